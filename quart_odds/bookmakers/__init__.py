@@ -1,0 +1,1 @@
+"""Bookmakers: each site's addresses and JSON, turned into domain values."""

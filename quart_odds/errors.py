@@ -1,0 +1,145 @@
+"""What can go wrong, in one tree.
+
+    QuartOddsError
+    ├── SettingsError            a setting is wrong or unknown
+    ├── BookmakerError           a bookmaker did not answer as it should
+    │   ├── UnreachableError         no connection, no name, time-out, connection cut
+    │   ├── BlockedError             refused: 401, 403, an HTML page where JSON was due
+    │   ├── RateLimitedError         429
+    │   ├── ServerFaultError         5xx
+    │   ├── NotFoundError            this event is gone
+    │   ├── MalformedBodyError       not JSON, cut JSON, JSON of the wrong shape, a body too large
+    │   └── NothingFoundError        a discovery that found no event
+    ├── RunActiveError           a run is asked for while one is going
+    ├── RunNotFoundError         no run has this id
+    ├── RunStateError            what is asked makes no sense for a run in this state
+    └── StorageError             the database is slow, locked, full or gone
+"""
+
+from quart_odds.domain.platforms import Platform
+
+
+class QuartOddsError(Exception):
+    """Base of all errors that Quart Odds raises on purpose."""
+
+
+class SettingsError(QuartOddsError):
+    """Raised when a setting is wrong or unknown; the message names it and says what is allowed."""
+
+
+class BookmakerError(QuartOddsError):
+    """Raised when a bookmaker did not answer as it should.
+
+    `error_type` is the machine's name for it in progress, rows and API; `recoverable` says whether trying again soon
+    could help; `where` is the event or competition it concerns, if it concerns one; `field` is the part of a body.
+    """
+
+    error_type = "bookmaker"
+    recoverable = True
+
+    def __init__(
+        self,
+        platform: Platform,
+        reason: str,
+        *,
+        where: str | None = None,
+        field: str | None = None,
+        status: int | None = None,
+        retry_after_seconds: float | None = None,
+    ) -> None:
+        super().__init__(platform, reason)
+        self.platform = platform
+        self.reason = reason
+        self.where = where
+        self.field = field
+        self.status = status
+        self.retry_after_seconds = retry_after_seconds
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Errors cross from the decoding process: keep the keyword arguments."""
+        return (_rebuild, (type(self), self.platform, self.reason, self.__dict__.copy()))
+
+    def __str__(self) -> str:
+        at = f" at {self.where}" if self.where else ""
+        part = f" in {self.field}" if self.field else ""
+        return f"{self.platform.display_name}{at}: {self.reason}{part}"
+
+
+def _rebuild(kind: type[BookmakerError], platform: Platform, reason: str, state: dict[str, object]) -> BookmakerError:
+    error = kind(platform, reason)
+    error.__dict__.update(state)
+    return error
+
+
+class UnreachableError(BookmakerError):
+    """Raised when no connection could be made, or it was cut, or an answer took too long."""
+
+    error_type = "unreachable"
+
+
+class BlockedError(BookmakerError):
+    """Raised when a bookmaker refuses us: 401 or 403, or an HTML page where JSON was due."""
+
+    error_type = "blocked"
+    recoverable = False
+
+
+class RateLimitedError(BookmakerError):
+    """Raised when a bookmaker answers 429; `retry_after_seconds` is what it asked for, if it did."""
+
+    error_type = "rate_limited"
+
+
+class ServerFaultError(BookmakerError):
+    """Raised when a bookmaker answers with a status of 500 or more."""
+
+    error_type = "server_fault"
+
+
+class NotFoundError(BookmakerError):
+    """Raised when an event is gone from a bookmaker."""
+
+    error_type = "not_found"
+    recoverable = False
+
+
+class MalformedBodyError(BookmakerError):
+    """Raised when a body is no JSON, cut, too large, or of another shape than the parser knows."""
+
+    error_type = "malformed_body"
+
+
+class NothingFoundError(BookmakerError):
+    """Raised when a discovery found no event: a bookmaker always has some, so something is wrong."""
+
+    error_type = "nothing_found"
+
+
+class RunActiveError(QuartOddsError):
+    """Raised when a run is asked for while one is going; `scrape_run_id` is the active one's."""
+
+    def __init__(self, scrape_run_id: int) -> None:
+        super().__init__(scrape_run_id)
+        self.scrape_run_id = scrape_run_id
+
+    def __str__(self) -> str:
+        return f"run {self.scrape_run_id} is active; wait for it, or cancel it"
+
+
+class RunNotFoundError(QuartOddsError):
+    """Raised when no run has this id."""
+
+    def __init__(self, scrape_run_id: int) -> None:
+        super().__init__(scrape_run_id)
+        self.scrape_run_id = scrape_run_id
+
+    def __str__(self) -> str:
+        return f"there is no run {self.scrape_run_id}"
+
+
+class RunStateError(QuartOddsError):
+    """Raised when what is asked makes no sense for a run in its state (cancel a finished one, retry a running one)."""
+
+
+class StorageError(QuartOddsError):
+    """Raised when the database did not take or give what was asked of it."""

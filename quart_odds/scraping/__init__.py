@@ -1,0 +1,1 @@
+"""Scraping: what a run is, how it goes, and who is told."""

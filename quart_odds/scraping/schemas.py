@@ -1,0 +1,99 @@
+"""The progress of a scrape, as every listener sees it. Names and shapes here are public: docs/protocol.md."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer
+
+from quart_odds.domain.clock import iso_z, utc_now
+from quart_odds.domain.platforms import Platform
+
+__all__ = ["Platform", "RunStatus", "ScrapeErrorContext", "ScrapePhase", "ScrapeProgress", "Timestamp"]
+
+Timestamp = Annotated[AwareDatetime, PlainSerializer(iso_z, return_type=str, when_used="json")]
+"""An aware datetime, on the wire `2026-11-22T10:00:00.123Z`."""
+
+
+class ScrapePhase(StrEnum):
+    """Where a platform, or the run as a whole, stands."""
+
+    INITIALIZING = "initializing"
+    DISCOVERING = "discovering"
+    SCRAPING = "scraping"
+    MAPPING = "mapping"
+    STORING = "storing"
+    COMPLETED = "completed"
+    FAILED = "failed"
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing follows it on the same platform."""
+        return self in (ScrapePhase.COMPLETED, ScrapePhase.FAILED)
+
+
+class RunStatus(StrEnum):
+    """How a run stands in its row. All but `running` are final."""
+
+    RUNNING = "running"
+    COMPLETED = "completed"
+    PARTIAL = "partial"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    INTERRUPTED = "interrupted"
+
+
+class ScrapeErrorContext(BaseModel):
+    """What went wrong: a machine's name for it, a sentence for a person, where, and whether trying again could help."""
+
+    model_config = ConfigDict(frozen=True)
+
+    error_type: str
+    error_message: str
+    platform: Platform | None = None
+    recoverable: bool = False
+
+
+class ScrapeProgress(BaseModel):
+    """One step of a run. `platform` None speaks of the run as a whole; durations are milliseconds.
+
+    `current` of `total` are events done of events found; `events_count` is cumulative, None if unknown; `duration_ms`
+    is set when a platform or the run ends; `remaining_ms` is an estimate, None while none can honestly be made.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    platform: Platform | None = None
+    phase: ScrapePhase
+    current: int = Field(ge=0)
+    total: int = Field(ge=0)
+    events_count: int | None = None
+    duration_ms: int | None = None
+    message: str | None = None
+    timestamp: Timestamp = Field(default_factory=utc_now)
+    scrape_run_id: int | None = None
+    elapsed_ms: int | None = None
+    remaining_ms: int | None = None
+    error: ScrapeErrorContext | None = None
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether this is the last progress of its run: completed or failed, and not of one platform only."""
+        return self.platform is None and self.phase.is_final
+
+    def with_run(self, scrape_run_id: int, elapsed_ms: int) -> "ScrapeProgress":
+        """The same progress, bearing its run's id and the time since that began, where it has none of its own."""
+        return self.model_copy(
+            update={
+                "scrape_run_id": self.scrape_run_id if self.scrape_run_id is not None else scrape_run_id,
+                "elapsed_ms": self.elapsed_ms if self.elapsed_ms is not None else elapsed_ms,
+            }
+        )
+
+
+def parse_timestamp(text: str) -> datetime:
+    """The aware datetime of an ISO text with zone. Raises ValueError for another text, or one without a zone."""
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError(f"{text!r} has no time zone; write it as 2026-11-22T10:00:00Z")
+    return moment
