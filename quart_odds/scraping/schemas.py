@@ -1,46 +1,18 @@
 """The progress of a scrape, as every listener sees it. Names and shapes here are public: docs/protocol.md."""
 
 from datetime import datetime
-from enum import StrEnum
 from typing import Annotated
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer
 
 from quart_odds.domain.clock import iso_z, utc_now
 from quart_odds.domain.platforms import Platform
+from quart_odds.domain.runs import RunStatus, ScrapePhase
 
 __all__ = ["Platform", "RunStatus", "ScrapeErrorContext", "ScrapePhase", "ScrapeProgress", "Timestamp"]
 
 Timestamp = Annotated[AwareDatetime, PlainSerializer(iso_z, return_type=str, when_used="json")]
 """An aware datetime, on the wire `2026-11-22T10:00:00.123Z`."""
-
-
-class ScrapePhase(StrEnum):
-    """Where a platform, or the run as a whole, stands."""
-
-    INITIALIZING = "initializing"
-    DISCOVERING = "discovering"
-    SCRAPING = "scraping"
-    MAPPING = "mapping"
-    STORING = "storing"
-    COMPLETED = "completed"
-    FAILED = "failed"
-
-    @property
-    def is_final(self) -> bool:
-        """Whether nothing follows it on the same platform."""
-        return self in (ScrapePhase.COMPLETED, ScrapePhase.FAILED)
-
-
-class RunStatus(StrEnum):
-    """How a run stands in its row. All but `running` are final."""
-
-    RUNNING = "running"
-    COMPLETED = "completed"
-    PARTIAL = "partial"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
-    INTERRUPTED = "interrupted"
 
 
 class ScrapeErrorContext(BaseModel):

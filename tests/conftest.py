@@ -1,0 +1,16 @@
+"""What tests share: where recorded bodies are, and settings that reach nothing outside this machine."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+RECORDED = Path(os.environ.get("QUART_ODDS_RECORDED") or Path(__file__).parents[2] / "shared" / "recorded")
+
+
+@pytest.fixture(scope="session")
+def recorded() -> Path:
+    """The folder of bodies recorded from the real sites; tests that need it skip for a user who has none."""
+    if not (RECORDED / "requests.json").is_file():
+        pytest.skip(f"no recorded bodies at {RECORDED}; set QUART_ODDS_RECORDED to a folder that has a requests.json")
+    return RECORDED
