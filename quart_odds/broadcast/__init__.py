@@ -1,0 +1,24 @@
+"""Broadcast: one log, many cursors. What is published is serialised once, and listeners read it at their own pace."""
+
+from quart_odds.broadcast.context import broadcast_registry, current_registry, use_registry
+from quart_odds.broadcast.event_log import Entry, EventLog, LogBounds, Place
+from quart_odds.broadcast.flush import Flusher
+from quart_odds.broadcast.registry import ODDS_UPDATES, SCRAPE_PROGRESS, TOPICS, BroadcastRegistry
+from quart_odds.broadcast.subscriber import Sink, Subscriber
+
+__all__ = [
+    "ODDS_UPDATES",
+    "SCRAPE_PROGRESS",
+    "TOPICS",
+    "BroadcastRegistry",
+    "Entry",
+    "EventLog",
+    "Flusher",
+    "LogBounds",
+    "Place",
+    "Sink",
+    "Subscriber",
+    "broadcast_registry",
+    "current_registry",
+    "use_registry",
+]

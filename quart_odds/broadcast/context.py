@@ -1,0 +1,59 @@
+"""The context-local registry: what routes and background tasks of an app mean by `broadcast_registry`.
+
+It stands where others fetch a manager from app state. Inside a request, a WebSocket, an app context or a background
+task it is the registry of that app, so that two apps in one process never see each other's listeners.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, cast
+
+from quart import has_app_context
+from quart.globals import current_app
+from werkzeug.local import LocalProxy
+
+from quart_odds.broadcast.registry import BroadcastRegistry
+
+if TYPE_CHECKING:
+    from quart import Quart
+
+EXTENSION = "quart_odds.broadcast"
+
+_lent: ContextVar[BroadcastRegistry | None] = ContextVar("quart_odds.broadcast_registry", default=None)
+
+
+def init_app(app: "Quart", registry: BroadcastRegistry) -> None:
+    """Make `registry` what `broadcast_registry` means in the contexts of this app."""
+    app.extensions[EXTENSION] = registry
+
+
+@contextmanager
+def use_registry(registry: BroadcastRegistry) -> Iterator[BroadcastRegistry]:
+    """Lend a registry to this context, in place of the app's: for tests and tools."""
+    token = _lent.set(registry)
+    try:
+        yield registry
+    finally:
+        _lent.reset(token)
+
+
+def _find() -> BroadcastRegistry:
+    if (lent := _lent.get()) is not None:
+        return lent
+    if not has_app_context() or EXTENSION not in current_app.extensions:
+        raise RuntimeError(
+            "There is no broadcast registry here. Work inside a request, a WebSocket, `async with app.app_context()` "
+            "or app.add_background_task(), of an app made by create_app(); or lend one with "
+            "`with use_registry(registry):`."
+        )
+    return cast(BroadcastRegistry, current_app.extensions[EXTENSION])
+
+
+broadcast_registry = cast(BroadcastRegistry, LocalProxy(_find))
+"""The registry of the current context. Tasks and generators that outlive it hold `current_registry()` instead."""
+
+
+def current_registry() -> BroadcastRegistry:
+    """The object behind `broadcast_registry`. Raises RuntimeError, saying what to do, where there is none."""
+    return _find()

@@ -1,0 +1,222 @@
+"""The log that every listener reads: each entry serialised once, framed once per transport, read through cursors.
+
+A listener is a position in it, so replay, late join and resume are one thing, and memory is the log's own whatever the
+number of listeners. `append` is a plain function and never waits for anyone.
+"""
+
+import re
+import secrets
+import time
+from collections import deque
+from collections.abc import Callable, Hashable, Iterable
+from dataclasses import dataclass, field
+from itertools import islice
+
+from quart_odds.broadcast.framing import Framing
+
+_CURSOR = re.compile(r"([0-9a-z]+(?:-[0-9a-z]+)*)-([0-9]{1,18})")
+
+
+@dataclass(frozen=True, slots=True)
+class LogBounds:
+    """How much a log keeps: an entry stays while any of the first three holds, and never beyond the last two."""
+
+    least_entries: int = 4096
+    least_bytes: int = 4 * 1024 * 1024
+    least_seconds: float = 60.0
+    most_entries: int = 65_536
+    most_bytes: int = 32 * 1024 * 1024
+
+
+@dataclass(eq=False, slots=True)
+class Entry:
+    """One thing that was said. `payload` is its JSON; `value` what it was made from, for readers in this process."""
+
+    seq: int
+    at: float
+    topic: str
+    name: str
+    payload: bytes
+    cursor: bytes
+    value: object = None
+    frames: list[bytes | None] = field(default_factory=lambda: [None] * Framing.KINDS)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a listener begins. `seq` is the next entry it gets; `snapshot` what it gets before that, oldest first.
+
+    `recovered` is True when nothing is missing between the cursor it came with and `seq`; `missed` counts what is,
+    None where that cannot be known (another epoch).
+    """
+
+    seq: int
+    snapshot: tuple[Entry, ...] = ()
+    recovered: bool = True
+    missed: int | None = 0
+
+
+class EventLog:
+    """An append-only ring of entries with an epoch, so that a cursor from before a restart is told apart.
+
+    `name` precedes the epoch in each cursor; a run's own log bears its run's name there. Retained entries (the newest
+    of each key, kept apart from the ring) are what a late joiner is given first.
+    """
+
+    def __init__(
+        self,
+        name: str = "",
+        *,
+        bounds: LogBounds | None = None,
+        epoch: str | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        keep_ended: int = 32,
+    ) -> None:
+        self.bounds = bounds or LogBounds()
+        self.epoch = (f"{name}-" if name else "") + (epoch or secrets.token_hex(4))
+        self.appended: dict[str, int] = {}
+        self.is_closed = False
+        self._clock = clock
+        self._entries: deque[Entry] = deque()
+        self._next_seq = 1
+        self._bytes = 0
+        self._retained: dict[Hashable, dict[Hashable, Entry]] = {}
+        self._ended: dict[Hashable, None] = {}
+        self._keep_ended = keep_ended
+
+    @property
+    def first_seq(self) -> int:
+        """The oldest entry that is still here; `next_seq` when there is none."""
+        return self._next_seq - len(self._entries)
+
+    @property
+    def next_seq(self) -> int:
+        """What the next entry will be."""
+        return self._next_seq
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of JSON held, frames not counted."""
+        return self._bytes
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def append(
+        self,
+        payload: bytes,
+        *,
+        topic: str = "",
+        name: str = "",
+        value: object = None,
+        retain: tuple[Hashable, Hashable] | None = None,
+        ends: bool = False,
+    ) -> Entry:
+        """Add an entry and return it. There is no back-pressure: whoever is slow lags, and may be told of a gap.
+
+        `retain` is (group, member): the newest entry of each is what late joiners get, until an entry with `ends`
+        closes the group; then only those get it whose cursor lies before it. Raises RuntimeError on a closed log.
+        """
+        if self.is_closed:
+            raise RuntimeError("the log is closed")
+        seq = self._next_seq
+        entry = Entry(seq, self._clock(), topic, name, payload, f"{self.epoch}-{seq}".encode(), value)
+        self._entries.append(entry)
+        self._next_seq = seq + 1
+        self._bytes += len(payload)
+        self.appended[topic] = self.appended.get(topic, 0) + 1
+        if retain is not None:
+            self._retain(retain, entry, ends)
+        self._evict(entry.at)
+        return entry
+
+    def close(self) -> None:
+        """Nothing follows: readers that have come to the end are done. Doing it twice is the same as once."""
+        self.is_closed = True
+
+    def cursor_at(self, seq: int) -> str:
+        """The cursor of someone whose next entry is `seq`: that of the entry before it."""
+        return f"{self.epoch}-{seq - 1}"
+
+    def read(self, start: int, stop: int) -> Iterable[Entry]:
+        """Entries from `start` up to, not including, `stop`; only those still here."""
+        offset = max(start, self.first_seq) - self.first_seq
+        return islice(self._entries, offset, max(offset, stop - self.first_seq))
+
+    def join(
+        self, start: int, stop: int, topics: frozenset[str] | None, framing: Framing, limit_bytes: int
+    ) -> tuple[bytes, int, int]:
+        """The frames of the entries from `start` that `topics` lets through, as one bytes, up to about `limit_bytes`.
+
+        Returns the bytes, the place reached, and how many entries are in them. At least one entry is always taken.
+        """
+        parts: list[bytes] = []
+        size = 0
+        seq = start
+        for entry in self.read(start, stop):
+            if topics is None or entry.topic in topics:
+                frame = entry.frames[framing.kind] or framing.frame(entry)
+                if parts and size + len(frame) > limit_bytes:
+                    return b"".join(parts), seq, len(parts)
+                parts.append(frame)
+                size += len(frame)
+            seq = entry.seq + 1
+        return b"".join(parts), stop, len(parts)
+
+    def latest(self) -> tuple[Entry, ...]:
+        """The newest retained entry of each member of the groups that have not ended, oldest first."""
+        return self._newest(lambda group, _: group not in self._ended)
+
+    def place(self, cursor: str | None) -> Place:
+        """Where a listener that comes with this cursor begins; None or empty is a newcomer."""
+        if not cursor:
+            return Place(self._next_seq, self.latest())
+        found = _CURSOR.fullmatch(cursor)
+        seq = int(found[2]) + 1 if found and found[1] == self.epoch else None
+        if seq is None or seq > self._next_seq:
+            return Place(self._next_seq, self._newest(lambda _group, _entry: True), recovered=False, missed=None)
+        if seq >= self.first_seq:
+            return Place(seq)
+        return Place(self._next_seq, self.since(seq), recovered=False, missed=self._next_seq - seq)
+
+    def since(self, seq: int) -> tuple[Entry, ...]:
+        """The newest retained entries from `seq` on, ended groups too: what makes good for a gap that began there."""
+        return self._newest(lambda _, entry: entry.seq >= seq)
+
+    def _newest(self, wanted: Callable[[Hashable, Entry], bool]) -> tuple[Entry, ...]:
+        found = [
+            entry for group, members in self._retained.items() for entry in members.values() if wanted(group, entry)
+        ]
+        return tuple(sorted(found, key=lambda entry: entry.seq))
+
+    def _retain(self, retain: tuple[Hashable, Hashable], entry: Entry, ends: bool) -> None:
+        group, member = retain
+        self._retained.setdefault(group, {})[member] = entry
+        if ends:
+            self._ended[group] = None
+            while len(self._ended) > self._keep_ended:
+                oldest = next(iter(self._ended))
+                del self._ended[oldest], self._retained[oldest]
+
+    def _evict(self, now: float) -> None:
+        bounds = self.bounds
+        entries = self._entries
+        while len(entries) > 1:
+            oldest = entries[0]
+            rest = self._bytes - len(oldest.payload)
+            is_over = len(entries) > bounds.most_entries or self._bytes > bounds.most_bytes
+            is_spare = (
+                len(entries) > bounds.least_entries
+                and rest >= bounds.least_bytes
+                and now - oldest.at > bounds.least_seconds
+            )
+            if not (is_over or is_spare):
+                return
+            entries.popleft()
+            self._bytes = rest
+
+
+def split_cursor(cursor: str) -> tuple[str, int] | None:
+    """The epoch (with the log's name) and the sequence number of a cursor; None for a text that is none."""
+    found = _CURSOR.fullmatch(cursor)
+    return (found[1], int(found[2])) if found else None

@@ -1,0 +1,196 @@
+"""The flush: writes what is new to all who can take it, skips who cannot, and cuts who takes nothing for too long.
+
+Publishing only schedules it. It runs at once when it has been idle, otherwise a moment after the last one ENDED, so
+that under load each client is written to once for many entries (counted from its start, it would never coalesce).
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+import structlog
+
+from quart_odds.broadcast.event_log import EventLog
+from quart_odds.broadcast.framing import BLOCK, CHUNK
+from quart_odds.broadcast.subscriber import Joined, Subscriber
+
+FLUSH_PAUSE_SECONDS = 0.002
+RETRY_SECONDS = 0.002
+MOST_RETRY_SECONDS = 0.05
+TICK_SECONDS = 1.0
+
+TRY_AGAIN_LATER = 1013
+
+log = structlog.get_logger(__name__)
+
+
+class Flusher:
+    """Moves the subscribers of one log. It starts itself when something is to be done, and rests otherwise."""
+
+    def __init__(
+        self,
+        event_log: EventLog,
+        *,
+        heartbeat_seconds: float = 15.0,
+        write_timeout_seconds: float = 10.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.log = event_log
+        self.heartbeat_seconds = heartbeat_seconds
+        self.write_timeout_seconds = write_timeout_seconds
+        self.subscribers: dict[Subscriber, None] = {}
+        self.cut_count = 0
+        self._clock = clock
+        self._handle: asyncio.Handle | None = None
+        self._retry: asyncio.TimerHandle | None = None
+        self._retry_seconds = RETRY_SECONDS
+        self._tick: asyncio.TimerHandle | None = None
+        self._ended_at = 0.0
+        self._now = 0.0
+        self._turn = 0
+        self._lagging: dict[Subscriber, None] = {}
+
+    def add(self, subscriber: Subscriber) -> None:
+        """Begin to move a subscriber; what waits for it is written with the next flush."""
+        subscriber.last_write_at = self._clock()
+        self.subscribers[subscriber] = None
+        if self._tick is None:
+            self._tick = asyncio.get_running_loop().call_later(self._tick_seconds, self._on_tick)
+        self.schedule()
+
+    def remove(self, subscriber: Subscriber) -> None:
+        """Leave a subscriber alone from here on."""
+        self.subscribers.pop(subscriber, None)
+        self._lagging.pop(subscriber, None)
+        if not self.subscribers and self._tick is not None:
+            self._tick.cancel()
+            self._tick = None
+
+    def schedule(self) -> None:
+        """See to it that a flush comes. O(1), never waits, and does nothing where nobody listens."""
+        if self._handle is not None or not self.subscribers:
+            return
+        loop = asyncio.get_running_loop()
+        wait = self._ended_at + FLUSH_PAUSE_SECONDS - self._clock()
+        self._handle = loop.call_soon(self._flush) if wait <= 0 else loop.call_later(wait, self._flush)
+
+    def flush(self) -> None:
+        """Write now to everyone who can take it, not waiting for the scheduled moment."""
+        if self._handle is not None:
+            self._handle.cancel()
+        self._flush()
+
+    def catch_up(self, subscriber: Subscriber) -> None:
+        """Write to one subscriber now, if it can take something: its sink calls this when it has become free."""
+        self._now = self._clock()
+        self._move(subscriber, {})
+        self._watch_lagging()
+
+    def close(self) -> None:
+        """Stop all timers; nobody is written to any more."""
+        for handle in (self._handle, self._retry, self._tick):
+            if handle is not None:
+                handle.cancel()
+        self._handle = self._retry = self._tick = None
+        self.subscribers.clear()
+        self._lagging.clear()
+
+    def _flush(self) -> None:
+        self._handle = None
+        self._now = self._clock()
+        joined: Joined = {}
+        everyone = list(self.subscribers)
+        if everyone:
+            # Each flush begins with another client, so that none is always last.
+            turn = self._turn = (self._turn + 1) % len(everyone)
+            for subscriber in everyone[turn:]:
+                self._move(subscriber, joined)
+            for subscriber in everyone[:turn]:
+                self._move(subscriber, joined)
+        self._ended_at = self._clock()
+        self._watch_lagging()
+
+    def _move(self, subscriber: Subscriber, joined: Joined) -> None:
+        try:
+            sink = subscriber.sink
+            if not sink.is_open:
+                self._drop(subscriber)
+                return
+            if sink.pending:
+                self._lagging[subscriber] = None
+                return
+            if data := subscriber.take(joined):
+                sink.write(data)
+                subscriber.last_write_at = self._now
+                subscriber.stalled_since = None
+            if subscriber.is_behind:
+                self._lagging[subscriber] = None
+                return
+            self._lagging.pop(subscriber, None)
+            if self.log.is_closed:
+                self._finish(subscriber)
+        except Exception:
+            # One client's failure is that client's alone.
+            log.warning("subscriber.failed", address=subscriber.address, exc_info=True)
+            self._cut(subscriber, 1011, "internal error")
+
+    def _watch_lagging(self) -> None:
+        """Come back for those that could not take everything, soon at first, more seldom while they take nothing."""
+        if self._lagging and self._retry is None:
+            self._retry = asyncio.get_running_loop().call_later(self._retry_seconds, self._on_retry)
+
+    def _on_retry(self) -> None:
+        self._retry = None
+        self._now = self._clock()
+        joined: Joined = {}
+        moved = False
+        for subscriber in list(self._lagging):
+            was = subscriber.cursor
+            self._move(subscriber, joined)
+            moved = moved or subscriber.cursor != was or subscriber not in self._lagging
+        self._retry_seconds = RETRY_SECONDS if moved else min(self._retry_seconds * 2, MOST_RETRY_SECONDS)
+        self._watch_lagging()
+
+    @property
+    def _tick_seconds(self) -> float:
+        return min(TICK_SECONDS, self.heartbeat_seconds / 4, self.write_timeout_seconds / 4)
+
+    def _on_tick(self) -> None:
+        self._tick = asyncio.get_running_loop().call_later(self._tick_seconds, self._on_tick)
+        now = self._clock()
+        for subscriber in list(self.subscribers):
+            if not subscriber.sink.is_open:
+                self._drop(subscriber)
+            elif subscriber.sink.pending:
+                self._cut_if_stalled(subscriber, now)
+            elif now - subscriber.last_write_at >= self.heartbeat_seconds - self._tick_seconds:
+                self._beat(subscriber, now)
+
+    def _cut_if_stalled(self, subscriber: Subscriber, now: float) -> None:
+        pending = subscriber.sink.pending
+        if subscriber.stalled_since is None or pending != subscriber.stalled_pending:
+            subscriber.stalled_since = now
+            subscriber.stalled_pending = pending
+        elif now - subscriber.stalled_since >= self.write_timeout_seconds:
+            log.info("subscriber.cut", address=subscriber.address, behind=self.log.next_seq - subscriber.cursor)
+            self.cut_count += 1
+            self._cut(subscriber, TRY_AGAIN_LATER, "too slow; resume with your cursor")
+
+    def _beat(self, subscriber: Subscriber, now: float) -> None:
+        """A sign of life on SSE: a block of nothing but the cursor, which fires no event and moves Last-Event-ID on."""
+        if subscriber.framing in (BLOCK, CHUNK) and not subscriber.is_behind and not subscriber.sink.pending:
+            subscriber.sink.write(subscriber.framing.seal(b"id: %b\n\n" % subscriber.position.encode()))
+        subscriber.last_write_at = now
+
+    def _finish(self, subscriber: Subscriber) -> None:
+        self.remove(subscriber)
+        subscriber.end(1000)
+
+    def _drop(self, subscriber: Subscriber) -> None:
+        self.remove(subscriber)
+        subscriber.end(None)
+
+    def _cut(self, subscriber: Subscriber, code: int, reason: str) -> None:
+        self.remove(subscriber)
+        subscriber.end(code, reason)
+        subscriber.sink.abort()

@@ -1,0 +1,259 @@
+"""One listener: a cursor into a log, a filter, and somewhere to write."""
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import orjson
+
+from quart_odds.broadcast.event_log import Entry, EventLog, Place
+from quart_odds.broadcast.framing import Framing
+
+MAX_WRITE_BYTES = 64 * 1024
+"""The most that is handed to one client at a time: what a stalled client may hold of our memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class _FilterChange:
+    topics: frozenset[str] | None
+
+
+_Private = Entry | _FilterChange | tuple[str, bytes]
+
+Joined = dict[tuple[int, frozenset[str] | None, Framing], tuple[bytes, int, int]]
+"""What has been joined in one flush, so that clients that lag alike share the same bytes."""
+
+GapNotice = Callable[[int | None], tuple[str, bytes]]
+"""Makes the name and JSON of the message that tells how many entries were missed, None for an unknown number."""
+
+
+class Sink(Protocol):
+    """Where a subscriber's bytes go. Neither method waits."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether anything may still be written."""
+
+    @property
+    def pending(self) -> int:
+        """What was written and not yet taken; 0 when the next bytes can be taken. It changes whenever some are."""
+
+    def write(self, data: bytes) -> None:
+        """Hand over bytes; only while `is_open` and nothing is pending."""
+
+    def abort(self) -> None:
+        """Cut the connection; what is pending is lost."""
+
+
+class Subscriber:
+    """A cursor, a filter and a sink. The registry or a stream makes it, the flusher moves it.
+
+    What belongs to this client only (ack, pong, errors) goes through `send`, and keeps its place among the entries.
+    """
+
+    __slots__ = (
+        "_delivered",
+        "_expected_from",
+        "_gap_notice",
+        "_outbox",
+        "_position",
+        "_wanted_topics",
+        "address",
+        "close_code",
+        "close_reason",
+        "cursor",
+        "framing",
+        "is_ended",
+        "last_write_at",
+        "log",
+        "on_end",
+        "sink",
+        "stalled_pending",
+        "stalled_since",
+        "topics",
+    )
+
+    def __init__(
+        self,
+        log: EventLog,
+        sink: Sink,
+        framing: Framing,
+        *,
+        topics: frozenset[str] | None = None,
+        place: Place | None = None,
+        gap_notice: GapNotice,
+        address: str = "",
+    ) -> None:
+        place = place or Place(log.next_seq)
+        self.log = log
+        self.sink = sink
+        self.framing = framing
+        self.topics = topics
+        self._wanted_topics = topics or frozenset()
+        self.cursor = place.seq
+        self.address = address
+        self.is_ended = False
+        self.close_code: int | None = None
+        self.close_reason = ""
+        self.on_end: Callable[[], None] | None = None
+        self.last_write_at = 0.0
+        self.stalled_since: float | None = None
+        self.stalled_pending = 0
+        self._gap_notice = gap_notice
+        self._outbox: deque[tuple[int, _Private]] | None = None
+        snapshot = self._wanted(place.snapshot)
+        self._position = snapshot[0].seq if snapshot else place.seq
+        self._count_from(place.seq)
+
+    @property
+    def position(self) -> str:
+        """The cursor of the last entry this client was given: where it may resume."""
+        return self.log.cursor_at(self._position)
+
+    @property
+    def wanted_topics(self) -> frozenset[str]:
+        """The filter as the client last asked for it, changes that are still to be reached included."""
+        return self._wanted_topics
+
+    @property
+    def backlog(self) -> int:
+        """How many messages of its own wait for this client: one that asks and never reads makes it grow."""
+        return len(self._outbox or ())
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether there is something to write."""
+        return bool(self._outbox) or self.cursor < self.log.next_seq
+
+    @property
+    def is_done(self) -> bool:
+        """Whether nothing will ever follow: the log is closed and this client has it all."""
+        return self.log.is_closed and not self.is_behind
+
+    def send(self, message: Mapping[str, object]) -> None:
+        """Queue an envelope for this client only, behind what is already in the log."""
+        self.send_raw(str(message.get("type", "")), orjson.dumps(message))
+
+    def send_raw(self, name: str, payload: bytes) -> None:
+        """The same for a message that is JSON already; `name` is its SSE event, empty for none."""
+        self._queue((self.log.next_seq, (name, payload)))
+
+    def send_first(self, message: Mapping[str, object]) -> None:
+        """Queue an envelope ahead of everything from this client's place on."""
+        self._queue((self.cursor, (str(message.get("type", "")), orjson.dumps(message))))
+
+    def send_snapshot(self, place: Place) -> None:
+        """Queue what a newcomer gets first, ahead of everything from its place on; after its ack."""
+        for entry in self._wanted(place.snapshot):
+            self._queue((self.cursor, entry))
+
+    def filter_by(self, topics: frozenset[str]) -> None:
+        """Change the filter for all that comes after what is in the log now."""
+        self._wanted_topics = topics
+        self._queue((self.log.next_seq, _FilterChange(topics)))
+
+    def take(self, joined: Joined) -> bytes:
+        """The next bytes for this client, at most about MAX_WRITE_BYTES; empty when it has everything."""
+        if self.cursor < self.log.first_seq:
+            self._tell_gap()
+        if self._outbox:
+            return self._take_with_private()
+        key = (self.cursor, self.topics, self.framing)
+        found = joined.get(key)
+        if found is None:
+            data, reached, count = self.log.join(
+                self.cursor, self.log.next_seq, self.topics, self.framing, MAX_WRITE_BYTES
+            )
+            found = joined[key] = (self.framing.seal(data), reached, count)
+        data, self.cursor, count = found
+        self._position = self.cursor
+        self._delivered += count
+        return data
+
+    def end(self, code: int | None = None, reason: str = "") -> None:
+        """Nothing more is written; `code` is the close code where the client is on WebSocket. Once only."""
+        if not self.is_ended:
+            self.is_ended = True
+            self.close_code = code
+            self.close_reason = reason
+            if self.on_end is not None:
+                self.on_end()
+
+    def _take_with_private(self) -> bytes:
+        parts: list[bytes] = []
+        size = 0
+        outbox = self._outbox
+        while outbox and size < MAX_WRITE_BYTES:
+            at, item = outbox[0]
+            if self.cursor < at:
+                data, self.cursor, count = self.log.join(
+                    self.cursor, at, self.topics, self.framing, MAX_WRITE_BYTES - size
+                )
+                self._position = self.cursor
+                self._delivered += count
+                parts.append(data)
+                size += len(data)
+                continue
+            outbox.popleft()
+            if isinstance(item, _FilterChange):
+                self._change_filter(item)
+                continue
+            if isinstance(item, Entry):
+                parts.append(item.frames[self.framing.kind] or self.framing.frame(item))
+                self._position = item.seq + 1
+            else:
+                name, payload = item
+                cursor = self.position.encode() if self.framing.has_cursor else b""
+                parts.append(self.framing.encode(payload, cursor, name))
+            size += len(parts[-1])
+        if not outbox:
+            self._outbox = None
+            self._position = max(self._position, self.cursor)
+        return self.framing.seal(b"".join(parts))
+
+    def _tell_gap(self) -> None:
+        """This client fell out of the ring: say so, give the newest state, and go on from the end."""
+        lost_from, end = self._position, self.log.next_seq
+        missed = self._expected() - self._delivered
+        pending, self._outbox = self._outbox or (), None
+        for _, item in pending:
+            if isinstance(item, _FilterChange):
+                self.topics = item.topics
+            elif not isinstance(item, Entry):
+                self._queue((end, item))
+        self._queue((end, self._gap_notice(missed)))
+        snapshot = self._wanted(self.log.since(lost_from))
+        for entry in snapshot:
+            self._queue((end, entry))
+        self.cursor = end
+        self._position = snapshot[0].seq if snapshot else end
+        self._count_from(end)
+
+    def _change_filter(self, change: _FilterChange) -> None:
+        self.topics = change.topics
+        self._count_from(self.cursor)
+
+    def _queue(self, item: tuple[int, _Private]) -> None:
+        if self._outbox is None:
+            self._outbox = deque()
+        self._outbox.append(item)
+
+    def _wanted(self, entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
+        return tuple(entry for entry in entries if self._lets_through(entry))
+
+    def _lets_through(self, entry: Entry) -> bool:
+        return self.topics is None or entry.topic in self.topics
+
+    def _expected(self) -> int:
+        """How many entries the log has had for this client's filter since it was last counted from."""
+        appended = self.log.appended
+        names = appended if self.topics is None else self.topics
+        return sum(appended.get(topic, 0) for topic in names) - self._expected_from
+
+    def _count_from(self, seq: int) -> None:
+        """Begin to count what is missed at `seq`, which is still in the log."""
+        self._delivered = 0
+        self._expected_from = 0
+        ahead = sum(self._lets_through(entry) for entry in self.log.read(seq, self.log.next_seq))
+        self._expected_from = self._expected() - ahead

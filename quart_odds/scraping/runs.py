@@ -1,0 +1,355 @@
+"""The one path of every run, whoever triggered it: one row, one broadcaster, one bridge, one end.
+
+start → row committed → broadcaster, bridge → Coordinator.scrape → odds confirmed → row ended → terminal progress
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Protocol
+
+import structlog
+
+from quart_odds.broadcast import BroadcastRegistry
+from quart_odds.domain.clock import utc_now
+from quart_odds.domain.platforms import Platform
+from quart_odds.domain.runs import PhaseRecord, RunError, RunRecord, RunStatus, ScrapePhase
+from quart_odds.errors import QuartOddsError, RunActiveError, RunNotFoundError, RunStateError
+from quart_odds.scraping.broadcaster import BroadcasterRegistry, ProgressBroadcaster
+from quart_odds.scraping.coordinator import Coordinator
+from quart_odds.scraping.schemas import ScrapeProgress
+from quart_odds.scraping.tally import PlatformTally, RunTally, error_context, run_error
+
+REPORT_SECONDS = 0.2
+"""Time between two progress messages of one platform; its few changes of phase are told at once, so that it never tells
+more than ten in a second."""
+
+BRIDGE_SECONDS = 5.0
+"""Longest wait, at the end of a run, for the bridge to pass on what is left."""
+
+CANCEL_CONFIRM_SECONDS = 1.0
+"""Longest wait, after a cancel, for odds already recorded to be committed."""
+
+log = structlog.get_logger(__name__)
+
+Bridge = Callable[[ProgressBroadcaster, BroadcastRegistry], Awaitable[None]]
+
+
+class RunStore(Protocol):
+    """Where runs are kept. Every method returns once its change is committed."""
+
+    async def create_run(self, *, trigger: str, platforms: Sequence[Platform], started_at: datetime) -> int:
+        """A new row, running; its id."""
+
+    async def save_phases(self, run_id: int, phases: Sequence[PhaseRecord]) -> None:
+        """Keep the phases that a run went through."""
+
+    async def finish_run(self, record: RunRecord) -> bool:
+        """End a run that is running; False when it was not."""
+
+    async def get_run(self, run_id: int) -> RunRecord | None:
+        """A run with its results and errors."""
+
+    async def last_found(self, platform: Platform) -> int | None:
+        """How many events the platform's last good discovery found."""
+
+    async def interrupt_running(self, at: datetime) -> list[RunRecord]:
+        """End all that are found running at start."""
+
+
+@dataclass(eq=False, slots=True)
+class ActiveRun:
+    """A run that is going."""
+
+    record: RunRecord
+    broadcaster: ProgressBroadcaster
+    tally: RunTally
+    began: float
+    task: asyncio.Task[None] | None = None
+    bridge: asyncio.Task[None] | None = None
+    ending: RunStatus | None = None
+    is_ending: bool = False
+    told_phase: ScrapePhase | None = None
+
+    @property
+    def elapsed_ms(self) -> int:
+        """Time since it began."""
+        return round((time.monotonic() - self.began) * 1000)
+
+    def publish(self, progress: ScrapeProgress) -> None:
+        """Tell a progress, bearing this run's id and time."""
+        self.broadcaster.publish(progress.with_run(self.record.id, self.elapsed_ms))
+
+    def tell(self, platform: PlatformTally) -> None:
+        """Tell where a platform stands, and the whole run where that has come to another phase."""
+        platform.is_told = True
+        self.publish(platform.progress())
+        overall = self.tally.progress()
+        if overall.phase is not self.told_phase:
+            self.tell_overall(overall)
+
+    def tell_overall(self, overall: ScrapeProgress | None = None) -> None:
+        """Tell where the whole run stands."""
+        overall = overall or self.tally.progress()
+        self.told_phase = overall.phase
+        self.publish(overall)
+
+    def tell_moved(self) -> None:
+        """Tell what has moved since it was last told."""
+        moved = [each for each in self.tally.platforms if not each.is_told]
+        for each in moved:
+            self.tell(each)
+        if moved:
+            self.tell_overall()
+
+
+class RunService:
+    """Starts, cancels and ends runs. One run at a time: a second start raises RunActiveError."""
+
+    def __init__(
+        self,
+        coordinator: Coordinator,
+        store: RunStore,
+        registry: BroadcastRegistry,
+        bridge: Bridge,
+        *,
+        run_deadline_seconds: float,
+        make_broadcaster: Callable[[int], ProgressBroadcaster] = ProgressBroadcaster,
+        now: Callable[[], datetime] = utc_now,
+    ) -> None:
+        self.broadcasters = BroadcasterRegistry()
+        self._coordinator = coordinator
+        self._store = store
+        self._registry = registry
+        self._bridge = bridge
+        self._run_deadline_seconds = run_deadline_seconds
+        self._make_broadcaster = make_broadcaster
+        self._now = now
+        self._active: ActiveRun | None = None
+        self._starting = asyncio.Lock()
+        self._is_closing = False
+
+    @property
+    def active(self) -> ActiveRun | None:
+        """The run that is going, None when none is."""
+        return self._active
+
+    async def start(self, trigger: str, platforms: Sequence[Platform] | None = None) -> ActiveRun:
+        """Start a run over these platforms (all when None); its row is committed when this returns.
+
+        Raises RunActiveError while another run is going, RunStateError at shutdown.
+        """
+        async with self._starting:
+            if self._active is not None:
+                raise RunActiveError(self._active.record.id)
+            if self._is_closing:
+                raise RunStateError("the server is shutting down; start the run when it is back")
+            chosen = tuple(dict.fromkeys(platforms or Platform))
+            started_at = self._now()
+            last_found = {each: await self._store.last_found(each) or 0 for each in chosen}
+            run_id = await self._store.create_run(trigger=trigger, platforms=chosen, started_at=started_at)
+            run = ActiveRun(
+                RunRecord(run_id, RunStatus.RUNNING, trigger, chosen, started_at),
+                self._make_broadcaster(run_id),
+                RunTally([PlatformTally(each, expected=last_found[each]) for each in chosen]),
+                time.monotonic(),
+            )
+            for tally in run.tally.platforms:
+                tally.on_phase = run.tell
+            self.broadcasters.add(run.broadcaster)
+            self._active = run
+            run.bridge = asyncio.create_task(self._run_bridge(run), name=f"bridge-{run_id}")
+            run.task = asyncio.create_task(self._execute(run, last_found), name=f"run-{run_id}")
+            log.info("run.started", scrape_run_id=run_id, trigger=trigger, platforms=list(chosen))
+            return run
+
+    async def cancel(self, run_id: int) -> None:
+        """Ask the active run to end; it says so itself. Raises RunNotFoundError, RunStateError for one that is over."""
+        run = self._active
+        if run is None or run.record.id != run_id:
+            if await self._store.get_run(run_id) is None:
+                raise RunNotFoundError(run_id)
+            raise RunStateError(f"run {run_id} is over; there is nothing to cancel")
+        self._stop(run, RunStatus.CANCELLED)
+
+    async def retry(self, run_id: int, platforms: Sequence[Platform] | None = None) -> ActiveRun:
+        """Start a run over the platforms that failed in another one, or those given.
+
+        Raises RunNotFoundError, RunActiveError, and RunStateError where there is nothing to try again.
+        """
+        record = await self._store.get_run(run_id)
+        if record is None:
+            raise RunNotFoundError(run_id)
+        if record.status is RunStatus.RUNNING:
+            raise RunStateError(f"run {run_id} is still running; cancel it, or wait for its end")
+        chosen = platforms or unfinished_platforms(record)
+        if not chosen:
+            raise RunStateError(f"run {run_id} failed nowhere; name the platforms to scrape again")
+        return await self.start(f"retry:{run_id}", chosen)
+
+    async def recover(self) -> list[RunRecord]:
+        """At start: end the runs that were going when the last process stopped, and tell their terminal progress."""
+        interrupted = await self._store.interrupt_running(self._now())
+        for record in interrupted:
+            broadcaster = self._make_broadcaster(record.id)
+            self.broadcasters.add(broadcaster)
+            broadcaster.publish(terminal_progress(record))
+            await self._bridge(broadcaster, self._registry)
+            log.warning("run.interrupted", scrape_run_id=record.id)
+        return interrupted
+
+    async def close(self, wait_seconds: float = 0.0) -> None:
+        """Let the active run end within the time given, then mark it interrupted. No run starts from here on."""
+        self._is_closing = True
+        run = self._active
+        if run is not None and run.task is not None:
+            await asyncio.wait([run.task], timeout=wait_seconds)
+            if not run.task.done():
+                self._stop(run, RunStatus.INTERRUPTED)
+                await asyncio.wait([run.task])
+        self.broadcasters.close()
+
+    def _stop(self, run: ActiveRun, ending: RunStatus) -> None:
+        if run.ending is None and not run.is_ending and run.task is not None:
+            run.ending = ending
+            run.task.cancel()
+
+    async def _execute(self, run: ActiveRun, last_found: dict[Platform, int]) -> None:
+        fault: RunError | None = None
+        try:
+            run.tell_overall()
+            async with asyncio.timeout(self._run_deadline_seconds), self._reporting(run):
+                await self._coordinator.scrape(run.tally, last_found)
+            run.tell_overall()
+            await self._coordinator.confirm()
+        except asyncio.CancelledError:
+            run.ending = run.ending or RunStatus.INTERRUPTED
+            if (task := asyncio.current_task()) is not None:
+                task.uncancel()
+        except TimeoutError:
+            fault = RunError("deadline", f"the run took over {self._run_deadline_seconds:g} s", self._now())
+        except QuartOddsError as error:
+            fault = run_error(error)
+        except Exception as error:
+            log.exception("run.broke", scrape_run_id=run.record.id)
+            fault = run_error(error)
+        await self._end(run, fault)
+
+    async def _end(self, run: ActiveRun, fault: RunError | None) -> None:
+        """Commit the run's row, then tell its terminal progress: both from the same record."""
+        run.is_ending = True
+        if run.ending is not None:
+            await self._confirm_what_was_got(run)
+        record = self._outcome(run, fault)
+        try:
+            await self._store.save_phases(record.id, [each for tally in run.tally.platforms for each in tally.phases])
+            await self._store.finish_run(record)
+        except Exception as error:
+            log.exception("run.not_stored", scrape_run_id=record.id)
+            record = self._outcome(run, RunError("storage", f"the end of the run was not stored: {error}", self._now()))
+        finally:
+            self._active = None
+        terminal = terminal_progress(record)
+        run.publish(terminal.model_copy(update={"elapsed_ms": max(run.elapsed_ms, terminal.duration_ms or 0)}))
+        log.info("run.ended", scrape_run_id=record.id, status=record.status, events=record.events_scraped)
+        if run.bridge is not None:
+            await asyncio.wait([run.bridge], timeout=BRIDGE_SECONDS)
+            run.bridge.cancel()
+
+    async def _confirm_what_was_got(self, run: ActiveRun) -> None:
+        try:
+            async with asyncio.timeout(CANCEL_CONFIRM_SECONDS):
+                await self._coordinator.confirm()
+        except (QuartOddsError, TimeoutError) as error:
+            log.warning("run.cancelled_unconfirmed", scrape_run_id=run.record.id, reason=str(error))
+
+    def _outcome(self, run: ActiveRun, fault: RunError | None) -> RunRecord:
+        tally = run.tally
+        errors = tally.errors()
+        if run.ending is not None:
+            status = run.ending
+            words = {RunStatus.CANCELLED: "the run was cancelled", RunStatus.INTERRUPTED: "the server was shut down"}
+            errors = (RunError(str(run.ending), words[run.ending], self._now(), recoverable=True), *errors)
+        elif fault is not None:
+            status = RunStatus.FAILED
+            errors = (fault, *errors)
+        elif len(tally.failed_platforms) == len(tally.platforms):
+            status = RunStatus.FAILED
+        else:
+            status = RunStatus.PARTIAL if tally.failed_platforms else RunStatus.COMPLETED
+        for each in tally.platforms:
+            if not each.phase.is_final:
+                each.fail(replace(errors[0], platform=each.platform))
+        return RunRecord(
+            run.record.id,
+            status,
+            run.record.trigger,
+            run.record.platforms,
+            run.record.started_at,
+            self._now(),
+            tally.fetched,
+            tally.failed,
+            tuple(each.result() for each in tally.platforms),
+            errors,
+        )
+
+    @contextlib.asynccontextmanager
+    async def _reporting(self, run: ActiveRun) -> AsyncIterator[None]:
+        """Tell what has moved, each REPORT_SECONDS while the body runs, and at its end."""
+        reporter = asyncio.create_task(self._report(run), name=f"report-{run.record.id}")
+        try:
+            yield
+        finally:
+            reporter.cancel()
+            run.tell_moved()
+
+    async def _report(self, run: ActiveRun) -> None:
+        while True:
+            run.tell_moved()
+            await asyncio.sleep(REPORT_SECONDS)
+
+    async def _run_bridge(self, run: ActiveRun) -> None:
+        try:
+            await self._bridge(run.broadcaster, self._registry)
+        except Exception:
+            log.exception("ws.bridge.broke", scrape_run_id=run.record.id)
+
+
+def unfinished_platforms(record: RunRecord) -> tuple[Platform, ...]:
+    """The platforms that a run did not complete."""
+    done = {each.platform for each in record.results if each.phase is ScrapePhase.COMPLETED}
+    return tuple(each for each in record.platforms if each not in done)
+
+
+def terminal_progress(record: RunRecord) -> ScrapeProgress:
+    """The terminal progress of a run that is over, from its row alone."""
+    is_good = record.status in (RunStatus.COMPLETED, RunStatus.PARTIAL)
+    found = sum(each.found for each in record.results)
+    error = record.errors[0] if record.errors and record.status is not RunStatus.COMPLETED else None
+    return ScrapeProgress(
+        phase=ScrapePhase.COMPLETED if is_good else ScrapePhase.FAILED,
+        current=record.events_scraped + record.events_failed,
+        total=max(found, record.events_scraped + record.events_failed),
+        events_count=record.events_scraped,
+        duration_ms=record.duration_ms,
+        message=_terminal_words(record),
+        timestamp=record.completed_at or record.started_at,
+        scrape_run_id=record.id,
+        elapsed_ms=record.duration_ms,
+        error=error_context(error),
+    )
+
+
+def _terminal_words(record: RunRecord) -> str:
+    bad = [each.platform.display_name for each in record.results if each.phase is ScrapePhase.FAILED]
+    got = f"odds of {record.events_scraped} events" + (
+        f", {record.events_failed} failed" if record.events_failed else ""
+    )
+    if record.status is RunStatus.PARTIAL:
+        return f"{got}; {' and '.join(bad)} failed"
+    if record.status is RunStatus.COMPLETED:
+        return got
+    return f"{record.status}: {record.errors[0].error_message}" if record.errors else str(record.status)

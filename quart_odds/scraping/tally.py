@@ -1,0 +1,247 @@
+"""How a run goes, in numbers: what each platform has found, fetched and failed, and the progress that tells it."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from quart_odds.domain.clock import utc_now
+from quart_odds.domain.odds import MappedEvent, UnmappedMarket
+from quart_odds.domain.platforms import Platform
+from quart_odds.domain.runs import PhaseRecord, PlatformResult, RunError, ScrapePhase
+from quart_odds.errors import BookmakerError, NotFoundError
+from quart_odds.scraping.schemas import ScrapeErrorContext, ScrapeProgress
+
+Clock = Callable[[], float]
+
+ESTIMATE_FROM_SECONDS = 3.0
+"""Earlier than this a rate says little, so no time left is told."""
+
+
+class Faults:
+    """What went wrong, one line a kind, counted; the first of each kind is the example."""
+
+    def __init__(self) -> None:
+        self._first: dict[str, RunError] = {}
+
+    def add(self, error: RunError) -> None:
+        """Count an error."""
+        seen = self._first.get(error.error_type)
+        self._first[error.error_type] = error if seen is None else replace(seen, count=seen.count + error.count)
+
+    def all(self) -> tuple[RunError, ...]:
+        """Each kind once, with its count, the commonest first."""
+        return tuple(sorted(self._first.values(), key=lambda error: -error.count))
+
+    def commonest(self) -> RunError | None:
+        """The kind that happened most; None when all went well."""
+        return next(iter(self.all()), None)
+
+
+def run_error(error: BaseException, platform: Platform | None = None, *, at: datetime | None = None) -> RunError:
+    """An exception as it is kept and told."""
+    at = at or utc_now()
+    if isinstance(error, BookmakerError):
+        return RunError(error.error_type, str(error), at, error.platform, error.where, error.recoverable)
+    return RunError(type(error).__name__.lower(), str(error) or type(error).__name__, at, platform)
+
+
+def error_context(error: RunError | None) -> ScrapeErrorContext | None:
+    """A kept error as progress tells it."""
+    if error is None:
+        return None
+    times = f" ({error.count} times)" if error.count > 1 else ""
+    return ScrapeErrorContext(
+        error_type=error.error_type,
+        error_message=error.error_message + times,
+        platform=error.platform,
+        recoverable=error.recoverable,
+    )
+
+
+class PlatformTally:
+    """One platform's part of a run, as far as it has come."""
+
+    def __init__(
+        self,
+        platform: Platform,
+        *,
+        expected: int | None = None,
+        clock: Clock = time.monotonic,
+        on_phase: Callable[["PlatformTally"], None] = lambda _: None,
+    ) -> None:
+        self.platform = platform
+        self.phase = ScrapePhase.INITIALIZING
+        self.found = 0
+        self.fetched = 0
+        self.failed = 0
+        self.gone = 0
+        self.mapped_markets = 0
+        self.unmapped_markets = 0
+        self.dropped_prices = 0
+        self.is_shrunken = False
+        self.is_discovered = False
+        self.faults = Faults()
+        self.unmapped: dict[UnmappedMarket, int] = {}
+        self.phases: list[PhaseRecord] = []
+        self.message: str | None = None
+        self.error: RunError | None = None
+        self.is_told = True
+        self.on_phase = on_phase
+        self._expected = expected
+        self._clock = clock
+        self._began = clock()
+        self._ended: float | None = None
+        self._fetching_since: float | None = None
+
+    @property
+    def done(self) -> int:
+        """Events that are dealt with, well or not."""
+        return self.fetched + self.failed
+
+    @property
+    def duration_ms(self) -> int | None:
+        """How long it took; None while it goes on."""
+        return None if self._ended is None else round((self._ended - self._began) * 1000)
+
+    @property
+    def remaining_seconds(self) -> float | None:
+        """An estimate of the time left, from the rate so far; None while none can honestly be made."""
+        now = self._clock()
+        if self.phase.is_final:
+            return 0.0
+        if self._fetching_since is None or now - self._began < ESTIMATE_FROM_SECONDS or not self.done:
+            return None
+        total = self.found if self.is_discovered else max(self.found, self._expected or 0)
+        return (total - self.done) * (now - self._fetching_since) / self.done
+
+    def enter(self, phase: ScrapePhase, message: str | None = None) -> None:
+        """Go on to another phase, which ends the one before it."""
+        now = utc_now()
+        if self.phases and self.phases[-1].ended_at is None:
+            last = self.phases[-1]
+            self.phases[-1] = replace(last, ended_at=now, events_processed=self._processed(last.phase))
+        self.phase = phase
+        self.message = message
+        ended = now if phase.is_final else None
+        self.phases.append(PhaseRecord(phase, now, self.platform, ended, self.fetched if ended else None, message))
+        if phase.is_final:
+            self._ended = self._clock()
+        self.is_told = False
+        self.on_phase(self)
+
+    def count_found(self) -> None:
+        """One more event is listed."""
+        self.found += 1
+        self._fetching_since = self._fetching_since or self._clock()
+        self.is_told = False
+
+    def count_fetched(self, mapped: MappedEvent) -> None:
+        """One more event's odds are in."""
+        self.fetched += 1
+        self.mapped_markets += mapped.mapped_markets
+        self.unmapped_markets += len(mapped.unmapped)
+        self.dropped_prices += mapped.dropped
+        for market in mapped.unmapped:
+            self.unmapped[market] = self.unmapped.get(market, 0) + 1
+        self.is_told = False
+
+    def count_failed(self, error: BaseException) -> None:
+        """One more event could not be got."""
+        self.failed += 1
+        self.gone += isinstance(error, NotFoundError)
+        self.faults.add(run_error(error, self.platform))
+        self.is_told = False
+
+    def fail(self, error: RunError) -> None:
+        """End the platform's part with a reason."""
+        self.error = error
+        self.enter(ScrapePhase.FAILED, error.error_message)
+
+    def progress(self) -> ScrapeProgress:
+        """Where the platform stands."""
+        remaining = self.remaining_seconds
+        return ScrapeProgress(
+            platform=self.platform,
+            phase=self.phase,
+            current=self.done,
+            total=max(self.found, self.done),
+            events_count=self.fetched,
+            duration_ms=self.duration_ms,
+            message=self.message,
+            remaining_ms=None if remaining is None else round(remaining * 1000),
+            error=error_context(self.error),
+        )
+
+    def result(self) -> PlatformResult:
+        """What it came to, for the row."""
+        return PlatformResult(
+            platform=self.platform,
+            phase=self.phase,
+            found=self.found,
+            fetched=self.fetched,
+            failed=self.failed,
+            duration_ms=self.duration_ms,
+            mapped_markets=self.mapped_markets,
+            unmapped_markets=self.unmapped_markets,
+            dropped_prices=self.dropped_prices,
+            is_shrunken=self.is_shrunken,
+            error=self.error,
+        )
+
+    def _processed(self, phase: ScrapePhase) -> int:
+        return self.found if phase is ScrapePhase.DISCOVERING else self.done
+
+
+class RunTally:
+    """All platforms of a run together."""
+
+    def __init__(self, platforms: Sequence[PlatformTally]) -> None:
+        self.platforms = tuple(platforms)
+        self.phase = ScrapePhase.INITIALIZING
+        self.message: str | None = None
+
+    @property
+    def fetched(self) -> int:
+        """Events at bookmakers whose odds are in."""
+        return sum(each.fetched for each in self.platforms)
+
+    @property
+    def failed(self) -> int:
+        """Events at bookmakers that could not be got."""
+        return sum(each.failed for each in self.platforms)
+
+    @property
+    def failed_platforms(self) -> tuple[PlatformTally, ...]:
+        """Those that ended badly."""
+        return tuple(each for each in self.platforms if each.phase is ScrapePhase.FAILED)
+
+    def errors(self) -> tuple[RunError, ...]:
+        """All that went wrong: why platforms failed, then what happened at single events."""
+        reasons = tuple(each.error for each in self.platforms if each.error is not None)
+        return reasons + tuple(
+            error
+            for each in self.platforms
+            for error in each.faults.all()
+            if each.error is None or error.error_type != each.error.error_type
+        )
+
+    def progress(self, phase: ScrapePhase | None = None, message: str | None = None) -> ScrapeProgress:
+        """Where the run as a whole stands; the phase is that of the platform that is least far, unless given."""
+        remaining = [each.remaining_seconds for each in self.platforms]
+        is_known = all(each is not None for each in remaining)
+        return ScrapeProgress(
+            phase=phase or self._overall_phase(),
+            current=sum(each.done for each in self.platforms),
+            total=sum(max(each.found, each.done) for each in self.platforms),
+            events_count=self.fetched,
+            message=message,
+            remaining_ms=round(max(each or 0 for each in remaining) * 1000) if remaining and is_known else None,
+        )
+
+    def _overall_phase(self) -> ScrapePhase:
+        going = [each.phase for each in self.platforms if not each.phase.is_final]
+        for phase in (ScrapePhase.SCRAPING, ScrapePhase.DISCOVERING, ScrapePhase.INITIALIZING):
+            if phase in going:
+                return phase
+        return ScrapePhase.STORING

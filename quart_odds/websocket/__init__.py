@@ -1,0 +1,23 @@
+"""WebSocket: the messages, and the bridge from a run to everyone who listens."""
+
+from quart_odds.websocket.bridge import bridge_scrape_to_websocket
+from quart_odds.websocket.messages import (
+    connection_ack_message,
+    error_message,
+    gap_message,
+    odds_update_message,
+    pong_message,
+    scrape_progress_message,
+    subscription_update_message,
+)
+
+__all__ = [
+    "bridge_scrape_to_websocket",
+    "connection_ack_message",
+    "error_message",
+    "gap_message",
+    "odds_update_message",
+    "pong_message",
+    "scrape_progress_message",
+    "subscription_update_message",
+]

@@ -1,0 +1,36 @@
+"""The bridge: passes the progress of one run on to everyone who listens to the topic `scrape_progress`."""
+
+import structlog
+
+from quart_odds.broadcast import SCRAPE_PROGRESS, BroadcastRegistry
+from quart_odds.scraping.broadcaster import ProgressBroadcaster
+from quart_odds.websocket.messages import scrape_progress_message
+
+log = structlog.get_logger(__name__)
+
+
+async def bridge_scrape_to_websocket(broadcaster: ProgressBroadcaster, registry: BroadcastRegistry) -> None:
+    """Pass on a run's progress, from its very beginning, until the run ends. A consumer like any other.
+
+    It starts whether or not anyone listens, misses nothing however late its task starts, and a message that cannot
+    be passed on costs that message only: nothing here can harm the scrape.
+    """
+    run_id = broadcaster.scrape_run_id
+    events_forwarded = 0
+    log.info("ws.bridge.started", scrape_run_id=run_id)
+    try:
+        async for progress in broadcaster.subscribe(from_start=True):
+            try:
+                if progress.scrape_run_id is None:
+                    progress = progress.model_copy(update={"scrape_run_id": run_id})
+                registry.broadcast(
+                    scrape_progress_message(progress),
+                    SCRAPE_PROGRESS,
+                    retain=(run_id, progress.platform),
+                    ends=progress.is_terminal,
+                )
+                events_forwarded += 1
+            except Exception:
+                log.exception("ws.bridge.message_failed", scrape_run_id=run_id, phase=progress.phase)
+    finally:
+        log.info("ws.bridge.ended", scrape_run_id=run_id, events_forwarded=events_forwarded)
