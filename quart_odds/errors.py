@@ -1,19 +1,19 @@
 """What can go wrong, in one tree.
 
-    QuartOddsError
-    ├── SettingsError            a setting is wrong or unknown
-    ├── BookmakerError           a bookmaker did not answer as it should
-    │   ├── UnreachableError         no connection, no name, time-out, connection cut
-    │   ├── BlockedError             refused: 401, 403, an HTML page where JSON was due
-    │   ├── RateLimitedError         429
-    │   ├── ServerFaultError         5xx
-    │   ├── NotFoundError            this event is gone
-    │   ├── MalformedBodyError       not JSON, cut JSON, JSON of the wrong shape, a body too large
-    │   └── NothingFoundError        a discovery that found no event
-    ├── RunActiveError           a run is asked for while one is going
-    ├── RunNotFoundError         no run has this id
-    ├── RunStateError            what is asked makes no sense for a run in this state
-    └── StorageError             the database is slow, locked, full or gone
+QuartOddsError
+├── SettingsError            a setting is wrong or unknown
+├── BookmakerError           a bookmaker did not answer as it should
+│   ├── UnreachableError         no connection, no name, time-out, connection cut
+│   ├── BlockedError             refused: 401, 403, an HTML page where JSON was due
+│   ├── RateLimitedError         429
+│   ├── ServerFaultError         5xx
+│   ├── NotFoundError            this event is gone
+│   ├── MalformedBodyError       not JSON, cut JSON, JSON of the wrong shape, a body too large
+│   └── NothingFoundError        a discovery that found no event
+├── RunActiveError           a run is asked for while one is going
+├── RunNotFoundError         no run has this id
+├── RunStateError            what is asked makes no sense for a run in this state
+└── StorageError             the database is slow, locked, full or gone
 """
 
 from quart_odds.domain.platforms import Platform

@@ -54,8 +54,8 @@ class UnmappedMarket:
 class Prices:
     """All prices of one event at one bookmaker: `keys` ascending and unique, `values` beside them, both array('I')."""
 
-    keys: array[int] = field(default_factory=lambda: array("I"))
-    values: array[int] = field(default_factory=lambda: array("I"))
+    keys: "array[int]" = field(default_factory=lambda: array("I"))
+    values: "array[int]" = field(default_factory=lambda: array("I"))
 
     @classmethod
     def from_pairs(cls, pairs: Iterable[tuple[int, int]]) -> "Prices":

@@ -1,4 +1,4 @@
-"""The scrape itself: discover → fetch → map → store, for each platform at its own pace. It has never heard of listeners.
+"""The scrape itself: discover → fetch → map → store, for each platform at its own pace. It knows no listeners.
 
 Each platform is a pipeline of its own: events flow from discovery through a bounded queue to its fetchers, their bodies
 through another to where they are decoded and recorded. Nothing waits for the others, and nothing is kept but the odds.

@@ -79,6 +79,16 @@ class ActiveRun:
         """Time since it began."""
         return round((time.monotonic() - self.began) * 1000)
 
+    def snapshot(self) -> RunRecord:
+        """The run's row, as far as it has come."""
+        return replace(
+            self.record,
+            events_scraped=self.tally.fetched,
+            events_failed=self.tally.failed,
+            results=tuple(each.result() for each in self.tally.platforms),
+            errors=self.tally.errors(),
+        )
+
     def publish(self, progress: ScrapeProgress) -> None:
         """Tell a progress, bearing this run's id and time."""
         self.broadcaster.publish(progress.with_run(self.record.id, self.elapsed_ms))

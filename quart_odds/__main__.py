@@ -1,0 +1,6 @@
+"""`python -m quart_odds` is `quart-odds`."""
+
+from quart_odds.cli import main
+
+if __name__ == "__main__":
+    main()

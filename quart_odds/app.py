@@ -1,0 +1,153 @@
+"""The application: its parts put together, opened at start, drained and closed at the end. It alone knows them all."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import orjson
+import structlog
+from quart import Quart
+from quart_schema import Info, QuartSchema
+
+from quart_odds import __version__
+from quart_odds.assets import asset_folder
+from quart_odds.bookmakers import BookmakerClient, Decoder, open_client
+from quart_odds.broadcast import ODDS_UPDATES, BroadcastRegistry
+from quart_odds.broadcast import context as broadcast_context
+from quart_odds.domain.platforms import Platform
+from quart_odds.limits import ConnectionLimits
+from quart_odds.odds.notices import OddsNotifier, Publish
+from quart_odds.routes import odds, operations, pages, problems, scrape, sse, ws
+from quart_odds.routes.inbox import BoundedWebsocketConnection
+from quart_odds.scraping.broadcaster import ProgressBroadcaster
+from quart_odds.scraping.coordinator import Coordinator
+from quart_odds.scraping.runs import RunService
+from quart_odds.services import EXTENSION, Services
+from quart_odds.settings import Settings, load_settings
+from quart_odds.storage import OddsDesk, open_store
+from quart_odds.websocket import bridge_scrape_to_websocket, odds_update_message
+from quart_odds.websocket.messages import gap_message
+
+log = structlog.get_logger(__name__)
+
+
+def create_app(settings: Settings | None = None) -> Quart:
+    """The application, with settings from the environment unless given. Raises SettingsError for wrong ones.
+
+    Nothing is opened before it is served, and nothing is scraped before someone asks.
+    """
+    settings = settings or load_settings()
+    app = Quart(
+        "quart_odds",
+        template_folder=str(asset_folder("templates")),
+        static_folder=str(asset_folder("static")),
+        static_url_path="/static",
+    )
+    app.asgi_websocket_class = BoundedWebsocketConnection
+    registry = BroadcastRegistry(
+        gap_notice=_gap_notice,
+        heartbeat_seconds=settings.heartbeat_seconds,
+        write_timeout_seconds=settings.write_timeout_seconds,
+    )
+    limits = ConnectionLimits(
+        settings.max_connections, settings.max_connections_per_address, trusted=settings.trusted_proxies
+    )
+    parts = Services(settings, registry, limits)
+    app.extensions[EXTENSION] = parts
+    broadcast_context.init_app(app, registry)
+    problems.init_app(app)
+    for module in (scrape, sse, ws, operations, pages):
+        app.register_blueprint(module.blueprint)
+    app.register_blueprint(odds.odds_blueprint())
+    QuartSchema(app, info=Info("Quart Odds", __version__), convert_casing=False)
+
+    @app.while_serving
+    async def live() -> AsyncIterator[None]:
+        async with _opened(parts):
+            yield
+
+    return app
+
+
+@asynccontextmanager
+async def _opened(parts: Services) -> AsyncIterator[None]:
+    """Open the database and what stands on it, end the runs that a crash left behind, and close it all in turn."""
+    settings = parts.settings
+    parts.store = await open_store(settings.database_url)
+    try:
+        parts.notifier = OddsNotifier(_teller(parts.registry))
+        parts.desk = OddsDesk(parts.store, on_change=parts.notifier)
+        await parts.desk.load()
+        parts.decoder = Decoder(settings.decode_workers)
+        parts.runs = _run_service(parts)
+        await parts.runs.recover()
+        try:
+            yield
+        finally:
+            await drain(parts)
+            parts.notifier.close()
+            await parts.desk.close()
+            await parts.decoder.aclose()
+            parts.registry.close()
+    finally:
+        await parts.store.aclose()
+
+
+async def drain(parts: Services) -> None:
+    """Refuse newcomers, tell all streams to come back, and finish or mark the run. Only the first call does it."""
+    if parts.is_draining:
+        await parts.drained.wait()
+        return
+    parts.is_draining = True
+    try:
+        operations.tell_restart(parts)
+        await asyncio.sleep(0)
+        await parts.runs.close(wait_seconds=parts.settings.drain_seconds)
+    finally:
+        parts.drained.set()
+
+
+def _run_service(parts: Services) -> RunService:
+    settings = parts.settings
+
+    @asynccontextmanager
+    async def client(platform: Platform) -> AsyncIterator[BookmakerClient]:
+        opened = open_client(platform, settings)
+        try:
+            yield opened
+        finally:
+            await opened.aclose()
+
+    def make_broadcaster(scrape_run_id: int) -> ProgressBroadcaster:
+        return ProgressBroadcaster(
+            scrape_run_id,
+            heartbeat_seconds=settings.heartbeat_seconds,
+            write_timeout_seconds=settings.write_timeout_seconds,
+        )
+
+    coordinator = Coordinator(
+        client,
+        parts.decoder,
+        parts.desk,
+        platform_deadline_seconds=settings.platform_deadline_seconds,
+        fetchers=settings.concurrency,
+    )
+    return RunService(
+        coordinator,
+        parts.store,
+        parts.registry,
+        bridge_scrape_to_websocket,
+        run_deadline_seconds=settings.run_deadline_seconds,
+        make_broadcaster=make_broadcaster,
+    )
+
+
+def _teller(registry: BroadcastRegistry) -> Publish:
+    def tell(event_ids: list[int], platform: Platform, snapshot_count: int) -> None:
+        registry.broadcast(odds_update_message(event_ids, platform, snapshot_count), ODDS_UPDATES)
+
+    return tell
+
+
+def _gap_notice(missed: int | None) -> tuple[str, bytes]:
+    return "error", orjson.dumps(gap_message(missed))

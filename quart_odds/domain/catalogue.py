@@ -1,0 +1,231 @@
+"""The markets that Quart Odds knows, read once from markets.toml: what a market is called, its outcomes, and how each
+bookmaker names them. Parsers look prices up in it, storage and API name prices by it. docs/markets.md: how to add one.
+"""
+
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Literal, cast, get_args
+
+from quart_odds.domain.platforms import Platform
+
+LineKind = Literal["none", "total", "asian", "european"]
+Group = Literal[
+    "main", "goals", "handicaps", "halves", "teams", "scores", "combos", "corners", "cards", "specials", "players"
+]
+
+MAX_MARKET_NUMBER = 511
+MAX_OUTCOMES = 64
+MARKETS_FILE = Path(__file__).with_name("markets.toml")
+
+_LINE_ZERO = 32_768
+_LINE_KINDS = frozenset(get_args(LineKind))
+_GROUPS = frozenset(get_args(Group))
+_KEYS = frozenset(
+    {"number", "slug", "id", "name", "group", "line", "comparable", "winners", "outcomes", "also", *Platform}
+)
+
+
+class CatalogueError(ValueError):
+    """Raised at import when markets.toml contradicts itself; the message names the market."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One way a market can end. `index` is its place in the market, for ever."""
+
+    index: int
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class WireMarket:
+    """How one bookmaker names a market: its id, a part of the market that must be so, and an id per outcome.
+
+    `specifier` is empty for most; otherwise SportyBet's text without the line (`from=1|to=10`), BetPawa's row number
+    (`1`, the first goal) or promotion (`boosted`, `twoUp`). `outcome_ids` stand beside the outcomes, None for none.
+    """
+
+    platform: Platform
+    market_id: str
+    specifier: str
+    outcome_ids: tuple[str | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Market:
+    """A market and its outcomes. Only one whose outcomes mean the same everywhere `is_comparable`.
+
+    `number` and the positions of `outcomes` are stored in packed keys: they are never changed or used again. All
+    outcomes together are the full set, which a margin or a comparison needs. The line of `total` markets is the number
+    of goals (corners, cards), that of `asian` and `european` ones the goals given to the home side. `winners` of the
+    outcomes win at once (two of double chance's three), so a fair book's inverse odds sum to that number.
+    """
+
+    number: int
+    slug: str
+    id: str
+    name: str
+    group: Group
+    line_kind: LineKind
+    outcomes: tuple[Outcome, ...]
+    is_comparable: bool
+    winners: int
+    wires: tuple[WireMarket, ...]
+
+    @property
+    def has_line(self) -> bool:
+        """Whether its prices carry a line."""
+        return self.line_kind != "none"
+
+    def offered_by(self, platform: Platform) -> bool:
+        """Whether we know how this bookmaker names it."""
+        return any(wire.platform is platform for wire in self.wires)
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """All markets in the order of the file, which is the order to show them in."""
+
+    markets: tuple[Market, ...]
+
+    @cached_property
+    def by_number(self) -> Mapping[int, Market]:
+        """Markets by the number that packed keys carry."""
+        return {market.number: market for market in self.markets}
+
+    @cached_property
+    def by_id(self) -> Mapping[str, Market]:
+        """Markets by canonical id: BetPawa's where it has the market, else the slug."""
+        return {market.id: market for market in self.markets}
+
+    @cached_property
+    def by_slug(self) -> Mapping[str, Market]:
+        """Markets by slug."""
+        return {market.slug: market for market in self.markets}
+
+    def wires(self, platform: Platform) -> Iterator[tuple[Market, WireMarket]]:
+        """Each market with each name that this bookmaker has for it."""
+        return ((market, wire) for market in self.markets for wire in market.wires if wire.platform is platform)
+
+
+def pack_key(market_number: int, outcome_index: int, line: float | None) -> int:
+    """Market, outcome and line in 31 bits, so that ascending keys group by market, then outcome, then line.
+
+    Raises ValueError where a part does not fit, and for a line that is no multiple of a quarter.
+    """
+    if not 0 < market_number <= MAX_MARKET_NUMBER:
+        raise ValueError(f"market number {market_number} is not between 1 and {MAX_MARKET_NUMBER}")
+    if not 0 <= outcome_index < MAX_OUTCOMES:
+        raise ValueError(f"outcome index {outcome_index} is not between 0 and {MAX_OUTCOMES - 1}")
+    return market_number << 22 | outcome_index << 16 | line_code(line)
+
+
+def line_code(line: float | None) -> int:
+    """The lowest 16 bits of a key: 0 for no line, else quarters above -8192. Raises ValueError for any other line."""
+    if line is None:
+        return 0
+    quarters = line * 4
+    # Written so that nan fails too.
+    if not (-_LINE_ZERO < quarters < _LINE_ZERO and quarters == round(quarters)):
+        raise ValueError(f"line {line!r} is no multiple of 0.25 between -8192 and 8192")
+    return round(quarters) + _LINE_ZERO
+
+
+def unpack_key(key: int) -> tuple[int, int, float | None]:
+    """Market number, outcome index and line."""
+    code = key & 0xFFFF
+    return key >> 22, key >> 16 & 0x3F, (code - _LINE_ZERO) / 4 if code else None
+
+
+def read_catalogue(text: str) -> Catalogue:
+    """The catalogue that `text` (TOML) describes. Raises CatalogueError naming the first market that is wrong."""
+    try:
+        rows = tomllib.loads(text)["market"]
+    except (tomllib.TOMLDecodeError, KeyError) as exc:
+        raise CatalogueError(f"markets.toml: {exc}") from exc
+    catalogue = Catalogue(tuple(_market(row) for row in rows))
+    _refuse_twins(catalogue)
+    return catalogue
+
+
+def _market(row: dict[str, object]) -> Market:
+    try:
+        return _read_market(row)
+    except (KeyError, TypeError, ValueError) as exc:
+        raise CatalogueError(f"market {row.get('slug', row)!r}: {exc!r}") from exc
+
+
+def _read_market(row: dict[str, object]) -> Market:
+    if unknown := row.keys() - _KEYS:
+        raise ValueError(f"unknown keys {sorted(unknown)}")
+    slug = cast(str, row["slug"])
+    line_kind, group = row.get("line", "none"), row["group"]
+    if line_kind not in _LINE_KINDS or group not in _GROUPS:
+        raise ValueError(f"line {line_kind!r} or group {group!r} is none of those that there are")
+    table = cast("list[list[str]]", row["outcomes"])
+    if not 0 < len(table) <= MAX_OUTCOMES or any(len(line) != 1 + len(Platform) for line in table):
+        raise ValueError("outcomes are rows of: name, id at BetPawa, at SportyBet, at Bet9ja")
+    number = cast(int, row["number"])
+    pack_key(number, 0, None)
+    wires = [
+        _wire(platform, row[platform], [line[column] for line in table])
+        for column, platform in enumerate(Platform, start=1)
+        if platform in row
+    ]
+    wires += [
+        _wire(Platform(cast(str, other["at"])), other["id"], cast("list[str]", other["outcomes"]))
+        for other in cast("list[dict[str, object]]", row.get("also", []))
+    ]
+    for column, platform in enumerate(Platform, start=1):
+        if platform not in row and any(line[column] for line in table):
+            raise ValueError(f"outcome ids at {platform}, but no market id")
+    if any(len(wire.outcome_ids) != len(table) for wire in wires):
+        raise ValueError("as many outcome ids as outcomes, please; empty where there is none")
+    betpawa_id = next((wire.market_id for wire in wires if wire.platform is Platform.BETPAWA), slug)
+    return Market(
+        number=number,
+        slug=slug,
+        id=cast(str, row.get("id", betpawa_id)),
+        name=cast(str, row["name"]),
+        group=cast(Group, group),
+        line_kind=cast(LineKind, line_kind),
+        outcomes=tuple(Outcome(index, line[0]) for index, line in enumerate(table)),
+        is_comparable=bool(row.get("comparable", True)),
+        winners=cast(int, row.get("winners", 1)),
+        wires=tuple(wires),
+    )
+
+
+def _wire(platform: Platform, named: object, outcome_ids: list[str]) -> WireMarket:
+    market_id, specifier = (named, "") if isinstance(named, str) else cast("list[str]", named)
+    known = [outcome_id for outcome_id in outcome_ids if outcome_id]
+    if not known or len(set(known)) != len(known):
+        raise ValueError(f"outcome ids at {platform} are missing or come twice")
+    return WireMarket(platform, market_id, specifier, tuple(outcome_id or None for outcome_id in outcome_ids))
+
+
+def _refuse_twins(catalogue: Catalogue) -> None:
+    for field in ("number", "slug", "id"):
+        seen: set[object] = set()
+        for market in catalogue.markets:
+            if (value := getattr(market, field)) in seen:
+                raise CatalogueError(f"market {market.slug!r}: {field} {value!r} is another market's")
+            seen.add(value)
+    prices: dict[tuple[Platform, str, str, str], Market] = {}
+    kinds: dict[tuple[Platform, str, str], Market] = {}
+    for market in catalogue.markets:
+        if len({outcome.name for outcome in market.outcomes}) != len(market.outcomes):
+            raise CatalogueError(f"market {market.slug!r}: two outcomes have one name")
+        for wire in market.wires:
+            place = (wire.platform, wire.market_id, wire.specifier)
+            if kinds.setdefault(place, market).line_kind != market.line_kind:
+                raise CatalogueError(f"market {market.slug!r}: {place} has another kind of line elsewhere")
+            for outcome_id in filter(None, wire.outcome_ids):
+                if (other := prices.setdefault((*place, outcome_id), market)) is not market:
+                    raise CatalogueError(f"market {market.slug!r}: {place} {outcome_id} is {other.slug!r}")
+
+
+CATALOGUE = read_catalogue(MARKETS_FILE.read_text(encoding="utf-8"))

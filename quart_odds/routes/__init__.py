@@ -1,0 +1,1 @@
+"""Routes: blueprints that turn requests into calls, and results into answers."""

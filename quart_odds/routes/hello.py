@@ -1,0 +1,31 @@
+"""What the WebSocket and its SSE twin begin with: which topics were asked for, and the acknowledgement."""
+
+from collections.abc import Callable
+
+from quart_odds.broadcast import TOPICS, Place, Subscriber
+from quart_odds.websocket.messages import Envelope, connection_ack_message
+
+
+def split_topics(asked: str | None) -> tuple[frozenset[str], list[str]]:
+    """The topics of a `?topics=a,b`, and the names that are none. Omitted or empty means all."""
+    names = [name.strip() for name in (asked or "").split(",") if name.strip()]
+    if not names:
+        return TOPICS, []
+    return TOPICS.intersection(names), [name for name in names if name not in TOPICS]
+
+
+def hello_message(topics: frozenset[str], place: Place) -> Callable[[Subscriber], Envelope]:
+    """Makes the acknowledgement of a connection at this place: what it may expect, and where it is in the log."""
+
+    def make(subscriber: Subscriber) -> Envelope:
+        message = connection_ack_message(topics)
+        message["data"] |= {
+            "epoch": subscriber.log.epoch,
+            "recovered": place.recovered,
+            "cursor": subscriber.log.cursor_at(place.seq),
+        }
+        if not place.recovered:
+            message["data"]["missed"] = place.missed
+        return message
+
+    return make

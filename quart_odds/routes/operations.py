@@ -1,0 +1,54 @@
+"""For whoever runs the server: is it alive, does it take work, how is it."""
+
+import random
+
+import orjson
+from quart import Blueprint, Response
+
+from quart_odds import __version__
+from quart_odds.broadcast.flush import Flusher
+from quart_odds.errors import StorageError
+from quart_odds.services import Services, services
+
+RESTART = 1012
+LEAST_RETRY_MS = 500
+MOST_RETRY_MS = 5000
+
+blueprint = Blueprint("operations", __name__)
+
+
+@blueprint.get("/healthz")
+async def healthz() -> Response:
+    """200 while the process answers at all."""
+    return _json({"status": "ok", "version": __version__})
+
+
+@blueprint.get("/readyz")
+async def readyz() -> Response:
+    """200 while new work is welcome; 503 while draining, or while the database does not answer."""
+    parts = services()
+    if parts.is_draining:
+        return _json({"status": "draining"}, 503)
+    try:
+        await parts.store.check()
+    except StorageError as error:
+        return _json({"status": "no database", "detail": str(error)}, 503)
+    return _json({"status": "ready"})
+
+
+def tell_restart(parts: Services) -> None:
+    """End every stream with the word to come back: WebSocket by 1012, SSE by `retry:`, each after another while."""
+    for flusher in _flushers(parts):
+        flusher.flush()
+        for subscriber in list(flusher.subscribers):
+            wait = random.randint(LEAST_RETRY_MS, MOST_RETRY_MS)
+            flusher.remove(subscriber)
+            subscriber.end(RESTART, f"retry_ms={wait}")
+
+
+def _flushers(parts: Services) -> list[Flusher]:
+    return [parts.registry.flusher, *(each.flusher for each in parts.runs.broadcasters.active())]
+
+
+def _json(body: object, status: int = 200) -> Response:
+    return Response(orjson.dumps(body), status, headers={"Cache-Control": "no-store"}, content_type="application/json")

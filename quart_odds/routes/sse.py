@@ -1,0 +1,236 @@
+"""Server-sent events: a run's own stream, and `/api/sse`, the WebSocket's twin. docs/protocol.md is the contract."""
+
+import asyncio
+import random
+import re
+from collections.abc import AsyncIterator, Callable
+
+import orjson
+from quart import Blueprint, Response, request
+
+from quart_odds.broadcast import Flusher, Place, Sink, Subscriber, current_registry
+from quart_odds.broadcast.event_log import split_cursor
+from quart_odds.broadcast.framing import BLOCK, CHUNK, Framing, sse_block, sse_retry
+from quart_odds.broadcast.lane import LiveConnection, MailboxSink, live_connection
+from quart_odds.domain.runs import RunRecord, RunStatus
+from quart_odds.errors import RunActiveError, RunNotFoundError
+from quart_odds.limits import ConnectionLimits
+from quart_odds.routes.guard import check_room, client_address, refuse_strangers
+from quart_odds.routes.hello import hello_message, split_topics
+from quart_odds.routes.problems import Problem, bad_request
+from quart_odds.scraping.broadcaster import ProgressBroadcaster
+from quart_odds.scraping.runs import terminal_progress
+from quart_odds.services import Services, services
+from quart_odds.websocket.messages import gap_message
+
+RETRY_MS = 2000
+"""How long an EventSource waits before it comes back; spread, so that all do not come at once."""
+
+MOST_RETRY_MS = 10_000
+
+_RUN_EPOCH = re.compile(r"r([0-9]{1,18})-[0-9a-z]+")
+
+HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+
+blueprint = Blueprint("sse", __name__)
+
+Connect = Callable[[Sink, Framing], tuple[Subscriber, Flusher]]
+
+
+@blueprint.get("/api/sse")
+async def listen() -> Response:
+    """Every topic over SSE: the same envelopes and cursors as `/api/ws`."""
+    parts = services()
+    topics, unknown = split_topics(request.args.get("topics"))
+    if not topics:
+        raise bad_request(
+            "None of these topics exists.", *[("topics", f"there is no topic {each!r}") for each in unknown]
+        )
+    registry = current_registry()
+    cursor = asked_cursor()
+
+    def connect(sink: Sink, framing: Framing) -> tuple[Subscriber, Flusher]:
+        place = registry.place(cursor)
+        return (
+            registry.connect(sink, framing, topics=topics, place=place, hello=hello_message(topics, place)),
+            registry.flusher,
+        )
+
+    return await _stream(parts, connect)
+
+
+@blueprint.get("/api/scrape/stream")
+async def start_and_observe() -> Response:
+    """Start a run, or attach to the one that is active, and stream its progress; with a cursor, only resume."""
+    parts = services()
+    refuse_strangers(request, parts.settings.allowed_origins)
+    if (cursor := asked_cursor()) is not None:
+        return await _resume(parts, _run_of(cursor), cursor)
+    if request.method == "HEAD":
+        return Response("", headers=HEADERS, content_type="text/event-stream")
+    if (refusal := _no_room(parts)) is not None:
+        return refusal
+    try:
+        run = await parts.runs.start("api-stream")
+    except RunActiveError as error:
+        return await _observe(parts, error.scrape_run_id, None)
+    return await _stream_run(parts, run.broadcaster, None)
+
+
+@blueprint.get("/api/scrape/runs/<int:scrape_run_id>/progress")
+async def observe(scrape_run_id: int) -> Response:
+    """Observe a run: from its beginning or from a cursor while it is in memory, else its end, from its row."""
+    cursor = asked_cursor()
+    if cursor is None:
+        return await _observe(services(), scrape_run_id, None)
+    if _run_of(cursor) != scrape_run_id:
+        raise bad_request(
+            "The cursor is of another run.", ("last_event_id", f"{cursor!r} is not of run {scrape_run_id}")
+        )
+    return await _resume(services(), scrape_run_id, cursor)
+
+
+def asked_cursor() -> str | None:
+    """The cursor that the request bears: the header of an EventSource that comes back, or the query's."""
+    found = (
+        request.headers.get("Last-Event-ID") or request.args.get("last_event_id") or request.args.get("since") or None
+    )
+    return found if found is None else str(found)
+
+
+def _run_of(cursor: str) -> int:
+    parts = split_cursor(cursor)
+    found = _RUN_EPOCH.fullmatch(parts[0]) if parts else None
+    if found is None:
+        raise bad_request(
+            "This is no cursor of a run.", ("last_event_id", f"{cursor[:80]!r} is not of the form r1-…-1")
+        )
+    return int(found[1])
+
+
+async def _resume(parts: Services, scrape_run_id: int, cursor: str) -> Response:
+    broadcaster = parts.runs.broadcasters.get(scrape_run_id)
+    is_over = broadcaster is None or broadcaster.is_completed
+    if is_over and cursor in (_row_cursor(scrape_run_id), broadcaster and broadcaster.end_cursor):
+        return Response("", 204)
+    return await _observe(parts, scrape_run_id, cursor)
+
+
+async def _observe(parts: Services, scrape_run_id: int, cursor: str | None) -> Response:
+    broadcaster = parts.runs.broadcasters.get(scrape_run_id)
+    if broadcaster is not None:
+        return await _stream_run(parts, broadcaster, cursor)
+    record = await parts.store.get_run(scrape_run_id)
+    if record is None:
+        raise RunNotFoundError(scrape_run_id)
+    if record.status is RunStatus.RUNNING:
+        raise Problem(409, "Not here", f"run {scrape_run_id} is going in another process; observe it there")
+    return Response(_row_blocks(record), headers=HEADERS, content_type="text/event-stream")
+
+
+def _row_cursor(scrape_run_id: int) -> str:
+    return f"r{scrape_run_id}-over-1"
+
+
+def _row_blocks(record: RunRecord) -> bytes:
+    """All that is left of a run that is long over: its terminal progress."""
+    payload = orjson.dumps(terminal_progress(record).model_dump(mode="json"))
+    return sse_retry(RETRY_MS) + sse_block(payload, cursor=_row_cursor(record.id).encode())
+
+
+async def _stream_run(parts: Services, broadcaster: ProgressBroadcaster, cursor: str | None) -> Response:
+    log = broadcaster.log
+
+    def connect(sink: Sink, framing: Framing) -> tuple[Subscriber, Flusher]:
+        place = log.place(cursor) if cursor else Place(1)
+        subscriber = Subscriber(log, sink, framing, place=place, gap_notice=run_gap)
+        if not place.recovered:
+            subscriber.send_raw(*run_gap(place.missed))
+        subscriber.send_snapshot(place)
+        broadcaster.flusher.add(subscriber)
+        return subscriber, broadcaster.flusher
+
+    return await _stream(parts, connect)
+
+
+def run_gap(missed: int | None) -> tuple[str, bytes]:
+    """The notice of a gap on a run's stream: an event of its own name, so that `onmessage` gets progress only."""
+    return "gap", orjson.dumps(gap_message(missed)["data"])
+
+
+def _no_room(parts: Services) -> Response | None:
+    """The answer to one for whom there is no room: an EventSource is told to come back, and never sees an error."""
+    address = client_address(request, parts.settings.trusted_proxies)
+    try:
+        check_room(parts, address)
+    except Problem:
+        if asked_cursor() is None and "text/event-stream" not in request.headers.get("Accept", ""):
+            raise
+        wait = random.randint(RETRY_MS, MOST_RETRY_MS)
+        return Response(sse_retry(wait), headers=HEADERS, content_type="text/event-stream")
+    return None
+
+
+async def _stream(parts: Services, connect: Connect) -> Response:
+    if request.method == "HEAD":
+        return Response("", headers=HEADERS, content_type="text/event-stream")
+    if (refusal := _no_room(parts)) is not None:
+        return refusal
+    address = client_address(request, parts.settings.trusted_proxies)
+    # HTTP/1.0 knows no chunks, HTTP/2 and other servers have no connection to write to: the standard lane.
+    connection = live_connection.get() if request.http_version == "1.1" else None
+    body = _blocks(parts.limits, address, connection, connect)
+    response = Response(body, headers=HEADERS, content_type="text/event-stream")
+    response.timeout = None
+    return response
+
+
+async def _blocks(
+    limits: ConnectionLimits, address: str, connection: LiveConnection | None, connect: Connect
+) -> AsyncIterator[bytes]:
+    """The body of a stream. It goes on the fast lane, where there is one, once the server has sent the head."""
+    with limits.admit(address):
+        yield sse_retry(random.randint(RETRY_MS, 2 * RETRY_MS))
+        sink = connection.stream_sink() if connection is not None else None
+        if sink is not None and connection is not None:
+            async for block in _fast(sink, connection, connect):
+                yield block
+        else:
+            async for block in _standard(connect):
+                yield block
+
+
+async def _fast(sink: Sink, connection: LiveConnection, connect: Connect) -> AsyncIterator[bytes]:
+    subscriber, flusher = connect(sink, CHUNK)
+    ended = asyncio.Event()
+    subscriber.on_end = ended.set
+    try:
+        flusher.catch_up(subscriber)
+        await ended.wait()
+    finally:
+        flusher.remove(subscriber)
+        connection.detach()
+    if farewell := _farewell(subscriber):
+        yield farewell
+
+
+async def _standard(connect: Connect) -> AsyncIterator[bytes]:
+    mailbox = MailboxSink()
+    subscriber, flusher = connect(mailbox, BLOCK)
+    subscriber.on_end = mailbox.close
+    mailbox.on_free = lambda: flusher.catch_up(subscriber)
+    try:
+        flusher.catch_up(subscriber)
+        async for chunk in mailbox.chunks():
+            yield chunk
+    finally:
+        mailbox.close()
+        flusher.remove(subscriber)
+    if farewell := _farewell(subscriber):
+        yield farewell
+
+
+def _farewell(subscriber: Subscriber) -> bytes:
+    """The last block of a stream that we end before its time: when to come back."""
+    found = re.search(r"retry_ms=([0-9]+)", subscriber.close_reason)
+    return sse_retry(int(found[1])) if found else b""

@@ -1,0 +1,127 @@
+"""The launcher: one process, one loop, Hypercorn inside, and a shutdown that tells everyone and then really ends."""
+
+import asyncio
+import contextlib
+import signal
+import sys
+from collections.abc import Callable
+
+import structlog
+from hypercorn.asyncio import serve as hypercorn_serve
+from hypercorn.config import Config
+from quart import Quart
+
+from quart_odds.app import create_app, drain
+from quart_odds.server import fast_lane
+from quart_odds.server.sockets import listen, raise_file_limit
+from quart_odds.services import EXTENSION, Services
+from quart_odds.settings import Settings
+
+FAREWELL_SECONDS = 1.0
+"""How long clients have, once they are told, to take their farewell."""
+ABORT_SECONDS = 0.05
+INBOUND_BYTES = 64 * 1024
+
+log = structlog.get_logger(__name__)
+
+
+def run(app: Quart, bind: str, *, on_ready: Callable[[str], None] | None = None, use_uvloop: bool = True) -> None:
+    """Serve an app until SIGINT or SIGTERM. Raises SettingsError when the address cannot be had."""
+    factory = _uvloop_factory() if use_uvloop else None
+    with asyncio.Runner(loop_factory=factory) as runner:
+        runner.run(serve(app, bind, on_ready=on_ready))
+
+
+def run_settings(settings: Settings, bind: str, *, on_ready: Callable[[str], None] | None = None) -> None:
+    """Serve the application with these settings."""
+    run(create_app(settings), bind, on_ready=on_ready)
+
+
+async def serve(app: Quart, bind: str, *, on_ready: Callable[[str], None] | None = None) -> None:
+    """Serve an app in the running loop until SIGINT or SIGTERM."""
+    parts: Services = app.extensions[EXTENSION]
+    sock = listen(bind, parts.settings.write_timeout_seconds)
+    fast_lane.install()
+    log.debug("server.files", limit=raise_file_limit())
+    stop = asyncio.Event()
+    _stop_on_signals(stop)
+    host, port = sock.getsockname()[:2]
+    address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    cutter: asyncio.Task[None] | None = None
+
+    async def shutdown_trigger() -> None:
+        nonlocal cutter
+        if on_ready is not None:
+            on_ready(address)
+        await stop.wait()
+        log.info("server.draining", connections=len(fast_lane.live_connections))
+        await drain(parts)
+        await _farewell()
+        cutter = asyncio.create_task(_cut_the_rest())
+
+    try:
+        # Hypercorn makes a socket of its own from the number, and closes it.
+        await hypercorn_serve(app, _config(sock.detach()), shutdown_trigger=shutdown_trigger)  # type: ignore[arg-type]
+    finally:
+        if cutter is not None:
+            cutter.cancel()
+    log.info("server.stopped")
+
+
+async def _farewell() -> None:
+    """Give streams time to end by themselves; idle and stalled connections do not count on it."""
+    loop = asyncio.get_running_loop()
+    until = loop.time() + FAREWELL_SECONDS
+    quiet = 0
+    before = len(fast_lane.live_connections)
+    while before and loop.time() < until and quiet < 4:
+        await asyncio.sleep(ABORT_SECONDS)
+        now = len(fast_lane.live_connections)
+        quiet = quiet + 1 if now == before else 0
+        before = now
+
+
+async def _cut_the_rest() -> None:
+    """Abort what is left, and what still comes, until the server is gone: one stalled peer would hold it for ever."""
+    while True:
+        if count := fast_lane.live_connections.abort():
+            log.info("server.cut", connections=count)
+        await asyncio.sleep(ABORT_SECONDS)
+
+
+def _config(file_number: int) -> Config:
+    config = Config()
+    config.bind = [f"fd://{file_number}"]
+    config.backlog = 4096
+    config.graceful_timeout = 1.0
+    config.shutdown_timeout = 30.0
+    config.websocket_max_message_size = INBOUND_BYTES
+    config.keep_alive_timeout = 30.0
+    config.keep_alive_max_requests = 1_000_000
+    config.include_server_header = False
+    config.accesslog = None
+    config.errorlog = None
+    return config
+
+
+def _stop_on_signals(stop: asyncio.Event) -> None:
+    """The first signal drains; a second one does not wait."""
+
+    def on_signal(number: int) -> None:
+        if stop.is_set():
+            sys.exit(128 + number)
+        stop.set()
+
+    for name in (signal.SIGINT, signal.SIGTERM):
+        with contextlib.suppress(NotImplementedError):
+            asyncio.get_running_loop().add_signal_handler(name, on_signal, name)
+
+
+def _uvloop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop
+    except ImportError:
+        log.warning("server.no_uvloop", effect="asyncio's own loop serves; it is slower")
+        return None
+    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    return factory

@@ -1,0 +1,41 @@
+"""What an app is made of, for its routes: found in one place, `services()`, by every blueprint."""
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, cast
+
+from quart import current_app
+
+from quart_odds.broadcast import BroadcastRegistry
+from quart_odds.limits import ConnectionLimits
+from quart_odds.settings import Settings
+
+if TYPE_CHECKING:
+    from quart_odds.bookmakers import Decoder
+    from quart_odds.odds.notices import OddsNotifier
+    from quart_odds.scraping.runs import RunService
+    from quart_odds.storage.desk import OddsDesk
+    from quart_odds.storage.store import Store
+
+EXTENSION = "quart_odds"
+
+
+@dataclass(eq=False)
+class Services:
+    """One app's parts. Those below `limits` exist once the app has started."""
+
+    settings: Settings
+    registry: BroadcastRegistry
+    limits: ConnectionLimits
+    store: "Store" = field(init=False)
+    desk: "OddsDesk" = field(init=False)
+    notifier: "OddsNotifier" = field(init=False)
+    decoder: "Decoder" = field(init=False)
+    runs: "RunService" = field(init=False)
+    is_draining: bool = False
+    drained: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+def services() -> Services:
+    """The parts of the current app."""
+    return cast(Services, current_app.extensions[EXTENSION])
