@@ -68,6 +68,7 @@ class ActiveRun:
     broadcaster: ProgressBroadcaster
     tally: RunTally
     began: float
+    work: asyncio.Task[None] | None = None
     task: asyncio.Task[None] | None = None
     bridge: asyncio.Task[None] | None = None
     ending: RunStatus | None = None
@@ -172,7 +173,8 @@ class RunService:
             self.broadcasters.add(run.broadcaster)
             self._active = run
             run.bridge = asyncio.create_task(self._run_bridge(run), name=f"bridge-{run_id}")
-            run.task = asyncio.create_task(self._execute(run, last_found), name=f"run-{run_id}")
+            run.work = asyncio.create_task(self._scrape(run, last_found), name=f"scrape-{run_id}")
+            run.task = asyncio.create_task(self._see_to_the_end(run, run.work), name=f"run-{run_id}")
             log.info("run.started", scrape_run_id=run_id, trigger=trigger, platforms=list(chosen))
             return run
 
@@ -223,36 +225,41 @@ class RunService:
         self.broadcasters.close()
 
     def _stop(self, run: ActiveRun, ending: RunStatus) -> None:
-        if run.ending is None and not run.is_ending and run.task is not None:
+        if run.ending is None and not run.is_ending and run.work is not None:
             run.ending = ending
-            run.task.cancel()
+            run.work.cancel()
 
-    async def _execute(self, run: ActiveRun, last_found: dict[Platform, int]) -> None:
-        fault: RunError | None = None
-        try:
-            run.tell_overall()
-            async with asyncio.timeout(self._run_deadline_seconds), self._reporting(run):
-                await self._coordinator.scrape(run.tally, last_found)
-            run.tell_overall()
-            await self._coordinator.confirm()
-        except asyncio.CancelledError:
+    async def _scrape(self, run: ActiveRun, last_found: dict[Platform, int]) -> None:
+        run.tell_overall()
+        async with asyncio.timeout(self._run_deadline_seconds), self._reporting(run):
+            await self._coordinator.scrape(run.tally, last_found)
+        run.tell_overall()
+        await self._coordinator.confirm()
+
+    async def _see_to_the_end(self, run: ActiveRun, work: asyncio.Task[None]) -> None:
+        """Wait for the work, however it ends (it may be cancelled before it has begun), and end the run."""
+        await asyncio.wait([work])
+        run.is_ending = True
+        if work.cancelled():
             run.ending = run.ending or RunStatus.INTERRUPTED
-            if (task := asyncio.current_task()) is not None:
-                task.uncancel()
-        except TimeoutError:
-            fault = RunError("deadline", f"the run took over {self._run_deadline_seconds:g} s", self._now())
-        except QuartOddsError as error:
-            fault = run_error(error)
-        except Exception as error:
-            log.exception("run.broke", scrape_run_id=run.record.id)
-            fault = run_error(error)
-        await self._end(run, fault)
+            await self._confirm_what_was_got(run)
+            await self._end(run, None)
+        else:
+            await self._end(run, self._fault(run, work.exception()))
+
+    def _fault(self, run: ActiveRun, error: BaseException | None) -> RunError | None:
+        match error:
+            case None:
+                return None
+            case TimeoutError():
+                return RunError("deadline", f"the run took over {self._run_deadline_seconds:g} s", self._now())
+            case QuartOddsError():
+                return run_error(error)
+        log.error("run.broke", scrape_run_id=run.record.id, exc_info=error)
+        return run_error(error)
 
     async def _end(self, run: ActiveRun, fault: RunError | None) -> None:
         """Commit the run's row, then tell its terminal progress: both from the same record."""
-        run.is_ending = True
-        if run.ending is not None:
-            await self._confirm_what_was_got(run)
         record = self._outcome(run, fault)
         try:
             await self._store.save_phases(record.id, [each for tally in run.tally.platforms for each in tally.phases])

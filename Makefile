@@ -1,0 +1,64 @@
+# Two commands do everything: `make demo` and `make test`. The rest is for people who work on it.
+PYTHON ?= python3
+HOST ?= 127.0.0.1
+PORT ?= 8000
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+
+.PHONY: demo serve test check bench install endurance clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make demo       install, start stand-in bookmakers and the server, print the address (PORT=8000)"
+	@echo "make serve      the same against the real bookmakers"
+	@echo "make test       install what tests need, and run them"
+	@echo "make check      format, lint and types"
+	@echo "make bench      all benchmarks, beside their peers"
+	@echo "make endurance  the tests that take minutes"
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.runtime: pyproject.toml constraints.txt | $(VENV)/bin/python
+	@echo "Installing Quart Odds into $(VENV) …"
+	$(PIP) install --constraint constraints.txt --editable .
+	@touch $@
+
+$(VENV)/.development: pyproject.toml constraints.txt | $(VENV)/bin/python
+	@echo "Installing Quart Odds and what its tests need into $(VENV) …"
+	$(PIP) install --constraint constraints.txt --editable '.[dev,postgres]'
+	@touch $@ $(VENV)/.runtime
+
+$(VENV)/.benchmarks: $(VENV)/.development
+	$(PIP) install --constraint constraints.txt '.[bench]'
+	@touch $@
+
+install: $(VENV)/.development
+
+demo: $(VENV)/.runtime
+	@$(BIN)/quart-odds serve --sandbox --bind $(HOST):$(PORT)
+
+serve: $(VENV)/.runtime
+	@$(BIN)/quart-odds serve --bind $(HOST):$(PORT)
+
+test: $(VENV)/.development
+	@$(BIN)/python -m pytest
+
+endurance: $(VENV)/.development
+	@$(BIN)/python -m pytest -m endurance --timeout 1800
+
+check: $(VENV)/.development
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+
+bench: $(VENV)/.benchmarks
+	@$(BIN)/python -m benchmarks.fanout
+	@$(BIN)/python -m benchmarks.scrape --events 1300 --latency-ms 100 --body-kb 10
+	@$(BIN)/python -m benchmarks.scrape --events 1300 --latency-ms 100
+	@$(BIN)/python -m benchmarks.api
+	@$(BIN)/python -m benchmarks.storage
+
+clean:
+	rm -rf $(VENV) .make dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

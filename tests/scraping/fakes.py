@@ -1,0 +1,176 @@
+"""Bookmakers, a database and a sink that live in memory and do as they are told."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from quart_odds.bookmakers import BookmakerClient, RawBody
+from quart_odds.domain.odds import Competition, EventHeader, MappedEvent, Prices, UnmappedMarket
+from quart_odds.domain.platforms import Platform
+from quart_odds.domain.runs import PhaseRecord, RunRecord, RunStatus, ScrapePhase
+from quart_odds.errors import BookmakerError
+
+KICKOFF = datetime(2026, 12, 1, 15, tzinfo=UTC)
+
+
+def header(platform: Platform, number: int) -> EventHeader:
+    """One event of a fake bookmaker."""
+    return EventHeader(
+        platform, str(number), str(1000 + number), f"Home {number}", f"Away {number}", KICKOFF,
+        Competition("1", "League", "Country"),
+    )  # fmt: skip
+
+
+class FakeBookmaker:
+    """Lists `events`, answers each unless `fetch_error` says otherwise, and counts what is under way at once."""
+
+    def __init__(self, platform: Platform, events: int = 5) -> None:
+        self.platform = platform
+        self.events = events
+        self.discovery_errors: list[BookmakerError] = []
+        self.root_error: BookmakerError | None = None
+        self.fetch_error: Callable[[int], BaseException | None] = lambda _: None
+        self.hangs = False
+        self.requests = 0
+        self.is_closed = False
+        self.under_way = 0
+        self.most_under_way = 0
+        self.reached: asyncio.Event = asyncio.Event()
+
+    async def discover(self) -> AsyncIterator[EventHeader]:
+        """List events, one a turn of the loop."""
+        if self.root_error is not None:
+            raise self.root_error
+        for number in range(self.events):
+            await asyncio.sleep(0)
+            yield header(self.platform, number)
+
+    async def fetch(self, header: EventHeader) -> RawBody:
+        """Answer after a few turns of the loop, with an error where one is due."""
+        self.requests += 1
+        self.under_way += 1
+        self.most_under_way = max(self.most_under_way, self.under_way)
+        self.reached.set()
+        try:
+            if self.hangs:
+                await asyncio.Event().wait()
+            for _ in range(4):
+                await asyncio.sleep(0)
+            error = self.fetch_error(int(header.external_id))
+            if error is not None:
+                raise error
+            return RawBody(self.platform, b"{}", None, header)
+        finally:
+            self.under_way -= 1
+
+    async def aclose(self) -> None:
+        """Remember that it was closed."""
+        self.is_closed = True
+
+
+class FakeDecoder:
+    """Maps every body to an event with one price."""
+
+    def __init__(self) -> None:
+        self.error: Callable[[RawBody], BookmakerError | None] = lambda _: None
+
+    async def decode(self, raw: RawBody) -> MappedEvent:
+        """One price, one market that is not known."""
+        await asyncio.sleep(0)
+        if (error := self.error(raw)) is not None:
+            raise error
+        prices = Prices.from_pairs([(1, 4001)])
+        return MappedEvent(raw.header, prices, (UnmappedMarket("77", "Corners"),), mapped_markets=1)
+
+
+class RecordingSink:
+    """Keeps what it was given."""
+
+    def __init__(self) -> None:
+        self.recorded: list[MappedEvent] = []
+        self.missing: list[tuple[Platform, set[str]]] = []
+        self.confirmations = 0
+        self.confirm_error: BaseException | None = None
+
+    async def record(self, mapped: MappedEvent, seen_at: datetime) -> None:
+        """Keep an event."""
+        self.recorded.append(mapped)
+
+    async def mark_missing(self, platform: Platform, seen_external_ids: set[str], at: datetime) -> None:
+        """Keep what was seen."""
+        self.missing.append((platform, seen_external_ids))
+
+    async def confirm(self) -> None:
+        """Count, or fail."""
+        self.confirmations += 1
+        if self.confirm_error is not None:
+            raise self.confirm_error
+
+
+class FakeStore:
+    """Runs in a dict."""
+
+    def __init__(self) -> None:
+        self.runs: dict[int, RunRecord] = {}
+        self.kept_phases: dict[int, list[PhaseRecord]] = {}
+        self.found: dict[Platform, int] = {}
+        self.finish_error: BaseException | None = None
+        self.on_finish: Callable[[RunRecord], None] = lambda _: None
+
+    async def create_run(self, *, trigger: str, platforms: Sequence[Platform], started_at: datetime) -> int:
+        """A new row."""
+        await asyncio.sleep(0)
+        run_id = len(self.runs) + 1
+        self.runs[run_id] = RunRecord(run_id, RunStatus.RUNNING, trigger, tuple(platforms), started_at)
+        return run_id
+
+    async def save_phases(self, run_id: int, phases: Sequence[PhaseRecord]) -> None:
+        """Keep phases."""
+        self.kept_phases[run_id] = list(phases)
+
+    async def finish_run(self, record: RunRecord) -> bool:
+        """End a row, or fail."""
+        await asyncio.sleep(0)
+        if self.finish_error is not None:
+            raise self.finish_error
+        self.on_finish(record)
+        self.runs[record.id] = record
+        for result in record.results:
+            if result.phase is ScrapePhase.COMPLETED:
+                self.found[result.platform] = result.found
+        return True
+
+    async def get_run(self, run_id: int) -> RunRecord | None:
+        """A row."""
+        return self.runs.get(run_id)
+
+    async def last_found(self, platform: Platform) -> int | None:
+        """What the last good discovery found."""
+        return self.found.get(platform)
+
+    async def interrupt_running(self, at: datetime) -> list[RunRecord]:
+        """End rows that are running."""
+        ended = [
+            replace(each, status=RunStatus.INTERRUPTED, completed_at=at)
+            for each in self.runs.values()
+            if each.status is RunStatus.RUNNING
+        ]
+        self.runs |= {each.id: each for each in ended}
+        return ended
+
+
+class Bookmakers(dict[Platform, FakeBookmaker]):
+    """All three, and the factory that opens them."""
+
+    def __init__(self, events: int = 5) -> None:
+        super().__init__({each: FakeBookmaker(each, events) for each in Platform})
+
+    @asynccontextmanager
+    async def open(self, platform: Platform) -> AsyncIterator[BookmakerClient]:
+        """A client of one, closed at the end."""
+        try:
+            yield self[platform]
+        finally:
+            await self[platform].aclose()

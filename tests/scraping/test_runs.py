@@ -1,0 +1,398 @@
+"""Runs: one path, one row, one terminal progress, whatever happens."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+
+import pytest
+from structlog.testing import capture_logs
+
+from quart_odds.broadcast import BroadcastRegistry
+from quart_odds.domain.platforms import Platform
+from quart_odds.domain.runs import RunStatus, ScrapePhase
+from quart_odds.errors import (
+    BlockedError,
+    MalformedBodyError,
+    NotFoundError,
+    RunActiveError,
+    RunNotFoundError,
+    RunStateError,
+    StorageError,
+    UnreachableError,
+)
+from quart_odds.scraping import runs as runs_module
+from quart_odds.scraping.broadcaster import ProgressBroadcaster
+from quart_odds.scraping.coordinator import MOST_REFUSALS_IN_A_ROW, Coordinator
+from quart_odds.scraping.runs import ActiveRun, RunService
+from quart_odds.scraping.schemas import ScrapeProgress
+from quart_odds.websocket import bridge_scrape_to_websocket
+from tests.scraping.fakes import Bookmakers, FakeDecoder, FakeStore, RecordingSink
+
+BETPAWA, SPORTYBET, BET9JA = Platform
+
+
+class House:
+    """A run service over fakes, and what was told of its runs."""
+
+    def __init__(self, *, deadline: float = 20.0, run_deadline: float = 20.0) -> None:
+        self.bookmakers = Bookmakers()
+        self.decoder = FakeDecoder()
+        self.sink = RecordingSink()
+        self.store = FakeStore()
+        self.registry = BroadcastRegistry(gap_notice=lambda _: ("error", b"{}"))
+        coordinator = Coordinator(
+            self.bookmakers.open,
+            self.decoder,
+            self.sink,
+            platform_deadline_seconds=deadline,
+            fetchers=lambda _: 2,
+        )
+        self.service = RunService(
+            coordinator, self.store, self.registry, bridge_scrape_to_websocket, run_deadline_seconds=run_deadline
+        )
+
+    async def run(self, *platforms: Platform) -> tuple[ActiveRun, list[ScrapeProgress]]:
+        """Start a run, see it to its end, and give all that was told."""
+        run = await self.service.start("api", platforms or None)
+        return run, await self.told(run.broadcaster)
+
+    async def told(self, broadcaster: ProgressBroadcaster) -> list[ScrapeProgress]:
+        """All the progress of a run, from its beginning to its end."""
+        async with asyncio.timeout(10):
+            return [each async for each in broadcaster.subscribe(from_start=True)]
+
+    async def settled(self, run: ActiveRun) -> None:
+        """Wait until nothing of the run is left."""
+        assert run.task is not None
+        async with asyncio.timeout(10):
+            await run.task
+
+
+@pytest.fixture
+async def house() -> AsyncIterator[House]:
+    made = House()
+    yield made
+    await made.service.close()
+
+
+async def test_a_run_goes_through_its_phases_to_one_terminal_progress(house: House) -> None:
+    """Each platform is discovered, scraped and stored; the run ends once, last, as completed."""
+    run, told = await house.run()
+    assert [each.is_terminal for each in told].count(True) == 1
+    assert told[-1].is_terminal
+    assert told[-1].phase is ScrapePhase.COMPLETED
+    assert (told[-1].current, told[-1].total, told[-1].events_count) == (15, 15, 15)
+    for platform in Platform:
+        phases = list(dict.fromkeys(each.phase for each in told if each.platform is platform))
+        assert phases[0] is ScrapePhase.DISCOVERING
+        assert phases[-2:] == [ScrapePhase.STORING, ScrapePhase.COMPLETED]
+    await house.settled(run)
+    assert house.store.runs[run.record.id].status is RunStatus.COMPLETED
+    assert len(house.sink.recorded) == 15
+    assert house.sink.confirmations == 1
+
+
+async def test_every_progress_bears_its_run_and_its_time(house: House) -> None:
+    """Two runs on one topic can be told apart, and time never runs backwards within one."""
+    run, told = await house.run()
+    assert {each.scrape_run_id for each in told} == {run.record.id}
+    elapsed = [each.elapsed_ms for each in told]
+    assert None not in elapsed
+    assert elapsed == sorted(elapsed, key=lambda each: each or 0)
+
+
+async def test_the_row_is_committed_before_the_end_is_told(house: House) -> None:
+    """Whoever hears the end finds the row ended."""
+    run = await house.service.start("api")
+
+    def check(_: object) -> None:
+        assert not run.broadcaster.is_completed
+
+    house.store.on_finish = check
+    await house.told(run.broadcaster)
+    assert house.store.runs[run.record.id].status is RunStatus.COMPLETED
+
+
+async def test_a_second_run_is_refused_while_one_goes(house: House) -> None:
+    """One run at a time, and the refusal names the active one."""
+    run = await house.service.start("api")
+    with pytest.raises(RunActiveError) as caught:
+        await house.service.start("page")
+    assert caught.value.scrape_run_id == run.record.id
+    await house.settled(run)
+    again, _ = await house.run()
+    assert again.record.id == run.record.id + 1
+
+
+async def test_starts_at_the_same_moment_make_one_run(house: House) -> None:
+    """Twenty triggers at once start one run."""
+    house.bookmakers[BETPAWA].hangs = True
+    results = await asyncio.gather(*(house.service.start("api") for _ in range(20)), return_exceptions=True)
+    started = [each for each in results if isinstance(each, ActiveRun)]
+    assert len(started) == 1
+    assert sum(isinstance(each, RunActiveError) for each in results) == 19
+
+
+async def test_a_platform_that_fails_leaves_the_others_alone(house: House) -> None:
+    """The run is partial: phase completed, with the error."""
+    house.bookmakers[BET9JA].root_error = BlockedError(BET9JA, "403 with an HTML page", status=403)
+    run, told = await house.run()
+    terminal = told[-1]
+    assert terminal.phase is ScrapePhase.COMPLETED
+    assert terminal.error is not None
+    assert terminal.error.error_type == "blocked"
+    assert terminal.error.platform is BET9JA
+    last = {each.platform: each for each in told if each.platform}
+    assert last[BET9JA].phase is ScrapePhase.FAILED
+    assert last[BETPAWA].phase is last[SPORTYBET].phase is ScrapePhase.COMPLETED
+    await house.settled(run)
+    record = house.store.runs[run.record.id]
+    assert record.status is RunStatus.PARTIAL
+    assert [each.platform for each in record.errors] == [BET9JA]
+
+
+async def test_all_platforms_failing_is_a_failed_run(house: House) -> None:
+    """Nothing was got: phase failed."""
+    for platform, bookmaker in house.bookmakers.items():
+        bookmaker.root_error = UnreachableError(platform, "connection refused")
+    run, told = await house.run()
+    assert told[-1].phase is ScrapePhase.FAILED
+    await house.settled(run)
+    assert house.store.runs[run.record.id].status is RunStatus.FAILED
+
+
+async def test_a_discovery_that_finds_nothing_fails_its_platform(house: House) -> None:
+    """No event at all is no success."""
+    house.bookmakers[SPORTYBET].events = 0
+    run, _ = await house.run()
+    await house.settled(run)
+    record = house.store.runs[run.record.id]
+    assert record.status is RunStatus.PARTIAL
+    assert record.errors[0].error_type == "nothing_found"
+
+
+async def test_events_that_are_gone_are_counted_and_fail_nothing(house: House) -> None:
+    """A 404 for an event costs that event."""
+    bookmaker = house.bookmakers[BETPAWA]
+    bookmaker.fetch_error = lambda number: NotFoundError(BETPAWA, "gone", where=str(number)) if number else None
+    run, told = await house.run()
+    assert told[-1].phase is ScrapePhase.COMPLETED
+    assert told[-1].error is None
+    await house.settled(run)
+    record = house.store.runs[run.record.id]
+    assert record.status is RunStatus.COMPLETED
+    assert record.events_failed == 4
+    assert [(each.error_type, each.count) for each in record.errors] == [("not_found", 4)]
+
+
+async def test_a_platform_whose_bodies_mostly_make_no_sense_is_failed(house: House) -> None:
+    """More than half of what was listed could not be read: failed, with the commonest reason."""
+    house.decoder.error = lambda raw: (
+        MalformedBodyError(BET9JA, "cut JSON") if raw.platform is BET9JA and raw.header.external_id != "0" else None
+    )
+    run, _ = await house.run()
+    await house.settled(run)
+    record = house.store.runs[run.record.id]
+    assert record.status is RunStatus.PARTIAL
+    assert record.results[2].phase is ScrapePhase.FAILED
+    assert record.results[2].error is not None
+    assert record.results[2].error.error_type == "malformed_body"
+    assert house.sink.missing
+    assert BET9JA not in [platform for platform, _ in house.sink.missing]
+
+
+async def test_a_bookmaker_that_refuses_again_and_again_is_left_alone(house: House) -> None:
+    """After so many refusals in a row nothing more is asked."""
+    bookmaker = house.bookmakers[BETPAWA]
+    bookmaker.events = 500
+    bookmaker.fetch_error = lambda _: BlockedError(BETPAWA, "403")
+    run, _ = await house.run(BETPAWA)
+    await house.settled(run)
+    assert bookmaker.requests <= MOST_REFUSALS_IN_A_ROW + 2
+    assert house.store.runs[run.record.id].status is RunStatus.FAILED
+    assert bookmaker.is_closed
+
+
+async def test_a_bookmaker_that_hangs_costs_no_more_than_its_deadline() -> None:
+    """The deadline fails the platform; the others have finished."""
+    house = House(deadline=0.2)
+    house.bookmakers[SPORTYBET].hangs = True
+    run, told = await house.run()
+    await house.settled(run)
+    record = house.store.runs[run.record.id]
+    assert record.status is RunStatus.PARTIAL
+    assert record.errors[0].error_type == "deadline"
+    assert told[-1].events_count == 10
+    assert house.bookmakers[SPORTYBET].is_closed
+
+
+async def test_a_run_that_takes_too_long_is_ended() -> None:
+    """The run's own deadline ends it as failed."""
+    house = House(run_deadline=0.2)
+    house.bookmakers[SPORTYBET].hangs = True
+    run, told = await house.run()
+    await house.settled(run)
+    assert told[-1].phase is ScrapePhase.FAILED
+    assert told[-1].error is not None
+    assert told[-1].error.error_type == "deadline"
+
+
+@pytest.mark.parametrize("moment", ["at once", "while fetching"])
+async def test_cancelling_ends_with_one_terminal_progress_and_leaves_nothing(house: House, moment: str) -> None:
+    """A cancelled run says so, once, and no task of it is left."""
+    before = asyncio.all_tasks()
+    for bookmaker in house.bookmakers.values():
+        bookmaker.hangs = True
+    run = await house.service.start("api")
+    if moment == "while fetching":
+        async with asyncio.timeout(5):
+            await house.bookmakers[BETPAWA].reached.wait()
+    await house.service.cancel(run.record.id)
+    async with asyncio.timeout(2):
+        told = await house.told(run.broadcaster)
+    assert [each.is_terminal for each in told].count(True) == 1
+    assert told[-1].error is not None
+    assert told[-1].error.error_type == "cancelled"
+    await house.settled(run)
+    assert house.store.runs[run.record.id].status is RunStatus.CANCELLED
+    await asyncio.sleep(0)
+    assert asyncio.all_tasks() == before
+
+
+async def test_what_cannot_be_cancelled_says_why(house: House) -> None:
+    """An unknown run, and one that is over."""
+    with pytest.raises(RunNotFoundError):
+        await house.service.cancel(99)
+    run, _ = await house.run()
+    await house.settled(run)
+    with pytest.raises(RunStateError):
+        await house.service.cancel(run.record.id)
+
+
+async def test_retry_scrapes_what_failed(house: House) -> None:
+    """Only the platform that failed is scraped again, under a trigger that names the run."""
+    house.bookmakers[BET9JA].root_error = UnreachableError(BET9JA, "reset")
+    run, _ = await house.run()
+    await house.settled(run)
+    house.bookmakers[BET9JA].root_error = None
+    again = await house.service.retry(run.record.id)
+    assert again.record.platforms == (BET9JA,)
+    assert again.record.trigger == f"retry:{run.record.id}"
+    await house.settled(again)
+    with pytest.raises(RunStateError):
+        await house.service.retry(again.record.id)
+    with pytest.raises(RunNotFoundError):
+        await house.service.retry(99)
+
+
+async def test_odds_that_cannot_be_stored_fail_the_run(house: House) -> None:
+    """A run is not called complete before its odds are confirmed."""
+    house.sink.confirm_error = StorageError("the disk is full")
+    run, told = await house.run()
+    assert told[-1].phase is ScrapePhase.FAILED
+    assert told[-1].error is not None
+    assert "the disk is full" in told[-1].error.error_message
+    await house.settled(run)
+    assert house.store.runs[run.record.id].status is RunStatus.FAILED
+
+
+async def test_a_row_that_cannot_be_ended_still_ends_the_run(house: House) -> None:
+    """Listeners are told, and the next run can start."""
+    house.store.finish_error = StorageError("the database is gone")
+    run, told = await house.run()
+    assert told[-1].phase is ScrapePhase.FAILED
+    await house.settled(run)
+    house.store.finish_error = None
+    again, _ = await house.run()
+    await house.settled(again)
+
+
+async def test_a_discovery_that_shrinks_by_half_marks_nothing_gone_until_another_agrees(house: House) -> None:
+    """1st run: 5 events. 2nd: 2, flagged. 3rd: 2 again, believed."""
+    for expected_missing, events in ((5, 5), (None, 2), (2, 2)):
+        house.bookmakers[BETPAWA].events = events
+        house.sink.missing.clear()
+        run, _ = await house.run(BETPAWA)
+        await house.settled(run)
+        result = house.store.runs[run.record.id].results[0]
+        assert result.is_shrunken is (expected_missing is None)
+        assert [len(seen) for _, seen in house.sink.missing] == ([expected_missing] if expected_missing else [])
+
+
+async def test_a_discovery_with_holes_marks_nothing_gone(house: House) -> None:
+    """A competition that could not be listed may hold what seems to be missing."""
+    house.bookmakers[BETPAWA].discovery_errors = [UnreachableError(BETPAWA, "reset", where="competition 7")]
+    run, _ = await house.run(BETPAWA)
+    await house.settled(run)
+    record = house.store.runs[run.record.id]
+    assert not house.sink.missing
+    assert record.status is RunStatus.COMPLETED
+    assert record.errors[0].where == "competition 7"
+
+
+async def test_runs_found_running_at_start_are_told_as_interrupted(house: House) -> None:
+    """What a crash left behind ends, with its terminal progress, on the topic and on its own stream."""
+    await house.store.create_run(trigger="api", platforms=[BETPAWA], started_at=datetime(2026, 1, 1, tzinfo=UTC))
+    assert [each.status for each in await house.service.recover()] == [RunStatus.INTERRUPTED]
+    broadcaster = house.service.broadcasters.get(1)
+    assert broadcaster is not None
+    assert [each.phase for each in await house.told(broadcaster)] == [ScrapePhase.FAILED]
+    assert house.registry.log.next_seq == 2
+
+
+async def test_closing_marks_a_run_that_does_not_end_in_time(house: House) -> None:
+    """At shutdown a run is interrupted, and no new one starts."""
+    house.bookmakers[BETPAWA].hangs = True
+    run = await house.service.start("api")
+    await house.service.close(wait_seconds=0.05)
+    told = await house.told(run.broadcaster)
+    assert told[-1].error is not None
+    assert told[-1].error.error_type == "interrupted"
+    assert house.store.runs[run.record.id].status is RunStatus.INTERRUPTED
+    with pytest.raises(RunStateError):
+        await house.service.start("api")
+
+
+async def test_the_bridge_runs_for_every_run_and_harms_none(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All progress is in the hub's log without any listener; a bridge that breaks costs the scrape nothing."""
+    with capture_logs() as logs:
+        run, told = await house.run()
+        await house.settled(run)
+    assert house.registry.log.next_seq - 1 == len(told)
+    ended = next(each for each in logs if each["event"] == "ws.bridge.ended")
+    assert (ended["scrape_run_id"], ended["events_forwarded"]) == (run.record.id, len(told))
+    assert any(each["event"] == "ws.bridge.started" for each in logs)
+
+    async def broken(*_: object) -> None:
+        raise ValueError("no bridge")
+
+    monkeypatch.setattr(house.service, "_bridge", broken)
+    run, told = await house.run()
+    await house.settled(run)
+    assert told[-1].phase is ScrapePhase.COMPLETED
+
+
+async def test_a_bridge_that_never_ends_is_cancelled(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the end it is awaited for a while, and no longer."""
+    cancelled = asyncio.Event()
+
+    async def endless(*_: object) -> None:
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        cancelled.set()
+
+    monkeypatch.setattr(house.service, "_bridge", endless)
+    monkeypatch.setattr(runs_module, "BRIDGE_SECONDS", 0.05)
+    run, _ = await house.run()
+    await house.settled(run)
+    async with asyncio.timeout(5):
+        await cancelled.wait()
+
+
+async def test_a_platform_never_has_more_under_way_than_it_may(house: House) -> None:
+    """Two fetchers, two requests at once."""
+    house.bookmakers[BETPAWA].events = 40
+    run, _ = await house.run(BETPAWA)
+    await house.settled(run)
+    assert house.bookmakers[BETPAWA].most_under_way == 2
