@@ -20,7 +20,7 @@ from quart_odds.broadcast import SCRAPE_PROGRESS, current_registry
 from quart_odds.logs import configure_logging
 from quart_odds.scraping.schemas import Platform, ScrapePhase, ScrapeProgress
 from quart_odds.server import fast_lane
-from quart_odds.server.serve import run
+from quart_odds.server.serve import run_in_loop, serve
 from quart_odds.settings import load_settings
 from quart_odds.websocket import scrape_progress_message
 
@@ -73,7 +73,11 @@ def main(bind: str, standard_lane: bool, plain_loop: bool) -> None:
         app.register_blueprint(blueprint)
         if standard_lane:
             fast_lane.KNOWN_HYPERCORN = ()
-        run(app, bind, on_ready=lambda address: print(address, file=sys.stderr, flush=True), use_uvloop=not plain_loop)
+        run_in_loop(lambda: serve(app, bind, on_ready=_announce), use_uvloop=not plain_loop)
+
+
+def _announce(address: str) -> None:
+    print(address, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

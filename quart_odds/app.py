@@ -1,7 +1,7 @@
 """The application: its parts put together, opened at start, drained and closed at the end. It alone knows them all."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 
 import orjson
@@ -15,13 +15,17 @@ from quart_odds.bookmakers import BookmakerClient, Decoder, open_client
 from quart_odds.broadcast import ODDS_UPDATES, BroadcastRegistry
 from quart_odds.broadcast import context as broadcast_context
 from quart_odds.domain.platforms import Platform
+from quart_odds.housekeeping import Housekeeping
 from quart_odds.limits import ConnectionLimits
 from quart_odds.odds.notices import OddsNotifier, Publish
-from quart_odds.routes import odds, operations, pages, problems, scrape, sse, ws
+from quart_odds.routes import analytics, odds, operations, pages, problems, refresh, scheduler, scrape, sse, ws
 from quart_odds.routes.inbox import BoundedWebsocketConnection
 from quart_odds.scraping.broadcaster import ProgressBroadcaster
 from quart_odds.scraping.coordinator import Coordinator
+from quart_odds.scraping.preferences import PreferenceBook
+from quart_odds.scraping.refresh import EventRefresher
 from quart_odds.scraping.runs import RunService
+from quart_odds.scraping.scheduler import Scheduler
 from quart_odds.services import EXTENSION, Services
 from quart_odds.settings import Settings, load_settings
 from quart_odds.storage import OddsDesk, open_store
@@ -56,13 +60,13 @@ def create_app(settings: Settings | None = None) -> Quart:
     app.extensions[EXTENSION] = parts
     broadcast_context.init_app(app, registry)
     problems.init_app(app)
-    for module in (scrape, sse, ws, operations, pages):
+    for module in (analytics, scrape, sse, ws, scheduler, refresh, operations, pages):
         app.register_blueprint(module.blueprint)
     app.register_blueprint(odds.odds_blueprint())
     QuartSchema(app, info=Info("Quart Odds", __version__), convert_casing=False)
 
     @app.while_serving
-    async def live() -> AsyncIterator[None]:
+    async def live() -> AsyncGenerator[None, None]:
         async with _opened(parts):
             yield
 
@@ -79,11 +83,17 @@ async def _opened(parts: Services) -> AsyncIterator[None]:
         parts.desk = OddsDesk(parts.store, on_change=parts.notifier)
         await parts.desk.load()
         parts.decoder = Decoder(settings.decode_workers)
-        parts.runs = _run_service(parts)
+        parts.preferences = PreferenceBook(settings, parts.store)
+        await parts.preferences.load()
+        _add_scraping(parts)
         await parts.runs.recover()
+        await parts.housekeeping.open()
+        parts.loop_lag.open()
         try:
             yield
         finally:
+            parts.loop_lag.close()
+            await parts.housekeeping.close()
             await drain(parts)
             parts.notifier.close()
             await parts.desk.close()
@@ -107,12 +117,13 @@ async def drain(parts: Services) -> None:
         parts.drained.set()
 
 
-def _run_service(parts: Services) -> RunService:
+def _add_scraping(parts: Services) -> None:
+    """The run service, the refresher and the scheduler, over the same clients, decoder and desk."""
     settings = parts.settings
 
     @asynccontextmanager
     async def client(platform: Platform) -> AsyncIterator[BookmakerClient]:
-        opened = open_client(platform, settings)
+        opened = open_client(platform, parts.preferences.current.applied_to(settings))
         try:
             yield opened
         finally:
@@ -130,16 +141,22 @@ def _run_service(parts: Services) -> RunService:
         parts.decoder,
         parts.desk,
         platform_deadline_seconds=settings.platform_deadline_seconds,
-        fetchers=settings.concurrency,
+        fetchers=lambda platform: parts.preferences.current.applied_to(settings).concurrency(platform),
     )
-    return RunService(
+    parts.runs = RunService(
         coordinator,
         parts.store,
         parts.registry,
         bridge_scrape_to_websocket,
         run_deadline_seconds=settings.run_deadline_seconds,
+        platforms=lambda: parts.preferences.current.enabled_platforms,
         make_broadcaster=make_broadcaster,
     )
+    parts.refresher = EventRefresher(client, parts.decoder, parts.desk)
+    parts.scheduler = Scheduler(
+        lambda: parts.runs.start("scheduled"), interval_minutes=parts.preferences.current.scrape_interval_minutes
+    )
+    parts.housekeeping = Housekeeping(parts.store, parts.desk, parts.preferences, parts.scheduler)
 
 
 def _teller(registry: BroadcastRegistry) -> Publish:

@@ -1,16 +1,20 @@
 """The command line: `quart-odds serve · scrape · watch · sandbox · record · migrate`."""
 
 import asyncio
+import os
 import sys
+from typing import Any
 
 import click
 
 from quart_odds import __version__
 from quart_odds.errors import QuartOddsError, SettingsError
-from quart_odds.settings import Settings, load_settings
+from quart_odds.settings import PREFIX, Settings, load_settings
 
 DEFAULT_BIND = "127.0.0.1:8000"
 SANDBOX_DATABASE = "sqlite:///quart-odds-sandbox.db"
+SANDBOX_PACE = {"betpawa_concurrency": 4, "sportybet_concurrency": 5, "bet9ja_concurrency": 3}
+"""Few requests at once, so that sixty events take about ten seconds."""
 
 
 class _Group(click.Group):
@@ -36,42 +40,49 @@ def main() -> None:
 @click.option("--bind", default=DEFAULT_BIND, show_default=True, metavar="HOST:PORT", help="Where to listen.")
 @click.option("--sandbox", is_flag=True, help="Start stand-in bookmakers beside it, with a database of its own.")
 @click.option("--events", default=60, show_default=True, help="Events that the stand-in bookmakers have.")
-@click.option("--latency-ms", default=250, show_default=True, help="How long the stand-in bookmakers take to answer.")
+@click.option("--latency-ms", default=400, show_default=True, help="How long the stand-in bookmakers take to answer.")
 def serve(bind: str, sandbox: bool, events: int, latency_ms: int) -> None:
     """Serve the page and the API. Settings come from QUART_ODDS_…: docs/settings.md."""
     from quart_odds.logs import configure_logging
-    from quart_odds.server.serve import run_settings
+    from quart_odds.server.serve import run_in_loop, serve_settings
 
     settings = load_settings()
     if not sandbox:
         configure_logging(settings)
-        run_settings(settings, bind, on_ready=_announce)
+        run_in_loop(lambda: serve_settings(settings, bind, on_ready=_announce))
         return
     _serve_with_sandbox(bind, events, latency_ms)
 
 
 def _serve_with_sandbox(bind: str, events: int, latency_ms: int) -> None:
     from quart_odds.logs import configure_logging
-    from quart_odds.sandbox import SandboxOptions, start_sandbox_process
-    from quart_odds.server.serve import run_settings
+    from quart_odds.sandbox import SandboxOptions, sandbox_process
+    from quart_odds.sandbox.process import SandboxStartError
+    from quart_odds.server.serve import run_in_loop, serve_settings
 
-    sandbox = start_sandbox_process(SandboxOptions(events=events, latency_ms=latency_ms, jitter_ms=latency_ms // 2))
+    async def both() -> None:
+        options = SandboxOptions(events=events, latency_ms=latency_ms, jitter_ms=latency_ms // 2)
+        async with sandbox_process(options) as sandbox:
+            settings = sandbox_settings({str(platform): url for platform, url in sandbox.urls.items()})
+            configure_logging(settings)
+            await serve_settings(settings, bind, on_ready=_announce)
+
+    load_settings()
     try:
-        settings = sandbox_settings(sandbox.urls)
-        configure_logging(settings)
-        run_settings(settings, bind, on_ready=_announce)
-    finally:
-        sandbox.stop()
+        run_in_loop(both)
+    except SandboxStartError as error:
+        raise click.ClickException(str(error)) from error
 
 
 def sandbox_settings(urls: dict[str, str]) -> Settings:
-    """Settings for stand-in bookmakers: a database of their own, so that invented odds never mix with real ones."""
-    given = load_settings()
-    is_default = given.database_url == Settings.model_fields["database_url"].default
-    overrides = {f"{platform}_url": url for platform, url in urls.items()}
-    if is_default:
-        overrides["database_url"] = SANDBOX_DATABASE
-    return load_settings(**overrides)
+    """Settings for stand-in bookmakers, where the environment does not say otherwise.
+
+    They have a database of their own, so that invented odds never mix with real ones, and a pace that can be watched.
+    """
+    given = {name for name in os.environ if name.startswith(PREFIX)}
+    defaults: dict[str, Any] = {"database_url": SANDBOX_DATABASE, **SANDBOX_PACE}
+    overrides = {name: value for name, value in defaults.items() if PREFIX + name.upper() not in given}
+    return load_settings(None, **overrides, **{f"{platform}_url": url for platform, url in urls.items()})
 
 
 def _announce(address: str) -> None:

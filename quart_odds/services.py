@@ -8,12 +8,17 @@ from quart import current_app
 
 from quart_odds.broadcast import BroadcastRegistry
 from quart_odds.limits import ConnectionLimits
+from quart_odds.loop_lag import LoopLag
 from quart_odds.settings import Settings
 
 if TYPE_CHECKING:
     from quart_odds.bookmakers import Decoder
+    from quart_odds.housekeeping import Housekeeping
     from quart_odds.odds.notices import OddsNotifier
+    from quart_odds.scraping.preferences import PreferenceBook
+    from quart_odds.scraping.refresh import EventRefresher
     from quart_odds.scraping.runs import RunService
+    from quart_odds.scraping.scheduler import Scheduler
     from quart_odds.storage.desk import OddsDesk
     from quart_odds.storage.store import Store
 
@@ -32,6 +37,11 @@ class Services:
     notifier: "OddsNotifier" = field(init=False)
     decoder: "Decoder" = field(init=False)
     runs: "RunService" = field(init=False)
+    refresher: "EventRefresher" = field(init=False)
+    preferences: "PreferenceBook" = field(init=False)
+    scheduler: "Scheduler" = field(init=False)
+    housekeeping: "Housekeeping" = field(init=False)
+    loop_lag: LoopLag = field(default_factory=LoopLag)
     is_draining: bool = False
     drained: asyncio.Event = field(default_factory=asyncio.Event)
 

@@ -7,10 +7,8 @@ number of listeners. `append` is a plain function and never waits for anyone.
 import re
 import secrets
 import time
-from collections import deque
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, field
-from itertools import islice
 
 from quart_odds.broadcast.framing import Framing
 
@@ -30,7 +28,10 @@ class LogBounds:
 
 @dataclass(eq=False, slots=True)
 class Entry:
-    """One thing that was said. `payload` is its JSON; `value` what it was made from, for readers in this process."""
+    """One thing that was said. `payload` is its JSON; `value` what it was made from, for readers in this process.
+
+    `nth` is its number among the entries of its topic.
+    """
 
     seq: int
     at: float
@@ -38,6 +39,7 @@ class Entry:
     name: str
     payload: bytes
     cursor: bytes
+    nth: int
     value: object = None
     frames: list[bytes | None] = field(default_factory=lambda: [None] * Framing.KINDS)
 
@@ -77,7 +79,7 @@ class EventLog:
         self.appended: dict[str, int] = {}
         self.is_closed = False
         self._clock = clock
-        self._entries: deque[Entry] = deque()
+        self._entries: dict[int, Entry] = {}
         self._next_seq = 1
         self._bytes = 0
         self._retained: dict[Hashable, dict[Hashable, Entry]] = {}
@@ -120,11 +122,11 @@ class EventLog:
         if self.is_closed:
             raise RuntimeError("the log is closed")
         seq = self._next_seq
-        entry = Entry(seq, self._clock(), topic, name, payload, f"{self.epoch}-{seq}".encode(), value)
-        self._entries.append(entry)
+        nth = self.appended[topic] = self.appended.get(topic, 0) + 1
+        entry = Entry(seq, self._clock(), topic, name, payload, f"{self.epoch}-{seq}".encode(), nth, value)
+        self._entries[seq] = entry
         self._next_seq = seq + 1
         self._bytes += len(payload)
-        self.appended[topic] = self.appended.get(topic, 0) + 1
         if retain is not None:
             self._retain(retain, entry, ends)
         self._evict(entry.at)
@@ -140,8 +142,21 @@ class EventLog:
 
     def read(self, start: int, stop: int) -> Iterable[Entry]:
         """Entries from `start` up to, not including, `stop`; only those still here."""
-        offset = max(start, self.first_seq) - self.first_seq
-        return islice(self._entries, offset, max(offset, stop - self.first_seq))
+        return map(self._entries.__getitem__, range(max(start, self.first_seq), min(stop, self._next_seq)))
+
+    def count(self, start: int, topics: frozenset[str] | None) -> int:
+        """How many entries from `start`, which is still in the log, `topics` lets through. No walk over all of them."""
+        if topics is None or topics.issuperset(self.appended):
+            return self._next_seq - start
+        found = 0
+        sought = set(topics.intersection(self.appended))
+        for entry in self.read(start, self._next_seq) if sought else ():
+            if entry.topic in sought:
+                found += self.appended[entry.topic] - entry.nth + 1
+                sought.remove(entry.topic)
+                if not sought:
+                    break
+        return found
 
     def join(
         self, start: int, stop: int, topics: frozenset[str] | None, framing: Framing, limit_bytes: int
@@ -202,7 +217,7 @@ class EventLog:
         bounds = self.bounds
         entries = self._entries
         while len(entries) > 1:
-            oldest = entries[0]
+            oldest = entries[self.first_seq]
             rest = self._bytes - len(oldest.payload)
             is_over = len(entries) > bounds.most_entries or self._bytes > bounds.most_bytes
             is_spare = (
@@ -212,7 +227,7 @@ class EventLog:
             )
             if not (is_over or is_spare):
                 return
-            entries.popleft()
+            del entries[oldest.seq]
             self._bytes = rest
 
 

@@ -19,6 +19,7 @@ RETRY_SECONDS = 0.002
 MOST_RETRY_SECONDS = 0.05
 TICK_SECONDS = 1.0
 
+INTERNAL_ERROR = 1011
 TRY_AGAIN_LATER = 1013
 
 log = structlog.get_logger(__name__)
@@ -82,18 +83,19 @@ class Flusher:
 
     def catch_up(self, subscriber: Subscriber) -> None:
         """Write to one subscriber now, if it can take something: its sink calls this when it has become free."""
-        self._now = self._clock()
-        self._move(subscriber, {})
-        self._watch_lagging()
+        if subscriber in self.subscribers:
+            self._now = self._clock()
+            self._move(subscriber, {})
+            self._watch_lagging()
 
     def close(self) -> None:
-        """Stop all timers; nobody is written to any more."""
+        """Stop all timers, and end who is left: nobody is written to any more."""
         for handle in (self._handle, self._retry, self._tick):
             if handle is not None:
                 handle.cancel()
         self._handle = self._retry = self._tick = None
-        self.subscribers.clear()
-        self._lagging.clear()
+        for subscriber in list(self.subscribers):
+            self._drop(subscriber)
 
     def _flush(self) -> None:
         self._handle = None
@@ -130,9 +132,7 @@ class Flusher:
             if self.log.is_closed:
                 self._finish(subscriber)
         except Exception:
-            # One client's failure is that client's alone.
-            log.warning("subscriber.failed", address=subscriber.address, exc_info=True)
-            self._cut(subscriber, 1011, "internal error")
+            self._fail(subscriber)
 
     def _watch_lagging(self) -> None:
         """Come back for those that could not take everything, soon at first, more seldom while they take nothing."""
@@ -159,12 +159,18 @@ class Flusher:
         self._tick = asyncio.get_running_loop().call_later(self._tick_seconds, self._on_tick)
         now = self._clock()
         for subscriber in list(self.subscribers):
-            if not subscriber.sink.is_open:
-                self._drop(subscriber)
-            elif subscriber.sink.pending:
-                self._cut_if_stalled(subscriber, now)
-            elif now - subscriber.last_write_at >= self.heartbeat_seconds - self._tick_seconds:
-                self._beat(subscriber, now)
+            try:
+                self._look_after(subscriber, now)
+            except Exception:
+                self._fail(subscriber)
+
+    def _look_after(self, subscriber: Subscriber, now: float) -> None:
+        if not subscriber.sink.is_open:
+            self._drop(subscriber)
+        elif subscriber.sink.pending:
+            self._cut_if_stalled(subscriber, now)
+        elif now - subscriber.last_write_at >= self.heartbeat_seconds - self._tick_seconds:
+            self._beat(subscriber, now)
 
     def _cut_if_stalled(self, subscriber: Subscriber, now: float) -> None:
         pending = subscriber.sink.pending
@@ -180,6 +186,7 @@ class Flusher:
         """A sign of life on SSE: a block of nothing but the cursor, which fires no event and moves Last-Event-ID on."""
         if subscriber.framing in (BLOCK, CHUNK) and not subscriber.is_behind and not subscriber.sink.pending:
             subscriber.sink.write(subscriber.framing.seal(b"id: %b\n\n" % subscriber.position.encode()))
+            subscriber.stalled_since = None
         subscriber.last_write_at = now
 
     def _finish(self, subscriber: Subscriber) -> None:
@@ -189,6 +196,14 @@ class Flusher:
     def _drop(self, subscriber: Subscriber) -> None:
         self.remove(subscriber)
         subscriber.end(None)
+
+    def _fail(self, subscriber: Subscriber) -> None:
+        """One client's failure is that client's alone. Called where an exception is at hand."""
+        log.warning("subscriber.failed", address=subscriber.address, exc_info=True)
+        try:
+            self._cut(subscriber, INTERNAL_ERROR, "internal error")
+        except Exception:
+            log.warning("subscriber.not_cut", address=subscriber.address, exc_info=True)
 
     def _cut(self, subscriber: Subscriber, code: int, reason: str) -> None:
         self.remove(subscriber)

@@ -39,6 +39,7 @@ class MailboxSink:
     def __init__(self) -> None:
         self.on_free: Callable[[], None] | None = None
         self._data = b""
+        self._taken = 0
         self._is_open = True
         self._news = asyncio.Event()
 
@@ -50,22 +51,28 @@ class MailboxSink:
     @property
     def pending(self) -> int:
         """Bytes that are not sent yet."""
-        return len(self._data)
+        return len(self._data) - self._taken
 
     def write(self, data: bytes) -> None:
         """Put bytes in; only when it is empty."""
         self._data = data
+        self._taken = 0
         self._news.set()
 
     def abort(self) -> None:
         """Let go of what is in it, and end `chunks`."""
         self.close()
         self._data = b""
+        self._taken = 0
 
     def close(self) -> None:
         """End `chunks` once it is empty."""
         self._is_open = False
         self._news.set()
+
+    def took(self, count: int) -> None:
+        """Some bytes of the chunk are sent: a client that takes a little is not one that takes nothing."""
+        self._taken = min(self._taken + count, max(0, len(self._data) - 1))
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """What is put in, as it comes; each is pending until the next is asked for."""
@@ -75,6 +82,7 @@ class MailboxSink:
             if self._data:
                 yield self._data
                 self._data = b""
+                self._taken = 0
                 if self._is_open and self.on_free is not None:
                     self.on_free()
             if not self._is_open and not self._data:

@@ -49,7 +49,7 @@ class BroadcastRegistry:
     @property
     def topic_counts(self) -> dict[str, int]:
         """How many listen to each topic."""
-        counts = Counter(topic for each in self.flusher.subscribers for topic in each.topics or TOPICS)
+        counts = Counter(topic for each in self.flusher.subscribers for topic in each.wanted_topics)
         return {topic: counts[topic] for topic in sorted(TOPICS)}
 
     def place(self, cursor: str | None) -> Place:

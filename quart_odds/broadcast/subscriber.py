@@ -19,10 +19,20 @@ class _FilterChange:
     topics: frozenset[str] | None
 
 
-_Private = Entry | _FilterChange | tuple[str, bytes]
+@dataclass(frozen=True, slots=True)
+class _ResumeFrom:
+    """From here on this client may resume at `seq`: it is about to be told of all that it missed before that."""
+
+    seq: int
+
+
+_Private = Entry | _FilterChange | _ResumeFrom | tuple[str, bytes]
 
 Joined = dict[tuple[int, frozenset[str] | None, Framing], tuple[bytes, int, int]]
 """What has been joined in one flush, so that clients that lag alike share the same bytes."""
+
+MOST_JOINED = 64
+"""How much of that is kept at a time: clients that all lag at places of their own share nothing anyway."""
 
 GapNotice = Callable[[int | None], tuple[str, bytes]]
 """Makes the name and JSON of the message that tells how many entries were missed, None for an unknown number."""
@@ -165,6 +175,8 @@ class Subscriber:
             data, reached, count = self.log.join(
                 self.cursor, self.log.next_seq, self.topics, self.framing, MAX_WRITE_BYTES
             )
+            if len(joined) >= MOST_JOINED:
+                joined.clear()
             found = joined[key] = (self.framing.seal(data), reached, count)
         data, self.cursor, count = found
         self._position = self.cursor
@@ -187,17 +199,15 @@ class Subscriber:
         while outbox and size < MAX_WRITE_BYTES:
             at, item = outbox[0]
             if self.cursor < at:
-                data, self.cursor, count = self.log.join(
-                    self.cursor, at, self.topics, self.framing, MAX_WRITE_BYTES - size
-                )
-                self._position = self.cursor
-                self._delivered += count
-                parts.append(data)
-                size += len(data)
+                parts.append(self._take_entries(at, MAX_WRITE_BYTES - size))
+                size += len(parts[-1])
                 continue
             outbox.popleft()
             if isinstance(item, _FilterChange):
                 self._change_filter(item)
+                continue
+            if isinstance(item, _ResumeFrom):
+                self._position = item.seq
                 continue
             if isinstance(item, Entry):
                 parts.append(item.frames[self.framing.kind] or self.framing.frame(item))
@@ -210,24 +220,40 @@ class Subscriber:
         if not outbox:
             self._outbox = None
             self._position = max(self._position, self.cursor)
+            if size < MAX_WRITE_BYTES and self.cursor < self.log.next_seq:
+                parts.append(self._take_entries(self.log.next_seq, MAX_WRITE_BYTES - size))
         return self.framing.seal(b"".join(parts))
 
+    def _take_entries(self, stop: int, limit_bytes: int) -> bytes:
+        data, self.cursor, count = self.log.join(self.cursor, stop, self.topics, self.framing, limit_bytes)
+        self._position = self.cursor
+        self._delivered += count
+        return data
+
     def _tell_gap(self) -> None:
-        """This client fell out of the ring: say so, give the newest state, and go on from the end."""
-        lost_from, end = self._position, self.log.next_seq
-        missed = self._expected() - self._delivered
+        """This client fell out of the ring: say so, give the newest state, and go on from the end.
+
+        Until the notice is out, it may resume only from before the gap: a cursor past it would hide what was missed.
+        """
+        end = self.log.next_seq
         pending, self._outbox = self._outbox or (), None
-        for _, item in pending:
-            if isinstance(item, _FilterChange):
-                self.topics = item.topics
-            elif not isinstance(item, Entry):
-                self._queue((end, item))
-        self._queue((end, self._gap_notice(missed)))
-        snapshot = self._wanted(self.log.since(lost_from))
-        for entry in snapshot:
-            self._queue((end, entry))
+        changes = [item for _, item in pending if isinstance(item, _FilterChange)]
+        # What a filter that was to change on the way would have let through cannot be told any more.
+        missed = None if changes else self._expected() - self._delivered
+        if missed == 0:
+            self._outbox = deque((end, item) for _, item in pending) or None
+        else:
+            if changes:
+                self.topics = changes[-1].topics
+            for _, item in pending:
+                if isinstance(item, tuple):
+                    self._queue((end, item))
+            snapshot = self._wanted(self.log.since(self._position))
+            self._queue((end, _ResumeFrom(snapshot[0].seq if snapshot else end)))
+            self._queue((end, self._gap_notice(missed)))
+            for entry in snapshot:
+                self._queue((end, entry))
         self.cursor = end
-        self._position = snapshot[0].seq if snapshot else end
         self._count_from(end)
 
     def _change_filter(self, change: _FilterChange) -> None:
@@ -255,5 +281,4 @@ class Subscriber:
         """Begin to count what is missed at `seq`, which is still in the log."""
         self._delivered = 0
         self._expected_from = 0
-        ahead = sum(self._lets_through(entry) for entry in self.log.read(seq, self.log.next_seq))
-        self._expected_from = self._expected() - ahead
+        self._expected_from = self._expected() - self.log.count(seq, self.topics)

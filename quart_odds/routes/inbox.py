@@ -29,12 +29,13 @@ class Inbox:
         self._room: asyncio.Future[None] | None = None
 
     async def put(self, message: str | bytes | None) -> None:
-        """Add a message; waits while the inbox is full."""
+        """Add a message; waits while the inbox is full. After `end` nobody will read it, and it is thrown away."""
         while len(self._messages) >= self._size and not self._is_ended:
             self._room = asyncio.get_running_loop().create_future()
             await self._room
-        self._messages.append(message)
-        _wake(self._waiting)
+        if not self._is_ended:
+            self._messages.append(message)
+            _wake(self._waiting)
 
     async def get(self) -> str | bytes | None:
         """The next message, in order. Raises InboxEndedError once `end` was called."""
@@ -50,6 +51,7 @@ class Inbox:
     def end(self) -> None:
         """Whoever waits in `get`, now or later, is told that it is over."""
         self._is_ended = True
+        self._messages.clear()
         _wake(self._waiting)
         _wake(self._room)
 
@@ -65,4 +67,4 @@ class BoundedWebsocketConnection(ASGIWebsocketConnection):
     def __init__(self, app: "Quart", scope: "WebsocketScope") -> None:
         super().__init__(app, scope)
         self.queue = Inbox()  # type: ignore[assignment]
-        scope[SCOPE_KEY] = self.queue  # type: ignore[typeddict-unknown-key]
+        scope[SCOPE_KEY] = self.queue  # type: ignore[literal-required]

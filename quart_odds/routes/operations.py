@@ -2,12 +2,12 @@
 
 import random
 
-import orjson
 from quart import Blueprint, Response
 
 from quart_odds import __version__
 from quart_odds.broadcast.flush import Flusher
 from quart_odds.errors import StorageError
+from quart_odds.routes.scrape import json_response
 from quart_odds.services import Services, services
 
 RESTART = 1012
@@ -20,7 +20,7 @@ blueprint = Blueprint("operations", __name__)
 @blueprint.get("/healthz")
 async def healthz() -> Response:
     """200 while the process answers at all."""
-    return _json({"status": "ok", "version": __version__})
+    return json_response({"status": "ok", "version": __version__})
 
 
 @blueprint.get("/readyz")
@@ -28,12 +28,12 @@ async def readyz() -> Response:
     """200 while new work is welcome; 503 while draining, or while the database does not answer."""
     parts = services()
     if parts.is_draining:
-        return _json({"status": "draining"}, 503)
+        return json_response({"status": "draining"}, 503)
     try:
         await parts.store.check()
     except StorageError as error:
-        return _json({"status": "no database", "detail": str(error)}, 503)
-    return _json({"status": "ready"})
+        return json_response({"status": "no database", "detail": str(error)}, 503)
+    return json_response({"status": "ready"})
 
 
 def tell_restart(parts: Services) -> None:
@@ -48,7 +48,3 @@ def tell_restart(parts: Services) -> None:
 
 def _flushers(parts: Services) -> list[Flusher]:
     return [parts.registry.flusher, *(each.flusher for each in parts.runs.broadcasters.active())]
-
-
-def _json(body: object, status: int = 200) -> Response:
-    return Response(orjson.dumps(body), status, headers={"Cache-Control": "no-store"}, content_type="application/json")

@@ -30,21 +30,21 @@ async def start() -> Response:
 @blueprint.get("/runs")
 async def runs() -> Response:
     """The newest runs first."""
-    limit = _number("limit", 20, 1, MAX_PAGE)
-    offset = _number("offset", 0, 0, 1_000_000_000)
+    limit = asked_number("limit", 20, 1, MAX_PAGE)
+    offset = asked_number("offset", 0, 0, 1_000_000_000)
     status = request.args.get("status")
     if status is not None and status not in tuple(RunStatus):
         allowed = ", ".join(RunStatus)
         raise bad_request("There is no such status.", ("status", f"{status!r} is none of {allowed}"))
     found = await services().store.list_runs(limit=limit, offset=offset, status=RunStatus(status) if status else None)
-    return _json([run_row(each) for each in found])
+    return json_response([run_row(each) for each in found])
 
 
 @blueprint.get("/runs/active")
 async def active_runs() -> Response:
     """The ids of the runs that are going."""
     run = services().runs.active
-    return _json([] if run is None else [run.record.id])
+    return json_response([] if run is None else [run.record.id])
 
 
 @blueprint.get("/runs/<int:scrape_run_id>/phases")
@@ -52,17 +52,17 @@ async def phases(scrape_run_id: int) -> Response:
     """The phases that a run went through, on each platform."""
     active = services().runs.active
     if active is not None and active.record.id == scrape_run_id:
-        return _json(phase_rows([each for tally in active.tally.platforms for each in tally.phases]))
+        return json_response(phase_rows([each for tally in active.tally.platforms for each in tally.phases]))
     if await services().store.get_run(scrape_run_id) is None:
         raise RunNotFoundError(scrape_run_id)
-    return _json(phase_rows(await services().store.phases(scrape_run_id)))
+    return json_response(phase_rows(await services().store.phases(scrape_run_id)))
 
 
 @blueprint.get("/<int:scrape_run_id>")
 async def detail(scrape_run_id: int) -> Response:
     """One run, with what each platform came to and what went wrong."""
     record = await find_run(scrape_run_id)
-    return _json(
+    return json_response(
         {
             "scrape_run_id": record.id,
             **{key: value for key, value in run_row(record).items() if key not in ("id", "phase_logs")},
@@ -215,12 +215,13 @@ def _accepted(scrape_run_id: int, body: dict[str, object]) -> Response:
         "phases": f"/api/scrape/runs/{scrape_run_id}/phases",
         "cancel": f"{base}/cancel",
     }
-    response = _json(body | {"links": links}, 202)
+    response = json_response(body | {"links": links}, 202)
     response.headers["Location"] = base
     return response
 
 
-def _number(name: str, default: int, least: int, most: int) -> int:
+def asked_number(name: str, default: int, least: int, most: int) -> int:
+    """A whole number of the query. Raises a 400 that says what is allowed."""
     text = request.args.get(name)
     if text is None:
         return default
@@ -229,5 +230,6 @@ def _number(name: str, default: int, least: int, most: int) -> int:
     return int(text)
 
 
-def _json(body: object, status: int = 200) -> Response:
+def json_response(body: object, status: int = 200) -> Response:
+    """An answer that is made anew each time."""
     return Response(orjson.dumps(body), status, headers={"Cache-Control": "no-store"}, content_type="application/json")

@@ -3,7 +3,8 @@
 import asyncio
 import random
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import AsyncExitStack, aclosing
 
 import orjson
 from quart import Blueprint, Response, request
@@ -14,7 +15,7 @@ from quart_odds.broadcast.framing import BLOCK, CHUNK, Framing, sse_block, sse_r
 from quart_odds.broadcast.lane import LiveConnection, MailboxSink, live_connection
 from quart_odds.domain.runs import RunRecord, RunStatus
 from quart_odds.errors import RunActiveError, RunNotFoundError
-from quart_odds.limits import ConnectionLimits
+from quart_odds.limits import ConnectionLimits, TooManyConnectionsError
 from quart_odds.routes.guard import check_room, client_address, refuse_strangers
 from quart_odds.routes.hello import hello_message, split_topics
 from quart_odds.routes.problems import Problem, bad_request
@@ -189,18 +190,25 @@ async def _blocks(
     limits: ConnectionLimits, address: str, connection: LiveConnection | None, connect: Connect
 ) -> AsyncIterator[bytes]:
     """The body of a stream. It goes on the fast lane, where there is one, once the server has sent the head."""
-    with limits.admit(address):
+    async with AsyncExitStack() as stack:
+        try:
+            stack.enter_context(limits.admit(address))
+        except TooManyConnectionsError:
+            # Others took the last place since there was room for this one.
+            yield sse_retry(random.randint(RETRY_MS, MOST_RETRY_MS))
+            return
         yield sse_retry(random.randint(RETRY_MS, 2 * RETRY_MS))
         sink = connection.stream_sink() if connection is not None else None
         if sink is not None and connection is not None:
-            async for block in _fast(sink, connection, connect):
-                yield block
+            blocks = _fast(sink, connection, connect)
         else:
-            async for block in _standard(connect):
-                yield block
+            blocks = _standard(connect)
+        await stack.enter_async_context(aclosing(blocks))
+        async for block in blocks:
+            yield block
 
 
-async def _fast(sink: Sink, connection: LiveConnection, connect: Connect) -> AsyncIterator[bytes]:
+async def _fast(sink: Sink, connection: LiveConnection, connect: Connect) -> AsyncGenerator[bytes, None]:
     subscriber, flusher = connect(sink, CHUNK)
     ended = asyncio.Event()
     subscriber.on_end = ended.set
@@ -214,7 +222,7 @@ async def _fast(sink: Sink, connection: LiveConnection, connect: Connect) -> Asy
         yield farewell
 
 
-async def _standard(connect: Connect) -> AsyncIterator[bytes]:
+async def _standard(connect: Connect) -> AsyncGenerator[bytes, None]:
     mailbox = MailboxSink()
     subscriber, flusher = connect(mailbox, BLOCK)
     subscriber.on_end = mailbox.close

@@ -10,7 +10,7 @@ import structlog
 from quart import Blueprint, Websocket, websocket
 
 from quart_odds.broadcast import TOPICS, BroadcastRegistry, Subscriber, current_registry
-from quart_odds.broadcast.framing import FRAME, FRAME_WITH_CURSOR, TEXT, TEXT_WITH_CURSOR
+from quart_odds.broadcast.framing import FRAME, FRAME_WITH_CURSOR, TEXT, TEXT_WITH_CURSOR, Framing
 from quart_odds.broadcast.lane import LiveConnection, MailboxSink, live_connection
 from quart_odds.routes.guard import check_room, client_address, refuse_strangers
 from quart_odds.routes.hello import hello_message, split_topics
@@ -69,7 +69,7 @@ class _Conversation:
         self._registry = registry
         self._connection = connection
         self._address = address
-        self._inbox: Inbox = asked.scope[SCOPE_KEY]  # type: ignore[typeddict-item]
+        self._inbox: Inbox = asked.scope[SCOPE_KEY]  # type: ignore[literal-required]
         self._offences = 0
         self._tokens = _Tokens(MESSAGES_A_SECOND, MESSAGES_AT_ONCE)
         self._subscriber: Subscriber
@@ -81,7 +81,7 @@ class _Conversation:
         has_cursor = "since" in self._websocket.args or self._websocket.args.get("cursor", "0") not in ("", "0")
         if sink is None:
             sink = mailbox = MailboxSink()
-            framing = TEXT_WITH_CURSOR if has_cursor else TEXT
+            framing: Framing = TEXT_WITH_CURSOR if has_cursor else TEXT
         else:
             framing = FRAME_WITH_CURSOR if has_cursor else FRAME
         place = self._registry.place(self._websocket.args.get("since"))
@@ -115,6 +115,7 @@ class _Conversation:
             async for chunk in mailbox.chunks():
                 for line in chunk.splitlines():
                     await self._websocket.send(line.decode())
+                    mailbox.took(len(line) + 1)
         finally:
             mailbox.close()
             self._subscriber.end(None)

@@ -128,6 +128,7 @@ class RunService:
         bridge: Bridge,
         *,
         run_deadline_seconds: float,
+        platforms: Callable[[], Sequence[Platform]] = lambda: tuple(Platform),
         make_broadcaster: Callable[[int], ProgressBroadcaster] = ProgressBroadcaster,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
@@ -137,6 +138,7 @@ class RunService:
         self._registry = registry
         self._bridge = bridge
         self._run_deadline_seconds = run_deadline_seconds
+        self._platforms = platforms
         self._make_broadcaster = make_broadcaster
         self._now = now
         self._active: ActiveRun | None = None
@@ -149,7 +151,7 @@ class RunService:
         return self._active
 
     async def start(self, trigger: str, platforms: Sequence[Platform] | None = None) -> ActiveRun:
-        """Start a run over these platforms (all when None); its row is committed when this returns.
+        """Start a run over these platforms (those that are enabled when None); its row is committed when this returns.
 
         Raises RunActiveError while another run is going, RunStateError at shutdown.
         """
@@ -158,7 +160,7 @@ class RunService:
                 raise RunActiveError(self._active.record.id)
             if self._is_closing:
                 raise RunStateError("the server is shutting down; start the run when it is back")
-            chosen = tuple(dict.fromkeys(platforms or Platform))
+            chosen = tuple(dict.fromkeys(platforms or self._platforms()))
             started_at = self._now()
             last_found = {each: await self._store.last_found(each) or 0 for each in chosen}
             run_id = await self._store.create_run(trigger=trigger, platforms=chosen, started_at=started_at)
@@ -175,7 +177,7 @@ class RunService:
             run.bridge = asyncio.create_task(self._run_bridge(run), name=f"bridge-{run_id}")
             run.work = asyncio.create_task(self._scrape(run, last_found), name=f"scrape-{run_id}")
             run.task = asyncio.create_task(self._see_to_the_end(run, run.work), name=f"run-{run_id}")
-            log.info("run.started", scrape_run_id=run_id, trigger=trigger, platforms=list(chosen))
+            log.info("run.started", scrape_run_id=run_id, trigger=trigger, platforms=[str(each) for each in chosen])
             return run
 
     async def cancel(self, run_id: int) -> None:
@@ -271,7 +273,7 @@ class RunService:
             self._active = None
         terminal = terminal_progress(record)
         run.publish(terminal.model_copy(update={"elapsed_ms": max(run.elapsed_ms, terminal.duration_ms or 0)}))
-        log.info("run.ended", scrape_run_id=record.id, status=record.status, events=record.events_scraped)
+        log.info("run.ended", scrape_run_id=record.id, status=str(record.status), events=record.events_scraped)
         if run.bridge is not None:
             await asyncio.wait([run.bridge], timeout=BRIDGE_SECONDS)
             run.bridge.cancel()

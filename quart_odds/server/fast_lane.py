@@ -11,6 +11,7 @@ import asyncio
 import weakref
 from dataclasses import replace
 from importlib.metadata import version
+from typing import TYPE_CHECKING
 
 import hypercorn.asyncio.run
 import hypercorn.protocol.h11
@@ -24,6 +25,9 @@ from wsproto.events import Event as WSProtoEvent
 from wsproto.frame_protocol import CloseReason
 
 from quart_odds.broadcast.lane import live_connection
+
+if TYPE_CHECKING:
+    from hypercorn.typing import WebsocketAcceptEvent
 
 KNOWN_HYPERCORN = ("0.17.", "0.18.")
 """Releases that the tests have run with."""
@@ -176,7 +180,7 @@ class FastWSStream(WSStream):
             self._tell_closed()
         await super().handle(event)
 
-    async def _accept(self, message: object) -> None:
+    async def _accept(self, message: "WebsocketAcceptEvent") -> None:
         await super()._accept(message)
         if (connection := live_connection.get()) is not None:
             assert isinstance(connection, FastConnection)
@@ -212,10 +216,10 @@ class FastWSStream(WSStream):
     async def _refuse_flood(self) -> None:
         self._is_flooded = True
         self.buffer.clear()
-        connection = live_connection.get()
-        await self._send_wsproto_event(CloseConnection(code=CloseReason.MESSAGE_TOO_BIG))
-        if connection is not None:
+        # Before the close frame: a peer that does not read would make us wait with that for ever.
+        if (connection := live_connection.get()) is not None:
             asyncio.get_running_loop().call_later(FLOOD_SECONDS, connection.abort)
+        await self._send_wsproto_event(CloseConnection(code=CloseReason.MESSAGE_TOO_BIG))
         assert self.app_put is not None
         await self.app_put({"type": "websocket.disconnect", "code": CloseReason.MESSAGE_TOO_BIG.value})
 

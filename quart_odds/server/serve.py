@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 
 import structlog
 from hypercorn.asyncio import serve as hypercorn_serve
@@ -20,28 +20,32 @@ from quart_odds.settings import Settings
 FAREWELL_SECONDS = 1.0
 """How long clients have, once they are told, to take their farewell."""
 ABORT_SECONDS = 0.05
+GIVE_UP_SECONDS = 5.0
+"""How long Hypercorn has to end where the fast lane is out, so that we cannot cut the connections that hold it."""
 INBOUND_BYTES = 64 * 1024
 
 log = structlog.get_logger(__name__)
 
 
-def run(app: Quart, bind: str, *, on_ready: Callable[[str], None] | None = None, use_uvloop: bool = True) -> None:
-    """Serve an app until SIGINT or SIGTERM. Raises SettingsError when the address cannot be had."""
-    factory = _uvloop_factory() if use_uvloop else None
-    with asyncio.Runner(loop_factory=factory) as runner:
-        runner.run(serve(app, bind, on_ready=on_ready))
+Ready = Callable[[str], None]
 
 
-def run_settings(settings: Settings, bind: str, *, on_ready: Callable[[str], None] | None = None) -> None:
-    """Serve the application with these settings."""
-    run(create_app(settings), bind, on_ready=on_ready)
+def run_in_loop(work: Callable[[], Coroutine[None, None, None]], *, use_uvloop: bool = True) -> None:
+    """Run a coroutine to its end, in a loop of uvloop's where that is installed."""
+    with asyncio.Runner(loop_factory=_uvloop_factory() if use_uvloop else None) as runner:
+        runner.run(work())
 
 
-async def serve(app: Quart, bind: str, *, on_ready: Callable[[str], None] | None = None) -> None:
+async def serve_settings(settings: Settings, bind: str, *, on_ready: Ready | None = None) -> None:
+    """Serve the application with these settings until SIGINT or SIGTERM."""
+    await serve(create_app(settings), bind, on_ready=on_ready)
+
+
+async def serve(app: Quart, bind: str, *, on_ready: Ready | None = None) -> None:
     """Serve an app in the running loop until SIGINT or SIGTERM."""
     parts: Services = app.extensions[EXTENSION]
     sock = listen(bind, parts.settings.write_timeout_seconds)
-    fast_lane.install()
+    can_cut = fast_lane.install()
     log.debug("server.files", limit=raise_file_limit())
     stop = asyncio.Event()
     _stop_on_signals(stop)
@@ -57,12 +61,18 @@ async def serve(app: Quart, bind: str, *, on_ready: Callable[[str], None] | None
         log.info("server.draining", connections=len(fast_lane.live_connections))
         await drain(parts)
         await _farewell()
-        cutter = asyncio.create_task(_cut_the_rest())
+        cutter = asyncio.create_task(_cut_the_rest() if can_cut else _give_up(server))
 
+    # Hypercorn makes a socket of its own from the number, and closes it.
+    server = asyncio.create_task(
+        hypercorn_serve(app, _config(sock.detach()), shutdown_trigger=shutdown_trigger)
+    )
     try:
-        # Hypercorn makes a socket of its own from the number, and closes it.
-        await hypercorn_serve(app, _config(sock.detach()), shutdown_trigger=shutdown_trigger)  # type: ignore[arg-type]
+        await asyncio.wait([server])
+        if not server.cancelled():
+            server.result()
     finally:
+        server.cancel()
         if cutter is not None:
             cutter.cancel()
     log.info("server.stopped")
@@ -87,6 +97,13 @@ async def _cut_the_rest() -> None:
         if count := fast_lane.live_connections.abort():
             log.info("server.cut", connections=count)
         await asyncio.sleep(ABORT_SECONDS)
+
+
+async def _give_up(server: asyncio.Task[None]) -> None:
+    """End a server that does not end by itself: Hypercorn alone waits for a stalled peer without limit."""
+    await asyncio.sleep(GIVE_UP_SECONDS)
+    log.warning("server.given_up", reason="connections are still open, and the fast lane is out")
+    server.cancel()
 
 
 def _config(file_number: int) -> Config:

@@ -1,0 +1,130 @@
+"""What may be changed while the server runs: the pace of scrapes and how long things are kept.
+
+The environment gives the first values; what is changed through the API is noted in the database and stands over a
+restart. Names on the wire are those that clients of such systems know.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Protocol
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+from quart_odds.domain.clock import utc_now
+from quart_odds.domain.platforms import Platform
+from quart_odds.scraping.schemas import Timestamp
+from quart_odds.settings import Settings
+
+NOTE = "preferences"
+
+
+def _alias(name: str) -> str:
+    return to_camel(name).replace("bet9Ja", "bet9ja")
+
+
+class PreferenceChanges(BaseModel):
+    """Those that are to be changed; the others stay. Times are in the unit that their names say."""
+
+    model_config = ConfigDict(
+        alias_generator=_alias, validate_by_name=True, validate_by_alias=True, extra="forbid", frozen=True
+    )
+
+    scrape_interval_minutes: int | None = Field(None, ge=0, le=1440, description="0 is never")
+    enabled_platforms: tuple[Platform, ...] | None = Field(None, min_length=1, description="what a run scrapes")
+    odds_retention_days: int | None = Field(None, ge=1, le=3650)
+    match_retention_days: int | None = Field(None, ge=1, le=3650, description="how long runs are kept")
+    cleanup_frequency_hours: int | None = Field(None, ge=1, le=168)
+    betpawa_concurrency: int | None = Field(None, ge=1, le=100)
+    sportybet_concurrency: int | None = Field(None, ge=1, le=100)
+    bet9ja_concurrency: int | None = Field(None, ge=1, le=50)
+    bet9ja_delay_ms: int | None = Field(None, ge=0, le=10_000)
+    batch_size: int | None = Field(None, ge=10, le=200, description="without effect: nothing goes in batches here")
+    max_concurrent_events: int | None = Field(None, ge=1, le=50, description="without effect, for the same reason")
+
+
+class Preferences(PreferenceChanges):
+    """All of them, as they are in force."""
+
+    scrape_interval_minutes: int = Field(ge=0, le=1440)
+    enabled_platforms: tuple[Platform, ...] = Field(min_length=1)
+    odds_retention_days: int
+    match_retention_days: int
+    cleanup_frequency_hours: int = 24
+    betpawa_concurrency: int
+    sportybet_concurrency: int
+    bet9ja_concurrency: int
+    bet9ja_delay_ms: int
+    batch_size: int = 50
+    max_concurrent_events: int = 10
+    updated_at: Timestamp | None = None
+
+    def applied_to(self, settings: Settings) -> Settings:
+        """The settings with these in place of their first values."""
+        return settings.model_copy(
+            update={
+                "betpawa_concurrency": self.betpawa_concurrency,
+                "sportybet_concurrency": self.sportybet_concurrency,
+                "bet9ja_concurrency": self.bet9ja_concurrency,
+                "bet9ja_delay_ms": self.bet9ja_delay_ms,
+                "scrape_interval_minutes": self.scrape_interval_minutes,
+                "odds_retention_days": self.odds_retention_days,
+                "run_retention_days": self.match_retention_days,
+            }
+        )
+
+
+class Notes(Protocol):
+    """Where a text is kept under a name."""
+
+    async def note(self, name: str) -> str | None:
+        """The text, None for none."""
+
+    async def set_note(self, name: str, value: str | None) -> None:
+        """Keep a text."""
+
+
+class PreferenceBook:
+    """The preferences in force, and the way to change them."""
+
+    def __init__(self, settings: Settings, notes: Notes, now: Callable[[], datetime] = utc_now) -> None:
+        self.on_change: Callable[[Preferences], None] = lambda _: None
+        self._notes = notes
+        self._now = now
+        self._first = Preferences(
+            scrape_interval_minutes=settings.scrape_interval_minutes,
+            enabled_platforms=tuple(Platform),
+            odds_retention_days=settings.odds_retention_days,
+            match_retention_days=settings.run_retention_days,
+            betpawa_concurrency=settings.betpawa_concurrency,
+            sportybet_concurrency=settings.sportybet_concurrency,
+            bet9ja_concurrency=settings.bet9ja_concurrency,
+            bet9ja_delay_ms=settings.bet9ja_delay_ms,
+        )
+        self._changed: dict[str, object] = {}
+        self.current = self._first
+
+    async def load(self) -> None:
+        """Put in force what was changed before the last restart."""
+        text = await self._notes.note(NOTE)
+        if text is not None:
+            kept = _Kept.model_validate_json(text)
+            self._put(kept.changes, kept.updated_at)
+
+    async def change(self, changes: PreferenceChanges) -> Preferences:
+        """Put changes in force, and keep them. Raises StorageError when they cannot be kept."""
+        at = self._now()
+        merged = PreferenceChanges.model_validate(self._changed | changes.model_dump(exclude_none=True))
+        await self._notes.set_note(NOTE, _Kept(changes=merged, updated_at=at).model_dump_json(exclude_none=True))
+        self._put(merged, at)
+        self.on_change(self.current)
+        return self.current
+
+    def _put(self, changes: PreferenceChanges, at: datetime) -> None:
+        self._changed = changes.model_dump(exclude_none=True)
+        self.current = self._first.model_copy(update=self._changed | {"updated_at": at})
+
+
+class _Kept(BaseModel):
+    changes: PreferenceChanges
+    updated_at: Timestamp

@@ -1,0 +1,77 @@
+"""One event, fetched again from every bookmaker that has it: stored and told like any other odds."""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from quart_odds.domain.clock import utc_now
+from quart_odds.domain.odds import EventHeader
+from quart_odds.domain.platforms import Platform
+from quart_odds.errors import BookmakerError, NotFoundError
+from quart_odds.scraping.coordinator import BodyDecoder, ClientFactory, OddsSink
+
+REFRESH_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshResult:
+    """What one bookmaker gave: `markets` is None where it gave nothing, and `error` says why."""
+
+    platform: Platform
+    duration_ms: int
+    markets: int | None = None
+    error: str | None = None
+
+
+class EventRefresher:
+    """Fetches single events. The same event is fetched once at a time, however many ask."""
+
+    def __init__(
+        self,
+        open_client: ClientFactory,
+        decoder: BodyDecoder,
+        sink: OddsSink,
+        *,
+        now: Callable[[], datetime] = utc_now,
+    ) -> None:
+        self._open_client = open_client
+        self._decoder = decoder
+        self._sink = sink
+        self._now = now
+        self._under_way: dict[tuple[str, ...], asyncio.Task[list[RefreshResult]]] = {}
+
+    async def refresh(self, headers: Sequence[EventHeader]) -> list[RefreshResult]:
+        """Fetch these, the same event at several bookmakers; what each gave, its odds committed.
+
+        Raises StorageError when they could not be.
+        """
+        key = tuple(f"{header.platform}:{header.external_id}" for header in headers)
+        task = self._under_way.get(key)
+        if task is None:
+            task = self._under_way[key] = asyncio.create_task(self._refresh(headers))
+            task.add_done_callback(lambda _: self._under_way.pop(key, None))
+        return await asyncio.shield(task)
+
+    async def _refresh(self, headers: Sequence[EventHeader]) -> list[RefreshResult]:
+        results = await asyncio.gather(*(self._fetch(header) for header in headers))
+        await self._sink.confirm()
+        return results
+
+    async def _fetch(self, header: EventHeader) -> RefreshResult:
+        began = time.monotonic()
+        markets: int | None = None
+        error: str | None = None
+        try:
+            async with asyncio.timeout(REFRESH_SECONDS), self._open_client(header.platform) as client:
+                mapped = await self._decoder.decode(await client.fetch(header))
+                await self._sink.record(mapped, self._now())
+                markets = mapped.mapped_markets
+        except NotFoundError:
+            error = "the bookmaker does not list it any more"
+        except BookmakerError as fault:
+            error = str(fault)
+        except TimeoutError:
+            error = f"no answer within {REFRESH_SECONDS:g} s"
+        return RefreshResult(header.platform, round((time.monotonic() - began) * 1000), markets, error)
