@@ -1,1 +1,47 @@
-"""Bookmakers: each site's addresses and JSON, turned into domain values."""
+"""Bookmakers: each site's addresses and JSON, turned into domain values.
+
+A scrape opens a client per bookmaker, discovers events, fetches their bodies, and has them decoded off the loop.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from quart_odds.bookmakers.bodies import RawBody
+from quart_odds.bookmakers.decoder import Decoder, decode
+
+if TYPE_CHECKING:
+    from quart_odds.bookmakers.client import BookmakerClient, SiteClient
+    from quart_odds.bookmakers.opening import open_client
+    from quart_odds.bookmakers.recorder import Recorder
+    from quart_odds.bookmakers.transport import AiohttpTransport, Answer, Transport
+
+__all__ = [
+    "AiohttpTransport",
+    "Answer",
+    "BookmakerClient",
+    "Decoder",
+    "RawBody",
+    "Recorder",
+    "SiteClient",
+    "Transport",
+    "decode",
+    "open_client",
+]
+
+_LAZY = {
+    "AiohttpTransport": "transport",
+    "Answer": "transport",
+    "BookmakerClient": "client",
+    "Recorder": "recorder",
+    "SiteClient": "client",
+    "Transport": "transport",
+    "open_client": "opening",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """What speaks HTTP is imported when asked for, so that decoding processes start fast and stay small."""
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"{__name__}.{_LAZY[name]}"), name)

@@ -222,10 +222,10 @@ def _refuse_twins(catalogue: Catalogue) -> None:
         for wire in market.wires:
             place = (wire.platform, wire.market_id, wire.specifier)
             if kinds.setdefault(place, market).line_kind != market.line_kind:
-                raise CatalogueError(f"market {market.slug!r}: {place} has another kind of line elsewhere")
+                raise CatalogueError(f"market {market.slug!r}: {' '.join(place)} has another kind of line elsewhere")
             for outcome_id in filter(None, wire.outcome_ids):
                 if (other := prices.setdefault((*place, outcome_id), market)) is not market:
-                    raise CatalogueError(f"market {market.slug!r}: {place} {outcome_id} is {other.slug!r}")
+                    raise CatalogueError(f"market {market.slug!r}: {' '.join((*place, outcome_id))} is {other.slug!r}")
 
 
 CATALOGUE = read_catalogue(MARKETS_FILE.read_text(encoding="utf-8"))

@@ -1,0 +1,104 @@
+"""Record mode: raw bodies with the requests that they answer, in a folder that the sandbox can replay.
+
+The folder has a `requests.json` (bookmaker, method, path, query, body, status, content type, file) and the bodies,
+decompressed. All writing happens off the loop.
+"""
+
+import asyncio
+import hashlib
+import re
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import orjson
+
+from quart_odds.bookmakers.bodies import decompress
+from quart_odds.bookmakers.sites import Request
+from quart_odds.bookmakers.transport import Answer
+from quart_odds.domain.platforms import Platform
+from quart_odds.errors import MalformedBodyError
+
+_INDEX = "requests.json"
+_INDEX_EACH = 100
+"""Bodies between two writings of the index, so that a recording cut short has most of it."""
+
+
+class Recorder:
+    """Saves answers. A request that was recorded before, in this folder, is recorded over."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._entries: dict[str, dict[str, Any]] | None = None
+        self._new = 0
+        self._writing = asyncio.Lock()
+
+    async def __aenter__(self) -> "Recorder":
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def record(self, platform: Platform, request: Request, answer: Answer, max_bytes: int) -> None:
+        """Save an answer; one that cannot be decompressed is left out, for whoever decodes it will say so."""
+        async with self._writing:
+            await asyncio.to_thread(self._save, platform, request, answer, max_bytes)
+
+    async def aclose(self) -> None:
+        """Write the index a last time."""
+        async with self._writing:
+            await asyncio.to_thread(self._write_index)
+
+    def _save(self, platform: Platform, request: Request, answer: Answer, max_bytes: int) -> None:
+        try:
+            encoding = answer.headers.get("content-encoding")
+            plain = decompress(platform, answer.content, encoding, max_bytes, request.where)
+        except MalformedBodyError:
+            return
+        asked = {
+            "bookmaker": platform.value,
+            "method": request.method,
+            "path": request.path,
+            "query": dict(request.query),
+            "body": request.body,
+        }
+        identity = orjson.dumps(asked, option=orjson.OPT_SORT_KEYS)
+        file = f"{platform.value}/{_file_name(request, identity)}"
+        path = self._folder / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(plain)
+        content_type = answer.headers.get("content-type", "application/json").partition(";")[0].strip()
+        entry = {**asked, "status": answer.status, "content_type": content_type, "file": file}
+        self._index()[identity.decode()] = entry
+        self._new += 1
+        if self._new >= _INDEX_EACH:
+            self._write_index()
+
+    def _index(self) -> dict[str, dict[str, Any]]:
+        if self._entries is None:
+            path = self._folder / _INDEX
+            known = orjson.loads(path.read_bytes()) if path.is_file() else []
+            self._entries = {_identity(entry): entry for entry in known}
+        return self._entries
+
+    def _write_index(self) -> None:
+        """Atomically: a reader sees the index before or after, never half of it."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        fresh = self._folder / f".{_INDEX}.new"
+        fresh.write_bytes(orjson.dumps(list(self._index().values()), option=orjson.OPT_INDENT_2))
+        fresh.replace(self._folder / _INDEX)
+        self._new = 0
+
+
+def _identity(entry: dict[str, Any]) -> str:
+    asked = {key: entry.get(key) for key in ("bookmaker", "method", "path", "query", "body")}
+    return orjson.dumps(asked, option=orjson.OPT_SORT_KEYS).decode()
+
+
+def _file_name(request: Request, identity: bytes) -> str:
+    """The end of the path, what was asked for where that is short, and enough of a digest to be the only one."""
+    words = [request.path.rstrip("/").rpartition("/")[2], *request.query.values()]
+    readable = re.sub(r"[^A-Za-z0-9]+", "_", "_".join(words)).strip("_")[:48].strip("_")
+    return f"{readable}_{hashlib.sha256(identity).hexdigest()[:10]}.json"

@@ -1,0 +1,144 @@
+"""How requests leave the house: the seam through which another HTTP client could be put, and aiohttp behind it.
+
+Some sites are said to block by TLS fingerprint at times; a client that looks like a browser's needs only `Transport`.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import aiohttp
+from aiohttp.abc import AbstractResolver
+from yarl import URL
+
+from quart_odds.domain.platforms import Platform
+from quart_odds.errors import MalformedBodyError, UnreachableError
+
+MAX_REDIRECTS = 3
+
+_CHUNK_BYTES = 65_536
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back. `headers` have lower-case names; `content` is as it was sent, compressed or not."""
+
+    status: int
+    headers: Mapping[str, str]
+    content: bytes
+
+
+class Transport(Protocol):
+    """Sends one request and reads its answer whole."""
+
+    async def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        params: Mapping[str, str],
+        body: bytes | None,
+        timeout_seconds: float,
+    ) -> Answer:
+        """The answer, whatever its status.
+
+        Raises UnreachableError where none came in time, MalformedBodyError for one too large or in circles.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        ...
+
+
+class AiohttpTransport:
+    """One keep-alive session of aiohttp for one bookmaker. Bodies stay compressed: they are undone elsewhere."""
+
+    def __init__(
+        self,
+        platform: Platform,
+        *,
+        max_connections: int,
+        proxy: str | None,
+        max_body_bytes: int,
+        resolver: AbstractResolver | None = None,
+    ) -> None:
+        self._platform = platform
+        self._max_connections = max_connections
+        self._proxy = proxy
+        self._max_body_bytes = max_body_bytes
+        self._resolver = resolver
+        self._session: aiohttp.ClientSession | None = None
+
+    async def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        params: Mapping[str, str],
+        body: bytes | None,
+        timeout_seconds: float,
+    ) -> Answer:
+        """See Transport. The time-out is for the whole answer, so that one which drips slowly ends too."""
+        try:
+            async with self._open().request(
+                method,
+                URL(url).with_query(params) if params else URL(url),
+                headers=headers,
+                data=body,
+                proxy=self._proxy,
+                timeout=aiohttp.ClientTimeout(total=timeout_seconds),
+                max_redirects=MAX_REDIRECTS,
+            ) as response:
+                content = await self._read(response)
+                return Answer(response.status, {k.lower(): v for k, v in response.headers.items()}, content)
+        except TimeoutError as exc:
+            raise UnreachableError(self._platform, f"no answer within {timeout_seconds:g} s") from exc
+        except aiohttp.TooManyRedirects as exc:
+            raise MalformedBodyError(self._platform, f"redirects, more than {MAX_REDIRECTS} in a row") from exc
+        except aiohttp.InvalidURL as exc:
+            raise MalformedBodyError(self._platform, "a redirect to no address") from exc
+        except (aiohttp.ClientError, OSError) as exc:
+            raise UnreachableError(self._platform, _reason(exc)) from exc
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        if self._session is not None:
+            await self._session.close()
+            # aiohttp closes TLS connections in the loop's next turns.
+            await asyncio.sleep(0)
+
+    def _open(self) -> aiohttp.ClientSession:
+        if self._session is None or self._session.closed:
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=self._max_connections, ttl_dns_cache=300, resolver=self._resolver),
+                auto_decompress=False,
+                cookie_jar=aiohttp.DummyCookieJar(),
+            )
+        return self._session
+
+    async def _read(self, response: aiohttp.ClientResponse) -> bytes:
+        chunks: list[bytes] = []
+        size = 0
+        async for chunk in response.content.iter_chunked(_CHUNK_BYTES):
+            size += len(chunk)
+            if size > self._max_body_bytes:
+                raise MalformedBodyError(self._platform, f"a body of more than {self._max_body_bytes} bytes")
+            chunks.append(chunk)
+        return b"".join(chunks)
+
+
+def _reason(exc: Exception) -> str:
+    """What a person needs to know of aiohttp's error: which kind, and the system's own words where it has some."""
+    if isinstance(exc, aiohttp.ClientConnectorDNSError):
+        return f"no address for {exc.host}"
+    if isinstance(exc, aiohttp.ClientHttpProxyError):
+        return f"the proxy answered {exc.status}"
+    if isinstance(exc, aiohttp.ClientConnectorError):
+        return f"no connection to {exc.host}:{exc.port}, {exc.strerror or exc.os_error}"
+    if isinstance(exc, aiohttp.ServerDisconnectedError | aiohttp.ClientPayloadError | ConnectionError):
+        return "the connection was cut"
+    return f"{type(exc).__name__}: {exc}"

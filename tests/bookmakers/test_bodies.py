@@ -1,0 +1,82 @@
+"""Decompressing within a bound, and telling JSON from what stands in its place."""
+
+import gzip
+import zlib
+
+import pytest
+
+from quart_odds.bookmakers.bodies import decompress, read_json, read_object
+from quart_odds.domain.platforms import Platform
+from quart_odds.errors import BlockedError, MalformedBodyError
+
+PLAIN = b'{"a": 1}' * 100
+
+
+@pytest.mark.parametrize(
+    ("content", "encoding"),
+    [
+        (PLAIN, None),
+        (PLAIN, ""),
+        (PLAIN, "identity"),
+        (gzip.compress(PLAIN), "gzip"),
+        (gzip.compress(PLAIN), " GZIP "),
+        (gzip.compress(PLAIN), "x-gzip"),
+        (zlib.compress(PLAIN), "deflate"),
+        (zlib.compress(PLAIN, wbits=-15), "deflate"),
+        (zlib.compress(PLAIN, 9), "deflate"),
+    ],
+)
+def test_what_was_asked_for_is_undone(content: bytes, encoding: str | None) -> None:
+    """Both things that servers call deflate are understood."""
+    assert decompress(Platform.BET9JA, content, encoding, len(PLAIN), None) == PLAIN
+
+
+@pytest.mark.parametrize(
+    ("content", "encoding", "reason"),
+    [
+        (gzip.compress(PLAIN), "gzip", "more than 799 bytes"),
+        (PLAIN, None, "more than 799 bytes"),
+        (gzip.compress(PLAIN)[:20], "gzip", "ends too early"),
+        (b"", "gzip", "ends too early"),
+        (b"\x1f\x8bnonsense", "gzip", "damaged"),
+        (PLAIN, "br", "not asked for"),
+    ],
+)
+def test_what_cannot_be_undone_is_refused(content: bytes, encoding: str | None, reason: str) -> None:
+    """With the event that it was about."""
+    with pytest.raises(MalformedBodyError, match=reason.replace(".", r"\.")) as caught:
+        decompress(Platform.BET9JA, content, encoding, len(PLAIN) - 1, "event 1")
+    assert caught.value.where == "event 1"
+
+
+def test_a_bomb_is_not_blown_up() -> None:
+    """A gigabyte of zeros costs no more than the bound."""
+    inflater = zlib.compressobj(9, wbits=31)
+    bomb = b"".join(inflater.compress(bytes(1_000_000)) for _ in range(200)) + inflater.flush()
+    with pytest.raises(MalformedBodyError, match="more than 10000 bytes"):
+        decompress(Platform.BET9JA, bomb, "gzip", 10_000, None)
+
+
+@pytest.mark.parametrize("plain", [b"<html>", b"  \r\n<!DOCTYPE html>", b"\xef\xbb\xbf<html>"])
+def test_html_is_a_block(plain: bytes) -> None:
+    """However it begins."""
+    with pytest.raises(BlockedError):
+        read_json(Platform.BET9JA, plain, None)
+
+
+@pytest.mark.parametrize("plain", [b"", b"  ", b"{", b'{"a": 1', b"Access Denied", b'{"a": "\xff"}', b"[" * 5000])
+def test_what_is_no_json_is_malformed(plain: bytes) -> None:
+    """Empty, cut, text, broken UTF-8, too deep."""
+    with pytest.raises(MalformedBodyError):
+        read_json(Platform.BET9JA, plain, None)
+
+
+def test_a_byte_order_mark_is_no_harm() -> None:
+    """Some servers send one."""
+    assert read_object(Platform.BET9JA, b'\xef\xbb\xbf{"a": 1}', None) == {"a": 1}
+
+
+def test_json_that_is_no_object_is_malformed() -> None:
+    """The error says what it was instead."""
+    with pytest.raises(MalformedBodyError, match="a JSON list"):
+        read_object(Platform.BET9JA, b"[]", None)

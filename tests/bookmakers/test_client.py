@@ -1,0 +1,544 @@
+"""The clients against small real servers: what they ask, what they endure, and which error each fault becomes."""
+
+import asyncio
+import gzip
+import socket
+import zlib
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import aclosing, asynccontextmanager
+from typing import Any
+
+import orjson
+import pytest
+from aiohttp import web
+from aiohttp.abc import AbstractResolver, ResolveResult
+
+from quart_odds.bookmakers import AiohttpTransport, Answer, BookmakerClient, Transport, decode, open_client
+from quart_odds.domain.odds import EventHeader
+from quart_odds.domain.platforms import Platform
+from quart_odds.errors import (
+    BlockedError,
+    BookmakerError,
+    MalformedBodyError,
+    NotFoundError,
+    RateLimitedError,
+    ServerFaultError,
+    UnreachableError,
+)
+from quart_odds.settings import Settings
+from tests.bookmakers.fake_site import FakeSite, Handler, closed_port, serving, settings_for
+from tests.bookmakers.wire import (
+    BET9JA,
+    BET9JA_SPORTS,
+    BETPAWA_CATEGORIES,
+    BETPAWA_V4,
+    SPORTYBET,
+    SPORTYBET_DATA,
+    SPORTYBET_TREE,
+    asked,
+    dumps,
+    with_,
+)
+
+EVENT = asked(Platform.BETPAWA, "501")
+
+
+@asynccontextmanager
+async def opened(
+    platform: Platform, settings: Settings, transport: Transport | None = None
+) -> AsyncIterator[BookmakerClient]:
+    """A client that is closed at the end."""
+    client = open_client(platform, settings, transport=transport)
+    try:
+        yield client
+    finally:
+        await client.aclose()
+
+
+def json_answer(body: object, status: int = 200) -> web.Response:
+    """A JSON answer."""
+    return web.Response(body=dumps(body), status=status, content_type="application/json")
+
+
+def always(make: Callable[[], web.Response]) -> Handler:
+    """A handler that gives one answer to everything."""
+
+    async def answer(request: web.Request) -> web.Response:
+        return make()
+
+    return answer
+
+
+def one_after_another(*makes: Callable[[], web.Response]) -> Handler:
+    """A handler that goes through answers, and stays at the last."""
+    left = list(makes)
+
+    async def answer(request: web.Request) -> web.Response:
+        return left.pop(0)() if len(left) > 1 else left[0]()
+
+    return answer
+
+
+def good() -> web.Response:
+    """The event that most tests ask for."""
+    return json_answer(BETPAWA_V4)
+
+
+async def listed(client: BookmakerClient) -> list[EventHeader]:
+    """All that a discovery finds."""
+    return [header async for header in client.discover()]
+
+
+async def test_fetch_asks_betpawa_as_it_wants_to_be_asked() -> None:
+    """v4, as JSON, with the brand; encodings that can be undone; the body is handed on as it came."""
+    async with serving(always(good)) as site, opened(Platform.BETPAWA, settings_for(site.url)) as client:
+        raw = await client.fetch(EVENT)
+    (request,) = site.requests
+    assert request.path == "/api/sportsbook/v4/events/501"
+    assert request.headers["accept"] == "application/json"
+    assert request.headers["x-pawa-brand"] == "betpawa-nigeria"
+    assert request.headers["accept-encoding"] == "gzip, deflate"
+    assert raw.content == dumps(BETPAWA_V4)
+    assert client.requests == 1
+    assert decode(raw).header.external_id == "501"
+
+
+async def test_fetch_asks_sportybet_for_the_pre_match_product() -> None:
+    """The event's id with its colons, product 3, and the site's own headers."""
+    header = asked(Platform.SPORTYBET, "sr:match:70000001")
+    answer = always(lambda: json_answer(SPORTYBET))
+    async with serving(answer) as site, opened(Platform.SPORTYBET, settings_for(site.url)) as client:
+        raw = await client.fetch(header)
+    (request,) = site.requests
+    assert request.path == "/api/ng/factsCenter/event"
+    assert dict(request.query) == {"eventId": "sr:match:70000001", "productId": "3"}
+    assert (request.headers["clientid"], request.headers["operid"], request.headers["platform"]) == ("web", "2", "web")
+    assert decode(raw).header.sportradar_id == "70000001"
+
+
+async def test_fetch_asks_bet9ja_with_a_referer() -> None:
+    """Its CDN refuses requests without one."""
+    answer = always(lambda: json_answer(BET9JA))
+    async with serving(answer) as site, opened(Platform.BET9JA, settings_for(site.url)) as client:
+        raw = await client.fetch(asked(Platform.BET9JA, "601"))
+    (request,) = site.requests
+    assert request.path == "/desktop/feapi/PalimpsestAjax/GetEvent"
+    assert dict(request.query) == {"EVENTID": "601"}
+    assert request.headers["referer"] == f"{site.url}/"
+    assert "Mozilla" in request.headers["user-agent"]
+    assert len(decode(raw).prices) == 22
+
+
+@pytest.mark.parametrize(
+    ("encoding", "compress"),
+    [
+        ("gzip", gzip.compress),
+        ("deflate", zlib.compress),
+        ("deflate", lambda plain: zlib.compress(plain, wbits=-15)),
+    ],
+)
+async def test_a_compressed_body_stays_compressed_until_it_is_decoded(
+    encoding: str, compress: Callable[[bytes], bytes]
+) -> None:
+    """The loop does not spend its time on it."""
+    content = compress(dumps(BETPAWA_V4))
+    answer = always(lambda: web.Response(body=content, headers={"content-encoding": encoding}))
+    async with serving(answer) as site, opened(Platform.BETPAWA, settings_for(site.url)) as client:
+        raw = await client.fetch(EVENT)
+    assert (raw.content, raw.content_encoding) == (content, encoding)
+    assert decode(raw).header.external_id == "501"
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "requests"),
+    [
+        (lambda: web.Response(status=403, text="<html>Access Denied</html>"), BlockedError, 1),
+        (lambda: web.Response(status=401), BlockedError, 1),
+        (lambda: json_answer({"error": "NOT_FOUND"}, 404), NotFoundError, 1),
+        (lambda: web.Response(status=429), RateLimitedError, 3),
+        (lambda: web.Response(status=429, headers={"retry-after": "3600"}), RateLimitedError, 1),
+        (lambda: web.Response(status=500), ServerFaultError, 3),
+        (lambda: web.Response(status=503), ServerFaultError, 3),
+        (lambda: json_answer({"serverMessage": "The maximum number of events is 100"}, 400), MalformedBodyError, 1),
+        (lambda: web.Response(status=204), MalformedBodyError, 1),
+        (lambda: web.Response(status=302, headers={"location": "/again"}), MalformedBodyError, 1),
+    ],
+)
+async def test_a_status_becomes_its_error(
+    make: Callable[[], web.Response], error: type[BookmakerError], requests: int
+) -> None:
+    """Each names the bookmaker and the event; only what may pass is tried again."""
+    async with serving(always(make)) as site, opened(Platform.BETPAWA, settings_for(site.url)) as client:
+        with pytest.raises(error) as caught:
+            await client.fetch(EVENT)
+    assert type(caught.value) is error
+    assert caught.value.platform is Platform.BETPAWA
+    assert caught.value.where == "event 501"
+    assert client.requests == requests
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        lambda: web.Response(status=500),
+        lambda: web.Response(status=429),
+        lambda: web.Response(status=429, headers={"retry-after": "0"}),
+    ],
+)
+async def test_a_passing_fault_is_tried_again(fault: Callable[[], web.Response]) -> None:
+    """The second answer counts."""
+    handler = one_after_another(fault, good)
+    async with serving(handler) as site, opened(Platform.BETPAWA, settings_for(site.url)) as client:
+        assert decode(await client.fetch(EVENT)).header.external_id == "501"
+    assert client.requests == 2
+
+
+async def test_retry_after_is_honoured_by_all_requests() -> None:
+    """Nothing more is asked of a bookmaker before the time that it asked for."""
+    handler = one_after_another(lambda: web.Response(status=429, headers={"retry-after": "1"}), good)
+    async with serving(handler) as site, opened(Platform.BETPAWA, settings_for(site.url)) as client:
+        first = asyncio.create_task(client.fetch(EVENT))
+        while not site.requests:
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.05)
+        await asyncio.gather(first, client.fetch(EVENT))
+    assert [at - site.started_at[0] >= 0.95 for at in site.started_at[1:]] == [True, True]
+
+
+async def test_a_refused_connection_is_unreachable() -> None:
+    """Tried as often as the settings say."""
+    async with opened(Platform.BETPAWA, settings_for(closed_port(), request_tries=2)) as client:
+        with pytest.raises(UnreachableError, match=r"no connection to 127\.0\.0\.1"):
+            await client.fetch(EVENT)
+        assert client.requests == 2
+
+
+async def test_a_name_without_an_address_is_unreachable() -> None:
+    """The error says which name it was."""
+    transport = AiohttpTransport(
+        Platform.BETPAWA, max_connections=1, proxy=None, max_body_bytes=10_000, resolver=NoNames()
+    )
+    settings = settings_for("http://bookmaker.invalid", request_tries=1)
+    async with opened(Platform.BETPAWA, settings, transport) as client:
+        with pytest.raises(UnreachableError, match="no address for bookmaker"):
+            await client.fetch(EVENT)
+
+
+async def test_a_slow_drip_is_bounded_by_the_time_for_the_whole_answer() -> None:
+    """A byte now and then does not keep a request alive."""
+
+    async def drip(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"content-length": "100000"})
+        await response.prepare(request)
+        while True:
+            await response.write(b" ")
+            await asyncio.sleep(0.05)
+
+    settings = {"request_timeout_seconds": 0.3, "request_tries": 1}
+    async with serving(drip) as site, opened(Platform.BETPAWA, settings_for(site.url, **settings)) as client:
+        with pytest.raises(UnreachableError, match=r"no answer within 0\.3 s"):
+            await client.fetch(EVENT)
+
+
+async def test_a_cut_connection_is_tried_again() -> None:
+    """A body that ends before its length is no answer."""
+
+    async def cut(request: web.Request) -> web.StreamResponse:
+        if len(site.requests) > 1:
+            return good()
+        response = web.StreamResponse(headers={"content-length": "100000"})
+        await response.prepare(request)
+        await response.write(b"{")
+        assert request.transport is not None
+        request.transport.close()
+        return response
+
+    async with serving(cut) as site, opened(Platform.BETPAWA, settings_for(site.url)) as client:
+        assert decode(await client.fetch(EVENT)).header.external_id == "501"
+    assert client.requests == 2
+
+
+async def test_a_redirect_loop_ends() -> None:
+    """A few are followed, then no more; it is not tried again."""
+
+    async def again(request: web.Request) -> web.Response:
+        return web.Response(status=302, headers={"location": f"{request.path}0"})
+
+    async with serving(again) as site, opened(Platform.BETPAWA, settings_for(site.url)) as client:
+        with pytest.raises(MalformedBodyError, match="redirects"):
+            await client.fetch(EVENT)
+    assert len(site.requests) <= 5
+    assert client.requests == 1
+
+
+async def test_a_body_that_is_too_large_is_not_read_to_its_end() -> None:
+    """The bound holds for what is sent, before anything is decompressed."""
+    answer = always(lambda: web.Response(body=b" " * 60_000))
+    settings = {"max_body_bytes": 10_000}
+    async with serving(answer) as site, opened(Platform.BETPAWA, settings_for(site.url, **settings)) as client:
+        with pytest.raises(MalformedBodyError, match="more than 10000 bytes"):
+            await client.fetch(EVENT)
+        assert client.requests == 1
+
+
+async def test_a_gzip_bomb_is_refused_when_it_is_decoded() -> None:
+    """It is small on the wire; the bound of the settings goes with the body to whoever decodes it."""
+    bomb = gzip.compress(b" " * 5_000_000)
+    answer = always(lambda: web.Response(body=bomb, headers={"content-encoding": "gzip"}))
+    settings = {"max_body_bytes": 50_000}
+    async with serving(answer) as site, opened(Platform.BETPAWA, settings_for(site.url, **settings)) as client:
+        raw = await client.fetch(EVENT)
+    with pytest.raises(MalformedBodyError, match="more than 50000 bytes"):
+        decode(raw)
+
+
+@pytest.mark.parametrize(
+    ("content", "error"),
+    [
+        (b"<html><title>Access Denied</title></html>", BlockedError),
+        (dumps(BETPAWA_V4)[:200], MalformedBodyError),
+        (b"", MalformedBodyError),
+        (b"[]", MalformedBodyError),
+    ],
+)
+async def test_what_is_no_event_is_found_out_when_it_is_decoded(content: bytes, error: type[BookmakerError]) -> None:
+    """With a status of 200 too."""
+    async with (
+        serving(always(lambda: web.Response(body=content))) as site,
+        opened(Platform.BETPAWA, settings_for(site.url)) as client,
+    ):
+        raw = await client.fetch(EVENT)
+    with pytest.raises(error) as caught:
+        decode(raw)
+    assert caught.value.where == "event 501"
+
+
+async def test_a_proxy_is_used() -> None:
+    """The request goes to the proxy, with the bookmaker's whole address."""
+    async with serving(always(good)) as proxy:
+        settings = settings_for("http://bookmaker.invalid", betpawa_proxy=proxy.url)
+        async with opened(Platform.BETPAWA, settings) as client:
+            await client.fetch(EVENT)
+    (request,) = proxy.requests
+    assert request.headers["host"] == "bookmaker.invalid"
+
+
+async def test_connections_are_kept_and_limited() -> None:
+    """Twenty requests need no more sockets than may be under way at once."""
+
+    async def slowly(request: web.Request) -> web.Response:
+        await asyncio.sleep(0.01)
+        return good()
+
+    async with (
+        serving(slowly) as site,
+        opened(Platform.BETPAWA, settings_for(site.url, betpawa_concurrency=3)) as client,
+    ):
+        await asyncio.gather(*(client.fetch(EVENT) for _ in range(20)))
+    assert site.most_under_way == 3
+    assert len(site.connections) <= 3
+
+
+async def test_a_cancelled_fetch_gives_its_place_back() -> None:
+    """With one place, the next request goes through."""
+    waiting = asyncio.Event()
+
+    async def hang_once(request: web.Request) -> web.Response:
+        if len(site.requests) == 1:
+            waiting.set()
+            await asyncio.sleep(60)
+        return good()
+
+    async with (
+        serving(hang_once) as site,
+        opened(Platform.BETPAWA, settings_for(site.url, betpawa_concurrency=1)) as client,
+    ):
+        task = asyncio.create_task(client.fetch(EVENT))
+        await waiting.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await client.fetch(EVENT)
+
+
+class NoNames(AbstractResolver):
+    """A resolver that knows no name, so that no test asks the network."""
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        """No name has an address."""
+        raise socket.gaierror(socket.EAI_NONAME, "no such name")
+
+    async def close(self) -> None:
+        """Nothing to close."""
+
+
+def betpawa_site(pages: Mapping[int, list[Any]]) -> Handler:
+    """Categories, and pages of events by `skip`."""
+
+    async def answer(request: web.Request) -> web.Response:
+        if request.path.endswith("/categories/list/2"):
+            return json_answer(BETPAWA_CATEGORIES)
+        (query,) = orjson.loads(request.query["q"])["queries"]
+        assert query["query"]["zones"]["competitions"] == ["77", "78"]
+        return json_answer({"responses": [{"responses": pages.get(query["skip"], [])}]})
+
+    return answer
+
+
+async def test_betpawa_is_paged_past_a_hundred_events() -> None:
+    """By skip and take, until a page is short; an event that comes twice is given once."""
+    events = [with_(BETPAWA_V4, str(number), "id") for number in range(230)]
+    pages = {0: events[:100], 100: events[99:199], 200: events[199:]}
+    async with serving(betpawa_site(pages)) as site, opened(Platform.BETPAWA, settings_for(site.url)) as client:
+        headers = await listed(client)
+    assert [header.external_id for header in headers] == [str(number) for number in range(230)]
+    assert client.discovery_errors == []
+    assert len(site.requests) == 4
+
+
+async def test_sportybet_lists_each_tournament() -> None:
+    """A POST with a bare list, as JSON."""
+
+    async def answer(request: web.Request) -> web.Response:
+        if request.path.endswith("/popularAndSportList"):
+            return json_answer(SPORTYBET_TREE)
+        return json_answer({"bizCode": 10000, "data": [{"id": "sr:tournament:5", "events": [SPORTYBET_DATA]}]})
+
+    async with serving(answer) as site, opened(Platform.SPORTYBET, settings_for(site.url)) as client:
+        assert [header.external_id for header in await listed(client)] == ["sr:match:70000001"]
+    tree, page = site.requests
+    assert dict(tree.query) == {"sportId": "sr:sport:1", "timeline": "", "productId": "3"}
+    assert (page.method, page.headers["content-type"]) == ("POST", "application/json;charset=UTF-8")
+    assert orjson.loads(site.bodies[1]) == [
+        {"sportId": "sr:sport:1", "marketId": "1", "tournamentId": [["sr:tournament:5"]]}
+    ]
+
+
+async def test_bet9ja_lists_each_group() -> None:
+    """By the group ids of the tree."""
+
+    async def answer(request: web.Request) -> web.Response:
+        if request.path.endswith("/GetSports"):
+            return json_answer(BET9JA_SPORTS)
+        return json_answer({"R": "OK", "D": {"E": [BET9JA["D"]]}})
+
+    async with serving(answer) as site, opened(Platform.BET9JA, settings_for(site.url)) as client:
+        assert [header.external_id for header in await listed(client)] == ["601"]
+    assert dict(site.requests[1].query) == {"GROUPID": "170", "DISP": "0", "GROUPMARKETID": "1", "matches": "true"}
+
+
+def many_groups(count: int, broken: Callable[[str], web.Response | None]) -> Handler:
+    """A Bet9ja with many groups of one event each, some of them broken."""
+    groups = {str(number): {"G_DESC": f"Division {number}"} for number in range(1, count + 1)}
+
+    async def answer(request: web.Request) -> web.Response:
+        if request.path.endswith("/GetSports"):
+            return json_answer({"R": "OK", "D": {"PAL": {"1": {"SG": {"10": {"SG_DESC": "Nowhere", "G": groups}}}}}})
+        group = request.query["GROUPID"]
+        return broken(group) or json_answer({"R": "OK", "D": {"E": [{**BET9JA["D"], "ID": int(group)}]}})
+
+    return answer
+
+
+async def test_a_competition_that_fails_costs_no_other() -> None:
+    """It is remembered with what it was, and the next discovery starts afresh."""
+    handler = many_groups(5, lambda group: web.Response(status=403) if group == "3" else None)
+    async with serving(handler) as site, opened(Platform.BET9JA, settings_for(site.url)) as client:
+        assert sorted(header.external_id for header in await listed(client)) == ["1", "2", "4", "5"]
+        (error,) = client.discovery_errors
+        assert isinstance(error, BlockedError)
+        assert error.where == "group 3 (Nowhere, Division 3)"
+        site.handler = many_groups(5, lambda group: None)
+        assert len(await listed(client)) == 5
+        assert client.discovery_errors == []
+
+
+async def test_a_list_of_competitions_that_fails_is_the_discoverys_failure() -> None:
+    """There is nothing else to go by."""
+    async with (
+        serving(always(lambda: web.Response(status=403, text="<html>"))) as site,
+        opened(Platform.BET9JA, settings_for(site.url)) as client,
+    ):
+        with pytest.raises(BlockedError) as caught:
+            await listed(client)
+    assert caught.value.where == "the list of groups"
+
+
+async def test_events_flow_while_others_are_still_listed() -> None:
+    """The first event comes before the last competition has answered."""
+    release = asyncio.Event()
+    handler = many_groups(3, lambda group: None)
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        if request.query.get("GROUPID") == "2":
+            await release.wait()
+        return await handler(request)
+
+    async with (
+        serving(answer) as site,
+        opened(Platform.BET9JA, settings_for(site.url)) as client,
+        aclosing(client.discover()) as found,  # type: ignore[type-var]
+    ):
+        early = {(await anext(found)).external_id, (await anext(found)).external_id}
+        assert early == {"1", "3"}
+        release.set()
+        assert [header.external_id async for header in found] == ["2"]
+
+
+async def test_a_discovery_that_is_left_ends_its_requests() -> None:
+    """No task stays behind."""
+    handler = many_groups(3, lambda group: None)
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        if request.query.get("GROUPID") == "2":
+            await asyncio.sleep(60)
+        return await handler(request)
+
+    async with serving(answer) as site, opened(Platform.BET9JA, settings_for(site.url)) as client:
+        before = asyncio.all_tasks()
+        async with aclosing(client.discover()) as found:  # type: ignore[type-var]
+            await anext(found)
+        assert {task for task in asyncio.all_tasks() - before if "_list" in repr(task)} == set()
+
+
+class CannedTransport:
+    """Another HTTP client at the seam: gives one answer, and remembers what it was asked."""
+
+    def __init__(self, content: bytes) -> None:
+        self.urls: list[str] = []
+        self.is_closed = False
+        self._content = content
+
+    async def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        params: Mapping[str, str],
+        body: bytes | None,
+        timeout_seconds: float,
+    ) -> Answer:
+        """See Transport."""
+        self.urls.append(url)
+        return Answer(200, {}, self._content)
+
+    async def aclose(self) -> None:
+        """See Transport."""
+        self.is_closed = True
+
+
+async def test_another_transport_takes_the_place_of_aiohttp() -> None:
+    """It is all that a client needs, and is closed with it."""
+    transport = CannedTransport(dumps(BETPAWA_V4))
+    async with opened(Platform.BETPAWA, settings_for("https://www.example.com"), transport) as client:
+        await client.fetch(EVENT)
+    assert transport.urls == ["https://www.example.com/api/sportsbook/v4/events/501"]
+    assert transport.is_closed
+
+
+def test_the_server_is_a_fake() -> None:
+    """A FakeSite counts nothing before it is asked."""
+    assert FakeSite(always(good)).most_under_way == 0

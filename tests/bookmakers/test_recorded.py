@@ -1,0 +1,242 @@
+"""Golden tables: what each recorded body must give. Numbers and ids only; the bodies are the sites' own."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from quart_odds.bookmakers import RawBody, bet9ja, betpawa, decode, sportybet
+from quart_odds.bookmakers.bodies import read_json
+from quart_odds.domain.odds import MappedEvent
+from quart_odds.domain.platforms import Platform
+from quart_odds.errors import BlockedError, MalformedBodyError
+from tests.bookmakers.wire import asked, table
+
+pytestmark = pytest.mark.recorded
+
+MATCH = datetime(2026, 5, 6, 11, 0, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Golden:
+    """What an event's body must come to."""
+
+    platform: Platform
+    file: str
+    external_id: str
+    sportradar_id: str
+    kickoff: datetime
+    prices: int
+    open_prices: int
+    mapped_markets: int
+    unmapped: int
+    dropped: int
+    odds: dict[str, list[float]]
+
+
+EVENTS = [
+    Golden(
+        Platform.BETPAWA,
+        "betpawa/event_v3_33289995.json",
+        "33289995",
+        "68995116",
+        MATCH,
+        prices=457,
+        open_prices=455,
+        mapped_markets=78,
+        unmapped=1,
+        dropped=0,
+        odds={
+            "3743": [2.41, 3.29, 3.02],
+            "4693": [1.39, 1.35, 1.56],
+            "3795": [1.77, 2.06],
+            "5000@2.5": [1.98, 1.83],
+            "4703": [1.72, 2.13],
+            "3774@-0.5": [2.32, 1.54],
+            "4724@-1": [4.72, 4.23, 1.51],
+            "3668": [2.94, 2.1, 3.52],
+            "3685": [2.67, 2.47, 3.13],
+            "28000810": [1.69, 3.42, 1.9],
+        },
+    ),
+    Golden(
+        Platform.SPORTYBET,
+        "sportybet/event_68995116.json",
+        "sr:match:68995116",
+        "68995116",
+        MATCH,
+        prices=959,
+        open_prices=957,
+        mapped_markets=173,
+        unmapped=24,
+        dropped=0,
+        odds={
+            "3743": [2.4, 3.3, 3.0],
+            "4693": [1.37, 1.34, 1.53],
+            "3795": [1.74, 2.0],
+            "5000@2.5": [1.96, 1.81],
+            "4703": [1.71, 2.1],
+            "3774@-0.5": [2.35, 1.57],
+            "4724@-1": [4.75, 4.25, 1.56],
+            "3668": [3.0, 2.15, 3.6],
+            "3685": [2.75, 2.55, 3.2],
+            "28000810": [1.66, 3.3, 1.88],
+            "28000850": [2.21, 3.3, 2.71],
+            "1096785@-0.5": [1.75, 1.97],
+        },
+    ),
+    Golden(
+        Platform.BET9JA,
+        "bet9ja/event_769895636.json",
+        "769895636",
+        "68995116",
+        MATCH,
+        prices=749,
+        open_prices=736,
+        mapped_markets=142,
+        unmapped=32,
+        dropped=0,
+        odds={
+            "3743": [2.42, 3.1, 2.93],
+            "4693": [1.34, 1.3, 1.48],
+            "3795": [1.67, 2.08],
+            "5000@2.5": [1.9, 1.8],
+            "5000@3": [2.56, 1.43],
+            "4703": [1.67, 2.03],
+            "3774@-0.5": [2.42, 1.48],
+            "4724@-1": [4.9, 4.05, 1.48],
+            "3668": [2.93, 2.03, 3.4],
+            "3685": [2.68, 2.29, 3.15],
+            "5006@1.5": [2.23, 1.53],
+            "28000810": [1.62, 3.1, 1.81],
+            "28000850": [2.33, 3.1, 2.82],
+        },
+    ),
+    Golden(
+        Platform.BETPAWA,
+        "betpawa/event_v4_36552873.json",
+        "36552873",
+        "67691078",
+        datetime(2026, 8, 21, 9, 30, tzinfo=UTC),
+        prices=369,
+        open_prices=367,
+        mapped_markets=59,
+        unmapped=0,
+        dropped=0,
+        odds={
+            "3743": [4.59, 3.9, 1.68],
+            "4693": [1.98, 1.24, 1.19],
+            "3774@0.5": [2.13, 1.69],
+            "4724@1": [2.08, 3.91, 2.68],
+            "28000810": [2.28, 4.0, 1.35],
+            "28000850": [4.44, 4.0, 1.64],
+            "double_chance_1up": [1.68, 1.01, 1.16],
+        },
+    ),
+    # In play: nearly all is suspended, and correct scores come that no pre-match body has.
+    Golden(
+        Platform.BETPAWA,
+        "betpawa/event_v3_33247830_live.json",
+        "33247830",
+        "67645534",
+        datetime(2026, 5, 6, 6, 0, tzinfo=UTC),
+        prices=164,
+        open_prices=0,
+        mapped_markets=41,
+        unmapped=5,
+        dropped=15,
+        odds={"3743": [100.0, 100.0, 0.0], "3774@2.5": [1.21, 3.64]},
+    ),
+    Golden(
+        Platform.SPORTYBET,
+        "sportybet/event_67645534_live.json",
+        "sr:match:67645534",
+        "67645534",
+        datetime(2026, 5, 6, 6, 0, tzinfo=UTC),
+        prices=0,
+        open_prices=0,
+        mapped_markets=0,
+        unmapped=0,
+        dropped=0,
+        odds={},
+    ),
+]
+
+
+def decoded(recorded: Path, golden: Golden) -> MappedEvent:
+    """The recorded body as the decoder gives it."""
+    content = (recorded / golden.file).read_bytes()
+    return decode(RawBody(golden.platform, content, None, asked(golden.platform, golden.external_id)))
+
+
+def odds_of(event: MappedEvent, place: str) -> list[float]:
+    """The odds of a market, in the order of its outcomes; `id@line` for one line."""
+    market_id, at, line = place.partition("@")
+    wanted = float(line) if at else None
+    slugs = {"double_chance_1up": "80000"}
+    return [
+        odds
+        for (found, _, at_line), (odds, _) in table(event).items()
+        if found == slugs.get(market_id, market_id) and at_line == wanted
+    ]
+
+
+@pytest.mark.parametrize("golden", EVENTS, ids=lambda golden: golden.file)
+def test_an_event_comes_to_its_golden_table(recorded: Path, golden: Golden) -> None:
+    """Ids, kick-off, counts, and prices read by hand from the body."""
+    event = decoded(recorded, golden)
+    assert event.header.external_id == golden.external_id
+    assert event.header.sportradar_id == golden.sportradar_id
+    assert event.header.kickoff == golden.kickoff
+    assert len(event.prices) == golden.prices
+    assert sum(value & 1 for value in event.prices.values) == golden.open_prices
+    assert event.mapped_markets == golden.mapped_markets
+    assert len(event.unmapped) == golden.unmapped
+    assert event.dropped == golden.dropped
+    assert {place: odds_of(event, place) for place in golden.odds} == golden.odds
+
+
+def test_two_names_for_one_match_are_matched_by_id(recorded: Path) -> None:
+    """The three bodies of one match name it differently and carry one SportRadar id."""
+    headers = [decoded(recorded, golden).header for golden in EVENTS[:3]]
+    assert {header.sportradar_id for header in headers} == {"68995116"}
+    assert len({header.name for header in headers}) == 2
+
+
+def test_the_lists_come_to_their_golden_ids(recorded: Path) -> None:
+    """External id, SportRadar id and kick-off of each listed event."""
+    listed = [
+        *betpawa.parse_list((recorded / "betpawa/by_queries_v4_efl.json").read_bytes(), "list")[0],
+        *sportybet.parse_list((recorded / "sportybet/pcEvents_epl.json").read_bytes(), "list")[0],
+        *sportybet.parse_list((recorded / "sportybet/pcUpcomingEvents_5events.json").read_bytes(), "list")[0],
+        *bet9ja.parse_list((recorded / "bet9ja/events_in_group_epl_D_only.json").read_bytes(), "list")[0],
+    ]
+    assert [(header.external_id, header.sportradar_id, f"{header.kickoff:%m-%d %H:%M}") for header in listed] == [
+        ("37536526", "72339802", "09-08 18:45"),
+        ("37536525", "72339804", "09-08 18:45"),
+        ("37558191", "72339792", "09-08 18:45"),
+        ("sr:match:72221292", "72221292", "10-10 11:30"),
+        ("sr:match:72221294", "72221294", "10-10 14:00"),
+        ("sr:match:67015328", "67015328", "08-15 14:00"),
+        ("sr:match:67015330", "67015330", "08-16 15:00"),
+        ("sr:match:67015334", "67015334", "08-16 15:00"),
+        ("sr:match:67015324", "67015324", "08-16 15:00"),
+        ("sr:match:67015326", "67015326", "08-16 17:15"),
+        ("828890052", "72221262", "09-14 19:00"),
+        ("831880021", "72221274", "09-18 19:00"),
+    ]
+
+
+def test_a_live_event_of_bet9ja_is_of_another_shape(recorded: Path) -> None:
+    """Its odds have other keys and values: refused with the field that is missing, not half understood."""
+    content = (recorded / "bet9ja/live_event_9261155.json").read_bytes()
+    with pytest.raises(MalformedBodyError) as caught:
+        decode(RawBody(Platform.BET9JA, content, None, asked(Platform.BET9JA, "9261155")))
+    assert caught.value.field == "ID"
+
+
+def test_the_refusal_of_a_cdn_is_a_block(recorded: Path) -> None:
+    """An HTML page where JSON was due."""
+    with pytest.raises(BlockedError):
+        read_json(Platform.BET9JA, (recorded / "bet9ja/blocked_403.html").read_bytes(), None)

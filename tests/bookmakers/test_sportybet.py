@@ -1,0 +1,192 @@
+"""SportyBet's bodies: envelope, specifiers, what is suspended, and whose id an event id is."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from quart_odds.bookmakers.sportybet import parse_event, parse_list, parse_tournaments
+from quart_odds.domain.odds import Competition, UnmappedMarket
+from quart_odds.domain.platforms import Platform
+from quart_odds.errors import MalformedBodyError, NotFoundError
+from tests.bookmakers.wire import SPORTYBET, SPORTYBET_DATA, SPORTYBET_TREE, Json, asked, dumps, table, with_, without
+
+ASKED = asked(Platform.SPORTYBET, "sr:match:70000001")
+
+
+def test_the_header_has_utc_from_milliseconds() -> None:
+    """The kick-off is epoch milliseconds, the competition the sport's category and tournament."""
+    header = parse_event(dumps(SPORTYBET), ASKED).header
+    assert header.kickoff == datetime(2026, 8, 21, 9, 30, tzinfo=UTC)
+    assert header.name == "Rovers FC - United - City"
+    assert header.competition == Competition("sr:tournament:5", "First Division", "Nowhere")
+    assert header.sportradar_id == "70000001"
+
+
+def test_prices_go_by_market_specifier_and_outcome_id() -> None:
+    """The whole table of a body with every quirk."""
+    event = parse_event(dumps(SPORTYBET), ASKED)
+    assert table(event) == {
+        ("3743", "1", None): (2.15, True),
+        ("3743", "X", None): (3.25, False),
+        ("3743", "2", None): (3.4, True),
+        ("28000810", "1", None): (1.66, True),
+        ("28000810", "X", None): (3.3, True),
+        ("28000810", "2", None): (1.88, True),
+        ("28000850", "1", None): (2.01, True),
+        ("28000850", "X", None): (3.3, True),
+        ("28000850", "2", None): (2.88, True),
+        ("4693", "1X", None): (1.3, True),
+        ("4693", "12", None): (1.31, True),
+        ("4693", "X2", None): (1.6, True),
+        ("5000", "Over", 2.5): (1.95, True),
+        ("5000", "Under", 2.5): (1.82, True),
+        ("5000", "Over", 3.0): (2.6, False),
+        ("5000", "Under", 3.0): (1.45, False),
+        ("3774", "1", -0.5): (2.35, True),
+        ("3774", "2", -0.5): (1.57, True),
+        ("4724", "1", -1.0): (4.75, True),
+        ("4724", "X", -1.0): (4.25, True),
+        ("4724", "2", -1.0): (1.56, True),
+        ("4724", "1", 1.0): (1.38, True),
+        ("4724", "X", 1.0): (4.5, True),
+        ("4724", "2", 1.0): (6.0, True),
+        ("1096755", "1 & Under", 2.5): (3.1, True),
+        ("1096755", "1 & Over", 2.5): (3.9, True),
+        ("28000173", "1", None): (7.8, True),
+        ("28000173", "X", None): (1.16, True),
+        ("28000173", "2", None): (9.0, True),
+        ("4926", "0", None): (9.9, True),
+        ("4926", "6+", None): (1.0, False),
+        ("3795", "Yes", None): (1.74, True),
+        ("3795", "No", None): (0.0, False),
+    }
+    # Two prices at a line that is no quarter, one outcome that nobody knows.
+    assert event.dropped == 3
+    assert event.unmapped == (
+        UnmappedMarket("105|to=20|from=11", "Market 105"),
+        UnmappedMarket("60180", "Market 60180"),
+    )
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        None,
+        "x",
+        {},
+        {"id": "1", "outcomes": [{"id": "1", "odds": "2.00", "isActive": 1}]},
+        {"id": "1", "status": "0", "outcomes": [{}]},
+        {"id": "1", "status": 0, "outcomes": None, "specifier": 4},
+        {"id": "1", "status": 0, "outcomes": [{"id": "1", "odds": "2.00", "isActive": "1"}]},
+        {"id": "1", "status": 0, "outcomes": [{"id": "1", "odds": None, "isActive": 1}]},
+        {"id": "1", "status": 0, "outcomes": [{"id": ["1"], "odds": "2.00", "isActive": 1}]},
+        {"id": "14", "status": 0, "specifier": "hcp=one:0", "outcomes": [{}]},
+        {"id": "18", "status": 0, "specifier": "total=nan", "outcomes": [{}]},
+        {"id": "18", "status": 0, "specifier": ["total=2.5"], "outcomes": [{}]},
+    ],
+)
+def test_a_bad_market_costs_no_other(bad: object) -> None:
+    """It is dropped and counted; the rest of the table is the same."""
+    whole = parse_event(dumps(SPORTYBET), ASKED)
+    markets = [bad, *SPORTYBET_DATA["markets"]]
+    spoiled = parse_event(dumps(with_(SPORTYBET, markets, "data", "markets")), ASKED)
+    assert table(spoiled) == table(whole)
+    assert spoiled.dropped == whole.dropped + 1
+
+
+def test_a_market_without_its_line_is_another_market() -> None:
+    """Over/under that says no line, and 1X2 that says one, are not taken for those we know."""
+    outcomes = [{"id": "12", "odds": "2.00", "isActive": 1}]
+    markets = [
+        {"id": "18", "status": 0, "outcomes": outcomes},
+        {"id": "1", "status": 0, "specifier": "total=2.5", "outcomes": outcomes},
+    ]
+    event = parse_event(dumps(with_(SPORTYBET, markets, "data", "markets")), ASKED)
+    assert len(event.prices) == 0
+    assert [market.market_id for market in event.unmapped] == ["18|None", "1|total=2.5"]
+
+
+def test_another_biz_code_is_an_event_that_is_gone() -> None:
+    """The site says so with HTTP 200."""
+    with pytest.raises(NotFoundError) as caught:
+        parse_event(dumps({"bizCode": 19000, "message": "Invalid"}), ASKED)
+    assert caught.value.where == "event sr:match:70000001"
+
+
+def test_another_biz_code_for_a_list_is_a_bad_answer() -> None:
+    """A list that is refused is no event that is gone."""
+    with pytest.raises(MalformedBodyError, match="19000"):
+        parse_list(dumps({"bizCode": 19000, "message": "Invalid"}), "sr:tournament:5")
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        (without(SPORTYBET, "bizCode"), "bizCode"),
+        (without(SPORTYBET, "data"), "data"),
+        (with_(SPORTYBET, [], "data"), "data"),
+        (without(SPORTYBET, "data", "markets"), "data.markets"),
+        (without(SPORTYBET, "data", "homeTeamName"), "homeTeamName"),
+        (with_(SPORTYBET, " ", "data", "awayTeamName"), "awayTeamName"),
+        (with_(SPORTYBET, "now", "data", "estimateStartTime"), "estimateStartTime"),
+        (with_(SPORTYBET, 10**18, "data", "estimateStartTime"), "estimateStartTime"),
+        (with_(SPORTYBET, "sr:match:2", "data", "eventId"), "eventId"),
+    ],
+)
+def test_a_body_without_what_is_needed_names_the_field(body: Json, field: str) -> None:
+    """The error says which bookmaker, which event and which part."""
+    with pytest.raises(MalformedBodyError) as caught:
+        parse_event(dumps(body), ASKED)
+    assert caught.value.platform is Platform.SPORTYBET
+    assert caught.value.where == "event sr:match:70000001"
+    assert caught.value.field == field
+
+
+@pytest.mark.parametrize(
+    ("event_id", "source", "sportradar_id"),
+    [
+        ("sr:match:70000001", {"sourceType": "BET_RADAR", "sourceId": "70000001"}, "70000001"),
+        ("sr:match:70000001", None, "70000001"),
+        ("sr:match:1111111155", None, None),
+        ("sr:match:70000001", {"sourceType": "BET_GENIUS", "sourceId": "70000001"}, None),
+        ("sr:match:B6EV||i9", {"sourceType": "LSPORTS", "sourceId": "B6EV"}, None),
+    ],
+)
+def test_an_id_is_sportradars_only_when_its_source_is(
+    event_id: str, source: Json | None, sportradar_id: str | None
+) -> None:
+    """Events of other sources stand alone, whatever their ids look like."""
+    body = with_(SPORTYBET, event_id, "data", "eventId")
+    body = with_(body, {"preMatchSource": source}, "data", "eventSource")
+    assert parse_event(dumps(body), asked(Platform.SPORTYBET, event_id)).header.sportradar_id == sportradar_id
+
+
+def test_tournaments_are_listed_without_simulated_ones() -> None:
+    """Football only, with country and name."""
+    known = Competition("sr:tournament:5", "First Division", "Nowhere")
+    assert parse_tournaments(dumps(SPORTYBET_TREE)) == ([known], [])
+
+
+def test_a_bad_category_costs_no_other() -> None:
+    """It is told, and the others are listed."""
+    good = {"name": "Nowhere", "tournaments": [{"id": "sr:tournament:5"}]}
+    sport = {"id": "sr:sport:1", "categories": [{"name": "Broken"}, good]}
+    found, errors = parse_tournaments(dumps({"bizCode": 10000, "data": {"sportList": [sport]}}))
+    assert [tournament.external_id for tournament in found] == ["sr:tournament:5"]
+    assert [error.field for error in errors] == ["categories.tournaments"]
+
+
+@pytest.mark.parametrize("shape", ["list", "object"])
+def test_both_shapes_of_lists_are_read(shape: str) -> None:
+    """A bad event costs no other, e-sports are left out by their source."""
+    game = with_(SPORTYBET_DATA, {"preMatchSource": {"sourceType": "BETER", "sourceId": "x"}}, "eventSource")
+    tournaments = [{"id": "sr:tournament:5", "events": [SPORTYBET_DATA, game, {"eventId": "sr:match:3"}]}]
+    data = tournaments if shape == "list" else {"totalNum": 3, "tournaments": tournaments}
+    headers, errors = parse_list(dumps({"bizCode": 10000, "data": data}), "sr:tournament:5")
+    assert [header.external_id for header in headers] == ["sr:match:70000001"]
+    assert [error.where for error in errors] == ["event sr:match:3 in sr:tournament:5"]
+
+
+def test_a_tournament_without_events_has_none() -> None:
+    """Nothing to list is no error."""
+    assert parse_list(dumps({"bizCode": 10000, "data": None}), "sr:tournament:5") == ([], [])

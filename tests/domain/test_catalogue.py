@@ -1,0 +1,167 @@
+"""The catalogue: packed keys, the checks at import, and what the markets must be."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from quart_odds.domain.catalogue import (
+    CATALOGUE,
+    MARKETS_FILE,
+    CatalogueError,
+    pack_key,
+    read_catalogue,
+    unpack_key,
+)
+from quart_odds.domain.platforms import Platform
+
+lines = st.none() | st.integers(-32_767, 32_767).map(lambda quarters: quarters / 4)
+
+
+@given(st.integers(1, 511), st.integers(0, 63), lines)
+def test_a_key_survives_the_round_trip(number: int, index: int, line: float | None) -> None:
+    """Any market, outcome and line come back from a key of 31 bits."""
+    key = pack_key(number, index, line)
+    assert 0 < key < 2**31
+    assert unpack_key(key) == (number, index, line)
+
+
+@given(st.lists(st.tuples(st.integers(1, 511), st.integers(0, 63), st.integers(-32_767, 32_767)), min_size=2))
+def test_keys_order_by_market_then_outcome_then_line(parts: list[tuple[int, int, int]]) -> None:
+    """Sorting keys groups them by market, in it by outcome, in it by line."""
+    keys = [pack_key(number, index, quarters / 4) for number, index, quarters in parts]
+    assert [unpack_key(key) for key in sorted(keys)] == [(n, i, q / 4) for n, i, q in sorted(parts)]
+
+
+@pytest.mark.parametrize("line", [0.1, 2.3, 8192.0, -8192.0, float("nan"), float("inf")])
+def test_a_line_that_is_no_quarter_is_refused(line: float) -> None:
+    """Only multiples of a quarter between -8192 and 8192 are lines."""
+    with pytest.raises(ValueError, match="no multiple"):
+        pack_key(1, 0, line)
+
+
+@pytest.mark.parametrize(("number", "index"), [(0, 0), (512, 0), (1, -1), (1, 64)])
+def test_numbers_that_do_not_fit_are_refused(number: int, index: int) -> None:
+    """A market number has nine bits, an outcome six."""
+    with pytest.raises(ValueError, match="between"):
+        pack_key(number, index, None)
+
+
+@pytest.mark.parametrize(
+    ("market_id", "slug", "line_kind", "outcomes"),
+    [
+        ("3743", "1x2_ft", "none", "1 X 2"),
+        ("4693", "double_chance_ft", "none", "1X 12 X2"),
+        ("5000", "over_under_ft", "total", "Over Under"),
+        ("3795", "btts_ft", "none", "Yes No"),
+        ("4703", "draw_no_bet_ft", "none", "1 2"),
+        ("3774", "asian_handicap_ft", "asian", "1 2"),
+        ("4724", "handicap_3way_ft", "european", "1 X 2"),
+        ("3668", "1x2_1h", "none", "1 X 2"),
+        ("3685", "1x2_2h", "none", "1 X 2"),
+    ],
+)
+def test_the_main_markets_keep_their_ids_and_outcomes(market_id: str, slug: str, line_kind: str, outcomes: str) -> None:
+    """These ids and names are on the wire, so they stay; all three bookmakers offer them."""
+    market = CATALOGUE.by_id[market_id]
+    assert (market.slug, market.line_kind) == (slug, line_kind)
+    assert [outcome.name for outcome in market.outcomes] == outcomes.split()
+    assert all(market.offered_by(platform) for platform in Platform)
+    assert market.is_comparable
+
+
+# Stored in databases: append to it, change nothing.
+NUMBERS = {
+    "1x2_ft": 1,
+    "double_chance_ft": 2,
+    "over_under_ft": 3,
+    "btts_ft": 4,
+    "draw_no_bet_ft": 5,
+    "asian_handicap_ft": 6,
+    "handicap_3way_ft": 7,
+    "1x2_1h": 8,
+    "1x2_2h": 9,
+    "1x2_1up_ft": 10,
+    "1x2_2up_ft": 11,
+    "correct_score_ft": 29,
+    "htft": 34,
+    "home_over_under_ft": 58,
+    "to_qualify": 191,
+}
+
+
+def test_numbers_are_stable() -> None:
+    """A market keeps the number that stored prices know it by."""
+    assert {slug: CATALOGUE.by_slug[slug].number for slug in NUMBERS} == NUMBERS
+
+
+def test_every_market_is_found_by_number_id_and_slug() -> None:
+    """Nothing shadows anything, and positions are indexes."""
+    for market in CATALOGUE.markets:
+        assert CATALOGUE.by_number[market.number] is CATALOGUE.by_id[market.id] is CATALOGUE.by_slug[market.slug]
+        assert [outcome.index for outcome in market.outcomes] == list(range(len(market.outcomes)))
+        assert market.wires
+
+
+def test_promotions_and_unequal_buckets_are_not_comparable() -> None:
+    """Early payout, boosted prices and sets that differ never enter a margin or a comparison."""
+    slugs = {market.slug for market in CATALOGUE.markets if not market.is_comparable}
+    assert slugs >= {
+        "1x2_1up_ft",
+        "1x2_2up_ft",
+        "1x2_boosted_ft",
+        "double_chance_1up_ft",
+        "correct_score_ft",
+        "exact_goals_ft",
+        "exact_goals_1h",
+        "exact_goals_2h",
+        "multigoals_ft",
+    }
+
+
+def test_two_of_double_chances_outcomes_win() -> None:
+    """A fair double chance book sums to two, one of 1X2 to one."""
+    assert CATALOGUE.by_slug["double_chance_ft"].winners == 2
+    assert CATALOGUE.by_slug["1x2_ft"].winners == 1
+
+
+ROW = """
+[[market]]
+number = 1
+slug = "one"
+name = "One"
+group = "main"
+betpawa = "10"
+outcomes = [["Yes", "11", "", ""], ["No", "12", "", ""]]
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (ROW + ROW, "number 1 is another market's"),
+        (ROW + ROW.replace("number = 1", "number = 2"), "slug 'one' is another market's"),
+        (ROW + ROW.replace("number = 1", "number = 2").replace("one", "two"), "id '10' is another market's"),
+        (
+            ROW + ROW.replace("number = 1", 'number = 2\nid = "other"').replace("one", "two"),
+            "betpawa 10  11 is 'one'",
+        ),
+        (ROW.replace("number = 1", "number = 512"), "'one'"),
+        (ROW.replace("number = 1", "number = 1\ncolour = 2"), "unknown keys"),
+        (ROW.replace('"main"', '"mian"'), "group 'mian'"),
+        (ROW.replace('name = "One"', ""), "'name'"),
+        (ROW.replace('"No", "12"', '"Yes", "12"'), "two outcomes have one name"),
+        (ROW.replace('"No", "12"', '"No", "11"'), "missing or come twice"),
+        (ROW.replace('"12", "", ""', '"12", "5", ""'), "no market id"),
+        (ROW.replace('["No", "12", "", ""]', '["No", "12"]'), "outcomes are rows"),
+        ("market = 3 3", "markets.toml"),
+    ],
+)
+def test_a_contradiction_names_its_market(text: str, message: str) -> None:
+    """The start stops with the row that is wrong."""
+    with pytest.raises(CatalogueError, match=message):
+        read_catalogue(text)
+
+
+def test_the_file_is_read_as_it_is() -> None:
+    """The catalogue is what the file says, so that docs/markets.md can speak of the file."""
+    assert read_catalogue(MARKETS_FILE.read_text(encoding="utf-8")) == CATALOGUE
