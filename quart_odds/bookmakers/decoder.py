@@ -44,6 +44,12 @@ class Decoder:
         self._second: ProcessPoolExecutor | None = None
         self._one_by_one = asyncio.Lock()
 
+    async def warm(self) -> None:
+        """Start the processes now, off the loop: starting one takes half a second, which the first run would wait."""
+        if self._workers:
+            pool = self._pool = self._pool or _pool(self._workers)
+            await asyncio.to_thread(lambda: pool.submit(os.getpid).result())
+
     async def decode(self, raw: RawBody) -> MappedEvent:
         """See `decode`. Also raises MalformedBodyError for a body whose decoding kills its process."""
         if not self._workers:

@@ -55,18 +55,18 @@ async def serve(app: Quart, bind: str, *, on_ready: Ready | None = None) -> None
 
     async def shutdown_trigger() -> None:
         nonlocal cutter
+        warming = asyncio.create_task(parts.decoder.warm())
         if on_ready is not None:
             on_ready(address)
         await stop.wait()
+        await asyncio.wait([warming])
         log.info("server.draining", connections=len(fast_lane.live_connections))
         await drain(parts)
         await _farewell()
         cutter = asyncio.create_task(_cut_the_rest() if can_cut else _give_up(server))
 
     # Hypercorn makes a socket of its own from the number, and closes it.
-    server = asyncio.create_task(
-        hypercorn_serve(app, _config(sock.detach()), shutdown_trigger=shutdown_trigger)
-    )
+    server = asyncio.create_task(hypercorn_serve(app, _config(sock.detach()), shutdown_trigger=shutdown_trigger))
     try:
         await asyncio.wait([server])
         if not server.cancelled():

@@ -1,0 +1,42 @@
+"""CPU time and memory of this process and its children, as Linux counts them."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """CPU seconds used so far, and the highest resident memory so far, of a set of processes."""
+
+    cpu_seconds: float
+    peak_mb: float
+
+
+def children(pid: int) -> list[int]:
+    """The processes that this one has started and that live."""
+    found = []
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        found += [int(each) for each in task.read_text().split()]
+    return found
+
+
+def family(pid: int, *, without: frozenset[int] = frozenset()) -> list[int]:
+    """A process and all below it, less those in `without` and what is below them."""
+    if pid in without:
+        return []
+    return [pid, *(each for child in children(pid) for each in family(child, without=without))]
+
+
+def usage(pids: list[int]) -> Usage:
+    """What these processes have used together."""
+    cpu = peak = 0.0
+    for pid in pids:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        cpu += (int(fields[11]) + int(fields[12])) / TICKS
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                peak += int(line.split()[1]) / 1024
+    return Usage(cpu, peak)
