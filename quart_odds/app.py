@@ -7,9 +7,7 @@ from contextlib import asynccontextmanager
 import orjson
 import structlog
 from quart import Quart
-from quart_schema import Info, QuartSchema
 
-from quart_odds import __version__
 from quart_odds.assets import asset_folder
 from quart_odds.bookmakers import BookmakerClient, Decoder, open_client
 from quart_odds.broadcast import ODDS_UPDATES, BroadcastRegistry
@@ -18,7 +16,20 @@ from quart_odds.domain.platforms import Platform
 from quart_odds.housekeeping import Housekeeping
 from quart_odds.limits import ConnectionLimits
 from quart_odds.odds.notices import OddsNotifier, Publish
-from quart_odds.routes import analytics, odds, operations, pages, problems, refresh, scheduler, scrape, sse, ws
+from quart_odds.routes import (
+    analytics,
+    asyncapi,
+    odds,
+    openapi,
+    operations,
+    pages,
+    problems,
+    refresh,
+    scheduler,
+    scrape,
+    sse,
+    ws,
+)
 from quart_odds.routes.inbox import BoundedWebsocketConnection
 from quart_odds.scraping.broadcaster import ProgressBroadcaster
 from quart_odds.scraping.coordinator import Coordinator
@@ -60,10 +71,10 @@ def create_app(settings: Settings | None = None) -> Quart:
     app.extensions[EXTENSION] = parts
     broadcast_context.init_app(app, registry)
     problems.init_app(app)
-    for module in (analytics, scrape, sse, ws, scheduler, refresh, operations, pages):
+    for module in (analytics, asyncapi, scrape, sse, ws, scheduler, refresh, operations, pages):
         app.register_blueprint(module.blueprint)
     app.register_blueprint(odds.odds_blueprint())
-    QuartSchema(app, info=Info("Quart Odds", __version__), convert_casing=False)
+    openapi.init_app(app)
 
     @app.while_serving
     async def live() -> AsyncGenerator[None, None]:

@@ -8,12 +8,15 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from quart import Blueprint, Response
+from quart_schema import document_querystring, document_response
 
 from quart_odds.domain.clock import utc_now
 from quart_odds.domain.platforms import Platform
 from quart_odds.domain.runs import RunRecord, ScrapePhase
 from quart_odds.errors import StorageError
+from quart_odds.routes.openapi import answers_text
 from quart_odds.routes.scrape import asked_number, json_response
+from quart_odds.routes.scrape_models import Analytics, DaysQuery, EventMetrics, Health, Stats
 from quart_odds.services import Services, services
 
 RUNS_LOOKED_AT = 100
@@ -22,6 +25,7 @@ blueprint = Blueprint("analytics", __name__)
 
 
 @blueprint.get("/api/scrape/stats")
+@document_response(Stats)
 async def stats() -> Response:
     """How many runs there were, and how long they take."""
     found = await services().store.run_stats(utc_now())
@@ -35,6 +39,8 @@ async def stats() -> Response:
 
 
 @blueprint.get("/api/scrape/analytics")
+@document_querystring(DaysQuery)
+@document_response(Analytics)
 async def analytics() -> Response:
     """Runs of the last days, by day and by platform."""
     days = asked_number("days", 14, 1, 30)
@@ -68,6 +74,8 @@ async def analytics() -> Response:
 
 
 @blueprint.get("/api/scrape/event-metrics")
+@document_querystring(DaysQuery)
+@document_response(EventMetrics)
 async def event_metrics() -> Response:
     """Events asked for and got in the last days, by platform. An event counts once for each platform and run."""
     days = asked_number("days", 7, 1, 30)
@@ -97,6 +105,8 @@ async def event_metrics() -> Response:
 
 
 @blueprint.get("/api/health")
+@document_response(Health)
+@document_response(Health, 503)
 async def health() -> Response:
     """The database asked now; the platforms as the last runs found them: nobody is bothered for a health check."""
     parts = services()
@@ -122,6 +132,7 @@ async def health() -> Response:
 
 
 @blueprint.get("/metrics")
+@answers_text("text/plain", description="Metrics for Prometheus.")
 async def metrics() -> Response:
     """For Prometheus."""
     registry = CollectorRegistry()

@@ -3,11 +3,13 @@
 import random
 
 from quart import Blueprint, Response
+from quart_schema import document_response
 
 from quart_odds import __version__
 from quart_odds.broadcast.flush import Flusher
 from quart_odds.errors import StorageError
 from quart_odds.routes.scrape import json_response
+from quart_odds.routes.scrape_models import Alive, Ready
 from quart_odds.services import Services, services
 
 RESTART = 1012
@@ -18,12 +20,15 @@ blueprint = Blueprint("operations", __name__)
 
 
 @blueprint.get("/healthz")
+@document_response(Alive)
 async def healthz() -> Response:
     """200 while the process answers at all."""
     return json_response({"status": "ok", "version": __version__})
 
 
 @blueprint.get("/readyz")
+@document_response(Ready)
+@document_response(Ready, 503)
 async def readyz() -> Response:
     """200 while new work is welcome; 503 while draining, or while the database does not answer."""
     parts = services()

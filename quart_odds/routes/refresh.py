@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 
 from quart import Blueprint, Response, request
+from quart_schema import document_response
 
 from quart_odds.odds.event import BookedEvent
 from quart_odds.routes.guard import refuse_strangers
 from quart_odds.routes.problems import Problem
 from quart_odds.routes.scrape import json_response
+from quart_odds.routes.scrape_models import Refreshed
 from quart_odds.scraping.refresh import RefreshResult
 from quart_odds.services import services
 
@@ -15,6 +17,7 @@ blueprint = Blueprint("refresh", __name__)
 
 
 @blueprint.post("/api/events/<int:event_id>/refresh")
+@document_response(Refreshed)
 async def refresh(event_id: int) -> Response:
     """Fetch an event from every bookmaker that lists it; its odds are stored, and told, when this answers."""
     event = services().desk.book.get(event_id)
@@ -24,6 +27,7 @@ async def refresh(event_id: int) -> Response:
 
 
 @blueprint.post("/api/scrape/event/<sportradar_id>")
+@document_response(Refreshed)
 async def refresh_by_sportradar_id(sportradar_id: str) -> Response:
     """The same, by SportRadar id."""
     event = services().desk.book.find(sportradar_id)

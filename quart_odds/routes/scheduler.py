@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 import orjson
 from pydantic import ValidationError
 from quart import Blueprint, Response, request
+from quart_schema import document_querystring, document_request, document_response
 
 from quart_odds.domain.clock import iso_z, utc_now
 from quart_odds.domain.platforms import Platform
@@ -12,7 +13,17 @@ from quart_odds.domain.runs import RunStatus, ScrapePhase
 from quart_odds.routes.guard import refuse_strangers
 from quart_odds.routes.problems import bad_request
 from quart_odds.routes.scrape import asked_number, json_response, run_row
-from quart_odds.scraping.preferences import PreferenceChanges
+from quart_odds.routes.scrape_models import (
+    CleanupDone,
+    CleanupPreview,
+    CleanupQuery,
+    PlatformSuccesses,
+    RunsQuery,
+    SchedulerAnswer,
+    SchedulerHistory,
+    SchedulerStatus,
+)
+from quart_odds.scraping.preferences import PreferenceChanges, Preferences
 from quart_odds.services import Services, services
 
 JOB = "scrape_all_platforms"
@@ -21,12 +32,14 @@ blueprint = Blueprint("scheduler", __name__)
 
 
 @blueprint.get("/api/scheduler/status")
+@document_response(SchedulerStatus)
 async def status() -> Response:
     """Whether runs are scheduled, and when the next one starts."""
     return json_response(scheduler_row(services()))
 
 
 @blueprint.post("/api/scheduler/pause")
+@document_response(SchedulerAnswer)
 async def pause() -> Response:
     """Start no scheduled run until resumed, over a restart too."""
     parts = services()
@@ -36,6 +49,7 @@ async def pause() -> Response:
 
 
 @blueprint.post("/api/scheduler/resume")
+@document_response(SchedulerAnswer)
 async def resume() -> Response:
     """Start scheduled runs again."""
     parts = services()
@@ -47,6 +61,8 @@ async def resume() -> Response:
 
 
 @blueprint.get("/api/scheduler/history")
+@document_querystring(RunsQuery)
+@document_response(SchedulerHistory)
 async def history() -> Response:
     """Runs, the newest first, with how many there are in all."""
     parts = services()
@@ -64,6 +80,7 @@ async def history() -> Response:
 
 
 @blueprint.get("/api/scheduler/health")
+@document_response(PlatformSuccesses)
 async def health() -> Response:
     """When each platform was last scraped well."""
     last: dict[Platform, datetime] = {}
@@ -84,12 +101,15 @@ async def health() -> Response:
 
 
 @blueprint.get("/api/settings")
+@document_response(Preferences)
 async def preferences() -> Response:
     """What may be changed while the server runs, as it is in force."""
     return json_response(services().preferences.current.model_dump(mode="json", by_alias=True))
 
 
 @blueprint.put("/api/settings")
+@document_request(PreferenceChanges)
+@document_response(Preferences)
 async def change_preferences() -> Response:
     """Change some of them; they stand over a restart."""
     parts = services()
@@ -109,6 +129,8 @@ async def change_preferences() -> Response:
 
 
 @blueprint.get("/api/cleanup/preview")
+@document_querystring(CleanupQuery)
+@document_response(CleanupPreview)
 async def preview_cleanup() -> Response:
     """What a clean-up would remove now."""
     parts = services()
@@ -126,6 +148,7 @@ async def preview_cleanup() -> Response:
 
 
 @blueprint.post("/api/cleanup/execute")
+@document_response(CleanupDone)
 async def execute_cleanup() -> Response:
     """Remove what is older than the settings say, in small batches."""
     parts = services()

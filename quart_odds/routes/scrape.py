@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import orjson
 from quart import Blueprint, Response, request
+from quart_schema import document_querystring, document_request, document_response
 
 from quart_odds.domain.clock import iso_z
 from quart_odds.domain.platforms import Platform
@@ -11,6 +12,16 @@ from quart_odds.domain.runs import PhaseRecord, PlatformResult, RunError, RunRec
 from quart_odds.errors import RunNotFoundError
 from quart_odds.routes.guard import refuse_strangers
 from quart_odds.routes.problems import bad_request
+from quart_odds.routes.scrape_models import (
+    Accepted,
+    ActiveRuns,
+    PhaseRows,
+    Retried,
+    RunDetail,
+    RunRows,
+    RunsQuery,
+    StartBody,
+)
 from quart_odds.services import services
 
 MAX_PAGE = 100
@@ -19,6 +30,8 @@ blueprint = Blueprint("scrape", __name__, url_prefix="/api/scrape")
 
 
 @blueprint.post("")
+@document_request(StartBody)
+@document_response(Accepted, 202)
 async def start() -> Response:
     """Start a run: 202 with its id, its row committed; 409 with the active run's id while one is going."""
     parts = services()
@@ -28,6 +41,8 @@ async def start() -> Response:
 
 
 @blueprint.get("/runs")
+@document_querystring(RunsQuery)
+@document_response(RunRows)
 async def runs() -> Response:
     """The newest runs first."""
     limit = asked_number("limit", 20, 1, MAX_PAGE)
@@ -41,6 +56,7 @@ async def runs() -> Response:
 
 
 @blueprint.get("/runs/active")
+@document_response(ActiveRuns)
 async def active_runs() -> Response:
     """The ids of the runs that are going."""
     run = services().runs.active
@@ -48,6 +64,7 @@ async def active_runs() -> Response:
 
 
 @blueprint.get("/runs/<int:scrape_run_id>/phases")
+@document_response(PhaseRows)
 async def phases(scrape_run_id: int) -> Response:
     """The phases that a run went through, on each platform."""
     active = services().runs.active
@@ -59,6 +76,7 @@ async def phases(scrape_run_id: int) -> Response:
 
 
 @blueprint.get("/<int:scrape_run_id>")
+@document_response(RunDetail)
 async def detail(scrape_run_id: int) -> Response:
     """One run, with what each platform came to and what went wrong."""
     record = await find_run(scrape_run_id)
@@ -73,6 +91,7 @@ async def detail(scrape_run_id: int) -> Response:
 
 
 @blueprint.post("/<int:scrape_run_id>/cancel")
+@document_response(Accepted, 202)
 async def cancel(scrape_run_id: int) -> Response:
     """Ask a run to end: 202, its terminal progress says when it has; 409 for one that is over."""
     parts = services()
@@ -82,6 +101,8 @@ async def cancel(scrape_run_id: int) -> Response:
 
 
 @blueprint.post("/<int:scrape_run_id>/retry")
+@document_request(StartBody)
+@document_response(Retried, 202)
 async def retry(scrape_run_id: int) -> Response:
     """Start a run over what failed in another one: 202 with the new run's id; 409 where it makes no sense."""
     parts = services()

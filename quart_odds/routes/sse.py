@@ -18,6 +18,7 @@ from quart_odds.errors import RunActiveError, RunNotFoundError
 from quart_odds.limits import ConnectionLimits, TooManyConnectionsError
 from quart_odds.routes.guard import check_room, client_address, refuse_strangers
 from quart_odds.routes.hello import hello_message, split_topics
+from quart_odds.routes.openapi import answers_text
 from quart_odds.routes.problems import Problem, bad_request
 from quart_odds.scraping.broadcaster import ProgressBroadcaster
 from quart_odds.scraping.runs import terminal_progress
@@ -39,6 +40,7 @@ Connect = Callable[[Sink, Framing], tuple[Subscriber, Flusher]]
 
 
 @blueprint.get("/api/sse")
+@answers_text("text/event-stream", description="Messages, without end.")
 async def listen() -> Response:
     """Every topic over SSE: the same envelopes and cursors as `/api/ws`."""
     parts = services()
@@ -61,6 +63,7 @@ async def listen() -> Response:
 
 
 @blueprint.get("/api/scrape/stream")
+@answers_text("text/event-stream", description="The progress of a run, to its end.")
 async def start_and_observe() -> Response:
     """Start a run, or attach to the one that is active, and stream its progress; with a cursor, only resume."""
     parts = services()
@@ -79,6 +82,7 @@ async def start_and_observe() -> Response:
 
 
 @blueprint.get("/api/scrape/runs/<int:scrape_run_id>/progress")
+@answers_text("text/event-stream", description="The progress of a run, to its end.")
 async def observe(scrape_run_id: int) -> Response:
     """Observe a run: from its beginning or from a cursor while it is in memory, else its end, from its row."""
     cursor = asked_cursor()

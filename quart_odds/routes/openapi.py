@@ -1,0 +1,100 @@
+"""The description of the HTTP API: what quart-schema gathers from the routes, and what it cannot know.
+
+Every answer of 400 and more is a problem; some answers are text; pages and static files are not part of the API.
+"""
+
+import copy
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
+
+from quart import Quart
+from quart_schema import Info, OpenAPIProvider, QuartSchema
+from werkzeug.routing import Rule
+
+from quart_odds import __version__
+
+_TEXT = "_quart_odds_text"
+_PREFIXES = ("/api/", "/healthz", "/readyz", "/metrics")
+_PROBLEM = {
+    "description": "What went wrong (RFC 9457).",
+    "content": {
+        "application/problem+json": {
+            "schema": {
+                "type": "object",
+                "required": ["type", "title", "status", "detail", "instance"],
+                "properties": {
+                    "type": {"type": "string"},
+                    "title": {"type": "string"},
+                    "status": {"type": "integer"},
+                    "detail": {"type": "string"},
+                    "instance": {"type": "string"},
+                    "errors": {
+                        "type": "array",
+                        "items": {
+                            "type": "object",
+                            "required": ["field", "message"],
+                            "properties": {"field": {"type": "string"}, "message": {"type": "string"}},
+                        },
+                    },
+                },
+            }
+        }
+    },
+}
+View = TypeVar("View", bound=Callable[..., object])
+
+
+def answers_text(content_type: str, *, description: str) -> Callable[[View], View]:
+    """Say of a route that it answers 200 with text of this type."""
+
+    def mark(view: View) -> View:
+        setattr(view, _TEXT, (content_type, description))
+        return view
+
+    return mark
+
+
+class Provider(OpenAPIProvider):
+    """Adds to each operation what quart-schema cannot know."""
+
+    def generate_rules(self) -> Iterable[Rule]:
+        """The routes of the API, not its pages and files."""
+        return [rule for rule in super().generate_rules() if rule.rule.startswith(_PREFIXES)]
+
+    def build_paths(self, rule: Rule) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The operations of a route, with its text answers and problems."""
+        paths, components = super().build_paths(rule)
+        view = self._app.view_functions[rule.endpoint]
+        for operations in paths.values():
+            for operation in operations.values():
+                responses = {str(status): each for status, each in operation["responses"].items()}
+                if text := getattr(view, _TEXT, None):
+                    content_type, description = text
+                    responses["200"] = {
+                        "description": description,
+                        "content": {content_type: {"schema": {"type": "string"}}},
+                    }
+                for status in [each for each in responses if int(each) >= 400 and not _is_own(responses[each])]:
+                    responses[status] = copy.deepcopy(_PROBLEM)
+                responses["default"] = copy.deepcopy(_PROBLEM)
+                operation["responses"] = responses
+        return paths, components
+
+
+def _is_own(response: dict[str, Any]) -> bool:
+    """Whether an error answer has a shape of its own, as the health checks have."""
+    schema = response["content"]["application/json"]["schema"]
+    return schema.get("title") != "ProblemBody" and not schema.get("$ref", "").endswith("/ProblemBody")
+
+
+def init_app(app: Quart) -> None:
+    """Describe the API at `/openapi.json`. The viewers of quart-schema load scripts from elsewhere: they stay out."""
+    QuartSchema(
+        app,
+        info=Info("Quart Odds", __version__),
+        openapi_provider_class=Provider,
+        redoc_ui_path=None,
+        scalar_ui_path=None,
+        swagger_ui_path=None,
+        convert_casing=False,
+    )
