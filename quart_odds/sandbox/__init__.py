@@ -1,0 +1,24 @@
+"""Stand-in bookmakers that speak the three wire formats, so that all can be run, tested and measured offline.
+
+Nothing here imports the clients or the catalogue: what the sandbox says is evidence of its own.
+"""
+
+from quart_odds.sandbox.app import create_sandbox
+from quart_odds.sandbox.command import sandbox_command
+from quart_odds.sandbox.faults import Fault, FaultKind, Where, parse_fault, parse_faults
+from quart_odds.sandbox.options import SandboxOptions
+from quart_odds.sandbox.process import SandboxProcess, sandbox_process, start_sandbox_process
+
+__all__ = [
+    "Fault",
+    "FaultKind",
+    "SandboxOptions",
+    "SandboxProcess",
+    "Where",
+    "create_sandbox",
+    "parse_fault",
+    "parse_faults",
+    "sandbox_command",
+    "sandbox_process",
+    "start_sandbox_process",
+]

@@ -1,0 +1,85 @@
+"""The sandbox as a Quart app: three bookmakers on one port, told apart by path, and `/_sandbox` to steer them."""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+
+from quart import Quart, Response, request
+
+from quart_odds.domain.clock import utc_now
+from quart_odds.domain.platforms import Platform
+from quart_odds.sandbox.answers import Ask, Shelf, Site
+from quart_odds.sandbox.bet9ja import Bet9jaSite
+from quart_odds.sandbox.betpawa import BetpawaSite
+from quart_odds.sandbox.books import Books, GeneratedShelf, fit
+from quart_odds.sandbox.control import Controls, control_blueprint
+from quart_odds.sandbox.faults import FaultBoard
+from quart_odds.sandbox.gate import Gate
+from quart_odds.sandbox.options import SandboxOptions
+from quart_odds.sandbox.recorded import Recording
+from quart_odds.sandbox.replay import ReplayedSite
+from quart_odds.sandbox.server import cut_connection
+from quart_odds.sandbox.sportybet import SportybetSite
+from quart_odds.sandbox.world import make_world
+
+_PATHS = {
+    Platform.BETPAWA: "/api/sportsbook/",
+    Platform.SPORTYBET: "/api/<country>/factsCenter/",
+    Platform.BET9JA: "/desktop/feapi/",
+}
+
+
+def create_sandbox(options: SandboxOptions, *, now: Callable[[], datetime] = utc_now) -> Quart:
+    """The app of a sandbox; `now` is the time that its kick-offs are relative to. ValueError for a bad recording."""
+    app = Quart(__name__)
+    app.config["MAX_CONTENT_LENGTH"] = 1_000_000
+    board = FaultBoard(dict(options.faults))
+    gate = Gate(options, board, cut_connection)
+    if options.replay is not None:
+        recording, books = Recording.load(options.replay), None
+        sites: dict[Platform, Site] = {platform: ReplayedSite(platform, recording, _site) for platform in Platform}
+    else:
+        books, sites = generated_sites(options, now())
+    if options.warm:
+        gate.warm(sites)
+    for platform, path in _PATHS.items():
+        _route(app, gate, sites[platform], path)
+    app.register_blueprint(control_blueprint(Controls(gate, board, sites, books)))
+    return app
+
+
+def generated_sites(options: SandboxOptions, now: datetime) -> tuple[Books, dict[Platform, Site]]:
+    """The books of a made-up world, and the three bookmakers that sell from them."""
+    fixtures = make_world(options.events, options.seed, now)
+    lines = dict.fromkeys(Platform, options.market_lines)
+    most = max(options.market_lines)
+    padding = dict.fromkeys(Platform, 0)
+    if options.body_kb is not None:
+        for platform in Platform:
+            sample = next(fixture for fixture in fixtures if platform in fixture.listings)
+            fitting, padding[platform] = fit(platform, sample, most, options.body_kb)
+            lines[platform] = (fitting,)
+    books = Books(fixtures, options.seed, options.move, lines)
+    return books, {p: _site(p, GeneratedShelf(p, books, padding[p])) for p in Platform}
+
+
+def _site(platform: Platform, shelf: Shelf) -> Site:
+    sites: Mapping[Platform, Callable[[Shelf], Site]] = {
+        Platform.BETPAWA: BetpawaSite,
+        Platform.SPORTYBET: SportybetSite,
+        Platform.BET9JA: Bet9jaSite,
+    }
+    return sites[platform](shelf)
+
+
+def _route(app: Quart, gate: Gate, site: Site, path: str) -> None:
+    async def answer(**_: str) -> Response:
+        ask = Ask(
+            request.method,
+            request.path,
+            request.args.to_dict(),
+            {name.lower(): value for name, value in request.headers.items()},
+            await request.get_data(True, False, False) if request.method == "POST" else b"",
+        )
+        return await gate.answer(site, ask)
+
+    app.add_url_rule(f"{path}<path:rest>", f"{site.platform}", answer, methods=["GET", "POST"])

@@ -1,0 +1,126 @@
+"""`quart-odds sandbox`: serves a sandbox and says where it is."""
+
+import asyncio
+import ctypes
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import click
+import orjson
+import structlog
+from quart import Quart
+
+from quart_odds.domain.platforms import Platform
+from quart_odds.sandbox.app import create_sandbox
+from quart_odds.sandbox.faults import FAULT_NAMES, Fault, parse_faults
+from quart_odds.sandbox.options import SandboxOptions
+from quart_odds.sandbox.server import listening_socket, serve_sandbox
+
+_DEFAULTS = SandboxOptions()
+T = TypeVar("T")
+
+
+def _faults(context: click.Context, parameter: click.Parameter, value: str) -> dict[Platform, Fault]:
+    try:
+        return parse_faults(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error), context, parameter) from error
+
+
+@click.command("sandbox")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=0, show_default=True, type=click.IntRange(0, 65535), help="Port; 0 takes a free one.")
+@click.option("--events", default=_DEFAULTS.events, show_default=True, help="Events to make up.")
+@click.option("--seed", default=_DEFAULTS.seed, show_default=True, help="The same seed makes the same odds.")
+@click.option("--latency-ms", default=0.0, show_default=True, help="Wait before each answer.")
+@click.option("--jitter-ms", default=0.0, show_default=True, help="Further wait, at random up to this.")
+@click.option(
+    "--faults",
+    default="",
+    callback=_faults,
+    metavar="BOOKMAKER=FAULT[@lists|@details][:SHARE],…",
+    help=f"What goes wrong, such as betpawa=403,bet9ja=timeout:0.5. Faults: {', '.join(FAULT_NAMES)}.",
+)
+@click.option("--replay", type=click.Path(path_type=Path), help="Answer from a folder of recorded bodies.")
+@click.option("--body-kb", type=float, help="Cut or pad each event's body to about this many KB.")
+@click.option("--markets", type=int, help="Market lines of an event.  [default: 45; about 170 from 300 events on]")
+@click.option("--warm", is_flag=True, help="Write all bodies before saying that it is ready.")
+@click.option("--move/--no-move", default=True, help="Whether odds move between requests.")
+@click.option("--parent", type=int, hidden=True, help="End when this process, which started us, ends.")
+def sandbox_command(
+    host: str,
+    port: int,
+    events: int,
+    seed: int,
+    latency_ms: float,
+    jitter_ms: float,
+    faults: dict[Platform, Fault],
+    replay: Path | None,
+    body_kb: float | None,
+    markets: int | None,
+    warm: bool,
+    move: bool,
+    parent: int | None,
+) -> None:
+    """Stand-in bookmakers that speak the wire formats of the three real ones.
+
+    Prints one line of JSON when it listens: {"ready": true, "betpawa": URL, "sportybet": URL, "bet9ja": URL}.
+    """
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    try:
+        options = SandboxOptions(
+            events, seed, latency_ms, jitter_ms, faults, replay, _DEFAULTS.move if move else 0, body_kb, markets, warm
+        )
+        app = create_sandbox(options)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+    try:
+        bound = listening_socket(host, port)
+    except OSError as error:
+        raise click.ClickException(f"cannot listen on {host}:{port}: {error.strerror or error}") from error
+    if parent is not None:
+        _end_with(parent)
+    _run(app, bound, host)
+
+
+def _run(app: Quart, bound: socket.socket, host: str) -> None:
+    shown = f"[{host}]" if ":" in host else host
+    url = f"http://{shown}:{bound.getsockname()[1]}"
+    log = structlog.get_logger()
+
+    def ready() -> None:
+        log.info("sandbox.listening", url=url)
+        click.echo(orjson.dumps({"ready": True, **{str(platform): url for platform in Platform}}).decode())
+        sys.stdout.flush()
+
+    async def main() -> None:
+        stop = asyncio.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        await serve_sandbox(app, bound, stop.wait, ready=ready)
+        log.info("sandbox.stopped")
+
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(main())
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop
+    except ImportError:  # not made for Windows
+        return None
+    return uvloop.new_event_loop
+
+
+def _end_with(parent: int) -> None:
+    """Asks Linux to send SIGTERM when the parent dies, however it dies; ends at once if it has already."""
+    if sys.platform == "linux":
+        set_parent_death_signal = 1
+        ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGTERM)
+        if os.getppid() != parent:
+            sys.exit(1)

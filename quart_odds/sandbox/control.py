@@ -1,0 +1,204 @@
+"""`/_sandbox`: what the sandbox is, what it was asked, and how to change faults and odds while it runs."""
+
+from dataclasses import dataclass
+from random import Random
+from typing import cast
+
+from quart import Blueprint, jsonify, request
+from quart.typing import ResponseReturnValue
+
+from quart_odds.domain.platforms import Platform
+from quart_odds.sandbox.answers import Site
+from quart_odds.sandbox.book import LEAST, MOST, Book
+from quart_odds.sandbox.books import Books
+from quart_odds.sandbox.faults import FaultBoard, fault_of_json
+from quart_odds.sandbox.gate import Gate
+
+_CHANGED_AT_RANDOM = frozenset(
+    {
+        "1x2_ft",
+        "double_chance_ft",
+        "over_under_ft",
+        "btts_ft",
+        "draw_no_bet_ft",
+        "asian_handicap_ft",
+        "handicap_3way_ft",
+        "1x2_1h",
+        "1x2_2h",
+    }
+)
+"""Main markets, which every client knows: a random change is there to be seen."""
+
+
+@dataclass(slots=True)
+class Controls:
+    """What can be steered. `books` is None for a replay, whose odds are what was recorded."""
+
+    gate: Gate
+    board: FaultBoard
+    sites: dict[Platform, Site]
+    books: Books | None
+
+    def state(self) -> dict[str, object]:
+        """Events listed and requests taken, by bookmaker, and what is in force."""
+        bookmakers = {
+            platform: {
+                "events": len(site.shelf.listed()),
+                "requests": self.gate.traffic[platform].requests,
+                "active": self.gate.traffic[platform].active,
+                "most_active": self.gate.traffic[platform].most_active,
+            }
+            for platform, site in self.sites.items()
+        }
+        return {
+            "events": len(self.books.fixtures) if self.books else None,
+            "move": self.books.move if self.books else 0,
+            "faults": self.faults(),
+            "bookmakers": bookmakers,
+        }
+
+    def faults(self) -> dict[str, object]:
+        """The fault in force at each bookmaker, None for none."""
+        faults = self.board.faults
+        return {platform: faults[platform].as_json() if platform in faults else None for platform in Platform}
+
+    def set_faults(self, wanted: object) -> None:
+        """Puts faults in force or ends them: `{bookmaker: fault or null}`. ValueError for what is no such thing."""
+        if not isinstance(wanted, dict) or not set(wanted) <= set(Platform):
+            raise ValueError(f"give an object with the names of bookmakers: {', '.join(Platform)}")
+        faults = {Platform(name): fault_of_json(value) for name, value in wanted.items()}
+        for platform, fault in faults.items():
+            self.board.set(platform, fault)
+
+
+class OddsDesk:
+    """Changes prices, and says exactly which."""
+
+    def __init__(self, books: Books, seed: int) -> None:
+        self._books = books
+        self._random = Random(f"desk {seed}")
+
+    def change(self, wanted: object) -> list[dict[str, object]]:
+        """Does what a body asks for, all of it or nothing: `changes` (a number of random ones, or a list of particular
+        ones), one particular change, `move`. ValueError says what cannot be done.
+        """
+        if not isinstance(wanted, dict):
+            raise ValueError("give an object")
+        move = wanted.get("move")
+        if move is not None and (isinstance(move, bool) or not isinstance(move, int | float) or not 0 <= move <= 1):
+            raise ValueError(f"move {move!r} is no share between 0 and 1")
+        changes = wanted.get("changes", [wanted] if "sportradar_id" in wanted else [])
+        if isinstance(changes, list):
+            done = [self._apply(*found) for found in [self._found(change) for change in changes]]
+        elif isinstance(changes, int) and not isinstance(changes, bool) and 0 <= changes <= 100_000:
+            done = self._at_random(changes)
+        else:
+            raise ValueError(f"changes {changes!r} is neither a list nor a number from 0 to 100000")
+        if move is not None:
+            self._books.move = float(move)
+        return done
+
+    def _at_random(self, number: int) -> list[dict[str, object]]:
+        """So many changes, each of another price as long as there are others."""
+        done: dict[tuple[Platform, int, int], dict[str, object]] = {}
+        tries = 0
+        while len(done) < number and tries < 20 * number + 100:
+            tries += 1
+            book = self._books.random_book(self._random)
+            open_now = [i for i in book.open_indices() if book.sheet.keys[i][0].slug in _CHANGED_AT_RANDOM]
+            if not open_now:
+                continue
+            index = self._random.choice(open_now)
+            key = (book.sheet.platform, book.fixture.number, index)
+            if key not in done:
+                done[key] = self._apply(book, index, book.another_price(index, self._random), None)
+        return list(done.values())
+
+    def _found(self, change: object) -> tuple[Book, int, int | None, bool | None]:
+        """The price that a particular change means, its new odds in hundredths and whether it is closed."""
+        if not isinstance(change, dict):
+            raise ValueError(f"{change!r} is no change")
+        if change.get("bookmaker") not in list(Platform):
+            raise ValueError(f"bookmaker {change.get('bookmaker')!r} is none of {', '.join(Platform)}")
+        book = self._books.find(Platform(change["bookmaker"]), str(change.get("sportradar_id")))
+        if book is None:
+            raise ValueError(f"{change['bookmaker']} has no event {change.get('sportradar_id')!r}")
+        market, line, outcome = (change.get(name) for name in ("market", "line", "outcome"))
+        for index, (found, found_line, found_outcome) in enumerate(book.sheet.keys):
+            if str(market) in (found.id, found.slug) and found_line == line and found_outcome == str(outcome):
+                return book, index, _cents(change.get("odds")), _closed(change.get("suspended"))
+        raise ValueError(f"the event has no price {market!r}, line {line!r}, outcome {outcome!r} there")
+
+    def _apply(self, book: Book, index: int, cents: int | None, closed: bool | None) -> dict[str, object]:
+        old = _price(book, index)
+        book.set(index, cents, closed)
+        market, line, outcome = book.sheet.keys[index]
+        return {
+            "sportradar_id": book.fixture.sportradar_id,
+            "bookmaker": book.sheet.platform,
+            "market": market.id,
+            "slug": market.slug,
+            "line": line,
+            "outcome": outcome,
+            "old": old["odds"],
+            "new": _price(book, index)["odds"],
+            "suspended": _price(book, index)["suspended"],
+            "was_suspended": old["suspended"],
+        }
+
+
+def _price(book: Book, index: int) -> dict[str, object]:
+    return {"odds": book.cents[index] / 100, "suspended": bool(book.closed[index])}
+
+
+def _cents(odds: object) -> int | None:
+    if odds is None:
+        return None
+    if isinstance(odds, bool) or not isinstance(odds, int | float) or not LEAST <= round(odds * 100) <= MOST:
+        raise ValueError(f"odds {odds!r} are no number from {LEAST / 100:g} to {MOST / 100:g}")
+    return round(odds * 100)
+
+
+def _closed(suspended: object) -> bool | None:
+    if suspended is not None and not isinstance(suspended, bool):
+        raise ValueError(f"suspended {suspended!r} is neither true nor false")
+    return suspended
+
+
+def control_blueprint(controls: Controls) -> Blueprint:
+    """The addresses under `/_sandbox`. A body that makes no sense is answered with 400 and a sentence."""
+    blueprint = Blueprint("control", __name__, url_prefix="/_sandbox")
+    desk = OddsDesk(controls.books, controls.gate.options.seed) if controls.books else None
+
+    @blueprint.errorhandler(ValueError)
+    async def say_what_is_wrong(error: ValueError) -> ResponseReturnValue:
+        return jsonify(error=str(error)), 400
+
+    @blueprint.get("/state")
+    async def state() -> ResponseReturnValue:
+        return jsonify(controls.state())
+
+    @blueprint.get("/faults")
+    async def faults() -> ResponseReturnValue:
+        return jsonify(controls.faults())
+
+    @blueprint.post("/faults")
+    async def set_faults() -> ResponseReturnValue:
+        controls.set_faults(await _body())
+        return jsonify(controls.faults())
+
+    @blueprint.post("/odds")
+    async def odds() -> ResponseReturnValue:
+        if desk is None or controls.books is None:
+            return jsonify(error="the odds of a replay are what was recorded"), 409
+        changes = desk.change(await _body())
+        return jsonify(changes=changes, move=controls.books.move)
+
+    return blueprint
+
+
+async def _body() -> object:
+    body = cast("object", await request.get_json(force=True, silent=True))
+    if body is None:
+        raise ValueError("the body is no JSON")
+    return body

@@ -1,0 +1,182 @@
+"""The markets that the stand-in bookmakers offer, from data/: ids, names and outcomes as each site writes them.
+
+The tables are the sandbox's own, read from recorded bodies, so that a fault in the catalogue of the clients cannot hide
+behind the same fault here.
+"""
+
+import csv
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+from quart_odds.domain.platforms import Platform
+
+
+@dataclass(frozen=True, slots=True)
+class Market:
+    """A market in itself: what it is about, whoever offers it. `family`, `subject`, `period`, `side`: see model.py."""
+
+    slug: str
+    family: str
+    subject: str
+    period: str
+    side: str
+    betpawa_id: str
+
+    @property
+    def id(self) -> str:
+        """BetPawa's market id, the canonical one; the slug where BetPawa has none."""
+        return self.betpawa_id or self.slug
+
+
+@dataclass(frozen=True, slots=True)
+class SiteOutcome:
+    """An outcome as a bookmaker writes it: `outcome` is ours, `id` (typeId, outcome id, key suffix) and `name` its."""
+
+    outcome: str
+    id: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class SiteMarket:
+    """A market as a bookmaker writes it.
+
+    `labels` are its names there: BetPawa name and display name, SportyBet description, name and group, Bet9ja name and
+    group. `kind` and `row` are BetPawa's handicap type and prices in a row.
+    """
+
+    market: Market
+    platform: Platform
+    id: str
+    labels: tuple[str, ...]
+    outcomes: tuple[SiteOutcome, ...]
+    kind: str = ""
+    row: int = 2
+
+
+PriceKey = tuple[Market, float | None, str]
+"""What a price is for, whoever offers it: market, line, outcome."""
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """One line of a market at a bookmaker; its prices are those from `first` on in the event's book."""
+
+    site: SiteMarket
+    line: float | None
+    specifier: str
+    first: int
+
+    @property
+    def indices(self) -> range:
+        """Where its prices are in the book, in the order of its outcomes."""
+        return range(self.first, self.first + len(self.site.outcomes))
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """All that a bookmaker offers on an event, in its order, and what each price is for."""
+
+    platform: Platform
+    offers: tuple[Offer, ...]
+    keys: tuple[PriceKey, ...]
+
+
+PLAYERS = 24
+"""Players that have prices in a goalscorer market."""
+
+
+@cache
+def sheet(platform: Platform, limit: int) -> Sheet:
+    """The first `limit` market lines that a bookmaker offers, main markets first."""
+    offers: list[Offer] = []
+    keys: list[PriceKey] = []
+    for site, lines in _site_markets(platform):
+        for line, specifier in lines:
+            if len(offers) == limit:
+                return Sheet(platform, tuple(offers), tuple(keys))
+            offers.append(Offer(site, line, specifier, len(keys)))
+            keys += [(site.market, line, outcome.outcome) for outcome in site.outcomes]
+    return Sheet(platform, tuple(offers), tuple(keys))
+
+
+@cache
+def outcomes_of(slug: str) -> tuple[str, ...]:
+    """All outcomes of a market, at whichever bookmaker."""
+    return tuple(row["outcome"] for row in _read("outcomes.csv") if row["slug"] == slug)
+
+
+def line_of_specifier(specifier: str) -> float | None:
+    """The line of a SportyBet specifier: `total=2.5` is 2.5, `hcp=0:1` is -1, `goalnr=1` has none."""
+    for part in specifier.split("|"):
+        name, _, value = part.partition("=")
+        if name == "total":
+            return float(value)
+        if name == "hcp":
+            home, colon, away = value.partition(":")
+            return float(home) - float(away) if colon else float(value)
+    return None
+
+
+@cache
+def _read(name: str) -> list[dict[str, str]]:
+    text = (files("quart_odds.sandbox") / "data" / name).read_text(encoding="utf-8")
+    return list(csv.DictReader(text.splitlines()))
+
+
+_COLUMNS = {
+    Platform.BETPAWA: ("betpawa_id", "betpawa_type_id", "betpawa_name", ("betpawa_name", "betpawa_display")),
+    Platform.SPORTYBET: (
+        "sportybet_id",
+        "sportybet_id",
+        "sportybet_desc",
+        ("sportybet_desc", "sportybet_name", "sportybet_group"),
+    ),
+    Platform.BET9JA: ("bet9ja_key", "bet9ja_code", "bet9ja_code", ("bet9ja_name", "bet9ja_group")),
+}
+"""By bookmaker: the columns of its market id, its outcome id, its outcome name, its labels."""
+
+
+@cache
+def _site_markets(platform: Platform) -> tuple[tuple[SiteMarket, tuple[tuple[float | None, str], ...]], ...]:
+    """A bookmaker's markets, each with its lines and (SportyBet) their specifiers."""
+    market_id, outcome_id, outcome_name, labels = _COLUMNS[platform]
+    outcomes: dict[str, list[SiteOutcome]] = {}
+    for row in _read("outcomes.csv"):
+        if row[outcome_id]:
+            outcome = SiteOutcome(row["outcome"], row[outcome_id], row[outcome_name])
+            outcomes.setdefault(row["slug"], []).append(outcome)
+    found: list[tuple[SiteMarket, tuple[tuple[float | None, str], ...]]] = []
+    for row in _read("markets.csv"):
+        if not row[market_id]:
+            continue
+        market = Market(row["slug"], row["family"], row["subject"], row["period"], row["side"], row["betpawa_id"])
+        site = SiteMarket(
+            market,
+            platform,
+            row[market_id],
+            tuple(row[label] for label in labels),
+            _players(platform) if market.family == "players" else tuple(outcomes[market.slug]),
+            row["betpawa_handicap"],
+            int(row["betpawa_row"] or 2),
+        )
+        found.append((site, _lines(platform, row)))
+    return tuple(found)
+
+
+def _lines(platform: Platform, row: dict[str, str]) -> tuple[tuple[float | None, str], ...]:
+    if platform is Platform.SPORTYBET:
+        specifiers = row["sportybet_specifiers"].split() or [""]
+        return tuple((line_of_specifier(specifier), specifier) for specifier in specifiers)
+    lines = row["betpawa_lines" if platform is Platform.BETPAWA else "bet9ja_lines"].split()
+    return tuple((float(line), "") for line in lines) or ((None, ""),)
+
+
+def _players(platform: Platform) -> tuple[SiteOutcome, ...]:
+    """Invented players, half of each team; each bookmaker numbers them in its own way."""
+    first = {Platform.BETPAWA: 30_364_900, Platform.SPORTYBET: 1_009_300, Platform.BET9JA: 1}[platform]
+    prefix = "sr:player:" if platform is Platform.SPORTYBET else ""
+    return tuple(
+        SiteOutcome(f"player {number}", f"{prefix}{first + number}", f"Player {number}") for number in range(PLAYERS)
+    )

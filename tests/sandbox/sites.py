@@ -1,0 +1,109 @@
+"""Stand-in bookmakers without a server, and requests to them, for the tests here."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, cast
+
+import orjson
+
+from quart_odds.domain.platforms import Platform
+from quart_odds.sandbox.answers import Ask, Site
+from quart_odds.sandbox.app import generated_sites
+from quart_odds.sandbox.books import Books
+from quart_odds.sandbox.options import SandboxOptions
+from quart_odds.sandbox.world import Fixture
+
+NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
+HEADERS: Mapping[Platform, Mapping[str, str]] = {
+    Platform.BETPAWA: {"x-pawa-brand": "betpawa-nigeria", "accept": "application/json"},
+    Platform.SPORTYBET: {"content-type": "application/json;charset=UTF-8"},
+    Platform.BET9JA: {"referer": "https://sports.bet9ja.com/"},
+}
+
+
+def sites(options: SandboxOptions | None = None) -> tuple[Books, dict[Platform, Site]]:
+    """The books and bookmakers of options, by default 60 events whose prices stand still."""
+    return generated_sites(options or SandboxOptions(move=0), NOW)
+
+
+def ask(platform: Platform, path: str, method: str = "GET", body: object = None, **query: str) -> Ask:
+    """A request as a well-behaved client sends it."""
+    return Ask(method, path, query, HEADERS[platform], b"" if body is None else orjson.dumps(body))
+
+
+def said(site: Site, request: Ask) -> Any:
+    """The JSON of an answer that must be 200."""
+    answer = site.refuse(request) or site.answer(request)
+    assert answer.status == 200, answer
+    return orjson.loads(answer.write())
+
+
+def detail(site: Site, fixture: Fixture) -> Any:
+    """The body of one event."""
+    return said(site, detail_ask(site.platform, fixture.listings[site.platform].external_id))
+
+
+def detail_ask(platform: Platform, external_id: str) -> Ask:
+    """The request for one event."""
+    match platform:
+        case Platform.BETPAWA:
+            return ask(platform, f"/api/sportsbook/v4/events/{external_id}")
+        case Platform.SPORTYBET:
+            return ask(platform, "/api/ng/factsCenter/event", eventId=external_id, productId="3")
+        case Platform.BET9JA:
+            return ask(platform, "/desktop/feapi/PalimpsestAjax/GetEvent", EVENTID=external_id)
+
+
+def events_of(site: Site) -> list[dict[str, Any]]:
+    """All events that a bookmaker lists, found as a client finds them: from the tree down, page by page."""
+    return list({_id(event): event for event in _listed(site)}.values())
+
+
+def _id(event: dict[str, Any]) -> str:
+    return str(event.get("eventId") or event.get("id") or event.get("ID"))
+
+
+def _listed(site: Site) -> list[dict[str, Any]]:
+    platform = site.platform
+    match platform:
+        case Platform.BETPAWA:
+            tree = said(site, ask(platform, "/api/sportsbook/v4/categories/list/2"))
+            regions = tree["withRegions"][0]["regions"]
+            ids = [c["competition"]["id"] for region in regions for c in region["competitions"]]
+            return [event for id_ in ids for event in _all_pages(site, id_)]
+        case Platform.SPORTYBET:
+            tree = said(site, ask(platform, "/api/ng/factsCenter/popularAndSportList", sportId="sr:sport:1"))
+            categories = tree["data"]["sportList"][0]["categories"]
+            tournaments = [[t["id"]] for category in categories for t in category["tournaments"]]
+            body = [{"sportId": "sr:sport:1", "marketId": "1,18,16", "tournamentId": tournaments}]
+            data = said(site, ask(platform, "/api/ng/factsCenter/pcEvents", "POST", body))["data"]
+            return [event for tournament in data for event in tournament["events"]]
+        case Platform.BET9JA:
+            tree = said(site, ask(platform, "/desktop/feapi/PalimpsestAjax/GetSports", DISP="0"))
+            groups = [id_ for country in tree["D"]["PAL"]["1"]["SG"].values() for id_ in country["G"]]
+            path = "/desktop/feapi/PalimpsestAjax/GetEventsInGroupV2"
+            return [event for id_ in groups for event in said(site, ask(platform, path, GROUPID=id_))["D"]["E"]]
+
+
+def _all_pages(site: Site, competition: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    while True:
+        page = by_queries(site, [competition], skip=len(found))
+        found += page
+        if len(page) < 100:
+            return found
+
+
+def by_queries(site: Site, competitions: list[str], *, skip: int = 0, take: int = 100) -> list[dict[str, Any]]:
+    """A page of BetPawa's events of competitions, with their 1X2."""
+    text = queries(competitions, skip=skip, take=take)
+    body = said(site, ask(Platform.BETPAWA, "/api/sportsbook/v4/events/lists/by-queries", q=text))
+    return cast("list[dict[str, Any]]", body["responses"][0]["responses"])
+
+
+def queries(competitions: list[str], *, skip: int = 0, take: int = 100, event_type: str = "UPCOMING") -> str:
+    """The `q` of BetPawa's lists."""
+    zones = {"competitions": competitions}
+    query = {"eventType": event_type, "categories": ["2"], "zones": zones, "hasOdds": True}
+    view = {"marketTypes": ["3743"]}
+    return orjson.dumps({"queries": [{"query": query, "view": view, "skip": skip, "take": take}]}).decode()

@@ -1,0 +1,146 @@
+"""Faults are written down, read back, and strike whom they should."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from quart_odds.domain.platforms import Platform
+from quart_odds.sandbox.faults import (
+    FAULT_NAMES,
+    Fault,
+    FaultBoard,
+    FaultKind,
+    Where,
+    fault_of_json,
+    parse_fault,
+    parse_faults,
+)
+
+B = Platform.BETPAWA
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("403", Fault(FaultKind.FORBIDDEN)),
+        ("timeout:0.5", Fault(FaultKind.TIMEOUT, share=0.5)),
+        ("500@lists", Fault(FaultKind.BROKEN, where=Where.LISTS)),
+        ("cut@details:0.1", Fault(FaultKind.CUT, share=0.1, where=Where.DETAILS)),
+        ("500-then-fine", Fault(FaultKind.BROKEN, times=1)),
+        ("429-retry-after", Fault(FaultKind.TOO_MANY, retry_after=1)),
+        ("429-then-fine", Fault(FaultKind.TOO_MANY, times=1)),
+    ],
+)
+def test_a_fault_is_read_from_a_word(text: str, fault: Fault) -> None:
+    """With a place and a share where given."""
+    assert parse_fault(text) == fault
+    assert str(fault) == text
+
+
+@given(
+    name=st.sampled_from(FAULT_NAMES),
+    where=st.sampled_from(["", "@all", "@lists", "@details"]),
+    share=st.floats(0.01, 1),
+)
+def test_a_fault_survives_text_and_json(name: str, where: str, share: float) -> None:
+    """Its text reads back as itself; its JSON as one that strikes the same."""
+    fault = parse_fault(f"{name}{where}:{share:g}")
+    assert parse_fault(str(fault)) == fault
+    again = fault_of_json(fault.as_json())
+    assert again is not None
+    assert again.as_json() == fault.as_json()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("nonsense", "there are timeout, drip, 403"),
+        ("timeout@moon", "there are all, lists, details"),
+        ("timeout:many", "number above 0"),
+        ("timeout:2", "at most 1"),
+        ("timeout:0", "not above 0"),
+    ],
+)
+def test_a_wrong_fault_is_answered_with_what_is_allowed(text: str, said: str) -> None:
+    """In one sentence."""
+    with pytest.raises(ValueError, match=said):
+        parse_fault(text)
+
+
+def test_faults_are_given_by_bookmaker() -> None:
+    """`all` stands for the three; a later one replaces an earlier one."""
+    assert parse_faults("betpawa=403, bet9ja=timeout:0.5") == {
+        B: Fault(FaultKind.FORBIDDEN),
+        Platform.BET9JA: Fault(FaultKind.TIMEOUT, share=0.5),
+    }
+    assert {fault.kind for fault in parse_faults("all=500").values()} == {FaultKind.BROKEN}
+    assert parse_faults("") == {}
+    with pytest.raises(ValueError, match=r"betpawa\|sportybet\|bet9ja\|all"):
+        parse_faults("ladbrokes=403")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        7,
+        [],
+        {},
+        {"kind": 403},
+        {"kind": "403", "colour": "red"},
+        {"kind": "403", "share": "half"},
+        {"kind": "403", "share": True},
+        {"kind": "403", "events": "1"},
+        {"kind": "403", "where": "moon"},
+        {"kind": "403", "times": 0},
+    ],
+)
+def test_json_that_is_no_fault_is_refused(value: object) -> None:
+    """Whatever is wrong with it."""
+    with pytest.raises(ValueError):
+        fault_of_json(value)
+
+
+def test_a_fault_strikes_lists_and_details_unless_it_has_a_place() -> None:
+    """Faults of lists strike lists; a share, or named events, strike details."""
+    board = FaultBoard()
+    for fault, on_list, on_detail in (
+        (Fault(FaultKind.FORBIDDEN), True, True),
+        (Fault(FaultKind.EMPTY), True, False),
+        (Fault(FaultKind.CUT, where=Where.DETAILS), False, True),
+        (Fault(FaultKind.CUT, events=frozenset({"7"})), False, True),
+        (Fault(FaultKind.CUT, events=frozenset({"8"})), False, False),
+        (Fault(FaultKind.CUT, where=Where.LISTS), True, False),
+    ):
+        board.set(B, fault)
+        assert (board.strike(B, "list") is not None, board.strike(B, "7", ("7", "x")) is not None) == (
+            on_list,
+            on_detail,
+        )
+    assert board.strike(Platform.BET9JA, "list") is None
+
+
+def test_404_and_huge_strike_one_event() -> None:
+    """The first, unless a share or events are named."""
+    board = FaultBoard({B: Fault(FaultKind.NOT_FOUND)})
+    assert board.strike(B, "1", ("1",)) is None
+    assert board.strike(B, "1", ("1",), is_first_event=True) is not None
+    board.set(B, Fault(FaultKind.HUGE, share=1.0))
+    assert board.strike(B, "1", ("1",)) is not None
+
+
+def test_a_share_strikes_that_part_of_the_events_and_always_the_same() -> None:
+    """About half of a thousand."""
+    board = FaultBoard({B: Fault(FaultKind.BROKEN, share=0.5)})
+    struck = [board.strike(B, str(n), (str(70_000_000 + n * 37),)) is not None for n in range(1000)]
+    assert 430 < sum(struck) < 570
+    assert struck == [board.strike(B, str(n), (str(70_000_000 + n * 37),)) is not None for n in range(1000)]
+
+
+def test_a_fault_for_a_time_strikes_each_address_once_and_is_forgotten_with_it() -> None:
+    """500 then fine; put in force again, it strikes again."""
+    board = FaultBoard({B: parse_fault("500-then-fine")})
+    assert [board.strike(B, a) is not None for a in ("x", "y", "x", "y")] == [True, True, False, False]
+    board.set(B, parse_fault("500-then-fine"))
+    assert board.strike(B, "x") is not None
+    board.set(B, None)
+    assert board.strike(B, "z") is None
