@@ -146,7 +146,7 @@ class Coordinator:
         if not seen:
             raise NothingFoundError(client.platform, "no event was found, and there always are some")
         tally.is_discovered = True
-        tally.enter(ScrapePhase.SCRAPING)
+        _scrapes_now(tally)
 
     async def _fetch(
         self,
@@ -175,6 +175,7 @@ class Coordinator:
             else:
                 await self._sink.record(mapped, self._now())
                 tally.count_fetched(mapped)
+                _scrapes_now(tally)
 
     def _judge(self, tally: PlatformTally, discovery_errors: Sequence[BookmakerError], last_found: int | None) -> None:
         """Say what the platform came to: failed when most of what it listed could not be got for worse than a 404."""
@@ -207,6 +208,12 @@ class _Refusals:
     def forget(self) -> None:
         """One request went well."""
         self._in_a_row = 0
+
+
+def _scrapes_now(tally: PlatformTally) -> None:
+    """Discovery and fetching overlap: a platform is said to scrape from the first odds on, or once all is listed."""
+    if tally.phase is ScrapePhase.DISCOVERING:
+        tally.enter(ScrapePhase.SCRAPING)
 
 
 @asynccontextmanager

@@ -1,0 +1,128 @@
+"""Events and their main odds as CSV: one line a price, for spreadsheets."""
+
+import asyncio
+import csv
+import io
+from collections.abc import AsyncIterator, Sequence
+
+from quart import Blueprint, Response, request
+from quart_schema import document_querystring, document_response
+
+from quart_odds.domain.clock import iso_z, utc_now
+from quart_odds.domain.odds import unpack_value
+from quart_odds.odds.event import BookedEvent
+from quart_odds.odds.quote import GONE
+from quart_odds.routes.odds_answers import Pause
+from quart_odds.routes.odds_models import ProblemBody
+from quart_odds.routes.odds_query import EventsFilter, read_query, select_events
+from quart_odds.routes.odds_views import INLINE, markets_of, second_z
+from quart_odds.routes.openapi import answers_text
+from quart_odds.services import services
+
+COLUMNS = (
+    "event_id",
+    "sportradar_id",
+    "kickoff",
+    "country",
+    "tournament",
+    "home_team",
+    "away_team",
+    "bookmaker",
+    "market_id",
+    "market",
+    "line",
+    "outcome",
+    "odds",
+    "is_active",
+    "available",
+    "last_seen_at",
+    "changed_at",
+)
+
+
+class CSVQuery(EventsFilter):
+    """Which events, and whether all their markets or the four of a list."""
+
+    all_markets: bool = False
+
+
+def add_routes(blueprint: Blueprint) -> None:
+    """Adds the routes of this module."""
+    blueprint.add_url_rule("/api/events.csv", view_func=events_csv)
+
+
+@document_querystring(CSVQuery)
+@answers_text("text/csv", description="One line a price.")
+@document_response(ProblemBody, 400)
+async def events_csv() -> Response:
+    """The events of a query as CSV, all of them."""
+    query = read_query(CSVQuery, request.args)
+    found = select_events(services().desk.book, query, utc_now())
+    headers = {"Content-Disposition": 'attachment; filename="events.csv"', "Cache-Control": "no-store"}
+    return Response(_lines(found, query.all_markets), headers=headers, content_type="text/csv; charset=utf-8")
+
+
+async def _lines(events: list[BookedEvent], all_markets: bool) -> AsyncIterator[bytes]:
+    pause = Pause()
+    yield _encode([COLUMNS])
+    for event in events:
+        yield _encode(rows_of(event, all_markets))
+        if pause.is_due:
+            await asyncio.sleep(0)
+
+
+def rows_of(event: BookedEvent, all_markets: bool) -> list[tuple[object, ...]]:
+    """The lines of an event, in the order of COLUMNS."""
+    rows: list[tuple[object, ...]] = []
+    wanted = {(market.number, line) for market, line in INLINE}
+    header = event.header
+    named = (
+        event.id,
+        event.sportradar_id or "",
+        iso_z(header.kickoff),
+        _text(header.competition.country),
+        _text(header.competition.name),
+        _text(header.home_team),
+        _text(header.away_team),
+    )
+    for quote in event.quotes.values():
+        seen = iso_z(quote.seen_at)
+        for prices in markets_of(quote):
+            market, line = prices.market, prices.line
+            if not all_markets and (market.number, line) not in wanted:
+                continue
+            for index, value in sorted(prices.values.items()):
+                odds, is_active = unpack_value(value & ~GONE)
+                is_here = not value & GONE and quote.gone_at is None
+                last_seen = second_z(quote.last_seen[prices.keys[index]]) if value & GONE else seen
+                rows.append(
+                    (
+                        *named,
+                        quote.header.platform.value,
+                        market.id,
+                        _text(market.name),
+                        "" if line is None else line,
+                        market.outcomes[index].name,
+                        odds,
+                        _claim(is_active and is_here),
+                        _claim(is_here),
+                        last_seen,
+                        second_z(prices.changed[index]),
+                    )
+                )
+    return rows
+
+
+def _claim(is_so: bool) -> str:
+    return "true" if is_so else "false"
+
+
+def _text(text: str) -> str:
+    """A bookmaker's text that no spreadsheet takes for a formula."""
+    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
+
+
+def _encode(rows: Sequence[tuple[object, ...]]) -> bytes:
+    buffer = io.StringIO()
+    csv.writer(buffer).writerows(rows)
+    return buffer.getvalue().encode()
