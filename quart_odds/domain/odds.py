@@ -1,6 +1,6 @@
 """Events and prices as they travel from a bookmaker's body to the cache, the database and the wire.
 
-Prices are kept packed, because a full scrape holds about 1.6 million of them: a price is a `key` (which market, line and
+Prices are kept packed, because a full scrape holds about 1.6 million of them: a price is a `key` (market, line and
 outcome: see `domain.catalogue`) and a `value` (the odds and whether they can be taken), two unsigned 32-bit integers.
 """
 

@@ -1,0 +1,111 @@
+"""One scrape, measured from inside the server's process: what `benchmarks.scrape` starts, a process a measure."""
+
+import asyncio
+import math
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+import aiohttp
+import orjson
+
+from benchmarks.processes import family, usage
+from quart_odds.app import create_app
+from quart_odds.domain.platforms import Platform
+from quart_odds.logs import configure_logging
+from quart_odds.sandbox import SandboxOptions, sandbox_process
+from quart_odds.server.serve import run_in_loop
+from quart_odds.services import EXTENSION, Services
+from quart_odds.settings import Settings, load_settings
+
+Figures = dict[str, object]
+
+
+def bound_seconds(requests: dict[str, int], settings: Settings, latency_ms: float) -> float:
+    """What limits and latency allow: at the slowest bookmaker the list of competitions, then the rest in waves."""
+    return max(
+        (1 + math.ceil((requests[platform] - 1) / settings.concurrency(platform))) * latency_ms / 1000
+        for platform in Platform
+    )
+
+
+async def measure(events: int, latency_ms: float, body_kb: float | None, decode_workers: int) -> Figures:
+    """Run one scrape and see what it takes."""
+    options = SandboxOptions(events=events, latency_ms=latency_ms, body_kb=body_kb, move=0, warm=True)
+    with tempfile.TemporaryDirectory() as folder:
+        async with sandbox_process(options) as sandbox, aiohttp.ClientSession() as session:
+            settings = load_settings(
+                {},
+                database_url=f"sqlite:///{Path(folder) / 'bench.db'}",
+                decode_workers=decode_workers,
+                log_level="warning",
+                **{f"{platform}_url": url for platform, url in sandbox.urls.items()},
+            )
+            configure_logging(settings)
+            app = create_app(settings)
+            parts: Services = app.extensions[EXTENSION]
+            async with app.test_app():
+                await parts.decoder.warm()
+                return await _scrape(parts, settings, sandbox.url, sandbox.process.pid, session, latency_ms)
+
+
+async def _scrape(
+    parts: Services,
+    settings: Settings,
+    sandbox_url: str,
+    sandbox_pid: int,
+    session: aiohttp.ClientSession,
+    latency_ms: float,
+) -> Figures:
+    loop = asyncio.get_running_loop()
+    requests_before = await _requests(session, sandbox_url)
+    ours = family(os.getpid(), without=frozenset({sandbox_pid}))
+    before = usage(ours)
+    parts.loop_lag.reset()
+    began = loop.time()
+    run = await parts.runs.start("benchmark")
+    assert run.task is not None
+    await run.task
+    seconds = loop.time() - began
+    lag = parts.loop_lag.quantile(0.99)
+    ours = family(os.getpid(), without=frozenset({sandbox_pid}))
+    after = usage(ours)
+    record = await parts.store.get_run(run.record.id)
+    assert record is not None
+    requests_after = await _requests(session, sandbox_url)
+    requests = {str(platform): requests_after[platform] - requests_before[platform] for platform in Platform}
+    bound = bound_seconds(requests, settings, latency_ms)
+    return {
+        "status": str(record.status),
+        "events": len(parts.desk.book.events),
+        "fetched": record.events_scraped,
+        "failed": record.events_failed,
+        "seconds": round(seconds, 3),
+        "requests": requests,
+        "concurrency": {str(platform): settings.concurrency(platform) for platform in Platform},
+        "bound_seconds": round(bound, 3),
+        "ratio": round(seconds / bound, 3),
+        "cpu_ms_per_event_bookmaker": round((after.cpu_seconds - before.cpu_seconds) * 1000 / record.events_scraped, 3),
+        "peak_mb": round(after.peak_mb, 1),
+        "loop_lag_p99_ms": round(lag * 1000, 2),
+        "errors": [f"{each.error_type}: {each.error_message} ({each.count})" for each in record.errors[:5]],
+    }
+
+
+async def _requests(session: aiohttp.ClientSession, url: str) -> dict[str, int]:
+    async with session.get(f"{url}/_sandbox/state") as answer:
+        state = await answer.json()
+    return {str(platform): int(state["bookmakers"][platform]["requests"]) for platform in Platform}
+
+
+def main() -> None:
+    """Measure with the options of the first argument, and print the figures as JSON."""
+    options = orjson.loads(sys.argv[1])
+    figures: Figures = {}
+
+    async def work() -> None:
+        figures.update(await measure(**options))
+
+    run_in_loop(work)
+    print(orjson.dumps(figures).decode())
