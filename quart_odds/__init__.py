@@ -1,19 +1,23 @@
 """Quart Odds: football odds from three bookmakers, matched, and told live over SSE and WebSocket."""
 
-from typing import TYPE_CHECKING, Any
-
-__version__ = "0.1.0"
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from quart_odds.app import create_app
+    from quart import Quart
+
+    from quart_odds.settings import Settings
+
+__version__ = "0.1.0"
 
 __all__ = ["__version__", "create_app"]
 
 
-def __getattr__(name: str) -> Any:
-    """`create_app` is imported when asked for, so that decoding workers and the command line start fast."""
-    if name == "create_app":
-        from quart_odds.app import create_app
+def create_app(settings: "Settings | None" = None) -> "Quart":
+    """The application: see `quart_odds.app.create_app`.
 
-        return create_app
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    A function of this module, for `hypercorn 'quart_odds:create_app()'` looks for one among its names; what it makes is
+    imported when it is called, so that decoding workers and the command line start fast.
+    """
+    from quart_odds.app import create_app as create
+
+    return create(settings)

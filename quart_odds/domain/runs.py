@@ -54,7 +54,7 @@ class PlatformResult:
 
     `found` events were listed, `fetched` have their odds, `failed` could not be got; `mapped_markets` and
     `unmapped_markets` count markets over all events, `dropped_prices` the prices that were not understood.
-    `is_shrunken` says that the discovery found less than half of what the run before it did.
+    `is_shrunken` says that the discovery found half, or less, of what the run before it did.
     """
 
     platform: Platform

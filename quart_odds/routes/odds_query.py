@@ -13,7 +13,8 @@ from werkzeug.datastructures import MultiDict
 
 from quart_odds.domain.odds import EventHeader
 from quart_odds.domain.platforms import Platform
-from quart_odds.odds.book import BookedEvent, OddsBook
+from quart_odds.odds.book import OddsBook
+from quart_odds.odds.event import BookedEvent
 from quart_odds.routes.problems import bad_request
 
 MAX_PAGE_SIZE = 100
@@ -63,10 +64,10 @@ class EventsFilter(StartedQuery):
     search: Annotated[str | None, Field(max_length=200, description="words in teams, tournament or country")] = None
     min_bookmakers: Annotated[int, Field(ge=1, le=3)] = 1
     tournament_id: int | None = None
-    tournament_ids: Annotated[list[int], Field(max_length=500)] = []
+    tournament_ids: list[int] = Field(default_factory=list, max_length=500)
     competition: Annotated[str | None, Field(max_length=200, description="words in the tournament's name")] = None
     country: str | None = None
-    countries: Annotated[list[str], Field(max_length=500)] = []
+    countries: list[str] = Field(default_factory=list, max_length=500)
     availability: Annotated[
         Availability | None,
         Field(description="betpawa: listed there; competitor: only elsewhere; alerts: with something that is gone"),
@@ -92,9 +93,10 @@ def read_query(model: type[QueryType], arguments: "MultiDict[str, str]") -> Quer
     """The query as `model` has it. Raises a 400 that names every field that is wrong."""
     values: dict[str, object] = {}
     for name, field in model.model_fields.items():
-        given = arguments.getlist(name)
+        known_as = field.alias or name
+        given = arguments.getlist(known_as)
         if given:
-            values[name] = given if get_origin(field.annotation) is list else given[0]
+            values[known_as] = given if get_origin(field.annotation) is list else given[0]
     try:
         return model.model_validate(values)
     except ValidationError as error:

@@ -8,7 +8,7 @@ from functools import lru_cache
 from quart_odds.domain.catalogue import CATALOGUE, Market, pack_key, unpack_key
 from quart_odds.domain.clock import iso_z
 from quart_odds.domain.odds import unpack_value
-from quart_odds.odds.book import BookedEvent
+from quart_odds.odds.event import BookedEvent
 from quart_odds.odds.margin import BestMarket, best_markets, market_margin
 from quart_odds.odds.quote import GONE, Quote
 
@@ -52,22 +52,20 @@ def list_item(event: BookedEvent) -> JSON:
     return {**event_fields(event), "bookmakers": [bookmaker_fields(quote) for quote in event.quotes.values()]}
 
 
-def detail(event: BookedEvent) -> JSON:
-    """An event with every market at every bookmaker, and the best price of each outcome."""
+def quote_markets(quote: Quote) -> JSON:
+    """Every market of an event at one bookmaker."""
     return {
-        **list_item(event),
-        "markets_by_bookmaker": [
-            {
-                **_bookmaker(quote),
-                "snapshot_time": iso_z(quote.seen_at),
-                "available": quote.gone_at is None,
-                "unavailable_since": iso_z(quote.gone_at) if quote.gone_at else None,
-                "markets": [_market(quote, prices) for prices in markets_of(quote)],
-            }
-            for quote in event.quotes.values()
-        ],
-        "best_prices": [_best(best) for best in sorted(best_markets(event), key=_best_order)],
+        **_bookmaker(quote),
+        "snapshot_time": iso_z(quote.seen_at),
+        "available": quote.gone_at is None,
+        "unavailable_since": iso_z(quote.gone_at) if quote.gone_at else None,
+        "markets": [_market(quote, prices) for prices in markets_of(quote)],
     }
+
+
+def best_prices(event: BookedEvent) -> list[JSON]:
+    """The best price of each outcome of each market that can be compared."""
+    return [_best(best) for best in sorted(best_markets(event), key=_best_order)]
 
 
 def event_fields(event: BookedEvent) -> JSON:

@@ -143,7 +143,7 @@ class Coordinator:
                     await headers.put(header)
         for error in client.discovery_errors:
             tally.faults.add(run_error(error, client.platform))
-        if not seen:
+        if not seen and not client.discovery_errors:
             raise NothingFoundError(client.platform, "no event was found, and there always are some")
         tally.is_discovered = True
         _scrapes_now(tally)
@@ -185,7 +185,7 @@ class Coordinator:
             assert worst is not None
             tally.fail(worst)
             return
-        if last_found and tally.found * 2 < last_found:
+        if last_found and tally.found * 2 <= last_found:
             tally.is_shrunken = True
             reason = f"only {tally.found} events were found, {last_found} the time before; nothing is marked gone yet"
             tally.faults.add(RunError("shrunken", reason, self._now(), tally.platform, recoverable=True))

@@ -1,0 +1,213 @@
+"""The odds API under load: alone, beside a scrape, and how soon a thousand clients hear of a change.
+
+`python -m benchmarks.api`: 1,300 events at three bookmakers are stored; the server, the stand-in bookmakers and the
+thousand WebSocket clients each have a process of their own. Ends within 50 seconds; its last line is JSON.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import aiohttp
+
+from benchmarks.api_load import Load, load
+from benchmarks.storage import Bookmakers
+from quart_odds.domain.odds import EventHeader, MappedEvent
+from quart_odds.domain.platforms import Platform
+from quart_odds.sandbox import SandboxOptions, sandbox_process
+from quart_odds.storage import OddsDesk, open_store
+
+HOST = "127.0.0.1"
+PATH = "/api/events?page_size=50"
+RATE = 200
+SCRAPED_EVENTS = 300
+"""Of all events so many are at the stand-in bookmakers, which the scrape goes through again and again."""
+
+UPDATES = 40
+
+
+async def prefill(database: str, events: int) -> None:
+    """Stores invented events at three bookmakers, with as many prices as real ones have."""
+    store = await open_store(database)
+    desk = OddsDesk(store)
+    now = datetime.now(UTC)
+    for number, mapped in enumerate(Bookmakers(events, 0.05).first()):
+        old = mapped.header
+        kickoff = now + timedelta(hours=1, seconds=int(old.sportradar_id or 0) % 60_000_000 * 400)
+        header = EventHeader(
+            old.platform, old.external_id, old.sportradar_id, old.home_team, old.away_team, kickoff, old.competition
+        )
+        await desk.record(MappedEvent(header, mapped.prices), now)
+        if number % 200 == 0:
+            await asyncio.sleep(0)
+    await desk.close()
+    await store.aclose()
+
+
+@asynccontextmanager
+async def server(database: str, urls: dict[str, str], delay_ms: int) -> AsyncIterator[int]:
+    """A server in a process of its own; its port."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        port = int(probe.getsockname()[1])
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("QUART_ODDS_")}
+    environment |= {"QUART_ODDS_DATABASE_URL": database, "QUART_ODDS_LOG_LEVEL": "warning"}
+    environment |= {f"QUART_ODDS_{name.upper()}_URL": url for name, url in urls.items()}
+    environment |= {f"QUART_ODDS_{name.upper()}_DELAY_MS": str(delay_ms) for name in urls}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "quart_odds", "serve", "--bind", f"{HOST}:{port}", env=environment, stdout=sys.stderr
+    )
+    try:
+        async with asyncio.timeout(20), aiohttp.ClientSession() as session:
+            while True:
+                try:
+                    async with session.get(f"http://{HOST}:{port}/healthz"):
+                        break
+                except aiohttp.ClientError:
+                    await asyncio.sleep(0.05)
+        yield port
+    finally:
+        if process.returncode is None:
+            process.terminate()
+        try:
+            async with asyncio.timeout(5):
+                await process.wait()
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+
+
+async def scrape(session: aiohttp.ClientSession, base: str) -> tuple[int, float]:
+    """One run to its end; the events that it fetched at all bookmakers together, and its seconds."""
+    started = time.perf_counter()
+    async with session.post(f"{base}/api/scrape", json={}) as answer:
+        run_id = (await answer.json())["scrape_run_id"]
+    while True:
+        async with session.get(f"{base}/api/scrape/{run_id}") as answer:
+            run = await answer.json()
+        if run["status"] != "running":
+            if run["status"] != "completed":
+                print(f"the run ended {run['status']}: {run['errors']}", file=sys.stderr)
+            return sum(each["events_scraped"] for each in run["platforms"]), time.perf_counter() - started
+        await asyncio.sleep(0.1)
+
+
+async def beside(session: aiohttp.ClientSession, base: str, port: int, seconds: float) -> tuple[Load, float]:
+    """The load while scrapes go on; with it the events a second that they fetched."""
+    over = asyncio.Event()
+    fetched, spent, deadline = 0, 0.0, time.perf_counter() + seconds
+
+    async def scrapes() -> None:
+        nonlocal fetched, spent
+        while time.perf_counter() < deadline:
+            events, took = await scrape(session, base)
+            fetched, spent = fetched + events, spent + took
+        over.set()
+
+    running = asyncio.create_task(scrapes())
+    found = await load(HOST, port, PATH, rate=RATE, seconds=3 * seconds, until=over)
+    await running
+    return found, fetched / len(Platform) / spent
+
+
+async def updates(session: aiohttp.ClientSession, base: str, sandbox: str, port: int, clients: int) -> Load:
+    """How long after the order to fetch a changed event every client has the odds_update: fetch and all."""
+    watcher = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "benchmarks.api_watch",
+        HOST,
+        str(port),
+        str(clients),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        limit=1 << 20,
+    )
+    assert watcher.stdin is not None
+    assert watcher.stdout is not None
+    found = Load()
+    try:
+        ready = json.loads(await watcher.stdout.readline())
+        if ready["open"] != clients:
+            print(f"only {ready['open']} of {clients} clients were let in", file=sys.stderr)
+        async with session.post(f"{sandbox}/_sandbox/odds", json={"move": 0}) as answer:
+            answer.raise_for_status()
+        for _ in range(UPDATES):
+            async with session.post(f"{sandbox}/_sandbox/odds", json={"changes": 1}) as answer:
+                sportradar_id = (await answer.json())["changes"][0]["sportradar_id"]
+            watcher.stdin.write(b"next\n")
+            await asyncio.sleep(0.06)  # past the interval in which notices are coalesced
+            started = time.monotonic()
+            async with session.post(f"{base}/api/scrape/event/{sportradar_id}") as answer:
+                await answer.read()
+            moments = json.loads(await watcher.stdout.readline())
+            found.latencies += [moment - started for moment in moments]
+            found.errors += clients - len(moments)
+    finally:
+        watcher.kill()
+        await watcher.wait()
+    return found
+
+
+async def measure(options: argparse.Namespace) -> dict[str, float]:
+    """All of it; milliseconds."""
+    began = time.perf_counter()
+    with tempfile.TemporaryDirectory(prefix="quart-odds-bench-") as folder:
+        database = f"sqlite:///{Path(folder) / 'odds.db'}"
+        sandbox_options = SandboxOptions(events=SCRAPED_EVENTS, warm=True, body_kb=options.body_kb, move=0.02)
+        async with sandbox_process(sandbox_options) as sandbox, aiohttp.ClientSession() as session:
+            await prefill(database, options.events - SCRAPED_EVENTS)
+            urls = {str(platform): url for platform, url in sandbox.urls.items()}
+            async with server(database, urls, round(1000 / options.scrape_rate)) as port:
+                base = f"http://{HOST}:{port}"
+                await scrape(session, base)
+                say(began, "stored")
+                headers = "Accept-Encoding: gzip\r\n" if options.gzip else ""
+                await load(HOST, port, PATH, rate=50, seconds=0.5, headers=headers)
+                alone = await load(HOST, port, PATH, rate=RATE, seconds=options.seconds, headers=headers)
+                say(began, f"alone: {len(alone.latencies)} answers of {alone.body_bytes} bytes")
+                together, rate = await beside(session, base, port, options.seconds)
+                say(began, f"beside a scrape of {rate:.0f} events a second: {len(together.latencies)} answers")
+                told = await updates(session, base, sandbox.url, port, options.clients)
+                say(began, f"{len(told.latencies)} notices")
+    return {
+        "p50_ms": alone.percentile_ms(50),
+        "p99_ms": alone.percentile_ms(99),
+        "p50_beside_scrape_ms": together.percentile_ms(50),
+        "p99_beside_scrape_ms": together.percentile_ms(99),
+        "scrape_events_a_second": round(rate, 1),
+        "update_p50_ms": told.percentile_ms(50),
+        "update_p99_ms": told.percentile_ms(99),
+        "errors": alone.errors + together.errors + told.errors,
+        "seconds": round(time.perf_counter() - began, 1),
+    }
+
+
+def say(began: float, what: str) -> None:
+    """A line of progress."""
+    print(f"{time.perf_counter() - began:5.1f} s  {what}", flush=True)
+
+
+def main() -> None:
+    """Prints progress and, as the last line, JSON."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--events", type=int, default=1300)
+    parser.add_argument("--clients", type=int, default=1000)
+    parser.add_argument("--seconds", type=float, default=6, help="of load, alone and beside a scrape")
+    parser.add_argument("--scrape-rate", type=float, default=100, help="events a second, each at three bookmakers")
+    parser.add_argument("--body-kb", type=float, default=None, help="size of the stand-in bookmakers' bodies")
+    parser.add_argument("--gzip", action="store_true", help="ask for compressed answers")
+    print(json.dumps(asyncio.run(measure(parser.parse_args()))))
+
+
+if __name__ == "__main__":
+    main()

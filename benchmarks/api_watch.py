@@ -1,0 +1,103 @@
+"""Many WebSocket clients in a process of their own, and when each had the next odds_update.
+
+`python -m benchmarks.api_watch HOST PORT CLIENTS`: prints `ready`; for each line on stdin it then waits until every
+client has had an odds_update, and prints the moments (of the system's monotonic clock) as a JSON list.
+"""
+
+import asyncio
+import json
+import os
+import sys
+import time
+
+WAIT_SECONDS = 3.0
+OPENING_AT_ONCE = 50
+
+
+class _Watcher(asyncio.Protocol):
+    """A WebSocket client that notes when an odds_update came in, and understands nothing else."""
+
+    def __init__(self, clients: "Clients", request: bytes) -> None:
+        self._clients = clients
+        self._request = request
+        self._is_open = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        transport.write(self._request)
+
+    def data_received(self, data: bytes) -> None:
+        if not self._is_open:
+            self._is_open = True
+            self._clients.opened(data.startswith(b"HTTP/1.1 101"))
+        if b'odds_update"' in data:
+            self._clients.told()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._clients.lost += 1
+
+
+class Clients:
+    """All clients of this process."""
+
+    def __init__(self) -> None:
+        self.open = self.refused = self.lost = 0
+        self.moments: list[float] = []
+        self._moved = asyncio.Event()
+
+    def opened(self, is_good: bool) -> None:
+        """A handshake ended."""
+        self.open += is_good
+        self.refused += not is_good
+        self._moved.set()
+
+    def told(self) -> None:
+        """A client had a notice."""
+        self.moments.append(time.monotonic())
+        self._moved.set()
+
+    async def until_open(self, count: int) -> None:
+        """Waits for so many handshakes."""
+        async with asyncio.timeout(20):
+            while self.open + self.refused < count:
+                self._moved.clear()
+                await self._moved.wait()
+
+    async def until_told(self, count: int) -> list[float]:
+        """The moments of the next notices, one a client, as far as they come in time."""
+        try:
+            async with asyncio.timeout(WAIT_SECONDS):
+                while len(self.moments) < count:
+                    self._moved.clear()
+                    await self._moved.wait()
+        except TimeoutError:
+            pass
+        moments, self.moments = self.moments, []
+        return moments
+
+
+async def main(host: str, port: int, count: int) -> None:
+    """Opens the clients and answers stdin."""
+    loop = asyncio.get_running_loop()
+    clients = Clients()
+    request = (
+        f"GET /api/ws?topics=odds_updates HTTP/1.1\r\nHost: {host}:{port}\r\nUpgrade: websocket\r\n"
+        "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    ).encode()
+    for start in range(0, count, OPENING_AT_ONCE):
+        for _ in range(min(OPENING_AT_ONCE, count - start)):
+            await loop.create_connection(lambda: _Watcher(clients, request), host, port)
+        await clients.until_open(min(start + OPENING_AT_ONCE, count))
+    print(json.dumps({"ready": True, "open": clients.open, "refused": clients.refused}), flush=True)
+    reader = asyncio.StreamReader()
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(0, "rb"))
+    while line := await reader.readline():
+        if line.startswith(b"clear"):
+            clients.moments = []
+            print("[]", flush=True)
+        else:
+            print(json.dumps(await clients.until_told(clients.open - clients.lost)), flush=True)
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3])))

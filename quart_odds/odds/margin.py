@@ -1,0 +1,110 @@
+"""What prices say about each other: a bookmaker's margin, the best price of each outcome, prices that beat the market.
+
+All of it asks for a market's full set of outcomes, every one of them there and active; anything less has no margin.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+from quart_odds.domain.catalogue import CATALOGUE, Market, unpack_key
+from quart_odds.odds.event import BookedEvent
+from quart_odds.odds.quote import GONE, Quote
+
+_INDEX_MASK = 0x3F << 16
+
+
+@dataclass(frozen=True, slots=True)
+class BestPrice:
+    """The best price of an outcome and who has it; two bookmakers that are equal both have it."""
+
+    key: int
+    value: int
+    quotes: tuple[Quote, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BestMarket:
+    """A market and line with the best price of each outcome, in the order of the outcomes."""
+
+    market: Market
+    line: float | None
+    prices: tuple[BestPrice, ...]
+
+    @property
+    def gain(self) -> float:
+        """What a book of the best prices gives, in percent of the stake."""
+        return gain_of(self.market, [price.value for price in self.prices])
+
+    @property
+    def margin(self) -> float:
+        """What a book of the best prices keeps, in percent; below zero it gives."""
+        return margin_of(self.market, [price.value for price in self.prices])
+
+
+def is_takeable(value: int) -> bool:
+    """Whether a packed value is there, active, and pays."""
+    return bool(value & 1) and not value & GONE and value >> 1 > 1000
+
+
+def margin_of(market: Market, values: Iterable[int]) -> float:
+    """The margin in percent of packed values, which must be takeable and the market's full set. Two decimals."""
+    inverse = sum(1000 / (value >> 1) for value in values)
+    return round((inverse / market.winners - 1) * 100, 2)
+
+
+def gain_of(market: Market, values: Iterable[int]) -> float:
+    """What takeable packed values of a full set give, in percent of the stake, whatever the outcome. Two decimals."""
+    inverse = sum(1000 / (value >> 1) for value in values)
+    return round((market.winners / inverse - 1) * 100, 2)
+
+
+def market_margin(market: Market, values: Mapping[int, int]) -> float | None:
+    """The margin in percent of packed values by outcome index.
+
+    None unless the market's outcomes mean the same everywhere and every one of them can be taken.
+    """
+    if not market.is_comparable or len(market.outcomes) < 2:
+        return None
+    wanted = [values.get(outcome.index, 0) for outcome in market.outcomes]
+    return margin_of(market, wanted) if all(map(is_takeable, wanted)) else None
+
+
+def best_markets(event: BookedEvent, *, only_gaining: bool = False) -> list[BestMarket]:
+    """Each comparable market and line that somebody offers in full, or several together, with its best prices.
+
+    `only_gaining` leaves out those that keep something: quicker, where few are wanted.
+    """
+    best: dict[int, int] = {}
+    here = [quote for quote in event.quotes.values() if quote.gone_at is None]
+    for quote in here:
+        for key, value in zip(quote.keys, quote.values, strict=True):
+            if value & 1 and not value & GONE and value > best.get(key, 2001):
+                best[key] = value
+    found = []
+    for first in best:
+        if first & _INDEX_MASK:
+            continue
+        market, offsets = _full_set(first >> 22)
+        if market is None:
+            continue
+        keys = [first | offset for offset in offsets]
+        if all(key in best for key in keys):
+            if only_gaining and gain_of(market, [best[key] for key in keys]) <= 0:
+                continue
+            prices = tuple(BestPrice(key, best[key], _holders(here, key, best[key])) for key in keys)
+            found.append(BestMarket(market, unpack_key(first)[2], prices))
+    return found
+
+
+@lru_cache(maxsize=512)
+def _full_set(market_number: int) -> tuple[Market | None, tuple[int, ...]]:
+    """The market, if its outcomes can be compared, and what to add to its first key for each outcome's."""
+    market = CATALOGUE.by_number.get(market_number)
+    if market is None or not market.is_comparable or len(market.outcomes) < 2:
+        return None, ()
+    return market, tuple(outcome.index << 16 for outcome in market.outcomes)
+
+
+def _holders(quotes: Iterable[Quote], key: int, value: int) -> tuple[Quote, ...]:
+    return tuple(quote for quote in quotes if quote.value_of(key) == value)

@@ -1,0 +1,170 @@
+"""The past of a market: for charts, with the gaps in which a price was not there."""
+
+from typing import Annotated
+
+from pydantic import Field
+from quart import Blueprint, Response, request
+from quart_schema import document_querystring, document_response
+
+from quart_odds.domain.catalogue import CATALOGUE, Market
+from quart_odds.domain.clock import iso_z
+from quart_odds.domain.odds import unpack_value
+from quart_odds.domain.platforms import Platform
+from quart_odds.odds.event import BookedEvent
+from quart_odds.odds.history import Standing, market_keys, standings
+from quart_odds.odds.margin import market_margin
+from quart_odds.odds.quote import GONE, Quote
+from quart_odds.routes.odds_answers import Body, find_event
+from quart_odds.routes.odds_models import EventHistory, MarginHistory, MarketHistory, ProblemBody
+from quart_odds.routes.odds_query import Instant, Query, read_query
+from quart_odds.routes.odds_views import JSON
+from quart_odds.routes.problems import Problem, bad_request
+from quart_odds.services import services
+
+Line = Annotated[float | None, Field(allow_inf_nan=False, description="needed for a market that has lines")]
+
+
+class EventHistoryQuery(Query):
+    """Which market, at which bookmaker (all, if none is named), and when."""
+
+    market: Annotated[str | None, Field(description="the market's id, such as 3743, or its slug")] = None
+    line: Line = None
+    platform: Platform | None = None
+    from_: Annotated[Instant | None, Field(alias="from")] = None
+    to: Instant | None = None
+
+
+class MarketHistoryQuery(Query):
+    """Which bookmaker and when."""
+
+    bookmaker_slug: Platform = Platform.BETPAWA
+    line: Line = None
+    from_time: Instant | None = None
+    to_time: Instant | None = None
+
+
+def add_routes(blueprint: Blueprint) -> None:
+    """Adds the routes of this module."""
+    blueprint.add_url_rule("/api/events/<int:event_id>/history", view_func=event_history)
+    markets = "/api/events/<int:event_id>/markets/<market_id>"
+    blueprint.add_url_rule(f"{markets}/history", view_func=market_history)
+    blueprint.add_url_rule(f"{markets}/margin-history", view_func=margin_history)
+
+
+@document_querystring(EventHistoryQuery)
+@document_response(EventHistory)
+@document_response(ProblemBody, 400)
+@document_response(ProblemBody, 404)
+@document_response(ProblemBody, 503)
+async def event_history(event_id: int) -> Response:
+    """How a market stood over time at each bookmaker."""
+    query = read_query(EventHistoryQuery, request.args)
+    if query.market is None:
+        raise bad_request("Name a market.", ("market", "give its id, such as 3743, or its slug"))
+    market = _market(query.market)
+    keys = _keys(market, query.line)
+    event = await find_event(event_id)
+    bookmakers = []
+    for platform, quote in event.quotes.items():
+        if query.platform in (None, platform):
+            past = await services().store.quote_history(quote.id, keys)
+            found = standings(quote, past, keys, query.from_, query.to)
+            bookmakers.append({**_bookmaker(platform), "history": _points(market, found)})
+    return Body.of({**_named(event, market, query.line), "bookmakers": bookmakers}).answer(request)
+
+
+@document_querystring(MarketHistoryQuery)
+@document_response(MarketHistory)
+@document_response(ProblemBody, 400)
+@document_response(ProblemBody, 404)
+@document_response(ProblemBody, 503)
+async def market_history(event_id: int, market_id: str) -> Response:
+    """How a market stood over time at one bookmaker."""
+    query, market, event, found = await _asked(event_id, market_id)
+    named = {**_named(event, market, query.line), **_bookmaker(query.bookmaker_slug)}
+    return Body.of({**named, "history": _points(market, found)}).answer(request)
+
+
+@document_querystring(MarketHistoryQuery)
+@document_response(MarginHistory)
+@document_response(ProblemBody, 400)
+@document_response(ProblemBody, 404)
+@document_response(ProblemBody, 503)
+async def margin_history(event_id: int, market_id: str) -> Response:
+    """A market's margin over time at one bookmaker."""
+    query, market, event, found = await _asked(event_id, market_id)
+    named = {**_named(event, market, query.line), **_bookmaker(query.bookmaker_slug)}
+    points = [{name: value for name, value in point.items() if name != "outcomes"} for point in _points(market, found)]
+    return Body.of({**named, "history": points}).answer(request)
+
+
+async def _asked(event_id: int, market_id: str) -> tuple[MarketHistoryQuery, Market, BookedEvent, list[Standing]]:
+    query = read_query(MarketHistoryQuery, request.args)
+    market = _market(market_id)
+    keys = _keys(market, query.line)
+    event = await find_event(event_id)
+    quote: Quote | None = event.quotes.get(query.bookmaker_slug)
+    if quote is None:
+        return query, market, event, []
+    past = await services().store.quote_history(quote.id, keys)
+    return query, market, event, standings(quote, past, keys, query.from_time, query.to_time)
+
+
+def _market(market_id: str) -> Market:
+    market = CATALOGUE.by_id.get(market_id) or CATALOGUE.by_slug.get(market_id)
+    if market is None:
+        raise Problem(404, "No such market", f"there is no market {market_id!r}")
+    return market
+
+
+def _keys(market: Market, line: float | None) -> dict[int, int]:
+    if market.has_line and line is None:
+        raise bad_request(
+            f"{market.name} has lines: name one.", ("line", "give the total or the handicap, such as 2.5")
+        )
+    if not market.has_line and line is not None:
+        raise bad_request(f"{market.name} has no lines.", ("line", "leave it out"))
+    try:
+        return market_keys(market, line)
+    except ValueError as error:
+        raise bad_request("line is not as it should be.", ("line", str(error))) from None
+
+
+def _named(event: BookedEvent, market: Market, line: float | None) -> JSON:
+    return {"event_id": event.id, "market_id": market.id, "market_name": market.name, "line": line}
+
+
+def _bookmaker(platform: Platform) -> JSON:
+    return {"bookmaker_slug": platform.value, "bookmaker_name": platform.display_name}
+
+
+def _points(market: Market, found: list[Standing]) -> list[JSON]:
+    points: list[JSON] = []
+    gone_at = None
+    for standing in found:
+        at = iso_z(standing.at)
+        gone_at = None if standing.is_available else gone_at or at
+        points.append(
+            {
+                "captured_at": at,
+                "outcomes": [
+                    _outcome(market, index, value, standing) for index, value in sorted(standing.values.items())
+                ],
+                "margin": market_margin(market, standing.values) if standing.is_listed else None,
+                "available": standing.is_available,
+                "unavailable_at": gone_at,
+                "confirmed": standing.is_confirmed,
+            }
+        )
+    return points
+
+
+def _outcome(market: Market, index: int, value: int, standing: Standing) -> JSON:
+    odds, is_active = unpack_value(value & ~GONE)
+    is_here = standing.is_listed and not value & GONE
+    return {
+        "name": market.outcomes[index].name,
+        "odds": odds,
+        "is_active": is_active and is_here,
+        "available": is_here,
+    }

@@ -1,0 +1,42 @@
+"""The history of prices, read back from the database."""
+
+from collections.abc import Collection
+
+from sqlalchemy import select
+
+from quart_odds.odds.history import LISTING_KEY, QuoteHistory
+from quart_odds.storage.database import Database
+from quart_odds.storage.odds_rows import quote_at
+from quart_odds.storage.packing import unpack
+from quart_odds.storage.tables import odds_history, quote_openings
+
+_MOMENT = (1 << 32) - 1
+
+
+class HistoryRows:
+    """The part of the store that reads the history."""
+
+    database: Database
+
+    async def quote_history(self, quote_id: int, keys: Collection[int]) -> QuoteHistory:
+        """What is kept of the past of these prices of a quote, and of its being listed. Raises StorageError."""
+        opening = select(quote_openings.c.at, quote_openings.c.body).where(quote_openings.c.quote_id == quote_id)
+        changes = (
+            select(odds_history.c.quote_at, odds_history.c.key, odds_history.c.odds)
+            .where(
+                odds_history.c.quote_at >= quote_at(quote_id, 0),
+                odds_history.c.quote_at < quote_at(quote_id + 1, 0),
+                odds_history.c.key.in_([LISTING_KEY, *keys]),
+            )
+            .order_by(odds_history.c.quote_at, odds_history.c.key)
+        )
+        async with self.database.reading() as connection:
+            first = (await connection.execute(opening)).one_or_none()
+            rows = (await connection.execute(changes)).all()
+        past = tuple((row.quote_at & _MOMENT, row.key, row.odds) for row in rows)
+        if first is None:
+            return QuoteHistory(None, {}, past)
+        prices = unpack(first.body)
+        wanted = frozenset(keys)
+        kept = {key: value for key, value in zip(prices.keys, prices.values, strict=True) if key in wanted}
+        return QuoteHistory(first.at, kept, past)

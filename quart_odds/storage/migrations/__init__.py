@@ -1,0 +1,1 @@
+"""Alembic's migrations, applied at every start by `storage.database`."""

@@ -1,0 +1,14 @@
+"""What Alembic runs: the migrations on the connection that `storage.database.migrate` hands over."""
+
+from alembic import context
+
+from quart_odds.storage.tables import metadata
+
+context.configure(
+    connection=context.config.attributes["connection"],
+    target_metadata=metadata,
+    render_as_batch=True,
+    transactional_ddl=True,
+)
+with context.begin_transaction():
+    context.run_migrations()

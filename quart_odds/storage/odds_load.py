@@ -1,0 +1,128 @@
+"""Events and their odds, back from the database: what a start puts into the book, what an old link asks for."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import cast
+
+from sqlalchemy import Select, func, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from quart_odds.domain.odds import Competition, EventHeader
+from quart_odds.domain.platforms import Platform
+from quart_odds.odds.event import BookedEvent
+from quart_odds.odds.quote import Quote
+from quart_odds.storage.packing import unpack
+from quart_odds.storage.tables import competitions, events, quote_prices, quotes
+
+
+@dataclass(frozen=True, slots=True)
+class KeptEvent:
+    """An event as it is kept, with its quotes; their prices are still packed."""
+
+    event: BookedEvent
+    quotes: tuple[tuple[Quote, bytes], ...]
+
+    @property
+    def whole(self) -> BookedEvent:
+        """The event with its quotes in place, for one that goes into no book."""
+        quotes = {quote.header.platform: quote for quote, _ in self.quotes}
+        self.event.quotes = {platform: quotes[platform] for platform in Platform if platform in quotes}
+        return self.event
+
+
+async def load_events(connection: AsyncConnection, since: datetime) -> list[KeptEvent]:
+    """The events that kick off, or were last seen, at `since` or later."""
+    return await _load(connection, _quotes().where((events.c.kickoff >= since) | events.c.id.in_(_seen_since(since))))
+
+
+async def load_event(connection: AsyncConnection, event_id: int) -> KeptEvent | None:
+    """One event, however old."""
+    found = await _load(connection, _quotes().where(events.c.id == event_id))
+    return found[0] if found else None
+
+
+async def archived_keys(connection: AsyncConnection, since: datetime) -> list[tuple[int, str, str, str]]:
+    """(event id, its key, bookmaker, bookmaker's id) of every quote whose event `load_events` leaves out."""
+    rows = await connection.execute(
+        select(events.c.id, events.c.key, quotes.c.platform, quotes.c.external_id)
+        .join(quotes, quotes.c.event_id == events.c.id)
+        .where(events.c.kickoff < since, events.c.id.not_in(_seen_since(since)))
+    )
+    return [(row.id, row.key, row.platform, row.external_id) for row in rows]
+
+
+async def last_ids(connection: AsyncConnection) -> tuple[int, int]:
+    """The highest event id and quote id that are kept; 0 where there is none."""
+    event_id = await connection.scalar(select(func.max(events.c.id)))
+    quote_id = await connection.scalar(select(func.max(quotes.c.id)))
+    return event_id or 0, quote_id or 0
+
+
+async def load_competitions(connection: AsyncConnection) -> list[tuple[int, Platform, str]]:
+    """(id, bookmaker, bookmaker's id) of every competition."""
+    rows = await connection.execute(select(competitions.c.id, competitions.c.platform, competitions.c.external_id))
+    return [(row.id, Platform(row.platform), row.external_id) for row in rows]
+
+
+def restored(kept: KeptEvent) -> tuple[BookedEvent, list[Quote]]:
+    """The event and its quotes with their prices unpacked. Raises StorageError for a damaged blob."""
+    for quote, body in kept.quotes:
+        prices = unpack(body)
+        quote.keys, quote.values, quote.changed = prices.keys, prices.values, prices.changed
+        quote.last_seen = prices.last_seen
+        gone_moment = int(quote.gone_at.timestamp()) if quote.gone_at else 0
+        quote.last_moment = max(max(prices.changed, default=0), gone_moment)
+    return kept.event, [quote for quote, _ in kept.quotes]
+
+
+def _seen_since(since: datetime) -> "Select[int]":
+    return select(quotes.c.event_id).where(quotes.c.seen_at >= since)
+
+
+def _quotes() -> "Select[tuple[object, ...]]":
+    statement = (
+        select(
+            events.c.id.label("event_id"),
+            events.c.key,
+            events.c.created_at,
+            events.c.changed_at,
+            *(column for column in quotes.c if column.name != "event_id"),
+            competitions.c.external_id.label("competition_external_id"),
+            competitions.c.name.label("competition_name"),
+            competitions.c.country,
+            quote_prices.c.body,
+        )
+        .join_from(quotes, events, quotes.c.event_id == events.c.id)
+        .join(competitions, quotes.c.competition_id == competitions.c.id)
+        .join(quote_prices, quote_prices.c.quote_id == quotes.c.id)
+        .order_by(events.c.id, quotes.c.id)
+    )
+    return cast("Select[tuple[object, ...]]", statement)
+
+
+async def _load(connection: AsyncConnection, statement: "Select[tuple[object, ...]]") -> list[KeptEvent]:
+    found: dict[int, tuple[BookedEvent, list[tuple[Quote, bytes]]]] = {}
+    result = await connection.stream(statement)
+    async for row in result:
+        event = BookedEvent(row.event_id, row.key, created_at=row.created_at, changed_at=row.changed_at)
+        _, kept = found.setdefault(row.event_id, (event, []))
+        header = EventHeader(
+            platform=Platform(row.platform),
+            external_id=row.external_id,
+            sportradar_id=row.sportradar_id,
+            home_team=row.home_team,
+            away_team=row.away_team,
+            kickoff=row.kickoff,
+            competition=Competition(row.competition_external_id, row.competition_name, row.country),
+        )
+        quote = Quote(
+            id=row.id,
+            header=header,
+            competition_id=row.competition_id,
+            first_seen_at=row.first_seen_at,
+            seen_at=row.seen_at,
+            event_id=row.event_id,
+            gone_at=row.gone_at,
+        )
+        kept.append((quote, row.body))
+    return [KeptEvent(event, tuple(kept)) for event, kept in found.values()]

@@ -1,0 +1,216 @@
+"""Events, quotes and their history on the way to the database: batches of whole events, one transaction each.
+
+On the hot path SQLAlchemy Core only makes the statements, once; rows go to the driver as tuples that `encode` prepares
+away from the event loop. As dictionaries, through Core's own parameters, they cost ten times as much of the loop.
+"""
+
+from array import array
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cache
+
+from sqlalchemy import Dialect, Table, delete, exists, insert
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from quart_odds.domain.odds import EventHeader, Prices
+from quart_odds.odds.event import BookedEvent
+from quart_odds.odds.quote import Quote
+from quart_odds.storage.packing import PackedPrices, pack
+from quart_odds.storage.tables import (
+    competitions,
+    events,
+    odds_history,
+    quote_openings,
+    quote_prices,
+    quotes,
+    to_micros,
+)
+
+HistoryRow = tuple[int, int, int]
+Row = tuple[object, ...]
+_ROWS_AT_ONCE = 2000
+
+
+def quote_at(quote_id: int, moment: int) -> int:
+    """The first column of the history: the quote and the epoch second."""
+    return quote_id << 32 | moment
+
+
+@dataclass(frozen=True, slots=True)
+class EventRow:
+    """What is to be kept of one event at one bookmaker. `prices` None leaves the current ones as they are."""
+
+    event_id: int
+    event_key: str
+    sportradar_id: str | None
+    event_header: EventHeader
+    created_at: datetime
+    changed_at: datetime
+    quote_id: int
+    header: EventHeader
+    competition_id: int
+    first_seen_at: datetime
+    seen_at: datetime
+    gone_at: datetime | None
+    prices: PackedPrices | None = None
+    opening: tuple[int, Prices] | None = None
+    history: Sequence[HistoryRow] = ()
+
+
+@dataclass(slots=True)
+class Batch:
+    """One transaction's worth: whole events, quotes that were only seen again, events that ceased to be."""
+
+    rows: list[EventRow] = field(default_factory=list)
+    seen: list[tuple[int, datetime]] = field(default_factory=list)
+    emptied: list[int] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class EncodedBatch:
+    """A batch as rows, each with the columns of its table in order; `seen` is (microseconds, quote id)."""
+
+    competitions: list[Row]
+    events: list[Row]
+    quotes: list[Row]
+    prices: list[Row]
+    openings: list[Row]
+    history: list[HistoryRow]
+    seen: list[tuple[int, int]]
+    emptied: list[int]
+
+
+def event_row(
+    event: BookedEvent,
+    quote: Quote,
+    *,
+    with_prices: bool,
+    opening: tuple[int, Prices] | None = None,
+    history: Sequence[HistoryRow] = (),
+) -> EventRow:
+    """What to keep of a quote as it stands now. Quick: everything is shared, nothing copied but what may change."""
+    return EventRow(
+        event.id,
+        event.key,
+        event.sportradar_id,
+        event.header,
+        event.created_at,
+        event.changed_at,
+        quote.id,
+        quote.header,
+        quote.competition_id,
+        quote.first_seen_at,
+        quote.seen_at,
+        quote.gone_at,
+        PackedPrices(quote.keys, quote.values, quote.changed, dict(quote.last_seen)) if with_prices else None,
+        opening,
+        history,
+    )
+
+
+def encode(batch: Batch) -> EncodedBatch:
+    """The batch's rows, blobs packed. Slow (70 µs a quote): call it off the loop."""
+    return EncodedBatch(
+        competitions=_last_by_id(map(_competition, batch.rows)),
+        events=_last_by_id(map(_event, batch.rows)),
+        quotes=_last_by_id(map(_quote, batch.rows)),
+        prices=[(row.quote_id, pack(row.prices)) for row in batch.rows if row.prices is not None],
+        openings=[_opening(row.quote_id, *row.opening) for row in batch.rows if row.opening is not None],
+        history=sorted(change for row in batch.rows for change in row.history),
+        seen=[(to_micros(at), quote_id) for quote_id, at in batch.seen],
+        emptied=batch.emptied,
+    )
+
+
+def _competition(row: EventRow) -> Row:
+    competition = row.header.competition
+    platform = row.header.platform.value
+    return (row.competition_id, platform, competition.external_id, competition.name, competition.country)
+
+
+def _event(row: EventRow) -> Row:
+    header = row.event_header
+    return (
+        row.event_id,
+        row.event_key,
+        row.sportradar_id,
+        header.home_team,
+        header.away_team,
+        to_micros(header.kickoff),
+        to_micros(row.created_at),
+        to_micros(row.changed_at),
+    )
+
+
+def _quote(row: EventRow) -> Row:
+    header = row.header
+    return (
+        row.quote_id,
+        row.event_id,
+        header.platform.value,
+        header.external_id,
+        header.sportradar_id,
+        header.home_team,
+        header.away_team,
+        to_micros(header.kickoff),
+        row.competition_id,
+        to_micros(row.first_seen_at),
+        to_micros(row.seen_at),
+        None if row.gone_at is None else to_micros(row.gone_at),
+    )
+
+
+def _opening(quote_id: int, at: int, prices: Prices) -> Row:
+    first = PackedPrices(prices.keys, prices.values, array("I", [at]) * len(prices.keys), {})
+    return (quote_id, at, pack(first))
+
+
+def _last_by_id(rows: Iterable[Row]) -> list[Row]:
+    return list({row[0]: row for row in rows}.values())
+
+
+async def write_batch(connection: AsyncConnection, batch: EncodedBatch) -> None:
+    """Executes a batch in the transaction of `connection`."""
+    dialect = connection.dialect
+    for table, rows in (
+        (competitions, batch.competitions),
+        (events, batch.events),
+        (quotes, batch.quotes),
+        (quote_prices, batch.prices),
+        (quote_openings, batch.openings),
+    ):
+        if rows:
+            await connection.exec_driver_sql(_upsert(table, dialect), rows)
+    for start in range(0, len(batch.history), _ROWS_AT_ONCE):
+        rows_of_history = batch.history[start : start + _ROWS_AT_ONCE]
+        await connection.exec_driver_sql(_insert(odds_history, dialect), rows_of_history)
+    if batch.seen:
+        await connection.exec_driver_sql(_SEEN[dialect.name], batch.seen)
+    if batch.emptied:
+        await connection.execute(
+            delete(events).where(events.c.id.in_(batch.emptied), ~exists().where(quotes.c.event_id == events.c.id))
+        )
+
+
+_SEEN = {
+    "sqlite": "UPDATE quotes SET seen_at = ? WHERE id = ?",
+    "postgresql": "UPDATE quotes SET seen_at = $1::BIGINT WHERE id = $2::INTEGER",
+}
+
+
+@cache
+def _insert(table: Table, dialect: Dialect) -> str:
+    """The statement that takes a table's columns in order."""
+    return str(insert(table).compile(dialect=dialect))
+
+
+@cache
+def _upsert(table: Table, dialect: Dialect) -> str:
+    """The same, putting a row in the place of the one with its key."""
+    key = [column.name for column in table.primary_key]
+    others = [column.name for column in table.columns if column.name not in key]
+    statement = postgresql.insert(table) if dialect.name == "postgresql" else sqlite.insert(table)
+    replacing = {name: statement.excluded[name] for name in others}
+    return str(statement.on_conflict_do_update(index_elements=key, set_=replacing).compile(dialect=dialect))

@@ -1,0 +1,131 @@
+"""What is too old to be kept: counted beforehand, and removed in small transactions that never hold up a scrape."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Select, delete, exists, func, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from quart_odds.domain.runs import RunStatus
+from quart_odds.storage.database import Database
+from quart_odds.storage.odds_rows import quote_at
+from quart_odds.storage.tables import events, odds_history, quote_openings, quote_prices, quotes, runs
+
+QUOTES_AT_ONCE = 50
+EVENTS_AT_ONCE = 50
+RUNS_AT_ONCE = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """How many rows are, or would be, removed. `events` go with all their odds; `history_rows` counts these too."""
+
+    events: int = 0
+    history_rows: int = 0
+    openings: int = 0
+    runs: int = 0
+
+
+class RetentionRows:
+    """The part of the store that forgets. Every method raises StorageError."""
+
+    database: Database
+
+    async def preview_removal(self, odds_before: datetime, runs_before: datetime) -> Removal:
+        """What `remove_old` would remove."""
+        async with self.database.reading() as connection:
+            over = (await connection.scalars(_over(odds_before))).all()
+            gone_quotes = set(await connection.scalars(select(quotes.c.id).where(quotes.c.event_id.in_(over))))
+            history_rows = 0
+            for quote_id in (await connection.scalars(select(quotes.c.id))).all():
+                until = None if quote_id in gone_quotes else odds_before
+                history_rows += await connection.scalar(_count_history(quote_id, until)) or 0
+            return Removal(
+                events=len(over),
+                history_rows=history_rows,
+                openings=await connection.scalar(_old_openings(odds_before).with_only_columns(func.count())) or 0,
+                runs=await connection.scalar(_old_runs(runs_before).with_only_columns(func.count())) or 0,
+            )
+
+    async def remove_old(self, odds_before: datetime, runs_before: datetime) -> Removal:
+        """Removes events that were over, changes that were made, and runs that had ended before these moments.
+
+        Each batch is a transaction of its own, and between two of them the writer has its turn.
+        """
+        removed_events, removed_rows = await self._remove_events(odds_before)
+        removed_rows += await self._remove_history(odds_before)
+        removed_openings = 0
+        while ids := await self._page(_old_openings(odds_before).limit(QUOTES_AT_ONCE)):
+            async with self.database.writing() as connection:
+                await connection.execute(delete(quote_openings).where(quote_openings.c.quote_id.in_(ids)))
+            removed_openings += len(ids)
+        removed_runs = 0
+        while ids := await self._page(_old_runs(runs_before).limit(RUNS_AT_ONCE)):
+            async with self.database.writing() as connection:
+                await connection.execute(delete(runs).where(runs.c.id.in_(ids)))
+            removed_runs += len(ids)
+        return Removal(removed_events, removed_rows, removed_openings, removed_runs)
+
+    async def _remove_events(self, before: datetime) -> tuple[int, int]:
+        removed = rows = 0
+        while event_ids := await self._page(_over(before).limit(EVENTS_AT_ONCE)):
+            async with self.database.writing() as connection:
+                ids = (await connection.scalars(select(quotes.c.id).where(quotes.c.event_id.in_(event_ids)))).all()
+                for quote_id in ids:
+                    rows += await _delete_history(connection, quote_id, None)
+                for table in (quote_openings, quote_prices):
+                    await connection.execute(delete(table).where(table.c.quote_id.in_(ids)))
+                await connection.execute(delete(quotes).where(quotes.c.id.in_(ids)))
+                await connection.execute(delete(events).where(events.c.id.in_(event_ids)))
+            removed += len(event_ids)
+            await asyncio.sleep(0)
+        return removed, rows
+
+    async def _remove_history(self, before: datetime) -> int:
+        rows = last = 0
+        while ids := await self._page(select(quotes.c.id).where(quotes.c.id > last).order_by(quotes.c.id).limit(50)):
+            async with self.database.writing() as connection:
+                for quote_id in ids:
+                    rows += await _delete_history(connection, quote_id, before)
+            last = ids[-1]
+            await asyncio.sleep(0)
+        return rows
+
+    async def _page(self, statement: "Select[int]") -> Sequence[int]:
+        async with self.database.reading() as connection:
+            return (await connection.scalars(statement)).all()
+
+
+def _over(before: datetime) -> "Select[int]":
+    """Events that kicked off before, and that nobody has seen since."""
+    seen_since = exists().where(quotes.c.event_id == events.c.id, quotes.c.seen_at >= before)
+    return select(events.c.id).where(events.c.kickoff < before, ~seen_since)
+
+
+def _old_runs(before: datetime) -> "Select[int]":
+    return select(runs.c.id).where(runs.c.started_at < before, runs.c.status != RunStatus.RUNNING.value)
+
+
+def _old_openings(before: datetime) -> "Select[int]":
+    """First prices older than the history that is kept: between the two there would be a gap that nobody sees."""
+    return select(quote_openings.c.quote_id).where(quote_openings.c.at < int(before.timestamp()))
+
+
+def _range(quote_id: int, before: datetime | None) -> tuple[int, int]:
+    end = quote_at(quote_id + 1, 0) if before is None else quote_at(quote_id, max(int(before.timestamp()), 0))
+    return quote_at(quote_id, 0), end
+
+
+def _count_history(quote_id: int, before: datetime | None) -> "Select[int]":
+    start, end = _range(quote_id, before)
+    return select(func.count()).where(odds_history.c.quote_at >= start, odds_history.c.quote_at < end)
+
+
+async def _delete_history(connection: AsyncConnection, quote_id: int, before: datetime | None) -> int:
+    start, end = _range(quote_id, before)
+    done = await connection.execute(
+        delete(odds_history).where(odds_history.c.quote_at >= start, odds_history.c.quote_at < end)
+    )
+    return done.rowcount

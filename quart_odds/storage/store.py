@@ -1,0 +1,106 @@
+"""The database as the house sees it: runs, events with odds and history, small notes. Opened once at start."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import delete, insert, select
+
+from quart_odds.domain.platforms import Platform
+from quart_odds.storage.analytics import AnalyticsRows
+from quart_odds.storage.database import Database
+from quart_odds.storage.history_rows import HistoryRows
+from quart_odds.storage.odds_load import (
+    KeptEvent,
+    archived_keys,
+    last_ids,
+    load_competitions,
+    load_event,
+    load_events,
+)
+from quart_odds.storage.odds_rows import EncodedBatch, write_batch
+from quart_odds.storage.retention import RetentionRows
+from quart_odds.storage.run_rows import RunRows
+from quart_odds.storage.tables import notes
+
+__all__ = ["Kept", "Store", "migrate", "open_store"]
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What a start finds: current events, the keys of older ones, competitions, and the highest ids given so far."""
+
+    events: list[KeptEvent]
+    archived: list[tuple[int, str, str, str]]
+    competitions: list[tuple[int, Platform, str]]
+    last_event_id: int
+    last_quote_id: int
+
+
+class Store(RunRows, HistoryRows, AnalyticsRows, RetentionRows):
+    """All that is kept. Every method raises StorageError when the database is slow, locked, full or gone."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+
+    async def write(self, batch: EncodedBatch) -> None:
+        """Commits a batch, or nothing of it."""
+        async with self.database.writing() as connection:
+            await write_batch(connection, batch)
+
+    async def load(self, since: datetime) -> Kept:
+        """Everything that the book needs: events that kick off, or were seen, at `since` or later."""
+        async with self.database.reading() as connection:
+            event_id, quote_id = await last_ids(connection)
+            return Kept(
+                await load_events(connection, since),
+                await archived_keys(connection, since),
+                await load_competitions(connection),
+                event_id,
+                quote_id,
+            )
+
+    async def load_event(self, event_id: int) -> KeptEvent | None:
+        """One event, however old."""
+        async with self.database.reading() as connection:
+            return await load_event(connection, event_id)
+
+    async def note(self, name: str) -> str | None:
+        """What was noted under this name."""
+        async with self.database.reading() as connection:
+            return await connection.scalar(select(notes.c.value).where(notes.c.name == name))
+
+    async def set_note(self, name: str, value: str | None) -> None:
+        """Notes something to remember over a restart; None forgets it."""
+        async with self.database.writing() as connection:
+            await connection.execute(delete(notes).where(notes.c.name == name))
+            if value is not None:
+                await connection.execute(insert(notes).values(name=name, value=value))
+
+    async def check(self) -> None:
+        """Returns if the database answers. Raises StorageError."""
+        async with self.database.reading() as connection:
+            await connection.execute(select(1))
+
+    async def aclose(self) -> None:
+        """Closes every connection."""
+        await self.database.aclose()
+
+
+async def open_store(database_url: str) -> Store:
+    """Opens the database, brings its tables up to date, and gives the store. Raises StorageError."""
+    database = Database(database_url)
+    try:
+        await database.migrate()
+    except BaseException:
+        await database.aclose()
+        raise
+    return Store(database)
+
+
+async def migrate(database_url: str) -> str:
+    """Brings the tables of a database up to date, and names the revision they have now. Raises StorageError."""
+    database = Database(database_url)
+    try:
+        return await database.migrate()
+    finally:
+        await database.aclose()

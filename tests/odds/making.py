@@ -1,0 +1,50 @@
+"""Events and prices for tests, made from few words."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+
+from quart_odds.domain.catalogue import CATALOGUE, pack_key
+from quart_odds.domain.odds import Competition, EventHeader, MappedEvent, Prices, UnmappedMarket, pack_value
+from quart_odds.domain.platforms import Platform
+
+NOW = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
+KICKOFF = NOW + timedelta(hours=6)
+PREMIER = Competition("17", "Premier League", "England")
+
+
+def key(slug: str, outcome: str, line: float | None = None) -> int:
+    """The key of a price, by the market's slug and the outcome's name."""
+    market = CATALOGUE.by_slug[slug]
+    index = next(each.index for each in market.outcomes if each.name == outcome)
+    return pack_key(market.number, index, line)
+
+
+X1 = {key("1x2_ft", name): value for name, value in (("1", 2.4), ("X", 3.3), ("2", 3.0))}
+OVER_UNDER = {key("over_under_ft", "Over", 2.5): 1.98, key("over_under_ft", "Under", 2.5): 1.83}
+
+
+def header(
+    platform: Platform = Platform.BETPAWA,
+    external_id: str = "e1",
+    sportradar_id: str | None = "68995116",
+    *,
+    kickoff: datetime = KICKOFF,
+    home: str = "Arsenal",
+    away: str = "Chelsea",
+    competition: Competition = PREMIER,
+) -> EventHeader:
+    """A header."""
+    return EventHeader(platform, external_id, sportradar_id, home, away, kickoff, competition)
+
+
+def mapped(
+    event: EventHeader | None = None,
+    odds: Mapping[int, float] | None = None,
+    *,
+    suspended: frozenset[int] = frozenset(),
+    unmapped: tuple[UnmappedMarket, ...] = (),
+) -> MappedEvent:
+    """A decoded event with these odds by key, active unless suspended."""
+    prices = X1 | OVER_UNDER if odds is None else odds
+    pairs = [(each, pack_value(value, each not in suspended)) for each, value in prices.items()]
+    return MappedEvent(event or header(), Prices.from_pairs(pairs), unmapped, mapped_markets=2)

@@ -1,0 +1,90 @@
+"""The odds API alone, in Quart's test client, over a book that a test fills."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from quart import Quart
+from quart.typing import TestClientProtocol
+from quart_schema import QuartSchema
+
+from quart_odds.domain.clock import utc_now
+from quart_odds.domain.odds import Competition, UnmappedMarket
+from quart_odds.domain.platforms import Platform
+from quart_odds.routes import problems
+from quart_odds.routes.odds import odds_blueprint
+from quart_odds.services import EXTENSION
+from quart_odds.storage import OddsDesk, Store, open_store
+from tests.odds.making import OVER_UNDER, PREMIER, X1, header, key, mapped
+
+LA_LIGA = Competition("8", "La Liga", "Spain")
+UNKNOWN = UnmappedMarket("S_OUA", "Over/Under Asian")
+
+
+@dataclass
+class Parts:
+    """What the odds API asks of the app."""
+
+    store: Store
+    desk: OddsDesk
+
+
+@dataclass
+class Served:
+    """An app with the odds API, and a client of it."""
+
+    client: TestClientProtocol
+    desk: OddsDesk
+    now: datetime
+
+    async def json(self, path: str, status: int = 200) -> object:
+        """The body of an answer, which must have this status."""
+        response = await self.client.get(path)
+        assert response.status_code == status, await response.get_data(as_text=True)
+        return await response.get_json(force=True)
+
+
+@asynccontextmanager
+async def served(*, filled: bool = True) -> AsyncIterator[Served]:
+    """The odds API over a database in memory, with four events unless it is to be empty.
+
+    1: in two hours, at all three. 2: in a day, Spain, at SportyBet and Bet9ja. 3: has started, at BetPawa alone, no
+    id. 4: in two days, at Bet9ja, with 1's id and another kick-off.
+    """
+    store = await open_store("sqlite:///:memory:")
+    desk = OddsDesk(store)
+    app = Quart("odds_app")
+    app.extensions[EXTENSION] = Parts(store, desk)
+    problems.init_app(app)
+    app.register_blueprint(odds_blueprint())
+    QuartSchema(app, convert_casing=False)
+    now = utc_now()
+    if filled:
+        await fill(desk, now)
+    try:
+        yield Served(app.test_client(), desk, now)
+    finally:
+        await desk.close()
+        await store.aclose()
+
+
+async def fill(desk: OddsDesk, now: datetime) -> None:
+    """Records the four events."""
+    soon, tomorrow = now + timedelta(hours=2), now + timedelta(days=1)
+    for platform in Platform:
+        event = header(platform, f"{platform}-1", "11", kickoff=soon, home="Arsenal", away="Bayern München")
+        await desk.record(mapped(event, unmapped=(UNKNOWN,)), now)
+    better = X1 | {key("1x2_ft", "1"): 2.9, key("1x2_ft", "X"): 3.9} | OVER_UNDER
+    for platform in (Platform.SPORTYBET, Platform.BET9JA):
+        event = header(
+            platform, f"{platform}-2", "22", kickoff=tomorrow, home="=Sevilla", away="Betis", competition=LA_LIGA
+        )
+        await desk.record(mapped(event, better if platform is Platform.BET9JA else None), now)
+    started = header(Platform.BETPAWA, "betpawa-3", None, kickoff=now - timedelta(minutes=5), home="Leeds", away="Hull")
+    await desk.record(mapped(started), now)
+    other = header(
+        Platform.BET9JA, "bet9ja-4", "11", kickoff=now + timedelta(days=2), home="Arsenal", competition=PREMIER
+    )
+    await desk.record(mapped(other), now)
+    await desk.confirm()

@@ -1,0 +1,209 @@
+"""The book of current odds: ids, matching, what is new, what is gone."""
+
+from datetime import timedelta
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from quart_odds.domain.odds import EventHeader
+from quart_odds.domain.platforms import Platform
+from quart_odds.odds import OddsBook
+from tests.odds.making import KICKOFF, NOW, X1, header, key, mapped
+
+LATER = NOW + timedelta(minutes=5)
+HOUR = timedelta(hours=1)
+
+
+def test_the_same_match_at_three_bookmakers_is_one_event() -> None:
+    """One SportRadar id, one event; BetPawa names it, whoever came first."""
+    book = OddsBook()
+    for platform in reversed(Platform):
+        change = book.apply(mapped(header(platform, f"{platform}-1", home=f"Home at {platform}")), NOW)
+        assert change.event_id == 1
+        assert change.is_new
+        assert change.count == 5
+    event = book.events[1]
+    assert list(event.quotes) == list(Platform)
+    assert event.header.home_team == "Home at betpawa"
+    assert event.sportradar_id == "68995116"
+    assert book.find("68995116") is event
+
+
+def test_the_same_fetch_again_is_no_change() -> None:
+    """Nothing changed, nothing to tell; only when it was seen is newer."""
+    book = OddsBook()
+    book.apply(mapped(), NOW)
+    revision = book.revision
+    change = book.apply(mapped(), LATER)
+    assert not change.is_change
+    assert (change.is_new, change.changed, change.is_available) == (False, (), None)
+    assert book.revision == revision
+    assert book.events[1].seen_at == LATER
+    assert book.events[1].changed_at == NOW
+
+
+def test_a_moved_price_is_told_with_both_values() -> None:
+    """The change names the key, the value before and the value now."""
+    book = OddsBook()
+    book.apply(mapped(), NOW)
+    home = key("1x2_ft", "1")
+    change = book.apply(mapped(odds=X1 | {home: 2.5}), LATER)
+    assert (home, 2400 << 1 | 1, 2500 << 1 | 1) in change.changed
+    assert change.count == 3  # the two of over/under are gone
+    assert book.events[1].changed_at == LATER
+
+
+def test_a_far_kick_off_vetoes_the_match() -> None:
+    """The one that differs stands alone, without the id, and is reported with the event that has it."""
+    book = OddsBook()
+    book.apply(mapped(header(Platform.BETPAWA, "a")), NOW)
+    change = book.apply(mapped(header(Platform.BET9JA, "b", kickoff=KICKOFF + HOUR)), NOW)
+    assert change.event_id == 2
+    assert book.events[2].sportradar_id is None
+    assert [(alone.id, other and other.id) for alone, other in book.vetoed()] == [(2, 1)]
+
+
+def test_events_without_an_id_stand_alone() -> None:
+    """No SportRadar id, no match, whatever the names."""
+    book = OddsBook()
+    for platform in (Platform.BETPAWA, Platform.BET9JA):
+        book.apply(mapped(header(platform, "same", None)), NOW)
+    assert [event.sportradar_id for event in book.events.values()] == [None, None]
+    assert list(book.vetoed()) == []
+
+
+def test_a_quote_that_agrees_again_comes_back_to_its_match() -> None:
+    """A lone event ends when its only quote moves; the change names who was concerned."""
+    book = OddsBook()
+    book.apply(mapped(header(Platform.BETPAWA, "a")), NOW)
+    book.apply(mapped(header(Platform.BET9JA, "b", kickoff=KICKOFF + HOUR)), NOW)
+    change = book.apply(mapped(header(Platform.BET9JA, "b")), LATER)
+    assert change.event_id == 1
+    assert change.emptied == (2,)
+    assert change.event_ids == (1,)
+    assert change.is_header_changed
+    assert list(book.events) == [1]
+    assert list(book.events[1].quotes) == [Platform.BETPAWA, Platform.BET9JA]
+
+
+def test_a_majority_displaces_the_first_comer() -> None:
+    """When two agree against the first, the first stands alone, and both events are named."""
+    book = OddsBook()
+    book.apply(mapped(header(Platform.BETPAWA, "a", kickoff=KICKOFF + HOUR)), NOW)
+    second = book.apply(mapped(header(Platform.SPORTYBET, "b")), NOW)
+    assert (second.event_id, second.moved) == (2, ())
+    third = book.apply(mapped(header(Platform.BET9JA, "c")), NOW)
+    main = book.find("68995116")
+    assert main is not None
+    assert list(main.quotes) == [Platform.SPORTYBET, Platform.BET9JA]
+    assert third.event_id == main.id
+    moved = {quote.header.external_id for quote in map(book.quote, third.moved) if quote}
+    assert moved == {"a", "b"}
+    assert set(third.event_ids) == set(book.events)
+
+
+def test_what_a_discovery_no_longer_lists_is_gone_at_that_bookmaker() -> None:
+    """Once, with the moment; the other bookmakers are left alone; a fetch brings it back."""
+    book = OddsBook()
+    for platform in (Platform.BETPAWA, Platform.SPORTYBET):
+        book.apply(mapped(header(platform, "a")), NOW)
+    book.apply(mapped(header(Platform.BETPAWA, "b", "2")), NOW)
+    changes = book.mark_missing(Platform.BETPAWA, ["b"], LATER)
+    assert [(change.event_id, change.platform, change.is_available) for change in changes] == [
+        (1, Platform.BETPAWA, False)
+    ]
+    assert changes[0].is_change
+    assert book.events[1].listed == [Platform.SPORTYBET]
+    assert book.events[1].header.platform is Platform.SPORTYBET
+    assert book.mark_missing(Platform.BETPAWA, ["b"], LATER) == []
+    back = book.apply(mapped(header(Platform.BETPAWA, "a")), LATER + HOUR)
+    assert (back.is_available, back.changed, back.is_change) == (True, (), True)
+    assert book.events[1].listed == [Platform.BETPAWA, Platform.SPORTYBET]
+
+
+def test_a_new_listing_takes_the_place_of_the_old_one() -> None:
+    """A bookmaker that lists the match under another id keeps its one place in the event."""
+    book = OddsBook()
+    book.apply(mapped(header(Platform.BETPAWA, "old")), NOW)
+    book.apply(mapped(header(Platform.SPORTYBET, "s")), NOW)
+    book.apply(mapped(header(Platform.BETPAWA, "new")), NOW)
+    book.mark_missing(Platform.BETPAWA, ["new"], LATER)
+    main = book.find("68995116")
+    assert main is not None
+    assert main.quotes[Platform.BETPAWA].header.external_id == "new"
+
+
+def test_events_are_ordered_by_kick_off() -> None:
+    """The order follows a kick-off that moves."""
+    book = OddsBook()
+    book.apply(mapped(header(external_id="a", sportradar_id="1")), NOW)
+    book.apply(mapped(header(external_id="b", sportradar_id="2", kickoff=KICKOFF - HOUR)), NOW)
+    assert [event.id for event in book.by_kickoff()] == [2, 1]
+    book.apply(mapped(header(external_id="b", sportradar_id="2", kickoff=KICKOFF + HOUR)), NOW)
+    assert [event.id for event in book.by_kickoff()] == [1, 2]
+
+
+def test_a_forgotten_event_leaves_nothing_behind() -> None:
+    """Its quotes, its key and its claim go; a new one gets a new id."""
+    book = OddsBook()
+    book.apply(mapped(), NOW)
+    book.forget(1)
+    assert not book.events
+    assert book.quote(1) is None
+    assert book.find("68995116") is None
+    assert book.apply(mapped(), NOW).event_id == 2
+
+
+arrivals = st.lists(
+    st.builds(
+        header,
+        st.sampled_from(Platform),
+        st.sampled_from(["a", "b"]),
+        st.sampled_from(["1", "2", None]),
+        kickoff=st.sampled_from([KICKOFF, KICKOFF + timedelta(minutes=8), KICKOFF + HOUR]),
+    ),
+    min_size=1,
+    max_size=12,
+)
+
+
+@given(arrivals)
+def test_the_book_holds_together_whatever_arrives(headers: list[EventHeader]) -> None:
+    """Every quote is in exactly one event, no event is empty, and each event's quotes agree with its key."""
+    book = OddsBook()
+    for each in headers:
+        change = book.apply(mapped(each), NOW)
+        assert set(change.event_ids) <= set(book.events)
+        assert not set(change.emptied) & set(book.events)
+        assert book.events[change.event_id].quotes[each.platform].header == each
+    newest = {(each.platform, each.external_id): each for each in headers}
+    held = [quote.header for event in book.events.values() for quote in event.quotes.values()]
+    assert sorted(held, key=repr) == sorted(newest.values(), key=repr)
+    for event in book.events.values():
+        assert event.quotes
+        assert book.events[event.id] is event
+        if event.sportradar_id:
+            assert {quote.header.sportradar_id for quote in event.quotes.values()} == {event.sportradar_id}
+        else:
+            assert len(event.quotes) == 1
+    assert sorted(event.id for event in book.by_kickoff()) == sorted(book.events)
+
+
+@given(arrivals, st.randoms(use_true_random=False))
+def test_the_same_offers_in_any_order_make_the_same_matches(headers: list[EventHeader], random: object) -> None:
+    """Which events are matched depends on what the bookmakers list, not on who answered first."""
+    newest = list({(each.platform, each.external_id): each for each in headers}.values())
+    newest = [each for each in newest if each.external_id == "a"]  # twins of one bookmaker go by age
+
+    def matches(order: list[EventHeader]) -> set[frozenset[tuple[Platform, str]]]:
+        book = OddsBook()
+        for each in order:
+            book.apply(mapped(each), NOW)
+        return {
+            frozenset((quote.header.platform, quote.header.external_id) for quote in event.quotes.values())
+            for event in book.events.values()
+        }
+
+    shuffled = list(newest)
+    random.shuffle(shuffled)  # type: ignore[attr-defined]
+    assert matches(shuffled) == matches(newest)

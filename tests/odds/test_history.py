@@ -1,0 +1,110 @@
+"""How a market stood over time, with gaps."""
+
+from datetime import datetime, timedelta
+
+from quart_odds.domain.catalogue import CATALOGUE
+from quart_odds.odds import OddsBook
+from quart_odds.odds.history import GONE_ODDS, LISTING_KEY, QuoteHistory, Standing, market_keys, standings
+from quart_odds.odds.quote import GONE, Quote
+from tests.odds.making import NOW, X1, header, mapped
+
+KEYS = market_keys(CATALOGUE.by_slug["1x2_ft"], None)
+HOME, DRAW, AWAY = X1
+FIRST = {HOME: 2400 << 1 | 1, DRAW: 3300 << 1 | 1, AWAY: 3000 << 1 | 1}
+
+
+def at(minutes: float) -> datetime:
+    """So many minutes after NOW."""
+    return NOW + timedelta(minutes=minutes)
+
+
+def epoch(minutes: float) -> int:
+    """The same as an epoch second."""
+    return int(at(minutes).timestamp())
+
+
+def lived(*fetches: tuple[float, dict[int, float] | None]) -> tuple[Quote, QuoteHistory]:
+    """A quote after fetches, each at its minute (None: not listed), and the history that a writer would have kept."""
+    book = OddsBook()
+    changes: list[tuple[int, int, int]] = []
+    opening: dict[int, int] = {}
+    quote: Quote | None = None
+    for minute, odds in fetches:
+        if odds is None:
+            change = book.mark_missing(header().platform, [], at(minute))[0]
+        else:
+            change = book.apply(mapped(odds=odds), at(minute))
+        quote = book.quote(change.quote_id)
+        if change.is_new:
+            opening = {key: new for key, _, new in change.changed if new is not None}
+            continue
+        changes += [(change.moment, key, GONE_ODDS if new is None else new) for key, _, new in change.changed]
+        if change.is_available is not None:
+            changes.append((change.moment, LISTING_KEY, 0 if change.is_available else GONE_ODDS))
+    assert quote is not None
+    return quote, QuoteHistory(epoch(fetches[0][0]), opening, tuple(sorted(changes)))
+
+
+def shown(found: list[Standing]) -> list[tuple[float, list[int | None], bool, bool]]:
+    """Minutes, odds in thousandths (None: gone), listed, confirmed."""
+    return [
+        (
+            (each.at - NOW) / timedelta(minutes=1),
+            [None if value & GONE else value >> 1 for _, value in sorted(each.values.items())],
+            each.is_listed,
+            each.is_confirmed,
+        )
+        for each in found
+    ]
+
+
+def test_a_price_that_never_moved_has_its_first_and_its_last_sight() -> None:
+    """The opening is where a chart begins, the confirmation where it ends."""
+    found = standings(*lived((0, X1), (30, X1)), KEYS)
+    assert shown(found) == [(0, [2400, 3300, 3000], True, False), (30, [2400, 3300, 3000], True, True)]
+
+
+def test_each_change_is_a_point_with_all_outcomes() -> None:
+    """What did not move is carried on."""
+    found = standings(*lived((0, X1), (5, X1 | {HOME: 2.5}), (10, X1 | {HOME: 2.5, AWAY: 2.9})), KEYS)
+    assert shown(found) == [
+        (0, [2400, 3300, 3000], True, False),
+        (5, [2500, 3300, 3000], True, False),
+        (10, [2500, 3300, 2900], True, False),
+    ]
+
+
+def test_gaps_are_shown() -> None:
+    """A price that left, an event that left, and both back again."""
+    without = {DRAW: 3.3, AWAY: 3.0}
+    found = standings(*lived((0, X1), (5, without), (10, X1), (15, None), (20, X1), (25, X1)), KEYS)
+    assert shown(found) == [
+        (0, [2400, 3300, 3000], True, False),
+        (5, [None, 3300, 3000], True, False),
+        (10, [2400, 3300, 3000], True, False),
+        (15, [2400, 3300, 3000], False, False),
+        (20, [2400, 3300, 3000], True, False),
+        (25, [2400, 3300, 3000], True, True),
+    ]
+    assert [each.is_available for each in found] == [True, True, True, False, True, True]
+
+
+def test_a_window_begins_with_how_things_stood() -> None:
+    """`since` carries the state before it in; `until` cuts what came later."""
+    quote, past = lived((0, X1), (5, X1 | {HOME: 2.5}), (20, X1 | {HOME: 2.6}))
+    found = standings(quote, past, KEYS, since=at(10), until=at(30))
+    assert shown(found) == [(10, [2500, 3300, 3000], True, False), (20, [2600, 3300, 3000], True, False)]
+    assert shown(standings(quote, past, KEYS, until=at(4))) == [(0, [2400, 3300, 3000], True, False)]
+
+
+def test_without_an_opening_the_last_change_still_counts() -> None:
+    """Once retention has removed the beginning, a price that did not move since is known from its last change."""
+    quote, _ = lived((0, X1), (30, X1))
+    found = standings(quote, QuoteHistory(None, {}, ()), KEYS)
+    assert shown(found) == [(0, [2400, 3300, 3000], True, False), (30, [2400, 3300, 3000], True, True)]
+
+
+def test_a_market_that_was_never_offered_has_no_history() -> None:
+    """No point, rather than an empty one."""
+    quote, past = lived((0, X1))
+    assert standings(quote, past, market_keys(CATALOGUE.by_slug["btts_ft"], None)) == []

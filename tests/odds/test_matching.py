@@ -1,0 +1,82 @@
+"""Which bookmakers' events are the same match."""
+
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from quart_odds.domain.platforms import Platform
+from quart_odds.odds.matching import KICKOFF_TOLERANCE, Claim, agreeing, names_differ
+from tests.odds.making import KICKOFF
+
+SECOND = timedelta(seconds=1)
+
+
+def claim(quote_id: int, platform: Platform, minutes: float = 0, *, is_gone: bool = False) -> Claim:
+    """A claim whose kick-off is so many minutes off."""
+    return Claim(quote_id, platform, KICKOFF + timedelta(minutes=minutes), is_gone)
+
+
+def test_claims_with_near_kick_offs_are_one_match() -> None:
+    """Ten minutes are still the same match; a second more is another."""
+    first, second = claim(1, Platform.BETPAWA), Claim(2, Platform.SPORTYBET, KICKOFF + KICKOFF_TOLERANCE)
+    assert set(agreeing([first, second])) == {1, 2}
+    far = Claim(2, Platform.SPORTYBET, KICKOFF + KICKOFF_TOLERANCE + SECOND)
+    assert agreeing([first, far]) == (1,)
+
+
+def test_two_that_agree_outvote_one() -> None:
+    """The bookmaker with the odd kick-off stands alone, even if it is BetPawa."""
+    claims = [claim(1, Platform.BETPAWA, 60), claim(2, Platform.SPORTYBET), claim(3, Platform.BET9JA, 1)]
+    assert set(agreeing(claims)) == {2, 3}
+
+
+def test_what_is_listed_now_outweighs_what_is_gone() -> None:
+    """A bookmaker's new listing takes the place of its old one, and a gone quote does not outvote a live one."""
+    old, new = claim(1, Platform.BETPAWA, is_gone=True), claim(2, Platform.BETPAWA)
+    assert agreeing([old, new]) == (2,)
+    moved = [claim(1, Platform.BETPAWA, 90), claim(2, Platform.SPORTYBET, is_gone=True)]
+    assert agreeing(moved) == (1,)
+
+
+@given(
+    st.lists(
+        st.builds(
+            claim,
+            st.integers(1, 9),
+            st.sampled_from(Platform),
+            st.sampled_from([0.0, 5.0, 9.0, 12.0, 60.0]),
+            is_gone=st.booleans(),
+        ),
+        min_size=1,
+        max_size=6,
+        unique_by=lambda each: each.quote_id,
+    ),
+    st.randoms(),
+)
+def test_the_order_of_arrival_does_not_matter(claims: list[Claim], random: object) -> None:
+    """The same claims in any order make the same match, of one quote a bookmaker, all near one of them."""
+    together = agreeing(claims)
+    shuffled = list(claims)
+    random.shuffle(shuffled)  # type: ignore[attr-defined]
+    assert agreeing(shuffled) == together
+    chosen = [each for each in claims if each.quote_id in together]
+    assert len({each.platform for each in chosen}) == len(chosen) > 0
+    assert any(all(abs(each.kickoff - one.kickoff) <= KICKOFF_TOLERANCE for each in chosen) for one in chosen)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "differ"),
+    [
+        ("Manchester United", "Manchester Utd", False),
+        ("Bayern München", "Bayern Munchen", False),
+        ("FC Barcelona", "Barcelona", False),
+        ("PSG", "Paris Saint-Germain", True),
+        ("Arsenal", "Chelsea", True),
+        ("", "Chelsea", False),
+    ],
+)
+def test_names_are_compared_loosely(one: str, other: str, differ: bool) -> None:
+    """Spelling, accents and club words do not count."""
+    assert names_differ(one, other) is differ

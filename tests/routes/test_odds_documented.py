@@ -1,0 +1,44 @@
+"""The odds API and what its documents say of it."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+from quart_odds.routes.odds_query import EventsFilter, EventsQuery
+from tests.odds.serving import served
+
+DOCS = Path(__file__).parents[2] / "docs" / "api.md"
+
+
+async def test_every_route_is_in_the_docs_and_in_openapi() -> None:
+    """No route without words for people and a shape for machines."""
+    async with served(filled=False) as app:
+        schema: Any = await app.json("/openapi.json")
+    text = DOCS.read_text()
+    paths = {path for path in schema["paths"] if path.startswith("/api/")}
+    assert len(paths) >= 14
+    for path in paths:
+        operation = schema["paths"][path]["get"]
+        assert operation["summary"].endswith(".")
+        assert operation["responses"]
+        written = path.replace("{event_id}", "{id}").replace("{market_id}", "{market}")
+        assert written in text or f"…/{path.rpartition('/')[2]}" in text, path
+
+
+def test_every_filter_is_in_the_docs() -> None:
+    """And none that there is not."""
+    table = DOCS.read_text().partition("## Which events")[2].partition("## An event")[0]
+    named = set(re.findall(r"`(\w+)`", "".join(line.split("|")[1] for line in table.splitlines() if line[:1] == "|")))
+    assert named == set(EventsQuery.model_fields)
+    assert set(EventsFilter.model_fields) < named
+
+
+async def test_the_query_is_documented_with_its_bounds() -> None:
+    """What a client generator needs to know."""
+    async with served(filled=False) as app:
+        schema: Any = await app.json("/openapi.json")
+    parameters = {each["name"]: each["schema"] for each in schema["paths"]["/api/events"]["get"]["parameters"]}
+    assert (parameters["page_size"]["minimum"], parameters["page_size"]["maximum"]) == (1, 100)
+    assert parameters["tournament_ids"]["type"] == "array"
+    names = {each["name"] for each in schema["paths"]["/api/events/{event_id}/history"]["get"]["parameters"]}
+    assert {"market", "line", "platform", "from", "to"} <= names

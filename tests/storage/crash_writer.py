@@ -1,0 +1,43 @@
+"""A process for test_crash: scrapes invented odds without end, and says on stdout what the database has confirmed."""
+
+import asyncio
+import sys
+from datetime import UTC, datetime, timedelta
+
+from quart_odds.domain.platforms import Platform
+from quart_odds.storage import OddsDesk, open_store
+from tests.odds.making import X1, header, key, mapped
+
+EVENTS = 60
+HOME, DRAW = key("1x2_ft", "1"), key("1x2_ft", "X")
+
+
+def odds_of(scrape: int) -> dict[int, float]:
+    """Odds that tell which scrape they are of, with a price that comes and goes."""
+    odds = X1 | {HOME: 1.5 + scrape / 1000}
+    if scrape % 2:
+        del odds[DRAW]
+    return odds
+
+
+async def main(database_url: str, first_scrape: int) -> None:
+    """Scrapes until it is killed."""
+    store = await open_store(database_url)
+    desk = OddsDesk(store)
+    await desk.load()
+    await store.create_run(trigger="api", platforms=list(Platform), started_at=datetime.now(UTC))
+    kickoff = datetime.now(UTC) + timedelta(days=1)
+    scrape = first_scrape
+    while True:
+        for number in range(EVENTS):
+            for platform in Platform:
+                event = header(platform, f"{platform}-{number}", str(number), kickoff=kickoff)
+                await desk.record(mapped(event, odds_of(scrape)), datetime.now(UTC))
+            await asyncio.sleep(0)
+        await desk.confirm()
+        print(scrape, flush=True)
+        scrape += 1
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1], int(sys.argv[2])))

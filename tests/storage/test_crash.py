@@ -1,0 +1,93 @@
+"""kill -9 at any moment leaves a database that opens, with whole events only, and with all that was confirmed."""
+
+import asyncio
+import random
+import signal
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from sqlalchemy import func, select, text
+
+from quart_odds.odds.history import GONE_ODDS
+from quart_odds.odds.quote import GONE
+from quart_odds.storage import OddsDesk, Store, open_store
+from quart_odds.storage.tables import quotes
+from tests.storage.crash_writer import EVENTS, HOME
+
+ROOT = Path(__file__).parents[2]
+
+
+async def scrape_and_die(database_url: str, first_scrape: int, more_seconds: float) -> int:
+    """Runs the writer until it has confirmed a scrape, lets it go on for a while, kills it; the last it confirmed."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "tests.storage.crash_writer",
+        database_url,
+        str(first_scrape),
+        cwd=ROOT,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    try:
+        async with asyncio.timeout(60):
+            await process.stdout.readline()
+        await asyncio.sleep(more_seconds)
+    finally:
+        process.send_signal(signal.SIGKILL)
+        left = await process.stdout.read()
+        await process.wait()
+    return int(left.split()[-1]) if left.split() else first_scrape
+
+
+async def check_whole(store: Store, desk: OddsDesk, confirmed: int) -> int:
+    """Every quote is whole, and none is older than what was confirmed; gives the newest scrape that any quote has."""
+    newest = confirmed
+    for event in desk.book.events.values():
+        for quote in event.quotes.values():
+            past = await store.quote_history(quote.id, list(quote.keys))
+            told = dict(past.opening)
+            for _, key, odds in past.changes:
+                told[key] = told[key] | GONE if odds == GONE_ODDS else odds
+            assert told == {key: value for key, value, _ in quote}, "the history does not lead to the current odds"
+            scrape = round((quote.values[quote.keys.index(HOME)] >> 1) - 1500)
+            assert scrape >= confirmed
+            newest = max(newest, scrape)
+    return newest
+
+
+async def crash(database_url: str, times: int, seed: int) -> None:
+    """Kills the writer so many times on one database, and looks at what is left each time."""
+    moments = random.Random(seed)
+    scrape = 0
+    for number in range(1, times + 1):
+        confirmed = await scrape_and_die(database_url, scrape, moments.uniform(0, 0.5))
+        store = await open_store(database_url)
+        if store.database.is_sqlite:
+            async with store.database.reading() as connection:
+                assert (await connection.execute(text("PRAGMA integrity_check"))).scalar_one() == "ok"
+                assert (await connection.execute(text("PRAGMA foreign_key_check"))).all() == []
+        desk = OddsDesk(store)
+        await desk.load()
+        assert len(desk.book.events) == EVENTS
+        async with store.database.reading() as connection:
+            assert (await connection.execute(select(func.count()).select_from(quotes))).scalar_one() == 3 * EVENTS
+        scrape = 1 + await check_whole(store, desk, confirmed)
+        interrupted = await store.interrupt_running(datetime.now(UTC))
+        assert [run.id for run in interrupted] == [number]
+        await desk.close()
+        await store.aclose()
+
+
+async def test_kill_9_leaves_whole_events(database_url: str) -> None:
+    """Three times on one database, at random moments."""
+    await crash(database_url, 3, seed=7)
+
+
+@pytest.mark.endurance
+@pytest.mark.timeout(600)
+async def test_kill_9_twenty_times_leaves_whole_events(database_url: str) -> None:
+    """Twenty times on one database, at random moments."""
+    await crash(database_url, 20, seed=11)

@@ -1,0 +1,129 @@
+"""Opening, migrating and losing a database."""
+
+import asyncio
+import sqlite3
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import Connection, text
+
+from quart_odds.errors import StorageError
+from quart_odds.storage import migrate, open_store
+from quart_odds.storage.database import Database, async_url
+from quart_odds.storage.tables import metadata
+
+
+async def test_migrations_make_exactly_the_tables_that_the_code_knows(database_url: str) -> None:
+    """Alembic finds no difference between a migrated database and the tables in the code."""
+    await migrate(database_url)
+    database = Database(database_url)
+
+    def differences(connection: Connection) -> object:
+        return compare_metadata(MigrationContext.configure(connection), metadata)
+
+    async with database.reading() as connection:
+        assert await connection.run_sync(differences) == []
+    await database.aclose()
+
+
+async def test_migrating_again_changes_nothing(database_url: str) -> None:
+    """Every start migrates; two that start at once do not collide."""
+    first = await migrate(database_url)
+    assert set(await asyncio.gather(migrate(database_url), migrate(database_url))) == {first}
+
+
+async def test_two_first_starts_at_once_make_one_database(database_url: str) -> None:
+    """The second waits for the first."""
+    first, second = await asyncio.gather(migrate(database_url), migrate(database_url))
+    assert first == second
+
+
+async def test_a_transaction_that_fails_leaves_nothing(database_url: str) -> None:
+    """What was written before the error is rolled back."""
+    store = await open_store(database_url)
+
+    async def write_and_fail() -> None:
+        async with store.database.writing() as connection:
+            await connection.execute(text("INSERT INTO notes (name, value) VALUES ('a', 'b')"))
+            await connection.execute(text("INSERT INTO nowhere VALUES (1)"))
+
+    with pytest.raises(StorageError):
+        await write_and_fail()
+    assert await store.note("a") is None
+    await store.aclose()
+
+
+async def test_the_sqlite_file_is_in_wal_mode_and_every_commit_is_on_the_disk(tmp_path: Path) -> None:
+    """Readers go on while one writes, and what is confirmed outlives a power cut."""
+    store = await open_store(f"sqlite:///{tmp_path / 'odds.db'}")
+    async with store.database.writing() as connection:
+        assert (await connection.execute(text("PRAGMA journal_mode"))).scalar_one() == "wal"
+        assert (await connection.execute(text("PRAGMA synchronous"))).scalar_one() == 2
+        assert (await connection.execute(text("PRAGMA foreign_keys"))).scalar_one() == 1
+        await store.check()
+    await store.aclose()
+
+
+async def test_a_reader_cannot_write(tmp_path: Path) -> None:
+    """Writing is for the one writer."""
+    store = await open_store(f"sqlite:///{tmp_path / 'odds.db'}")
+    with pytest.raises(StorageError, match="readonly"):
+        async with store.database.reading() as connection:
+            await connection.execute(text("INSERT INTO notes (name, value) VALUES ('a', 'b')"))
+    await store.aclose()
+
+
+async def test_a_database_in_memory_works(tmp_path: Path) -> None:
+    """For tests and trials: gone when it is closed."""
+    store = await open_store("sqlite:///:memory:")
+    await store.set_note("a", "b")
+    assert await store.note("a") == "b"
+    await store.aclose()
+
+
+@pytest.mark.parametrize("url", ["mysql://host/odds", "nonsense", "sqlite:////no/such/folder/odds.db"])
+async def test_a_database_that_cannot_be_opened_is_told(url: str) -> None:
+    """One error, ours, whatever is wrong."""
+    with pytest.raises(StorageError):
+        await open_store(url)
+
+
+async def test_a_file_that_is_no_database_is_told(tmp_path: Path) -> None:
+    """It is named, and left as it is."""
+    path = tmp_path / "odds.db"
+    path.write_bytes(b"this is no database, but a text of some length" * 100)
+    with pytest.raises(StorageError, match=r"odds\.db.*not a database"):
+        await open_store(f"sqlite:///{path}")
+
+
+async def test_a_server_that_does_not_answer_is_told_without_its_password() -> None:
+    """The error names the server and hides the secret."""
+    with pytest.raises(StorageError) as caught:
+        await open_store("postgresql://someone:secret@127.0.0.1:1/odds")
+    assert "127.0.0.1" in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
+def test_the_url_gets_our_drivers() -> None:
+    """Users name the database, not the driver."""
+    assert async_url("sqlite:///x.db").drivername == "sqlite+aiosqlite"
+    assert async_url("postgres://u@h/d").drivername == "postgresql+asyncpg"
+    assert async_url("postgresql+psycopg://u@h/d").drivername == "postgresql+asyncpg"
+
+
+async def test_a_lock_that_another_process_holds_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The wait is bounded, and reading goes on meanwhile."""
+    monkeypatch.setattr("quart_odds.storage.database.BUSY_SECONDS", 0.05)
+    path = tmp_path / "odds.db"
+    store = await open_store(f"sqlite:///{path}")
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    with pytest.raises(StorageError, match="locked"):
+        await store.set_note("a", "b")
+    await store.check()
+    other.execute("ROLLBACK")
+    other.close()
+    await store.set_note("a", "b")
+    await store.aclose()

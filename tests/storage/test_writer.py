@@ -1,0 +1,225 @@
+"""The writer: batches, confirmation, back-pressure, and a database that fails."""
+
+import asyncio
+from dataclasses import dataclass, field
+
+import pytest
+from sqlalchemy.exc import IntegrityError
+
+from quart_odds.errors import StorageError
+from quart_odds.odds import EventChange, OddsBook
+from quart_odds.storage.odds_rows import EncodedBatch
+from quart_odds.storage.writer import BATCH_QUOTES, OddsWriter
+from tests.odds.making import NOW, X1, header, key, mapped
+
+HOME = key("1x2_ft", "1")
+
+
+@dataclass
+class FakeDatabase:
+    """Keeps batches; fails while `failing` says so, waits while `gate` is closed."""
+
+    batches: list[EncodedBatch] = field(default_factory=list)
+    failing: StorageError | None = None
+    tries: int = 0
+    poison: int | None = None
+    gate: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self.gate.set()
+
+    async def write(self, batch: EncodedBatch) -> None:
+        self.tries += 1
+        await self.gate.wait()
+        if self.failing is not None:
+            raise self.failing
+        if any(row[0] == self.poison for row in batch.quotes):
+            raise StorageError("refused") from IntegrityError("INSERT", {}, Exception("no"))
+        self.batches.append(batch)
+
+    @property
+    def history(self) -> list[tuple[int, int, int]]:
+        return [row for batch in self.batches for row in batch.history]
+
+    def written(self) -> set[object]:
+        """The external ids of all quotes that were written."""
+        return {row[3] for batch in self.batches for row in batch.quotes}
+
+
+async def nap(_: float) -> None:
+    """A wait between tries that is short, whatever was asked."""
+    await asyncio.sleep(0.005)
+
+
+def opened(database: FakeDatabase, **options: float) -> tuple[OddsBook, OddsWriter]:
+    """A book and its writer, impatient."""
+    book = OddsBook()
+    settings = {"confirm_seconds": 0.2, "linger_seconds": 0.0} | options
+    return book, OddsWriter(database.write, book, sleep=nap, **settings)  # type: ignore[arg-type]
+
+
+def offer(book: OddsBook, external_id: str = "e1", odds: dict[int, float] | None = None) -> EventChange:
+    """One fetch of an event."""
+    return book.apply(mapped(header(external_id=external_id, sportradar_id=external_id), odds or X1), NOW)
+
+
+async def test_confirm_returns_when_all_before_it_is_committed() -> None:
+    """What was put is in the database, in whole events: header, prices and opening together."""
+    database = FakeDatabase()
+    book, writer = opened(database)
+    for number in range(3):
+        writer.put(offer(book, f"e{number}"))
+    await writer.confirm()
+    assert database.written() == {"e0", "e1", "e2"}
+    for batch in database.batches:
+        ids = {row[0] for row in batch.quotes}
+        assert {row[0] for row in batch.prices} == ids == {row[0] for row in batch.openings}
+    assert writer.waiting == 0
+    await writer.close()
+
+
+async def test_confirm_with_nothing_put_returns() -> None:
+    """An empty run is confirmed."""
+    _, writer = opened(FakeDatabase())
+    await writer.confirm()
+    await writer.close()
+
+
+async def test_what_is_only_seen_again_writes_no_prices() -> None:
+    """A narrow update, no blob, no history."""
+    database = FakeDatabase()
+    book, writer = opened(database)
+    writer.put(offer(book))
+    await writer.confirm()
+    writer.put(offer(book))
+    await writer.confirm()
+    last = database.batches[-1]
+    assert (len(last.seen), last.quotes, last.prices, last.history) == (1, [], [], [])
+    await writer.close()
+
+
+async def test_changes_that_wait_are_one_write_with_all_their_history() -> None:
+    """A quote waits once, however often it changes meanwhile."""
+    database = FakeDatabase()
+    book, writer = opened(database)
+    for odds in (2.4, 2.5, 2.6, 2.7):
+        writer.put(offer(book, odds=X1 | {HOME: odds}))
+    await writer.confirm()
+    assert sum(len(batch.prices) for batch in database.batches) == 1
+    assert [row[2] for row in sorted(database.history)] == [2500 << 1 | 1, 2600 << 1 | 1, 2700 << 1 | 1]
+    await writer.close()
+
+
+async def test_a_failure_is_tried_again_and_nothing_is_lost() -> None:
+    """While the database fails, confirm raises; once it is back, all that waited is written, the older first."""
+    database = FakeDatabase(failing=StorageError("disk full"))
+    book, writer = opened(database)
+    writer.put(offer(book))
+    with pytest.raises(StorageError, match="disk full"):
+        await writer.confirm()
+    assert database.tries > 1
+    writer.put(offer(book, odds=X1 | {HOME: 2.5}))
+    writer.put(offer(book, "e2"))
+    database.failing = None
+    await writer.confirm()
+    assert database.written() == {"e1", "e2"}
+    assert [row[2] for row in database.history] == [2500 << 1 | 1]
+    assert sum(len(batch.openings) for batch in database.batches) == 2
+    await writer.close()
+
+
+async def test_a_slow_database_makes_confirm_raise_in_time() -> None:
+    """The wait is bounded; a later confirmation may still succeed."""
+    database = FakeDatabase()
+    database.gate.clear()
+    book, writer = opened(database)
+    writer.put(offer(book))
+    with pytest.raises(StorageError, match=r"within 0\.2 s"):
+        await writer.confirm()
+    database.gate.set()
+    await writer.confirm()
+    await writer.close()
+
+
+async def test_putting_never_waits_and_room_waits_for_the_database() -> None:
+    """Too many rows of history make the scrape wait; committed ones let it go on."""
+    database = FakeDatabase()
+    book, writer = opened(database, max_history_rows=2, confirm_seconds=5)
+    writer.put(offer(book))
+    await writer.room()
+    database.gate.clear()
+    for odds in (2.5, 2.6, 2.7):
+        writer.put(offer(book, odds=X1 | {HOME: odds}))
+    waiting = asyncio.create_task(writer.room())
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert not waiting.done()
+    database.gate.set()
+    await waiting
+    await writer.confirm()
+    assert len(database.history) == 3
+    await writer.close()
+
+
+async def test_room_raises_when_the_database_stays_away() -> None:
+    """A scrape is told, rather than held for ever."""
+    database = FakeDatabase(failing=StorageError("gone"))
+    book, writer = opened(database, max_history_rows=1)
+    writer.put(offer(book))
+    for odds in (2.5, 2.6):
+        writer.put(offer(book, odds=X1 | {HOME: odds}))
+    with pytest.raises(StorageError, match="gone"):
+        await writer.room()
+    await writer.close()
+
+
+async def test_memory_is_bounded_and_a_loss_is_told() -> None:
+    """Who puts on regardless loses history, never the current odds, and the next confirmation says so."""
+    database = FakeDatabase(failing=StorageError("gone"))
+    book, writer = opened(database, max_history_rows=2)
+    for number in range(20):
+        writer.put(offer(book, odds=X1 | {HOME: 2.4 + number / 10}))
+    database.failing = None
+    with pytest.raises(StorageError, match="lost"):
+        await writer.confirm()
+    assert len(database.history) == 4
+    assert writer.rows_lost == 15
+    await writer.confirm()
+    await writer.close()
+
+
+async def test_one_event_that_the_database_refuses_does_not_hold_up_the_others() -> None:
+    """It is told once and not tried for ever."""
+    database = FakeDatabase(poison=2)
+    book, writer = opened(database)
+    for number in range(4):
+        writer.put(offer(book, f"e{number}"))
+    with pytest.raises(StorageError, match="refused"):
+        await writer.confirm()
+    assert database.written() == {"e0", "e2", "e3"}
+    await writer.confirm()
+    await writer.close()
+
+
+async def test_batches_are_bounded() -> None:
+    """A whole scrape is many transactions, not one."""
+    database = FakeDatabase()
+    book, writer = opened(database, confirm_seconds=10)
+    for number in range(2 * BATCH_QUOTES + 1):
+        writer.put(offer(book, f"e{number}"))
+    await writer.confirm()
+    assert [len(batch.quotes) for batch in database.batches] == [BATCH_QUOTES, BATCH_QUOTES, 1]
+    await writer.close()
+
+
+async def test_close_writes_what_waits() -> None:
+    """Nothing is left behind, and nothing is taken afterwards."""
+    database = FakeDatabase()
+    book, writer = opened(database)
+    change = offer(book)
+    writer.put(change)
+    await writer.close()
+    await writer.close()
+    assert database.written() == {"e1"}
+    with pytest.raises(StorageError, match="closed"):
+        writer.put(change)
