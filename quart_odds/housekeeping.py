@@ -68,7 +68,7 @@ class Housekeeping:
             current = self._preferences.current
             now = self._now()
             await self._desk.tidy()
-            removal = await self._store.remove_old(
+            removal = await self._desk.remove_old(
                 now - timedelta(days=current.odds_retention_days), now - timedelta(days=current.match_retention_days)
             )
             log.info("clean_up.done", events=removal.events, history_rows=removal.history_rows, runs=removal.runs)

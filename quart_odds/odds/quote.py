@@ -1,15 +1,19 @@
 """One event at one bookmaker as it stands: every price with its odds, when it last changed, when it was last seen.
 
 Prices are parallel arrays (12 bytes a price), replaced and never altered, so that a writer or an encoder may hold them.
+A quote keeps them compressed (about 4 bytes a price): the arrays of those that were used last are kept beside.
 """
 
 from array import array
 from bisect import bisect_left
+from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from hashlib import blake2b
 
 from quart_odds.domain.odds import EventHeader, Prices
+from quart_odds.odds.squeeze import squeeze, unsqueeze
 
 GONE = 1 << 31
 """Set in a value whose price was in an earlier fetch and not in the newest. Packed odds never reach this bit."""
@@ -18,8 +22,33 @@ PriceChange = tuple[int, int | None, int | None]
 """(key, the value before, the value now); None is a price that is not there."""
 
 
-def _empty() -> "array[int]":
-    return array("I")
+COLUMNS_KEPT = 256
+"""Quotes whose arrays are kept as they are: what a few pages of a list show, about 1.5 MB."""
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Prices side by side: `keys` ascend; `values` and `changed` (epoch seconds) stand beside them."""
+
+    keys: "array[int]" = field(default_factory=lambda: array("I"))
+    values: "array[int]" = field(default_factory=lambda: array("I"))
+    changed: "array[int]" = field(default_factory=lambda: array("I"))
+
+    def packed(self) -> bytes:
+        """All three, compressed: 30 µs for 400 prices."""
+        return squeeze(self.keys.tobytes() + self.values.tobytes() + self.changed.tobytes())
+
+    @classmethod
+    def unpacked(cls, packed: bytes) -> "Columns":
+        """What `packed` made these bytes of: 15 µs for 400 prices."""
+        column = array("I")
+        column.frombytes(unsqueeze(packed))
+        count = len(column) // 3
+        return cls(column[:count], column[count : 2 * count], column[2 * count :])
+
+
+_NONE = Columns()
+_lately_used: "OrderedDict[Quote, Columns]" = OrderedDict()
 
 
 @dataclass(slots=True, eq=False)
@@ -37,27 +66,62 @@ class Quote:
     seen_at: datetime
     event_id: int = 0
     gone_at: datetime | None = None
-    keys: "array[int]" = field(default_factory=_empty)
-    values: "array[int]" = field(default_factory=_empty)
-    changed: "array[int]" = field(default_factory=_empty)
     last_seen: dict[int, int] = field(default_factory=dict)
     last_moment: int = 0
-    fetched: Prices | None = None
+    _packed: bytes = b""
+    _fetched: bytes = b""
+
+    @property
+    def columns(self) -> Columns:
+        """The prices; the arrays are never altered."""
+        if not self._packed:
+            return _NONE
+        columns = _lately_used.get(self)
+        if columns is None:
+            columns = Columns.unpacked(self._packed)
+            _keep(self, columns)
+        return columns
+
+    @columns.setter
+    def columns(self, columns: Columns) -> None:
+        self._packed = columns.packed() if columns.keys else b""
+        _keep(self, columns)
+
+    @property
+    def keys(self) -> "array[int]":
+        """Which prices there are, ascending."""
+        return self.columns.keys
+
+    @property
+    def values(self) -> "array[int]":
+        """The packed value of each, with its GONE bit."""
+        return self.columns.values
+
+    @property
+    def changed(self) -> "array[int]":
+        """When each last changed, in epoch seconds."""
+        return self.columns.changed
 
     def take(self, prices: Prices, seen_at: datetime) -> tuple[PriceChange, ...]:
         """Replaces the prices by those of a healthy fetch and tells what changed, by key.
 
         All that changes in one call bears one moment, and no two calls share one: the history has a row for each.
         """
-        fetched = self._fetched()
-        if prices.keys == fetched.keys and prices.values == fetched.values:
+        digest = _digest(prices)
+        if digest == (self._fetched or _digest(self.prices())):
+            self._fetched = digest
             self.seen_at = seen_at
             return ()
         moment = self.next_moment(seen_at)
         changes = self._merge(prices, moment)
-        self.fetched = prices
+        self._fetched = digest
         self.seen_at = seen_at
         return changes
+
+    def prices(self) -> Prices:
+        """The prices of the newest fetch, without those that are gone."""
+        here = [(key, value) for key, value in zip(self.keys, self.values, strict=True) if not value & GONE]
+        return Prices(array("I", [key for key, _ in here]), array("I", [value for _, value in here]))
 
     def next_moment(self, at: datetime) -> int:
         """The epoch second to note for changes at `at`: a second later than that if this quote has used it already."""
@@ -67,7 +131,7 @@ class Quote:
     def _merge(self, prices: Prices, moment: int) -> tuple[PriceChange, ...]:
         if prices.keys == self.keys and not self.last_seen:
             return self._replace_values(prices, moment)
-        before = dict(zip(self.keys, zip(self.values, self.changed, strict=True), strict=True))
+        before = {key: (value, changed) for key, value, changed in self}
         after: dict[int, tuple[int, int]] = {}
         changes: list[PriceChange] = []
         seen = int(self.seen_at.timestamp())
@@ -86,35 +150,28 @@ class Quote:
                 after[key] = (old | GONE, moment)
                 changes.append((key, old, None))
                 self.last_seen[key] = seen
-        if self.last_seen:
-            self.keys = array("I", sorted(after))
-            self.values = array("I", [after[key][0] for key in self.keys])
-        else:
-            self.keys, self.values = prices.keys, prices.values
-        self.changed = array("I", [after[key][1] for key in self.keys])
+        keys = array("I", sorted(after))
+        self.columns = Columns(
+            keys, array("I", [after[key][0] for key in keys]), array("I", [after[key][1] for key in keys])
+        )
         return tuple(sorted(changes, key=lambda change: change[0]))
 
     def _replace_values(self, prices: Prices, moment: int) -> tuple[PriceChange, ...]:
-        changed = array("I", self.changed)
+        before = self.columns
+        changed = array("I", before.changed)
         changes: list[PriceChange] = []
-        for place, (old, new) in enumerate(zip(self.values, prices.values, strict=True)):
+        for place, (old, new) in enumerate(zip(before.values, prices.values, strict=True)):
             if old != new:
                 changed[place] = moment
-                changes.append((self.keys[place], old, new))
-        self.values, self.changed = prices.values, changed
+                changes.append((before.keys[place], old, new))
+        self.columns = Columns(before.keys, prices.values, changed)
         return tuple(changes)
-
-    def _fetched(self) -> Prices:
-        """The prices of the newest fetch, without those that are gone."""
-        if self.fetched is None:
-            here = [(key, value) for key, value in zip(self.keys, self.values, strict=True) if not value & GONE]
-            self.fetched = Prices(array("I", [key for key, _ in here]), array("I", [value for _, value in here]))
-        return self.fetched
 
     def place_of(self, key: int) -> int | None:
         """Where a price stands in the arrays."""
-        place = bisect_left(self.keys, key)
-        return place if place < len(self.keys) and self.keys[place] == key else None
+        keys = self.keys
+        place = bisect_left(keys, key)
+        return place if place < len(keys) and keys[place] == key else None
 
     def value_of(self, key: int) -> int | None:
         """The packed value of a price, with its GONE bit; None for one that never was."""
@@ -123,8 +180,23 @@ class Quote:
 
     def __iter__(self) -> Iterator[tuple[int, int, int]]:
         """(key, value, changed) of every price, those that are gone with their GONE bit."""
-        return zip(self.keys, self.values, self.changed, strict=True)
+        columns = self.columns
+        return zip(columns.keys, columns.values, columns.changed, strict=True)
 
     def __len__(self) -> int:
         """How many prices are there now."""
         return len(self.keys) - len(self.last_seen)
+
+
+def _keep(quote: Quote, columns: Columns) -> None:
+    _lately_used[quote] = columns
+    _lately_used.move_to_end(quote)
+    if len(_lately_used) > COLUMNS_KEPT:
+        _lately_used.popitem(last=False)
+
+
+def _digest(prices: Prices) -> bytes:
+    """What two fetches share when nothing has changed between them: 10 µs for 400 prices."""
+    digest = blake2b(prices.keys.tobytes(), digest_size=16)
+    digest.update(prices.values.tobytes())
+    return digest.digest()

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from quart_odds.domain.odds import Competition, EventHeader
 from quart_odds.domain.platforms import Platform
 from quart_odds.odds.event import BookedEvent
-from quart_odds.odds.quote import Quote
+from quart_odds.odds.quote import Columns, Quote
 from quart_odds.storage.packing import unpack
 from quart_odds.storage.tables import competitions, events, quote_prices, quotes
 
@@ -68,7 +68,7 @@ def restored(kept: KeptEvent) -> tuple[BookedEvent, list[Quote]]:
     """The event and its quotes with their prices unpacked. Raises StorageError for a damaged blob."""
     for quote, body in kept.quotes:
         prices = unpack(body)
-        quote.keys, quote.values, quote.changed = prices.keys, prices.values, prices.changed
+        quote.columns = Columns(prices.keys, prices.values, prices.changed)
         quote.last_seen = prices.last_seen
         gone_moment = int(quote.gone_at.timestamp()) if quote.gone_at else 0
         quote.last_moment = max(max(prices.changed, default=0), gone_moment)

@@ -1,22 +1,20 @@
 """The blob that keeps a quote's prices: keys, values and times of change as they lie in memory, compressed.
 
-Layout: `<BBHII` (version, reserved, reserved, prices, gone prices), then zlib of four little-endian u32 columns: keys,
-values, changed, and, for the gone ones in order of their keys, when each was last seen. About 1.5 KB for 400 prices.
+Layout: `<BBHII` (version, reserved, reserved, prices, gone prices), then, squeezed, four little-endian u32 columns:
+keys, values, changed, and, for the gone ones in order of their keys, when each was last seen. About 1.3 KB for 400.
 """
 
 import struct
 import sys
-import zlib
 from array import array
 from dataclasses import dataclass
 
 from quart_odds.errors import StorageError
 from quart_odds.odds.quote import GONE
+from quart_odds.odds.squeeze import squeeze, unsqueeze
 
 _HEAD = struct.Struct("<BBHII")
 _VERSION = 1
-_LEVEL = 1
-"""Fast: 60 µs for 400 prices. The best level saves a tenth more and takes four times as long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,15 +31,15 @@ def pack(prices: PackedPrices) -> bytes:
     """The blob of these prices."""
     gone = array("I", [prices.last_seen[key] for key in _gone(prices.keys, prices.values)])
     body = b"".join(_little(column) for column in (prices.keys, prices.values, prices.changed, gone))
-    return _HEAD.pack(_VERSION, 0, 0, len(prices.keys), len(gone)) + zlib.compress(body, _LEVEL)
+    return _HEAD.pack(_VERSION, 0, 0, len(prices.keys), len(gone)) + squeeze(body)
 
 
 def unpack(blob: bytes) -> PackedPrices:
     """The prices of a blob. Raises StorageError if it is none."""
     try:
         version, _, _, count, gone_count = _HEAD.unpack_from(blob)
-        body = zlib.decompress(memoryview(blob)[_HEAD.size :])
-    except (struct.error, zlib.error) as exc:
+        body = unsqueeze(memoryview(blob)[_HEAD.size :])
+    except (struct.error, ValueError) as exc:
         raise StorageError(f"a blob of prices is damaged: {exc}") from exc
     if version != _VERSION or len(body) != 4 * (3 * count + gone_count):
         raise StorageError(f"a blob of prices has version {version} and {len(body)} bytes for {count} prices")

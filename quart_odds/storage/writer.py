@@ -108,7 +108,7 @@ class OddsWriter:
         entry = self._entry(change.quote_id)
         quote = self._book.quote(change.quote_id)
         if change.is_new and quote is not None:
-            entry.opening = (change.moment, quote.fetched or Prices())
+            entry.opening = (change.moment, quote.prices())
         if change.is_change or change.is_header_changed or change.moved:
             entry.is_seen_only = False
         entry.with_prices |= change.is_new or bool(change.changed)
