@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
+from types import TracebackType
 
 import orjson
 import structlog
@@ -13,12 +14,14 @@ from quart_odds.bookmakers import BookmakerClient, Decoder, open_client
 from quart_odds.broadcast import ODDS_UPDATES, BroadcastRegistry
 from quart_odds.broadcast import context as broadcast_context
 from quart_odds.domain.platforms import Platform
+from quart_odds.errors import QuartOddsError
 from quart_odds.housekeeping import Housekeeping
 from quart_odds.limits import ConnectionLimits
 from quart_odds.odds.notices import OddsNotifier, Publish
 from quart_odds.routes import (
     analytics,
     asyncapi,
+    docs,
     odds,
     openapi,
     operations,
@@ -43,6 +46,8 @@ from quart_odds.storage import OddsDesk, open_store
 from quart_odds.websocket import bridge_scrape_to_websocket, odds_update_message
 from quart_odds.websocket.messages import gap_message
 
+ExceptionInfo = tuple[type, BaseException, TracebackType] | tuple[None, None, None]
+
 log = structlog.get_logger(__name__)
 
 
@@ -52,7 +57,7 @@ def create_app(settings: Settings | None = None) -> Quart:
     Nothing is opened before it is served, and nothing is scraped before someone asks.
     """
     settings = settings or load_settings()
-    app = Quart(
+    app = _App(
         "quart_odds",
         template_folder=str(asset_folder("templates")),
         static_folder=str(asset_folder("static")),
@@ -71,7 +76,7 @@ def create_app(settings: Settings | None = None) -> Quart:
     app.extensions[EXTENSION] = parts
     broadcast_context.init_app(app, registry)
     problems.init_app(app)
-    for module in (analytics, asyncapi, scrape, sse, ws, scheduler, refresh, operations, pages):
+    for module in (analytics, asyncapi, docs, scrape, sse, ws, scheduler, refresh, operations, pages):
         app.register_blueprint(module.blueprint)
     app.register_blueprint(odds.odds_blueprint())
     openapi.init_app(app)
@@ -82,6 +87,15 @@ def create_app(settings: Settings | None = None) -> Quart:
             yield
 
     return app
+
+
+class _App(Quart):
+    """Quart, which logs what its start raises with a traceback: our own errors are sentences, told by who starts it."""
+
+    def log_exception(self, exception_info: ExceptionInfo) -> None:
+        """Log an exception, unless it is one of ours."""
+        if not isinstance(exception_info[1], QuartOddsError):
+            super().log_exception(exception_info)
 
 
 @asynccontextmanager

@@ -81,7 +81,7 @@ async def history() -> Response:
 
 @blueprint.get("/api/scheduler/health")
 @document_response(PlatformSuccesses)
-async def health() -> Response:
+async def platforms_health() -> Response:
     """When each platform was last scraped well."""
     last: dict[Platform, datetime] = {}
     for record in await services().store.list_runs(limit=100):

@@ -130,7 +130,8 @@ async def _observe(parts: Services, scrape_run_id: int, cursor: str | None) -> R
         raise RunNotFoundError(scrape_run_id)
     if record.status is RunStatus.RUNNING:
         raise Problem(409, "Not here", f"run {scrape_run_id} is going in another process; observe it there")
-    return Response(_row_blocks(record), headers=HEADERS, content_type="text/event-stream")
+    body = b"" if request.method == "HEAD" else _row_blocks(record)
+    return Response(body, headers=HEADERS, content_type="text/event-stream")
 
 
 def _row_cursor(scrape_run_id: int) -> str:
@@ -203,10 +204,7 @@ async def _blocks(
             return
         yield sse_retry(random.randint(RETRY_MS, 2 * RETRY_MS))
         sink = connection.stream_sink() if connection is not None else None
-        if sink is not None and connection is not None:
-            blocks = _fast(sink, connection, connect)
-        else:
-            blocks = _standard(connect)
+        blocks = _fast(sink, connection, connect) if connection is not None and sink is not None else _standard(connect)
         await stack.enter_async_context(aclosing(blocks))
         async for block in blocks:
             yield block

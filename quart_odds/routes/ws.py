@@ -124,7 +124,7 @@ class _Conversation:
         """Answer what the client says. It never sleeps: the client's leaving would wait behind its messages."""
         with contextlib.suppress(InboxEndedError):
             while True:
-                message = await self._websocket.receive()
+                message = await self._inbox.get()
                 answer = self._answer(message)
                 is_good = answer["type"] != "error"
                 self._offences = max(0, self._offences - 1) if is_good else self._offences + 1

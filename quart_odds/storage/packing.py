@@ -14,7 +14,7 @@ from quart_odds.odds.quote import GONE
 from quart_odds.odds.squeeze import squeeze, unsqueeze
 
 _HEAD = struct.Struct("<BBHII")
-_VERSION = 1
+_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,78 @@
+"""The past of one market of an event, for its page: a table that its chart is drawn from, too."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import Field
+
+from quart_odds.domain.catalogue import CATALOGUE, Market
+from quart_odds.domain.platforms import Platform
+from quart_odds.odds.event import BookedEvent
+from quart_odds.odds.history import Standing, market_keys, standings
+from quart_odds.odds.quote import GONE
+from quart_odds.routes.odds_query import Query
+from quart_odds.routes.page_odds import odds_text
+from quart_odds.routes.problems import bad_request
+from quart_odds.services import services
+
+MOST_CHANGES = 200
+"""Rows of the table, the newest first; the chart has them all."""
+
+
+class HistoryQuery(Query):
+    """Which market's past an event's page shows: 1X2 unless asked."""
+
+    market: str = "1x2_ft"
+    line: Annotated[float | None, Field(allow_inf_nan=False)] = None
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """How one bookmaker stood from a moment on: odds by outcome, "gone" where there are none."""
+
+    at: datetime
+    platform: Platform
+    odds: tuple[str, ...]
+    is_confirmed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """The past of a market and line, the newest change first."""
+
+    market: Market
+    line: float | None
+    changes: tuple[Change, ...]
+
+
+async def history_of(event: BookedEvent, query: HistoryQuery) -> History:
+    """The past of the market that the query names. Raises a 400 for one that there is not."""
+    market = CATALOGUE.by_id.get(query.market) or CATALOGUE.by_slug.get(query.market)
+    if market is None:
+        raise bad_request("There is no such market.", ("market", f"{query.market[:60]!r} is not known"))
+    if market.has_line is (query.line is None):
+        raise bad_request(
+            "line is not as it should be.", ("line", f"{market.name} {'needs one' if market.has_line else 'has none'}")
+        )
+    try:
+        keys = market_keys(market, query.line)
+    except ValueError as error:
+        raise bad_request("line is not as it should be.", ("line", str(error))) from None
+    changes: list[Change] = []
+    for platform, quote in event.quotes.items():
+        past = await services().store.quote_history(quote.id, keys)
+        changes += [_change(market, platform, each) for each in standings(quote, past, keys)]
+    changes.sort(key=lambda change: change.at, reverse=True)
+    return History(market, query.line, tuple(changes[:MOST_CHANGES]))
+
+
+def _change(market: Market, platform: Platform, standing: Standing) -> Change:
+    odds = []
+    for outcome in market.outcomes:
+        value = standing.values.get(outcome.index, GONE)
+        if not standing.is_listed or value & GONE:
+            odds.append("gone")
+        else:
+            odds.append(odds_text(value >> 1) if value & 1 else "suspended")
+    return Change(standing.at, platform, tuple(odds), standing.is_confirmed)

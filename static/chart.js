@@ -1,0 +1,83 @@
+/** A price over time at each bookmaker: steps, since odds hold until they change; a break where there was none. */
+import { clockOf, momentOf } from "./page.js";
+
+const NS = "http://www.w3.org/2000/svg";
+const [HEIGHT, TOP, BOTTOM, LEFT, RIGHT] = [230, 10, 24, 44, 34];
+
+const MARKS = { betpawa: "BP", sportybet: "SB", bet9ja: "B9" };
+
+function shape(name, attributes, text) {
+	const made = document.createElementNS(NS, name);
+	for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, String(value));
+	if (text !== undefined) made.textContent = text;
+	return made;
+}
+
+/** Draw one outcome of a history (GET /api/events/{id}/history). */
+export function drawChart(place, history, outcome) {
+	const lines = history.bookmakers.map((line) => ({
+		...line,
+		points: line.history.map((point) => {
+			const found = point.outcomes.find((each) => each.name === outcome);
+			return { at: Date.parse(point.captured_at), odds: found && found.is_active && point.available ? found.odds : null };
+		}),
+	}));
+	const all = lines.flatMap((line) => line.points);
+	const odds = all.flatMap((point) => (point.odds === null ? [] : [point.odds]));
+	if (!odds.length) {
+		const none = document.createElement("p");
+		none.className = "none";
+		none.textContent = "No bookmaker has had a price for this.";
+		place.replaceChildren(none);
+		return;
+	}
+	const width = Math.max(280, place.clientWidth);
+	const [from, till] = range(all.map((point) => point.at), 10_000);
+	const [low, high] = range(odds, 0.1);
+	const x = (at) => LEFT + ((at - from) / (till - from)) * (width - LEFT - RIGHT);
+	const y = (value) => TOP + ((high - value) / (high - low)) * (HEIGHT - TOP - BOTTOM);
+	const summary = lines.map((line) => `${line.bookmaker_name} ${[...line.points].reverse().find((point) => point.odds !== null)?.odds ?? "none"}`);
+	const name = `${history.market_name} ${history.line ?? ""} ${outcome}`.replace(/\s+/g, " ");
+	const svg = shape("svg", { viewBox: `0 0 ${width} ${HEIGHT}`, role: "img", "aria-label": `${name} over time; now ${summary.join(", ")}. The table below has it all.` });
+	for (let step = 0; step <= 4; step++) {
+		const value = low + ((high - low) * step) / 4;
+		svg.append(shape("line", { class: "rule", x1: LEFT, x2: width - RIGHT, y1: y(value), y2: y(value) }), shape("text", { x: LEFT - 8, y: y(value) + 4, "text-anchor": "end" }, value.toFixed(2)));
+	}
+	const label = till - from > 86_400_000 ? momentOf : clockOf;
+	const ends = width > 500 ? [from, (from + till) / 2, till] : [from, till];
+	ends.forEach((at, index) => svg.append(shape("text", { x: x(at), y: HEIGHT - 4, "text-anchor": index === 0 ? "start" : index === ends.length - 1 ? "end" : "middle" }, label(new Date(at)))));
+	const taken = [];
+	for (const line of lines) {
+		svg.append(shape("path", { class: `line ${line.bookmaker_slug}`, d: path(line.points, x, y) }));
+		for (const point of line.points) {
+			if (point.odds === null) continue;
+			const dot = shape("circle", { class: `hit ${line.bookmaker_slug}`, cx: x(point.at), cy: y(point.odds), r: 2.5 });
+			dot.append(shape("title", {}, `${line.bookmaker_name} ${point.odds} at ${momentOf(new Date(point.at))}`));
+			svg.append(dot);
+		}
+		const last = line.points.at(-1);
+		if (last?.odds == null) continue;
+		let at = y(last.odds) + 4;
+		while (taken.some((other) => Math.abs(other - at) < 13)) at += 13;
+		taken.push(at);
+		svg.append(shape("text", { class: `tag ${line.bookmaker_slug}`, x: x(last.at) + 6, y: at }, MARKS[line.bookmaker_slug]));
+	}
+	place.replaceChildren(svg);
+}
+
+function range(values, least) {
+	const [low, high] = [Math.min(...values), Math.max(...values)];
+	const room = Math.max(0, least - (high - low)) / 2;
+	return [low - room, high + room];
+}
+
+function path(points, x, y) {
+	let d = "";
+	let before = null;
+	for (const { at, odds } of points) {
+		if (before !== null) d += `H${x(at).toFixed(1)}`;
+		if (odds !== null) d += before === null ? `M${x(at).toFixed(1)} ${y(odds).toFixed(1)}` : `V${y(odds).toFixed(1)}`;
+		before = odds;
+	}
+	return d;
+}

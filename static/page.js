@@ -1,0 +1,142 @@
+/** What all pages share: the connection and its sign, times in the reader's zone, words for numbers. */
+import { LiveClient } from "./live.js";
+
+export const byId = (id) => document.getElementById(id);
+let serverAhead = 0;
+
+/** Connect from the moment that the page shows, and say how it goes. */
+export function connect(topics) {
+	const live = new LiveClient({ topics, since: document.body.dataset.cursor || null });
+	const sign = byId("connection");
+	let later = 0;
+	live.addEventListener("state", ({ detail: { state, transport } }) => {
+		const words = {
+			live: transport === "sse" ? "Live over SSE" : "Live over WebSocket",
+			connecting: "Connecting…",
+			waiting: navigator.onLine ? "Reconnecting…" : "Offline",
+			closed: "Not connected",
+		};
+		clearTimeout(later);
+		// A connection that is back within a moment is not worth a word.
+		later = setTimeout(() => {
+			sign.dataset.state = state;
+			setText(sign.lastElementChild, words[state]);
+		}, state === "live" ? 0 : 400);
+	});
+	live.addEventListener("message", ({ detail: { type, timestamp } }) => {
+		if (type === "connection_ack") serverAhead = Date.parse(timestamp) - Date.now();
+	});
+	localise(document);
+	tickAges();
+	setInterval(() => tickAges(), 5000);
+	return live.open();
+}
+
+/** `4.2 s`, `2 min 05 s`, `1 h 02 min`; a dash for none. routes/page_shell.py has its twin. */
+export function duration(ms) {
+	if (ms == null) return "–";
+	if (ms < 60_000) return `${(ms / 1000).toFixed(1)} s`;
+	const s = Math.round(ms / 1000);
+	const two = (n) => String(Math.floor(n)).padStart(2, "0");
+	return s < 3600 ? `${Math.floor(s / 60)} min ${two(s % 60)} s` : `${Math.floor(s / 3600)} h ${two((s % 3600) / 60)} min`;
+}
+
+const counts = new Intl.NumberFormat("en");
+/** `1,300`. */
+export const number = (n) => counts.format(n);
+
+/** `12 s`, `3 min`, `5 h`, `2 d`. */
+function age(ms) {
+	const s = Math.max(0, ms / 1000);
+	const [size, unit] = s < 60 ? [1, "s"] : s < 3600 ? [60, "min"] : s < 172_800 ? [3600, "h"] : [86_400, "d"];
+	return `${Math.floor(s / size)} ${unit}`;
+}
+
+const formatter = (options) => {
+	const format = new Intl.DateTimeFormat("en-GB", { hour12: false, ...options });
+	return (at) => format.format(at).replaceAll(",", "");
+};
+const day = { weekday: "short", day: "numeric", month: "short" };
+const minute = { hour: "2-digit", minute: "2-digit" };
+const dayOf = formatter(day);
+const minuteOf = formatter(minute);
+export const clockOf = formatter({ ...minute, second: "2-digit" });
+export const momentOf = formatter({ ...day, ...minute, second: "2-digit" });
+const zone = new Intl.DateTimeFormat("en-GB", { timeZoneName: "short" }).formatToParts().find((part) => part.type === "timeZoneName").value;
+
+/** Write the times under `root` in the reader's own zone. */
+export function localise(root) {
+	for (const time of root.querySelectorAll("time[data-form]")) {
+		const at = new Date(time.dateTime);
+		const { form } = time.dataset;
+		if (form === "kickoff") {
+			time.firstElementChild.textContent = dayOf(at);
+			time.lastChild.data = ` ${minuteOf(at)}`;
+		} else if (form === "clock") time.textContent = clockOf(at);
+		else if (form === "full") time.textContent = momentOf(at);
+		else if (form === "when") time.textContent = `${dayOf(at)} ${minuteOf(at)}`;
+	}
+	for (const place of root.querySelectorAll(".zone")) place.textContent = zone;
+}
+
+/** Where ages are to grow: a table of many rows says which are in sight. */
+export const aging = { roots: () => [document] };
+
+export function tickAges(roots = document.hidden ? [] : aging.roots()) {
+	const now = Date.now() + serverAhead;
+	for (const root of roots)
+		for (const time of root.querySelectorAll("time[data-form^=ag]"))
+			setText(time, age(now - Date.parse(time.dateTime)) + (time.dataset.form === "ago" ? " ago" : ""));
+}
+
+export function setText(element, text) {
+	if (element.textContent !== text) element.textContent = text;
+}
+
+/** A page or a part of one; null when the server cannot be reached or has trouble. */
+export async function load(address) {
+	try {
+		const response = await fetch(address, { headers: { Accept: "text/html" } });
+		return response.ok ? new DOMParser().parseFromString(await response.text(), "text/html") : null;
+	} catch {
+		return null;
+	}
+}
+
+/** A function that does `work` now, or `ms` after the last time: never twice at once, and always once after the last call. */
+export function paced(work, ms) {
+	let isBusy = false;
+	let isWanted = false;
+	const run = async () => {
+		isWanted = isBusy;
+		if (isBusy) return;
+		isBusy = true;
+		await work();
+		setTimeout(() => {
+			isBusy = false;
+			if (isWanted) run();
+		}, ms);
+	};
+	return run;
+}
+
+/** Make prices what fresh ones are, in place; those that moved get a mark that fades. */
+export function patchPrices(olds, freshes) {
+	const moved = [];
+	olds.forEach((old, place) => {
+		const fresh = freshes[place];
+		const [from, to] = [Number(old.dataset.v), Number(fresh.dataset.v)];
+		if (from && to && from !== to) moved.push([old, to > from ? "up" : "down"]);
+		for (const name of ["class", "title", "data-v"]) if (old.getAttribute(name) !== fresh.getAttribute(name)) old.setAttribute(name, fresh.getAttribute(name) ?? "");
+		if (old.innerHTML !== fresh.innerHTML) old.replaceChildren(...fresh.childNodes);
+	});
+	if (!moved.length) return;
+	for (const [price] of moved) delete price.dataset.move;
+	void document.body.offsetWidth; // the animation begins anew
+	const at = performance.now();
+	for (const [price, way] of moved) {
+		price.dataset.move = way;
+		price.movedAt = at;
+	}
+	setTimeout(() => moved.forEach(([price]) => price.movedAt === at && delete price.dataset.move), 8000);
+}

@@ -1,0 +1,172 @@
+/** The run as it goes: begins with what the server rendered, and goes on from the cursor of that moment. */
+import { Grid } from "./grid.js";
+import { byId, connect, duration, load, localise, number, paced, setText } from "./page.js";
+
+const RATE_WINDOW_MS = 5000;
+const isFinal = (phase) => phase === "completed" || phase === "failed";
+
+let run; // what the server said: routes/page_run.py
+let lanes; // by platform, and "all"
+let lastElapsed = 0;
+let lastAt = 0;
+let failedShown = 0;
+let waiting = null; // what is told while a newer view is fetched
+let isDirty = false;
+
+function begin() {
+	const root = byId("run");
+	run = { ...JSON.parse(root.dataset.run), follow: root.dataset.follow };
+	lanes = new Map(run.platforms.map((each) => [each.platform, { ...each, samples: [], rate: each.rate ?? "–" }]));
+	lanes.set("all", { ...run, duration_ms: run.is_over ? run.elapsed_ms : null, samples: [], rate: byId("all-rate").textContent });
+	lastElapsed = run.elapsed_ms ?? 0;
+	lastAt = performance.now();
+	failedShown = run.failed ?? 0;
+	localise(root);
+	byId("log").scrollTop = 1e6;
+	title();
+}
+
+/** Put the server's newest view in place of ours, then what was told meanwhile. */
+async function renew(id) {
+	if (waiting) return;
+	waiting = [];
+	let found;
+	while (!(found = (await load(run.follow === "newest" ? "/" : `/runs/${id}`))?.getElementById("run"))) await new Promise((done) => setTimeout(done, 1000));
+	const focused = document.activeElement?.id;
+	const mine = byId("run");
+	for (const { name, value } of found.attributes) mine.setAttribute(name, value);
+	// The announcer stays: a live region that is replaced is silent.
+	mine.replaceChildren(...[...found.children].filter((part) => part.id !== "announcer"), byId("announcer"));
+	if (focused && document.activeElement === document.body) (byId(focused) ?? byId("start") ?? byId("cancel")).focus({ preventScroll: true });
+	begin();
+	const told = waiting;
+	waiting = null;
+	told.forEach(take);
+}
+
+function take(progress) {
+	const { scrape_run_id: id, platform, phase } = progress;
+	if (waiting) return void waiting.push(progress);
+	if (id !== run.id) {
+		if (run.follow === "newest" && id > (run.id ?? 0)) {
+			announce(`Run ${id} has started`);
+			renew(id);
+		}
+		return;
+	}
+	const isEnd = platform === null && isFinal(phase);
+	// Of what the page shows already, or shows later than, nothing is news.
+	if (run.is_over || (!isEnd && progress.elapsed_ms < run.elapsed_ms)) return;
+	apply(progress);
+	if (!isEnd) return;
+	announce(`Run ${id} ${phase}: ${progress.message ?? ""}`);
+	run.is_over = true;
+	renew(id);
+}
+
+function apply(progress) {
+	const { platform, phase, elapsed_ms: at, current } = progress;
+	const lane = lanes.get(platform ?? "all");
+	if (at > lastElapsed) [lastElapsed, lastAt] = [at, performance.now()];
+	const isTurn = phase !== lane.phase;
+	Object.assign(lane, { current, phase, total: progress.total, duration_ms: progress.duration_ms });
+	lane.failed = Math.max(0, current - (progress.events_count ?? current));
+	lane.remaining_ms = isFinal(phase) ? null : progress.remaining_ms;
+	lane.samples.push([at, current]);
+	while (lane.samples.length > 2 && at - lane.samples[0][0] > RATE_WINDOW_MS) lane.samples.shift();
+	const [since, from] = lane.duration_ms ? [at - lane.duration_ms, 0] : lane.samples[0];
+	if (at - since >= 500) lane.rate = (((current - from) * 1000) / (at - since)).toFixed(1);
+	if (isTurn && platform) {
+		const last = run.phases.findLast((each) => each.platform === platform);
+		if (last && last.end_ms === null) last.end_ms = at;
+		if (!isFinal(phase)) run.phases.push({ platform, phase, start_ms: at, end_ms: null });
+		else announce(`${lane.name} ${phase}`);
+	}
+	if ((isTurn && platform) || lanes.get("all").failed > failedShown) tellMore();
+	draw();
+}
+
+const announce = (text) => setText(byId("announcer"), text);
+
+/** The log, what went wrong and what to do: in the server's words. */
+const tellMore = paced(async () => {
+	const id = run.id;
+	failedShown = lanes.get("all").failed;
+	const found = await load(`/runs/${id}`);
+	if (!found || run.id !== id || run.is_over) return;
+	localise(found);
+	const log = byId("log");
+	const isAtEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 30;
+	log.replaceChildren(...found.getElementById("log").children);
+	if (isAtEnd) log.scrollTop = 1e6;
+	byId("errors").replaceWith(found.getElementById("errors"));
+	found.querySelectorAll(".fault").forEach((fault, place) => document.querySelectorAll(".fault")[place].replaceWith(fault));
+}, 1000);
+
+/** Draw with the next frame; a hidden page draws nothing. */
+function draw() {
+	if (isDirty || !run.id) return;
+	isDirty = true;
+	requestAnimationFrame(() => {
+		isDirty = false;
+		const elapsed = lastElapsed + (live.state === "live" && !run.is_over ? performance.now() - lastAt : 0);
+		for (const [name, lane] of lanes) drawLane(name, lane, elapsed);
+		drawTimeline(Math.max(elapsed, 1));
+		title();
+	});
+}
+
+function drawLane(name, lane, elapsed) {
+	const root = byId(`lane-${name}`);
+	if (lane.phase === "left out") return;
+	const words = {
+		current: number(lane.current),
+		total: number(lane.total),
+		phase: lane.phase,
+		rate: String(lane.rate),
+		elapsed: duration(lane.duration_ms ?? elapsed),
+		left: duration(lane.remaining_ms),
+		failed: number(lane.failed),
+	};
+	for (const [key, text] of Object.entries(words)) setText(root ? root.querySelector(`.${key}`) : byId(`all-${key}`), text);
+	if (root) root.dataset.phase = lane.phase;
+	const bar = byId(`bar-${name}`);
+	bar.max = lane.total || 1;
+	bar.value = lane.current;
+	bar.dataset.state = root ? lane.phase : run.status;
+}
+
+function drawTimeline(span) {
+	setText(byId("axis-end"), duration(span));
+	for (const strip of document.querySelectorAll(".strip")) {
+		const mine = run.phases.filter((each) => each.platform === strip.dataset.platform);
+		const svg = strip.firstElementChild;
+		mine.forEach((phase, place) => {
+			const rect = svg.children[place] ?? svg.appendChild(document.createElementNS(svg.namespaceURI, "rect"));
+			const width = Math.max(3, (((phase.end_ms ?? span) - phase.start_ms) * 1000) / span);
+			const shape = { class: phase.phase, height: 12, x: (phase.start_ms * 1000) / span, width };
+			for (const [key, value] of Object.entries(shape)) rect.setAttribute(key, value);
+		});
+		const words = mine.map((each) => `${each.phase} ${duration((each.end_ms ?? span) - each.start_ms)}`);
+		setText(strip.lastElementChild, words.join(" · ") || "–");
+	}
+}
+
+function title() {
+	const { current, total } = lanes.get("all");
+	const going = `${total ? Math.floor((100 * current) / total) : 0}% · Run ${run.id}`;
+	const head = run.id ? (run.is_over ? `Run ${run.id} ${run.status}` : going) : "No run yet";
+	if (document.title !== `${head} · Quart Odds`) document.title = `${head} · Quart Odds`;
+}
+
+begin();
+const live = connect([]);
+const grid = new Grid(live, new URLSearchParams({ page_size: "12" }));
+live.addEventListener("scrape_progress", ({ detail: { data } }) => {
+	take(data);
+	if (data.platform === null && isFinal(data.phase)) grid.staleAll();
+});
+live.addEventListener("gap", () => renew(run.id));
+setInterval(() => run.is_over || document.hidden || draw(), 100);
+document.addEventListener("submit", ({ submitter }) => setTimeout(() => (submitter.disabled = true)));
+addEventListener("pageshow", () => document.querySelectorAll("button").forEach((button) => (button.disabled = false)));

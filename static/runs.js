@@ -1,0 +1,21 @@
+/** The list of runs, live: numbers of the one that goes, and the server's own list when one begins or ends. */
+import { byId, connect, load, localise, number, paced, setText } from "./page.js";
+
+const live = connect(["scrape_progress"]);
+const renew = paced(async () => {
+	const found = (await load(location.href))?.getElementById("runs");
+	if (!found) return;
+	localise(found);
+	byId("runs").replaceWith(found);
+}, 1000);
+
+live.addEventListener("scrape_progress", ({ detail: { data } }) => {
+	const { platform, phase, current, events_count: got } = data;
+	if (platform !== null) return;
+	const row = byId(`r${data.scrape_run_id}`);
+	if (!row || phase === "completed" || phase === "failed") return renew();
+	if (row.dataset.status !== "running") return;
+	setText(row.children[4], number(got ?? current));
+	setText(row.children[5], number(current - (got ?? current)));
+});
+live.addEventListener("gap", renew);

@@ -1,0 +1,144 @@
+"""What pages are made of, without a browser: rows and best prices, plots, words, and the weight of the static files."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from quart_odds.assets import asset_folder
+from quart_odds.domain.catalogue import CATALOGUE, pack_key
+from quart_odds.domain.odds import Competition, EventHeader, MappedEvent, Prices, pack_value
+from quart_odds.domain.platforms import Platform
+from quart_odds.domain.runs import RunRecord, RunStatus
+from quart_odds.odds.book import OddsBook
+from quart_odds.routes.page_odds import Row, event_row, market_groups, odds_text
+from quart_odds.routes.page_run import ADVICE, advice, stored_view
+from quart_odds.routes.page_runs import run_bars
+from quart_odds.routes.page_shell import duration, static_files, trigger_words
+
+NOW = datetime(2026, 11, 22, 10, tzinfo=UTC)
+ONE_X_TWO = CATALOGUE.by_slug["1x2_ft"]
+MOST_BYTES = 60 * 1024
+
+
+def row(*offers: tuple[Platform, tuple[float, ...], tuple[bool, ...]]) -> Row:
+    """The row of one match at which these bookmakers offer 1X2."""
+    book = OddsBook()
+    for platform, odds, are_active in offers:
+        header = EventHeader(platform, "1", "77", "Home", "Away", NOW, Competition("9", "Cup", "Nigeria"))
+        pairs = [
+            (pack_key(ONE_X_TWO.number, index, None), pack_value(price, is_active))
+            for index, (price, is_active) in enumerate(zip(odds, are_active, strict=True))
+        ]
+        book.apply(MappedEvent(header, Prices.from_pairs(pairs), mapped_markets=1), NOW)
+    return event_row(book.by_kickoff()[0], ONE_X_TWO, None)
+
+
+ALL = (True, True, True)
+
+
+def test_best_price_of_each_outcome_is_marked_at_everyone_who_has_it() -> None:
+    """Equal prices are both best, and the best together have a margin of their own."""
+    made = row((Platform.BETPAWA, (2.0, 3.5, 4.0), ALL), (Platform.BET9JA, (2.0, 3.4, 4.2), ALL))
+    betpawa, sportybet, bet9ja = made.cells
+    assert [price.is_best for price in betpawa.prices] == [True, True, False]
+    assert [price.is_best for price in bet9ja.prices] == [True, False, True]
+    assert sportybet.state == "absent"
+    assert betpawa.margin == pytest.approx(3.57)
+    assert made.best_margin == pytest.approx(2.38)
+
+
+def test_price_that_nobody_else_offers_is_not_the_best() -> None:
+    """One alone is not the best of any, and there is no comparison."""
+    made = row((Platform.SPORTYBET, (2.0, 3.5, 4.0), ALL))
+    assert not any(price.is_best for price in made.cells[1].prices)
+    assert made.best_margin is None
+
+
+def test_suspended_price_is_never_the_best_and_ends_the_margin() -> None:
+    """What cannot be taken does not count."""
+    made = row(
+        (Platform.BETPAWA, (9.0, 3.5, 4.0), (False, True, True)),
+        (Platform.SPORTYBET, (2.0, 3.5, 4.0), ALL),
+        (Platform.BET9JA, (1.9, 3.4, 4.1), ALL),
+    )
+    assert made.cells[0].prices[0].state == "suspended"
+    assert not made.cells[0].prices[0].is_best
+    assert made.cells[0].margin is None
+    assert made.cells[1].prices[0].is_best
+
+
+def test_price_that_left_is_shown_gone() -> None:
+    """A price that was in the last fetch and is not in this one stays, struck through."""
+    book = OddsBook()
+    header = EventHeader(Platform.BETPAWA, "1", "77", "Home", "Away", NOW, Competition("9", "Cup", "Nigeria"))
+    keys = [pack_key(ONE_X_TWO.number, index, None) for index in range(3)]
+    for kept in (keys, keys[:2]):
+        prices = Prices.from_pairs((key, pack_value(2.5, is_active=True)) for key in kept)
+        book.apply(MappedEvent(header, prices, mapped_markets=1), NOW)
+    cell = event_row(book.by_kickoff()[0], ONE_X_TWO, None).cells[0]
+    assert [price.state for price in cell.prices] == ["active", "active", "gone"]
+    [(group, [table])] = market_groups(book.by_kickoff()[0])
+    assert group == "Main"
+    assert [name for name, _ in table.lines[0].outcomes] == ["1", "X", "2"]
+
+
+@pytest.mark.parametrize(
+    ("thousandths", "text"), [(2410, "2.41"), (1015, "1.015"), (100_000, "100.00"), (1001, "1.001"), (0, "0.00")]
+)
+def test_odds_have_two_decimals_and_a_third_only_where_there_is_one(thousandths: int, text: str) -> None:
+    """No rounding makes two different prices look the same."""
+    assert odds_text(thousandths) == text
+
+
+@pytest.mark.parametrize(
+    ("milliseconds", "text"),
+    [(None, "–"), (0, "0.0 s"), (4240, "4.2 s"), (125_000, "2 min 05 s"), (3_720_000, "1 h 02 min")],
+)
+def test_durations_are_words(milliseconds: int | None, text: str) -> None:
+    """As short as they can be said."""
+    assert duration(milliseconds) == text
+
+
+def record(number: int, seconds: float | None, status: RunStatus = RunStatus.COMPLETED) -> RunRecord:
+    """A run of this length, None while it goes."""
+    end = None if seconds is None else NOW + timedelta(seconds=seconds)
+    return RunRecord(number, status, "page", tuple(Platform), NOW, end)
+
+
+def test_bars_go_from_the_oldest_to_the_newest_by_duration() -> None:
+    """The longest is as high as the plot; a run that goes has no bar; one bar alone is no plot."""
+    plot = run_bars([record(3, None, RunStatus.RUNNING), record(2, 20), record(1, 10)])
+    assert plot is not None
+    assert [bar.record.id for bar in plot.bars] == [1, 2]
+    assert [bar.height for bar in plot.bars] == [plot.height / 2, plot.height]
+    assert plot.top_ms == 20_000
+    assert run_bars([record(1, 10)]) is None
+
+
+def test_run_without_any_result_has_a_view() -> None:
+    """A run that broke before anything was found still has its lanes, its log and its outcome."""
+    view = stored_view(record(5, 3, RunStatus.FAILED), [])
+    assert (view["status"], view["is_over"], view["can_retry"]) == ("failed", True, True)
+    assert len(view["platforms"]) == 3  # type: ignore[arg-type]
+
+
+def test_triggers_and_errors_have_words() -> None:
+    """Everything that a run or an error may be named has a sentence for a person."""
+    assert trigger_words("retry:4") == "a retry of run 4"
+    assert trigger_words("something new") == "something new"
+    assert all(sentence.endswith((".", "?")) for sentence in ADVICE.values())
+    assert advice("something new").endswith(".")
+
+
+def test_script_and_style_are_light() -> None:
+    """All of ours together, uncompressed, is within the budget."""
+    files = [path for path in asset_folder("static").iterdir() if path.suffix in (".js", ".css")]
+    assert sum(path.stat().st_size for path in files) <= MOST_BYTES
+
+
+def test_static_files_are_all_there_under_one_version() -> None:
+    """Modules import each other by relative address, so one version holds them all."""
+    kept = static_files()
+    assert {"live.js", "page.js", "style.css", "icon.svg"} <= kept.files.keys()
+    assert kept.files["live.js"].content_type == "text/javascript; charset=utf-8"
+    assert len(kept.version) == 16

@@ -1,0 +1,83 @@
+"""A visitor: a page in a real browser, the errors that its console showed, and waiting for what it shows."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from playwright.async_api import Page
+
+PATIENCE_SECONDS = 20.0
+
+ARGUMENTS = (
+    "--no-sandbox",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+BROKEN_LINE = ("WebSocket connection to", "net::ERR_", "Failed to load resource")
+"""What Chromium itself writes to the console when a connection fails; only tests that break lines may see it."""
+
+
+@dataclass
+class Visitor:
+    """A page, and what went wrong on it."""
+
+    page: Page
+    errors: list[str] = field(default_factory=list)
+
+    @classmethod
+    def at(cls, page: Page) -> "Visitor":
+        """Watch a page that has shown nothing yet."""
+        visitor = cls(page)
+        page.on("console", lambda message: visitor._note(message.type, message.text))
+        page.on("pageerror", lambda error: visitor.errors.append(f"uncaught: {error}"))
+        return visitor
+
+    def _note(self, kind: str, text: str) -> None:
+        if kind in ("error", "warning"):
+            self.errors.append(f"{kind}: {text}")
+
+    def forgive_broken_lines(self) -> None:
+        """Forget what the browser said of connections that the test broke."""
+        self.errors = [each for each in self.errors if not any(words in each for words in BROKEN_LINE)]
+
+    async def text(self, selector: str) -> str:
+        """What an element says."""
+        return (await self.page.locator(selector).first.inner_text()).strip()
+
+    async def number(self, selector: str) -> int:
+        """The number that an element says."""
+        return int((await self.text(selector)).replace(",", ""))
+
+    async def value(self, script: str) -> Any:
+        """What a script gives; it is a test's own, so its type is the test's to know."""
+        return await self.page.evaluate(script)
+
+    async def until_text(self, selector: str, *wanted: str, seconds: float = PATIENCE_SECONDS) -> None:
+        """Wait until an element says one of these."""
+
+        async def says() -> bool:
+            return await self.text(selector) in wanted
+
+        await until(says, f"{selector} says {' or '.join(wanted)}", seconds)
+
+    async def until(self, script: str, seconds: float = PATIENCE_SECONDS) -> None:
+        """Wait until a script gives something true. Playwright's own wait needs `unsafe-eval`, which we refuse."""
+
+        async def holds() -> bool:
+            return bool(await self.page.evaluate(script))
+
+        await until(holds, script, seconds)
+
+
+async def until(condition: Callable[[], Awaitable[bool]], words: str, seconds: float = PATIENCE_SECONDS) -> None:
+    """Wait until a condition holds; AssertionError naming it otherwise."""
+    loop = asyncio.get_running_loop()
+    end = loop.time() + seconds
+    while not await condition():
+        assert loop.time() < end, f"not within {seconds:g} s: {words}"
+        await asyncio.sleep(0.05)
