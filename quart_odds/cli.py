@@ -1,20 +1,34 @@
-"""The command line: `quart-odds serve · scrape · watch · sandbox · record · migrate`."""
+"""The command line: `quart-odds serve · scrape · watch · record · sandbox · migrate`. docs/cli.md describes it."""
 
 import asyncio
+import contextlib
 import os
 import sys
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
 from quart_odds import __version__
+from quart_odds.domain.platforms import Platform
 from quart_odds.errors import QuartOddsError, SettingsError
 from quart_odds.settings import PREFIX, Settings, load_settings
+
+if TYPE_CHECKING:
+    from quart_odds.sandbox import SandboxOptions
+    from quart_odds.scraping.schemas import ScrapeProgress
 
 DEFAULT_BIND = "127.0.0.1:8000"
 SANDBOX_DATABASE = "sqlite:///quart-odds-sandbox.db"
 SANDBOX_PACE = {"betpawa_concurrency": 4, "sportybet_concurrency": 5, "bet9ja_concurrency": 3}
 """Few requests at once, so that sixty events take about ten seconds."""
+QUIET = {"log_level": "warning"}
+"""For commands that show their progress themselves."""
+
+T = TypeVar("T")
+Command = TypeVar("Command", bound=Callable[..., object])
 
 
 class _Group(click.Group):
@@ -36,58 +50,105 @@ def main() -> None:
     """Football odds from BetPawa, SportyBet and Bet9ja, matched and told live."""
 
 
+def _sandbox_options(command: Command) -> Command:
+    for option in (
+        click.option("--latency-ms", default=400, show_default=True, help="How long the stand-ins take to answer."),
+        click.option("--events", default=60, show_default=True, help="Events that the stand-ins have."),
+        click.option("--sandbox", is_flag=True, help="Start stand-in bookmakers, with a database of their own."),
+    ):
+        command = option(command)
+    return command
+
+
+_platforms = click.option(
+    "--platform",
+    "platforms",
+    multiple=True,
+    type=click.Choice([each.value for each in Platform]),
+    help="Only this one; may be repeated.",
+)
+_json = click.option("--json", "as_json", is_flag=True, help="Print each progress as a line of JSON.")
+
+
 @main.command()
 @click.option("--bind", default=DEFAULT_BIND, show_default=True, metavar="HOST:PORT", help="Where to listen.")
-@click.option("--sandbox", is_flag=True, help="Start stand-in bookmakers beside it, with a database of its own.")
-@click.option("--events", default=60, show_default=True, help="Events that the stand-in bookmakers have.")
-@click.option("--latency-ms", default=400, show_default=True, help="How long the stand-in bookmakers take to answer.")
+@_sandbox_options
 def serve(bind: str, sandbox: bool, events: int, latency_ms: int) -> None:
     """Serve the page and the API. Settings come from QUART_ODDS_…: docs/settings.md."""
-    from quart_odds.logs import configure_logging
-    from quart_odds.server.serve import run_in_loop, serve_settings
+    from quart_odds.server.serve import serve_settings
 
-    settings = load_settings()
-    if not sandbox:
-        configure_logging(settings)
-        run_in_loop(lambda: serve_settings(settings, bind, on_ready=_announce))
-        return
-    _serve_with_sandbox(bind, events, latency_ms)
+    def announce(address: str) -> None:
+        click.echo(f"Quart Odds is at {address}")
+        sys.stdout.flush()
 
+    async def work(settings: Settings) -> None:
+        await serve_settings(settings, bind, on_ready=announce)
 
-def _serve_with_sandbox(bind: str, events: int, latency_ms: int) -> None:
-    from quart_odds.logs import configure_logging
-    from quart_odds.sandbox import SandboxOptions, sandbox_process
-    from quart_odds.sandbox.process import SandboxStartError
-    from quart_odds.server.serve import run_in_loop, serve_settings
-
-    async def both() -> None:
-        options = SandboxOptions(events=events, latency_ms=latency_ms, jitter_ms=latency_ms // 2)
-        async with sandbox_process(options) as sandbox:
-            settings = sandbox_settings({str(platform): url for platform, url in sandbox.urls.items()})
-            configure_logging(settings)
-            await serve_settings(settings, bind, on_ready=_announce)
-
-    load_settings()
-    try:
-        run_in_loop(both)
-    except SandboxStartError as error:
-        raise click.ClickException(str(error)) from error
+    _run(work, _stand_ins(sandbox, events, latency_ms))
 
 
-def sandbox_settings(urls: dict[str, str]) -> Settings:
-    """Settings for stand-in bookmakers, where the environment does not say otherwise.
+@main.command()
+@_platforms
+@_json
+@_sandbox_options
+def scrape(platforms: tuple[str, ...], as_json: bool, sandbox: bool, events: int, latency_ms: int) -> None:
+    """Scrape once, here, and show it live.
 
-    They have a database of their own, so that invented odds never mix with real ones, and a pace that can be watched.
+    Ends with 0 when all went well, 3 when a bookmaker failed, 1 when all did or it was cancelled.
     """
-    given = {name for name in os.environ if name.startswith(PREFIX)}
-    defaults: dict[str, Any] = {"database_url": SANDBOX_DATABASE, **SANDBOX_PACE}
-    overrides = {name: value for name, value in defaults.items() if PREFIX + name.upper() not in given}
-    return load_settings(None, **overrides, **{f"{platform}_url": url for platform, url in urls.items()})
+    from quart_odds.lone_run import scrape_once
+    from quart_odds.terminal import exit_code, opened_screen
+
+    async def work(settings: Settings) -> "ScrapeProgress | None":
+        with opened_screen(as_json=as_json) as screen:
+            return await scrape_once(settings, [Platform(each) for each in platforms], screen.tell)
+
+    _exit(exit_code(_run(work, _stand_ins(sandbox, events, latency_ms), QUIET)))
 
 
-def _announce(address: str) -> None:
-    click.echo(f"Quart Odds is at {address}")
-    sys.stdout.flush()
+@main.command()
+@click.argument("url", default=f"http://{DEFAULT_BIND}")
+@click.option("--once", is_flag=True, help="End with the run that is going or comes next, with an exit code as scrape.")
+@_json
+def watch(url: str, once: bool, as_json: bool) -> None:
+    """Show the runs of a server live; comes back with its cursor whenever the connection is lost."""
+    from quart_odds.server.serve import run_in_loop
+    from quart_odds.terminal import exit_code, opened_screen
+    from quart_odds.watcher import Watcher
+
+    last: list[ScrapeProgress] = []
+
+    async def follow() -> None:
+        with opened_screen(as_json=as_json) as screen:
+            async with contextlib.aclosing(Watcher(url, on_state=screen.say).follow()) as progresses:
+                async for progress in progresses:
+                    screen.tell(progress)
+                    if once and progress.is_terminal:
+                        last.append(progress)
+                        return
+
+    with contextlib.suppress(KeyboardInterrupt):
+        run_in_loop(follow)
+    if last:
+        _exit(exit_code(last[0]))
+
+
+@main.command()
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+@_platforms
+@click.option("--events", type=click.IntRange(min=1), help="Only so many events, those at most bookmakers first.")
+@_json
+def record(folder: Path, platforms: tuple[str, ...], events: int | None, as_json: bool) -> None:
+    """Record what the bookmakers answer, for `quart-odds sandbox --replay FOLDER`. Ends as `scrape` does."""
+    from quart_odds.recording import record as record_into
+    from quart_odds.terminal import exit_code, opened_screen
+
+    async def work(settings: Settings) -> "ScrapeProgress":
+        chosen = [Platform(each) for each in platforms] or list(Platform)
+        with opened_screen(as_json=as_json) as screen:
+            return await record_into(settings, folder, chosen, events, screen.tell)
+
+    _exit(exit_code(_run(work, None, QUIET)))
 
 
 @main.command()
@@ -97,6 +158,69 @@ def migrate() -> None:
 
     revision = asyncio.run(migrate_database(load_settings().database_url))
     click.echo(f"The database is at revision {revision}.")
+
+
+def sandbox_settings(urls: Mapping[str, str], defaults: Mapping[str, object] = MappingProxyType({})) -> Settings:
+    """Settings for stand-in bookmakers, where the environment does not say otherwise.
+
+    They have a database of their own, so that invented odds never mix with real ones, and a pace that can be watched.
+    """
+    there = {f"{platform}_url": url for platform, url in urls.items()}
+    return load_settings(None, **_not_given({"database_url": SANDBOX_DATABASE, **SANDBOX_PACE, **defaults}), **there)
+
+
+def _not_given(defaults: Mapping[str, object]) -> dict[str, Any]:
+    return {name: value for name, value in defaults.items() if PREFIX + name.upper() not in os.environ}
+
+
+def _stand_ins(sandbox: bool, events: int, latency_ms: int) -> "SandboxOptions | None":
+    from quart_odds.sandbox import SandboxOptions
+
+    if not sandbox:
+        return None
+    try:
+        return SandboxOptions(events=events, latency_ms=latency_ms, jitter_ms=latency_ms // 2)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+
+
+def _run(
+    work: Callable[[Settings], Awaitable[T]],
+    stand_ins: "SandboxOptions | None",
+    defaults: Mapping[str, object] = MappingProxyType({}),
+) -> T:
+    """Do a command's work with the settings of the environment, beside stand-in bookmakers where these are wanted."""
+    from hypercorn.utils import LifespanFailureError
+
+    from quart_odds.logs import configure_logging
+    from quart_odds.sandbox import sandbox_process
+    from quart_odds.sandbox.process import SandboxStartError
+    from quart_odds.server.serve import run_in_loop
+
+    results: list[T] = []
+
+    async def do(settings: Settings) -> None:
+        configure_logging(settings)
+        results.append(await work(settings))
+
+    async def beside_stand_ins() -> None:
+        async with sandbox_process(stand_ins) as sandbox:
+            await do(sandbox_settings({str(platform): url for platform, url in sandbox.urls.items()}, defaults))
+
+    settings = load_settings(None, **_not_given(defaults))
+    try:
+        run_in_loop(beside_stand_ins if stand_ins is not None else lambda: do(settings))
+    except SandboxStartError as error:
+        raise click.ClickException(str(error)) from error
+    except LifespanFailureError as error:
+        if isinstance(error.__context__, QuartOddsError):
+            raise error.__context__ from None
+        raise
+    return results[0]
+
+
+def _exit(code: int) -> NoReturn:
+    click.get_current_context().exit(code)
 
 
 def _add_commands() -> None:

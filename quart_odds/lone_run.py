@@ -1,0 +1,62 @@
+"""One run without a server: the same path, rows and reasons as any other, with nobody served."""
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Callable, Coroutine, Iterator
+
+from quart_odds.app import create_app
+from quart_odds.domain.platforms import Platform
+from quart_odds.errors import RunStateError, StorageError
+from quart_odds.scraping.schemas import ScrapeProgress
+from quart_odds.services import EXTENSION, Services
+from quart_odds.settings import Settings
+
+
+async def scrape_once(
+    settings: Settings, platforms: list[Platform], tell: Callable[[ScrapeProgress], None]
+) -> ScrapeProgress | None:
+    """Make one run over these platforms, those that are enabled where none are named; its last progress.
+
+    SIGINT and SIGTERM cancel it. Raises StorageError where another process writes to the database.
+    """
+    app = create_app(settings)
+    await app.startup()
+    try:
+        parts: Services = app.extensions[EXTENSION]
+        if not await parts.store.database.claim():
+            raise StorageError(
+                "another process writes to this database: stop it, or watch its runs by quart-odds watch"
+            )
+        run = await parts.runs.start("cli", platforms or None)
+        progress = None
+        try:
+            with _on_signals(lambda: parts.runs.cancel(run.record.id)):
+                async for progress in run.broadcaster.subscribe(from_start=True):
+                    tell(progress)
+        finally:
+            # Whoever we told may be gone, such as `head -1`: nobody waits for the rest.
+            if parts.runs.active is run:
+                await parts.runs.cancel(run.record.id)
+        return progress
+    finally:
+        await app.shutdown()
+
+
+@contextlib.contextmanager
+def _on_signals(act: Callable[[], Coroutine[None, None, None]]) -> Iterator[None]:
+    """Do something at SIGINT and SIGTERM instead of ending; what it then has no right to do is let be."""
+    loop = asyncio.get_running_loop()
+    tasks: set[asyncio.Task[None]] = set()
+
+    async def try_to() -> None:
+        with contextlib.suppress(RunStateError):
+            await act()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, lambda: tasks.add(asyncio.create_task(try_to())))
+    try:
+        yield
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)

@@ -1,0 +1,143 @@
+"""A recording of the real sites: what each bookmaker lists, and the bodies of some events, for `sandbox --replay`.
+
+It asks as a scrape does, with the same clients, limits and retries, and maps and stores nothing.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from quart_odds.bookmakers import BookmakerClient, Recorder, open_client
+from quart_odds.domain.clock import utc_now
+from quart_odds.domain.odds import EventHeader, MappedEvent, Prices
+from quart_odds.domain.platforms import Platform
+from quart_odds.domain.runs import RunError, ScrapePhase
+from quart_odds.errors import BlockedError, BookmakerError, NothingFoundError
+from quart_odds.scraping.schemas import ScrapeProgress
+from quart_odds.scraping.tally import PlatformTally, RunTally, error_context, run_error
+from quart_odds.settings import Settings
+
+TELL_SECONDS = 0.2
+
+Tell = Callable[[ScrapeProgress], None]
+Headers = Mapping[Platform, Sequence[EventHeader]]
+
+
+async def record(
+    settings: Settings, folder: Path, platforms: Sequence[Platform], most_events: int | None, tell: Tell
+) -> ScrapeProgress:
+    """Record into a folder, adding to what is there, and tell how it goes; the last progress says what came of it.
+
+    With `most_events` so many events are recorded: those that most bookmakers have, the next to kick off first.
+    """
+    tallies = {each: PlatformTally(each, on_phase=lambda tally: tell(_told(tally))) for each in platforms}
+    async with Recorder(folder) as recorder, _telling(tallies, tell):
+        clients = {each: open_client(each, settings, recorder=recorder) for each in platforms}
+        try:
+            found = await asyncio.gather(*(_discover(clients[each], tallies[each]) for each in platforms))
+            wanted = chosen(dict(zip(platforms, found, strict=True)), most_events)
+            fetched = (_fetch(clients[each], wanted[each], tallies[each], settings) for each in platforms)
+            await asyncio.gather(*fetched)
+        finally:
+            for client in clients.values():
+                await client.aclose()
+    last = _last(RunTally(tuple(tallies.values())), folder)
+    tell(last)
+    return last
+
+
+def chosen(found: Headers, most_events: int | None) -> dict[Platform, list[EventHeader]]:
+    """Which of the events that were found to record, at each bookmaker."""
+    matches: dict[str, list[EventHeader]] = {}
+    for headers in found.values():
+        for header in headers:
+            key = header.sportradar_id or f"{header.platform}:{header.external_id}"
+            matches.setdefault(key, []).append(header)
+    ordered = sorted(matches.values(), key=lambda headers: (-len(headers), min(each.kickoff for each in headers)))
+    wanted: dict[Platform, list[EventHeader]] = {each: [] for each in found}
+    for headers in ordered[:most_events]:
+        for header in headers:
+            wanted[header.platform].append(header)
+    return wanted
+
+
+async def _discover(client: BookmakerClient, tally: PlatformTally) -> list[EventHeader]:
+    tally.enter(ScrapePhase.DISCOVERING)
+    try:
+        found = [header async for header in client.discover()]
+        if not found:
+            raise NothingFoundError(client.platform, "no event was found, and there always are some")
+    except BookmakerError as error:
+        tally.fail(run_error(error))
+        return []
+    return found
+
+
+async def _fetch(
+    client: BookmakerClient, headers: Sequence[EventHeader], tally: PlatformTally, settings: Settings
+) -> None:
+    if tally.phase.is_final:
+        return
+    for _ in headers:
+        tally.count_found()
+    tally.is_discovered = True
+    tally.enter(ScrapePhase.SCRAPING)
+    left = iter(headers)
+    try:
+        async with asyncio.timeout(settings.platform_deadline_seconds), asyncio.TaskGroup() as group:
+            for _ in range(settings.concurrency(client.platform)):
+                group.create_task(_fetch_each(client, left, tally))
+    except TimeoutError:
+        words = f"{client.platform.display_name} did not finish within {settings.platform_deadline_seconds:g} s"
+        tally.fail(RunError("deadline", words, utc_now(), client.platform, recoverable=True))
+    if tally.phase is ScrapePhase.SCRAPING:
+        worst = tally.faults.commonest()
+        if worst is not None and not tally.fetched:
+            tally.fail(worst)
+        else:
+            tally.enter(ScrapePhase.COMPLETED)
+
+
+async def _fetch_each(client: BookmakerClient, left: Iterator[EventHeader], tally: PlatformTally) -> None:
+    for header in left:
+        if tally.phase is ScrapePhase.FAILED:
+            return
+        try:
+            await client.fetch(header)
+        except BookmakerError as error:
+            tally.count_failed(error)
+            # A recording is not worth being shut out for: the first refusal is the last request.
+            if isinstance(error, BlockedError) and tally.phase is ScrapePhase.SCRAPING:
+                tally.fail(run_error(error))
+        else:
+            tally.count_fetched(MappedEvent(header, Prices()))
+
+
+@asynccontextmanager
+async def _telling(tallies: Mapping[Platform, PlatformTally], tell: Tell) -> AsyncIterator[None]:
+    async def report() -> None:
+        while True:
+            await asyncio.sleep(TELL_SECONDS)
+            for each in tallies.values():
+                if not each.is_told:
+                    tell(_told(each))
+
+    reporter = asyncio.create_task(report(), name="report-recording")
+    try:
+        yield
+    finally:
+        reporter.cancel()
+
+
+def _told(tally: PlatformTally) -> ScrapeProgress:
+    tally.is_told = True
+    return tally.progress()
+
+
+def _last(tally: RunTally, folder: Path) -> ScrapeProgress:
+    is_failed = len(tally.failed_platforms) == len(tally.platforms)
+    bodies = f"{tally.fetched} bodies of events are in {folder}"
+    progress = tally.progress(ScrapePhase.FAILED if is_failed else ScrapePhase.COMPLETED, bodies)
+    failures = [each.error for each in tally.failed_platforms]
+    return progress.model_copy(update={"error": error_context(failures[0]) if failures else None})

@@ -1,0 +1,124 @@
+"""A run in the terminal: the three bookmakers side by side, live, for `scrape`, `watch` and `record`."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+import click
+import orjson
+from rich.console import ConsoleRenderable, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from quart_odds.domain.platforms import Platform
+from quart_odds.scraping.schemas import ScrapePhase, ScrapeProgress
+
+REFRESHES_A_SECOND = 8
+BAR_WIDTH = 20
+COLOURS = {ScrapePhase.COMPLETED: "green", ScrapePhase.FAILED: "red"}
+
+COMPLETED, FAILED, PARTIAL = 0, 1, 3
+"""Exit codes; 2 is a wrong command line or setting."""
+
+
+def exit_code(terminal: ScrapeProgress | None) -> int:
+    """How a command ends that has seen this terminal progress, or none."""
+    if terminal is None or terminal.phase is ScrapePhase.FAILED:
+        return FAILED
+    return PARTIAL if terminal.error is not None else COMPLETED
+
+
+class ProgressTable:
+    """The newest progress of each platform of one run. Another run's progress begins it anew."""
+
+    def __init__(self) -> None:
+        self._state = ""
+        self._run_id: int | None = None
+        self._newest: dict[Platform | None, ScrapeProgress] = {}
+
+    def tell(self, progress: ScrapeProgress) -> None:
+        """Show a progress from the next refresh on."""
+        if progress.scrape_run_id != self._run_id:
+            self._run_id = progress.scrape_run_id
+            self._newest.clear()
+        self._newest[progress.platform] = progress
+
+    def say(self, state: str) -> None:
+        """Show a line below it."""
+        self._state = state
+
+    def __rich__(self) -> ConsoleRenderable:
+        """The table, and below it what is to be said of the run and of the connection."""
+        table = Table(box=None, pad_edge=False, header_style="dim")
+        for name in ("bookmaker", "phase"):
+            table.add_column(name, no_wrap=True)
+        table.add_column("", width=BAR_WIDTH)
+        for name in ("events", "a second", "seconds", "left"):
+            table.add_column(name, justify="right", no_wrap=True)
+        for platform in (*Platform, None):
+            if (progress := self._newest.get(platform)) is not None:
+                table.add_row(*_row(progress))
+        notes = [Text(each, style="red") for each in self._errors()]
+        if (whole := self._newest.get(None)) is not None and whole.message:
+            notes.append(Text(f"Run {whole.scrape_run_id}: {whole.message}" if whole.scrape_run_id else whole.message))
+        if self._state:
+            notes.append(Text(self._state, style="dim"))
+        return Group(table, *notes) if self._newest else Group(*notes)
+
+    def _errors(self) -> Iterator[str]:
+        for platform, progress in self._newest.items():
+            if progress.error is not None and (platform is not None or progress.error.platform is None):
+                yield progress.error.error_message
+
+
+def _row(progress: ScrapeProgress) -> Iterator[ConsoleRenderable]:
+    elapsed_ms = progress.duration_ms if progress.duration_ms is not None else progress.elapsed_ms or 0
+    colour = COLOURS.get(progress.phase, "")
+    yield Text(progress.platform.display_name if progress.platform else "all", style="bold")
+    yield Text(str(progress.phase), style=colour)
+    yield ProgressBar(max(progress.total, 1), progress.current, width=BAR_WIDTH, complete_style=colour or "cyan")
+    yield Text(f"{progress.current} of {progress.total}")
+    yield Text(f"{progress.current * 1000 / elapsed_ms:.0f}" if elapsed_ms and progress.current else "")
+    yield Text(f"{elapsed_ms / 1000:.1f}")
+    is_going = progress.remaining_ms is not None and not progress.phase.is_final
+    yield Text(f"{(progress.remaining_ms or 0) / 1000:.0f} s" if is_going else "")
+
+
+class Screen(Protocol):
+    """Where a command shows a run."""
+
+    def tell(self, progress: ScrapeProgress) -> None:
+        """Show a progress."""
+
+    def say(self, state: str) -> None:
+        """Show how things stand beside the run, such as a connection that is lost."""
+
+
+@contextmanager
+def opened_screen(*, as_json: bool) -> Iterator[Screen]:
+    """A live table for a person, or lines of JSON. Where no terminal is, the table is shown once, at the end."""
+    if as_json:
+        yield JsonLines()
+        return
+    table = ProgressTable()
+    live = Live(table, refresh_per_second=REFRESHES_A_SECOND)
+    try:
+        with live:
+            yield table
+    finally:
+        if not live.console.is_terminal:
+            live.console.line()
+
+
+class JsonLines:
+    """Each progress as one line of JSON on standard output, as the streams tell it; the rest on standard error."""
+
+    def tell(self, progress: ScrapeProgress) -> None:
+        """Print a progress."""
+        click.echo(orjson.dumps(progress.model_dump(mode="json")))
+
+    def say(self, state: str) -> None:
+        """Print to standard error."""
+        click.echo(state, err=True)

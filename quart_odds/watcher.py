@@ -1,0 +1,104 @@
+"""Follows the runs of a server from outside, over its WebSocket, and comes back with its cursor after every loss."""
+
+import asyncio
+import random
+import re
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from urllib.parse import urlsplit
+
+import aiohttp
+import orjson
+
+from quart_odds.errors import QuartOddsError
+from quart_odds.scraping.schemas import ScrapeProgress
+
+FIRST_WAIT_SECONDS = 0.5
+LONGEST_WAIT_SECONDS = 30.0
+CONNECT_SECONDS = 10.0
+PING_SECONDS = 20.0
+
+Sleep = Callable[[float], Awaitable[None]]
+
+
+class WatchError(QuartOddsError):
+    """Raised when there is nothing to watch: no such server, or one that refuses us."""
+
+
+class Watcher:
+    """The progress of a server's runs, whatever becomes of the connection. `on_state` is told how that stands.
+
+    Nothing is missed while the server's log reaches back; after a longer absence it goes on with the newest state.
+    """
+
+    def __init__(
+        self, url: str, *, on_state: Callable[[str], None] = lambda _: None, sleep: Sleep = asyncio.sleep
+    ) -> None:
+        self._url = websocket_url(url)
+        self._shown = url.rstrip("/")
+        self._on_state = on_state
+        self._sleep = sleep
+        self._cursor: str | None = None
+        self._losses = 0
+        self._asked_wait: float | None = None
+
+    async def follow(self) -> AsyncGenerator[ScrapeProgress, None]:
+        """Every progress, without end. Raises WatchError where the first connection fails, or any is refused."""
+        async with aiohttp.ClientSession() as session:
+            while True:
+                self._asked_wait = None
+                try:
+                    async with asyncio.timeout(CONNECT_SECONDS):
+                        websocket = await session.ws_connect(self._url, params=self._query(), heartbeat=PING_SECONDS)
+                    async with websocket:
+                        async for progress in self._read(websocket):
+                            yield progress
+                except aiohttp.WSServerHandshakeError as error:
+                    if error.status < 500:
+                        raise WatchError(f"{self._shown} refuses to be watched: status {error.status}") from error
+                    self._give_up_at_first(f"status {error.status}")
+                except aiohttp.ClientConnectorError as error:
+                    self._give_up_at_first(error.strerror or str(error.os_error))
+                except (aiohttp.ClientError, TimeoutError, OSError) as error:
+                    self._give_up_at_first(str(error) or type(error).__name__)
+                await self._rest()
+
+    def _query(self) -> dict[str, str]:
+        asked = {"topics": "scrape_progress", "cursor": "1"}
+        return asked if self._cursor is None else asked | {"since": self._cursor}
+
+    async def _read(self, websocket: aiohttp.ClientWebSocketResponse) -> AsyncIterator[ScrapeProgress]:
+        while True:
+            message = await websocket.receive()
+            if message.type is aiohttp.WSMsgType.CLOSE:
+                found = re.search(r"retry_ms=([0-9]+)", message.extra or "")
+                self._asked_wait = int(found[1]) / 1000 if found else None
+            if message.type is not aiohttp.WSMsgType.TEXT:
+                return
+            said = orjson.loads(message.data)
+            self._cursor = said.get("id", self._cursor)
+            if said["type"] == "connection_ack":
+                self._losses = 0
+                self._on_state(f"watching {self._shown}")
+            elif said["type"] == "scrape_progress":
+                yield ScrapeProgress.model_validate(said["data"])
+
+    def _give_up_at_first(self, reason: str) -> None:
+        if self._cursor is None:
+            raise WatchError(f"there is no Quart Odds to watch at {self._shown}: {reason}")
+
+    async def _rest(self) -> None:
+        """Wait as long as the server asked for, else longer each time, and never all watchers at once."""
+        longest = min(LONGEST_WAIT_SECONDS, FIRST_WAIT_SECONDS * 2**self._losses)
+        wait = random.uniform(longest / 2, longest) if self._asked_wait is None else self._asked_wait
+        self._losses += 1
+        self._on_state(f"{self._shown} is away; again in {wait:.1f} s")
+        await self._sleep(wait)
+
+
+def websocket_url(url: str) -> str:
+    """The WebSocket's address on a server. Raises WatchError for a text that is no http address."""
+    parts = urlsplit(url)
+    schemes = {"http": "ws", "https": "wss"}
+    if parts.scheme not in schemes or not parts.hostname:
+        raise WatchError(f"{url!r} is no address of a server; give one such as http://127.0.0.1:8000")
+    return f"{schemes[parts.scheme]}://{parts.netloc}{parts.path.rstrip('/')}/api/ws"

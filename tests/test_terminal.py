@@ -1,0 +1,91 @@
+"""What a run looks like in the terminal, and how a command ends that has seen it."""
+
+import io
+
+import pytest
+from rich.console import Console
+
+from quart_odds.domain.platforms import Platform
+from quart_odds.scraping.schemas import ScrapeErrorContext, ScrapePhase, ScrapeProgress
+from quart_odds.terminal import ProgressTable, exit_code
+
+BETPAWA, SPORTYBET, BET9JA = Platform
+BLOCKED = ScrapeErrorContext(error_type="blocked", error_message="Bet9ja: refused (403)", platform=BET9JA)
+
+
+def shown(table: ProgressTable) -> str:
+    """The text of a table in a terminal of eighty columns."""
+    console = Console(file=io.StringIO(), width=80, color_system=None)
+    console.print(table)
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def progress(platform: Platform | None, phase: ScrapePhase, current: int = 0, **more: object) -> ScrapeProgress:
+    """A progress of run 7."""
+    given: dict[str, object] = {"scrape_run_id": 7, "elapsed_ms": 4000, "total": 60}
+    return ScrapeProgress.model_validate({"platform": platform, "phase": phase, "current": current, **(given | more)})
+
+
+def test_the_bookmakers_stand_side_by_side_with_the_whole_below() -> None:
+    """Phase, events done of found, how fast, how long, how long still; the newest progress of each."""
+    table = ProgressTable()
+    table.tell(progress(None, ScrapePhase.SCRAPING, 50, total=180, remaining_ms=9400))
+    table.tell(progress(SPORTYBET, ScrapePhase.SCRAPING, 10))
+    table.tell(progress(BETPAWA, ScrapePhase.COMPLETED, 60, duration_ms=3000))
+    table.tell(progress(SPORTYBET, ScrapePhase.SCRAPING, 30, remaining_ms=5000))
+    table.say("watching http://127.0.0.1:8000")
+    lines = [" ".join(line.replace("━", "").replace("╸", "").split()) for line in shown(table).splitlines()]
+    assert lines == [
+        "bookmaker phase events a second seconds left",
+        "BetPawa completed 60 of 60 20 3.0",
+        "SportyBet scraping 30 of 60 8 4.0 5 s",
+        "all scraping 50 of 180 12 4.0 9 s",
+        "watching http://127.0.0.1:8000",
+    ]
+
+
+def test_a_failure_is_told_once_with_its_reason() -> None:
+    """The terminal progress repeats what its platform said; the table does not."""
+    table = ProgressTable()
+    table.tell(progress(BET9JA, ScrapePhase.FAILED, error=BLOCKED))
+    table.tell(progress(None, ScrapePhase.COMPLETED, 120, message="odds of 120 events; Bet9ja failed", error=BLOCKED))
+    text = shown(table)
+    assert text.count("refused (403)") == 1
+    assert "Run 7: odds of 120 events; Bet9ja failed" in text
+    cancelled = ScrapeErrorContext(error_type="cancelled", error_message="the run was cancelled")
+    table.tell(progress(None, ScrapePhase.FAILED, error=cancelled))
+    assert "the run was cancelled" in shown(table)
+
+
+def test_another_run_begins_the_table_anew() -> None:
+    """Nothing of the run before is left."""
+    table = ProgressTable()
+    assert shown(table).strip() == ""
+    table.tell(progress(BETPAWA, ScrapePhase.COMPLETED, 60))
+    table.tell(progress(BET9JA, ScrapePhase.DISCOVERING, total=0, scrape_run_id=8))
+    text = shown(table)
+    assert "BetPawa" not in text
+    assert "0 of 0" in text
+
+
+def test_what_a_bookmaker_says_is_never_taken_for_markup() -> None:
+    """Square brackets are square brackets."""
+    table = ProgressTable()
+    odd = ScrapeErrorContext(error_type="odd", error_message="[bold]x[/nonsense]", platform=BET9JA)
+    table.tell(progress(BET9JA, ScrapePhase.FAILED, error=odd))
+    assert "[bold]x[/nonsense]" in shown(table)
+
+
+@pytest.mark.parametrize(
+    ("terminal", "code"),
+    [
+        (None, 1),
+        (progress(None, ScrapePhase.FAILED, error=BLOCKED), 1),
+        (progress(None, ScrapePhase.COMPLETED, error=BLOCKED), 3),
+        (progress(None, ScrapePhase.COMPLETED), 0),
+    ],
+)
+def test_exit_codes(terminal: ScrapeProgress | None, code: int) -> None:
+    """Nothing or failed, partial, completed."""
+    assert exit_code(terminal) == code

@@ -1,0 +1,152 @@
+"""Watching a server from outside: what it tells, and coming back where the connection was lost."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing, asynccontextmanager
+
+import pytest
+from aiohttp import WSMsgType, web
+
+from quart_odds.scraping.schemas import ScrapePhase, ScrapeProgress
+from quart_odds.watcher import Watcher, WatchError, websocket_url
+from quart_odds.websocket import connection_ack_message, scrape_progress_message
+from tests.bookmakers.fake_site import closed_port, serving
+
+Talk = Callable[[web.WebSocketResponse, web.Request], Awaitable[None]]
+
+
+@asynccontextmanager
+async def talking(talks: list[Talk]) -> AsyncIterator[tuple[str, list[dict[str, str]]]]:
+    """A server that has each conversation in turn; its address, and what was asked for each time."""
+    asked: list[dict[str, str]] = []
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        asked.append(dict(request.query))
+        assert request.path == "/api/ws"
+        websocket = web.WebSocketResponse()
+        await websocket.prepare(request)
+        await talks[len(asked) - 1](websocket, request)
+        return websocket
+
+    async with serving(answer) as site:
+        yield site.url, asked
+
+
+async def tell(websocket: web.WebSocketResponse, *numbers: int) -> None:
+    """An acknowledgement, then a progress for each number, which is its cursor as well."""
+    await websocket.send_json(connection_ack_message(["scrape_progress"]) | {"id": f"e-{numbers[0] - 1}"})
+    for number in numbers:
+        progress = ScrapeProgress(phase=ScrapePhase.SCRAPING, current=number, total=9, scrape_run_id=1)
+        await websocket.send_json(scrape_progress_message(progress) | {"id": f"e-{number}"})
+
+
+async def listen(websocket: web.WebSocketResponse) -> None:
+    """Until the other side leaves."""
+    async for message in websocket:
+        assert message.type is not WSMsgType.ERROR
+
+
+class Waits:
+    """Sleeps that take no time and are remembered."""
+
+    def __init__(self) -> None:
+        self.seconds: list[float] = []
+
+    async def __call__(self, seconds: float) -> None:
+        """Remember."""
+        self.seconds.append(seconds)
+        await asyncio.sleep(0)
+
+
+async def seen(watcher: Watcher, count: int) -> list[int]:
+    """So many progresses, by their number."""
+    found: list[int] = []
+    async with asyncio.timeout(10), aclosing(watcher.follow()) as progresses:
+        async for progress in progresses:
+            found.append(progress.current)
+            if len(found) == count:
+                break
+    return found
+
+
+async def test_it_comes_back_with_its_cursor_when_the_server_asked_it_to() -> None:
+    """After the wait that the close frame named; it goes on after the last message that it had."""
+
+    async def restarting(websocket: web.WebSocketResponse, _: web.Request) -> None:
+        await tell(websocket, 1, 2)
+        await websocket.close(code=1012, message=b"retry_ms=1234")
+
+    async def back(websocket: web.WebSocketResponse, _: web.Request) -> None:
+        await tell(websocket, 3, 4)
+        await listen(websocket)
+
+    states: list[str] = []
+    waits = Waits()
+    async with talking([restarting, back]) as (url, asked):
+        watcher = Watcher(f"{url}/", on_state=states.append, sleep=waits)
+        assert await seen(watcher, 4) == [1, 2, 3, 4]
+    asked_first = {"topics": "scrape_progress", "cursor": "1"}
+    assert asked == [asked_first, asked_first | {"since": "e-2"}]
+    assert waits.seconds == [1.234]
+    assert states == [f"watching {url}", f"{url} is away; again in 1.2 s", f"watching {url}"]
+
+
+async def test_it_waits_longer_each_time_that_a_connection_is_lost_at_once() -> None:
+    """At random up to a bound that doubles, so that not all watchers come at once; a good connection ends that."""
+
+    async def cut(_: web.WebSocketResponse, request: web.Request) -> None:
+        assert request.transport is not None
+        request.transport.abort()
+
+    async def good(websocket: web.WebSocketResponse, _: web.Request) -> None:
+        await tell(websocket, 1)
+
+    async def last(websocket: web.WebSocketResponse, _: web.Request) -> None:
+        await tell(websocket, 2)
+        await listen(websocket)
+
+    waits = Waits()
+    async with talking([good, cut, cut, cut, good, last]) as (url, _):
+        assert await seen(Watcher(url, sleep=waits), 3) == [1, 1, 2]
+    bounds = [0.5, 1.0, 2.0, 4.0, 0.5]
+    assert len(waits.seconds) == len(bounds)
+    for seconds, bound in zip(waits.seconds, bounds, strict=True):
+        assert bound / 2 <= seconds <= bound
+
+
+async def test_a_server_that_is_not_there_is_an_error_at_first() -> None:
+    """Nothing is watched then, so there is nothing to come back to."""
+    with pytest.raises(WatchError, match="no Quart Odds to watch at http://127"):
+        await seen(Watcher(closed_port()), 1)
+
+
+@pytest.mark.parametrize(("status", "words"), [(403, "refuses to be watched: status 403"), (503, "status 503")])
+async def test_a_server_that_refuses_is_an_error(status: int, words: str) -> None:
+    """With the status that it gave."""
+
+    async def refuse(_: web.Request) -> web.Response:
+        return web.Response(status=status)
+
+    async with serving(refuse) as site:
+        with pytest.raises(WatchError, match=words):
+            await seen(Watcher(site.url), 1)
+
+
+@pytest.mark.parametrize(
+    ("url", "address"),
+    [
+        ("http://127.0.0.1:8000", "ws://127.0.0.1:8000/api/ws"),
+        ("https://odds.example/", "wss://odds.example/api/ws"),
+        ("https://example.org/odds", "wss://example.org/odds/api/ws"),
+    ],
+)
+def test_the_address_of_a_server_is_that_of_its_page(url: str, address: str) -> None:
+    """The WebSocket is below it."""
+    assert websocket_url(url) == address
+
+
+@pytest.mark.parametrize("url", ["127.0.0.1:8000", "ws://127.0.0.1", "http://", "nonsense"])
+def test_a_text_that_is_no_address_is_an_error(url: str) -> None:
+    """It says what is one."""
+    with pytest.raises(WatchError, match="give one such as http"):
+        websocket_url(url)
