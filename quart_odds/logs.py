@@ -4,6 +4,7 @@ import logging
 import sys
 from typing import Any
 
+import stamina.instrumentation
 import structlog
 
 from quart_odds.settings import Settings
@@ -24,6 +25,7 @@ def configure_logging(settings: Settings) -> None:
             structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)
         ]
     )
+    stamina.instrumentation.set_on_retry_hooks([_log_retry])
     structlog.configure(
         processors=[*shared, *renderers],
         wrapper_class=structlog.make_filtering_bound_logger(level),
@@ -31,5 +33,18 @@ def configure_logging(settings: Settings) -> None:
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=renderers))
+    without_machinery = structlog.stdlib.ProcessorFormatter.remove_processors_meta
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=[without_machinery, *renderers])
+    )
     logging.basicConfig(handlers=[handler], level=max(level, logging.WARNING), force=True)
+
+
+def _log_retry(details: stamina.instrumentation.RetryDetails) -> None:
+    """A request that is tried again is no news: what it comes to in the end is told with the run."""
+    structlog.get_logger(__name__).debug(
+        "request.retried",
+        attempt=details.retry_num,
+        wait_seconds=round(details.wait_for, 2),
+        error=str(details.caused_by),
+    )

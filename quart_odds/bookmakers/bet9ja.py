@@ -118,7 +118,7 @@ def _data(read: Reader, plain: bytes) -> dict[str, Any]:
     body = read_object(BET9JA, plain, read.where)
     # Both are success; a listing kept without its envelope has none.
     if (answer := body.get("R", "OK")) not in ("OK", "D"):
-        kind = NotFoundError if (read.where or "").startswith("event ") else MalformedBodyError
+        kind = NotFoundError if answer == "E" and (read.where or "").startswith("event ") else MalformedBodyError
         raise kind(BET9JA, f"answered R {str(answer)[:40]!r}", where=read.where, field="R")
     return read.get(body, "D", dict)
 

@@ -30,6 +30,8 @@ LIST_PATH = "/api/ng/factsCenter/pcEvents"
 EVENT_PATH = "/api/ng/factsCenter/event"
 
 _OK = 10000
+_UNKNOWN = 19000
+"""What the site says of an id that it does not know; any other refusal is trouble, not an event that is gone."""
 _TABLE = compile_table(SPORTYBET)
 _SIMULATORS = frozenset({"BETER", "BET_BETER", "SRL", "BET_SRL", "GOLDEN_RACE", "VIRTUAL", "BET_VIRTUAL"})
 """Sources of matches that no people play. Only BETER was seen in a body."""
@@ -117,8 +119,10 @@ def _data(read: Reader, plain: bytes, kind: Any = dict) -> Any:
     code = read.get(body, "bizCode", int)
     if code != _OK:
         message = read.optional_text(body, "message")[:80]
-        kind = NotFoundError if (read.where or "").startswith("event ") else MalformedBodyError
-        raise kind(SPORTYBET, f"answered bizCode {code} {message!r}", where=read.where, field="bizCode")
+        is_gone = code == _UNKNOWN and (read.where or "").startswith("event ")
+        raise (NotFoundError if is_gone else MalformedBodyError)(
+            SPORTYBET, f"answered bizCode {code} {message!r}", where=read.where, field="bizCode"
+        )
     data = body.get("data")
     if not isinstance(data, kind):
         raise read.wrong("data", f"a {type(data).__name__}")

@@ -17,7 +17,7 @@ from quart_odds.domain.clock import utc_now
 from quart_odds.domain.odds import EventHeader, MappedEvent
 from quart_odds.domain.platforms import Platform
 from quart_odds.domain.runs import RunError, ScrapePhase
-from quart_odds.errors import BlockedError, BookmakerError, NothingFoundError
+from quart_odds.errors import BlockedError, BookmakerError, NothingFoundError, QuartOddsError
 from quart_odds.scraping.tally import PlatformTally, RunTally, run_error
 
 MOST_REFUSALS_IN_A_ROW = 20
@@ -104,7 +104,7 @@ class Coordinator:
             tally.fail(RunError("deadline", reason, self._now(), platform, recoverable=True))
         except Exception as error:
             first = _first(error)
-            if not isinstance(first, BookmakerError):
+            if not isinstance(first, QuartOddsError):
                 log.exception("scrape.platform_broke", platform=platform)
             tally.fail(run_error(first, platform))
 

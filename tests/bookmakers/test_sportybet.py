@@ -106,8 +106,10 @@ def test_a_market_without_its_line_is_another_market() -> None:
     assert [market.market_id for market in event.unmapped] == ["18|None", "1|total=2.5"]
 
 
-def test_another_biz_code_is_an_event_that_is_gone() -> None:
-    """The site says so with HTTP 200."""
+def test_a_refused_id_is_an_event_that_is_gone_and_any_other_refusal_is_trouble() -> None:
+    """The site says both with HTTP 200."""
+    with pytest.raises(MalformedBodyError):
+        parse_event(dumps({"bizCode": 5003, "message": "busy"}), ASKED)
     with pytest.raises(NotFoundError) as caught:
         parse_event(dumps({"bizCode": 19000, "message": "Invalid"}), ASKED)
     assert caught.value.where == "event sr:match:70000001"

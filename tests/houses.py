@@ -1,0 +1,141 @@
+"""The real app over stand-in bookmakers: what tests of scraping and of routes stand on.
+
+The bookmakers are one process for a whole module of tests, each test's app is its own and lives in the test's loop.
+"""
+
+import contextlib
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.request import Request, urlopen
+
+import orjson
+from quart import Quart, Response
+from quart.typing import TestClientProtocol
+
+from quart_odds.app import create_app
+from quart_odds.domain.platforms import Platform
+from quart_odds.services import EXTENSION, Services
+from quart_odds.settings import load_settings
+
+Json = dict[str, Any]
+
+HASTE: Mapping[str, object] = {
+    "decode_workers": 0,
+    "request_timeout_seconds": 10,
+    "request_tries": 2,
+    "retry_wait_seconds": 0.02,
+    "retry_wait_max_seconds": 0.05,
+    "max_body_bytes": 4_000_000,
+    "drain_seconds": 0.1,
+}
+"""Settings with waits that a test can afford."""
+
+
+@dataclass(frozen=True)
+class Sandbox:
+    """Three stand-in bookmakers in a process of their own."""
+
+    url: str
+
+    def post(self, path: str, body: object) -> Json:
+        """Steer it: `/_sandbox/faults`, `/_sandbox/odds`."""
+        request = Request(f"{self.url}{path}", orjson.dumps(body), {"content-type": "application/json"}, method="POST")
+        with urlopen(request, timeout=10) as response:
+            answer: Json = orjson.loads(response.read())
+        return answer
+
+    def state(self) -> Json:
+        """What it has and was asked."""
+        with urlopen(f"{self.url}/_sandbox/state", timeout=10) as response:
+            answer: Json = orjson.loads(response.read())
+        return answer
+
+    def strike(self, fault: object, *platforms: Platform) -> None:
+        """Put a fault in force at these bookmakers, and none at the others."""
+        self.post("/_sandbox/faults", {each.value: fault if each in platforms else None for each in Platform})
+
+    def heal(self) -> None:
+        """End all faults."""
+        self.strike(None)
+
+
+@contextlib.contextmanager
+def running_sandbox(*words: str) -> Iterator[Sandbox]:
+    """A sandbox process with these options, whose odds do not move by themselves."""
+    command = [sys.executable, "-m", "quart_odds.sandbox", "--no-move", *words]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        try:
+            assert process.stdout is not None
+            yield Sandbox(orjson.loads(process.stdout.readline())["betpawa"])
+        finally:
+            process.terminate()
+
+
+@dataclass(frozen=True)
+class House:
+    """A started app, its parts and a client of it."""
+
+    app: Quart
+    parts: Services
+    client: TestClientProtocol
+
+    async def get(self, path: str) -> Any:
+        """The JSON of a good answer."""
+        response = await self.client.get(path)
+        assert response.status_code == 200, await response.get_data()
+        return await response.get_json()
+
+    async def ask(self, method: str, path: str, headers: Mapping[str, str] | None = None) -> Response:
+        """The answer to a request with this method and without a body."""
+        send: Callable[..., Awaitable[Response]] = getattr(self.client, method.lower())
+        return await send(path, headers=dict(headers or {}))
+
+    async def start(self, *platforms: Platform) -> int:
+        """Start a run; its id."""
+        response = await self.client.post(
+            "/api/scrape", json={"platforms": [each.value for each in platforms or Platform]}
+        )
+        assert response.status_code == 202, await response.get_data()
+        return int((await response.get_json())["scrape_run_id"])
+
+    async def told(self, scrape_run_id: int) -> list[Json]:
+        """All that a run tells, from its beginning to its end."""
+        response = await self.client.get(f"/api/scrape/runs/{scrape_run_id}/progress")
+        assert response.status_code == 200
+        return blocks(await response.get_data())
+
+    async def scrape(self, *platforms: Platform) -> tuple[Json, list[Json]]:
+        """A whole run: its row, and all that it told."""
+        run_id = await self.start(*platforms)
+        told = await self.told(run_id)
+        return await self.get(f"/api/scrape/{run_id}"), told
+
+    async def quotes(self, platform: Platform) -> dict[str, Json]:
+        """What stands at a bookmaker, by its own event ids, as the list of events shows it."""
+        answer = await self.get("/api/events?include_started=true&page_size=100")
+        assert answer["total"] <= 100
+        return {
+            quote["external_event_id"]: quote
+            for event in answer["events"]
+            for quote in event["bookmakers"]
+            if quote["bookmaker_slug"] == platform
+        }
+
+
+@contextlib.asynccontextmanager
+async def house(folder: Path, url: str, **settings: object) -> AsyncIterator[House]:
+    """An app with a database in this folder, whose bookmakers are all at one address unless settings say otherwise."""
+    given = {f"{platform}_url": url for platform in Platform} | {"database_url": f"sqlite:///{folder / 'odds.db'}"}
+    app = create_app(load_settings({}, **(given | dict(HASTE) | settings)))
+    async with app.test_app():
+        yield House(app, app.extensions[EXTENSION], app.test_client())
+
+
+def blocks(stream: str | bytes) -> list[Json]:
+    """The `data` of an SSE stream's blocks."""
+    text = stream.decode() if isinstance(stream, bytes) else stream
+    return [orjson.loads(line.removeprefix("data: ")) for line in text.splitlines() if line.startswith("data: ")]

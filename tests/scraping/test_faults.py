@@ -1,0 +1,479 @@
+"""What a bookmaker may do to us, and what the run, its row and the odds say then. The other two never feel it.
+
+In every test a healthy run comes first, so that there are odds which a fault could wrongly take away.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from quart_odds.domain.platforms import Platform
+from quart_odds.errors import StorageError
+from tests.bookmakers.fake_site import closed_port
+from tests.houses import House, Json, Sandbox, house, running_sandbox
+
+BETPAWA, SPORTYBET, BET9JA = Platform
+EVENTS = 8
+NOWHERE = "http://bookmaker.invalid"
+
+
+@pytest.fixture(scope="module")
+def process() -> Iterator[Sandbox]:
+    """Bookmakers of eight events, all of them at all three."""
+    with running_sandbox("--events", str(EVENTS), "--markets", "12") as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def sandbox(process: Sandbox) -> Iterator[Sandbox]:
+    """The same bookmakers, without faults before and after."""
+    process.heal()
+    yield process
+    process.heal()
+
+
+@dataclass(frozen=True)
+class Case:
+    """A fault that fails its platform: as which error, with which words, under which settings."""
+
+    name: str
+    platform: Platform
+    fault: object
+    error_type: str
+    words: str
+    settings: dict[str, Any] = field(default_factory=dict)
+    is_recoverable: bool = True
+
+
+HASTY = {"request_timeout_seconds": 0.4}
+
+FAILING = [
+    Case("timeout", BETPAWA, "timeout", "unreachable", "no answer within 0.4 s", HASTY),
+    Case(
+        "timeout of details",
+        SPORTYBET,
+        "timeout@details",
+        "unreachable",
+        f"no answer within 0.4 s ({EVENTS} times)",
+        HASTY,
+    ),
+    Case("slow drip", BET9JA, "drip", "unreachable", "no answer within 0.4 s", HASTY),
+    Case(
+        "slow drip of details",
+        BETPAWA,
+        "drip@details",
+        "unreachable",
+        f"no answer within 0.4 s ({EVENTS} times)",
+        HASTY,
+    ),
+    Case("403 HTML", SPORTYBET, "403", "blocked", "refused (403)", is_recoverable=False),
+    Case(
+        "403 HTML at details", BET9JA, "403@details", "blocked", f"refused (403) ({EVENTS} times)", is_recoverable=False
+    ),
+    Case("403 HTML at lists of events", BETPAWA, "403@lists", "blocked", "refused (403)", is_recoverable=False),
+    Case("429", SPORTYBET, "429", "rate_limited", "too many requests (429)"),
+    Case("429 with Retry-After", BET9JA, "429-retry-after", "rate_limited", "too many requests (429)"),
+    Case("500 always", BETPAWA, "500", "server_fault", "a fault of the server (500)"),
+    Case("cut JSON", SPORTYBET, "cut", "malformed_body", "no valid JSON: unexpected end of data"),
+    Case("cut JSON of details", BET9JA, "cut@details", "malformed_body", "no valid JSON: unexpected end of data"),
+    Case("connection reset", BETPAWA, "reset", "unreachable", "the connection was cut"),
+    Case("JSON of the wrong shape", SPORTYBET, "wrong-shape", "malformed_body", "a JSON list where an object was due"),
+    Case("details of the wrong shape", BET9JA, "wrong-shape@details", "malformed_body", "a JSON list where an object"),
+    Case("wrong types", BETPAWA, "wrong-types", "malformed_body", "the list of competitions: no text in"),
+    Case("wrong types at lists", SPORTYBET, "wrong-types@lists", "malformed_body", "no number in bizCode"),
+    Case("empty lists of BetPawa", BETPAWA, "empty", "nothing_found", "no event was found"),
+    Case("empty lists of SportyBet", SPORTYBET, "empty", "nothing_found", "no event was found"),
+    Case("empty lists of Bet9ja", BET9JA, "empty", "nothing_found", "no event was found"),
+    Case("gzip bomb", SPORTYBET, "bomb", "malformed_body", "a body of more than 4000000 bytes"),
+    Case("gzip bombs in details", BETPAWA, "bomb@details", "malformed_body", "more than 4000000 bytes"),
+    Case("redirect loop", SPORTYBET, "redirect", "malformed_body", "redirects, more than 3 in a row"),
+    Case("redirect loops in details", BETPAWA, "redirect@details", "malformed_body", "redirects, more than 3"),
+    Case(
+        "a bookmaker that never answers",
+        BETPAWA,
+        "timeout@details",
+        "deadline",
+        "BetPawa did not finish within 0.4 s",
+        {"platform_deadline_seconds": 0.4},
+    ),
+]
+
+
+@pytest.mark.parametrize("case", FAILING, ids=lambda case: case.name)
+async def test_a_fault_fails_its_platform_with_its_reason_and_takes_no_odds(
+    case: Case, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """The run is partial; progress, row and health give the reason; its odds stand as they were."""
+    async with house(tmp_path, sandbox.url, **case.settings) as home:
+        before = await healthy(home)
+        sandbox.strike(case.fault, case.platform)
+        row, told = await home.scrape()
+        check_failed(row, told, case.platform, case.error_type, case.words, case.is_recoverable)
+        assert await home.quotes(case.platform) == before[case.platform]
+        await check_others(home, row, told, before, case.platform)
+        health = await home.get("/api/health")
+        assert health["status"] == "degraded"
+        [struck] = [each for each in health["platforms"] if each["status"] == "unhealthy"]
+        assert (struck["platform"], case.words.partition(f" ({EVENTS}")[0] in struck["error"]) == (case.platform, True)
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [(closed_port, "no connection to 127.0.0.1:"), (lambda: NOWHERE, "bookmaker.invalid")],
+    ids=["connection refused", "DNS failure"],
+)
+async def test_a_bookmaker_that_cannot_be_reached(url: Any, words: str, sandbox: Sandbox, tmp_path: Path) -> None:
+    """After a restart with its address gone: the odds of before are there, and stay."""
+    async with house(tmp_path, sandbox.url) as home:
+        before = await healthy(home)
+    async with house(tmp_path, sandbox.url, bet9ja_url=url()) as home:
+        assert await home.quotes(BET9JA) == before[BET9JA]
+        row, told = await home.scrape()
+        check_failed(row, told, BET9JA, "unreachable", words, True)
+        assert await home.quotes(BET9JA) == before[BET9JA]
+        await check_others(home, row, told, before, BET9JA)
+
+
+@pytest.mark.parametrize("platform", Platform)
+async def test_one_event_that_is_not_there_is_counted(platform: Platform, sandbox: Sandbox, tmp_path: Path) -> None:
+    """404: the run completes with one failure, which its row names; the odds of that event stay as they were."""
+    async with house(tmp_path, sandbox.url) as home:
+        before = await healthy(home)
+        sandbox.strike("404", platform)
+        row, told = await home.scrape()
+        assert row["status"] == told[-1]["phase"] == "completed"
+        assert told[-1]["error"] is None
+        assert "1 failed" in told[-1]["message"]
+        result = result_of(row, platform)
+        assert (result["events_scraped"], result["events_failed"]) == (EVENTS - 1, 1)
+        [error] = row["errors"]
+        assert (error["error_type"], error["platform"], error["count"]) == ("not_found", platform, 1)
+        after = await home.quotes(platform)
+        struck = error["where"].removeprefix("event ")
+        assert after.pop(struck) == before[platform].pop(struck)
+        check_seen_again(after, before[platform])
+        await check_others(home, row, told, before, platform)
+
+
+@pytest.mark.parametrize(
+    ("platform", "fault", "at_least_ms"),
+    [
+        (BETPAWA, "500-then-fine", 0),
+        (SPORTYBET, "429-then-fine", 0),
+        (BET9JA, {"kind": "429", "times": 1, "retry_after": 1, "where": "lists"}, 1000),
+    ],
+    ids=["500 then fine", "429 then fine", "429 with Retry-After then fine"],
+)
+async def test_what_passes_is_tried_again(
+    platform: Platform, fault: object, at_least_ms: int, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """Nothing is lost and nothing is said; the pause that was asked for is kept."""
+    async with house(tmp_path, sandbox.url) as home:
+        before = await healthy(home)
+        sandbox.strike(fault, platform)
+        row, told = await home.scrape()
+        check_completed(row, told)
+        check_seen_again(await home.quotes(platform), before[platform])
+        assert result_of(row, platform)["duration_ms"] >= at_least_ms
+        await check_others(home, row, told, before, platform)
+
+
+@pytest.mark.parametrize("platform", Platform)
+async def test_half_of_the_events_gone_is_believed_when_two_runs_agree(
+    platform: Platform, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """Flagged, in row and errors, and nothing marked gone; a second run that finds the same marks them."""
+    async with house(tmp_path, sandbox.url) as home:
+        before = await healthy(home)
+        sandbox.strike("half", platform)
+        row, told = await home.scrape()
+        assert row["status"] == told[-1]["phase"] == "completed"
+        found = result_of(row, platform)["events_found"]
+        assert 0 < found <= EVENTS // 2
+        assert result_of(row, platform)["is_shrunken"] is True
+        [error] = row["errors"]
+        assert (error["error_type"], error["platform"]) == ("shrunken", platform)
+        assert f"only {found} events were found, {EVENTS} the time before" in error["error_message"]
+        assert all(each["available"] for each in (await home.quotes(platform)).values())
+        await check_others(home, row, told, before, platform)
+
+        row, told = await home.scrape()
+        check_completed(row, told)
+        assert result_of(row, platform)["is_shrunken"] is False
+        after = await home.quotes(platform)
+        gone = [each for each in after.values() if not each["available"]]
+        assert (len(after), len(gone)) == (EVENTS, EVENTS - found)
+        assert all(each["unavailable_since"] for each in gone)
+        await check_others(home, row, told, before, platform)
+
+        sandbox.heal()
+        check_completed(*await home.scrape())
+        check_seen_again(await home.quotes(platform), before[platform])
+
+
+@pytest.mark.parametrize("platform", Platform)
+async def test_lists_that_name_events_twice(platform: Platform, sandbox: Sandbox, tmp_path: Path) -> None:
+    """Each is fetched once and stands there once."""
+    async with house(tmp_path, sandbox.url) as home:
+        before = await healthy(home)
+        sandbox.strike("duplicates", platform)
+        requests = sandbox.state()["bookmakers"][platform]["requests"]
+        row, told = await home.scrape()
+        check_completed(row, told)
+        again = sandbox.state()["bookmakers"][platform]["requests"] - requests
+        sandbox.heal()
+        await home.scrape()
+        assert sandbox.state()["bookmakers"][platform]["requests"] - requests == 2 * again
+        check_seen_again(await home.quotes(platform), before[platform])
+        await check_others(home, row, told, before, platform)
+
+
+@pytest.mark.parametrize("platform", Platform)
+async def test_an_event_with_five_thousand_markets(platform: Platform, sandbox: Sandbox, tmp_path: Path) -> None:
+    """Those that are known are taken, the others are counted as what they are."""
+    async with house(tmp_path, sandbox.url, max_body_bytes=16_000_000) as home:
+        before = await healthy(home)
+        plain = result_of(await home.get("/api/scrape/1"), platform)
+        sandbox.strike("huge", platform)
+        row, told = await home.scrape()
+        check_completed(row, told)
+        result = result_of(row, platform)
+        assert result["mapped_markets"] == plain["mapped_markets"]
+        assert result["unmapped_markets"] - plain["unmapped_markets"] > 4500
+        check_seen_again(await home.quotes(platform), before[platform])
+        await check_others(home, row, told, before, platform)
+
+
+async def test_wrong_types_in_details_never_become_odds(sandbox: Sandbox, tmp_path: Path) -> None:
+    """At each bookmaker: the events fail, or keep what can be read; no price is taken for another."""
+    async with house(tmp_path, sandbox.url) as home:
+        before = await healthy(home)
+        sandbox.strike("wrong-types@details", *Platform)
+        row, told = await home.scrape()
+        assert row["status"] == told[-1]["phase"] == "failed"
+        for platform in Platform:
+            assert result_of(row, platform)["error"]["error_type"] in ("malformed_body", "not_found")
+            assert await home.quotes(platform) == before[platform]
+
+
+async def test_all_three_failing_is_a_failed_run(sandbox: Sandbox, tmp_path: Path) -> None:
+    """One terminal progress, failed, with a reason; each platform has its own."""
+    async with house(tmp_path, sandbox.url, **HASTY) as home:
+        before = await healthy(home)
+        faults = {"betpawa": "403", "sportybet": "timeout", "bet9ja": "cut"}
+        sandbox.post("/_sandbox/faults", faults)
+        row, told = await home.scrape()
+        check_told(told, "failed")
+        assert row["status"] == "failed"
+        assert told[-1]["error"] is not None
+        kinds = {each["platform"]: each["error"]["error_type"] for each in row["platforms"]}
+        assert kinds == {"betpawa": "blocked", "sportybet": "unreachable", "bet9ja": "malformed_body"}
+        assert {each: await home.quotes(each) for each in Platform} == before
+        assert (await home.get("/api/health"))["status"] == "unhealthy"
+
+
+async def test_a_database_that_takes_no_odds_is_no_fault_of_a_bookmaker(
+    sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run fails, and says that the storage does; it is an error that we know, not one to be traced."""
+
+    async def refuse(*_: object) -> None:
+        raise StorageError("the disk is full")
+
+    async with house(tmp_path, sandbox.url) as home:
+        before = await healthy(home)
+        monkeypatch.setattr(home.parts.desk, "record", refuse)
+        with capture_logs() as logs:
+            row, told = await home.scrape()
+        check_told(told, "failed")
+        assert row["status"] == "failed"
+        assert {each["error"]["error_type"] for each in row["platforms"]} == {"storage"}
+        assert "the disk is full" in told[-1]["error"]["error_message"]
+        assert "scrape.platform_broke" not in {each["event"] for each in logs}
+        assert {each: await home.quotes(each) for each in Platform} == before
+
+
+async def test_a_bookmaker_that_begins_to_refuse_half_way_is_failed_within_the_run(tmp_path: Path) -> None:
+    """It is left alone after twenty refusals in a row; what it gave before is kept, the others complete."""
+    with running_sandbox("--events", "60", "--markets", "12", "--latency-ms", "40") as sandbox:
+        async with house(tmp_path, sandbox.url, betpawa_concurrency=3) as home:
+            run_id = await home.start()
+            async with asyncio.timeout(10):
+                while result_of(await home.get(f"/api/scrape/{run_id}"), BETPAWA)["events_scraped"] < 15:
+                    await asyncio.sleep(0.01)
+            sandbox.strike("403@details", BETPAWA)
+            told = await home.told(run_id)
+            row = await home.get(f"/api/scrape/{run_id}")
+            check_failed(row, told, BETPAWA, "blocked", "refused (403)", False)
+            result = result_of(row, BETPAWA)
+            assert 15 <= result["events_scraped"] <= 35
+            assert 20 <= result["events_failed"] <= 25
+            assert len(await home.quotes(BETPAWA)) == result["events_scraped"]
+            for other in (SPORTYBET, BET9JA):
+                assert result_of(row, other)["status"] == "completed"
+
+
+@pytest.mark.parametrize("phase", ["discovering", "scraping", "storing"])
+async def test_cancelling_ends_a_run_in_any_phase(
+    phase: str, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One terminal progress within two seconds, a row that says so, and no task left behind."""
+    async with house(tmp_path, sandbox.url, request_timeout_seconds=60) as home:
+        before = await healthy(home)
+        tasks = asyncio.all_tasks()
+        if phase == "storing":
+            monkeypatch.setattr(home.parts.desk, "confirm", asyncio.Event().wait)
+        else:
+            sandbox.strike("timeout@lists" if phase == "discovering" else "timeout@details", *Platform)
+        run_id = await home.start()
+        async for progress in following(home):
+            if progress["platform"] is None and progress["phase"] == phase:
+                break
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        response = await home.client.post(f"/api/scrape/{run_id}/cancel")
+        assert response.status_code == 202
+        told = await home.told(run_id)
+        assert loop.time() - began < 2
+        check_told(told, "failed")
+        assert told[-1]["error"]["error_type"] == "cancelled"
+        row = await home.get(f"/api/scrape/{run_id}")
+        assert row["status"] == "cancelled"
+        assert await home.get("/api/scrape/runs/active") == []
+        async with asyncio.timeout(2):
+            while left := asyncio.all_tasks() - tasks:
+                await asyncio.wait(left, timeout=0.05)
+        if phase != "storing":
+            assert {each: await home.quotes(each) for each in Platform} == before
+        response = await home.client.post(f"/api/scrape/{run_id}/cancel")
+        assert response.status_code == 409
+
+
+async def test_only_real_changes_are_kept_and_told(sandbox: Sandbox, tmp_path: Path) -> None:
+    """A second scrape of the same odds tells and writes nothing; k changed prices are k rows, and notices of exactly
+    their events.
+    """
+    async with house(tmp_path, sandbox.url) as home:
+        await healthy(home)
+        home.parts.notifier.close()
+        listener = home.client.websocket("/api/ws?topics=odds_updates")
+        async with listener as websocket:
+            assert (await websocket.receive_json())["type"] == "connection_ack"
+            check_completed(*await home.scrape())
+            assert await history_rows(home) == 0
+            changes = sandbox.post("/_sandbox/odds", {"changes": 9})["changes"]
+            assert len(changes) == 9
+            check_completed(*await home.scrape())
+            assert await history_rows(home) == 9
+            home.parts.notifier.close()  # what it still held back, to be told with more, is told now
+            await websocket.send('{"type":"ping"}')
+            noticed: set[tuple[str, int]] = set()
+            async with asyncio.timeout(5):
+                while (message := await websocket.receive_json())["type"] != "pong":
+                    assert message["type"] == "odds_update"
+                    assert message["data"]["event_ids"]
+                    noticed |= {(message["data"]["source"], each) for each in message["data"]["event_ids"]}
+        events = (await home.get("/api/events?include_started=true&page_size=100"))["events"]
+        ids = {each["sportradar_id"]: each["id"] for each in events}
+        assert noticed == {(each["bookmaker"], ids[each["sportradar_id"]]) for each in changes}
+
+
+# What every test asks.
+
+
+async def healthy(home: House) -> dict[Platform, dict[str, Json]]:
+    """A run without faults, and what stands at each bookmaker after it."""
+    check_completed(*await home.scrape())
+    quotes = {each: await home.quotes(each) for each in Platform}
+    assert all(len(each) == EVENTS for each in quotes.values())
+    return quotes
+
+
+async def following(home: House) -> AsyncIterator[Json]:
+    """The active run's progress, as it is told."""
+    run = home.parts.runs.active
+    assert run is not None
+    async with asyncio.timeout(10):
+        async for progress in run.broadcaster.subscribe(from_start=True):
+            yield progress.model_dump(mode="json")
+
+
+async def history_rows(home: House) -> int:
+    """How many changes of prices are kept."""
+    async with home.parts.store.database.reading() as connection:
+        return int((await connection.exec_driver_sql("select count(*) from odds_history")).scalar_one())
+
+
+def result_of(row: Json, platform: Platform) -> Json:
+    """What a run came to at a platform."""
+    [result] = [each for each in row["platforms"] if each["platform"] == platform]
+    found: Json = result
+    return found
+
+
+def last_of(told: list[Json], platform: Platform | None) -> Json:
+    """The last that a run told of a platform."""
+    return [each for each in told if each["platform"] == platform][-1]
+
+
+def check_told(told: list[Json], phase: str) -> None:
+    """One terminal progress, at the end, of this phase."""
+    terminal = [each for each in told if each["platform"] is None and each["phase"] in ("completed", "failed")]
+    assert terminal == [told[-1]]
+    assert told[-1]["phase"] == phase
+
+
+def check_completed(row: Json, told: list[Json]) -> None:
+    """All went well, and nothing else is said."""
+    check_told(told, "completed")
+    assert (row["status"], row["errors"], told[-1]["error"]) == ("completed", [], None)
+    assert row["events_failed"] == 0
+    assert {each["status"] for each in row["platforms"]} == {"completed"}
+
+
+def check_failed(
+    row: Json, told: list[Json], platform: Platform, error_type: str, words: str, is_recoverable: bool
+) -> None:
+    """One platform failed for this reason: progress, the terminal one and the row say the same."""
+    check_told(told, "completed")
+    assert row["status"] == "partial"
+    result = result_of(row, platform)
+    assert result["status"] == "failed"
+    assert (result["error"]["error_type"], result["error"]["recoverable"]) == (error_type, is_recoverable)
+    last = last_of(told, platform)
+    assert last["phase"] == "failed"
+    for context in (last["error"], told[-1]["error"]):
+        assert (context["error_type"], context["platform"]) == (error_type, platform)
+        assert words in context["error_message"]
+        assert context["recoverable"] is is_recoverable
+    assert row["errors"][0]["error_type"] == error_type
+    assert f"{platform.display_name} failed" in told[-1]["message"]
+
+
+async def check_others(
+    home: House, row: Json, told: list[Json], before: dict[Platform, dict[str, Json]], struck: Platform
+) -> None:
+    """The other two completed, with all events, no error, and the odds that they had."""
+    for platform in Platform:
+        if platform is struck:
+            continue
+        result = result_of(row, platform)
+        assert (result["status"], result["error"]) == ("completed", None)
+        assert (result["events_found"], result["events_scraped"], result["events_failed"]) == (EVENTS, EVENTS, 0)
+        assert last_of(told, platform)["phase"] == "completed"
+        assert platform not in {each["platform"] for each in row["errors"]}
+        check_seen_again(await home.quotes(platform), before[platform])
+
+
+def check_seen_again(after: dict[str, Json], before: dict[str, Json]) -> None:
+    """The same odds, all there, seen later than before."""
+    assert after.keys() == before.keys()
+    for external_id, quote in after.items():
+        assert quote["available"] is True
+        assert quote["inline_odds"] == before[external_id]["inline_odds"]
+        assert quote["snapshot_time"] > before[external_id]["snapshot_time"]

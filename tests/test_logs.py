@@ -1,0 +1,34 @@
+"""Log lines, ours and those of libraries: one event a line, and nothing of the machinery behind them."""
+
+import json
+import logging
+import subprocess
+import sys
+
+import pytest
+
+CODE = """
+import logging, structlog
+from quart_odds.logs import configure_logging
+from quart_odds.settings import load_settings
+configure_logging(load_settings({}, log_format=FORMAT, log_level="info"))
+structlog.get_logger().info("run.started", scrape_run_id=7)
+logging.getLogger("some.library").warning("it said %s", "so")
+logging.getLogger("some.library").info("and this is not worth a line")
+"""
+
+
+@pytest.mark.parametrize("log_format", ["console", "json"])
+def test_a_line_has_what_happened_and_no_machinery(log_format: str) -> None:
+    """On standard error; libraries are heard from warnings on."""
+    code = CODE.replace("FORMAT", repr(log_format))
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30)
+    assert done.stdout == ""
+    first, second = done.stderr.splitlines()
+    assert "_record" not in second
+    assert "_from_structlog" not in second
+    assert "it said so" in second
+    if log_format == "json":
+        assert json.loads(first).keys() == {"event", "scrape_run_id", "level", "timestamp"}
+        assert json.loads(second).keys() == {"event", "level", "timestamp"}
+    assert logging.getLevelName(logging.WARNING).lower() in second
