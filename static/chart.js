@@ -1,4 +1,4 @@
-/** A price over time at each bookmaker: steps, since odds hold until they change; a break where there was none. */
+/** A price over time at each bookmaker: steps, since odds hold until they change or are gone. */
 import { clockOf, momentOf } from "./page.js";
 
 const NS = "http://www.w3.org/2000/svg";
@@ -13,7 +13,6 @@ function shape(name, attributes, text) {
 	return made;
 }
 
-/** Draw one outcome of a history (GET /api/events/{id}/history). */
 export function drawChart(place, history, outcome) {
 	const lines = history.bookmakers.map((line) => ({
 		...line,

@@ -128,7 +128,6 @@ export class Grid {
 	}
 }
 
-/** What a row says besides its prices. */
 function patchRest(old, fresh) {
 	for (const part of [".g", ".g b", ".meta", ".b", ".m"]) {
 		const from = fresh.querySelectorAll(part);

@@ -25,7 +25,6 @@ news.addEventListener("click", () => {
 	scrollTo({ top: 0 });
 });
 
-/** Show the first page of what the form asks for, and keep the addresses in step. */
 async function show() {
 	grid.query = asked();
 	page = 1;

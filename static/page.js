@@ -1,10 +1,9 @@
-/** What all pages share: the connection and its sign, times in the reader's zone, words for numbers. */
+/** What all pages share: the connection and its sign, times, words for numbers. */
 import { LiveClient } from "./live.js";
 
 export const byId = (id) => document.getElementById(id);
 let serverAhead = 0;
 
-/** Connect from the moment that the page shows, and say how it goes. */
 export function connect(topics) {
 	const live = new LiveClient({ topics, since: document.body.dataset.cursor || null });
 	const sign = byId("connection");
@@ -42,10 +41,8 @@ export function duration(ms) {
 }
 
 const counts = new Intl.NumberFormat("en");
-/** `1,300`. */
 export const number = (n) => counts.format(n);
 
-/** `12 s`, `3 min`, `5 h`, `2 d`. */
 function age(ms) {
 	const s = Math.max(0, ms / 1000);
 	const [size, unit] = s < 60 ? [1, "s"] : s < 3600 ? [60, "min"] : s < 172_800 ? [3600, "h"] : [86_400, "d"];
@@ -64,7 +61,6 @@ export const clockOf = formatter({ ...minute, second: "2-digit" });
 export const momentOf = formatter({ ...day, ...minute, second: "2-digit" });
 const zone = new Intl.DateTimeFormat("en-GB", { timeZoneName: "short" }).formatToParts().find((part) => part.type === "timeZoneName").value;
 
-/** Write the times under `root` in the reader's own zone. */
 export function localise(root) {
 	for (const time of root.querySelectorAll("time[data-form]")) {
 		const at = new Date(time.dateTime);
@@ -93,7 +89,6 @@ export function setText(element, text) {
 	if (element.textContent !== text) element.textContent = text;
 }
 
-/** A page or a part of one; null when the server cannot be reached or has trouble. */
 export async function load(address) {
 	try {
 		const response = await fetch(address, { headers: { Accept: "text/html" } });
@@ -103,7 +98,7 @@ export async function load(address) {
 	}
 }
 
-/** A function that does `work` now, or `ms` after the last time: never twice at once, and always once after the last call. */
+/** Does `work` now, or `ms` after the last time: never twice at once, always once after the last call. */
 export function paced(work, ms) {
 	let isBusy = false;
 	let isWanted = false;

@@ -88,7 +88,6 @@ function apply(progress) {
 
 const announce = (text) => setText(byId("announcer"), text);
 
-/** The log, what went wrong and what to do: in the server's words. */
 const tellMore = paced(async () => {
 	const id = run.id;
 	failedShown = lanes.get("all").failed;
