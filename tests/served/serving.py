@@ -1,0 +1,169 @@
+"""The server and the stand-in bookmakers as processes, and clients of every kind that see a run to its end."""
+
+import asyncio
+import contextlib
+import os
+import re
+import shutil
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+from websockets.asyncio.client import ClientConnection, connect
+
+from quart_odds.domain.platforms import Platform
+
+Json = dict[str, Any]
+
+START_SECONDS = 30
+STOP_SECONDS = 10
+RUN_SECONDS = 30
+ADDRESS = re.compile("(?:Quart Odds is at|Running on) (http://[0-9.]+:[0-9]+)")
+SERVE = (sys.executable, "-m", "quart_odds", "serve", "--bind", "127.0.0.1:0")
+
+
+def environment(settings: Mapping[str, object]) -> dict[str, str]:
+    """This process's environment without any setting of ours, and these settings."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("QUART_ODDS_")}
+    given = {f"QUART_ODDS_{name.upper()}": str(value) for name, value in settings.items() if value is not None}
+    return kept | given
+
+
+def at(urls: Mapping[Platform, str]) -> dict[str, object]:
+    """The settings that point the clients at these bookmakers."""
+    return {f"{platform}_url": url for platform, url in urls.items()}
+
+
+@dataclass
+class Server:
+    """A served app: where it is, its process, and the lines that it has written."""
+
+    url: str
+    process: asyncio.subprocess.Process
+    said: list[str]
+
+    @property
+    def port(self) -> int:
+        """Where it listens on 127.0.0.1."""
+        return int(self.url.rpartition(":")[2])
+
+    def websocket(self, query: str = "") -> connect:
+        """A WebSocket client's connection to be."""
+        return connect(f"ws://127.0.0.1:{self.port}/api/ws{query}", compression=None)
+
+    async def stop(self, number: signal.Signals = signal.SIGTERM) -> float:
+        """End it by a signal; how many seconds that took. AssertionError for a bad end."""
+        began = time.monotonic()
+        self.process.send_signal(number)
+        async with asyncio.timeout(STOP_SECONDS):
+            code = await self.process.wait()
+        assert code == 0, f"ended with {code}: {''.join(self.said)[-3000:]}"
+        return time.monotonic() - began
+
+
+@contextlib.asynccontextmanager
+async def served(
+    folder: Path, settings: Mapping[str, object] | None = None, command: Sequence[str] = SERVE
+) -> AsyncIterator[Server]:
+    """A server process that works in a folder, with a database there; ended with the block, however that ends.
+
+    A setting of None is left out of its environment.
+    """
+    settings = {"database_url": "sqlite:///odds.db", "decode_workers": 0, **(settings or {})}
+    folder.mkdir(parents=True, exist_ok=True)
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        cwd=folder,
+        env=environment(settings),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    said: list[str] = []
+    address: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    listening = asyncio.create_task(_listen(process, said, address))
+    try:
+        async with asyncio.timeout(START_SECONDS):
+            url = await address
+        yield Server(url, process, said)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.terminate()
+        try:
+            async with asyncio.timeout(STOP_SECONDS):
+                await process.wait()
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+        await listening
+
+
+async def _listen(process: asyncio.subprocess.Process, said: list[str], address: asyncio.Future[str]) -> None:
+    assert process.stdout is not None
+    async for line in process.stdout:
+        said.append(line.decode())
+        if not address.done() and (found := ADDRESS.search(said[-1])):
+            address.set_result(found[1])
+    if not address.done():
+        address.set_exception(RuntimeError(f"the server did not start: {''.join(said)[-3000:]}"))
+
+
+async def curl(server: Server, path: str) -> list[Json]:
+    """The `data` of every block that `curl -N` prints until the server ends the stream."""
+    program = shutil.which("curl")
+    url = f"{server.url}{path}"
+    text = await (_by_socket(server, path) if program is None else _by_program(program, "-sN", "--fail", url))
+    return [orjson.loads(line.removeprefix(b"data: ")) for line in text.splitlines() if line.startswith(b"data: ")]
+
+
+async def _by_program(*words: str) -> bytes:
+    process = await asyncio.create_subprocess_exec(*words, stdout=asyncio.subprocess.PIPE)
+    try:
+        async with asyncio.timeout(RUN_SECONDS):
+            out, _ = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    assert process.returncode == 0, f"curl ended with {process.returncode}"
+    return out
+
+
+async def _by_socket(server: Server, path: str) -> bytes:
+    """What a machine without curl does: HTTP/1.0, so that the body comes without chunks."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(f"GET {path} HTTP/1.0\r\nHost: 127.0.0.1:{server.port}\r\n\r\n".encode())
+    async with asyncio.timeout(RUN_SECONDS):
+        text = await reader.read()
+    writer.close()
+    return text
+
+
+def is_terminal(progress: Json) -> bool:
+    """Whether a progress is its run's last."""
+    return progress["platform"] is None and progress["phase"] in ("completed", "failed")
+
+
+async def progress_of(websocket: ClientConnection) -> list[Json]:
+    """The `data` of every progress message up to a terminal one."""
+    seen: list[Json] = []
+    async with asyncio.timeout(RUN_SECONDS):
+        async for text in websocket:
+            message = orjson.loads(text)
+            assert message["type"] == "scrape_progress", message
+            seen.append(message["data"])
+            if is_terminal(message["data"]):
+                break
+    return seen
+
+
+async def acknowledged(websocket: ClientConnection) -> Json:
+    """The first message of a connection."""
+    async with asyncio.timeout(RUN_SECONDS):
+        message: Json = orjson.loads(await websocket.recv())
+    assert message["type"] == "connection_ack"
+    return message

@@ -1,0 +1,105 @@
+"""The wheel: it has all that the server needs, and serves the page from an empty environment in an empty folder."""
+
+import asyncio
+import os
+import re
+import subprocess
+import sys
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+import quart_odds
+from tests.served.serving import curl, served
+
+ROOT = Path(__file__).parents[1]
+CONSTRAINTS = ROOT / "constraints.txt"
+UNREACHABLE = re.compile("from versions: none|NewConnectionError|NameResolution|ConnectTimeout|ReadTimeout|ProxyError")
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel of this tree, built with what is installed here."""
+    folder = tmp_path_factory.mktemp("dist")
+    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(ROOT)]
+    done = subprocess.run(build, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+    [built] = folder.glob("*.whl")
+    return built
+
+
+def test_the_wheel_has_all_that_the_server_needs(wheel: Path) -> None:
+    """Every file of the package, of templates/ and of static/, and nothing else."""
+    with zipfile.ZipFile(wheel) as archive:
+        names = {name for name in archive.namelist() if name.startswith("quart_odds/")}
+        others = {name.partition("/")[0] for name in archive.namelist()} - {"quart_odds"}
+    expected = {f"quart_odds/{path}" for path in files_of(ROOT / "quart_odds")}
+    for folder in ("templates", "static"):
+        expected |= {f"quart_odds/{folder}/{path}" for path in files_of(ROOT / folder)}
+    assert names == expected
+    assert others == {f"quart_odds-{quart_odds.__version__}.dist-info"}
+    for name in (
+        "py.typed",
+        "templates/base.html",
+        "static/style.css",
+        "domain/markets.toml",
+        "sandbox/data/markets.csv",
+        "storage/migrations/env.py",
+        "storage/migrations/versions/0001_first_tables.py",
+    ):
+        assert f"quart_odds/{name}" in names
+
+
+async def test_it_serves_and_scrapes_from_an_empty_environment(
+    wheel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Installed with the dependencies that it names: the page, its files, and a run of the sandbox's events."""
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    python = tmp_path / "venv" / "bin" / "python"
+    await asyncio.to_thread(quietly, [sys.executable, "-m", "venv", str(tmp_path / "venv")])
+    pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    pinned = ["--constraint", str(CONSTRAINTS)] if CONSTRAINTS.is_file() else []
+    await asyncio.to_thread(install, [*pip, *pinned, str(wheel)])
+    command = [str(tmp_path / "venv" / "bin" / "quart-odds"), "serve", "--bind", "127.0.0.1:0"]
+    stand_ins = ["--sandbox", "--events", "4", "--latency-ms", "1"]
+    folder = tmp_path / "empty"
+    async with served(folder, None, [*command, *stand_ins]) as server, aiohttp.ClientSession() as session:
+        async with session.get(server.url) as response:
+            assert (response.status, response.content_type) == (200, "text/html")
+            page = await response.text()
+        files = re.findall(r'(?:src|href)="(/(?:assets|static)/[^"]+)"', page)
+        assert len(files) >= 3
+        for path in files:
+            async with session.get(f"{server.url}{path}") as response:
+                assert response.status == 200, path
+                assert await response.read(), path
+        told = await curl(server, "/api/scrape/stream")
+        assert told[-1]["phase"] == "completed"
+        assert told[-1]["error"] is None
+    assert {path.name.partition(".")[0] for path in folder.iterdir()} == {"odds"}
+
+
+def files_of(folder: Path) -> set[str]:
+    """The files below a folder that belong to it."""
+    return {
+        path.relative_to(folder).as_posix()
+        for path in folder.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts and not path.name.startswith(".")
+    }
+
+
+def quietly(command: Sequence[str]) -> None:
+    """Run a command that has to succeed."""
+    done = subprocess.run(command, capture_output=True, text=True, timeout=110)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def install(command: Sequence[str]) -> None:
+    """Run pip; where no package index can be reached that is no fault of ours, except in CI, which has to have one."""
+    done = subprocess.run(command, capture_output=True, text=True, timeout=110)
+    if done.returncode and UNREACHABLE.search(done.stderr) and os.environ.get("CI") != "true":
+        pytest.skip(f"pip cannot reach a package index: {done.stderr.strip().splitlines()[-1]}")
+    assert done.returncode == 0, done.stdout + done.stderr
