@@ -32,7 +32,22 @@ Command = TypeVar("Command", bound=Callable[..., object])
 
 
 class _Group(click.Group):
-    """Commands whose errors are sentences, not tracebacks."""
+    """Commands whose errors are sentences, not tracebacks.
+
+    `sandbox` is imported when it is asked for: the decoding processes import this module, and should stay small.
+    """
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All names."""
+        return sorted([*super().list_commands(ctx), "sandbox"])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """A command by its name."""
+        if cmd_name == "sandbox":
+            from quart_odds.sandbox import sandbox_command
+
+            return sandbox_command
+        return super().get_command(ctx, cmd_name)
 
     def invoke(self, ctx: click.Context) -> object:
         """Run a command; our own errors end it with their text."""
@@ -222,14 +237,6 @@ def _run(
 def _exit(code: int) -> NoReturn:
     click.get_current_context().exit(code)
 
-
-def _add_commands() -> None:
-    from quart_odds.sandbox import sandbox_command
-
-    main.add_command(sandbox_command)
-
-
-_add_commands()
 
 if __name__ == "__main__":
     main()
