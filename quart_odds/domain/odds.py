@@ -38,7 +38,7 @@ class EventHeader:
 
     @property
     def name(self) -> str:
-        """"Home - Away"."""
+        """ "Home - Away"."""
         return f"{self.home_team} - {self.away_team}"
 
 

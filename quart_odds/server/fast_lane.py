@@ -8,7 +8,6 @@ when closing; and nothing after the close frame or the final chunk.
 """
 
 import asyncio
-import weakref
 from dataclasses import replace
 from importlib.metadata import version
 from typing import TYPE_CHECKING
@@ -17,6 +16,8 @@ import hypercorn.asyncio.run
 import hypercorn.protocol.h11
 import structlog
 from hypercorn.asyncio.tcp_server import TCPServer
+from hypercorn.events import Closed, RawData, Updated
+from hypercorn.events import Event as ServerEvent
 from hypercorn.protocol.events import Body, Data, Event, Request, StreamClosed
 from hypercorn.protocol.ws_stream import FrameTooLargeError, WSStream
 from wsproto.connection import ConnectionState
@@ -27,10 +28,14 @@ from wsproto.frame_protocol import CloseReason
 from quart_odds.broadcast.lane import live_connection
 
 if TYPE_CHECKING:
-    from hypercorn.typing import WebsocketAcceptEvent
+    from hypercorn.asyncio.worker_context import WorkerContext
+    from hypercorn.config import Config
+    from hypercorn.typing import AppWrapper, ASGISendEvent, LifespanState, WebsocketAcceptEvent
 
-KNOWN_HYPERCORN = ("0.17.", "0.18.")
+KNOWN_HYPERCORN: tuple[str, ...] = ("0.17.", "0.18.")
 """Releases that the tests have run with."""
+
+READ_BYTES = 64 * 1024
 
 FLOOD_SECONDS = 2.0
 """How long a peer that sent too much has to take its close frame, while what it sends is thrown away."""
@@ -74,7 +79,7 @@ class TransportSink:
 class FastConnection:
     """One TCP connection under our launcher."""
 
-    __slots__ = ("__weakref__", "_is_websocket_open", "_sink", "_transport")
+    __slots__ = ("_is_websocket_open", "_sink", "_transport")
 
     def __init__(self, transport: asyncio.WriteTransport) -> None:
         self._transport = transport
@@ -120,7 +125,7 @@ class LiveConnections:
     """All connections that are open: the drain cuts those that are left."""
 
     def __init__(self) -> None:
-        self._live: weakref.WeakSet[FastConnection] = weakref.WeakSet()
+        self._live: set[FastConnection] = set()
 
     def __len__(self) -> int:
         return len(self._live)
@@ -145,18 +150,53 @@ live_connections = LiveConnections()
 
 
 class LiveTCPServer(TCPServer):
-    """Hypercorn's connection, which puts its transport where the handler finds it."""
+    """Hypercorn's connection, which puts its transport where the handler finds it.
 
-    async def run(self) -> None:
-        """Serve one connection to its end."""
-        connection = FastConnection(self.writer.transport)
-        live_connections.add(connection)
-        live_connection.set(connection)
+    Hypercorn makes and runs it in a task of the connection's own. Two differences, on purpose: a connection whose peer
+    is gone does not wait for its next request, which Hypercorn's does for the whole keep-alive time when the peer
+    leaves in the midst of an answer; and there is no limit on the time to read, which would cut streams.
+    """
+
+    _is_read_out = False
+
+    def __init__(
+        self,
+        app: "AppWrapper",
+        loop: asyncio.AbstractEventLoop,
+        config: "Config",
+        context: "WorkerContext",
+        state: "LifespanState",
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+    ) -> None:
+        super().__init__(app, loop, config, context, state, reader, writer)
+        self._connection = FastConnection(writer.transport)
+        live_connections.add(self._connection)
+        live_connection.set(self._connection)
+
+    async def protocol_send(self, event: ServerEvent) -> None:
+        """Send to the peer, or note that the connection is idle."""
+        if not (self._is_read_out and isinstance(event, Updated) and event.idle):
+            await super().protocol_send(event)
+
+    async def _read_data(self) -> None:
+        reader = self.reader
+        while not reader.at_eof():
+            try:
+                data = await reader.read(READ_BYTES)
+            except OSError:
+                break
+            await self.protocol.handle(RawData(data))
+        self._is_read_out = True
+        await self.idle_task.stop()
+        await self.protocol.handle(Closed())
+
+    async def _close(self) -> None:
         try:
-            await super().run()
+            await super()._close()
         finally:
-            connection.detach()
-            live_connections.discard(connection)
+            self._connection.detach()
+            live_connections.discard(self._connection)
 
 
 class FastWSStream(WSStream):
@@ -179,6 +219,22 @@ class FastWSStream(WSStream):
         elif isinstance(event, StreamClosed):
             self._tell_closed()
         await super().handle(event)
+
+    async def app_send(self, message: "ASGISendEvent | None") -> None:
+        """Pass on what the app sends. Its end does not end a flooded connection: closed with bytes unread, TCP would
+        reset it, and the reset overtake the close frame.
+        """
+        if message is None:
+            self._let_go_of_the_inbox()
+        if message is not None or not self._is_flooded:
+            await super().app_send(message)
+
+    def _let_go_of_the_inbox(self) -> None:
+        """Nobody reads any more: a reader that waits for room in the inbox, or comes to, would wait for ever."""
+        inbox = getattr(self.app_put, "__self__", None)
+        self.app_put = _to_nobody
+        while isinstance(inbox, asyncio.Queue) and not inbox.empty():
+            inbox.get_nowait()
 
     async def _accept(self, message: "WebsocketAcceptEvent") -> None:
         await super()._accept(message)
@@ -229,6 +285,10 @@ class FastWSStream(WSStream):
             connection.websocket_closed()
 
 
+async def _to_nobody(message: object) -> None:
+    """Throw a message away."""
+
+
 def install() -> bool:
     """Put the fast lane in place, for this process; False, with one warning, where Hypercorn is another."""
     found = version("hypercorn")
@@ -241,4 +301,9 @@ def install() -> bool:
 
 
 def _has_the_names() -> bool:
-    return hasattr(hypercorn.asyncio.run, "TCPServer") and hasattr(hypercorn.protocol.h11, "WSStream")
+    replaced = hasattr(hypercorn.asyncio.run, "TCPServer") and hasattr(hypercorn.protocol.h11, "WSStream")
+    return (
+        replaced
+        and all(hasattr(TCPServer, name) for name in ("protocol_send", "_read_data", "_close"))
+        and all(hasattr(WSStream, name) for name in ("app_send", "_accept", "_send_wsproto_event", "_handle_events"))
+    )

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import signal
 import sys
 from collections.abc import Callable, Coroutine
@@ -52,10 +53,14 @@ async def serve(app: Quart, bind: str, *, on_ready: Ready | None = None) -> None
     host, port = sock.getsockname()[:2]
     address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
     cutter: asyncio.Task[None] | None = None
+    is_given_up = False
 
     async def shutdown_trigger() -> None:
         nonlocal cutter
         warming = asyncio.create_task(parts.decoder.warm())
+        # What has been made by now stays: a full collection that walks it too holds the loop for over 100 ms.
+        gc.collect()
+        gc.freeze()
         if on_ready is not None:
             on_ready(address)
         await stop.wait()
@@ -63,13 +68,23 @@ async def serve(app: Quart, bind: str, *, on_ready: Ready | None = None) -> None
         log.info("server.draining", connections=len(fast_lane.live_connections))
         await drain(parts)
         await _farewell()
-        cutter = asyncio.create_task(_cut_the_rest() if can_cut else _give_up(server))
+        cutter = asyncio.create_task(_cut_the_rest() if can_cut else give_up())
+
+    async def give_up() -> None:
+        """End a server that does not end by itself: Hypercorn alone waits for a stalled peer without limit."""
+        nonlocal is_given_up
+        await asyncio.sleep(GIVE_UP_SECONDS)
+        log.warning("server.given_up", reason="connections are still open, and the fast lane is out")
+        is_given_up = True
+        server.cancel()
 
     # Hypercorn makes a socket of its own from the number, and closes it.
     server = asyncio.create_task(hypercorn_serve(app, _config(sock.detach()), shutdown_trigger=shutdown_trigger))
     try:
         await asyncio.wait([server])
-        if not server.cancelled():
+        if is_given_up:
+            await app.shutdown()
+        else:
             server.result()
     finally:
         server.cancel()
@@ -97,13 +112,6 @@ async def _cut_the_rest() -> None:
         if count := fast_lane.live_connections.abort():
             log.info("server.cut", connections=count)
         await asyncio.sleep(ABORT_SECONDS)
-
-
-async def _give_up(server: asyncio.Task[None]) -> None:
-    """End a server that does not end by itself: Hypercorn alone waits for a stalled peer without limit."""
-    await asyncio.sleep(GIVE_UP_SECONDS)
-    log.warning("server.given_up", reason="connections are still open, and the fast lane is out")
-    server.cancel()
 
 
 def _config(file_number: int) -> Config:

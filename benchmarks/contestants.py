@@ -1,0 +1,169 @@
+"""Who is measured: how each server is started, where its streams are, and how it is made to publish."""
+
+import contextlib
+import importlib.util
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.peers.progress_message import message
+
+ROOT = Path(__file__).parents[1]
+NGINX_MODULES = ("/usr/lib/nginx/modules", "/usr/share/nginx/modules", "/usr/lib64/nginx/modules")
+START_SECONDS = 20.0
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """A server that is measured. `missing` says what it lacks here, None where it can run."""
+
+    name: str
+    title: str
+    paths: dict[str, str]
+    command: Callable[[int, Path], list[str]]
+    missing: Callable[[], str | None]
+    trigger: str = "/bench/publish"
+
+
+def _ours(*options: str) -> Callable[[int, Path], list[str]]:
+    return lambda port, _: [sys.executable, "-m", "benchmarks.fanout_server", "--bind", f"127.0.0.1:{port}", *options]
+
+
+def _uvicorn(port: int, _: Path) -> list[str]:
+    module = "benchmarks.peers.connection_manager:app"
+    return [sys.executable, "-m", "uvicorn", module, "--port", str(port), "--log-level", "warning", "--loop", "uvloop"]
+
+
+def _websockets(port: int, _: Path) -> list[str]:
+    return [sys.executable, "-m", "benchmarks.peers.websockets_broadcast", str(port)]
+
+
+def _nchan(port: int, folder: Path) -> list[str]:
+    template = (Path(__file__).parent / "peers" / "nchan.conf.in").read_text()
+    configuration = folder / "nchan.conf"
+    configuration.write_text(template.replace("@DIR@", str(folder)).replace("@PORT@", str(port)))
+    return [shutil.which("nginx") or "/usr/sbin/nginx", "-c", str(configuration)]
+
+
+def _lacks(*modules: str) -> Callable[[], str | None]:
+    def missing() -> str | None:
+        lacking = [each for each in modules if importlib.util.find_spec(each) is None]
+        return f"needs {' and '.join(lacking)}" if lacking else None
+
+    return missing
+
+
+def _lacks_nchan() -> str | None:
+    if shutil.which("nginx") is None and not Path("/usr/sbin/nginx").exists():
+        return "needs nginx and its module nchan"
+    if not any((Path(each) / "ngx_nchan_module.so").exists() for each in NGINX_MODULES):
+        return "needs nginx's module nchan"
+    return None
+
+
+OURS = {"ws": "/api/ws", "sse": "/api/sse"}
+CONTESTANTS = (
+    Contestant("ours", "Quart Odds", OURS, _ours(), lambda: None),
+    Contestant("standard", "Quart Odds, standard lane", OURS, _ours("--standard-lane"), lambda: None),
+    Contestant("nchan", "Nchan (nginx)", {"ws": "/ws", "sse": "/sse"}, _nchan, _lacks_nchan, trigger=""),
+    Contestant(
+        "manager",
+        "ConnectionManager (FastAPI, uvicorn)",
+        {"ws": "/ws", "sse": "/sse"},
+        _uvicorn,
+        _lacks("fastapi", "uvicorn", "websockets"),
+    ),
+    Contestant("websockets", "websockets' broadcast()", {"ws": "/ws"}, _websockets, _lacks("websockets", "uvloop")),
+)
+
+
+@dataclass
+class Running:
+    """A server that is up."""
+
+    process: subprocess.Popen[bytes]
+    port: int
+
+    @property
+    def memory_kb(self) -> int:
+        """What its processes hold of the machine's memory."""
+        pages = 0
+        for path in Path("/proc").glob("[0-9]*/stat"):
+            with contextlib.suppress(OSError):
+                fields = path.read_text().rpartition(")")[2].split()
+                pages += int(fields[21]) if int(fields[2]) == self.process.pid else 0
+        return pages * os.sysconf("SC_PAGESIZE") // 1024
+
+    def stop_seconds(self, timeout: float = 30.0) -> float:
+        """Ask it to end as an operator does; how long it took."""
+        began = time.monotonic()
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(timeout)
+        return time.monotonic() - began
+
+
+@contextmanager
+def running(contestant: Contestant, folder: Path) -> Iterator[Running]:
+    """Start a server on a free port; it is gone in the end."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with (folder / f"{contestant.name}.log").open("wb") as log:
+        process = subprocess.Popen(
+            contestant.command(port, folder), cwd=ROOT, stdout=log, stderr=log, start_new_session=True
+        )
+    try:
+        _until_listening(process, port, folder / f"{contestant.name}.log")
+        yield Running(process, port)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def _until_listening(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+    until = time.monotonic() + START_SECONDS
+    while time.monotonic() < until and process.poll() is None:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+            return
+        time.sleep(0.05)
+    raise RuntimeError(f"the server did not start:\n{log.read_text()[-2000:]}")
+
+
+def publish_to_nchan(port: int, messages: int, interval_ms: float) -> None:
+    """Publish on one keep-alive connection, in pipelined requests: Nchan has no way to publish by itself."""
+    with socket.create_connection(("127.0.0.1", port)) as sock:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        answers = threading.Thread(target=_read_answers, args=(sock, messages))
+        answers.start()
+        if not interval_ms:
+            sock.sendall(b"".join(_post(number) for number in range(messages)))
+        else:
+            start = time.monotonic()
+            for number in range(messages):
+                time.sleep(max(0.0, start + number * interval_ms / 1000 - time.monotonic()))
+                sock.sendall(_post(number))
+        answers.join()
+
+
+def _read_answers(sock: socket.socket, count: int) -> None:
+    """Read them all: closed with answers unread, the connection would be reset with requests on their way."""
+    sock.settimeout(30)
+    got, tail = 0, b""
+    while got < count and (data := sock.recv(65536)):
+        got += (tail + data).count(b"HTTP/1.1 20")
+        tail = data[-10:]
+
+
+def _post(number: int) -> bytes:
+    body = json.dumps(message(number)).encode()
+    return b"POST /pub HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)

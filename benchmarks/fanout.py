@@ -1,0 +1,188 @@
+"""Fan-out, side by side: ours and what a user would otherwise write or take, on the same work, on this machine.
+
+    python -m benchmarks.fanout [--runs 3] [--clients 1000] [--rows burst-ws,paced-ws] [--only ours,nchan] [--markdown]
+
+Runs are interleaved, each figure is the median of its runs; peers that are not installed are named as missing. The last
+line is one line of JSON with the same figures. It needs a C compiler, for the client.
+"""
+
+import json
+import statistics
+import subprocess
+import tempfile
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from benchmarks.contestants import CONTESTANTS, Contestant, Running, publish_to_nchan, running
+from benchmarks.table import print_table
+
+IDLE_MS = 4000
+
+
+@dataclass(frozen=True)
+class Row:
+    """One kind of work: which transport, how much is published and how fast, and how many never read."""
+
+    name: str
+    title: str
+    kind: str
+    messages: int
+    interval_ms: float = 0.0
+    stalled: int = 0
+    contestants: tuple[str, ...] = ("ours", "standard", "nchan", "manager", "websockets")
+
+
+MOST = ("ours", "nchan")
+ROWS = (
+    Row("burst-ws", "burst, WebSocket", "ws", 1000),
+    Row("burst-sse", "burst, SSE", "sse", 1000),
+    Row("paced-ws", "paced, 50/s, WebSocket", "ws", 200, 20.0),
+    Row("paced-sse", "paced, 50/s, SSE", "sse", 200, 20.0),
+    Row("steady-ws", "6,000 at 3 ms, WebSocket", "ws", 6000, 3.0, contestants=MOST),
+    Row("stalled-ws", "the same, 1 in 10 never reads", "ws", 6000, 3.0, stalled=10, contestants=MOST),
+    Row("idle-ws", "idle WebSocket", "ws", 0),
+    Row("drain-ws", "drain, WebSocket", "ws", 0, contestants=("ours", "standard")),
+    Row("drain-sse", "drain, SSE", "sse", 0, contestants=("ours", "standard")),
+)
+
+Figures = dict[str, float]
+
+
+def measure(row: Row, contestant: Contestant, client: Path, clients: int, folder: Path) -> Figures:
+    """One run of one server on one kind of work."""
+    with running(contestant, folder) as server:
+        if row.name.startswith("idle"):
+            return _idle(row, contestant, server, client, clients)
+        if row.name.startswith("drain"):
+            return _drain(row, contestant, server, client, clients)
+        stalled = clients // row.stalled if row.stalled else 0
+        before_kb = server.memory_kb
+        trigger = f"{contestant.trigger}?messages={row.messages}&interval_ms={row.interval_ms:g}"
+        found = _run_client(
+            client,
+            row,
+            contestant,
+            server,
+            (clients, row.messages, IDLE_MS, trigger if contestant.trigger else "", stalled, server.process.pid),
+            lambda: publish_to_nchan(server.port, row.messages, row.interval_ms),
+        )
+    if found["delivered"] < found["expected"] and not row.stalled:
+        found["lost"] = found["expected"] - found["delivered"]
+    found["grown_kb"] = found["rss_kb"] - before_kb
+    return found
+
+
+def _idle(row: Row, contestant: Contestant, server: Running, client: Path, clients: int) -> Figures:
+    # A first few connections pay for what the server makes once, such as compiled patterns and caches.
+    _run_client(client, row, contestant, server, (50, 0, 100, "", 0, server.process.pid))
+    before_kb = server.memory_kb
+    found = _run_client(client, row, contestant, server, (clients, 0, 500, "", 0, server.process.pid))
+    return {"kb_a_connection": (found["rss_kb"] - before_kb) / clients}
+
+
+def _drain(row: Row, contestant: Contestant, server: Running, client: Path, clients: int) -> Figures:
+    took: list[float] = []
+    found = _run_client(
+        client,
+        row,
+        contestant,
+        server,
+        (clients, 0, 20_000, "", 0, server.process.pid),
+        lambda: took.append(server.stop_seconds()),
+    )
+    return {"told": found["told"], "clients": clients, "gone_s": took[0]}
+
+
+def _run_client(
+    client: Path,
+    row: Row,
+    contestant: Contestant,
+    server: Running,
+    arguments: tuple[object, ...],
+    when_ready: Callable[[], None] | None = None,
+) -> Figures:
+    """Run the client; once it says that it is ready, do what there is to do."""
+    process = subprocess.Popen(
+        [client, row.kind, str(server.port), contestant.paths[row.kind], *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    doing: threading.Thread | None = None
+    with process.stdout as lines:
+        for line in lines:
+            if line.startswith("READY"):
+                if when_ready is not None:
+                    doing = threading.Thread(target=when_ready)
+                    doing.start()
+            else:
+                figures: Figures = json.loads(line)
+    if doing is not None:
+        doing.join()
+    if process.wait():
+        raise RuntimeError(f"the client failed on {contestant.name}, {row.name}")
+    return figures
+
+
+def build_client(folder: Path) -> Path:
+    """Compile the client. Raises ClickException where there is no compiler."""
+    client = folder / "fanclient"
+    source = Path(__file__).parent / "fanclient.c"
+    try:
+        subprocess.run(["cc", "-O2", "-w", "-o", client, source], check=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise click.ClickException(f"the client needs a C compiler: {error}") from None
+    return client
+
+
+def _chosen(given: str, known: list[str], what: str) -> list[str]:
+    names = [each.strip() for each in given.split(",") if each.strip()] or known
+    if unknown := [each for each in names if each not in known]:
+        raise click.UsageError(f"no {what} {unknown[0]!r}; there are {', '.join(known)}")
+    return names
+
+
+@click.command()
+@click.option("--runs", default=1, show_default=True, help="Figures are medians of so many.")
+@click.option("--clients", default=1000, show_default=True)
+@click.option("--rows", default="", help=f"By comma: {', '.join(row.name for row in ROWS)}.")
+@click.option("--only", default="", help=f"By comma: {', '.join(each.name for each in CONTESTANTS)}.")
+@click.option("--markdown", is_flag=True, help="Print the table as docs/performance.md holds it.")
+def main(runs: int, clients: int, rows: str, only: str, markdown: bool) -> None:
+    """Measure, and print one table."""
+    row_names = _chosen(rows, [row.name for row in ROWS], "row")
+    names = _chosen(only, [each.name for each in CONTESTANTS], "server")
+    missing = {each.name: why for each in CONTESTANTS if each.name in names and (why := each.missing())}
+    found: dict[str, dict[str, list[Figures]]] = {row: {} for row in row_names}
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        folder.chmod(0o755)
+        client = build_client(folder)
+        for run in range(runs):
+            for row in ROWS:
+                for each in CONTESTANTS:
+                    is_asked = row.name in row_names and each.name in names and each.name in row.contestants
+                    if not is_asked or each.name in missing or row.kind not in each.paths:
+                        continue
+                    click.echo(f"run {run + 1} of {runs}: {row.title}: {each.title}", err=True)
+                    found[row.name].setdefault(each.name, []).append(measure(row, each, client, clients, folder))
+    medians = {
+        row: {
+            name: {key: statistics.median(each.get(key, 0.0) for each in several) for key in several[0]}
+            for name, several in servers.items()
+        }
+        for row, servers in found.items()
+    }
+    titles = {each.name: each.title for each in CONTESTANTS}
+    print_table({row.name: row.title for row in ROWS}, titles, medians, markdown=markdown)
+    for name, why in missing.items():
+        click.echo(f"missing: {titles[name]}: {why}")
+    click.echo(json.dumps({"clients": clients, "runs": runs, "rows": medians, "missing": missing}))
+
+
+if __name__ == "__main__":
+    main()

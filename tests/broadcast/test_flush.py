@@ -1,0 +1,357 @@
+"""The flush: to whom it writes, when, and what becomes of those who take nothing."""
+
+import asyncio
+import inspect
+from collections.abc import Callable
+
+import pytest
+
+from quart_odds.broadcast import ODDS_UPDATES, BroadcastRegistry, Flusher, Place, Subscriber
+from quart_odds.broadcast import subscriber as subscriber_module
+from quart_odds.broadcast.framing import CHUNK, FRAME, Framing
+from quart_odds.scraping.broadcaster import ProgressBroadcaster
+from tests.broadcast.listeners import (
+    SMALL,
+    BrokenSink,
+    ManualClock,
+    RecordingSink,
+    gap_notice,
+    make_registry,
+    message,
+    numbers,
+    read_chunks,
+    read_messages,
+)
+
+
+async def _until(condition: Callable[[], object]) -> None:
+    async with asyncio.timeout(5):
+        while not condition():
+            await asyncio.sleep(0.001)
+
+
+def _connect(registry: BroadcastRegistry, sink: RecordingSink | None = None, framing: Framing = FRAME) -> RecordingSink:
+    sink = sink or RecordingSink()
+    registry.connect(sink, framing)
+    return sink
+
+
+def _say(registry: BroadcastRegistry, *told: int) -> None:
+    for number in told:
+        registry.broadcast(message(number), ODDS_UPDATES)
+
+
+def _read(sink: RecordingSink, framing: Framing = FRAME) -> list[object]:
+    return numbers(read_messages(sink.received, framing))
+
+
+def test_publishing_is_no_coroutine() -> None:
+    """Nothing that tells anything can wait: these are plain functions, and a stalled listener cannot hold them."""
+    for function in (
+        BroadcastRegistry.broadcast,
+        BroadcastRegistry.broadcast_all,
+        BroadcastRegistry.send,
+        ProgressBroadcaster.publish,
+        Flusher.schedule,
+        Flusher.flush,
+    ):
+        assert not inspect.iscoroutinefunction(function)
+        assert not inspect.isgeneratorfunction(function)
+
+
+async def test_publishing_takes_no_turn_of_the_loop() -> None:
+    """Ten thousand messages are told to a stalled and a free client before the loop turns once."""
+    registry = make_registry()
+    stalled, free = _connect(registry), _connect(registry)
+    stalled.stall()
+    turns = 0
+
+    def turn() -> None:
+        nonlocal turns
+        turns += 1
+
+    asyncio.get_running_loop().call_soon(turn)
+    for number in range(10_000):
+        registry.broadcast(message(number), ODDS_UPDATES)
+    assert (turns, free.writes) == (0, [])
+    await _until(lambda: len(_read(free)) == 10_000)
+    registry.close()
+
+
+async def test_publishing_works_where_no_loop_runs() -> None:
+    """Where nobody listens there is nothing to schedule: a tool may publish outside of any loop."""
+    registry = make_registry()
+    await asyncio.to_thread(_say, registry, 1)
+    assert registry.log.next_seq == 2
+
+
+async def test_first_flush_comes_at_once_and_many_messages_go_in_one_write() -> None:
+    """Idle, a message is written in the next turn of the loop; what comes together is written together."""
+    registry = make_registry()
+    sink = _connect(registry)
+    _say(registry, 1, 2, 3)
+    await asyncio.sleep(0)
+    assert _read(sink) == [1, 2, 3]
+    assert len(sink.writes) == 1
+    registry.close()
+
+
+async def test_next_flush_waits_until_a_moment_after_the_last_one_ended() -> None:
+    """Under load, messages are gathered: the pause counts from the end of the flush, however long that took."""
+    clock = ManualClock()
+    registry = make_registry(clock=clock)
+
+    class SlowSink(RecordingSink):
+        def write(self, data: bytes) -> None:
+            super().write(data)
+            clock.advance(5.0)
+
+    sink = _connect(registry, SlowSink())
+    _say(registry, 1)
+    await asyncio.sleep(0)
+    assert _read(sink) == [1]
+    _say(registry, 2)
+    await asyncio.sleep(0)
+    _say(registry, 3)
+    assert _read(sink) == [1]
+    await _until(lambda: _read(sink) == [1, 2, 3])
+    assert len(sink.writes) == 2
+    registry.close()
+
+
+async def test_failing_client_costs_nobody_else_anything() -> None:
+    """A flush in which one client's write fails, and even its cut, reaches all the others."""
+    registry = make_registry()
+    sinks = [_connect(registry) for _ in range(3)]
+    broken = registry.connect(BrokenSink(), FRAME)
+    sinks += [_connect(registry) for _ in range(3)]
+    ends: list[int | None] = []
+    broken.on_end = lambda: ends.append(broken.close_code)
+    for number in range(8):
+        _say(registry, number)
+        registry.flusher.flush()
+    assert all(_read(sink) == list(range(8)) for sink in sinks)
+    assert registry.active_count == 6
+    assert ends == [1011]
+    registry.close()
+
+
+async def test_failing_heartbeat_costs_nobody_else_theirs() -> None:
+    """The watchdog's round goes on past a client that fails."""
+    clock = ManualClock()
+    registry = make_registry(clock=clock, heartbeat_seconds=0.04)
+    registry.connect(BrokenSink(), CHUNK)
+    sink = _connect(registry, framing=CHUNK)
+    clock.advance(1.0)
+    await _until(lambda: sink.writes)
+    assert registry.active_count == 1
+    registry.close()
+
+
+async def test_closed_client_is_forgotten() -> None:
+    """A client whose connection is closed is dropped by the next flush, and told no code."""
+    registry = make_registry()
+    sink = RecordingSink()
+    subscriber = registry.connect(sink, FRAME)
+    sink.is_open = False
+    _say(registry, 1)
+    registry.flusher.flush()
+    assert (registry.active_count, subscriber.is_ended, subscriber.close_code) == (0, True, None)
+    assert sink.writes == []
+
+
+async def test_no_client_is_always_last() -> None:
+    """Each flush begins with another client."""
+    registry = make_registry()
+    order: list[int] = []
+
+    class NotingSink(RecordingSink):
+        def __init__(self, number: int) -> None:
+            super().__init__()
+            self.number = number
+
+        def write(self, data: bytes) -> None:
+            order.append(self.number)
+
+    for number in range(4):
+        registry.connect(NotingSink(number), FRAME)
+    for number in range(8):
+        _say(registry, number)
+        registry.flusher.flush()
+    rounds = [order[at : at + 4] for at in range(0, len(order), 4)]
+    assert all(sorted(each) == [0, 1, 2, 3] for each in rounds)
+    assert sorted(each[-1] for each in rounds) == [0, 0, 1, 1, 2, 2, 3, 3]
+    registry.close()
+
+
+async def test_stalled_client_is_passed_over_and_catches_up() -> None:
+    """One that takes nothing is written to no more until it has taken what it holds; then it gets all the rest."""
+    registry = make_registry()
+    slow, quick = _connect(registry), _connect(registry)
+    slow.stall()
+    for number in range(50):
+        _say(registry, number)
+        registry.flusher.flush()
+    assert len(slow.writes) == 1
+    assert _read(quick) == list(range(50))
+    slow.read_on()
+    await _until(lambda: _read(slow) == list(range(50)))
+    registry.close()
+
+
+async def test_what_waits_for_a_stalled_client_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stalled client holds one write of ours, whatever is told meanwhile."""
+    monkeypatch.setattr(subscriber_module, "MAX_WRITE_BYTES", 500)
+    registry = make_registry()
+    sink = _connect(registry)
+    sink.stall()
+    _say(registry, *range(1000))
+    for _ in range(20):
+        registry.flusher.flush()
+    assert 0 < sink.pending < 600
+    registry.close()
+
+
+async def test_client_that_fell_out_is_told_of_the_gap() -> None:
+    """And has everything that is told from then on."""
+    registry = make_registry(SMALL)
+    sink = _connect(registry)
+    sink.stall()
+    _say(registry, 0)
+    registry.flusher.flush()
+    _say(registry, *range(1, 30))
+    sink.read_on()
+    registry.flusher.flush()
+    _say(registry, 30)
+    registry.flusher.flush()
+    assert _read(sink) == [0, "gap", 30]
+    registry.close()
+
+
+async def test_one_that_takes_nothing_for_too_long_is_cut() -> None:
+    """The watchdog, outside the path of sending, cuts it with 1013; one that takes a little is left alone."""
+    clock = ManualClock()
+    registry = make_registry(clock=clock, write_timeout_seconds=0.04)
+    stalled, slow = RecordingSink(), RecordingSink()
+    cut = registry.connect(stalled, FRAME)
+    registry.connect(slow, FRAME)
+    stalled.stall()
+    slow.stall()
+    _say(registry, *range(20))
+    registry.flusher.flush()
+    for _ in range(10):
+        await asyncio.sleep(0.012)
+        clock.advance(0.02)
+        slow.read_on(1)
+    await _until(lambda: stalled.is_aborted)
+    assert (cut.close_code, cut.is_ended) == (1013, True)
+    assert not slow.is_aborted
+    assert registry.flusher.cut_count == 1
+    registry.close()
+
+
+async def test_heartbeat_of_a_client_that_was_slow_once_does_not_cut_it() -> None:
+    """What was pending at one round of the watchdog and taken since has nothing to do with what is pending later."""
+    clock = ManualClock()
+    registry = make_registry(clock=clock, heartbeat_seconds=0.04, write_timeout_seconds=5.0)
+    sink = _connect(registry, framing=CHUNK)
+    sink.stall()
+    for _ in range(3):
+        clock.advance(1.0)
+        await _until(lambda: sink.pending)
+        # A round passes in which the heartbeat is pending; it is taken, and the next one is as long.
+        await asyncio.sleep(0.03)
+        sink.read_on()
+        sink.stall()
+        clock.advance(9.0)
+    assert not sink.is_aborted
+    registry.close()
+
+
+async def test_silent_stream_gets_a_block_of_nothing_but_its_cursor() -> None:
+    """On SSE only: it fires no event in a browser, and moves Last-Event-ID on past what a filter held back."""
+    clock = ManualClock()
+    registry = make_registry(clock=clock, heartbeat_seconds=0.04)
+    stream, socket = RecordingSink(), RecordingSink()
+    registry.connect(stream, CHUNK, topics={"scrape_progress"})
+    registry.connect(socket, FRAME)
+    _say(registry, 1, 2)
+    registry.flusher.flush()
+    assert stream.writes == []
+    clock.advance(1.0)
+    await _until(lambda: stream.writes)
+    assert read_chunks(stream.writes[0]) == f"id: {registry.log.epoch}-2\n\n".encode()
+    assert _read(socket) == [1, 2]
+    registry.close()
+
+
+async def test_stream_that_is_busy_gets_no_heartbeat() -> None:
+    """A sign of life is for silence."""
+    clock = ManualClock()
+    registry = make_registry(clock=clock, heartbeat_seconds=0.04)
+    sink = _connect(registry, framing=CHUNK)
+    for number in range(5):
+        _say(registry, number)
+        registry.flusher.flush()
+        await asyncio.sleep(0.012)
+    assert b"id: %b\n\n" % registry.log.epoch.encode() not in read_chunks(sink.received)
+    assert len(sink.writes) == 5
+    registry.close()
+
+
+async def test_closed_log_ends_each_listener_once_it_has_everything() -> None:
+    """The end of a run ends its streams, after the last message, also for one who is slow."""
+    broadcaster = ProgressBroadcaster(1)
+    quick, slow = RecordingSink(), RecordingSink()
+    slow.stall()
+    subscribers = [
+        Subscriber(broadcaster.log, sink, CHUNK, place=Place(1), gap_notice=gap_notice) for sink in (quick, slow)
+    ]
+    for subscriber in subscribers:
+        broadcaster.flusher.add(subscriber)
+    broadcaster.log.append(b'{"type":"x","n":1}')
+    broadcaster.flusher.flush()
+    broadcaster.log.append(b'{"type":"x","n":2}')
+    broadcaster.close()
+    broadcaster.flusher.flush()
+    assert [each.is_ended for each in subscribers] == [True, False]
+    slow.read_on()
+    await _until(lambda: subscribers[1].is_ended)
+    assert _read(slow, CHUNK) == _read(quick, CHUNK) == [1, 2]
+    assert subscribers[1].close_code == 1000
+
+
+async def test_nothing_is_written_to_one_who_has_left() -> None:
+    """Neither by a flush, nor by a sink that has become free too late."""
+    registry = make_registry()
+    sink = RecordingSink()
+    subscriber = registry.connect(sink, FRAME)
+    registry.disconnect(subscriber)
+    registry.disconnect(subscriber)
+    _say(registry, 1)
+    registry.flusher.catch_up(subscriber)
+    registry.flusher.flush()
+    assert sink.writes == []
+
+
+async def test_closing_ends_who_is_left_and_stops_the_timers() -> None:
+    """Streams that still wait are let go, and no timer outlives the hub."""
+    registry = make_registry(heartbeat_seconds=0.01)
+    subscriber = registry.connect(RecordingSink(), CHUNK)
+    registry.close()
+    assert subscriber.is_ended
+    assert registry.active_count == 0
+    registry.close()
+
+
+async def test_answer_of_one_client_goes_with_what_is_told_to_all() -> None:
+    """An answer that waits does not hold back the entries behind it until another flush."""
+    registry = make_registry()
+    sink = RecordingSink()
+    subscriber = registry.connect(sink, FRAME)
+    subscriber.send({"type": "pong"})
+    _say(registry, 1)
+    registry.flusher.flush()
+    assert _read(sink) == ["pong", 1]
+    assert len(sink.writes) == 1
+    registry.close()

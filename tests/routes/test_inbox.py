@@ -1,0 +1,143 @@
+"""The inbox: read when asked, ended at once by our side, and left behind by a client that is gone."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from quart import Quart, websocket
+
+from quart_odds.routes.inbox import BoundedWebsocketConnection, Inbox, InboxEndedError
+
+
+def _inbox(*events: dict[str, Any]) -> tuple[Inbox, "asyncio.Queue[Any]"]:
+    inbox, queue = Inbox(), asyncio.Queue[Any]()
+    for event in events:
+        queue.put_nowait(event)
+    inbox.receive = queue.get
+    return inbox, queue
+
+
+def _said(text: str | None = None, data: bytes | None = None) -> dict[str, Any]:
+    return {"type": "websocket.receive", "text": text, "bytes": data}
+
+
+async def test_messages_in_order() -> None:
+    """Text and binary, empty ones too; what is no message is passed over."""
+    inbox, _ = _inbox({"type": "websocket.connect"}, _said("a"), _said(""), _said(data=b"b"), _said(data=b""))
+    assert [await inbox.get() for _ in range(4)] == ["a", "", b"b", None]
+
+
+async def test_nothing_is_read_before_it_is_asked_for() -> None:
+    """So that what a client sends waits at the server, and then at the client."""
+    inbox, queue = _inbox(_said("a"), _said("b"))
+    await inbox.get()
+    await asyncio.sleep(0)
+    assert queue.qsize() == 1
+
+
+async def test_end_wakes_the_reader_once() -> None:
+    """Whatever is still to be read; and the reader's task is not cancelled for it."""
+    inbox, _ = _inbox()
+    reader = asyncio.create_task(_read(inbox))
+    await asyncio.sleep(0)
+    inbox.end()
+    inbox.end()
+    async with asyncio.timeout(5):
+        assert await reader == "ended"
+    assert reader.cancelling() == 0
+    inbox, _ = _inbox(_said("a"))
+    inbox.end()
+    with pytest.raises(InboxEndedError):
+        await inbox.get()
+
+
+async def _read(inbox: Inbox) -> str:
+    try:
+        await inbox.get()
+    except InboxEndedError:
+        # Ended, not cancelled: what follows may wait.
+        await asyncio.sleep(0)
+        return "ended"
+    return "read"
+
+
+async def test_end_and_a_real_cancellation_together_cancel() -> None:
+    """Someone else's cancellation is not swallowed."""
+    inbox, _ = _inbox()
+    reader = asyncio.create_task(_read(inbox))
+    await asyncio.sleep(0)
+    inbox.end()
+    reader.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await reader
+
+
+async def test_client_that_has_left_cancels_the_reader() -> None:
+    """As Quart does with a handler."""
+    inbox, _ = _inbox({"type": "websocket.disconnect", "code": 1001})
+    with pytest.raises(asyncio.CancelledError):
+        await inbox.get()
+    assert inbox.has_left
+
+
+async def _talk(handler: Callable[[], Awaitable[None]], *events: dict[str, Any]) -> tuple[list[str], int]:
+    """Serve one connection over bare ASGI: the types that were sent, and how many events were left unread."""
+    app = Quart("talk")
+    app.asgi_websocket_class = BoundedWebsocketConnection
+    app.websocket("/")(handler)
+    queue = asyncio.Queue[Any]()
+    for event in ({"type": "websocket.connect"}, *events):
+        queue.put_nowait(event)
+    sent: list[str] = []
+
+    async def send(event: Any) -> None:
+        sent.append(event["type"])
+
+    scope: Any = {
+        "type": "websocket",
+        "asgi": {"spec_version": "2.3", "version": "3.0"},
+        "http_version": "1.1",
+        "scheme": "ws",
+        "path": "/",
+        "raw_path": b"/",
+        "query_string": b"",
+        "root_path": "",
+        "headers": [(b"host", b"localhost")],
+        "subprotocols": [],
+        "extensions": {"websocket.http.response": {}},
+        "client": None,
+        "server": None,
+        "state": {},
+    }
+    async with asyncio.timeout(5):
+        await app(scope, queue.get, send)
+    return sent, queue.qsize()
+
+
+async def test_close_frame_has_time_to_be_taken() -> None:
+    """After our own close, what the client still sends is thrown away until it has left."""
+
+    async def handler() -> None:
+        await websocket.accept()
+        await websocket.close(1008, "no")
+
+    sent, unread = await _talk(handler, *[_said("flood")] * 20, {"type": "websocket.disconnect", "code": 1008})
+    assert sent == ["websocket.accept", "websocket.close"]
+    assert unread == 0
+
+
+async def test_handler_ends_with_its_client() -> None:
+    """It is cancelled where it reads, cleans up, and nothing is sent to nobody."""
+    seen: list[object] = []
+
+    async def handler() -> None:
+        try:
+            while True:
+                seen.append(await websocket.receive())
+        finally:
+            seen.append("cleaned up")
+
+    sent, _ = await _talk(handler, _said("a"), {"type": "websocket.disconnect", "code": 1001})
+    assert seen == ["a", "cleaned up"]
+    assert sent == ["websocket.accept"]

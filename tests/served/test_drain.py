@@ -1,0 +1,151 @@
+"""The drain: everyone is told, and the process is gone, whatever peers are still connected.
+
+`QUART_ODDS_PYTHONS` may name more interpreters that have the project installed, by colon: `make endurance` drains
+under each of them.
+"""
+
+import asyncio
+import os
+import re
+import socket
+import sys
+from pathlib import Path
+from subprocess import TimeoutExpired
+
+import pytest
+
+from tests.served.harness import CLOSE, Peer, Served, connect, event_stream, served, stream_head, websocket
+
+GONE_SECONDS = 4.0
+"""Longest time from the signal to the end; 2 s is what a quiet machine needs at most."""
+
+PYTHONS = [each for each in os.environ.get("QUART_ODDS_PYTHONS", "").split(":") if each]
+
+
+async def _drain(server: Served) -> None:
+    """Drain beside clients of each kind, friendly and not."""
+    sockets = [await websocket(server.port) for _ in range(10)]
+    stream = await event_stream(server.port)
+    stalled = [await each(server.port, receive_buffer=4096) for each in (websocket, event_stream)]
+    for peer in stalled:
+        peer.writer.transport.pause_reading()  # type: ignore[attr-defined]
+    half = await connect(server.port)
+    half.writer.write(b"POST /api/scrape HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{")
+    less = await connect(server.port)
+    less.writer.write(b"GET /api/wh")
+    idle = await connect(server.port)
+    await idle.request(_get("/healthz", server))
+    silent = await connect(server.port)
+    await server.until(listening=13)
+    await asyncio.to_thread(server.post, "/probe/publish?messages=200&size=20000")
+    await server.until(next_seq=201)
+
+    server.terminate()
+    gone = asyncio.create_task(asyncio.to_thread(server.wait, GONE_SECONDS))
+    await _sees_it_coming(idle, server)
+    waits = set()
+    for peer in sockets:
+        frame = await peer.until_close()
+        assert (frame.opcode, frame.code) == (CLOSE, 1012)
+        found = re.fullmatch(rb"retry_ms=(\d+)", frame.payload[2:])
+        assert found is not None
+        waits.add(int(found[1]))
+    assert len(waits) > 5, "all at once would be a storm"
+    data = await stream.rest()
+    assert re.search(rb"\r\nretry: \d+\n\n\r\n0\r\n\r\n$", data), data[-100:]
+    await gone
+    for peer in (*sockets, stream, *stalled, half, less, idle, silent):
+        await peer.close()
+
+
+def _get(path: str, server: Served) -> str:
+    return f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\n\r\n"
+
+
+async def _sees_it_coming(idle: Peer, server: Served) -> None:
+    """A load balancer's connection is told that no new work is welcome; newcomers are refused, or told to wait."""
+    async with asyncio.timeout(5):
+        while True:
+            await idle.request(_get("/readyz", server))
+            body = await idle.reader.readexactly(_length(idle.head))
+            if idle.status == 503:
+                break
+    assert b"draining" in body
+    await idle.request(stream_head(server.port))
+    assert idle.status == 200
+    assert re.fullmatch(rb"retry: \d+\n\n", await idle.reader.readexactly(_length(idle.head)))
+
+
+def _length(head: bytes) -> int:
+    found = re.search(rb"content-length: (\d+)", head.lower())
+    assert found is not None, head
+    return int(found[1])
+
+
+@pytest.mark.parametrize("loop", ["--uvloop", "--asyncio"])
+async def test_everyone_is_told_and_the_process_ends(tmp_path: Path, loop: str) -> None:
+    """1012 and `retry:`, spread in time; beside stalled, half-sent, idle and silent connections, which hold nothing."""
+    with served(tmp_path, loop) as server:
+        await _drain(server)
+
+
+async def test_standard_lane_ends_as_well(tmp_path: Path) -> None:
+    """Where the fast lane stays out, nothing can be cut one by one: what is left is given up after some seconds."""
+    with served(tmp_path, "--standard-lane") as server:
+        live = await websocket(server.port)
+        stalled = await event_stream(server.port, receive_buffer=4096)
+        stalled.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        await server.until(listening=2)
+        await asyncio.to_thread(server.post, "/probe/publish?messages=200&size=20000")
+        await server.until(next_seq=201)
+        server.terminate()
+        assert (await live.until_close()).code == 1012
+        await asyncio.to_thread(server.wait, 12)
+        for peer in (live, stalled):
+            await peer.close()
+
+
+async def test_nobody_is_there(tmp_path: Path) -> None:
+    """Then it is gone at once."""
+    with served(tmp_path) as server:
+        server.terminate()
+        assert await asyncio.to_thread(server.wait, 3) < 2
+
+
+async def test_second_signal_does_not_wait(tmp_path: Path) -> None:
+    """Who asks twice means now, though a run is going that would be waited for."""
+    with (
+        socket.create_server(("127.0.0.1", 0)) as silent,
+        served(tmp_path, drain_seconds=60, betpawa_url=f"http://127.0.0.1:{silent.getsockname()[1]}") as server,
+    ):
+        await asyncio.to_thread(server.post, "/api/scrape")
+        server.terminate()
+        with pytest.raises(TimeoutExpired):
+            await asyncio.to_thread(server.process.wait, 1)
+        server.terminate()
+        assert await asyncio.to_thread(server.process.wait, 5) == 143
+
+
+@pytest.mark.endurance
+@pytest.mark.parametrize("loop", ["--uvloop", "--asyncio"])
+@pytest.mark.parametrize("python", PYTHONS or [sys.executable])
+async def test_drain_under_other_pythons(tmp_path: Path, python: str, loop: str) -> None:
+    """The same under each interpreter that is named."""
+    with served(tmp_path, loop, python=python) as server:
+        await _drain(server)
+
+
+@pytest.mark.endurance
+@pytest.mark.parametrize("path", ["/api/ws", "/api/sse"])
+async def test_a_thousand_streams_are_told(tmp_path: Path, path: str) -> None:
+    """And the process is gone in two seconds."""
+    with served(tmp_path) as server:
+        peers = [await (websocket if path == "/api/ws" else event_stream)(server.port) for _ in range(1000)]
+        await server.until(listening=1000)
+        server.terminate()
+        gone = asyncio.create_task(asyncio.to_thread(server.wait, GONE_SECONDS))
+        for data in await asyncio.gather(*(peer.rest() for peer in peers)):
+            assert b"retry_ms=" in data if path == "/api/ws" else data.count(b"retry: ") == 2
+        assert await gone <= GONE_SECONDS
+        for peer in peers:
+            await peer.close()

@@ -1,0 +1,80 @@
+"""The listening socket: what accepted connections inherit, and what the launcher asks of the system."""
+
+import resource
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from quart_odds.errors import SettingsError
+from quart_odds.server.sockets import listen, raise_file_limit, split_bind
+
+
+@pytest.fixture
+def accepted() -> Iterator[socket.socket]:
+    """The server's end of a connection."""
+    with listen("127.0.0.1:0", 30.0) as listening:
+        listening.listen()
+        listening.setblocking(True)
+        with socket.create_connection(listening.getsockname()):
+            connection, _ = listening.accept()
+            with connection:
+                yield connection
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        (socket.TCP_NODELAY, 1),
+        (socket.TCP_KEEPIDLE, 30),
+        (socket.TCP_KEEPINTVL, 10),
+        (socket.TCP_KEEPCNT, 3),
+        (socket.TCP_USER_TIMEOUT, 45_000),
+        (25, 16 * 1024),
+    ],
+    ids=["nodelay", "idle", "interval", "count", "user timeout", "notsent lowat"],
+)
+def test_accepted_connections_inherit(accepted: socket.socket, option: int, value: int) -> None:
+    """A peer that vanished without a word is found by the kernel in a minute; one that takes nothing, sooner."""
+    assert accepted.getsockopt(socket.IPPROTO_TCP, option) == value
+    assert accepted.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+
+
+@pytest.mark.parametrize(
+    ("bind", "split"),
+    [
+        ("127.0.0.1:8000", ("127.0.0.1", 8000)),
+        (":0", ("127.0.0.1", 0)),
+        ("[::1]:80", ("::1", 80)),
+        ("example.org:65535", ("example.org", 65535)),
+    ],
+)
+def test_bind(bind: str, split: tuple[str, int]) -> None:
+    """Host and port; the host may be left out, and is ours alone then."""
+    assert split_bind(bind) == split
+
+
+@pytest.mark.parametrize("bind", ["", "127.0.0.1:", "127.0.0.1:65536", "127.0.0.1:x", "127.0.0.1:-1", "h:٣"])
+def test_wrong_bind_says_what_to_give(bind: str) -> None:
+    """A sentence with an example."""
+    with pytest.raises(SettingsError, match="give HOST:PORT, such as"):
+        split_bind(bind)
+
+
+def test_address_that_is_taken_is_named() -> None:
+    """And the error says what to do."""
+    with listen("127.0.0.1:0", 1.0) as first:
+        first.listen()
+        with pytest.raises(SettingsError, match="choose another address or port"):
+            listen(f"127.0.0.1:{first.getsockname()[1]}", 1.0)
+
+
+def test_file_limit_is_raised_as_far_as_it_may_be() -> None:
+    """As many connections as the system allows; never fewer than there were."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        limit = raise_file_limit()
+        assert limit >= soft
+        assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == limit
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
