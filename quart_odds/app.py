@@ -138,6 +138,8 @@ async def drain(parts: Services) -> None:
         operations.tell_restart(parts)
         await asyncio.sleep(0)
         await parts.runs.close(wait_seconds=parts.settings.drain_seconds)
+        # Those that were let in just before, and came to listen just after.
+        operations.tell_restart(parts)
     finally:
         parts.drained.set()
 

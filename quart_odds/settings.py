@@ -83,7 +83,7 @@ class Settings(BaseSettings):
     run_retention_days: int = Field(30, ge=1, le=3650, description="how long runs are kept")
 
     heartbeat_seconds: float = Field(15, gt=0, le=15, description="longest silence on an SSE stream")
-    write_timeout_seconds: float = Field(30, gt=0, le=600, description="a client that takes nothing so long is cut")
+    write_timeout_seconds: float = Field(10, gt=0, le=600, description="a client that takes nothing so long is cut")
     drain_seconds: float = Field(10, ge=0, le=600, description="longest wait at shutdown for a run under way")
     max_connections: int = Field(10_000, ge=0, description="live connections in all; 0 is no limit")
     max_connections_per_address: int = Field(

@@ -52,4 +52,4 @@ def tell_restart(parts: Services) -> None:
 
 
 def _flushers(parts: Services) -> list[Flusher]:
-    return [parts.registry.flusher, *(each.flusher for each in parts.runs.broadcasters.active())]
+    return [parts.registry.flusher, *(each.flusher for each in parts.runs.broadcasters)]

@@ -5,7 +5,7 @@ It knows nothing of transports, and no listener can slow, stop or start the run.
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import orjson
 
@@ -147,6 +147,10 @@ class BroadcasterRegistry:
     def active(self) -> list[ProgressBroadcaster]:
         """Those of the runs that are going."""
         return [each for each in self._broadcasters.values() if not each.is_completed]
+
+    def __iter__(self) -> Iterator[ProgressBroadcaster]:
+        """All that are kept, the oldest first."""
+        return iter(list(self._broadcasters.values()))
 
     def close(self) -> None:
         """Stop all timers: at shutdown."""
