@@ -123,6 +123,8 @@ class EventLog:
             raise RuntimeError("the log is closed")
         seq = self._next_seq
         nth = self.appended[topic] = self.appended.get(topic, 0) + 1
+        # A copy is as large as its text; what orjson gives holds 4 KB, whatever is in it.
+        payload = bytes(memoryview(payload))
         entry = Entry(seq, self._clock(), topic, name, payload, f"{self.epoch}-{seq}".encode(), nth, value)
         self._entries[seq] = entry
         self._next_seq = seq + 1

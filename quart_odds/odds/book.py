@@ -4,8 +4,9 @@ The book belongs to the event loop: `apply` and `mark_missing` are plain quick f
 """
 
 import secrets
+import sys
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from types import MappingProxyType
 
@@ -29,6 +30,7 @@ class OddsBook:
         self._by_external_id: dict[tuple[Platform, str], Quote] = {}
         self._claims: dict[str, dict[int, Quote]] = {}
         self._competitions: dict[tuple[Platform, str], int] = {}
+        self._competition_values: dict[Competition, Competition] = {}
         self._last_event_id = self._last_quote_id = self._last_competition_id = 0
         self._by_kickoff: list[BookedEvent] | None = None
 
@@ -36,7 +38,7 @@ class OddsBook:
 
     def apply(self, mapped: MappedEvent, seen_at: datetime) -> EventChange:
         """Takes one healthy fetch into the book and tells what it changed. About 20 µs where nothing did."""
-        header = mapped.header
+        header = self._shared(mapped.header)
         quote = self._by_external_id.get((header.platform, header.external_id))
         is_new = quote is None
         if quote is None:
@@ -190,6 +192,20 @@ class OddsBook:
             self._unclaim(quote, quote.header.sportradar_id)
         self._by_kickoff = None
         self.version += 1
+
+    def _shared(self, header: EventHeader) -> EventHeader:
+        """The same header, made of the parts that are here already: they come apart from the decoding process."""
+        known = self._by_external_id.get((header.platform, header.external_id))
+        if known is not None and known.header == header:
+            return known.header
+        competition = self._competition_values.setdefault(header.competition, header.competition)
+        return replace(
+            header,
+            home_team=sys.intern(header.home_team),
+            away_team=sys.intern(header.away_team),
+            sportradar_id=header.sportradar_id and sys.intern(header.sportradar_id),
+            competition=competition,
+        )
 
     # Which event a quote belongs to.
 

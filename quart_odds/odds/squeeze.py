@@ -2,8 +2,8 @@
 
 import zlib
 
-_LEVEL = 1
-"""Fast: 25 µs for 400 prices. The best level saves a twentieth more and takes twice as long."""
+_LEVEL = 6
+"""50 µs for 400 prices. The fastest level takes half of that and a twentieth more space."""
 
 _WIDTH = 4
 
