@@ -203,7 +203,9 @@ def main() -> None:
     parser.add_argument("--events", type=int, default=1300)
     parser.add_argument("--clients", type=int, default=1000)
     parser.add_argument("--seconds", type=float, default=6, help="of load, alone and beside a scrape")
-    parser.add_argument("--scrape-rate", type=float, default=130, help="requests a second at each bookmaker, lists included")
+    parser.add_argument(
+        "--scrape-rate", type=float, default=130, help="requests a second at each bookmaker, lists included"
+    )
     parser.add_argument("--body-kb", type=float, default=None, help="size of the stand-in bookmakers' bodies")
     parser.add_argument("--gzip", action="store_true", help="ask for compressed answers")
     print(json.dumps(asyncio.run(measure(parser.parse_args()))))
