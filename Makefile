@@ -27,12 +27,8 @@ $(VENV)/.runtime: pyproject.toml constraints.txt | $(VENV)/bin/python
 
 $(VENV)/.development: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@echo "Installing Quart Odds and what its tests need into $(VENV) …"
-	$(PIP) install --constraint constraints.txt --editable '.[dev,postgres]'
+	$(PIP) install --constraint constraints.txt --editable '.[dev,postgres,bench]'
 	@touch $@ $(VENV)/.runtime
-
-$(VENV)/.benchmarks: $(VENV)/.development
-	$(PIP) install --constraint constraints.txt '.[bench]'
-	@touch $@
 
 install: $(VENV)/.development
 
@@ -53,7 +49,7 @@ check: $(VENV)/.development
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 
-bench: $(VENV)/.benchmarks
+bench: $(VENV)/.development
 	@$(BIN)/python -m benchmarks.fanout
 	@$(BIN)/python -m benchmarks.scrape --events 1300 --latency-ms 100 --body-kb 10
 	@$(BIN)/python -m benchmarks.scrape --events 1300 --latency-ms 100
