@@ -25,7 +25,7 @@ $(VENV)/.runtime: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(PIP) install --constraint constraints.txt --editable .
 	@touch $@
 
-$(VENV)/.development: pyproject.toml constraints.txt | $(VENV)/bin/python
+$(VENV)/.development: pyproject.toml constraints.txt Makefile | $(VENV)/bin/python
 	@echo "Installing Quart Odds and what its tests need into $(VENV) …"
 	$(PIP) install --constraint constraints.txt --editable '.[dev,postgres,bench]'
 	@touch $@ $(VENV)/.runtime
