@@ -67,7 +67,7 @@ def main() -> None:
 
 def _sandbox_options(command: Command) -> Command:
     for option in (
-        click.option("--latency-ms", default=400, show_default=True, help="How long the stand-ins take to answer."),
+        click.option("--latency-ms", default=340, show_default=True, help="How long the stand-ins take to answer."),
         click.option("--events", default=60, show_default=True, help="Events that the stand-ins have."),
         click.option("--sandbox", is_flag=True, help="Start stand-in bookmakers, with a database of their own."),
     ):

@@ -1,0 +1,71 @@
+"""A server that is killed in the middle of a scrape, at any moment, and started again."""
+
+import asyncio
+import random
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from quart_odds.sandbox import SandboxOptions, sandbox_process
+from tests.served.serving import at, curl, served
+
+RUN_SECONDS = 1.5
+"""About how long a scrape takes here."""
+
+
+async def get(url: str) -> Any:
+    """The JSON at an address."""
+    async with aiohttp.ClientSession() as session, session.get(url) as answer:
+        assert answer.status == 200
+        return await answer.json()
+
+
+async def odds(url: str) -> dict[int, list[str]]:
+    """Which bookmakers have odds of each event."""
+    page = await get(f"{url}/api/events?include_started=true&page_size=100")
+    assert page["total"] == len(page["events"])
+    return {
+        event["id"]: [each["bookmaker_slug"] for each in event["bookmakers"] if each["inline_odds"]]
+        for event in page["events"]
+    }
+
+
+async def kill_again_and_again(folder: Path, times: int) -> None:
+    """Kill at random moments of a scrape; after each start, look at what is there."""
+    moments = random.Random(7)
+    pace = {"betpawa_concurrency": 4, "sportybet_concurrency": 4, "bet9ja_concurrency": 4}
+    async with sandbox_process(SandboxOptions(events=30, latency_ms=60, move=0.2)) as sandbox:
+        settings = at(sandbox.urls) | pace
+        async with served(folder, settings) as server:
+            told = await curl(server, "/api/scrape/stream")
+            assert told[-1]["phase"] == "completed"
+            confirmed = await odds(server.url)
+        for _ in range(times):
+            async with served(folder, settings) as server:
+                async with aiohttp.ClientSession() as session, session.post(f"{server.url}/api/scrape") as answer:
+                    run_id = (await answer.json())["scrape_run_id"]
+                await asyncio.sleep(moments.uniform(0, RUN_SECONDS))
+                server.process.kill()
+                await server.process.wait()
+            async with served(folder, settings) as server:
+                run = await get(f"{server.url}/api/scrape/{run_id}")
+                if run["status"] != "completed":
+                    assert run["status"] == "interrupted"
+                    assert run["errors"][0]["error_type"] == "interrupted"
+                    last = await curl(server, f"/api/scrape/runs/{run_id}/progress")
+                    assert [each["phase"] for each in last] == ["failed"]
+                assert await odds(server.url) == confirmed
+                assert await get(f"{server.url}/api/scrape/runs/active") == []
+
+
+async def test_a_server_that_is_killed_in_a_scrape_says_so_and_has_all_confirmed_odds(tmp_path: Path) -> None:
+    """The run is interrupted, with its terminal progress; the odds of the run before it are all there."""
+    await kill_again_and_again(tmp_path, 3)
+
+
+@pytest.mark.endurance
+async def test_twenty_kills_in_a_scrape_lose_nothing_that_was_confirmed(tmp_path: Path) -> None:
+    """The same, twenty times."""
+    await kill_again_and_again(tmp_path, 20)
