@@ -52,9 +52,9 @@ async def nap(_: float) -> None:
 
 
 def opened(database: FakeDatabase, **options: float) -> tuple[OddsBook, OddsWriter]:
-    """A book and its writer, impatient."""
+    """A book and its writer, as patient as a busy machine needs."""
     book = OddsBook()
-    settings = {"confirm_seconds": 0.2, "linger_seconds": 0.0} | options
+    settings = {"confirm_seconds": 10.0, "linger_seconds": 0.0} | options
     return book, OddsWriter(database.write, book, sleep=nap, **settings)  # type: ignore[arg-type]
 
 
@@ -116,7 +116,7 @@ async def test_a_failure_is_tried_again_and_nothing_is_lost() -> None:
     book, writer = opened(database)
     writer.put(offer(book))
     with pytest.raises(StorageError, match="disk full"):
-        await writer.confirm()
+        await writer.confirm(0.2)
     assert database.tries > 1
     writer.put(offer(book, odds=X1 | {HOME: 2.5}))
     writer.put(offer(book, "e2"))
@@ -135,7 +135,7 @@ async def test_a_slow_database_makes_confirm_raise_in_time() -> None:
     book, writer = opened(database)
     writer.put(offer(book))
     with pytest.raises(StorageError, match=r"within 0\.2 s"):
-        await writer.confirm()
+        await writer.confirm(0.2)
     database.gate.set()
     await writer.confirm()
     await writer.close()
@@ -164,7 +164,7 @@ async def test_putting_never_waits_and_room_waits_for_the_database() -> None:
 async def test_room_raises_when_the_database_stays_away() -> None:
     """A scrape is told, rather than held for ever."""
     database = FakeDatabase(failing=StorageError("gone"))
-    book, writer = opened(database, max_history_rows=1)
+    book, writer = opened(database, max_history_rows=1, confirm_seconds=0.2)
     writer.put(offer(book))
     for odds in (2.5, 2.6):
         writer.put(offer(book, odds=X1 | {HOME: odds}))
