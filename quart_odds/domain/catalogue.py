@@ -18,9 +18,13 @@ Group = Literal[
 
 MAX_MARKET_NUMBER = 511
 MAX_OUTCOMES = 64
+MAX_PROMOTION = 15
 MARKETS_FILE = Path(__file__).with_name("markets.toml")
 
 _LINE_ZERO = 32_768
+_SHORT_LINE_ZERO = 513
+_PROMOTED = 1 << 31
+_PLACE_MASK = 0x7FFF << 16
 _LINE_KINDS = frozenset(get_args(LineKind))
 _GROUPS = frozenset(get_args(Group))
 _KEYS = frozenset(
@@ -111,20 +115,21 @@ class Catalogue:
         return ((market, wire) for market in self.markets for wire in market.wires if wire.platform is platform)
 
 
-def pack_key(market_number: int, outcome_index: int, line: float | None) -> int:
-    """Market, outcome and line in 31 bits, so that ascending keys group by market, then outcome, then line.
+def pack_key(market_number: int, outcome_index: int, line: float | None, promotion: int = 0) -> int:
+    """Market, outcome, line and promotion in 32 bits, so that ascending keys group by market, outcome, then line.
 
-    Raises ValueError where a part does not fit, and for a line that is no multiple of a quarter.
+    The keys of promoted prices (see `domain.promotions`) follow all plain ones: their highest bit is set. Raises
+    ValueError where a part does not fit, and for a line that is no multiple of a quarter.
     """
     if not 0 < market_number <= MAX_MARKET_NUMBER:
         raise ValueError(f"market number {market_number} is not between 1 and {MAX_MARKET_NUMBER}")
     if not 0 <= outcome_index < MAX_OUTCOMES:
         raise ValueError(f"outcome index {outcome_index} is not between 0 and {MAX_OUTCOMES - 1}")
-    return market_number << 22 | outcome_index << 16 | line_code(line)
+    return promoted_key(market_number << 22 | outcome_index << 16 | line_code(line), promotion)
 
 
 def line_code(line: float | None) -> int:
-    """The lowest 16 bits of a key: 0 for no line, else quarters above -8192. Raises ValueError for any other line."""
+    """The lowest 16 bits of a plain key: 0 for no line, else quarters above -8192. Raises ValueError for another."""
     if line is None:
         return 0
     quarters = line * 4
@@ -134,10 +139,44 @@ def line_code(line: float | None) -> int:
     return round(quarters) + _LINE_ZERO
 
 
-def unpack_key(key: int) -> tuple[int, int, float | None]:
-    """Market number, outcome index and line."""
+def promoted_key(key: int, promotion: int) -> int:
+    """A plain key as the key of the same price under a promotion; 0 leaves it plain.
+
+    Promoted keys keep 12 bits of the line: -128 to 895. Raises ValueError for a line or a promotion beyond.
+    """
+    if promotion == 0:
+        return key
+    if not 0 < promotion <= MAX_PROMOTION:
+        raise ValueError(f"promotion {promotion} is not between 0 and {MAX_PROMOTION}")
     code = key & 0xFFFF
-    return key >> 22, key >> 16 & 0x3F, (code - _LINE_ZERO) / 4 if code else None
+    short = code - _LINE_ZERO + _SHORT_LINE_ZERO if code else 0
+    if code and not 0 < short <= 0xFFF:
+        raise ValueError(f"line {(code - _LINE_ZERO) / 4!r} of a promoted price is not between -128 and 895")
+    return _PROMOTED | (key & _PLACE_MASK) | promotion << 12 | short
+
+
+def plain_key(key: int) -> int:
+    """The key of the same price without its promotion."""
+    if key < _PROMOTED:
+        return key
+    short = key & 0xFFF
+    return (key & _PLACE_MASK) | (short - _SHORT_LINE_ZERO + _LINE_ZERO if short else 0)
+
+
+def promotion_of(key: int) -> int:
+    """The number of a price's promotion, 0 for a plain price."""
+    return key >> 12 & 0xF if key >= _PROMOTED else 0
+
+
+def market_number_of(key: int) -> int:
+    """The number of a price's market."""
+    return key >> 22 & MAX_MARKET_NUMBER
+
+
+def unpack_key(key: int) -> tuple[int, int, float | None]:
+    """Market number, outcome index and line, whatever the promotion."""
+    code = plain_key(key) & 0xFFFF
+    return market_number_of(key), key >> 16 & 0x3F, (code - _LINE_ZERO) / 4 if code else None
 
 
 def read_catalogue(text: str) -> Catalogue:

@@ -26,7 +26,10 @@ class Competition:
 
 @dataclass(frozen=True, slots=True)
 class EventHeader:
-    """An event as one bookmaker names it, without its prices. `kickoff` is aware UTC."""
+    """An event as one bookmaker names it, without its prices. `kickoff` is aware UTC.
+
+    `genius_id` is Genius Sports' id of the match, the second key where there is no SportRadar id.
+    """
 
     platform: Platform
     external_id: str
@@ -35,6 +38,7 @@ class EventHeader:
     away_team: str
     kickoff: datetime
     competition: Competition
+    genius_id: str | None = None
 
     @property
     def name(self) -> str:
@@ -91,6 +95,9 @@ class MappedEvent:
 
     `dropped` counts prices that had to be left out (an outcome that the catalogue does not know, a line that is no
     quarter, odds that are no number); `unmapped` names the markets that the catalogue does not know.
+
+    `promotions` are the bookmaker's own words for promotions that the prices' keys refer to: see `domain.promotions`.
+    `is_in_play` says that the match has begun and these are no pre-match prices.
     """
 
     header: EventHeader
@@ -98,3 +105,24 @@ class MappedEvent:
     unmapped: tuple[UnmappedMarket, ...] = ()
     mapped_markets: int = 0
     dropped: int = 0
+    promotions: tuple[str, ...] = ()
+    is_in_play: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ListedCompetitions:
+    """What a discovery listed whole, by the bookmaker's ids of competitions.
+
+    `whole` competitions were listed with all their events, those in `broken` were not. A complete tree
+    (`is_tree_whole`) names every competition there is: one that it lacks has no events any more.
+    """
+
+    whole: frozenset[str] = frozenset()
+    broken: frozenset[str] = frozenset()
+    is_tree_whole: bool = False
+
+    def covers(self, competition_id: str) -> bool:
+        """Whether an event of this competition would have been listed if the bookmaker still had it."""
+        if competition_id in self.broken:
+            return False
+        return competition_id in self.whole or self.is_tree_whole

@@ -56,7 +56,9 @@ class Quote:
     """A bookmaker's prices of one event. `keys` ascend; `values` and `changed` (epoch seconds) stand beside them.
 
     A price that left a healthy fetch stays with the GONE bit in its value: `changed` says since when, `last_seen` (by
-    key, epoch seconds) when it was last there. `gone_at` is set while the bookmaker does not list the event at all.
+    key, epoch seconds) when it was last there. `gone_at` is set while the bookmaker does not list the event at all,
+    `missed_at` since the first complete list without it. `promotions` are the bookmaker's own words for promotions, in
+    the order in which keys number them; it is only ever appended to.
     """
 
     id: int
@@ -66,6 +68,8 @@ class Quote:
     seen_at: datetime
     event_id: int = 0
     gone_at: datetime | None = None
+    missed_at: datetime | None = None
+    promotions: tuple[str, ...] = ()
     last_seen: dict[int, int] = field(default_factory=dict)
     last_moment: int = 0
     _packed: bytes = b""
