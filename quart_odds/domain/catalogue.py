@@ -23,7 +23,9 @@ MARKETS_FILE = Path(__file__).with_name("markets.toml")
 
 _LINE_ZERO = 32_768
 _SHORT_LINE_ZERO = 513
-_PROMOTED = 1 << 31
+FIRST_PROMOTED_KEY = 1 << 31
+"""Keys of promoted prices have the highest bit set, so that they follow all plain ones."""
+
 _PLACE_MASK = 0x7FFF << 16
 _LINE_KINDS = frozenset(get_args(LineKind))
 _GROUPS = frozenset(get_args(Group))
@@ -152,12 +154,12 @@ def promoted_key(key: int, promotion: int) -> int:
     short = code - _LINE_ZERO + _SHORT_LINE_ZERO if code else 0
     if code and not 0 < short <= 0xFFF:
         raise ValueError(f"line {(code - _LINE_ZERO) / 4!r} of a promoted price is not between -128 and 895")
-    return _PROMOTED | (key & _PLACE_MASK) | promotion << 12 | short
+    return FIRST_PROMOTED_KEY | (key & _PLACE_MASK) | promotion << 12 | short
 
 
 def plain_key(key: int) -> int:
     """The key of the same price without its promotion."""
-    if key < _PROMOTED:
+    if key < FIRST_PROMOTED_KEY:
         return key
     short = key & 0xFFF
     return (key & _PLACE_MASK) | (short - _SHORT_LINE_ZERO + _LINE_ZERO if short else 0)
@@ -165,7 +167,7 @@ def plain_key(key: int) -> int:
 
 def promotion_of(key: int) -> int:
     """The number of a price's promotion, 0 for a plain price."""
-    return key >> 12 & 0xF if key >= _PROMOTED else 0
+    return key >> 12 & 0xF if key >= FIRST_PROMOTED_KEY else 0
 
 
 def market_number_of(key: int) -> int:

@@ -7,14 +7,20 @@ import secrets
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import MappingProxyType
+from typing import TypedDict
 
-from quart_odds.domain.odds import Competition, EventHeader, MappedEvent
+from quart_odds.domain.catalogue import plain_key, promoted_key, promotion_of
+from quart_odds.domain.odds import Competition, EventHeader, ListedCompetitions, MappedEvent, Prices
 from quart_odds.domain.platforms import Platform
+from quart_odds.domain.promotions import KNOWN, MAX_WORDS, promotion_name, promotion_number
 from quart_odds.odds.event import BookedEvent, EventChange
-from quart_odds.odds.matching import PLATFORM_ORDER, Claim, agreeing, lone_key, match_key
-from quart_odds.odds.quote import Quote
+from quart_odds.odds.matching import PLATFORM_ORDER, Claim, agreeing, genius_key, lone_key, match_key
+from quart_odds.odds.quote import PriceChange, Quote
+
+EVERY_COMPETITION = ListedCompetitions(is_tree_whole=True)
+"""A discovery that listed everything there is."""
 
 
 class OddsBook:
@@ -29,6 +35,8 @@ class OddsBook:
         self._quotes: dict[int, Quote] = {}
         self._by_external_id: dict[tuple[Platform, str], Quote] = {}
         self._claims: dict[str, dict[int, Quote]] = {}
+        self._claim_keys: dict[int, str] = {}
+        self._genius: dict[str, dict[int, Quote]] = {}
         self._competitions: dict[tuple[Platform, str], int] = {}
         self._competition_values: dict[Competition, Competition] = {}
         self._last_event_id = self._last_quote_id = self._last_competition_id = 0
@@ -37,7 +45,10 @@ class OddsBook:
     # What a scrape does.
 
     def apply(self, mapped: MappedEvent, seen_at: datetime) -> EventChange:
-        """Takes one healthy fetch into the book and tells what it changed. About 20 µs where nothing did."""
+        """Takes one healthy fetch into the book and tells what it changed. About 20 µs where nothing did.
+
+        Prices fetched after the kick-off never follow pre-match prices: those stay as they were when last fetched.
+        """
         header = self._shared(mapped.header)
         quote = self._by_external_id.get((header.platform, header.external_id))
         is_new = quote is None
@@ -45,15 +56,20 @@ class OddsBook:
             quote = self._open(header, seen_at)
         is_header_changed = quote.header != header
         is_back = quote.gone_at is not None
-        old_claim = quote.header.sportradar_id
+        was_absent = quote.is_absent
+        redated_after = int(seen_at.timestamp()) if quote.heed_clock(seen_at) else 0
+        former_genius_id = quote.header.genius_id
         if is_header_changed:
             quote.header = header
             quote.competition_id = self.competition_id(header.platform, header.competition)
-        quote.gone_at = None
-        changed = quote.take(mapped.prices, seen_at)
+        quote.gone_at = quote.missed_at = None
+        changed: tuple[PriceChange, ...] = ()
+        if is_new or not quote.seen_at < header.kickoff <= seen_at:
+            changed = quote.take(_with_words_of(quote, mapped) if mapped.promotions else mapped.prices, seen_at)
         if is_back and not changed:
             quote.next_moment(seen_at)
-        placing = self._place(quote, old_claim, seen_at) if is_new or is_header_changed or is_back else _Placing()
+        is_moved = is_new or is_header_changed or was_absent
+        placing = self._place(quote, seen_at, former_genius_id) if is_moved else _Placing()
         change = EventChange(
             quote.event_id,
             header.platform,
@@ -63,39 +79,76 @@ class OddsBook:
             is_available=True if is_back else None,
             is_header_changed=is_header_changed,
             moment=quote.last_moment,
-            moved=tuple(placing.moved),
-            also=tuple(sorted(placing.also - {quote.event_id})),
-            emptied=tuple(placing.emptied),
+            is_miss_noted=was_absent and not is_back,
+            redated_after=redated_after,
+            **placing.told(quote.event_id),
         )
         self._touch(change, seen_at)
         return change
 
-    def mark_missing(self, platform: Platform, seen_external_ids: Iterable[str], at: datetime) -> list[EventChange]:
-        """Marks the events of a bookmaker gone that it no longer lists.
+    def mark_missing(
+        self,
+        platform: Platform,
+        seen_external_ids: Iterable[str],
+        at: datetime,
+        *,
+        listed: ListedCompetitions = EVERY_COMPETITION,
+        believe_after: timedelta = timedelta(0),
+    ) -> list[EventChange]:
+        """Takes a discovery: an event that lists lack which should have it is missed, then gone.
 
-        Only for a discovery that is healthy, complete and not shrunken: this believes what it is told.
+        It is gone when a later list lacks it too, `believe_after` or more after the first; a list that has it again
+        ends that. Only competitions that `listed` covers prove anything.
         """
         seen = frozenset(seen_external_ids)
-        missing = [
-            quote
-            for (where, external_id), quote in self._by_external_id.items()
-            if where is platform and quote.gone_at is None and external_id not in seen
-        ]
-        return [self._leave(quote, at) for quote in missing]
+        changes = []
+        for (where, external_id), quote in list(self._by_external_id.items()):
+            if where is not platform:
+                continue
+            if external_id in seen:
+                if quote.missed_at is not None and quote.gone_at is None:
+                    quote.missed_at = None
+                    changes.append(self._note_miss(quote, at))
+            elif quote.gone_at is None and listed.covers(quote.header.competition.external_id):
+                if quote.missed_at is None or quote.missed_at > at:
+                    quote.missed_at = at
+                    if believe_after:
+                        changes.append(self._note_miss(quote, at))
+                if at - quote.missed_at >= believe_after:
+                    changes.append(self._leave(quote, at))
+        return changes
+
+    def withdraw(self, platform: Platform, external_id: str, at: datetime) -> EventChange | None:
+        """Marks an event gone at once: its bookmaker says that there is no such event, or that it is in play.
+
+        None where nothing changed: it is not known, or gone already.
+        """
+        quote = self._by_external_id.get((platform, external_id))
+        if quote is None or quote.gone_at is not None:
+            return None
+        return self._leave(quote, at)
+
+    def _note_miss(self, quote: Quote, at: datetime) -> EventChange:
+        placing = self._place(quote, at)
+        change = EventChange(
+            quote.event_id, quote.header.platform, quote.id, is_miss_noted=True, **placing.told(quote.event_id)
+        )
+        self._touch(change, at)
+        return change
 
     def _leave(self, quote: Quote, at: datetime) -> EventChange:
+        redated_after = int(at.timestamp()) if quote.heed_clock(at) else 0
         quote.gone_at = at
         moment = quote.next_moment(at)
-        placing = self._place(quote, quote.header.sportradar_id, at)
+        placing = self._place(quote, at)
         change = EventChange(
             quote.event_id,
             quote.header.platform,
             quote.id,
             is_available=False,
             moment=moment,
-            moved=tuple(placing.moved),
-            also=tuple(sorted(placing.also - {quote.event_id})),
-            emptied=tuple(placing.emptied),
+            redated_after=redated_after,
+            **placing.told(quote.event_id),
         )
         self._touch(change, at)
         return change
@@ -150,16 +203,25 @@ class OddsBook:
     # What storage does at start and in between.
 
     def restore(self, event: BookedEvent, quotes: Iterable[Quote]) -> None:
-        """Puts back an event that storage kept, with its quotes, as it was."""
+        """Puts back an event that storage kept, with its quotes, as it was.
+
+        Its version is a new one: what was encoded of an event of this id before is not taken for it.
+        """
         self._events[event.id] = self._by_key[event.key] = event
-        for quote in sorted(quotes, key=lambda quote: PLATFORM_ORDER[quote.header.platform]):
+        ordered = sorted(quotes, key=lambda quote: PLATFORM_ORDER[quote.header.platform])
+        event.quotes = {quote.header.platform: quote for quote in ordered}
+        for quote in ordered:
             quote.event_id = event.id
-            event.quotes[quote.header.platform] = quote
             self._quotes[quote.id] = quote
             self._by_external_id[quote.header.platform, quote.header.external_id] = quote
-            if quote.header.sportradar_id:
-                self._claims.setdefault(quote.header.sportradar_id, {})[quote.id] = quote
-        self.start_ids_after(event.id, max((quote.id for quote in event.quotes.values()), default=0))
+            if quote.header.genius_id:
+                self._genius.setdefault(quote.header.genius_id, {})[quote.id] = quote
+        for quote in ordered:
+            self._claim(quote)
+        self.start_ids_after(event.id, max((quote.id for quote in ordered), default=0))
+        self.version += 1
+        self.revision += 1
+        event.version, event.revision = self.version, self.revision
         self._by_kickoff = None
 
     def restore_competition(self, competition_id: int, platform: Platform, external_id: str) -> None:
@@ -174,7 +236,16 @@ class OddsBook:
 
     def clear(self) -> None:
         """Forgets everything, ids included, to be filled anew. Cursors of before are worth nothing then."""
-        for kept in (self._events, self._by_key, self._quotes, self._by_external_id, self._claims, self._competitions):
+        for kept in (
+            self._events,
+            self._by_key,
+            self._quotes,
+            self._by_external_id,
+            self._claims,
+            self._claim_keys,
+            self._genius,
+            self._competitions,
+        ):
             kept.clear()
         self._last_event_id = self._last_quote_id = self._last_competition_id = 0
         self._by_kickoff = None
@@ -189,7 +260,8 @@ class OddsBook:
         del self._by_key[event.key]
         for quote in event.quotes.values():
             del self._quotes[quote.id], self._by_external_id[quote.header.platform, quote.header.external_id]
-            self._unclaim(quote, quote.header.sportradar_id)
+            self._unclaim(quote)
+            self._unname(quote, quote.header.genius_id)
         self._by_kickoff = None
         self.version += 1
 
@@ -221,34 +293,68 @@ class OddsBook:
         self._quotes[quote.id] = self._by_external_id[header.platform, header.external_id] = quote
         return quote
 
-    def _place(self, quote: Quote, old_claim: str | None, at: datetime) -> "_Placing":
+    def _place(self, quote: Quote, at: datetime, former_genius_id: str | None = None) -> "_Placing":
+        """Puts a quote where its ids say, and others that this concerns."""
         placing = _Placing()
-        claim = quote.header.sportradar_id
         self._by_kickoff = None
-        if old_claim and old_claim != claim:
-            self._unclaim(quote, old_claim)
-        if claim:
-            self._claims.setdefault(claim, {})[quote.id] = quote
-        else:
-            self._move(quote, lone_key(quote.header.platform, quote.header.external_id), placing, at)
-        for sportradar_id in dict.fromkeys((claim, old_claim)):  # the new one first: a quote leaves before others come
-            if sportradar_id:
-                self._arrange(sportradar_id, placing, at)
+        genius_id = quote.header.genius_id
+        if former_genius_id and former_genius_id != genius_id:
+            self._unname(quote, former_genius_id)
+        concerned = dict.fromkeys(self._claim(quote))
+        for each in dict.fromkeys((genius_id, former_genius_id)):
+            # Whoever names the match by this id alone may have learned, or lost, its SportRadar id.
+            for other in list(self._genius.get(each or "", {}).values()):
+                if other is not quote:
+                    concerned |= dict.fromkeys(self._claim(other))
+        for key in concerned:
+            self._arrange(key, placing, at)
+        for event_id in placing.left:
+            event = self._events.get(event_id)
+            if event is not None and not self._holds(event):
+                del self._events[event_id], self._by_key[event.key]
+                placing.emptied.add(event_id)
+        placing.also -= placing.emptied
         placing.moved.discard(quote.id)
         return placing
 
-    def _arrange(self, sportradar_id: str, placing: "_Placing", at: datetime) -> None:
-        """Puts the quotes that claim a SportRadar id where `matching.agreeing` says."""
-        quotes = self._claims.get(sportradar_id, {})
+    def _claim(self, quote: Quote) -> list[str]:
+        """Notes which match a quote claims to be; the keys of the matches that it claims and no longer claims."""
+        genius_id = quote.header.genius_id
+        if genius_id:
+            self._genius.setdefault(genius_id, {})[quote.id] = quote
+        key, before = self._identity(quote), self._claim_keys.get(quote.id)
+        if before is not None and before != key:
+            self._unclaim(quote)
+        self._claims.setdefault(key, {})[quote.id] = quote
+        self._claim_keys[quote.id] = key
+        return [key] if before in (None, key) else [key, before]
+
+    def _identity(self, quote: Quote) -> str:
+        """The key of the match: by SportRadar's id, by Genius Sports' id, or of an event that stands alone."""
+        header = quote.header
+        if header.sportradar_id:
+            return match_key(header.sportradar_id)
+        if header.genius_id:
+            known = {
+                other.header.sportradar_id
+                for other in self._genius[header.genius_id].values()
+                if other.header.sportradar_id
+            }
+            # Two SportRadar ids for one Genius id: one of them is wrong, and nobody knows which.
+            return match_key(known.pop()) if len(known) == 1 else genius_key(header.genius_id)
+        return lone_key(header.platform, header.external_id)
+
+    def _arrange(self, key: str, placing: "_Placing", at: datetime) -> None:
+        """Puts the quotes that claim to be one match where `matching.agreeing` says."""
+        quotes = self._claims.get(key, {})
         together = agreeing(
-            Claim(quote.id, quote.header.platform, quote.header.kickoff, quote.gone_at is not None)
-            for quote in quotes.values()
+            Claim(quote.id, quote.header.platform, quote.header.kickoff, quote.is_absent) for quote in quotes.values()
         )
-        apart = [quote for quote in quotes.values() if quote.id not in together]
-        for quote in apart:  # first out, then in: one event has one quote of a bookmaker
-            self._move(quote, lone_key(quote.header.platform, quote.header.external_id), placing, at)
+        for quote in quotes.values():  # first out, then in: one event has one quote of a bookmaker
+            if quote.id not in together:
+                self._move(quote, lone_key(quote.header.platform, quote.header.external_id), placing, at)
         for quote_id in together:
-            self._move(quotes[quote_id], match_key(sportradar_id), placing, at)
+            self._move(quotes[quote_id], key, placing, at)
 
     def _move(self, quote: Quote, key: str, placing: "_Placing", at: datetime) -> None:
         here = self._events.get(quote.event_id)
@@ -259,28 +365,39 @@ class OddsBook:
             self._last_event_id += 1
             there = BookedEvent(self._last_event_id, key, created_at=at, changed_at=at)
             self._events[there.id] = self._by_key[key] = there
-        if here is not None:
-            del here.quotes[quote.header.platform]
-            placing.also.add(here.id)
-            if not here.quotes:
-                del self._events[here.id], self._by_key[here.key]
-                placing.emptied.add(here.id)
-        quotes = {**there.quotes, quote.header.platform: quote}
-        there.quotes = {platform: quotes[platform] for platform in Platform if platform in quotes}
         quote.event_id = there.id
+        if here is not None:
+            left = {platform: other for platform, other in here.quotes.items() if other is not quote}
+            # An event that ceases to be keeps its last quotes, for those who read it still.
+            here.quotes = left or here.quotes
+            placing.left.append(here.id)
+            placing.also.add(here.id)
+        quotes = {**(there.quotes if self._holds(there) else {}), quote.header.platform: quote}
+        there.quotes = {platform: quotes[platform] for platform in Platform if platform in quotes}
         placing.moved.add(quote.id)
         placing.also.add(there.id)
-        placing.also -= placing.emptied
 
-    def _unclaim(self, quote: Quote, sportradar_id: str | None) -> None:
-        quotes = self._claims.get(sportradar_id or "", {})
+    @staticmethod
+    def _holds(event: BookedEvent) -> bool:
+        """Whether any of an event's quotes is still its own."""
+        return any(quote.event_id == event.id for quote in event.quotes.values())
+
+    def _unclaim(self, quote: Quote) -> None:
+        key = self._claim_keys.pop(quote.id, "")
+        quotes = self._claims.get(key, {})
         quotes.pop(quote.id, None)
         if not quotes:
-            self._claims.pop(sportradar_id or "", None)
+            self._claims.pop(key, None)
+
+    def _unname(self, quote: Quote, genius_id: str | None) -> None:
+        quotes = self._genius.get(genius_id or "", {})
+        quotes.pop(quote.id, None)
+        if not quotes:
+            self._genius.pop(genius_id or "", None)
 
     def _touch(self, change: EventChange, at: datetime) -> None:
         self.version += 1
-        is_real = change.is_change or change.is_header_changed
+        is_real = change.is_change or change.is_header_changed or bool(change.moved or change.emptied)
         self.revision += is_real
         for event_id in change.event_ids:
             event = self._events[event_id]
@@ -291,6 +408,43 @@ class OddsBook:
 
 @dataclass(slots=True)
 class _Placing:
+    """What matching moved: quotes, the events that they left and joined, and those that ceased to be."""
+
     moved: set[int] = field(default_factory=set)
     also: set[int] = field(default_factory=set)
     emptied: set[int] = field(default_factory=set)
+    left: list[int] = field(default_factory=list)
+
+    def told(self, event_id: int) -> "_Moves":
+        """The fields of an EventChange of this event."""
+        return {
+            "moved": tuple(self.moved),
+            "also": tuple(sorted(self.also - {event_id})),
+            "emptied": tuple(self.emptied),
+        }
+
+
+class _Moves(TypedDict):
+    moved: tuple[int, ...]
+    also: tuple[int, ...]
+    emptied: tuple[int, ...]
+
+
+def _with_words_of(quote: Quote, mapped: MappedEvent) -> Prices:
+    """A fetch's prices with the promotions numbered by the quote's words, which get those that are new."""
+    words = quote.promotions
+    new = [word for word in mapped.promotions if word not in words and word not in KNOWN]
+    quote.promotions = (*words, *new)[:MAX_WORDS]
+    if quote.promotions == mapped.promotions:
+        return mapped.prices
+    return Prices.from_pairs(
+        (
+            promoted_key(
+                plain_key(key), promotion_number(promotion_name(promotion, mapped.promotions) or "", quote.promotions)
+            )
+            if (promotion := promotion_of(key))
+            else key,
+            value,
+        )
+        for key, value in mapped.prices
+    )

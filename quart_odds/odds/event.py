@@ -1,10 +1,12 @@
 """One match over all bookmakers, and what a fetch changed of it: what the book holds and what it tells."""
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from quart_odds.domain.odds import EventHeader
 from quart_odds.domain.platforms import Platform
+from quart_odds.odds.matching import sides_are_crossed
 from quart_odds.odds.quote import PriceChange, Quote
 
 
@@ -12,6 +14,7 @@ from quart_odds.odds.quote import PriceChange, Quote
 class BookedEvent:
     """One match, with the quotes of the bookmakers that list it, in PLATFORM_ORDER.
 
+    `quotes` is replaced and never altered, so a reader may hold it; an event that ceased to be keeps its last ones.
     `revision` is the book's count at its last real change, `version` at the last touch of any kind (seen again, too).
     """
 
@@ -19,7 +22,7 @@ class BookedEvent:
     key: str
     created_at: datetime
     changed_at: datetime
-    quotes: dict[Platform, Quote] = field(default_factory=dict)
+    quotes: Mapping[Platform, Quote] = field(default_factory=dict)
     revision: int = 0
     version: int = 0
 
@@ -32,11 +35,11 @@ class BookedEvent:
     def leading(self) -> Quote:
         """The quote whose bookmaker names the event."""
         quotes = self.quotes.values()
-        return next((quote for quote in quotes if quote.gone_at is None), None) or next(iter(quotes))
+        return next((quote for quote in quotes if quote.gone_at is None), next(iter(quotes)))
 
     @property
     def sportradar_id(self) -> str | None:
-        """The SportRadar id; None for an event that stands alone."""
+        """The SportRadar id; None for an event that stands alone, or that only Genius Sports names."""
         return self.key.removeprefix("sr:") if self.key.startswith("sr:") else None
 
     @property
@@ -49,6 +52,29 @@ class BookedEvent:
         """The bookmakers that list it now."""
         return [platform for platform, quote in self.quotes.items() if quote.gone_at is None]
 
+    def is_reversed(self, platform: Platform) -> bool:
+        """Whether a bookmaker names the sides the other way round than the event does."""
+        header = self.quotes[platform].header
+        named = self.header
+        return header is not named and sides_are_crossed(
+            named.home_team, named.away_team, header.home_team, header.away_team
+        )
+
+    @property
+    def comparable_quotes(self) -> list[Quote]:
+        """The quotes whose prices can be compared: of bookmakers that list the event now, with the same sides.
+
+        Prices fetched before the kick-off are never compared with those fetched after it; the former count, if any.
+        """
+        here = [
+            quote for platform, quote in self.quotes.items() if quote.gone_at is None and not self.is_reversed(platform)
+        ]
+        return [quote for quote in here if not quote.is_late] or here
+
+    def snapshot(self) -> "BookedEvent":
+        """The event as it is matched now, for a reader that lets others run meanwhile."""
+        return replace(self)
+
 
 @dataclass(frozen=True, slots=True)
 class EventChange:
@@ -57,6 +83,8 @@ class EventChange:
     `is_new`: the bookmaker's event was not known. `is_available`: True if it came back, False if it left, None if
     neither. `changed` has the prices that moved, came or went. `moved` are ids of other quotes that matching put
     elsewhere because of this one, `also` the other events that concerns, `emptied` those that ceased to be.
+    `is_miss_noted`: whether a complete list lacked the event for the first time, or has it again. `redated_after`: the
+    epoch second after which a clock that was ahead has dated what is stored; 0 for a clock that was right.
     """
 
     event_id: int
@@ -70,6 +98,8 @@ class EventChange:
     moved: tuple[int, ...] = ()
     also: tuple[int, ...] = ()
     emptied: tuple[int, ...] = ()
+    is_miss_noted: bool = False
+    redated_after: int = 0
 
     @property
     def count(self) -> int:

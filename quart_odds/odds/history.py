@@ -1,11 +1,13 @@
 """How a market stood over time at one bookmaker: its first prices and the changes since, put together."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 
-from quart_odds.domain.catalogue import Market, pack_key
+from quart_odds.domain.catalogue import Market, pack_key, promotion_of
+from quart_odds.domain.promotions import is_comparable
+from quart_odds.odds.offers import rank
 from quart_odds.odds.quote import GONE, Quote
 
 GONE_ODDS = -1
@@ -36,11 +38,13 @@ class QuoteHistory:
 class Standing:
     """How a market stood from `at` on: packed values by outcome index, GONE bit and all.
 
-    `is_listed` False: the bookmaker did not list the event. `is_confirmed`: not a change, but seen like this again.
+    `promotions` numbers the promotion of each outcome's price, 0 for a plain one. `is_listed` False: the bookmaker did
+    not list the event. `is_confirmed`: not a change, but seen like this again.
     """
 
     at: datetime
     values: Mapping[int, int]
+    promotions: Mapping[int, int]
     is_listed: bool = True
     is_confirmed: bool = False
 
@@ -49,9 +53,13 @@ class Standing:
         """Whether any outcome was there."""
         return self.is_listed and any(not value & GONE for value in self.values.values())
 
+    def comparable_values(self) -> dict[int, int]:
+        """The packed values that may enter a margin."""
+        return {index: value for index, value in self.values.items() if is_comparable(self.promotions[index])}
+
 
 def market_keys(market: Market, line: float | None) -> dict[int, int]:
-    """The outcome index of each key of a market and line. Raises ValueError for a line that is none."""
+    """The outcome index of each plain key of a market and line. Raises ValueError for a line that is none."""
     return {pack_key(market.number, outcome.index, line): outcome.index for outcome in market.outcomes}
 
 
@@ -61,60 +69,95 @@ def standings(
     keys: Mapping[int, int],
     since: datetime | None = None,
     until: datetime | None = None,
+    *,
+    promotion: int = 0,
 ) -> list[Standing]:
     """How the market with these keys stood at each moment at which it changed, between `since` and `until`.
 
-    The first is how it stood at `since`; the last confirms how it stands, where `until` reaches that far.
+    `keys` has the outcome index of each key, promoted ones included (`offers.price_keys`). An outcome stands with its
+    plain price, or with a promoted one while there is no plain one; `promotion` asks for the prices of one promotion
+    alone. The first is how it stood at `since`; the last confirms how it stands, where `until` reaches that far.
     """
+    if promotion:
+        keys = {key: index for key, index in keys.items() if promotion_of(key) == promotion}
     found = list(_changes(history, keys))
     now = _now(quote, keys)
     if now is not None and (not found or not _same(found[-1], now)):
         found.append(now)  # older than the history that is kept, or newer than what is committed
     if found and found[-1].is_listed and quote.gone_at is None and quote.seen_at >= found[-1].at + _SECOND:
-        found.append(Standing(quote.seen_at, found[-1].values, is_confirmed=True))
+        found.append(replace(found[-1], at=quote.seen_at, is_confirmed=True))
     if until is not None:
         found = [standing for standing in found if standing.at <= until]
     return found if since is None else _from(found, since)
 
 
 def _changes(history: QuoteHistory, keys: Mapping[int, int]) -> Iterable[Standing]:
-    values = {index: history.opening[key] for key, index in keys.items() if key in history.opening}
+    values = {key: history.opening[key] for key in keys if key in history.opening}
     is_listed = True
+    told: Standing | None = None
     if values and history.opened_at is not None:
-        yield Standing(_moment(history.opened_at), dict(values))
+        told = _standing(_moment(history.opened_at), values, keys, True)
+        yield told
     for at, changes in groupby(history.changes, key=lambda change: change[0]):
         for _, key, odds in changes:
             if key == LISTING_KEY:
                 is_listed = odds != GONE_ODDS
             elif key in keys:
-                values[keys[key]] = values.get(keys[key], 0) | GONE if odds == GONE_ODDS else odds
+                values[key] = values.get(key, 0) | GONE if odds == GONE_ODDS else odds
         if values:
-            yield Standing(_moment(at), dict(values), is_listed)
+            standing = _standing(_moment(at), values, keys, is_listed)
+            # A promoted price that moved behind a plain one changed nothing that is told here.
+            if told is None or (standing.values, standing.promotions, is_listed) != (
+                told.values,
+                told.promotions,
+                told.is_listed,
+            ):
+                told = standing
+                yield standing
+
+
+def _standing(at: datetime, values: Mapping[int, int], keys: Mapping[int, int], is_listed: bool) -> Standing:
+    """The prices by outcome: what is here before what is gone, then by `offers.rank`."""
+    chosen: dict[int, int] = {}
+    for key in sorted(values, key=lambda key: (bool(values[key] & GONE), rank(key))):
+        chosen.setdefault(keys[key], key)
+    return Standing(
+        at,
+        {index: values[key] for index, key in sorted(chosen.items())},
+        {index: promotion_of(key) for index, key in chosen.items()},
+        is_listed,
+    )
 
 
 def _now(quote: Quote, keys: Mapping[int, int]) -> Standing | None:
-    places = {index: quote.place_of(key) for key, index in keys.items()}
-    here = {index: place for index, place in places.items() if place is not None}
-    if not here:
+    places = {key: place for key in keys if (place := quote.place_of(key)) is not None}
+    if not places:
         return None
-    at = _moment(max(quote.changed[place] for place in here.values()))
-    values = {index: quote.values[place] for index, place in here.items()}
-    return Standing(max(at, quote.gone_at or at), values, quote.gone_at is None)
+    columns = quote.columns
+    at = _moment(max(columns.changed[place] for place in places.values()))
+    values = {key: columns.values[place] for key, place in places.items()}
+    return _standing(max(at, quote.gone_at or at), values, keys, quote.gone_at is None)
 
 
 def _same(one: Standing, other: Standing) -> bool:
     """Whether both say the same; the odds of what is gone do not count."""
-    return one.is_listed == other.is_listed and {
-        index: GONE if value & GONE else value for index, value in one.values.items()
-    } == {index: GONE if value & GONE else value for index, value in other.values.items()}
+
+    def told(standing: Standing) -> dict[int, tuple[int, int]]:
+        return {
+            index: (GONE, 0) if value & GONE else (value, standing.promotions[index])
+            for index, value in standing.values.items()
+        }
+
+    return one.is_listed == other.is_listed and told(one) == told(other)
 
 
 def _from(found: list[Standing], since: datetime) -> list[Standing]:
-    earlier = [standing for standing in found if standing.at < since]
-    later = [standing for standing in found if standing.at >= since]
-    if earlier and later:
-        return [Standing(since, earlier[-1].values, earlier[-1].is_listed), *later]
-    return later
+    """The window from `since` on, beginning with how things stood then, whether or not anything changed in it."""
+    earlier = [standing for standing in found if standing.at <= since]
+    later = [standing for standing in found if standing.at > since]
+    if not earlier:
+        return later
+    return [replace(earlier[-1], at=since, is_confirmed=False), *later]
 
 
 def _moment(epoch: int) -> datetime:

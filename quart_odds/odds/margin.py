@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
-from quart_odds.domain.catalogue import CATALOGUE, Market, unpack_key
+from quart_odds.domain.catalogue import CATALOGUE, FIRST_PROMOTED_KEY, Market, market_number_of, unpack_key
 from quart_odds.odds.event import BookedEvent
+from quart_odds.odds.offers import effective_key, perked_values
 from quart_odds.odds.quote import GONE, Quote
 
 _INDEX_MASK = 0x3F << 16
@@ -16,7 +17,10 @@ _INDEX_MASK = 0x3F << 16
 
 @dataclass(frozen=True, slots=True)
 class BestPrice:
-    """The best price of an outcome and who has it; two bookmakers that are equal both have it."""
+    """The best price of an outcome and who has it; two bookmakers that are equal both have it.
+
+    `key` is the plain price's. A bookmaker that has a perk on it has the price under `offers.effective_key`.
+    """
 
     key: int
     value: int
@@ -73,19 +77,23 @@ def market_margin(market: Market, values: Mapping[int, int]) -> float | None:
 def best_markets(event: BookedEvent, *, only_gaining: bool = False) -> list[BestMarket]:
     """Each comparable market and line that somebody offers in full, or several together, with its best prices.
 
-    `only_gaining` leaves out those that keep something: quicker, where few are wanted.
+    Raised prices do not count, nor do the prices of a bookmaker that names the sides the other way round.
+    `only_gaining` leaves out markets that keep something: quicker, where few are wanted.
     """
     best: dict[int, int] = {}
-    here = [quote for quote in event.quotes.values() if quote.gone_at is None]
+    here = event.comparable_quotes
     for quote in here:
         for key, value in zip(quote.keys, quote.values, strict=True):
-            if value & 1 and not value & GONE and value > best.get(key, 2001):
+            if value & 1 and not value & GONE and key < FIRST_PROMOTED_KEY and value > best.get(key, 2001):
+                best[key] = value
+        for key, value in perked_values(quote):
+            if value & 1 and value > best.get(key, 2001):
                 best[key] = value
     found = []
     for first in best:
         if first & _INDEX_MASK:
             continue
-        market, offsets = _full_set(first >> 22)
+        market, offsets = _full_set(market_number_of(first))
         if market is None:
             continue
         keys = [first | offset for offset in offsets]
@@ -107,4 +115,6 @@ def _full_set(market_number: int) -> tuple[Market | None, tuple[int, ...]]:
 
 
 def _holders(quotes: Iterable[Quote], key: int, value: int) -> tuple[Quote, ...]:
-    return tuple(quote for quote in quotes if quote.value_of(key) == value)
+    return tuple(
+        quote for quote in quotes if quote.value_of(effective_key(quote, key) if quote.has_promotions else key) == value
+    )

@@ -6,10 +6,11 @@ they are only compared and told.
 
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from difflib import SequenceMatcher
+from functools import lru_cache
 
 from quart_odds.domain.platforms import Platform
 
@@ -20,6 +21,7 @@ PLATFORM_ORDER = {platform: place for place, platform in enumerate(Platform)}
 """BetPawa names an event where it lists it; then SportyBet, then Bet9ja."""
 
 _NAME_LIKENESS = 0.5
+_SIDE_LIKENESS = 0.65
 _NOISE = re.compile(r"\b(fc|cf|sc|ac|afc|club|de|the|u\d\d|w|women|ii|b)\b")
 
 
@@ -36,27 +38,37 @@ class Claim:
 def agreeing(claims: Iterable[Claim]) -> tuple[int, ...]:
     """The quote ids that are one match: the largest set of claims whose kick-offs agree, one of each bookmaker.
 
-    The answer depends on the claims alone, not on the order in which they came: of sets of one size, the one whose
-    first member stands first in PLATFORM_ORDER wins; what a bookmaker no longer lists counts less than what it does;
-    of two claims of one bookmaker the newer stands. Those left out stand alone.
+    What a bookmaker no longer lists has no vote: it stays with the match wherever that moves, unless the bookmaker
+    lists it anew. The answer depends on the claims alone, not on the order in which they came: of sets of one size, the
+    one whose first member stands first in PLATFORM_ORDER wins; of two claims of one bookmaker the newer stands. Those
+    left out stand alone.
     """
-    ordered = sorted(claims, key=lambda claim: (claim.is_gone, PLATFORM_ORDER[claim.platform], -claim.quote_id))
-    best: Sequence[Claim] = ()
-    best_weight = (-1, 0)
-    for anchor in ordered:
+    ordered = sorted(claims, key=lambda claim: (PLATFORM_ORDER[claim.platform], -claim.quote_id))
+    listed = [claim for claim in ordered if not claim.is_gone]
+    best: dict[Platform, Claim] = {}
+    for anchor in listed:
         group = {anchor.platform: anchor}
-        for claim in ordered:
+        for claim in listed:
             if abs(claim.kickoff - anchor.kickoff) <= KICKOFF_TOLERANCE:
                 group.setdefault(claim.platform, claim)
-        weight = (sum(not claim.is_gone for claim in group.values()), len(group))
-        if weight > best_weight:
-            best, best_weight = tuple(group.values()), weight
-    return tuple(claim.quote_id for claim in best)
+        if len(group) > len(best):
+            best = group
+    # A bookmaker whose own listing disagrees has its place taken by nothing that is gone.
+    absent = {claim.platform for claim in listed} - best.keys()
+    for claim in ordered:
+        if claim.is_gone and claim.platform not in absent:
+            best.setdefault(claim.platform, claim)
+    return tuple(claim.quote_id for claim in best.values())
 
 
 def match_key(sportradar_id: str) -> str:
     """The key of the one event that a SportRadar id names."""
     return f"sr:{sportradar_id}"
+
+
+def genius_key(genius_id: str) -> str:
+    """The key of the one event that a Genius Sports id names, while nobody tells its SportRadar id."""
+    return f"gs:{genius_id}"
 
 
 def lone_key(platform: Platform, external_id: str) -> str:
@@ -66,12 +78,28 @@ def lone_key(platform: Platform, external_id: str) -> str:
 
 def names_differ(one: str, other: str) -> bool:
     """Whether two names of a team are so unlike that a person should look. Never a reason not to match."""
-    first, second = _plain(one), _plain(other)
-    if not first or not second or first in second or second in first:
-        return False
-    return SequenceMatcher(None, first, second).ratio() < _NAME_LIKENESS
+    return bool(_plain(one) and _plain(other)) and _likeness(one, other) < _NAME_LIKENESS
 
 
 def _plain(name: str) -> str:
     ascii_name = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode() or name
     return re.sub(r"[^\w]+", "", _NOISE.sub("", ascii_name.casefold()))
+
+
+@lru_cache(maxsize=16_384)
+def sides_are_crossed(home: str, away: str, other_home: str, other_away: str) -> bool:
+    """Whether the other names are the same two teams with home and away swapped.
+
+    Both teams must be clearly more alike crosswise than straight: one that is not understood is not taken for crossed.
+    """
+    straight = _likeness(home, other_home), _likeness(away, other_away)
+    crossed = _likeness(home, other_away), _likeness(away, other_home)
+    return min(crossed) >= _SIDE_LIKENESS and min(crossed) > max(straight)
+
+
+def _likeness(one: str, other: str) -> float:
+    """From 0 to 1; 1 where one name holds the other, 0 where there is nothing to compare."""
+    first, second = _plain(one), _plain(other)
+    if not first or not second:
+        return 0.0
+    return 1.0 if first in second or second in first else SequenceMatcher(None, first, second).ratio()

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import blake2b
 
+from quart_odds.domain.catalogue import FIRST_PROMOTED_KEY
 from quart_odds.domain.odds import EventHeader, Prices
 from quart_odds.odds.squeeze import squeeze, unsqueeze
 
@@ -21,6 +22,9 @@ GONE = 1 << 31
 PriceChange = tuple[int, int | None, int | None]
 """(key, the value before, the value now); None is a price that is not there."""
 
+
+CLOCK_TOLERANCE_SECONDS = 60
+"""A quote whose newest change is dated further ahead of the clock was dated by a clock that was wrong."""
 
 COLUMNS_KEPT = 256
 """Quotes whose arrays are kept as they are: what a few pages of a list show, about 1.5 MB."""
@@ -74,6 +78,16 @@ class Quote:
     last_moment: int = 0
     _packed: bytes = b""
     _fetched: bytes = b""
+
+    @property
+    def is_absent(self) -> bool:
+        """Whether the newest list that should have it lacks the event: it may be gone, and says nothing of others."""
+        return self.gone_at is not None or self.missed_at is not None
+
+    @property
+    def is_late(self) -> bool:
+        """Whether its prices were fetched after the kick-off, and so are no pre-match prices."""
+        return self.seen_at >= self.header.kickoff
 
     @property
     def columns(self) -> Columns:
@@ -132,6 +146,23 @@ class Quote:
         self.last_moment = max(int(at.timestamp()), self.last_moment + 1)
         return self.last_moment
 
+    def heed_clock(self, at: datetime) -> bool:
+        """Dates back what a clock that was ahead has dated after `at`, so that new changes are dated near now.
+
+        Whether anything was. A minute's difference is let be: changes within one second are noted a second apart.
+        """
+        now = int(at.timestamp())
+        if self.last_moment <= now + CLOCK_TOLERANCE_SECONDS:
+            return False
+        before = self.columns
+        self.columns = Columns(
+            before.keys, before.values, array("I", [min(changed, now) for changed in before.changed])
+        )
+        self.last_seen = {key: min(seen, now) for key, seen in self.last_seen.items()}
+        self.first_seen_at = min(self.first_seen_at, at)
+        self.last_moment = now
+        return True
+
     def _merge(self, prices: Prices, moment: int) -> tuple[PriceChange, ...]:
         if prices.keys == self.keys and not self.last_seen:
             return self._replace_values(prices, moment)
@@ -139,6 +170,8 @@ class Quote:
         after: dict[int, tuple[int, int]] = {}
         changes: list[PriceChange] = []
         seen = int(self.seen_at.timestamp())
+        # Replaced and never altered: a writer or an encoder may hold the old one.
+        last_seen = dict(self.last_seen)
         for key, value in prices:
             old, changed = before.pop(key, (GONE, 0))
             if old == value:
@@ -146,14 +179,15 @@ class Quote:
             else:
                 after[key] = (value, moment)
                 changes.append((key, None if old & GONE else old, value))
-                self.last_seen.pop(key, None)
+                last_seen.pop(key, None)
         for key, (old, changed) in before.items():
             if old & GONE:
                 after[key] = (old, changed)
             else:
                 after[key] = (old | GONE, moment)
                 changes.append((key, old, None))
-                self.last_seen[key] = seen
+                last_seen[key] = seen
+        self.last_seen = last_seen
         keys = array("I", sorted(after))
         self.columns = Columns(
             keys, array("I", [after[key][0] for key in keys]), array("I", [after[key][1] for key in keys])
@@ -187,9 +221,22 @@ class Quote:
         columns = self.columns
         return zip(columns.keys, columns.values, columns.changed, strict=True)
 
-    def __len__(self) -> int:
-        """How many prices are there now."""
+    @property
+    def price_count(self) -> int:
+        """How many prices are there now. A quote without any is still a quote."""
         return len(self.keys) - len(self.last_seen)
+
+    @property
+    def promoted_keys(self) -> "array[int]":
+        """The keys of promoted prices, those that are gone included: they follow all plain ones."""
+        keys = self.keys
+        return keys[bisect_left(keys, FIRST_PROMOTED_KEY) :]
+
+    @property
+    def has_promotions(self) -> bool:
+        """Whether it has, or has had, a promoted price."""
+        keys = self.keys
+        return bool(keys) and keys[-1] >= FIRST_PROMOTED_KEY
 
 
 def _keep(quote: Quote, columns: Columns) -> None:

@@ -94,7 +94,7 @@ def bookmaker_fields(quote: Quote) -> JSON:
         **_bookmaker(quote),
         "external_event_id": quote.header.external_id,
         "event_url": None,
-        "has_odds": quote.gone_at is None and len(quote) > 0,
+        "has_odds": quote.gone_at is None and quote.price_count > 0,
         "snapshot_time": iso_z(quote.seen_at),
         "available": quote.gone_at is None,
         "unavailable_since": iso_z(quote.gone_at) if quote.gone_at else None,

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from quart_odds.domain.platforms import Platform
-from quart_odds.odds.matching import KICKOFF_TOLERANCE, Claim, agreeing, names_differ
+from quart_odds.odds.matching import KICKOFF_TOLERANCE, Claim, agreeing, names_differ, sides_are_crossed
 from tests.odds.making import KICKOFF
 
 SECOND = timedelta(seconds=1)
@@ -33,11 +33,22 @@ def test_two_that_agree_outvote_one() -> None:
 
 
 def test_what_is_listed_now_outweighs_what_is_gone() -> None:
-    """A bookmaker's new listing takes the place of its old one, and a gone quote does not outvote a live one."""
+    """A bookmaker's new listing takes the place of its old one, and what is gone goes along with what is listed."""
     old, new = claim(1, Platform.BETPAWA, is_gone=True), claim(2, Platform.BETPAWA)
     assert agreeing([old, new]) == (2,)
     moved = [claim(1, Platform.BETPAWA, 90), claim(2, Platform.SPORTYBET, is_gone=True)]
-    assert agreeing(moved) == (1,)
+    assert set(agreeing(moved)) == {1, 2}
+
+
+def test_a_bookmaker_that_disagrees_is_not_replaced_by_its_own_old_listing() -> None:
+    """Its place in the match stays empty."""
+    claims = [
+        claim(1, Platform.BETPAWA, 90),
+        claim(2, Platform.BETPAWA, is_gone=True),
+        claim(3, Platform.SPORTYBET),
+        claim(4, Platform.BET9JA),
+    ]
+    assert set(agreeing(claims)) == {3, 4}
 
 
 @given(
@@ -63,7 +74,11 @@ def test_the_order_of_arrival_does_not_matter(claims: list[Claim], random: objec
     assert agreeing(shuffled) == together
     chosen = [each for each in claims if each.quote_id in together]
     assert len({each.platform for each in chosen}) == len(chosen) > 0
-    assert any(all(abs(each.kickoff - one.kickoff) <= KICKOFF_TOLERANCE for each in chosen) for one in chosen)
+    listed = [each for each in chosen if not each.is_gone]
+    assert bool(listed) is any(not each.is_gone for each in claims)
+    assert not listed or any(
+        all(abs(each.kickoff - one.kickoff) <= KICKOFF_TOLERANCE for each in listed) for one in listed
+    )
 
 
 @pytest.mark.parametrize(
@@ -80,3 +95,22 @@ def test_the_order_of_arrival_does_not_matter(claims: list[Claim], random: objec
 def test_names_are_compared_loosely(one: str, other: str, differ: bool) -> None:
     """Spelling, accents and club words do not count."""
     assert names_differ(one, other) is differ
+
+
+@pytest.mark.parametrize(
+    ("named", "other", "crossed"),
+    [
+        (("Arsenal", "Chelsea"), ("Chelsea", "Arsenal"), True),
+        (("Arsenal", "Chelsea"), ("Chelsea FC", "Arsenal London"), True),
+        (("Manchester United", "Manchester City"), ("Manchester City", "Manchester United"), True),
+        (("Arsenal", "Chelsea"), ("Arsenal", "Chelsea"), False),
+        (("Manchester United", "Manchester City"), ("Man Utd", "Man City"), False),
+        (("Arsenal", "Chelsea"), ("Chelsea", "Barcelona"), False),
+        (("Arsenal", "Chelsea"), ("", ""), False),
+    ],
+)
+def test_crossed_sides_are_told_from_other_spellings(
+    named: tuple[str, str], other: tuple[str, str], crossed: bool
+) -> None:
+    """Only two teams that are both more alike crosswise are the same match with the sides swapped."""
+    assert sides_are_crossed(*named, *other) is crossed

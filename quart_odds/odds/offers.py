@@ -1,0 +1,150 @@
+"""What a bookmaker offers of an event, market by market: plain prices together, promoted ones beside them.
+
+An outcome that has a plain price and a promoted one stands twice: the plain price in the market's own offer, the
+promoted one in a further offer. A promoted price without a plain one is the market's own price, with a mark.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from quart_odds.domain.catalogue import CATALOGUE, Market, market_number_of, plain_key, promotion_of, unpack_key
+from quart_odds.domain.promotions import is_comparable, promotion_name
+from quart_odds.odds.quote import GONE, Quote
+
+_PLACES = {market.number: place for place, market in enumerate(CATALOGUE.markets)}
+
+
+@dataclass(slots=True)
+class Offer:
+    """A market and line at one bookmaker: keys, packed values and times of change by outcome index.
+
+    `promotion` is the number of the promotion that sets a further offer apart, 0 for the market's own offer; there a
+    single price may still bear one, which its key tells.
+    """
+
+    market: Market
+    line: float | None
+    promotion: int = 0
+    keys: dict[int, int] = field(default_factory=dict)
+    values: dict[int, int] = field(default_factory=dict)
+    changed: dict[int, int] = field(default_factory=dict)
+
+    def add(self, index: int, key: int, value: int, changed: int) -> None:
+        """Puts a price in its outcome's place."""
+        self.keys[index], self.values[index], self.changed[index] = key, value, changed
+
+    def promotion_of(self, index: int) -> int:
+        """The number of the promotion of an outcome's price, 0 for a plain one."""
+        return promotion_of(self.keys[index])
+
+    def comparable_values(self) -> dict[int, int]:
+        """The packed values that may enter a margin or a comparison."""
+        if self.promotion:
+            return {}
+        return {index: value for index, value in self.values.items() if is_comparable(promotion_of(self.keys[index]))}
+
+
+def offers_of(quote: Quote) -> list[Offer]:
+    """Every offer of a bookmaker, in the order of the catalogue, then of the line, the market's own offer first.
+
+    What the catalogue lacks is left out.
+    """
+    plain: dict[tuple[int, float | None], Offer] = {}
+    promoted: dict[tuple[int, float | None], list[tuple[int, int, int, int]]] = {}
+    for key, value, changed in quote:
+        number, index, line = unpack_key(key)
+        if promotion_of(key):
+            promoted.setdefault((number, line), []).append((index, key, value, changed))
+            continue
+        offer = plain.get((number, line))
+        if offer is None:
+            market = CATALOGUE.by_number.get(number)
+            if market is None:
+                continue
+            offer = plain[number, line] = Offer(market, line)
+        offer.add(index, key, value, changed)
+    further: list[Offer] = []
+    for place, prices in promoted.items():
+        market = CATALOGUE.by_number.get(place[0])
+        if market is not None:
+            further += _beside(plain.setdefault(place, Offer(market, place[1])), prices)
+    return sorted(
+        (*plain.values(), *further),
+        key=lambda offer: (_PLACES[offer.market.number], offer.line or 0.0, offer.promotion),
+    )
+
+
+def offer_of(quote: Quote, market: Market, line: float | None, keys: Iterable[int]) -> Offer:
+    """The market's own offer alone. `keys` are its plain keys, in the order of the outcomes."""
+    offer = Offer(market, line)
+    columns = quote.columns
+    has_promotions = quote.has_promotions
+    for index, plain in enumerate(keys):
+        key = effective_key(quote, plain) if has_promotions else plain
+        place = quote.place_of(key)
+        if place is not None:
+            offer.add(index, key, columns.values[place], columns.changed[place])
+    return offer
+
+
+def effective_key(quote: Quote, plain: int) -> int:
+    """The key of the price that an outcome has in its market's own offer: the plain one unless only others are here."""
+    value = quote.value_of(plain)
+    if value is not None and not value & GONE:
+        return plain
+    promoted = [key for key in quote.promoted_keys if plain_key(key) == plain]
+    here = [key for key in promoted if not (_value(quote, key) & GONE)]
+    if here or value is None:
+        return min(here or promoted, key=rank, default=plain)
+    return plain
+
+
+def perked_values(quote: Quote) -> list[tuple[int, int]]:
+    """(plain key, packed value) of each outcome whose price in its market's own offer bears a perk."""
+    return [
+        (plain, _value(quote, key))
+        for key in quote.promoted_keys
+        if is_comparable(promotion_of(key))
+        and not _value(quote, key) & GONE
+        and effective_key(quote, plain := plain_key(key)) == key
+    ]
+
+
+def price_keys(quote: Quote, keys: Mapping[int, int]) -> dict[int, int]:
+    """`keys` (plain key to outcome index) and the keys of promoted prices of the same outcomes that a quote has had."""
+    return dict(keys) | {key: keys[plain_key(key)] for key in quote.promoted_keys if plain_key(key) in keys}
+
+
+def promotion_word(quote: Quote, key: int) -> str | None:
+    """What the promotion of a price is called; None for a plain price."""
+    return promotion_name(promotion_of(key), quote.promotions)
+
+
+def market_numbers(keys: Iterable[int]) -> frozenset[int]:
+    """The numbers of the markets of these prices."""
+    return frozenset(map(market_number_of, keys))
+
+
+def _value(quote: Quote, key: int) -> int:
+    value = quote.value_of(key)
+    return GONE if value is None else value
+
+
+def rank(key: int) -> tuple[bool, int]:
+    """Orders the prices of one outcome: the plain one, those with a perk, then the raised ones."""
+    promotion = promotion_of(key)
+    return not is_comparable(promotion), promotion
+
+
+def _beside(own: Offer, prices: list[tuple[int, int, int, int]]) -> list[Offer]:
+    """Completes a market's own offer by promoted prices where it lacks plain ones; the others make further offers."""
+    further: dict[int, Offer] = {}
+    for index, key, value, changed in sorted(prices, key=lambda price: rank(price[1])):
+        here = own.values.get(index)
+        if here is None or (here & GONE and not value & GONE):
+            own.add(index, key, value, changed)
+        elif not value & GONE:
+            promotion = promotion_of(key)
+            offer = further.setdefault(promotion, Offer(own.market, own.line, promotion))
+            offer.add(index, key, value, changed)
+    return list(further.values())
