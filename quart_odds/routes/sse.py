@@ -32,7 +32,8 @@ MOST_RETRY_MS = 10_000
 
 _RUN_EPOCH = re.compile(r"r([0-9]{1,18})-[0-9a-z]+")
 
-HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+HEADERS = {"Cache-Control": "no-store, no-transform", "X-Accel-Buffering": "no"}
+"""A proxy that compressed a stream (a transform), or buffered it, would hold its messages back."""
 
 blueprint = Blueprint("sse", __name__)
 

@@ -1,11 +1,17 @@
 """Who is asking: strangers are refused before anything happens, and errors are problems that say what is wrong."""
 
+import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from quart import request
 from quart.testing import WebsocketResponseError
+from werkzeug.datastructures import Headers
 
+from quart_odds.limits import ConnectionLimits, TooManyConnectionsError
+from quart_odds.routes.guard import client_address
+from quart_odds.settings import load_settings
 from tests.houses import House, house
 
 NOWHERE = "http://127.0.0.1:9"
@@ -26,6 +32,8 @@ async def home(tmp_path: Path) -> AsyncIterator[House]:
         {"Origin": "https://localhost"},
         {"Origin": "https://friend.example"},
         {"Origin": "https://friend.example/"},
+        {"Origin": "HTTPS://Friend.Example:443"},
+        {"Origin": "http://localhost:8000", "Host": "LOCALHOST:8000"},
         {"Sec-Fetch-Site": "same-origin"},
         {"Sec-Fetch-Site": "none"},
         {"Origin": "https://friend.example", "Sec-Fetch-Site": "cross-site"},
@@ -47,6 +55,9 @@ async def test_programs_our_own_pages_and_friends_may_connect_and_act(headers: d
         {"Origin": "http://localhost:81"},
         {"Origin": "null"},
         {"Origin": ""},
+        {"Origin": "http://[::1"},
+        {"Origin": "https://friend.example:port"},
+        {"Origin": "http://friend.example"},
         {"Origin": "https://friend.example.evil.example"},
         {"Sec-Fetch-Site": "cross-site"},
         {"Sec-Fetch-Site": "same-site"},
@@ -62,6 +73,47 @@ async def test_pages_of_strangers_are_refused_before_the_handshake(headers: dict
     assert refused.value.response.content_type == "application/problem+json"
     assert home.parts.registry.active_count == home.parts.limits.count == 0
     assert (await home.client.post("/api/scheduler/pause", headers=headers)).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("peer", "forwarded", "client"),
+    [
+        ("203.0.113.1", ["198.51.100.7"], "203.0.113.1"),
+        ("10.0.0.9", [], "10.0.0.9"),
+        ("10.0.0.9", ["198.51.100.7"], "198.51.100.7"),
+        ("::ffff:10.0.0.9", ["198.51.100.7"], "198.51.100.7"),
+        ("172.16.3.4", ["198.51.100.7, 10.0.0.9"], "198.51.100.7"),
+        ("172.16.3.4", ["203.0.113.9, 198.51.100.7", "10.0.0.9"], "198.51.100.7"),
+        ("172.16.3.4", ["10.0.0.9"], "10.0.0.9"),
+        ("fd00::7", ["2001:DB8::1"], "2001:db8::1"),
+        ("10.0.0.9", ["198.51.100.7:40112"], "198.51.100.7"),
+        ("10.0.0.9", ["[2001:db8::1]:40112"], "2001:db8::1"),
+        ("10.0.0.9", ["::ffff:198.51.100.7"], "198.51.100.7"),
+        ("10.0.0.9", ["unknown"], "unknown"),
+        ("10.0.0.10", ["198.51.100.7"], "10.0.0.10"),
+        ("", ["198.51.100.7"], ""),
+    ],
+)
+async def test_the_client_is_the_last_address_that_no_trusted_proxy_has(
+    peer: str, forwarded: list[str], client: str, home: House
+) -> None:
+    """Whatever form addresses come in, on however many lines; a proxy is named by its address or its network."""
+    trusted = load_settings({}, trusted_proxies="10.0.0.9, 172.16.0.0/12, fd00::/8").trusted_proxies
+    headers = Headers([("Remote-Addr", peer), *(("X-Forwarded-For", each) for each in forwarded)])
+    async with home.app.test_request_context("/", headers=headers):
+        assert client_address(request, trusted) == client
+
+
+def test_a_proxy_and_this_machine_may_hold_any_number() -> None:
+    """In either form of an address; all others have their limit."""
+    limits = ConnectionLimits(0, 1, trusted=load_settings({}, trusted_proxies="10.0.0.0/8").trusted_proxies)
+    with contextlib.ExitStack() as stack:
+        for address in ("10.1.2.3", "::ffff:10.1.2.3", "127.0.0.1", "::1", "::ffff:127.0.0.1", ""):
+            for _ in range(3):
+                stack.enter_context(limits.admit(address))
+        stack.enter_context(limits.admit("11.0.0.1"))
+        with pytest.raises(TooManyConnectionsError):
+            limits.check("11.0.0.1")
 
 
 async def test_one_connection_too_many_is_refused_before_the_handshake(home: House) -> None:
