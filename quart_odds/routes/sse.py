@@ -54,7 +54,7 @@ async def listen() -> Response:
     cursor = asked_cursor()
 
     def connect(sink: Sink, framing: Framing) -> tuple[Subscriber, Flusher]:
-        place = registry.place(cursor)
+        place = registry.place(cursor, topics)
         return (
             registry.connect(sink, framing, topics=topics, place=place, hello=hello_message(topics, place)),
             registry.flusher,
