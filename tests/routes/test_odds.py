@@ -217,6 +217,17 @@ async def test_a_kept_list_forgets_what_has_started() -> None:
         assert await ids(app, "") == [2, 4]
 
 
+async def test_a_list_kept_under_a_clock_that_was_ahead_is_made_again() -> None:
+    """The clock jumps a month ahead, the list is asked for, and the clock is set right: the events are listed."""
+    async with served() as app:
+        bodies = bodies_of(app.desk.book)
+        now = app.now + timedelta(days=30)
+        bodies._clock = lambda: now
+        assert await ids(app, "") == []
+        now = app.now
+        assert await ids(app, "") == [1, 2, 4]
+
+
 async def test_the_detail_has_every_market_side_by_side() -> None:
     """All markets at each bookmaker with margin and ages, and the best price of each outcome."""
     async with served() as app:
