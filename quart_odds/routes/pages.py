@@ -20,7 +20,7 @@ from quart_odds.routes.page_history import HistoryQuery, history_of
 from quart_odds.routes.page_odds import LINES, MARKETS, OddsPageQuery, line_text, market_groups
 from quart_odds.routes.page_rows import rows_html
 from quart_odds.routes.page_run import IDLE, JSON, active_view, stored_view
-from quart_odds.routes.page_runs import run_bars
+from quart_odds.routes.page_runs import run_bars, run_rows
 from quart_odds.routes.page_shell import fragment, page, static_answer
 from quart_odds.routes.problems import bad_request, problem_of
 from quart_odds.routes.scrape import find_run
@@ -131,7 +131,7 @@ async def runs() -> Response:
     total = await parts.store.count_runs()
     active = parts.runs.active
     records = [active.snapshot() if active and active.record.id == each.id else each for each in found]
-    shown = {"records": records, "bars": run_bars(records), "total": total, "page": asked.page}
+    shown = {"rows": run_rows(records), "bars": run_bars(records), "total": total, "page": asked.page}
     return await page("runs.html", {**frame(cursor, "runs"), **shown, "pages": -(-total // size)})
 
 
