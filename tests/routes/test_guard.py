@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 from quart import request
 from quart.testing import WebsocketResponseError
+from structlog.testing import capture_logs
 from werkzeug.datastructures import Headers
 
+from quart_odds.errors import StorageError
 from quart_odds.limits import ConnectionLimits, TooManyConnectionsError
 from quart_odds.routes.guard import client_address
 from quart_odds.settings import load_settings
@@ -168,3 +170,40 @@ async def test_an_error_of_ours_says_nothing_of_our_insides(home: House, monkeyp
     response = await home.client.get("/api/scrape/stats")
     assert (response.status_code, response.content_type) == (500, "application/problem+json")
     assert "secret" not in await response.get_data(as_text=True)
+
+
+async def test_a_refusal_of_ours_is_one_line_in_the_log(home: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether a client asks in a bad moment, a page does, or the database is away; what is a client's fault is none."""
+
+    async def away(*_: object, **__: object) -> None:
+        raise StorageError("the database is locked")
+
+    monkeypatch.setattr(home.parts.store, "list_runs", away)
+    with capture_logs() as logs:
+        assert (await home.client.get("/nowhere")).status_code == 404
+        assert (await home.client.get("/api/scrape/runs")).status_code == 503
+        assert (await home.client.get("/runs", headers={"Accept": "text/html"})).status_code == 503
+        home.parts.is_draining = True
+        with pytest.raises(WebsocketResponseError):
+            async with home.client.websocket("/api/ws") as websocket:
+                await websocket.receive()
+        home.parts.is_draining = False
+    assert [(each["event"], each["path"], each["status"]) for each in logs] == [
+        ("request.refused", "/api/scrape/runs", 503),
+        ("request.refused", "/runs", 503),
+        ("request.refused", "/api/ws", 503),
+    ]
+    assert not any("exc_info" in each for each in logs)
+
+
+async def test_what_nobody_foresaw_is_logged_with_its_traceback(home: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That is what a traceback is for."""
+
+    async def broken(*_: object, **__: object) -> None:
+        raise ValueError("a fault of ours")
+
+    monkeypatch.setattr(home.parts.store, "list_runs", broken)
+    with capture_logs() as logs:
+        assert (await home.client.get("/api/scrape/runs")).status_code == 500
+    assert [each["event"] for each in logs] == ["request.failed"]
+    assert isinstance(logs[0]["exc_info"], ValueError)
