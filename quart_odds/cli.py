@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import signal
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
@@ -15,6 +16,7 @@ from quart_odds import __version__
 from quart_odds.domain.platforms import Platform
 from quart_odds.errors import QuartOddsError, SettingsError
 from quart_odds.settings import PREFIX, Settings, load_settings
+from quart_odds.streams import drop_stdout, is_stdout_broken, prepare_streams
 
 if TYPE_CHECKING:
     from quart_odds.sandbox import SandboxOptions
@@ -49,14 +51,30 @@ class _Group(click.Group):
             return sandbox_command
         return super().get_command(ctx, cmd_name)
 
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Run a command from the command line, on whatever standard streams there are."""
+        prepare_streams()
+        try:
+            return super().main(*args, **kwargs)
+        except OSError as error:
+            if not is_stdout_broken():
+                raise
+            drop_stdout()
+            click.echo(f"Error: standard output cannot be written: {error.strerror or error}", err=True)
+            sys.exit(1)
+
     def invoke(self, ctx: click.Context) -> object:
-        """Run a command; our own errors end it with their text."""
+        """Run a command; our own errors, and files that cannot be had, end it with their text."""
         try:
             return super().invoke(ctx)
         except SettingsError as error:
             raise click.UsageError(str(error)) from None
         except QuartOddsError as error:
             raise click.ClickException(str(error)) from None
+        except OSError as error:
+            if error.filename is None:
+                raise
+            raise click.ClickException(f"{os.fsdecode(error.filename)}: {error.strerror or error}") from None
 
 
 @click.group(cls=_Group)
@@ -89,12 +107,19 @@ _json = click.option("--json", "as_json", is_flag=True, help="Print each progres
 @click.option("--bind", default=DEFAULT_BIND, show_default=True, metavar="HOST:PORT", help="Where to listen.")
 @_sandbox_options
 def serve(bind: str, sandbox: bool, events: int, latency_ms: int) -> None:
-    """Serve the page and the API. Settings come from QUART_ODDS_…: docs/settings.md."""
+    """Serve the page and the API. Settings come from QUART_ODDS_* in the environment: docs/settings.md."""
+    import structlog
+
     from quart_odds.server.serve import serve_settings
 
     def announce(address: str) -> None:
-        click.echo(f"Quart Odds is at {address}")
-        sys.stdout.flush()
+        try:
+            click.echo(f"Quart Odds is at {address}")
+            sys.stdout.flush()
+        except OSError as error:
+            # Nobody reads it, or there is no room for it: that is no reason not to serve.
+            drop_stdout()
+            structlog.get_logger(__name__).warning("server.address_not_printed", address=address, reason=str(error))
 
     async def work(settings: Settings) -> None:
         await serve_settings(settings, bind, on_ready=announce)
@@ -142,8 +167,12 @@ def watch(url: str, once: bool, as_json: bool) -> None:
                         last.append(progress)
                         return
 
-    with contextlib.suppress(KeyboardInterrupt):
+    try:
         run_in_loop(follow)
+    except KeyboardInterrupt:
+        # The way to end a watch; but one that was to see a run to its end has not.
+        if once and not last:
+            _exit(128 + signal.SIGINT)
     if last:
         _exit(exit_code(last[0]))
 

@@ -3,7 +3,13 @@
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+
+Address = IPv4Address | IPv6Address
+Networks = tuple[IPv4Network | IPv6Network, ...]
+
+NO_ADDRESS = ("", "<local>", "localhost")
+"""What stands in place of an address where a connection has none: a socket of the system's, or a test's."""
 
 
 class TooManyConnectionsError(Exception):
@@ -16,10 +22,10 @@ class ConnectionLimits:
     `count` is how many there are now. Loopback and trusted proxies have no limit of their own: many may be behind them.
     """
 
-    def __init__(self, most: int, most_per_address: int, trusted: tuple[str, ...] = ()) -> None:
+    def __init__(self, most: int, most_per_address: int, trusted: Networks = ()) -> None:
         self._most = most
         self._most_per_address = most_per_address
-        self._trusted = frozenset(trusted)
+        self._trusted = trusted
         self._addresses: Counter[str] = Counter()
         self.count = 0
 
@@ -44,13 +50,26 @@ class ConnectionLimits:
         if (
             self._most_per_address
             and self._addresses.get(address, 0) >= self._most_per_address
-            and not (address in self._trusted or _is_loopback(address))
+            and not (is_within(address, self._trusted) or _is_loopback(address))
         ):
             raise TooManyConnectionsError(f"{address} holds {self._most_per_address} live connections already")
 
 
-def _is_loopback(address: str) -> bool:
+def parsed_address(text: str) -> Address | None:
+    """The address that a text is; None for another text. What IPv6 says of IPv4 (`::ffff:10.0.0.1`) is IPv4."""
     try:
-        return ip_address(address).is_loopback
+        address = ip_address(text)
     except ValueError:
-        return address in ("", "<local>", "localhost")
+        return None
+    return getattr(address, "ipv4_mapped", None) or address
+
+
+def is_within(text: str, networks: Networks) -> bool:
+    """Whether a text is an address in one of the networks."""
+    address = parsed_address(text)
+    return address is not None and any(address in network for network in networks)
+
+
+def _is_loopback(text: str) -> bool:
+    address = parsed_address(text)
+    return text in NO_ADDRESS if address is None else address.is_loopback

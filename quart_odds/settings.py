@@ -3,12 +3,13 @@
 import difflib
 import os
 from collections.abc import Mapping
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, ValidationError, field_validator
+from pydantic import AfterValidator, Field, PlainValidator, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+from yarl import URL
 
 from quart_odds.domain.platforms import Platform
 from quart_odds.errors import SettingsError
@@ -17,32 +18,109 @@ PREFIX = "QUART_ODDS_"
 TEST_ONLY_NAMES = frozenset({"RECORDED"})
 """Names that the tests read and the server leaves alone."""
 
+MAPPED_BITS = 96
+"""What stands before the IPv4 address in an IPv6 address that maps it."""
 
-def _origin(url: str) -> str:
+IPNetwork = IPv4Network | IPv6Network
+
+
+WEB_SCHEMES = ("http", "https")
+
+
+def _url(text: str, allowed: str) -> URL:
+    """A URL with a host. Raises ValueError that says what is wrong, and what is allowed."""
+    try:
+        url = URL(text)
+    except ValueError as error:
+        raise ValueError(f"{error}; {allowed}") from None
+    if not url.absolute or not url.host or any(letter.isspace() for letter in text):
+        raise ValueError(allowed)
+    if url.explicit_port == 0:
+        raise ValueError(f"no server is at port 0; {allowed}")
+    return url
+
+
+def _is_origin_only(url: URL) -> bool:
+    return url.path in ("", "/") and not url.query_string and not url.fragment and url.user is None
+
+
+def _bookmaker(text: str) -> str:
     """Scheme and host, without a path: the clients add the sites' own paths."""
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/") or parts.query:
-        raise ValueError("give scheme and host only, such as https://www.example.com")
-    return f"{parts.scheme}://{parts.netloc}"
+    allowed = "give scheme and host only, such as https://www.example.com"
+    url = _url(text, allowed)
+    if url.scheme not in WEB_SCHEMES or not _is_origin_only(url):
+        raise ValueError(allowed)
+    return str(url.origin())
 
 
-def _proxy(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError("give a proxy as http://[user:password@]host:port")
-    return url
+def _proxy(text: str) -> str:
+    allowed = "give a proxy as http://[user:password@]host:port"
+    if _url(text, allowed).scheme not in WEB_SCHEMES:
+        raise ValueError(allowed)
+    return text
 
 
-def _database_url(url: str) -> str:
-    scheme = urlsplit(url).scheme.partition("+")[0]
-    if scheme not in ("sqlite", "postgresql", "postgres"):
-        raise ValueError("give sqlite:///path/to/file.db or postgresql://user:password@host/database")
-    return url
+def _allowed_origin(text: str) -> str:
+    """An origin in the form in which browsers send it. Apps have schemes of their own, such as `capacitor`."""
+    allowed = f"{text!r} matches no origin; give scheme, host and port only, such as https://app.example.com"
+    url = _url(text, allowed)
+    if url.scheme in ("ws", "wss", "file") or not _is_origin_only(url):
+        raise ValueError(allowed)
+    return str(url.origin())
 
 
-Origin = Annotated[str, AfterValidator(_origin)]
+def _trusted_proxy(text: str) -> IPNetwork:
+    """The network of an address or a network. What IPv6 says of IPv4 (`::ffff:10.0.0.1`) is IPv4."""
+    try:
+        network = ip_network(text)
+    except ValueError:
+        raise ValueError(_why_no_network(text)) from None
+    mapped = network.network_address.ipv4_mapped if isinstance(network, IPv6Network) else None
+    if mapped is None or network.prefixlen < MAPPED_BITS:
+        return network
+    return IPv4Network((mapped, network.prefixlen - MAPPED_BITS))
+
+
+def _why_no_network(text: str) -> str:
+    try:
+        network = ip_network(text, strict=False)
+    except ValueError:
+        return f"{text!r} is neither an address nor a network; give such as 10.0.0.9 or 10.0.0.0/8, and no name"
+    return f"{text!r} is an address in {network}; give that network, or the address alone"
+
+
+def _database_url(text: str) -> str:
+    allowed = "give sqlite:///path/to/file.db or postgresql://user:password@host/database"
+    scheme, _, rest = text.partition("://")
+    match scheme.partition("+")[0]:
+        case "sqlite":
+            if not rest.startswith("/") or not rest[1:].partition("?")[0]:
+                raise ValueError(f"this names no file; {allowed}")
+        case "postgresql" | "postgres":
+            _check_server(text, allowed)
+        case _:
+            raise ValueError(allowed)
+    return text
+
+
+def _check_server(text: str, allowed: str) -> None:
+    """Raises ValueError for a host or port that is none: the driver would end in a traceback. It shows no password."""
+    # Imported here: the decoding processes import this module, and should stay small.
+    from sqlalchemy import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    try:
+        port = make_url(text).port
+    except (ValueError, ArgumentError):
+        raise ValueError(f"the host or the port cannot be read; {allowed}") from None
+    if port is not None and not 0 < port < 65536:
+        raise ValueError(f"a port is from 1 to 65535; {allowed}")
+
+
+BookmakerURL = Annotated[str, AfterValidator(_bookmaker)]
 ProxyURL = Annotated[str, AfterValidator(_proxy)]
-CommaSeparated = Annotated[tuple[str, ...], NoDecode]
+AllowedOrigin = Annotated[str, AfterValidator(_allowed_origin)]
+TrustedProxy = Annotated[IPNetwork, PlainValidator(_trusted_proxy)]
 
 
 class Settings(BaseSettings):
@@ -54,9 +132,9 @@ class Settings(BaseSettings):
         "sqlite:///quart-odds.db", description="where odds and runs are kept: SQLite or PostgreSQL"
     )
 
-    betpawa_url: Origin = Field("https://www.betpawa.ng", description="BetPawa's scheme and host")
-    sportybet_url: Origin = Field("https://www.sportybet.com", description="SportyBet's scheme and host")
-    bet9ja_url: Origin = Field("https://sports.bet9ja.com", description="Bet9ja's scheme and host")
+    betpawa_url: BookmakerURL = Field("https://www.betpawa.ng", description="BetPawa's scheme and host")
+    sportybet_url: BookmakerURL = Field("https://www.sportybet.com", description="SportyBet's scheme and host")
+    bet9ja_url: BookmakerURL = Field("https://sports.bet9ja.com", description="Bet9ja's scheme and host")
     betpawa_proxy: ProxyURL | None = Field(None, description="outbound proxy for BetPawa")
     sportybet_proxy: ProxyURL | None = Field(None, description="outbound proxy for SportyBet")
     bet9ja_proxy: ProxyURL | None = Field(None, description="outbound proxy for Bet9ja")
@@ -84,13 +162,15 @@ class Settings(BaseSettings):
 
     heartbeat_seconds: float = Field(15, gt=0, le=15, description="longest silence on an SSE stream")
     write_timeout_seconds: float = Field(10, gt=0, le=600, description="a client that takes nothing so long is cut")
-    drain_seconds: float = Field(10, ge=0, le=600, description="longest wait at shutdown for a run under way")
+    drain_seconds: float = Field(6, ge=0, le=600, description="longest wait at shutdown for a run under way")
     max_connections: int = Field(10_000, ge=0, description="live connections in all; 0 is no limit")
     max_connections_per_address: int = Field(
         100, ge=0, description="live connections of one address, loopback and trusted proxies apart; 0 is no limit"
     )
-    trusted_proxies: CommaSeparated = Field((), description="addresses whose X-Forwarded-For is believed, by comma")
-    allowed_origins: CommaSeparated = Field(
+    trusted_proxies: Annotated[tuple[TrustedProxy, ...], NoDecode] = Field(
+        (), description="addresses and networks (10.0.0.0/8) whose X-Forwarded-For is believed, by comma"
+    )
+    allowed_origins: Annotated[tuple[AllowedOrigin, ...], NoDecode] = Field(
         (), description="origins, besides our own, whose pages may connect and start work, by comma"
     )
 
@@ -145,7 +225,7 @@ def load_settings(environ: Mapping[str, str] | None = None, **overrides: Any) ->
         settings = Settings(**(values | overrides))
     except ValidationError as error:
         problems += [
-            f"{PREFIX}{'.'.join(map(str, fault['loc'])).upper()}: {fault['msg'].removeprefix('Value error, ')}"
+            f"{PREFIX}{str(fault['loc'][0]).upper()}: {fault['msg'].removeprefix('Value error, ')}"
             for fault in error.errors()
         ]
         raise SettingsError("\n".join(problems)) from None

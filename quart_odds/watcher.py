@@ -4,10 +4,10 @@ import asyncio
 import random
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from urllib.parse import urlsplit
 
 import aiohttp
 import orjson
+from yarl import URL
 
 from quart_odds.errors import QuartOddsError
 from quart_odds.scraping.schemas import ScrapeProgress
@@ -74,13 +74,18 @@ class Watcher:
                 self._asked_wait = int(found[1]) / 1000 if found else None
             if message.type is not aiohttp.WSMsgType.TEXT:
                 return
-            said = orjson.loads(message.data)
-            self._cursor = said.get("id", self._cursor)
-            if said["type"] == "connection_ack":
+            try:
+                said = orjson.loads(message.data)
+                self._cursor = said.get("id", self._cursor)
+                kind = said["type"]
+                progress = ScrapeProgress.model_validate(said["data"]) if kind == "scrape_progress" else None
+            except (ValueError, LookupError, TypeError, AttributeError) as error:
+                raise WatchError(f"{self._shown} answers, but not as Quart Odds does") from error
+            if progress is not None:
+                yield progress
+            elif kind == "connection_ack":
                 self._losses = 0
                 self._on_state(f"watching {self._shown}")
-            elif said["type"] == "scrape_progress":
-                yield ScrapeProgress.model_validate(said["data"])
 
     def _give_up_at_first(self, reason: str) -> None:
         if self._cursor is None:
@@ -97,8 +102,11 @@ class Watcher:
 
 def websocket_url(url: str) -> str:
     """The WebSocket's address on a server. Raises WatchError for a text that is no http address."""
-    parts = urlsplit(url)
     schemes = {"http": "ws", "https": "wss"}
-    if parts.scheme not in schemes or not parts.hostname:
-        raise WatchError(f"{url!r} is no address of a server; give one such as http://127.0.0.1:8000")
-    return f"{schemes[parts.scheme]}://{parts.netloc}{parts.path.rstrip('/')}/api/ws"
+    try:
+        parts = URL(url)
+        if parts.scheme not in schemes or not parts.host or parts.explicit_port == 0:
+            raise ValueError
+    except ValueError:
+        raise WatchError(f"{url!r} is no address of a server; give one such as http://127.0.0.1:8000") from None
+    return f"{schemes[parts.scheme]}://{parts.raw_authority}{parts.raw_path.rstrip('/')}/api/ws"

@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import re
+import shlex
 import signal
 import socket
 import sqlite3
@@ -22,6 +23,8 @@ from quart_odds import __version__
 from quart_odds.cli import main, sandbox_settings
 from quart_odds.domain.clock import utc_now
 from quart_odds.domain.platforms import Platform
+from quart_odds.errors import SettingsError
+from quart_odds.server.sockets import listen
 from quart_odds.settings import PREFIX
 from quart_odds.storage import open_store
 from tests.houses import HASTE, Sandbox, house, running_sandbox
@@ -305,6 +308,145 @@ def test_an_address_that_cannot_be_had_is_a_sentence(bind: str, tmp_path: Path) 
         bind = bind.format(taken.getsockname()[1])
         done = run(["serve", "--bind", bind], {}, tmp_path, 2)
     assert f"Error: --bind '{bind}': " in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("bind", "said"),
+    [
+        ("127.0.0.1:99999", "a port is a number from 0 to 65535"),
+        ("127.0.0.1:" + "9" * 5000, "a port is a number from 0 to 65535"),
+        (":abc", "give HOST:PORT, such as 127.0.0.1:8000"),
+        ("localhost", "give HOST:PORT"),
+        ("127.0.0.1:", "give HOST:PORT"),
+        ("127.0.0.1:-1", "give HOST:PORT"),
+        ("a" * 80 + ":80", "is no name of a host and no address"),
+        ("a..b:80", "is no name of a host and no address"),
+        ("256.0.0.1:80", "choose another address or port"),
+    ],
+)
+def test_a_bind_that_is_none_says_what_is_wrong_with_it(bind: str, said: str) -> None:
+    """Whatever the text is."""
+    with pytest.raises(SettingsError, match=said):
+        listen(bind, 10.0)
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "ascii", "utf-8"])
+@pytest.mark.parametrize("command", [[], ["serve"], ["scrape"], ["watch"], ["record"], ["sandbox"], ["migrate"]])
+def test_help_can_be_read_on_any_terminal(command: list[str], encoding: str) -> None:
+    """What its encoding lacks is replaced."""
+    env = environment({}) | {"PYTHONIOENCODING": encoding, "COLUMNS": "100"}
+    done = subprocess.run([*COMMAND, *command, "--help"], env=env, capture_output=True, timeout=30)
+    assert done.returncode == 0, done.stderr
+    assert "Usage:" in done.stdout.decode(encoding, "replace")
+    assert done.stderr == b""
+
+
+@pytest.mark.parametrize("as_json", [[], ["--json"]])
+def test_a_run_is_shown_on_a_terminal_that_lacks_letters(as_json: list[str], sandbox: Sandbox, tmp_path: Path) -> None:
+    """The table with replacement characters, JSON as UTF-8, which it always is; the exit code is the run's."""
+    sandbox.strike("403", BET9JA)
+    env = environment(settings_at(sandbox.url, tmp_path)) | {"PYTHONIOENCODING": "ascii"}
+    done = subprocess.run([*COMMAND, "scrape", *as_json], env=env, capture_output=True, cwd=tmp_path, timeout=60)
+    assert (done.returncode, done.stderr) == (3, b"")
+    assert b"Bet9ja failed" in b" ".join(done.stdout.split())
+
+
+@pytest.mark.parametrize(
+    ("words", "redirection", "code", "said"),
+    [
+        (["--version"], ">/dev/full", 1, "Error: standard output cannot be written: No space left on device\n"),
+        (["serve", "--help"], ">/dev/full", 1, "Error: standard output cannot be written: No space left on device\n"),
+        (["migrate"], ">/dev/full", 1, "Error: standard output cannot be written: No space left on device\n"),
+        (["scrape"], ">/dev/full", 1, "Error: standard output cannot be written: No space left on device\n"),
+        (["scrape", "--json"], ">/dev/full", 1, "Error: standard output cannot be written: No space left on device\n"),
+        (["scrape"], ">&-", 0, ""),
+        (["scrape", "--json"], ">&-", 0, ""),
+        (["scrape"], "<&- >&- 2>&-", 0, ""),
+        (["scrape"], ">/dev/null 2>/dev/full", 0, ""),
+        (["migrate"], ">&-", 0, ""),
+    ],
+)
+def test_output_that_nobody_can_have_ends_a_command_with_a_sentence_at_most(
+    words: list[str], redirection: str, code: int, said: str, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """A full disk is told; a stream that was closed on purpose is not missed. Nothing aborts."""
+    # One way for the one command, and the other for the other.
+    env = environment(settings_at(sandbox.url, tmp_path)) | {"PYTHONUNBUFFERED": "1" if "--json" in words else ""}
+    line = f"{shlex.join([*COMMAND, *words])} {redirection}"
+    done = subprocess.run(["sh", "-c", line], env=env, capture_output=True, text=True, cwd=tmp_path, timeout=60)
+    assert (done.returncode, done.stderr) == (code, said)
+
+
+@pytest.mark.parametrize("redirection", [">/dev/full", "| true", ">&-", ">/dev/full 2>&1"])
+async def test_serve_goes_on_when_its_address_cannot_be_printed(redirection: str, tmp_path: Path) -> None:
+    """It serves, and ends by its signal with 0; where it can, the log says what was not printed."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    line = f"exec {shlex.join([*COMMAND, 'serve', '--bind', f'127.0.0.1:{port}'])} {redirection}"
+    if redirection == "| true":
+        line = f"{{ {line[: -len(redirection)]} & echo $! >pid; wait $!; echo $? >code; }} {redirection}"
+    env = environment({"database_url": "sqlite:///odds.db", "decode_workers": 0})
+    process = await asyncio.create_subprocess_exec(
+        "bash", "-c", line, env=env, cwd=tmp_path, stderr=asyncio.subprocess.PIPE
+    )
+    try:
+        async with asyncio.timeout(30):
+            while await answer_of(port) != 200:
+                await asyncio.sleep(0.05)
+        is_piped = (tmp_path / "pid").exists()
+        os.kill(int((tmp_path / "pid").read_text()) if is_piped else process.pid, signal.SIGTERM)
+        async with asyncio.timeout(15):
+            _, said = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+    assert (int((tmp_path / "code").read_text()) if is_piped else process.returncode) == 0
+    assert b"Traceback" not in said
+    assert ("address_not_printed" in said.decode()) == (redirection in (">/dev/full", "| true"))
+
+
+async def answer_of(port: int) -> int:
+    """The status of a server that may not be up yet."""
+    with contextlib.suppress(OSError):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET /healthz HTTP/1.0\r\n\r\n")
+        line = await reader.readline()
+        writer.close()
+        return int(line.split()[1])
+    return 0
+
+
+@pytest.mark.parametrize(("words", "code"), [([], 0), (["--once"], 130)])
+async def test_ctrl_c_ends_a_watch(words: list[str], code: int, sandbox: Sandbox, tmp_path: Path) -> None:
+    """It is the way to end one; with `--once` the run was not seen to its end, so the code is the signal's."""
+    async with served(tmp_path, at(dict.fromkeys(Platform, sandbox.url))) as server:
+        watch = await asyncio.create_subprocess_exec(
+            *COMMAND, "watch", "--json", *words, server.url, env=environment({}), stderr=asyncio.subprocess.PIPE
+        )
+        assert watch.stderr is not None
+        async with asyncio.timeout(30):
+            assert await watch.stderr.readline() == f"watching {server.url}\n".encode()
+            watch.send_signal(signal.SIGINT)
+            rest = await watch.stderr.read()
+            assert (await watch.wait(), rest) == (code, b"")
+
+
+@pytest.mark.parametrize(
+    "url", ["127.0.0.1:8000", "http://127.0.0.1:port", "http://127.0.0.1:99999", "http://[::1", "ftp://x", "http://"]
+)
+def test_a_url_that_is_none_is_a_sentence(url: str) -> None:
+    """And 1."""
+    result = CliRunner().invoke(main, ["watch", url])
+    assert result.exit_code == 1
+    assert f"Error: {url!r} is no address of a server" in result.output
+
+
+def test_a_folder_that_cannot_be_made_is_a_sentence(sandbox: Sandbox, tmp_path: Path) -> None:
+    """And 1: here a file stands in its place."""
+    (tmp_path / "file").write_text("")
+    done = run(["record", "file/recording", "--events", "1"], settings_at(sandbox.url, tmp_path), tmp_path, 1)
+    assert "Not a directory" in done.stderr
     assert "Traceback" not in done.stderr
 
 

@@ -1,11 +1,18 @@
 """Log lines, ours and those of libraries: one event a line, and nothing of the machinery behind them."""
 
+import errno
+import io
 import json
 import logging
+import os
 import subprocess
 import sys
+from typing import TextIO, cast
 
 import pytest
+import structlog
+
+from quart_odds.logs import LogStream
 
 CODE = """
 import logging, structlog
@@ -32,3 +39,24 @@ def test_a_line_has_what_happened_and_no_machinery(log_format: str) -> None:
         assert json.loads(first).keys() == {"event", "scrape_run_id", "level", "timestamp"}
         assert json.loads(second).keys() == {"event", "level", "timestamp"}
     assert logging.getLevelName(logging.WARNING).lower() in second
+
+
+class FullDisk(io.StringIO):
+    """A stream that takes nothing."""
+
+    def write(self, text: str) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def flush(self) -> None:
+        raise BrokenPipeError
+
+
+def test_a_log_that_cannot_be_written_stops_nothing() -> None:
+    """What a line tells of goes on, and the next line is tried again."""
+    stream = LogStream(FullDisk())
+    logger = structlog.PrintLogger(cast("TextIO", stream))
+    logger.info("a line")
+    assert stream.write("four") == 4
+    kept = io.StringIO()
+    LogStream(kept).write("a line\n")
+    assert kept.getvalue() == "a line\n"

@@ -43,6 +43,36 @@ def test_the_environment_is_read() -> None:
         ("QUART_ODDS_LOG_FORMAT", "xml", "QUART_ODDS_LOG_FORMAT: Input should be 'console' or 'json'"),
         ("QUART_ODDS_DATABASE_URL", "mysql://x", "QUART_ODDS_DATABASE_URL: give sqlite:///"),
         ("QUART_ODDS_BETPAWA_PROXY", "socks5://x", "QUART_ODDS_BETPAWA_PROXY: give a proxy as http://"),
+        ("QUART_ODDS_BETPAWA_PROXY", "http://x:none", "give a proxy as http://"),
+        ("QUART_ODDS_BETPAWA_URL", "https://x:none", "QUART_ODDS_BETPAWA_URL: Invalid URL: port can't be converted"),
+        ("QUART_ODDS_BETPAWA_URL", "https://x:99999", "give scheme and host only"),
+        ("QUART_ODDS_BETPAWA_URL", "https://x:0", "no server is at port 0"),
+        ("QUART_ODDS_BETPAWA_URL", "https://[::1", "give scheme and host only"),
+        ("QUART_ODDS_DATABASE_URL", "sqlite:///", "this names no file; give sqlite:///path/to/file.db"),
+        ("QUART_ODDS_DATABASE_URL", "sqlite://", "this names no file"),
+        ("QUART_ODDS_DATABASE_URL", "sqlite://odds.db", "this names no file"),
+        ("QUART_ODDS_DATABASE_URL", "sqlite:///?mode=ro", "this names no file"),
+        ("QUART_ODDS_DATABASE_URL", "postgresql://u:p@host:port/odds", "the host or the port cannot be read"),
+        ("QUART_ODDS_DATABASE_URL", "postgresql://host:65536/odds", "a port is from 1 to 65535"),
+        ("QUART_ODDS_ALLOWED_ORIGINS", "https://a.example/app", "'https://a.example/app' matches no origin; give"),
+        ("QUART_ODDS_ALLOWED_ORIGINS", "https://a.example?x=1", "matches no origin"),
+        ("QUART_ODDS_ALLOWED_ORIGINS", "https://user@a.example", "matches no origin"),
+        (
+            "QUART_ODDS_ALLOWED_ORIGINS",
+            "https://b.example, a.example",
+            "QUART_ODDS_ALLOWED_ORIGINS: 'a.example' matches no",
+        ),
+        ("QUART_ODDS_ALLOWED_ORIGINS", "a.example:8000", "matches no origin"),
+        ("QUART_ODDS_ALLOWED_ORIGINS", "wss://a.example", "matches no origin"),
+        ("QUART_ODDS_ALLOWED_ORIGINS", "https://a.example:port", "matches no origin"),
+        ("QUART_ODDS_ALLOWED_ORIGINS", "https://a.example https://b.example", "matches no origin"),
+        ("QUART_ODDS_ALLOWED_ORIGINS", "null", "matches no origin"),
+        ("QUART_ODDS_ALLOWED_ORIGINS", "*", "'*' matches no origin"),
+        ("QUART_ODDS_TRUSTED_PROXIES", "proxy.internal", "'proxy.internal' is neither an address nor a network"),
+        ("QUART_ODDS_TRUSTED_PROXIES", "10.0.0.300", "neither an address nor a network"),
+        ("QUART_ODDS_TRUSTED_PROXIES", "10.0.0.9:80", "neither an address nor a network"),
+        ("QUART_ODDS_TRUSTED_PROXIES", "10.0.0.0/33", "neither an address nor a network"),
+        ("QUART_ODDS_TRUSTED_PROXIES", "10.0.0.9/8", "'10.0.0.9/8' is an address in 10.0.0.0/8; give that network"),
     ],
 )
 def test_a_wrong_setting_is_named_with_what_is_allowed(name: str, value: str, said: str) -> None:
@@ -50,6 +80,53 @@ def test_a_wrong_setting_is_named_with_what_is_allowed(name: str, value: str, sa
     with pytest.raises(SettingsError) as caught:
         load_settings({name: value})
     assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("https://a.example/", "https://a.example"),
+        ("HTTPS://A.Example:443", "https://a.example"),
+        ("http://a.example:443", "http://a.example:443"),
+        ("https://bücher.example", "https://xn--bcher-kva.example"),
+        ("http://[::1]:3000", "http://[::1]:3000"),
+        ("capacitor://localhost", "capacitor://localhost"),
+    ],
+)
+def test_an_allowed_origin_is_kept_as_browsers_send_it(given: str, kept: str) -> None:
+    """Without the slash, in lower case, without the scheme's own port."""
+    assert load_settings({"QUART_ODDS_ALLOWED_ORIGINS": given}).allowed_origins == (kept,)
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("10.0.0.9", "10.0.0.9/32"),
+        ("10.0.0.0/8", "10.0.0.0/8"),
+        ("::ffff:10.0.0.9", "10.0.0.9/32"),
+        ("::ffff:10.0.0.0/104", "10.0.0.0/8"),
+        ("FD00::/8", "fd00::/8"),
+        ("0.0.0.0/0", "0.0.0.0/0"),
+    ],
+)
+def test_a_trusted_proxy_is_an_address_or_a_network(given: str, kept: str) -> None:
+    """IPv4 within IPv6 is IPv4."""
+    assert [str(each) for each in load_settings({"QUART_ODDS_TRUSTED_PROXIES": given}).trusted_proxies] == [kept]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "sqlite:///:memory:",
+        "sqlite:////var/lib/odds.db",
+        "postgresql://user:pa#s?s@host:5432/odds",
+        "postgres:///odds?host=/run/postgresql",
+        "postgresql+asyncpg://[::1]/odds",
+    ],
+)
+def test_what_names_a_database_is_taken_as_it_is(url: str) -> None:
+    """Passwords with odd characters, sockets, drivers and databases in memory."""
+    assert load_settings({"QUART_ODDS_DATABASE_URL": url}).database_url == url
 
 
 def test_all_that_is_wrong_is_said_at_once() -> None:
@@ -90,6 +167,5 @@ def test_every_setting_is_documented() -> None:
     """docs/settings.md names each setting, with its default and what it is for."""
     text = (Path(__file__).parents[1] / "docs" / "settings.md").read_text()
     for name, field in Settings.model_fields.items():
-        assert f"`{PREFIX}{name.upper()}`" in text, name
-        assert field.description, name
-        assert field.description in text, name
+        default = "" if field.default in (None, ()) else field.default
+        assert f"| `{PREFIX}{name.upper()}` | {default} | {field.description} |" in text, name

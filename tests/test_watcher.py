@@ -150,3 +150,16 @@ def test_a_text_that_is_no_address_is_an_error(url: str) -> None:
     """It says what is one."""
     with pytest.raises(WatchError, match="give one such as http"):
         websocket_url(url)
+
+
+@pytest.mark.parametrize("text", ["hello", "[]", "{}", "7", '{"type": "scrape_progress", "data": {"current": "many"}}'])
+async def test_a_server_that_is_no_quart_odds_is_a_sentence(text: str) -> None:
+    """Whatever else speaks WebSocket at that address."""
+
+    async def talk(websocket: web.WebSocketResponse, _: web.Request) -> None:
+        await websocket.send_str(text)
+        await listen(websocket)
+
+    async with talking([talk]) as (url, _), aclosing(Watcher(url).follow()) as progresses:
+        with pytest.raises(WatchError, match="answers, but not as Quart Odds does"):
+            await anext(progresses)

@@ -7,10 +7,15 @@ number of listeners. `append` is a plain function and never waits for anyone.
 import re
 import secrets
 import time
-from collections.abc import Callable, Hashable, Iterable
+from array import array
+from bisect import bisect_left
+from collections.abc import Callable, Hashable, Iterable, Set
 from dataclasses import dataclass, field
 
 from quart_odds.broadcast.framing import Framing
+
+MOST_REMEMBERED = 131_072
+"""Of how many entries of a topic that are gone it is known where they were: 1 MB, for days of what a scrape tells."""
 
 _CURSOR = re.compile(r"([0-9a-z]+(?:-[0-9a-z]+)*)-([0-9]{1,18})")
 
@@ -48,8 +53,8 @@ class Entry:
 class Place:
     """Where a listener begins. `seq` is the next entry it gets; `snapshot` what it gets before that, oldest first.
 
-    `recovered` is True when nothing is missing between the cursor it came with and `seq`; `missed` counts what is,
-    None where that cannot be known (another epoch).
+    `recovered` is True when nothing that it listens to is missing between the cursor it came with and `seq`; `missed`
+    counts what is, None where that cannot be known (another epoch, or a very old cursor).
     """
 
     seq: int
@@ -80,6 +85,7 @@ class EventLog:
         self.is_closed = False
         self._clock = clock
         self._entries: dict[int, Entry] = {}
+        self._gone: dict[str, _Gone] = {}
         self._next_seq = 1
         self._bytes = 0
         self._retained: dict[Hashable, dict[Hashable, Entry]] = {}
@@ -146,12 +152,34 @@ class EventLog:
         """Entries from `start` up to, not including, `stop`; only those still here."""
         return map(self._entries.__getitem__, range(max(start, self.first_seq), min(stop, self._next_seq)))
 
-    def count(self, start: int, topics: frozenset[str] | None) -> int:
-        """How many entries from `start`, which is still in the log, `topics` lets through. No walk over all of them."""
+    def count(self, start: int, topics: frozenset[str] | None, stop: int | None = None) -> int | None:
+        """How many entries from `start` up to, not including, `stop` (the end when None) `topics` lets through.
+
+        Those that are gone count too; None for a `start` so far back that nobody knows. No walk over all of them.
+        """
+        stop = self._next_seq if stop is None else stop
         if topics is None or topics.issuperset(self.appended):
-            return self._next_seq - start
+            return stop - start
+        if stop < self._next_seq:
+            ahead, beyond = self.count(start, topics), self.count(stop, topics)
+            return None if ahead is None or beyond is None else ahead - beyond
+        found = self._count_to_end(start, topics & self.appended.keys())
+        if found is None:
+            # One topic may be told so much more than another that only the other's places are still known.
+            others = self._count_to_end(start, self.appended.keys() - topics)
+            found = None if others is None else stop - start - others
+        return found
+
+    def _count_to_end(self, start: int, topics: Set[str]) -> int | None:
         found = 0
-        sought = set(topics.intersection(self.appended))
+        sought = set(topics)
+        if start < self.first_seq:
+            for topic in topics & self._gone.keys():
+                gone = self._gone[topic].count(start)
+                if gone is None:
+                    return None
+                found += gone
+            start = self.first_seq
         for entry in self.read(start, self._next_seq) if sought else ():
             if entry.topic in sought:
                 found += self.appended[entry.topic] - entry.nth + 1
@@ -162,10 +190,10 @@ class EventLog:
 
     def join(
         self, start: int, stop: int, topics: frozenset[str] | None, framing: Framing, limit_bytes: int
-    ) -> tuple[bytes, int, int]:
+    ) -> tuple[bytes, int]:
         """The frames of the entries from `start` that `topics` lets through, as one bytes, up to about `limit_bytes`.
 
-        Returns the bytes, the place reached, and how many entries are in them. At least one entry is always taken.
+        Returns the bytes and the place reached. At least one entry is always taken.
         """
         parts: list[bytes] = []
         size = 0
@@ -174,27 +202,27 @@ class EventLog:
             if topics is None or entry.topic in topics:
                 frame = entry.frames[framing.kind] or framing.frame(entry)
                 if parts and size + len(frame) > limit_bytes:
-                    return b"".join(parts), seq, len(parts)
+                    return b"".join(parts), seq
                 parts.append(frame)
                 size += len(frame)
             seq = entry.seq + 1
-        return b"".join(parts), stop, len(parts)
+        return b"".join(parts), stop
 
     def latest(self) -> tuple[Entry, ...]:
         """The newest retained entry of each member of the groups that have not ended, oldest first."""
         return self._newest(lambda group, _: group not in self._ended)
 
-    def place(self, cursor: str | None) -> Place:
-        """Where a listener that comes with this cursor begins; None or empty is a newcomer."""
+    def place(self, cursor: str | None, topics: frozenset[str] | None = None) -> Place:
+        """Where a listener to `topics` (all when None) that comes with this cursor begins; None is a newcomer."""
         if not cursor:
             return Place(self._next_seq, self.latest())
         found = _CURSOR.fullmatch(cursor)
         seq = int(found[2]) + 1 if found and found[1] == self.epoch else None
         if seq is None or seq > self._next_seq:
             return Place(self._next_seq, self._newest(lambda _group, _entry: True), recovered=False, missed=None)
-        if seq >= self.first_seq:
-            return Place(seq)
-        return Place(self._next_seq, self.since(seq), recovered=False, missed=self._next_seq - seq)
+        if seq >= self.first_seq or self.count(seq, topics, self.first_seq) == 0:
+            return Place(max(seq, self.first_seq))
+        return Place(self._next_seq, self.since(seq), recovered=False, missed=self.count(seq, topics))
 
     def since(self, seq: int) -> tuple[Entry, ...]:
         """The newest retained entries from `seq` on, ended groups too: what makes good for a gap that began there."""
@@ -231,6 +259,30 @@ class EventLog:
                 return
             del entries[oldest.seq]
             self._bytes = rest
+            self._gone.setdefault(oldest.topic, _Gone()).add(oldest.seq)
+
+
+class _Gone:
+    """Where the entries of one topic were that are gone: the last ones of them exactly."""
+
+    __slots__ = ("_known_from", "_seqs")
+
+    def __init__(self) -> None:
+        self._seqs = array("Q")
+        self._known_from = 0
+
+    def add(self, seq: int) -> None:
+        """Remember one more, which is newer than all before."""
+        self._seqs.append(seq)
+        if len(self._seqs) > MOST_REMEMBERED:
+            # Half of them at once: taking one by one from the front would move all the rest each time.
+            half = MOST_REMEMBERED // 2
+            self._known_from = self._seqs[half - 1] + 1
+            del self._seqs[:half]
+
+    def count(self, start: int) -> int | None:
+        """How many there were from `start` on; None where that is forgotten."""
+        return None if start < self._known_from else len(self._seqs) - bisect_left(self._seqs, start)
 
 
 def split_cursor(cursor: str) -> tuple[str, int] | None:

@@ -52,9 +52,9 @@ class BroadcastRegistry:
         counts = Counter(topic for each in self.flusher.subscribers for topic in each.wanted_topics)
         return {topic: counts[topic] for topic in sorted(TOPICS)}
 
-    def place(self, cursor: str | None) -> Place:
-        """Where a listener that comes with this cursor begins."""
-        return self.log.place(cursor)
+    def place(self, cursor: str | None, topics: Iterable[str] = TOPICS) -> Place:
+        """Where a listener to these topics that comes with this cursor begins."""
+        return self.log.place(cursor, frozenset(topics))
 
     def connect(
         self,

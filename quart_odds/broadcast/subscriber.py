@@ -28,7 +28,7 @@ class _ResumeFrom:
 
 _Private = Entry | _FilterChange | _ResumeFrom | tuple[str, bytes]
 
-Joined = dict[tuple[int, frozenset[str] | None, Framing], tuple[bytes, int, int]]
+Joined = dict[tuple[int, frozenset[str] | None, Framing], tuple[bytes, int]]
 """What has been joined in one flush, so that clients that lag alike share the same bytes."""
 
 MOST_JOINED = 64
@@ -63,8 +63,6 @@ class Subscriber:
     """
 
     __slots__ = (
-        "_delivered",
-        "_expected_from",
         "_gap_notice",
         "_outbox",
         "_position",
@@ -114,7 +112,6 @@ class Subscriber:
         self._outbox: deque[tuple[int, _Private]] | None = None
         snapshot = self._wanted(place.snapshot)
         self._position = snapshot[0].seq if snapshot else place.seq
-        self._count_from(place.seq)
 
     @property
     def position(self) -> str:
@@ -166,21 +163,18 @@ class Subscriber:
     def take(self, joined: Joined) -> bytes:
         """The next bytes for this client, at most about MAX_WRITE_BYTES; empty when it has everything."""
         if self.cursor < self.log.first_seq:
-            self._tell_gap()
+            self._pass_over_what_is_gone()
         if self._outbox:
             return self._take_with_private()
         key = (self.cursor, self.topics, self.framing)
         found = joined.get(key)
         if found is None:
-            data, reached, count = self.log.join(
-                self.cursor, self.log.next_seq, self.topics, self.framing, MAX_WRITE_BYTES
-            )
+            data, reached = self.log.join(self.cursor, self.log.next_seq, self.topics, self.framing, MAX_WRITE_BYTES)
             if len(joined) >= MOST_JOINED:
                 joined.clear()
-            found = joined[key] = (self.framing.seal(data), reached, count)
-        data, self.cursor, count = found
+            found = joined[key] = (self.framing.seal(data), reached)
+        data, self.cursor = found
         self._position = self.cursor
-        self._delivered += count
         return data
 
     def end(self, code: int | None = None, reason: str = "") -> None:
@@ -204,7 +198,7 @@ class Subscriber:
                 continue
             outbox.popleft()
             if isinstance(item, _FilterChange):
-                self._change_filter(item)
+                self.topics = item.topics
                 continue
             if isinstance(item, _ResumeFrom):
                 self._position = item.seq
@@ -225,40 +219,48 @@ class Subscriber:
         return self.framing.seal(b"".join(parts))
 
     def _take_entries(self, stop: int, limit_bytes: int) -> bytes:
-        data, self.cursor, count = self.log.join(self.cursor, stop, self.topics, self.framing, limit_bytes)
+        data, self.cursor = self.log.join(self.cursor, stop, self.topics, self.framing, limit_bytes)
         self._position = self.cursor
-        self._delivered += count
         return data
 
+    def _pass_over_what_is_gone(self) -> None:
+        """This client fell out of the ring. Where it did not listen to what is gone, it goes on with what is left."""
+        if self._count_missed(self.log.first_seq) == 0:
+            self.cursor = self.log.first_seq
+        else:
+            self._tell_gap()
+
     def _tell_gap(self) -> None:
-        """This client fell out of the ring: say so, give the newest state, and go on from the end.
+        """Say that there is a gap, give the newest state, and go on from the end.
 
         Until the notice is out, it may resume only from before the gap: a cursor past it would hide what was missed.
         """
         end = self.log.next_seq
+        missed = self._count_missed(end)
         pending, self._outbox = self._outbox or (), None
-        changes = [item for _, item in pending if isinstance(item, _FilterChange)]
-        # What a filter that was to change on the way would have let through cannot be told any more.
-        missed = None if changes else self._expected() - self._delivered
-        if missed == 0:
-            self._outbox = deque((end, item) for _, item in pending) or None
-        else:
-            if changes:
-                self.topics = changes[-1].topics
-            for _, item in pending:
-                if isinstance(item, tuple):
-                    self._queue((end, item))
-            snapshot = self._wanted(self.log.since(self._position))
-            self._queue((end, _ResumeFrom(snapshot[0].seq if snapshot else end)))
-            self._queue((end, self._gap_notice(missed)))
-            for entry in snapshot:
-                self._queue((end, entry))
+        for _, item in pending:
+            if isinstance(item, _FilterChange):
+                self.topics = item.topics
+            elif isinstance(item, tuple):
+                self._queue((end, item))
+        snapshot = self._wanted(self.log.since(self._position))
+        self._queue((end, _ResumeFrom(snapshot[0].seq if snapshot else end)))
+        self._queue((end, self._gap_notice(missed)))
+        for entry in snapshot:
+            self._queue((end, entry))
         self.cursor = end
-        self._count_from(end)
 
-    def _change_filter(self, change: _FilterChange) -> None:
-        self.topics = change.topics
-        self._count_from(self.cursor)
+    def _count_missed(self, stop: int) -> int | None:
+        """How many entries before `stop` the filter, as it changes on the way, would let through."""
+        start, topics = self.cursor, self.topics
+        counts = []
+        for at, item in self._outbox or ():
+            if isinstance(item, _FilterChange) and at < stop:
+                counts.append(self.log.count(start, topics, at))
+                start, topics = at, item.topics
+        counts.append(self.log.count(start, topics, stop))
+        known = [count for count in counts if count is not None]
+        return sum(known) if len(known) == len(counts) else None
 
     def _queue(self, item: tuple[int, _Private]) -> None:
         if self._outbox is None:
@@ -270,15 +272,3 @@ class Subscriber:
 
     def _lets_through(self, entry: Entry) -> bool:
         return self.topics is None or entry.topic in self.topics
-
-    def _expected(self) -> int:
-        """How many entries the log has had for this client's filter since it was last counted from."""
-        appended = self.log.appended
-        names = appended if self.topics is None else self.topics
-        return sum(appended.get(topic, 0) for topic in names) - self._expected_from
-
-    def _count_from(self, seq: int) -> None:
-        """Begin to count what is missed at `seq`, which is still in the log."""
-        self._delivered = 0
-        self._expected_from = 0
-        self._expected_from = self._expected() - self.log.count(seq, self.topics)

@@ -99,7 +99,7 @@ class RunRecord:
 
     @property
     def duration_ms(self) -> int | None:
-        """How long it took, None while it runs."""
+        """How long it took, None while it runs. 0 where a clock that was set back meanwhile hides it."""
         if self.completed_at is None:
             return None
-        return round((self.completed_at - self.started_at).total_seconds() * 1000)
+        return max(0, round((self.completed_at - self.started_at).total_seconds() * 1000))

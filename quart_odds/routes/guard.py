@@ -1,12 +1,16 @@
 """Who is asking: not pages of strangers, and not more than there is room for."""
 
-from urllib.parse import urlsplit
+import re
 
 from quart import Request, Websocket
+from yarl import URL
 
-from quart_odds.limits import TooManyConnectionsError
+from quart_odds.limits import Networks, TooManyConnectionsError, is_within, parsed_address
 from quart_odds.routes.problems import Problem
 from quart_odds.services import Services
+
+_WITH_PORT = re.compile(r"\[([^\]]*)\](?::[0-9]+)?|([^:]*):[0-9]+")
+"""An address with its port, as some proxies forward it."""
 
 
 def refuse_strangers(asked: Request | Websocket, allowed_origins: tuple[str, ...]) -> None:
@@ -16,12 +20,21 @@ def refuse_strangers(asked: Request | Websocket, allowed_origins: tuple[str, ...
     """
     origin = asked.headers.get("Origin")
     if origin is not None:
-        if origin.rstrip("/") not in allowed_origins and urlsplit(origin).netloc != asked.headers.get("Host"):
+        if not _is_known(origin, allowed_origins, asked.headers.get("Host", "")):
             raise _stranger(f"the origin {origin} is not ours")
         return
     site = asked.headers.get("Sec-Fetch-Site", "none")
     if site not in ("same-origin", "none"):
         raise _stranger(f"a {site} request")
+
+
+def _is_known(text: str, allowed_origins: tuple[str, ...], host: str) -> bool:
+    try:
+        url = URL(text)
+        origin = str(url.origin())
+    except ValueError:
+        return False
+    return origin in allowed_origins or url.raw_authority == host.lower()
 
 
 def _stranger(why: str) -> Problem:
@@ -32,15 +45,24 @@ def _stranger(why: str) -> Problem:
     )
 
 
-def client_address(asked: Request | Websocket, trusted_proxies: tuple[str, ...]) -> str:
+def client_address(asked: Request | Websocket, trusted_proxies: Networks) -> str:
     """The address of the client: the connection's, or behind trusted proxies the last one they did not add."""
-    address: str = asked.headers.get("Remote-Addr", "")
-    if address in trusted_proxies:
-        for hop in reversed(asked.headers.get("X-Forwarded-For", "").split(",")):
-            address = hop.strip() or address
-            if address not in trusted_proxies:
+    address = _plain(asked.headers.get("Remote-Addr", ""))
+    if is_within(address, trusted_proxies):
+        # Each proxy may have added a line of its own, which stands for one more item of the same list.
+        for hop in reversed(",".join(asked.headers.getlist("X-Forwarded-For")).split(",")):
+            address = _plain(hop.strip()) or address
+            if not is_within(address, trusted_proxies):
                 break
     return address
+
+
+def _plain(text: str) -> str:
+    """An address in one form, whatever the form in which it came: without a port, and IPv4 as such."""
+    if (found := _WITH_PORT.fullmatch(text)) is not None:
+        text = found[1] or found[2] or ""
+    address = parsed_address(text)
+    return text if address is None else str(address)
 
 
 def check_room(services: Services, address: str) -> None:

@@ -73,9 +73,15 @@ def _has(if_none_match: str | None, etag: str) -> bool:
 
 @dataclass(slots=True)
 class _Page:
+    """A page and when it is right: not before it was made either, since a clock may be set back."""
+
     version: int
+    made_at: datetime
     valid_until: datetime
     body: Body
+
+    def is_right(self, version: int, now: datetime) -> bool:
+        return self.version == version and self.made_at <= now < self.valid_until
 
 
 class EventBodies:
@@ -93,7 +99,7 @@ class EventBodies:
         """The page that a query asks for. Raises a 400 for a query that is wrong."""
         now = self._clock()
         kept = self._pages.get(query_string)
-        if kept is not None and kept.version == book.version and now < kept.valid_until:
+        if kept is not None and kept.is_right(book.version, now):
             self._pages.move_to_end(query_string)
             return kept.body
         query = read_query(EventsQuery, arguments)
@@ -102,7 +108,7 @@ class EventBodies:
         shown = found[start : start + query.page_size]
         body = self._page_body(shown, len(found), query, kept.body if kept else None)
         valid_until = FAR if query.include_started else next_kickoff(book, now)
-        self._pages[query_string] = _Page(book.version, valid_until, body)
+        self._pages[query_string] = _Page(book.version, now, valid_until, body)
         self._pages.move_to_end(query_string)
         if len(self._pages) > KEPT_PAGES:
             self._pages.popitem(last=False)

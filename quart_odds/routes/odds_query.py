@@ -1,7 +1,6 @@
 """What may be asked of lists of events: the query read and checked, and the events of the book that answer it."""
 
 import re
-import unicodedata
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
@@ -13,6 +12,7 @@ from werkzeug.datastructures import MultiDict
 
 from quart_odds.domain.odds import EventHeader
 from quart_odds.domain.platforms import Platform
+from quart_odds.domain.text import plain_letters
 from quart_odds.odds.book import OddsBook
 from quart_odds.odds.event import BookedEvent
 from quart_odds.routes.problems import bad_request
@@ -149,14 +149,14 @@ def _filters(book: OddsBook, query: EventsFilter) -> list[Callable[[BookedEvent]
     if countries:
         filters.append(lambda event: event.header.competition.country.casefold() in countries)
     if query.competition:
-        in_name = plain(query.competition).split()
-        filters.append(lambda event: _has_all(in_name, plain(event.header.competition.name)))
+        in_name = plain_letters(query.competition).split()
+        filters.append(lambda event: _has_all(in_name, _plain_name(event.header.competition.name)))
     if query.availability is not None:
         filters.append(_AVAILABILITY[query.availability])
     if query.changed_since:
         filters.append(_changed_since(book, query.changed_since))
     if query.search:
-        words = plain(query.search).split()
+        words = plain_letters(query.search).split()
         filters.append(lambda event: _has_all(words, *(_search_text(quote.header) for quote in event.quotes.values())))
     return filters
 
@@ -226,11 +226,7 @@ def _has_all(words: Iterable[str], *texts: str) -> bool:
 @lru_cache(maxsize=16_384)
 def _search_text(header: EventHeader) -> str:
     competition = header.competition
-    return plain(f"{header.home_team} {header.away_team} {competition.name} {competition.country}")
+    return plain_letters(f"{header.home_team} {header.away_team} {competition.name} {competition.country}")
 
 
-@lru_cache(maxsize=16_384)
-def plain(text: str) -> str:
-    """A text without case and accents, to search in."""
-    decomposed = unicodedata.normalize("NFKD", text.casefold())
-    return "".join(letter for letter in decomposed if not unicodedata.combining(letter))
+_plain_name = lru_cache(maxsize=16_384)(plain_letters)

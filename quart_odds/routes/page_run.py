@@ -33,6 +33,8 @@ ADVICE = {
 }
 OTHER_ADVICE = "The server's log says more."
 
+ELSEWHERE = "going in another process, which alone knows how far it is"
+
 IDLE: JSON = {"id": None, "status": "idle", "is_over": True, "platforms": [], "phases": [], "errors": [], "log": []}
 
 
@@ -54,6 +56,8 @@ def active_view(run: ActiveRun) -> JSON:
 
 def stored_view(record: RunRecord, phases: Sequence[PhaseRecord]) -> JSON:
     """A run from its row."""
+    if record.status is RunStatus.RUNNING:
+        return _view(record, phases, phase=ScrapePhase.INITIALIZING, elapsed_ms=0, message=ELSEWHERE)
     end = terminal_progress(record)
     return _view(record, phases, phase=end.phase, elapsed_ms=record.duration_ms or 0, message=end.message)
 
@@ -91,7 +95,7 @@ def _view(
         "message": message,
         "can_retry": can_retry(record),
         "platforms": platforms,
-        "phases": [_phase(each, record.started_at) for each in phases if not each.phase.is_final],
+        "phases": [_phase(each, record.started_at, elapsed_ms) for each in phases if not each.phase.is_final],
         "errors": [_error(each) for each in record.errors],
         "log": _log(record, phases, message),
     }
@@ -137,17 +141,19 @@ def _error(error: RunError) -> JSON:
     }
 
 
-def _phase(phase: PhaseRecord, began: datetime) -> JSON:
+def _phase(phase: PhaseRecord, began: datetime, elapsed_ms: int) -> JSON:
+    """A phase within the run: rows of earlier releases may lie outside of it, where the clock was set meanwhile."""
+    start_ms = _ms(phase.started_at, began, 0, elapsed_ms)
     return {
         "platform": str(phase.platform),
         "phase": str(phase.phase),
-        "start_ms": _ms(phase.started_at, began),
-        "end_ms": None if phase.ended_at is None else _ms(phase.ended_at, began),
+        "start_ms": start_ms,
+        "end_ms": None if phase.ended_at is None else _ms(phase.ended_at, began, start_ms, elapsed_ms),
     }
 
 
-def _ms(moment: datetime, began: datetime) -> int:
-    return max(0, round((moment - began).total_seconds() * 1000))
+def _ms(moment: datetime, began: datetime, least: int, most: int) -> int:
+    return max(least, min(most, round((moment - began).total_seconds() * 1000)))
 
 
 def _log(record: RunRecord, phases: Sequence[PhaseRecord], message: str | None) -> list[JSON]:

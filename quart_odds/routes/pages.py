@@ -4,7 +4,6 @@ The cursor is read before, or in the same turn of the loop as, what the page sho
 it misses nothing; what it is told twice it can tell by its run and its time.
 """
 
-import structlog
 from quart import Blueprint, Response, redirect, request
 from quart_schema import hide
 from werkzeug.exceptions import HTTPException, NotFound
@@ -20,9 +19,9 @@ from quart_odds.routes.page_history import HistoryQuery, history_of
 from quart_odds.routes.page_odds import LINES, MARKETS, OddsPageQuery, line_text, market_groups
 from quart_odds.routes.page_rows import rows_html
 from quart_odds.routes.page_run import IDLE, JSON, active_view, stored_view
-from quart_odds.routes.page_runs import run_bars
+from quart_odds.routes.page_runs import run_bars, run_rows
 from quart_odds.routes.page_shell import fragment, page, static_answer
-from quart_odds.routes.problems import bad_request, problem_of
+from quart_odds.routes.problems import bad_request, log_problem, problem_of
 from quart_odds.routes.scrape import find_run
 from quart_odds.services import Services, services
 
@@ -32,7 +31,6 @@ NEXT_EVENTS = 12
 MOST_IDS = 100
 """Rows that a script may ask for at once."""
 
-log = structlog.get_logger(__name__)
 blueprint = Blueprint("pages", __name__)
 
 
@@ -131,7 +129,7 @@ async def runs() -> Response:
     total = await parts.store.count_runs()
     active = parts.runs.active
     records = [active.snapshot() if active and active.record.id == each.id else each for each in found]
-    shown = {"records": records, "bars": run_bars(records), "total": total, "page": asked.page}
+    shown = {"rows": run_rows(records), "bars": run_bars(records), "total": total, "page": asked.page}
     return await page("runs.html", {**frame(cursor, "runs"), **shown, "pages": -(-total // size)})
 
 
@@ -174,8 +172,7 @@ async def trouble(error: Exception) -> Response | WerkzeugResponse:
     if isinstance(error, HTTPException) and error.code is not None and error.code < 400:
         return error.get_response()
     problem = problem_of(error)
-    if problem.status >= 500:
-        log.error("page.failed", path=request.path, status=problem.status, exc_info=error)
+    log_problem(problem, error)
     if "text/html" not in request.headers.get("Accept", ""):
         return problem.response()
     return await page("problem.html", {**frame("", ""), "problem": problem}, status=problem.status)

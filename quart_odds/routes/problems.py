@@ -94,6 +94,14 @@ def problem_of(error: Exception) -> Problem:
             return Problem(500, "Internal error", "The server failed; its log says why.")
 
 
+def log_problem(problem: Problem, error: Exception) -> None:
+    """Log what an operator should know of: a refusal of ours is a line, and what nobody foresaw a traceback."""
+    if problem.status == HTTPStatus.INTERNAL_SERVER_ERROR:
+        log.error("request.failed", path=_path(), status=problem.status, exc_info=error)
+    elif problem.status > HTTPStatus.INTERNAL_SERVER_ERROR:
+        log.warning("request.refused", path=_path(), status=problem.status, reason=problem.detail)
+
+
 def init_app(app: "Quart") -> None:
     """Answer every error of this app with a problem."""
 
@@ -102,8 +110,7 @@ def init_app(app: "Quart") -> None:
             redirect = error.get_response()
             return Response(redirect.get_data(), redirect.status_code, dict(redirect.headers))
         problem = problem_of(error)
-        if problem.status >= 500:
-            log.error("request.failed", path=_path(), status=problem.status, exc_info=error)
+        log_problem(problem, error)
         return problem.response()
 
     app.register_error_handler(Exception, answer)

@@ -32,7 +32,8 @@ MOST_RETRY_MS = 10_000
 
 _RUN_EPOCH = re.compile(r"r([0-9]{1,18})-[0-9a-z]+")
 
-HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+HEADERS = {"Cache-Control": "no-store, no-transform", "X-Accel-Buffering": "no"}
+"""A proxy that compressed a stream (a transform), or buffered it, would hold its messages back."""
 
 blueprint = Blueprint("sse", __name__)
 
@@ -53,7 +54,7 @@ async def listen() -> Response:
     cursor = asked_cursor()
 
     def connect(sink: Sink, framing: Framing) -> tuple[Subscriber, Flusher]:
-        place = registry.place(cursor)
+        place = registry.place(cursor, topics)
         return (
             registry.connect(sink, framing, topics=topics, place=place, hello=hello_message(topics, place)),
             registry.flusher,

@@ -84,7 +84,7 @@ class _Conversation:
             framing: Framing = TEXT_WITH_CURSOR if has_cursor else TEXT
         else:
             framing = FRAME_WITH_CURSOR if has_cursor else FRAME
-        place = self._registry.place(self._websocket.args.get("since"))
+        place = self._registry.place(self._websocket.args.get("since"), topics)
         self._subscriber = subscriber = self._registry.connect(
             sink, framing, topics=topics, place=place, hello=hello_message(topics, place), address=self._address
         )

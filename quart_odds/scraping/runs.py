@@ -8,7 +8,7 @@ import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 import structlog
@@ -167,7 +167,7 @@ class RunService:
             run = ActiveRun(
                 RunRecord(run_id, RunStatus.RUNNING, trigger, chosen, started_at),
                 self._make_broadcaster(run_id),
-                RunTally([PlatformTally(each, expected=last_found[each]) for each in chosen]),
+                RunTally([PlatformTally(each, expected=last_found[each], began_at=started_at) for each in chosen]),
                 time.monotonic(),
             )
             for tally in run.tally.platforms:
@@ -308,7 +308,8 @@ class RunService:
             run.record.trigger,
             run.record.platforms,
             run.record.started_at,
-            self._now(),
+            # Not what the clock says now: it may have been set meanwhile.
+            run.record.started_at + timedelta(milliseconds=run.elapsed_ms),
             tally.fetched,
             tally.failed,
             tuple(each.result() for each in tally.platforms),

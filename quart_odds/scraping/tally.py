@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from quart_odds.domain.clock import utc_now
 from quart_odds.domain.odds import MappedEvent, UnmappedMarket
@@ -62,13 +62,17 @@ def error_context(error: RunError | None) -> ScrapeErrorContext | None:
 
 
 class PlatformTally:
-    """One platform's part of a run, as far as it has come."""
+    """One platform's part of a run, as far as it has come.
+
+    Its times are counted from `began_at` by a clock that nobody sets, so that phases keep their order and length.
+    """
 
     def __init__(
         self,
         platform: Platform,
         *,
         expected: int | None = None,
+        began_at: datetime | None = None,
         clock: Clock = time.monotonic,
         on_phase: Callable[["PlatformTally"], None] = lambda _: None,
     ) -> None:
@@ -93,6 +97,7 @@ class PlatformTally:
         self._expected = expected
         self._clock = clock
         self._began = clock()
+        self._began_at = began_at or utc_now()
         self._ended: float | None = None
         self._fetching_since: float | None = None
 
@@ -119,7 +124,7 @@ class PlatformTally:
 
     def enter(self, phase: ScrapePhase, message: str | None = None) -> None:
         """Go on to another phase, which ends the one before it."""
-        now = utc_now()
+        now = self._began_at + timedelta(seconds=self._clock() - self._began)
         if self.phases and self.phases[-1].ended_at is None:
             last = self.phases[-1]
             self.phases[-1] = replace(last, ended_at=now, events_processed=self._processed(last.phase))

@@ -3,8 +3,13 @@
 import asyncio
 import contextlib
 import gc
+import math
+import multiprocessing
+import os
 import signal
 import sys
+import threading
+import time
 from collections.abc import Callable, Coroutine
 
 import structlog
@@ -18,10 +23,15 @@ from quart_odds.server.sockets import listen, raise_file_limit
 from quart_odds.services import EXTENSION, Services
 from quart_odds.settings import Settings
 
-FAREWELL_SECONDS = 1.0
+STOP_SECONDS = 3.0
+"""What a stop takes, at most, beside the wait for a run: then the process ends, whatever still holds it. With the
+default wait of six seconds that is before a container's run-time kills it, after ten."""
+CONFIRM_SECONDS = 1.3
+"""How long a run that is cut short has to keep what it has, and to end its row."""
+FAREWELL_SECONDS = 0.7
 """How long clients have, once they are told, to take their farewell."""
 ABORT_SECONDS = 0.05
-GIVE_UP_SECONDS = 5.0
+GIVE_UP_SECONDS = 0.7
 """How long Hypercorn has to end where the fast lane is out, so that we cannot cut the connections that hold it."""
 INBOUND_BYTES = 64 * 1024
 
@@ -52,6 +62,7 @@ async def serve(app: Quart, bind: str, *, on_ready: Ready | None = None) -> None
     _stop_on_signals(stop)
     host, port = sock.getsockname()[:2]
     address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    last_resort = _LastResort()
     cutter: asyncio.Task[None] | None = None
     is_given_up = False
 
@@ -64,9 +75,16 @@ async def serve(app: Quart, bind: str, *, on_ready: Ready | None = None) -> None
         if on_ready is not None:
             on_ready(address)
         await stop.wait()
-        await asyncio.wait([warming])
+        last_resort.within(parts.settings.drain_seconds + STOP_SECONDS)
+        warming.cancel()
         log.info("server.draining", connections=len(fast_lane.live_connections))
-        await drain(parts)
+        draining = asyncio.create_task(drain(parts), name="drain")
+        await asyncio.wait([draining], timeout=parts.settings.drain_seconds + CONFIRM_SECONDS)
+        if draining.done():
+            draining.result()
+        else:
+            log.warning("server.run_not_ended", reason="the end of the run is not stored yet; the next start ends it")
+        last_resort.within(STOP_SECONDS)
         await _farewell()
         cutter = asyncio.create_task(_cut_the_rest() if can_cut else give_up())
 
@@ -90,7 +108,38 @@ async def serve(app: Quart, bind: str, *, on_ready: Ready | None = None) -> None
         server.cancel()
         if cutter is not None:
             cutter.cancel()
+        last_resort.cancel()
     log.info("server.stopped")
+
+
+class _LastResort:
+    """Ends the process, and those it has started, when a stop takes longer than it may.
+
+    It is a thread: what holds a stop may hold the loop. Nothing that was confirmed is lost by it, as by a kill.
+    """
+
+    def __init__(self) -> None:
+        self._timer: threading.Timer | None = None
+        self._end_at = math.inf
+
+    def within(self, seconds: float) -> None:
+        """End it in so many seconds, or when it was to end before, whichever is sooner."""
+        self.cancel()
+        self._end_at = min(self._end_at, time.monotonic() + seconds)
+        self._timer = threading.Timer(self._end_at - time.monotonic(), self._end)
+        self._timer.daemon = True
+        self._timer.start()
+
+    def cancel(self) -> None:
+        """Leave it alone."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _end(self) -> None:
+        log.error("server.given_up", reason="the stop took longer than it may; the next start ends what was going")
+        for process in multiprocessing.active_children():
+            process.kill()
+        os._exit(1)
 
 
 async def _farewell() -> None:
@@ -118,7 +167,7 @@ def _config(file_number: int) -> Config:
     config = Config()
     config.bind = [f"fd://{file_number}"]
     config.backlog = 4096
-    config.graceful_timeout = 1.0
+    config.graceful_timeout = 0.5
     config.shutdown_timeout = 30.0
     config.websocket_max_message_size = INBOUND_BYTES
     config.keep_alive_timeout = 30.0

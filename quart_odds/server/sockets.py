@@ -23,8 +23,10 @@ log = structlog.get_logger(__name__)
 def split_bind(bind: str) -> tuple[str, int]:
     """Host and port of HOST:PORT, [IPv6]:PORT, or :PORT. Raises SettingsError for another text."""
     host, _, port = bind.rpartition(":")
-    if not port.isascii() or not port.isdigit() or int(port) > 65535:
+    if not port.isascii() or not port.isdigit():
         raise SettingsError(f"--bind {bind!r}: give HOST:PORT, such as 127.0.0.1:8000")
+    if len(port) > 5 or int(port) > 65535:
+        raise SettingsError(f"--bind {bind!r}: a port is a number from 0 to 65535")
     return host.strip("[]") or "127.0.0.1", int(port)
 
 
@@ -44,6 +46,9 @@ def listen(bind: str, write_timeout_seconds: float) -> socket.socket:
             raise
     except OSError as error:
         raise SettingsError(f"--bind {bind!r}: {error.strerror or error}; choose another address or port") from error
+    except ValueError as error:
+        # What can be no name of a host: too long, with an empty part, or with a zero byte.
+        raise SettingsError(f"--bind {bind!r}: {host!r} is no name of a host and no address") from error
     sock.setblocking(False)
     sock.set_inheritable(True)
     return sock

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from quart_odds.broadcast import Entry, EventLog, LogBounds
+from quart_odds.broadcast import event_log as event_log_module
 from quart_odds.broadcast.event_log import split_cursor
 from quart_odds.broadcast.framing import FRAME, TEXT
 from tests.broadcast.listeners import ManualClock
@@ -210,9 +211,9 @@ def test_closed_log_takes_nothing() -> None:
 def test_join_shares_frames_and_keeps_to_the_limit() -> None:
     """Each entry is framed once for all, and a join takes about as many bytes as it may, at least one entry."""
     log = _filled(3)
-    assert log.join(1, 4, None, TEXT, 1000) == (b'{"n":0}\n{"n":1}\n{"n":2}\n', 4, 3)
-    assert log.join(1, 4, None, TEXT, 16) == (b'{"n":0}\n{"n":1}\n', 3, 2)
-    assert log.join(1, 4, None, TEXT, 1) == (b'{"n":0}\n', 2, 1)
+    assert log.join(1, 4, None, TEXT, 1000) == (b'{"n":0}\n{"n":1}\n{"n":2}\n', 4)
+    assert log.join(1, 4, None, TEXT, 16) == (b'{"n":0}\n{"n":1}\n', 3)
+    assert log.join(1, 4, None, TEXT, 1) == (b'{"n":0}\n', 2)
     entry = next(iter(log.read(1, 2)))
     made = FRAME.frame(entry)
     assert log.join(1, 2, None, FRAME, 1000)[0] == made
@@ -224,17 +225,65 @@ def test_join_filters_by_topic_and_passes_over_the_rest() -> None:
     log = EventLog(epoch="e")
     for number in range(6):
         log.append(b"%d" % number, topic="even" if number % 2 == 0 else "odd")
-    assert log.join(1, 7, frozenset({"odd"}), TEXT, 1000) == (b"1\n3\n5\n", 7, 3)
-    assert log.join(1, 7, frozenset(), TEXT, 1000) == (b"", 7, 0)
+    assert log.join(1, 7, frozenset({"odd"}), TEXT, 1000) == (b"1\n3\n5\n", 7)
+    assert log.join(1, 7, frozenset(), TEXT, 1000) == (b"", 7)
 
 
-@given(st.lists(st.sampled_from("abc"), max_size=30), st.frozensets(st.sampled_from("abcd")), st.data())
-def test_count_is_what_a_walk_would_find(topics: list[str], wanted: frozenset[str], data: st.DataObject) -> None:
-    """How many entries a listener has ahead of it is known without walking over all of them."""
-    log = EventLog(bounds=LogBounds(8, 0, 0.0, 8, 1 << 20))
-    for topic in topics:
+TOPICS = st.none() | st.frozensets(st.sampled_from("abcd"))
+
+
+def _wanted(told: str, start: int, stop: int, topics: frozenset[str] | None) -> int:
+    """How many of the entries from `start` to `stop` a listener would get, by a walk over all that was told."""
+    return sum(topics is None or topic in topics for topic in told[start - 1 : stop - 1])
+
+
+@given(st.text("abc", max_size=40), TOPICS, st.integers(1, 9), st.data())
+def test_count_is_what_a_walk_would_find(
+    told: str, topics: frozenset[str] | None, kept: int, data: st.DataObject
+) -> None:
+    """How many entries a listener has between two places is known without a walk, and though they are gone."""
+    log = EventLog(bounds=LogBounds(kept, 0, 0.0, kept, 1 << 20))
+    for topic in told:
         log.append(b"x", topic=topic)
-    start = data.draw(st.integers(log.first_seq, log.next_seq))
-    ahead = list(log.read(start, log.next_seq))
-    assert log.count(start, wanted) == sum(entry.topic in wanted for entry in ahead)
-    assert log.count(start, None) == len(ahead)
+    start = data.draw(st.integers(1, log.next_seq))
+    stop = data.draw(st.integers(start, log.next_seq))
+    assert log.count(start, topics, stop) == _wanted(told, start, stop, topics)
+    assert log.count(start, topics) == _wanted(told, start, log.next_seq, topics)
+
+
+@given(st.text("abc", max_size=40), TOPICS, st.integers(1, 9), st.integers(0, 45), st.sampled_from([2, 4, 1000]))
+def test_what_is_missing_is_counted_by_what_the_listener_hears(
+    told: str, topics: frozenset[str] | None, kept: int, had: int, remembered: int
+) -> None:
+    """Nothing is missing where nothing that it hears is gone; else it is told of all that it does not get any more."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(event_log_module, "MOST_REMEMBERED", remembered)
+        log = EventLog(epoch="e", bounds=LogBounds(kept, 0, 0.0, kept, 1 << 20))
+        for topic in told:
+            log.append(b"x", topic=topic)
+    place = log.place(f"e-{had}", topics)
+    if had > len(told):
+        assert (place.seq, place.recovered, place.missed) == (log.next_seq, False, None)
+        return
+    lost = _wanted(told, had + 1, max(had + 1, log.first_seq), topics)
+    assert place.recovered == (lost == 0)
+    assert place.seq == (max(had + 1, log.first_seq) if place.recovered else log.next_seq)
+    missed = _wanted(told, had + 1, place.seq, topics)
+    assert place.missed == missed or (place.missed is None and missed > remembered // 2)
+    assert place.missed is not None or remembered < 1000
+
+
+def test_where_a_rare_topic_was_is_known_however_much_is_told_beside_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A count needs the places of the one or of the other only; of what neither tells any more there is no count."""
+    monkeypatch.setattr(event_log_module, "MOST_REMEMBERED", 4)
+    log = EventLog(epoch="e", bounds=LogBounds(1, 0, 0.0, 1, 1 << 20))
+    for topic in ("rare", *["often"] * 50, "rare", *["often"] * 50):
+        log.append(b"x", topic=topic)
+    rare, often = frozenset({"rare"}), frozenset({"often"})
+    assert (log.count(1, rare), log.count(2, rare), log.count(1, often), log.count(52, often)) == (2, 1, 100, 50)
+    log.append(b"x", topic="third")
+    assert log.count(1, often) == 100
+    for _ in range(9):
+        log.append(b"x", topic="rare")
+    assert log.count(1, often) is None
+    assert log.count(1, frozenset({"rare", "often"})) == 111

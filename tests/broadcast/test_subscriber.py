@@ -142,15 +142,28 @@ def test_gap_counts_only_what_the_filter_would_have_let_through() -> None:
     assert _take(some)[0].value == {"type": "gap", "missed": 2}
 
 
-def test_gap_with_a_change_of_filter_in_it_has_no_count() -> None:
-    """What the new filter would have let through is gone, so nobody pretends to know how much it was."""
+def test_gap_with_a_change_of_filter_in_it_counts_by_each_filter_in_its_turn() -> None:
+    """What the first let through until the change, and what the second lets through after it."""
     registry = make_registry(SMALL)
     subscriber = _listen(registry, topics=frozenset({ODDS_UPDATES}))
+    _say(registry, 1, 2, 3)
+    _say(registry, 4, topic=SCRAPE_PROGRESS)
     subscriber.filter_by(frozenset({SCRAPE_PROGRESS}))
+    _say(registry, *range(5, 25), topic=SCRAPE_PROGRESS)
+    _say(registry, 25)
+    assert _take(subscriber)[0].value == {"type": "gap", "missed": 23}
+    _say(registry, 26, topic=SCRAPE_PROGRESS)
+    assert numbers(_take(subscriber)) == [26]
+
+
+def test_one_who_lost_nothing_gets_what_is_left_of_the_log() -> None:
+    """What fell out of the log was of another topic: no gap is told, and what is left comes in order."""
+    registry = make_registry(SMALL)
+    subscriber = _listen(registry, topics=frozenset({ODDS_UPDATES}))
+    subscriber.send({"type": "ack"})
     _say(registry, *range(20), topic=SCRAPE_PROGRESS)
-    assert _take(subscriber)[0].value == {"type": "gap", "missed": None}
-    _say(registry, 20, topic=SCRAPE_PROGRESS)
-    assert numbers(_take(subscriber)) == [20]
+    _say(registry, 20, 21)
+    assert numbers(_take(subscriber)) == ["ack", 20, 21]
 
 
 def test_private_messages_outlive_a_gap_in_their_order() -> None:

@@ -17,6 +17,7 @@ from tests.odds.making import OVER_UNDER, X1, header, key, mapped
 from tests.odds.serving import Served, served
 
 HOME = key("1x2_ft", "1")
+SOON = timedelta(hours=5)
 
 
 def held_to(model: type[BaseModel], body: object) -> Any:
@@ -215,6 +216,26 @@ async def test_a_kept_list_forgets_what_has_started() -> None:
         assert await ids(app, "") == [1, 2, 4]
         now = app.now + timedelta(hours=3)
         assert await ids(app, "") == [2, 4]
+
+
+@pytest.mark.parametrize("word", ["bodo", "BODØ", "koge", "lodz", "thor", "igdir"])
+async def test_letters_without_a_plain_form_of_their_own_are_found_by_plain_ones(word: str) -> None:
+    """As one types them on any keyboard, and as they are written."""
+    async with served() as app:
+        event = header(Platform.BETPAWA, "n", "99", home="Bodø Køge", away="Łódź Þór Iğdır", kickoff=app.now + SOON)
+        await app.desk.record(mapped(event), app.now)
+        assert await ids(app, f"search={quote(word)}") == [5]
+
+
+async def test_a_list_kept_under_a_clock_that_was_ahead_is_made_again() -> None:
+    """The clock jumps a month ahead, the list is asked for, and the clock is set right: the events are listed."""
+    async with served() as app:
+        bodies = bodies_of(app.desk.book)
+        now = app.now + timedelta(days=30)
+        bodies._clock = lambda: now
+        assert await ids(app, "") == []
+        now = app.now
+        assert await ids(app, "") == [1, 2, 4]
 
 
 async def test_the_detail_has_every_market_side_by_side() -> None:

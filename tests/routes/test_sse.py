@@ -39,7 +39,7 @@ async def test_head_of_a_stream(hub: Hub) -> None:
     async with stream(hub, "/api/sse") as live:
         assert live.status == 200
         assert live.headers["content-type"] == "text/event-stream"
-        assert live.headers["cache-control"] == "no-store"
+        assert live.headers["cache-control"] == "no-store, no-transform"
         assert live.headers["x-accel-buffering"] == "no"
         assert "content-length" not in live.headers
         await live.until(1)

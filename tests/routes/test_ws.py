@@ -259,6 +259,23 @@ async def test_since_that_the_log_no_longer_reaches() -> None:
     hub.registry.close()
 
 
+async def test_what_is_missed_is_counted_by_the_topics_that_are_asked_for() -> None:
+    """Who listens to progress lost nothing while odds alone were told; who listens to odds is told how much."""
+    hub = Hub(bounds=LogBounds(4, 0, 0.0, 4, 1 << 20))
+    _tell_progress(hub, 0)
+    for number in range(20):
+        _tell(hub, number)
+    cursor = f"{hub.registry.log.epoch}-1"
+    async with hub.client.websocket(f"/api/ws?topics=scrape_progress&since={cursor}") as live:
+        ack = (await _json(live))["data"]
+        assert (ack["recovered"], "missed" in ack) == (True, False)
+        _tell_progress(hub, 1)
+        assert (await _json(live))["type"] == "scrape_progress"
+    async with hub.client.websocket(f"/api/ws?topics=odds_updates&since={cursor}") as live:
+        ack = (await _json(live))["data"]
+        assert (ack["recovered"], ack["missed"]) == (False, 20)
+
+
 @pytest.mark.parametrize("cursor", ["deadbeef-3", "nonsense", "%00", "r1-ab-1", "-"])
 async def test_since_of_another_epoch(hub: Hub, cursor: str) -> None:
     """Nobody can know what was missed, and the ack says that."""

@@ -3,14 +3,14 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from structlog.testing import capture_logs
 
 from quart_odds.broadcast import BroadcastRegistry
 from quart_odds.domain.platforms import Platform
-from quart_odds.domain.runs import RunStatus, ScrapePhase
+from quart_odds.domain.runs import RunRecord, RunStatus, ScrapePhase
 from quart_odds.errors import (
     BlockedError,
     MalformedBodyError,
@@ -100,6 +100,35 @@ async def test_every_progress_bears_its_run_and_its_time(house: House) -> None:
     elapsed = [each.elapsed_ms for each in told]
     assert None not in elapsed
     assert elapsed == sorted(elapsed, key=lambda each: each or 0)
+
+
+@pytest.mark.parametrize("jump", [timedelta(hours=-1), timedelta(days=1)])
+async def test_a_clock_that_is_set_during_a_run_changes_no_duration(house: House, jump: timedelta) -> None:
+    """Of the row, of each phase, and in what is told: all are counted by a clock that nobody sets."""
+    begin = datetime(2026, 11, 22, 10, tzinfo=UTC)
+    now = begin
+    house.service._now = lambda: now
+    run = await house.service.start("api")
+    now = begin + jump
+    told = await house.told(run.broadcaster)
+    await house.settled(run)
+    row = house.store.runs[run.record.id]
+    assert row.duration_ms is not None
+    assert row.completed_at is not None
+    assert 0 <= row.duration_ms < 10_000
+    assert begin <= row.completed_at < begin + timedelta(seconds=10)
+    assert told[-1].duration_ms == row.duration_ms
+    assert told[-1].elapsed_ms is not None
+    assert row.duration_ms <= told[-1].elapsed_ms < 10_000
+    for phase in house.store.kept_phases[run.record.id]:
+        assert begin <= phase.started_at <= (phase.ended_at or row.completed_at) < begin + timedelta(seconds=10)
+
+
+def test_a_row_that_seems_to_end_before_it_began_took_no_time() -> None:
+    """As one does whose clock was set back, in a database of an earlier release, or after a crash."""
+    begin = datetime(2026, 11, 22, 10, tzinfo=UTC)
+    row = RunRecord(1, RunStatus.INTERRUPTED, "api", tuple(Platform), begin, begin - timedelta(hours=1))
+    assert row.duration_ms == 0
 
 
 async def test_the_row_is_committed_before_the_end_is_told(house: House) -> None:

@@ -11,6 +11,7 @@ from quart import Blueprint, Response, current_app, request
 
 from quart_odds.app import create_app
 from quart_odds.broadcast import SCRAPE_PROGRESS, current_registry
+from quart_odds.domain.runs import RunRecord
 from quart_odds.logs import configure_logging
 from quart_odds.server import fast_lane
 from quart_odds.server.serve import run_in_loop, serve
@@ -55,6 +56,21 @@ async def state() -> dict[str, object]:
         "next_seq": parts.registry.log.next_seq,
         "tasks": len(asyncio.all_tasks()),
     }
+
+
+@blueprint.post("/probe/hang")
+async def hang() -> Response:
+    """From here on the end of a run is never stored: the database does not answer, or something holds the loop."""
+    holds_loop = request.args.get("loop", 0, int)
+
+    async def never(record: RunRecord) -> bool:
+        if holds_loop:
+            time.sleep(60)
+        await asyncio.sleep(60)
+        return False
+
+    services().store.finish_run = never  # type: ignore[method-assign]
+    return Response(b"", 204)
 
 
 def main() -> None:

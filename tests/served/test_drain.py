@@ -5,15 +5,20 @@ under each of them.
 """
 
 import asyncio
+import contextlib
 import os
 import re
 import socket
+import sqlite3
 import sys
+import time
 from pathlib import Path
 from subprocess import TimeoutExpired
 
 import pytest
 
+from quart_odds.server.serve import CONFIRM_SECONDS, FAREWELL_SECONDS, GIVE_UP_SECONDS, STOP_SECONDS
+from quart_odds.settings import load_settings
 from tests.served.harness import CLOSE, Peer, Served, connect, event_stream, served, stream_head, websocket
 
 GONE_SECONDS = 4.0
@@ -124,6 +129,43 @@ async def test_second_signal_does_not_wait(tmp_path: Path) -> None:
             await asyncio.to_thread(server.process.wait, 1)
         server.terminate()
         assert await asyncio.to_thread(server.process.wait, 5) == 143
+
+
+@pytest.mark.parametrize("holds_loop", [0, 1])
+async def test_a_stop_ends_whatever_holds_it(tmp_path: Path, holds_loop: int) -> None:
+    """A run whose end cannot be stored, or a loop that is held: a second or so for the run, three for the rest."""
+    with (
+        socket.create_server(("127.0.0.1", 0)) as silent,
+        served(tmp_path, drain_seconds=0.5, betpawa_url=f"http://127.0.0.1:{silent.getsockname()[1]}") as server,
+    ):
+        await asyncio.to_thread(server.post, "/api/scrape")
+        await asyncio.to_thread(server.post, f"/probe/hang?loop={holds_loop}")
+        began = time.monotonic()
+        server.terminate()
+        assert await asyncio.to_thread(server.process.wait, 10) == 1
+        assert time.monotonic() - began < 0.5 + STOP_SECONDS + 1
+        assert "server.given_up" in server.log.read_text()
+
+
+async def test_a_run_is_cut_short_and_its_row_ended_before_the_time_is_up(tmp_path: Path) -> None:
+    """With a listener on it: the whole stop takes little more than the wait for the run."""
+    with (
+        socket.create_server(("127.0.0.1", 0)) as silent,
+        served(tmp_path, drain_seconds=1, betpawa_url=f"http://127.0.0.1:{silent.getsockname()[1]}") as server,
+    ):
+        await asyncio.to_thread(server.post, "/api/scrape")
+        stream = await event_stream(server.port)
+        server.terminate()
+        assert await asyncio.to_thread(server.wait, 10) < 1 + STOP_SECONDS
+        await stream.close()
+    with contextlib.closing(sqlite3.connect(tmp_path / "odds.db")) as connection:
+        assert connection.execute("select status from runs").fetchall() == [("interrupted",)]
+
+
+def test_a_container_s_ten_seconds_are_enough() -> None:
+    """The default wait for a run, and all that follows it."""
+    assert load_settings({}).drain_seconds + STOP_SECONDS < 10
+    assert CONFIRM_SECONDS + FAREWELL_SECONDS + GIVE_UP_SECONDS < STOP_SECONDS
 
 
 @pytest.mark.endurance

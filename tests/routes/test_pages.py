@@ -1,0 +1,221 @@
+"""Every page over every kind of row: runs that are over, going, cut short or known in part, and names without end."""
+
+import re
+from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from quart_odds.domain.odds import Competition
+from quart_odds.domain.platforms import Platform
+from quart_odds.domain.runs import PhaseRecord, PlatformResult, RunError, RunRecord, RunStatus, ScrapePhase
+from quart_odds.routes.page_run import stored_view
+from quart_odds.routes.page_runs import run_bars, run_rows
+from quart_odds.routes.page_shell import rendered
+from quart_odds.storage import Store
+from tests.houses import House, Sandbox, house, running_sandbox
+from tests.odds.making import X1, header, key, mapped
+
+BETPAWA, SPORTYBET, BET9JA = Platform
+NOWHERE = "http://127.0.0.1:9"
+BEGIN = datetime(2026, 11, 22, 10, tzinfo=UTC)
+LONG = "Llanfairpwllgwyngyll" * 10
+"""A name of two hundred characters, without a place to break it."""
+
+DONE = ScrapePhase.COMPLETED
+KINDS: dict[str, RunRecord] = {
+    "all three": RunRecord(
+        0, RunStatus.COMPLETED, "page", tuple(Platform), BEGIN, BEGIN, 9, 0,
+        tuple(PlatformResult(each, DONE, 3, 3, 0, 900, 60, 4) for each in Platform),
+    ),
+    "one bookmaker": RunRecord(
+        0, RunStatus.COMPLETED, "cli", (BET9JA,), BEGIN, BEGIN, 3, 0, (PlatformResult(BET9JA, DONE, 3, 3, 0, 900),)
+    ),
+    "a retry of one": RunRecord(
+        0, RunStatus.FAILED, "retry:1", (SPORTYBET,), BEGIN, BEGIN, 0, 0,
+        (PlatformResult(SPORTYBET, ScrapePhase.FAILED, error=RunError("nothing_found", LONG, BEGIN, SPORTYBET)),),
+        (RunError("nothing_found", LONG, BEGIN, SPORTYBET, LONG, count=3),),
+    ),
+    "partial": RunRecord(
+        0, RunStatus.PARTIAL, LONG, tuple(Platform), BEGIN, BEGIN + timedelta(hours=3), 3, 2,
+        (PlatformResult(BETPAWA, DONE, 5, 3, 2), PlatformResult(SPORTYBET, ScrapePhase.FAILED)),
+        (RunError(LONG, "", BEGIN),),
+    ),
+    "interrupted": RunRecord(0, RunStatus.INTERRUPTED, "scheduled", tuple(Platform), BEGIN, BEGIN),
+    "cancelled": RunRecord(
+        0, RunStatus.CANCELLED, "api", (BETPAWA, BET9JA), BEGIN, BEGIN - timedelta(hours=1), 1, 0,
+        (PlatformResult(BETPAWA, ScrapePhase.FAILED, 3, 1, 0), PlatformResult(BET9JA, ScrapePhase.SCRAPING)),
+    ),
+    "of nobody": RunRecord(0, RunStatus.FAILED, "api", (), BEGIN, BEGIN),
+}  # fmt: skip
+"""What rows there are: as runs leave them, as a crash leaves them, as a clock that was set leaves them."""
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[Sandbox]:
+    """Bookmakers of a few events."""
+    with running_sandbox("--events", "6", "--markets", "12") as process:
+        yield process
+
+
+@pytest.fixture
+async def home(sandbox: Sandbox, tmp_path: Path) -> AsyncIterator[House]:
+    """An app that has scraped nothing yet."""
+    async with house(tmp_path, sandbox.url) as opened:
+        yield opened
+
+
+async def store_run(store: Store, record: RunRecord, phases: Sequence[PhaseRecord] = ()) -> int:
+    """Keep a run as it is; its id."""
+    run_id = await store.create_run(trigger=record.trigger, platforms=record.platforms, started_at=record.started_at)
+    await store.save_phases(run_id, phases)
+    if record.status is not RunStatus.RUNNING:
+        assert await store.finish_run(replace(record, id=run_id))
+    return run_id
+
+
+async def page(home: House, path: str) -> str:
+    """The text of a page, which has to be a good one."""
+    response = await home.client.get(path, headers={"Accept": "text/html"})
+    text: str = await response.get_data(as_text=True)
+    assert (response.status_code, response.content_type) == (200, "text/html; charset=utf-8"), (path, text[:400])
+    assert "Undefined" not in text
+    return text
+
+
+def row_of(text: str, run_id: int) -> list[str]:
+    """What the cells of a run's row on the page of runs say."""
+    found = re.search(rf'<tr id="r{run_id}".*?</tr>', text, re.DOTALL)
+    assert found is not None, text
+    return [re.sub(r"<[^>]*>", "", cell).strip() for cell in re.findall(r"<td.*?</td>", found[0], re.DOTALL)]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_every_page_shows_a_run_of_every_kind(kind: str, home: House) -> None:
+    """Alone and among others; the API, too."""
+    run_id = await store_run(home.parts.store, KINDS[kind])
+    for path in ("/", "/runs", f"/runs/{run_id}", "/odds"):
+        await page(home, path)
+    others = [await store_run(home.parts.store, record) for record in KINDS.values()]
+    text = await page(home, "/runs")
+    for each in (run_id, *others):
+        assert len(row_of(text, each)) == 9
+    for path in (f"{run_id}", f"runs/{run_id}/phases", "runs", "stats", "analytics"):
+        await home.get(f"/api/scrape/{path}")
+    await home.get("/api/scheduler/history")
+
+
+@pytest.mark.parametrize(
+    ("kind", "cells"),
+    [
+        ("all three", ["3 of 3", "3 of 3", "3 of 3"]),
+        ("one bookmaker", ["–", "–", "3 of 3"]),
+        ("a retry of one", ["–", "failed: nothing found", "–"]),
+        ("partial", ["3 of 5", "failed", "–"]),
+        ("interrupted", ["–", "–", "–"]),
+        ("cancelled", ["1 of 3", "–", "0 of 0"]),
+        ("of nobody", ["–", "–", "–"]),
+    ],
+)
+async def test_a_bookmaker_that_had_no_part_is_a_dash(kind: str, cells: list[str], home: House) -> None:
+    """Each of the others says what came of it."""
+    run_id = await store_run(home.parts.store, KINDS[kind])
+    assert row_of(await page(home, "/runs"), run_id)[5:8] == cells
+
+
+async def test_pages_while_a_run_goes_and_when_it_has_been_left_behind(home: House, tmp_path: Path) -> None:
+    """A run of this process, one of another that goes on, and the same after its process was killed."""
+    elsewhere = await store_run(home.parts.store, replace(KINDS["all three"], status=RunStatus.RUNNING))
+    text = await page(home, f"/runs/{elsewhere}")
+    assert "going in another process" in text
+    assert row_of(await page(home, "/runs"), elsewhere)[5:8] == ["–", "–", "–"]
+    run_id = await home.start(BETPAWA)
+    for path in ("/", "/runs", f"/runs/{run_id}"):
+        await page(home, path)
+    await home.told(run_id)
+    assert re.fullmatch("([0-9]+) of \\1", row_of(await page(home, "/runs"), run_id)[5])
+    async with house(tmp_path, NOWHERE, database_url=f"sqlite:///{tmp_path / 'copy.db'}") as other:
+        left = await store_run(other.parts.store, replace(KINDS["one bookmaker"], status=RunStatus.RUNNING))
+        await other.parts.runs.recover()
+        assert row_of(await page(other, "/runs"), left)[0] == "interrupted"
+        for path in ("/", f"/runs/{left}"):
+            await page(other, path)
+
+
+async def test_a_page_beyond_the_last_says_so(home: House) -> None:
+    """It does not say that there was no run, and leads back."""
+    await store_run(home.parts.store, KINDS["all three"])
+    assert "There was no run yet" not in await page(home, "/runs?page=1000000")
+    response = await home.client.get("/runs/99999999999999999999999", headers={"Accept": "text/html"})
+    assert response.status_code == 404
+
+
+async def test_an_event_of_every_kind_has_its_page(home: House) -> None:
+    """Names of two hundred characters, at one bookmaker alone, without prices, gone, and long over."""
+    competition = Competition("1", LONG, LONG)
+    kickoff = datetime.now(UTC) + timedelta(hours=3)
+    long = header(BETPAWA, "a", "91", home=LONG, away=LONG, competition=competition, kickoff=kickoff)
+    bare = header(SPORTYBET, "b", "92", home="Bare", away="Bones", kickoff=kickoff)
+    lone = header(BET9JA, "c", None, home="Lone", away="Wolf", kickoff=kickoff)
+    over = header(BETPAWA, "d", "93", home="Long", away="Ago", kickoff=kickoff - timedelta(days=1))
+    now = datetime.now(UTC)
+    for each, odds in ((long, X1), (bare, {}), (lone, {key("1x2_ft", "1"): 2.0}), (over, X1)):
+        await home.parts.desk.record(mapped(each, odds), now)
+    await home.parts.desk.confirm()
+    listed = [event.id for event in home.parts.desk.book.events.values()]
+    assert len(listed) == 4
+    for path in ("/", "/odds", "/odds?market=ou&include_started=1", "/odds/rows?ids=" + ",".join(map(str, listed))):
+        await page(home, path)
+    for event_id in listed:
+        for query in ("", "?market=over_under_ft&line=2.5", "?market=btts_ft"):
+            await page(home, f"/odds/{event_id}{query}")
+
+
+WORDS = st.sampled_from(["", "blocked", LONG, "<b>&amp;", "\u202e\x00"]) | st.text(max_size=20)
+MOMENTS = st.integers(-7_200_000, 90_000_000).map(lambda ms: BEGIN + timedelta(milliseconds=ms))
+COUNTS = st.integers(0, 10**7)
+ERRORS = st.builds(
+    RunError, error_type=WORDS, error_message=WORDS, occurred_at=MOMENTS,
+    platform=st.none() | st.sampled_from(Platform), where=st.none() | WORDS, recoverable=st.booleans(), count=COUNTS,
+)  # fmt: skip
+RESULTS = st.builds(
+    PlatformResult, platform=st.sampled_from(Platform), phase=st.sampled_from(ScrapePhase), found=COUNTS,
+    fetched=COUNTS, failed=COUNTS, duration_ms=st.none() | COUNTS, error=st.none() | ERRORS,
+)  # fmt: skip
+RECORDS = st.builds(
+    RunRecord, id=st.integers(1, 10**9), status=st.sampled_from(RunStatus),
+    trigger=st.sampled_from(["api", "retry:1", "x"]) | WORDS,
+    platforms=st.lists(st.sampled_from(Platform), unique=True).map(tuple), started_at=MOMENTS,
+    completed_at=st.none() | MOMENTS, events_scraped=COUNTS, events_failed=COUNTS,
+    results=st.lists(RESULTS, unique_by=lambda each: each.platform, max_size=3).map(tuple),
+    errors=st.lists(ERRORS, max_size=3).map(tuple),
+)  # fmt: skip
+PHASES = st.builds(
+    PhaseRecord, phase=st.sampled_from(ScrapePhase), started_at=MOMENTS, platform=st.none() | st.sampled_from(Platform),
+    ended_at=st.none() | MOMENTS, message=st.none() | WORDS,
+)  # fmt: skip
+
+
+class NoSchedule:
+    """A scheduler that is off."""
+
+    is_on = False
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(records=st.lists(RECORDS, max_size=4), phases=st.lists(PHASES, max_size=6))
+async def test_any_row_can_be_shown(records: list[RunRecord], phases: list[PhaseRecord]) -> None:
+    """Whatever of a run is missing, and whatever its times are, the templates have words for it, none below zero."""
+    frame = {"cursor": "", "section": "runs", "rendered_at": BEGIN, "is_sandbox": False}
+    shown = {"rows": run_rows(records), "bars": run_bars(records), "total": len(records), "page": 1, "pages": 1}
+    text = await rendered("runs.html", {**frame, **shown})
+    for record in records:
+        view = stored_view(record, phases)
+        text += await rendered("run.html", {"run": view, "follow": "this", "scheduler": NoSchedule})
+    assert not re.search(r"[^0-9a-zA-Z-]-[0-9.]+ (s|min|h)\b", text)
+    assert 'width="-' not in text
+    assert 'height="-' not in text
