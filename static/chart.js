@@ -18,7 +18,7 @@ export function drawChart(place, history, outcome) {
 		...line,
 		points: line.history.map((point) => {
 			const found = point.outcomes.find((each) => each.name === outcome);
-			return { at: Date.parse(point.captured_at), odds: found && found.is_active && point.available ? found.odds : null };
+			return { at: Date.parse(point.captured_at), odds: found && found.is_active && point.available ? found.odds : null, promotion: found?.promotion };
 		}),
 	}));
 	const all = lines.flatMap((line) => line.points);
@@ -50,8 +50,9 @@ export function drawChart(place, history, outcome) {
 		svg.append(shape("path", { class: `line ${line.bookmaker_slug}`, d: path(line.points, x, y) }));
 		for (const point of line.points) {
 			if (point.odds === null) continue;
-			const dot = shape("circle", { class: `hit ${line.bookmaker_slug}`, cx: x(point.at), cy: y(point.odds), r: 2.5 });
-			dot.append(shape("title", {}, `${line.bookmaker_name} ${point.odds} at ${momentOf(new Date(point.at))}`));
+			const dot = shape("circle", { class: `hit ${line.bookmaker_slug}${point.promotion ? " promoted" : ""}`, cx: x(point.at), cy: y(point.odds), r: point.promotion ? 4 : 2.5 });
+			const promoted = point.promotion ? `, ${point.promotion.replaceAll("_", " ")}` : "";
+			dot.append(shape("title", {}, `${line.bookmaker_name} ${point.odds}${promoted} at ${momentOf(new Date(point.at))}`));
 			svg.append(dot);
 		}
 		const last = line.points.at(-1);

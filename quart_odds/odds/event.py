@@ -75,6 +75,10 @@ class BookedEvent:
         """The event as it is matched now, for a reader that lets others run meanwhile."""
         return replace(self)
 
+    def frozen(self) -> "BookedEvent":
+        """The event with its prices as they are now, for a reader that lets others run meanwhile. Takes some 10 µs."""
+        return replace(self, quotes={platform: replace(quote) for platform, quote in self.quotes.items()})
+
 
 @dataclass(frozen=True, slots=True)
 class EventChange:

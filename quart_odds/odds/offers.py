@@ -4,7 +4,7 @@ An outcome that has a plain price and a promoted one stands twice: the plain pri
 promoted one in a further offer. A promoted price without a plain one is the market's own price, with a mark.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from quart_odds.domain.catalogue import CATALOGUE, Market, market_number_of, plain_key, promotion_of, unpack_key
@@ -70,8 +70,16 @@ def offers_of(quote: Quote) -> list[Offer]:
             further += _beside(plain.setdefault(place, Offer(market, place[1])), prices)
     return sorted(
         (*plain.values(), *further),
-        key=lambda offer: (_PLACES[offer.market.number], offer.line or 0.0, offer.promotion),
+        key=lambda offer: (place_of(offer.market), offer.line or 0.0, offer.promotion),
     )
+
+
+def offers_at(quote: Quote, market: Market, line: float | None, keys: Sequence[int]) -> list[Offer]:
+    """What `offers_of` has of one market and line. `keys` are its plain keys, in the order of the outcomes."""
+    own = offer_of(quote, market, line, keys)
+    if not own.values:
+        return []
+    return [own, *_further(quote, own, keys)] if quote.has_promotions else [own]
 
 
 def offer_of(quote: Quote, market: Market, line: float | None, keys: Iterable[int]) -> Offer:
@@ -85,6 +93,27 @@ def offer_of(quote: Quote, market: Market, line: float | None, keys: Iterable[in
         if place is not None:
             offer.add(index, key, columns.values[place], columns.changed[place])
     return offer
+
+
+def _further(quote: Quote, own: Offer, keys: Sequence[int]) -> list[Offer]:
+    """The offers beside a market's own one, by promotion."""
+    places = {key: index for index, key in enumerate(keys)}
+    columns = quote.columns
+    found: dict[int, Offer] = {}
+    for key in quote.promoted_keys:
+        index = places.get(plain_key(key))
+        place = quote.place_of(key)
+        if index is None or place is None or own.keys.get(index) == key or columns.values[place] & GONE:
+            continue
+        promotion = promotion_of(key)
+        offer = found.setdefault(promotion, Offer(own.market, own.line, promotion))
+        offer.add(index, key, columns.values[place], columns.changed[place])
+    return [found[promotion] for promotion in sorted(found)]
+
+
+def place_of(market: Market) -> int:
+    """Where a market stands in the catalogue's order."""
+    return _PLACES[market.number]
 
 
 def effective_key(quote: Quote, plain: int) -> int:
