@@ -174,7 +174,7 @@ def _market(quote: Quote, offer: Offer) -> JSON:
 
 def offer_word(quote: Quote, offer: Offer) -> str | None:
     """The promotion that sets a further offer apart; None for a market's own offer."""
-    return promotion_name(offer.promotion, quote.promotions)
+    return promotion_name(offer.promotion, quote.promotions) if offer.promotion else None
 
 
 def unavailable_since(quote: Quote, offer: Offer) -> str | None:
