@@ -180,7 +180,7 @@ async def on_a_socket(app: Quart) -> AsyncIterator[int]:
     config.errorlog = config.accesslog = None
     config.graceful_timeout = 0.5
     stop = asyncio.Event()
-    server = asyncio.create_task(serve(app, config, shutdown_trigger=stop.wait))  # type: ignore[arg-type]
+    server = asyncio.create_task(serve(app, config, shutdown_trigger=stop.wait))
     try:
         yield port
     finally:
