@@ -76,8 +76,11 @@ def standings(
 
     `keys` has the outcome index of each key, promoted ones included (`offers.price_keys`). An outcome stands with its
     plain price, or with a promoted one while there is no plain one; `promotion` asks for the prices of one promotion
-    alone. The first is how it stood at `since`; the last confirms how it stands, where `until` reaches that far.
+    alone. The first is how it stood at `since`; the last confirms how it stands, where `until` reaches that far. A
+    window that ends before it begins has nothing.
     """
+    if since is not None and until is not None and since > until:
+        return []
     if promotion:
         keys = {key: index for key, index in keys.items() if promotion_of(key) == promotion}
     found = list(_changes(history, keys))

@@ -9,7 +9,7 @@ from quart import Blueprint, Response, request
 from quart_schema import document_querystring, document_response
 
 from quart_odds.domain.catalogue import CATALOGUE, Market
-from quart_odds.domain.clock import iso_z
+from quart_odds.domain.clock import iso_z, utc_now
 from quart_odds.domain.odds import unpack_value
 from quart_odds.domain.platforms import Platform
 from quart_odds.domain.promotions import KNOWN, promotion_name, promotion_number
@@ -135,8 +135,11 @@ async def past_of(
 ) -> list[Standing]:
     """How the market with these plain keys stood over time at a bookmaker, or its prices of one promotion.
 
-    The quote is read when the history is: it may be newer than what is committed, and never lacks what is.
+    The quote is read when the history is: it may be newer than what is committed, and never lacks what is. Of a window
+    that begins in the future nothing is known.
     """
+    if since is not None and since > max(utc_now(), quote.seen_at):
+        return []
     number = promotion_number(promotion, quote.promotions) if promotion else 0
     if promotion_name(number, quote.promotions) != promotion:
         return []
