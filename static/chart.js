@@ -6,6 +6,9 @@ const [HEIGHT, TOP, BOTTOM, LEFT, RIGHT] = [230, 10, 24, 44, 34];
 
 const MARKS = { betpawa: "BP", sportybet: "SB", bet9ja: "B9" };
 
+const PROMOTIONS = { one_up: "one goal up pays early", two_up: "two goals up pays early", boosted: "boosted price" };
+const say = ({ odds, promotion }) => (promotion ? `${odds}, ${PROMOTIONS[promotion] ?? promotion.replaceAll("_", " ")},` : odds);
+
 function shape(name, attributes, text) {
 	const made = document.createElementNS(NS, name);
 	for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, String(value));
@@ -35,7 +38,10 @@ export function drawChart(place, history, outcome) {
 	const [low, high] = range(odds, 0.1);
 	const x = (at) => LEFT + ((at - from) / (till - from)) * (width - LEFT - RIGHT);
 	const y = (value) => TOP + ((high - value) / (high - low)) * (HEIGHT - TOP - BOTTOM);
-	const summary = lines.map((line) => `${line.bookmaker_name} ${[...line.points].reverse().find((point) => point.odds !== null)?.odds ?? "none"}`);
+	const summary = lines.map((line) => {
+		const last = [...line.points].reverse().find((point) => point.odds !== null);
+		return `${line.bookmaker_name} ${last ? say(last) : "none"}`;
+	});
 	const name = `${history.market_name} ${history.line ?? ""} ${outcome}`.replace(/\s+/g, " ");
 	const svg = shape("svg", { viewBox: `0 0 ${width} ${HEIGHT}`, role: "img", "aria-label": `${name} over time; now ${summary.join(", ")}. The table below has it all.` });
 	for (let step = 0; step <= 4; step++) {
@@ -51,8 +57,7 @@ export function drawChart(place, history, outcome) {
 		for (const point of line.points) {
 			if (point.odds === null) continue;
 			const dot = shape("circle", { class: `hit ${line.bookmaker_slug}${point.promotion ? " promoted" : ""}`, cx: x(point.at), cy: y(point.odds), r: point.promotion ? 4 : 2.5 });
-			const promoted = point.promotion ? `, ${point.promotion.replaceAll("_", " ")}` : "";
-			dot.append(shape("title", {}, `${line.bookmaker_name} ${point.odds}${promoted} at ${momentOf(new Date(point.at))}`));
+			dot.append(shape("title", {}, `${line.bookmaker_name} ${say(point)} at ${momentOf(new Date(point.at))}`));
 			svg.append(dot);
 		}
 		const last = line.points.at(-1);

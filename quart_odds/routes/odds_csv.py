@@ -51,6 +51,9 @@ SPOOL_BYTES = 8_000_000
 
 SENT_BYTES = 256_000
 
+MOST_SECONDS = 900
+"""Every market of a thousand events is 100 MB: a slow line needs longer than the minute that Quart gives an answer."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -80,7 +83,9 @@ async def events_csv() -> Response:
         lines = _sent(spooled)
     else:
         lines = _lines(found, query.all_markets, live_connection.get())
-    return Response(lines, headers=headers, content_type="text/csv; charset=utf-8")
+    response = Response(lines, headers=headers, content_type="text/csv; charset=utf-8")
+    response.timeout = MOST_SECONDS
+    return response
 
 
 async def _lines(

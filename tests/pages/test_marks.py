@@ -29,7 +29,7 @@ async def test_promotions_are_told_in_words(marked: Server, visit: Visit) -> Non
     async with visit(f"{marked.url}{ODDS}", script=False) as visitor:
         page = visitor.page
         price = page.locator(f"#e{PROMOTED} .g.bet9ja .p").first
-        assert await price.text_content() == "1 2.50boost: boosted price, not compared"
+        assert await price.text_content() == "1 2.50 boost: boosted price, not compared"
         assert await price.locator("abbr").get_attribute("title") == "boosted price, not compared"
         assert "best" not in (await price.get_attribute("class") or "")
         await page.goto(f"{marked.url}{ODDS}&market=dc")
@@ -73,7 +73,7 @@ async def test_chart_follows_the_promotion_that_is_shown(marked: Server, visit: 
         assert await visitor.value("document.querySelectorAll('#chart .promoted.sportybet').length") == 0
         await visitor.page.locator("tbody.further a").first.click()
         await visitor.until("document.querySelectorAll('#chart .promoted.sportybet').length === 2")
-        assert "2.75, boosted at" in await visitor.value("document.querySelector('#chart').textContent")
+        assert "2.75, boosted price, at" in await visitor.value("document.querySelector('#chart').textContent")
         await visitor.page.locator(".market[data-market='3743'] tbody a").first.click()
         await visitor.until("document.querySelectorAll('#chart .promoted.sportybet').length === 0")
 

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import socket
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -228,6 +229,22 @@ async def test_csv_that_breaks_off_does_not_end_as_if_whole(
     assert len(cut) < len(whole)
     told = capsys.readouterr()
     assert "odds.csv.broken_off" in told.out + told.err
+
+
+async def test_csv_may_take_longer_than_other_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not cut at the time that an answer has, which a slow line would need for it."""
+    monkeypatch.setattr(odds_csv, "Pause", AlwaysDue)
+    async with served() as app, on_a_socket(app.client.app) as port:
+        rows_of = odds_csv.rows_of
+
+        def slow(event: Any, all_markets: bool) -> Any:
+            time.sleep(0.05)
+            return rows_of(event, all_markets)
+
+        monkeypatch.setattr(odds_csv, "rows_of", slow)
+        app.client.app.config["RESPONSE_TIMEOUT"] = 0.02
+        _, body = await ask(port, "/api/events.csv")
+    assert body.endswith(b"\r\n0\r\n\r\n")
 
 
 @pytest.mark.parametrize("lane", [standard_lane, fast_lane])

@@ -197,8 +197,12 @@ async def test_bookmaker_with_reversed_sides_is_served_marked_and_not_compared()
         found: Any = await app.json("/api/opportunities")
         text = await (await app.client.get("/api/events.csv")).get_data(as_text=True)
         booked = app.desk.book.events[1]
+        cells = event_row(booked, ONE_X_TWO, None).cells
+        await app.desk.mark_missing(Platform.SPORTYBET, [], app.now)
+        lacking: Any = await app.json("/api/events/unmatched")
     for entries in (detail["bookmakers"], detail["markets_by_bookmaker"]):
         assert [each["reversed"] for each in entries] == [False, False, True]
+    assert [each["names_differ"] for each in lacking["events"]] == [False]
     own = detail["markets_by_bookmaker"][2]["markets"][0]
     assert [each["odds"] for each in own["outcomes"]] == [7.0, 4.0, 1.5]
     assert own["margin"] is not None
@@ -206,7 +210,6 @@ async def test_bookmaker_with_reversed_sides_is_served_marked_and_not_compared()
     assert "bet9ja" not in str(detail["best_prices"])
     assert found["total"] == 0
     assert {row["bookmaker"] for row in csv.DictReader(io.StringIO(text)) if row["reversed"] == "true"} == {"bet9ja"}
-    cells = event_row(booked, ONE_X_TWO, None).cells
     assert [cell.sides for cell in cells] == [None, None, "Enyimba – Rangers"]
     assert [[price.is_best for price in cell.prices] for cell in cells] == [[True] * 3, [True] * 3, [False] * 3]
     assert [source.sides for source in sources(booked)] == [None, None, "Enyimba – Rangers"]
