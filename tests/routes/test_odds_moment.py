@@ -147,19 +147,26 @@ async def test_opportunities_are_all_of_the_moment_at_which_they_are_told(monkey
 
 
 async def test_event_that_is_matched_anew_meanwhile_is_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Coverage counts the events as they were when it was asked."""
+    """A bookmaker's event that joins another, while that waits to be counted, is not counted there again."""
     monkeypatch.setattr(odds_coverage, "Pause", AlwaysDue)
     async with served(filled=False) as app:
-        await turn(app, 0, 3)
+
+        async def offer(platform: Platform, named: str | None) -> None:
+            event = header(platform, platform, named, kickoff=app.now + timedelta(hours=3))
+            await app.desk.record(mapped(event, X1), app.now)
+
+        await offer(Platform.SPORTYBET, None)
+        await offer(Platform.BETPAWA, "11")
         asking = asyncio.create_task(app.client.get("/api/coverage/markets"))
         while not odds_coverage._kept_numbers.get(app.desk.book):
             await asyncio.sleep(0)
-        await turn(app, 1, 3)
+        assert list(odds_coverage._kept_numbers[app.desk.book]) == [1]
+        await offer(Platform.SPORTYBET, "11")
         body = await (await asking).get_json()
         again: Any = await app.json("/api/coverage/markets")
     for answer in (body, again):
         (market,) = [each for each in answer["markets"] if each["market_id"] == "3743"]
-        assert market["events"] == {"betpawa": 3, "sportybet": 3, "bet9ja": 0}
+        assert market["events"] == {"betpawa": 1, "sportybet": 1, "bet9ja": 0}
 
 
 def standard_lane(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -63,3 +63,13 @@ async def test_restored_events_are_not_taken_for_those_before() -> None:
         again = await app.client.get("/api/events", headers={"If-None-Match": first.headers["ETag"]})
         assert again.status_code == 200
         assert again.headers["Odds-Cursor"].split("-")[0] != first.headers["Odds-Cursor"].split("-")[0]
+
+
+async def test_two_processes_never_share_a_tag() -> None:
+    """A client that comes to another process, whose odds differ and whose counts are the same, gets what that has."""
+    async with served(filled=False) as one, served(filled=False) as other:
+        await fill(one, 2.4)
+        await fill(other, 9.0)
+        assert one.desk.book.version == other.desk.book.version
+        tag = (await one.client.get("/api/events")).headers["ETag"]
+        assert (await other.client.get("/api/events", headers={"If-None-Match": tag})).status_code == 200
