@@ -35,7 +35,10 @@ class BookedEvent:
     def leading(self) -> Quote:
         """The quote whose bookmaker names the event."""
         quotes = self.quotes.values()
-        return next((quote for quote in quotes if quote.gone_at is None), next(iter(quotes)))
+        for quote in quotes:  # a generator would cost thrice as much, and a list asks this often
+            if quote.gone_at is None:
+                return quote
+        return next(iter(quotes))
 
     @property
     def sportradar_id(self) -> str | None:

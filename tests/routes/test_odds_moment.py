@@ -14,6 +14,7 @@ import pytest
 from hypercorn.asyncio import serve
 from hypercorn.config import Config
 from quart import Blueprint, Quart, Response
+from structlog.testing import capture_logs
 
 from quart_odds.broadcast import Flusher, Subscriber
 from quart_odds.domain.catalogue import CATALOGUE, pack_key
@@ -220,9 +221,7 @@ def breaking_at(event_id: int, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("lane", [standard_lane, fast_lane])
-async def test_csv_that_breaks_off_does_not_end_as_if_whole(
-    lane: Lane, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+async def test_csv_that_breaks_off_does_not_end_as_if_whole(lane: Lane, monkeypatch: pytest.MonkeyPatch) -> None:
     """The connection ends without the last chunk, and the log says which event was to blame."""
     lane(monkeypatch)
     async with served() as app, on_a_socket(app.client.app) as port:
@@ -230,12 +229,12 @@ async def test_csv_that_breaks_off_does_not_end_as_if_whole(
         assert b" 200" in head.split(b"\r\n")[0]
         assert whole.endswith(b"\r\n0\r\n\r\n")
         breaking_at(2, monkeypatch)
-        head, cut = await ask(port, "/api/events.csv")
+        with capture_logs() as logs:
+            head, cut = await ask(port, "/api/events.csv")
     assert b" 200" in head.split(b"\r\n")[0]
     assert not cut.endswith(b"0\r\n\r\n")
     assert len(cut) < len(whole)
-    told = capsys.readouterr()
-    assert "odds.csv.broken_off" in told.out + told.err
+    assert [(each["event"], each["event_id"]) for each in logs] == [("odds.csv.broken_off", 2)]
 
 
 async def test_csv_may_take_longer_than_other_answers(monkeypatch: pytest.MonkeyPatch) -> None:
