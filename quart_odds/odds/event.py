@@ -35,7 +35,7 @@ class BookedEvent:
     def leading(self) -> Quote:
         """The quote whose bookmaker names the event."""
         quotes = self.quotes.values()
-        for quote in quotes:  # a generator would cost thrice as much, and a list asks this often
+        for quote in quotes:  # a generator costs three times as much, and lists ask this often
             if quote.gone_at is None:
                 return quote
         return next(iter(quotes))
