@@ -6,6 +6,9 @@ const [HEIGHT, TOP, BOTTOM, LEFT, RIGHT] = [230, 10, 24, 44, 34];
 
 const MARKS = { betpawa: "BP", sportybet: "SB", bet9ja: "B9" };
 
+const PROMOTIONS = { one_up: "one goal up pays early", two_up: "two goals up pays early", boosted: "boosted price" };
+const say = ({ odds, promotion }) => (promotion ? `${odds}, ${PROMOTIONS[promotion] ?? promotion.replaceAll("_", " ")},` : odds);
+
 function shape(name, attributes, text) {
 	const made = document.createElementNS(NS, name);
 	for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, String(value));
@@ -18,7 +21,7 @@ export function drawChart(place, history, outcome) {
 		...line,
 		points: line.history.map((point) => {
 			const found = point.outcomes.find((each) => each.name === outcome);
-			return { at: Date.parse(point.captured_at), odds: found && found.is_active && point.available ? found.odds : null };
+			return { at: Date.parse(point.captured_at), odds: found && found.is_active && point.available ? found.odds : null, promotion: found?.promotion };
 		}),
 	}));
 	const all = lines.flatMap((line) => line.points);
@@ -35,7 +38,10 @@ export function drawChart(place, history, outcome) {
 	const [low, high] = range(odds, 0.1);
 	const x = (at) => LEFT + ((at - from) / (till - from)) * (width - LEFT - RIGHT);
 	const y = (value) => TOP + ((high - value) / (high - low)) * (HEIGHT - TOP - BOTTOM);
-	const summary = lines.map((line) => `${line.bookmaker_name} ${[...line.points].reverse().find((point) => point.odds !== null)?.odds ?? "none"}`);
+	const summary = lines.map((line) => {
+		const last = [...line.points].reverse().find((point) => point.odds !== null);
+		return `${line.bookmaker_name} ${last ? say(last) : "none"}`;
+	});
 	const name = `${history.market_name} ${history.line ?? ""} ${outcome}`.replace(/\s+/g, " ");
 	const svg = shape("svg", { viewBox: `0 0 ${width} ${HEIGHT}`, role: "img", "aria-label": `${name} over time; now ${summary.join(", ")}. The table below has it all.` });
 	for (let step = 0; step <= 4; step++) {
@@ -50,8 +56,8 @@ export function drawChart(place, history, outcome) {
 		svg.append(shape("path", { class: `line ${line.bookmaker_slug}`, d: path(line.points, x, y) }));
 		for (const point of line.points) {
 			if (point.odds === null) continue;
-			const dot = shape("circle", { class: `hit ${line.bookmaker_slug}`, cx: x(point.at), cy: y(point.odds), r: 2.5 });
-			dot.append(shape("title", {}, `${line.bookmaker_name} ${point.odds} at ${momentOf(new Date(point.at))}`));
+			const dot = shape("circle", { class: `hit ${line.bookmaker_slug}${point.promotion ? " promoted" : ""}`, cx: x(point.at), cy: y(point.odds), r: point.promotion ? 4 : 2.5 });
+			dot.append(shape("title", {}, `${line.bookmaker_name} ${say(point)} at ${momentOf(new Date(point.at))}`));
 			svg.append(dot);
 		}
 		const last = line.points.at(-1);

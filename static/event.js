@@ -11,7 +11,7 @@ live.addEventListener("odds_update", ({ detail: { data } }) => data.event_ids.in
 live.addEventListener("gap", () => renew());
 document.addEventListener("visibilitychange", () => document.hidden || renew());
 
-const shape = (root) => [...root.querySelectorAll(".market, .market tbody, .margins")].map((each) => each.dataset.market ?? each.dataset.line).join();
+const shape = (root) => [...root.querySelectorAll(".market, .market tbody, .margins")].map((each) => [each.dataset.market ?? each.dataset.line, each.dataset.promotion, each.rows?.length]).join();
 
 const renew = paced(async () => {
 	const found = await load(location.href);
@@ -44,8 +44,9 @@ function swapHistory(found) {
 async function chartNow() {
 	const chart = byId("chart");
 	chart.hidden = false;
-	const { market, line } = chart.dataset;
-	const response = await fetch(`/api/events/${eventId}/history?${new URLSearchParams({ market, ...(line && { line }) })}`).catch(() => null);
+	const { market, line, promotion } = chart.dataset;
+	const asked = new URLSearchParams({ market, ...(line && { line }), ...(promotion && { promotion }) });
+	const response = await fetch(`/api/events/${eventId}/history?${asked}`).catch(() => null);
 	if (!response?.ok) return;
 	const past = await response.json();
 	const names = [...new Set(past.bookmakers.flatMap((each) => each.history.flatMap((point) => point.outcomes.map((one) => one.name))))];

@@ -41,6 +41,7 @@ class MailboxSink:
         self._data = b""
         self._taken = 0
         self._is_open = True
+        self.is_cut = False
         self._news = asyncio.Event()
 
     @property
@@ -60,7 +61,8 @@ class MailboxSink:
         self._news.set()
 
     def abort(self) -> None:
-        """Let go of what is in it, and end `chunks`."""
+        """Let go of what is in it, and end `chunks`: `is_cut` says that this was no end of what there was."""
+        self.is_cut = True
         self.close()
         self._data = b""
         self._taken = 0

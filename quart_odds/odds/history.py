@@ -76,14 +76,20 @@ def standings(
 
     `keys` has the outcome index of each key, promoted ones included (`offers.price_keys`). An outcome stands with its
     plain price, or with a promoted one while there is no plain one; `promotion` asks for the prices of one promotion
-    alone. The first is how it stood at `since`; the last confirms how it stands, where `until` reaches that far.
+    alone. The first is how it stood at `since`; the last confirms how it stands, where `until` reaches that far. A
+    window that ends before it begins has nothing.
     """
+    if since is not None and until is not None and since > until:
+        return []
     if promotion:
         keys = {key: index for key, index in keys.items() if promotion_of(key) == promotion}
     found = list(_changes(history, keys))
     now = _now(quote, keys)
-    if now is not None and (not found or not _same(found[-1], now)):
-        found.append(now)  # older than the history that is kept, or newer than what is committed
+    if now is not None and not found:
+        found.append(now)  # older than the history that is kept
+    elif now is not None and not _same(found[-1], now) and (newest := _moment(quote.last_moment)) > found[-1].at:
+        # Newer than what is committed. A quote whose last change is older lags behind another process's history.
+        found.append(now if now.at > found[-1].at else replace(now, at=newest))
     if found and found[-1].is_listed and quote.gone_at is None and quote.seen_at >= found[-1].at + _SECOND:
         found.append(replace(found[-1], at=quote.seen_at, is_confirmed=True))
     if until is not None:

@@ -9,7 +9,7 @@ from functools import lru_cache
 
 from quart_odds.domain.catalogue import CATALOGUE, FIRST_PROMOTED_KEY, Market, market_number_of, unpack_key
 from quart_odds.odds.event import BookedEvent
-from quart_odds.odds.offers import effective_key, perked_values
+from quart_odds.odds.offers import Offer, effective_key, perked_values
 from quart_odds.odds.quote import GONE, Quote
 
 _INDEX_MASK = 0x3F << 16
@@ -103,6 +103,21 @@ def best_markets(event: BookedEvent, *, only_gaining: bool = False) -> list[Best
             prices = tuple(BestPrice(key, best[key], _holders(here, key, best[key])) for key in keys)
             found.append(BestMarket(market, unpack_key(first)[2], prices))
     return found
+
+
+def best_values(market: Market, offers: Iterable[Offer]) -> dict[int, int]:
+    """The best packed value of each outcome that two of these offers or more have: one alone is the best of none.
+
+    They are to be of bookmakers whose prices can be compared (`BookedEvent.comparable_quotes`).
+    """
+    if not market.is_comparable:
+        return {}
+    offered: dict[int, list[int]] = {}
+    for offer in offers:
+        for index, value in offer.comparable_values().items():
+            if is_takeable(value):
+                offered.setdefault(index, []).append(value)
+    return {index: max(values) for index, values in sorted(offered.items()) if len(values) > 1}
 
 
 @lru_cache(maxsize=512)

@@ -4,10 +4,19 @@ An outcome that has a plain price and a promoted one stands twice: the plain pri
 promoted one in a further offer. A promoted price without a plain one is the market's own price, with a mark.
 """
 
-from collections.abc import Iterable, Mapping
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from quart_odds.domain.catalogue import CATALOGUE, Market, market_number_of, plain_key, promotion_of, unpack_key
+from quart_odds.domain.catalogue import (
+    CATALOGUE,
+    FIRST_PROMOTED_KEY,
+    Market,
+    market_number_of,
+    plain_key,
+    promotion_of,
+    unpack_key,
+)
 from quart_odds.domain.promotions import is_comparable, promotion_name
 from quart_odds.odds.quote import GONE, Quote
 
@@ -41,6 +50,8 @@ class Offer:
         """The packed values that may enter a margin or a comparison."""
         if self.promotion:
             return {}
+        if not self.keys or max(self.keys.values()) < FIRST_PROMOTED_KEY:
+            return self.values
         return {index: value for index, value in self.values.items() if is_comparable(promotion_of(self.keys[index]))}
 
 
@@ -53,7 +64,7 @@ def offers_of(quote: Quote) -> list[Offer]:
     promoted: dict[tuple[int, float | None], list[tuple[int, int, int, int]]] = {}
     for key, value, changed in quote:
         number, index, line = unpack_key(key)
-        if promotion_of(key):
+        if key >= FIRST_PROMOTED_KEY:
             promoted.setdefault((number, line), []).append((index, key, value, changed))
             continue
         offer = plain.get((number, line))
@@ -62,7 +73,7 @@ def offers_of(quote: Quote) -> list[Offer]:
             if market is None:
                 continue
             offer = plain[number, line] = Offer(market, line)
-        offer.add(index, key, value, changed)
+        offer.keys[index], offer.values[index], offer.changed[index] = key, value, changed
     further: list[Offer] = []
     for place, prices in promoted.items():
         market = CATALOGUE.by_number.get(place[0])
@@ -70,21 +81,53 @@ def offers_of(quote: Quote) -> list[Offer]:
             further += _beside(plain.setdefault(place, Offer(market, place[1])), prices)
     return sorted(
         (*plain.values(), *further),
-        key=lambda offer: (_PLACES[offer.market.number], offer.line or 0.0, offer.promotion),
+        key=lambda offer: (place_of(offer.market), offer.line or 0.0, offer.promotion),
     )
+
+
+def offers_at(quote: Quote, market: Market, line: float | None, keys: Sequence[int]) -> list[Offer]:
+    """What `offers_of` has of one market and line. `keys` are its plain keys, in the order of the outcomes."""
+    own = offer_of(quote, market, line, keys)
+    if not own.values:
+        return []
+    return [own, *_further(quote, own, keys)] if quote.has_promotions else [own]
 
 
 def offer_of(quote: Quote, market: Market, line: float | None, keys: Iterable[int]) -> Offer:
     """The market's own offer alone. `keys` are its plain keys, in the order of the outcomes."""
     offer = Offer(market, line)
     columns = quote.columns
-    has_promotions = quote.has_promotions
+    here, values, changed = columns.keys, columns.values, columns.changed
+    count = len(here)
+    has_promotions = count and here[-1] >= FIRST_PROMOTED_KEY
+    # A list asks this twelve times an event: no call that can be spared.
     for index, plain in enumerate(keys):
         key = effective_key(quote, plain) if has_promotions else plain
-        place = quote.place_of(key)
-        if place is not None:
-            offer.add(index, key, columns.values[place], columns.changed[place])
+        place = bisect_left(here, key)
+        if place < count and here[place] == key:
+            offer.keys[index], offer.values[index], offer.changed[index] = key, values[place], changed[place]
     return offer
+
+
+def _further(quote: Quote, own: Offer, keys: Sequence[int]) -> list[Offer]:
+    """The offers beside a market's own one, by promotion."""
+    places = {key: index for index, key in enumerate(keys)}
+    columns = quote.columns
+    found: dict[int, Offer] = {}
+    for key in quote.promoted_keys:
+        index = places.get(plain_key(key))
+        place = quote.place_of(key)
+        if index is None or place is None or own.keys.get(index) == key or columns.values[place] & GONE:
+            continue
+        promotion = promotion_of(key)
+        offer = found.setdefault(promotion, Offer(own.market, own.line, promotion))
+        offer.add(index, key, columns.values[place], columns.changed[place])
+    return [found[promotion] for promotion in sorted(found)]
+
+
+def place_of(market: Market) -> int:
+    """Where a market stands in the catalogue's order."""
+    return _PLACES[market.number]
 
 
 def effective_key(quote: Quote, plain: int) -> int:
@@ -117,6 +160,8 @@ def price_keys(quote: Quote, keys: Mapping[int, int]) -> dict[int, int]:
 
 def promotion_word(quote: Quote, key: int) -> str | None:
     """What the promotion of a price is called; None for a plain price."""
+    if key < FIRST_PROMOTED_KEY:
+        return None
     return promotion_name(promotion_of(key), quote.promotions)
 
 

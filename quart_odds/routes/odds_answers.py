@@ -85,10 +85,12 @@ class _Page:
 
 
 class EventBodies:
-    """The encoded events of one book: each is encoded when first asked for after a change, and joined into pages."""
+    """The encoded events of one book: each is encoded when first asked for after a change, and joined into pages.
+
+    All is kept by version. The book gives a version once, also after it was cleared and filled anew.
+    """
 
     def __init__(self, book: OddsBook, *, clock: Callable[[], datetime] = utc_now) -> None:
-        self._epoch = book.epoch
         self._clock = clock
         self._items: dict[int, tuple[int, bytes]] = {}
         self._pages: OrderedDict[str, _Page] = OrderedDict()
@@ -106,7 +108,7 @@ class EventBodies:
         found = select_events(book, query, now)
         start = (query.page - 1) * query.page_size
         shown = found[start : start + query.page_size]
-        body = self._page_body(shown, len(found), query, kept.body if kept else None)
+        body = self._page_body(book.epoch, shown, len(found), query, kept.body if kept else None)
         valid_until = FAR if query.include_started else next_kickoff(book, now)
         self._pages[query_string] = _Page(book.version, now, valid_until, body)
         self._pages.move_to_end(query_string)
@@ -143,9 +145,11 @@ class EventBodies:
         if len(self._items) > 2 * len(book.events) + 100:
             self._items = {event_id: kept for event_id, kept in self._items.items() if event_id in book.events}
 
-    def _page_body(self, shown: list[BookedEvent], total: int, query: EventsQuery, former: Body | None) -> Body:
+    def _page_body(
+        self, epoch: str, shown: list[BookedEvent], total: int, query: EventsQuery, former: Body | None
+    ) -> Body:
         state = [(event.id, event.version) for event in shown]
-        etag = blake2b(repr((self._epoch, state, total, query.page, query.page_size)).encode(), digest_size=9)
+        etag = blake2b(repr((epoch, state, total, query.page, query.page_size)).encode(), digest_size=9)
         if former is not None and former.etag == etag.hexdigest():
             return former
         tail = b'],"total":%d,"page":%d,"page_size":%d}' % (total, query.page, query.page_size)
@@ -153,13 +157,14 @@ class EventBodies:
 
 
 async def encode_detail(event: BookedEvent) -> Body:
-    """An event with all its markets. Takes about 2 ms a bookmaker, with a turn for others after each."""
+    """An event with all its markets, of one moment. Takes about 2 ms a bookmaker, with a turn for others after each."""
+    frozen = event.frozen()
     markets = []
-    for quote in list(event.quotes.values()):
-        markets.append(orjson.Fragment(orjson.dumps(quote_markets(quote))))
+    for quote in frozen.quotes.values():
+        markets.append(orjson.Fragment(orjson.dumps(quote_markets(frozen, quote))))
         await asyncio.sleep(0)
-    best = orjson.Fragment(orjson.dumps(best_prices(event)))
-    return Body.of({**list_item(event), "markets_by_bookmaker": markets, "best_prices": best})
+    best = orjson.Fragment(orjson.dumps(best_prices(frozen)))
+    return Body.of({**list_item(frozen), "markets_by_bookmaker": markets, "best_prices": best})
 
 
 _bodies: WeakKeyDictionary[OddsBook, EventBodies] = WeakKeyDictionary()

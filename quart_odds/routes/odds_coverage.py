@@ -2,7 +2,8 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Annotated, Literal
 from weakref import WeakKeyDictionary
 
@@ -16,6 +17,7 @@ from quart_odds.domain.clock import iso_z, utc_now
 from quart_odds.domain.platforms import Platform
 from quart_odds.odds.book import OddsBook
 from quart_odds.odds.event import BookedEvent
+from quart_odds.odds.offers import market_numbers
 from quart_odds.odds.quote import Quote
 from quart_odds.routes.odds_answers import Body, Pause
 from quart_odds.routes.odds_coverage_models import Coverage, CoverageEvents, MarketsCoverage
@@ -59,11 +61,13 @@ async def markets_coverage() -> Response:
     desk = services().desk
     counts: Counter[tuple[int, Platform]] = Counter()
     kept = _kept_numbers.setdefault(desk.book, {})
+    if len(kept) > 2 * len(desk.book.events) + 100:
+        kept = _kept_numbers[desk.book] = {each: kept[each] for each in kept.keys() & desk.book.events.keys()}
     pause = Pause()
-    for event in list(desk.book.events.values()):
-        for platform, quote in event.quotes.items():
-            if quote.gone_at is None:
-                counts.update((number, platform) for number in _market_numbers(quote, kept))
+    # All events as they are matched now: one that is matched anew meanwhile is counted once.
+    for event in [event.snapshot() for event in desk.book.events.values()]:
+        for platform, numbers in _market_numbers(event, kept).items():
+            counts.update((number, platform) for number in numbers)
         if pause.is_due:
             await asyncio.sleep(0)
     markets = [
@@ -82,18 +86,24 @@ async def markets_coverage() -> Response:
     return Body.of({"markets": markets, "unmapped": unmapped}).answer(request)
 
 
-_kept_numbers: WeakKeyDictionary[OddsBook, dict[int, tuple[int, frozenset[int]]]] = WeakKeyDictionary()
+_Numbers = Mapping[Platform, frozenset[int]]
+
+_kept_numbers: WeakKeyDictionary[OddsBook, dict[int, tuple[int, _Numbers]]] = WeakKeyDictionary()
+"""By event: the revision at which they were found, and the markets that each bookmaker has. No revision comes twice."""
 
 
-def _market_numbers(quote: Quote, kept: dict[int, tuple[int, frozenset[int]]]) -> frozenset[int]:
-    """The markets of which a quote has a price, remembered until its prices change."""
-    found = kept.get(quote.id)
-    if found is None or found[0] != quote.last_moment:
-        numbers = frozenset(key >> 22 for key in quote.keys)
-        if quote.last_seen:
-            numbers = frozenset(key >> 22 for key in quote.keys if key not in quote.last_seen)
-        found = kept[quote.id] = (quote.last_moment, numbers)
+def _market_numbers(event: BookedEvent, kept: dict[int, tuple[int, _Numbers]]) -> _Numbers:
+    """The markets of which each bookmaker that lists the event has a price, remembered until the event changes."""
+    found = kept.get(event.id)
+    if found is None or found[0] != event.revision:
+        numbers = {platform: _numbers_of(quote) for platform, quote in event.quotes.items() if quote.gone_at is None}
+        found = kept[event.id] = (event.revision, numbers)
     return found[1]
+
+
+def _numbers_of(quote: Quote) -> frozenset[int]:
+    gone = quote.last_seen
+    return market_numbers((key for key in quote.keys if key not in gone) if gone else quote.keys)
 
 
 @document_querystring(StartedQuery)
@@ -117,13 +127,14 @@ async def coverage_events() -> Response:
     if query.platforms:
         events = [event for event in events if any(platform in event.listed for platform in query.platforms)]
     total = _coverage(events)
-    by_tournament: dict[int, list[BookedEvent]] = {}
+    by_tournament: dict[int, list[_Shown]] = {}
     for event in events:
-        if query.availability in ("all", overlap(event)):
-            by_tournament.setdefault(event.leading.competition_id, []).append(event)
+        shown = _Shown(event.snapshot(), overlap(event), tuple(event.listed))
+        if query.availability in ("all", shown.overlap):
+            by_tournament.setdefault(event.leading.competition_id, []).append(shown)
     groups = list(by_tournament.items())
     if query.sort == "tournament":
-        groups.sort(key=lambda group: tournament_order(group[1][0]))
+        groups.sort(key=lambda group: tournament_order(group[1][0].event))
     encoded = []
     pause = Pause()
     for tournament_id, group in groups:
@@ -131,6 +142,15 @@ async def coverage_events() -> Response:
         if pause.is_due:
             await asyncio.sleep(0)
     return Body.of({"coverage": total, "tournaments": encoded}).answer(request)
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """An event as it was when the answer was begun."""
+
+    event: BookedEvent
+    overlap: Overlap
+    listed: tuple[Platform, ...]
 
 
 def overlap(event: BookedEvent) -> Overlap:
@@ -174,9 +194,9 @@ def _percent(part: int, whole: int) -> float:
     return round(100 * part / whole, 1) if whole else 0.0
 
 
-def _tournament(tournament_id: int, events: list[BookedEvent]) -> JSON:
-    kinds = Counter(map(overlap, events))
-    competition = events[0].header.competition
+def _tournament(tournament_id: int, events: list[_Shown]) -> JSON:
+    kinds = Counter(shown.overlap for shown in events)
+    competition = events[0].event.header.competition
     return {
         "tournament_id": tournament_id,
         "tournament_name": competition.name,
@@ -188,11 +208,12 @@ def _tournament(tournament_id: int, events: list[BookedEvent]) -> JSON:
             "betpawa_only": kinds["betpawa-only"],
             "competitor_only": kinds["competitor-only"],
         },
-        "events": [_coverage_event(event) for event in events],
+        "events": [_coverage_event(each) for each in events],
     }
 
 
-def _coverage_event(event: BookedEvent) -> JSON:
+def _coverage_event(shown: _Shown) -> JSON:
+    event = shown.event
     header = event.header
     return {
         "id": event.id,
@@ -204,6 +225,6 @@ def _coverage_event(event: BookedEvent) -> JSON:
         "tournament_name": header.competition.name,
         "tournament_country": header.competition.country,
         "sport_name": SPORT,
-        "availability": overlap(event),
-        "platforms": [platform.value for platform in event.listed],
+        "availability": shown.overlap,
+        "platforms": [platform.value for platform in shown.listed],
     }

@@ -11,6 +11,7 @@ from quart_odds.domain.platforms import Platform
 from quart_odds.odds.book import OddsBook
 from quart_odds.odds.event import BookedEvent
 from quart_odds.odds.matching import names_differ
+from quart_odds.odds.quote import Quote
 from quart_odds.routes.odds_answers import Body
 from quart_odds.routes.odds_coverage_models import Count, Tournament, UnmatchedPage
 from quart_odds.routes.odds_models import ProblemBody
@@ -135,6 +136,12 @@ def _unmatched(book: OddsBook, event: BookedEvent) -> JSON:
 def _names_differ(event: BookedEvent) -> bool:
     first = event.header
     return any(
-        names_differ(first.home_team, quote.header.home_team) or names_differ(first.away_team, quote.header.away_team)
-        for quote in event.quotes.values()
+        names_differ(first.home_team, home) or names_differ(first.away_team, away)
+        for home, away in (_teams(event, quote) for quote in event.quotes.values())
     )
+
+
+def _teams(event: BookedEvent, quote: Quote) -> tuple[str, str]:
+    """A bookmaker's teams in the order in which the event has them."""
+    teams = quote.header.home_team, quote.header.away_team
+    return (teams[1], teams[0]) if event.is_reversed(quote.header.platform) else teams

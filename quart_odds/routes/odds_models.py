@@ -8,6 +8,17 @@ from quart_odds.domain.platforms import Platform
 
 Margin = Annotated[float | None, Field(description="percent; null without the full set of active outcomes")]
 Since = Annotated[AwareDatetime | None, Field(description="since when it is not there; null while it is")]
+Promotion = Annotated[
+    str | None,
+    Field(description="one_up, two_up, boosted or the bookmaker's own word; null for the plain price"),
+]
+OfferPromotion = Annotated[
+    str | None,
+    Field(description="null for the market's own prices; set on a further entry of promoted prices, which follows"),
+]
+Asked = Annotated[str | None, Field(description="the promotion that was asked for; null for the market's own prices")]
+Reversed = Annotated[bool, Field(description="names home and away the other way round; its prices are its own sides'")]
+Late = Annotated[bool, Field(description="its prices were fetched after the kick-off")]
 
 
 class Shape(BaseModel):
@@ -22,6 +33,7 @@ class InlineOutcome(Shape):
     name: str
     odds: float
     is_active: bool
+    promotion: Promotion
 
 
 class InlineMarket(Shape):
@@ -30,6 +42,7 @@ class InlineMarket(Shape):
     market_id: str
     market_name: str
     line: float | None
+    promotion: OfferPromotion
     outcomes: list[InlineOutcome]
     margin: Margin
     available: bool
@@ -47,6 +60,8 @@ class EventBookmaker(Shape):
     snapshot_time: Annotated[AwareDatetime, Field(description="when its odds were last fetched")]
     available: bool
     unavailable_since: Since
+    reversed: Reversed
+    late: Late
     inline_odds: list[InlineMarket]
 
 
@@ -96,6 +111,7 @@ class DetailMarket(Shape):
     betpawa_market_id: str
     betpawa_market_name: str
     line: Annotated[float | None, Field(description="the total, or the home side's handicap")]
+    promotion: OfferPromotion
     outcomes: list[DetailOutcome]
     margin: Margin
     market_groups: list[str]
@@ -111,6 +127,8 @@ class BookmakerMarkets(Shape):
     snapshot_time: AwareDatetime
     available: bool
     unavailable_since: Since
+    reversed: Reversed
+    late: Late
     markets: list[DetailMarket]
 
 
@@ -120,6 +138,7 @@ class BestOutcome(Shape):
     name: str
     odds: float
     bookmakers: list[Platform]
+    promotion: Annotated[str | None, Field(description="the perk on it; null where one of them has it without")]
 
 
 class BestPrices(Shape):
@@ -181,6 +200,7 @@ class EventHistory(Shape):
     market_id: str
     market_name: str
     line: float | None
+    promotion: Asked
     bookmakers: list[BookmakerHistory]
 
 
@@ -191,6 +211,7 @@ class MarketHistory(BookmakerHistory):
     market_id: str
     market_name: str
     line: float | None
+    promotion: Asked
 
 
 class MarginHistory(Shape):
@@ -202,6 +223,7 @@ class MarginHistory(Shape):
     market_id: str
     market_name: str
     line: float | None
+    promotion: Asked
     history: list[MarginPoint]
 
 
@@ -210,6 +232,7 @@ class OpportunityOutcome(Shape):
 
     name: str
     odds: float
+    promotion: Promotion
     bookmaker_slug: Platform
     bookmaker_name: str
     changed_at: AwareDatetime

@@ -14,11 +14,12 @@ from quart_odds.domain.odds import unpack_value
 from quart_odds.odds.book import OddsBook
 from quart_odds.odds.event import BookedEvent
 from quart_odds.odds.margin import BestMarket, BestPrice, best_markets
+from quart_odds.odds.offers import effective_key
 from quart_odds.odds.quote import Quote
 from quart_odds.routes.odds_answers import Body, Pause
 from quart_odds.routes.odds_models import OpportunitiesPage, ProblemBody
 from quart_odds.routes.odds_query import PageQuery, StartedQuery, read_query, upcoming
-from quart_odds.routes.odds_views import JSON, event_fields, second_z
+from quart_odds.routes.odds_views import JSON, event_fields, held_under, second_z
 from quart_odds.services import services
 
 
@@ -30,23 +31,35 @@ class OpportunitiesQuery(StartedQuery, PageQuery):
 
 
 class Finder:
-    """The opportunities of each event of a book, looked for once per change of it."""
+    """The opportunities of each event of a book, looked for once per change of it.
+
+    They are kept by revision. The book gives a revision once, also after it was cleared and filled anew.
+    """
 
     def __init__(self) -> None:
         self._found: dict[int, tuple[int, list[BestMarket]]] = {}
 
-    async def find(self, events: list[BookedEvent]) -> list[tuple[BookedEvent, BestMarket]]:
-        """Every opportunity in these events. Takes about 0.2 ms an event that changed, in short turns of the loop."""
+    async def prepare(self, events: list[BookedEvent]) -> None:
+        """Looks at events that changed, about 0.2 ms each, in short turns of the loop."""
         pause = Pause()
-        found = []
         for event in events:
-            kept = self._found.get(event.id)
-            if kept is None or kept[0] != event.revision:
-                kept = self._found[event.id] = (event.revision, _opportunities(event))
+            if not self._is_kept(event):
+                self._of(event)
                 if pause.is_due:
                     await asyncio.sleep(0)
-            found += [(event, best) for best in kept[1]]
-        return found
+
+    def found(self, events: list[BookedEvent]) -> list[tuple[BookedEvent, BestMarket]]:
+        """Every opportunity in these events as they are now. Quick where they are prepared."""
+        return [(event, best) for event in events for best in self._of(event)]
+
+    def _is_kept(self, event: BookedEvent) -> bool:
+        kept = self._found.get(event.id)
+        return kept is not None and kept[0] == event.revision
+
+    def _of(self, event: BookedEvent) -> list[BestMarket]:
+        if not self._is_kept(event):
+            self._found[event.id] = (event.revision, _opportunities(event))
+        return self._found[event.id][1]
 
     def forget_others(self, book: OddsBook) -> None:
         """Drops what belongs to events that the book no longer has."""
@@ -71,8 +84,10 @@ async def opportunities() -> Response:
     book = services().desk.book
     finder = _finders.setdefault(book, Finder())
     finder.forget_others(book)
+    await finder.prepare(upcoming(book, query, utc_now()))
+    # From here on nothing waits: events, prices and ages are all of this moment.
     now = utc_now()
-    every = await finder.find(upcoming(book, query, now))
+    every = finder.found(upcoming(book, query, now))
     found = sorted(
         (
             (best.gain, event, best)
@@ -119,14 +134,15 @@ def _shown(margin: float, event: BookedEvent, best: BestMarket, now: datetime) -
 
 def _outcome(name: str, price: BestPrice, now: datetime) -> JSON:
     quote = _freshest(price)
-    place = quote.place_of(price.key)
-    changed = quote.changed[place] if place is not None else int(quote.seen_at.timestamp())
+    place = quote.place_of(effective_key(quote, price.key))
+    assert place is not None, "a best price is one that its bookmaker has"
     return {
         "name": name,
         "odds": unpack_value(price.value)[0],
+        "promotion": held_under(quote, price),
         "bookmaker_slug": quote.header.platform.value,
         "bookmaker_name": quote.header.platform.display_name,
-        "changed_at": second_z(changed),
+        "changed_at": second_z(quote.changed[place]),
         "last_seen_at": iso_z(quote.seen_at.astimezone(UTC)),
         "age_seconds": round(max((now - quote.seen_at).total_seconds(), 0.0), 3),
     }

@@ -1,15 +1,15 @@
 """Events as the API shows them: plain dictionaries, made from the book. Their shapes: `routes.odds_models`."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
 
-from quart_odds.domain.catalogue import CATALOGUE, Market, pack_key, unpack_key
+from quart_odds.domain.catalogue import CATALOGUE, Market, pack_key
 from quart_odds.domain.clock import iso_z
 from quart_odds.domain.odds import unpack_value
+from quart_odds.domain.promotions import promotion_name
 from quart_odds.odds.event import BookedEvent
-from quart_odds.odds.margin import BestMarket, best_markets, market_margin
+from quart_odds.odds.margin import BestMarket, BestPrice, best_markets, market_margin
+from quart_odds.odds.offers import Offer, effective_key, offers_at, offers_of, place_of, promotion_word
 from quart_odds.odds.quote import GONE, Quote
 
 SPORT = "Football"
@@ -27,18 +27,6 @@ _INLINE_KEYS = [
     (market, line, [pack_key(market.number, outcome.index, line) for outcome in market.outcomes])
     for market, line in INLINE
 ]
-_PLACES = {market.number: place for place, market in enumerate(CATALOGUE.markets)}
-
-
-@dataclass(slots=True)
-class MarketPrices:
-    """A market and line at one bookmaker: packed values and times of change by outcome index."""
-
-    market: Market
-    line: float | None
-    values: dict[int, int] = field(default_factory=dict)
-    changed: dict[int, int] = field(default_factory=dict)
-    keys: dict[int, int] = field(default_factory=dict)
 
 
 @lru_cache(maxsize=8192)
@@ -49,17 +37,15 @@ def second_z(epoch: int) -> str:
 
 def list_item(event: BookedEvent) -> JSON:
     """An event as a list shows it: at each bookmaker, the markets of INLINE."""
-    return {**event_fields(event), "bookmakers": [bookmaker_fields(quote) for quote in event.quotes.values()]}
+    return {**event_fields(event), "bookmakers": [bookmaker_fields(event, quote) for quote in event.quotes.values()]}
 
 
-def quote_markets(quote: Quote) -> JSON:
+def quote_markets(event: BookedEvent, quote: Quote) -> JSON:
     """Every market of an event at one bookmaker."""
     return {
         **_bookmaker(quote),
-        "snapshot_time": iso_z(quote.seen_at),
-        "available": quote.gone_at is None,
-        "unavailable_since": iso_z(quote.gone_at) if quote.gone_at else None,
-        "markets": [_market(quote, prices) for prices in markets_of(quote)],
+        **_standing(event, quote),
+        "markets": [_market(quote, offer) for offer in offers_of(quote)],
     }
 
 
@@ -87,39 +73,25 @@ def event_fields(event: BookedEvent) -> JSON:
     }
 
 
-def bookmaker_fields(quote: Quote) -> JSON:
+def bookmaker_fields(event: BookedEvent, quote: Quote) -> JSON:
     """A bookmaker's part of an event in a list."""
-    inline = [_inline(quote, market, line, keys) for market, line, keys in _INLINE_KEYS]
     return {
         **_bookmaker(quote),
         "external_event_id": quote.header.external_id,
         "event_url": None,
         "has_odds": quote.gone_at is None and quote.price_count > 0,
-        "snapshot_time": iso_z(quote.seen_at),
-        "available": quote.gone_at is None,
-        "unavailable_since": iso_z(quote.gone_at) if quote.gone_at else None,
-        "inline_odds": [odds for odds in inline if odds is not None],
+        **_standing(event, quote),
+        "inline_odds": [
+            _inline(quote, offer)
+            for market, line, keys in _INLINE_KEYS
+            for offer in offers_at(quote, market, line, keys)
+        ],
     }
 
 
-def markets_of(quote: Quote) -> list[MarketPrices]:
-    """A bookmaker's markets in the order of the catalogue, then of the line. What the catalogue lacks is left out."""
-    found: dict[tuple[int, float | None], MarketPrices] = {}
-    for key, value, changed in quote:
-        number, index, line = unpack_key(key)
-        prices = found.get((number, line))
-        if prices is None:
-            market = CATALOGUE.by_number.get(number)
-            if market is None:
-                continue
-            prices = found[number, line] = MarketPrices(market, line)
-        prices.values[index], prices.changed[index], prices.keys[index] = value, changed, key
-    return sorted(found.values(), key=lambda prices: (_PLACES[prices.market.number], prices.line or 0.0))
-
-
-def margin_when(quote_is_gone: bool, market: Market, values: Mapping[int, int]) -> float | None:
-    """The margin of a market as it stands; none at a bookmaker that does not list the event."""
-    return None if quote_is_gone else market_margin(market, values)
+def margin_of_offer(quote: Quote, offer: Offer) -> float | None:
+    """The margin of an offer: none of a further one, of raised prices, or where the event is not listed."""
+    return None if quote.gone_at is not None else market_margin(offer.market, offer.comparable_values())
 
 
 def market_groups(market: Market) -> list[str]:
@@ -132,70 +104,91 @@ def _bookmaker(quote: Quote) -> JSON:
     return {"bookmaker_slug": platform.value, "bookmaker_name": platform.display_name}
 
 
-def _inline(quote: Quote, market: Market, line: float | None, keys: Sequence[int]) -> JSON | None:
-    prices = MarketPrices(market, line)
-    for index, key in enumerate(keys):
-        place = quote.place_of(key)
-        if place is not None:
-            prices.values[index], prices.changed[index] = quote.values[place], quote.changed[place]
-    if not prices.values:
-        return None
-    since = unavailable_since(quote, prices)
+def _standing(event: BookedEvent, quote: Quote) -> JSON:
+    """How an event stands at a bookmaker: since when, whether it is there, and whether its prices can be compared."""
+    return {
+        "snapshot_time": iso_z(quote.seen_at),
+        "available": quote.gone_at is None,
+        "unavailable_since": iso_z(quote.gone_at) if quote.gone_at else None,
+        "reversed": event.is_reversed(quote.header.platform),
+        "late": quote.is_late,
+    }
+
+
+def _inline(quote: Quote, offer: Offer) -> JSON:
+    market = offer.market
+    is_listed = quote.gone_at is None
+    since = unavailable_since(quote, offer)
     return {
         "market_id": market.id,
         "market_name": market.name,
-        "line": line,
+        "line": offer.line,
+        "promotion": offer_word(quote, offer),
         "outcomes": [
             {
                 "name": market.outcomes[index].name,
                 "odds": unpack_value(value & ~GONE)[0],
-                "is_active": bool(value & 1) and not value & GONE and quote.gone_at is None,
+                "is_active": bool(value & 1) and not value & GONE and is_listed,
+                "promotion": promotion_word(quote, offer.keys[index]),
             }
-            for index, value in sorted(prices.values.items())
+            for index, value in sorted(offer.values.items())
         ],
-        "margin": margin_when(quote.gone_at is not None, market, prices.values),
+        "margin": margin_of_offer(quote, offer),
         "available": since is None,
         "unavailable_since": since,
     }
 
 
-def _market(quote: Quote, prices: MarketPrices) -> JSON:
-    market = prices.market
+def _market(quote: Quote, offer: Offer) -> JSON:
+    market = offer.market
     seen = iso_z(quote.seen_at)
-    since = unavailable_since(quote, prices)
+    since = unavailable_since(quote, offer)
     outcomes = []
-    for index, value in sorted(prices.values.items()):
+    for index, value in sorted(offer.values.items()):
         is_here = not value & GONE
         odds, is_active = unpack_value(value & ~GONE)
+        key = offer.keys[index]
         outcomes.append(
             {
                 "name": market.outcomes[index].name,
                 "odds": odds,
                 "is_active": is_active and is_here and quote.gone_at is None,
                 "available": is_here and quote.gone_at is None,
-                "changed_at": second_z(prices.changed[index]),
-                "last_seen_at": seen if is_here else second_z(quote.last_seen[prices.keys[index]]),
+                "promotion": promotion_word(quote, key),
+                "changed_at": second_z(offer.changed[index]),
+                "last_seen_at": seen if is_here else second_z(quote.last_seen[key]),
             }
         )
     return {
         "betpawa_market_id": market.id,
         "betpawa_market_name": market.name,
-        "line": prices.line,
+        "line": offer.line,
+        "promotion": offer_word(quote, offer),
         "outcomes": outcomes,
-        "margin": margin_when(quote.gone_at is not None, market, prices.values),
+        "margin": margin_of_offer(quote, offer),
         "market_groups": market_groups(market),
         "available": since is None,
         "unavailable_since": since,
     }
 
 
-def unavailable_since(quote: Quote, prices: MarketPrices) -> str | None:
-    """Since when no outcome of a market is there; None while one is."""
+def offer_word(quote: Quote, offer: Offer) -> str | None:
+    """The promotion that sets a further offer apart; None for a market's own offer."""
+    return promotion_name(offer.promotion, quote.promotions) if offer.promotion else None
+
+
+def unavailable_since(quote: Quote, offer: Offer) -> str | None:
+    """Since when no outcome of an offer is there; None while one is."""
     if quote.gone_at is not None:
         return iso_z(quote.gone_at)
-    if all(value & GONE for value in prices.values.values()):
-        return second_z(max(prices.changed.values()))
+    if all(value & GONE for value in offer.values.values()):
+        return second_z(max(offer.changed.values()))
     return None
+
+
+def held_under(quote: Quote, price: BestPrice) -> str | None:
+    """The perk under which a bookmaker has a best price; None where it is its plain price."""
+    return promotion_word(quote, effective_key(quote, price.key))
 
 
 def _best(best: BestMarket) -> JSON:
@@ -209,11 +202,18 @@ def _best(best: BestMarket) -> JSON:
                 "name": outcome.name,
                 "odds": unpack_value(price.value)[0],
                 "bookmakers": [quote.header.platform.value for quote in price.quotes],
+                "promotion": _perk_of_all(price),
             }
             for outcome, price in zip(best.market.outcomes, best.prices, strict=True)
         ],
     }
 
 
+def _perk_of_all(price: BestPrice) -> str | None:
+    """The perk on a best price; None where somebody has that price without one."""
+    words = [held_under(quote, price) for quote in price.quotes]
+    return None if None in words else words[0]
+
+
 def _best_order(best: BestMarket) -> tuple[int, float]:
-    return _PLACES[best.market.number], best.line or 0.0
+    return place_of(best.market), best.line or 0.0

@@ -8,13 +8,14 @@ from pydantic import Field
 
 from quart_odds.domain.catalogue import CATALOGUE, Market
 from quart_odds.domain.platforms import Platform
+from quart_odds.domain.promotions import promotion_name
 from quart_odds.odds.event import BookedEvent
-from quart_odds.odds.history import Standing, market_keys, standings
-from quart_odds.odds.quote import GONE
+from quart_odds.odds.history import Standing, market_keys
+from quart_odds.odds.quote import GONE, Quote
+from quart_odds.routes.odds_history import past_of, refuse_unknown
 from quart_odds.routes.odds_query import Query
-from quart_odds.routes.page_odds import odds_text
+from quart_odds.routes.page_odds import Promotion, odds_text
 from quart_odds.routes.problems import bad_request
-from quart_odds.services import services
 
 MOST_CHANGES = 200
 """Rows of the table, the newest first; the chart has them all."""
@@ -25,24 +26,26 @@ class HistoryQuery(Query):
 
     market: str = "1x2_ft"
     line: Annotated[float | None, Field(allow_inf_nan=False)] = None
+    promotion: Annotated[str | None, Field(max_length=64)] = None
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """How one bookmaker stood from a moment on: odds by outcome, "gone" where there are none."""
+    """How one bookmaker stood from a moment on: by outcome the odds, or "gone", and what they were promoted as."""
 
     at: datetime
     platform: Platform
-    odds: tuple[str, ...]
+    odds: tuple[tuple[str, Promotion | None], ...]
     is_confirmed: bool
 
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """The past of a market and line, the newest change first."""
+    """The past of a market and line, the newest change first; of one promotion's prices alone where that was asked."""
 
     market: Market
     line: float | None
+    promotion: Promotion | None
     changes: tuple[Change, ...]
 
 
@@ -59,20 +62,22 @@ async def history_of(event: BookedEvent, query: HistoryQuery) -> History:
         keys = market_keys(market, query.line)
     except ValueError as error:
         raise bad_request("line is not as it should be.", ("line", str(error))) from None
+    refuse_unknown(event, query.promotion)
     changes: list[Change] = []
-    for platform, quote in event.quotes.items():
-        past = await services().store.quote_history(quote.id, keys)
-        changes += [_change(market, platform, each) for each in standings(quote, past, keys)]
+    for quote in event.quotes.values():
+        past = await past_of(quote, keys, promotion=query.promotion)
+        changes += [_change(market, quote, each) for each in past]
     changes.sort(key=lambda change: change.at, reverse=True)
-    return History(market, query.line, tuple(changes[:MOST_CHANGES]))
+    return History(market, query.line, Promotion.named(query.promotion), tuple(changes[:MOST_CHANGES]))
 
 
-def _change(market: Market, platform: Platform, standing: Standing) -> Change:
-    odds = []
+def _change(market: Market, quote: Quote, standing: Standing) -> Change:
+    odds: list[tuple[str, Promotion | None]] = []
     for outcome in market.outcomes:
         value = standing.values.get(outcome.index, GONE)
         if not standing.is_listed or value & GONE:
-            odds.append("gone")
+            odds.append(("gone", None))
         else:
-            odds.append(odds_text(value >> 1) if value & 1 else "suspended")
-    return Change(standing.at, platform, tuple(odds), standing.is_confirmed)
+            promotion = Promotion.named(promotion_name(standing.promotions[outcome.index], quote.promotions))
+            odds.append((odds_text(value >> 1) if value & 1 else "suspended", promotion))
+    return Change(standing.at, quote.header.platform, tuple(odds), standing.is_confirmed)

@@ -16,7 +16,7 @@ from quart_odds.routes.guard import refuse_strangers
 from quart_odds.routes.odds_answers import find_event
 from quart_odds.routes.odds_query import PageQuery, read_query, select_events
 from quart_odds.routes.page_history import HistoryQuery, history_of
-from quart_odds.routes.page_odds import LINES, MARKETS, OddsPageQuery, line_text, market_groups
+from quart_odds.routes.page_odds import LINES, MARKETS, OddsPageQuery, line_text, market_groups, sources
 from quart_odds.routes.page_rows import rows_html
 from quart_odds.routes.page_run import IDLE, JSON, active_view, stored_view
 from quart_odds.routes.page_runs import run_bars, run_rows
@@ -162,7 +162,15 @@ async def event(event_id: int) -> Response:
     cursor = _cursor()
     found = await find_event(event_id)
     history = await history_of(found, read_query(HistoryQuery, request.args))
-    shown = {"event": found, "groups": market_groups(found), "history": history}
+    # The template gives the loop its turns: what it shows is put together before, of one moment.
+    shown = {
+        "event_id": found.id,
+        "sportradar_id": found.sportradar_id,
+        "header": found.header,
+        "sources": sources(found),
+        "groups": market_groups(found),
+        "history": history,
+    }
     return await page("event.html", {**frame(cursor, "odds"), **shown, "line_text": line_text})
 
 

@@ -10,6 +10,7 @@ from tests.odds.making import NOW, X1, header, mapped
 
 KEYS = market_keys(CATALOGUE.by_slug["1x2_ft"], None)
 HOME, DRAW, AWAY = X1
+HOME_INDEX = KEYS[HOME]
 FIRST = {HOME: 2400 << 1 | 1, DRAW: 3300 << 1 | 1, AWAY: 3000 << 1 | 1}
 
 
@@ -43,6 +44,35 @@ def lived(*fetches: tuple[float, dict[int, float] | None]) -> tuple[Quote, Quote
             changes.append((change.moment, LISTING_KEY, 0 if change.is_available else GONE_ODDS))
     assert quote is not None
     return quote, QuoteHistory(epoch(fetches[0][0]), opening, tuple(sorted(changes)))
+
+
+def test_prices_in_memory_that_lag_behind_the_history_are_not_told_as_news() -> None:
+    """A process that only reads may hold older prices than another has committed: the committed ones stand."""
+    quote, past = lived((0, X1), (5, X1 | {HOME: 2.5}))
+    newer = (epoch(20), HOME, 2700 << 1 | 1)
+    found = standings(quote, QuoteHistory(past.opened_at, past.opening, (*past.changes, newer)), KEYS)
+    assert [(each.at, each.values[HOME_INDEX] >> 1) for each in found] == [
+        (at(0), 2400),
+        (at(5), 2500),
+        (at(20), 2700),
+    ]
+
+
+def test_event_that_came_back_and_is_not_committed_is_told_when_it_came_back() -> None:
+    """After it was gone, never before, though its prices changed earlier."""
+    quote, past = lived((0, X1), (5, None), (10, X1))
+    committed = QuoteHistory(past.opened_at, past.opening, tuple(each for each in past.changes if each[0] < epoch(10)))
+    assert [(minute, is_listed) for minute, _, is_listed, _ in shown(standings(quote, committed, KEYS))] == [
+        (0, True),
+        (5, False),
+        (10, True),
+    ]
+
+
+def test_window_that_ends_before_it_begins_has_nothing() -> None:
+    """No state is put outside of it."""
+    quote, past = lived((0, X1), (5, X1 | {HOME: 2.5}))
+    assert standings(quote, past, KEYS, at(20), at(10)) == []
 
 
 def shown(found: list[Standing]) -> list[tuple[float, list[int | None], bool, bool]]:

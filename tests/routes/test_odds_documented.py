@@ -4,6 +4,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+from quart_odds.domain.promotions import KNOWN
+from quart_odds.routes.odds_csv import COLUMNS
 from quart_odds.routes.odds_query import EventsFilter, EventsQuery
 from tests.odds.serving import served
 
@@ -41,4 +43,13 @@ async def test_the_query_is_documented_with_its_bounds() -> None:
     assert (parameters["page_size"]["minimum"], parameters["page_size"]["maximum"]) == (1, 100)
     assert parameters["tournament_ids"]["type"] == "array"
     names = {each["name"] for each in schema["paths"]["/api/events/{event_id}/history"]["get"]["parameters"]}
-    assert {"market", "line", "platform", "from", "to"} <= names
+    assert {"market", "line", "promotion", "platform", "from", "to"} <= names
+
+
+def test_every_column_of_the_csv_and_every_known_promotion_is_in_the_docs() -> None:
+    """In the order in which they come."""
+    text = DOCS.read_text()
+    columns = re.findall(r"`(\w+)`", text.partition("## CSV")[2].partition("New columns")[0])
+    assert columns == list(COLUMNS)
+    table = text.partition("## Promotions")[2].partition("## CSV")[0]
+    assert all(f"`{word}`" in table for word in KNOWN[1:])

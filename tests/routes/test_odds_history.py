@@ -9,7 +9,7 @@ import pytest
 from quart_odds.domain.clock import iso_z
 from quart_odds.domain.platforms import Platform
 from quart_odds.routes.odds_models import EventHistory, MarginHistory, MarketHistory
-from tests.odds.making import OVER_UNDER, X1, key, mapped
+from tests.odds.making import OVER_UNDER, X1, header, key, mapped
 from tests.odds.serving import Served, served
 from tests.routes.test_odds import held_to
 
@@ -53,6 +53,52 @@ async def test_a_window_and_a_bookmaker_can_be_chosen() -> None:
         body: Any = held_to(EventHistory, await app.json(path))
         assert [each["bookmaker_slug"] for each in body["bookmakers"]] == ["betpawa"]
         assert [point["outcomes"][0]["odds"] for point in body["bookmakers"][0]["history"]] == [2.5, 2.6]
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "told"),
+    [
+        (-60, None, [(-30, 2.4), (-20, 2.5), (-10, 2.5)]),
+        (-28, -25, [(-28, 2.4)]),
+        (-18, -12, [(-18, 2.5)]),
+        (-28, -15, [(-28, 2.4), (-20, 2.5)]),
+        (-5, None, [(-5, 2.5)]),
+        (-5, 60, [(-5, 2.5)]),
+        (None, -25, [(-30, 2.4)]),
+        (None, -40, []),
+        (-60, -40, []),
+        (-12, -18, []),
+        (5, None, []),
+    ],
+)
+async def test_window_begins_with_how_things_stood_and_tells_nothing_outside_of_it(
+    start: int | None, end: int | None, told: list[tuple[int, float]]
+) -> None:
+    """On all three paths, in minutes from now: changes at -30 and -20, seen again at -10."""
+    async with served(filled=False) as app:
+        event = header(kickoff=app.now + timedelta(hours=3))
+        for minutes, odds in ((-30, 2.4), (-20, 2.5), (-10, 2.5)):
+            await app.desk.record(mapped(event, X1 | {HOME: odds}), app.now + timedelta(minutes=minutes))
+        await app.desk.confirm()
+
+        def window(first: str, last: str) -> str:
+            bounds = ((first, start), (last, end))
+            return "".join(f"&{name}={quote(moment(at))}" for name, at in bounds if at is not None)
+
+        def moment(minutes: int) -> str:
+            return iso_z(app.now + timedelta(minutes=minutes))
+
+        def shown(points: Any) -> list[tuple[str, float]]:
+            return [(point["captured_at"][:19], point["outcomes"][0]["odds"]) for point in points]
+
+        path = "/api/events/1"
+        body: Any = held_to(EventHistory, await app.json(f"{path}/history?market=3743{window('from', 'to')}"))
+        older = window("from_time", "to_time")
+        same: Any = held_to(MarketHistory, await app.json(f"{path}/markets/3743/history?{older}"))
+        margins: Any = held_to(MarginHistory, await app.json(f"{path}/markets/3743/margin-history?{older}"))
+        wanted = [(moment(minutes)[:19], odds) for minutes, odds in told]
+    assert shown(body["bookmakers"][0]["history"]) == shown(same["history"]) == wanted
+    assert [point["captured_at"][:19] for point in margins["history"]] == [at for at, _ in wanted]
 
 
 async def test_lines_are_kept_apart() -> None:

@@ -1,0 +1,75 @@
+"""A book that is cleared and filled anew, as when another process's odds are taken over: nothing old is served."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from quart_odds.domain.catalogue import CATALOGUE
+from quart_odds.domain.platforms import Platform
+from quart_odds.routes.page_rows import rows_html
+from tests.odds.making import OVER_UNDER, X1, header, key, mapped
+from tests.odds.serving import Served, served
+
+HOME = key("1x2_ft", "1")
+ONE_X_TWO = CATALOGUE.by_slug["1x2_ft"]
+
+
+async def fill(app: Served, home: float, more: dict[int, float] | None = None) -> None:
+    """One event at two bookmakers, under the ids that it always gets, seen at the same moment."""
+    for platform in (Platform.BETPAWA, Platform.BET9JA):
+        event = header(platform, f"{platform}-1", "11", kickoff=app.now + timedelta(hours=2))
+        odds = X1 | (more or {}) | ({HOME: home} if platform is Platform.BET9JA else {})
+        await app.desk.record(mapped(event, odds), app.now)
+
+
+@pytest.mark.parametrize("path", ["/api/events", "/api/events/1", "/api/opportunities", "/api/coverage/markets"])
+async def test_nothing_of_before_is_served_nor_taken_for_fresh(path: str) -> None:
+    """The body is the new one, and a client that has the old one is not told that it still holds."""
+    async with served(filled=False) as app:
+        await fill(app, 2.4)
+        before = await app.client.get(path)
+        old = await before.get_json()
+        app.desk.book.clear()
+        await fill(app, 9.0, OVER_UNDER)
+        after = await app.client.get(path, headers={"If-None-Match": before.headers["ETag"]})
+        assert after.status_code == 200
+        new: Any = await after.get_json()
+    assert new != old
+    assert {"/api/opportunities": "9.0", "/api/coverage/markets": "'bet9ja': 1"}.get(path, "9.0") in str(new)
+
+
+async def test_rows_of_pages_are_made_anew() -> None:
+    """The table of events shows the odds that were taken over."""
+    async with served(filled=False) as app:
+        book = app.desk.book
+        await fill(app, 2.4)
+        assert "9.00" not in rows_html(book, book.by_kickoff(), ONE_X_TWO, None)[0]
+        book.clear()
+        await fill(app, 9.0)
+        assert "9.00" in rows_html(book, book.by_kickoff(), ONE_X_TWO, None)[0]
+
+
+async def test_restored_events_are_not_taken_for_those_before() -> None:
+    """Versions go on after the odds were put back from storage, so that no kept page fits by chance."""
+    async with served(filled=False) as app:
+        book = app.desk.book
+        await fill(app, 2.4)
+        first = await app.client.get("/api/events")
+        event = book.events[1]
+        quotes = list(event.quotes.values())
+        book.clear()
+        book.restore(event, quotes)
+        again = await app.client.get("/api/events", headers={"If-None-Match": first.headers["ETag"]})
+        assert again.status_code == 200
+        assert again.headers["Odds-Cursor"].split("-")[0] != first.headers["Odds-Cursor"].split("-")[0]
+
+
+async def test_two_processes_never_share_a_tag() -> None:
+    """A client that comes to another process, whose odds differ and whose counts are the same, gets what that has."""
+    async with served(filled=False) as one, served(filled=False) as other:
+        await fill(one, 2.4)
+        await fill(other, 9.0)
+        assert one.desk.book.version == other.desk.book.version
+        tag = (await one.client.get("/api/events")).headers["ETag"]
+        assert (await other.client.get("/api/events", headers={"If-None-Match": tag})).status_code == 200
