@@ -117,6 +117,7 @@ def test_the_check_covers_most_of_the_catalogue(books: dict[Platform, Book]) -> 
         "double_chance_1up_ft",
         "first_goal_10min_interval",
         "first_goal_15min_interval",
+        "to_qualify",
     }
 
 
