@@ -22,24 +22,33 @@ class IdentityFields:
 
 
 def refuse_another(read: Reader, found: EventHeader, asked: EventHeader, fields: IdentityFields) -> None:
-    """Raises MalformedBodyError, naming both events and the field, for a body that is another event than was asked for.
+    """Raises MalformedBodyError, naming both events and the fields, for a body that is not the event asked for.
 
     Another id of the bookmaker's, another SportRadar id, two other teams, or a kick-off more than a year away. Teams
     that are spelled otherwise or have changed sides, and a postponement, are the same event.
     """
-    if found.external_id != asked.external_id:
-        field = fields.external_id
-    elif found.sportradar_id and asked.sportradar_id and found.sportradar_id != asked.sportradar_id:
-        field = fields.sportradar_id
-    elif (found.home_team, found.away_team) != (asked.home_team, asked.away_team) and are_others(
-        (found.home_team, found.away_team), (asked.home_team, asked.away_team)
-    ):
-        field = fields.teams
-    elif abs(found.kickoff - asked.kickoff) > FURTHEST_POSTPONEMENT:
-        field = fields.kickoff
-    else:
-        return
-    raise read.wrong(field, f"another event, {_words(found)}, where {_words(asked)} was asked for")
+    different = [
+        field
+        for field, differs in (
+            (fields.external_id, found.external_id != asked.external_id),
+            (fields.sportradar_id, _are_two(found.sportradar_id, asked.sportradar_id)),
+            (fields.teams, _have_other_teams(found, asked)),
+            (fields.kickoff, abs(found.kickoff - asked.kickoff) > FURTHEST_POSTPONEMENT),
+        )
+        if differs
+    ]
+    if different:
+        raise read.wrong(", ".join(different), f"another event, {_words(found)}, where {_words(asked)} was asked for")
+
+
+def _are_two(one: str | None, other: str | None) -> bool:
+    return one is not None and other is not None and one != other
+
+
+def _have_other_teams(found: EventHeader, asked: EventHeader) -> bool:
+    here, there = (found.home_team, found.away_team), (asked.home_team, asked.away_team)
+    # Nearly always the same text: the comparison of names costs far more.
+    return here != there and are_others(here, there)
 
 
 def _words(header: EventHeader) -> str:

@@ -224,7 +224,8 @@ def test_a_bad_event_in_a_group_costs_no_other() -> None:
 
 def test_empty_objects_come_as_empty_lists() -> None:
     """As PHP writes them: a group without events, a country without groups, no countries."""
-    for data in ([], {"E": []}, {"E": {}}):
+    empty: list[object] = [[], {"E": []}, {"E": {}}]
+    for data in empty:
         assert parse_list(dumps({"R": "OK", "D": data}), "group 170") == ([], [])
     tree = with_(BET9JA_SPORTS, [], "D", "PAL", "1", "SG", "10", "G")
     assert parse_groups(dumps(tree)) == ([], [])

@@ -89,6 +89,24 @@ def test_another_event_is_refused_by_both_names_and_the_field(
 
 
 @every_bookmaker
+def test_every_field_that_differs_is_named(
+    platform: Platform, parse: Parse, plain: bytes, external_id: str, id_field: str, team_field: str, time_field: str
+) -> None:
+    """A body of another season differs in all of them."""
+    header = listed(
+        platform,
+        external_id,
+        sportradar_id="70000002",
+        home_team="Heartland",
+        away_team="Lobi Stars",
+        kickoff=KICKOFF - timedelta(days=3000),
+    )
+    with pytest.raises(MalformedBodyError) as caught:
+        parse(plain, header)
+    assert caught.value.field == f"{id_field}, {team_field}, {time_field}"
+
+
+@every_bookmaker
 def test_another_id_of_the_bookmakers_is_another_event(
     platform: Platform, parse: Parse, plain: bytes, external_id: str, id_field: str, team_field: str, time_field: str
 ) -> None:

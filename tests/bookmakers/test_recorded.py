@@ -180,8 +180,8 @@ def odds_of(event: MappedEvent, place: str) -> list[float]:
     slugs = {"double_chance_1up": "80000"}
     return [
         odds
-        for (found, _, at_line), (odds, _) in table(event).items()
-        if found == slugs.get(market_id, market_id) and at_line == wanted
+        for place, (odds, _) in table(event).items()
+        if place[0] == slugs.get(market_id, market_id) and place[2] == wanted
     ]
 
 
