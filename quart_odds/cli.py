@@ -1,7 +1,8 @@
-"""The command line: `quart-odds serve · scrape · watch · record · sandbox · migrate`. docs/cli.md describes it."""
+"""The command line: `quart-odds serve · scrape · watch · record · coverage · sandbox · migrate`. See docs/cli.md."""
 
 import asyncio
 import contextlib
+import json
 import os
 import signal
 import sys
@@ -193,6 +194,25 @@ def record(folder: Path, platforms: tuple[str, ...], events: int | None, as_json
             return await record_into(settings, folder, chosen, events, screen.tell)
 
     _exit(exit_code(_run(work, None, QUIET)))
+
+
+@main.command()
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print the counts by bookmaker as one line of JSON.")
+def coverage(folder: Path, as_json: bool) -> None:
+    """Count how many prices of a recording are understood. Ends with 3 when a file could not be read."""
+    from quart_odds.bookmakers.coverage import measure
+
+    measured = measure(folder)
+    for name, reason in measured.broken.items():
+        click.echo(f"{name}: {reason}", err=True)
+    if as_json:
+        click.echo(json.dumps({str(platform): each.counts() for platform, each in measured.bookmakers.items()}))
+    else:
+        for line in measured.lines():
+            click.echo(line)
+    if measured.broken:
+        _exit(3)
 
 
 @main.command()

@@ -4,6 +4,7 @@ QuartOddsError
 ├── SettingsError            a setting is wrong or unknown
 ├── BookmakerError           a bookmaker did not answer as it should
 │   ├── UnreachableError         no connection, no name, time-out, connection cut
+│   │   └── EmptyBodyError           a success without a body
 │   ├── BlockedError             refused: 401, 403, an HTML page where JSON was due
 │   ├── RateLimitedError         429
 │   ├── ServerFaultError         5xx
@@ -13,8 +14,11 @@ QuartOddsError
 ├── RunActiveError           a run is asked for while one is going
 ├── RunNotFoundError         no run has this id
 ├── RunStateError            what is asked makes no sense for a run in this state
+├── RecordingError           a folder is no recording of bookmakers' bodies
 └── StorageError             the database is slow, locked, full or gone
 """
+
+from pathlib import Path
 
 from quart_odds.domain.platforms import Platform
 
@@ -75,6 +79,12 @@ class UnreachableError(BookmakerError):
     """Raised when no connection could be made, or it was cut, or an answer took too long."""
 
     error_type = "unreachable"
+
+
+class EmptyBodyError(UnreachableError):
+    """Raised when a bookmaker answers success without a body: nothing was said, so asking again may help."""
+
+    error_type = "empty_body"
 
 
 class BlockedError(BookmakerError):
@@ -139,6 +149,18 @@ class RunNotFoundError(QuartOddsError):
 
 class RunStateError(QuartOddsError):
     """Raised when what is asked makes no sense for a run in its state (cancel a finished one, retry a running one)."""
+
+
+class RecordingError(QuartOddsError):
+    """Raised when a folder is no recording of bookmakers' bodies."""
+
+    def __init__(self, folder: Path, reason: str) -> None:
+        super().__init__(folder, reason)
+        self.folder = folder
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.folder} is no recording: {self.reason}"
 
 
 class StorageError(QuartOddsError):

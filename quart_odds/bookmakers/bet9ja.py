@@ -1,17 +1,22 @@
 """Bet9ja's addresses and JSON, turned into domain values.
 
 An event's odds are one flat object whose keys name market, line and outcome: `S_OU@2.5_O`. A price that is not there
-is suspended; there is no other mark but odds of 1. `STARTDATE` has no zone and is UTC, not Lagos time.
+is suspended; there is no other mark but odds of 1. `STARTDATE` has no zone and is UTC, not Lagos time. A match in play
+has a body of another shape: the event in `AA`, the clock in `A`, keys that begin with `LIVES_`.
 """
 
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 from quart_odds.bookmakers.bodies import read_object
-from quart_odds.bookmakers.fields import Reader, digits_or_none, is_simulated, values
+from quart_odds.bookmakers.fields import Reader, count_or_none, is_person, is_simulated, sportradar_id, values
+from quart_odds.bookmakers.identity import IdentityFields, refuse_another
 from quart_odds.bookmakers.lookup import Sheet, compile_table
-from quart_odds.domain.catalogue import line_code
-from quart_odds.domain.odds import Competition, EventHeader, MappedEvent
+from quart_odds.domain.catalogue import line_code, promoted_key
+from quart_odds.domain.odds import Competition, EventHeader, ListedCompetition, MappedEvent
 from quart_odds.domain.platforms import Platform
+from quart_odds.domain.promotions import BOOSTED, OTHER
 from quart_odds.errors import MalformedBodyError, NotFoundError
 
 BET9JA = Platform.BET9JA
@@ -22,7 +27,10 @@ SPORTS_PATH = f"{_BASE}GetSports"
 LIST_PATH = f"{_BASE}GetEventsInGroupV2"
 EVENT_PATH = f"{_BASE}GetEvent"
 
+_FIELDS = IdentityFields(external_id="D.ID", sportradar_id="EXTID", teams="DS", kickoff="STARTDATE")
 _TABLE = compile_table(BET9JA)
+_MANY_PLAYERS = 6
+_PRICE_PREFIXES = ("S_", "LIVES_")
 _REMEMBERED = 20_000
 _UNMAPPED = -1
 _MEANINGLESS = -2
@@ -40,34 +48,43 @@ def list_query(group_id: str) -> dict[str, str]:
     return {"GROUPID": group_id, "DISP": "0", "GROUPMARKETID": "1", "matches": "true"}
 
 
-def parse_groups(plain: bytes) -> tuple[list[Competition], list[MalformedBodyError]]:
-    """The soccer groups (competitions), simulated ones left out, and what was wrong with others.
+def parse_groups(plain: bytes) -> tuple[list[ListedCompetition], list[MalformedBodyError]]:
+    """The soccer groups (competitions) with the number of their events, simulated ones left out, and what was wrong.
 
     Raises BookmakerError where there is no tree of them.
     """
     read = Reader(BET9JA, "the list of groups")
     sports = read.get(_data(read, plain), "PAL", dict, "D")
-    found: dict[str, Competition] = {}
+    found: dict[str, ListedCompetition] = {}
     errors: list[MalformedBodyError] = []
-    for country in values(read.get(sports.get(SOCCER), "SG", dict, "D.PAL.1")):
+    for country in values(read.php_object(sports.get(SOCCER), "SG", "D.PAL.1")):
         country_name = read.optional_text(country, "SG_DESC")
         try:
-            groups = read.get(country, "G", dict, "D.PAL.1.SG")
+            groups = read.php_object(country, "G", "D.PAL.1.SG")
         except MalformedBodyError as error:
             errors.append(error)
             continue
         for group_id, group in groups.items():
             name = read.optional_text(group, "G_DESC")
             if not is_simulated(country_name, name):
-                found[group_id] = Competition(group_id, name, country_name)
+                expected = count_or_none(group.get("NUM")) if isinstance(group, dict) else None
+                found[group_id] = ListedCompetition(Competition(group_id, name, country_name), expected)
     return list(found.values()), errors
 
 
 def parse_list(plain: bytes, where: str) -> tuple[list[EventHeader], list[MalformedBodyError]]:
-    """A group's events: those understood, and what was wrong with the others."""
+    """A group's events: those understood, and what was wrong with the others.
+
+    Raises BookmakerError where there is no list: without one a success says nothing of what the group has.
+    """
     read = Reader(BET9JA, where)
+    body = _body(read, plain)
+    # A group without events has an empty list in place of the object.
+    listed = read.get(body, "D", dict).get("E") if body.get("D") != [] else []
+    if not isinstance(listed, list | dict):
+        raise read.wrong("D.E", "no list")
     headers, errors = [], []
-    for event in values(_data(read, plain).get("E")):
+    for event in values(listed):
         try:
             header = _header(event, where)
         except MalformedBodyError as error:
@@ -78,49 +95,109 @@ def parse_list(plain: bytes, where: str) -> tuple[list[EventHeader], list[Malfor
     return headers, errors
 
 
+def read_header(plain: bytes, where: str) -> EventHeader | None:
+    """What an event's body says of itself, None for a list or another body. Raises BookmakerError naming the field."""
+    data = _body(Reader(BET9JA, where), plain).get("D")
+    if not isinstance(data, dict) or not data.keys() & {"ID", "O", "AA"}:
+        return None
+    return _header(data.get("AA", data), f"event of {where}")
+
+
 def parse_event(plain: bytes, asked: EventHeader) -> MappedEvent:
     """An event and its prices. Raises BookmakerError naming the event and the field."""
     where = f"event {asked.external_id}"
     read = Reader(BET9JA, where)
     data = _data(read, plain)
-    header = _header(data, where)
-    if header.external_id != asked.external_id:
-        raise read.wrong("D.ID", f"event {header.external_id} where {asked.external_id} was asked for")
+    is_in_play = "AA" in data
+    header = _header(read.get(data, "AA", dict, "D") if is_in_play else data, where)
+    refuse_another(read, header, asked, _FIELDS)
     sheet = Sheet()
-    unknown: set[str] = set()
+    unknown: dict[str, int] = {}
     # An event that lost all its odds has an empty list here.
-    odds = data.get("O")
-    if not isinstance(odds, dict) and odds != []:
-        raise read.wrong("D.O", "no object")
-    listed = data.get("BOOSTED_ODDS")
-    boosted = {name for name in listed if isinstance(name, str)} if isinstance(listed, list | dict) else frozenset()
-    for name, value in odds.items() if odds else ():
+    odds = read.php_object(data, "O", "D")
+    raised = _raised(data)
+    for name, value in odds.items():
         key = _keys.get(name, 0) or _find(name)
-        if name in boosted:
-            # Another price than the market's own; no body shows yet what else the site says of it.
-            sheet.drop()
-        elif key > 0:
+        if key > 0:
             try:
-                sheet.add(key, value, True)
-            except (TypeError, ValueError):
+                if raised and (promotion := raised.promotion(name)):
+                    key = promoted_key(key, promotion)
+                sheet.add(key, value["v"] if is_in_play else value, True)
+            except (KeyError, TypeError, ValueError):
                 sheet.drop()
         elif key == _UNMAPPED:
-            unknown.add(_market_of(name))
+            market_id = _market_of(name)
+            unknown[market_id] = unknown.get(market_id, 0) + 1
         else:
             sheet.drop()
     if unknown:
         _name_unmapped(unknown, data.get("MK"), sheet)
-    return sheet.event(header)
+    return sheet.event(header, is_in_play=is_in_play)
 
 
-def _data(read: Reader, plain: bytes) -> dict[str, Any]:
-    """What the envelope holds. Raises NotFoundError where the site knows no such event."""
+@dataclass(slots=True)
+class _Raised:
+    """Which prices of a body the site has boosted. Where it does not say so in a way we understand, all may be."""
+
+    names: set[str] = field(default_factory=set)
+    is_understood: bool = True
+
+    def promotion(self, name: str) -> int:
+        """The promotion of the price with this key, 0 for none."""
+        market, _, _ = name.rpartition("_")
+        if name in self.names or market in self.names or market.partition("@")[0] in self.names:
+            return BOOSTED
+        return 0 if self.is_understood else OTHER
+
+
+def _raised(data: dict[str, Any]) -> _Raised | None:
+    """What BOOSTED_ODDS (price keys) and BOOSTED_MARKETS (markets) list: by name, as members or as keys."""
+    listed = [entry for field in ("BOOSTED_ODDS", "BOOSTED_MARKETS") if (entry := data.get(field))]
+    if not listed:
+        return None
+    ids = {
+        str(market.get("MARKETID")): market["ID"]
+        for market in values(data.get("MK"))
+        if isinstance(market, dict) and isinstance(market.get("ID"), str)
+    }
+    raised = _Raised()
+    for entry in listed:
+        for member in _members(entry):
+            names = {ids.get(text, text) for text in _texts(member)}
+            named = {name for name in names if name.startswith(_PRICE_PREFIXES)}
+            raised.names |= named
+            raised.is_understood = raised.is_understood and bool(named)
+    return raised
+
+
+def _members(entry: Any) -> list[Any]:
+    return list(entry.items()) if isinstance(entry, dict) else entry if isinstance(entry, list) else [entry]
+
+
+def _texts(entry: Any) -> Iterator[str]:
+    """Every text and number in an entry, at any depth, as text."""
+    if isinstance(entry, dict):
+        entry = [*entry.keys(), *entry.values()]
+    if isinstance(entry, list | tuple):
+        for member in entry:
+            yield from _texts(member)
+    elif isinstance(entry, str | int) and not isinstance(entry, bool):
+        yield str(entry)
+
+
+def _body(read: Reader, plain: bytes) -> dict[str, Any]:
+    """The envelope. Raises NotFoundError where the site knows no such event."""
     body = read_object(BET9JA, plain, read.where)
     # Both are success; a listing kept without its envelope has none.
     if (answer := body.get("R", "OK")) not in ("OK", "D"):
         kind = NotFoundError if answer == "E" and (read.where or "").startswith("event ") else MalformedBodyError
         raise kind(BET9JA, f"answered R {str(answer)[:40]!r}", where=read.where, field="R")
-    return read.get(body, "D", dict)
+    return body
+
+
+def _data(read: Reader, plain: bytes) -> dict[str, Any]:
+    """What the envelope holds. Raises as `_body`."""
+    return read.get(_body(read, plain), "D", dict)
 
 
 def _header(event: Any, where: str) -> EventHeader:
@@ -136,7 +213,7 @@ def _header(event: Any, where: str) -> EventHeader:
     return EventHeader(
         platform=BET9JA,
         external_id=external_id,
-        sportradar_id=digits_or_none(event.get("EXTID")),
+        sportradar_id=sportradar_id(event.get("EXTID")),
         home_team=home.strip(),
         away_team=away.strip(),
         kickoff=read.moment(read.text(event, field), field),
@@ -175,12 +252,19 @@ def _find(name: str) -> int:
     return key
 
 
-def _name_unmapped(unknown: set[str], catalogue: Any, sheet: Sheet) -> None:
-    """Unknown markets with the names that the body's own catalogue gives them."""
-    names = {
-        entry["ID"]: entry.get("DS")
+def _name_unmapped(unknown: dict[str, int], catalogue: Any, sheet: Sheet) -> None:
+    """Unknown markets with the names that the body's own catalogue gives them, and the number of their prices."""
+    markets = {
+        entry["ID"]: entry
         for entry in values(catalogue)
         if isinstance(entry, dict) and isinstance(entry.get("ID"), str)
     }
     for market_id in sorted(unknown):
-        sheet.unmapped(market_id[:120], names.get(market_id))
+        market = markets.get(market_id, {})
+        sheet.unmapped(market_id[:120], market.get("DS"), unknown[market_id], are_players=_are_players(market))
+
+
+def _are_players(market: dict[str, Any]) -> bool:
+    """Whether a market's outcomes are players: the body's own catalogue names each outcome."""
+    names = list(values(market.get("SGN")))
+    return len(names) >= _MANY_PLAYERS and 2 * sum(map(is_person, names)) > len(names)

@@ -11,7 +11,7 @@ import orjson
 
 from quart_odds.domain.odds import EventHeader
 from quart_odds.domain.platforms import Platform
-from quart_odds.errors import BlockedError, MalformedBodyError
+from quart_odds.errors import BlockedError, EmptyBodyError, MalformedBodyError
 
 ACCEPT_ENCODING = "gzip, deflate"
 """What clients ask for: the encodings that `decompress` undoes within a bound."""
@@ -69,12 +69,16 @@ def _inflate(content: bytes, max_bytes: int) -> tuple[bytes, bool]:
 
 
 def read_json(platform: Platform, plain: bytes, where: str | None) -> Any:
-    """The JSON of a body. Raises BlockedError for an HTML page in its place, MalformedBodyError for anything else."""
+    """The JSON of a body.
+
+    Raises BlockedError for an HTML page in its place, EmptyBodyError for none at all, MalformedBodyError for anything
+    else.
+    """
     start = plain[:256].lstrip(b"\xef\xbb\xbf \t\r\n")
     if start[:1] == b"<":
         raise BlockedError(platform, "an HTML page where JSON was due", where=where)
     if not start:
-        raise MalformedBodyError(platform, "an empty body", where=where)
+        raise EmptyBodyError(platform, "an empty body", where=where)
     try:
         return orjson.loads(plain.removeprefix(b"\xef\xbb\xbf"))
     except orjson.JSONDecodeError as exc:

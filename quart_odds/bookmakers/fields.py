@@ -14,6 +14,14 @@ Kind = TypeVar("Kind")
 _SIMULATED = re.compile(
     r"\b(srl|simulated|virtuals?|zoom|cyber|e-?soccer|e-?football|e-?sports?|esoccer battle)\b", re.IGNORECASE
 )
+_PERSON = re.compile(r"[^\W\d_][^\W\d_.,'’() -]*(?:[.,'’() -]+[^\W\d_.,'’() -]+)*[.)]*")
+_OUTCOME_WORDS = re.compile(
+    r"\b(home|away|draw|teams?|over|under|yes|no|both|neither|none|goals?|half|odd|even|wins?|any|first|last|other|"
+    r"either|equal|and|or|only|score|corners?|cards?|penalty|x)\b",
+    re.IGNORECASE,
+)
+_PREFIX = "1111111"
+_ID_LENGTHS = (8, 9)
 _KINDS = {dict: "object", list: "list", str: "text", int: "number"}
 
 
@@ -35,6 +43,12 @@ class Reader:
         if not isinstance(value, kind) or isinstance(value, bool):
             raise self.wrong(field, f"no {_KINDS.get(kind, kind.__name__)}")
         return value
+
+    def php_object(self, holder: Any, key: str, path: str = "") -> dict[str, Any]:
+        """`holder[key]`, an object; an empty list is an empty object, as PHP writes it."""
+        if isinstance(holder, dict) and holder.get(key) == []:
+            return {}
+        return self.get(holder, key, dict, path)
 
     def text(self, holder: Any, key: str, path: str = "") -> str:
         """A text that is not blank, without surrounding blanks."""
@@ -66,9 +80,32 @@ def values(holder: Any) -> Iterator[Any]:
         yield from holder
 
 
-def digits_or_none(value: object) -> str | None:
-    """A SportRadar id: text of ASCII digits, else None."""
-    return value if isinstance(value, str) and value.isascii() and value.isdigit() else None
+def sportradar_id(value: object) -> str | None:
+    """A SportRadar id of a match: text of 8 or 9 digits, or such digits behind a prefix of seven ones. Else None.
+
+    Ids of other lengths are another feed's, at every bookmaker.
+    """
+    if not isinstance(value, str) or not value.isascii() or not value.isdigit():
+        return None
+    digits = value.removeprefix(_PREFIX) if len(value) - len(_PREFIX) in _ID_LENGTHS else value
+    return digits if len(digits) in _ID_LENGTHS and digits[0] != "0" else None
+
+
+def genius_id(value: object) -> str | None:
+    """Genius Sports' id of a match. Its shape is that of a SportRadar id: only where it stands tells them apart."""
+    return sportradar_id(value)
+
+
+def count_or_none(value: object) -> int | None:
+    """A number of things, from a number or its text, else None."""
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 10:
+        return int(value)
+    return value if type(value) is int and value >= 0 else None
+
+
+def is_person(name: object) -> bool:
+    """Whether an outcome's name may be a player's: letters alone, and none of the words that outcomes are made of."""
+    return isinstance(name, str) and _PERSON.fullmatch(name) is not None and not _OUTCOME_WORDS.search(name)
 
 
 def is_simulated(*names: str) -> bool:

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from quart_odds.bookmakers.fields import odds_number
-from quart_odds.domain.catalogue import CATALOGUE, LineKind, pack_key
+from quart_odds.domain.catalogue import CATALOGUE, MAX_MARKET_NUMBER, LineKind, pack_key
 from quart_odds.domain.odds import EventHeader, MappedEvent, Prices, UnmappedMarket, pack_value
 from quart_odds.domain.platforms import Platform
+from quart_odds.domain.promotions import KNOWN, MAX_WORDS, OTHER, promotion_number
 
 _REMEMBERED = 20_000
 _values: dict[str, int] = {}
@@ -41,7 +42,8 @@ class Sheet:
     def __init__(self) -> None:
         self.pairs: list[tuple[int, int]] = []
         self.dropped = 0
-        self._unmapped: dict[str, str] = {}
+        self._unmapped: dict[str, UnmappedMarket] = {}
+        self._words: list[str] = []
 
     def add(self, key: int, odds: object, is_open: bool) -> None:
         """A price; one at odds of 1 or less cannot be taken, whatever the bookmaker says.
@@ -63,19 +65,41 @@ class Sheet:
         """Prices that could not be understood."""
         self.dropped += count
 
-    def unmapped(self, market_id: str, name: object) -> None:
-        """A market that the catalogue does not know."""
-        self._unmapped.setdefault(market_id, name.strip()[:120] if isinstance(name, str) else "")
+    def promotion(self, word: str) -> int:
+        """The number of a promotion's word in this event, 0 for no word; OTHER once there are too many words."""
+        number = promotion_number(word, self._words)
+        if number == OTHER and word != "other" and len(self._words) < MAX_WORDS:
+            self._words.append(word)
+            number = len(KNOWN) + len(self._words) - 1
+        return number
 
-    def event(self, header: EventHeader) -> MappedEvent:
+    def unmapped(self, market_id: str, name: object, prices: int = 0, *, are_players: bool = False) -> None:
+        """A market that the catalogue does not know, and how many prices it holds."""
+        known = self._unmapped.get(market_id)
+        if known is None:
+            text = name.strip()[:120] if isinstance(name, str) else ""
+            self._unmapped[market_id] = UnmappedMarket(market_id, text, prices, are_players)
+        else:
+            # Another line of it: players' markets have none.
+            both = known.are_players and are_players
+            self._unmapped[market_id] = UnmappedMarket(market_id, known.name, known.prices + prices, both)
+
+    def event(self, header: EventHeader, *, is_in_play: bool = False) -> MappedEvent:
         """What the body came to."""
         prices = Prices.from_pairs(self.pairs)
+        unmapped = tuple(self._unmapped.values())
+        unmapped_prices = sum(market.prices for market in unmapped)
         return MappedEvent(
             header,
             prices,
-            tuple(UnmappedMarket(market_id, name) for market_id, name in self._unmapped.items()),
-            len({key >> 22 for key in prices.keys}),
+            unmapped,
+            len({key >> 22 & MAX_MARKET_NUMBER for key in prices.keys}),
             self.dropped,
+            tuple(self._words),
+            is_in_play,
+            len(self.pairs) + self.dropped + unmapped_prices,
+            unmapped_prices,
+            sum(market.prices for market in unmapped if market.are_players),
         )
 
 

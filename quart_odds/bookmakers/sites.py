@@ -119,7 +119,7 @@ class SportyBetSite:
                 ),
                 (tournament.external_id,),
             )
-            for tournament in tournaments
+            for tournament in (listed.competition for listed in tournaments)
         ]
         return listings, errors
 
@@ -156,7 +156,7 @@ class Bet9jaSite:
                 ),
                 (group.external_id,),
             )
-            for group in groups
+            for group in (listed.competition for listed in groups)
         ]
         return listings, errors
 

@@ -1,17 +1,20 @@
 """SportyBet's addresses and JSON, turned into domain values.
 
 Outcomes go by market id, specifier and outcome id. The descriptions carry lines and team names, and the order of
-outcomes differs from market to market, so neither is looked at.
+outcomes differs from market to market, so neither is looked at. Promotions are markets with ids of their own:
+`earlyPayoutMarkets` and `marketExtendVOS` only point to them, and `oddsBoostLfb` says which prices a customer's boost
+may be used on. In recorded bodies such prices return less than their neighbours, so they are not raised.
 """
 
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from quart_odds.bookmakers.bodies import read_object
-from quart_odds.bookmakers.fields import Reader, digits_or_none, is_simulated, values
+from quart_odds.bookmakers.fields import Reader, count_or_none, genius_id, is_simulated, sportradar_id, values
+from quart_odds.bookmakers.identity import IdentityFields, refuse_another
 from quart_odds.bookmakers.lookup import Sheet, Variant, compile_table, count_members
 from quart_odds.domain.catalogue import line_code
-from quart_odds.domain.odds import Competition, EventHeader, MappedEvent
+from quart_odds.domain.odds import Competition, EventHeader, ListedCompetition, MappedEvent
 from quart_odds.domain.platforms import Platform
 from quart_odds.errors import MalformedBodyError, NotFoundError
 
@@ -32,10 +35,14 @@ EVENT_PATH = "/api/ng/factsCenter/event"
 _OK = 10000
 _UNKNOWN = 19000
 """What the site says of an id that it does not know; any other refusal is trouble, not an event that is gone."""
+_FIELDS = IdentityFields("eventId", "eventSource", "homeTeamName", "estimateStartTime")
+_LIVE_PRODUCT = 1
+_GENIUS, _RADAR = "BET_GENIUS", "BET_RADAR"
 _TABLE = compile_table(SPORTYBET)
 _SIMULATORS = frozenset({"BETER", "BET_BETER", "SRL", "BET_SRL", "GOLDEN_RACE", "VIRTUAL", "BET_VIRTUAL"})
 """Sources of matches that no people play. Only BETER was seen in a body."""
 
+_PLAYER = "sr:player:"
 _REMEMBERED = 20_000
 
 
@@ -60,11 +67,14 @@ def list_body(tournament_id: str) -> list[dict[str, object]]:
     return [{"sportId": FOOTBALL, "marketId": "1", "tournamentId": [[tournament_id]]}]
 
 
-def parse_tournaments(plain: bytes) -> tuple[list[Competition], list[MalformedBodyError]]:
-    """The football tournaments, simulated ones left out, and what was wrong with others. Raises BookmakerError."""
+def parse_tournaments(plain: bytes) -> tuple[list[ListedCompetition], list[MalformedBodyError]]:
+    """The football tournaments with the number of their events, and what was wrong with others.
+
+    Simulated ones are left out. Raises BookmakerError where there is no tree of them.
+    """
     read = Reader(SPORTYBET, "the list of tournaments")
     data = _data(read, plain)
-    found: dict[str, Competition] = {}
+    found: dict[str, ListedCompetition] = {}
     errors: list[MalformedBodyError] = []
     for sport in read.get(data, "sportList", list, "data"):
         if not isinstance(sport, dict) or sport.get("id") != FOOTBALL:
@@ -76,27 +86,39 @@ def parse_tournaments(plain: bytes) -> tuple[list[Competition], list[MalformedBo
                     external_id = read.text(tournament, "id", "tournaments")
                     name = read.optional_text(tournament, "name")
                     if not is_simulated(country, name):
-                        found[external_id] = Competition(external_id, name, country)
+                        competition = Competition(external_id, name, country)
+                        found[external_id] = ListedCompetition(competition, count_or_none(tournament.get("eventSize")))
             except MalformedBodyError as error:
                 errors.append(error)
     return list(found.values()), errors
 
 
 def parse_list(plain: bytes, where: str) -> tuple[list[EventHeader], list[MalformedBodyError]]:
-    """A tournament's events: those understood, simulated ones left out, and what was wrong with the others."""
+    """A tournament's events: those understood, and what was wrong with the others.
+
+    Simulated events and those in play are left out. Raises BookmakerError where there is no list.
+    """
     read = Reader(SPORTYBET, where)
-    data = _data(read, plain, list | dict | None)
+    data = _data(read, plain, list | dict)
     # pcEvents answers a list of tournaments, the paged list an object that holds one.
-    tournaments = data.get("tournaments") if isinstance(data, dict) else data
+    tournaments = data if isinstance(data, list) else read.get(data, "tournaments", list, "data")
     headers, errors = [], []
-    for tournament in values(tournaments):
-        for event in values(read.get(tournament, "events", list, "tournaments")):
+    for tournament in tournaments:
+        for event in read.get(tournament, "events", list, "tournaments"):
             try:
                 if not _is_simulated(event):
-                    headers.append(_header(event, where))
+                    header = _header(event, where)
+                    if not _is_in_play(event):
+                        headers.append(header)
             except MalformedBodyError as error:
                 errors.append(error)
     return headers, errors
+
+
+def read_header(plain: bytes, where: str) -> EventHeader | None:
+    """What an event's body says of itself, None for a list or another body. Raises BookmakerError naming the field."""
+    data = _data(Reader(SPORTYBET, where), plain, list | dict)
+    return _header(data, f"event of {where}") if "eventId" in data or "markets" in data else None
 
 
 def parse_event(plain: bytes, asked: EventHeader) -> MappedEvent:
@@ -105,12 +127,18 @@ def parse_event(plain: bytes, asked: EventHeader) -> MappedEvent:
     read = Reader(SPORTYBET, where)
     data = _data(read, plain)
     header = _header(data, where)
-    if header.external_id != asked.external_id:
-        raise read.wrong("eventId", f"event {header.external_id} where {asked.external_id} was asked for")
+    refuse_another(read, header, asked, _FIELDS)
     sheet = Sheet()
-    for market in read.get(data, "markets", list, "data"):
+    markets = read.get(data, "markets", list, "data")
+    for market in markets:
         _add_market(market, sheet)
-    return sheet.event(header)
+    is_live = any(isinstance(market, dict) and market.get("product") == _LIVE_PRODUCT for market in markets)
+    return sheet.event(header, is_in_play=is_live or _is_in_play(data))
+
+
+def _is_in_play(event: dict[str, Any]) -> bool:
+    """Whether the match has begun, or is over: 0 is a match to come, a missing status says nothing."""
+    return event.get("status") not in (0, None)
 
 
 def _data(read: Reader, plain: bytes, kind: Any = dict) -> Any:
@@ -135,10 +163,12 @@ def _header(event: Any, where: str) -> EventHeader:
     if not where.startswith("event "):
         read.where = f"event {external_id} in {where}"
     sport = event.get("sport")
+    radar_id, other_id = _match_ids(event, external_id)
     return EventHeader(
         platform=SPORTYBET,
         external_id=external_id,
-        sportradar_id=_sportradar_id(event, external_id),
+        sportradar_id=radar_id,
+        genius_id=other_id,
         home_team=read.text(event, "homeTeamName"),
         away_team=read.text(event, "awayTeamName"),
         kickoff=_kickoff(read, read.get(event, "estimateStartTime", int)),
@@ -157,26 +187,42 @@ def _kickoff(read: Reader, milliseconds: int) -> datetime:
         raise read.wrong("estimateStartTime", f"{milliseconds}, which is no time") from exc
 
 
-def _source(event: Any) -> dict[str, Any]:
+def _sources(event: Any) -> list[dict[str, Any]]:
+    """Where the event comes from, before the match and in it."""
     sources = event.get("eventSource") if isinstance(event, dict) else None
-    source = sources.get("preMatchSource") if isinstance(sources, dict) else None
-    return source if isinstance(source, dict) else {}
+    if not isinstance(sources, dict):
+        return []
+    found = (sources.get("preMatchSource"), sources.get("liveSource"))
+    return [source for source in found if isinstance(source, dict)]
 
 
-def _sportradar_id(event: dict[str, Any], external_id: str) -> str | None:
-    """By source, because ids of other sources also come as `sr:match:` and digits."""
-    source = _source(event)
-    if source:
-        return digits_or_none(source.get("sourceId")) if source.get("sourceType") == "BET_RADAR" else None
-    found = digits_or_none(external_id.rpartition(":")[2])
-    return None if found and found.startswith("11111111") else found
+def _match_ids(event: dict[str, Any], external_id: str) -> tuple[str | None, str | None]:
+    """SportRadar's id and Genius Sports'.
+
+    An event id of 8 or 9 digits is SportRadar's, whatever the source. A longer one with the prefix of seven ones may be
+    either's: the source decides, and without one it is Genius Sports', as the site uses it.
+    """
+    digits = external_id.rpartition(":")[2]
+    known = sportradar_id(digits)
+    radar = known if known == digits else None
+    genius = None
+    sources = _sources(event)
+    for source in sources:
+        source_type, source_id = source.get("sourceType"), source.get("sourceId")
+        if source_type == _RADAR:
+            radar = radar or sportradar_id(source_id)
+        elif source_type == _GENIUS:
+            genius = genius or genius_id(source_id)
+    if known and not radar and not sources:
+        genius = genius or genius_id(digits)
+    return radar, genius if genius != radar else None
 
 
 def _is_simulated(event: Any) -> bool:
     read = Reader(SPORTYBET, None)
     sport = event.get("sport") if isinstance(event, dict) else None
-    source_type = _source(event).get("sourceType")
-    return (isinstance(source_type, str) and source_type in _SIMULATORS) or is_simulated(
+    source_types = [source.get("sourceType") for source in _sources(event)]
+    return any(isinstance(each, str) and each in _SIMULATORS for each in source_types[:1]) or is_simulated(
         read.optional_text(sport, "category", "name"), read.optional_text(sport, "category", "tournament", "name")
     )
 
@@ -188,8 +234,7 @@ def _add_market(market: Any, sheet: Sheet) -> None:
         asked = (market_id, specifier)
         place = _places[asked] if asked in _places else _find(market_id, specifier)
         if place is None:
-            known = market_id in _TABLE
-            sheet.unmapped(f"{market_id}|{specifier}" if known else str(market_id), market.get("desc"))
+            _add_unknown(market, f"{market_id}|{specifier}" if market_id in _TABLE else str(market_id), sheet)
             return
         is_open = _whole(market["status"]) == 0
         outcomes = market["outcomes"]
@@ -203,6 +248,17 @@ def _add_market(market: Any, sheet: Sheet) -> None:
             sheet.add(key, outcome["odds"], is_open and _whole(outcome["isActive"]) == 1)
         except (KeyError, TypeError, ValueError):
             sheet.drop()
+
+
+def _add_unknown(market: dict[str, Any], market_id: str, sheet: Sheet) -> None:
+    """A market that the catalogue does not know. It is a player's if most of its outcomes are players."""
+    outcomes = list(values(market.get("outcomes")))
+    players = sum(1 for outcome in outcomes if isinstance(outcome, dict) and _is_player(outcome))
+    sheet.unmapped(market_id, market.get("desc"), len(outcomes), are_players=2 * players > len(outcomes))
+
+
+def _is_player(outcome: dict[str, Any]) -> bool:
+    return _PLAYER in str(outcome.get("id")) or bool(outcome.get("playerName"))
 
 
 def _whole(value: object) -> int:

@@ -48,10 +48,15 @@ class EventHeader:
 
 @dataclass(frozen=True, slots=True)
 class UnmappedMarket:
-    """A market that a bookmaker offers and the catalogue does not know, by the bookmaker's own id and name."""
+    """A market that a bookmaker offers and the catalogue does not know, by the bookmaker's own id and name.
+
+    `prices` is how many outcomes it has in this body, `are_players` whether these are players.
+    """
 
     market_id: str
     name: str
+    prices: int = field(default=0, compare=False)
+    are_players: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +103,9 @@ class MappedEvent:
 
     `promotions` are the bookmaker's own words for promotions that the prices' keys refer to: see `domain.promotions`.
     `is_in_play` says that the match has begun and these are no pre-match prices.
+
+    `total` counts all outcomes that the body holds: those that were understood, `dropped`, and `unmapped_prices` of the
+    unmapped markets, of which `player_prices` belong to markets whose outcomes are players.
     """
 
     header: EventHeader
@@ -107,6 +115,25 @@ class MappedEvent:
     dropped: int = 0
     promotions: tuple[str, ...] = ()
     is_in_play: bool = False
+    total: int = 0
+    unmapped_prices: int = 0
+    player_prices: int = 0
+
+    @property
+    def understood(self) -> int:
+        """How many of the body's outcomes have a place in the catalogue and a price that can be read."""
+        return self.total - self.dropped - self.unmapped_prices
+
+
+@dataclass(frozen=True, slots=True)
+class ListedCompetition:
+    """A competition in a bookmaker's tree, with the number of events that the tree says it has; None where it does not.
+
+    The number stands beside the competition and not in it, because competitions are compared across fetches.
+    """
+
+    competition: Competition
+    expected: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

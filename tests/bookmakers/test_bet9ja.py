@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from quart_odds.bookmakers.bet9ja import parse_event, parse_groups, parse_list
-from quart_odds.domain.odds import Competition, UnmappedMarket
+from quart_odds.domain.odds import Competition, ListedCompetition, UnmappedMarket
 from quart_odds.domain.platforms import Platform
 from quart_odds.errors import MalformedBodyError, NotFoundError
 from tests.bookmakers.wire import BET9JA, BET9JA_SPORTS, Json, asked, dumps, table, with_, without
@@ -69,12 +69,95 @@ def test_a_bad_price_costs_no_other(value: object) -> None:
     assert spoiled.dropped == whole.dropped + 1
 
 
-def test_a_boosted_price_is_not_the_markets_own() -> None:
-    """It is left out and counted."""
-    whole = parse_event(dumps(BET9JA), ASKED)
-    boosted = parse_event(dumps(with_(BET9JA, ["S_1X2_1"], "D", "BOOSTED_ODDS")), ASKED)
-    assert table(whole).keys() - table(boosted).keys() == {("3743", "1", None)}
-    assert boosted.dropped == whole.dropped + 1
+def promotions(body: Json) -> dict[str, set[str | None]]:
+    """The promotions of each market's prices; none is lost."""
+    event = parse_event(dumps(body), ASKED)
+    assert (len(event.prices), event.dropped) == (22, 3)
+    found: dict[str, set[str | None]] = {}
+    for place in table(event):
+        found.setdefault(place[0], set()).add(place[3] if len(place) > 3 else None)
+    return found
+
+
+@pytest.mark.parametrize(
+    "listed", [["S_1X2_1"], {"S_1X2_1": "2.5"}, [{"KEY": "S_1X2_1", "ODD": 2.5}], {"0": {"MARKET": "S_1X2_1"}}]
+)
+def test_a_boosted_price_is_the_markets_own_under_a_promotion(listed: object) -> None:
+    """It is kept and marked, in whatever shape the site lists it."""
+    body = with_(BET9JA, listed, "D", "BOOSTED_ODDS")
+    assert table(parse_event(dumps(body), ASKED))["3743", "1", None, "boosted"] == (2.12, True)
+    found = promotions(body)
+    assert found.pop("3743") == {None, "boosted"}
+    assert set().union(*found.values()) == {None}
+
+
+@pytest.mark.parametrize("listed", [["S_OU"], {"S_OU": True}, [{"ID": "S_OU"}], ["77"], [77]])
+def test_a_boosted_market_raises_all_its_prices(listed: object) -> None:
+    """By its id, or by the number that the body's own catalogue gives it."""
+    body = with_(BET9JA, [*BET9JA["D"]["MK"], {"ID": "S_OU", "MARKETID": "77"}], "D", "MK")
+    found = promotions(with_(body, listed, "D", "BOOSTED_MARKETS"))
+    # S_OUA is another market of the site and not boosted.
+    assert found.pop("5000") == {"boosted", None}
+    assert set().union(*found.values()) == {None}
+
+
+@pytest.mark.parametrize("listed", [True, 5, "something", [None], [{"what": None}], ["12345"], {"5": None}])
+def test_a_boost_that_is_not_understood_may_be_any_prices(listed: object) -> None:
+    """Then no price is taken for plain."""
+    assert set().union(*promotions(with_(BET9JA, listed, "D", "BOOSTED_ODDS")).values()) == {"other"}
+
+
+@pytest.mark.parametrize("listed", [None, [], {}, ""])
+def test_no_boost_leaves_all_prices_plain(listed: object) -> None:
+    """As nearly all bodies say."""
+    assert set().union(*promotions(with_(BET9JA, listed, "D", "BOOSTED_MARKETS")).values()) == {None}
+
+
+LIVE: Json = {
+    "R": "OK",
+    "D": {
+        "A": {"T": 12, "R": {"S": "0:1"}, "EXTID": "70000001"},
+        "AA": {key: BET9JA["D"][key] for key in ("ID", "EXTID", "DS", "STARTDATE", "GID", "GN")},
+        "O": {
+            "LIVES_1X2_1": {"v": 2.5},
+            "LIVES_OU@2.5_U": {"v": 1},
+            "LIVES_HOMENOBET_2HNB": {"v": 1.5},
+            "LIVES_NEXTGOAL@0:1_2": {"v": 3},
+            "LIVES_DC_1X": 1.5,
+        },
+    },
+}
+
+
+def test_a_body_in_play_is_told_and_read() -> None:
+    """The event stands in AA, the prices are objects; one that is not as it must be is dropped and counted."""
+    event = parse_event(dumps(LIVE), ASKED)
+    assert event.is_in_play
+    assert (event.header.sportradar_id, event.header.name) == ("70000001", "Rovers - United - City")
+    assert table(event) == {
+        ("3743", "1", None): (2.5, True),
+        ("5000", "Under", 2.5): (1.0, False),
+        ("4746", "2", None): (1.5, True),
+    }
+    assert event.unmapped == (UnmappedMarket("LIVES_NEXTGOAL", ""),)
+    assert (event.total, event.understood, event.dropped, event.unmapped_prices) == (5, 3, 1, 1)
+    assert not parse_event(dumps(BET9JA), ASKED).is_in_play
+
+
+@pytest.mark.parametrize(
+    ("names", "player_prices"),
+    [
+        (["Jhonder Cadiz", "Adriano", "Zheng Kaimu", "Li Hailong", "Long Wei", "Yu Tianle", "No Goal"], 2),
+        (["1 HT or 1 FT", "X HT or X FT", "2 HT or 2 FT", "Un 1.5 HT", "GG HT", "NG HT"], 0),
+        (["Yes", "No"], 0),
+    ],
+)
+def test_a_players_market_is_known_by_its_outcomes(names: list[str], player_prices: int) -> None:
+    """The body's own catalogue names them; the market stays unmapped, and its prices are counted apart."""
+    body = with_(BET9JA, {"S_SCORER_a": "2", "S_SCORER_b": "3"}, "D", "O")
+    body = with_(body, [{"ID": "S_SCORER", "DS": "Goalscorer", "SGN": names}], "D", "MK")
+    event = parse_event(dumps(body), ASKED)
+    assert (event.total, event.unmapped_prices, event.player_prices) == (2, 2, player_prices)
 
 
 def test_an_event_without_odds_is_an_event() -> None:
@@ -111,29 +194,62 @@ def test_a_body_without_what_is_needed_names_the_field(body: Json, field: str) -
     assert (caught.value.platform, caught.value.where, caught.value.field) == (Platform.BET9JA, "event 601", field)
 
 
-@pytest.mark.parametrize("external", ["", None, "12ab", 70000001])
-def test_an_id_that_is_no_digits_stands_alone(external: object) -> None:
-    """EXTID is SportRadar's only as text of digits."""
+@pytest.mark.parametrize("external", ["", None, "12ab", 70000001, "0", "545514", "7000000", "7000000123", "00000000"])
+def test_an_id_of_another_kind_stands_alone(external: object) -> None:
+    """EXTID is SportRadar's only as text of 8 or 9 digits."""
     assert parse_event(dumps(with_(BET9JA, external, "D", "EXTID")), ASKED).header.sportradar_id is None
 
 
 def test_groups_are_soccers_without_simulated_ones() -> None:
-    """Group ids are the keys of the tree."""
-    assert parse_groups(dumps(BET9JA_SPORTS)) == ([Competition("170", "First Division", "Nowhere")], [])
+    """Group ids are the keys of the tree, which says how many events each has."""
+    known = Competition("170", "First Division", "Nowhere")
+    assert parse_groups(dumps(BET9JA_SPORTS)) == ([ListedCompetition(known, 21)], [])
 
 
 def test_a_bad_country_costs_no_other() -> None:
     """It is told, and the others are listed."""
     countries = {"1": {"SG_DESC": "Broken"}, "2": {"SG_DESC": "Nowhere", "G": {"170": {"G_DESC": "First Division"}}}}
     groups, errors = parse_groups(dumps({"R": "OK", "D": {"PAL": {"1": {"SG": countries}}}}))
-    assert [group.external_id for group in groups] == ["170"]
+    assert [(group.competition.external_id, group.expected) for group in groups] == [("170", None)]
     assert [error.field for error in errors] == ["D.PAL.1.SG.G"]
 
 
 def test_a_bad_event_in_a_group_costs_no_other() -> None:
-    """A list kept without R is a list; one without events is empty."""
+    """A list kept without R is a list."""
     body = {"D": {"E": [BET9JA["D"], {"ID": 602}]}}
     headers, errors = parse_list(dumps(body), "group 170")
     assert [header.external_id for header in headers] == ["601"]
     assert [error.where for error in errors] == ["event 602 in group 170"]
-    assert parse_list(dumps({"R": "OK", "D": {}}), "group 170") == ([], [])
+
+
+def test_empty_objects_come_as_empty_lists() -> None:
+    """As PHP writes them: a group without events, a country without groups, no countries."""
+    empty: list[object] = [[], {"E": []}, {"E": {}}]
+    for data in empty:
+        assert parse_list(dumps({"R": "OK", "D": data}), "group 170") == ([], [])
+    tree = with_(BET9JA_SPORTS, [], "D", "PAL", "1", "SG", "10", "G")
+    assert parse_groups(dumps(tree)) == ([], [])
+    assert parse_groups(dumps(with_(BET9JA_SPORTS, [], "D", "PAL", "1", "SG"))) == ([], [])
+
+
+def test_the_events_of_a_group_may_be_an_object() -> None:
+    """The site uses lists and objects for the same thing."""
+    headers, errors = parse_list(dumps({"R": "OK", "D": {"E": {"601": BET9JA["D"]}}}), "group 170")
+    assert ([header.external_id for header in headers], errors) == (["601"], [])
+
+
+@pytest.mark.parametrize("data", [{}, {"E": None}, {"E": "maintenance"}, {"E": 5}, {"GID": 170}])
+def test_a_success_without_its_list_is_wrong_and_not_empty(data: Json) -> None:
+    """It says nothing of what the group has."""
+    with pytest.raises(MalformedBodyError) as caught:
+        parse_list(dumps({"R": "OK", "D": data}), "group 170")
+    assert caught.value.field == "D.E"
+
+
+@pytest.mark.parametrize(
+    ("number", "expected"), [(21, 21), ("21", 21), (0, 0), (-1, None), (True, None), ("many", None)]
+)
+def test_the_tree_may_say_how_many_events_a_group_has(number: object, expected: int | None) -> None:
+    """What is no number says nothing."""
+    tree = with_(BET9JA_SPORTS, number, "D", "PAL", "1", "SG", "10", "G", "170", "NUM")
+    assert [group.expected for group in parse_groups(dumps(tree))[0]] == [expected]

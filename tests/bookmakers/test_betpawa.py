@@ -6,8 +6,10 @@ import orjson
 import pytest
 
 from quart_odds.bookmakers.betpawa import list_query, parse_competitions, parse_event, parse_list
+from quart_odds.domain.catalogue import promotion_of
 from quart_odds.domain.odds import Competition, UnmappedMarket
 from quart_odds.domain.platforms import Platform
+from quart_odds.domain.promotions import promotion_name
 from quart_odds.errors import BlockedError, MalformedBodyError
 from tests.bookmakers.wire import BETPAWA_CATEGORIES, BETPAWA_V3, BETPAWA_V4, Json, asked, dumps, table, with_, without
 
@@ -30,9 +32,9 @@ def test_v4_prices_go_by_type_id_and_row_handicap() -> None:
         ("3743", "1", None): (2.1, True),
         ("3743", "X", None): (3.2, False),
         ("3743", "2", None): (3.5, True),
-        ("1x2_boosted_ft", "1", None): (2.6, True),
-        ("1x2_boosted_ft", "X", None): (3.2, True),
-        ("1x2_boosted_ft", "2", None): (4.1, True),
+        ("3743", "1", None, "boosted"): (2.6, True),
+        ("3743", "X", None, "boosted"): (3.2, True),
+        ("3743", "2", None, "boosted"): (4.1, True),
         ("28000850", "1", None): (2.0, True),
         ("28000850", "X", None): (3.2, True),
         ("5000", "Over", 2.5): (1.9, True),
@@ -54,7 +56,7 @@ def test_v4_prices_go_by_type_id_and_row_handicap() -> None:
     # A row without its line (two prices), and an outcome that nobody knows.
     assert event.dropped == 3
     assert event.unmapped == (UnmappedMarket("28000224|2", "Next Goal"), UnmappedMarket("999", "Unheard Of"))
-    assert event.mapped_markets == 8
+    assert event.mapped_markets == 7
 
 
 def test_the_v3_shape_is_read_too() -> None:
@@ -64,17 +66,193 @@ def test_the_v3_shape_is_read_too() -> None:
         ("3743", "1", None): (2.1, True),
         ("3743", "X", None): (100.0, False),
         ("3743", "2", None): (0.0, False),
-        ("28000850", "1", None): (1.9, True),
+        ("3743", "1", None, "two_up"): (1.9, True),
         ("4724", "1", 1.0): (1.34, True),
     }
     assert event.header.sportradar_id == "70000001"
 
 
-def test_a_price_that_pays_early_is_no_1x2_price() -> None:
-    """A mark on a single price moves it to the early payout's market."""
-    price = {"typeId": "3744", "odds": 1.7, "additionalInfo": {"anyUp": "ONE_UP"}}
-    body = with_(BETPAWA_V4, [{"marketType": {"id": "3743"}, "row": [{"prices": [price]}]}], "markets")
-    assert table(parse_event(dumps(body), ASKED)) == {("28000810", "1", None): (1.7, True)}
+MARKED = {
+    "4693": ["4694", "4696", "4695"],
+    "5000": ["5001", "5002"],
+    "3795": ["3796", "3797"],
+    "4703": ["4704", "4705"],
+    "3774": ["3775", "3776"],
+    "4724": ["4725", "4726", "4727"],
+    "3743": ["3744", "3745", "3746"],
+}
+LINES = {"5000": 10, "3774": -2, "4724": -4}
+
+
+def market(market_id: str, odds: float = 2.0, about: object = None, price_about: object = None) -> Json:
+    """A market with all its outcomes at the same odds, marked as a whole or price by price."""
+    prices = [
+        {"typeId": each, "odds": odds, **({"additionalInfo": price_about} if price_about is not None else {})}
+        for each in MARKED.get(market_id, ["28000851", "28000852", "28000853"])
+    ]
+    row = {"prices": prices, **({"handicap": LINES[market_id]} if market_id in LINES else {})}
+    return {
+        "marketType": {"id": market_id},
+        "row": [row],
+        **({"additionalInfo": about} if about is not None else {}),
+    }
+
+
+def promotions(*markets: Json) -> list[str | None]:
+    """The promotion of each price that these markets come to; each price must be there."""
+    event = parse_event(dumps(with_(BETPAWA_V4, list(markets), "markets")), ASKED)
+    assert (event.dropped, event.unmapped) == (0, ())
+    return [promotion_name(promotion_of(key), event.promotions) for key in event.prices.keys]
+
+
+@pytest.mark.parametrize("market_id", MARKED)
+@pytest.mark.parametrize(
+    ("about", "price_about", "promotion"),
+    [
+        ({"boosted": True}, None, "boosted"),
+        ({"twoUp": True}, None, "two_up"),
+        ({"oneUp": True}, None, "one_up"),
+        ({"superBoost": True}, None, "super_boost"),
+        ({"promotion": "Happy Hour!"}, None, "happy_hour"),
+        (None, {"anyUp": "ONE_UP"}, "one_up"),
+        (None, {"anyUp": "TWO_UP"}, "two_up"),
+        (None, {"anyUp": "THREE_UP"}, "three_up"),
+        (None, {"twoUp": True}, "two_up"),
+        (None, {"boosted": True}, "boosted"),
+        (None, {"anyUp": "NO_UP"}, None),
+        (None, {"anyUp": ""}, None),
+        (None, {"anyUp": None, "twoUp": False, "hot": True}, None),
+        ({"boosted": False, "twoUp": False, "cashoutable": True}, None, None),
+        # Marks that are neither text nor true or false.
+        (None, {"anyUp": 2}, "other"),
+        (None, {"anyUp": ["TWO_UP"]}, "other"),
+        ({"boosted": {"by": 10}}, None, "other"),
+        ({"boosted": 1}, None, "other"),
+        (["boosted"], None, "other"),
+        (None, "TWO_UP", "other"),
+        # Marked twice: what raises the price outweighs the perk, and so does what is unknown.
+        ({"boosted": True, "twoUp": True}, None, "boosted"),
+        ({"twoUp": True, "boosted": True}, None, "boosted"),
+        ({"boosted": True}, {"anyUp": "TWO_UP"}, "boosted"),
+        ({"twoUp": True}, {"anyUp": "THREE_UP"}, "three_up"),
+        ({"twoUp": True}, {"anyUp": "TWO_UP"}, "two_up"),
+        ({"boosted": True}, {"anyUp": "NO_UP"}, "boosted"),
+        # A perk of the market that this price does not have.
+        ({"twoUp": True}, {"anyUp": "NO_UP"}, None),
+    ],
+)
+def test_a_marked_price_is_the_markets_own_under_a_promotion(
+    market_id: str, about: object, price_about: object, promotion: str | None
+) -> None:
+    """In every market, and never dropped; a mark that is not understood is not taken for plain."""
+    found = promotions(market(market_id, about=about, price_about=price_about))
+    assert found == [promotion] * len(MARKED[market_id])
+
+
+@pytest.mark.parametrize("boosted_first", [True, False])
+@pytest.mark.parametrize("market_id", MARKED)
+def test_a_plain_and_a_boosted_price_both_stand(market_id: str, boosted_first: bool) -> None:
+    """Whichever comes first."""
+    markets = [market(market_id, 2.4, {"boosted": True}), market(market_id, 1.9)]
+    event = parse_event(dumps(with_(BETPAWA_V4, markets if boosted_first else markets[::-1], "markets")), ASKED)
+    odds = {place[3:]: odds for place, (odds, _) in table(event).items()}
+    assert odds == {(): 1.9, ("boosted",): 2.4}
+    assert len(event.prices) == 2 * len(MARKED[market_id])
+
+
+@pytest.mark.parametrize(
+    ("about", "price_about", "promotion"),
+    [
+        ({"twoUp": True}, None, None),
+        (None, {"anyUp": "TWO_UP"}, None),
+        (None, {"anyUp": "ONE_UP"}, "one_up"),
+        ({"boosted": True}, {"anyUp": "TWO_UP"}, "boosted"),
+    ],
+)
+def test_a_market_that_is_a_promotion_ignores_only_the_mark_that_repeats_it(
+    about: object, price_about: object, promotion: str | None
+) -> None:
+    """A 2UP market's TWO_UP says nothing new; boosted does."""
+    assert promotions(market("28000850", about=about, price_about=price_about)) == [promotion] * 3
+
+
+def test_words_beyond_the_room_share_one() -> None:
+    """An event has room for eleven words of the bookmaker's own; no price is lost for lack of it."""
+    marks = [market("3795", 2.0, {"promotion": f"word {number}"}) for number in range(12)]
+    names = promotions(*marks)
+    assert set(names) == {*(f"word_{number}" for number in range(11)), "other"}
+    assert len(names) == 24
+
+
+def test_the_perk_of_a_plain_double_chance_stays_on_it() -> None:
+    """1X and X2 pay early, 12 does not, though the market as a whole is marked."""
+    prices = [
+        {"typeId": type_id, "price": 1.5, "additionalInfo": {"hot": False, "twoUp": is_up, "anyUp": word}}
+        for type_id, is_up, word in (("4694", True, "TWO_UP"), ("4695", True, "TWO_UP"), ("4696", False, "NO_UP"))
+    ]
+    body = {"marketType": {"id": "4693"}, "additionalInfo": {"twoUp": True}, "row": [{"prices": prices}]}
+    event = parse_event(dumps(with_(BETPAWA_V4, [body], "markets")), ASKED)
+    assert list(table(event)) == [("4693", "12", None), ("4693", "1X", None, "two_up"), ("4693", "X2", None, "two_up")]
+
+
+def test_an_event_may_leave_its_markets_out() -> None:
+    """v4 leaves out what is empty: an event without prices."""
+    event = parse_event(dumps(without(BETPAWA_V4, "markets")), ASKED)
+    assert (len(event.prices), event.total) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("value", "path"), [(True, ("additionalInfo", "live")), ({"display": {"minute": "12"}}, ("results",))]
+)
+def test_a_match_in_play_is_told(value: object, path: tuple[str, ...]) -> None:
+    """By the site's mark or by its results; the prices are read all the same, and a list leaves the event out."""
+    body = with_({**BETPAWA_V4, "additionalInfo": {"live": False}}, value, *path)
+    event = parse_event(dumps(body), ASKED)
+    assert event.is_in_play
+    assert table(event) == table(parse_event(dumps(BETPAWA_V4), ASKED))
+    assert parse_list(dumps({"responses": [{"responses": [body]}]}), "competitions 77") == ([], [], 1)
+
+
+def test_a_match_to_come_is_not_in_play() -> None:
+    """Neither shape says so before kick-off."""
+    for body in (BETPAWA_V4, BETPAWA_V3, {**BETPAWA_V4, "additionalInfo": {"live": False}, "results": None}):
+        assert not parse_event(dumps(body), ASKED).is_in_play
+
+
+def test_every_outcome_of_a_body_is_counted() -> None:
+    """What is understood, what is dropped and what is unmapped come to all that there is."""
+    event = parse_event(dumps(BETPAWA_V4), ASKED)
+    assert (event.total, event.understood, event.dropped, event.unmapped_prices) == (28, 23, 3, 2)
+    assert [market.prices for market in event.unmapped] == [1, 1]
+
+
+def players(*names: str, **about: object) -> Json:
+    """A market of an unknown type with these outcomes."""
+    prices = [{"typeId": str(number), "name": name, "odds": 2.0} for number, name in enumerate(names)]
+    return {"marketType": {"id": "129108", "displayName": "Anytime Goalscorer", **about}, "row": [{"prices": prices}]}
+
+
+SCORERS = ("Jean-Luc O'Neill", "Adriano", "Ngan Cheuk Pan", "J. R. Müller", "Łukasz Nowak", "Zé", "No Goal")
+
+
+@pytest.mark.parametrize(
+    ("unknown", "player_prices"),
+    [
+        (players(*SCORERS), 7),
+        (players(*SCORERS[:2], tabs=["players", "all"]), 2),
+        # A few names may be anything's, and a tab alone makes no player.
+        (players(*SCORERS[:2]), 0),
+        (players("Yes", "No", tabs=["players"]), 0),
+        (players("Over 0.5", "Under 0.5", tabs=["players"]), 0),
+        (players("Home", "Draw", "Away", "Home or Draw", "Neither Team", "Both Teams", "First Half"), 0),
+        (players(tabs=["players"]), 0),
+    ],
+)
+def test_a_players_market_is_known_by_its_outcomes(unknown: Json, player_prices: int) -> None:
+    """It stays unmapped, and its prices are counted apart."""
+    event = parse_event(dumps(with_(BETPAWA_V4, [unknown], "markets")), ASKED)
+    assert event.player_prices == player_prices
+    assert event.unmapped_prices == event.total == len(unknown["row"][0]["prices"])
 
 
 @pytest.mark.parametrize(
@@ -106,7 +284,7 @@ def test_a_bad_market_costs_no_other(bad: object) -> None:
 @pytest.mark.parametrize(
     ("body", "field"),
     [
-        (without(BETPAWA_V4, "markets"), "markets"),
+        (with_(BETPAWA_V4, None, "markets"), "markets"),
         (without(BETPAWA_V4, "startTime"), "startTime"),
         (with_(BETPAWA_V4, "soon", "startTime"), "startTime"),
         (with_(BETPAWA_V4, [], "participants"), "participants"),
@@ -130,7 +308,19 @@ def test_html_is_a_refusal() -> None:
 def test_an_event_without_a_sportradar_widget_stands_alone() -> None:
     """Another source's id is not taken for SportRadar's."""
     body = with_(BETPAWA_V4, [{"id": "13", "type": "GENIUSSPORTS"}, {"id": "x1", "type": "SPORTRADAR"}], "widgets")
-    assert parse_event(dumps(body), ASKED).header.sportradar_id is None
+    header = parse_event(dumps(body), ASKED).header
+    assert (header.sportradar_id, header.genius_id) == (None, None)
+
+
+def test_a_genius_id_is_the_second_key() -> None:
+    """The widget of the other feed, kept apart from SportRadar's; ids of another length are neither's."""
+    widgets = [
+        {"id": "545514", "type": "SPORTRADAR"},
+        {"id": "13000001", "type": "GENIUSSPORTS"},
+        {"id": "70000002", "type": "SPORTRADAR"},
+    ]
+    header = parse_event(dumps(with_(BETPAWA_V4, widgets, "widgets")), ASKED).header
+    assert (header.sportradar_id, header.genius_id) == ("70000002", "13000001")
 
 
 def test_competitions_are_listed_without_simulated_ones() -> None:
@@ -153,6 +343,14 @@ def test_a_page_tells_events_errors_and_its_size() -> None:
     assert [header.external_id for header in headers] == ["501"]
     assert [error.where for error in errors] == ["event 502 in competitions 77", "competitions 77"]
     assert size == 3
+
+
+def test_a_page_past_the_end_is_empty() -> None:
+    """An answer of no events leaves its list out; an answer that is none, or a list that is none, is wrong."""
+    assert parse_list(b'{"responses":[{}]}', "competitions 77") == ([], [], 0)
+    for bad in (b"{}", b'{"responses":[null]}', b'{"responses":[{"responses":null}]}', b'{"responses":"soon"}'):
+        with pytest.raises(MalformedBodyError):
+            parse_list(bad, "competitions 77")
 
 
 def test_the_query_asks_for_a_page_of_a_hundred() -> None:

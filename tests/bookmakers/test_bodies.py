@@ -7,7 +7,7 @@ import pytest
 
 from quart_odds.bookmakers.bodies import decompress, read_json, read_object
 from quart_odds.domain.platforms import Platform
-from quart_odds.errors import BlockedError, MalformedBodyError
+from quart_odds.errors import BlockedError, EmptyBodyError, MalformedBodyError
 
 PLAIN = b'{"a": 1}' * 100
 
@@ -64,9 +64,18 @@ def test_html_is_a_block(plain: bytes) -> None:
         read_json(Platform.BET9JA, plain, None)
 
 
-@pytest.mark.parametrize("plain", [b"", b"  ", b"{", b'{"a": 1', b"Access Denied", b'{"a": "\xff"}', b"[" * 5000])
+@pytest.mark.parametrize("plain", [b"", b"  ", b"\xef\xbb\xbf", b"\r\n"])
+def test_no_body_at_all_may_be_asked_for_again(plain: bytes) -> None:
+    """It says nothing, neither that there is nothing nor what is wrong."""
+    with pytest.raises(EmptyBodyError) as caught:
+        read_json(Platform.BET9JA, plain, "event 1")
+    assert (caught.value.error_type, caught.value.recoverable) == ("empty_body", True)
+    assert str(caught.value) == "Bet9ja at event 1: an empty body"
+
+
+@pytest.mark.parametrize("plain", [b"{", b'{"a": 1', b"Access Denied", b'{"a": "\xff"}', b"[" * 5000])
 def test_what_is_no_json_is_malformed(plain: bytes) -> None:
-    """Empty, cut, text, broken UTF-8, too deep."""
+    """Cut, text, broken UTF-8, too deep."""
     with pytest.raises(MalformedBodyError):
         read_json(Platform.BET9JA, plain, None)
 

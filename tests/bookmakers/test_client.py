@@ -19,6 +19,7 @@ from quart_odds.domain.platforms import Platform
 from quart_odds.errors import (
     BlockedError,
     BookmakerError,
+    EmptyBodyError,
     MalformedBodyError,
     NotFoundError,
     RateLimitedError,
@@ -297,7 +298,7 @@ async def test_a_gzip_bomb_is_refused_when_it_is_decoded() -> None:
     [
         (b"<html><title>Access Denied</title></html>", BlockedError),
         (dumps(BETPAWA_V4)[:200], MalformedBodyError),
-        (b"", MalformedBodyError),
+        (b"", EmptyBodyError),
         (b"[]", MalformedBodyError),
     ],
 )

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from quart_odds.bookmakers.sportybet import parse_event, parse_list, parse_tournaments
-from quart_odds.domain.odds import Competition, UnmappedMarket
+from quart_odds.domain.odds import Competition, ListedCompetition, UnmappedMarket
 from quart_odds.domain.platforms import Platform
 from quart_odds.errors import MalformedBodyError, NotFoundError
 from tests.bookmakers.wire import SPORTYBET, SPORTYBET_DATA, SPORTYBET_TREE, Json, asked, dumps, table, with_, without
@@ -59,13 +59,13 @@ def test_prices_go_by_market_specifier_and_outcome_id() -> None:
         ("4926", "6+", None): (1.0, False),
         ("3795", "Yes", None): (1.74, True),
         ("3795", "No", None): (0.0, False),
+        ("over_under_early_10min_ft", "Over", 1.5): (1.28, True),
+        ("over_under_early_10min_ft", "Under", 1.5): (3.4, False),
     }
     # Two prices at a line that is no quarter, one outcome that nobody knows.
     assert event.dropped == 3
-    assert event.unmapped == (
-        UnmappedMarket("105|to=20|from=11", "Market 105"),
-        UnmappedMarket("60180", "Market 60180"),
-    )
+    assert event.unmapped == (UnmappedMarket("105|to=20|from=11", "Market 105"),)
+    assert (event.total, event.understood, event.unmapped_prices) == (41, 35, 3)
 
 
 @pytest.mark.parametrize(
@@ -144,29 +144,95 @@ def test_a_body_without_what_is_needed_names_the_field(body: Json, field: str) -
     assert caught.value.field == field
 
 
+RADAR, GENIUS = "BET_RADAR", "BET_GENIUS"
+
+
 @pytest.mark.parametrize(
-    ("event_id", "source", "sportradar_id"),
+    ("digits", "sources", "sportradar_id", "genius_id"),
     [
-        ("sr:match:70000001", {"sourceType": "BET_RADAR", "sourceId": "70000001"}, "70000001"),
-        ("sr:match:70000001", None, "70000001"),
-        ("sr:match:1111111155", None, None),
-        ("sr:match:70000001", {"sourceType": "BET_GENIUS", "sourceId": "70000001"}, None),
-        ("sr:match:B6EV||i9", {"sourceType": "LSPORTS", "sourceId": "B6EV"}, None),
+        ("70000001", [(RADAR, "70000001")], "70000001", None),
+        ("700000012", [(RADAR, "700000012")], "700000012", None),
+        ("70000001", [], "70000001", None),
+        # An event id of 8 or 9 digits is SportRadar's, whatever the source.
+        ("70000001", [("LSPORTS", "B6EV")], "70000001", None),
+        ("70000001", [(GENIUS, "111111113000001")], "70000001", "13000001"),
+        ("70000001", [(RADAR, "70000001"), (GENIUS, "13000001")], "70000001", "13000001"),
+        ("70000001", [(GENIUS, "70000001")], "70000001", None),
+        # The source's id carries a prefix of seven ones.
+        ("70000001", [(RADAR, "111111170000001"), (RADAR, "70000001")], "70000001", None),
+        ("111111170000001", [(RADAR, "111111170000001")], "70000001", None),
+        ("B6EV||i9", [(RADAR, "111111170000001")], "70000001", None),
+        # The same shape is Genius Sports' where the source says so, or nothing says anything.
+        ("111111113000001", [(GENIUS, "111111113000001")], None, "13000001"),
+        ("111111113000001", [(GENIUS, "13000001"), (GENIUS, "13000001")], None, "13000001"),
+        ("111111113000001", [], None, "13000001"),
+        ("111111113000001", [("LSPORTS", "13000001")], None, None),
+        ("1111111155", [], None, None),
+        ("545514", [(RADAR, "545514")], None, None),
+        ("B6EV||i9", [("LSPORTS", "70000001")], None, None),
+        ("B6EV||i9", [(RADAR, None), (GENIUS, 13000001)], None, None),
     ],
 )
-def test_an_id_is_sportradars_only_when_its_source_is(
-    event_id: str, source: Json | None, sportradar_id: str | None
+def test_whose_an_id_is(
+    digits: str, sources: list[tuple[str, object]], sportradar_id: str | None, genius_id: str | None
 ) -> None:
-    """Events of other sources stand alone, whatever their ids look like."""
-    body = with_(SPORTYBET, event_id, "data", "eventId")
-    body = with_(body, {"preMatchSource": source}, "data", "eventSource")
-    assert parse_event(dumps(body), asked(Platform.SPORTYBET, event_id)).header.sportradar_id == sportradar_id
+    """By its length and prefix, and by the source where these do not tell."""
+    named = zip(("preMatchSource", "liveSource"), sources, strict=False)
+    source = {name: {"sourceType": kind, "sourceId": source_id} for name, (kind, source_id) in named}
+    event_id = f"sr:match:{digits}"
+    body = with_(with_(SPORTYBET, event_id, "data", "eventId"), source, "data", "eventSource")
+    header = parse_event(dumps(body), asked(Platform.SPORTYBET, event_id)).header
+    assert (header.sportradar_id, header.genius_id) == (sportradar_id, genius_id)
+
+
+@pytest.mark.parametrize(("path", "value"), [(("status",), 1), (("status",), 4), (("status",), "1")])
+def test_a_match_in_play_is_told(path: tuple[str, ...], value: object) -> None:
+    """Any status but that of a match to come; a list leaves the event out, and it is no error."""
+    body = with_(SPORTYBET, value, "data", *path)
+    event = parse_event(dumps(body), ASKED)
+    assert event.is_in_play
+    assert table(event) == table(parse_event(dumps(SPORTYBET), ASKED))
+    listed = {"bizCode": 10000, "data": [{"id": "sr:tournament:5", "events": [body["data"]]}]}
+    assert parse_list(dumps(listed), "sr:tournament:5") == ([], [])
+
+
+def test_live_markets_are_prices_in_play() -> None:
+    """The product of a market says so even where the status does not."""
+    live = {**SPORTYBET_DATA["markets"][0], "product": 1}
+    assert parse_event(dumps(with_(SPORTYBET, [live], "data", "markets")), ASKED).is_in_play
+    assert not parse_event(dumps(SPORTYBET), ASKED).is_in_play
+    assert not parse_event(dumps(without(SPORTYBET, "data", "status")), ASKED).is_in_play
+
+
+def test_marks_that_raise_no_price_leave_it_plain() -> None:
+    """Links to early payout markets, and the mark of where a customer's boost may be used."""
+    first, *others = SPORTYBET_DATA["markets"]
+    outcomes = [{**outcome, "oddsBoostLfb": True} for outcome in first["outcomes"]]
+    marked = {**first, "outcomes": outcomes, "earlyPayoutMarkets": [{"name": "2UP"}], "marketExtendVOS": [{}]}
+    event = parse_event(dumps(with_(SPORTYBET, [marked, *others], "data", "markets")), ASKED)
+    assert table(event) == table(parse_event(dumps(SPORTYBET), ASKED))
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "player_prices"),
+    [
+        ([{"id": "1716", "desc": "No Goal"}, {"id": "sr:player:1"}, {"id": "sr:player:2"}], 3),
+        ([{"id": "900", "playerName": "Adriano"}], 1),
+        ([{"id": "74", "desc": "Yes"}, {"id": "76", "desc": "No"}, {"id": "sr:player:1"}], 0),
+        ([], 0),
+    ],
+)
+def test_a_players_market_is_known_by_its_outcomes(outcomes: list[Json], player_prices: int) -> None:
+    """It stays unmapped, and its prices are counted apart."""
+    unknown = {"id": "40", "desc": "Anytime Goalscorer", "specifier": "type=prematch", "outcomes": outcomes}
+    event = parse_event(dumps(with_(SPORTYBET, [unknown], "data", "markets")), ASKED)
+    assert (event.unmapped_prices, event.player_prices) == (len(outcomes), player_prices)
 
 
 def test_tournaments_are_listed_without_simulated_ones() -> None:
-    """Football only, with country and name."""
+    """Football only, with country, name, and the number of events that the tree gives."""
     known = Competition("sr:tournament:5", "First Division", "Nowhere")
-    assert parse_tournaments(dumps(SPORTYBET_TREE)) == ([known], [])
+    assert parse_tournaments(dumps(SPORTYBET_TREE)) == ([ListedCompetition(known, 2)], [])
 
 
 def test_a_bad_category_costs_no_other() -> None:
@@ -174,7 +240,7 @@ def test_a_bad_category_costs_no_other() -> None:
     good = {"name": "Nowhere", "tournaments": [{"id": "sr:tournament:5"}]}
     sport = {"id": "sr:sport:1", "categories": [{"name": "Broken"}, good]}
     found, errors = parse_tournaments(dumps({"bizCode": 10000, "data": {"sportList": [sport]}}))
-    assert [tournament.external_id for tournament in found] == ["sr:tournament:5"]
+    assert [(each.competition.external_id, each.expected) for each in found] == [("sr:tournament:5", None)]
     assert [error.field for error in errors] == ["categories.tournaments"]
 
 
@@ -189,6 +255,29 @@ def test_both_shapes_of_lists_are_read(shape: str) -> None:
     assert [error.where for error in errors] == ["event sr:match:3 in sr:tournament:5"]
 
 
-def test_a_tournament_without_events_has_none() -> None:
+@pytest.mark.parametrize(
+    "data",
+    [[], {"totalNum": 0, "tournaments": []}, [{"id": "sr:tournament:5", "events": []}]],
+)
+def test_a_list_may_be_empty(data: object) -> None:
     """Nothing to list is no error."""
-    assert parse_list(dumps({"bizCode": 10000, "data": None}), "sr:tournament:5") == ([], [])
+    assert parse_list(dumps({"bizCode": 10000, "data": data}), "sr:tournament:5") == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("data", "field"),
+    [
+        (None, "data"),
+        ("maintenance", "data"),
+        ({}, "data.tournaments"),
+        ({"tournaments": None}, "data.tournaments"),
+        ([{"id": "sr:tournament:5"}], "tournaments.events"),
+        ([{"id": "sr:tournament:5", "events": None}], "tournaments.events"),
+        ([None], "tournaments.events"),
+    ],
+)
+def test_a_success_without_its_list_is_wrong_and_not_empty(data: object, field: str) -> None:
+    """It says nothing of what the tournament has."""
+    with pytest.raises(MalformedBodyError) as caught:
+        parse_list(dumps({"bizCode": 10000, "data": data}), "sr:tournament:5")
+    assert caught.value.field == field

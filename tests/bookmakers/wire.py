@@ -6,12 +6,14 @@ from typing import Any
 
 import orjson
 
-from quart_odds.domain.catalogue import CATALOGUE, unpack_key
+from quart_odds.domain.catalogue import CATALOGUE, promotion_of, unpack_key
 from quart_odds.domain.odds import Competition, EventHeader, MappedEvent, unpack_value
 from quart_odds.domain.platforms import Platform
+from quart_odds.domain.promotions import promotion_name
 
 Json = dict[str, Any]
 Price = tuple[float, bool]
+Place = tuple[str, str, float | None] | tuple[str, str, float | None, str]
 
 
 def asked(platform: Platform, external_id: str) -> EventHeader:
@@ -24,13 +26,15 @@ def dumps(body: object) -> bytes:
     return orjson.dumps(body)
 
 
-def table(event: MappedEvent) -> dict[tuple[str, str, float | None], Price]:
-    """Prices as a person reads them: (market id, outcome, line) to (odds, open)."""
-    prices = {}
+def table(event: MappedEvent) -> dict[Place, Price]:
+    """Prices as a person reads them: (market id, outcome, line and, if there is one, promotion) to (odds, open)."""
+    prices: dict[Place, Price] = {}
     for key, value in event.prices:
         number, index, line = unpack_key(key)
         market = CATALOGUE.by_number[number]
-        prices[market.id, market.outcomes[index].name, line] = unpack_value(value)
+        promotion = promotion_name(promotion_of(key), event.promotions)
+        place = (market.id, market.outcomes[index].name, line)
+        prices[(*place, promotion) if promotion else place] = unpack_value(value)
     return prices
 
 
@@ -271,7 +275,7 @@ SPORTYBET_TREE: Json = {
                     {
                         "id": "sr:category:10",
                         "name": "Simulated Reality League",
-                        "tournaments": [{"id": "sr:tournament:6", "name": "First Division SRL"}],
+                        "tournaments": [{"id": "sr:tournament:6", "name": "First Division SRL", "eventSize": 9}],
                     },
                 ],
             },
@@ -286,7 +290,7 @@ BET9JA_SPORTS: Json = {
             "1": {
                 "S_DESC": "Soccer",
                 "SG": {
-                    "10": {"SG_DESC": "Nowhere", "G": {"170": {"G_DESC": "First Division"}}},
+                    "10": {"SG_DESC": "Nowhere", "G": {"170": {"G_DESC": "First Division", "NUM": 21}}},
                     "11": {"SG_DESC": "Zoom", "G": {"171": {"G_DESC": "Zoom Soccer"}}},
                 },
             },
