@@ -14,6 +14,7 @@ QuartOddsError
 ├── RunNotFoundError         no run has this id
 ├── RunStateError            what is asked makes no sense for a run in this state
 └── StorageError             the database is slow, locked, full or gone
+    └── NotWriterError           another process writes to the database; this one may only read
 """
 
 from quart_odds.domain.platforms import Platform
@@ -143,3 +144,10 @@ class RunStateError(QuartOddsError):
 
 class StorageError(QuartOddsError):
     """Raised when the database did not take or give what was asked of it."""
+
+
+class NotWriterError(StorageError):
+    """Raised when another process has the right to write to the database, or has taken it over from this one."""
+
+    def __init__(self, reason: str | None = None) -> None:
+        super().__init__(reason or "another process writes to this database: stop it, or give this one its own")
