@@ -46,6 +46,9 @@ from quart_odds.storage import OddsDesk, open_store
 from quart_odds.websocket import bridge_scrape_to_websocket, odds_update_message
 from quart_odds.websocket.messages import gap_message
 
+CLOSE_SECONDS = 0.3
+"""How long a stop waits for odds that are not committed yet; the run that recorded them has waited already."""
+
 ExceptionInfo = tuple[type, BaseException, TracebackType] | tuple[None, None, None]
 
 log = structlog.get_logger(__name__)
@@ -112,6 +115,8 @@ async def _opened(parts: Services) -> AsyncIterator[None]:
         await parts.preferences.load()
         _add_scraping(parts)
         await parts.runs.recover()
+        parts.desk.on_take_over = parts.runs.recover
+        parts.desk.follow()
         await parts.housekeeping.open()
         parts.loop_lag.open()
         try:
@@ -121,8 +126,7 @@ async def _opened(parts: Services) -> AsyncIterator[None]:
             await parts.housekeeping.close()
             await drain(parts)
             parts.notifier.close()
-            await parts.desk.close()
-            await parts.decoder.aclose()
+            await asyncio.gather(parts.desk.close(CLOSE_SECONDS), parts.decoder.aclose())
             parts.registry.close()
     finally:
         await parts.store.aclose()
@@ -178,11 +182,15 @@ def _add_scraping(parts: Services) -> None:
         run_deadline_seconds=settings.run_deadline_seconds,
         platforms=lambda: parts.preferences.current.enabled_platforms,
         make_broadcaster=make_broadcaster,
+        take_over=parts.desk.take_over,
     )
     parts.refresher = EventRefresher(client, parts.decoder, parts.desk)
-    parts.scheduler = Scheduler(
-        lambda: parts.runs.start("scheduled"), interval_minutes=parts.preferences.current.scrape_interval_minutes
-    )
+
+    async def start_scheduled() -> None:
+        await parts.desk.take_over()  # skipped, and no run, while another process writes
+        await parts.runs.start("scheduled")
+
+    parts.scheduler = Scheduler(start_scheduled, interval_minutes=parts.preferences.current.scrape_interval_minutes)
     parts.housekeeping = Housekeeping(parts.store, parts.desk, parts.preferences, parts.scheduler)
 
 

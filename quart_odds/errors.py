@@ -16,6 +16,7 @@ QuartOddsError
 ├── RunStateError            what is asked makes no sense for a run in this state
 ├── RecordingError           a folder is no recording of bookmakers' bodies
 └── StorageError             the database is slow, locked, full or gone
+    └── NotWriterError           another process writes to the database; this one may only read
 """
 
 from pathlib import Path
@@ -165,3 +166,10 @@ class RecordingError(QuartOddsError):
 
 class StorageError(QuartOddsError):
     """Raised when the database did not take or give what was asked of it."""
+
+
+class NotWriterError(StorageError):
+    """Raised when another process has the right to write to the database, or has taken it over from this one."""
+
+    def __init__(self, reason: str | None = None) -> None:
+        super().__init__(reason or "another process writes to this database: stop it, or give this one its own")

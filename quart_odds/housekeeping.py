@@ -3,23 +3,37 @@
 import asyncio
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import Any
 
 import structlog
 
 from quart_odds.domain.clock import utc_now
-from quart_odds.errors import RunStateError, StorageError
+from quart_odds.errors import NotWriterError, RunStateError, StorageError
+from quart_odds.scraping.owned import owned
 from quart_odds.scraping.preferences import PreferenceBook, Preferences
 from quart_odds.scraping.scheduler import Scheduler
 from quart_odds.storage import OddsDesk, Store
-from quart_odds.storage.retention import Removal
+from quart_odds.storage.retention import CleanUpState, Removal
 
 PAUSED = "scheduler_paused"
+
+START_SECONDS = 60.0
+"""A start that finds a clean-up overdue waits so long, until the server has settled."""
+
+RETRY_SECONDS = 3600.0
+"""Time between two tries where a clean-up fails, or where this process does not write."""
+
+CLOSE_SECONDS = 0.5
+"""How long a stop waits for a clean-up that it has cancelled."""
+
+FIRST_CLEAN_UP_AFTER = timedelta(days=1)
+"""The first clean-up after an upgrade is announced so long before."""
 
 log = structlog.get_logger(__name__)
 
 
 class Housekeeping:
-    """Keeps the scheduler in step with the preferences, and cleans up at their interval."""
+    """Keeps the scheduler in step with the preferences, and cleans up at their interval, whatever restarts."""
 
     def __init__(
         self,
@@ -37,6 +51,8 @@ class Housekeeping:
         self._now = now
         self._cleaning = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
+        self._owned: set[asyncio.Task[Any]] = set()
+        self._hours = preferences.current.cleanup_frequency_hours
         preferences.on_change = self._follow
 
     async def open(self) -> None:
@@ -48,12 +64,17 @@ class Housekeeping:
     async def close(self) -> None:
         """Stop."""
         await self._scheduler.close()
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
+        tasks = {*self._owned, *([self._task] if self._task is not None else [])}
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=CLOSE_SECONDS)
 
     async def pause(self, is_paused: bool) -> None:
         """Pause or resume the scheduler, over a restart too."""
+        await owned(self._pause(is_paused), self._owned)
+
+    async def _pause(self, is_paused: bool) -> None:
         await self._store.set_note(PAUSED, "yes" if is_paused else None)
         if is_paused:
             self._scheduler.pause()
@@ -61,26 +82,90 @@ class Housekeeping:
             self._scheduler.resume()
 
     async def clean_up(self) -> Removal:
-        """Remove what is older than the preferences say. Raises RunStateError while that is under way already."""
+        """Remove what is older than the preferences say. Raises RunStateError while that is under way already.
+
+        It goes on to its end though the one who asked has left.
+        """
+        return await owned(self._clean_up(), self._owned)
+
+    async def _clean_up(self) -> Removal:
         if self._cleaning.locked():
             raise RunStateError("a clean-up is under way; wait for its end")
         async with self._cleaning:
-            current = self._preferences.current
-            now = self._now()
             await self._desk.tidy()
-            removal = await self._desk.remove_old(
-                now - timedelta(days=current.odds_retention_days), now - timedelta(days=current.match_retention_days)
-            )
+            now = self._now()
+            removal = await self._desk.remove_old(*self._limits(now))
+            await self._store.save_clean_up_state(CleanUpState(revision=self._store.database.head, last_at=now))
             log.info("clean_up.done", events=removal.events, history_rows=removal.history_rows, runs=removal.runs)
             return removal
 
+    def _limits(self, now: datetime) -> tuple[datetime, datetime]:
+        """What is older than these moments may go: odds, and runs."""
+        current = self._preferences.current
+        return (
+            now - timedelta(days=current.odds_retention_days),
+            now - timedelta(days=current.match_retention_days),
+        )
+
     async def _clean_up_for_ever(self) -> None:
         while True:
-            await asyncio.sleep(self._preferences.current.cleanup_frequency_hours * 3600)
+            wait_seconds = None
             try:
-                await self.clean_up()
-            except (StorageError, RunStateError):
-                log.exception("clean_up.failed")
+                wait_seconds = await self._seconds_to_wait()
+            except StorageError as error:
+                log.warning("clean_up.not_planned", reason=str(error))
+            # The clock says when the last one was. From here on time is measured: a clock that jumps does no harm.
+            await asyncio.sleep(RETRY_SECONDS if wait_seconds is None else wait_seconds)
+            if wait_seconds is not None:
+                await self._try_to_clean_up()
+
+    async def _try_to_clean_up(self) -> None:
+        try:
+            await self.clean_up()
+        except NotWriterError as error:
+            log.info("clean_up.left_to_the_writer", reason=str(error))
+            await asyncio.sleep(RETRY_SECONDS)
+        except (StorageError, RunStateError):
+            log.exception("clean_up.failed")
+            await asyncio.sleep(RETRY_SECONDS)
+
+    async def _seconds_to_wait(self) -> float | None:
+        """How long until the next clean-up is due; None while another process writes, and so cleans up."""
+        if not self._desk.is_writer:
+            return None
+        now = self._now()
+        interval = timedelta(hours=self._preferences.current.cleanup_frequency_hours)
+        state = await self._store.clean_up_state()
+        if state is None or state.revision != self._store.database.head:
+            state = await self._announce(now)
+        if state.first_at is not None:
+            due, longest = state.first_at, FIRST_CLEAN_UP_AFTER
+        else:
+            due, longest = (state.last_at or now - interval) + interval, interval
+        return max(START_SECONDS, min(due - now, longest).total_seconds())
+
+    async def _announce(self, now: datetime) -> CleanUpState:
+        """After an upgrade: say what the first clean-up would remove, and leave a day to change the preferences."""
+        odds_before, runs_before = self._limits(now)
+        would = await self._store.preview_removal(odds_before, runs_before)
+        state = CleanUpState(revision=self._store.database.head, first_at=now + FIRST_CLEAN_UP_AFTER)
+        await self._store.save_clean_up_state(state)
+        log.warning(
+            "clean_up.announced",
+            reason="the first clean-up after an upgrade waits for a day; it would remove this",
+            events=would.events,
+            history_rows=would.history_rows,
+            openings=would.openings,
+            runs=would.runs,
+            odds_before=f"{odds_before:%Y-%m-%d %H:%M} UTC",
+            runs_before=f"{runs_before:%Y-%m-%d %H:%M} UTC",
+        )
+        return state
 
     def _follow(self, preferences: Preferences) -> None:
         self._scheduler.set_interval(preferences.scrape_interval_minutes)
+        if self._hours != preferences.cleanup_frequency_hours:
+            self._hours = preferences.cleanup_frequency_hours
+            if self._task is not None and not self._cleaning.locked():
+                self._task.cancel()
+                self._task = asyncio.create_task(self._clean_up_for_ever(), name="clean-up")

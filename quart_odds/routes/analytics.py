@@ -127,6 +127,8 @@ async def health() -> Response:
         "database_ms": round((time.monotonic() - began) * 1000),
         "platforms": platforms,
         "connections": parts.limits.count,
+        "writer": parts.desk.is_writer,
+        "read_only_reason": parts.desk.read_only_reason,
     }
     return json_response(body, 503 if database != "connected" else 200)
 

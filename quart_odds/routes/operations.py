@@ -30,7 +30,7 @@ async def healthz() -> Response:
 @document_response(Ready)
 @document_response(Ready, 503)
 async def readyz() -> Response:
-    """200 while new work is welcome; 503 while draining, or while the database does not answer."""
+    """200 while new work is welcome; 503 while draining, without a database, or while another process writes to it."""
     parts = services()
     if parts.is_draining:
         return json_response({"status": "draining"}, 503)
@@ -38,6 +38,8 @@ async def readyz() -> Response:
         await parts.store.check()
     except StorageError as error:
         return json_response({"status": "no database", "detail": str(error)}, 503)
+    if not parts.desk.is_writer:
+        return json_response({"status": "reads_only", "detail": parts.desk.read_only_reason}, 503)
     return json_response({"status": "ready"})
 
 

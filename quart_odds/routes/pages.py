@@ -214,10 +214,17 @@ def _listing(query: OddsPageQuery) -> dict[str, object]:
 
 def frame(cursor: str, section: str) -> dict[str, object]:
     """What the frame of every page shows."""
-    settings = services().settings
+    parts = services()
+    settings = parts.settings
     urls = (settings.betpawa_url, settings.sportybet_url, settings.bet9ja_url)
     is_sandbox = all("//127.0.0.1" in url or "//localhost" in url for url in urls)
-    return {"cursor": cursor, "section": section, "rendered_at": utc_now(), "is_sandbox": is_sandbox}
+    return {
+        "cursor": cursor,
+        "section": section,
+        "rendered_at": utc_now(),
+        "is_sandbox": is_sandbox,
+        "read_only_reason": None if parts.desk.is_writer else parts.desk.read_only_reason,
+    }
 
 
 def _cursor() -> str:

@@ -123,11 +123,7 @@ async def retry(scrape_run_id: int) -> Response:
 
 async def find_run(scrape_run_id: int) -> RunRecord:
     """A run's row, as far as it has come while it is going. Raises RunNotFoundError."""
-    parts = services()
-    active = parts.runs.active
-    if active is not None and active.record.id == scrape_run_id:
-        return active.snapshot()
-    record = await parts.store.get_run(scrape_run_id)
+    record = await services().runs.record(scrape_run_id)
     if record is None:
         raise RunNotFoundError(scrape_run_id)
     return record

@@ -286,6 +286,8 @@ class Health(Shape):
     database_ms: int
     platforms: list[PlatformHealth]
     connections: int
+    writer: bool
+    read_only_reason: str | None = None
 
 
 class Alive(Shape):

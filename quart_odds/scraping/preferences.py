@@ -4,15 +4,17 @@ The environment gives the first values; what is changed through the API is noted
 restart. Names on the wire are those that clients of such systems know.
 """
 
+import asyncio
 from collections.abc import Callable
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from quart_odds.domain.clock import utc_now
 from quart_odds.domain.platforms import Platform
+from quart_odds.scraping.owned import owned
 from quart_odds.scraping.schemas import Timestamp
 from quart_odds.settings import Settings
 
@@ -102,6 +104,7 @@ class PreferenceBook:
             bet9ja_delay_ms=settings.bet9ja_delay_ms,
         )
         self._changed: dict[str, object] = {}
+        self._changing: set[asyncio.Task[Any]] = set()
         self.current = self._first
 
     async def load(self) -> None:
@@ -112,7 +115,13 @@ class PreferenceBook:
             self._put(kept.changes, kept.updated_at)
 
     async def change(self, changes: PreferenceChanges) -> Preferences:
-        """Put changes in force, and keep them. Raises StorageError when they cannot be kept."""
+        """Put changes in force, and keep them. Raises StorageError when they cannot be kept.
+
+        Both or neither, also where the one who asked has left.
+        """
+        return await owned(self._change(changes), self._changing)
+
+    async def _change(self, changes: PreferenceChanges) -> Preferences:
         at = self._now()
         merged = PreferenceChanges.model_validate(self._changed | changes.model_dump(exclude_none=True))
         await self._notes.set_note(NOTE, _Kept(changes=merged, updated_at=at).model_dump_json(exclude_none=True))

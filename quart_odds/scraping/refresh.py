@@ -10,6 +10,7 @@ from quart_odds.domain.clock import utc_now
 from quart_odds.domain.odds import EventHeader
 from quart_odds.domain.platforms import Platform
 from quart_odds.errors import BookmakerError, NotFoundError
+from quart_odds.odds.ownership import Recording, recording_for
 from quart_odds.scraping.coordinator import BodyDecoder, ClientFactory, OddsSink
 
 REFRESH_SECONDS = 30.0
@@ -55,8 +56,9 @@ class EventRefresher:
         return await asyncio.shield(task)
 
     async def _refresh(self, headers: Sequence[EventHeader]) -> list[RefreshResult]:
-        results = await asyncio.gather(*(self._fetch(header) for header in headers))
-        await self._sink.confirm()
+        with recording_for(Recording()):
+            results = await asyncio.gather(*(self._fetch(header) for header in headers))
+            await self._sink.confirm()
         return results
 
     async def _fetch(self, header: EventHeader) -> RefreshResult:

@@ -6,10 +6,10 @@ start → row committed → broadcaster, bridge → Coordinator.scrape → odds 
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Any, Protocol
 
 import structlog
 
@@ -17,9 +17,18 @@ from quart_odds.broadcast import BroadcastRegistry
 from quart_odds.domain.clock import utc_now
 from quart_odds.domain.platforms import Platform
 from quart_odds.domain.runs import PhaseRecord, RunError, RunRecord, RunStatus, ScrapePhase
-from quart_odds.errors import QuartOddsError, RunActiveError, RunNotFoundError, RunStateError
+from quart_odds.errors import (
+    NotWriterError,
+    QuartOddsError,
+    RunActiveError,
+    RunNotFoundError,
+    RunStateError,
+    StorageError,
+)
+from quart_odds.odds.ownership import Recording, recording_for
 from quart_odds.scraping.broadcaster import BroadcasterRegistry, ProgressBroadcaster
 from quart_odds.scraping.coordinator import Coordinator
+from quart_odds.scraping.owned import owned
 from quart_odds.scraping.schemas import ScrapeProgress
 from quart_odds.scraping.tally import PlatformTally, RunTally, error_context, run_error
 
@@ -32,6 +41,19 @@ BRIDGE_SECONDS = 5.0
 
 CANCEL_CONFIRM_SECONDS = 1.0
 """Longest wait, after a cancel, for odds already recorded to be committed."""
+
+STORE_END_SECONDS = 5.0
+"""How long listeners wait for the end of a run that the database does not take. Then they are told the end, as it will
+be stored: that is tried for as long as the server runs."""
+
+CLOSE_SECONDS = 1.0
+"""How long a shutdown waits for what is left of runs, once it has asked the active one to end."""
+
+CLOSE_STEP_SECONDS = 0.3
+"""How long each step of an end may take in that time: the last odds' confirmation, the row."""
+
+FIRST_WAIT_SECONDS = 0.1
+LONGEST_WAIT_SECONDS = 5.0
 
 log = structlog.get_logger(__name__)
 
@@ -56,8 +78,8 @@ class RunStore(Protocol):
     async def last_found(self, platform: Platform) -> int | None:
         """How many events the platform's last good discovery found."""
 
-    async def interrupt_running(self, at: datetime) -> list[RunRecord]:
-        """End all that are found running at start."""
+    async def interrupt_running(self, at: datetime, besides: Collection[int] = ()) -> list[RunRecord]:
+        """End all that are found running, but for these."""
 
 
 @dataclass(eq=False, slots=True)
@@ -74,6 +96,10 @@ class ActiveRun:
     ending: RunStatus | None = None
     is_ending: bool = False
     told_phase: ScrapePhase | None = None
+    recording: Recording = field(default_factory=Recording)
+    refusal: StorageError | None = None
+    store_error: StorageError | None = None
+    store_limit: asyncio.Timeout | None = None
 
     @property
     def elapsed_ms(self) -> int:
@@ -118,7 +144,10 @@ class ActiveRun:
 
 
 class RunService:
-    """Starts, cancels and ends runs. One run at a time: a second start raises RunActiveError."""
+    """Starts, cancels and ends runs. One run at a time: a second start raises RunActiveError.
+
+    What has to last belongs to the service's own tasks: whoever asks for it may leave at any moment.
+    """
 
     def __init__(
         self,
@@ -130,6 +159,7 @@ class RunService:
         run_deadline_seconds: float,
         platforms: Callable[[], Sequence[Platform]] = lambda: tuple(Platform),
         make_broadcaster: Callable[[int], ProgressBroadcaster] = ProgressBroadcaster,
+        take_over: Callable[[], Awaitable[None]] | None = None,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
         self.broadcasters = BroadcasterRegistry()
@@ -140,9 +170,13 @@ class RunService:
         self._run_deadline_seconds = run_deadline_seconds
         self._platforms = platforms
         self._make_broadcaster = make_broadcaster
+        self._take_over = take_over
         self._now = now
         self._active: ActiveRun | None = None
         self._starting = asyncio.Lock()
+        self._starts: set[asyncio.Task[Any]] = set()
+        self._unstored: dict[int, RunRecord] = {}
+        self._storing: set[asyncio.Task[RunRecord]] = set()
         self._is_closing = False
 
     @property
@@ -150,16 +184,27 @@ class RunService:
         """The run that is going, None when none is."""
         return self._active
 
+    async def record(self, run_id: int) -> RunRecord | None:
+        """A run as far as it has come: also one whose end the database has not taken yet."""
+        if self._active is not None and self._active.record.id == run_id:
+            return self._active.snapshot()
+        return self._unstored.get(run_id) or await self._store.get_run(run_id)
+
     async def start(self, trigger: str, platforms: Sequence[Platform] | None = None) -> ActiveRun:
         """Start a run over these platforms (those that are enabled when None); its row is committed when this returns.
 
-        Raises RunActiveError while another run is going, RunStateError at shutdown.
+        A run that may not write asks no bookmaker and ends at once, with the reason. Raises RunActiveError while
+        another run is going, RunStateError at shutdown. Whoever waits for this may leave: the run starts all the same.
         """
+        return await owned(self._start(trigger, platforms), self._starts)
+
+    async def _start(self, trigger: str, platforms: Sequence[Platform] | None) -> ActiveRun:
         async with self._starting:
             if self._active is not None:
                 raise RunActiveError(self._active.record.id)
             if self._is_closing:
                 raise RunStateError("the server is shutting down; start the run when it is back")
+            refusal = await self._refusal()
             chosen = tuple(dict.fromkeys(platforms or self._platforms()))
             started_at = self._now()
             last_found = {each: await self._store.last_found(each) or 0 for each in chosen}
@@ -169,6 +214,7 @@ class RunService:
                 self._make_broadcaster(run_id),
                 RunTally([PlatformTally(each, expected=last_found[each], began_at=started_at) for each in chosen]),
                 time.monotonic(),
+                refusal=refusal,
             )
             for tally in run.tally.platforms:
                 tally.on_phase = run.tell
@@ -180,11 +226,21 @@ class RunService:
             log.info("run.started", scrape_run_id=run_id, trigger=trigger, platforms=[str(each) for each in chosen])
             return run
 
+    async def _refusal(self) -> StorageError | None:
+        """Why a run that starts now could store nothing; None where it can."""
+        if self._take_over is None:
+            return None
+        try:
+            await self._take_over()
+        except NotWriterError as error:
+            return error
+        return None
+
     async def cancel(self, run_id: int) -> None:
         """Ask the active run to end; it says so itself. Raises RunNotFoundError, RunStateError for one that is over."""
         run = self._active
         if run is None or run.record.id != run_id:
-            if await self._store.get_run(run_id) is None:
+            if await self.record(run_id) is None:
                 raise RunNotFoundError(run_id)
             raise RunStateError(f"run {run_id} is over; there is nothing to cancel")
         self._stop(run, RunStatus.CANCELLED)
@@ -194,7 +250,7 @@ class RunService:
 
         Raises RunNotFoundError, RunActiveError, and RunStateError where there is nothing to try again.
         """
-        record = await self._store.get_run(run_id)
+        record = await self.record(run_id)
         if record is None:
             raise RunNotFoundError(run_id)
         if record.status is RunStatus.RUNNING:
@@ -205,8 +261,9 @@ class RunService:
         return await self.start(f"retry:{run_id}", chosen)
 
     async def recover(self) -> list[RunRecord]:
-        """At start: end the runs that were going when the last process stopped, and tell their terminal progress."""
-        interrupted = await self._store.interrupt_running(self._now())
+        """End the runs that were going when the process stopped that wrote before, and tell their terminal progress."""
+        ours = set(self._unstored) | ({self._active.record.id} if self._active is not None else set())
+        interrupted = await self._store.interrupt_running(self._now(), ours)
         for record in interrupted:
             broadcaster = self._make_broadcaster(record.id)
             self.broadcasters.add(broadcaster)
@@ -216,15 +273,37 @@ class RunService:
         return interrupted
 
     async def close(self, wait_seconds: float = 0.0) -> None:
-        """Let the active run end within the time given, then mark it interrupted. No run starts from here on."""
+        """Let the active run end within the time given, then mark it interrupted. No run starts from here on.
+
+        Takes CLOSE_SECONDS more at most, database or not; what could not be stored then is ended by the next start.
+        """
         self._is_closing = True
+        loop = asyncio.get_running_loop()
+        until = loop.time() + wait_seconds
+        if self._starts:
+            await asyncio.wait(self._starts, timeout=wait_seconds)
         run = self._active
         if run is not None and run.task is not None:
-            await asyncio.wait([run.task], timeout=wait_seconds)
-            if not run.task.done():
-                self._stop(run, RunStatus.INTERRUPTED)
-                await asyncio.wait([run.task])
+            await asyncio.wait([run.task], timeout=until - loop.time())
+            self._stop(run, RunStatus.INTERRUPTED)
+            if run.store_limit is not None and not run.task.done():
+                run.store_limit.reschedule(loop.time() + CLOSE_STEP_SECONDS)
+            await asyncio.wait([run.task], timeout=CLOSE_SECONDS)
+        left: set[asyncio.Task[Any]] = {*self._starts, *self._storing}
+        if run is not None and run.task is not None:
+            left.add(run.task)
+        await self._cut(left)
+        for run_id in self._unstored:
+            log.error("run.end_not_stored", scrape_run_id=run_id, reason="the next start will end it as interrupted")
         self.broadcasters.close()
+
+    async def _cut(self, tasks: Collection[asyncio.Task[Any]]) -> None:
+        going = [task for task in tasks if not task.done()]
+        if going:
+            await asyncio.wait(going, timeout=CLOSE_STEP_SECONDS)
+            for task in going:
+                task.cancel()
+            await asyncio.wait(going, timeout=CLOSE_STEP_SECONDS)
 
     def _stop(self, run: ActiveRun, ending: RunStatus) -> None:
         if run.ending is None and not run.is_ending and run.work is not None:
@@ -233,10 +312,13 @@ class RunService:
 
     async def _scrape(self, run: ActiveRun, last_found: dict[Platform, int]) -> None:
         run.tell_overall()
-        async with asyncio.timeout(self._run_deadline_seconds), self._reporting(run):
-            await self._coordinator.scrape(run.tally, last_found)
-        run.tell_overall()
-        await self._coordinator.confirm()
+        if run.refusal is not None:
+            raise run.refusal
+        with recording_for(run.recording):
+            async with asyncio.timeout(self._run_deadline_seconds), self._reporting(run):
+                await self._coordinator.scrape(run.tally, last_found)
+            run.tell_overall()
+            await self._coordinator.confirm()
 
     async def _see_to_the_end(self, run: ActiveRun, work: asyncio.Task[None]) -> None:
         """Wait for the work, however it ends (it may be cancelled before it has begun), and end the run."""
@@ -261,27 +343,77 @@ class RunService:
         return run_error(error)
 
     async def _end(self, run: ActiveRun, fault: RunError | None) -> None:
-        """Commit the run's row, then tell its terminal progress: both from the same record."""
+        """Commit the run's row, then tell its terminal progress: both from the same record.
+
+        Where the database does not take it in time, the end is told as a failure, and that is stored when it can be.
+        """
         record = self._outcome(run, fault)
+        phases = [each for tally in run.tally.platforms for each in tally.phases]
         try:
-            await self._store.save_phases(record.id, [each for tally in run.tally.platforms for each in tally.phases])
-            await self._store.finish_run(record)
-        except Exception as error:
-            log.exception("run.not_stored", scrape_run_id=record.id)
-            record = self._outcome(run, RunError("storage", f"the end of the run was not stored: {error}", self._now()))
+            limit_seconds = CLOSE_STEP_SECONDS if self._is_closing else STORE_END_SECONDS
+            async with asyncio.timeout(limit_seconds) as run.store_limit:
+                record = await self._store_end(record, phases, lambda error: self._tell_not_stored(run, error))
+        except TimeoutError:
+            reason = str(run.store_error or "the database does not answer")
+            log.error("run.not_stored", scrape_run_id=record.id, reason=reason)
+            record = self._outcome(
+                run, RunError("storage", f"the end of the run was not stored: {reason}", self._now())
+            )
+            self._store_later(record, phases)
         finally:
             self._active = None
         terminal = terminal_progress(record)
         run.publish(terminal.model_copy(update={"elapsed_ms": max(run.elapsed_ms, terminal.duration_ms or 0)}))
         log.info("run.ended", scrape_run_id=record.id, status=str(record.status), events=record.events_scraped)
         if run.bridge is not None:
-            await asyncio.wait([run.bridge], timeout=BRIDGE_SECONDS)
+            await asyncio.wait([run.bridge], timeout=CLOSE_STEP_SECONDS if self._is_closing else BRIDGE_SECONDS)
             run.bridge.cancel()
+
+    async def _store_end(
+        self, record: RunRecord, phases: Sequence[PhaseRecord], on_failure: Callable[[StorageError], None]
+    ) -> RunRecord:
+        """Commit the end of a run, and try until that is done; the record as it is stored.
+
+        That is another one where another process has taken over and ended the run.
+        """
+        wait_seconds = FIRST_WAIT_SECONDS
+        while True:
+            try:
+                await self._store.save_phases(record.id, phases)
+                if await self._store.finish_run(record):
+                    return record
+                return await self._store.get_run(record.id) or record
+            except StorageError as error:
+                on_failure(error)
+            await asyncio.sleep(wait_seconds)
+            wait_seconds = min(2 * wait_seconds, LONGEST_WAIT_SECONDS)
+
+    def _tell_not_stored(self, run: ActiveRun, error: StorageError) -> None:
+        run.store_error = error
+        message = f"the end of the run is not stored yet, and is tried again: {error}"
+        run.publish(run.tally.progress(phase=ScrapePhase.STORING, message=message))
+
+    def _store_later(self, record: RunRecord, phases: Sequence[PhaseRecord]) -> None:
+        self._unstored[record.id] = record
+        task = asyncio.create_task(self._store_end(record, phases, lambda _: None), name=f"store-end-{record.id}")
+        self._storing.add(task)
+        task.add_done_callback(lambda task: self._stored(record, task))
+
+    def _stored(self, record: RunRecord, task: asyncio.Task[RunRecord]) -> None:
+        self._storing.discard(task)
+        if task.cancelled():
+            return
+        if (error := task.exception()) is not None:
+            log.error("run.end_not_stored", scrape_run_id=record.id, exc_info=error)
+            return
+        del self._unstored[record.id]
+        log.info("run.end_stored", scrape_run_id=record.id, status=str(task.result().status))
 
     async def _confirm_what_was_got(self, run: ActiveRun) -> None:
         try:
-            async with asyncio.timeout(CANCEL_CONFIRM_SECONDS):
-                await self._coordinator.confirm()
+            with recording_for(run.recording):
+                async with asyncio.timeout(CLOSE_STEP_SECONDS if self._is_closing else CANCEL_CONFIRM_SECONDS):
+                    await self._coordinator.confirm()
         except (QuartOddsError, TimeoutError) as error:
             log.warning("run.cancelled_unconfirmed", scrape_run_id=run.record.id, reason=str(error))
 

@@ -1,8 +1,11 @@
 """The right to write odds and to end runs. One process has it at a time: two would give one id to two events.
 
-It ends with the process, however that ends. Runs may be looked at, and new ones asked for, without it.
+The lock elects the writer, and ends with the process, however that ends. It does not protect: a connection may be lost
+and a process may sleep. What protects is the term, a number that each transaction of the writer compares with the
+database's (`Database.writing_as`).
 """
 
+import asyncio
 import contextlib
 import fcntl
 import os
@@ -13,15 +16,30 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from quart_odds.errors import StorageError
+
 WRITER_LOCK = 7_103_332
 """The PostgreSQL advisory lock that the writing process holds, in the database that it writes to."""
 
+ANSWER_SECONDS = 5.0
+"""How long the server may take to answer over the lock's connection before that counts as lost."""
+
+RELEASE_SECONDS = 0.5
+"""How long closing it may take."""
+
+POOLED = (
+    "a transaction pooler such as PgBouncer stands before PostgreSQL, and locks and prepared statements do not work "
+    "through it: connect to PostgreSQL directly, or use pool_mode = session"
+)
+
 
 class WriterClaim(Protocol):
-    """The right to write to one database."""
+    """The right to write to one database. `taken` counts how often this process got the lock."""
+
+    taken: int
 
     async def take(self) -> bool:
-        """Whether this process has the right now; takes it if nobody has. Never waits for another process."""
+        """Whether this process has the lock now; takes it if nobody has. Never waits for another process."""
 
     async def release(self) -> None:
         """Gives the right up."""
@@ -29,6 +47,8 @@ class WriterClaim(Protocol):
 
 class UnsharedClaim:
     """The claim to a database in memory, which nobody else can reach."""
+
+    taken = 1
 
     async def take(self) -> bool:
         """Always."""
@@ -42,6 +62,7 @@ class FileClaim:
     """The claim to a SQLite file: a lock on the file beside it whose name ends in `-writer`."""
 
     def __init__(self, database: Path) -> None:
+        self.taken = 0
         self._path = database.with_name(f"{database.name}-writer")
         self._file: int | None = None
 
@@ -59,6 +80,7 @@ class FileClaim:
             os.close(file)
             raise
         self._file = file
+        self.taken += 1
         return True
 
     async def release(self) -> None:
@@ -69,35 +91,60 @@ class FileClaim:
 
 
 class ServerClaim:
-    """The claim to a PostgreSQL database: an advisory lock, held by a connection of its own."""
+    """The claim to a PostgreSQL database: an advisory lock, asked for and held over a connection of its own."""
 
     def __init__(self, engine: AsyncEngine) -> None:
+        self.taken = 0
         self._engine = engine
         self._connection: AsyncConnection | None = None
+        self._backend: int | None = None
+        """The server process that holds the lock for us; None while we do not have it."""
 
     async def take(self) -> bool:
-        """Asks the server; a connection that was lost took the lock with it, and is opened again."""
-        if self._connection is not None:
-            if not self._connection.closed and not self._connection.invalidated:
-                return True
+        """Asks the server each time: a connection that was lost took the lock with it, and is opened again."""
+        if self._backend is not None and await self._still_holds():
+            return True
+        self._backend = None
+        if self._connection is not None and not await self._answers(self._connection):
             await self.release()
-        connection = await self._engine.connect()
-        is_ours = False
-        try:
-            await connection.execution_options(isolation_level="AUTOCOMMIT")
-            question = text("SELECT pg_try_advisory_lock(:key)")
-            is_ours = bool(await connection.scalar(question, {"key": WRITER_LOCK}))
-        finally:
-            if not is_ours:
-                await connection.close()
+        if self._connection is None:
+            self._connection = await self._connected()
+        async with asyncio.timeout(ANSWER_SECONDS):
+            question = text("SELECT pg_backend_pid(), pg_try_advisory_lock(:key)")
+            backend, is_ours = (await self._connection.execute(question, {"key": WRITER_LOCK})).one()
         if is_ours:
-            self._connection = connection
-        return is_ours
+            self._backend = backend
+            self.taken += 1
+        return bool(is_ours)
+
+    async def _still_holds(self) -> bool:
+        assert self._connection is not None
+        backend = await self._answers(self._connection)
+        if backend and backend != self._backend:
+            raise StorageError(POOLED)
+        return backend == self._backend
+
+    async def _answers(self, connection: AsyncConnection) -> int | None:
+        """The server process behind a connection; None for a connection that is lost."""
+        with contextlib.suppress(SQLAlchemyError, OSError, TimeoutError):
+            async with asyncio.timeout(ANSWER_SECONDS):
+                return int((await connection.execute(text("SELECT pg_backend_pid()"))).scalar_one())
+        return None
+
+    async def _connected(self) -> AsyncConnection:
+        connection = await self._engine.connect()
+        try:
+            return await connection.execution_options(isolation_level="AUTOCOMMIT")
+        except BaseException:
+            await connection.close()
+            raise
 
     async def release(self) -> None:
         """Closes the connection, and so unlocks."""
+        self._backend = None
         connection, self._connection = self._connection, None
         if connection is not None:
-            with contextlib.suppress(SQLAlchemyError, OSError):
-                await connection.invalidate()  # back in the pool it would keep the lock
-                await connection.close()
+            with contextlib.suppress(SQLAlchemyError, OSError, TimeoutError):
+                async with asyncio.timeout(RELEASE_SECONDS):
+                    await connection.invalidate()  # back in the pool it would keep the lock
+                    await connection.close()

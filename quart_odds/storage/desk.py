@@ -1,35 +1,49 @@
 """Where a scrape hands in odds: the book, those who listen to it, and the writer, as one object."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+import contextlib
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import datetime, timedelta
 
 import structlog
 
 from quart_odds.domain.clock import utc_now
-from quart_odds.domain.odds import MappedEvent
+from quart_odds.domain.odds import EventHeader, ListedCompetitions, MappedEvent
 from quart_odds.domain.platforms import Platform
-from quart_odds.errors import StorageError
-from quart_odds.odds.book import OddsBook
+from quart_odds.errors import NotWriterError, StorageError
+from quart_odds.odds.book import EVERY_COMPETITION, OddsBook
 from quart_odds.odds.event import BookedEvent, EventChange
-from quart_odds.odds.matching import lone_key, match_key
+from quart_odds.odds.matching import genius_key, lone_key, match_key
 from quart_odds.odds.unmapped import UnmappedMarkets
 from quart_odds.storage.odds_load import KeptEvent, restored
+from quart_odds.storage.odds_rows import EncodedBatch
 from quart_odds.storage.retention import Removal
-from quart_odds.storage.store import Store
+from quart_odds.storage.store import Kept, Store
 from quart_odds.storage.tables import MAX_ID
-from quart_odds.storage.writer import CONFIRM_SECONDS, OddsWriter
+from quart_odds.storage.writer import CLOSE_SECONDS, CONFIRM_SECONDS, OddsWriter
 
 log = structlog.get_logger(__name__)
 
 KEEP = timedelta(hours=48)
 """How long an event stays in memory after it kicked off and after it was last seen; older ones wait in the database."""
 
+BELIEVE_MISSING_AFTER = timedelta(minutes=5)
+"""An event is gone when two complete lists lack it that are at least so far apart."""
+
+FOLLOW_SECONDS = 1.0
+"""How often a process looks whether it has the right to write, and whether another one has written anything."""
+
+FOLLOW_SHARE = 10
+"""Reading everything anew may take this part of the time at most."""
+
 Listener = Callable[[EventChange], None]
 
 
 class OddsDesk:
-    """The current odds, kept. `on_change` is called with every change that is worth telling, before it is written."""
+    """The current odds, kept. `on_change` is called with every change that is worth telling, before it is written.
+
+    `on_take_over` is called when this process takes over the writing from another one, before it writes anything.
+    """
 
     def __init__(
         self,
@@ -41,52 +55,145 @@ class OddsDesk:
     ) -> None:
         self.store = store
         self.book = OddsBook()
-        self.writer = OddsWriter(store.write, self.book, confirm_seconds=confirm_seconds)
+        self.writer = OddsWriter(self._write, self.book, confirm_seconds=confirm_seconds)
         self.on_change = on_change
-        self._clock = clock
+        self.on_take_over: Callable[[], Awaitable[object]] = _nothing_to_do
+        self.read_only_reason: str | None = None
         self.unmapped = UnmappedMarkets()
+        self._clock = clock
         self._archived: dict[str, int] = {}
         self._may_write = False
-        self._taking_over = asyncio.Lock()
+        self._term: int | None = None
+        self._revision: int | None = None
+        self._changing = asyncio.Lock()
+        self._recalling = asyncio.Lock()
+        self._following: asyncio.Task[None] | None = None
+        self._look_now = asyncio.Event()
+
+    # Who writes.
+
+    @property
+    def is_writer(self) -> bool:
+        """Whether this process writes, as far as it knows. Where it does not, `read_only_reason` says why."""
+        return self._may_write
 
     async def load(self) -> None:
         """Fills the book from the database, and takes the right to write, if it is to be had. Raises StorageError."""
-        self._may_write = await self.store.database.claim()
-        if not self._may_write:
-            log.warning("storage.desk.reads_only", reason="another process writes to this database")
-        await self._fill()
-
-    async def _take_over(self) -> None:
-        """Takes the right to write, and what another process has written. Raises StorageError if it still does."""
-        async with self._taking_over:
-            if self._may_write:
-                return
-            if not await self.store.database.claim():
-                raise StorageError("another process writes to this database: stop it, or give this one its own")
-            self.book.clear()
-            self._archived.clear()
+        async with self._changing:
+            try:
+                is_ours = await self.store.database.claim()
+                self.read_only_reason = None if is_ours else str(NotWriterError())
+            except StorageError as error:
+                # Such as a full disk: what is there can be read all the same.
+                is_ours, self.read_only_reason = False, str(error)
             await self._fill()
-            self._may_write = True
+            self._term = self.store.database.term
+            self._may_write = is_ours
+        if not is_ours:
+            log.warning("storage.desk.reads_only", reason=self.read_only_reason)
+
+    async def take_over(self) -> None:
+        """Sees to it that this process has the right to write, by asking the database. Raises NotWriterError if not.
+
+        After another process has written, everything is read anew first.
+        """
+        async with self._changing:
+            try:
+                is_ours = await self.store.database.claim()
+            except StorageError as error:
+                # Nobody knows then who writes. What this process writes is still checked against its term.
+                if not self._may_write:
+                    self.read_only_reason = str(error)
+                raise
+            if not is_ours:
+                refused = NotWriterError()
+                self._stop_writing(str(refused))
+                raise refused
+            if self.store.database.term != self._term:
+                self._may_write = False
+                await self.writer.give_up(NotWriterError("another process took over before these odds were stored"))
+                await self._fill()
+                await self.on_take_over()
+                self._term = self.store.database.term
+                log.info("storage.desk.took_over", term=self._term, events=len(self.book.events))
+            self._may_write, self.read_only_reason = True, None
+
+    def follow(self) -> None:
+        """Begins to look, every few seconds, whether this process writes; where another one does, to read after it."""
+        if self._following is None:
+            self._following = asyncio.create_task(self._follow(), name="odds-follow")
+
+    async def _follow(self) -> None:
+        loop = asyncio.get_running_loop()
+        pause = FOLLOW_SECONDS
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await self._look_now.wait()
+            self._look_now.clear()
+            began = loop.time()
+            try:
+                await self.take_over()
+            except NotWriterError:
+                await self._read_again()
+            except StorageError as error:
+                log.debug("storage.desk.follow_failed", reason=str(error))
+            except Exception:
+                log.exception("storage.desk.follow_broke")
+            pause = max(FOLLOW_SECONDS, FOLLOW_SHARE * (loop.time() - began))
+
+    async def _read_again(self) -> None:
+        """Reads what the writer has committed since this process last did."""
+        try:
+            async with self._changing:
+                if not self._may_write and await self.store.database.revision() != self._revision:
+                    await self.writer.give_up(NotWriterError("another process took over before these odds were stored"))
+                    await self._fill()
+                    self._term = None
+        except StorageError as error:
+            log.debug("storage.desk.follow_failed", reason=str(error))
+
+    def _stop_writing(self, reason: str) -> None:
+        if self._may_write:
+            log.warning("storage.desk.reads_only", reason=reason)
+            self._look_now.set()
+        self._may_write, self.read_only_reason = False, reason
+
+    async def _write(self, batch: EncodedBatch) -> None:
+        """Commits a batch in the term in which its ids were given, and in no other."""
+        try:
+            await self.store.write(batch, self._term)
+        except NotWriterError as error:
+            self._stop_writing(str(error))
+            raise
 
     async def _fill(self) -> None:
-        kept = await self.store.load(self._clock() - KEEP)
+        """Puts what the database has in the place of what the book has, in one turn of the loop: nobody sees a half."""
+        since = self._clock() - KEEP
+        kept = await self.store.load(since)
+        for start in range(0, len(kept.events), 200):
+            await asyncio.to_thread(_unpacked, kept.events[start : start + 200])
+        self._put_in(kept)
+
+    def _put_in(self, kept: Kept) -> None:
+        self.book.clear()
+        self._archived.clear()
         for competition_id, platform, external_id in kept.competitions:
             self.book.restore_competition(competition_id, platform, external_id)
         self.book.start_ids_after(kept.last_event_id, kept.last_quote_id)
-        for start in range(0, len(kept.events), 200):
-            self._restore(await asyncio.to_thread(_unpacked, kept.events[start : start + 200]))
-        for event_id, key, platform_slug, external_id in kept.archived:
-            self._archived[key] = self._archived[lone_key(Platform(platform_slug), external_id)] = event_id
+        self._restore(kept.events)
+        for archived in kept.archived:
+            self._archive(archived.event_id, archived.key, archived.platform, archived.external_id, archived.genius_id)
+        self._revision = kept.revision
+
+    # What a scrape hands in.
 
     async def record(self, mapped: MappedEvent, seen_at: datetime) -> EventChange:
         """Takes one healthy fetch: into the book, to the listener, to the writer.
 
         Waits only while the database is far behind. Raises StorageError if it stays so; the book has the odds then.
         """
-        if not self._may_write:
-            await self._take_over()
-        if self._archived:
-            await self._recall(mapped)
+        await self._ready_for(mapped.header)
         change = self.book.apply(mapped, seen_at)
         self.unmapped.note(change.quote_id, mapped)
         self._hand_on(change)
@@ -94,16 +201,35 @@ class OddsDesk:
         return change
 
     async def mark_missing(
-        self, platform: Platform, seen_external_ids: Iterable[str], at: datetime
+        self,
+        platform: Platform,
+        seen_external_ids: Iterable[str],
+        at: datetime,
+        listed: ListedCompetitions = EVERY_COMPETITION,
     ) -> list[EventChange]:
-        """Marks the events of a bookmaker gone that a trusted discovery no longer lists."""
-        if not self._may_write:
-            await self._take_over()
-        changes = self.book.mark_missing(platform, seen_external_ids, at)
+        """Takes a discovery: what it should have listed and did not is missed, and gone when it is missed again.
+
+        The second time counts five minutes after the first, or later. `listed` says which competitions it listed whole.
+        """
+        while not self._may_write:
+            await self.take_over()
+        changes = self.book.mark_missing(
+            platform, seen_external_ids, at, listed=listed, believe_after=BELIEVE_MISSING_AFTER
+        )
         for change in changes:
             self._hand_on(change)
         await self.writer.room()
         return changes
+
+    async def withdraw(self, platform: Platform, external_id: str, at: datetime) -> EventChange | None:
+        """Marks an event gone at once, because its bookmaker says so; None where it was not there."""
+        while not self._may_write:
+            await self.take_over()
+        change = self.book.withdraw(platform, external_id, at)
+        if change is not None:
+            self._hand_on(change)
+            await self.writer.room()
+        return change
 
     async def find(self, event_id: int) -> BookedEvent | None:
         """An event of the book, or one that only the database still has."""
@@ -114,7 +240,10 @@ class OddsDesk:
         return None if kept is None else (await asyncio.to_thread(_unpacked, [kept]))[0].whole
 
     async def confirm(self) -> None:
-        """Returns when all that was recorded before is committed. Raises StorageError if it is not."""
+        """Returns when all that was recorded before is committed.
+
+        Raises StorageError if it is not in time, or if odds of the current recording (`odds.ownership`) were refused.
+        """
         await self.writer.confirm()
 
     async def tidy(self) -> int:
@@ -125,10 +254,10 @@ class OddsDesk:
     async def remove_old(self, odds_before: datetime, runs_before: datetime) -> Removal:
         """Removes what is older than these moments for good: see `Store.remove_old`. Raises StorageError."""
         if not self._may_write:
-            await self._take_over()
+            await self.take_over()
         await self.writer.confirm()
         self._put_away(odds_before)
-        removed = await self.store.remove_old(odds_before, runs_before)
+        removed = await self.store.remove_old(odds_before, runs_before, self._term)
         log.info(
             "storage.retention.removed", events=removed.events, history_rows=removed.history_rows, runs=removed.runs
         )
@@ -139,16 +268,28 @@ class OddsDesk:
             event for event in self.book.events.values() if event.header.kickoff < before and event.seen_at < before
         ]
         for event in over:
-            self._archived[event.key] = event.id
             for quote in event.quotes.values():
-                self._archived[lone_key(quote.header.platform, quote.header.external_id)] = event.id
+                header = quote.header
+                self._archive(event.id, event.key, header.platform, header.external_id, header.genius_id)
                 self.unmapped.forget(quote.id)
             self.book.forget(event.id)
         return len(over)
 
-    async def close(self) -> None:
-        """Writes what waits and closes the writer; the store stays open."""
-        await self.writer.close()
+    def _archive(self, event_id: int, key: str, platform: Platform, external_id: str, genius_id: str | None) -> None:
+        """Remembers by which keys an event that only the database has is found again."""
+        self._archived[key] = self._archived[lone_key(platform, external_id)] = event_id
+        if genius_id:
+            self._archived[genius_key(genius_id)] = event_id
+
+    async def close(self, timeout_seconds: float | None = None) -> None:
+        """Writes what waits, as far as that goes in time, and closes the writer; the store stays open."""
+        following, self._following = self._following, None
+        if following is not None:
+            following.cancel()
+        await self.writer.close(timeout_seconds)
+        if following is not None:
+            # Its question may be with a server that does not answer, nor hears that it is not asked any more.
+            await asyncio.wait([following], timeout=CLOSE_SECONDS)
 
     def _hand_on(self, change: EventChange) -> None:
         self.writer.put(change)
@@ -159,20 +300,46 @@ class OddsDesk:
         for kept in events:
             self.book.restore(kept.event, [quote for quote, _ in kept.quotes])
 
-    async def _recall(self, mapped: MappedEvent) -> None:
-        """Brings events back into memory that are listed again after a long time."""
-        header = mapped.header
+    async def _ready_for(self, header: EventHeader) -> None:
+        """Returns in a turn of the loop in which this process may write, and all that the event concerns is here."""
+        while True:
+            if not self._may_write:
+                await self.take_over()
+            elif self._archived and (event_id := self._archived_for(header)) is not None:
+                await self._recall(event_id)
+            else:
+                return
+
+    def _archived_for(self, header: EventHeader) -> int | None:
         keys = [lone_key(header.platform, header.external_id)]
         if header.sportradar_id:
             keys.append(match_key(header.sportradar_id))
-        for key in keys:
-            event_id = self._archived.get(key)
-            if event_id is None:
-                continue
+        if header.genius_id:
+            keys.append(genius_key(header.genius_id))
+        return next((self._archived[key] for key in keys if key in self._archived), None)
+
+    async def _recall(self, event_id: int) -> None:
+        """Brings an event back into memory that is listed again after a long time; whoever comes second, waits."""
+        async with self._recalling:
+            if event_id not in self._archived.values():
+                return
+            epoch = self.book.epoch
             kept = await self.store.load_event(event_id)
-            if kept is not None and event_id not in self.book.events:
-                self._restore(await asyncio.to_thread(_unpacked, [kept]))
+            if kept is not None:
+                await asyncio.to_thread(_unpacked, [kept])
+            if self.book.epoch != epoch:
+                return  # everything was read anew meanwhile
+            if kept is not None and not self._is_here(kept):
+                self._restore([kept])
             self._archived = {key: other for key, other in self._archived.items() if other != event_id}
+
+    def _is_here(self, kept: KeptEvent) -> bool:
+        """Whether the book has the event, or any of its quotes: what it has is newer than what was kept."""
+        return kept.event.id in self.book.events or any(self.book.quote(quote.id) for quote, _ in kept.quotes)
+
+
+async def _nothing_to_do() -> None:
+    return None
 
 
 def _unpacked(events: list[KeptEvent]) -> list[KeptEvent]:

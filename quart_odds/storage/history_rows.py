@@ -6,7 +6,7 @@ from sqlalchemy import select
 
 from quart_odds.odds.history import LISTING_KEY, QuoteHistory
 from quart_odds.storage.database import Database
-from quart_odds.storage.odds_rows import quote_at
+from quart_odds.storage.odds_rows import quote_at, signed_key, unsigned_key
 from quart_odds.storage.packing import unpack
 from quart_odds.storage.tables import odds_history, quote_openings
 
@@ -26,14 +26,14 @@ class HistoryRows:
             .where(
                 odds_history.c.quote_at >= quote_at(quote_id, 0),
                 odds_history.c.quote_at < quote_at(quote_id + 1, 0),
-                odds_history.c.key.in_([LISTING_KEY, *keys]),
+                odds_history.c.key.in_([LISTING_KEY, *map(signed_key, keys)]),
             )
             .order_by(odds_history.c.quote_at, odds_history.c.key)
         )
         async with self.database.reading() as connection:
             first = (await connection.execute(opening)).one_or_none()
             rows = (await connection.execute(changes)).all()
-        past = tuple((row.quote_at & _MOMENT, row.key, row.odds) for row in rows)
+        past = tuple((row.quote_at & _MOMENT, unsigned_key(row.key), row.odds) for row in rows)
         if first is None:
             return QuoteHistory(None, {}, past)
         prices = unpack(first.body)

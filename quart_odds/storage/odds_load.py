@@ -30,6 +30,17 @@ class KeptEvent:
         return self.event
 
 
+@dataclass(frozen=True, slots=True)
+class ArchivedQuote:
+    """By what an event that is only kept, and not in memory, is found when it is listed again."""
+
+    event_id: int
+    key: str
+    platform: Platform
+    external_id: str
+    genius_id: str | None
+
+
 async def load_events(connection: AsyncConnection, since: datetime) -> list[KeptEvent]:
     """The events that kick off, or were last seen, at `since` or later."""
     return await _load(connection, _quotes().where((events.c.kickoff >= since) | events.c.id.in_(_seen_since(since))))
@@ -41,14 +52,14 @@ async def load_event(connection: AsyncConnection, event_id: int) -> KeptEvent | 
     return found[0] if found else None
 
 
-async def archived_keys(connection: AsyncConnection, since: datetime) -> list[tuple[int, str, str, str]]:
-    """(event id, its key, bookmaker, bookmaker's id) of every quote whose event `load_events` leaves out."""
+async def archived_quotes(connection: AsyncConnection, since: datetime) -> list[ArchivedQuote]:
+    """Every quote whose event `load_events` leaves out."""
     rows = await connection.execute(
-        select(events.c.id, events.c.key, quotes.c.platform, quotes.c.external_id)
+        select(events.c.id, events.c.key, quotes.c.platform, quotes.c.external_id, quotes.c.genius_id)
         .join(quotes, quotes.c.event_id == events.c.id)
         .where(events.c.kickoff < since, events.c.id.not_in(_seen_since(since)))
     )
-    return [(row.id, row.key, row.platform, row.external_id) for row in rows]
+    return [ArchivedQuote(row.id, row.key, Platform(row.platform), row.external_id, row.genius_id) for row in rows]
 
 
 async def last_ids(connection: AsyncConnection) -> tuple[int, int]:
@@ -114,6 +125,7 @@ async def _load(connection: AsyncConnection, statement: "Select[tuple[object, ..
             away_team=row.away_team,
             kickoff=row.kickoff,
             competition=Competition(row.competition_external_id, row.competition_name, row.country),
+            genius_id=row.genius_id,
         )
         quote = Quote(
             id=row.id,
@@ -123,6 +135,8 @@ async def _load(connection: AsyncConnection, statement: "Select[tuple[object, ..
             seen_at=row.seen_at,
             event_id=row.event_id,
             gone_at=row.gone_at,
+            missed_at=row.missed_at,
+            promotions=tuple(row.promotions.split(",")) if row.promotions else (),
         )
         kept.append((quote, row.body))
     return [KeptEvent(event, tuple(kept)) for event, kept in found.values()]

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
 
-from sqlalchemy import Dialect, Table, delete, exists, insert
+from sqlalchemy import Dialect, Table, delete, exists, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -38,6 +38,16 @@ def quote_at(quote_id: int, moment: int) -> int:
     return quote_id << 32 | moment
 
 
+def signed_key(key: int) -> int:
+    """A price's key as the history keeps it: the columns of both databases have 32 bits and a sign."""
+    return key - (1 << 32) if key >> 31 else key
+
+
+def unsigned_key(kept: int) -> int:
+    """A key of the history as the rest of the program knows it."""
+    return kept & 0xFFFFFFFF
+
+
 @dataclass(frozen=True, slots=True)
 class EventRow:
     """What is to be kept of one event at one bookmaker. `prices` None leaves the current ones as they are."""
@@ -54,6 +64,8 @@ class EventRow:
     first_seen_at: datetime
     seen_at: datetime
     gone_at: datetime | None
+    missed_at: datetime | None = None
+    promotions: tuple[str, ...] = ()
     prices: PackedPrices | None = None
     opening: tuple[int, Prices] | None = None
     history: Sequence[HistoryRow] = ()
@@ -61,11 +73,15 @@ class EventRow:
 
 @dataclass(slots=True)
 class Batch:
-    """One transaction's worth: whole events, quotes that were only seen again, events that ceased to be."""
+    """One transaction's worth: whole events, quotes that were only seen again, events that ceased to be.
+
+    `redated` are quotes that a clock which was ahead has dated, each with the epoch second after which that is so.
+    """
 
     rows: list[EventRow] = field(default_factory=list)
     seen: list[tuple[int, datetime]] = field(default_factory=list)
     emptied: list[int] = field(default_factory=list)
+    redated: list[tuple[int, int]] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -80,6 +96,7 @@ class EncodedBatch:
     history: list[HistoryRow]
     seen: list[tuple[int, int]]
     emptied: list[int]
+    redated: list[tuple[int, int]]
 
 
 def event_row(
@@ -104,6 +121,8 @@ def event_row(
         quote.first_seen_at,
         quote.seen_at,
         quote.gone_at,
+        quote.missed_at,
+        quote.promotions,
         PackedPrices(quote.keys, quote.values, quote.changed, dict(quote.last_seen)) if with_prices else None,
         opening,
         history,
@@ -118,9 +137,10 @@ def encode(batch: Batch) -> EncodedBatch:
         quotes=_last_by_id(map(_quote, batch.rows)),
         prices=[(row.quote_id, pack(row.prices)) for row in batch.rows if row.prices is not None],
         openings=[_opening(row.quote_id, *row.opening) for row in batch.rows if row.opening is not None],
-        history=sorted(change for row in batch.rows for change in row.history),
+        history=sorted((at, signed_key(key), odds) for row in batch.rows for at, key, odds in row.history),
         seen=[(to_micros(at), quote_id) for quote_id, at in batch.seen],
         emptied=batch.emptied,
+        redated=batch.redated,
     )
 
 
@@ -159,6 +179,9 @@ def _quote(row: EventRow) -> Row:
         to_micros(row.first_seen_at),
         to_micros(row.seen_at),
         None if row.gone_at is None else to_micros(row.gone_at),
+        header.genius_id,
+        None if row.missed_at is None else to_micros(row.missed_at),
+        ",".join(row.promotions),
     )
 
 
@@ -172,7 +195,10 @@ def _last_by_id(rows: Iterable[Row]) -> list[Row]:
 
 
 async def write_batch(connection: AsyncConnection, batch: EncodedBatch) -> None:
-    """Executes a batch in the transaction of `connection`."""
+    """Executes a batch in the transaction of `connection`. To do it twice is the same as once.
+
+    A commit whose answer was lost is tried again, and by then the rows may be there.
+    """
     dialect = connection.dialect
     for table, rows in (
         (competitions, batch.competitions),
@@ -183,9 +209,11 @@ async def write_batch(connection: AsyncConnection, batch: EncodedBatch) -> None:
     ):
         if rows:
             await connection.exec_driver_sql(_upsert(table, dialect), rows)
+    for quote_id, second in batch.redated:
+        await _date_back(connection, quote_id, second, {(at, key) for at, key, _ in batch.history})
     for start in range(0, len(batch.history), _ROWS_AT_ONCE):
         rows_of_history = batch.history[start : start + _ROWS_AT_ONCE]
-        await connection.exec_driver_sql(_insert(odds_history, dialect), rows_of_history)
+        await connection.exec_driver_sql(_upsert(odds_history, dialect), rows_of_history)
     if batch.seen:
         await connection.exec_driver_sql(_SEEN[dialect.name], batch.seen)
     if batch.emptied:
@@ -194,21 +222,39 @@ async def write_batch(connection: AsyncConnection, batch: EncodedBatch) -> None:
         )
 
 
+async def _date_back(connection: AsyncConnection, quote_id: int, second: int, new: set[tuple[int, int]]) -> None:
+    """Dates what is kept of a quote's past at `second` where it is dated later, but for the rows that are written now.
+
+    Of each price's changes the last one stays.
+    """
+    later = (odds_history.c.quote_at > quote_at(quote_id, second)) & (
+        odds_history.c.quote_at < quote_at(quote_id + 1, 0)
+    )
+    rows = (await connection.execute(select(odds_history).where(later).order_by(odds_history.c.quote_at))).all()
+    old = [row for row in rows if (row.quote_at, row.key) not in new]
+    for row in old:
+        await connection.execute(
+            delete(odds_history).where(odds_history.c.quote_at == row.quote_at, odds_history.c.key == row.key)
+        )
+    if last := {row.key: row.odds for row in old}:
+        dated = [(quote_at(quote_id, second), key, odds) for key, odds in last.items()]
+        await connection.exec_driver_sql(_upsert(odds_history, connection.dialect), dated)
+    await connection.execute(
+        update(quote_openings)
+        .where(quote_openings.c.quote_id == quote_id, quote_openings.c.at > second)
+        .values(at=second)
+    )
+
+
 _SEEN = {
-    "sqlite": "UPDATE quotes SET seen_at = ? WHERE id = ?",
-    "postgresql": "UPDATE quotes SET seen_at = $1::BIGINT WHERE id = $2::INTEGER",
+    "sqlite": "UPDATE quotes SET seen_at = ?, missed_at = NULL WHERE id = ?",
+    "postgresql": "UPDATE quotes SET seen_at = $1::BIGINT, missed_at = NULL WHERE id = $2::INTEGER",
 }
 
 
 @cache
-def _insert(table: Table, dialect: Dialect) -> str:
-    """The statement that takes a table's columns in order."""
-    return str(insert(table).compile(dialect=dialect))
-
-
-@cache
 def _upsert(table: Table, dialect: Dialect) -> str:
-    """The same, putting a row in the place of the one with its key."""
+    """The statement that takes a table's columns in order, and puts a row in the place of the one with its key."""
     key = [column.name for column in table.primary_key]
     others = [column.name for column in table.columns if column.name not in key]
     statement = postgresql.insert(table) if dialect.name == "postgresql" else sqlite.insert(table)

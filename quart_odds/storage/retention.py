@@ -1,21 +1,26 @@
 """What is too old to be kept: counted beforehand, and removed in small transactions that never hold up a scrape."""
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from pydantic import AwareDatetime, BaseModel, ConfigDict
 from sqlalchemy import Select, delete, exists, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from quart_odds.domain.runs import RunStatus
-from quart_odds.storage.database import Database
+from quart_odds.storage.database import NEW_DATABASE, Database
 from quart_odds.storage.odds_rows import quote_at
-from quart_odds.storage.tables import events, odds_history, quote_openings, quote_prices, quotes, runs
+from quart_odds.storage.tables import events, notes, odds_history, quote_openings, quote_prices, quotes, runs
 
 QUOTES_AT_ONCE = 50
 EVENTS_AT_ONCE = 50
 RUNS_AT_ONCE = 100
+
+CLEAN_UPS = "clean_ups"
+"""The note that keeps the CleanUpState."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +33,42 @@ class Removal:
     runs: int = 0
 
 
-class RetentionRows:
+class CleanUpState(BaseModel):
+    """When the database was last cleaned up, and at which revision of its tables.
+
+    `first_at` is when the first clean-up after an upgrade is due, once that has been announced.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    revision: str
+    last_at: AwareDatetime | None = None
+    first_at: AwareDatetime | None = None
+
+
+class RetentionRows(ABC):
     """The part of the store that forgets. Every method raises StorageError."""
 
     database: Database
+
+    @abstractmethod
+    async def set_note(self, name: str, value: str | None) -> None:
+        """Notes something to remember over a restart; None forgets it."""
+
+    async def clean_up_state(self) -> CleanUpState | None:
+        """What is known of clean-ups so far; None in a database that was upgraded and never cleaned up since."""
+        async with self.database.reading() as connection:
+            rows = await connection.execute(select(notes).where(notes.c.name.in_([CLEAN_UPS, NEW_DATABASE])))
+            kept = {row.name: row.value for row in rows}
+        if CLEAN_UPS in kept:
+            return CleanUpState.model_validate_json(kept[CLEAN_UPS])
+        if kept.get(NEW_DATABASE) == self.database.head:
+            return CleanUpState(revision=self.database.head)
+        return None
+
+    async def save_clean_up_state(self, state: CleanUpState) -> None:
+        """Keeps it."""
+        await self.set_note(CLEAN_UPS, state.model_dump_json())
 
     async def preview_removal(self, odds_before: datetime, runs_before: datetime) -> Removal:
         """What `remove_old` would remove."""
@@ -49,29 +86,30 @@ class RetentionRows:
                 runs=await connection.scalar(_old_runs(runs_before).with_only_columns(func.count())) or 0,
             )
 
-    async def remove_old(self, odds_before: datetime, runs_before: datetime) -> Removal:
+    async def remove_old(self, odds_before: datetime, runs_before: datetime, term: int | None) -> Removal:
         """Removes events that were over, changes that were made, and runs that had ended before these moments.
 
-        Each batch is a transaction of its own, and between two of them the writer has its turn.
+        Each batch is a transaction of its own, and between two of them the writer has its turn. Raises NotWriterError
+        when this process is not the writer of `term`.
         """
-        removed_events, removed_rows = await self._remove_events(odds_before)
-        removed_rows += await self._remove_history(odds_before)
+        removed_events, removed_rows = await self._remove_events(odds_before, term)
+        removed_rows += await self._remove_history(odds_before, term)
         removed_openings = 0
         while ids := await self._page(_old_openings(odds_before).limit(QUOTES_AT_ONCE)):
-            async with self.database.writing() as connection:
+            async with self.database.writing_as(term) as connection:
                 await connection.execute(delete(quote_openings).where(quote_openings.c.quote_id.in_(ids)))
             removed_openings += len(ids)
         removed_runs = 0
         while ids := await self._page(_old_runs(runs_before).limit(RUNS_AT_ONCE)):
-            async with self.database.writing() as connection:
+            async with self.database.writing_as(term) as connection:
                 await connection.execute(delete(runs).where(runs.c.id.in_(ids)))
             removed_runs += len(ids)
         return Removal(removed_events, removed_rows, removed_openings, removed_runs)
 
-    async def _remove_events(self, before: datetime) -> tuple[int, int]:
+    async def _remove_events(self, before: datetime, term: int | None) -> tuple[int, int]:
         removed = rows = 0
         while event_ids := await self._page(_over(before).limit(EVENTS_AT_ONCE)):
-            async with self.database.writing() as connection:
+            async with self.database.writing_as(term) as connection:
                 ids = (await connection.scalars(select(quotes.c.id).where(quotes.c.event_id.in_(event_ids)))).all()
                 for quote_id in ids:
                     rows += await _delete_history(connection, quote_id, None)
@@ -83,10 +121,10 @@ class RetentionRows:
             await asyncio.sleep(0)
         return removed, rows
 
-    async def _remove_history(self, before: datetime) -> int:
+    async def _remove_history(self, before: datetime, term: int | None) -> int:
         rows = last = 0
         while ids := await self._page(select(quotes.c.id).where(quotes.c.id > last).order_by(quotes.c.id).limit(50)):
-            async with self.database.writing() as connection:
+            async with self.database.writing_as(term) as connection:
                 for quote_id in ids:
                     rows += await _delete_history(connection, quote_id, before)
             last = ids[-1]

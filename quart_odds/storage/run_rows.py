@@ -1,6 +1,6 @@
 """Runs in the database: created running, ended once, with what each platform came to, the phases and the errors."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -59,15 +59,16 @@ class RunRows:
         async with self.database.writing() as connection:
             return await _finish(connection, record)
 
-    async def interrupt_running(self, at: datetime) -> list[RunRecord]:
-        """Ends every run that is still running as interrupted, and gives their records.
+    async def interrupt_running(self, at: datetime, besides: Collection[int] = ()) -> list[RunRecord]:
+        """Ends every run that is still running as interrupted, but for these, and gives their records.
 
         None while another process writes: then they may well be going, there.
         """
         if not await self.database.claim():
             return []
-        async with self.database.writing() as connection:
-            ids = (await connection.scalars(select(runs.c.id).where(runs.c.status == RunStatus.RUNNING.value))).all()
+        async with self.database.writing_as(self.database.term) as connection:
+            running = select(runs.c.id).where(runs.c.status == RunStatus.RUNNING.value, runs.c.id.not_in(besides))
+            ids = (await connection.scalars(running)).all()
             ended = []
             for record in await _records(connection, sorted(ids)):
                 error = RunError("interrupted", "the server stopped while this run was going", at)

@@ -3,15 +3,16 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import delete, insert, select, text
 
 from quart_odds.domain.platforms import Platform
 from quart_odds.storage.analytics import AnalyticsRows
 from quart_odds.storage.database import Database
 from quart_odds.storage.history_rows import HistoryRows
 from quart_odds.storage.odds_load import (
+    ArchivedQuote,
     KeptEvent,
-    archived_keys,
+    archived_quotes,
     last_ids,
     load_competitions,
     load_event,
@@ -20,20 +21,24 @@ from quart_odds.storage.odds_load import (
 from quart_odds.storage.odds_rows import EncodedBatch, write_batch
 from quart_odds.storage.retention import RetentionRows
 from quart_odds.storage.run_rows import RunRows
-from quart_odds.storage.tables import notes
+from quart_odds.storage.tables import notes, writer
 
 __all__ = ["Kept", "Store", "migrate", "open_store"]
 
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What a start finds: current events, the keys of older ones, competitions, and the highest ids given so far."""
+    """What a start finds: current events, the keys of older ones, competitions, and the highest ids given so far.
+
+    `revision` is that of the database when it was read (`Database.revision`).
+    """
 
     events: list[KeptEvent]
-    archived: list[tuple[int, str, str, str]]
+    archived: list[ArchivedQuote]
     competitions: list[tuple[int, Platform, str]]
     last_event_id: int
     last_quote_id: int
+    revision: int
 
 
 class Store(RunRows, HistoryRows, AnalyticsRows, RetentionRows):
@@ -42,21 +47,26 @@ class Store(RunRows, HistoryRows, AnalyticsRows, RetentionRows):
     def __init__(self, database: Database) -> None:
         self.database = database
 
-    async def write(self, batch: EncodedBatch) -> None:
-        """Commits a batch, or nothing of it."""
-        async with self.database.writing() as connection:
+    async def write(self, batch: EncodedBatch, term: int | None) -> None:
+        """Commits a batch, or nothing of it. Raises NotWriterError when this process is not the writer of `term`."""
+        async with self.database.writing_as(term) as connection:
             await write_batch(connection, batch)
 
     async def load(self, since: datetime) -> Kept:
         """Everything that the book needs: events that kick off, or were seen, at `since` or later."""
         async with self.database.reading() as connection:
+            if not self.database.is_sqlite:
+                # One view of all tables, as SQLite has it anyway: another process may write meanwhile.
+                await connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
+            revision = int((await connection.execute(select(writer.c.revision))).scalar_one())
             event_id, quote_id = await last_ids(connection)
             return Kept(
                 await load_events(connection, since),
-                await archived_keys(connection, since),
+                await archived_quotes(connection, since),
                 await load_competitions(connection),
                 event_id,
                 quote_id,
+                revision,
             )
 
     async def load_event(self, event_id: int) -> KeptEvent | None:

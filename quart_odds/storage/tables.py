@@ -102,9 +102,12 @@ quotes = Table(
     Column("first_seen_at", Moment, nullable=False),
     Column("seen_at", Moment, nullable=False),
     Column("gone_at", Moment),
+    Column("genius_id", Text),
+    Column("missed_at", Moment),
+    Column("promotions", Text, nullable=False, server_default=""),
     UniqueConstraint("platform", "external_id"),
 )
-"""One event at one bookmaker."""
+"""One event at one bookmaker. `promotions` are the bookmaker's own words, joined by commas."""
 
 quote_prices = Table(
     "quote_prices",
@@ -132,6 +135,8 @@ odds_history = Table(
     sqlite_with_rowid=False,
 )
 """One row a changed price: quote id and epoch second in one integer, the price's key, the packed odds (-1: gone).
+
+Keys have 32 bits and the column is signed: see `odds_rows.signed_key`.
 
 A quote's changes of one moment lie together, so a scrape writes one or two pages a quote. With the price first, each
 row had a page of its own: four times the bytes written, measured over a day.
@@ -203,3 +208,14 @@ notes = Table(
     Column("value", Text, nullable=False),
 )
 """Small things to remember over a restart, such as that the scheduler is paused."""
+
+writer = Table(
+    "writer",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("term", Integer, nullable=False),
+    Column("revision", BigInteger, nullable=False),
+)
+"""One row. `term` counts how often the right to write has changed hands: a transaction of the writer fails unless the
+term is its own. `revision` grows with each such transaction, so that those who only read know when to read again.
+"""

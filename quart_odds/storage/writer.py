@@ -1,22 +1,25 @@
 """Writes what the book learns to the database, off the scrape's path: coalesced, in batches, confirmed on request.
 
 What waits is bounded: a quote waits once, however often it changed, as a reference to the book; only rows of history
-add up, and `room` makes a scrape wait when too many do. A batch that fails is kept and tried again.
+add up, and `room` makes a scrape wait when too many do. A batch that fails is kept and tried again; what the database
+refuses for what it is, is set aside and told to whoever recorded it (`odds.ownership`), and to nobody else.
 """
 
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from weakref import WeakKeyDictionary
 
 import structlog
-from sqlalchemy.exc import DataError, IntegrityError
 
 from quart_odds.domain.odds import Prices
-from quart_odds.errors import StorageError
+from quart_odds.errors import NotWriterError, StorageError
 from quart_odds.odds.book import OddsBook
 from quart_odds.odds.event import EventChange
 from quart_odds.odds.history import GONE_ODDS, LISTING_KEY
+from quart_odds.odds.ownership import Recording, current_recording
+from quart_odds.storage.database import is_refusal
 from quart_odds.storage.odds_rows import (
     Batch,
     EncodedBatch,
@@ -35,6 +38,9 @@ BATCH_QUOTES = 200
 BATCH_ROWS = 5_000
 LINGER_SECONDS = 0.05
 CONFIRM_SECONDS = 30.0
+CLOSE_SECONDS = 0.3
+"""How long closing waits for a write that is under way, once it has been cancelled."""
+
 _FIRST_WAIT_SECONDS = 0.1
 _LONGEST_WAIT_SECONDS = 5.0
 
@@ -43,13 +49,26 @@ Write = Callable[[EncodedBatch], Awaitable[None]]
 
 @dataclass(slots=True)
 class _Waiting:
-    """What has to be written of one quote."""
+    """What has to be written of one quote, and for whom."""
 
     first_put: int
+    recordings: set[Recording | None] = field(default_factory=set)
     is_seen_only: bool = True
     with_prices: bool = False
     opening: tuple[int, Prices] | None = None
     history: list[HistoryRow] = field(default_factory=list)
+    redated_after: int = 0
+
+    def date_back(self, second: int) -> None:
+        """Dates what waits at `second` where a clock that was ahead dated it later; of each price the last stays."""
+        dated: dict[tuple[int, int], int] = {}
+        for at, key, odds in self.history:
+            quote_id, moment = at >> 32, at & 0xFFFFFFFF
+            dated[quote_at(quote_id, min(moment, second)), key] = odds
+        self.history = [(at, key, odds) for (at, key), odds in dated.items()]
+        if self.opening is not None:
+            self.opening = (min(self.opening[0], second), self.opening[1])
+        self.redated_after = min(self.redated_after or second, second)
 
 
 class OddsWriter:
@@ -82,7 +101,9 @@ class OddsWriter:
         self._hurry = asyncio.Event()
         self._is_closed = False
         self._failure: StorageError | None = None
-        self._refused: StorageError | None = None
+        self._refusals: WeakKeyDictionary[Recording, StorageError] = WeakKeyDictionary()
+        self._refused_to_nobody: StorageError | None = None
+        self._set_aside: dict[int, _Waiting] = {}
         self.rows_written = 0
         self.batches_written = 0
         self.rows_lost = 0
@@ -97,8 +118,13 @@ class OddsWriter:
         """Whether so many rows wait that `room` would."""
         return self._history_rows > self._max_history_rows
 
+    @property
+    def _refused(self) -> StorageError | None:
+        """The oldest refusal that nobody has been told yet."""
+        return next(iter(self._refusals.values()), self._refused_to_nobody)
+
     def put(self, change: EventChange) -> None:
-        """Takes a change that the book has just made. Never waits: call `room` after it."""
+        """Takes a change that the book has just made, for the current recording. Never waits: call `room` after it."""
         if self._is_closed:
             raise StorageError("the writer is closed")
         self._puts += 1
@@ -109,9 +135,14 @@ class OddsWriter:
         quote = self._book.quote(change.quote_id)
         if change.is_new and quote is not None:
             entry.opening = (change.moment, quote.prices())
-        if change.is_change or change.is_header_changed or change.moved:
+        if change.is_change or change.is_header_changed or change.moved or change.is_miss_noted:
             entry.is_seen_only = False
         entry.with_prices |= change.is_new or bool(change.changed)
+        if change.redated_after:
+            rows = len(entry.history)
+            entry.date_back(change.redated_after)
+            entry.is_seen_only, entry.with_prices = False, True
+            self._history_rows += len(entry.history) - rows
         if not change.is_new:
             self._add_history(entry, change)
         if self._task is None:
@@ -125,16 +156,54 @@ class OddsWriter:
             await self._until(lambda: not self.is_full, "has not kept up")
 
     async def confirm(self, timeout_seconds: float | None = None) -> None:
-        """Returns when all that was put before is committed. Raises StorageError if it is not in time, or never."""
+        """Returns when all that was put before is committed. Raises StorageError if it is not in time.
+
+        Raises it, once, where odds of the current recording were refused; those of others are told to them.
+        """
         target = self._puts
         self._hurry.set()
         await self._until(lambda: self._oldest_put() > target, "has not taken all odds", timeout_seconds)
-        refused, self._refused = self._refused, None
+        recording = current_recording()
+        if recording is not None:
+            refused = self._refusals.pop(recording, None)
+        else:
+            refused, self._refused_to_nobody = self._refused_to_nobody, None
         if refused is not None:
             raise refused
 
+    async def give_up(self, reason: StorageError) -> None:
+        """Drops what waits, because it may not be written any more, and tells its recordings the reason.
+
+        Whatever is under way is over when this returns. The next change begins anew.
+        """
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.wait([task])
+        self._abandon(reason)
+        self._writing = {}
+        self._failure = None
+        self._wanted.clear()
+        self._hurry.clear()
+        async with self._progress:
+            self._progress.notify_all()
+
+    def _abandon(self, reason: StorageError) -> None:
+        """Drops all that waits, and what was being written: for good."""
+        self._put_back()
+        dropped, self._waiting = self._waiting, {}
+        rows = sum(len(entry.history) for entry in dropped.values())
+        self.rows_lost += rows
+        self._history_rows -= rows
+        self._emptied.clear()
+        self._set_aside.clear()
+        for entry in dropped.values():
+            self._refuse(entry, reason)
+        if dropped:
+            log.error("storage.write.given_up", quotes=len(dropped), history_rows=rows, reason=str(reason))
+
     async def close(self, timeout_seconds: float | None = None) -> None:
-        """Writes what waits, as far as the database lets it, and ends. Logs what had to be left."""
+        """Writes what waits, as far as the database lets it in time, and ends. Logs what had to be left."""
         if self._is_closed:
             return
         try:
@@ -145,14 +214,38 @@ class OddsWriter:
             self._is_closed = True
             if self._task is not None:
                 self._task.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await asyncio.wait([self._task])
+                await asyncio.wait([self._task], timeout=CLOSE_SECONDS)
+            if self._refused is not None:
+                log.warning("storage.writer.refusals_untold", error=str(self._refused))
 
     def _entry(self, quote_id: int) -> _Waiting:
         entry = self._waiting.get(quote_id)
         if entry is None:
-            entry = self._waiting[quote_id] = _Waiting(self._puts)
+            # What was refused before is written as it is now, so that memory and database agree again.
+            entry = self._set_aside.pop(quote_id, None) or _Waiting(self._puts)
+            entry.first_put = self._puts
+            self._waiting[quote_id] = entry
+        entry.recordings.add(current_recording())
         return entry
+
+    def _refuse(self, entry: _Waiting, error: StorageError) -> None:
+        """Remembers an error for those whose odds these are, until they ask."""
+        for recording in entry.recordings:
+            if recording is None:
+                self._refused_to_nobody = self._refused_to_nobody or error
+            else:
+                self._refusals.setdefault(recording, error)
+
+    def _put_aside(self, quote_id: int, entry: _Waiting) -> None:
+        """Sees to it that the next write of a refused quote writes all that this one should have, but its history."""
+        entry = replace(entry, recordings=set(), history=[])
+        newer = self._waiting.get(quote_id)
+        if newer is None:
+            self._set_aside[quote_id] = entry
+            return
+        newer.is_seen_only &= entry.is_seen_only
+        newer.with_prices |= entry.with_prices
+        newer.opening = newer.opening or entry.opening
 
     def _add_history(self, entry: _Waiting, change: EventChange) -> None:
         at = quote_at(change.quote_id, change.moment)
@@ -162,7 +255,7 @@ class OddsWriter:
         if self._history_rows + len(rows) > 2 * self._max_history_rows:
             # Nobody heeded `room`, and the database is long gone: the odds as they are survive in the book.
             self.rows_lost += len(rows)
-            self._refused = StorageError(f"{self.rows_lost} changes of odds were lost, because the database was gone")
+            self._refuse(entry, StorageError(f"{self.rows_lost} changes of odds were lost: the database was gone"))
             return
         entry.history += rows
         self._history_rows += len(rows)
@@ -188,6 +281,8 @@ class OddsWriter:
             self._take()
             try:
                 await self._commit(self._writing)
+            except NotWriterError as error:
+                self._abandon(error)
             except StorageError as error:
                 self._failure = error
                 log.warning("storage.write.failed", quotes=len(self._writing), error=str(error))
@@ -226,21 +321,24 @@ class OddsWriter:
             if older is None:
                 self._writing[quote_id] = newer
                 continue
+            older.recordings |= newer.recordings
             older.is_seen_only &= newer.is_seen_only
             older.with_prices |= newer.with_prices
+            if newer.redated_after:
+                rows = len(older.history)
+                older.date_back(newer.redated_after)
+                self._history_rows += len(older.history) - rows
             older.history += newer.history
         self._waiting = self._writing
 
     async def _commit(self, entries: dict[int, _Waiting]) -> None:
-        """Commits these quotes; one that the database refuses for what it is, is told and not tried again."""
+        """Commits these quotes; one that the database refuses for what it is, is told and set aside."""
         emptied = [] if self._waiting else sorted(self._emptied)
         rows = sum(len(entry.history) for entry in entries.values())
         try:
             await self._write(await asyncio.to_thread(encode, self._batch(entries, emptied)))
-        except asyncio.CancelledError:
-            raise
         except Exception as error:
-            if isinstance(error, StorageError) and not isinstance(error.__cause__, (IntegrityError, DataError)):
+            if not is_refusal(error):
                 raise
             if len(entries) > 1:
                 for quote_id in list(entries):
@@ -249,7 +347,9 @@ class OddsWriter:
                 return
             log.exception("storage.write.refused", quote_ids=list(entries), history_rows=rows)
             self.rows_lost += rows
-            self._refused = StorageError(f"the database refused the odds of quote {list(entries)}: {error}")
+            for quote_id, entry in entries.items():
+                self._refuse(entry, StorageError(f"the database refused the odds of quote {quote_id}: {error}"))
+                self._put_aside(quote_id, entry)
         else:
             self._emptied.difference_update(emptied)
             self.rows_written += rows
@@ -263,6 +363,8 @@ class OddsWriter:
             event = None if quote is None else self._book.get(quote.event_id)
             if quote is None or event is None:
                 continue  # forgotten since, which `OddsDesk` does only to what is committed
+            if entry.redated_after:
+                batch.redated.append((quote_id, entry.redated_after))
             if entry.is_seen_only:
                 batch.seen.append((quote_id, quote.seen_at))
             else:

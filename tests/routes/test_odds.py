@@ -271,7 +271,8 @@ async def test_suspended_and_gone_prices_are_told_apart() -> None:
         assert {each["last_seen_at"][:19] for each in over_under["outcomes"]} == {iso_z(app.now)[:19]}
         assert await ids(app, "availability=alerts") == [1]
 
-        await app.desk.mark_missing(Platform.SPORTYBET, ["sportybet-2"], later)
+        for at in (later - timedelta(minutes=5), later):
+            await app.desk.mark_missing(Platform.SPORTYBET, ["sportybet-2"], at)
         body = held_to(EventDetail, await app.json("/api/events/1"))
         sportybet = body["markets_by_bookmaker"][1]
         assert (sportybet["available"], sportybet["unavailable_since"]) == (False, iso_z(later))

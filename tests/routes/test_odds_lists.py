@@ -1,5 +1,6 @@
 """Competitions, countries, what somebody lacks, and how the offers overlap."""
 
+from datetime import timedelta
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -60,7 +61,8 @@ async def test_alerts_count_events_that_lost_something() -> None:
     """A price or a whole listing."""
     async with served() as app:
         assert await app.json("/api/events/alerts/count") == {"count": 0}
-        await app.desk.mark_missing(Platform.SPORTYBET, ["sportybet-2"], app.now)
+        for at in (app.now - timedelta(minutes=5), app.now):
+            await app.desk.mark_missing(Platform.SPORTYBET, ["sportybet-2"], at)
         assert await app.json("/api/events/alerts/count") == {"count": 1}
 
 
@@ -105,7 +107,8 @@ async def test_market_coverage_shows_what_is_mapped_and_what_is_not() -> None:
         assert {(each["bookmaker_slug"], each["market_id"], each["events"]) for each in body["unmapped"]} == {
             (platform.value, "S_OUA", 1) for platform in Platform
         }
-        await app.desk.mark_missing(Platform.BETPAWA, [], app.now)
+        for at in (app.now - timedelta(minutes=5), app.now):
+            await app.desk.mark_missing(Platform.BETPAWA, [], at)
         again: Any = await app.json("/api/coverage/markets")
         assert next(each for each in again["markets"] if each["market_id"] == "3743")["events"]["betpawa"] == 0
 

@@ -74,7 +74,8 @@ async def test_half_a_market_is_no_opportunity() -> None:
         await app.desk.record(mapped(event, {UNDER: 2.1}, suspended=frozenset({UNDER})), app.now)
         assert (await find(app))["total"] == 0
         await offer(app, Platform.SPORTYBET, {UNDER: 2.1})
-        await app.desk.mark_missing(Platform.SPORTYBET, [], app.now)
+        for at in (app.now - timedelta(minutes=5), app.now):
+            await app.desk.mark_missing(Platform.SPORTYBET, [], at)
         assert (await find(app))["total"] == 0
 
 

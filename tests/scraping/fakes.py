@@ -1,7 +1,7 @@
 """Bookmakers, a database and a sink that live in memory and do as they are told."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -118,6 +118,8 @@ class FakeStore:
         self.found: dict[Platform, int] = {}
         self.finish_error: BaseException | None = None
         self.on_finish: Callable[[RunRecord], None] = lambda _: None
+        self.take_end: Callable[[RunRecord], bool] = lambda _: True
+        self.hangs = False
 
     async def create_run(self, *, trigger: str, platforms: Sequence[Platform], started_at: datetime) -> int:
         """A new row."""
@@ -135,7 +137,11 @@ class FakeStore:
         await asyncio.sleep(0)
         if self.finish_error is not None:
             raise self.finish_error
+        if self.hangs:
+            await asyncio.Event().wait()
         self.on_finish(record)
+        if not self.take_end(record):
+            return False
         self.runs[record.id] = record
         for result in record.results:
             if result.phase is ScrapePhase.COMPLETED:
@@ -150,12 +156,12 @@ class FakeStore:
         """What the last good discovery found."""
         return self.found.get(platform)
 
-    async def interrupt_running(self, at: datetime) -> list[RunRecord]:
-        """End rows that are running."""
+    async def interrupt_running(self, at: datetime, besides: Collection[int] = ()) -> list[RunRecord]:
+        """End rows that are running, but for these."""
         ended = [
             replace(each, status=RunStatus.INTERRUPTED, completed_at=at)
             for each in self.runs.values()
-            if each.status is RunStatus.RUNNING
+            if each.status is RunStatus.RUNNING and each.id not in besides
         ]
         self.runs |= {each.id: each for each in ended}
         return ended

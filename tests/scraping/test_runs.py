@@ -3,18 +3,21 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from unittest.mock import AsyncMock
 
 import pytest
 from structlog.testing import capture_logs
 
 from quart_odds.broadcast import BroadcastRegistry
 from quart_odds.domain.platforms import Platform
-from quart_odds.domain.runs import RunRecord, RunStatus, ScrapePhase
+from quart_odds.domain.runs import RunError, RunRecord, RunStatus, ScrapePhase
 from quart_odds.errors import (
     BlockedError,
     MalformedBodyError,
     NotFoundError,
+    NotWriterError,
     RunActiveError,
     RunNotFoundError,
     RunStateError,
@@ -326,15 +329,115 @@ async def test_odds_that_cannot_be_stored_fail_the_run(house: House) -> None:
     assert house.store.runs[run.record.id].status is RunStatus.FAILED
 
 
-async def test_a_row_that_cannot_be_ended_still_ends_the_run(house: House) -> None:
-    """Listeners are told, and the next run can start."""
+async def test_a_row_that_cannot_be_ended_still_ends_the_run(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Listeners are told, meanwhile and at the end, and the next run can start; the row ends once that is possible."""
+    monkeypatch.setattr(runs_module, "STORE_END_SECONDS", 0.3)
+    monkeypatch.setattr(runs_module, "LONGEST_WAIT_SECONDS", 0.05)
     house.store.finish_error = StorageError("the database is gone")
     run, told = await house.run()
+    waiting = next(each for each in told if "not stored yet" in (each.message or ""))
+    assert (waiting.phase, waiting.is_terminal) == (ScrapePhase.STORING, False)
     assert told[-1].phase is ScrapePhase.FAILED
+    assert told[-1].error is not None
+    assert "the database is gone" in told[-1].error.error_message
     await house.settled(run)
+    first = run.record.id
+    assert house.store.runs[first].status is RunStatus.RUNNING
+    shown = await house.service.record(first)
+    assert shown is not None
+    assert (shown.status, shown.errors[0].error_type) == (RunStatus.FAILED, "storage")
+    assert await house.service.recover() == []
     house.store.finish_error = None
     again, _ = await house.run()
     await house.settled(again)
+    async with asyncio.timeout(10):
+        while house.store.runs[first].status is RunStatus.RUNNING:
+            await asyncio.sleep(0.01)
+    assert house.store.runs[first] == shown
+    assert house.store.runs[again.record.id].status is RunStatus.COMPLETED
+
+
+async def test_an_end_that_is_stored_with_the_second_try_is_told_as_it_is(house: House) -> None:
+    """A database that was locked for a moment fails no run."""
+    house.store.finish_error = StorageError("locked")
+    run = await house.service.start("api")
+    async with asyncio.timeout(10):
+        async for progress in run.broadcaster.subscribe(from_start=True):
+            if "not stored yet" in (progress.message or ""):
+                house.store.finish_error = None
+    assert progress.phase is ScrapePhase.COMPLETED
+    assert house.store.runs[run.record.id].status is RunStatus.COMPLETED
+    with pytest.raises(RunStateError):
+        await house.service.retry(run.record.id)
+
+
+async def test_an_end_that_another_process_has_stored_is_told_as_that(house: House) -> None:
+    """Row and terminal progress are the same record, whoever wrote it."""
+    run = await house.service.start("api")
+
+    def already_over(record: RunRecord) -> bool:
+        house.store.runs[record.id] = replace(record, status=RunStatus.INTERRUPTED, errors=(error,))
+        return False
+
+    error = RunError("interrupted", "another process has taken over", run.record.started_at)
+    house.store.take_end = already_over
+    told = await house.told(run.broadcaster)
+    assert told[-1].phase is ScrapePhase.FAILED
+    assert told[-1].message == "interrupted: another process has taken over"
+
+
+async def test_whoever_starts_a_run_may_leave_at_any_moment(house: House) -> None:
+    """The row is no one's to lose: the run goes on, ends, and nothing is left running."""
+    for turns in range(12):
+        request = asyncio.create_task(house.service.start("api"))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        request.cancel()
+        await asyncio.wait([request])
+        async with asyncio.timeout(10):
+            while house.service._starts or house.service.active is not None:
+                await asyncio.sleep(0.001)
+    assert house.store.runs
+    assert {each.status for each in house.store.runs.values()} == {RunStatus.COMPLETED}
+
+
+async def test_a_run_that_may_not_write_asks_no_bookmaker_and_says_why(house: House) -> None:
+    """It is over at once, failed, with the reason in progress and row."""
+    house.service._take_over = AsyncMock(side_effect=NotWriterError())
+    run, told = await house.run()
+    await house.settled(run)
+    assert told[-1].error is not None
+    assert "another process writes to this database" in told[-1].error.error_message
+    assert house.store.runs[run.record.id].status is RunStatus.FAILED
+    assert sum(each.requests for each in house.bookmakers.values()) == 0
+
+
+async def test_a_take_over_ends_no_run_of_its_own(house: House) -> None:
+    """Only what others left behind."""
+    house.bookmakers[BETPAWA].hangs = True
+    run = await house.service.start("api")
+    left = await house.store.create_run(trigger="api", platforms=[BETPAWA], started_at=datetime(2026, 1, 1, tzinfo=UTC))
+    assert [each.id for each in await house.service.recover()] == [left]
+    assert house.store.runs[run.record.id].status is RunStatus.RUNNING
+    await house.service.cancel(run.record.id)
+    await house.settled(run)
+
+
+async def test_closing_is_bounded_though_the_database_takes_nothing(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run is told as interrupted, and its row is left to the next start."""
+    monkeypatch.setattr(runs_module, "CLOSE_STEP_SECONDS", 0.05)
+    house.bookmakers[BETPAWA].hangs = True
+    run = await house.service.start("api")
+    house.store.hangs = True
+    began = asyncio.get_running_loop().time()
+    await house.service.close(wait_seconds=0.05)
+    assert asyncio.get_running_loop().time() - began < 2
+    told = await house.told(run.broadcaster)
+    assert told[-1].error is not None
+    assert told[-1].error.error_type == "interrupted"
+    assert house.store.runs[run.record.id].status is RunStatus.RUNNING
 
 
 async def test_a_discovery_that_shrinks_by_half_marks_nothing_gone_until_another_agrees(house: House) -> None:

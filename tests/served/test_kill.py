@@ -2,12 +2,16 @@
 
 import asyncio
 import random
+import shutil
+import socket
+import struct
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
 
+from quart_odds.domain.platforms import Platform
 from quart_odds.sandbox import SandboxOptions, sandbox_process
 from tests.served.serving import at, curl, served
 
@@ -69,3 +73,40 @@ async def test_a_server_that_is_killed_in_a_scrape_says_so_and_has_all_confirmed
 async def test_twenty_kills_in_a_scrape_lose_nothing_that_was_confirmed(tmp_path: Path) -> None:
     """The same, twenty times."""
     await kill_again_and_again(tmp_path, 20)
+
+
+async def test_after_a_stop_the_file_alone_is_the_whole_database(tmp_path: Path) -> None:
+    """A copy of `odds.db`, without what may lie beside it, has the run and all its odds."""
+    async with sandbox_process(SandboxOptions(events=10, latency_ms=5)) as sandbox:
+        settings = at(sandbox.urls)
+        async with served(tmp_path / "one", settings) as server:
+            assert (await curl(server, "/api/scrape/stream"))[-1]["phase"] == "completed"
+            confirmed = await odds(server.url)
+            await server.stop()
+        (tmp_path / "other").mkdir()
+        shutil.copy(tmp_path / "one" / "odds.db", tmp_path / "other")
+        async with served(tmp_path / "other", settings) as server:
+            assert await odds(server.url) == confirmed
+            assert [run["status"] for run in await get(f"{server.url}/api/scrape/runs")] == ["completed"]
+
+
+async def test_clients_that_leave_while_their_run_starts_leave_no_row_running(tmp_path: Path) -> None:
+    """At whichever moment a connection is reset, every run ends without a restart."""
+    moments = random.Random(3)
+    urls = dict.fromkeys(Platform, "http://127.0.0.1:9")
+    async with served(tmp_path, {**at(urls), "request_tries": 1, "log_level": "error"}) as server:
+        for number in range(40):
+            _, writer = await asyncio.open_connection("127.0.0.1", server.port)
+            raw = writer.get_extra_info("socket")
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            verb = "POST /api/scrape" if number % 2 else "GET /api/scrape/stream"
+            host = f"127.0.0.1:{server.port}"
+            writer.write(f"{verb} HTTP/1.1\r\nHost: {host}\r\nContent-Length: 0\r\n\r\n".encode())
+            await asyncio.sleep(moments.uniform(0.001, 0.02))
+            writer.transport.abort()
+            await asyncio.sleep(0.02)
+        async with asyncio.timeout(30):
+            while await get(f"{server.url}/api/scrape/runs?status=running"):
+                await asyncio.sleep(0.05)
+        assert await get(f"{server.url}/api/scrape/runs/active") == []
+        assert await get(f"{server.url}/api/scrape/runs")

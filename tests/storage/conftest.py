@@ -1,7 +1,9 @@
 """Databases for the tests of storage: a SQLite file, and a real PostgreSQL that the tests start on a free port."""
 
+import contextlib
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -36,40 +38,99 @@ def _as_nobody(folder: Path) -> list[str]:
     return ["setpriv", "--reuid=nobody", "--clear-groups", "--"]
 
 
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[str]:
-    """The URL of a running PostgreSQL server, without a database; it has one user, `test`, without a password."""
+class PostgresServer:
+    """A PostgreSQL server of our own on a free port, with one user, `test`, without a password."""
+
+    def __init__(self, binaries: Path) -> None:
+        self._binaries = binaries
+        self._folder = Path(tempfile.mkdtemp(prefix="quart-odds-pg-"))
+        self._prefix = _as_nobody(self._folder)
+        self._process: subprocess.Popen[bytes] | None = None
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self.url = f"postgresql://test@127.0.0.1:{self.port}"
+        words: list[str | Path] = [
+            binaries / "initdb",
+            "-D",
+            self._folder / "data",
+            "-U",
+            "test",
+            "-A",
+            "trust",
+            "-E",
+            "UTF8",
+        ]
+        subprocess.run(
+            [*self._prefix, *words, "--no-sync"], check=True, capture_output=True, timeout=60, cwd=self._folder
+        )
+
+    def start(self) -> None:
+        """Begin, and return when it answers."""
+        options = ["-p", str(self.port), "-h", "127.0.0.1", "-k", str(self._folder), "-F", "-c", "max_connections=60"]
+        with (self._folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [*self._prefix, self._binaries / "postgres", "-D", self._folder / "data", *options],
+                stdout=log, stderr=log, cwd=self._folder,
+            )  # fmt: skip
+        _until_it_answers(self._binaries, self.port)
+
+    def stop(self, number: signal.Signals = signal.SIGINT) -> None:
+        """End; by SIGINT every connection is cut at once."""
+        if self._process is not None:
+            self._process.send_signal(number)
+            self._process.wait(20)
+            self._process = None
+
+    def send(self, number: signal.Signals) -> None:
+        """A signal to all its processes, such as SIGSTOP: then nothing is answered, and nothing is refused."""
+        assert self._process is not None
+        children = subprocess.run(
+            ["ps", "-o", "pid=", "--ppid", str(self._process.pid)], capture_output=True, text=True, check=False
+        )
+        for pid in (self._process.pid, *map(int, children.stdout.split())):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
+
+    def close(self) -> None:
+        """End, and remove everything."""
+        self.stop()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _server() -> PostgresServer:
     binaries = _binaries()
     if binaries is None:
         message = "no PostgreSQL server here: install it, so that initdb and postgres are in the PATH"
         if os.environ.get("CI") == "true":
             pytest.fail(message)
         pytest.skip(message)
-    folder = Path(tempfile.mkdtemp(prefix="quart-odds-pg-"))
-    prefix = _as_nobody(folder)
-    data = folder / "data"
-    subprocess.run(
-        [*prefix, binaries / "initdb", "-D", data, "-U", "test", "-A", "trust", "-E", "UTF8", "--no-sync"],
-        check=True,
-        capture_output=True,
-        timeout=60,
-        cwd=folder,
-    )
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    options = ["-p", str(port), "-h", "127.0.0.1", "-k", str(folder), "-F"]
-    with (folder / "log").open("wb") as log:
-        server = subprocess.Popen(
-            [*prefix, binaries / "postgres", "-D", data, *options], stdout=log, stderr=log, cwd=folder
-        )
+    return PostgresServer(binaries)
+
+
+@contextlib.contextmanager
+def running_postgres() -> Iterator[PostgresServer]:
+    """A running PostgreSQL server that ends with the block; where there is none, the test is skipped."""
+    server = _server()
     try:
-        _until_it_answers(binaries, port)
-        yield f"postgresql://test@127.0.0.1:{port}"
+        server.start()
+        yield server
     finally:
-        server.terminate()
-        server.wait(20)
-        shutil.rmtree(folder, ignore_errors=True)
+        server.close()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """The URL of a running PostgreSQL server, without a database."""
+    with running_postgres() as server:
+        yield server.url
+
+
+@pytest.fixture
+def own_postgres() -> Iterator[PostgresServer]:
+    """A running PostgreSQL server for one test alone, which may stop it."""
+    with running_postgres() as server:
+        yield server
 
 
 def _until_it_answers(binaries: Path, port: int) -> None:

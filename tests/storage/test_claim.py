@@ -1,14 +1,32 @@
-"""One process writes at a time."""
+"""One process writes at a time, and what an older one still has in hand is never written."""
 
+import asyncio
+import contextlib
+import shutil
+import subprocess
+from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
+from pathlib import Path
+from unittest.mock import AsyncMock
 
+import asyncpg  # type: ignore[import-untyped]
 import pytest
+from sqlalchemy import select, text, update
 
+from quart_odds.domain.odds import MappedEvent
 from quart_odds.domain.platforms import Platform
-from quart_odds.errors import StorageError
-from quart_odds.storage import OddsDesk, open_store
-from tests.odds.making import NOW, header, mapped
+from quart_odds.domain.runs import RunStatus
+from quart_odds.errors import NotWriterError, StorageError
+from quart_odds.odds.ownership import Recording, recording_for
+from quart_odds.storage import OddsDesk, Store, open_store
+from quart_odds.storage import desk as desk_module
+from quart_odds.storage.claim import WRITER_LOCK
+from quart_odds.storage.tables import events, quotes, writer
+from tests.odds.making import NOW, X1, header, key, mapped
+from tests.storage.conftest import PostgresServer, make_database
 from tests.storage.test_desk import desk_at
+
+HOME = key("1x2_ft", "1")
 
 
 async def test_a_second_writer_is_refused_until_the_first_has_gone(database_url: str) -> None:
@@ -46,3 +64,265 @@ async def test_runs_of_a_process_that_lives_are_not_interrupted(database_url: st
     await first.aclose()
     assert [run.id for run in await second.interrupt_running(NOW + timedelta(minutes=1))] == [run_id]
     await second.aclose()
+
+
+def fetched(name: str) -> MappedEvent:
+    """A fetch of an event that stands for itself."""
+    return mapped(header(external_id=name, sportradar_id=None, home=name))
+
+
+async def kept(store: Store) -> list[tuple[int, int, str]]:
+    """(event id, quote id, external id) of every quote in the database; both ids are there once."""
+    async with store.database.reading() as connection:
+        rows = (await connection.execute(select(quotes.c.event_id, quotes.c.id, quotes.c.external_id))).all()
+        ids = (await connection.scalars(select(events.c.id))).all()
+    assert sorted(row.event_id for row in rows) == sorted(ids)
+    return sorted((row.event_id, row.id, row.external_id) for row in rows)
+
+
+async def lose_lock(store: Store) -> None:
+    """Ends the server's side of the connection that holds the lock, as a killer of idle connections does."""
+    async with store.database.writing() as connection:
+        lock = "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND objid = :key AND granted"
+        await connection.execute(text(lock), {"key": WRITER_LOCK})
+
+
+@contextlib.asynccontextmanager
+async def two_desks(url: str) -> AsyncIterator[tuple[OddsDesk, OddsDesk]]:
+    """A desk that writes, with one confirmed event, and one that only reads."""
+    first, second = await open_store(url), await open_store(url)
+    writing, reading = desk_at(first), desk_at(second)
+    await writing.load()
+    await reading.load()
+    await writing.record(fetched("shared"), NOW)
+    await writing.confirm()
+    try:
+        yield writing, reading
+    finally:
+        for each in (writing, reading):
+            await each.close(0.1)
+            await each.store.aclose()
+
+
+@pytest.mark.postgres
+async def test_no_id_is_given_twice_in_the_database_after_a_lost_lock(postgres: str) -> None:
+    """The older writer's rows are refused, its recording is told, and then it reads what the other one wrote."""
+    async with two_desks(await make_database(postgres)) as (older, newer):
+        await lose_lock(newer.store)
+        await newer.record(fetched("newer"), NOW)
+        await newer.confirm()
+        with recording_for(Recording()):
+            await older.record(fetched("older"), NOW)
+            with pytest.raises(NotWriterError, match="taken over"):
+                await older.confirm()
+        assert not older.is_writer
+        with pytest.raises(NotWriterError, match="another process writes"):
+            await older.record(fetched("older"), NOW)
+        assert await kept(newer.store) == [(1, 1, "shared"), (2, 2, "newer")]
+        await newer.close()
+        await newer.store.aclose()
+        change = await older.record(fetched("older"), NOW)
+        assert change.event_id == 3
+        await older.confirm()
+        assert await kept(older.store) == [(1, 1, "shared"), (2, 2, "newer"), (3, 3, "older")]
+
+
+@pytest.mark.postgres
+async def test_a_lock_that_is_got_back_before_anyone_wrote_costs_nothing(postgres: str) -> None:
+    """The same term goes on: nothing is read anew, and what waits is written."""
+    async with two_desks(await make_database(postgres)) as (writing, reading):
+        epoch, term = writing.book.epoch, writing.store.database.term
+        await lose_lock(reading.store)
+        await writing.record(fetched("waiting"), NOW)
+        await writing.take_over()
+        await writing.confirm()
+        assert (writing.book.epoch, writing.store.database.term) == (epoch, term)
+        with pytest.raises(NotWriterError):
+            await reading.take_over()
+        assert await kept(writing.store) == [(1, 1, "shared"), (2, 2, "waiting")]
+
+
+@pytest.mark.postgres
+async def test_a_restart_of_the_server_makes_no_second_writer(own_postgres: PostgresServer) -> None:
+    """Whoever asks first writes on; the other one is refused, and what was confirmed is there."""
+    async with two_desks(await make_database(own_postgres.url)) as (older, newer):
+        own_postgres.stop()
+        own_postgres.start()
+        await newer.record(fetched("newer"), NOW)
+        await newer.confirm()
+        await older.record(fetched("older"), NOW)
+        with pytest.raises(NotWriterError):
+            await older.confirm()
+        assert await kept(newer.store) == [(1, 1, "shared"), (2, 2, "newer")]
+
+
+@pytest.mark.postgres
+async def test_a_transaction_that_was_open_during_a_take_over_is_whole_or_nothing(postgres: str) -> None:
+    """Whoever takes over waits for the end of it, so that it reads all that was confirmed."""
+    async with two_desks(await make_database(postgres)) as (older, newer):
+        async with older.store.database.writing_as(older.store.database.term) as connection:
+            await connection.execute(text("UPDATE events SET home_team = 'changed'"))
+            await lose_lock(newer.store)
+            taking = asyncio.create_task(newer.take_over())
+            for _ in range(20):
+                await asyncio.sleep(0.01)
+            assert not taking.done()
+        await taking
+        event = newer.book.get(1)
+        assert event is not None
+        async with newer.store.database.reading() as connection:
+            assert (await connection.scalars(select(events.c.home_team))).all() == ["changed"]
+
+
+async def test_a_term_that_is_over_writes_nothing_on_any_database(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The right is checked in the transaction, whatever the lock says: odds, retention, the end of other runs."""
+    desk = desk_at(store, confirm_seconds=5)
+    await desk.load()
+    await desk.record(mapped(), NOW)
+    await desk.confirm()
+    run_id = await store.create_run(trigger="api", platforms=[Platform.BETPAWA], started_at=NOW)
+    async with store.database.writing() as connection:
+        await connection.execute(update(writer).values(term=writer.c.term + 1))
+    await desk.record(mapped(odds=X1 | {HOME: 2.5}), NOW + timedelta(minutes=1))
+    with pytest.raises(NotWriterError):
+        await desk.confirm()
+    with pytest.raises(NotWriterError):
+        await store.remove_old(NOW + timedelta(days=9), NOW + timedelta(days=9), desk._term)
+    with monkeypatch.context() as patched:
+        patched.setattr(store.database, "claim", AsyncMock(return_value=True))
+        patched.setattr(store.database, "term", desk._term)
+        with pytest.raises(NotWriterError):
+            await store.interrupt_running(NOW)
+    store.database.term = None
+    run = await store.get_run(run_id)
+    assert run is not None
+    assert run.status is RunStatus.RUNNING
+    assert (await store.quote_history(1, [HOME])).changes == ()
+    await desk.record(mapped(odds=X1 | {HOME: 2.6}), NOW + timedelta(minutes=2))
+    await desk.confirm()
+    assert [odds >> 1 for _, _, odds in (await store.quote_history(1, [HOME])).changes] == [2600]
+    await desk.close()
+
+
+async def test_a_reader_follows_what_the_writer_commits_and_takes_over_when_it_is_gone(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It serves no old odds as new ones; the epoch changes each time, so old cursors and ETags are worth nothing."""
+    monkeypatch.setattr(desk_module, "FOLLOW_SECONDS", 0.02)
+    async with two_desks(database_url) as (writing, reading):
+        recovered: list[int] = []
+
+        async def recover() -> None:
+            recovered.append(len(reading.book.events))
+
+        reading.on_take_over = recover
+        reading.follow()
+        assert not reading.is_writer
+        assert reading.read_only_reason == "another process writes to this database: stop it, or give this one its own"
+        epoch = reading.book.epoch
+        await writing.record(mapped(header(external_id="late", sportradar_id=None)), NOW)
+        await writing.confirm()
+        async with asyncio.timeout(20):
+            while reading.book.quote_of(Platform.BETPAWA, "late") is None:
+                await asyncio.sleep(0.01)
+            assert reading.book.epoch != epoch
+            assert not reading.is_writer
+            await writing.close()
+            await writing.store.aclose()
+            while not reading.is_writer:
+                await asyncio.sleep(0.01)
+        assert (recovered, reading.read_only_reason) == ([2], None)
+
+
+async def test_nobody_sees_a_book_that_is_half_read(store: Store) -> None:
+    """Everything is put in its place in one turn of the loop."""
+    desk = desk_at(store)
+    await desk.load()
+    for number in range(450):
+        await desk.record(mapped(header(external_id=f"e{number}", sportradar_id=None)), NOW)
+    await desk.confirm()
+    sizes = set()
+    filling = asyncio.create_task(desk._fill())
+    while not filling.done():
+        sizes.add(len(desk.book.events))
+        await asyncio.sleep(0)
+    assert sizes == {450}
+    await desk.close()
+
+
+async def test_a_database_that_takes_no_writes_can_be_read(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A start on a full disk serves what is there, and says why it writes nothing."""
+    desk = desk_at(store)
+    await desk.record(mapped(), NOW)
+    await desk.close()
+    await store.database._claim.release()
+    store.database._taken = 0
+
+    async def full(_: int | None) -> int:
+        raise StorageError("the disk is full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(store.database, "_new_term", full)
+        again = desk_at(store)
+        await again.load()
+        assert (len(again.book.events), again.is_writer, again.read_only_reason) == (1, False, "the disk is full")
+    await again.record(mapped(), NOW + timedelta(minutes=1))
+    assert again.is_writer
+    await again.close()
+
+
+@pytest.fixture
+def pooler(postgres: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """PgBouncer in transaction mode before the server, by its URL without a database."""
+    program = shutil.which("pgbouncer")
+    if program is None:
+        pytest.skip("no PgBouncer here")
+    folder: Path = tmp_path_factory.mktemp("pooler")
+    port = asyncio.run(_free_port())
+    server = postgres.rpartition(":")[2]
+    settings = folder / "pgbouncer.ini"
+    settings.write_text(
+        f"[databases]\n* = host=127.0.0.1 port={server} user=test\n[pgbouncer]\nlisten_addr = 127.0.0.1\n"
+        f"listen_port = {port}\nunix_socket_dir =\nauth_type = any\npool_mode = transaction\n"
+        f"logfile = {folder}/log\npidfile = {folder}/pid\n"
+    )
+    folder.chmod(0o777)
+    for parent in folder.parents[:2]:
+        parent.chmod(0o755)
+    prefix = ["setpriv", "--reuid=nobody", "--clear-groups", "--"] if Path.home() == Path("/root") else []
+    process = subprocess.Popen([*prefix, program, str(settings)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        yield f"postgresql://test@127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+async def _free_port() -> int:
+    server = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
+    port: int = server.sockets[0].getsockname()[1]
+    server.close()
+    await server.wait_closed()
+    return port
+
+
+@pytest.mark.postgres
+async def test_a_transaction_pooler_is_refused_with_what_to_do(postgres: str, pooler: str) -> None:
+    """A lock held through it is nobody's; nothing is made in the database, again and again."""
+    direct = await make_database(postgres)
+    url = f"{pooler}/{direct.rpartition('/')[2]}"
+    async with asyncio.timeout(20):
+        while True:
+            with contextlib.suppress(OSError, asyncpg.PostgresError):
+                await (await asyncpg.connect(url, statement_cache_size=0)).close()
+                break
+            await asyncio.sleep(0.05)
+    for _ in range(3):
+        with pytest.raises(StorageError, match="connect to PostgreSQL directly"):
+            await open_store(url)
+    connection = await asyncpg.connect(direct)
+    assert await connection.fetchval("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'") == 0
+    assert await connection.fetchval("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'") == 0
+    await connection.close()

@@ -1,6 +1,9 @@
 """Opening, migrating and losing a database."""
 
 import asyncio
+import contextlib
+import errno
+import shutil
 import sqlite3
 from pathlib import Path
 
@@ -8,6 +11,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
 
 from quart_odds.errors import StorageError
 from quart_odds.storage import migrate, open_store
@@ -94,8 +98,72 @@ async def test_a_file_that_is_no_database_is_told(tmp_path: Path) -> None:
     """It is named, and left as it is."""
     path = tmp_path / "odds.db"
     path.write_bytes(b"this is no database, but a text of some length" * 100)
-    with pytest.raises(StorageError, match=r"odds\.db.*not a database"):
+    with pytest.raises(StorageError, match=r"odds\.db: this file is not a database of Quart Odds.*not a database"):
         await open_store(f"sqlite:///{path}")
+    assert path.read_bytes() == b"this is no database, but a text of some length" * 100
+
+
+async def test_a_file_that_cannot_be_opened_is_told(tmp_path: Path) -> None:
+    """Such as a folder: the sentence says where to look."""
+    with pytest.raises(StorageError, match="cannot be opened or made: look at its folder and its permissions"):
+        await open_store(f"sqlite:///{tmp_path}")
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (sqlite3.OperationalError("database or disk is full"), "the disk is full: make room"),
+        (OSError(errno.ENOSPC, "No space left on device"), "the disk is full: make room"),
+        (sqlite3.OperationalError("attempt to write a readonly database"), "its file, folder or disk is read-only"),
+        (OSError(errno.EROFS, "Read-only file system"), "its disk is read-only"),
+        (sqlite3.DatabaseError("database disk image is malformed"), "the file is damaged: put a backup in its place"),
+        (Exception('prepared statement "__asyncpg_stmt_1__" already exists'), "connect to PostgreSQL directly"),
+        (Exception("cannot execute UPDATE in a read-only transaction"), "connect to the primary"),
+    ],
+)
+async def test_foreign_errors_become_sentences(tmp_path: Path, error: Exception, sentence: str) -> None:
+    """Each says what to do, and keeps the database's own words."""
+    store = await open_store(f"sqlite:///{tmp_path / 'odds.db'}")
+    raised = error if isinstance(error, OSError) else DBAPIError("SELECT 1", {}, error)
+    with pytest.raises(StorageError) as caught:
+        async with store.database.writing():
+            raise raised
+    assert sentence in str(caught.value)
+    assert str(error.args[-1]) in str(caught.value)
+    await store.aclose()
+
+
+async def test_a_file_is_whole_by_itself_once_it_is_closed(tmp_path: Path) -> None:
+    """Nothing is left in the write-ahead log, although another process has the database open."""
+    path = tmp_path / "odds.db"
+    writing, reading = await open_store(f"sqlite:///{path}"), await open_store(f"sqlite:///{path}")
+    assert await writing.database.claim()
+    await writing.set_note("a", "b")
+    await reading.check()
+    await writing.aclose()
+    copy = tmp_path / "copy" / "odds.db"
+    copy.parent.mkdir()
+    shutil.copy(path, copy)
+    await reading.aclose()
+    copied = await open_store(f"sqlite:///{copy}")
+    assert await copied.note("a") == "b"
+    await copied.aclose()
+
+
+async def test_a_backup_by_sqlite_itself_has_all_that_was_committed(tmp_path: Path) -> None:
+    """`.backup` and VACUUM INTO, while a server has the database open."""
+    path = tmp_path / "odds.db"
+    store = await open_store(f"sqlite:///{path}")
+    await store.set_note("a", "b")
+    with contextlib.closing(sqlite3.connect(path)) as source:
+        with contextlib.closing(sqlite3.connect(tmp_path / "backup.db")) as target:
+            source.backup(target)
+        source.execute("VACUUM INTO ?", (str(tmp_path / "vacuum.db"),))
+    await store.aclose()
+    for name in ("backup.db", "vacuum.db"):
+        copied = await open_store(f"sqlite:///{tmp_path / name}")
+        assert await copied.note("a") == "b"
+        await copied.aclose()
 
 
 async def test_a_server_that_does_not_answer_is_told_without_its_password() -> None:

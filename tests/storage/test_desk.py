@@ -1,17 +1,25 @@
 """Odds from a fetch to the database and back, on SQLite and on PostgreSQL."""
 
+import asyncio
 import sqlite3
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sqlalchemy import func, select, text
 
+from quart_odds.domain.catalogue import promoted_key
+from quart_odds.domain.odds import MappedEvent, pack_value
 from quart_odds.domain.platforms import Platform
+from quart_odds.domain.promotions import KNOWN
 from quart_odds.errors import StorageError
 from quart_odds.odds import BookedEvent, EventChange
 from quart_odds.storage import OddsDesk, Store, open_store
 from quart_odds.storage.desk import KEEP
+from quart_odds.storage.odds_rows import EncodedBatch, signed_key, unsigned_key
 from quart_odds.storage.tables import competitions, events, odds_history, quote_prices, quotes
 from tests.odds.making import KICKOFF, NOW, X1, header, key, mapped
 from tests.storage.conftest import make_database
@@ -47,6 +55,8 @@ def state(event: BookedEvent) -> object:
                 quote.first_seen_at,
                 quote.seen_at,
                 quote.gone_at,
+                quote.missed_at,
+                quote.promotions,
                 list(quote),
                 quote.last_seen,
                 quote.last_moment,
@@ -64,7 +74,9 @@ async def test_a_restart_finds_all_that_was_confirmed(store: Store) -> None:
         await desk.record(mapped(header(platform, f"{platform}-1")), NOW)
     await desk.record(mapped(header(Platform.BETPAWA, "lone", None)), NOW)
     await desk.record(mapped(header(Platform.BETPAWA, "betpawa-1"), X1 | {HOME: 2.5}), LATER)
-    await desk.mark_missing(Platform.BET9JA, [], LATER)
+    await desk.mark_missing(Platform.BETPAWA, ["betpawa-1"], LATER)
+    for at in (NOW, LATER):
+        await desk.mark_missing(Platform.BET9JA, [], at)
     await desk.record(mapped(header(Platform.SPORTYBET, "sportybet-1")), LATER)
     await desk.confirm()
     before = [state(event) for event in desk.book.events.values()]
@@ -110,7 +122,8 @@ async def test_history_is_read_back_by_price(store: Store) -> None:
     for minute, odds in ((1, 2.5), (2, 2.6)):
         moved = mapped(odds=X1 | {HOME: odds})
         await desk.record(moved, NOW + timedelta(minutes=minute))
-    await desk.mark_missing(Platform.BETPAWA, ["other"], NOW + timedelta(minutes=3))
+    for minute in (3, 8):
+        await desk.mark_missing(Platform.BETPAWA, ["other"], NOW + timedelta(minutes=minute))
     await desk.confirm()
     past = await store.quote_history(change.quote_id, [HOME])
     start = int(NOW.timestamp())
@@ -119,7 +132,7 @@ async def test_history_is_read_back_by_price(store: Store) -> None:
     assert past.changes == (
         (start + 60, HOME, 2500 << 1 | 1),
         (start + 120, HOME, 2600 << 1 | 1),
-        (start + 180, 0, -1),
+        (start + 480, 0, -1),
     )
     await desk.close()
 
@@ -281,4 +294,198 @@ async def test_competitions_keep_their_ids(store: Store) -> None:
     again = desk_at(store)
     await again.load()
     assert again.book.competition_id(Platform.BET9JA, header().competition) == 3
+    await again.close()
+
+
+async def test_an_old_match_that_two_bookmakers_list_again_at_once_keeps_both_fetches(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is read back once, and never over what has come meanwhile, however slow the database is."""
+    clock = [NOW]
+    desk = OddsDesk(store, clock=lambda: clock[0])
+    await desk.load()
+    for platform in Platform:
+        await desk.record(mapped(header(platform, f"{platform}-1")), NOW)
+    clock[0] = later = KICKOFF + KEEP + timedelta(days=2)
+    assert await desk.tidy() == 1
+    loads = 0
+    load_event = store.load_event
+
+    async def slowly(event_id: int) -> object:
+        nonlocal loads
+        loads += 1
+        kept = await load_event(event_id)
+        await asyncio.sleep(0.02)
+        return kept
+
+    monkeypatch.setattr(store, "load_event", slowly)
+    odds = {Platform.BETPAWA: 7.5, Platform.SPORTYBET: 8.5, Platform.BET9JA: 9.5}
+    kickoff = later + timedelta(days=5)
+    changes = await asyncio.gather(
+        *(
+            desk.record(mapped(header(platform, f"{platform}-1", kickoff=kickoff), X1 | {HOME: price}), later)
+            for platform, price in odds.items()
+        )
+    )
+    assert (loads, any(change.is_new for change in changes)) == (1, False)
+    await desk.confirm()
+    again = desk_at(store, later)
+    await again.load()
+    for book in (desk.book, again.book):
+        for platform, price in odds.items():
+            quote = book.quote_of(platform, f"{platform}-1")
+            assert quote is not None
+            assert (quote.value_of(HOME), quote.header.kickoff, quote.event_id) == (pack_value(price, True), kickoff, 1)
+    await desk.close()
+    await again.close()
+
+
+async def test_a_match_that_only_genius_sports_names_comes_back_by_that_id(store: Store) -> None:
+    """Another bookmaker's listing finds the old event."""
+    desk = desk_at(store)
+    await desk.record(mapped(replace(header(sportradar_id=None), genius_id="g7")), NOW)
+    await desk.close()
+    later = KICKOFF + KEEP + timedelta(hours=1)
+    again = desk_at(store, later)
+    await again.load()
+    assert not again.book.events
+    listed = replace(header(Platform.SPORTYBET, "s1", None, kickoff=later + timedelta(days=1)), genius_id="g7")
+    await again.record(mapped(listed), later)
+    assert again.book.quote_of(Platform.BETPAWA, "e1") is not None
+    await again.close()
+
+
+async def test_promoted_prices_are_kept_with_their_history_and_their_words(store: Store) -> None:
+    """Keys use all 32 bits, and the history gives them back as they were."""
+    promoted = promoted_key(HOME, len(KNOWN))
+    assert promoted >= 1 << 31
+    desk = desk_at(store)
+    event = replace(header(), genius_id="g1")
+
+    def fetched(odds: float) -> MappedEvent:
+        return replace(mapped(event, X1 | {promoted: odds}), promotions=("lucky",))
+
+    change = await desk.record(fetched(2.6), NOW)
+    await desk.record(fetched(2.7), LATER)
+    await desk.close()
+    again = desk_at(store)
+    await again.load()
+    quote = again.book.quote(change.quote_id)
+    assert quote is not None
+    assert (quote.promotions, quote.header.genius_id) == (("lucky",), "g1")
+    assert quote.value_of(promoted) == pack_value(2.7, True)
+    past = await store.quote_history(change.quote_id, [promoted])
+    assert dict(past.opening) == {promoted: pack_value(2.6, True)}
+    assert past.changes == ((int(LATER.timestamp()), promoted, pack_value(2.7, True)),)
+    await again.close()
+
+
+@given(key=st.integers(min_value=0, max_value=2**32 - 1))
+def test_every_key_fits_a_signed_column_and_comes_back(key: int) -> None:
+    """Both databases take 32 bits with a sign."""
+    assert -(2**31) <= signed_key(key) < 2**31
+    assert unsigned_key(signed_key(key)) == key
+
+
+async def test_an_event_that_was_missed_and_is_seen_again_is_not_missed_any_more(store: Store) -> None:
+    """A restart in between remembers the miss; the next fetch ends it, in the database too."""
+    desk = desk_at(store)
+    await desk.record(mapped(), NOW)
+    assert [change.is_miss_noted for change in await desk.mark_missing(Platform.BETPAWA, [], NOW)] == [True]
+    await desk.close()
+    again = desk_at(store)
+    await again.load()
+    quote = again.book.quote(1)
+    assert quote is not None
+    assert (quote.missed_at, quote.gone_at) == (NOW, None)
+    await again.record(mapped(), LATER)
+    await again.close()
+    async with store.database.reading() as connection:
+        assert (await connection.execute(select(quotes.c.missed_at))).scalar_one() is None
+
+
+async def test_a_withdrawn_event_is_gone_at_once(store: Store) -> None:
+    """Its bookmaker said so; one that is not known is no news."""
+    desk = desk_at(store)
+    await desk.record(mapped(), NOW)
+    change = await desk.withdraw(Platform.BETPAWA, "e1", LATER)
+    assert change is not None
+    assert change.is_available is False
+    assert await desk.withdraw(Platform.BETPAWA, "other", LATER) is None
+    await desk.close()
+    async with store.database.reading() as connection:
+        assert (await connection.execute(select(quotes.c.gone_at))).scalar_one() == LATER
+
+
+async def test_a_batch_that_is_written_twice_is_the_same_as_once(store: Store) -> None:
+    """A commit whose answer was lost is tried again; what came meanwhile is written with it."""
+    desk = desk_at(store)
+    await desk.load()
+    await desk.record(mapped(), NOW)
+    await desk.confirm()
+    write = store.write
+    failures = [StorageError("the answer was lost")]
+
+    async def losing_the_answer(batch: EncodedBatch, term: int | None) -> None:
+        await write(batch, term)
+        if failures:
+            await desk.record(mapped(odds=X1 | {HOME: 2.6}), LATER + timedelta(minutes=1))
+            raise failures.pop()
+
+    store.write = losing_the_answer  # type: ignore[method-assign]
+    await desk.record(mapped(odds=X1 | {HOME: 2.5}), LATER)
+    await desk.confirm()
+    past = await store.quote_history(1, [HOME])
+    assert [odds >> 1 for _, _, odds in past.changes] == [2500, 2600]
+    assert desk.writer.rows_lost == 0
+    await desk.close()
+
+
+async def test_text_that_the_database_cannot_keep_is_refused_and_holds_up_nobody(store: Store) -> None:
+    """A lone surrogate can be written nowhere: its event is refused, the others are there."""
+    desk = desk_at(store)
+    await desk.record(mapped(header(external_id="bad", sportradar_id=None, home="\ud800")), NOW)
+    await desk.record(mapped(header(external_id="good", sportradar_id=None)), NOW)
+    with pytest.raises(StorageError, match="refused"):
+        await desk.confirm()
+    async with store.database.reading() as connection:
+        assert (await connection.scalars(select(quotes.c.external_id))).all() == ["good"]
+    await desk.close()
+
+
+@pytest.mark.postgres
+async def test_a_zero_byte_is_refused_by_postgresql_and_holds_up_nobody(postgres: str) -> None:
+    """The server says that the data is wrong, so the same is not tried for ever."""
+    store = await open_store(await make_database(postgres))
+    desk = desk_at(store)
+    await desk.record(mapped(header(external_id="bad", sportradar_id=None, home="A\0B")), NOW)
+    await desk.record(mapped(header(external_id="good", sportradar_id=None)), NOW)
+    with pytest.raises(StorageError, match="refused"):
+        await desk.confirm()
+    assert await count(store, quotes) == 1
+    await desk.close()
+    await store.aclose()
+
+
+async def test_what_a_clock_that_was_ahead_has_dated_is_dated_back(store: Store) -> None:
+    """Memory and database agree on when it was, and the last value of the wrong hours stays."""
+    desk = desk_at(store)
+    await desk.load()
+    await desk.record(mapped(), NOW)
+    await desk.record(mapped(odds=X1 | {HOME: 2.5}), NOW + timedelta(hours=3))
+    await desk.record(mapped(odds=X1 | {HOME: 2.6}), NOW + timedelta(hours=4))
+    await desk.confirm()
+    change = await desk.record(mapped(odds=X1 | {HOME: 2.7}), LATER)
+    await desk.confirm()
+    assert change.redated_after == int(LATER.timestamp())
+    past = await store.quote_history(1, [HOME])
+    assert [(at, odds >> 1) for at, _, odds in past.changes] == [
+        (change.redated_after, 2600),
+        (change.redated_after + 1, 2700),
+    ]
+    before = [state(event) for event in desk.book.events.values()]
+    await desk.close()
+    again = desk_at(store)
+    await again.load()
+    assert [state(event)[4] for event in again.book.events.values()] == [each[4] for each in before]  # type: ignore[index]
     await again.close()

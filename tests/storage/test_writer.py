@@ -2,12 +2,14 @@
 
 import asyncio
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 import pytest
 from sqlalchemy.exc import IntegrityError
 
-from quart_odds.errors import StorageError
+from quart_odds.errors import NotWriterError, StorageError
 from quart_odds.odds import EventChange, OddsBook
+from quart_odds.odds.ownership import Recording, recording_for
 from quart_odds.storage.odds_rows import EncodedBatch
 from quart_odds.storage.writer import BATCH_QUOTES, OddsWriter
 from tests.odds.making import NOW, X1, header, key, mapped
@@ -223,3 +225,132 @@ async def test_close_writes_what_waits() -> None:
     assert database.written() == {"e1"}
     with pytest.raises(StorageError, match="closed"):
         writer.put(change)
+
+
+async def test_a_refusal_is_told_to_whoever_recorded_and_to_nobody_else() -> None:
+    """Another recording that confirms first hears nothing of it, and whoever it concerns hears it once."""
+    database = FakeDatabase(poison=1)
+    book, writer = opened(database)
+    run, refresh = Recording(), Recording()
+    with recording_for(run):
+        writer.put(offer(book, "e1"))
+    with recording_for(refresh):
+        writer.put(offer(book, "e2"))
+        await writer.confirm()
+    await writer.confirm()
+    with recording_for(run):
+        with pytest.raises(StorageError, match="refused"):
+            await writer.confirm()
+        await writer.confirm()
+    assert database.written() == {"e2"}
+    await writer.close()
+
+
+async def test_a_quote_that_two_recorded_is_refused_to_both() -> None:
+    """Changes that waited together fail together."""
+    database = FakeDatabase(poison=1)
+    book, writer = opened(database)
+    recordings = Recording(), Recording()
+    for recording, odds in zip(recordings, (2.4, 2.5), strict=True):
+        with recording_for(recording):
+            writer.put(offer(book, odds=X1 | {HOME: odds}))
+    for recording in recordings:
+        with recording_for(recording), pytest.raises(StorageError, match="refused"):
+            await writer.confirm()
+    await writer.close()
+
+
+async def test_what_was_refused_is_written_as_it_is_with_the_next_change() -> None:
+    """Memory and database agree again: a quote that was only seen since is written whole, opening and all."""
+    database = FakeDatabase(poison=1)
+    book, writer = opened(database)
+    writer.put(offer(book))
+    with pytest.raises(StorageError, match="refused"):
+        await writer.confirm()
+    database.poison = None
+    writer.put(offer(book))
+    await writer.confirm()
+    last = database.batches[-1]
+    assert (len(last.quotes), len(last.prices), len(last.openings), last.seen) == (1, 1, 1, [])
+    await writer.close()
+
+
+async def test_a_refusal_while_newer_changes_wait_loses_none_of_them() -> None:
+    """They are written with all that the refused write should have, and their own history."""
+    database = FakeDatabase(poison=1)
+    database.gate.clear()
+    book, writer = opened(database)
+    writer.put(offer(book))
+    while not database.tries:
+        await asyncio.sleep(0)
+    writer.put(offer(book, odds=X1 | {HOME: 2.5}))
+    waiting = asyncio.create_task(writer.confirm())
+    database.gate.set()
+    while writer._refused is None:
+        await asyncio.sleep(0)
+    database.poison = None
+    with pytest.raises(StorageError, match="refused"):
+        await waiting
+    last = database.batches[-1]
+    assert (len(last.prices), len(last.openings), [row[2] for row in last.history]) == (1, 1, [2500 << 1 | 1])
+    await writer.close()
+
+
+async def test_what_another_process_may_not_see_is_given_up_and_told() -> None:
+    """After a take-over nothing waits any more; later changes are written as ever."""
+    database = FakeDatabase(failing=NotWriterError("another process has taken over"))
+    book, writer = opened(database)
+    writer.put(offer(book))
+    writer.put(offer(book, odds=X1 | {HOME: 2.5}))
+    with pytest.raises(NotWriterError):
+        await writer.confirm()
+    assert (writer.waiting, writer.rows_lost, writer.is_full) == (0, 1, False)
+    database.failing = None
+    writer.put(offer(book, "e2"))
+    await writer.confirm()
+    assert database.written() == {"e2"}
+    await writer.close()
+
+
+async def test_giving_up_ends_a_write_that_is_under_way() -> None:
+    """What was being written is over when it returns, and whoever waits for it is told why."""
+    database = FakeDatabase()
+    database.gate.clear()
+    book, writer = opened(database)
+    writer.put(offer(book))
+    waiting = asyncio.create_task(writer.confirm())
+    while not database.tries:
+        await asyncio.sleep(0)
+    await writer.give_up(NotWriterError("another process took over"))
+    with pytest.raises(NotWriterError, match="took over"):
+        await waiting
+    database.gate.set()
+    writer.put(offer(book, "e2"))
+    await writer.confirm()
+    assert database.written() == {"e2"}
+    await writer.close()
+
+
+async def test_a_first_miss_is_written_although_no_odds_changed() -> None:
+    """The row of the quote, without prices or history."""
+    database = FakeDatabase()
+    book, writer = opened(database)
+    writer.put(offer(book))
+    await writer.confirm()
+    for change in book.mark_missing(header().platform, [], NOW, believe_after=timedelta(minutes=5)):
+        writer.put(change)
+    await writer.confirm()
+    last = database.batches[-1]
+    assert (len(last.quotes), last.prices, last.history, last.seen) == (1, [], [], [])
+    await writer.close()
+
+
+async def test_closing_is_bounded_though_the_database_hangs() -> None:
+    """What waits is left, and logged."""
+    database = FakeDatabase()
+    database.gate.clear()
+    book, writer = opened(database)
+    writer.put(offer(book))
+    async with asyncio.timeout(5):
+        await writer.close(0.05)
+    assert database.batches == []

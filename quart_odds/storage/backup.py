@@ -1,0 +1,65 @@
+"""A copy of a SQLite database beside itself, made before its tables are changed."""
+
+import os
+import shutil
+import sqlite3
+from itertools import count
+from pathlib import Path
+
+from quart_odds.errors import StorageError
+
+
+def copy_beside(database: Path, revision: str) -> Path:
+    """Copies a database to `<name>.before-<revision>`, or `-2` and so on where that is taken; the copy's path.
+
+    The copy has all that was committed, whatever of it is still in the write-ahead log. Raises StorageError where the
+    disk lacks room, and leaves nothing behind then.
+    """
+    needed = _size(database)
+    free = shutil.disk_usage(database.parent).free
+    if free < needed:
+        raise StorageError(
+            f"{database}: before its tables are upgraded it is copied, which takes {_megabytes(needed)}, and only "
+            f"{_megabytes(free)} are free in {database.parent}: make room, and start again; nothing was changed"
+        )
+    copy = _free_name(database, revision)
+    try:
+        source = sqlite3.connect(database, isolation_level=None)
+        try:
+            source.execute("VACUUM INTO ?", (str(copy),))
+        finally:
+            source.close()
+        _sync(copy)
+    except BaseException as exc:
+        copy.unlink(missing_ok=True)
+        if isinstance(exc, (sqlite3.Error, OSError)):
+            raise StorageError(
+                f"{database}: it could not be copied to {copy.name} before its tables are upgraded ({exc}); "
+                "nothing was changed"
+            ) from exc
+        raise
+    return copy
+
+
+def _size(database: Path) -> int:
+    return sum(path.stat().st_size for path in (database, Path(f"{database}-wal")) if path.exists())
+
+
+def _free_name(database: Path, revision: str) -> Path:
+    first = database.with_name(f"{database.name}.before-{revision}")
+    if not first.exists():
+        return first
+    return next(path for number in count(2) if not (path := first.with_name(f"{first.name}-{number}")).exists())
+
+
+def _sync(path: Path) -> None:
+    for each, flags in ((path, os.O_RDWR), (path.parent, os.O_RDONLY)):
+        file = os.open(each, flags)
+        try:
+            os.fsync(file)
+        finally:
+            os.close(file)
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1_000_000:,.1f} MB"

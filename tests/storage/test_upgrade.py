@@ -1,0 +1,238 @@
+"""A database that an older version made, or a newer one."""
+
+import asyncio
+import shutil
+import sqlite3
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from alembic import command
+from sqlalchemy import text
+
+from quart_odds.domain.platforms import Platform
+from quart_odds.errors import StorageError
+from quart_odds.storage import OddsDesk, database, migrate, open_store
+from quart_odds.storage.claim import FileClaim
+from quart_odds.storage.database import Database
+from tests.odds.making import KICKOFF, NOW, X1, header, mapped
+from tests.storage.first_version import HOME, FirstQuote, make_first_version
+
+WHOLE = [
+    FirstQuote(1, 1, "betpawa", "p1", "68995116"),
+    FirstQuote(2, 1, "sportybet", "s1", "68995116"),
+    FirstQuote(3, 2, "bet9ja", "n1", None),
+]
+
+
+def copies(folder: Path) -> list[str]:
+    """The copies that lie beside the database."""
+    return sorted(path.name for path in folder.iterdir() if ".before-" in path.name)
+
+
+async def placed(database_url: str) -> dict[int, tuple[str, str | None, list[tuple[str, str | None]]]]:
+    """Events as a desk loads them: key, SportRadar id, and the external id and claim of each quote."""
+    store = await open_store(database_url)
+    desk = OddsDesk(store, clock=lambda: NOW)
+    await desk.load()
+    found = {
+        event.id: (
+            event.key,
+            event.sportradar_id,
+            [(quote.header.external_id, quote.header.sportradar_id) for quote in event.quotes.values()],
+        )
+        for event in desk.book.events.values()
+    }
+    await desk.close()
+    await store.aclose()
+    return found
+
+
+async def test_a_database_of_the_first_version_is_upgraded_and_nothing_is_lost(database_url: str) -> None:
+    """Events, quotes, prices, history, runs and notes are as they were, and a scrape goes on with the same ids."""
+    await make_first_version(database_url, {1: "sr:68995116", 2: "bet9ja:n1"}, WHOLE)
+    store = await open_store(database_url)
+    desk = OddsDesk(store, clock=lambda: NOW)
+    await desk.load()
+    assert {event.id: event.key for event in desk.book.events.values()} == {1: "sr:68995116", 2: "bet9ja:n1"}
+    for quote_id in (1, 2, 3):
+        quote = desk.book.quote(quote_id)
+        assert quote is not None
+        assert list(quote.prices()) == list(mapped(odds=X1).prices)
+        assert (quote.missed_at, quote.promotions) == (None, ())
+        past = await store.quote_history(quote_id, [HOME])
+        assert [odds >> 1 for _, _, odds in past.changes] == [2500, 2501]
+        assert past.opened_at == int(NOW.timestamp())
+    assert [run.events_scraped for run in await store.list_runs(limit=9)] == [3]
+    assert await store.note("scheduler_paused") == "yes"
+    change = await desk.record(mapped(header(Platform.BETPAWA, "p1", "68995116"), X1), NOW + timedelta(minutes=9))
+    assert (change.event_id, change.quote_id, change.is_new) == (1, 1, False)
+    assert (await desk.record(mapped(header(Platform.BETPAWA, "p9", "68995199")), NOW)).event_id == 3
+    await desk.close()
+    await store.aclose()
+
+
+async def test_sportradar_ids_that_are_none_are_cleared_and_their_events_taken_apart(database_url: str) -> None:
+    """Unrelated matches under "0" stand alone, one of them with the event's id; a short id is cleared as well."""
+    quotes = [
+        FirstQuote(1, 1, "sportybet", "s1", "0", home="Kano"),
+        FirstQuote(2, 1, "bet9ja", "n1", "0", home="Lobi", kickoff=KICKOFF + timedelta(minutes=5)),
+        FirstQuote(3, 2, "bet9ja", "n2", "545514"),
+        FirstQuote(4, 3, "betpawa", "p1", "68995116"),
+        FirstQuote(5, 4, "bet9ja", "n3", "0"),
+    ]
+    keys = {1: "sr:0", 2: "sr:545514", 3: "sr:68995116", 4: "bet9ja:n3"}
+    await make_first_version(database_url, keys, quotes)
+    assert await placed(database_url) == {
+        1: ("sportybet:s1", None, [("s1", None)]),
+        2: ("bet9ja:n2", None, [("n2", None)]),
+        3: ("sr:68995116", "68995116", [("p1", "68995116")]),
+        4: ("bet9ja:n3", None, [("n3", None)]),
+        5: ("bet9ja:n1", None, [("n1", None)]),
+    }
+    store = await open_store(database_url)
+    async with store.database.reading() as connection:
+        rows = (await connection.execute(text("SELECT id, sportradar_id, home_team FROM events ORDER BY id"))).all()
+    assert [tuple(row) for row in rows if row.id in (1, 5)] == [(1, None, "Kano"), (5, None, "Lobi")]
+    past = await store.quote_history(2, [HOME])
+    assert [odds >> 1 for _, _, odds in past.changes] == [2500, 2501]
+    await store.aclose()
+
+
+async def test_ids_with_a_prefix_of_ones_are_stripped_and_their_events_joined(database_url: str) -> None:
+    """A match that a prefix kept apart comes together; one with another kick-off stays alone, under its own claim."""
+    late = KICKOFF + timedelta(hours=3)
+    quotes = [
+        FirstQuote(1, 1, "betpawa", "p1", "68995116"),
+        FirstQuote(2, 2, "sportybet", "s1", "111111168995116"),
+        FirstQuote(3, 3, "betpawa", "p2", "68995117"),
+        FirstQuote(4, 4, "sportybet", "s2", "111111168995117", kickoff=late),
+        FirstQuote(5, 5, "sportybet", "s3", "111111168995118"),
+    ]
+    keys = {quote.event_id: f"sr:{quote.sportradar_id}" for quote in quotes}
+    await make_first_version(database_url, keys, quotes)
+    assert await placed(database_url) == {
+        1: ("sr:68995116", "68995116", [("p1", "68995116"), ("s1", "68995116")]),
+        3: ("sr:68995117", "68995117", [("p2", "68995117")]),
+        4: ("sportybet:s2", None, [("s2", "68995117")]),
+        5: ("sr:68995118", "68995118", [("s3", "68995118")]),
+    }
+
+
+async def test_a_file_is_copied_before_its_tables_are_upgraded(tmp_path: Path) -> None:
+    """The copy is the database as it was, whole in one file; no start after it, and no new database, makes another."""
+    url = f"sqlite:///{tmp_path / 'odds.db'}"
+    await make_first_version(url, {1: "sr:68995116", 2: "bet9ja:n1"}, WHOLE)
+    assert await migrate(url) == Database(url).head
+    assert copies(tmp_path) == ["odds.db.before-0002"]
+    with sqlite3.connect(tmp_path / "odds.db.before-0002") as copy:
+        assert copy.execute("SELECT version_num FROM alembic_version").fetchall() == [("0001",)]
+        assert copy.execute("SELECT COUNT(*) FROM odds_history").fetchall() == [(6,)]
+    copy.close()
+    await migrate(url)
+    await migrate(f"sqlite:///{tmp_path / 'new.db'}")
+    assert copies(tmp_path) == ["odds.db.before-0002"]
+
+
+async def test_a_copy_that_is_there_is_never_overwritten(tmp_path: Path) -> None:
+    """The next one gets a number."""
+    (tmp_path / "odds.db.before-0002").write_text("precious")
+    url = f"sqlite:///{tmp_path / 'odds.db'}"
+    await make_first_version(url, {1: "sr:68995116", 2: "bet9ja:n1"}, WHOLE)
+    await migrate(url)
+    assert copies(tmp_path) == ["odds.db.before-0002", "odds.db.before-0002-2"]
+    assert (tmp_path / "odds.db.before-0002").read_text() == "precious"
+
+
+async def test_an_upgrade_is_refused_where_the_disk_lacks_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sentence with both sizes, and the database as it was."""
+    url = f"sqlite:///{tmp_path / 'odds.db'}"
+    await make_first_version(url, {1: "sr:68995116", 2: "bet9ja:n1"}, WHOLE)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 10**9 - 1000, 1000))
+    with pytest.raises(StorageError, match=r"takes 0\.\d MB, and only 0\.0 MB are free .*nothing was changed"):
+        await open_store(url)
+    monkeypatch.undo()
+    assert copies(tmp_path) == []
+    with sqlite3.connect(tmp_path / "odds.db") as file:
+        assert file.execute("SELECT version_num FROM alembic_version").fetchall() == [("0001",)]
+    file.close()
+
+
+async def test_an_upgrade_that_fails_leaves_the_database_and_no_copy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All of it or nothing, and the next try begins anew."""
+    url = f"sqlite:///{tmp_path / 'odds.db'}"
+    await make_first_version(url, {1: "sr:68995116", 2: "bet9ja:n1"}, WHOLE)
+    upgrade = database._upgrade
+
+    def broken(connection: object) -> str:
+        upgrade(connection)  # type: ignore[arg-type]
+        raise OSError("the plug was pulled")
+
+    monkeypatch.setattr(database, "_upgrade", broken)
+    with pytest.raises(StorageError, match="plug"):
+        await open_store(url)
+    monkeypatch.undo()
+    assert copies(tmp_path) == []
+    await migrate(url)
+    assert copies(tmp_path) == ["odds.db.before-0002"]
+
+
+async def test_a_database_that_another_process_writes_to_is_not_upgraded(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The older program goes on, and the newer one says what to do."""
+    monkeypatch.setattr(database, "MIGRATION_WAIT_SECONDS", 0.2)
+    await make_first_version(database_url, {1: "sr:68995116", 2: "bet9ja:n1"}, WHOLE)
+    older = Database(database_url)
+    assert await older._claim.take()
+    with pytest.raises(StorageError, match="another process writes to it: stop that one first"):
+        await open_store(database_url)
+    await older.aclose()
+    store = await open_store(database_url)
+    await store.aclose()
+
+
+async def test_two_starts_at_once_upgrade_once(database_url: str, tmp_path: Path) -> None:
+    """The second waits for the first, and there is one copy."""
+    await make_first_version(database_url, {1: "sr:68995116", 2: "bet9ja:n1"}, WHOLE)
+    first, second = await asyncio.gather(migrate(database_url), migrate(database_url))
+    assert first == second
+    assert len(copies(tmp_path)) == database_url.startswith("sqlite")
+
+
+async def test_a_database_of_a_newer_version_is_refused_and_left_as_it_is(database_url: str) -> None:
+    """One sentence that names both revisions, at a start and by `migrate`."""
+    await migrate(database_url)
+    newer = Database(database_url)
+    async with newer.writing() as connection:
+        await connection.execute(text("UPDATE alembic_version SET version_num = '0999'"))
+    for attempt in (open_store, migrate):
+        with pytest.raises(StorageError, match=r"newer version of Quart Odds .*revision 0999.*nothing was changed"):
+            await attempt(database_url)
+    async with newer.reading() as connection:
+        assert (await connection.execute(text("SELECT version_num FROM alembic_version"))).scalar_one() == "0999"
+    await newer.aclose()
+
+
+async def test_an_upgrade_can_be_taken_back(database_url: str) -> None:
+    """The tables of before, with all that they had."""
+    await make_first_version(database_url, {1: "sr:68995116", 2: "bet9ja:n1"}, WHOLE)
+    await migrate(database_url)
+    kept = Database(database_url)
+    async with kept.writing() as connection:
+        await connection.run_sync(lambda sync: command.downgrade(database._config(sync), "0001"))
+        assert (await connection.execute(text("SELECT COUNT(*) FROM quotes"))).scalar_one() == 3
+    await kept.aclose()
+    assert await migrate(database_url) == "0002"
+
+
+async def test_the_lock_of_an_upgrade_is_given_back(tmp_path: Path) -> None:
+    """Whoever starts next may write."""
+    url = f"sqlite:///{tmp_path / 'odds.db'}"
+    await make_first_version(url, {1: "sr:68995116", 2: "bet9ja:n1"}, WHOLE)
+    await migrate(url)
+    claim = FileClaim(tmp_path / "odds.db")
+    assert await claim.take()
+    await claim.release()

@@ -1,0 +1,178 @@
+"""Clean-ups: when they are due, over restarts, upgrades, and clocks that jump."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import delete
+from structlog.testing import capture_logs
+
+from quart_odds import housekeeping as module
+from quart_odds.domain.platforms import Platform
+from quart_odds.housekeeping import FIRST_CLEAN_UP_AFTER, RETRY_SECONDS, START_SECONDS, Housekeeping
+from quart_odds.scraping.preferences import PreferenceBook, PreferenceChanges
+from quart_odds.scraping.scheduler import Scheduler
+from quart_odds.settings import load_settings
+from quart_odds.storage import OddsDesk, Store, open_store
+from quart_odds.storage.tables import notes
+from tests.odds.making import NOW, header, mapped
+
+DAY = timedelta(days=1)
+
+
+class Life:
+    """Housekeeping from a start to a stop, with a clock that is set by hand and sleeps that end when they are let."""
+
+    def __init__(self, store: Store) -> None:
+        self.now = NOW
+        self.store = store
+        self.sleeps: list[float] = []
+        self.asked = asyncio.Condition()
+        self.wake = asyncio.Event()
+        self.desk = OddsDesk(store, clock=lambda: self.now)
+
+    async def sleep(self, seconds: float) -> None:
+        async with self.asked:
+            self.sleeps.append(seconds)
+            self.asked.notify_all()
+        await self.wake.wait()
+        self.wake.clear()
+
+    async def slept(self, times: int) -> float:
+        """The seconds of the last of so many sleeps that were asked for."""
+        async with asyncio.timeout(10), self.asked:
+            await self.asked.wait_for(lambda: len(self.sleeps) >= times)
+        return self.sleeps[times - 1]
+
+    @contextlib.asynccontextmanager
+    async def started(self, now: datetime) -> AsyncIterator[Housekeeping]:
+        self.now = now
+        self.sleeps.clear()
+        self.desk = OddsDesk(self.store, clock=lambda: self.now)
+        await self.desk.load()
+        preferences = PreferenceBook(load_settings({}), self.store, now=lambda: self.now)
+
+        async def no_run() -> None:
+            raise AssertionError("no run is due")
+
+        keeping = Housekeeping(
+            self.store, self.desk, preferences, Scheduler(no_run, interval_minutes=0), now=lambda: self.now
+        )
+        await keeping.open()
+        try:
+            yield keeping
+        finally:
+            await keeping.close()
+            await self.desk.close()
+
+
+@pytest.fixture
+async def life(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Life]:
+    store = await open_store(f"sqlite:///{tmp_path / 'odds.db'}")
+    made = Life(store)
+
+    class Patient:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(asyncio, name)
+
+        sleep = staticmethod(made.sleep)
+
+    monkeypatch.setattr(module, "asyncio", Patient())
+    yield made
+    await store.aclose()
+
+
+async def old_event(life: Life) -> None:
+    """An event that was over a hundred days before the clock's time."""
+    long_ago = life.now - 100 * DAY
+    await life.desk.record(mapped(header(Platform.BETPAWA, kickoff=long_ago + timedelta(hours=1))), long_ago)
+    await life.desk.confirm()
+
+
+async def upgraded(life: Life) -> None:
+    """What an upgrade leaves: no word of how the database was made."""
+    async with life.store.database.writing() as connection:
+        await connection.execute(delete(notes))
+
+
+async def test_a_server_that_is_restarted_every_day_cleans_up_every_day(life: Life) -> None:
+    """A start that finds the last one a day ago cleans up soon; one that does not waits for the rest of the day."""
+    async with life.started(NOW):
+        await old_event(life)
+        assert await life.slept(1) == START_SECONDS
+        life.wake.set()
+        assert await life.slept(2) == DAY.total_seconds()
+        assert life.desk.book.events == {}
+    async with life.started(NOW + timedelta(hours=20)):
+        assert await life.slept(1) == timedelta(hours=4).total_seconds()
+    async with life.started(NOW + timedelta(hours=30)):
+        assert await life.slept(1) == START_SECONDS
+
+
+async def test_the_first_clean_up_after_an_upgrade_is_announced_and_waits_for_a_day(life: Life) -> None:
+    """What would go is logged, nothing does, and restarts neither hasten nor delay it."""
+    async with life.started(NOW):
+        await old_event(life)
+    await upgraded(life)
+    with capture_logs() as logs:
+        async with life.started(NOW):
+            assert await life.slept(1) == FIRST_CLEAN_UP_AFTER.total_seconds()
+    announced = next(each for each in logs if each["event"] == "clean_up.announced")
+    assert (announced["events"], announced["openings"], announced["runs"]) == (1, 1, 0)
+    async with life.started(NOW + timedelta(hours=18)):
+        assert await life.slept(1) == timedelta(hours=6).total_seconds()
+        assert await life.desk.find(1) is not None
+    async with life.started(NOW + timedelta(hours=25)):
+        assert await life.slept(1) == START_SECONDS
+        life.wake.set()
+        assert await life.slept(2) == DAY.total_seconds()
+        assert await life.desk.find(1) is None
+
+
+async def test_a_clock_that_jumps_makes_no_clean_up_wait_longer_than_the_interval(life: Life) -> None:
+    """One that was a year ahead when it noted the last one is forgiven."""
+    async with life.started(NOW + 365 * DAY) as keeping:
+        await keeping.clean_up()
+    async with life.started(NOW):
+        assert await life.slept(1) == DAY.total_seconds()
+
+
+async def test_an_interval_that_is_changed_counts_at_once(life: Life) -> None:
+    """From the last clean-up, not from the change."""
+    async with life.started(NOW) as keeping:
+        await keeping.clean_up()
+        await keeping._preferences.change(PreferenceChanges.model_validate({"cleanup_frequency_hours": 2}))
+        assert await life.slept(len(life.sleeps) + 1) == timedelta(hours=2).total_seconds()
+
+
+async def test_a_process_that_only_reads_leaves_clean_ups_to_the_writer(life: Life) -> None:
+    """It announces nothing and removes nothing."""
+    await upgraded(life)
+    other = await open_store(life.store.database.url.render_as_string().replace("+aiosqlite", ""))
+    assert await other.database.claim()
+    with capture_logs() as logs:
+        async with life.started(NOW):
+            assert await life.slept(1) == RETRY_SECONDS
+    await other.aclose()
+    assert not [each for each in logs if each["event"] == "clean_up.announced"]
+
+
+async def test_a_clean_up_goes_on_though_its_client_has_left(life: Life) -> None:
+    """A request that is cancelled leaves no clean-up half done."""
+    async with life.started(NOW) as keeping:
+        await old_event(life)
+        request = asyncio.create_task(keeping.clean_up())
+        await asyncio.sleep(0)
+        request.cancel()
+        await asyncio.wait([request])
+        async with asyncio.timeout(10):
+            while keeping._owned:
+                await asyncio.sleep(0.001)
+        state = await life.store.clean_up_state()
+        assert state is not None
+        assert state.last_at == NOW
+        assert await life.desk.find(1) is None
