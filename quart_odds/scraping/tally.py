@@ -9,7 +9,7 @@ from quart_odds.domain.clock import utc_now
 from quart_odds.domain.odds import MappedEvent, UnmappedMarket
 from quart_odds.domain.platforms import Platform
 from quart_odds.domain.runs import PhaseRecord, PlatformResult, RunError, ScrapePhase
-from quart_odds.errors import BookmakerError, NotFoundError, StorageError
+from quart_odds.errors import BookmakerError, DecoderError, NotFoundError, StorageError
 from quart_odds.scraping.schemas import ScrapeErrorContext, ScrapeProgress
 
 Clock = Callable[[], float]
@@ -45,6 +45,8 @@ def run_error(error: BaseException, platform: Platform | None = None, *, at: dat
         return RunError(error.error_type, str(error), at, error.platform, error.where, error.recoverable)
     if isinstance(error, StorageError):
         return RunError("storage", str(error), at, platform, recoverable=True)
+    if isinstance(error, DecoderError):
+        return RunError("decoder", str(error), at, platform, recoverable=True)
     return RunError(type(error).__name__.lower(), str(error) or type(error).__name__, at, platform)
 
 

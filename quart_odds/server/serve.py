@@ -64,6 +64,7 @@ async def serve(app: Quart, bind: str, *, on_ready: Ready | None = None) -> None
         if on_ready is not None:
             on_ready(address)
         await stop.wait()
+        warming.cancel()
         await asyncio.wait([warming])
         log.info("server.draining", connections=len(fast_lane.live_connections))
         await drain(parts)
