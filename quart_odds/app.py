@@ -10,7 +10,7 @@ import structlog
 from quart import Quart
 
 from quart_odds.assets import asset_folder
-from quart_odds.bookmakers import BookmakerClient, Decoder, open_client
+from quart_odds.bookmakers import ClientPool, Decoder
 from quart_odds.broadcast import ODDS_UPDATES, BroadcastRegistry
 from quart_odds.broadcast import context as broadcast_context
 from quart_odds.domain.platforms import Platform
@@ -122,6 +122,7 @@ async def _opened(parts: Services) -> AsyncIterator[None]:
             await drain(parts)
             parts.notifier.close()
             await parts.desk.close()
+            await parts.clients.aclose()
             await parts.decoder.aclose()
             parts.registry.close()
     finally:
@@ -148,13 +149,7 @@ def _add_scraping(parts: Services) -> None:
     """The run service, the refresher and the scheduler, over the same clients, decoder and desk."""
     settings = parts.settings
 
-    @asynccontextmanager
-    async def client(platform: Platform) -> AsyncIterator[BookmakerClient]:
-        opened = open_client(platform, parts.preferences.current.applied_to(settings))
-        try:
-            yield opened
-        finally:
-            await opened.aclose()
+    parts.clients = ClientPool(lambda: parts.preferences.current.applied_to(settings))
 
     def make_broadcaster(scrape_run_id: int) -> ProgressBroadcaster:
         return ProgressBroadcaster(
@@ -164,7 +159,7 @@ def _add_scraping(parts: Services) -> None:
         )
 
     coordinator = Coordinator(
-        client,
+        parts.clients.client,
         parts.decoder,
         parts.desk,
         platform_deadline_seconds=settings.platform_deadline_seconds,
@@ -179,7 +174,7 @@ def _add_scraping(parts: Services) -> None:
         platforms=lambda: parts.preferences.current.enabled_platforms,
         make_broadcaster=make_broadcaster,
     )
-    parts.refresher = EventRefresher(client, parts.decoder, parts.desk)
+    parts.refresher = EventRefresher(parts.clients.client, parts.decoder, parts.desk)
     parts.scheduler = Scheduler(
         lambda: parts.runs.start("scheduled"), interval_minutes=parts.preferences.current.scrape_interval_minutes
     )

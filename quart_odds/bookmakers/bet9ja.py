@@ -7,10 +7,10 @@ is suspended; there is no other mark but odds of 1. `STARTDATE` has no zone and 
 from typing import Any
 
 from quart_odds.bookmakers.bodies import read_object
-from quart_odds.bookmakers.fields import Reader, digits_or_none, is_simulated, values
+from quart_odds.bookmakers.fields import Reader, count_or_none, digits_or_none, is_simulated, values
 from quart_odds.bookmakers.lookup import Sheet, compile_table
 from quart_odds.domain.catalogue import line_code
-from quart_odds.domain.odds import Competition, EventHeader, MappedEvent
+from quart_odds.domain.odds import Competition, EventHeader, ListedCompetition, MappedEvent
 from quart_odds.domain.platforms import Platform
 from quart_odds.errors import MalformedBodyError, NotFoundError
 
@@ -40,14 +40,14 @@ def list_query(group_id: str) -> dict[str, str]:
     return {"GROUPID": group_id, "DISP": "0", "GROUPMARKETID": "1", "matches": "true"}
 
 
-def parse_groups(plain: bytes) -> tuple[list[Competition], list[MalformedBodyError]]:
+def parse_groups(plain: bytes) -> tuple[list[ListedCompetition], list[MalformedBodyError]]:
     """The soccer groups (competitions), simulated ones left out, and what was wrong with others.
 
     Raises BookmakerError where there is no tree of them.
     """
     read = Reader(BET9JA, "the list of groups")
     sports = read.get(_data(read, plain), "PAL", dict, "D")
-    found: dict[str, Competition] = {}
+    found: dict[str, ListedCompetition] = {}
     errors: list[MalformedBodyError] = []
     for country in values(read.get(sports.get(SOCCER), "SG", dict, "D.PAL.1")):
         country_name = read.optional_text(country, "SG_DESC")
@@ -59,7 +59,8 @@ def parse_groups(plain: bytes) -> tuple[list[Competition], list[MalformedBodyErr
         for group_id, group in groups.items():
             name = read.optional_text(group, "G_DESC")
             if not is_simulated(country_name, name):
-                found[group_id] = Competition(group_id, name, country_name)
+                size = count_or_none(group.get("NUM") if isinstance(group, dict) else None)
+                found[group_id] = ListedCompetition(Competition(group_id, name, country_name), size)
     return list(found.values()), errors
 
 

@@ -66,6 +66,13 @@ def values(holder: Any) -> Iterator[Any]:
         yield from holder
 
 
+def count_or_none(value: object) -> int | None:
+    """A count of events, from a number or its digits, else None."""
+    if isinstance(value, str) and value.isascii() and value.isdigit():
+        return int(value[:9])
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+
+
 def digits_or_none(value: object) -> str | None:
     """A SportRadar id: text of ASCII digits, else None."""
     return value if isinstance(value, str) and value.isascii() and value.isdigit() else None

@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from quart_odds.bookmakers.bodies import read_object
-from quart_odds.bookmakers.fields import Reader, digits_or_none, is_simulated, values
+from quart_odds.bookmakers.fields import Reader, count_or_none, digits_or_none, is_simulated, values
 from quart_odds.bookmakers.lookup import Sheet, Variant, compile_table, count_members
 from quart_odds.domain.catalogue import line_code
-from quart_odds.domain.odds import Competition, EventHeader, MappedEvent
+from quart_odds.domain.odds import Competition, EventHeader, ListedCompetition, MappedEvent
 from quart_odds.domain.platforms import Platform
 from quart_odds.errors import MalformedBodyError, NotFoundError
 
@@ -60,11 +60,11 @@ def list_body(tournament_id: str) -> list[dict[str, object]]:
     return [{"sportId": FOOTBALL, "marketId": "1", "tournamentId": [[tournament_id]]}]
 
 
-def parse_tournaments(plain: bytes) -> tuple[list[Competition], list[MalformedBodyError]]:
+def parse_tournaments(plain: bytes) -> tuple[list[ListedCompetition], list[MalformedBodyError]]:
     """The football tournaments, simulated ones left out, and what was wrong with others. Raises BookmakerError."""
     read = Reader(SPORTYBET, "the list of tournaments")
     data = _data(read, plain)
-    found: dict[str, Competition] = {}
+    found: dict[str, ListedCompetition] = {}
     errors: list[MalformedBodyError] = []
     for sport in read.get(data, "sportList", list, "data"):
         if not isinstance(sport, dict) or sport.get("id") != FOOTBALL:
@@ -76,7 +76,8 @@ def parse_tournaments(plain: bytes) -> tuple[list[Competition], list[MalformedBo
                     external_id = read.text(tournament, "id", "tournaments")
                     name = read.optional_text(tournament, "name")
                     if not is_simulated(country, name):
-                        found[external_id] = Competition(external_id, name, country)
+                        size = count_or_none(tournament.get("eventSize"))
+                        found[external_id] = ListedCompetition(Competition(external_id, name, country), size)
             except MalformedBodyError as error:
                 errors.append(error)
     return list(found.values()), errors

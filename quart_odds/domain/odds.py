@@ -25,6 +25,14 @@ class Competition:
 
 
 @dataclass(frozen=True, slots=True)
+class ListedCompetition:
+    """A competition in a bookmaker's tree; `expected` is how many events the tree counts in it, None if it does not."""
+
+    competition: Competition
+    expected: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class EventHeader:
     """An event as one bookmaker names it, without its prices. `kickoff` is aware UTC.
 

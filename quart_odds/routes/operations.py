@@ -30,7 +30,7 @@ async def healthz() -> Response:
 @document_response(Ready)
 @document_response(Ready, 503)
 async def readyz() -> Response:
-    """200 while new work is welcome; 503 while draining, or while the database or a decoding process fails to answer."""
+    """200 while new work is welcome; 503 while draining, or while the database or a decoding process is silent."""
     parts = services()
     if parts.is_draining:
         return json_response({"status": "draining"}, 503)

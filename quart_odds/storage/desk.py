@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from quart_odds.domain.clock import utc_now
-from quart_odds.domain.odds import MappedEvent
+from quart_odds.domain.odds import ListedCompetitions, MappedEvent
 from quart_odds.domain.platforms import Platform
 from quart_odds.errors import StorageError
 from quart_odds.odds.book import OddsBook
@@ -26,6 +26,7 @@ KEEP = timedelta(hours=48)
 """How long an event stays in memory after it kicked off and after it was last seen; older ones wait in the database."""
 
 Listener = Callable[[EventChange], None]
+_ALL = ListedCompetitions(is_tree_whole=True)
 
 
 class OddsDesk:
@@ -94,16 +95,34 @@ class OddsDesk:
         return change
 
     async def mark_missing(
-        self, platform: Platform, seen_external_ids: Iterable[str], at: datetime
+        self,
+        platform: Platform,
+        seen_external_ids: Iterable[str],
+        at: datetime,
+        listed: ListedCompetitions = _ALL,
     ) -> list[EventChange]:
         """Marks the events of a bookmaker gone that a trusted discovery no longer lists."""
         if not self._may_write:
             await self._take_over()
-        changes = self.book.mark_missing(platform, seen_external_ids, at)
+        seen = set(seen_external_ids)
+        for event in self.book.events.values():
+            quote = event.quotes.get(platform)
+            if quote is not None and not listed.covers(quote.header.competition.external_id):
+                seen.add(quote.header.external_id)
+        changes = self.book.mark_missing(platform, seen, at)
         for change in changes:
             self._hand_on(change)
         await self.writer.room()
         return changes
+
+    async def withdraw(self, platform: Platform, external_id: str, at: datetime) -> list[EventChange]:
+        """Marks one event of a bookmaker gone, on the bookmaker's own word."""
+        others = {
+            quote.header.external_id
+            for event in self.book.events.values()
+            if (quote := event.quotes.get(platform)) is not None
+        }
+        return await self.mark_missing(platform, others - {external_id}, at)
 
     async def find(self, event_id: int) -> BookedEvent | None:
         """An event of the book, or one that only the database still has."""
