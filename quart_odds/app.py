@@ -10,7 +10,7 @@ import structlog
 from quart import Quart
 
 from quart_odds.assets import asset_folder
-from quart_odds.bookmakers import BookmakerClient, Decoder, open_client
+from quart_odds.bookmakers import ClientPool, Decoder
 from quart_odds.broadcast import ODDS_UPDATES, BroadcastRegistry
 from quart_odds.broadcast import context as broadcast_context
 from quart_odds.domain.platforms import Platform
@@ -126,6 +126,7 @@ async def _opened(parts: Services) -> AsyncIterator[None]:
             await parts.housekeeping.close()
             await drain(parts)
             parts.notifier.close()
+            await parts.clients.aclose()
             await asyncio.gather(parts.desk.close(CLOSE_SECONDS), parts.decoder.aclose())
             parts.registry.close()
     finally:
@@ -152,13 +153,7 @@ def _add_scraping(parts: Services) -> None:
     """The run service, the refresher and the scheduler, over the same clients, decoder and desk."""
     settings = parts.settings
 
-    @asynccontextmanager
-    async def client(platform: Platform) -> AsyncIterator[BookmakerClient]:
-        opened = open_client(platform, parts.preferences.current.applied_to(settings))
-        try:
-            yield opened
-        finally:
-            await opened.aclose()
+    parts.clients = ClientPool(lambda: parts.preferences.current.applied_to(settings))
 
     def make_broadcaster(scrape_run_id: int) -> ProgressBroadcaster:
         return ProgressBroadcaster(
@@ -168,7 +163,7 @@ def _add_scraping(parts: Services) -> None:
         )
 
     coordinator = Coordinator(
-        client,
+        parts.clients.client,
         parts.decoder,
         parts.desk,
         platform_deadline_seconds=settings.platform_deadline_seconds,
@@ -184,7 +179,7 @@ def _add_scraping(parts: Services) -> None:
         make_broadcaster=make_broadcaster,
         take_over=parts.desk.take_over,
     )
-    parts.refresher = EventRefresher(client, parts.decoder, parts.desk)
+    parts.refresher = EventRefresher(parts.clients.client, parts.decoder, parts.desk)
 
     async def start_scheduled() -> None:
         await parts.desk.take_over()  # skipped, and no run, while another process writes

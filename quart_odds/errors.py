@@ -5,12 +5,14 @@ QuartOddsError
 ├── BookmakerError           a bookmaker did not answer as it should
 │   ├── UnreachableError         no connection, no name, time-out, connection cut
 │   │   └── EmptyBodyError           a success without a body
-│   ├── BlockedError             refused: 401, 403, an HTML page where JSON was due
+│   ├── BlockedError             refused: 202, 401, 403, 405, an HTML page where JSON was due
 │   ├── RateLimitedError         429
 │   ├── ServerFaultError         5xx
 │   ├── NotFoundError            this event is gone
 │   ├── MalformedBodyError       not JSON, cut JSON, JSON of the wrong shape, a body too large
+│   ├── IncompleteListError      a list that lacks events, or that moved while it was read
 │   └── NothingFoundError        a discovery that found no event
+├── DecoderError             the processes that decode bodies cannot be started, or do not answer
 ├── RunActiveError           a run is asked for while one is going
 ├── RunNotFoundError         no run has this id
 ├── RunStateError            what is asked makes no sense for a run in this state
@@ -89,7 +91,7 @@ class EmptyBodyError(UnreachableError):
 
 
 class BlockedError(BookmakerError):
-    """Raised when a bookmaker refuses us: 401 or 403, or an HTML page where JSON was due."""
+    """Raised when a bookmaker refuses us: 401 or 403, its firewall's 202 or 405, or an HTML page in place of JSON."""
 
     error_type = "blocked"
     recoverable = False
@@ -120,10 +122,20 @@ class MalformedBodyError(BookmakerError):
     error_type = "malformed_body"
 
 
+class IncompleteListError(BookmakerError):
+    """Raised when a list has fewer events than the bookmaker counts, or moved while it was read page by page."""
+
+    error_type = "incomplete_list"
+
+
 class NothingFoundError(BookmakerError):
     """Raised when a discovery found no event: a bookmaker always has some, so something is wrong."""
 
     error_type = "nothing_found"
+
+
+class DecoderError(QuartOddsError):
+    """Raised when the processes that decode bodies cannot be started, do not answer, or are closed."""
 
 
 class RunActiveError(QuartOddsError):

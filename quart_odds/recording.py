@@ -5,10 +5,10 @@ It asks as a scrape does, with the same clients, limits and retries, and maps an
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
-from quart_odds.bookmakers import BookmakerClient, Recorder, open_client
+from quart_odds.bookmakers import BookmakerClient, ClientPool, Recorder
 from quart_odds.domain.clock import utc_now
 from quart_odds.domain.odds import EventHeader, MappedEvent, Prices
 from quart_odds.domain.platforms import Platform
@@ -32,16 +32,17 @@ async def record(
     With `most_events` so many events are recorded: those that most bookmakers have, the next to kick off first.
     """
     tallies = {each: PlatformTally(each, on_phase=lambda tally: tell(_told(tally))) for each in platforms}
-    async with Recorder(folder) as recorder, _telling(tallies, tell):
-        clients = {each: open_client(each, settings, recorder=recorder) for each in platforms}
-        try:
-            found = await asyncio.gather(*(_discover(clients[each], tallies[each]) for each in platforms))
-            wanted = chosen(dict(zip(platforms, found, strict=True)), most_events)
-            fetched = (_fetch(clients[each], wanted[each], tallies[each], settings) for each in platforms)
-            await asyncio.gather(*fetched)
-        finally:
-            for client in clients.values():
-                await client.aclose()
+    async with (
+        Recorder(folder) as recorder,
+        ClientPool(lambda: settings, recorder) as pool,
+        AsyncExitStack() as opened,
+        _telling(tallies, tell),
+    ):
+        clients = {each: await opened.enter_async_context(pool.client(each)) for each in platforms}
+        found = await asyncio.gather(*(_discover(clients[each], tallies[each]) for each in platforms))
+        wanted = chosen(dict(zip(platforms, found, strict=True)), most_events)
+        fetched = (_fetch(clients[each], wanted[each], tallies[each], settings) for each in platforms)
+        await asyncio.gather(*fetched)
     last = _last(RunTally(tuple(tallies.values())), folder)
     tell(last)
     return last
@@ -71,6 +72,7 @@ async def _discover(client: BookmakerClient, tally: PlatformTally) -> list[Event
     except BookmakerError as error:
         tally.fail(run_error(error))
         return []
+    tally.note_lists(client.discovery_errors)
     return found
 
 

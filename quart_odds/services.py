@@ -12,7 +12,7 @@ from quart_odds.loop_lag import LoopLag
 from quart_odds.settings import Settings
 
 if TYPE_CHECKING:
-    from quart_odds.bookmakers import Decoder
+    from quart_odds.bookmakers import ClientPool, Decoder
     from quart_odds.housekeeping import Housekeeping
     from quart_odds.odds.notices import OddsNotifier
     from quart_odds.scraping.preferences import PreferenceBook
@@ -36,6 +36,7 @@ class Services:
     desk: "OddsDesk" = field(init=False)
     notifier: "OddsNotifier" = field(init=False)
     decoder: "Decoder" = field(init=False)
+    clients: "ClientPool" = field(init=False)
     runs: "RunService" = field(init=False)
     refresher: "EventRefresher" = field(init=False)
     preferences: "PreferenceBook" = field(init=False)

@@ -10,7 +10,7 @@ from quart_odds.bookmakers.decoder import Decoder, decode
 
 if TYPE_CHECKING:
     from quart_odds.bookmakers.client import BookmakerClient, SiteClient
-    from quart_odds.bookmakers.opening import open_client
+    from quart_odds.bookmakers.opening import ClientPool, open_client
     from quart_odds.bookmakers.recorder import Recorder
     from quart_odds.bookmakers.transport import AiohttpTransport, Answer, Transport
 
@@ -18,6 +18,7 @@ __all__ = [
     "AiohttpTransport",
     "Answer",
     "BookmakerClient",
+    "ClientPool",
     "Decoder",
     "RawBody",
     "Recorder",
@@ -31,6 +32,7 @@ _LAZY = {
     "AiohttpTransport": "transport",
     "Answer": "transport",
     "BookmakerClient": "client",
+    "ClientPool": "opening",
     "Recorder": "recorder",
     "SiteClient": "client",
     "Transport": "transport",

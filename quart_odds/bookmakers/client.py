@@ -1,9 +1,10 @@
-"""What the three bookmakers' clients share: one session, politeness, retries, errors, and discovery that flows.
+"""What the three bookmakers' clients share: politeness, retries, errors, and discovery that flows.
 
 A site's own module knows its addresses and JSON (`Site`); a client asks for them and hands on headers and raw bodies.
 """
 
 import asyncio
+import zlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Protocol
 
@@ -11,15 +12,16 @@ import orjson
 import stamina
 
 from quart_odds.bookmakers.bodies import ACCEPT_ENCODING, RawBody, decompress
-from quart_odds.bookmakers.politeness import MAX_RETRY_AFTER_SECONDS, Gate, retry_after_seconds
+from quart_odds.bookmakers.politeness import MAX_RETRY_AFTER_SECONDS, Throttle, retry_after_seconds
 from quart_odds.bookmakers.recorder import Recorder
 from quart_odds.bookmakers.sites import Listing, Request, Site
 from quart_odds.bookmakers.transport import Answer, Transport
-from quart_odds.domain.odds import EventHeader
+from quart_odds.domain.odds import EventHeader, ListedCompetitions
 from quart_odds.domain.platforms import Platform
 from quart_odds.errors import (
     BlockedError,
     BookmakerError,
+    EmptyBodyError,
     MalformedBodyError,
     NotFoundError,
     RateLimitedError,
@@ -31,12 +33,33 @@ from quart_odds.settings import Settings
 _USER_AGENT = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/138.0.0.0 Safari/537.36"
 
 
+_PEEK_BYTES = 64
+"""As much of a body as shows that it is empty, or a page of HTML."""
+
+
 class BookmakerClient(Protocol):
-    """One bookmaker, asked politely. `requests` counts what was sent, each try of it."""
+    """One bookmaker, asked politely. `requests` counts what was sent, each try of it.
+
+    `listed` says, after a discovery that came to its end, what it listed whole; nothing before.
+    """
 
     platform: Platform
     requests: int
     discovery_errors: list[BookmakerError]
+    listed: ListedCompetitions
+
+    @property
+    def refusals_in_a_row(self) -> int:
+        """How many requests the bookmaker has refused running, whoever made them."""
+        ...
+
+    def count_refusal(self) -> None:
+        """One more request was refused, or turned out to be when its body was decoded."""
+        ...
+
+    def forget_refusals(self) -> None:
+        """A body was decoded well, or somebody wants to try anew."""
+        ...
 
     def discover(self) -> AsyncIterator[EventHeader]:
         """The coming football events, each once, as they are found.
@@ -58,23 +81,46 @@ class BookmakerClient(Protocol):
 class SiteClient:
     """A BookmakerClient for any site whose addresses and JSON a `Site` knows."""
 
-    def __init__(self, site: Site, settings: Settings, transport: Transport, recorder: Recorder | None = None) -> None:
+    def __init__(
+        self,
+        site: Site,
+        settings: Settings,
+        transport: Transport,
+        throttle: Throttle,
+        recorder: Recorder | None = None,
+    ) -> None:
         self.platform = site.platform
         self.requests = 0
         self.discovery_errors: list[BookmakerError] = []
+        self.listed = ListedCompetitions()
         self._site = site
         self._settings = settings
         self._transport = transport
         self._recorder = recorder
         self._origin = settings.url(site.platform)
-        self._gate = Gate(settings.concurrency(site.platform), settings.delay_seconds(site.platform))
+        self._throttle = throttle
+
+    @property
+    def refusals_in_a_row(self) -> int:
+        """See BookmakerClient."""
+        return self._throttle.refusals_in_a_row
+
+    def count_refusal(self) -> None:
+        """See BookmakerClient."""
+        self._throttle.count_refusal()
+
+    def forget_refusals(self) -> None:
+        """See BookmakerClient."""
+        self._throttle.forget_refusals()
 
     async def discover(self) -> AsyncIterator[EventHeader]:
         """See BookmakerClient."""
         self.discovery_errors = []
+        self.listed = ListedCompetitions()
         plain = await self._ask_plain(self._site.root())
         listings, errors = self._site.listings(plain)
         self.discovery_errors += errors
+        is_tree_whole = not errors
         found: asyncio.Queue[Sequence[EventHeader] | None] = asyncio.Queue()
         tasks = [asyncio.create_task(self._list(listing, found)) for listing in listings]
         seen: set[str] = set()
@@ -93,9 +139,13 @@ class SiteClient:
             for task in tasks:
                 task.cancel()
             results = await asyncio.gather(*tasks, return_exceptions=True)
-        for result in results:
-            if isinstance(result, Exception):
+        whole: set[str] = set()
+        broken: set[str] = set()
+        for listing, result in zip(listings, results, strict=True):
+            if isinstance(result, BaseException):
                 raise result
+            (whole if result else broken).update(listing.competition_ids)
+        self.listed = ListedCompetitions(frozenset(whole - broken), frozenset(broken), is_tree_whole)
 
     async def fetch(self, header: EventHeader) -> RawBody:
         """See BookmakerClient."""
@@ -107,19 +157,25 @@ class SiteClient:
         """Close all connections."""
         await self._transport.aclose()
 
-    async def _list(self, listing: Listing, found: asyncio.Queue[Sequence[EventHeader] | None]) -> None:
-        """Put all pages of one listing into `found`, then None, whatever happens."""
+    async def _list(self, listing: Listing, found: asyncio.Queue[Sequence[EventHeader] | None]) -> bool:
+        """Put all pages of one listing into `found`, then None, whatever happens; whether the listing is whole."""
+        is_whole = True
         try:
             page: Listing | None = listing
             while page is not None:
                 plain = await self._ask_plain(page.request)
                 headers, errors, page = self._site.read_listing(plain, page)
                 self.discovery_errors += errors
+                is_whole = is_whole and not errors
                 found.put_nowait(headers)
         except BookmakerError as error:
             self.discovery_errors.append(error)
+            if isinstance(error, BlockedError):
+                self.count_refusal()
+            return False
         finally:
             found.put_nowait(None)
+        return is_whole
 
     async def _ask_plain(self, request: Request) -> bytes:
         answer = await self._ask(request)
@@ -149,7 +205,10 @@ class SiteClient:
         body = orjson.dumps(request.body) if request.body is not None else None
         headers = self._headers(body is not None)
         try:
-            async with self._gate.slot():
+            async with self._throttle.slot():
+                if self._throttle.is_resting:
+                    count = self._throttle.refusals_in_a_row
+                    raise BlockedError(self.platform, f"left alone for a while after {count} refusals in a row")
                 self.requests += 1
                 answer = await self._transport.request(
                     request.method,
@@ -160,6 +219,7 @@ class SiteClient:
                     timeout_seconds=self._settings.request_timeout_seconds,
                 )
             self._refuse_bad_status(answer)
+            self._refuse_bad_start(answer)
         except BookmakerError as error:
             error.where = error.where or request.where
             raise
@@ -183,15 +243,24 @@ class SiteClient:
         if status == 429:
             seconds = retry_after_seconds(answer.headers.get("retry-after"))
             if seconds is not None and seconds <= MAX_RETRY_AFTER_SECONDS:
-                self._gate.pause(seconds)
+                self._throttle.pause(seconds)
             raise RateLimitedError(self.platform, "too many requests (429)", status=status, retry_after_seconds=seconds)
-        if status in (401, 403):
+        # A firewall in front of a site challenges with an empty 202, or does not allow the method.
+        if status in (202, 401, 403, 405):
             raise BlockedError(self.platform, f"refused ({status})", status=status)
         if status in (404, 410):
             raise NotFoundError(self.platform, f"not there ({status})", status=status)
         if status >= 500:
             raise ServerFaultError(self.platform, f"a fault of the server ({status})", status=status)
         raise MalformedBodyError(self.platform, f"an answer with status {status}", status=status)
+
+    def _refuse_bad_start(self, answer: Answer) -> None:
+        """What the first bytes show: nothing at all is asked for again, a page of HTML is a refusal."""
+        start = _start(answer)
+        if start == b"":
+            raise EmptyBodyError(self.platform, "an empty body", status=answer.status)
+        if start is not None and start.startswith(b"<"):
+            raise BlockedError(self.platform, "an HTML page where JSON was due", status=answer.status)
 
 
 def _backoff(error: Exception) -> bool | float:
@@ -200,3 +269,20 @@ def _backoff(error: Exception) -> bool | float:
         asked = error.retry_after_seconds
         return True if asked is None else asked if asked <= MAX_RETRY_AFTER_SECONDS else False
     return isinstance(error, UnreachableError | ServerFaultError)
+
+
+def _start(answer: Answer) -> bytes | None:
+    """The first bytes of a body that are not blank; None where only decoding all of it can tell."""
+    encoding = answer.headers.get("content-encoding", "identity").strip().lower()
+    if encoding in ("", "identity") or not answer.content:
+        start, is_all = answer.content[:_PEEK_BYTES], len(answer.content) <= _PEEK_BYTES
+    elif encoding in ("gzip", "x-gzip"):
+        inflater = zlib.decompressobj(16 + zlib.MAX_WBITS)
+        try:
+            start, is_all = inflater.decompress(answer.content, _PEEK_BYTES), inflater.eof
+        except zlib.error:
+            return None
+    else:
+        return None
+    start = start.lstrip(b"\xef\xbb\xbf \t\r\n")
+    return start if start or is_all else None

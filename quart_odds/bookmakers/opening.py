@@ -1,6 +1,11 @@
-"""Opening a bookmaker's client with the settings' address, proxy and politeness."""
+"""Opening bookmakers' clients: with the settings' address, proxy and politeness, and what all of them share."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from types import TracebackType
 
 from quart_odds.bookmakers.client import BookmakerClient, SiteClient
+from quart_odds.bookmakers.politeness import Pace, Throttle
 from quart_odds.bookmakers.recorder import Recorder
 from quart_odds.bookmakers.sites import SITES
 from quart_odds.bookmakers.transport import AiohttpTransport, Transport
@@ -9,18 +14,73 @@ from quart_odds.settings import Settings
 
 
 def open_client(
-    platform: Platform, settings: Settings, *, transport: Transport | None = None, recorder: Recorder | None = None
+    platform: Platform,
+    settings: Settings,
+    *,
+    transport: Transport | None = None,
+    recorder: Recorder | None = None,
+    throttle: Throttle | None = None,
 ) -> BookmakerClient:
-    """A client for a bookmaker; `aclose` it. Another `transport` is closed with it, a `recorder` is not."""
-    return SiteClient(
-        SITES[platform],
-        settings,
-        transport
-        or AiohttpTransport(
-            platform,
-            max_connections=settings.concurrency(platform),
-            proxy=settings.proxy(platform),
-            max_body_bytes=settings.max_body_bytes,
-        ),
-        recorder,
+    """A client for a bookmaker; `aclose` it. Another `transport` is closed with it, a `recorder` is not.
+
+    Without a `throttle` it has one of its own: see ClientPool for clients that share one.
+    """
+    transport = transport or AiohttpTransport(
+        platform, proxy=settings.proxy(platform), max_body_bytes=settings.max_body_bytes
     )
+    return SiteClient(
+        SITES[platform], settings, transport, throttle or Throttle(lambda: pace(settings, platform)), recorder
+    )
+
+
+def pace(settings: Settings, platform: Platform) -> Pace:
+    """How fast these settings let a bookmaker be asked."""
+    return Pace(settings.concurrency(platform), settings.delay_seconds(platform))
+
+
+class ClientPool:
+    """One throttle and one session for each bookmaker, for as long as the process runs; `settings` may change."""
+
+    def __init__(self, settings: Callable[[], Settings], recorder: Recorder | None = None) -> None:
+        self._settings = settings
+        self._recorder = recorder
+        self._throttles: dict[Platform, Throttle] = {}
+        self._transports: dict[Platform, Transport] = {}
+
+    async def __aenter__(self) -> "ClientPool":
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    @asynccontextmanager
+    async def client(self, platform: Platform) -> AsyncIterator[BookmakerClient]:
+        """A client of a bookmaker for one piece of work, which counts its own requests."""
+        settings = self._settings()
+        yield SiteClient(
+            SITES[platform],
+            settings,
+            self._transport(platform, settings),
+            self._throttle(platform),
+            self._recorder,
+        )
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        while self._transports:
+            _, transport = self._transports.popitem()
+            await transport.aclose()
+
+    def _throttle(self, platform: Platform) -> Throttle:
+        if platform not in self._throttles:
+            self._throttles[platform] = Throttle(lambda: pace(self._settings(), platform))
+        return self._throttles[platform]
+
+    def _transport(self, platform: Platform, settings: Settings) -> Transport:
+        if platform not in self._transports:
+            self._transports[platform] = AiohttpTransport(
+                platform, proxy=settings.proxy(platform), max_body_bytes=settings.max_body_bytes
+            )
+        return self._transports[platform]

@@ -60,13 +60,11 @@ class AiohttpTransport:
         self,
         platform: Platform,
         *,
-        max_connections: int,
         proxy: str | None,
         max_body_bytes: int,
         resolver: AbstractResolver | None = None,
     ) -> None:
         self._platform = platform
-        self._max_connections = max_connections
         self._proxy = proxy
         self._max_body_bytes = max_body_bytes
         self._resolver = resolver
@@ -114,7 +112,8 @@ class AiohttpTransport:
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None or self._session.closed:
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=self._max_connections, ttl_dns_cache=300, resolver=self._resolver),
+                # No limit of its own: the throttle has let a request through when it comes here.
+                connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=300, resolver=self._resolver),
                 auto_decompress=False,
                 cookie_jar=aiohttp.DummyCookieJar(),
             )

@@ -7,7 +7,7 @@ from quart_schema import document_response
 
 from quart_odds import __version__
 from quart_odds.broadcast.flush import Flusher
-from quart_odds.errors import StorageError
+from quart_odds.errors import DecoderError, StorageError
 from quart_odds.routes.scrape import json_response
 from quart_odds.routes.scrape_models import Alive, Ready
 from quart_odds.services import Services, services
@@ -30,7 +30,7 @@ async def healthz() -> Response:
 @document_response(Ready)
 @document_response(Ready, 503)
 async def readyz() -> Response:
-    """200 while new work is welcome; 503 while draining, without a database, or while another process writes to it."""
+    """200 while new work is welcome; 503 while draining, reading only, or with a silent database or decoder."""
     parts = services()
     if parts.is_draining:
         return json_response({"status": "draining"}, 503)
@@ -40,6 +40,10 @@ async def readyz() -> Response:
         return json_response({"status": "no database", "detail": str(error)}, 503)
     if not parts.desk.is_writer:
         return json_response({"status": "reads_only", "detail": parts.desk.read_only_reason}, 503)
+    try:
+        await parts.decoder.check()
+    except DecoderError as error:
+        return json_response({"status": "no decoder", "detail": str(error)}, 503)
     return json_response({"status": "ready"})
 
 

@@ -82,7 +82,11 @@ class Recording:
             raise ValueError(f"{folder / 'requests.json'} cannot be read: {error}") from error
         if not isinstance(entries, list):
             raise ValueError(f"{folder / 'requests.json'} is no list of requests")
-        return cls(tuple(_entry(folder, entry) for entry in entries))
+        # A recording may have further bookmakers than these stand in for.
+        known = [entry for entry in entries if not _is_of_another(entry)]
+        if entries and not known:
+            raise ValueError(f"{folder / 'requests.json'} has no request of {', '.join(Platform)}")
+        return cls(tuple(_entry(folder, entry) for entry in known))
 
     def find(self, platform: Platform, ask: Ask) -> Recorded | None:
         """The recorded answer to a request, None where there is none."""
@@ -103,6 +107,12 @@ class Recording:
     @staticmethod
     def _key(platform: Platform, method: str, path: str, query: Mapping[str, str]) -> tuple[Platform, str, str, str]:
         return platform, method, path, next((query[name] for name in _TELLING if name in query), "")
+
+
+def _is_of_another(entry: object) -> bool:
+    """Whether an entry names a bookmaker that this program does not know."""
+    slug = entry.get("bookmaker") if isinstance(entry, dict) else None
+    return isinstance(slug, str) and slug not in tuple(Platform)
 
 
 def _entry(folder: Path, entry: object) -> Recorded:

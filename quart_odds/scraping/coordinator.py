@@ -13,15 +13,19 @@ from typing import Protocol
 import structlog
 
 from quart_odds.bookmakers import BookmakerClient, RawBody
+from quart_odds.bookmakers.politeness import MOST_REFUSALS_IN_A_ROW
 from quart_odds.domain.clock import utc_now
-from quart_odds.domain.odds import EventHeader, MappedEvent
+from quart_odds.domain.odds import EventHeader, ListedCompetitions, MappedEvent
 from quart_odds.domain.platforms import Platform
 from quart_odds.domain.runs import RunError, ScrapePhase
-from quart_odds.errors import BlockedError, BookmakerError, NothingFoundError, QuartOddsError
+from quart_odds.errors import BlockedError, BookmakerError, NotFoundError, NothingFoundError, QuartOddsError
+from quart_odds.odds.event import EventChange
 from quart_odds.scraping.tally import PlatformTally, RunTally, run_error
 
-MOST_REFUSALS_IN_A_ROW = 20
-"""A bookmaker that refuses so many requests running is left alone for the rest of the run."""
+__all__ = ["MOST_REFUSALS_IN_A_ROW", "BodyDecoder", "ClientFactory", "Coordinator", "OddsSink", "count_refusal"]
+
+MANY_MISSING = 10
+"""So many events that vanish from complete lists at once are told as a fault: the lists may be what is wrong."""
 
 RECORDERS = 4
 """Bodies of one platform that are decoded or recorded at once: enough to hide the way to the decoding process."""
@@ -44,8 +48,17 @@ class OddsSink(Protocol):
     async def record(self, mapped: MappedEvent, seen_at: datetime) -> object:
         """Take in one event's odds; waits only while the database is far behind."""
 
-    async def mark_missing(self, platform: Platform, seen_external_ids: set[str], at: datetime) -> object:
-        """Mark gone what a healthy, whole discovery no longer lists."""
+    async def mark_missing(
+        self, platform: Platform, seen_external_ids: set[str], at: datetime, listed: ListedCompetitions
+    ) -> Sequence[EventChange]:
+        """Take in what a discovery listed, and how much of it is known to be whole.
+
+        An event that such a list lacks is missed; one that the next such list lacks too is gone, if that is five
+        minutes later. Both are given: those that are gone have `is_available` False.
+        """
+
+    async def withdraw(self, platform: Platform, external_id: str, at: datetime) -> object:
+        """Take an event away at once: the bookmaker said itself that it has it no more, or the match has begun."""
 
     async def confirm(self) -> None:
         """Return once all that was recorded is committed. Raises StorageError when it cannot be."""
@@ -74,7 +87,7 @@ class Coordinator:
     async def scrape(self, tally: RunTally, last_found: dict[Platform, int]) -> None:
         """Scrape all platforms of the tally at once; one that fails leaves the others alone.
 
-        `last_found` is what each platform's last discovery found, to tell when one has shrunk.
+        `last_found` is what each platform's last discovery found, to say so when one has shrunk.
         """
         async with asyncio.TaskGroup() as group:
             for platform_tally in tally.platforms:
@@ -91,13 +104,14 @@ class Coordinator:
         platform = tally.platform
         try:
             async with asyncio.timeout(self._platform_deadline_seconds), self._open_client(platform) as client:
+                client.forget_refusals()
                 tally.enter(ScrapePhase.DISCOVERING)
-                seen = await self._pipeline(client, tally)
-                self._judge(tally, client.discovery_errors, last_found)
+                pipe = _Pipe(client, tally)
+                await self._pipeline(pipe)
+                self._judge(pipe, last_found)
                 if tally.phase is not ScrapePhase.FAILED:
                     tally.enter(ScrapePhase.STORING)
-                    if not tally.is_shrunken and not client.discovery_errors:
-                        await self._sink.mark_missing(platform, seen, self._now())
+                    await self._take_away(pipe)
                     tally.enter(ScrapePhase.COMPLETED)
         except TimeoutError:
             reason = f"{platform.display_name} did not finish within {self._platform_deadline_seconds:g} s"
@@ -108,106 +122,119 @@ class Coordinator:
                 log.exception("scrape.platform_broke", platform=platform)
             tally.fail(run_error(first, platform))
 
-    async def _pipeline(self, client: BookmakerClient, tally: PlatformTally) -> set[str]:
-        """Move every event that the discovery lists through fetch, map and store; the external ids that it listed."""
-        fetchers = self._fetchers(client.platform)
+    async def _pipeline(self, pipe: "_Pipe") -> None:
+        """Move every event that the discovery lists through fetch, map and store."""
+        fetchers = self._fetchers(pipe.client.platform)
         headers: asyncio.Queue[EventHeader | None] = asyncio.Queue(maxsize=4 * fetchers)
         bodies: asyncio.Queue[RawBody | None] = asyncio.Queue(maxsize=2 * RECORDERS + fetchers // 2)
-        seen: set[str] = set()
         async with asyncio.TaskGroup() as recording:
             for _ in range(RECORDERS):
-                recording.create_task(self._record(bodies, tally))
+                recording.create_task(self._record(pipe, bodies))
             async with asyncio.TaskGroup() as fetching:
-                refusals = _Refusals()
                 for _ in range(fetchers):
-                    fetching.create_task(self._fetch(client, headers, bodies, tally, refusals))
-                await self._discover(client, headers, tally, seen)
+                    fetching.create_task(self._fetch(pipe, headers, bodies))
+                await self._discover(pipe, headers)
                 for _ in range(fetchers):
                     await headers.put(None)
             for _ in range(RECORDERS):
                 await bodies.put(None)
-        return seen
 
-    async def _discover(
-        self,
-        client: BookmakerClient,
-        headers: asyncio.Queue[EventHeader | None],
-        tally: PlatformTally,
-        seen: set[str],
-    ) -> None:
+    async def _discover(self, pipe: "_Pipe", headers: asyncio.Queue[EventHeader | None]) -> None:
+        client, tally = pipe.client, pipe.tally
         async with _closing(client.discover()) as found:
             async for header in found:
-                if header.external_id not in seen:
-                    seen.add(header.external_id)
+                if header.external_id not in pipe.seen:
+                    pipe.seen.add(header.external_id)
                     tally.count_found()
                     await headers.put(header)
-        for error in client.discovery_errors:
-            tally.faults.add(run_error(error, client.platform))
-        if not seen and not client.discovery_errors:
+        tally.note_lists(client.discovery_errors)
+        if not pipe.seen and not client.discovery_errors:
             raise NothingFoundError(client.platform, "no event was found, and there always are some")
         tally.is_discovered = True
         _scrapes_now(tally)
 
     async def _fetch(
-        self,
-        client: BookmakerClient,
-        headers: asyncio.Queue[EventHeader | None],
-        bodies: asyncio.Queue[RawBody | None],
-        tally: PlatformTally,
-        refusals: "_Refusals",
+        self, pipe: "_Pipe", headers: asyncio.Queue[EventHeader | None], bodies: asyncio.Queue[RawBody | None]
     ) -> None:
         while (header := await headers.get()) is not None:
             try:
-                raw = await client.fetch(header)
+                raw = await pipe.client.fetch(header)
             except BookmakerError as error:
-                tally.count_failed(error)
-                refusals.count(error)
+                pipe.count_failed(header, error)
             else:
-                refusals.forget()
                 await bodies.put(raw)
 
-    async def _record(self, bodies: asyncio.Queue[RawBody | None], tally: PlatformTally) -> None:
+    async def _record(self, pipe: "_Pipe", bodies: asyncio.Queue[RawBody | None]) -> None:
         while (raw := await bodies.get()) is not None:
             try:
                 mapped = await self._decoder.decode(raw)
             except BookmakerError as error:
-                tally.count_failed(error)
+                pipe.count_failed(raw.header, error)
+                continue
+            pipe.client.forget_refusals()
+            if mapped.is_in_play:
+                pipe.in_play.append(mapped.header.external_id)
+                pipe.tally.count_in_play(mapped)
             else:
                 await self._sink.record(mapped, self._now())
-                tally.count_fetched(mapped)
-                _scrapes_now(tally)
+                pipe.tally.count_fetched(mapped)
+            _scrapes_now(pipe.tally)
 
-    def _judge(self, tally: PlatformTally, discovery_errors: Sequence[BookmakerError], last_found: int | None) -> None:
+    def _judge(self, pipe: "_Pipe", last_found: int | None) -> None:
         """Say what the platform came to: failed when most of what it listed could not be got for worse than a 404."""
+        tally = pipe.tally
         trouble = tally.failed - tally.gone
-        if trouble * 2 > tally.found or not tally.fetched:
+        if trouble * 2 > tally.found or not (tally.fetched or pipe.in_play):
             worst = tally.faults.commonest()
             assert worst is not None
             tally.fail(worst)
             return
         if last_found and tally.found * 2 <= last_found:
             tally.is_shrunken = True
-            reason = f"only {tally.found} events were found, {last_found} the time before; nothing is marked gone yet"
+            reason = f"only {tally.found} events were found, {last_found} the time before"
             tally.faults.add(RunError("shrunken", reason, self._now(), tally.platform, recoverable=True))
-        if discovery_errors:
-            log.warning("scrape.discovery_incomplete", platform=tally.platform, failures=len(discovery_errors))
+        if pipe.client.discovery_errors:
+            log.warning(
+                "scrape.discovery_incomplete", platform=tally.platform, failures=len(pipe.client.discovery_errors)
+            )
+
+    async def _take_away(self, pipe: "_Pipe") -> None:
+        """Have the sink take away what the bookmaker has no more, as far as it is known."""
+        platform, tally = pipe.client.platform, pipe.tally
+        now = self._now()
+        changes = await self._sink.mark_missing(platform, pipe.seen, now, pipe.client.listed)
+        gone = sum(change.is_available is False for change in changes)
+        tally.note_missing(len(changes) - gone, gone, is_fault=len(changes) >= MANY_MISSING)
+        # Where most of what is listed is said not to be there, it is the address that is not there any more.
+        not_found = pipe.not_found if len(pipe.not_found) * 2 <= tally.found else []
+        for external_id in (*not_found, *pipe.in_play):
+            await self._sink.withdraw(platform, external_id, now)
 
 
-class _Refusals:
-    """Counts refusals in a row, over all fetchers of one platform."""
+class _Pipe:
+    """One platform's way through a run: who is asked, the count, and what was learned of single events."""
 
-    def __init__(self) -> None:
-        self._in_a_row = 0
+    def __init__(self, client: BookmakerClient, tally: PlatformTally) -> None:
+        self.client = client
+        self.tally = tally
+        self.seen: set[str] = set()
+        self.not_found: list[str] = []
+        self.in_play: list[str] = []
 
-    def count(self, error: BookmakerError) -> None:
-        """Raises the error itself when there were too many: the bookmaker wants to be left alone."""
-        self._in_a_row = self._in_a_row + 1 if isinstance(error, BlockedError) else 0
-        if self._in_a_row >= MOST_REFUSALS_IN_A_ROW:
+    def count_failed(self, header: EventHeader, error: BookmakerError) -> None:
+        """One event could not be got. Raises the error itself after too many refusals in a row."""
+        self.tally.count_failed(error)
+        if isinstance(error, NotFoundError):
+            self.not_found.append(header.external_id)
+        count_refusal(self.client, error)
+        if isinstance(error, BlockedError) and self.client.refusals_in_a_row >= MOST_REFUSALS_IN_A_ROW:
             raise error
 
-    def forget(self) -> None:
-        """One request went well."""
-        self._in_a_row = 0
+
+def count_refusal(client: BookmakerClient, error: BookmakerError) -> None:
+    """Count an error that is a refusal, whether the status or only the body showed it."""
+    if isinstance(error, BlockedError):
+        client.count_refusal()
 
 
 def _scrapes_now(tally: PlatformTally) -> None:

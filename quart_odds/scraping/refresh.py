@@ -9,9 +9,9 @@ from datetime import datetime
 from quart_odds.domain.clock import utc_now
 from quart_odds.domain.odds import EventHeader
 from quart_odds.domain.platforms import Platform
-from quart_odds.errors import BookmakerError, NotFoundError
+from quart_odds.errors import BookmakerError, DecoderError, NotFoundError
 from quart_odds.odds.ownership import Recording, recording_for
-from quart_odds.scraping.coordinator import BodyDecoder, ClientFactory, OddsSink
+from quart_odds.scraping.coordinator import BodyDecoder, ClientFactory, OddsSink, count_refusal
 
 REFRESH_SECONDS = 30.0
 
@@ -65,15 +65,29 @@ class EventRefresher:
         began = time.monotonic()
         markets: int | None = None
         error: str | None = None
-        try:
-            async with asyncio.timeout(REFRESH_SECONDS), self._open_client(header.platform) as client:
-                mapped = await self._decoder.decode(await client.fetch(header))
-                await self._sink.record(mapped, self._now())
-                markets = mapped.mapped_markets
-        except NotFoundError:
-            error = "the bookmaker does not list it any more"
-        except BookmakerError as fault:
-            error = str(fault)
-        except TimeoutError:
-            error = f"no answer within {REFRESH_SECONDS:g} s"
+        async with self._open_client(header.platform) as client:
+            try:
+                async with asyncio.timeout(REFRESH_SECONDS):
+                    mapped = await self._decoder.decode(await client.fetch(header))
+                client.forget_refusals()
+                if mapped.is_in_play:
+                    await self._withdraw(header)
+                    error = "the match has begun: its prices in play are left out"
+                else:
+                    await self._sink.record(mapped, self._now())
+                    markets = mapped.mapped_markets
+            except NotFoundError:
+                await self._withdraw(header)
+                error = "the bookmaker does not list it any more"
+            except BookmakerError as fault:
+                count_refusal(client, fault)
+                error = str(fault)
+            except DecoderError as fault:
+                error = str(fault)
+            except TimeoutError:
+                what = "answer" if client.requests else "turn among the requests to this bookmaker"
+                error = f"no {what} within {REFRESH_SECONDS:g} s"
         return RefreshResult(header.platform, round((time.monotonic() - began) * 1000), markets, error)
+
+    async def _withdraw(self, header: EventHeader) -> None:
+        await self._sink.withdraw(header.platform, header.external_id, self._now())

@@ -9,7 +9,7 @@ from quart_odds.domain.clock import utc_now
 from quart_odds.domain.odds import MappedEvent, UnmappedMarket
 from quart_odds.domain.platforms import Platform
 from quart_odds.domain.runs import PhaseRecord, PlatformResult, RunError, ScrapePhase
-from quart_odds.errors import BookmakerError, NotFoundError, StorageError
+from quart_odds.errors import BookmakerError, DecoderError, NotFoundError, StorageError
 from quart_odds.scraping.schemas import ScrapeErrorContext, ScrapeProgress
 
 Clock = Callable[[], float]
@@ -45,6 +45,8 @@ def run_error(error: BaseException, platform: Platform | None = None, *, at: dat
         return RunError(error.error_type, str(error), at, error.platform, error.where, error.recoverable)
     if isinstance(error, StorageError):
         return RunError("storage", str(error), at, platform, recoverable=True)
+    if isinstance(error, DecoderError):
+        return RunError("decoder", str(error), at, platform, recoverable=True)
     return RunError(type(error).__name__.lower(), str(error) or type(error).__name__, at, platform)
 
 
@@ -94,6 +96,7 @@ class PlatformTally:
         self.error: RunError | None = None
         self.is_told = True
         self.on_phase = on_phase
+        self._notes: list[str] = []
         self._expected = expected
         self._clock = clock
         self._began = clock()
@@ -129,9 +132,10 @@ class PlatformTally:
             last = self.phases[-1]
             self.phases[-1] = replace(last, ended_at=now, events_processed=self._processed(last.phase))
         self.phase = phase
-        self.message = message
+        self.message = message or "; ".join(self._notes) or None
         ended = now if phase.is_final else None
-        self.phases.append(PhaseRecord(phase, now, self.platform, ended, self.fetched if ended else None, message))
+        processed = self.fetched if ended else None
+        self.phases.append(PhaseRecord(phase, now, self.platform, ended, processed, self.message))
         if phase.is_final:
             self._ended = self._clock()
         self.is_told = False
@@ -158,6 +162,38 @@ class PlatformTally:
         self.failed += 1
         self.gone += isinstance(error, NotFoundError)
         self.faults.add(run_error(error, self.platform))
+        self.is_told = False
+
+    def count_in_play(self, mapped: MappedEvent) -> None:
+        """One more event is dealt with, and gave no odds: its match has begun, which is no trouble."""
+        self.failed += 1
+        self.gone += 1
+        where = f"event {mapped.header.external_id}"
+        reason = f"{self.platform.display_name} at {where}: in play, so its prices are left out"
+        self.faults.add(RunError("in_play", reason, utc_now(), self.platform, where))
+        self.is_told = False
+
+    def note_lists(self, errors: Sequence[BookmakerError]) -> None:
+        """What was wrong with the lists: each kind in the errors, the first in words."""
+        for error in errors:
+            self.faults.add(run_error(error, self.platform))
+        if errors:
+            more = f", and {len(errors) - 1} more lists are not complete" if len(errors) > 1 else ""
+            self._note(f"{errors[0].where or 'a list'}: {errors[0].reason}{more}")
+
+    def note_missing(self, missed: int, gone: int, *, is_fault: bool) -> None:
+        """How many events complete lists have no more, for the first time and for good; many at once are a fault."""
+        if not missed and not gone:
+            return
+        words = f"{missed} events were missed for the first time, {gone} are gone"
+        self._note(words)
+        if is_fault:
+            reason = f"{self.platform.display_name}: {words}"
+            self.faults.add(RunError("missing", reason, utc_now(), self.platform, recoverable=True))
+
+    def _note(self, words: str) -> None:
+        self._notes.append(words)
+        self.message = "; ".join(self._notes)
         self.is_told = False
 
     def fail(self, error: RunError) -> None:

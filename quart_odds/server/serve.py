@@ -77,6 +77,7 @@ async def serve(app: Quart, bind: str, *, on_ready: Ready | None = None) -> None
         await stop.wait()
         last_resort.within(parts.settings.drain_seconds + STOP_SECONDS)
         warming.cancel()
+        await asyncio.wait([warming])
         log.info("server.draining", connections=len(fast_lane.live_connections))
         draining = asyncio.create_task(drain(parts), name="drain")
         await asyncio.wait([draining], timeout=parts.settings.drain_seconds + CONFIRM_SECONDS)

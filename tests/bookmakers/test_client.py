@@ -6,6 +6,7 @@ import socket
 import zlib
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager
+from itertools import pairwise
 from typing import Any
 
 import orjson
@@ -13,13 +14,22 @@ import pytest
 from aiohttp import web
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from quart_odds.bookmakers import AiohttpTransport, Answer, BookmakerClient, Transport, decode, open_client
-from quart_odds.domain.odds import EventHeader
+from quart_odds.bookmakers import (
+    AiohttpTransport,
+    Answer,
+    BookmakerClient,
+    ClientPool,
+    Transport,
+    decode,
+    open_client,
+)
+from quart_odds.domain.odds import EventHeader, ListedCompetitions
 from quart_odds.domain.platforms import Platform
 from quart_odds.errors import (
     BlockedError,
     BookmakerError,
     EmptyBodyError,
+    IncompleteListError,
     MalformedBodyError,
     NotFoundError,
     RateLimitedError,
@@ -59,6 +69,11 @@ async def opened(
 def json_answer(body: object, status: int = 200) -> web.Response:
     """A JSON answer."""
     return web.Response(body=dumps(body), status=status, content_type="application/json")
+
+
+def compressed(plain: bytes) -> web.Response:
+    """An answer in gzip."""
+    return web.Response(body=gzip.compress(plain), headers={"content-encoding": "gzip"})
 
 
 def always(make: Callable[[], web.Response]) -> Handler:
@@ -155,6 +170,13 @@ async def test_a_compressed_body_stays_compressed_until_it_is_decoded(
     [
         (lambda: web.Response(status=403, text="<html>Access Denied</html>"), BlockedError, 1),
         (lambda: web.Response(status=401), BlockedError, 1),
+        (lambda: web.Response(status=405), BlockedError, 1),
+        (lambda: web.Response(status=202), BlockedError, 1),
+        (lambda: web.Response(text="\n <!doctype html><title>Access Denied</title>"), BlockedError, 1),
+        (lambda: compressed(b"<html>Access Denied</html>" * 50), BlockedError, 1),
+        (lambda: web.Response(), EmptyBodyError, 3),
+        (lambda: web.Response(text=" \r\n"), EmptyBodyError, 3),
+        (lambda: compressed(b""), EmptyBodyError, 3),
         (lambda: json_answer({"error": "NOT_FOUND"}, 404), NotFoundError, 1),
         (lambda: web.Response(status=429), RateLimitedError, 3),
         (lambda: web.Response(status=429, headers={"retry-after": "3600"}), RateLimitedError, 1),
@@ -184,6 +206,8 @@ async def test_a_status_becomes_its_error(
         lambda: web.Response(status=500),
         lambda: web.Response(status=429),
         lambda: web.Response(status=429, headers={"retry-after": "0"}),
+        lambda: web.Response(),
+        lambda: compressed(b"\n"),
     ],
 )
 async def test_a_passing_fault_is_tried_again(fault: Callable[[], web.Response]) -> None:
@@ -216,9 +240,7 @@ async def test_a_refused_connection_is_unreachable() -> None:
 
 async def test_a_name_without_an_address_is_unreachable() -> None:
     """The error says which name it was."""
-    transport = AiohttpTransport(
-        Platform.BETPAWA, max_connections=1, proxy=None, max_body_bytes=10_000, resolver=NoNames()
-    )
+    transport = AiohttpTransport(Platform.BETPAWA, proxy=None, max_body_bytes=10_000, resolver=NoNames())
     settings = settings_for("http://bookmaker.invalid", request_tries=1)
     async with opened(Platform.BETPAWA, settings, transport) as client:
         with pytest.raises(UnreachableError, match="no address for bookmaker"):
@@ -296,9 +318,8 @@ async def test_a_gzip_bomb_is_refused_when_it_is_decoded() -> None:
 @pytest.mark.parametrize(
     ("content", "error"),
     [
-        (b"<html><title>Access Denied</title></html>", BlockedError),
+        (b" " * 100 + b"<html><title>Access Denied</title></html>", BlockedError),
         (dumps(BETPAWA_V4)[:200], MalformedBodyError),
-        (b"", EmptyBodyError),
         (b"[]", MalformedBodyError),
     ],
 )
@@ -389,14 +410,42 @@ def betpawa_site(pages: Mapping[int, list[Any]]) -> Handler:
 
 
 async def test_betpawa_is_paged_past_a_hundred_events() -> None:
-    """By skip and take, until a page is short; an event that comes twice is given once."""
+    """By skip and take, until a page is short; each page repeats the end of the one before."""
     events = [with_(BETPAWA_V4, str(number), "id") for number in range(230)]
-    pages = {0: events[:100], 100: events[99:199], 200: events[199:]}
+    pages = {0: events[:100], 95: events[95:195], 190: events[190:]}
     async with serving(betpawa_site(pages)) as site, opened(Platform.BETPAWA, settings_for(site.url)) as client:
         headers = await listed(client)
     assert [header.external_id for header in headers] == [str(number) for number in range(230)]
     assert client.discovery_errors == []
+    assert client.listed == ListedCompetitions(frozenset({"77", "78"}), frozenset(), is_tree_whole=True)
     assert len(site.requests) == 4
+
+
+@pytest.mark.parametrize(
+    "second",
+    [slice(96, 196), slice(94, 194), slice(97, 98), slice(0, 0), slice(0, 100)],
+    ids=["one left", "one came", "nearly all left", "all left", "the same page again"],
+)
+async def test_a_list_of_betpawa_that_moves_between_two_pages_is_not_whole(second: slice) -> None:
+    """It is said, its events are taken, and the discovery ends."""
+    events = [with_(BETPAWA_V4, str(number), "id") for number in range(230)]
+    pages = {0: events[:100], 95: events[second], 190: events[190:]}
+    async with serving(betpawa_site(pages)) as site, opened(Platform.BETPAWA, settings_for(site.url)) as client:
+        found = {header.external_id for header in await listed(client)}
+    assert found >= {event["id"] for event in events[:100] + events[second]}
+    assert client.listed == ListedCompetitions(frozenset(), frozenset({"77", "78"}), is_tree_whole=True)
+    errors = {(type(error), str(error)) for error in client.discovery_errors}
+    words = "BetPawa at competitions 77, 78: the list moved while it was read, so that events may be missing"
+    assert errors == {(IncompleteListError, words)}
+
+
+async def test_an_event_of_betpawa_that_is_not_understood_makes_its_list_not_whole() -> None:
+    """It may be any of those that were listed before."""
+    events = [with_(BETPAWA_V4, str(number), "id") for number in range(3)]
+    pages = {0: [*events, {"id": "9"}]}
+    async with serving(betpawa_site(pages)) as site, opened(Platform.BETPAWA, settings_for(site.url)) as client:
+        assert len(await listed(client)) == 3
+    assert client.listed.broken == {"77", "78"}
 
 
 async def test_sportybet_lists_each_tournament() -> None:
@@ -430,9 +479,10 @@ async def test_bet9ja_lists_each_group() -> None:
     assert dict(site.requests[1].query) == {"GROUPID": "170", "DISP": "0", "GROUPMARKETID": "1", "matches": "true"}
 
 
-def many_groups(count: int, broken: Callable[[str], web.Response | None]) -> Handler:
-    """A Bet9ja with many groups of one event each, some of them broken."""
-    groups = {str(number): {"G_DESC": f"Division {number}"} for number in range(1, count + 1)}
+def many_groups(count: int, broken: Callable[[str], web.Response | None], *, counted: bool = False) -> Handler:
+    """A Bet9ja with many groups of one event each, some of them broken; the tree may count their events."""
+    size = {"NUM": 1} if counted else {}
+    groups = {str(number): {"G_DESC": f"Division {number}", **size} for number in range(1, count + 1)}
 
     async def answer(request: web.Request) -> web.Response:
         if request.path.endswith("/GetSports"):
@@ -454,6 +504,167 @@ async def test_a_competition_that_fails_costs_no_other() -> None:
         site.handler = many_groups(5, lambda group: None)
         assert len(await listed(client)) == 5
         assert client.discovery_errors == []
+
+
+def sportybet_site(sizes: tuple[object, object, object], events: list[Any]) -> Handler:
+    """One tournament of these events, with the event counts of the sport, the country and the tournament."""
+    sport, country, tournament = sizes
+    countries = SPORTYBET_TREE["data"]["sportList"][1]["categories"][:1]
+    tree = with_(SPORTYBET_TREE, countries, "data", "sportList", 1, "categories")
+    tree = with_(tree, sport, "data", "sportList", 1, "eventSize")
+    tree = with_(tree, country, "data", "sportList", 1, "categories", 0, "eventSize")
+    tree = with_(tree, tournament, "data", "sportList", 1, "categories", 0, "tournaments", 0, "eventSize")
+
+    async def answer(request: web.Request) -> web.Response:
+        if request.path.endswith("/popularAndSportList"):
+            return json_answer(tree)
+        return json_answer({"bizCode": 10000, "data": [{"id": "sr:tournament:5", "events": events}]})
+
+    return answer
+
+
+async def test_a_list_that_is_shorter_than_the_tree_counts_is_not_whole() -> None:
+    """Each of its events counts once; those that are not understood count too, but make it not whole themselves."""
+    events = [with_(SPORTYBET_DATA, f"sr:match:{70000000 + number}", "eventId") for number in range(10)]
+    for listed_events, is_whole, words in (
+        (events, True, []),
+        ([*events, *events], True, []),
+        (events[:9], False, ["9 of 10 events were listed"]),
+        ([*events[:9], events[0]], False, ["9 of 10 events were listed"]),
+        ([*events[:9], {"eventId": "sr:match:1"}], False, ["no text"]),
+    ):
+        handler = sportybet_site((10, 10, 10), listed_events)
+        async with serving(handler) as site, opened(Platform.SPORTYBET, settings_for(site.url)) as client:
+            await listed(client)
+        assert client.listed.whole == (frozenset({"sr:tournament:5"}) if is_whole else frozenset())
+        assert client.listed.broken == (frozenset() if is_whole else frozenset({"sr:tournament:5"}))
+        assert [error.reason for error in client.discovery_errors] == words
+
+
+@pytest.mark.parametrize(
+    ("sizes", "is_whole"),
+    [
+        ((1, 1, 1), True),
+        ((None, None, None), True),
+        (("1", "1", "1"), True),
+        ((2, 1, 1), False),
+        ((1, 2, 1), False),
+        ((1, 1, 0), False),
+        ((True, -1, 0.5), True),
+    ],
+)
+async def test_a_tree_that_counts_more_than_it_names_is_not_whole(
+    sizes: tuple[object, object, object], is_whole: bool
+) -> None:
+    """A competition that it lacks may still have its events; the lists that it names are as whole as they are."""
+    handler = sportybet_site(sizes, [SPORTYBET_DATA])
+    async with serving(handler) as site, opened(Platform.SPORTYBET, settings_for(site.url)) as client:
+        await listed(client)
+    assert client.listed.is_tree_whole is is_whole
+    assert client.listed.whole == {"sr:tournament:5"}
+    assert [type(error) for error in client.discovery_errors] == ([] if is_whole else [IncompleteListError])
+
+
+async def test_what_a_discovery_left_out_is_known_by_competition() -> None:
+    """One fails, one is short, the others are whole; the next discovery starts afresh."""
+    handler = many_groups(
+        4,
+        lambda group: {"1": web.Response(status=403), "2": json_answer({"R": "OK", "D": {"E": []}})}.get(group),
+        counted=True,
+    )
+    async with serving(handler) as site, opened(Platform.BET9JA, settings_for(site.url)) as client:
+        assert client.listed == ListedCompetitions()
+        await listed(client)
+        assert client.listed == ListedCompetitions(frozenset({"3", "4"}), frozenset({"1", "2"}), is_tree_whole=True)
+        assert "Bet9ja at Nowhere, Division 2: 0 of 1 events were listed" in map(str, client.discovery_errors)
+        async with aclosing(client.discover()) as found:  # type: ignore[type-var]
+            await anext(found)
+        assert client.listed == ListedCompetitions()
+        site.handler = many_groups(4, lambda group: None, counted=True)
+        await listed(client)
+        assert client.listed == ListedCompetitions(frozenset("1234"), frozenset(), is_tree_whole=True)
+
+
+async def test_an_empty_answer_is_asked_for_again_in_a_discovery_too() -> None:
+    """The root and a list."""
+    empty: set[str] = set()
+
+    def once(name: str) -> web.Response | None:
+        if name in empty:
+            return None
+        empty.add(name)
+        return web.Response()
+
+    handler = many_groups(2, once)
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        return (once("root") if request.path.endswith("/GetSports") else None) or await handler(request)
+
+    async with serving(answer) as site, opened(Platform.BET9JA, settings_for(site.url)) as client:
+        assert len(await listed(client)) == 2
+        assert client.discovery_errors == []
+    assert client.requests == 6
+
+
+async def test_a_bookmaker_that_refuses_lists_is_left_alone() -> None:
+    """After twenty refusals in a row nothing more is asked; the rest is said to be left alone."""
+    handler = many_groups(60, lambda group: web.Response(status=403))
+    async with serving(handler) as site:
+        async with opened(Platform.BET9JA, settings_for(site.url, bet9ja_concurrency=1)) as client:
+            assert await listed(client) == []
+        assert len(site.requests) == 1 + 20
+    assert len(client.discovery_errors) == 60
+    assert "left alone" in str(client.discovery_errors[-1])
+
+
+async def test_clients_of_one_pool_share_the_throttle_and_the_connections() -> None:
+    """However many there are: the places, the time between starts, the pause that is asked for, and refusals."""
+
+    async def slowly(request: web.Request) -> web.Response:
+        await asyncio.sleep(0.01)
+        return good()
+
+    async def fetch(pool: ClientPool) -> None:
+        async with pool.client(Platform.BETPAWA) as client:
+            await client.fetch(EVENT)
+            assert client.requests == 1
+
+    async with serving(slowly) as site:
+        settings = settings_for(site.url, betpawa_concurrency=3)
+        async with ClientPool(lambda: settings) as pool:
+            await asyncio.gather(*(fetch(pool) for _ in range(30)))
+            assert site.most_under_way == 3
+            assert len(site.connections) == 3
+            settings = settings_for(site.url, betpawa_concurrency=1, betpawa_delay_ms=40)
+            site.most_under_way = 0
+            site.started_at.clear()
+            await asyncio.gather(*(fetch(pool) for _ in range(4)))
+            assert site.most_under_way == 1
+            gaps = [later - earlier for earlier, later in pairwise(site.started_at)]
+            assert min(gaps) >= 0.03
+            site.handler = one_after_another(lambda: web.Response(status=429, headers={"retry-after": "1"}), good)
+            site.started_at.clear()
+            first = asyncio.create_task(pool_fetch(pool))
+            while not site.started_at:
+                await asyncio.sleep(0.01)
+            await asyncio.sleep(0.05)
+            await asyncio.gather(first, pool_fetch(pool))
+            assert [at - site.started_at[0] >= 0.95 for at in site.started_at[1:]] == [True, True]
+            site.handler = always(lambda: web.Response(status=403))
+            site.requests.clear()
+            errors = await asyncio.gather(*(pool_fetch(pool) for _ in range(60)), return_exceptions=True)
+            assert {type(error) for error in errors} == {BlockedError}
+            assert len(site.requests) == 20
+
+
+async def pool_fetch(pool: ClientPool) -> None:
+    """One piece of work: a client, a request, and its refusal counted."""
+    async with pool.client(Platform.BETPAWA) as client:
+        try:
+            await client.fetch(EVENT)
+        except BlockedError:
+            client.count_refusal()
+            raise
 
 
 async def test_a_list_of_competitions_that_fails_is_the_discoverys_failure() -> None:

@@ -2,18 +2,22 @@
 
 import asyncio
 import gzip
+import multiprocessing
 import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
+from multiprocessing.context import SpawnProcess
 
 import pytest
 
 from quart_odds.bookmakers import Decoder, RawBody, decode, decoder
 from quart_odds.domain.platforms import Platform
-from quart_odds.errors import MalformedBodyError
+from quart_odds.errors import DecoderError, MalformedBodyError
 from tests.bookmakers.wire import BET9JA, BETPAWA_V4, asked, dumps
 
 RAW = RawBody(Platform.BETPAWA, gzip.compress(dumps(BETPAWA_V4)), "gzip", asked(Platform.BETPAWA, "501"))
@@ -30,6 +34,11 @@ async def decoding(workers: int) -> AsyncIterator[Decoder]:
         await made.aclose()
 
 
+def pids() -> list[int]:
+    """The processes that this one has started and that still run."""
+    return [each.pid for each in multiprocessing.active_children() if each.pid is not None]
+
+
 @pytest.mark.parametrize("workers", [0, 1, 2])
 async def test_results_are_the_same_in_any_process(workers: int) -> None:
     """And so are errors, with all that they carry."""
@@ -44,9 +53,7 @@ async def test_a_body_under_way_when_its_process_dies_is_tried_again() -> None:
     """The process is replaced, and nothing is lost."""
     async with decoding(1) as made:
         await made.decode(RAW)
-        pool = made._pool
-        assert pool is not None
-        (pid,) = pool._processes
+        (pid,) = pids()
         bodies = asyncio.gather(*(made.decode(RAW) for _ in range(30)))
         await asyncio.sleep(0)
         os.kill(pid, signal.SIGKILL)
@@ -96,13 +103,13 @@ async def test_a_worker_imports_no_more_than_it_needs() -> None:
 
 
 PARENT = """
-import asyncio, sys
+import asyncio, multiprocessing, sys
 from quart_odds.bookmakers import Decoder
 from tests.bookmakers.test_decoder import RAW
 async def main():
     made = Decoder(1)
     await made.decode(RAW)
-    print(*made._pool._processes, flush=True)
+    print(multiprocessing.active_children()[0].pid, flush=True)
     await asyncio.sleep(60)
 if __name__ == "__main__":
     asyncio.run(main())
@@ -128,3 +135,137 @@ def is_running(pid: int) -> bool:
             return stat.read().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
+
+
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Deadlines that a test can wait for."""
+    monkeypatch.setattr(decoder, "DECODE_SECONDS", 1.0)
+    monkeypatch.setattr(decoder, "LAST_TRY_SECONDS", 1.5)
+    monkeypatch.setattr(decoder, "ANSWER_SECONDS", 0.3)
+
+
+def hang_or_decode(raw: RawBody) -> object:
+    """Stands in for `decode`: never comes back from one event."""
+    while raw.header.external_id == "endless":
+        pass
+    return decode(raw)
+
+
+ENDLESS = RawBody(Platform.BETPAWA, b"{}", None, asked(Platform.BETPAWA, "endless"))
+
+
+@pytest.mark.usefixtures("hasty")
+async def test_a_stopped_process_is_replaced_and_its_bodies_are_not_lost() -> None:
+    """Also where there are more bodies than fit the way to it."""
+    padded = replace(RAW, content=dumps(BETPAWA_V4) + b" " * 200_000, content_encoding=None)
+    async with decoding(1) as made:
+        await made.decode(RAW)
+        (pid,) = pids()
+        os.kill(pid, signal.SIGSTOP)
+        async with asyncio.timeout(10):
+            assert await asyncio.gather(*(made.decode(padded) for _ in range(20))) == [decode(RAW)] * 20
+        assert not is_running(pid)
+        assert pid not in pids()
+
+
+@pytest.mark.usefixtures("hasty")
+async def test_a_body_whose_decoding_does_not_end_fails_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is tried twice, and said to be what it is; those beside and behind it come to their results."""
+    monkeypatch.setattr(decoder, "decode", hang_or_decode)
+    async with decoding(1) as made, asyncio.timeout(20):
+        results = await asyncio.gather(*(made.decode(raw) for raw in (RAW, ENDLESS, RAW, RAW)), return_exceptions=True)
+        assert await made.decode(RAW) == decode(RAW)
+    assert [result for result in results if not isinstance(result, Exception)] == [decode(RAW)] * 3
+    (error,) = [result for result in results if isinstance(result, Exception)]
+    assert isinstance(error, MalformedBodyError)
+    assert str(error) == "BetPawa at event endless: a body whose decoding does not end"
+
+
+def slow_or_decode(raw: RawBody) -> object:
+    """Stands in for `decode`: takes a while for each event."""
+    time.sleep(0.2)
+    return decode(raw)
+
+
+@pytest.mark.usefixtures("hasty")
+async def test_waiting_in_turn_is_no_time_of_decoding(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten bodies take twice as long as one may, and no process is replaced."""
+    monkeypatch.setattr(decoder, "decode", slow_or_decode)
+    async with decoding(1) as made:
+        await made.decode(RAW)
+        before = pids()
+        assert await asyncio.gather(*(made.decode(RAW) for _ in range(10))) == [decode(RAW)] * 10
+        assert pids() == before
+
+
+@pytest.mark.parametrize("number", [signal.SIGSTOP, None], ids=["a stopped process", "an endless body"])
+async def test_closing_ends_a_process_that_hangs(
+    number: signal.Signals | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Within its bound, and what waited is told that the decoder is closed."""
+    monkeypatch.setattr(decoder, "decode", hang_or_decode)
+    made = Decoder(1)
+    await made.decode(RAW)
+    (pid,) = pids()
+    if number is not None:
+        os.kill(pid, number)
+    bodies = [asyncio.create_task(made.decode(ENDLESS)) for _ in range(5)]
+    await asyncio.sleep(0.1)
+    async with asyncio.timeout(decoder.CLOSE_SECONDS + 1):
+        await made.aclose()
+    assert not is_running(pid)
+    assert {type(each) for each in await asyncio.gather(*bodies, return_exceptions=True)} == {DecoderError}
+    with pytest.raises(DecoderError, match="closed"):
+        await made.decode(RAW)
+
+
+@pytest.mark.usefixtures("hasty")
+async def test_a_process_that_hangs_is_reported_until_it_is_replaced() -> None:
+    """Whoever asks whether all is well hears of it, though no body is under way."""
+    async with decoding(1) as made:
+        await made.check()
+        (pid,) = pids()
+        os.kill(pid, signal.SIGSTOP)
+        with pytest.raises(DecoderError, match=r"has not answered for 0\.3 s"):
+            await made.check()
+        async with asyncio.timeout(10):
+            while is_running(pid):
+                await asyncio.sleep(0.02)
+            while True:
+                try:
+                    await made.check()
+                    break
+                except DecoderError:
+                    await asyncio.sleep(0.02)
+
+
+async def test_a_process_that_cannot_be_started_is_no_fault_of_a_body(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is reported as what it is; when processes can be started again, all goes on."""
+
+    def refuse(*_: object) -> None:
+        raise OSError(11, "Resource temporarily unavailable")
+
+    async with decoding(1) as made:
+        with monkeypatch.context() as broken:
+            broken.setattr(SpawnProcess, "start", refuse)
+            with pytest.raises(DecoderError, match=r"cannot be started: .*Resource temporarily unavailable"):
+                await made.decode(RAW)
+            with pytest.raises(DecoderError, match="cannot be started"):
+                await made.check()
+            await made.warm()
+        assert await made.decode(RAW) == decode(RAW)
+        await made.check()
+
+
+async def test_a_stopped_process_ends_with_a_parent_that_is_killed() -> None:
+    """It cannot see that its parent is gone: the kernel ends it."""
+    parent = await asyncio.create_subprocess_exec(sys.executable, "-c", PARENT, stdout=subprocess.PIPE)
+    assert parent.stdout is not None
+    async with asyncio.timeout(60):
+        worker = int(await parent.stdout.readline())
+        os.kill(worker, signal.SIGSTOP)
+        parent.kill()
+        await parent.wait()
+        while is_running(worker):
+            await asyncio.sleep(0.02)

@@ -1,11 +1,17 @@
-"""The gate that requests go through one by one, on a clock that the test turns."""
+"""The throttle that requests go through one by one, on a clock that the test turns."""
 
 import asyncio
 from datetime import UTC, datetime
 
 import pytest
 
-from quart_odds.bookmakers.politeness import Gate, retry_after_seconds
+from quart_odds.bookmakers.politeness import (
+    MOST_REFUSALS_IN_A_ROW,
+    REFUSAL_REST_SECONDS,
+    Pace,
+    Throttle,
+    retry_after_seconds,
+)
 
 
 class Clock:
@@ -26,11 +32,11 @@ class Clock:
 async def test_starts_are_the_delay_apart() -> None:
     """Whatever the number of places."""
     clock = Clock()
-    gate = Gate(10, 0.5, clock=clock, sleep=clock.sleep)
+    throttle = Throttle(lambda: Pace(10, 0.5), clock=clock, sleep=clock.sleep)
     starts: list[float] = []
 
     async def request() -> None:
-        async with gate.slot():
+        async with throttle.slot():
             starts.append(clock.now)
 
     await asyncio.gather(*(request() for _ in range(4)))
@@ -39,13 +45,13 @@ async def test_starts_are_the_delay_apart() -> None:
 
 async def test_no_more_than_the_places_are_under_way() -> None:
     """The next request starts when a place is given back."""
-    gate = Gate(2, 0)
+    throttle = Throttle(lambda: Pace(2, 0))
     under_way = 0
     most = 0
 
     async def request() -> None:
         nonlocal under_way, most
-        async with gate.slot():
+        async with throttle.slot():
             under_way += 1
             most = max(most, under_way)
             await asyncio.sleep(0)
@@ -59,49 +65,97 @@ async def test_waiting_for_the_delay_takes_no_place() -> None:
     """With one place, it is free for whoever is under way and again while the next waits its turn."""
     clock = Clock()
     places: list[int] = []
-    gate = Gate(1, 5, clock=clock, sleep=clock.sleep)
+    throttle = Throttle(lambda: Pace(1, 5), clock=clock, sleep=clock.sleep)
 
     async def slow_sleep(seconds: float) -> None:
-        places.append(gate._slots._value)
+        places.append(throttle._under_way)
         await clock.sleep(seconds)
 
-    gate._sleep = slow_sleep
+    throttle._sleep = slow_sleep
     for _ in range(2):
-        async with gate.slot():
+        async with throttle.slot():
             pass
-    assert places == [1]
+    assert places == [0]
 
 
 async def test_a_pause_holds_those_that_wait_for_a_place_too() -> None:
     """It was asked for while all places were taken."""
     clock = Clock()
-    gate = Gate(1, 0, clock=clock, sleep=clock.sleep)
+    throttle = Throttle(lambda: Pace(1, 0), clock=clock, sleep=clock.sleep)
     started: list[float] = []
 
     async def request() -> None:
-        async with gate.slot():
+        async with throttle.slot():
             started.append(clock.now)
 
-    async with gate.slot():
+    async with throttle.slot():
         task = asyncio.create_task(request())
         await asyncio.sleep(0)
         await asyncio.sleep(0)
-        gate.pause(7)
+        throttle.pause(7)
     await task
     assert started == [107.0]
 
 
-async def test_a_cancelled_wait_leaves_the_gate_as_it_was() -> None:
+async def test_a_cancelled_wait_leaves_the_throttle_as_it_was() -> None:
     """The next one gets through."""
-    gate = Gate(1, 0)
-    async with gate.slot():
-        task = asyncio.create_task(gate.slot().__aenter__())
+    throttle = Throttle(lambda: Pace(1, 0))
+    async with throttle.slot():
+        task = asyncio.create_task(throttle.slot().__aenter__())
         await asyncio.sleep(0)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-    async with asyncio.timeout(5), gate.slot():
+    async with asyncio.timeout(5), throttle.slot():
         pass
+
+
+async def test_the_pace_is_the_one_in_force() -> None:
+    """Whoever waits keeps the pace that was set meanwhile."""
+    pace = Pace(1, 0)
+    throttle = Throttle(lambda: pace)
+    under_way = 0
+    most: list[int] = []
+
+    async def request() -> None:
+        nonlocal under_way
+        async with throttle.slot():
+            under_way += 1
+            most.append(under_way)
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            under_way -= 1
+
+    tasks = [asyncio.create_task(request()) for _ in range(12)]
+    while len(most) < 4:
+        await asyncio.sleep(0)
+    assert max(most) == 1
+    pace = Pace(3, 0)
+    await asyncio.gather(*tasks)
+    assert max(most) == 3
+
+
+async def test_a_bookmaker_that_refuses_is_left_alone_for_a_while() -> None:
+    """After so many in a row; a success between them, or a new start, forgets them."""
+    clock = Clock()
+    throttle = Throttle(lambda: Pace(1, 0), clock=clock, sleep=clock.sleep)
+    for _ in range(MOST_REFUSALS_IN_A_ROW - 1):
+        throttle.count_refusal()
+    throttle.forget_refusals()
+    for _ in range(MOST_REFUSALS_IN_A_ROW - 1):
+        throttle.count_refusal()
+    assert not throttle.is_resting
+    throttle.count_refusal()
+    assert throttle.is_resting
+    clock.now += REFUSAL_REST_SECONDS - 1
+    throttle.count_refusal()
+    clock.now += 1
+    assert not throttle.is_resting
+    throttle.count_refusal()
+    assert throttle.is_resting
+    throttle.forget_refusals()
+    assert not throttle.is_resting
 
 
 @pytest.mark.parametrize(

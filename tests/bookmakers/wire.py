@@ -310,10 +310,10 @@ def without(body: Json, *path: str) -> Json:
     return changed
 
 
-def with_(body: Json, value: object, *path: str) -> Json:
+def with_(body: Json, value: object, *path: str | int) -> Json:
     """A copy of a body with another value at the end of the path."""
     changed = copy.deepcopy(body)
-    holder = changed
+    holder: Any = changed
     for step in path[:-1]:
         holder = holder[step]
     holder[path[-1]] = value

@@ -1,5 +1,9 @@
 """For whoever runs the server: scheduler, settings, clean-up, health, metrics and figures."""
 
+import asyncio
+import multiprocessing
+import os
+import signal
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -7,6 +11,7 @@ from typing import Any
 import pytest
 
 from quart_odds import __version__
+from quart_odds.bookmakers import decoder
 from quart_odds.domain.platforms import Platform
 from quart_odds.errors import StorageError
 from tests.houses import House, Sandbox, house, running_sandbox
@@ -138,6 +143,25 @@ async def test_it_says_that_it_is_alive_and_ready(home: House, monkeypatch: pyte
     assert (response.status_code, (await response.get_json())["status"]) == (503, "draining")
     home.parts.is_draining = False
     assert (await home.client.get("/healthz")).status_code == 200
+
+
+async def test_a_decoding_process_that_hangs_is_no_readiness(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is said until another process has taken its place."""
+    monkeypatch.setattr(decoder, "DECODE_SECONDS", 1.0)
+    monkeypatch.setattr(decoder, "ANSWER_SECONDS", 0.3)
+    async with house(tmp_path, NOWHERE, decode_workers=1) as home:
+        await home.parts.decoder.warm()
+        assert await home.get("/readyz") == {"status": "ready"}
+        (process,) = multiprocessing.active_children()
+        assert process.pid is not None
+        os.kill(process.pid, signal.SIGSTOP)
+        response = await home.client.get("/readyz")
+        assert response.status_code == 503
+        answer = await response.get_json()
+        assert answer == {"status": "no decoder", "detail": "a decoding process has not answered for 0.3 s"}
+        async with asyncio.timeout(20):
+            while (await home.client.get("/readyz")).status_code != 200:
+                await asyncio.sleep(0.05)
 
 
 async def test_health_tells_of_the_database_and_of_each_platform(sandbox: Sandbox, tmp_path: Path) -> None:

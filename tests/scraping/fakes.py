@@ -7,10 +7,18 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from quart_odds.bookmakers import BookmakerClient, RawBody
-from quart_odds.domain.odds import Competition, EventHeader, MappedEvent, Prices, UnmappedMarket
+from quart_odds.domain.odds import (
+    Competition,
+    EventHeader,
+    ListedCompetitions,
+    MappedEvent,
+    Prices,
+    UnmappedMarket,
+)
 from quart_odds.domain.platforms import Platform
 from quart_odds.domain.runs import PhaseRecord, RunRecord, RunStatus, ScrapePhase
 from quart_odds.errors import BookmakerError
+from quart_odds.odds.event import EventChange
 
 KICKOFF = datetime(2026, 12, 1, 15, tzinfo=UTC)
 
@@ -30,6 +38,8 @@ class FakeBookmaker:
         self.platform = platform
         self.events = events
         self.discovery_errors: list[BookmakerError] = []
+        self.listed = ListedCompetitions(frozenset({"1"}), is_tree_whole=True)
+        self.refusals_in_a_row = 0
         self.root_error: BookmakerError | None = None
         self.fetch_error: Callable[[int], BaseException | None] = lambda _: None
         self.hangs = False
@@ -38,6 +48,14 @@ class FakeBookmaker:
         self.under_way = 0
         self.most_under_way = 0
         self.reached: asyncio.Event = asyncio.Event()
+
+    def count_refusal(self) -> None:
+        """One more."""
+        self.refusals_in_a_row += 1
+
+    def forget_refusals(self) -> None:
+        """None any more."""
+        self.refusals_in_a_row = 0
 
     async def discover(self) -> AsyncIterator[EventHeader]:
         """List events, one a turn of the loop."""
@@ -75,6 +93,7 @@ class FakeDecoder:
 
     def __init__(self) -> None:
         self.error: Callable[[RawBody], BookmakerError | None] = lambda _: None
+        self.is_in_play: Callable[[RawBody], bool] = lambda _: False
 
     async def decode(self, raw: RawBody) -> MappedEvent:
         """One price, one market that is not known."""
@@ -82,7 +101,8 @@ class FakeDecoder:
         if (error := self.error(raw)) is not None:
             raise error
         prices = Prices.from_pairs([(1, 4001)])
-        return MappedEvent(raw.header, prices, (UnmappedMarket("77", "Corners"),), mapped_markets=1)
+        unmapped = (UnmappedMarket("77", "Corners"),)
+        return MappedEvent(raw.header, prices, unmapped, mapped_markets=1, is_in_play=self.is_in_play(raw))
 
 
 class RecordingSink:
@@ -91,6 +111,9 @@ class RecordingSink:
     def __init__(self) -> None:
         self.recorded: list[MappedEvent] = []
         self.missing: list[tuple[Platform, set[str]]] = []
+        self.listed: list[ListedCompetitions] = []
+        self.withdrawn: list[tuple[Platform, str]] = []
+        self.missing_changes: list[EventChange] = []
         self.confirmations = 0
         self.confirm_error: BaseException | None = None
 
@@ -98,9 +121,17 @@ class RecordingSink:
         """Keep an event."""
         self.recorded.append(mapped)
 
-    async def mark_missing(self, platform: Platform, seen_external_ids: set[str], at: datetime) -> None:
-        """Keep what was seen."""
+    async def mark_missing(
+        self, platform: Platform, seen_external_ids: set[str], at: datetime, listed: ListedCompetitions
+    ) -> list[EventChange]:
+        """Keep what was seen, and give what a test says."""
         self.missing.append((platform, seen_external_ids))
+        self.listed.append(listed)
+        return self.missing_changes
+
+    async def withdraw(self, platform: Platform, external_id: str, at: datetime) -> None:
+        """Keep which."""
+        self.withdrawn.append((platform, external_id))
 
     async def confirm(self) -> None:
         """Count, or fail."""

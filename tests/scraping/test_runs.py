@@ -11,6 +11,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from quart_odds.broadcast import BroadcastRegistry
+from quart_odds.domain.odds import ListedCompetitions
 from quart_odds.domain.platforms import Platform
 from quart_odds.domain.runs import RunError, RunRecord, RunStatus, ScrapePhase
 from quart_odds.errors import (
@@ -440,25 +441,27 @@ async def test_closing_is_bounded_though_the_database_takes_nothing(
     assert house.store.runs[run.record.id].status is RunStatus.RUNNING
 
 
-async def test_a_discovery_that_shrinks_by_half_marks_nothing_gone_until_another_agrees(house: House) -> None:
-    """1st run: 5 events. 2nd: 2, flagged. 3rd: 2 again, believed."""
-    for expected_missing, events in ((5, 5), (None, 2), (2, 2)):
+async def test_a_discovery_that_shrinks_by_half_is_told(house: House) -> None:
+    """1st run: 5 events. 2nd: 2, told. 3rd: 2 again. What is gone is for the sink to say, which is always asked."""
+    for is_shrunken, events in ((False, 5), (True, 2), (False, 2)):
         house.bookmakers[BETPAWA].events = events
         house.sink.missing.clear()
         run, _ = await house.run(BETPAWA)
         await house.settled(run)
         result = house.store.runs[run.record.id].results[0]
-        assert result.is_shrunken is (expected_missing is None)
-        assert [len(seen) for _, seen in house.sink.missing] == ([expected_missing] if expected_missing else [])
+        assert result.is_shrunken is is_shrunken
+        assert [len(seen) for _, seen, *_ in house.sink.missing] == [events]
 
 
-async def test_a_discovery_with_holes_marks_nothing_gone(house: House) -> None:
-    """A competition that could not be listed may hold what seems to be missing."""
-    house.bookmakers[BETPAWA].discovery_errors = [UnreachableError(BETPAWA, "reset", where="competition 7")]
+async def test_a_discovery_with_holes_says_what_it_listed_whole(house: House) -> None:
+    """A competition that could not be listed may hold what seems to be missing, so the sink is told of it."""
+    fake = house.bookmakers[BETPAWA]
+    fake.discovery_errors = [UnreachableError(BETPAWA, "reset", where="competition 7")]
+    fake.listed = ListedCompetitions(frozenset({"1"}), frozenset({"7"}), is_tree_whole=True)
     run, _ = await house.run(BETPAWA)
     await house.settled(run)
     record = house.store.runs[run.record.id]
-    assert not house.sink.missing
+    assert house.sink.listed == [fake.listed]
     assert record.status is RunStatus.COMPLETED
     assert record.errors[0].where == "competition 7"
 
