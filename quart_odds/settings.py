@@ -15,7 +15,7 @@ from quart_odds.domain.platforms import Platform
 from quart_odds.errors import SettingsError
 
 PREFIX = "QUART_ODDS_"
-TEST_ONLY_NAMES = frozenset({"RECORDED"})
+TEST_ONLY_NAMES = frozenset({"RECORDED", "BIN", "DOCS"})
 """Names that the tests read and the server leaves alone."""
 
 MAPPED_BITS = 96

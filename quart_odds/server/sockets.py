@@ -26,7 +26,9 @@ def split_bind(bind: str) -> tuple[str, int]:
     if not port.isascii() or not port.isdigit():
         raise SettingsError(f"--bind {bind!r}: give HOST:PORT, such as 127.0.0.1:8000")
     if len(port) > 5 or int(port) > 65535:
-        raise SettingsError(f"--bind {bind!r}: a port is a number from 0 to 65535")
+        raise SettingsError(
+            f"--bind {bind!r}: give HOST:PORT, such as 127.0.0.1:8000; a port is a number from 0 to 65535"
+        )
     return host.strip("[]") or "127.0.0.1", int(port)
 
 

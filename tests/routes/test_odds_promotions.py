@@ -198,7 +198,7 @@ async def test_bookmaker_with_reversed_sides_is_served_marked_and_not_compared()
         text = await (await app.client.get("/api/events.csv")).get_data(as_text=True)
         booked = app.desk.book.events[1]
         cells = event_row(booked, ONE_X_TWO, None).cells
-        await app.desk.mark_missing(Platform.SPORTYBET, [], app.now)
+        await app.desk.withdraw(Platform.SPORTYBET, "sportybet-1", app.now)
         lacking: Any = await app.json("/api/events/unmatched")
     for entries in (detail["bookmakers"], detail["markets_by_bookmaker"]):
         assert [each["reversed"] for each in entries] == [False, False, True]

@@ -210,7 +210,7 @@ class NoSchedule:
 @given(records=st.lists(RECORDS, max_size=4), phases=st.lists(PHASES, max_size=6))
 async def test_any_row_can_be_shown(records: list[RunRecord], phases: list[PhaseRecord]) -> None:
     """Whatever of a run is missing, and whatever its times are, the templates have words for it, none below zero."""
-    frame = {"cursor": "", "section": "runs", "rendered_at": BEGIN, "is_sandbox": False}
+    frame = {"cursor": "", "section": "runs", "rendered_at": BEGIN, "is_sandbox": False, "read_only_reason": None}
     shown = {"rows": run_rows(records), "bars": run_bars(records), "total": len(records), "page": 1, "pages": 1}
     text = await rendered("runs.html", {**frame, **shown})
     for record in records:
