@@ -40,11 +40,13 @@ _PEEK_BYTES = 64
 class BookmakerClient(Protocol):
     """One bookmaker, asked politely. `requests` counts what was sent, each try of it.
 
-    `listed` says, after a discovery that came to its end, what it listed whole; nothing before.
+    `listed` says, after a discovery that came to its end, what it listed whole; nothing before. Where `turn_by` is a
+    time of the loop, no request is begun after it: what waits for its turn then raises TimeoutError.
     """
 
     platform: Platform
     requests: int
+    turn_by: float | None
     discovery_errors: list[BookmakerError]
     listed: ListedCompetitions
 
@@ -91,6 +93,7 @@ class SiteClient:
     ) -> None:
         self.platform = site.platform
         self.requests = 0
+        self.turn_by: float | None = None
         self.discovery_errors: list[BookmakerError] = []
         self.listed = ListedCompetitions()
         self._site = site
@@ -205,7 +208,7 @@ class SiteClient:
         body = orjson.dumps(request.body) if request.body is not None else None
         headers = self._headers(body is not None)
         try:
-            async with self._throttle.slot():
+            async with self._throttle.slot(self.turn_by):
                 if self._throttle.is_resting:
                     count = self._throttle.refusals_in_a_row
                     raise BlockedError(self.platform, f"left alone for a while after {count} refusals in a row")

@@ -55,8 +55,20 @@ class Throttle:
         return self._clock() < self._rests_until
 
     @asynccontextmanager
-    async def slot(self) -> AsyncIterator[None]:
-        """A place to make one request in, first come, first served. Waiting for the delay takes none of the places."""
+    async def slot(self, turn_by: float | None = None) -> AsyncIterator[None]:
+        """A place to make one request in, first come, first served. Waiting for the delay takes none of the places.
+
+        Raises TimeoutError where the turn does not come by this time of the loop; a request is never cut by it.
+        """
+        async with asyncio.timeout_at(turn_by):
+            await self._enter()
+        try:
+            yield
+        finally:
+            self._under_way -= 1
+            self._freed.set()
+
+    async def _enter(self) -> None:
         async with self._turn:
             while True:
                 # Both are looked at anew after each wait: a pause may have been asked for while all places were taken.
@@ -69,11 +81,6 @@ class Throttle:
                     break
             self._under_way += 1
             self._open_at = max(self._open_at, self._clock() + self._pace().delay_seconds)
-        try:
-            yield
-        finally:
-            self._under_way -= 1
-            self._freed.set()
 
     def pause(self, seconds: float) -> None:
         """Let nobody through for so long; those under way go on."""

@@ -14,6 +14,10 @@ from quart_odds.odds.ownership import Recording, recording_for
 from quart_odds.scraping.coordinator import BodyDecoder, ClientFactory, OddsSink, count_refusal
 
 REFRESH_SECONDS = 30.0
+"""How long a refresh may begin requests: longest it waits for its turn among all requests to a bookmaker."""
+
+ANSWER_SECONDS = 30.0
+"""How long it may take after that. Nothing is begun any more, so that what is given up makes no room for others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +70,9 @@ class EventRefresher:
         markets: int | None = None
         error: str | None = None
         async with self._open_client(header.platform) as client:
+            client.turn_by = asyncio.get_running_loop().time() + REFRESH_SECONDS
             try:
-                async with asyncio.timeout(REFRESH_SECONDS):
+                async with asyncio.timeout(REFRESH_SECONDS + ANSWER_SECONDS):
                     mapped = await self._decoder.decode(await client.fetch(header))
                 client.forget_refusals()
                 if mapped.is_in_play:
@@ -85,7 +90,7 @@ class EventRefresher:
             except DecoderError as fault:
                 error = str(fault)
             except TimeoutError:
-                what = "answer" if client.requests else "turn among the requests to this bookmaker"
+                what = "good answer" if client.requests else "turn among the requests to this bookmaker"
                 error = f"no {what} within {REFRESH_SECONDS:g} s"
         return RefreshResult(header.platform, round((time.monotonic() - began) * 1000), markets, error)
 

@@ -174,3 +174,15 @@ async def test_a_bookmaker_that_refuses_is_left_alone_for_a_while() -> None:
 def test_retry_after_is_seconds_or_a_date(header: str | None, seconds: float | None) -> None:
     """What says nothing is None."""
     assert retry_after_seconds(header, datetime(2026, 11, 6, 10, 0, tzinfo=UTC)) == seconds
+
+
+async def test_a_turn_that_does_not_come_in_time_takes_nothing() -> None:
+    """Whoever has a place keeps it, and the next one gets it after."""
+    throttle = Throttle(lambda: Pace(1, 0))
+    async with throttle.slot():
+        for _ in range(2):
+            with pytest.raises(TimeoutError):
+                async with throttle.slot(asyncio.get_running_loop().time() + 0.01):
+                    pass
+    async with asyncio.timeout(5), throttle.slot(asyncio.get_running_loop().time() + 5):
+        pass

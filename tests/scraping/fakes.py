@@ -40,6 +40,7 @@ class FakeBookmaker:
         self.discovery_errors: list[BookmakerError] = []
         self.listed = ListedCompetitions(frozenset({"1"}), is_tree_whole=True)
         self.refusals_in_a_row = 0
+        self.turn_by: float | None = None
         self.root_error: BookmakerError | None = None
         self.fetch_error: Callable[[int], BaseException | None] = lambda _: None
         self.hangs = False

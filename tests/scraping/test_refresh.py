@@ -1,0 +1,99 @@
+"""Single events fetched again: what each bookmaker gave, and what is taken away on its own word."""
+
+import asyncio
+
+import pytest
+from aiohttp import web
+
+from quart_odds.bookmakers import ClientPool, RawBody
+from quart_odds.bookmakers.politeness import MOST_REFUSALS_IN_A_ROW
+from quart_odds.domain.odds import MappedEvent
+from quart_odds.domain.platforms import Platform
+from quart_odds.errors import BlockedError, DecoderError, NotFoundError
+from quart_odds.scraping import refresh
+from quart_odds.scraping.refresh import EventRefresher
+from tests.bookmakers.fake_site import serving, settings_for
+from tests.scraping.fakes import Bookmakers, FakeDecoder, RecordingSink, header
+
+BETPAWA, SPORTYBET, BET9JA = Platform
+HEADERS = [header(each, 1) for each in Platform]
+
+
+async def test_what_each_bookmaker_gave_is_told_and_recorded() -> None:
+    """One has odds, one has the event no more, one is in play: those two are taken away at once."""
+    makers, decoder, sink = Bookmakers(), FakeDecoder(), RecordingSink()
+    makers[SPORTYBET].fetch_error = lambda _: NotFoundError(SPORTYBET, "gone")
+    decoder.is_in_play = lambda raw: raw.platform is BET9JA
+    results = await EventRefresher(makers.open, decoder, sink).refresh(HEADERS)
+    assert [(each.platform, each.markets, each.error) for each in results] == [
+        (BETPAWA, 1, None),
+        (SPORTYBET, None, "the bookmaker does not list it any more"),
+        (BET9JA, None, "the match has begun: its prices in play are left out"),
+    ]
+    assert [mapped.header.platform for mapped in sink.recorded] == [BETPAWA]
+    assert sink.withdrawn == [(SPORTYBET, "1"), (BET9JA, "1")]
+    assert sink.confirmations == 1
+
+
+async def test_a_refusal_counts_and_a_good_body_ends_the_row() -> None:
+    """Whether the status shows it or only the body."""
+    makers, decoder, sink = Bookmakers(), FakeDecoder(), RecordingSink()
+    refresher = EventRefresher(makers.open, decoder, sink)
+    makers[BETPAWA].fetch_error = lambda _: BlockedError(BETPAWA, "refused (403)")
+    await refresher.refresh(HEADERS[:1])
+    makers[BETPAWA].fetch_error = lambda _: None
+    decoder.error = lambda _: BlockedError(BETPAWA, "an HTML page where JSON was due")
+    await refresher.refresh(HEADERS[:1])
+    assert makers[BETPAWA].refusals_in_a_row == 2
+    decoder.error = lambda _: None
+    await refresher.refresh(HEADERS[:1])
+    assert makers[BETPAWA].refusals_in_a_row == 0
+
+
+async def test_processes_that_cannot_decode_are_said_to_be_the_trouble() -> None:
+    """It is no fault of the bookmaker, and no failure of the request."""
+
+    class NoProcess(FakeDecoder):
+        async def decode(self, raw: RawBody) -> MappedEvent:
+            raise DecoderError("a decoding process cannot be started: no memory")
+
+    [result] = await EventRefresher(Bookmakers().open, NoProcess(), RecordingSink()).refresh(HEADERS[:1])
+    assert result.error == "a decoding process cannot be started: no memory"
+
+
+async def test_many_refreshes_keep_to_the_pace_and_say_when_their_turn_did_not_come(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """No more are under way than may be, as the bookmaker sees it, which takes its time though a client has left."""
+    monkeypatch.setattr(refresh, "REFRESH_SECONDS", 0.5)
+
+    async def slowly(request: web.Request) -> web.Response:
+        await asyncio.sleep(0.1)
+        return web.json_response({"id": "1"})
+
+    async with serving(slowly) as site:
+        settings = settings_for(site.url, betpawa_concurrency=3, request_tries=1)
+        async with ClientPool(lambda: settings) as pool:
+            refresher = EventRefresher(pool.client, FakeDecoder(), RecordingSink())
+            found = await asyncio.gather(*(refresher.refresh([header(BETPAWA, number)]) for number in range(200)))
+        assert site.most_under_way == 3
+        assert len(site.requests) < 30
+    errors = [result.error for (result,) in found]
+    assert errors.count(None) >= 6
+    assert errors.count("no turn among the requests to this bookmaker within 0.5 s") >= 150
+
+
+async def test_a_bookmaker_that_refuses_is_left_alone_by_refreshes_too() -> None:
+    """After so many refusals in a row the others are not sent, and say so."""
+
+    async def refuse(request: web.Request) -> web.Response:
+        return web.Response(status=403)
+
+    async with serving(refuse) as site:
+        settings = settings_for(site.url, betpawa_concurrency=1)
+        async with ClientPool(lambda: settings) as pool:
+            refresher = EventRefresher(pool.client, FakeDecoder(), RecordingSink())
+            found = await asyncio.gather(*(refresher.refresh([header(BETPAWA, number)]) for number in range(60)))
+        assert len(site.requests) <= MOST_REFUSALS_IN_A_ROW + 1
+    errors = [str(result.error) for (result,) in found]
+    assert sum("left alone for a while after 20 refusals in a row" in error for error in errors) >= 39
