@@ -131,7 +131,12 @@ class OddsBook:
     def _note_miss(self, quote: Quote, at: datetime) -> EventChange:
         placing = self._place(quote, at)
         change = EventChange(
-            quote.event_id, quote.header.platform, quote.id, is_miss_noted=True, **placing.told(quote.event_id)
+            quote.event_id,
+            quote.header.platform,
+            quote.id,
+            is_missed=quote.missed_at is not None,
+            is_miss_noted=True,
+            **placing.told(quote.event_id),
         )
         self._touch(change, at)
         return change

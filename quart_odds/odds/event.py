@@ -90,8 +90,9 @@ class EventChange:
     `is_new`: the bookmaker's event was not known. `is_available`: True if it came back, False if it left, None if
     neither. `changed` has the prices that moved, came or went. `moved` are ids of other quotes that matching put
     elsewhere because of this one, `also` the other events that concerns, `emptied` those that ceased to be.
-    `is_miss_noted`: whether a complete list lacked the event for the first time, or has it again. `redated_after`: the
-    epoch second after which a clock that was ahead has dated what is stored; 0 for a clock that was right.
+    `is_missed`: a complete list lacked the event for the first time. `is_miss_noted`: it did, or has it again.
+    `redated_after`: the epoch second after which a clock that was ahead has dated what is stored; 0 for a clock that
+    was right.
     """
 
     event_id: int
@@ -105,6 +106,7 @@ class EventChange:
     moved: tuple[int, ...] = ()
     also: tuple[int, ...] = ()
     emptied: tuple[int, ...] = ()
+    is_missed: bool = False
     is_miss_noted: bool = False
     redated_after: int = 0
 

@@ -54,7 +54,7 @@ class OddsSink(Protocol):
         """Take in what a discovery listed, and how much of it is known to be whole.
 
         An event that such a list lacks is missed; one that the next such list lacks too is gone, if that is five
-        minutes later. Both are given: those that are gone have `is_available` False.
+        minutes later. Both are given: the former have `is_missed`, the latter `is_available` False.
         """
 
     async def withdraw(self, platform: Platform, external_id: str, at: datetime) -> object:
@@ -203,8 +203,9 @@ class Coordinator:
         platform, tally = pipe.client.platform, pipe.tally
         now = self._now()
         changes = await self._sink.mark_missing(platform, pipe.seen, now, pipe.client.listed)
+        missed = sum(change.is_missed for change in changes)
         gone = sum(change.is_available is False for change in changes)
-        tally.note_missing(len(changes) - gone, gone, is_fault=len(changes) >= MANY_MISSING)
+        tally.note_missing(missed, gone, is_fault=missed + gone >= MANY_MISSING)
         # Where most of what is listed is said not to be there, it is the address that is not there any more.
         not_found = pipe.not_found if len(pipe.not_found) * 2 <= tally.found else []
         for external_id in (*not_found, *pipe.in_play):

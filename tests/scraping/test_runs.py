@@ -16,6 +16,7 @@ from quart_odds.domain.platforms import Platform
 from quart_odds.domain.runs import RunError, RunRecord, RunStatus, ScrapePhase
 from quart_odds.errors import (
     BlockedError,
+    IncompleteListError,
     MalformedBodyError,
     NotFoundError,
     NotWriterError,
@@ -25,9 +26,10 @@ from quart_odds.errors import (
     StorageError,
     UnreachableError,
 )
+from quart_odds.odds.event import EventChange
 from quart_odds.scraping import runs as runs_module
 from quart_odds.scraping.broadcaster import ProgressBroadcaster
-from quart_odds.scraping.coordinator import MOST_REFUSALS_IN_A_ROW, Coordinator
+from quart_odds.scraping.coordinator import MANY_MISSING, MOST_REFUSALS_IN_A_ROW, RECORDERS, Coordinator
 from quart_odds.scraping.runs import ActiveRun, RunService
 from quart_odds.scraping.schemas import ScrapeProgress
 from quart_odds.websocket import bridge_scrape_to_websocket
@@ -245,6 +247,115 @@ async def test_a_bookmaker_that_refuses_again_and_again_is_left_alone(house: Hou
     assert bookmaker.requests <= MOST_REFUSALS_IN_A_ROW + 2
     assert house.store.runs[run.record.id].status is RunStatus.FAILED
     assert bookmaker.is_closed
+
+
+async def test_a_bookmaker_that_refuses_in_the_body_is_left_alone_too(house: House) -> None:
+    """A page of HTML with a good status is a refusal, whatever is in flight until decoding shows it."""
+    bookmaker = house.bookmakers[BETPAWA]
+    bookmaker.events = 500
+    house.decoder.error = lambda _: BlockedError(BETPAWA, "an HTML page where JSON was due")
+    run, _ = await house.run(BETPAWA)
+    await house.settled(run)
+    record = house.store.runs[run.record.id]
+    assert record.status is RunStatus.FAILED
+    assert record.errors[0].error_type == "blocked"
+    assert bookmaker.requests <= MOST_REFUSALS_IN_A_ROW + 2 * RECORDERS + RECORDERS + 4
+    assert not house.sink.missing
+
+
+async def test_only_a_body_that_is_decoded_well_ends_a_row_of_refusals(house: House) -> None:
+    """One in ten that is good keeps a bookmaker in the run; one in ten that comes and makes no sense does not."""
+    bookmaker = house.bookmakers[BETPAWA]
+    bookmaker.events = 200
+    bookmaker.fetch_error = lambda number: BlockedError(BETPAWA, "403") if number % 10 else None
+    run, _ = await house.run(BETPAWA)
+    await house.settled(run)
+    assert bookmaker.requests == 200
+    bookmaker.requests = 0
+    house.decoder.error = lambda _: MalformedBodyError(BETPAWA, "cut JSON")
+    run, _ = await house.run(BETPAWA)
+    await house.settled(run)
+    assert bookmaker.requests < 50
+
+
+async def test_matches_in_play_give_no_odds_and_are_no_trouble(house: House) -> None:
+    """They are taken away, counted and told, also where there is nothing else."""
+    house.decoder.is_in_play = lambda raw: raw.header.external_id != "0"
+    run, told = await house.run(BETPAWA)
+    await house.settled(run)
+    record = house.store.runs[run.record.id]
+    assert (record.status, record.events_scraped, record.events_failed) == (RunStatus.COMPLETED, 1, 4)
+    assert [(each.error_type, each.count, each.recoverable) for each in record.errors] == [("in_play", 4, False)]
+    assert [mapped.header.external_id for mapped in house.sink.recorded] == ["0"]
+    assert sorted(house.sink.withdrawn) == [(BETPAWA, each) for each in "1234"]
+    assert (told[-1].current, told[-1].total) == (5, 5)
+    house.decoder.is_in_play = lambda _: True
+    run, _ = await house.run(BETPAWA)
+    await house.settled(run)
+    assert house.store.runs[run.record.id].status is RunStatus.COMPLETED
+
+
+@pytest.mark.parametrize(("not_there", "withdrawn"), [({1, 3}, ["1", "3"]), ({0, 1, 2}, [])])
+async def test_events_that_are_not_there_are_taken_away_unless_most_are_not(
+    not_there: set[int], withdrawn: list[str], house: House
+) -> None:
+    """When most of what is listed is not found, the address is gone, and not the events."""
+    bookmaker = house.bookmakers[BETPAWA]
+    bookmaker.fetch_error = lambda number: NotFoundError(BETPAWA, "gone") if number in not_there else None
+    run, _ = await house.run(BETPAWA)
+    await house.settled(run)
+    assert house.store.runs[run.record.id].status is RunStatus.COMPLETED
+    assert sorted(external_id for _, external_id in house.sink.withdrawn) == withdrawn
+    assert [len(seen) for _, seen in house.sink.missing] == [5]
+
+
+async def test_a_platform_that_fails_takes_no_event_away(house: House) -> None:
+    """Neither those that it lacks nor those that it says are not there or in play."""
+    bookmaker = house.bookmakers[BETPAWA]
+    errors = {0: NotFoundError(BETPAWA, "gone"), 1: None}
+    bookmaker.fetch_error = lambda number: errors.get(number, UnreachableError(BETPAWA, "reset"))
+    house.decoder.is_in_play = lambda _: True
+    run, _ = await house.run(BETPAWA)
+    await house.settled(run)
+    assert house.store.runs[run.record.id].status is RunStatus.FAILED
+    assert (house.sink.missing, house.sink.withdrawn) == ([], [])
+
+
+async def test_a_list_that_is_not_complete_is_told(house: House) -> None:
+    """In the platform's message while it goes on and at its end, and among the errors; it fails nothing."""
+    fake = house.bookmakers[BETPAWA]
+    where = "England, Premier League"
+    fake.discovery_errors = [
+        IncompleteListError(BETPAWA, "10 of 30 events were listed", where=where),
+        UnreachableError(BETPAWA, "reset", where="group 7"),
+        IncompleteListError(BETPAWA, "1 of 2 events were listed", where="Spain, Cup"),
+    ]
+    run, told = await house.run(BETPAWA)
+    await house.settled(run)
+    words = f"{where}: 10 of 30 events were listed, and 2 more lists are not complete"
+    messages = {each.phase: each.message for each in told if each.platform is BETPAWA}
+    assert messages[ScrapePhase.STORING] == messages[ScrapePhase.COMPLETED] == words
+    record = house.store.runs[run.record.id]
+    assert record.status is RunStatus.COMPLETED
+    errors = {each.error_type: (each.count, each.recoverable, each.where) for each in record.errors}
+    assert errors == {"incomplete_list": (2, True, where), "unreachable": (1, True, "group 7")}
+
+
+@pytest.mark.parametrize(("count", "kinds"), [(0, []), (2, []), (MANY_MISSING, ["missing"])])
+async def test_what_complete_lists_have_no_more_is_told(count: int, kinds: list[str], house: House) -> None:
+    """In words; among the errors where many vanish at once. Those that lists have again are no news."""
+    first = [EventChange(number, BETPAWA, number, is_missed=True) for number in range(count - count // 2)]
+    gone = [EventChange(90 + number, BETPAWA, 90 + number, is_available=False) for number in range(count // 2)]
+    again = [EventChange(70 + number, BETPAWA, 70 + number, is_miss_noted=True) for number in range(20)]
+    house.sink.missing_changes = [*first, *gone, *again]
+    run, told = await house.run(BETPAWA)
+    await house.settled(run)
+    last = [each for each in told if each.platform is BETPAWA][-1]
+    words = f"{len(first)} events were missed for the first time, {len(gone)} are gone" if count else None
+    assert last.message == words
+    record = house.store.runs[run.record.id]
+    assert record.status is RunStatus.COMPLETED
+    assert [each.error_type for each in record.errors] == kinds
 
 
 async def test_a_bookmaker_that_hangs_costs_no_more_than_its_deadline() -> None:

@@ -391,7 +391,11 @@ async def test_an_event_that_was_missed_and_is_seen_again_is_not_missed_any_more
     """A restart in between remembers the miss; the next fetch ends it, in the database too."""
     desk = desk_at(store)
     await desk.record(mapped(), NOW)
-    assert [change.is_miss_noted for change in await desk.mark_missing(Platform.BETPAWA, [], NOW)] == [True]
+    changes = await desk.mark_missing(Platform.BETPAWA, [], NOW)
+    assert [(change.is_missed, change.is_miss_noted) for change in changes] == [(True, True)]
+    changes = await desk.mark_missing(Platform.BETPAWA, [header().external_id], NOW)
+    assert [(change.is_missed, change.is_miss_noted) for change in changes] == [(False, True)]
+    await desk.mark_missing(Platform.BETPAWA, [], NOW)
     await desk.close()
     again = desk_at(store)
     await again.load()
