@@ -38,6 +38,16 @@ class FaultKind(StrEnum):
     """Half of its events are missing from its lists."""
     DUPLICATES = "duplicates"
     """Its lists name each event twice."""
+    OVERCOUNT = "overcount"
+    """Its trees count three events more in each competition than its lists have."""
+    SHIFT = "shift"
+    """Its lists lose their first event between two pages."""
+    BLANK = "blank"
+    """It answers 200 with nothing."""
+    CHALLENGE = "202"
+    """Its firewall answers 202 with nothing."""
+    BLOCK_PAGE = "block-page"
+    """It refuses with a page of HTML and status 200."""
     HUGE = "huge"
     """An event has 5,000 markets."""
     BOMB = "bomb"
@@ -58,11 +68,12 @@ _ALIASES: Mapping[str, Mapping[str, float]] = {
     "429-retry-after": {"retry_after": 1.0},
     "429-then-fine": {"times": 1},
     "500-then-fine": {"times": 1},
+    "blank-then-fine": {"times": 1},
 }
 """Names that stand for a kind (the part before the first dash) and some of its particulars."""
 
 FAULT_NAMES = (*FaultKind, *_ALIASES)
-_ON_LISTS = {FaultKind.EMPTY, FaultKind.HALF, FaultKind.DUPLICATES}
+_ON_LISTS = {FaultKind.EMPTY, FaultKind.HALF, FaultKind.DUPLICATES, FaultKind.OVERCOUNT, FaultKind.SHIFT}
 _ON_ONE_EVENT = {FaultKind.NOT_FOUND, FaultKind.HUGE}
 
 

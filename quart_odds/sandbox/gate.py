@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from random import Random
 
+import orjson
 from quart import Response
 
 from quart_odds.domain.platforms import Platform
@@ -153,6 +154,12 @@ class Gate:
                 await asyncio.sleep(0)
             case FaultKind.FORBIDDEN:
                 return _response(REFUSAL, 403, HTML)
+            case FaultKind.BLANK:
+                return _response(b"")
+            case FaultKind.CHALLENGE:
+                return _response(b"", 202, HTML)
+            case FaultKind.BLOCK_PAGE:
+                return _response(REFUSAL, 200, HTML)
             case FaultKind.NOT_FOUND:
                 return _response(b'{"status":404,"error":"NOT_FOUND"}', 404)
             case FaultKind.BROKEN:
@@ -179,9 +186,17 @@ class Gate:
             response = Response(_dripping(answer.write()), content_type=answer.content_type)
             response.timeout = None
             return response
-        body = spoil(site.platform, fault.kind, answer.write())
+        body = spoil(site.platform, fault.kind, answer.write(), is_later_page=_is_later_page(ask))
         is_gzip = "gzip" in ask.headers.get("accept-encoding", "")
         return _response(gzipped(body) if is_gzip else body, answer.status, is_gzip=is_gzip)
+
+
+def _is_later_page(ask: Ask) -> bool:
+    """Whether a request is for another page of a list than the first: BetPawa's by `skip`."""
+    try:
+        return any(query.get("skip") for query in orjson.loads(ask.query.get("q", "{}")).get("queries", ()))
+    except (ValueError, AttributeError, TypeError):
+        return False
 
 
 async def _dripping(body: bytes) -> AsyncIterator[bytes]:

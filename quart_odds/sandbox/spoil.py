@@ -14,7 +14,11 @@ BOMB_BYTES = 512 * 1024 * 1024
 """What the bomb is when opened; it is about half a megabyte closed."""
 
 
-def spoil(platform: Platform, kind: FaultKind, body: bytes) -> bytes:
+OVERCOUNTED = 3
+"""How many events more a tree counts than there are."""
+
+
+def spoil(platform: Platform, kind: FaultKind, body: bytes, *, is_later_page: bool = False) -> bytes:
     """The body of a good answer, as the fault leaves it. Kinds that do not concern bodies leave it as it is."""
     match kind:
         case FaultKind.CUT:
@@ -30,6 +34,13 @@ def spoil(platform: Platform, kind: FaultKind, body: bytes) -> bytes:
             for events in _event_lists(platform, value):
                 events[:] = _changed(kind, events)
             return orjson.dumps(value)
+        case FaultKind.OVERCOUNT:
+            return orjson.dumps(_overcounted(orjson.loads(body)))
+        case FaultKind.SHIFT if is_later_page:
+            value = orjson.loads(body)
+            for events in _event_lists(platform, value):
+                del events[:1]
+            return orjson.dumps(value)
     return body
 
 
@@ -40,6 +51,20 @@ def _twisted(value: object) -> object:
     if isinstance(value, list):
         return [_twisted(member) for member in value]
     return 7 if isinstance(value, str) else "seven" if isinstance(value, int | float) else value
+
+
+def _overcounted(value: object) -> object:
+    """Every count of a competition's events larger than it is; those of countries and of the sport stay."""
+    if isinstance(value, list):
+        return [_overcounted(member) for member in value]
+    if not isinstance(value, dict):
+        return value
+    changed = {key: _overcounted(member) for key, member in value.items()}
+    for name, parts in (("eventSize", ("tournaments", "categories")), ("NUM", ("SG",))):
+        count = changed.get(name)
+        if isinstance(count, int) and not any(part in changed for part in parts):
+            changed[name] = count + OVERCOUNTED
+    return changed
 
 
 def _event_lists(platform: Platform, value: object) -> Iterator[list[object]]:

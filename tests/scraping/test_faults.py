@@ -4,6 +4,7 @@ In every test a healthy run comes first, so that there are odds which a fault co
 """
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -77,6 +78,18 @@ FAILING = [
         "403 HTML at details", BET9JA, "403@details", "blocked", f"refused (403) ({EVENTS} times)", is_recoverable=False
     ),
     Case("403 HTML at lists of events", BETPAWA, "403@lists", "blocked", "refused (403)", is_recoverable=False),
+    Case("a page of HTML with 200", BET9JA, "block-page", "blocked", "an HTML page", is_recoverable=False),
+    Case(
+        "a page of HTML with 200 at details",
+        SPORTYBET,
+        "block-page@details",
+        "blocked",
+        f"an HTML page where JSON was due ({EVENTS} times)",
+        is_recoverable=False,
+    ),
+    Case("a firewall's challenge", SPORTYBET, "202@lists", "blocked", "refused (202)", is_recoverable=False),
+    Case("nothing at all", BETPAWA, "blank", "empty_body", "an empty body"),
+    Case("nothing at all at details", BET9JA, "blank@details", "empty_body", f"an empty body ({EVENTS} times)"),
     Case("429", SPORTYBET, "429", "rate_limited", "too many requests (429)"),
     Case("429 with Retry-After", BET9JA, "429-retry-after", "rate_limited", "too many requests (429)"),
     Case("500 always", BETPAWA, "500", "server_fault", "a fault of the server (500)"),
@@ -167,9 +180,10 @@ async def test_one_event_that_is_not_there_is_counted(platform: Platform, sandbo
     [
         (BETPAWA, "500-then-fine", 0),
         (SPORTYBET, "429-then-fine", 0),
+        (SPORTYBET, "blank-then-fine", 0),
         (BET9JA, {"kind": "429", "times": 1, "retry_after": 1, "where": "lists"}, 1000),
     ],
-    ids=["500 then fine", "429 then fine", "429 with Retry-After then fine"],
+    ids=["500 then fine", "429 then fine", "nothing then fine", "429 with Retry-After then fine"],
 )
 async def test_what_passes_is_tried_again(
     platform: Platform, fault: object, at_least_ms: int, sandbox: Sandbox, tmp_path: Path
@@ -215,6 +229,37 @@ async def test_a_list_without_half_of_the_events_is_believed_only_the_second_tim
         sandbox.heal()
         check_completed(*await home.scrape())
         check_seen_again(await home.quotes(platform), before[platform])
+
+
+@pytest.mark.parametrize("platform", [SPORTYBET, BET9JA])
+async def test_lists_that_are_shorter_than_the_tree_counts_are_told(
+    platform: Platform, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """The run completes with all odds; its row and the platform's message say how many of how many were listed."""
+    async with house(tmp_path, sandbox.url) as home:
+        before = await healthy(home)
+        sandbox.strike("overcount", platform)
+        row, told = await home.scrape()
+        assert row["status"] == told[-1]["phase"] == "completed"
+        [error] = row["errors"]
+        assert (error["error_type"], error["platform"], error["recoverable"]) == ("incomplete_list", platform, True)
+        assert re.search(r"(\d+) of (\d+) events were listed", error["error_message"])
+        assert error["where"] in last_of(told, platform)["message"]
+        check_seen_again(await home.quotes(platform), before[platform])
+        await check_others(home, row, told, before, platform)
+
+
+async def test_a_list_that_moves_between_two_pages_is_told_and_believed_in_nothing(tmp_path: Path) -> None:
+    """BetPawa's longest competition: the event that left stays, and so does any that may have slipped through."""
+    with running_sandbox("--events", "420", "--markets", "10") as sandbox:
+        async with house(tmp_path, sandbox.url) as home:
+            check_completed(*await home.scrape(BETPAWA))
+            sandbox.strike("shift", BETPAWA)
+            row, told = await home.scrape(BETPAWA)
+            assert row["status"] == "completed"
+            assert {each["error_type"] for each in row["errors"]} == {"incomplete_list"}
+            assert "the list moved while it was read" in last_of(told, BETPAWA)["message"]
+            assert (await home.get("/api/events/alerts/count"))["count"] == 0
 
 
 @pytest.mark.parametrize("platform", Platform)
