@@ -1,34 +1,32 @@
 """Names of teams, compared as a person would: accents, cases, and words such as FC make no difference."""
 
 import re
-import unicodedata
 from difflib import SequenceMatcher
+from functools import lru_cache
+
+from quart_odds.domain.text import plain_letters
 
 _LIKENESS = 0.5
+_SIDE_LIKENESS = 0.65
 _NOISE = re.compile(r"\b(fc|cf|sc|ac|afc|club|de|the|u\d\d|w|women|ii|b)\b")
 _NO_WORD = re.compile(r"[^\w]+")
 _PLACEHOLDER = re.compile(r"\b(winners?|losers?|runners?|tb[acd]|to be|group|[wl]\d+)\b|^\W*$", re.IGNORECASE)
 
-_OWN_LETTERS = str.maketrans(
-    {"ø": "o", "Ø": "O", "ł": "l", "Ł": "L", "đ": "d", "Đ": "D", "ð": "d", "Ð": "D", "ħ": "h", "Ħ": "H", "ı": "i"}
-    | {"ß": "ss", "ẞ": "SS", "æ": "ae", "Æ": "AE", "œ": "oe", "Œ": "OE", "þ": "th", "Þ": "Th", "ŧ": "t", "Ŧ": "T"}
-)
-"""Letters that Unicode does not take apart into a plain letter and a mark."""
-
-
-def plain_letters(text: str) -> str:
-    """A text with its Latin letters plain: "Łódź" is "Lodz", "Straße" is "Strasse". Other scripts stay as they are."""
-    apart = unicodedata.normalize("NFKD", text)
-    return "".join(letter for letter in apart if not unicodedata.combining(letter)).translate(_OWN_LETTERS)
-
 
 def names_differ(one: str, other: str) -> bool:
     """Whether two names of a team are so unlike that a person should look. Never a reason not to match."""
-    first, second = _core(one), _core(other)
-    if not first or not second or first in second or second in first:
-        return False
-    # The ratio depends on which comes first.
-    return all(SequenceMatcher(None, *pair).ratio() < _LIKENESS for pair in ((first, second), (second, first)))
+    return bool(_core(one) and _core(other)) and _likeness(one, other) < _LIKENESS
+
+
+@lru_cache(maxsize=16_384)
+def sides_are_crossed(home: str, away: str, other_home: str, other_away: str) -> bool:
+    """Whether the other names are the same two teams with home and away swapped.
+
+    Both teams must be clearly more alike crosswise than straight: one that is not understood is not taken for crossed.
+    """
+    straight = _likeness(home, other_home), _likeness(away, other_away)
+    crossed = _likeness(home, other_away), _likeness(away, other_home)
+    return min(crossed) >= _SIDE_LIKENESS and min(crossed) > max(straight)
 
 
 def is_unknown(name: str) -> bool:
@@ -46,12 +44,23 @@ def are_others(one: tuple[str, str], other: tuple[str, str]) -> bool:
     return all(names_differ(team, each) and not _abbreviates(team, each) for team in one for each in other)
 
 
+def _likeness(one: str, other: str) -> float:
+    """From 0 to 1; 1 where one name holds the other, 0 where there is nothing to compare."""
+    first, second = _core(one), _core(other)
+    if not first or not second:
+        return 0.0
+    if first in second or second in first:
+        return 1.0
+    # The ratio depends on which comes first.
+    return max(SequenceMatcher(None, *pair).ratio() for pair in ((first, second), (second, first)))
+
+
 def _abbreviates(one: str, other: str) -> bool:
     return any(
-        _core(short) == "".join(word[0] for word in re.findall(r"\w+", plain_letters(long).casefold()))
+        _core(short) == "".join(word[0] for word in re.findall(r"\w+", plain_letters(long)))
         for short, long in ((one, other), (other, one))
     )
 
 
 def _core(name: str) -> str:
-    return _NO_WORD.sub("", _NOISE.sub("", plain_letters(name).casefold()))
+    return _NO_WORD.sub("", _NOISE.sub("", plain_letters(name)))

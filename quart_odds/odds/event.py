@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from quart_odds.domain.names import sides_are_crossed
 from quart_odds.domain.odds import EventHeader
 from quart_odds.domain.platforms import Platform
-from quart_odds.odds.matching import sides_are_crossed
 from quart_odds.odds.quote import PriceChange, Quote
 
 

@@ -4,13 +4,9 @@ The SportRadar id decides; a kick-off that is too far off vetoes it; names never
 they are only compared and told.
 """
 
-import re
-import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from difflib import SequenceMatcher
-from functools import lru_cache
 
 from quart_odds.domain.platforms import Platform
 
@@ -19,10 +15,6 @@ KICKOFF_TOLERANCE = timedelta(minutes=10)
 
 PLATFORM_ORDER = {platform: place for place, platform in enumerate(Platform)}
 """BetPawa names an event where it lists it; then SportyBet, then Bet9ja."""
-
-_NAME_LIKENESS = 0.5
-_SIDE_LIKENESS = 0.65
-_NOISE = re.compile(r"\b(fc|cf|sc|ac|afc|club|de|the|u\d\d|w|women|ii|b)\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,32 +66,3 @@ def genius_key(genius_id: str) -> str:
 def lone_key(platform: Platform, external_id: str) -> str:
     """The key of an event that stands alone: it has no SportRadar id, or its kick-off contradicts the others'."""
     return f"{platform}:{external_id}"
-
-
-def names_differ(one: str, other: str) -> bool:
-    """Whether two names of a team are so unlike that a person should look. Never a reason not to match."""
-    return bool(_plain(one) and _plain(other)) and _likeness(one, other) < _NAME_LIKENESS
-
-
-def _plain(name: str) -> str:
-    ascii_name = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode() or name
-    return re.sub(r"[^\w]+", "", _NOISE.sub("", ascii_name.casefold()))
-
-
-@lru_cache(maxsize=16_384)
-def sides_are_crossed(home: str, away: str, other_home: str, other_away: str) -> bool:
-    """Whether the other names are the same two teams with home and away swapped.
-
-    Both teams must be clearly more alike crosswise than straight: one that is not understood is not taken for crossed.
-    """
-    straight = _likeness(home, other_home), _likeness(away, other_away)
-    crossed = _likeness(home, other_away), _likeness(away, other_home)
-    return min(crossed) >= _SIDE_LIKENESS and min(crossed) > max(straight)
-
-
-def _likeness(one: str, other: str) -> float:
-    """From 0 to 1; 1 where one name holds the other, 0 where there is nothing to compare."""
-    first, second = _plain(one), _plain(other)
-    if not first or not second:
-        return 0.0
-    return 1.0 if first in second or second in first else SequenceMatcher(None, first, second).ratio()

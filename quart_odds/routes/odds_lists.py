@@ -7,10 +7,10 @@ from quart import Blueprint, Response, request
 from quart_schema import document_querystring, document_response
 
 from quart_odds.domain.clock import utc_now
+from quart_odds.domain.names import names_differ
 from quart_odds.domain.platforms import Platform
 from quart_odds.odds.book import OddsBook
 from quart_odds.odds.event import BookedEvent
-from quart_odds.odds.matching import names_differ
 from quart_odds.odds.quote import Quote
 from quart_odds.routes.odds_answers import Body
 from quart_odds.routes.odds_coverage_models import Count, Tournament, UnmatchedPage

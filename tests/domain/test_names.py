@@ -1,35 +1,8 @@
 """Names of teams as a person compares them."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from quart_odds.domain.names import are_others, is_unknown, names_differ, plain_letters
-
-
-@pytest.mark.parametrize(
-    ("text", "plain"),
-    [
-        ("Łódź", "Lodz"),
-        ("Brøndby", "Brondby"),
-        ("Đà Nẵng", "Da Nang"),
-        ("Großaspach", "Grossaspach"),
-        ("Næstved", "Naestved"),
-        ("Þór", "Thor"),
-        ("Atlético São Paulo", "Atletico Sao Paulo"),
-        ("Спартак", "Спартак"),
-        ("", ""),
-    ],
-)
-def test_letters_become_plain(text: str, plain: str) -> None:
-    """Latin letters lose their marks, also where Unicode does not take them apart; other scripts stay."""
-    assert plain_letters(text) == plain
-
-
-@given(st.text(alphabet=st.characters(max_codepoint=0x24F)))
-def test_plain_letters_stay_as_they_are(text: str) -> None:
-    """Doing it twice changes nothing."""
-    assert plain_letters(plain_letters(text)) == plain_letters(text)
+from quart_odds.domain.names import are_others, is_unknown, names_differ, sides_are_crossed
 
 
 @pytest.mark.parametrize(
@@ -39,7 +12,12 @@ def test_plain_letters_stay_as_they_are(text: str) -> None:
         ("Man Utd", "Manchester United", False),
         ("Fortuna Düsseldorf", "Fortuna Dusseldorf", False),
         ("Brøndby IF", "Brondby", False),
+        ("Manchester United", "Manchester Utd", False),
+        ("Bayern München", "Bayern Munchen", False),
+        ("FC Barcelona", "Barcelona", False),
         ("Heartland", "Lobi Stars", True),
+        ("PSG", "Paris Saint-Germain", True),
+        ("Arsenal", "Chelsea", True),
         ("", "Lobi Stars", False),
     ],
 )
@@ -72,3 +50,22 @@ def test_two_matches_have_no_team_in_common(one: tuple[str, str], other: tuple[s
 def test_a_place_in_a_draw_is_no_team(name: str, unknown: bool) -> None:
     """Until the draw is played."""
     assert is_unknown(name) is unknown
+
+
+@pytest.mark.parametrize(
+    ("named", "other", "crossed"),
+    [
+        (("Arsenal", "Chelsea"), ("Chelsea", "Arsenal"), True),
+        (("Arsenal", "Chelsea"), ("Chelsea FC", "Arsenal London"), True),
+        (("Manchester United", "Manchester City"), ("Manchester City", "Manchester United"), True),
+        (("Arsenal", "Chelsea"), ("Arsenal", "Chelsea"), False),
+        (("Manchester United", "Manchester City"), ("Man Utd", "Man City"), False),
+        (("Arsenal", "Chelsea"), ("Chelsea", "Barcelona"), False),
+        (("Arsenal", "Chelsea"), ("", ""), False),
+    ],
+)
+def test_crossed_sides_are_told_from_other_spellings(
+    named: tuple[str, str], other: tuple[str, str], crossed: bool
+) -> None:
+    """Only two teams that are both more alike crosswise are the same match with the sides swapped."""
+    assert sides_are_crossed(*named, *other) is crossed

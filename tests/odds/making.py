@@ -32,9 +32,10 @@ def header(
     home: str = "Arsenal",
     away: str = "Chelsea",
     competition: Competition = PREMIER,
+    genius_id: str | None = None,
 ) -> EventHeader:
     """A header."""
-    return EventHeader(platform, external_id, sportradar_id, home, away, kickoff, competition)
+    return EventHeader(platform, external_id, sportradar_id, home, away, kickoff, competition, genius_id)
 
 
 def mapped(

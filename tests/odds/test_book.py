@@ -1,14 +1,17 @@
 """The book of current odds: ids, matching, what is new, what is gone."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quart_odds.domain.odds import EventHeader
+from quart_odds.domain.catalogue import promoted_key
+from quart_odds.domain.odds import EventHeader, ListedCompetitions, MappedEvent
 from quart_odds.domain.platforms import Platform
 from quart_odds.odds import OddsBook
-from tests.odds.making import KICKOFF, NOW, X1, header, key, mapped
+from quart_odds.odds.offers import promotion_word
+from tests.odds.making import KICKOFF, NOW, PREMIER, X1, header, key, mapped
 
 LATER = NOW + timedelta(minutes=5)
 HOUR = timedelta(hours=1)
@@ -152,6 +155,123 @@ def test_a_forgotten_event_leaves_nothing_behind() -> None:
     assert book.quote(1) is None
     assert book.find("68995116") is None
     assert book.apply(mapped(), NOW).event_id == 2
+
+
+def test_a_genius_id_matches_where_there_is_no_sportradar_id() -> None:
+    """A bookmaker that tells both joins those that tell only the second, whoever came first, and the id stays."""
+    book = OddsBook()
+    alone = header(Platform.SPORTYBET, "s", None, genius_id="13000001")
+    book.apply(mapped(alone), NOW)
+    book.apply(mapped(header(Platform.BET9JA, "n", None, genius_id="13000001")), NOW)
+    (event,) = book.events.values()
+    assert event.sportradar_id is None
+    assert list(event.quotes) == [Platform.SPORTYBET, Platform.BET9JA]
+    change = book.apply(mapped(header(Platform.BETPAWA, "b", "70000001", genius_id="13000001")), NOW)
+    (event,) = book.events.values()
+    assert event.sportradar_id == "70000001"
+    assert list(event.quotes) == list(Platform)
+    assert change.event_ids == (event.id,)
+
+
+def test_a_genius_id_of_two_matches_joins_neither() -> None:
+    """Nobody knows which of two SportRadar ids is right."""
+    book = OddsBook()
+    for name, sportradar_id in (("a", "70000001"), ("b", "70000002")):
+        book.apply(mapped(header(Platform.BETPAWA, name, sportradar_id, genius_id="13000001")), NOW)
+    change = book.apply(mapped(header(Platform.SPORTYBET, "s", None, genius_id="13000001")), NOW)
+    assert list(book.events[change.event_id].quotes) == [Platform.SPORTYBET]
+
+
+def test_an_event_that_two_complete_lists_lack_is_gone() -> None:
+    """One miss is no withdrawal; a list that has it again ends the count; two lists at once prove no more than one."""
+    book = OddsBook()
+    book.apply(mapped(header(Platform.BETPAWA, "a")), NOW)
+    patience = timedelta(minutes=5)
+
+    def miss(minutes: float, seen: tuple[str, ...] = ()) -> bool:
+        book.mark_missing(Platform.BETPAWA, seen, NOW + timedelta(minutes=minutes), believe_after=patience)
+        quote = book.quote_of(Platform.BETPAWA, "a")
+        assert quote is not None
+        return quote.gone_at is not None
+
+    assert [miss(1), miss(2), miss(3, ("a",)), miss(4), miss(8)] == [False] * 5
+    assert miss(9)
+
+
+def test_only_a_list_that_is_whole_can_lack_an_event() -> None:
+    """What a competition's broken list does not have says nothing; a complete tree without the competition does."""
+    book = OddsBook()
+    book.apply(mapped(header(Platform.BETPAWA, "a")), NOW)
+    broken = ListedCompetitions(broken=frozenset({PREMIER.external_id}), is_tree_whole=True)
+    assert book.mark_missing(Platform.BETPAWA, [], LATER, listed=broken) == []
+    assert book.mark_missing(Platform.BETPAWA, [], LATER, listed=ListedCompetitions(frozenset({"other"}))) == []
+    assert len(book.mark_missing(Platform.BETPAWA, [], LATER, listed=ListedCompetitions(is_tree_whole=True))) == 1
+
+
+def test_a_postponed_event_keeps_its_id_while_a_bookmaker_lacks_it() -> None:
+    """What a list lacks has no vote: it goes along to the new kick-off."""
+    book = OddsBook()
+    for platform in Platform:
+        book.apply(mapped(header(platform, f"{platform}-1")), NOW)
+    later = KICKOFF + timedelta(days=2)
+    for platform in (Platform.BETPAWA, Platform.SPORTYBET):
+        book.apply(mapped(header(platform, f"{platform}-1", kickoff=later)), LATER)
+    book.mark_missing(Platform.BET9JA, [], LATER, believe_after=timedelta(minutes=5))
+    (event,) = book.events.values()
+    assert event.id == 1
+    assert event.header.kickoff == later
+    assert list(event.quotes) == list(Platform)
+
+
+def test_prices_fetched_after_the_kick_off_do_not_follow_those_of_before() -> None:
+    """They are no pre-match prices: the last ones of before stay, with the time of their fetch."""
+    book = OddsBook()
+    home = key("1x2_ft", "1")
+    book.apply(mapped(), NOW)
+    change = book.apply(mapped(odds=X1 | {home: 1.05}), KICKOFF)
+    quote = book.quote(change.quote_id)
+    assert quote is not None
+    assert change.changed == ()
+    assert quote.value_of(home) == 2400 << 1 | 1
+    assert quote.seen_at == NOW
+    late = book.apply(mapped(header(Platform.BET9JA, "n")), KICKOFF)
+    assert late.count == 5
+    assert book.events[1].comparable_quotes == [quote]
+
+
+def test_a_clock_that_was_ahead_is_dated_back() -> None:
+    """New changes are dated near now and in order, and nothing stands dated tomorrow."""
+    book = OddsBook()
+    home = key("1x2_ft", "1")
+    book.apply(mapped(header(kickoff=KICKOFF + timedelta(days=9))), NOW)
+    ahead = NOW + timedelta(days=1)
+    book.apply(mapped(header(kickoff=KICKOFF + timedelta(days=9)), X1 | {home: 2.5}), ahead)
+    change = book.apply(mapped(header(kickoff=KICKOFF + timedelta(days=9)), X1 | {home: 2.6}), LATER)
+    now = int(LATER.timestamp())
+    assert (change.redated_after, change.moment) == (now, now + 1)
+    quote = book.quote(change.quote_id)
+    assert quote is not None
+    assert max(quote.changed) == now + 1
+
+
+def test_a_plain_and_a_promoted_price_are_two_prices() -> None:
+    """Each has a history of its own; a bookmaker's own word keeps its number though another fetch lists it second."""
+    book = OddsBook()
+    home = key("1x2_ft", "1")
+    first, second = promoted_key(home, 4), promoted_key(home, 5)
+
+    def fetch(odds: dict[int, float], *words: str) -> MappedEvent:
+        return replace(mapped(odds=X1 | odds), promotions=words)
+
+    book.apply(fetch({first: 2.6}, "half_up"), NOW)
+    change = book.apply(fetch({first: 2.7, second: 2.6}, "new_word", "half_up"), LATER)
+    quote = book.quote(change.quote_id)
+    assert quote is not None
+    assert quote.promotions == ("half_up", "new_word")
+    assert [(promotion_word(quote, each), before, now) for each, before, now in change.changed] == [
+        ("new_word", None, 2700 << 1 | 1)
+    ]
+    assert quote.value_of(home) == 2400 << 1 | 1
 
 
 arrivals = st.lists(
