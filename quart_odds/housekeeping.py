@@ -125,8 +125,8 @@ class Housekeeping:
         except NotWriterError as error:
             log.info("clean_up.left_to_the_writer", reason=str(error))
             await asyncio.sleep(RETRY_SECONDS)
-        except (StorageError, RunStateError):
-            log.exception("clean_up.failed")
+        except (StorageError, RunStateError) as error:
+            log.warning("clean_up.failed", error=str(error))
             await asyncio.sleep(RETRY_SECONDS)
 
     async def _seconds_to_wait(self) -> float | None:

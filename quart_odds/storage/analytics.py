@@ -1,8 +1,9 @@
 """Figures over many runs: counts and averages, by day and by bookmaker."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 from sqlalchemy import Row, func, select
 
@@ -72,7 +73,7 @@ class AnalyticsRows:
             total_runs = await connection.scalar(total) or 0
             runs_24h = await connection.scalar(recent) or 0
             rows = (await connection.execute(finished.order_by(runs.c.id.desc()).limit(1000))).all()
-        seconds = [(row.completed_at - row.started_at).total_seconds() for row in rows if row.completed_at]
+        seconds = _durations(rows)
         return RunStats(total_runs, runs_24h, _average(seconds) if seconds else None)
 
     async def run_analytics(self, days: int, now: datetime) -> RunAnalytics:
@@ -106,7 +107,7 @@ class AnalyticsRows:
 def _day(day: date, rows: Sequence["Row[tuple[object, ...]]"]) -> DayMetrics:
     statuses = [RunStatus(row.status) for row in rows]
     bad = (RunStatus.FAILED, RunStatus.CANCELLED, RunStatus.INTERRUPTED)
-    seconds = [(row.completed_at - row.started_at).total_seconds() for row in rows if row.completed_at]
+    seconds = _durations(rows)
     return DayMetrics(
         date=day,
         avg_duration_seconds=_average(seconds),
@@ -128,6 +129,11 @@ def _platform(platform: Platform, rows: Sequence["Row[tuple[object, ...]]"]) -> 
         total_events=sum(row.fetched for row in rows),
         total_failed=sum(row.failed for row in rows),
     )
+
+
+def _durations(rows: Iterable[Any]) -> list[float]:
+    """Seconds that the runs which have ended took, at least 0 each: a clock may have been set back meanwhile."""
+    return [max(0.0, (row.completed_at - row.started_at).total_seconds()) for row in rows if row.completed_at]
 
 
 def _average(seconds: Sequence[float]) -> float:

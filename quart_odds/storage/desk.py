@@ -68,6 +68,7 @@ class OddsDesk:
         self._changing = asyncio.Lock()
         self._recalling = asyncio.Lock()
         self._following: asyncio.Task[None] | None = None
+        self._is_closing = False
         self._look_now = asyncio.Event()
 
     # Who writes.
@@ -130,6 +131,8 @@ class OddsDesk:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(pause):
                     await self._look_now.wait()
+            if self._is_closing:
+                return
             self._look_now.clear()
             began = loop.time()
             try:
@@ -284,12 +287,13 @@ class OddsDesk:
     async def close(self, timeout_seconds: float | None = None) -> None:
         """Writes what waits, as far as that goes in time, and closes the writer; the store stays open."""
         following, self._following = self._following, None
-        if following is not None:
-            following.cancel()
+        self._is_closing = True
+        self._look_now.set()
         await self.writer.close(timeout_seconds)
         if following is not None:
             # Its question may be with a server that does not answer, nor hears that it is not asked any more.
             await asyncio.wait([following], timeout=CLOSE_SECONDS)
+            following.cancel()
 
     def _hand_on(self, change: EventChange) -> None:
         self.writer.put(change)

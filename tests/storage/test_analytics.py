@@ -1,5 +1,6 @@
 """Figures over many runs."""
 
+from dataclasses import replace
 from datetime import date, timedelta
 
 from quart_odds.domain.platforms import Platform
@@ -41,3 +42,12 @@ async def test_runs_are_counted_by_day_and_by_bookmaker(store: Store) -> None:
     (day,) = (await store.run_analytics(1, START)).daily_metrics
     assert day.failure_count == 1
     assert await store.count_runs(RunStatus.INTERRUPTED) == 1
+
+
+async def test_a_clock_that_was_set_back_during_a_run_makes_no_average_negative(store: Store) -> None:
+    """An end before the beginning counts as no time."""
+    record = finished(await start(store))
+    await store.finish_run(replace(record, completed_at=record.started_at - timedelta(hours=1)))
+    assert (await store.run_stats(START)).avg_duration_seconds == 0
+    (day,) = (await store.run_analytics(1, START)).daily_metrics
+    assert day.avg_duration_seconds == 0
