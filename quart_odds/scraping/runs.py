@@ -471,9 +471,10 @@ class RunService:
 
 
 def unfinished_platforms(record: RunRecord) -> tuple[Platform, ...]:
-    """The platforms that a run did not complete."""
+    """The platforms that a run did not complete; all of them where the run failed as a whole, in storing the odds."""
     done = {each.platform for each in record.results if each.phase is ScrapePhase.COMPLETED}
-    return tuple(each for each in record.platforms if each not in done)
+    unfinished = tuple(each for each in record.platforms if each not in done)
+    return unfinished or (record.platforms if record.status is RunStatus.FAILED else ())
 
 
 def terminal_progress(record: RunRecord) -> ScrapeProgress:

@@ -296,12 +296,14 @@ def _translated(url: URL) -> Iterator[None]:
         reason = (str(getattr(exc, "orig", None) or exc) or type(exc).__name__).splitlines()[0]
         advice = next((advice for words, advice in _ADVICE.items() if words in reason), None)
         sentence = f"{advice} ({reason})" if advice else reason
-        raise StorageError(f"{url.render_as_string(hide_password=True)}: {sentence}") from exc
+        shown = url.set(drivername=url.get_backend_name()).render_as_string(hide_password=True)
+        raise StorageError(f"{shown}: {sentence}") from exc
 
 
 _ADVICE = {
     "disk is full": "the disk is full: make room, and writing goes on by itself",
     "No space left on device": "the disk is full: make room, and writing goes on by itself",
+    "disk I/O error": "the disk takes or gives nothing: it may be full, read-only or failing",
     "could not extend file": "the server's disk is full: make room, and writing goes on by itself",
     "readonly database": "the database cannot be written: its file, folder or disk is read-only",
     "Read-only file system": "the database cannot be written: its disk is read-only",

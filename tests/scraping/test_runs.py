@@ -414,6 +414,18 @@ async def test_what_cannot_be_cancelled_says_why(house: House) -> None:
         await house.service.cancel(run.record.id)
 
 
+async def test_retry_of_a_run_whose_odds_were_not_stored_scrapes_all_of_it(house: House) -> None:
+    """Every bookmaker completed, and the run failed as a whole."""
+    house.sink.confirm_error = StorageError("the disk is full")
+    run, _ = await house.run(BETPAWA, BET9JA)
+    await house.settled(run)
+    assert house.store.runs[run.record.id].status is RunStatus.FAILED
+    house.sink.confirm_error = None
+    again = await house.service.retry(run.record.id)
+    assert again.record.platforms == (BETPAWA, BET9JA)
+    await house.settled(again)
+
+
 async def test_retry_scrapes_what_failed(house: House) -> None:
     """Only the platform that failed is scraped again, under a trigger that names the run."""
     house.bookmakers[BET9JA].root_error = UnreachableError(BET9JA, "reset")

@@ -113,6 +113,7 @@ async def test_a_file_that_cannot_be_opened_is_told(tmp_path: Path) -> None:
     ("error", "sentence"),
     [
         (sqlite3.OperationalError("database or disk is full"), "the disk is full: make room"),
+        (sqlite3.OperationalError("disk I/O error"), "it may be full, read-only or failing"),
         (OSError(errno.ENOSPC, "No space left on device"), "the disk is full: make room"),
         (sqlite3.OperationalError("attempt to write a readonly database"), "its file, folder or disk is read-only"),
         (OSError(errno.EROFS, "Read-only file system"), "its disk is read-only"),
