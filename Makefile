@@ -39,7 +39,7 @@ serve: $(VENV)/.runtime
 	@$(BIN)/quart-odds serve --bind $(HOST):$(PORT)
 
 test: $(VENV)/.development
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n auto --dist worksteal
 
 endurance: $(VENV)/.development
 	@$(BIN)/python -m pytest -m endurance --timeout 1800

@@ -17,7 +17,7 @@ from quart_odds import __version__
 from quart_odds.domain.platforms import Platform
 from quart_odds.errors import QuartOddsError, SettingsError
 from quart_odds.settings import PREFIX, Settings, load_settings
-from quart_odds.streams import drop_stdout, is_stdout_broken, prepare_streams
+from quart_odds.streams import drop_stdout, is_stdout_broken, prepare_streams, run_while_read
 
 if TYPE_CHECKING:
     from quart_odds.sandbox import SandboxOptions
@@ -142,7 +142,7 @@ def scrape(platforms: tuple[str, ...], as_json: bool, sandbox: bool, events: int
 
     async def work(settings: Settings) -> "ScrapeProgress | None":
         with opened_screen(as_json=as_json) as screen:
-            return await scrape_once(settings, [Platform(each) for each in platforms], screen.tell)
+            return await run_while_read(scrape_once(settings, [Platform(each) for each in platforms], screen.tell))
 
     _exit(exit_code(_run(work, _stand_ins(sandbox, events, latency_ms), QUIET)))
 
@@ -169,7 +169,7 @@ def watch(url: str, once: bool, as_json: bool) -> None:
                         return
 
     try:
-        run_in_loop(follow)
+        run_in_loop(lambda: run_while_read(follow()))
     except KeyboardInterrupt:
         # The way to end a watch; but one that was to see a run to its end has not.
         if once and not last:
@@ -191,7 +191,7 @@ def record(folder: Path, platforms: tuple[str, ...], events: int | None, as_json
     async def work(settings: Settings) -> "ScrapeProgress":
         chosen = [Platform(each) for each in platforms] or list(Platform)
         with opened_screen(as_json=as_json) as screen:
-            return await record_into(settings, folder, chosen, events, screen.tell)
+            return await run_while_read(record_into(settings, folder, chosen, events, screen.tell))
 
     _exit(exit_code(_run(work, None, QUIET)))
 

@@ -1,9 +1,19 @@
 """The standard streams of a command: closed, full, read by nobody, or in an encoding that lacks letters."""
 
+import asyncio
 import contextlib
+import errno
 import io
 import os
+import select
 import sys
+from collections.abc import Coroutine
+from typing import TypeVar
+
+LOOK_SECONDS = 0.5
+"""How often it is asked whether anybody still reads what is printed."""
+
+T = TypeVar("T")
 
 
 class _WatchedFile(io.FileIO):
@@ -55,10 +65,40 @@ def _watched(stream: io.TextIOWrapper) -> io.TextIOWrapper:
 
 
 def is_stdout_broken() -> bool:
-    """Whether something that was printed could not be written, since `prepare_streams`."""
+    """Whether something that was printed could not be written, since `prepare_streams`, or nobody reads it any more."""
+    file = _watched_stdout()
+    return file is not None and file.is_broken
+
+
+async def run_while_read(work: Coroutine[None, None, T]) -> T:
+    """Run to the end, or cancel it when the reader of standard output leaves, such as `head -1`.
+
+    A command that has nothing to print for a while would not notice before its next line. Raises BrokenPipeError then.
+    """
+    file = _watched_stdout()
+    task = asyncio.create_task(work)
+    try:
+        while not (await asyncio.wait([task], timeout=LOOK_SECONDS))[0]:
+            if file is not None and _has_no_reader(file):
+                file.is_broken = True
+                raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+    finally:
+        if not task.done():
+            task.cancel()
+            await asyncio.wait([task])
+    return task.result()
+
+
+def _has_no_reader(file: io.FileIO) -> bool:
+    poll = select.poll()
+    poll.register(file.fileno(), 0)  # errors are always reported
+    return any(what & select.POLLERR for _, what in poll.poll(0))
+
+
+def _watched_stdout() -> _WatchedFile | None:
     buffer = getattr(sys.stdout, "buffer", None)
     file = getattr(buffer, "raw", buffer)
-    return isinstance(file, _WatchedFile) and file.is_broken
+    return file if isinstance(file, _WatchedFile) else None
 
 
 def drop_stdout() -> None:

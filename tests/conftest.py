@@ -14,3 +14,8 @@ def recorded() -> Path:
     if not (RECORDED / "requests.json").is_file():
         pytest.skip(f"no recorded bodies at {RECORDED}; set QUART_ODDS_RECORDED to a folder that has a requests.json")
     return RECORDED
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """One process more than there are cores: many tests wait for others' processes, such as a browser."""
+    return (os.cpu_count() or 1) + 1

@@ -44,13 +44,13 @@ class Sandbox:
     def post(self, path: str, body: object) -> Json:
         """Steer it: `/_sandbox/faults`, `/_sandbox/odds`."""
         request = Request(f"{self.url}{path}", orjson.dumps(body), {"content-type": "application/json"}, method="POST")
-        with urlopen(request, timeout=10) as response:
+        with urlopen(request, timeout=30) as response:
             answer: Json = orjson.loads(response.read())
         return answer
 
     def state(self) -> Json:
         """What it has and was asked."""
-        with urlopen(f"{self.url}/_sandbox/state", timeout=10) as response:
+        with urlopen(f"{self.url}/_sandbox/state", timeout=30) as response:
             answer: Json = orjson.loads(response.read())
         return answer
 

@@ -70,7 +70,7 @@ async def test_two_apps_in_one_process_never_see_each_others_clients(tmp_path: P
                 assert current_registry() is services().registry is home.parts.registry
                 assert broadcast_registry.active_count == 1
                 broadcast_registry.broadcast(odds_update_message([event_id], "betpawa", 1), ODDS_UPDATES)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             assert [(await each.receive_json())["data"]["event_ids"] for each in websockets] == [[1], [2]]
             for websocket in websockets:
                 await websocket.send('{"type":"ping"}')

@@ -25,7 +25,7 @@ from tests.broadcast.listeners import (
 
 
 async def _until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not condition():
             await asyncio.sleep(0.001)
 

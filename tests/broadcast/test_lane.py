@@ -52,7 +52,7 @@ async def test_a_write_may_follow_from_its_having_room() -> None:
 
     mailbox.on_free = write_on
     mailbox.write(b"1")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         assert [chunk async for chunk in mailbox.chunks()] == [b"1", b"2", b"3"]
 
 

@@ -22,7 +22,7 @@ class RecordingPublisher:
 
     async def until(self, count: int) -> None:
         """Waits for so many notices."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while len(self.notices) < count:
                 self.arrived.clear()
                 await self.arrived.wait()

@@ -104,7 +104,7 @@ class Hub:
 
     async def until_listening(self, count: int) -> None:
         """Wait until so many listen."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while self.registry.active_count != count:
                 await asyncio.sleep(0)
 
@@ -121,7 +121,7 @@ class Stream:
 
     async def until(self, count: int) -> list[Message]:
         """Read until there are so many messages; all of them."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while len(read_blocks(self.data)) < count:
                 assert not self.is_ended, self.data
                 await self.read()
@@ -129,7 +129,7 @@ class Stream:
 
     async def rest(self) -> list[Message]:
         """Read until the stream ends; all its messages."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while not self.is_ended:
                 await self.read()
         return read_blocks(self.data)
@@ -150,7 +150,7 @@ async def stream(hub: Hub, path: str, method: str = "GET", **headers: str) -> As
     async with hub.client.request(path, method=method, headers=names) as connection:
         await connection.send_complete()
         opened = Stream(cast(HTTPConnection, connection))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await opened.read()
         yield opened
         await connection.disconnect()

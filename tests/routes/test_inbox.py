@@ -43,7 +43,7 @@ async def test_end_wakes_the_reader_once() -> None:
     await asyncio.sleep(0)
     inbox.end()
     inbox.end()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         assert await reader == "ended"
     assert reader.cancelling() == 0
     inbox, _ = _inbox(_said("a"))
@@ -110,7 +110,7 @@ async def _talk(handler: Callable[[], Awaitable[None]], *events: dict[str, Any])
         "server": None,
         "state": {},
     }
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await app(scope, queue.get, send)
     return sent, queue.qsize()
 

@@ -34,14 +34,14 @@ def _tell_progress(hub: Hub, number: int) -> None:
 
 
 async def _json(live: LiveConnection) -> dict[str, Any]:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         value = await live.receive_json()
     assert isinstance(value, dict)
     return value
 
 
 async def _code(live: LiveConnection) -> int:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         try:
             while True:
                 await live.receive()
@@ -317,7 +317,7 @@ async def test_pages_of_strangers_are_refused_before_the_handshake(headers: dict
         if is_let_in:
             assert (await _json(live))["type"] == "connection_ack"
         else:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(30):
                 with pytest.raises(WebsocketResponseError) as caught:
                     await live.receive()
             response = caught.value.response
@@ -333,7 +333,7 @@ async def test_one_connection_too_many_is_refused_with_503() -> None:
     async with hub.client.websocket("/api/ws") as live:
         await _json(live)
         async with hub.client.websocket("/api/ws") as other:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(30):
                 with pytest.raises(WebsocketResponseError) as caught:
                     await other.receive()
             assert caught.value.response.status_code == 503
@@ -354,7 +354,7 @@ async def test_drain_tells_everyone_to_come_back_and_refuses_newcomers(hub: Hub)
         assert (await _json(live))["data"]["event_ids"] == [1]
         assert await _code(live) == 1012
         async with hub.client.websocket("/api/ws") as other:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(30):
                 with pytest.raises(WebsocketResponseError) as caught:
                     await other.receive()
             assert caught.value.response.status_code == 503

@@ -254,7 +254,7 @@ async def test_a_drip_comes_a_few_bytes_at_a_time(first_event: str) -> None:
     client = client_of("betpawa=drip")
     async with client.request(first_event, headers=BOTH) as connection:
         await connection.send_complete()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             first = await connection.receive()
             second = await connection.receive()
         await connection.disconnect()

@@ -112,8 +112,8 @@ FAILING = [
         BETPAWA,
         "timeout@details",
         "deadline",
-        "BetPawa did not finish within 0.4 s",
-        {"platform_deadline_seconds": 0.4},
+        "BetPawa did not finish within 3 s",
+        {"platform_deadline_seconds": 3},
     ),
 ]
 
@@ -419,7 +419,7 @@ async def test_only_real_changes_are_kept_and_told(sandbox: Sandbox, tmp_path: P
             home.parts.notifier.close()  # what it still held back, to be told with more, is told now
             await websocket.send('{"type":"ping"}')
             noticed: set[tuple[str, int]] = set()
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(30):
                 while (message := await websocket.receive_json())["type"] != "pong":
                     assert message["type"] == "odds_update"
                     assert message["data"]["event_ids"]

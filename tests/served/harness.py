@@ -43,12 +43,12 @@ class Served:
 
     def post(self, path: str) -> None:
         """POST, and wait for the answer."""
-        with urlopen(Request(f"http://127.0.0.1:{self.port}{path}", method="POST"), timeout=10) as answer:
+        with urlopen(Request(f"http://127.0.0.1:{self.port}{path}", method="POST"), timeout=30) as answer:
             answer.read()
 
     def get(self, path: str) -> Any:
         """The JSON of a path."""
-        with urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=10) as answer:
+        with urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=30) as answer:
             return json.load(answer)
 
     def state(self) -> dict[str, int]:

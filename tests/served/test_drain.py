@@ -69,7 +69,7 @@ def _get(path: str, server: Served) -> str:
 
 async def _sees_it_coming(idle: Peer, server: Served) -> None:
     """A load balancer's connection is told that no new work is welcome; newcomers are refused, or told to wait."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while True:
             await idle.request(_get("/readyz", server))
             body = await idle.reader.readexactly(_length(idle.head))

@@ -351,6 +351,6 @@ async def test_closing_is_bounded_though_the_database_hangs() -> None:
     database.gate.clear()
     book, writer = opened(database)
     writer.put(offer(book))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await writer.close(0.05)
     assert database.batches == []
