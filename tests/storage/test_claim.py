@@ -5,6 +5,7 @@ import contextlib
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -275,14 +276,14 @@ async def test_a_database_that_takes_no_writes_can_be_read(store: Store, monkeyp
 
 
 @pytest.fixture
-def pooler(postgres: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def pooler(postgres: str) -> Iterator[str]:
     """PgBouncer in transaction mode before the server, by its URL without a database."""
     program = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin")
     if program is None:
         if os.environ.get("CI"):
             pytest.fail("CI has no PgBouncer")
         pytest.skip("no PgBouncer here")
-    folder: Path = tmp_path_factory.mktemp("pooler")
+    folder = Path(tempfile.mkdtemp(prefix="quart-odds-pooler-"))
     port = asyncio.run(_free_port())
     server = postgres.rpartition(":")[2]
     settings = folder / "pgbouncer.ini"
@@ -292,15 +293,14 @@ def pooler(postgres: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         f"logfile = {folder}/log\npidfile = {folder}/pid\n"
     )
     folder.chmod(0o777)
-    for parent in folder.parents[:2]:
-        parent.chmod(0o755)
     prefix = ["setpriv", "--reuid=nobody", "--clear-groups", "--"] if Path.home() == Path("/root") else []
     process = subprocess.Popen([*prefix, program, str(settings)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         yield f"postgresql://test@127.0.0.1:{port}"
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(30)
+        shutil.rmtree(folder)
 
 
 async def _free_port() -> int:
