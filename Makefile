@@ -39,7 +39,8 @@ serve: $(VENV)/.runtime
 	@$(BIN)/quart-odds serve --bind $(HOST):$(PORT)
 
 test: $(VENV)/.development
-	@$(BIN)/python -m pytest -n auto --dist worksteal
+	@$(BIN)/python -m pytest -n auto --dist worksteal -m 'not endurance and not alone'
+	@$(BIN)/python -m pytest -m 'alone and not endurance'
 
 endurance: $(VENV)/.development
 	@$(BIN)/python -m pytest -m endurance --timeout 1800

@@ -43,7 +43,7 @@ async def test_promotions_are_told_in_words(marked: Server, visit: Visit) -> Non
         assert "boosted price" in await further.first.inner_text()
         assert "2.75" in await further.first.inner_text()
         await further.first.locator("a").click()
-        assert "boosted price" in await visitor.text("#history-market")
+        await visitor.until_contains("#history-market", "boosted price")
         await page.locator("#history summary").click()
         told = await page.locator("#history tbody tr td:nth-child(3)").all_text_contents()
         assert set(told) == {f"{odds} boost: boosted price, not compared" for odds in ("2.75", "2.60", "2.50")}

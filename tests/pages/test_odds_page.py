@@ -58,11 +58,12 @@ async def test_markets_are_switched_and_the_address_says_which(scraped: Server, 
         ]
         await visitor.page.get_by_role("link", name="Over/Under").click()
         await visitor.page.get_by_role("link", name="1.5", exact=True).click()
+        await visitor.page.wait_for_url("**line=1.5*")
         assert asked(visitor) == {"market": ["ou"], "line": ["1.5"]}
-        assert "Over" in await visitor.text(".grid-head .g")
+        await visitor.until_contains(".grid-head .g", "Over")
         assert await visitor.page.get_by_role("link", name="1.5", exact=True).get_attribute("aria-current") == "true"
         await visitor.page.get_by_role("link", name="Double chance").click()
-        assert "1X" in await visitor.text(".grid-head .g")
+        await visitor.until_contains(".grid-head .g", "1X")
 
 
 async def test_filters_act_while_one_types_and_stay_in_the_address(scraped: Server, visit: Visit) -> None:
@@ -81,7 +82,7 @@ async def test_filters_act_while_one_types_and_stay_in_the_address(scraped: Serv
         assert await visitor.value(NAMES) == names
         await visitor.page.fill("#search", "no such team anywhere")
         await visitor.until(f"{ROWS} === 0")
-        assert "Nothing matches" in await visitor.text(".empty")
+        await visitor.until_contains(".empty", "Nothing matches")
 
 
 async def test_rows_are_reached_by_keys(scraped: Server, visit: Visit) -> None:
@@ -94,7 +95,7 @@ async def test_rows_are_reached_by_keys(scraped: Server, visit: Visit) -> None:
         assert await visitor.value("document.activeElement.textContent") == names[2]
         await visitor.page.keyboard.press("Enter")
         await visitor.page.wait_for_url("**/odds/*")
-        assert await visitor.text("h1") == names[2]
+        await visitor.until_text("h1", names[2])
 
 
 async def test_more_rows_come_as_one_scrolls(scraped: Server, visit: Visit) -> None:
@@ -141,7 +142,7 @@ async def test_event_page_shows_all_markets_their_past_and_fetches_on_request(
         await visitor.until(f"{shown} > 0 && {shown} < 12")
         await visitor.page.locator("#markets a:visible").first.click()
         await visitor.until("document.querySelector('#history-market').textContent.includes('2.5')")
-        assert "line=2.5" in visitor.page.url
+        await visitor.page.wait_for_url("**line=2.5*")
         await visitor.page.goto(f"{scraped.url}/odds/{event_id}")
         await visitor.until_text("#connection", "Live over WebSocket")
         await set_odds(sandbox, {**which, "odds": 77.0})

@@ -28,7 +28,7 @@ async def test_page_opens_idle_and_its_button_starts_a_run_that_is_seen_to_its_e
     """Nothing runs until someone asks; then each bookmaker's bar moves, and the odds stand there with best prices."""
     async with serve() as server, visit(server.url) as visitor:
         await visitor.until_text("#connection", OVER_WEBSOCKET)
-        assert await visitor.text("#run-status") == "idle"
+        await visitor.until_text("#run-status", "idle")
         assert await visitor.value("document.querySelectorAll('.rows .r').length") == 0
         await start(visitor)
         for platform in Platform:
@@ -37,10 +37,10 @@ async def test_page_opens_idle_and_its_button_starts_a_run_that_is_seen_to_its_e
         await visitor.until_text("#run-status", "completed")
         for platform in Platform:
             lane = f"#lane-{platform}"
-            assert await visitor.text(f"{lane} .phase") == "completed"
+            await visitor.until_text(f"{lane} .phase", "completed")
             found = await visitor.number(f"{lane} .total")
             assert await visitor.number(f"{lane} .current") == found > 20
-            assert f"odds of {found} of {found} events" in await visitor.text("#log")
+            await visitor.until_contains("#log", f"odds of {found} of {found} events")
         await visitor.until("document.querySelectorAll('.rows .r').length === 12")
         await visitor.until("document.querySelectorAll('.rows .p.best').length > 12")
 
@@ -52,8 +52,8 @@ async def test_run_of_another_trigger_appears_on_an_open_page(serve: Serve, visi
         await visitor.page.request.post(f"{server.url}/api/scrape")
         await visitor.until_text("#run-title", "Run 1")
         await visitor.until_text("#run-status", "completed")
-        assert "started by the API" in await visitor.text(".run-title .meta")
-        assert await visitor.text("#all-phase") == "completed"
+        await visitor.until_contains(".run-title .meta", "started by the API")
+        await visitor.until_text("#all-phase", "completed")
 
 
 async def test_cancelled_run_says_so_and_is_retried(serve: Serve, visit: Visit) -> None:
@@ -63,7 +63,7 @@ async def test_cancelled_run_says_so_and_is_retried(serve: Serve, visit: Visit) 
         await visitor.until(MANY)
         await visitor.page.click("#cancel")
         await visitor.until_text("#run-status", "cancelled")
-        assert "Someone cancelled this run" in await visitor.text("#errors")
+        await visitor.until_contains("#errors", "Someone cancelled this run")
         await visitor.page.click("#retry")
         await visitor.until_text("#run-title", "Run 2")
         await visitor.page.click("#cancel")
@@ -78,15 +78,15 @@ async def test_bookmaker_that_refuses_is_shown_failed_with_advice_and_retried_al
         async with set_faults({"bet9ja": "403"}):
             await start(visitor)
             await visitor.until_text("#run-status", "partial")
-        assert await visitor.text("#lane-bet9ja .phase") == "failed"
-        assert "Set a proxy" in await visitor.text("#lane-bet9ja .fault")
-        assert "blocked at Bet9ja" in await visitor.text("#errors")
-        assert await visitor.text("#lane-betpawa .phase") == "completed"
+        await visitor.until_text("#lane-bet9ja .phase", "failed")
+        await visitor.until_contains("#lane-bet9ja .fault", "Set a proxy")
+        await visitor.until_contains("#errors", "blocked at Bet9ja")
+        await visitor.until_text("#lane-betpawa .phase", "completed")
         await visitor.page.click("#retry")
         await visitor.until_text("#run-title", "Run 2")
         await visitor.until_text("#run-status", "completed")
-        assert await visitor.text("#lane-betpawa .phase") == "left out"
-        assert await visitor.text("#lane-bet9ja .phase") == "completed"
+        await visitor.until_text("#lane-betpawa .phase", "left out")
+        await visitor.until_text("#lane-bet9ja .phase", "completed")
 
 
 async def test_sse_takes_over_when_the_websocket_is_killed(serve: Serve, visit: Visit) -> None:

@@ -87,6 +87,7 @@ async def test_static_files_are_kept_for_ever_under_a_name_of_their_content(scra
             assert answer.status == 200
 
 
+@pytest.mark.endurance
 async def test_first_paint_comes_soon(scraped: Server, visit: Visit) -> None:
     """The best of five visits paints within the time that a person takes for at once."""
     paint = "performance.getEntriesByName('first-contentful-paint')[0]?.startTime ?? 1e9"

@@ -17,7 +17,7 @@ async def test_form_starts_a_scrape_and_leads_to_it(serve: Serve, visit: Visit) 
         await visitor.page.wait_for_url(f"{server.url}/runs/1")
         await visitor.until_text("#run-status", "completed")
         assert await visitor.number("#all-current") > 60
-        assert "Bet9ja: completed" in await visitor.text("#log")
+        await visitor.until_contains("#log", "Bet9ja: completed")
 
 
 async def test_every_page_shows_its_data(scraped: Server, visit: Visit) -> None:
@@ -27,10 +27,10 @@ async def test_every_page_shows_its_data(scraped: Server, visit: Visit) -> None:
         assert await page.locator(".rows .r").count() == 10
         assert await page.locator(".rows .p.best").count() > 5
         await page.get_by_role("link", name="Later").click()
+        await visitor.until_contains("#pages", "Page 2 of")
         assert await page.locator(".rows .r").count() == 10
-        assert "Page 2 of" in await visitor.text("#pages")
         await page.locator(".rows .m a").first.click()
-        assert await page.locator(".market").count() > 5
+        await visitor.until_count(".market", 6)
         await page.locator("summary").first.click()
         assert await page.locator("#history tbody tr").count() >= 1
         await page.goto(f"{scraped.url}/runs")
@@ -44,9 +44,9 @@ async def test_schedule_is_shown_paused_and_resumed(serve: Serve, visit: Visit) 
         assert "Every 5 min" in await visitor.text(".schedule")
         assert "next at" in await visitor.text(".schedule")
         await visitor.page.get_by_role("button", name="Pause").click()
-        assert "paused" in await visitor.text(".schedule")
+        await visitor.until_contains(".schedule", "paused")
         await visitor.page.get_by_role("button", name="Resume").click()
-        assert "next at" in await visitor.text(".schedule")
+        await visitor.until_contains(".schedule", "next at")
 
 
 async def test_forms_of_strangers_are_refused(scraped: Server) -> None:

@@ -5,9 +5,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from playwright.async_api import Page
+from playwright.async_api import Page, expect
 
-PATIENCE_SECONDS = 20.0
+PATIENCE_SECONDS = 30.0
 
 ARGUMENTS = (
     "--no-sandbox",
@@ -64,6 +64,18 @@ class Visitor:
             return await self.text(selector) in wanted
 
         await until(says, f"{selector} says {' or '.join(wanted)}", seconds)
+
+    async def until_contains(self, selector: str, words: str, seconds: float = PATIENCE_SECONDS) -> None:
+        """Wait until there is such an element and the first one contains these words, as after a click on a link."""
+        await expect(self.page.locator(selector).first).to_contain_text(words, timeout=seconds * 1000)
+
+    async def until_count(self, selector: str, least: int, seconds: float = PATIENCE_SECONDS) -> None:
+        """Wait until the page shows at least so many of these elements, as after a click on a link."""
+
+        async def shows() -> bool:
+            return await self.page.locator(selector).count() >= least
+
+        await until(shows, f"{least} or more {selector}", seconds)
 
     async def until(self, script: str, seconds: float = PATIENCE_SECONDS) -> None:
         """Wait until a script gives something true. Playwright's own wait needs `unsafe-eval`, which we refuse."""

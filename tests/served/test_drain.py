@@ -21,6 +21,8 @@ from quart_odds.server.serve import CONFIRM_SECONDS, FAREWELL_SECONDS, GIVE_UP_S
 from quart_odds.settings import load_settings
 from tests.served.harness import CLOSE, Peer, Served, connect, event_stream, served, stream_head, websocket
 
+pytestmark = pytest.mark.alone
+
 GONE_SECONDS = 4.0
 """Longest time from the signal to the end; 2 s is what a quiet machine needs at most."""
 

@@ -28,6 +28,8 @@ from tests.served.harness import (
     websocket_head,
 )
 
+pytestmark = pytest.mark.alone
+
 WRITE_TIMEOUT_SECONDS = 1.0
 P99_MS = 10_000.0
 """A loop that is held shows beyond this, whatever else the machine does; what clients feel, benchmarks measure."""
