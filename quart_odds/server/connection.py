@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 
 READ_BYTES = 4096
 """So little that parsing it holds nobody else up for long."""
+REFUSED_SECONDS = 0.5
+"""How long the end of a refused connection waits behind its answer: a peer that then comes again at once, in a loop,
+would cost us more than it costs itself. Who has read the answer need not wait.
+"""
 LINGER_SECONDS = 2.0
 """How long a peer has to take what it was sent last, while what it sends is thrown away."""
 DISCARD_BYTES = 64 * 1024
@@ -40,6 +44,8 @@ class MeteredTCPServer(TCPServer):
     """
 
     _is_read_out = False
+    _is_refused = False
+    _end: asyncio.TimerHandle | None = None
     _cut: asyncio.TimerHandle | None = None
 
     def __init__(
@@ -59,16 +65,25 @@ class MeteredTCPServer(TCPServer):
     async def protocol_send(self, event: ServerEvent) -> None:
         """Send to the peer, note that the connection is idle, or end it."""
         if isinstance(event, Closed) and not self._is_read_out:
-            self.cut_soon()
-            with contextlib.suppress(OSError, RuntimeError, NotImplementedError):
-                self.writer.write_eof()
+            self._discard()
+            if self._end is None:
+                self._end = self.loop.call_later(REFUSED_SECONDS if self._is_refused else 0, self._end_writing)
         elif not (self._is_read_out and isinstance(event, Updated) and event.idle):
             await super().protocol_send(event)
 
-    def cut_soon(self) -> None:
-        """Throw away what still comes, and cut the connection after LINGER_SECONDS if the peer has not left by then."""
+    def refuse(self) -> None:
+        """Take nothing more of the peer, which is told why: see REFUSED_SECONDS, and cut it after LINGER_SECONDS."""
+        self._is_refused = True
+        self._discard()
+
+    def _discard(self) -> None:
         if self._cut is None:
             self._cut = self.loop.call_later(LINGER_SECONDS, self.writer.transport.abort)
+
+    def _end_writing(self) -> None:
+        # A peer that is gone already, or a transport without half-closing, needs no end.
+        with contextlib.suppress(OSError, RuntimeError, NotImplementedError):
+            self.writer.write_eof()
 
     async def _read_data(self) -> None:
         reader = self.reader
@@ -88,10 +103,13 @@ class MeteredTCPServer(TCPServer):
 
     async def _close(self) -> None:
         try:
-            await super()._close()
+            # That the peer was gone before us, with or without a reset, is one more way to be closed.
+            with contextlib.suppress(OSError):
+                await super()._close()
         finally:
-            if self._cut is not None:
-                self._cut.cancel()
+            for timer in (self._end, self._cut):
+                if timer is not None:
+                    timer.cancel()
 
 
 current_connection: ContextVar[MeteredTCPServer] = ContextVar("quart_odds.current_connection")

@@ -23,7 +23,7 @@ REPLACED: dict[tuple[object, str], type] = {
 }
 USED: dict[type, tuple[str, ...]] = {
     TCPServer: ("protocol_send", "_read_data", "_close"),
-    H11Protocol: ("handle", "_check_protocol", "_send_h11_event"),
+    H11Protocol: ("handle", "_check_protocol", "_maybe_recycle", "_send_error_response", "_send_h11_event"),
     HTTPStream: ("handle", "app_send"),
     WSStream: ("handle", "app_send", "_accept", "_send_wsproto_event", "_handle_events"),
     FrameProtocol: ("_process_close",),

@@ -18,6 +18,7 @@ from hypercorn.protocol.h11 import H11Protocol
 from hypercorn.protocol.http_stream import HTTPStream
 
 from quart_odds.limits import TokenBucket
+from quart_odds.server.connection import current_connection
 from quart_odds.server.metering import (
     MOST_BODY_PARTS,
     PIPELINED_A_SECOND,
@@ -71,7 +72,18 @@ class MeteredH11Protocol(H11Protocol):
             raise RefusedError(HTTPStatus.TOO_MANY_REQUESTS, "Wait for an answer before you send the next request.")
         self._is_first_of_read = False
 
+    async def _maybe_recycle(self) -> None:
+        if self.connection.their_state in {h11.SEND_BODY, h11.ERROR}:
+            # Answered before its body was whole: that is no use to us.
+            current_connection.get().refuse()
+        await super()._maybe_recycle()
+
+    async def _send_error_response(self, status_code: int) -> None:
+        current_connection.get().refuse()
+        await super()._send_error_response(status_code)
+
     async def _refuse(self, refusal: RefusedError) -> None:
+        current_connection.get().refuse()
         if self.connection.our_state in {h11.IDLE, h11.SEND_RESPONSE}:
             body = orjson.dumps(
                 {

@@ -39,8 +39,6 @@ BAD_GATEWAY = 1014
 class MeteredWSStream(WSStream):
     """One WebSocket, from its handshake to its close."""
 
-    _is_refused = False
-
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._bytes = TokenBucket(WEBSOCKET_BYTES_A_SECOND, WEBSOCKET_BYTES_AT_ONCE)
@@ -49,9 +47,7 @@ class MeteredWSStream(WSStream):
 
     async def handle(self, event: Event) -> None:
         """Take what comes from the peer."""
-        if self._is_refused and isinstance(event, Data):
-            return
-        if isinstance(event, Data) and self.handshake.accepted:
+        if isinstance(event, Data) and self.handshake.accepted and not self.closed:
             await self._take(event.data)
             return
         if isinstance(event, Request):
@@ -66,13 +62,10 @@ class MeteredWSStream(WSStream):
             await self.send(StreamClosed(stream_id=self.stream_id))
 
     async def app_send(self, message: "ASGISendEvent | None") -> None:
-        """Pass on what the app sends. Its end does not end a connection that was refused: the peer has its close frame
-        to take first.
-        """
+        """Pass on what the app sends."""
         if message is None:
             self.app_put = let_go(self.app_put)
-        if message is not None or not self._is_refused:
-            await super().app_send(message)
+        await super().app_send(message)
 
     async def _accept(self, message: "WebsocketAcceptEvent") -> None:
         await super()._accept(message)
@@ -84,7 +77,7 @@ class MeteredWSStream(WSStream):
             await self._refuse(CloseReason.POLICY_VIOLATION, "too many bytes")
             return
         position = 0
-        while position < len(data) and not (self.closed or self._is_refused):
+        while position < len(data) and not self.closed:
             end, frames = self._scanner.cut(data, position, SLICE_FRAMES)
             if not self._frames.take(frames):
                 await self._refuse(CloseReason.POLICY_VIOLATION, "too many frames")
@@ -122,13 +115,11 @@ class MeteredWSStream(WSStream):
 
     async def _refuse(self, code: CloseReason, reason: str | None = None) -> None:
         """Close with a code, and throw away what the peer still sends."""
-        self._is_refused = True
         self.buffer.clear()
         # Before the close frame: a peer that does not read would make us wait with that for ever.
-        current_connection.get().cut_soon()
+        current_connection.get().refuse()
         await self._send_wsproto_event(CloseConnection(code=code, reason=reason))
-        assert self.app_put is not None
-        await self.app_put({"type": "websocket.disconnect", "code": code.value})
+        await self.send(StreamClosed(stream_id=self.stream_id))
 
 
 class _Frames(FrameProtocol):
