@@ -47,6 +47,7 @@ class MeteredH11Protocol(H11Protocol):
         super().__init__(*args, **kwargs)
         self._pipelined = TokenBucket(PIPELINED_A_SECOND, PIPELINED_AT_ONCE)
         self._is_first_of_read = True
+        self._is_head = False
 
     async def handle(self, event: ServerEvent) -> None:
         """Take what comes from the peer."""
@@ -59,6 +60,7 @@ class MeteredH11Protocol(H11Protocol):
 
     async def _check_protocol(self, event: h11.Request) -> None:
         """Where Hypercorn turns to HTTP/2. An upgrade to h2c is passed over, as HTTP allows."""
+        self._is_head = event.method == b"HEAD"
         if event.http_version not in VERSIONS:
             raise RefusedError(
                 HTTPStatus.HTTP_VERSION_NOT_SUPPORTED,
@@ -101,7 +103,8 @@ class MeteredH11Protocol(H11Protocol):
                 *self.config.response_headers("h11"),
             ]
             await self._send_h11_event(h11.Response(status_code=refusal.status, headers=headers))
-            await self._send_h11_event(h11.Data(data=body))
+            if not self._is_head:
+                await self._send_h11_event(h11.Data(data=body))
             await self._send_h11_event(h11.EndOfMessage())
         await self.send(Closed())
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.served.harness import Peer, Served, connected, plain_hypercorn, served, stream_head, websocket_head
+from tests.served.harness import Peer, Served, connected, plain_hypercorn, served, websocket_head
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 PRIORITY = b"\0\0\5\2\0\0\0\0\1\0\0\0\0\1"
@@ -65,12 +65,15 @@ async def test_upgrade_to_http_2_is_passed_over(server: Served) -> None:
             await peer.reader.readuntil(b"}")
 
 
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST"])
 @pytest.mark.parametrize("version", ["1.2", "2.0", "3.0"])
-async def test_other_versions_are_refused(server: Served, version: str) -> None:
+async def test_other_versions_are_refused(server: Served, version: str, method: str) -> None:
     """505, and the end of the connection."""
+    sent = _head(server, f"{method} /healthz").replace(b"HTTP/1.1", f"HTTP/{version}".encode())
     async with connected(server.port) as peer:
-        answer = await _answer(peer, stream_head(server.port, "/healthz", version=version).encode())
+        answer = await _answer(peer, sent)
     assert answer.startswith(b"HTTP/1.1 505 ")
+    assert answer.endswith(b"}") is (method != "HEAD")
 
 
 async def test_two_lengths_of_one_body_end_the_connection(server: Served) -> None:
