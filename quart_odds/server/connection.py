@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 READ_BYTES = 4096
 """So little that parsing it holds nobody else up for long."""
-REFUSED_SECONDS = 0.5
+REFUSED_SECONDS = 1.0
 """How long the end of a refused connection waits behind its answer: a peer that then comes again at once, in a loop,
 would cost us more than it costs itself. Who has read the answer need not wait.
 """

@@ -17,6 +17,7 @@ from hypercorn.protocol.ws_stream import FrameTooLargeError, WSStream
 from wsproto.connection import ConnectionState
 from wsproto.events import CloseConnection, Message, Ping
 from wsproto.frame_protocol import CloseReason, Frame, FrameProtocol, ParseFailed
+from wsproto.utilities import LocalProtocolError
 
 from quart_odds.limits import TokenBucket
 from quart_odds.server.connection import current_connection
@@ -91,7 +92,13 @@ class MeteredWSStream(WSStream):
                 await asyncio.sleep(0)
 
     async def _handle_events(self) -> None:
+        pongs = bytearray()
         for event in self.connection.events():
+            if isinstance(event, Ping):
+                # All pongs of a slice are one write: a write each would cost more than all else about a ping.
+                pongs += self._pong(event)
+                continue
+            await self._send_bytes(pongs)
             if isinstance(event, Message):
                 try:
                     self.buffer.extend(event)
@@ -103,8 +110,6 @@ class MeteredWSStream(WSStream):
                     self.buffer.clear()
                     assert self.app_put is not None
                     await self.app_put(message)
-            elif isinstance(event, Ping):
-                await self._send_wsproto_event(event.response())
             elif isinstance(event, CloseConnection):
                 if self.connection.state is ConnectionState.REMOTE_CLOSING:
                     await self._send_wsproto_event(event.response())
@@ -112,6 +117,20 @@ class MeteredWSStream(WSStream):
                     # What the peer sent was no frame, or no UTF-8: the parser's verdict, told to the peer.
                     await self._send_wsproto_event(event)
                 await self.send(StreamClosed(stream_id=self.stream_id))
+        await self._send_bytes(pongs)
+
+    def _pong(self, ping: Ping) -> bytes:
+        try:
+            return self.connection.send(ping.response())
+        except LocalProtocolError:
+            # Our close frame is on its way: nothing may follow it.
+            return b""
+
+    async def _send_bytes(self, pending: bytearray) -> None:
+        if pending:
+            data = bytes(pending)
+            pending.clear()
+            await self.send(Data(stream_id=self.stream_id, data=data))
 
     async def _refuse(self, code: CloseReason, reason: str | None = None) -> None:
         """Close with a code, and throw away what the peer still sends."""
