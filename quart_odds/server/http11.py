@@ -82,7 +82,9 @@ class MeteredH11Protocol(H11Protocol):
 
     async def _send_error_response(self, status_code: int) -> None:
         current_connection.get().refuse()
-        await super()._send_error_response(status_code)
+        # The parser answers 501 to a transfer coding that it does not know. No input makes a server error here.
+        is_unknown_coding = status_code == HTTPStatus.NOT_IMPLEMENTED
+        await super()._send_error_response(HTTPStatus.BAD_REQUEST if is_unknown_coding else status_code)
 
     async def _refuse(self, refusal: RefusedError) -> None:
         current_connection.get().refuse()

@@ -87,6 +87,26 @@ async def test_two_lengths_of_one_body_end_the_connection(server: Served) -> Non
 
 
 @pytest.mark.parametrize(
+    "line",
+    [
+        "Transfer-Encoding: xchunked",
+        "Transfer-Encoding: chunked, chunked",
+        "Content-Length: -1",
+        "Content-Length: +5",
+        "Content-Length: " + "9" * 5000,
+        "Content-Length: 1\r\nContent-Length: 2",
+        "Content-Length : 5",
+        "no colon",
+        "X: a\0b",
+    ],
+)
+async def test_head_that_is_none_is_the_clients_fault(server: Served, line: str) -> None:
+    """400, and the end of the connection."""
+    async with connected(server.port) as peer:
+        assert (await _answer(peer, _head(server, "PUT /api/settings", line))).startswith(b"HTTP/1.1 400 ")
+
+
+@pytest.mark.parametrize(
     ("start", "status"),
     [
         ("POST /api/scheduler/pause", 413),
