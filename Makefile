@@ -56,6 +56,7 @@ bench: $(VENV)/.development
 	@$(BIN)/python -m benchmarks.scrape --events 1300 --latency-ms 100
 	@$(BIN)/python -m benchmarks.api
 	@$(BIN)/python -m benchmarks.storage
+	@$(BIN)/python -m benchmarks.hostile
 
 clean:
 	rm -rf $(VENV) .make dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -7,7 +7,8 @@ from types import TracebackType
 
 import orjson
 import structlog
-from quart import Quart
+from quart import Quart, Response
+from werkzeug.exceptions import NotFound
 
 from quart_odds.assets import asset_folder
 from quart_odds.bookmakers import ClientPool, Decoder
@@ -21,6 +22,7 @@ from quart_odds.odds.notices import OddsNotifier, Publish
 from quart_odds.routes import (
     analytics,
     asyncapi,
+    bodies,
     docs,
     odds,
     openapi,
@@ -34,6 +36,7 @@ from quart_odds.routes import (
     ws,
 )
 from quart_odds.routes.inbox import BoundedWebsocketConnection
+from quart_odds.routes.page_shell import static_files
 from quart_odds.scraping.broadcaster import ProgressBroadcaster
 from quart_odds.scraping.coordinator import Coordinator
 from quart_odds.scraping.preferences import PreferenceBook
@@ -79,6 +82,7 @@ def create_app(settings: Settings | None = None) -> Quart:
     app.extensions[EXTENSION] = parts
     broadcast_context.init_app(app, registry)
     problems.init_app(app)
+    bodies.init_app(app, parts)
     for module in (analytics, asyncapi, docs, scrape, sse, ws, scheduler, refresh, operations, pages):
         app.register_blueprint(module.blueprint)
     app.register_blueprint(odds.odds_blueprint())
@@ -99,6 +103,12 @@ class _App(Quart):
         """Log an exception, unless it is one of ours."""
         if not isinstance(exception_info[1], QuartOddsError):
             super().log_exception(exception_info)
+
+    async def send_static_file(self, filename: str) -> Response:
+        """A file of static/. A name that none of them has is not looked for: the system refuses names of some forms."""
+        if filename not in static_files().files:
+            raise NotFound
+        return await super().send_static_file(filename)
 
 
 @asynccontextmanager

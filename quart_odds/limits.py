@@ -1,7 +1,8 @@
-"""How many live connections there may be, in all and from one address."""
+"""How much there may be: of live connections or bodies, in all and from one address, and of anything in a second."""
 
+import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
@@ -13,16 +14,58 @@ NO_ADDRESS = ("", "<local>", "localhost")
 
 
 class TooManyConnectionsError(Exception):
-    """Raised when a connection would be one too many; its text says by which limit."""
+    """Raised when a connection would be one too many; its text says by which limit.
+
+    `is_of_address` says whether it was the limit of one address.
+    """
+
+    def __init__(self, text: str, *, is_of_address: bool) -> None:
+        super().__init__(text)
+        self.is_of_address = is_of_address
+
+
+class TokenBucket:
+    """Lets `at_once` tokens pass in one go and `a_second` in the long run; its clock gives seconds."""
+
+    __slots__ = ("_a_second", "_at", "_at_once", "_clock", "_left")
+
+    def __init__(self, a_second: float, at_once: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._a_second = a_second
+        self._at_once = at_once
+        self._clock = clock
+        self._left = at_once
+        self._at = clock()
+
+    def take(self, tokens: float = 1) -> bool:
+        """Take so many tokens, if there are as many; else none, and False."""
+        self._fill()
+        if self._left < tokens:
+            return False
+        self._left -= tokens
+        return True
+
+    def owe(self, tokens: float) -> float:
+        """Take so many tokens, whether or not there are as many; the seconds until there is no debt."""
+        self._fill()
+        self._left -= tokens
+        return max(0.0, -self._left / self._a_second)
+
+    def _fill(self) -> None:
+        now = self._clock()
+        self._left = min(self._at_once, self._left + (now - self._at) * self._a_second)
+        self._at = now
 
 
 class ConnectionLimits:
-    """Counts live connections, WebSocket and SSE alike. A limit of 0 is none.
+    """Counts live connections, WebSocket and SSE alike, or what else is `named`. A limit of 0 is none.
 
     `count` is how many there are now. Loopback and trusted proxies have no limit of their own: many may be behind them.
     """
 
-    def __init__(self, most: int, most_per_address: int, trusted: Networks = ()) -> None:
+    def __init__(
+        self, most: int, most_per_address: int, trusted: Networks = (), named: str = "live connections"
+    ) -> None:
+        self._named = named
         self._most = most
         self._most_per_address = most_per_address
         self._trusted = trusted
@@ -46,13 +89,17 @@ class ConnectionLimits:
     def check(self, address: str) -> None:
         """Raises TooManyConnectionsError when a connection from this address would be one too many."""
         if self._most and self.count >= self._most:
-            raise TooManyConnectionsError(f"the server holds {self._most} live connections and takes no more now")
+            raise TooManyConnectionsError(
+                f"the server holds {self._most} {self._named} and takes no more now", is_of_address=False
+            )
         if (
             self._most_per_address
             and self._addresses.get(address, 0) >= self._most_per_address
             and not (is_within(address, self._trusted) or _is_loopback(address))
         ):
-            raise TooManyConnectionsError(f"{address} holds {self._most_per_address} live connections already")
+            raise TooManyConnectionsError(
+                f"{address} holds {self._most_per_address} {self._named} already", is_of_address=True
+            )
 
 
 def parsed_address(text: str) -> Address | None:

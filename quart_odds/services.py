@@ -27,11 +27,14 @@ EXTENSION = "quart_odds"
 
 @dataclass(eq=False)
 class Services:
-    """One app's parts. Those below `limits` exist once the app has started."""
+    """One app's parts. `limits` counts live connections, and `bodies` those of requests that are not whole yet. Those
+    below exist once the app has started.
+    """
 
     settings: Settings
     registry: BroadcastRegistry
     limits: ConnectionLimits
+    bodies: ConnectionLimits = field(init=False)
     store: "Store" = field(init=False)
     desk: "OddsDesk" = field(init=False)
     notifier: "OddsNotifier" = field(init=False)

@@ -97,8 +97,7 @@ async def _lines(
         try:
             rows = rows_of(event, all_markets)
         except Exception:
-            # The head is sent, so no status can tell. Hypercorn ends a chunked answer without its last chunk; over
-            # HTTP/2 it would leave the client waiting.
+            # The head is sent, so no status can tell: the answer ends without its last chunk, and the connection.
             log.exception("odds.csv.broken_off", event_id=event.id)
             if connection is not None:
                 connection.abort()

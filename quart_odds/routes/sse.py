@@ -184,7 +184,7 @@ async def _stream(parts: Services, connect: Connect) -> Response:
     if (refusal := _no_room(parts)) is not None:
         return refusal
     address = client_address(request, parts.settings.trusted_proxies)
-    # HTTP/1.0 knows no chunks, HTTP/2 and other servers have no connection to write to: the standard lane.
+    # HTTP/1.0 knows no chunks, and other servers have no connection to write to: the standard lane.
     connection = live_connection.get() if request.http_version == "1.1" else None
     body = _blocks(parts.limits, address, connection, connect)
     response = Response(body, headers=HEADERS, content_type="text/event-stream")

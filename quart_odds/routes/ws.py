@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import time
 from collections.abc import Callable, Mapping
 
 import orjson
@@ -12,6 +11,7 @@ from quart import Blueprint, Websocket, websocket
 from quart_odds.broadcast import TOPICS, BroadcastRegistry, Subscriber, current_registry
 from quart_odds.broadcast.framing import FRAME, FRAME_WITH_CURSOR, TEXT, TEXT_WITH_CURSOR, Framing
 from quart_odds.broadcast.lane import LiveConnection, MailboxSink, live_connection
+from quart_odds.limits import TokenBucket
 from quart_odds.routes.guard import check_room, client_address, refuse_strangers
 from quart_odds.routes.hello import hello_message, split_topics
 from quart_odds.routes.inbox import SCOPE_KEY, Inbox, InboxEndedError
@@ -71,7 +71,7 @@ class _Conversation:
         self._address = address
         self._inbox: Inbox = asked.scope[SCOPE_KEY]  # type: ignore[literal-required]
         self._offences = 0
-        self._tokens = _Tokens(MESSAGES_A_SECOND, MESSAGES_AT_ONCE)
+        self._tokens = TokenBucket(MESSAGES_A_SECOND, MESSAGES_AT_ONCE)
         self._subscriber: Subscriber
 
     async def hold(self, topics: frozenset[str], unknown: list[str]) -> None:
@@ -180,28 +180,6 @@ class _Conversation:
         except TimeoutError:
             if self._connection is not None:
                 self._connection.abort()
-
-
-class _Tokens:
-    """A token bucket."""
-
-    __slots__ = ("_at", "_full", "_left", "_rate")
-
-    def __init__(self, rate: float, full: float) -> None:
-        self._rate = rate
-        self._full = full
-        self._left = full
-        self._at = time.monotonic()
-
-    def take(self) -> bool:
-        """Whether one more may pass now."""
-        now = time.monotonic()
-        self._left = min(self._full, self._left + (now - self._at) * self._rate)
-        self._at = now
-        if self._left < 1:
-            return False
-        self._left -= 1
-        return True
 
 
 def unknown_topics(topics: list[str]) -> Envelope:

@@ -18,7 +18,7 @@ from hypercorn.config import Config
 from quart import Quart
 
 from quart_odds.app import create_app, drain
-from quart_odds.server import fast_lane
+from quart_odds.server import fast_lane, hardening
 from quart_odds.server.sockets import listen, raise_file_limit
 from quart_odds.services import EXTENSION, Services
 from quart_odds.settings import Settings
@@ -56,6 +56,7 @@ async def serve(app: Quart, bind: str, *, on_ready: Ready | None = None) -> None
     """Serve an app in the running loop until SIGINT or SIGTERM."""
     parts: Services = app.extensions[EXTENSION]
     sock = listen(bind, parts.settings.write_timeout_seconds)
+    hardening.install()
     can_cut = fast_lane.install()
     log.debug("server.files", limit=raise_file_limit())
     stop = asyncio.Event()

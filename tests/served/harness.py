@@ -94,12 +94,13 @@ def served(folder: Path, *options: str, python: str = sys.executable, **settings
 
 
 @contextmanager
-def plain_hypercorn(folder: Path) -> Iterator[Served]:
-    """The application under Hypercorn's own command, as any ASGI server would run it."""
+def plain_hypercorn(folder: Path, *options: str) -> Iterator[Served]:
+    """The application under Hypercorn's own command, as any ASGI server would run it, or with more options."""
     with socket.create_server(("127.0.0.1", 0), backlog=128) as listening:
         number = listening.fileno()
         os.set_inheritable(number, True)
-        command = [sys.executable, "-m", "hypercorn", "-w", "0", "--bind", f"fd://{number}", "quart_odds:create_app()"]
+        command = [sys.executable, "-m", "hypercorn", "-w", "0", "--bind", f"fd://{number}", *options]
+        command.append("quart_odds:create_app()")
         environ = {"QUART_ODDS_DATABASE_URL": f"sqlite:///{folder / 'odds.db'}", "QUART_ODDS_DECODE_WORKERS": "0"}
         with _running(command, folder, environ, keep=(number,)) as (process, log):
             yield Served(process, listening.getsockname()[1], log)

@@ -170,32 +170,3 @@ async def test_http_1_0_gets_its_stream_without_chunks(server: Served) -> None:
             assert await peer.reader.readline() == b"\n"
             assert (await peer.reader.readline()).startswith(b"id: ")
     await server.until(listening=0)
-
-
-async def test_http_2_goes_by_the_standard_lane(server: Served) -> None:
-    """Many streams share its connection, in frames of its own: nothing may be written past the server there."""
-    import h2.connection
-    import h2.events
-
-    async with connected(server.port) as peer:
-        client = h2.connection.H2Connection()
-        client.initiate_connection()
-        authority = f"127.0.0.1:{server.port}"
-        client.send_headers(
-            1,
-            [(":method", "GET"), (":path", "/api/sse"), (":scheme", "http"), (":authority", authority)],
-            end_stream=True,
-        )
-        peer.writer.write(client.data_to_send())
-        data = b""
-        async with asyncio.timeout(10):
-            while len(read_blocks(data)) < 2:
-                for event in client.receive_data(await peer.reader.read(65536)):
-                    if isinstance(event, h2.events.DataReceived):
-                        data += event.data or b""
-                peer.writer.write(client.data_to_send())
-                if read_blocks(data) and data.count(b"scrape_progress") < 2:
-                    await asyncio.to_thread(server.post, "/probe/publish")
-        assert (await server.until(listening=1))["fast"] == 0
-        assert [each.event for each in read_blocks(data)][:1] == ["connection_ack"]
-    await server.until(listening=0)

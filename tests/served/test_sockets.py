@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from quart_odds.errors import SettingsError
-from quart_odds.server.sockets import listen, raise_file_limit, split_bind
+from quart_odds.server.sockets import RECEIVE_BYTES, listen, raise_file_limit, split_bind
 
 
 @pytest.fixture
@@ -38,6 +38,11 @@ def test_accepted_connections_inherit(accepted: socket.socket, option: int, valu
     """A peer that vanished without a word is found by the kernel in a minute; one that takes nothing, sooner."""
     assert accepted.getsockopt(socket.IPPROTO_TCP, option) == value
     assert accepted.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+
+
+def test_accepted_connections_hold_little_that_we_have_not_read(accepted: socket.socket) -> None:
+    """The kernel doubles what it is asked for, to keep its own books in."""
+    assert accepted.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) <= 2 * RECEIVE_BYTES
 
 
 @pytest.mark.parametrize(

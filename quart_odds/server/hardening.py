@@ -1,0 +1,49 @@
+"""Puts the metered connection, HTTP/1.1 and WebSocket in place of Hypercorn's, for this process."""
+
+import hypercorn.asyncio.run
+import hypercorn.protocol
+import hypercorn.protocol.h11
+from hypercorn.asyncio.tcp_server import TCPServer
+from hypercorn.protocol.h11 import H11Protocol
+from hypercorn.protocol.http_stream import HTTPStream
+from hypercorn.protocol.ws_stream import WSStream
+from wsproto.connection import Connection, ConnectionType
+from wsproto.frame_protocol import FrameProtocol
+
+from quart_odds.errors import SettingsError
+from quart_odds.server.connection import MeteredTCPServer
+from quart_odds.server.http11 import MeteredH11Protocol, MeteredHTTPStream
+from quart_odds.server.websocket import MeteredWSStream
+
+REPLACED: dict[tuple[object, str], type] = {
+    (hypercorn.asyncio.run, "TCPServer"): MeteredTCPServer,
+    (hypercorn.protocol, "H11Protocol"): MeteredH11Protocol,
+    (hypercorn.protocol.h11, "HTTPStream"): MeteredHTTPStream,
+    (hypercorn.protocol.h11, "WSStream"): MeteredWSStream,
+}
+USED: dict[type, tuple[str, ...]] = {
+    TCPServer: ("protocol_send", "_read_data", "_close"),
+    H11Protocol: ("handle", "_check_protocol", "_maybe_recycle", "_send_error_response", "_send_h11_event"),
+    HTTPStream: ("handle", "app_send"),
+    WSStream: ("handle", "app_send", "_accept", "_send_wsproto_event", "_handle_events"),
+    FrameProtocol: ("_process_close",),
+}
+
+
+def install() -> None:
+    """Harden Hypercorn, before it serves. Raises SettingsError where it lacks what is replaced: nothing is served then
+    rather than without bounds.
+    """
+    missing = [
+        f"{owner.__name__}.{name}" for owner, names in USED.items() for name in names if not hasattr(owner, name)
+    ]
+    missing += [f"hypercorn's {name}" for owner, name in REPLACED if not hasattr(owner, name)]
+    if not hasattr(Connection(ConnectionType.SERVER), "_proto"):
+        missing.append("Connection._proto")
+    if missing:
+        raise SettingsError(
+            f"the installed hypercorn and wsproto are not known to this version ({', '.join(missing)} not found), "
+            "so that what peers send could not be bounded; install those of constraints.txt"
+        )
+    for (owner, name), replacement in REPLACED.items():
+        setattr(owner, name, replacement)

@@ -1,0 +1,160 @@
+"""HTTP/1.1 and nothing else, with a bound on what a peer may make the parser do.
+
+Hypercorn turns to HTTP/2 when a connection begins with its preface, or asks for it by `Upgrade: h2c`. A peer can then
+freeze the process with half a megabyte of PRIORITY frames, or keep gigabytes in memory by a window of zero, so that
+here it does not: a proxy speaks HTTP/2 to browsers, and HTTP/1.1 to us.
+"""
+
+import asyncio
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+import h11
+import orjson
+from hypercorn.events import Closed, RawData
+from hypercorn.events import Event as ServerEvent
+from hypercorn.protocol.events import Body, Event, StreamClosed
+from hypercorn.protocol.h11 import H11Protocol
+from hypercorn.protocol.http_stream import HTTPStream
+
+from quart_odds.limits import TokenBucket
+from quart_odds.server.connection import current_connection
+from quart_odds.server.metering import (
+    MOST_BODY_PARTS,
+    PIPELINED_A_SECOND,
+    PIPELINED_AT_ONCE,
+    SLICE_BODY_PARTS,
+)
+
+if TYPE_CHECKING:
+    from hypercorn.typing import ASGISendEvent
+
+VERSIONS = (b"1.0", b"1.1")
+
+
+class RefusedError(Exception):
+    """Raised for a request that no application sees: it is answered with a status and a sentence, and closed."""
+
+    def __init__(self, status: HTTPStatus, detail: str) -> None:
+        super().__init__(detail)
+        self.status = status
+
+
+class MeteredH11Protocol(H11Protocol):
+    """Hypercorn's HTTP/1.1, which stays HTTP/1.1."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._pipelined = TokenBucket(PIPELINED_A_SECOND, PIPELINED_AT_ONCE)
+        self._is_first_of_read = True
+        self._is_head = False
+
+    async def handle(self, event: ServerEvent) -> None:
+        """Take what comes from the peer."""
+        if isinstance(event, RawData):
+            self._is_first_of_read = True
+        try:
+            await super().handle(event)
+        except RefusedError as refusal:
+            await self._refuse(refusal)
+
+    async def _check_protocol(self, event: h11.Request) -> None:
+        """Where Hypercorn turns to HTTP/2. An upgrade to h2c is passed over, as HTTP allows."""
+        self._is_head = event.method == b"HEAD"
+        if event.http_version not in VERSIONS:
+            raise RefusedError(
+                HTTPStatus.HTTP_VERSION_NOT_SUPPORTED,
+                "This server speaks HTTP/1.1; put a proxy in front of it for HTTP/2.",
+            )
+        names = {name for name, _ in event.headers}
+        if b"content-length" in names and b"transfer-encoding" in names:
+            # A proxy in front may have believed the other one, and take the rest for a request of another client.
+            raise RefusedError(HTTPStatus.BAD_REQUEST, "Content-Length and Transfer-Encoding exclude each other.")
+        if not self._is_first_of_read and not self._pipelined.take():
+            raise RefusedError(HTTPStatus.TOO_MANY_REQUESTS, "Wait for an answer before you send the next request.")
+        self._is_first_of_read = False
+
+    async def _maybe_recycle(self) -> None:
+        if self.connection.their_state in {h11.SEND_BODY, h11.ERROR}:
+            # Answered before its body was whole: that is no use to us.
+            current_connection.get().refuse()
+        await super()._maybe_recycle()
+
+    async def _send_error_response(self, status_code: int) -> None:
+        current_connection.get().refuse()
+        # The parser answers 501 to a transfer coding that it does not know. No input makes a server error here.
+        is_unknown_coding = status_code == HTTPStatus.NOT_IMPLEMENTED
+        await super()._send_error_response(HTTPStatus.BAD_REQUEST if is_unknown_coding else status_code)
+
+    async def _refuse(self, refusal: RefusedError) -> None:
+        current_connection.get().refuse()
+        if self.connection.our_state in {h11.IDLE, h11.SEND_RESPONSE}:
+            body = orjson.dumps(
+                {
+                    "type": "about:blank",
+                    "title": refusal.status.phrase,
+                    "status": refusal.status,
+                    "detail": str(refusal),
+                }
+            )
+            headers: list[tuple[bytes, bytes]] = [
+                (b"content-type", b"application/problem+json"),
+                (b"content-length", b"%d" % len(body)),
+                (b"cache-control", b"no-store"),
+                (b"connection", b"close"),
+                *self.config.response_headers("h11"),
+            ]
+            await self._send_h11_event(h11.Response(status_code=refusal.status, headers=headers))
+            if not self._is_head:
+                await self._send_h11_event(h11.Data(data=body))
+            await self._send_h11_event(h11.EndOfMessage())
+        await self.send(Closed())
+
+
+class MeteredHTTPStream(HTTPStream):
+    """Hypercorn's request and answer, with a bound on a body's parts, and no wait for an app that reads no more."""
+
+    _body_parts = 0
+    _is_refused = False
+
+    async def handle(self, event: Event) -> None:
+        """Take what comes from the peer. Raises RefusedError for a body in too many parts."""
+        if isinstance(event, Body):
+            self._body_parts += 1
+            if self._body_parts > MOST_BODY_PARTS:
+                self._is_refused = True
+                await self._end()
+                raise RefusedError(HTTPStatus.BAD_REQUEST, f"A body may come in {MOST_BODY_PARTS} chunks, not more.")
+            if self._body_parts % SLICE_BODY_PARTS == 0:
+                await asyncio.sleep(0)
+        elif isinstance(event, StreamClosed):
+            empty_inbox(self.app_put)
+        await super().handle(event)
+
+    async def app_send(self, message: "ASGISendEvent | None") -> None:
+        """Pass on what the app sends."""
+        if message is None:
+            self.app_put = let_go(self.app_put)
+        if not self._is_refused:
+            await super().app_send(message)
+
+    async def _end(self) -> None:
+        """Tell the app that nothing more comes, and that nobody waits for an answer."""
+        await self.handle(StreamClosed(stream_id=self.stream_id))
+
+
+def empty_inbox(app_put: Any) -> None:
+    """Make room in an app's inbox, which Hypercorn bounds, so that whoever has a last word for it need not wait."""
+    inbox = getattr(app_put, "__self__", None)
+    while isinstance(inbox, asyncio.Queue) and not inbox.empty():
+        inbox.get_nowait()
+
+
+def let_go(app_put: Any) -> Any:
+    """Where to put what an app that has ended does not read: nowhere. Who waits for room in its inbox goes on."""
+    empty_inbox(app_put)
+    return _to_nobody
+
+
+async def _to_nobody(message: object) -> None:
+    """Throw a message away."""

@@ -1,0 +1,166 @@
+"""Bodies that come slowly, or too many at a time: what the app itself promises, whatever server runs it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from quart_odds.routes import bodies
+from quart_odds.services import EXTENSION, Services
+from tests.houses import House, house
+
+NOWHERE = "http://127.0.0.1:9"
+LOOPBACK, FAR, FARTHER = "127.0.0.1", "192.0.2.1", "192.0.2.2"
+
+
+class Upload:
+    """A request whose body comes in parts, under the app as any ASGI server would call it."""
+
+    def __init__(self, home: House, path: str, address: str = LOOPBACK, *headers: tuple[bytes, bytes]) -> None:
+        self._sent: list[Any] = []
+        self._inbox: asyncio.Queue[Any] = asyncio.Queue()
+        scope = {
+            "type": "http",
+            "asgi": {"version": "3.0", "spec_version": "2.1"},
+            "http_version": "1.1",
+            "method": "PUT",
+            "scheme": "http",
+            "path": path,
+            "raw_path": path.encode(),
+            "query_string": b"",
+            "root_path": "",
+            "headers": [(b"host", b"localhost"), *(headers or ((b"transfer-encoding", b"chunked"),))],
+            "client": (address, 1),
+            "server": ("127.0.0.1", 8000),
+            "extensions": {},
+            "state": {},
+        }
+        self._task = asyncio.create_task(home.app(scope, self._inbox.get, self._send))  # type: ignore[arg-type]
+
+    async def _send(self, event: Any) -> None:
+        self._sent.append(event)
+
+    def part(self, data: bytes, *, is_last: bool = False) -> None:
+        """One part of the body comes."""
+        self._inbox.put_nowait({"type": "http.request", "body": data, "more_body": not is_last})
+
+    def leave(self) -> None:
+        """The client leaves."""
+        self._inbox.put_nowait({"type": "http.disconnect"})
+
+    async def answer(self) -> tuple[int, dict[str, str], Any]:
+        """Status, headers and body, once the app is done; 0 where it has answered nothing."""
+        async with asyncio.timeout(30):
+            await self._task
+        if not self._sent:
+            return 0, {}, None
+        head = self._sent[0]
+        headers = {name.decode().lower(): value.decode() for name, value in head["headers"]}
+        return head["status"], headers, orjson.loads(b"".join(each.get("body", b"") for each in self._sent[1:]))
+
+
+@pytest.fixture
+async def home(tmp_path: Path) -> AsyncIterator[House]:
+    """An app without bookmakers."""
+    async with house(tmp_path, NOWHERE) as opened:
+        yield opened
+
+
+def _parts(home: House) -> Services:
+    parts: Services = home.app.extensions[EXTENSION]
+    return parts
+
+
+async def _until_unfinished(home: House, count: int) -> None:
+    async with asyncio.timeout(30):
+        while _parts(home).bodies.count != count:
+            await asyncio.sleep(0)
+
+
+async def test_body_in_parts_reaches_its_route(home: House) -> None:
+    """Whole, once its last part has come; nothing of it is counted afterwards."""
+    upload = Upload(home, "/api/settings")
+    upload.part(b'{"scrapeInterval')
+    await _until_unfinished(home, 1)
+    upload.part(b'Minutes":7}', is_last=True)
+    status, _, settings = await upload.answer()
+    assert (status, settings["scrapeIntervalMinutes"]) == (200, 7)
+    assert _parts(home).bodies.count == 0
+
+
+@pytest.mark.parametrize("path", ["/api/settings", "/nowhere", "/healthz"])
+async def test_body_that_does_not_end_in_time(home: House, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """408 and the end of the connection, whether or not a route wants it."""
+    monkeypatch.setattr(bodies, "BODY_SECONDS", 0.01)
+    upload = Upload(home, path)
+    upload.part(b"{")
+    status, headers, problem = await upload.answer()
+    assert (status, headers["connection"], problem["instance"]) == (408, "close", path)
+    assert headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize("path", ["/api/settings", "/nowhere", "/healthz"])
+async def test_body_that_is_too_long(home: House, path: str) -> None:
+    """413 by what it declares, before any of it is read, or once too much has come."""
+    declared = Upload(home, path, LOOPBACK, (b"content-length", b"65537"))
+    assert (await declared.answer())[0] == 413
+    coming = Upload(home, path)
+    for _ in range(3):
+        coming.part(b"x" * 30_000)
+    status, headers, problem = await coming.answer()
+    assert (status, headers["connection"]) == (413, "close")
+    assert "65536 bytes" in problem["detail"]
+
+
+async def test_client_that_leaves_amid_its_body(home: House) -> None:
+    """Is answered nothing, changes nothing, and is not counted."""
+    upload = Upload(home, "/api/settings")
+    upload.part(b'{"scrapeIntervalMinutes":9}')
+    upload.leave()
+    assert (await upload.answer())[0] == 0
+    assert (await home.get("/api/settings"))["scrapeIntervalMinutes"] != 9
+    assert _parts(home).bodies.count == 0
+
+
+async def test_unfinished_bodies_of_one_address(home: House) -> None:
+    """Five; then 429 with the time to come back. Others, and what has no body, are served."""
+    held = [Upload(home, "/api/settings", FAR) for _ in range(bodies.MOST_BODIES_PER_ADDRESS)]
+    await _until_unfinished(home, bodies.MOST_BODIES_PER_ADDRESS)
+    status, headers, problem = await Upload(home, "/api/settings", FAR).answer()
+    assert (status, headers["retry-after"], headers["connection"]) == (429, "10", "close")
+    assert FAR in problem["detail"]
+    other = Upload(home, "/api/settings", FARTHER)
+    other.part(b"{}", is_last=True)
+    assert (await other.answer())[0] == 200
+    for upload in held:
+        upload.leave()
+        await upload.answer()
+    again = Upload(home, "/api/settings", FAR)
+    again.part(b"{}", is_last=True)
+    assert (await again.answer())[0] == 200
+
+
+async def test_unfinished_bodies_in_all(home: House) -> None:
+    """Fifty, and loopback may have them all; then 503 with the time to come back, until one is whole."""
+    held = [Upload(home, "/api/settings") for _ in range(bodies.MOST_BODIES)]
+    await _until_unfinished(home, bodies.MOST_BODIES)
+    status, headers, problem = await Upload(home, "/api/settings").answer()
+    assert (status, headers["retry-after"]) == (503, "10")
+    assert "50 unfinished request bodies" in problem["detail"]
+    assert (await home.get("/healthz"))["status"] == "ok"
+    for upload in held:
+        upload.part(b"{}", is_last=True)
+    assert {(await upload.answer())[0] for upload in held} == {200}
+    assert _parts(home).bodies.count == 0
+
+
+async def test_bodies_of_nothing_are_not_counted(home: House) -> None:
+    """A length of zero is no body."""
+    upload = Upload(home, "/api/settings", LOOPBACK, (b"content-length", b"0"))
+    await asyncio.sleep(0)
+    assert _parts(home).bodies.count == 0
+    upload.part(b"", is_last=True)
+    assert (await upload.answer())[0] < 500

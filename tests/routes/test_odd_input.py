@@ -1,0 +1,195 @@
+"""What no client has reason to send: numbers of thousands of digits, endless names, deep and wide bodies.
+
+It is answered with 4xx, or passed over; never with 5xx. Each route and parameter is found in `/openapi.json`.
+"""
+
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+
+from tests.houses import House, Json, house
+
+NOWHERE = "http://127.0.0.1:9"
+
+VALUES = (
+    *("", "0", "-1", "9" * 18, "9" * 19, "9" * 30, "9" * 4000, "9" * 5000, "1e400", "-1e400", "nan", "inf", "1_000"),
+    *(
+        "１２",
+        "²",
+        "٣",
+        "0x10",
+        "+1",
+        "\0",
+        "a\0b",
+        "\n",
+        "\u202e",
+        "😀",
+        "A" * 10_000,
+        "[]",
+        "{}",
+        "null",
+        "%",
+        "../..",
+    ),
+    *("0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59", "10000-01-01T00:00:00Z", "8191.75", "1e308"),
+    *("cc52dbce-0", "cc52dbce-999999999999999", "r1-x-1", f"r{'9' * 5000}-x-1", f"cc52dbce-{'9' * 5000}"),
+)
+STREAMS = ("/api/sse", "/api/scrape/stream", "/api/scrape/runs/{scrape_run_id}/progress")
+"""They do not end by themselves."""
+PAGES = {
+    "/": (),
+    "/runs": ("page", "page_size"),
+    "/odds": ("page", "market", "line", "search", "kickoff_from", "sort", "country", "tournament_id", "availability"),
+    "/odds/rows": ("ids", "market", "line", "page"),
+    "/odds/{event_id}": ("market", "line"),
+    "/runs/{scrape_run_id}": (),
+    "/static/{name}": (),
+    "/assets/{version}/{name}": (),
+    "/nowhere": ("x",),
+}
+BODIES = (
+    *(
+        b"",
+        b" ",
+        b"null",
+        b"[]",
+        b"1",
+        b'"x"',
+        b"{",
+        b"NaN",
+        b"1e400",
+        b"\xff\xfe",
+        b"\xef\xbb\xbf{}",
+        b'{"":1}',
+        b"9" * 5000,
+    ),
+    *(
+        b"[" * 60_000,
+        b'{"a":' * 10_000,
+        b'{"x":' + b"9" * 5000 + b"}",
+        b'{"' + b"k" * 60_000 + b'":1}',
+        b'{"x":1,"x":2}',
+    ),
+    *(b'{"platforms":[' + b",".join([b'"x"'] * 15_000) + b"]}", b'{"platforms":[{}]}', b'{"platforms":["\\u0000"]}'),
+    *(
+        b'{"platforms":["\\ud800"]}',
+        b'{"scrapeIntervalMinutes":' + b"9" * 5000 + b"}",
+        b'{"scrapeIntervalMinutes":1e400}',
+    ),
+    *(b'{"oddsRetentionDays":' + b"9" * 30 + b"}", b'{"enabledPlatforms":{}}', b'{"__proto__":1}'),
+)
+
+
+CHANGING = (
+    ("POST", "/api/scrape"),
+    ("POST", "/api/scrape/1/retry"),
+    ("PUT", "/api/settings"),
+    ("POST", "/api/cleanup/execute"),
+)
+NUMBERED = (
+    "/api/events/{}/refresh",
+    "/api/scrape/event/{}",
+    "/api/scrape/{}/cancel",
+    "/api/scrape/{}/retry",
+    "/runs/{}/cancel",
+    "/runs/{}/retry",
+    "/schedule/{}",
+)
+
+
+@pytest.fixture
+async def home(tmp_path: Path) -> AsyncIterator[House]:
+    """An app without bookmakers."""
+    async with house(tmp_path, NOWHERE) as opened:
+        yield opened
+
+
+async def _asked(home: House) -> dict[str, list[str]]:
+    """Each path that is asked by GET and ends, with the parameters of its query."""
+    document = await home.get("/openapi.json")
+    found = {
+        path: [each["name"] for each in operations["get"].get("parameters", []) if each["in"] == "query"]
+        for path, operations in document["paths"].items()
+        if "get" in operations and path not in STREAMS
+    }
+    assert len(found) > 15
+    assert sum(map(len, found.values())) > 30
+    return found | {path: list(names) for path, names in PAGES.items()}
+
+
+def _filled(path: str, name: str = "", value: str = "") -> str:
+    """A path with one of its parameters set, and 1 for the others."""
+    return re.sub(r"\{(\w+)\}", lambda found: value if found[1] == name else "1", path)
+
+
+async def test_odd_values_of_queries(home: House) -> None:
+    """Each parameter of each route, once, repeated, and repeated very often."""
+    failed = []
+    for path, names in (await _asked(home)).items():
+        for name in names:
+            queries = [f"{name}={quote(value)}" for value in VALUES]
+            queries += [f"{name}=1&{name}=x", f"{name}[]=1&{name}[a]=2", "&".join([f"{name}=1"] * 1500)]
+            for query in queries:
+                response = await home.client.get(f"{_filled(path)}?{query}")
+                if response.status_code >= 500:
+                    failed.append((path, query[:60], response.status_code))
+    assert failed == []
+
+
+async def test_odd_values_in_paths(home: House) -> None:
+    """Each parameter of each path, for what is asked and for what changes something."""
+    failed = []
+    asked = [(path, name) for path in await _asked(home) for name in re.findall(r"\w+(?=\})", path)]
+    assert len(asked) > 10
+    for value in VALUES:
+        text = quote(value, safe="") or "%20"
+        paths = [("GET", _filled(path, name, text)) for path, name in asked]
+        for method, path in [*paths, *(("POST", path.format(text)) for path in NUMBERED)]:
+            response = await home.ask(method, path)
+            if response.status_code >= 500:
+                failed.append((method, path[:60], response.status_code))
+    assert failed == []
+
+
+async def test_odd_bodies(home: House) -> None:
+    """Deep, wide, of numbers without end, and of no JSON at all."""
+    failed = []
+    for method, path in CHANGING:
+        for body in BODIES:
+            for kind in ("application/json", "text/plain", "multipart/form-data; boundary=x"):
+                send = home.client.put if method == "PUT" else home.client.post
+                response = await send(path, data=body, headers={"Content-Type": kind})
+                if response.status_code >= 500:
+                    failed.append((method, path, body[:40], kind, response.status_code))
+    assert failed == []
+
+
+@pytest.mark.parametrize("name", ["a" * 300, "a" * 5000, "a/" * 3000, "%00", "x%00.css", "..%2f..%2fpyproject.toml"])
+@pytest.mark.parametrize("folder", ["/static", "/assets/1"])
+async def test_static_names_that_no_file_has(home: House, folder: str, name: str) -> None:
+    """404, also where the file system refuses to look."""
+    assert (await home.client.get(f"{folder}/{name}")).status_code == 404
+
+
+@pytest.mark.parametrize("digits", [19, 4301, 5000])
+@pytest.mark.parametrize(
+    "query",
+    [
+        "/api/scrape/runs?limit",
+        "/api/scrape/runs?offset",
+        "/api/scheduler/history?limit",
+        "/api/cleanup/preview?odds_days",
+        "/api/scrape/analytics?days",
+        "/api/scrape/event-metrics?days",
+    ],
+)
+async def test_number_that_is_too_long_is_named(home: House, query: str, digits: int) -> None:
+    """By a 400 that says what is allowed."""
+    response = await home.client.get(f"{query}={'9' * digits}")
+    problem: Json = await response.get_json()
+    assert response.status_code == 400
+    assert problem["errors"][0]["field"] == query.partition("?")[2]
+    assert "give a whole number from" in problem["errors"][0]["message"]
