@@ -163,14 +163,20 @@ class Coordinator:
                 pipe.count_failed(header, error)
             else:
                 await bodies.put(raw)
+                # Not held while this waits for the next event.
+                del raw
 
     async def _record(self, pipe: "_Pipe", bodies: asyncio.Queue[RawBody | None]) -> None:
         while (raw := await bodies.get()) is not None:
+            header = raw.header
             try:
                 mapped = await self._decoder.decode(raw)
             except BookmakerError as error:
-                pipe.count_failed(raw.header, error)
+                pipe.count_failed(header, error.bare())
                 continue
+            finally:
+                pipe.client.release(raw)
+                del raw
             pipe.client.forget_refusals()
             if mapped.is_in_play:
                 pipe.in_play.append(mapped.header.external_id)
