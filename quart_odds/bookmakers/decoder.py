@@ -14,10 +14,9 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
 from multiprocessing import connection, parent_process
 from multiprocessing.context import SpawnContext, SpawnProcess
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from quart_odds.bookmakers import bet9ja, betpawa, lists, sportybet
 from quart_odds.bookmakers.bodies import RawBody, decompress
@@ -172,8 +171,8 @@ class Decoder:
                     if worker.suspect is not raw:
                         continue
                 else:
-                    self._turns.use(raw.platform, done.seconds)
-                    return done.result()
+                    self._turns.use(raw.platform, done[0])
+                    return _result(done)
             return await self._do_again(function, raw, where)
 
     async def _do_again(self, function: Callable[[Raw], Result], raw: Raw, where: str) -> Result:
@@ -184,7 +183,7 @@ class Decoder:
                 self._second = _Worker()
             worker = self._second
             try:
-                return (await worker.run(_timed, (function, raw, where), LAST_TRY_SECONDS)).result()
+                return _result(await worker.run(_timed, (function, raw, where), LAST_TRY_SECONDS))
             except BrokenProcessPool:
                 if self._second is worker:
                     self._second = None
@@ -193,19 +192,8 @@ class Decoder:
             raise MalformedBodyError(raw.platform, f"a body whose decoding {reason}", where=where)
 
 
-@dataclass(frozen=True, slots=True)
-class _Done(Generic[Result]):
-    """What came of a body, and how long that took. An error travels as a value: it keeps no traceback."""
-
-    seconds: float
-    value: Result | None
-    error: BookmakerError | None = None
-
-    def result(self) -> Result:
-        """The value. Raises the error."""
-        if self.error is not None:
-            raise self.error
-        return cast(Result, self.value)
+_Done = tuple[float, Result | None, BookmakerError | None]
+"""What came of a body, after how many seconds. An error travels as a value: it has no traceback then."""
 
 
 def _timed(task: tuple[Callable[[Raw], Result], Raw, str]) -> _Done[Result]:
@@ -216,7 +204,14 @@ def _timed(task: tuple[Callable[[Raw], Result], Raw, str]) -> _Done[Result]:
         value = _guarded(*task)
     except BookmakerError as exc:
         error = exc.bare()
-    return _Done(time.perf_counter() - began, value, error)
+    return time.perf_counter() - began, value, error
+
+
+def _result(done: _Done[Result]) -> Result:
+    _, value, error = done
+    if error is not None:
+        raise error
+    return cast(Result, value)
 
 
 def _guarded(function: Callable[[Raw], Result], raw: Raw, where: str) -> Result:

@@ -9,8 +9,8 @@ import re
 from quart_odds.domain.platforms import Platform
 from quart_odds.errors import MalformedBodyError
 
-MAX_MEMBERS = 200_000
-"""Values in one body: the largest body that was seen holds 16,000. So many empty objects are about 40 MB."""
+MAX_MEMBERS = 400_000
+"""Values in one body: the largest body that was seen holds 16,000. So many empty objects are about 80 MB."""
 
 MAX_DEPTH = 64
 """Levels of lists and objects: a real body has ten. Python code that walks a body a level at a time stays far from its
