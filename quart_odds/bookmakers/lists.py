@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from quart_odds.bookmakers.bodies import MAX_BODY_BYTES, decompress
-from quart_odds.bookmakers.sites import SITES, Listing, Listings, Page
+from quart_odds.bookmakers.sites import MAX_ID_LENGTH, SITES, Listing, Listings, Page
 from quart_odds.domain.platforms import Platform
 from quart_odds.errors import BookmakerError, ListLimitError, MalformedBodyError
 
@@ -20,8 +20,6 @@ MAX_PAGE_EVENTS = 1_000
 
 MAX_ERRORS = 100
 """Faults of one list that are told one by one; of the others only their number is told."""
-
-MAX_ID_LENGTH = 100
 
 Entry = TypeVar("Entry")
 

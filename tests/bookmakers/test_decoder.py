@@ -224,6 +224,7 @@ async def test_closing_ends_a_process_that_hangs(
 async def test_a_process_that_hangs_is_reported_until_it_is_replaced() -> None:
     """Whoever asks whether all is well hears of it, though no body is under way."""
     async with decoding(1) as made:
+        await made.warm()
         await made.check()
         (pid,) = pids()
         os.kill(pid, signal.SIGSTOP)
