@@ -46,7 +46,7 @@ WORKER_BYTES = 2_000_000_000
 """Address space of a process: ten times what the costliest body that is let through takes."""
 
 MAX_PRICES = 20_000
-"""Prices of one event: a real one has up to 2,500."""
+"""Prices of one event: real ones have up to 2,000."""
 
 PLACES_PER_PROCESS = 2
 """Bodies that are with one process: the next one is there when it has done one."""

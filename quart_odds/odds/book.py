@@ -15,10 +15,14 @@ from quart_odds.domain.catalogue import plain_key, promoted_key, promotion_of
 from quart_odds.domain.odds import Competition, EventHeader, ListedCompetitions, MappedEvent, Prices
 from quart_odds.domain.platforms import Platform
 from quart_odds.domain.promotions import KNOWN, MAX_WORDS, promotion_name, promotion_number
+from quart_odds.errors import BookFullError
 from quart_odds.odds.claims import Claims
 from quart_odds.odds.event import BookedEvent, EventChange
 from quart_odds.odds.matching import PLATFORM_ORDER, Claim, agreeing, genius_key, lone_key, match_key
 from quart_odds.odds.quote import PriceChange, Quote
+
+MAX_QUOTES = 30_000
+"""Events of one bookmaker that are known at once: the largest lists some 1,500, and those of a few days stay."""
 
 EVERY_COMPETITION = ListedCompetitions(is_tree_whole=True)
 """A discovery that listed everything there is."""
@@ -35,6 +39,7 @@ class OddsBook:
         self._by_key: dict[str, BookedEvent] = {}
         self._quotes: dict[int, Quote] = {}
         self._by_external_id: dict[tuple[Platform, str], Quote] = {}
+        self._counts = dict.fromkeys(Platform, 0)
         self._claims = Claims()
         self._genius = Claims()
         self._competitions: dict[tuple[Platform, str], int] = {}
@@ -48,11 +53,14 @@ class OddsBook:
         """Takes one healthy fetch into the book and tells what it changed. About 20 µs where nothing did.
 
         Prices fetched after the kick-off never follow pre-match prices: those stay as they were when last fetched.
+        Raises BookFullError for a new event of a bookmaker that has too many.
         """
         header = self._shared(mapped.header)
         quote = self._by_external_id.get((header.platform, header.external_id))
         is_new = quote is None
         if quote is None:
+            if self._counts[header.platform] >= MAX_QUOTES:
+                raise BookFullError(header.platform, f"{MAX_QUOTES} events are known, and no more are taken in")
             quote = self._open(header, seen_at)
         is_header_changed = quote.header != header
         is_back = quote.gone_at is not None
@@ -219,6 +227,7 @@ class OddsBook:
             quote.event_id = event.id
             self._quotes[quote.id] = quote
             self._by_external_id[quote.header.platform, quote.header.external_id] = quote
+            self._counts[quote.header.platform] += 1
             self._name(quote)
         for quote in ordered:
             self._claim(quote)
@@ -242,6 +251,7 @@ class OddsBook:
         """Forgets everything, ids included, to be filled anew. Cursors of before are worth nothing then."""
         for kept in (self._events, self._by_key, self._quotes, self._by_external_id, self._competitions):
             kept.clear()
+        self._counts = dict.fromkeys(Platform, 0)
         self._claims.clear()
         self._genius.clear()
         self._last_event_id = self._last_quote_id = self._last_competition_id = 0
@@ -257,6 +267,7 @@ class OddsBook:
         del self._by_key[event.key]
         for quote in event.quotes.values():
             del self._quotes[quote.id], self._by_external_id[quote.header.platform, quote.header.external_id]
+            self._counts[quote.header.platform] -= 1
             self._claims.drop(quote)
             self._genius.drop(quote)
         self._by_kickoff = None
@@ -288,6 +299,7 @@ class OddsBook:
             seen_at=at,
         )
         self._quotes[quote.id] = self._by_external_id[header.platform, header.external_id] = quote
+        self._counts[header.platform] += 1
         return quote
 
     def _place(self, quote: Quote, at: datetime, former_genius_id: str | None = None) -> "_Placing":
