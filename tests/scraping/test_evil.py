@@ -179,6 +179,8 @@ async def test_the_loop_answers_while_a_bookmaker_lies(kind: str, sandbox: Sandb
         "endless": EvilBookmaker(is_endless=True, competitions=2000),
         "unknown markets": EvilBookmaker(events=100, markets=unknown),
     }[kind]
+    if not evil.bodies and not evil.is_endless:
+        evil.prepare()
     lags: list[float] = []
 
     async def watch() -> None:
