@@ -240,8 +240,12 @@ class SiteClient:
                 headers, errors, page = await self._read_page(page)
                 self._note(errors)
                 is_whole = is_whole and not errors
+                room = max(0, MAX_EVENTS - self._listed_events)
+                found.put_nowait(headers[:room])
                 self._listed_events += len(headers)
-                found.put_nowait(headers)
+                if len(headers) > room:
+                    self._is_full = True
+                    raise ListLimitError(self.platform, f"lists of more than {MAX_EVENTS} events in all")
         except BookmakerError as error:
             self._note([error])
             if isinstance(error, BlockedError):
@@ -250,15 +254,12 @@ class SiteClient:
         return is_whole
 
     def _refuse_more(self, listing: Listing, pages: int) -> None:
-        """Raises ListLimitError where another page would be one too many. What was read may go beyond by a page."""
+        """Raises ListLimitError where another page would be one too many."""
         if pages >= MAX_PAGES:
             raise ListLimitError(self.platform, f"a list of more than {MAX_PAGES} pages", where=listing.name)
         if self._pages >= MAX_PAGES_IN_ALL:
             self._is_full = True
-            raise ListLimitError(self.platform, f"lists of {self._pages} pages, more than any bookmaker has")
-        if self._listed_events >= MAX_EVENTS:
-            self._is_full = True
-            raise ListLimitError(self.platform, f"lists of {self._listed_events} events, more than any bookmaker has")
+            raise ListLimitError(self.platform, f"lists of more than {MAX_PAGES_IN_ALL} pages in all")
 
     def _note(self, errors: Sequence[BookmakerError]) -> None:
         """Keep what was wrong with lists, and nothing of their bodies."""
