@@ -163,7 +163,7 @@ def _add_scraping(parts: Services) -> None:
     """The run service, the refresher and the scheduler, over the same clients, decoder and desk."""
     settings = parts.settings
 
-    parts.clients = ClientPool(lambda: parts.preferences.current.applied_to(settings))
+    parts.clients = ClientPool(lambda: parts.preferences.current.applied_to(settings), decoder=parts.decoder)
 
     def make_broadcaster(scrape_run_id: int) -> ProgressBroadcaster:
         return ProgressBroadcaster(

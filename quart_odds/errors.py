@@ -11,6 +11,8 @@ QuartOddsError
 │   ├── NotFoundError            this event is gone
 │   ├── MalformedBodyError       not JSON, cut JSON, JSON of the wrong shape, a body too large
 │   ├── IncompleteListError      a list that lacks events, or that moved while it was read
+│   │   └── ListLimitError           more pages, competitions or events than any bookmaker has
+│   ├── BookFullError            more events, or prices, than any bookmaker has
 │   └── NothingFoundError        a discovery that found no event
 ├── DecoderError             the processes that decode bodies cannot be started, or do not answer
 ├── RunActiveError           a run is asked for while one is going
@@ -22,6 +24,7 @@ QuartOddsError
 """
 
 from pathlib import Path
+from typing import Self
 
 from quart_odds.domain.platforms import Platform
 
@@ -65,6 +68,11 @@ class BookmakerError(QuartOddsError):
     def __reduce__(self) -> tuple[object, ...]:
         """Errors cross from the decoding process: keep the keyword arguments."""
         return (_rebuild, (type(self), self.platform, self.reason, self.__dict__.copy()))
+
+    def bare(self) -> Self:
+        """The same error without its traceback and causes: their frames hold bodies, for as long as it is kept."""
+        self.__traceback__ = self.__cause__ = self.__context__ = None
+        return self
 
     def __str__(self) -> str:
         at = f" at {self.where}" if self.where else ""
@@ -126,6 +134,18 @@ class IncompleteListError(BookmakerError):
     """Raised when a list has fewer events than the bookmaker counts, or moved while it was read page by page."""
 
     error_type = "incomplete_list"
+
+
+class ListLimitError(IncompleteListError):
+    """Raised when lists hold more than any bookmaker has: what is beyond the limit is left out."""
+
+    error_type = "list_limit"
+
+
+class BookFullError(BookmakerError):
+    """Raised when a bookmaker has more events or prices than any real one: what is beyond is not taken in."""
+
+    error_type = "too_much"
 
 
 class NothingFoundError(BookmakerError):

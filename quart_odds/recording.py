@@ -106,7 +106,7 @@ async def _fetch_each(client: BookmakerClient, left: Iterator[EventHeader], tall
         if tally.phase is ScrapePhase.FAILED:
             return
         try:
-            await client.fetch(header)
+            client.release(await client.fetch(header))
         except BookmakerError as error:
             tally.count_failed(error)
             # A recording is not worth being shut out for: the first refusal is the last request.

@@ -12,7 +12,7 @@ from typing import Any
 from quart_odds.bookmakers.bodies import read_object
 from quart_odds.bookmakers.fields import Reader, count_or_none, is_person, is_simulated, sportradar_id, values
 from quart_odds.bookmakers.identity import IdentityFields, refuse_another
-from quart_odds.bookmakers.lookup import Sheet, compile_table
+from quart_odds.bookmakers.lookup import MAX_REMEMBERED_TEXT, Sheet, compile_table
 from quart_odds.domain.catalogue import line_code, promoted_key
 from quart_odds.domain.odds import Competition, EventHeader, ListedCompetition, MappedEvent
 from quart_odds.domain.platforms import Platform
@@ -246,9 +246,10 @@ def _find(name: str) -> int:
                 key = key + line_code(float(line) if has_line else None) if bool(at) == has_line else _MEANINGLESS
             except (ValueError, OverflowError):
                 key = _MEANINGLESS
-    if len(_keys) >= _REMEMBERED:
-        _keys.clear()
-    _keys[name] = key
+    if len(name) <= MAX_REMEMBERED_TEXT:
+        if len(_keys) >= _REMEMBERED:
+            _keys.clear()
+        _keys[name] = key
     return key
 
 
@@ -261,7 +262,7 @@ def _name_unmapped(unknown: dict[str, int], catalogue: Any, sheet: Sheet) -> Non
     }
     for market_id in sorted(unknown):
         market = markets.get(market_id, {})
-        sheet.unmapped(market_id[:120], market.get("DS"), unknown[market_id], are_players=_are_players(market))
+        sheet.unmapped(market_id, market.get("DS"), unknown[market_id], are_players=_are_players(market))
 
 
 def _are_players(market: dict[str, Any]) -> bool:

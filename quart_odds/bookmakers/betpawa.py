@@ -14,7 +14,7 @@ import orjson
 from quart_odds.bookmakers.bodies import read_object
 from quart_odds.bookmakers.fields import Reader, genius_id, is_person, is_simulated, sportradar_id, values
 from quart_odds.bookmakers.identity import IdentityFields, refuse_another
-from quart_odds.bookmakers.lookup import Sheet, compile_table, count_members
+from quart_odds.bookmakers.lookup import MAX_REMEMBERED_TEXT, Sheet, compile_table, count_members
 from quart_odds.domain.catalogue import CATALOGUE, line_code, promoted_key
 from quart_odds.domain.odds import Competition, EventHeader, MappedEvent
 from quart_odds.domain.platforms import Platform
@@ -243,7 +243,7 @@ def _marks(about: Any) -> tuple[str, bool]:
             continue
         if value == "NO_UP":
             is_denied = True
-        elif _is_promotion(name):
+        elif len(name) > MAX_REMEMBERED_TEXT or _is_promotion(name):
             word = _stronger(word, _word(name, value))
     return word, is_denied
 

@@ -1,6 +1,7 @@
 """Bodies as they come from a bookmaker: decompressed within a bound and read as JSON, or refused with the reason.
 
-The pure side of the bookmakers: it runs in the decoding process for event details, in the loop for listings.
+The pure side of the bookmakers: it runs in the decoding process. Errors never hold the body, or parts of it: whoever
+keeps an error would keep a body that may be large.
 """
 
 import zlib
@@ -9,6 +10,7 @@ from typing import Any
 
 import orjson
 
+from quart_odds.bookmakers.shape import refuse_costly
 from quart_odds.domain.odds import EventHeader
 from quart_odds.domain.platforms import Platform
 from quart_odds.errors import BlockedError, EmptyBodyError, MalformedBodyError
@@ -41,15 +43,19 @@ def decompress(
 ) -> bytes:
     """A body's plain bytes. Raises MalformedBodyError for a cut or damaged one, an unknown encoding, or too many."""
     encoding = (content_encoding or "identity").strip().lower()
+    damage = ""
+    plain, is_whole = b"", True
     if encoding in ("", "identity"):
         plain, is_whole = content, True
     elif encoding in ("gzip", "x-gzip", "deflate"):
         try:
             plain, is_whole = _inflate(content, max_bytes)
         except zlib.error as exc:
-            raise MalformedBodyError(platform, f"a damaged {encoding} body: {exc}", where=where) from exc
+            damage = str(exc)
     else:
         raise MalformedBodyError(platform, f"an encoding that was not asked for, {encoding[:40]!r}", where=where)
+    if damage:
+        raise MalformedBodyError(platform, f"a damaged {encoding} body: {damage}", where=where)
     if len(plain) > max_bytes:
         raise MalformedBodyError(platform, f"a body of more than {max_bytes} bytes", where=where)
     if not is_whole:
@@ -72,17 +78,20 @@ def read_json(platform: Platform, plain: bytes, where: str | None) -> Any:
     """The JSON of a body.
 
     Raises BlockedError for an HTML page in its place, EmptyBodyError for none at all, MalformedBodyError for anything
-    else.
+    else, JSON of too many values or levels included: see `shape`.
     """
     start = plain[:256].lstrip(b"\xef\xbb\xbf \t\r\n")
     if start[:1] == b"<":
         raise BlockedError(platform, "an HTML page where JSON was due", where=where)
     if not start:
         raise EmptyBodyError(platform, "an empty body", where=where)
+    refuse_costly(platform, plain, where)
     try:
         return orjson.loads(plain.removeprefix(b"\xef\xbb\xbf"))
     except orjson.JSONDecodeError as exc:
-        raise MalformedBodyError(platform, f"no valid JSON: {exc}", where=where) from exc
+        fault = str(exc)
+    # Not in the except clause: that error has the whole body in `doc`, and would be this one's context.
+    raise MalformedBodyError(platform, f"no valid JSON: {fault}", where=where)
 
 
 def read_object(platform: Platform, plain: bytes, where: str | None) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Decoding off the loop: processes that turn raw bodies into mapped events, each body within a deadline.
+"""Decoding off the loop: processes that read raw bodies, of events and of lists, each body within a deadline.
 
 A full body costs some milliseconds of pure computing; in the server's own loop a scrape would delay every listener.
 """
@@ -9,19 +9,23 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import connection, parent_process
 from multiprocessing.context import SpawnContext, SpawnProcess
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
-from quart_odds.bookmakers import bet9ja, betpawa, sportybet
+from quart_odds.bookmakers import bet9ja, betpawa, lists, sportybet
 from quart_odds.bookmakers.bodies import RawBody, decompress
+from quart_odds.bookmakers.lists import RawList
+from quart_odds.bookmakers.sites import Listings, Page
+from quart_odds.bookmakers.turns import Turns
 from quart_odds.domain.odds import MappedEvent
 from quart_odds.domain.platforms import Platform
-from quart_odds.errors import DecoderError, MalformedBodyError
+from quart_odds.errors import BookmakerError, DecoderError, MalformedBodyError
 
 DECODE_SECONDS = 3.0
 """A body takes milliseconds. A process that takes so long for one is replaced, and the body is tried once more."""
@@ -38,10 +42,20 @@ ANSWER_SECONDS = 2.0
 CLOSE_SECONDS = 1.0
 """How long processes have to end by themselves before they are killed."""
 
+WORKER_BYTES = 2_000_000_000
+"""Address space of a process: ten times what the costliest body that is let through takes."""
+
+MAX_PRICES = 20_000
+"""Prices of one event: real ones have up to 2,000."""
+
+PLACES_PER_PROCESS = 2
+"""Bodies that are with one process: the next one is there when it has done one."""
+
 PR_SET_PDEATHSIG = 1
 
 Result = TypeVar("Result")
 Argument = TypeVar("Argument")
+Raw = TypeVar("Raw", RawBody, RawList)
 
 _PARSERS = {
     Platform.BETPAWA: betpawa.parse_event,
@@ -54,18 +68,23 @@ def decode(raw: RawBody) -> MappedEvent:
     """A raw body as prices: pure, and the same in any process. Raises BookmakerError naming the event, nothing else."""
     where = f"event {raw.header.external_id}"
     plain = decompress(raw.platform, raw.content, raw.content_encoding, raw.max_bytes, where)
-    return _PARSERS[raw.platform](plain, raw.header)
+    mapped = _PARSERS[raw.platform](plain, raw.header)
+    if len(mapped.prices) > MAX_PRICES:
+        raise MalformedBodyError(raw.platform, f"{len(mapped.prices)} prices, more than {MAX_PRICES}", where=where)
+    return mapped
 
 
 class Decoder:
-    """`decode` in `workers` processes, or in the loop where there are none.
+    """`decode`, and the reading of lists, in `workers` processes, or in the loop where there are none.
 
     A process that dies or hangs is replaced. The body that it was busy with is tried once more, alone, so that only a
-    body that kills or stops processes fails; those that waited behind it go to the new process.
+    body that kills or stops processes fails; those that waited behind it go to the new process. Bookmakers share the
+    processes by time, so that one whose bodies take long delays its own.
     """
 
     def __init__(self, workers: int) -> None:
         self._size = workers
+        self._turns = Turns(PLACES_PER_PROCESS * workers)
         self._workers: list[_Worker] = []
         self._second: _Worker | None = None
         self._one_by_one = asyncio.Lock()
@@ -87,17 +106,15 @@ class Decoder:
 
         Raises DecoderError where no process can be started, and once the decoder is closed.
         """
-        if not self._size:
-            return decode(raw)
-        while True:
-            worker = min(self._all(), key=lambda each: each.load)
-            try:
-                return await worker.run(decode, raw, DECODE_SECONDS)
-            except BrokenProcessPool:
-                self._replace(worker)
-                if worker.suspect is raw:
-                    break
-        return await self._decode_again(raw)
+        return await self._do(decode, raw, f"event {raw.header.external_id}")
+
+    async def read_root(self, raw: RawList) -> Listings:
+        """See `lists.read_root`. Raises as `decode`."""
+        return await self._do(lists.read_root, raw, raw.where)
+
+    async def read_page(self, raw: RawList) -> Page:
+        """See `lists.read_page`. Raises as `decode`."""
+        return await self._do(lists.read_page, raw, raw.where)
 
     async def check(self) -> None:
         """Raises DecoderError where a process does not start, or has not answered for a while."""
@@ -108,6 +125,7 @@ class Decoder:
     async def aclose(self) -> None:
         """End the processes, by force where they do not end at once; what they still had to do is given up."""
         self._is_closed = True
+        self._turns.open_all()
         workers = [*self._workers, *([self._second] if self._second else [])]
         self._workers, self._second = [], None
         await asyncio.gather(*(worker.aclose() for worker in workers))
@@ -138,7 +156,26 @@ class Decoder:
             self._replace(worker)
             raise DecoderError("a decoding process died; it is being replaced") from None
 
-    async def _decode_again(self, raw: RawBody) -> MappedEvent:
+    async def _do(self, function: Callable[[Raw], Result], raw: Raw, where: str) -> Result:
+        if not self._size:
+            return _guarded(function, raw, where)
+        while True:
+            async with self._turns.turn(raw.platform):
+                worker = min(self._all(), key=lambda each: each.load)
+                began = time.monotonic()
+                try:
+                    done = await worker.run(_timed, (function, raw, where), DECODE_SECONDS)
+                except BrokenProcessPool:
+                    self._turns.use(raw.platform, time.monotonic() - began)
+                    self._replace(worker)
+                    if worker.suspect is not raw:
+                        continue
+                else:
+                    self._turns.use(raw.platform, done[0])
+                    return _result(done)
+            return await self._do_again(function, raw, where)
+
+    async def _do_again(self, function: Callable[[Raw], Result], raw: Raw, where: str) -> Result:
         async with self._one_by_one:
             if self._is_closed:
                 raise DecoderError("the decoder is closed")
@@ -146,14 +183,46 @@ class Decoder:
                 self._second = _Worker()
             worker = self._second
             try:
-                return await worker.run(decode, raw, LAST_TRY_SECONDS)
-            except BrokenProcessPool as exc:
+                return _result(await worker.run(_timed, (function, raw, where), LAST_TRY_SECONDS))
+            except BrokenProcessPool:
                 if self._second is worker:
                     self._second = None
                 worker.discard()
-                where = f"event {raw.header.external_id}"
-                reason = "does not end" if worker.is_hung else "dies"
-                raise MalformedBodyError(raw.platform, f"a body whose decoding {reason}", where=where) from exc
+            reason = "does not end" if worker.is_hung else "dies"
+            raise MalformedBodyError(raw.platform, f"a body whose decoding {reason}", where=where)
+
+
+_Done = tuple[float, Result | None, BookmakerError | None]
+"""What came of a body, after how many seconds. An error travels as a value: it has no traceback then."""
+
+
+def _timed(task: tuple[Callable[[Raw], Result], Raw, str]) -> _Done[Result]:
+    """What a process does with a body."""
+    began = time.perf_counter()
+    value, error = None, None
+    try:
+        value = _guarded(*task)
+    except BookmakerError as exc:
+        error = exc.bare()
+    return time.perf_counter() - began, value, error
+
+
+def _result(done: _Done[Result]) -> Result:
+    _, value, error = done
+    if error is not None:
+        raise error
+    return cast(Result, value)
+
+
+def _guarded(function: Callable[[Raw], Result], raw: Raw, where: str) -> Result:
+    """The result, or a BookmakerError that holds nothing of the body, also for one that is too costly to read."""
+    try:
+        return function(raw)
+    except BookmakerError as exc:
+        fault = exc.bare()
+    except (MemoryError, RecursionError) as exc:
+        fault = MalformedBodyError(raw.platform, f"a body too costly to read ({type(exc).__name__})", where=where)
+    raise fault
 
 
 class _Worker:
@@ -277,7 +346,8 @@ class _Worker:
         """What it was at is what broke it."""
         self.is_broken = True
         self.reason = reason
-        self.suspect = self._under_way[0][1] if self._under_way else None
+        task = self._under_way[0][1] if self._under_way else None
+        self.suspect = task[1] if isinstance(task, tuple) else None
         self._stop_timer()
         self._kill()
 
@@ -336,7 +406,11 @@ def _start_worker() -> None:
         return
     if sys.platform == "linux":
         import ctypes
+        import resource
 
+        _, most = resource.getrlimit(resource.RLIMIT_AS)
+        if most == resource.RLIM_INFINITY or most > WORKER_BYTES:
+            resource.setrlimit(resource.RLIMIT_AS, (WORKER_BYTES, WORKER_BYTES))
         # The kernel kills a worker that is stopped, or in a loop that lets no thread run.
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         if os.getppid() != parent.pid:

@@ -22,6 +22,9 @@ _OUTCOME_WORDS = re.compile(
 )
 _PREFIX = "1111111"
 _ID_LENGTHS = (8, 9)
+MAX_NUMBER_LENGTH = 32
+"""Characters of a number that is written as text: longer ones are none, and are not read to find that out."""
+
 _KINDS = {dict: "object", list: "list", str: "text", int: "number"}
 
 
@@ -116,6 +119,8 @@ def is_simulated(*names: str) -> bool:
 def odds_number(value: object) -> float:
     """Decimal odds from a number or its text, 0 for the dash that means none. Raises ValueError or TypeError."""
     if isinstance(value, str):
+        if len(value) > MAX_NUMBER_LENGTH:
+            raise ValueError(f"a number of {len(value)} characters")
         odds = 0.0 if value in ("", "-") else float(value)
     elif isinstance(value, int | float) and not isinstance(value, bool):
         odds = float(value)

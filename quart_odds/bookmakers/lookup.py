@@ -9,6 +9,15 @@ from quart_odds.domain.odds import EventHeader, MappedEvent, Prices, UnmappedMar
 from quart_odds.domain.platforms import Platform
 from quart_odds.domain.promotions import KNOWN, MAX_WORDS, OTHER, promotion_number
 
+MAX_UNMAPPED = 5_000
+"""Unknown markets of one event that are told apart: a real one has up to 150. Prices of others are only counted."""
+
+MAX_TEXT = 120
+"""Characters of a market's id or name that are kept."""
+
+MAX_REMEMBERED_TEXT = 120
+"""Texts up to this length are remembered: keys of prices, specifiers. Real ones have up to 60 characters."""
+
 _REMEMBERED = 20_000
 _values: dict[str, int] = {}
 """What texts of odds came to, as open prices: the same few thousand come with each event."""
@@ -43,6 +52,7 @@ class Sheet:
         self.pairs: list[tuple[int, int]] = []
         self.dropped = 0
         self._unmapped: dict[str, UnmappedMarket] = {}
+        self._more_unmapped_prices = 0
         self._words: list[str] = []
 
     def add(self, key: int, odds: object, is_open: bool) -> None:
@@ -55,7 +65,7 @@ class Sheet:
         if value is None:
             number = odds_number(odds)
             value = pack_value(number, number > 1)
-            if type(odds) is str:
+            if type(odds) is str and len(odds) <= MAX_REMEMBERED_TEXT:
                 if len(_values) >= _REMEMBERED:
                     _values.clear()
                 _values[odds] = value
@@ -75,20 +85,23 @@ class Sheet:
 
     def unmapped(self, market_id: str, name: object, prices: int = 0, *, are_players: bool = False) -> None:
         """A market that the catalogue does not know, and how many prices it holds."""
+        market_id = market_id[:MAX_TEXT]
         known = self._unmapped.get(market_id)
-        if known is None:
-            text = name.strip()[:120] if isinstance(name, str) else ""
-            self._unmapped[market_id] = UnmappedMarket(market_id, text, prices, are_players)
-        else:
+        if known is not None:
             # Another line of it: players' markets have none.
             both = known.are_players and are_players
             self._unmapped[market_id] = UnmappedMarket(market_id, known.name, known.prices + prices, both)
+        elif len(self._unmapped) < MAX_UNMAPPED:
+            text = name.strip()[:MAX_TEXT] if isinstance(name, str) else ""
+            self._unmapped[market_id] = UnmappedMarket(market_id, text, prices, are_players)
+        else:
+            self._more_unmapped_prices += prices
 
     def event(self, header: EventHeader, *, is_in_play: bool = False) -> MappedEvent:
         """What the body came to."""
         prices = Prices.from_pairs(self.pairs)
         unmapped = tuple(self._unmapped.values())
-        unmapped_prices = sum(market.prices for market in unmapped)
+        unmapped_prices = sum(market.prices for market in unmapped) + self._more_unmapped_prices
         return MappedEvent(
             header,
             prices,

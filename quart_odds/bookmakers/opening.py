@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from types import TracebackType
 
 from quart_odds.bookmakers.client import BookmakerClient, SiteClient
+from quart_odds.bookmakers.decoder import Decoder
 from quart_odds.bookmakers.politeness import Pace, Throttle
 from quart_odds.bookmakers.recorder import Recorder
 from quart_odds.bookmakers.sites import SITES
@@ -20,16 +21,23 @@ def open_client(
     transport: Transport | None = None,
     recorder: Recorder | None = None,
     throttle: Throttle | None = None,
+    decoder: Decoder | None = None,
 ) -> BookmakerClient:
-    """A client for a bookmaker; `aclose` it. Another `transport` is closed with it, a `recorder` is not.
+    """A client for a bookmaker; `aclose` it. Another `transport` is closed with it, `recorder` and `decoder` are not.
 
-    Without a `throttle` it has one of its own: see ClientPool for clients that share one.
+    Without a `throttle` it has one of its own: see ClientPool for clients that share one. Without a `decoder` it reads
+    lists in the loop.
     """
     transport = transport or AiohttpTransport(
         platform, proxy=settings.proxy(platform), max_body_bytes=settings.max_body_bytes
     )
     return SiteClient(
-        SITES[platform], settings, transport, throttle or Throttle(lambda: pace(settings, platform)), recorder
+        SITES[platform],
+        settings,
+        transport,
+        throttle or Throttle(lambda: pace(settings, platform)),
+        decoder or Decoder(0),
+        recorder,
     )
 
 
@@ -39,10 +47,16 @@ def pace(settings: Settings, platform: Platform) -> Pace:
 
 
 class ClientPool:
-    """One throttle and one session for each bookmaker, for as long as the process runs; `settings` may change."""
+    """One throttle and one session for each bookmaker, for as long as the process runs; `settings` may change.
 
-    def __init__(self, settings: Callable[[], Settings], recorder: Recorder | None = None) -> None:
+    Lists are read by `decoder`, in the loop where there is none.
+    """
+
+    def __init__(
+        self, settings: Callable[[], Settings], recorder: Recorder | None = None, decoder: Decoder | None = None
+    ) -> None:
         self._settings = settings
+        self._decoder = decoder or Decoder(0)
         self._recorder = recorder
         self._throttles: dict[Platform, Throttle] = {}
         self._transports: dict[Platform, Transport] = {}
@@ -64,6 +78,7 @@ class ClientPool:
             settings,
             self._transport(platform, settings),
             self._throttle(platform),
+            self._decoder,
             self._recorder,
         )
 

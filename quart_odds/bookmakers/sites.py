@@ -19,6 +19,9 @@ _OVERLAP = 5
 """How many events of a page the next one repeats. Where it does not, the list moved, and an event may have slipped
 between the two."""
 
+MAX_ID_LENGTH = 100
+"""Characters of a bookmaker's id of an event or a competition."""
+
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -99,7 +102,7 @@ class BetPawaSite:
         """A page is the last when it is short: the site gives no total."""
         headers, malformed, size = betpawa.parse_list(plain, listing.request.where)
         errors: list[BookmakerError] = [*malformed]
-        listed = [str(event.get("id")) for event in _events(plain, "responses", "responses")]
+        listed = [_id(event, "id") for event in _events(plain, "responses", "responses")]
         if listing.before and listed[:_OVERLAP] != list(listing.before[-_OVERLAP:]):
             reason = "the list moved while it was read, so that events may be missing"
             errors.append(IncompleteListError(self.platform, reason, where=listing.name))
@@ -153,7 +156,7 @@ class SportyBetSite:
     def read_listing(self, plain: bytes, listing: Listing) -> Page:
         """The site sends a tournament whole."""
         headers, malformed = sportybet.parse_list(plain, listing.request.where)
-        listed = {str(event.get("eventId")) for event in _events(plain, "data", "events", through="tournaments")}
+        listed = {_id(event, "eventId") for event in _events(plain, "data", "events", through="tournaments")}
         return headers, [*malformed, *_shortage(self.platform, listing, len(listed))], None
 
     def event(self, header: EventHeader) -> Request:
@@ -215,7 +218,7 @@ class Bet9jaSite:
     def read_listing(self, plain: bytes, listing: Listing) -> Page:
         """The site sends a group whole."""
         headers, malformed = bet9ja.parse_list(plain, listing.request.where)
-        listed = {str(event.get("ID")) for event in _events(plain, "D", "E")}
+        listed = {_id(event, "ID") for event in _events(plain, "D", "E")}
         return headers, [*malformed, *_shortage(self.platform, listing, len(listed))], None
 
     def event(self, header: EventHeader) -> Request:
@@ -243,6 +246,12 @@ def _events(plain: bytes, outer: str, inner: str, through: str | None = None) ->
         for event in values(holder.get(inner) if isinstance(holder, dict) else None)
         if isinstance(event, dict)
     ]
+
+
+def _id(event: dict[str, Any], field: str) -> str:
+    """An entry's id as text, whatever it is: cut, because ids go from page to page."""
+    found = event.get(field)
+    return str(found)[:MAX_ID_LENGTH] if isinstance(found, str | int) else ""
 
 
 def _shortage(platform: Platform, listing: Listing, listed: int) -> list[BookmakerError]:

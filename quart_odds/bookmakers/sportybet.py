@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from quart_odds.bookmakers.bodies import read_object
 from quart_odds.bookmakers.fields import Reader, count_or_none, genius_id, is_simulated, sportradar_id, values
 from quart_odds.bookmakers.identity import IdentityFields, refuse_another
-from quart_odds.bookmakers.lookup import Sheet, Variant, compile_table, count_members
+from quart_odds.bookmakers.lookup import MAX_REMEMBERED_TEXT, Sheet, Variant, compile_table, count_members
 from quart_odds.domain.catalogue import line_code
 from quart_odds.domain.odds import Competition, EventHeader, ListedCompetition, MappedEvent
 from quart_odds.domain.platforms import Platform
@@ -280,9 +280,10 @@ def _find(market_id: str, specifier: str | None) -> _Place | None:
         variant = variants.get("|".join(f"{name}={value}" for name, value in sorted(parts.items())))
         if variant is not None and (line is None) == (variant.line_kind == "none"):
             place = _Place(variant, line_code(_line(variant, line)))
-    if len(_places) >= _REMEMBERED:
-        _places.clear()
-    _places[market_id, specifier] = place
+    if len(str(market_id)) + len(str(specifier)) <= MAX_REMEMBERED_TEXT:
+        if len(_places) >= _REMEMBERED:
+            _places.clear()
+        _places[market_id, specifier] = place
     return place
 
 

@@ -4,7 +4,7 @@ Some sites are said to block by TLS fingerprint at times; a client that looks li
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -13,11 +13,14 @@ from aiohttp.abc import AbstractResolver
 from yarl import URL
 
 from quart_odds.domain.platforms import Platform
-from quart_odds.errors import MalformedBodyError, UnreachableError
+from quart_odds.errors import BookmakerError, MalformedBodyError, UnreachableError
 
 MAX_REDIRECTS = 3
 
 _CHUNK_BYTES = 65_536
+
+Grow = Callable[[int], Awaitable[None]]
+"""Called with the size of a body so far, before it is kept; returns when there is room for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,7 @@ class Transport(Protocol):
         params: Mapping[str, str],
         body: bytes | None,
         timeout_seconds: float,
+        grow: Grow,
     ) -> Answer:
         """The answer, whatever its status.
 
@@ -79,6 +83,7 @@ class AiohttpTransport:
         params: Mapping[str, str],
         body: bytes | None,
         timeout_seconds: float,
+        grow: Grow,
     ) -> Answer:
         """See Transport. The time-out is for the whole answer, so that one which drips slowly ends too."""
         try:
@@ -91,16 +96,20 @@ class AiohttpTransport:
                 timeout=aiohttp.ClientTimeout(total=timeout_seconds),
                 max_redirects=MAX_REDIRECTS,
             ) as response:
-                content = await self._read(response)
+                content = await self._read(response, grow)
                 return Answer(response.status, {k.lower(): v for k, v in response.headers.items()}, content)
-        except TimeoutError as exc:
-            raise UnreachableError(self._platform, f"no answer within {timeout_seconds:g} s") from exc
-        except aiohttp.TooManyRedirects as exc:
-            raise MalformedBodyError(self._platform, f"redirects, more than {MAX_REDIRECTS} in a row") from exc
-        except aiohttp.InvalidURL as exc:
-            raise MalformedBodyError(self._platform, "a redirect to no address") from exc
+        except TimeoutError:
+            fault: BookmakerError = UnreachableError(self._platform, f"no answer within {timeout_seconds:g} s")
+        except aiohttp.TooManyRedirects:
+            fault = MalformedBodyError(self._platform, f"redirects, more than {MAX_REDIRECTS} in a row")
+        except aiohttp.InvalidURL:
+            fault = MalformedBodyError(self._platform, "a redirect to no address")
         except (aiohttp.ClientError, OSError) as exc:
-            raise UnreachableError(self._platform, _reason(exc)) from exc
+            fault = UnreachableError(self._platform, _reason(exc))
+        except BookmakerError as exc:
+            fault = exc.bare()
+        # Not in the except clauses: frames of the error's context would hold what was read of the body.
+        raise fault
 
     async def aclose(self) -> None:
         """Close all connections."""
@@ -119,13 +128,14 @@ class AiohttpTransport:
             )
         return self._session
 
-    async def _read(self, response: aiohttp.ClientResponse) -> bytes:
+    async def _read(self, response: aiohttp.ClientResponse, grow: Grow) -> bytes:
         chunks: list[bytes] = []
         size = 0
         async for chunk in response.content.iter_chunked(_CHUNK_BYTES):
             size += len(chunk)
             if size > self._max_body_bytes:
                 raise MalformedBodyError(self._platform, f"a body of more than {self._max_body_bytes} bytes")
+            await grow(size)
             chunks.append(chunk)
         return b"".join(chunks)
 

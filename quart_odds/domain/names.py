@@ -6,6 +6,9 @@ from functools import lru_cache
 
 from quart_odds.domain.text import plain_letters
 
+MAX_COMPARED = 60
+"""Letters of a name that are compared: the time that takes grows with their square. Real names have up to 40."""
+
 _LIKENESS = 0.5
 _SIDE_LIKENESS = 0.65
 _NOISE = re.compile(r"\b(fc|cf|sc|ac|afc|club|de|the|u\d\d|w|women|ii|b)\b")
@@ -15,15 +18,17 @@ _PLACEHOLDER = re.compile(r"\b(winners?|losers?|runners?|tb[acd]|to be|group|[wl
 
 def names_differ(one: str, other: str) -> bool:
     """Whether two names of a team are so unlike that a person should look. Never a reason not to match."""
+    one, other = one[:MAX_COMPARED], other[:MAX_COMPARED]
     return bool(_core(one) and _core(other)) and _likeness(one, other) < _LIKENESS
 
 
-@lru_cache(maxsize=16_384)
 def sides_are_crossed(home: str, away: str, other_home: str, other_away: str) -> bool:
     """Whether the other names are the same two teams with home and away swapped.
 
     Both teams must be clearly more alike crosswise than straight: one that is not understood is not taken for crossed.
     """
+    # Cut before they are remembered, so that memory is bounded whatever a bookmaker calls its teams.
+    home, away, other_home, other_away = (name[:MAX_COMPARED] for name in (home, away, other_home, other_away))
     straight = _likeness(home, other_home), _likeness(away, other_away)
     crossed = _likeness(home, other_away), _likeness(away, other_home)
     return min(crossed) >= _SIDE_LIKENESS and min(crossed) > max(straight)
@@ -31,7 +36,7 @@ def sides_are_crossed(home: str, away: str, other_home: str, other_away: str) ->
 
 def is_unknown(name: str) -> bool:
     """Whether a name says nothing of who plays: nothing but signs, or a place in a draw such as "Winner Group A"."""
-    return _PLACEHOLDER.search(name) is not None
+    return _PLACEHOLDER.search(name[:MAX_COMPARED]) is not None
 
 
 def are_others(one: tuple[str, str], other: tuple[str, str]) -> bool:
@@ -44,6 +49,7 @@ def are_others(one: tuple[str, str], other: tuple[str, str]) -> bool:
     return all(names_differ(team, each) and not _abbreviates(team, each) for team in one for each in other)
 
 
+@lru_cache(maxsize=65_536)
 def _likeness(one: str, other: str) -> float:
     """From 0 to 1; 1 where one name holds the other, 0 where there is nothing to compare."""
     first, second = _core(one), _core(other)
@@ -57,10 +63,10 @@ def _likeness(one: str, other: str) -> float:
 
 def _abbreviates(one: str, other: str) -> bool:
     return any(
-        _core(short) == "".join(word[0] for word in re.findall(r"\w+", plain_letters(long)))
+        _core(short) == "".join(word[0] for word in re.findall(r"\w+", plain_letters(long[:MAX_COMPARED])))
         for short, long in ((one, other), (other, one))
     )
 
 
 def _core(name: str) -> str:
-    return _NO_WORD.sub("", _NOISE.sub("", plain_letters(name)))
+    return _NO_WORD.sub("", _NOISE.sub("", plain_letters(name[:MAX_COMPARED])))

@@ -15,9 +15,14 @@ from quart_odds.domain.catalogue import plain_key, promoted_key, promotion_of
 from quart_odds.domain.odds import Competition, EventHeader, ListedCompetitions, MappedEvent, Prices
 from quart_odds.domain.platforms import Platform
 from quart_odds.domain.promotions import KNOWN, MAX_WORDS, promotion_name, promotion_number
+from quart_odds.errors import BookFullError
+from quart_odds.odds.claims import Claims
 from quart_odds.odds.event import BookedEvent, EventChange
 from quart_odds.odds.matching import PLATFORM_ORDER, Claim, agreeing, genius_key, lone_key, match_key
 from quart_odds.odds.quote import PriceChange, Quote
+
+MAX_QUOTES = 30_000
+"""Events of one bookmaker that are known at once: the largest lists some 1,500, and those of a few days stay."""
 
 EVERY_COMPETITION = ListedCompetitions(is_tree_whole=True)
 """A discovery that listed everything there is."""
@@ -34,9 +39,9 @@ class OddsBook:
         self._by_key: dict[str, BookedEvent] = {}
         self._quotes: dict[int, Quote] = {}
         self._by_external_id: dict[tuple[Platform, str], Quote] = {}
-        self._claims: dict[str, dict[int, Quote]] = {}
-        self._claim_keys: dict[int, str] = {}
-        self._genius: dict[str, dict[int, Quote]] = {}
+        self._counts = dict.fromkeys(Platform, 0)
+        self._claims = Claims()
+        self._genius = Claims()
         self._competitions: dict[tuple[Platform, str], int] = {}
         self._competition_values: dict[Competition, Competition] = {}
         self._last_event_id = self._last_quote_id = self._last_competition_id = 0
@@ -48,11 +53,14 @@ class OddsBook:
         """Takes one healthy fetch into the book and tells what it changed. About 20 µs where nothing did.
 
         Prices fetched after the kick-off never follow pre-match prices: those stay as they were when last fetched.
+        Raises BookFullError for a new event of a bookmaker that has too many.
         """
         header = self._shared(mapped.header)
         quote = self._by_external_id.get((header.platform, header.external_id))
         is_new = quote is None
         if quote is None:
+            if self._counts[header.platform] >= MAX_QUOTES:
+                raise BookFullError(header.platform, f"{MAX_QUOTES} events are known, and no more are taken in")
             quote = self._open(header, seen_at)
         is_header_changed = quote.header != header
         is_back = quote.gone_at is not None
@@ -219,8 +227,8 @@ class OddsBook:
             quote.event_id = event.id
             self._quotes[quote.id] = quote
             self._by_external_id[quote.header.platform, quote.header.external_id] = quote
-            if quote.header.genius_id:
-                self._genius.setdefault(quote.header.genius_id, {})[quote.id] = quote
+            self._counts[quote.header.platform] += 1
+            self._name(quote)
         for quote in ordered:
             self._claim(quote)
         self.start_ids_after(event.id, max((quote.id for quote in ordered), default=0))
@@ -241,17 +249,11 @@ class OddsBook:
 
     def clear(self) -> None:
         """Forgets everything, ids included, to be filled anew. Cursors of before are worth nothing then."""
-        for kept in (
-            self._events,
-            self._by_key,
-            self._quotes,
-            self._by_external_id,
-            self._claims,
-            self._claim_keys,
-            self._genius,
-            self._competitions,
-        ):
+        for kept in (self._events, self._by_key, self._quotes, self._by_external_id, self._competitions):
             kept.clear()
+        self._counts = dict.fromkeys(Platform, 0)
+        self._claims.clear()
+        self._genius.clear()
         self._last_event_id = self._last_quote_id = self._last_competition_id = 0
         self._by_kickoff = None
         self.epoch = secrets.token_hex(4)
@@ -265,8 +267,9 @@ class OddsBook:
         del self._by_key[event.key]
         for quote in event.quotes.values():
             del self._quotes[quote.id], self._by_external_id[quote.header.platform, quote.header.external_id]
-            self._unclaim(quote)
-            self._unname(quote, quote.header.genius_id)
+            self._counts[quote.header.platform] -= 1
+            self._claims.drop(quote)
+            self._genius.drop(quote)
         self._by_kickoff = None
         self.version += 1
 
@@ -296,21 +299,17 @@ class OddsBook:
             seen_at=at,
         )
         self._quotes[quote.id] = self._by_external_id[header.platform, header.external_id] = quote
+        self._counts[header.platform] += 1
         return quote
 
     def _place(self, quote: Quote, at: datetime, former_genius_id: str | None = None) -> "_Placing":
         """Puts a quote where its ids say, and others that this concerns."""
         placing = _Placing()
         self._by_kickoff = None
-        genius_id = quote.header.genius_id
-        if former_genius_id and former_genius_id != genius_id:
-            self._unname(quote, former_genius_id)
-        concerned = dict.fromkeys(self._claim(quote))
-        for each in dict.fromkeys((genius_id, former_genius_id)):
-            # Whoever names the match by this id alone may have learned, or lost, its SportRadar id.
-            for other in list(self._genius.get(each or "", {}).values()):
-                if other is not quote:
-                    concerned |= dict.fromkeys(self._claim(other))
+        concerned: dict[str, None] = {}
+        # Whoever names the match by its Genius id alone may have learned, or lost, its SportRadar id.
+        for other in self._name(quote, former_genius_id):
+            concerned |= dict.fromkeys(self._claim(other))
         for key in concerned:
             self._arrange(key, placing, at)
         for event_id in placing.left:
@@ -322,16 +321,24 @@ class OddsBook:
         placing.moved.discard(quote.id)
         return placing
 
-    def _claim(self, quote: Quote) -> list[str]:
-        """Notes which match a quote claims to be; the keys of the matches that it claims and no longer claims."""
+    def _name(self, quote: Quote, former_genius_id: str | None = None) -> list[Quote]:
+        """Notes a quote's Genius id; the quotes whose match that may change, itself the first. A few at most."""
         genius_id = quote.header.genius_id
         if genius_id:
-            self._genius.setdefault(genius_id, {})[quote.id] = quote
-        key, before = self._identity(quote), self._claim_keys.get(quote.id)
-        if before is not None and before != key:
-            self._unclaim(quote)
-        self._claims.setdefault(key, {})[quote.id] = quote
-        self._claim_keys[quote.id] = key
+            self._genius.put(genius_id, quote)
+        else:
+            self._genius.drop(quote)
+        fellows = {quote.id: quote}
+        for each in dict.fromkeys((genius_id, former_genius_id)):
+            if each:
+                fellows |= {other.id: other for other in self._genius.take_unheard(each)}
+                fellows |= {other.id: other for other in self._genius.heard(each)}
+        return list(fellows.values())
+
+    def _claim(self, quote: Quote) -> list[str]:
+        """Notes which match a quote claims to be; the keys of the matches that it claims and no longer claims."""
+        key = self._identity(quote)
+        before = self._claims.put(key, quote)
         return [key] if before in (None, key) else [key, before]
 
     def _identity(self, quote: Quote) -> str:
@@ -339,10 +346,10 @@ class OddsBook:
         header = quote.header
         if header.sportradar_id:
             return match_key(header.sportradar_id)
-        if header.genius_id:
+        if header.genius_id and self._genius.is_heard(quote):
             known = {
                 other.header.sportradar_id
-                for other in self._genius[header.genius_id].values()
+                for other in self._genius.heard(header.genius_id)
                 if other.header.sportradar_id
             }
             # Two SportRadar ids for one Genius id: one of them is wrong, and nobody knows which.
@@ -351,12 +358,12 @@ class OddsBook:
 
     def _arrange(self, key: str, placing: "_Placing", at: datetime) -> None:
         """Puts the quotes that claim to be one match where `matching.agreeing` says."""
-        quotes = self._claims.get(key, {})
+        quotes = {quote.id: quote for quote in self._claims.heard(key)}
         together = agreeing(
             Claim(quote.id, quote.header.platform, quote.header.kickoff, quote.is_absent) for quote in quotes.values()
         )
-        for quote in quotes.values():  # first out, then in: one event has one quote of a bookmaker
-            if quote.id not in together:
+        for quote in (*self._claims.take_unheard(key), *quotes.values()):
+            if quote.id not in together:  # first out, then in: one event has one quote of a bookmaker
                 self._move(quote, lone_key(quote.header.platform, quote.header.external_id), placing, at)
         for quote_id in together:
             self._move(quotes[quote_id], key, placing, at)
@@ -386,19 +393,6 @@ class OddsBook:
     def _holds(event: BookedEvent) -> bool:
         """Whether any of an event's quotes is still its own."""
         return any(quote.event_id == event.id for quote in event.quotes.values())
-
-    def _unclaim(self, quote: Quote) -> None:
-        key = self._claim_keys.pop(quote.id, "")
-        quotes = self._claims.get(key, {})
-        quotes.pop(quote.id, None)
-        if not quotes:
-            self._claims.pop(key, None)
-
-    def _unname(self, quote: Quote, genius_id: str | None) -> None:
-        quotes = self._genius.get(genius_id or "", {})
-        quotes.pop(quote.id, None)
-        if not quotes:
-            self._genius.pop(genius_id or "", None)
 
     def _touch(self, change: EventChange, at: datetime) -> None:
         self.version += 1

@@ -26,6 +26,10 @@ PriceChange = tuple[int, int | None, int | None]
 CLOCK_TOLERANCE_SECONDS = 60
 """A quote whose newest change is dated further ahead of the clock was dated by a clock that was wrong."""
 
+MAX_GONE = 10_000
+"""Prices of one quote that are kept though they are gone, the latest: a bookmaker that offers other lines at each fetch
+would fill memory with those of before."""
+
 COLUMNS_KEPT = 256
 """Quotes whose arrays are kept as they are: what a few pages of a list show, about 1.5 MB."""
 
@@ -187,6 +191,10 @@ class Quote:
                 after[key] = (old | GONE, moment)
                 changes.append((key, old, None))
                 last_seen[key] = seen
+        if len(before) > MAX_GONE:
+            for key in sorted(before, key=lambda key: after[key][1])[:-MAX_GONE]:
+                del after[key]
+                last_seen.pop(key, None)
         self.last_seen = last_seen
         keys = array("I", sorted(after))
         self.columns = Columns(

@@ -1,47 +1,66 @@
 """What bookmakers offer and the catalogue does not know: which markets, at how many current events."""
 
 from array import array
-from collections import Counter
 
 from quart_odds.domain.odds import MappedEvent, UnmappedMarket
 from quart_odds.domain.platforms import Platform
 
-MAX_KINDS = 65_535
-"""Kinds of unknown markets that are told apart, over all bookmakers; there are about 400."""
+MAX_KINDS = 10_000
+"""Kinds of unknown markets of one bookmaker that are told apart at once; there are about 400 over all bookmakers.
+
+All bookmakers together stay below 65,536, so that a kind is a number of two bytes.
+"""
 
 
 class UnmappedMarkets:
-    """For each quote the unknown markets of its newest fetch, as small numbers: two bytes a market."""
+    """For each quote the unknown markets of its newest fetch, as small numbers: two bytes a market.
+
+    A kind that no quote has any more gives its number back, so that a bookmaker which makes up ids for a while keeps
+    no room.
+    """
 
     def __init__(self) -> None:
-        self._kinds: list[tuple[Platform, UnmappedMarket]] = []
-        self._numbers: dict[tuple[Platform, str], int] = {}
+        self._kinds: dict[int, tuple[Platform, UnmappedMarket]] = {}
+        self._numbers: dict[Platform, dict[str, int]] = {platform: {} for platform in Platform}
+        self._counts: dict[int, int] = {}
+        self._free: list[int] = []
         self._by_quote: dict[int, array[int]] = {}
 
     def note(self, quote_id: int, mapped: MappedEvent) -> None:
         """Takes the unknown markets of a fetch in place of the former ones."""
         platform = mapped.header.platform
+        former = self._by_quote.pop(quote_id, None)
         numbers = {self._number(platform, market) for market in mapped.unmapped} - {None}
-        if numbers:
-            self._by_quote[quote_id] = array("H", [number for number in numbers if number is not None])
-        else:
-            self._by_quote.pop(quote_id, None)
+        kept = array("H", [number for number in numbers if number is not None])
+        for number in kept:
+            self._counts[number] = self._counts.get(number, 0) + 1
+        if kept:
+            self._by_quote[quote_id] = kept
+        self._drop(former)
 
     def forget(self, quote_id: int) -> None:
         """Drops a quote."""
-        self._by_quote.pop(quote_id, None)
+        self._drop(self._by_quote.pop(quote_id, None))
 
     def counts(self) -> list[tuple[Platform, UnmappedMarket, int]]:
         """Each unknown market with its number of events, the most frequent first."""
-        counter: Counter[int] = Counter()
-        for numbers in self._by_quote.values():
-            counter.update(numbers)
-        return [(*self._kinds[number], count) for number, count in counter.most_common()]
+        ordered = sorted(self._counts.items(), key=lambda each: -each[1])
+        return [(*self._kinds[number], count) for number, count in ordered]
+
+    def _drop(self, numbers: "array[int] | None") -> None:
+        for number in numbers or ():
+            self._counts[number] -= 1
+            if not self._counts[number]:
+                del self._counts[number]
+                platform, market = self._kinds.pop(number)
+                del self._numbers[platform][market.market_id]
+                self._free.append(number)
 
     def _number(self, platform: Platform, market: UnmappedMarket) -> int | None:
-        key = (platform, market.market_id)
-        number = self._numbers.get(key)
-        if number is None and len(self._kinds) < MAX_KINDS:
-            number = self._numbers[key] = len(self._kinds)
-            self._kinds.append((platform, market))
+        """The kind's number; a new one gets the next that is free, none where there are too many."""
+        known = self._numbers[platform]
+        number = known.get(market.market_id)
+        if number is None and len(known) < MAX_KINDS:
+            number = known[market.market_id] = self._free.pop() if self._free else len(self._kinds)
+            self._kinds[number] = platform, market
         return number

@@ -28,6 +28,8 @@ ADVICE = {
     "deadline": "The bookmaker was too slow. Raise the platform deadline, or its concurrency.",
     "empty_body": "The bookmaker answered with nothing, more than once. Retry; a lower concurrency may help.",
     "incomplete_list": "The list lacks events that the bookmaker counts. Those that it lacks are not marked gone.",
+    "list_limit": "More than any bookmaker has. What was beyond the limit is left out, and nothing is marked gone.",
+    "too_much": "More events or prices than any bookmaker has: the rest was not taken in. Look at its site.",
     "missing": "Many events vanished at once. One is marked gone when a second complete list lacks it too.",
     "in_play": "Nothing to do: these matches have begun, and only prices before the match are kept.",
     "decoder": "Look at the machine: has it memory and processes left?",

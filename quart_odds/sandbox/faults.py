@@ -52,6 +52,10 @@ class FaultKind(StrEnum):
     """An event has 5,000 markets."""
     BOMB = "bomb"
     """Its compressed answer is 512 MB when opened."""
+    WIDE = "wide"
+    """Its compressed answer is JSON of a million empty lists."""
+    DEEP = "deep"
+    """Its JSON is nested 10,000 levels deep."""
     REDIRECT = "redirect"
     """It redirects to itself without end."""
 

@@ -14,6 +14,9 @@ BOMB_BYTES = 512 * 1024 * 1024
 """What the bomb is when opened; it is about half a megabyte closed."""
 
 
+WIDE_MEMBERS = 1_000_000
+DEEP_LEVELS = 10_000
+
 OVERCOUNTED = 3
 """How many events more a tree counts than there are."""
 
@@ -25,6 +28,10 @@ def spoil(platform: Platform, kind: FaultKind, body: bytes, *, is_later_page: bo
             return body[: max(1, len(body) * 3 // 5)]
         case FaultKind.WRONG_SHAPE:
             return b'[{"status":"ok"},["nothing","that","you","know"]]'
+        case FaultKind.WIDE:
+            return b'{"data":[' + b"[]," * WIDE_MEMBERS + b"0]}"
+        case FaultKind.DEEP:
+            return b'{"data":' * DEEP_LEVELS + b"0" + b"}" * DEEP_LEVELS
         case FaultKind.WRONG_TYPES:
             return orjson.dumps(_twisted(orjson.loads(body)))
         case FaultKind.HUGE:

@@ -18,7 +18,14 @@ from quart_odds.domain.clock import utc_now
 from quart_odds.domain.odds import EventHeader, ListedCompetitions, MappedEvent
 from quart_odds.domain.platforms import Platform
 from quart_odds.domain.runs import RunError, ScrapePhase
-from quart_odds.errors import BlockedError, BookmakerError, NotFoundError, NothingFoundError, QuartOddsError
+from quart_odds.errors import (
+    BlockedError,
+    BookFullError,
+    BookmakerError,
+    NotFoundError,
+    NothingFoundError,
+    QuartOddsError,
+)
 from quart_odds.odds.event import EventChange
 from quart_odds.scraping.tally import PlatformTally, RunTally, run_error
 
@@ -26,6 +33,9 @@ __all__ = ["MOST_REFUSALS_IN_A_ROW", "BodyDecoder", "ClientFactory", "Coordinato
 
 MANY_MISSING = 10
 """So many events that vanish from complete lists at once are told as a fault: the lists may be what is wrong."""
+
+MAX_PRICES = 6_000_000
+"""Prices of one bookmaker in one run: ten times what the largest has."""
 
 RECORDERS = 4
 """Bodies of one platform that are decoded or recorded at once: enough to hide the way to the decoding process."""
@@ -163,20 +173,31 @@ class Coordinator:
                 pipe.count_failed(header, error)
             else:
                 await bodies.put(raw)
+                # Not held while this waits for the next event.
+                del raw
 
     async def _record(self, pipe: "_Pipe", bodies: asyncio.Queue[RawBody | None]) -> None:
         while (raw := await bodies.get()) is not None:
+            header = raw.header
             try:
                 mapped = await self._decoder.decode(raw)
             except BookmakerError as error:
-                pipe.count_failed(raw.header, error)
+                pipe.count_failed(header, error.bare())
                 continue
+            finally:
+                pipe.client.release(raw)
+                del raw
             pipe.client.forget_refusals()
             if mapped.is_in_play:
                 pipe.in_play.append(mapped.header.external_id)
                 pipe.tally.count_in_play(mapped)
             else:
-                await self._sink.record(mapped, self._now())
+                try:
+                    pipe.count_prices(mapped)
+                    await self._sink.record(mapped, self._now())
+                except BookmakerError as error:
+                    pipe.count_failed(header, error)
+                    continue
                 pipe.tally.count_fetched(mapped)
             _scrapes_now(pipe.tally)
 
@@ -219,8 +240,16 @@ class _Pipe:
         self.client = client
         self.tally = tally
         self.seen: set[str] = set()
+        self.prices = 0
         self.not_found: list[str] = []
         self.in_play: list[str] = []
+
+    def count_prices(self, mapped: MappedEvent) -> None:
+        """One more event's prices. Raises BookFullError where the run would have too many."""
+        if self.prices + len(mapped.prices) > MAX_PRICES:
+            where = f"event {mapped.header.external_id}"
+            raise BookFullError(self.client.platform, f"over {MAX_PRICES} prices in one run", where=where)
+        self.prices += len(mapped.prices)
 
     def count_failed(self, header: EventHeader, error: BookmakerError) -> None:
         """One event could not be got. Raises the error itself after too many refusals in a row."""

@@ -73,7 +73,11 @@ class EventRefresher:
             client.turn_by = asyncio.get_running_loop().time() + REFRESH_SECONDS
             try:
                 async with asyncio.timeout(REFRESH_SECONDS + ANSWER_SECONDS):
-                    mapped = await self._decoder.decode(await client.fetch(header))
+                    raw = await client.fetch(header)
+                    try:
+                        mapped = await self._decoder.decode(raw)
+                    finally:
+                        client.release(raw)
                 client.forget_refusals()
                 if mapped.is_in_play:
                     await self._withdraw(header)

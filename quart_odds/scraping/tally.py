@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from quart_odds.domain.clock import utc_now
-from quart_odds.domain.odds import MappedEvent, UnmappedMarket
+from quart_odds.domain.odds import MappedEvent
 from quart_odds.domain.platforms import Platform
 from quart_odds.domain.runs import PhaseRecord, PlatformResult, RunError, ScrapePhase
 from quart_odds.errors import BookmakerError, DecoderError, NotFoundError, StorageError
@@ -90,7 +90,6 @@ class PlatformTally:
         self.is_shrunken = False
         self.is_discovered = False
         self.faults = Faults()
-        self.unmapped: dict[UnmappedMarket, int] = {}
         self.phases: list[PhaseRecord] = []
         self.message: str | None = None
         self.error: RunError | None = None
@@ -153,8 +152,6 @@ class PlatformTally:
         self.mapped_markets += mapped.mapped_markets
         self.unmapped_markets += len(mapped.unmapped)
         self.dropped_prices += mapped.dropped
-        for market in mapped.unmapped:
-            self.unmapped[market] = self.unmapped.get(market, 0) + 1
         self.is_told = False
 
     def count_failed(self, error: BaseException) -> None:

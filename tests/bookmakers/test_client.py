@@ -4,7 +4,7 @@ import asyncio
 import gzip
 import socket
 import zlib
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager
 from itertools import pairwise
 from typing import Any
@@ -732,6 +732,7 @@ class CannedTransport:
         params: Mapping[str, str],
         body: bytes | None,
         timeout_seconds: float,
+        grow: Callable[[int], Awaitable[None]],
     ) -> Answer:
         """See Transport."""
         self.urls.append(url)

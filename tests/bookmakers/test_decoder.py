@@ -224,6 +224,7 @@ async def test_closing_ends_a_process_that_hangs(
 async def test_a_process_that_hangs_is_reported_until_it_is_replaced() -> None:
     """Whoever asks whether all is well hears of it, though no body is under way."""
     async with decoding(1) as made:
+        await made.warm()
         await made.check()
         (pid,) = pids()
         os.kill(pid, signal.SIGSTOP)
@@ -269,3 +270,49 @@ async def test_a_stopped_process_ends_with_a_parent_that_is_killed() -> None:
         await parent.wait()
         while is_running(worker):
             await asyncio.sleep(0.02)
+
+
+def costly_or_decode(raw: RawBody) -> object:
+    """Stands in for `decode`: takes long for one bookmaker's events."""
+    if raw.platform is Platform.BET9JA:
+        time.sleep(0.3)
+    return decode(raw)
+
+
+async def test_a_bookmaker_of_costly_bodies_does_not_starve_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One process, and the others' bodies come to their results before the second of the costly ones."""
+    monkeypatch.setattr(decoder, "decode", costly_or_decode)
+    costly = RawBody(Platform.BET9JA, dumps(BET9JA), None, asked(Platform.BET9JA, "601"))
+    order: list[Platform] = []
+
+    async def run(raw: RawBody) -> None:
+        await made.decode(raw)
+        order.append(raw.platform)
+
+    async with decoding(1) as made:
+        await made.decode(RAW)
+        async with asyncio.timeout(60):
+            await asyncio.gather(*(run(costly) for _ in range(6)), *(run(RAW) for _ in range(40)))
+    assert order[:4].count(Platform.BET9JA) <= decoder.PLACES_PER_PROCESS
+    assert order[-4:] == [Platform.BET9JA] * 4
+
+
+def hungry_or_decode(raw: RawBody) -> object:
+    """Stands in for `decode`: wants more memory than a process may have for one event."""
+    if raw.header.external_id == "hungry":
+        return bytes(8_000_000_000)
+    return decode(raw)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a bound of the address space is Linux's")
+async def test_a_body_that_takes_too_much_memory_fails_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process has a bound of its own, and lives on."""
+    monkeypatch.setattr(decoder, "decode", hungry_or_decode)
+    hungry = RawBody(Platform.BETPAWA, b"{}", None, asked(Platform.BETPAWA, "hungry"))
+    async with decoding(1) as made:
+        assert await made.decode(RAW) == decode(RAW)
+        before = pids()
+        with pytest.raises(MalformedBodyError, match=r"event hungry: a body too costly to read \(MemoryError\)"):
+            await made.decode(hungry)
+        assert await made.decode(RAW) == decode(RAW)
+        assert pids() == before

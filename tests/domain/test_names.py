@@ -1,7 +1,11 @@
 """Names of teams as a person compares them."""
 
+import random
+from difflib import SequenceMatcher
+
 import pytest
 
+from quart_odds.domain import names
 from quart_odds.domain.names import are_others, is_unknown, names_differ, sides_are_crossed
 
 
@@ -69,3 +73,22 @@ def test_crossed_sides_are_told_from_other_spellings(
 ) -> None:
     """Only two teams that are both more alike crosswise are the same match with the sides swapped."""
     assert sides_are_crossed(*named, *other) is crossed
+
+
+def test_long_names_are_compared_by_their_beginning(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The time that comparing takes grows with the square of the length, and a bookmaker sets that."""
+    longest = 0
+
+    def watched(junk: None, one: str, other: str) -> SequenceMatcher[str]:
+        nonlocal longest
+        longest = max(longest, len(one), len(other))
+        return SequenceMatcher(junk, one, other)
+
+    monkeypatch.setattr(names, "SequenceMatcher", watched)
+    one, other = ("".join(random.Random(seed).choices("abcdefgh", k=100_000)) for seed in (1, 2))
+    are_others((one, one[::-1]), (other, other[::-1]))
+    names_differ(one, other)
+    sides_are_crossed(one, other, other[::-1], one[::-1])
+    assert 0 < longest <= names.MAX_COMPARED
+    assert names_differ("Arsenal" + "x" * 10_000, "Chelsea" + "y" * 10_000)
+    assert not names_differ("Arsenal" + "x" * 10_000, "Arsenal" + "x" * 10_000)

@@ -2,10 +2,12 @@
 
 from datetime import datetime, timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from quart_odds.domain.odds import Prices
+from quart_odds.odds import quote as quote_module
 from quart_odds.odds.quote import GONE, Quote
 from tests.odds.making import NOW, header
 
@@ -110,3 +112,15 @@ def test_it_is_the_newest_fetch_and_the_memory_of_the_others(seen: list[Fetch]) 
         assert {key for key, value, _ in quote if value & GONE} == ever - fetch.keys() == quote.last_seen.keys()
         assert list(quote.keys) == sorted(ever)
         assert quote.price_count == len(fetch)
+
+
+def test_of_prices_that_are_gone_only_the_latest_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bookmaker that offers other lines at each fetch would fill memory with those of before."""
+    monkeypatch.setattr(quote_module, "MAX_GONE", 10)
+    quote = fresh()
+    for number in range(6):
+        changes = take(quote, {100 * number + place: 10 for place in range(4)}, 60 * number)
+        assert len(changes) == (4 if number == 0 else 8)
+    assert (len(quote.keys), len(quote.last_seen), quote.price_count) == (14, 10, 4)
+    assert {400, 401, 402, 403, 500, 501, 502, 503} <= set(quote.keys)
+    assert not {0, 1, 2, 3} & set(quote.keys)

@@ -84,6 +84,9 @@ class FakeBookmaker:
         finally:
             self.under_way -= 1
 
+    def release(self, raw: RawBody) -> None:
+        """Nothing is held."""
+
     async def aclose(self) -> None:
         """Remember that it was closed."""
         self.is_closed = True

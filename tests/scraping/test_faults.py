@@ -105,6 +105,11 @@ FAILING = [
     Case("empty lists of Bet9ja", BET9JA, "empty", "incomplete_list", "events were listed"),
     Case("gzip bomb", SPORTYBET, "bomb", "malformed_body", "a body of more than 4000000 bytes"),
     Case("gzip bombs in details", BETPAWA, "bomb@details", "malformed_body", "more than 4000000 bytes"),
+    Case("wide JSON", BETPAWA, "wide", "malformed_body", "JSON of more than 400000 values"),
+    Case("wide JSON in lists", BET9JA, "wide@lists", "malformed_body", "JSON of more than 400000 values"),
+    Case("wide JSON in details", SPORTYBET, "wide@details", "malformed_body", "JSON of more than 400000 values"),
+    Case("deep JSON", BET9JA, "deep", "malformed_body", "JSON of more than 64 levels"),
+    Case("deep JSON in details", BETPAWA, "deep@details", "malformed_body", "JSON of more than 64 levels"),
     Case("redirect loop", SPORTYBET, "redirect", "malformed_body", "redirects, more than 3 in a row"),
     Case("redirect loops in details", BETPAWA, "redirect@details", "malformed_body", "redirects, more than 3"),
     Case(

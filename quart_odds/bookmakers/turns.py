@@ -1,0 +1,73 @@
+"""Who decodes next where several bookmakers share the processes: the one that has used least of their time."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from quart_odds.domain.platforms import Platform
+
+
+class Turns:
+    """So many places, given by time used and not by the number of bodies.
+
+    A bookmaker whose bodies take long gets its share of the time and no more; the others' bodies go before its next
+    one. A bookmaker that had nothing to do saves up nothing for later.
+    """
+
+    def __init__(self, places: int) -> None:
+        self._free = places
+        self._used: dict[Platform, float] = {}
+        self._busy: dict[Platform, int] = {}
+        self._waiting: dict[Platform, deque[asyncio.Future[None]]] = {}
+
+    @asynccontextmanager
+    async def turn(self, platform: Platform) -> AsyncIterator[None]:
+        """A place. Say with `use` how much time it took."""
+        if not self._busy.get(platform):
+            others = [self._used[each] for each, count in self._busy.items() if count]
+            self._used[platform] = max(self._used.get(platform, 0.0), min(others, default=0.0))
+        self._busy[platform] = self._busy.get(platform, 0) + 1
+        try:
+            await self._enter(platform)
+            try:
+                yield
+            finally:
+                self._free += 1
+                self._pass_on()
+        finally:
+            self._busy[platform] -= 1
+
+    def use(self, platform: Platform, seconds: float) -> None:
+        """Count time against a bookmaker."""
+        self._used[platform] = self._used.get(platform, 0.0) + seconds
+
+    def open_all(self) -> None:
+        """Let everyone through, because nothing will be decoded any more."""
+        self._free = 1 << 30
+        self._pass_on()
+
+    async def _enter(self, platform: Platform) -> None:
+        if self._free > 0:
+            # Whoever waits was passed over by nobody: a free place is given to those that wait at once.
+            self._free -= 1
+            return
+        place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(platform, deque()).append(place)
+        try:
+            await place
+        except asyncio.CancelledError:
+            if place.done() and not place.cancelled():
+                self._free += 1
+                self._pass_on()
+            raise
+
+    def _pass_on(self) -> None:
+        while self._free > 0:
+            waiting = [platform for platform, places in self._waiting.items() if places]
+            if not waiting:
+                return
+            place = self._waiting[min(waiting, key=lambda each: self._used[each])].popleft()
+            if not place.done():
+                self._free -= 1
+                place.set_result(None)

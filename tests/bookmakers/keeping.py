@@ -1,0 +1,22 @@
+"""What an object keeps alive: errors must not keep bodies."""
+
+import gc
+import types
+from collections.abc import Iterable
+
+_LIVES_ANYWAY = (type, types.ModuleType, types.FunctionType, types.BuiltinFunctionType, types.CodeType)
+
+
+def kept_bytes(roots: Iterable[object], least: int = 10_000) -> list[int]:
+    """The sizes of all byte strings and texts of at least `least` that can be reached from these objects."""
+    seen: dict[int, object] = {}
+    left = list(roots)
+    while left:
+        each = left.pop()
+        if id(each) in seen or isinstance(each, _LIVES_ANYWAY):
+            continue
+        seen[id(each)] = each
+        if isinstance(each, types.FrameType):
+            left += each.f_locals.values()
+        left += gc.get_referents(each)
+    return [len(each) for each in seen.values() if isinstance(each, bytes | bytearray | str) and len(each) >= least]

@@ -1,0 +1,129 @@
+"""Lists are read off the loop, up to limits that no real bookmaker comes near."""
+
+import gzip
+import os
+from typing import Any
+
+import pytest
+
+from quart_odds.bookmakers import Decoder, lists
+from quart_odds.bookmakers.lists import RawList, read_page, read_root
+from quart_odds.bookmakers.sites import SITES, Listings
+from quart_odds.domain.platforms import Platform
+from quart_odds.errors import BookmakerError, ListLimitError, MalformedBodyError
+from tests.bookmakers.wire import BET9JA_SPORTS, BETPAWA_CATEGORIES, BETPAWA_V4, SPORTYBET_TREE, dumps
+
+ROOTS = {
+    Platform.BETPAWA: BETPAWA_CATEGORIES,
+    Platform.SPORTYBET: SPORTYBET_TREE,
+    Platform.BET9JA: BET9JA_SPORTS,
+}
+
+
+def root_of(platform: Platform, body: Any = None) -> RawList:
+    """A root as it comes."""
+    plain = dumps(ROOTS[platform] if body is None else body)
+    return RawList(platform, gzip.compress(plain), "gzip", "the list")
+
+
+def categories(ids: list[str]) -> Any:
+    """BetPawa's root with these competitions."""
+    competitions = [{"competition": {"id": each, "name": "League"}} for each in ids]
+    return {"withRegions": [{"regions": [{"region": {"name": "Country"}, "competitions": competitions}]}]}
+
+
+def page(events: list[Any]) -> RawList:
+    """A page of BetPawa's list."""
+    [listing], _ = SITES[Platform.BETPAWA].listings(dumps(categories(["1"])))
+    plain = dumps({"responses": [{"responses": events}]})
+    return RawList(Platform.BETPAWA, plain, None, listing.request.where, listing)
+
+
+def shown(listings: Listings) -> tuple[list[Any], list[tuple[str, str]]]:
+    """What can be compared: errors are not equal to each other."""
+    found, errors = listings
+    return list(found), [(type(each).__name__, str(each)) for each in errors]
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+async def test_lists_are_the_same_wherever_they_are_read(workers: int) -> None:
+    """In the loop or in a process, for each bookmaker, errors included."""
+    decoder = Decoder(workers)
+    try:
+        for platform in Platform:
+            raw = root_of(platform)
+            assert shown(await decoder.read_root(raw)) == shown(read_root(raw))
+            with pytest.raises(MalformedBodyError):
+                await decoder.read_root(RawList(platform, b"{", None, "the list"))
+        raw = page([BETPAWA_V4, {"id": 5}])
+        headers, errors, following = await decoder.read_page(raw)
+        assert (headers, following) == (read_page(raw)[0], None)
+        assert [str(error) for error in errors] == [str(error) for error in read_page(raw)[1]]
+    finally:
+        await decoder.aclose()
+
+
+def process_of(raw: RawList) -> Listings:
+    """Stands in for `read_root`: says where it runs."""
+    raise MalformedBodyError(raw.platform, f"process {os.getpid()}")
+
+
+async def test_lists_are_read_in_another_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where there is one, the loop has nothing to parse."""
+    monkeypatch.setattr(lists, "read_root", process_of)
+    decoder = Decoder(1)
+    try:
+        with pytest.raises(MalformedBodyError, match=r"process \d+") as caught:
+            await decoder.read_root(root_of(Platform.BETPAWA))
+        assert caught.value.reason != f"process {os.getpid()}"
+    finally:
+        await decoder.aclose()
+
+
+def test_a_root_of_too_many_lists_is_read_up_to_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error says how many there were, and is a list that is not complete."""
+    monkeypatch.setattr(lists, "MAX_LISTINGS", 3)
+    found, errors = read_root(root_of(Platform.BETPAWA, categories([str(number) for number in range(50)])))
+    assert len(found) == 3
+    assert [(type(each), str(each)) for each in errors] == [
+        (ListLimitError, "BetPawa at the list: 5 lists of events, more than 3")
+    ]
+    assert errors[0].error_type == "list_limit"
+
+
+def test_a_page_of_too_many_events_is_read_up_to_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is no next page then."""
+    monkeypatch.setattr(lists, "MAX_PAGE_EVENTS", 20)
+    headers, errors, following = read_page(page([{**BETPAWA_V4, "id": str(number)} for number in range(100)]))
+    assert [header.external_id for header in headers] == [str(number) for number in range(20)]
+    assert [type(each) for each in errors] == [ListLimitError]
+    assert following is None
+
+
+def test_of_many_faults_the_first_are_told_and_the_others_counted() -> None:
+    """A list of nothing but faults costs no more than one with a few."""
+    headers, errors, _ = read_page(page([{"id": ""}] * 5000))
+    assert headers == []
+    assert len(errors) == lists.MAX_ERRORS + 1
+    assert errors[-1].reason == "4900 more faults"
+
+
+def test_an_id_of_a_competition_that_is_no_id_is_left_out() -> None:
+    """It would go into requests and error messages; the others go on."""
+    found, errors = read_root(root_of(Platform.SPORTYBET, with_tournament("x" * 30_000)))
+    assert [listing.competition_ids for listing in found] == [("sr:tournament:1",)]
+    assert [str(each) for each in errors] == ["SportyBet at the list: 1 ids of more than 100 characters"]
+
+
+def with_tournament(external_id: str) -> Any:
+    """SportyBet's root with a good tournament and another."""
+    tournaments = [{"id": "sr:tournament:1", "name": "Good"}, {"id": external_id, "name": "Bad"}]
+    sport = {"id": "sr:sport:1", "categories": [{"name": "Country", "tournaments": tournaments}]}
+    return {"bizCode": 10000, "data": {"sportList": [sport]}}
+
+
+def test_a_list_is_opened_within_its_bound() -> None:
+    """As an event's body is."""
+    raw = RawList(Platform.BET9JA, gzip.compress(bytes(1_000_000)), "gzip", "the list", max_bytes=10_000)
+    with pytest.raises(BookmakerError, match="more than 10000 bytes"):
+        read_root(raw)

@@ -1,0 +1,149 @@
+"""A bookmaker that gives one id to many events: nothing is matched by it, and matching takes no longer for it."""
+
+from collections.abc import Iterable
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from quart_odds.domain.platforms import Platform
+from quart_odds.odds import OddsBook, book, claims
+from quart_odds.odds.claims import MAX_CLAIMS
+from quart_odds.odds.matching import Claim, agreeing, lone_key, match_key
+from tests.odds.making import NOW, header, mapped
+
+BETPAWA, SPORTYBET, BET9JA = Platform
+RADAR, GENIUS = "68995116", "11111111"
+
+
+def add(
+    made: OddsBook,
+    count: int,
+    *,
+    platform: Platform = BETPAWA,
+    start: int = 0,
+    radar: str | None = RADAR,
+    genius: str | None = None,
+) -> None:
+    """So many events of a bookmaker that name the same match."""
+    for number in range(start, start + count):
+        made.apply(mapped(header(platform, f"e{number}", radar, genius_id=genius)), NOW)
+
+
+@pytest.fixture
+def compared(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many claims were compared, each time."""
+    counts: list[int] = []
+
+    def count(each: Iterable[Claim]) -> tuple[int, ...]:
+        known = list(each)
+        counts.append(len(known))
+        return agreeing(known)
+
+    monkeypatch.setattr(book, "agreeing", count)
+    return counts
+
+
+@pytest.mark.parametrize(("radar", "genius"), [(RADAR, None), (None, GENIUS), (RADAR, GENIUS)])
+def test_matching_takes_no_longer_for_an_id_that_many_events_have(
+    radar: str | None, genius: str | None, compared: list[int]
+) -> None:
+    """Each event that comes, goes or comes back costs the same, however many there are."""
+    made = OddsBook()
+    add(made, 600, radar=radar, genius=genius)
+    made.mark_missing(BETPAWA, (), NOW)
+    add(made, 600, radar=radar, genius=genius)
+    assert max(compared) <= 6 * MAX_CLAIMS
+    assert sum(compared) <= 30 * 1800
+
+
+def test_events_of_one_id_stand_alone_where_they_are_many() -> None:
+    """The other bookmakers match without them."""
+    made = OddsBook()
+    add(made, MAX_CLAIMS)
+    assert made.find(RADAR) is not None
+    add(made, 1, start=MAX_CLAIMS)
+    assert made.find(RADAR) is None
+    assert len(made.events) == MAX_CLAIMS + 1
+    add(made, 1, platform=SPORTYBET)
+    add(made, 1, platform=BET9JA)
+    add(made, 30, start=MAX_CLAIMS + 1)
+    event = made.find(RADAR)
+    assert event is not None
+    assert list(event.quotes) == [SPORTYBET, BET9JA]
+    assert len(made.events) == MAX_CLAIMS + 32
+    assert {len(each.quotes) for each in made.events.values() if each is not event} == {1}
+
+
+def test_an_id_means_something_again_when_few_events_have_it() -> None:
+    """What is gone is no part of a crowd that is listed."""
+    made = OddsBook()
+    add(made, 50)
+    add(made, 1, platform=SPORTYBET)
+    made.mark_missing(BETPAWA, ["e7"], NOW)
+    event = made.find(RADAR)
+    assert event is not None
+    assert {platform: quote.header.external_id for platform, quote in event.quotes.items()} == {
+        BETPAWA: "e7",
+        SPORTYBET: "e0",
+    }
+
+
+def test_a_genius_id_of_many_events_joins_none_of_them() -> None:
+    """The other bookmakers that name it are still one match."""
+    made = OddsBook()
+    add(made, MAX_CLAIMS + 1, radar=None, genius=GENIUS)
+    for platform, number in ((SPORTYBET, RADAR), (BET9JA, None)):
+        made.apply(mapped(header(platform, "e0", number, genius_id=GENIUS)), NOW)
+    event = made.find(RADAR)
+    assert event is not None
+    assert list(event.quotes) == [SPORTYBET, BET9JA]
+    assert len(made.events) == MAX_CLAIMS + 2
+
+
+STEPS = st.lists(
+    st.tuples(st.sampled_from(Platform), st.integers(0, 5), st.sampled_from(["68995116", "68995117", None, "gone"])),
+    max_size=40,
+)
+
+
+@given(STEPS)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_the_book_is_arranged_as_its_claims_say(
+    monkeypatch: pytest.MonkeyPatch, steps: list[tuple[Platform, int, str | None]]
+) -> None:
+    """Whatever came and went before: crowds stand alone, the rest where `agreeing` says."""
+    monkeypatch.setattr(claims, "MAX_CLAIMS", 2)
+    made = OddsBook()
+    for platform, number, radar in steps:
+        if radar == "gone":
+            made.withdraw(platform, f"e{number}", NOW)
+        else:
+            made.apply(mapped(header(platform, f"e{number}", radar)), NOW)
+    quotes = {quote.id: quote for event in made.events.values() for quote in event.quotes.values()}
+    for radar in {quote.header.sportradar_id for quote in quotes.values()} - {None}:
+        named = [quote for quote in quotes.values() if quote.header.sportradar_id == radar]
+        slots: dict[object, list[Claim]] = {}
+        for quote in named:
+            claim = Claim(quote.id, quote.header.platform, quote.header.kickoff, quote.is_absent)
+            slots.setdefault((claim.platform, claim.is_gone), []).append(claim)
+        together = agreeing(each for slot in slots.values() if len(slot) <= 2 for each in slot)
+        for quote in named:
+            event = made.get(quote.event_id)
+            assert event is not None
+            alone = lone_key(quote.header.platform, quote.header.external_id)
+            assert event.key == (match_key(radar or "") if quote.id in together else alone)
+            assert event.quotes[quote.header.platform] is quote
+
+
+def test_a_forgotten_crowd_leaves_nothing_behind() -> None:
+    """The id is free for the next match."""
+    made = OddsBook()
+    add(made, 20, genius=GENIUS)
+    for event_id in list(made.events):
+        made.forget(event_id)
+    add(made, 1, start=100)
+    add(made, 1, platform=SPORTYBET)
+    event = made.find(RADAR)
+    assert event is not None
+    assert list(event.quotes) == [BETPAWA, SPORTYBET]

@@ -1,0 +1,209 @@
+"""One bookmaker that lies: its own part of a run ends with a reason, the others' go on, and nobody waits."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from quart_odds.bookmakers import client as client_module
+from quart_odds.domain.platforms import Platform
+from quart_odds.odds import book as book_module
+from quart_odds.odds.claims import MAX_CLAIMS
+from quart_odds.scraping import coordinator as coordinator_module
+from tests.bookmakers.fake_site import FakeSite, serving
+from tests.houses import House, Json, Sandbox, house, running_sandbox
+from tests.scraping.evil import EvilBookmaker, deep, known_market, wide
+
+BETPAWA, SPORTYBET, BET9JA = Platform
+EVENTS = 8
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[Sandbox]:
+    """Good bookmakers, of which two are asked."""
+    with running_sandbox("--events", str(EVENTS), "--markets", "12") as found:
+        yield found
+
+
+@asynccontextmanager
+async def beside(
+    evil: EvilBookmaker, sandbox: Sandbox, folder: Path, **settings: Any
+) -> AsyncIterator[tuple[House, FakeSite]]:
+    """An app whose BetPawa lies."""
+    async with serving(evil) as site, house(folder, sandbox.url, betpawa_url=site.url, **settings) as home:
+        yield home, site
+
+
+def part(row: Json, platform: Platform) -> Json:
+    """What a run came to at a bookmaker."""
+    [found] = [each for each in row["platforms"] if each["platform"] == platform]
+    result: Json = found
+    return result
+
+
+def check_others(row: Json) -> None:
+    """They completed, with all their events."""
+    for platform in (SPORTYBET, BET9JA):
+        result = part(row, platform)
+        assert (result["status"], result["events_scraped"], result["error"]) == ("completed", EVENTS, None)
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "words"),
+    [
+        ("root", wide(600_000), "JSON of more than 400000 values"),
+        ("list", wide(600_000), "JSON of more than 400000 values"),
+        ("event", wide(600_000), "JSON of more than 400000 values"),
+        ("root", deep(5_000), "JSON of more than 64 levels"),
+        ("list", deep(5_000), "JSON of more than 64 levels"),
+        ("event", deep(5_000), "JSON of more than 64 levels"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "body",
+)
+@pytest.mark.parametrize("workers", [0, 1])
+async def test_costly_json_fails_its_bookmaker_alone(
+    kind: str, body: bytes, words: str, workers: int, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """Wherever it stands, and wherever it is read."""
+    async with beside(EvilBookmaker(bodies={kind: body}), sandbox, tmp_path, decode_workers=workers) as (home, _):
+        row, _ = await home.scrape()
+        assert row["status"] == "partial"
+        assert part(row, BETPAWA)["error"]["error_type"] == "malformed_body"
+        assert words in part(row, BETPAWA)["error"]["error_message"]
+        check_others(row)
+
+
+async def test_a_list_without_an_end_is_told_and_marks_nothing_gone(
+    sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its events are taken up to the limit; those that it no longer names stay."""
+    monkeypatch.setattr(client_module, "MAX_PAGES", 2)
+    evil = EvilBookmaker(events=3)
+    async with beside(evil, sandbox, tmp_path) as (home, _):
+        row, _ = await home.scrape(BETPAWA)
+        assert row["status"] == "completed"
+        evil.is_endless = True
+        row, told = await home.scrape()
+        assert row["status"] == "completed"
+        assert [(each["error_type"], each["platform"]) for each in row["errors"]] == [("list_limit", "betpawa")]
+        assert "a list of more than 2 pages" in row["errors"][0]["error_message"]
+        assert any("more than 2 pages" in (each["message"] or "") for each in told if each["platform"] == "betpawa")
+        check_others(row)
+        book = home.parts.desk.book
+        assert len([event for event in book.events.values() if BETPAWA in event.quotes]) == 195
+
+
+async def test_after_a_limit_nothing_is_missed(
+    sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A list that is cut at a limit lacks what came later, and proves nothing by it."""
+    evil = EvilBookmaker(events=150)
+    async with beside(evil, sandbox, tmp_path) as (home, _):
+        await home.scrape(BETPAWA)
+        monkeypatch.setattr(client_module, "MAX_PAGES", 1)
+        row, _ = await home.scrape(BETPAWA)
+        assert [each["error_type"] for each in row["errors"]] == ["list_limit"]
+        quotes = [quote for event in home.parts.desk.book.events.values() for quote in event.quotes.values()]
+        assert len(quotes) == 150
+        assert not any(quote.is_absent for quote in quotes)
+
+
+async def test_one_id_for_all_events_matches_none_of_them(sandbox: Sandbox, tmp_path: Path) -> None:
+    """They are kept, each by itself."""
+    async with beside(EvilBookmaker(events=60, radar=lambda _: "77777777"), sandbox, tmp_path) as (home, _):
+        row, _ = await home.scrape()
+        assert row["status"] == "completed"
+        assert part(row, BETPAWA)["events_scraped"] == 60 > MAX_CLAIMS
+        book = home.parts.desk.book
+        assert book.find("77777777") is None
+        assert {len(event.quotes) for event in book.events.values() if BETPAWA in event.quotes} == {1}
+        check_others(row)
+
+
+async def test_more_events_than_any_bookmaker_has_are_not_taken_in(
+    sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Run after run with other ids: the others' events find room, and this bookmaker's known ones go on."""
+    monkeypatch.setattr(book_module, "MAX_QUOTES", 25)
+    async with beside(EvilBookmaker(events=40), sandbox, tmp_path) as (home, _):
+        for _ in range(2):
+            row, _ = await home.scrape()
+            assert (part(row, BETPAWA)["events_scraped"], part(row, BETPAWA)["events_failed"]) == (25, 15)
+            assert [(each["error_type"], each["count"]) for each in row["errors"]] == [("too_much", 15)]
+            assert "25 events are known, and no more are taken in" in row["errors"][0]["error_message"]
+            check_others(row)
+
+
+async def test_more_prices_than_any_bookmaker_has_are_not_taken_in(
+    sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of one run, whatever events they belong to."""
+    monkeypatch.setattr(coordinator_module, "MAX_PRICES", 70)
+    async with beside(EvilBookmaker(events=40), sandbox, tmp_path) as (home, _):
+        row, _ = await home.scrape(BETPAWA)
+        assert (part(row, BETPAWA)["events_scraped"], part(row, BETPAWA)["events_failed"]) == (23, 17)
+        assert [each["error_type"] for each in row["errors"]] == ["too_much"]
+
+
+def unknown(number: int) -> list[Any]:
+    """A market with an id of a megabyte, another for each event."""
+    return [
+        known_market(),
+        {"marketType": {"id": f"{number}-" + "u" * 1_000_000, "displayName": "M" * 9999}, "row": []},
+    ]
+
+
+async def test_endless_ids_of_unknown_markets_are_kept_short(sandbox: Sandbox, tmp_path: Path) -> None:
+    """In memory, and where they are told."""
+    async with beside(EvilBookmaker(events=12, markets=unknown), sandbox, tmp_path) as (home, _):
+        row, _ = await home.scrape(BETPAWA)
+        assert row["status"] == "completed"
+        counts = home.parts.desk.unmapped.counts()
+        assert len(counts) == 12
+        assert {len(market.market_id) for _, market, _ in counts} == {120}
+        response = await home.client.get("/api/coverage/markets")
+        assert len(await response.get_data()) < 100_000
+
+
+@pytest.mark.endurance
+@pytest.mark.parametrize("kind", ["wide lists", "wide events", "one id", "endless", "unknown markets"])
+async def test_the_loop_answers_while_a_bookmaker_lies(kind: str, sandbox: Sandbox, tmp_path: Path) -> None:
+    """With bodies as large as they may be: the loop's lag and the process's memory stay within what is promised."""
+    evil = {
+        "wide lists": EvilBookmaker(competitions=400, bodies={"list": wide()}),
+        "wide events": EvilBookmaker(events=200, bodies={"event": wide()}),
+        "one id": EvilBookmaker(events=5000, radar=lambda _: "77777777"),
+        "endless": EvilBookmaker(is_endless=True, competitions=2000),
+        "unknown markets": EvilBookmaker(events=100, markets=unknown),
+    }[kind]
+    if not evil.bodies and not evil.is_endless:
+        evil.prepare()
+    lags: list[float] = []
+
+    async def watch() -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            began = loop.time()
+            await asyncio.sleep(0.01)
+            lags.append(loop.time() - began - 0.01)
+
+    settings = {"decode_workers": 1, "max_body_bytes": 16_000_000, "request_tries": 1, "platform_deadline_seconds": 120}
+    async with beside(evil, sandbox, tmp_path, **settings) as (home, _):
+        watching = asyncio.create_task(watch())
+        try:
+            async with asyncio.timeout(300):
+                row, _ = await home.scrape()
+        finally:
+            watching.cancel()
+        check_others(row)
+    assert sorted(lags)[int(len(lags) * 0.99)] <= 0.05
+    assert resident_bytes() <= 400_000_000
+
+
+def resident_bytes() -> int:
+    """This process's memory, with the tests and the bookmaker that lies in it."""
+    fields = Path("/proc/self/statm").read_text(encoding="ascii").split()
+    return int(fields[1]) * 4096
