@@ -1,6 +1,7 @@
 """What tests share: where recorded bodies are, and settings that reach nothing outside this machine."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -19,3 +20,9 @@ def recorded() -> Path:
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """One process more than there are cores: many tests wait for others' processes, such as a browser."""
     return (os.cpu_count() or 1) + 1
+
+
+def pytest_configure() -> None:
+    """Let tests interrupt commands: a shell's background jobs ignore SIGINT, and so would what they start."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)

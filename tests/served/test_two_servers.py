@@ -73,7 +73,9 @@ async def end_lock(database_url: str) -> None:
     """End the server process that holds the writer's lock."""
     connection = await asyncpg.connect(database_url)
     try:
-        lock = "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND objid = $1 AND granted"
+        # With a time to wait for: the lock is there until the other side is gone.
+        ended = "SELECT pg_terminate_backend(pid, 30000) FROM pg_locks"
+        lock = f"{ended} WHERE locktype = 'advisory' AND objid = $1 AND granted"
         assert await connection.fetchval(lock, WRITER_LOCK)
     finally:
         await connection.close()

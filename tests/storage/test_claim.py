@@ -85,7 +85,9 @@ async def kept(store: Store) -> list[tuple[int, int, str]]:
 async def lose_lock(store: Store) -> None:
     """Ends the server's side of the connection that holds the lock, as a killer of idle connections does."""
     async with store.database.writing() as connection:
-        lock = "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND objid = :key AND granted"
+        # With a time to wait for: the lock is there until the other side is gone.
+        ended = "SELECT pg_terminate_backend(pid, 30000) FROM pg_locks"
+        lock = f"{ended} WHERE locktype = 'advisory' AND objid = :key AND granted"
         await connection.execute(text(lock), {"key": WRITER_LOCK})
 
 

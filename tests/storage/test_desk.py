@@ -274,7 +274,7 @@ async def test_a_connection_that_is_lost_is_opened_again(postgres: str) -> None:
     await desk.confirm()
     async with admin.database.writing() as connection:
         name = url.rpartition("/")[2]
-        cut = text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :name")
+        cut = text("SELECT pg_terminate_backend(pid, 30000) FROM pg_stat_activity WHERE datname = :name")
         await connection.execute(cut, {"name": name})
     await desk.record(mapped(), NOW)
     await desk.confirm()
