@@ -20,6 +20,7 @@ from quart_odds.housekeeping import Housekeeping
 from quart_odds.limits import ConnectionLimits
 from quart_odds.odds.notices import OddsNotifier, Publish
 from quart_odds.routes import (
+    access,
     analytics,
     asyncapi,
     bodies,
@@ -79,9 +80,11 @@ def create_app(settings: Settings | None = None) -> Quart:
         settings.max_connections, settings.max_connections_per_address, trusted=settings.trusted_proxies
     )
     parts = Services(settings, registry, limits)
+    parts.access = access.AccessPolicy.of(settings)
     app.extensions[EXTENSION] = parts
     broadcast_context.init_app(app, registry)
     problems.init_app(app)
+    access.init_app(app)
     bodies.init_app(app, parts)
     for module in (analytics, asyncapi, docs, scrape, sse, ws, scheduler, refresh, operations, pages):
         app.register_blueprint(module.blueprint)

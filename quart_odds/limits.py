@@ -4,13 +4,25 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network
 
-Address = IPv4Address | IPv6Address
+from quart_odds.domain.origins import parse_address
+
 Networks = tuple[IPv4Network | IPv6Network, ...]
 
 NO_ADDRESS = ("", "<local>", "localhost")
 """What stands in place of an address where a connection has none: a socket of the system's, or a test's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """Whom a limit per address counts. An address that was forwarded is never taken for loopback or a proxy: whoever
+    claims to be one would have no limit.
+    """
+
+    address: str
+    is_forwarded: bool = False
 
 
 class TooManyConnectionsError(Exception):
@@ -69,24 +81,24 @@ class ConnectionLimits:
         self._most = most
         self._most_per_address = most_per_address
         self._trusted = trusted
-        self._addresses: Counter[str] = Counter()
+        self._addresses: Counter[Client] = Counter()
         self.count = 0
 
     @contextmanager
-    def admit(self, address: str) -> Iterator[None]:
+    def admit(self, client: Client) -> Iterator[None]:
         """Hold a place for a connection. Raises TooManyConnectionsError when there is none."""
-        self.check(address)
-        self._addresses[address] += 1
+        self.check(client)
+        self._addresses[client] += 1
         self.count += 1
         try:
             yield
         finally:
             self.count -= 1
-            self._addresses[address] -= 1
-            if self._addresses[address] <= 0:
-                del self._addresses[address]
+            self._addresses[client] -= 1
+            if self._addresses[client] <= 0:
+                del self._addresses[client]
 
-    def check(self, address: str) -> None:
+    def check(self, client: Client) -> None:
         """Raises TooManyConnectionsError when a connection from this address would be one too many."""
         if self._most and self.count >= self._most:
             raise TooManyConnectionsError(
@@ -94,29 +106,24 @@ class ConnectionLimits:
             )
         if (
             self._most_per_address
-            and self._addresses.get(address, 0) >= self._most_per_address
-            and not (is_within(address, self._trusted) or _is_loopback(address))
+            and self._addresses.get(client, 0) >= self._most_per_address
+            and not self._is_exempt(client)
         ):
             raise TooManyConnectionsError(
-                f"{address} holds {self._most_per_address} {self._named} already", is_of_address=True
+                f"{client.address} holds {self._most_per_address} {self._named} already", is_of_address=True
             )
 
-
-def parsed_address(text: str) -> Address | None:
-    """The address that a text is; None for another text. What IPv6 says of IPv4 (`::ffff:10.0.0.1`) is IPv4."""
-    try:
-        address = ip_address(text)
-    except ValueError:
-        return None
-    return getattr(address, "ipv4_mapped", None) or address
+    def _is_exempt(self, client: Client) -> bool:
+        is_near = is_within(client.address, self._trusted) or _is_loopback(client.address)
+        return is_near and not client.is_forwarded
 
 
 def is_within(text: str, networks: Networks) -> bool:
     """Whether a text is an address in one of the networks."""
-    address = parsed_address(text)
+    address = parse_address(text)
     return address is not None and any(address in network for network in networks)
 
 
 def _is_loopback(text: str) -> bool:
-    address = parsed_address(text)
+    address = parse_address(text)
     return text in NO_ADDRESS if address is None else address.is_loopback

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from quart_odds.bookmakers import ClientPool, Decoder
     from quart_odds.housekeeping import Housekeeping
     from quart_odds.odds.notices import OddsNotifier
+    from quart_odds.routes.access import AccessPolicy
     from quart_odds.scraping.preferences import PreferenceBook
     from quart_odds.scraping.refresh import EventRefresher
     from quart_odds.scraping.runs import RunService
@@ -27,13 +28,14 @@ EXTENSION = "quart_odds"
 
 @dataclass(eq=False)
 class Services:
-    """One app's parts. `limits` counts live connections, and `bodies` those of requests that are not whole yet. Those
-    below exist once the app has started.
+    """One app's parts. `limits` counts live connections and `bodies` those of requests that are not whole yet; `access`
+    says who may ask. Those below exist once the app has started.
     """
 
     settings: Settings
     registry: BroadcastRegistry
     limits: ConnectionLimits
+    access: "AccessPolicy" = field(init=False)
     bodies: ConnectionLimits = field(init=False)
     store: "Store" = field(init=False)
     desk: "OddsDesk" = field(init=False)

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, Field, PlainValidator, ValidationError, fie
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 from yarl import URL
 
+from quart_odds.domain.origins import parse_host
 from quart_odds.domain.platforms import Platform
 from quart_odds.errors import SettingsError
 
@@ -69,6 +70,19 @@ def _allowed_origin(text: str) -> str:
     return str(url.origin())
 
 
+def _allowed_host(text: str) -> str:
+    """A name of this server in the form of a `Host` header, without a port; `*.` before it stands for all below."""
+    allowed = f"{text!r} is no name of a host; give such as odds.example.com, or *.example.com for all names below it"
+    if text == "*":
+        raise ValueError("'*' would let any web page act as this server's own; list the names")
+    host = parse_host(text.removeprefix("*."))
+    if host is None or host.port is not None:
+        raise ValueError(allowed)
+    if host.is_address:
+        raise ValueError(f"{text!r} is an address, which is always allowed; list names only")
+    return ("*." if text.startswith("*.") else "") + host.name
+
+
 def _trusted_proxy(text: str) -> IPNetwork:
     """The network of an address or a network. What IPv6 says of IPv4 (`::ffff:10.0.0.1`) is IPv4."""
     try:
@@ -120,6 +134,7 @@ def _check_server(text: str, allowed: str) -> None:
 BookmakerURL = Annotated[str, AfterValidator(_bookmaker)]
 ProxyURL = Annotated[str, AfterValidator(_proxy)]
 AllowedOrigin = Annotated[str, AfterValidator(_allowed_origin)]
+AllowedHost = Annotated[str, AfterValidator(_allowed_host)]
 TrustedProxy = Annotated[IPNetwork, PlainValidator(_trusted_proxy)]
 
 
@@ -170,6 +185,9 @@ class Settings(BaseSettings):
     trusted_proxies: Annotated[tuple[TrustedProxy, ...], NoDecode] = Field(
         (), description="addresses and networks (10.0.0.0/8) whose X-Forwarded-For is believed, by comma"
     )
+    allowed_hosts: Annotated[tuple[AllowedHost, ...], NoDecode] = Field(
+        (), description="names that the server is asked by, besides localhost and IP addresses, comma-separated"
+    )
     allowed_origins: Annotated[tuple[AllowedOrigin, ...], NoDecode] = Field(
         (), description="origins, besides our own, whose pages may connect and start work, by comma"
     )
@@ -177,7 +195,7 @@ class Settings(BaseSettings):
     log_format: Literal["console", "json"] = Field("console", description="how log lines look")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="the least that is logged")
 
-    @field_validator("trusted_proxies", "allowed_origins", mode="before")
+    @field_validator("trusted_proxies", "allowed_hosts", "allowed_origins", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):

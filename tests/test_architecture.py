@@ -13,7 +13,7 @@ MAY_IMPORT = {
     "domain": set(),
     "errors": {"domain"},
     "settings": {"domain", "errors"},
-    "limits": set(),
+    "limits": {"domain"},
     "bookmakers": {"domain", "errors", "settings"},
     "odds": {"domain", "errors"},
     "storage": {"domain", "errors", "odds"},

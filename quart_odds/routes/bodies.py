@@ -6,14 +6,14 @@ once the body is whole: 64 KB at most, within 10 seconds, and not too many at a 
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-from quart import Quart, Request, request
+from quart import Quart, Request
 from quart.asgi import ASGIHTTPConnection
 
 from quart_odds.limits import ConnectionLimits, TooManyConnectionsError
-from quart_odds.routes.guard import client_address
+from quart_odds.routes.access import REFUSAL, check_host, client_of
 from quart_odds.routes.problems import Problem
 from quart_odds.services import EXTENSION, Services
 
@@ -29,9 +29,6 @@ MOST_BODIES_PER_ADDRESS = 5
 """The same, of one address; loopback and trusted proxies have no such limit, as many may be behind them."""
 RETRY_SECONDS = 10
 
-REFUSAL = "quart_odds.refusal"
-"""Where the scope holds the problem for which a request is refused."""
-
 
 def init_app(app: Quart, parts: Services) -> None:
     """Bound the bodies that this app takes."""
@@ -41,12 +38,6 @@ def init_app(app: Quart, parts: Services) -> None:
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
     app.config["BODY_TIMEOUT"] = BODY_SECONDS
     app.asgi_http_class = BoundedHTTPConnection
-
-    @app.before_request
-    async def refuse() -> None:
-        scope: Mapping[str, Any] = request.scope or {}
-        if (refusal := scope.get(REFUSAL)) is not None:
-            raise refusal
 
 
 class ClientLeftError(Exception):
@@ -59,6 +50,10 @@ class BoundedHTTPConnection(ASGIHTTPConnection):
     async def __call__(self, receive: "ASGIReceiveCallable", send: "ASGISendCallable") -> None:
         """Serve one request to its end."""
         is_known = self.scope["http_version"] in ("1.0", "1.1")
+        parts: Services = self.app.extensions[EXTENSION]
+        if not check_host(self.app, self.scope):
+            await super().__call__(_Whole(b"", receive).receive, send)
+            return
         if is_known and not may_have_body(self.scope["headers"]):
             await super().__call__(receive, send)
             return
@@ -66,20 +61,19 @@ class BoundedHTTPConnection(ASGIHTTPConnection):
         try:
             if not is_known:
                 raise Problem(505, "HTTP version not supported", "Speak HTTP/1.1; a proxy in front may speak HTTP/2.")
-            body = await self._read(self._create_request_from_scope(send), receive)
+            body = await self._read(parts, self._create_request_from_scope(send), receive)
         except ClientLeftError:
             return
-        except Problem as refusal:
-            self.scope[REFUSAL] = refusal  # type: ignore[literal-required]
+        except Problem as problem:
+            self.scope[REFUSAL] = problem  # type: ignore[literal-required]
         await super().__call__(_Whole(body, receive).receive, send)
 
-    async def _read(self, asked: Request, receive: "ASGIReceiveCallable") -> bytes:
+    async def _read(self, parts: Services, asked: Request, receive: "ASGIReceiveCallable") -> bytes:
         """The whole body. Raises Problem for one that is too long, too slow or one too many, and ClientLeftError."""
         if (asked.content_length or 0) > MAX_BODY_BYTES:
             raise _too_large()
-        parts: Services = self.app.extensions[EXTENSION]
         try:
-            with parts.bodies.admit(client_address(asked, parts.settings.trusted_proxies)):
+            with parts.bodies.admit(client_of(asked, parts.settings.trusted_proxies)):
                 async with asyncio.timeout(BODY_SECONDS):
                     return await _whole_body(receive)
         except TooManyConnectionsError as error:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 from quart.asgi import ASGIWebsocketConnection
 from quart.signals import websocket_received
 
+from quart_odds.routes.access import check_host
+
 if TYPE_CHECKING:
     from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, WebsocketScope
     from quart import Quart
@@ -83,6 +85,7 @@ class BoundedWebsocketConnection(ASGIWebsocketConnection):
         """Serve one connection to its end."""
         inbox: Inbox = self.scope[SCOPE_KEY]  # type: ignore[literal-required]
         inbox.receive = receive
+        check_host(self.app, self.scope)
         websocket = self._create_websocket_from_scope(send)
         try:
             await self.handle_websocket(websocket, send)

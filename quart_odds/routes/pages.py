@@ -12,7 +12,7 @@ from werkzeug.wrappers import Response as WerkzeugResponse
 from quart_odds.broadcast import current_registry
 from quart_odds.domain.clock import utc_now
 from quart_odds.errors import RunActiveError
-from quart_odds.routes.guard import refuse_strangers
+from quart_odds.routes.access import same_origin_only
 from quart_odds.routes.odds_answers import find_event
 from quart_odds.routes.odds_query import PageQuery, read_query, select_events
 from quart_odds.routes.page_history import HistoryQuery, history_of
@@ -72,11 +72,11 @@ async def run(scrape_run_id: int) -> Response:
 
 
 @blueprint.post("/runs")
+@same_origin_only
 @hide
 async def start() -> WerkzeugResponse:
     """Start a run, and go where it is seen."""
     parts = services()
-    refuse_strangers(request, parts.settings.allowed_origins)
     try:
         started = await parts.runs.start("page")
     except RunActiveError as error:
@@ -85,21 +85,21 @@ async def start() -> WerkzeugResponse:
 
 
 @blueprint.post("/runs/<int:scrape_run_id>/cancel")
+@same_origin_only
 @hide
 async def cancel(scrape_run_id: int) -> WerkzeugResponse:
     """Ask a run to end."""
     parts = services()
-    refuse_strangers(request, parts.settings.allowed_origins)
     await parts.runs.cancel(scrape_run_id)
     return _see(scrape_run_id)
 
 
 @blueprint.post("/runs/<int:scrape_run_id>/retry")
+@same_origin_only
 @hide
 async def retry(scrape_run_id: int) -> WerkzeugResponse:
     """Scrape again what failed in a run, and go where that is seen."""
     parts = services()
-    refuse_strangers(request, parts.settings.allowed_origins)
     try:
         started = await parts.runs.retry(scrape_run_id)
     except RunActiveError as error:
@@ -108,11 +108,11 @@ async def retry(scrape_run_id: int) -> WerkzeugResponse:
 
 
 @blueprint.post("/schedule/<any(pause, resume):change>")
+@same_origin_only
 @hide
 async def schedule(change: str) -> WerkzeugResponse:
     """Pause scheduled runs, or start them again."""
     parts = services()
-    refuse_strangers(request, parts.settings.allowed_origins)
     await parts.housekeeping.pause(change == "pause")
     return redirect("/", 303)
 

@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
-from quart import Blueprint, Response, request
+from quart import Blueprint, Response
 from quart_schema import document_response
 
 from quart_odds.odds.event import BookedEvent
-from quart_odds.routes.guard import refuse_strangers
+from quart_odds.routes.access import same_origin_only
 from quart_odds.routes.problems import Problem
 from quart_odds.routes.scrape import json_response
 from quart_odds.routes.scrape_models import Refreshed
@@ -17,6 +17,7 @@ blueprint = Blueprint("refresh", __name__)
 
 
 @blueprint.post("/api/events/<int:event_id>/refresh")
+@same_origin_only
 @document_response(Refreshed)
 async def refresh(event_id: int) -> Response:
     """Fetch an event from every bookmaker that lists it; its odds are stored, and told, when this answers."""
@@ -27,6 +28,7 @@ async def refresh(event_id: int) -> Response:
 
 
 @blueprint.post("/api/scrape/event/<sportradar_id>")
+@same_origin_only
 @document_response(Refreshed)
 async def refresh_by_sportradar_id(sportradar_id: str) -> Response:
     """The same, by SportRadar id."""
@@ -38,7 +40,6 @@ async def refresh_by_sportradar_id(sportradar_id: str) -> Response:
 
 async def _refresh(event: BookedEvent) -> Response:
     parts = services()
-    refuse_strangers(request, parts.settings.allowed_origins)
     results = await parts.refresher.refresh([event.quotes[platform].header for platform in event.listed])
     return json_response(refresh_row(event, results))
 

@@ -10,7 +10,7 @@ from quart_schema import document_querystring, document_request, document_respon
 from quart_odds.domain.clock import iso_z, utc_now
 from quart_odds.domain.platforms import Platform
 from quart_odds.domain.runs import RunStatus, ScrapePhase
-from quart_odds.routes.guard import refuse_strangers
+from quart_odds.routes.access import same_origin_only
 from quart_odds.routes.problems import bad_request
 from quart_odds.routes.scrape import asked_number, json_response, run_row
 from quart_odds.routes.scrape_models import (
@@ -39,21 +39,21 @@ async def status() -> Response:
 
 
 @blueprint.post("/api/scheduler/pause")
+@same_origin_only
 @document_response(SchedulerAnswer)
 async def pause() -> Response:
     """Start no scheduled run until resumed, over a restart too."""
     parts = services()
-    refuse_strangers(request, parts.settings.allowed_origins)
     await parts.housekeeping.pause(True)
     return json_response({"success": True, "paused": True, "message": "no run is started until you resume"})
 
 
 @blueprint.post("/api/scheduler/resume")
+@same_origin_only
 @document_response(SchedulerAnswer)
 async def resume() -> Response:
     """Start scheduled runs again."""
     parts = services()
-    refuse_strangers(request, parts.settings.allowed_origins)
     await parts.housekeeping.pause(False)
     at = parts.scheduler.next_run
     words = f"the next run starts at {iso_z(at)}" if at else "no interval is set, so nothing is started"
@@ -108,12 +108,12 @@ async def preferences() -> Response:
 
 
 @blueprint.put("/api/settings")
+@same_origin_only
 @document_request(PreferenceChanges)
 @document_response(Preferences)
 async def change_preferences() -> Response:
     """Change some of them; they stand over a restart."""
     parts = services()
-    refuse_strangers(request, parts.settings.allowed_origins)
     try:
         body = orjson.loads(await request.get_data())
         if isinstance(body, dict):
@@ -148,11 +148,11 @@ async def preview_cleanup() -> Response:
 
 
 @blueprint.post("/api/cleanup/execute")
+@same_origin_only
 @document_response(CleanupDone)
 async def execute_cleanup() -> Response:
     """Remove what is older than the settings say, in small batches."""
     parts = services()
-    refuse_strangers(request, parts.settings.allowed_origins)
     removal = await parts.housekeeping.clean_up()
     return json_response({"events": removal.events, "history_rows": removal.history_rows, "runs": removal.runs})
 

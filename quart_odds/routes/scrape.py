@@ -10,7 +10,7 @@ from quart_odds.domain.clock import iso_z
 from quart_odds.domain.platforms import Platform
 from quart_odds.domain.runs import PhaseRecord, PlatformResult, RunError, RunRecord, RunStatus
 from quart_odds.errors import RunNotFoundError
-from quart_odds.routes.guard import refuse_strangers
+from quart_odds.routes.access import same_origin_only
 from quart_odds.routes.problems import bad_request
 from quart_odds.routes.scrape_models import (
     Accepted,
@@ -30,12 +30,12 @@ blueprint = Blueprint("scrape", __name__, url_prefix="/api/scrape")
 
 
 @blueprint.post("")
+@same_origin_only
 @document_request(StartBody)
 @document_response(Accepted, 202)
 async def start() -> Response:
     """Start a run: 202 with its id, its row committed; 409 with the active run's id while one is going."""
     parts = services()
-    refuse_strangers(request, parts.settings.allowed_origins)
     run = await parts.runs.start("api", await asked_platforms())
     return _accepted(run.record.id, {"scrape_run_id": run.record.id, "status": str(run.record.status)})
 
@@ -91,22 +91,22 @@ async def detail(scrape_run_id: int) -> Response:
 
 
 @blueprint.post("/<int:scrape_run_id>/cancel")
+@same_origin_only
 @document_response(Accepted, 202)
 async def cancel(scrape_run_id: int) -> Response:
     """Ask a run to end: 202, its terminal progress says when it has; 409 for one that is over."""
     parts = services()
-    refuse_strangers(request, parts.settings.allowed_origins)
     await parts.runs.cancel(scrape_run_id)
     return _accepted(scrape_run_id, {"scrape_run_id": scrape_run_id, "status": "cancelling"})
 
 
 @blueprint.post("/<int:scrape_run_id>/retry")
+@same_origin_only
 @document_request(StartBody)
 @document_response(Retried, 202)
 async def retry(scrape_run_id: int) -> Response:
     """Start a run over what failed in another one: 202 with the new run's id; 409 where it makes no sense."""
     parts = services()
-    refuse_strangers(request, parts.settings.allowed_origins)
     run = await parts.runs.retry(scrape_run_id, await asked_platforms())
     names = [str(each) for each in run.record.platforms]
     return _accepted(

@@ -15,8 +15,8 @@ from quart_odds.broadcast.framing import BLOCK, CHUNK, Framing, sse_block, sse_r
 from quart_odds.broadcast.lane import LiveConnection, MailboxSink, live_connection
 from quart_odds.domain.runs import RunRecord, RunStatus
 from quart_odds.errors import RunActiveError, RunNotFoundError
-from quart_odds.limits import ConnectionLimits, TooManyConnectionsError
-from quart_odds.routes.guard import check_room, client_address, refuse_strangers
+from quart_odds.limits import Client, ConnectionLimits, TooManyConnectionsError
+from quart_odds.routes.access import check_room, client_of, same_origin_only
 from quart_odds.routes.hello import hello_message, split_topics
 from quart_odds.routes.openapi import answers_text
 from quart_odds.routes.problems import Problem, bad_request
@@ -64,11 +64,11 @@ async def listen() -> Response:
 
 
 @blueprint.get("/api/scrape/stream")
+@same_origin_only
 @answers_text("text/event-stream", description="The progress of a run, to its end.")
 async def start_and_observe() -> Response:
     """Start a run, or attach to the one that is active, and stream its progress; with a cursor, only resume."""
     parts = services()
-    refuse_strangers(request, parts.settings.allowed_origins)
     if (cursor := asked_cursor()) is not None:
         return await _resume(parts, _run_of(cursor), cursor)
     if request.method == "HEAD":
@@ -167,9 +167,8 @@ def run_gap(missed: int | None) -> tuple[str, bytes]:
 
 def _no_room(parts: Services) -> Response | None:
     """The answer to one for whom there is no room: an EventSource is told to come back, and never sees an error."""
-    address = client_address(request, parts.settings.trusted_proxies)
     try:
-        check_room(parts, address)
+        check_room(parts, client_of(request, parts.settings.trusted_proxies))
     except Problem:
         if asked_cursor() is None and "text/event-stream" not in request.headers.get("Accept", ""):
             raise
@@ -183,22 +182,22 @@ async def _stream(parts: Services, connect: Connect) -> Response:
         return Response("", headers=HEADERS, content_type="text/event-stream")
     if (refusal := _no_room(parts)) is not None:
         return refusal
-    address = client_address(request, parts.settings.trusted_proxies)
+    client = client_of(request, parts.settings.trusted_proxies)
     # HTTP/1.0 knows no chunks, and other servers have no connection to write to: the standard lane.
     connection = live_connection.get() if request.http_version == "1.1" else None
-    body = _blocks(parts.limits, address, connection, connect)
+    body = _blocks(parts.limits, client, connection, connect)
     response = Response(body, headers=HEADERS, content_type="text/event-stream")
     response.timeout = None
     return response
 
 
 async def _blocks(
-    limits: ConnectionLimits, address: str, connection: LiveConnection | None, connect: Connect
+    limits: ConnectionLimits, client: Client, connection: LiveConnection | None, connect: Connect
 ) -> AsyncIterator[bytes]:
     """The body of a stream. It goes on the fast lane, where there is one, once the server has sent the head."""
     async with AsyncExitStack() as stack:
         try:
-            stack.enter_context(limits.admit(address))
+            stack.enter_context(limits.admit(client))
         except TooManyConnectionsError:
             # Others took the last place since there was room for this one.
             yield sse_retry(random.randint(RETRY_MS, MOST_RETRY_MS))

@@ -12,7 +12,7 @@ from quart_odds.broadcast import TOPICS, BroadcastRegistry, Subscriber, current_
 from quart_odds.broadcast.framing import FRAME, FRAME_WITH_CURSOR, TEXT, TEXT_WITH_CURSOR, Framing
 from quart_odds.broadcast.lane import LiveConnection, MailboxSink, live_connection
 from quart_odds.limits import TokenBucket
-from quart_odds.routes.guard import check_room, client_address, refuse_strangers
+from quart_odds.routes.access import check_room, client_of, same_origin_only
 from quart_odds.routes.hello import hello_message, split_topics
 from quart_odds.routes.inbox import SCOPE_KEY, Inbox, InboxEndedError
 from quart_odds.services import services
@@ -40,13 +40,13 @@ blueprint = Blueprint("ws", __name__)
 
 
 @blueprint.websocket("/api/ws")
+@same_origin_only
 async def listen() -> None:
     """Everything that is told, to one client, and its questions answered, until either side ends it."""
     parts = services()
-    refuse_strangers(websocket, parts.settings.allowed_origins)
-    address = client_address(websocket, parts.settings.trusted_proxies)
-    check_room(parts, address)
-    with parts.limits.admit(address):
+    client = client_of(websocket, parts.settings.trusted_proxies)
+    check_room(parts, client)
+    with parts.limits.admit(client):
         await websocket.accept()
         asked = websocket._get_current_object()  # type: ignore[attr-defined]
         topics, unknown = split_topics(asked.args.get("topics"))
@@ -54,7 +54,7 @@ async def listen() -> None:
             await asked.send(orjson.dumps(unknown_topics(unknown)).decode())
             await asked.close(POLICY, "no such topic")
             return
-        await _Conversation(asked, current_registry(), live_connection.get(), address).hold(topics, unknown)
+        await _Conversation(asked, current_registry(), live_connection.get(), client.address).hold(topics, unknown)
 
 
 class _Conversation:

@@ -18,8 +18,9 @@ from hypercorn.config import Config
 from quart import Quart
 
 from quart_odds.app import create_app, drain
+from quart_odds.domain.origins import parse_host
 from quart_odds.server import fast_lane, hardening
-from quart_odds.server.sockets import listen, raise_file_limit
+from quart_odds.server.sockets import listen, raise_file_limit, split_bind
 from quart_odds.services import EXTENSION, Services
 from quart_odds.settings import Settings
 
@@ -49,6 +50,10 @@ def run_in_loop(work: Callable[[], Coroutine[None, None, None]], *, use_uvloop: 
 
 async def serve_settings(settings: Settings, bind: str, *, on_ready: Ready | None = None) -> None:
     """Serve the application with these settings until SIGINT or SIGTERM."""
+    host, _ = split_bind(bind)
+    if (named := parse_host(host)) is not None and not named.is_address:
+        # Who binds to a name asks by it.
+        settings = settings.model_copy(update={"allowed_hosts": (*settings.allowed_hosts, named.name)})
     await serve(create_app(settings), bind, on_ready=on_ready)
 
 

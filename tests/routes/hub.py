@@ -16,7 +16,8 @@ from quart_odds.broadcast import context as broadcast_context
 from quart_odds.domain.runs import RunRecord, RunStatus
 from quart_odds.errors import RunActiveError
 from quart_odds.limits import ConnectionLimits
-from quart_odds.routes import problems, sse, ws
+from quart_odds.routes import access, problems, sse, ws
+from quart_odds.routes.access import AccessPolicy
 from quart_odds.routes.inbox import BoundedWebsocketConnection
 from quart_odds.scraping.broadcaster import BroadcasterRegistry, ProgressBroadcaster
 from quart_odds.scraping.schemas import Platform, ScrapePhase, ScrapeProgress
@@ -90,6 +91,7 @@ class Hub:
             given.max_connections, given.max_connections_per_address, trusted=given.trusted_proxies
         )
         self.services = Services(given, self.registry, limits)
+        self.services.access = AccessPolicy.of(given)
         self.runs, self.store = FakeRuns(), FakeStore()
         self.services.runs = cast("RunService", self.runs)
         self.services.store = cast("Store", self.store)
@@ -98,6 +100,7 @@ class Hub:
         self.app.extensions[EXTENSION] = self.services
         broadcast_context.init_app(self.app, self.registry)
         problems.init_app(self.app)
+        access.init_app(self.app)
         self.app.register_blueprint(ws.blueprint)
         self.app.register_blueprint(sse.blueprint)
         self.client = self.app.test_client()

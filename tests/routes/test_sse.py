@@ -10,7 +10,7 @@ import pytest
 
 from quart_odds.broadcast import ODDS_UPDATES, SCRAPE_PROGRESS, LogBounds
 from quart_odds.domain.runs import RunStatus
-from quart_odds.limits import ConnectionLimits
+from quart_odds.limits import Client, ConnectionLimits
 from quart_odds.routes import operations
 from quart_odds.scraping import broadcaster as broadcaster_module
 from quart_odds.websocket import odds_update_message, scrape_progress_message
@@ -286,6 +286,11 @@ async def test_head_of_what_there_is_not(hub: Hub) -> None:
         ({"Origin": "https://stranger.example"}, 403),
         ({"Sec-Fetch-Site": "cross-site"}, 403),
         ({"Sec-Fetch-Site": "same-site"}, 403),
+        ({"Sec-Fetch-Site": "none"}, 403),
+        ({"Accept-Language": "en"}, 403),
+        ({"User-Agent": "Mozilla/5.0"}, 403),
+        ({"Cookie": "a=b"}, 403),
+        ({"Referer": "http://stranger.example/"}, 403),
         ({"Sec-Fetch-Site": "same-origin"}, 200),
         ({"Origin": "http://localhost"}, 200),
         ({}, 200),
@@ -307,7 +312,7 @@ async def test_no_room(headers: dict[str, str], status: int, why: str) -> None:
     """A program gets 503; an EventSource would stop for good, so it is told when to come back, and no run starts."""
     hub = Hub(max_connections=1 if why == "full" else 0)
     hub.services.is_draining = why == "draining"
-    with hub.services.limits.admit("10.0.0.1"):
+    with hub.services.limits.admit(Client("10.0.0.1")):
         for path in ("/api/sse", "/api/scrape/stream"):
             if path == "/api/scrape/stream" and "Last-Event-ID" in headers:
                 continue
@@ -335,14 +340,14 @@ async def test_last_place_taken_meanwhile_is_no_broken_stream(hub: Hub, monkeypa
     assert hub.services.limits.count == 0
 
 
-def _check_only_when_admitting() -> Callable[[ConnectionLimits, str], None]:
+def _check_only_when_admitting() -> Callable[[ConnectionLimits, Client], None]:
     checks = iter(range(100))
     real = ConnectionLimits.check
 
-    def check(self: ConnectionLimits, address: str) -> None:
+    def check(self: ConnectionLimits, client: Client) -> None:
         # Each request is checked when it comes, and again when its place is taken: the first time nobody was there.
         if next(checks) % 2:
-            real(self, address)
+            real(self, client)
 
     return check
 

@@ -37,7 +37,7 @@ async def _drain(server: Served) -> None:
     for peer in stalled:
         peer.writer.transport.pause_reading()  # type: ignore[attr-defined]
     half = await connect(server.port)
-    half.writer.write(b"POST /api/scrape HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{")
+    half.writer.write(b"POST /api/scrape HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n{")
     less = await connect(server.port)
     less.writer.write(b"GET /api/wh")
     idle = await connect(server.port)

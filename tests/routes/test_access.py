@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 from quart import request
 from quart.testing import WebsocketResponseError
+from quart.testing.connections import TestHTTPConnection as HTTPConnection
 from structlog.testing import capture_logs
 from werkzeug.datastructures import Headers
 
 from quart_odds.errors import StorageError
-from quart_odds.limits import ConnectionLimits, TooManyConnectionsError
-from quart_odds.routes.guard import client_address
+from quart_odds.limits import Client, ConnectionLimits, TooManyConnectionsError
+from quart_odds.routes.access import client_of
 from quart_odds.settings import load_settings
 from tests.houses import House, house
 
@@ -33,11 +34,9 @@ async def home(tmp_path: Path) -> AsyncIterator[House]:
         {"Origin": "http://localhost"},
         {"Origin": "https://localhost"},
         {"Origin": "https://friend.example"},
-        {"Origin": "https://friend.example/"},
         {"Origin": "HTTPS://Friend.Example:443"},
         {"Origin": "http://localhost:8000", "Host": "LOCALHOST:8000"},
         {"Sec-Fetch-Site": "same-origin"},
-        {"Sec-Fetch-Site": "none"},
         {"Origin": "https://friend.example", "Sec-Fetch-Site": "cross-site"},
     ],
     ids=str,
@@ -60,9 +59,25 @@ async def test_programs_our_own_pages_and_friends_may_connect_and_act(headers: d
         {"Origin": "http://[::1"},
         {"Origin": "https://friend.example:port"},
         {"Origin": "http://friend.example"},
+        {"Origin": "https://friend.example/"},
+        {"Origin": "https://friend.example, https://localhost"},
+        {"Origin": "http://localhost/evil"},
+        {"Origin": "http://localhost@evil.example"},
+        {"Origin": "//localhost"},
+        {"Origin": "ftp://localhost"},
         {"Origin": "https://friend.example.evil.example"},
         {"Sec-Fetch-Site": "cross-site"},
         {"Sec-Fetch-Site": "same-site"},
+        {"Sec-Fetch-Site": "none"},
+        {"Sec-Fetch-Site": "SAME-ORIGIN"},
+        {"Sec-Fetch-Mode": "no-cors"},
+        {"Sec-CH-UA": "x"},
+        {"Accept-Language": "en"},
+        {"User-Agent": "Mozilla/5.0"},
+        {"Cookie": "a=b"},
+        {"Upgrade-Insecure-Requests": "1"},
+        {"Referer": "https://evil.example/page"},
+        {"Referer": "http://["},
     ],
     ids=str,
 )
@@ -78,7 +93,7 @@ async def test_pages_of_strangers_are_refused_before_the_handshake(headers: dict
 
 
 @pytest.mark.parametrize(
-    ("peer", "forwarded", "client"),
+    ("peer", "forwarded", "address"),
     [
         ("203.0.113.1", ["198.51.100.7"], "203.0.113.1"),
         ("10.0.0.9", [], "10.0.0.9"),
@@ -87,6 +102,12 @@ async def test_pages_of_strangers_are_refused_before_the_handshake(headers: dict
         ("172.16.3.4", ["198.51.100.7, 10.0.0.9"], "198.51.100.7"),
         ("172.16.3.4", ["203.0.113.9, 198.51.100.7", "10.0.0.9"], "198.51.100.7"),
         ("172.16.3.4", ["10.0.0.9"], "10.0.0.9"),
+        ("172.16.3.4", ["127.0.0.1"], "127.0.0.1"),
+        ("172.16.3.4", ["[::1]:80"], "::1"),
+        ("172.16.3.4", ["::ffff:127.0.0.1, 10.0.0.9"], "127.0.0.1"),
+        ("172.16.3.4", ["", ""], "unknown"),
+        ("172.16.3.4", ["198.51.100.7,"], "unknown"),
+        ("172.16.3.4", ["x" * 5000], "unknown"),
         ("fd00::7", ["2001:DB8::1"], "2001:db8::1"),
         ("10.0.0.9", ["198.51.100.7:40112"], "198.51.100.7"),
         ("10.0.0.9", ["[2001:db8::1]:40112"], "2001:db8::1"),
@@ -97,13 +118,133 @@ async def test_pages_of_strangers_are_refused_before_the_handshake(headers: dict
     ],
 )
 async def test_the_client_is_the_last_address_that_no_trusted_proxy_has(
-    peer: str, forwarded: list[str], client: str, home: House
+    peer: str, forwarded: list[str], address: str, home: House
 ) -> None:
-    """Whatever form addresses come in, on however many lines; a proxy is named by its address or its network."""
+    """Whatever form addresses come in, on however many lines; a proxy is named by its address or its network.
+
+    Only the connection itself makes a client exempt from limits, as loopback or a proxy; a header never does.
+    """
     trusted = load_settings({}, trusted_proxies="10.0.0.9, 172.16.0.0/12, fd00::/8").trusted_proxies
-    headers = Headers([("Remote-Addr", peer), *(("X-Forwarded-For", each) for each in forwarded)])
-    async with home.app.test_request_context("/", headers=headers):
-        assert client_address(request, trusted) == client
+    headers = Headers([("X-Forwarded-For", each) for each in forwarded])
+    scope = {"client": (peer, 4711) if peer else None}
+    async with home.app.test_request_context("/", headers=headers, scope_base=scope):
+        client = client_of(request, trusted)
+    is_proxy = peer not in ("203.0.113.1", "10.0.0.10", "")
+    assert client == Client(address, is_forwarded=is_proxy and bool(forwarded))
+    limits = ConnectionLimits(0, 1, trusted=trusted)
+    with limits.admit(client):
+        if client.is_forwarded or address in ("203.0.113.1", "10.0.0.10"):
+            with pytest.raises(TooManyConnectionsError):
+                limits.check(client)
+        else:
+            limits.check(client)
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Referer": "http://localhost/", "Accept": "text/event-stream"}, 200),
+        ({"Referer": "http://localhost/runs/1?x=1", "Accept": "text/event-stream", "User-Agent": "Mozilla/5.0"}, 200),
+        ({"Referer": "http://LOCALHOST:80", "Accept": "text/event-stream", "Accept-Language": "en"}, 200),
+        ({"Referer": "http://localhost/", "Accept": "*/*", "User-Agent": "Mozilla/5.0"}, 403),
+        ({"Referer": "http://localhost/", "Accept": "text/event-stream", "Sec-Fetch-Site": "cross-site"}, 403),
+        ({"Referer": "http://localhost/", "Accept": "text/event-stream", "Sec-Fetch-Mode": "no-cors"}, 403),
+        ({"Referer": "http://localhost.evil.example/", "Accept": "text/event-stream"}, 403),
+        ({"Referer": "http://localhost:81/", "Accept": "text/event-stream"}, 403),
+        ({"Referer": "http://localhost/"}, 200),
+    ],
+    ids=str,
+)
+async def test_an_event_source_of_our_own_page_is_known_by_its_referer(
+    headers: dict[str, str], status: int, home: House
+) -> None:
+    """Over plain HTTP a browser sends neither Origin nor Sec-Fetch-Site with it."""
+    async with home.client.request("/api/scrape/stream", headers={"User-Agent": "Quart", **headers}) as connection:
+        await connection.send_complete()
+        await connection.receive()
+        assert isinstance(connection, HTTPConnection)
+        assert connection.status_code == status
+        await connection.disconnect()
+
+
+@pytest.mark.parametrize(
+    ("peer", "proto", "host", "origin", "status"),
+    [
+        ("10.0.0.9", "https", "odds.example", "https://odds.example", 200),
+        ("10.0.0.9", "https", "odds.example:443", "https://odds.example", 200),
+        ("10.0.0.9", "http, https", "Odds.Example", "https://odds.example:443", 200),
+        ("10.0.0.9", "https", "odds.example", "http://odds.example", 403),
+        ("10.0.0.9", "http", "odds.example", "https://odds.example", 403),
+        ("10.0.0.9", "gopher", "odds.example", "https://odds.example", 403),
+        ("10.0.0.9", None, "odds.example", "https://odds.example", 200),
+        ("10.0.0.9", None, "odds.example", "http://odds.example", 200),
+        ("10.9.9.9", "https", "odds.example", "http://odds.example", 200),
+        ("10.9.9.9", "gopher", "odds.example", "http://odds.example", 200),
+        ("10.0.0.9", "https", "odds.example", "https://odds.example:8443", 403),
+        ("10.0.0.9", "https", "odds.example:8443", "https://odds.example:8443", 200),
+        ("10.0.0.9", "https", "odds.example", "https://odds.example.evil.example", 403),
+    ],
+)
+async def test_our_own_origin_is_scheme_host_and_port(
+    peer: str, proto: str | None, host: str, origin: str, status: int, tmp_path: Path
+) -> None:
+    """The scheme is what a trusted proxy says; a port that a proxy dropped is told, with both values."""
+    names = {"allowed_hosts": "odds.example", "trusted_proxies": "10.0.0.9"}
+    headers = {"Host": host, "Origin": origin} | ({"X-Forwarded-Proto": proto} if proto else {})
+    async with house(tmp_path, NOWHERE, **names) as home:
+        response = await home.client.post("/api/scheduler/pause", headers=headers, scope_base={"client": (peer, 4711)})
+        assert response.status_code == status
+        if origin == "https://odds.example:8443" and status == 403:
+            detail = (await response.get_json())["detail"]
+            assert "'https://odds.example:8443'" in detail
+            assert "Host header is 'odds.example'" in detail
+            assert "$http_host" in detail
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("localhost", 200),
+        ("LOCALHOST:8000", 200),
+        ("localhost.", 200),
+        ("127.0.0.1:8000", 200),
+        ("192.168.1.7", 200),
+        ("[::1]:8000", 200),
+        ("odds.example", 200),
+        ("Odds.Example.:8443", 200),
+        ("a.odds.test", 200),
+        ("b.a.odds.test", 200),
+        ("odds.test", 421),
+        ("evil.example", 421),
+        ("evil.example:8000", 421),
+        ("odds.example.evil.example", 421),
+        ("localhost.evil.example", 421),
+        ("127.0.0.1.evil.example", 421),
+        ("xodds.test", 421),
+        ("localhost:99999", 421),
+        ("localhost/", 421),
+        ("evil.example@localhost", 421),
+        ("127.1", 421),
+        ("", 421),
+        ("a" * 300, 421),
+        ("löcalhost", 421),
+    ],
+)
+async def test_only_our_own_names_are_answered(host: str, status: int, tmp_path: Path) -> None:
+    """By DNS rebinding the name of another site leads here. What monitors ask is answered under any name."""
+    async with house(tmp_path, NOWHERE, allowed_hosts="odds.example, *.odds.test") as home:
+        for path in ("/api/scheduler/status", "/", "/static/live.js", "/nowhere"):
+            response = await home.client.get(path, headers={"Host": host})
+            assert (response.status_code == 421) == (status == 421)
+        assert (await home.client.get("/healthz", headers={"Host": host})).status_code == 200
+        assert (await home.client.get("/api/health", headers={"Host": host})).status_code == status
+        if status == 421:
+            body = await (await home.client.get("/api/events", headers={"Host": host})).get_json()
+            assert "QUART_ODDS_ALLOWED_HOSTS" in body["detail"]
+            with pytest.raises(WebsocketResponseError) as refused:
+                async with home.client.websocket("/api/ws", headers={"Host": host}) as websocket:
+                    await websocket.receive()
+            assert refused.value.response.status_code == 421
 
 
 def test_a_proxy_and_this_machine_may_hold_any_number() -> None:
@@ -112,10 +253,10 @@ def test_a_proxy_and_this_machine_may_hold_any_number() -> None:
     with contextlib.ExitStack() as stack:
         for address in ("10.1.2.3", "::ffff:10.1.2.3", "127.0.0.1", "::1", "::ffff:127.0.0.1", ""):
             for _ in range(3):
-                stack.enter_context(limits.admit(address))
-        stack.enter_context(limits.admit("11.0.0.1"))
+                stack.enter_context(limits.admit(Client(address)))
+        stack.enter_context(limits.admit(Client("11.0.0.1")))
         with pytest.raises(TooManyConnectionsError):
-            limits.check("11.0.0.1")
+            limits.check(Client("11.0.0.1"))
 
 
 async def test_one_connection_too_many_is_refused_before_the_handshake(home: House) -> None:

@@ -1,0 +1,83 @@
+"""Hosts and origins as requests name them, parsed in one place: lower case, default ports filled in, nothing guessed.
+
+What cannot be read exactly is None. The grammar is narrower than RFC 3986: no user, no path, no zone, ASCII only, which
+is what browsers send in `Host` and `Origin`.
+"""
+
+import re
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address, ip_address
+
+Address = IPv4Address | IPv6Address
+
+DEFAULT_PORTS = {"http": 80, "https": 443}
+MAX_HOST_LENGTH = 255
+
+_HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+))(?::([0-9]{1,5}))?")
+_ORIGIN = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """A host and its port, None where it was not given. `name` is in lower case; an IPv6 address has no brackets."""
+
+    name: str
+    port: int | None = None
+
+    @property
+    def is_address(self) -> bool:
+        """Whether this is an IP address and not a name."""
+        return parse_address(self.name) is not None
+
+    def __str__(self) -> str:
+        name = f"[{self.name}]" if ":" in self.name else self.name
+        return name if self.port is None else f"{name}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Scheme, host and port of a page. `port` is None for a scheme without a default port, such as `capacitor`."""
+
+    scheme: str
+    host: str
+    port: int | None
+
+    @classmethod
+    def of(cls, scheme: str, host: Host) -> "Origin":
+        """The origin of pages of a host that are served by a scheme."""
+        return cls(scheme, host.name, DEFAULT_PORTS.get(scheme) if host.port is None else host.port)
+
+    def __str__(self) -> str:
+        port = None if self.port == DEFAULT_PORTS.get(self.scheme) else self.port
+        return f"{self.scheme}://{Host(self.host, port)}"
+
+
+def parse_address(text: str) -> Address | None:
+    """The IP address that a text is; None for another text. An IPv4-mapped address (`::ffff:10.0.0.1`) is IPv4."""
+    try:
+        address = ip_address(text)
+    except ValueError:
+        return None
+    return getattr(address, "ipv4_mapped", None) or address
+
+
+def parse_host(text: str) -> Host | None:
+    """The host of a `Host` header: a name, an IPv4 address or an IPv6 address in brackets, with or without a port."""
+    found = _HOST.fullmatch(text) if len(text) <= MAX_HOST_LENGTH else None
+    if found is None:
+        return None
+    port = int(found[3]) if found[3] else None
+    if port is not None and not 0 < port < 65536:
+        return None
+    if found[1]:
+        address = parse_address(found[1])
+        return None if address is None or ("." in found[1] and ":" not in found[1]) else Host(str(address), port)
+    name = found[2].lower().removesuffix(".")
+    return Host(name, port) if all(name.split(".")) else None
+
+
+def parse_origin(text: str) -> Origin | None:
+    """The origin of an `Origin` header. `null`, a list, a path and everything malformed are None."""
+    found = _ORIGIN.fullmatch(text)
+    host = parse_host(found[2]) if found else None
+    return None if found is None or host is None else Origin.of(found[1].lower(), host)

@@ -1,0 +1,142 @@
+"""Every route and method of the app, under forged hosts and from pages of other sites: nothing changes or breaks."""
+
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from quart import Quart
+from quart.testing import WebsocketResponseError
+from werkzeug.routing import Rule
+
+from quart_odds.app import create_app
+from quart_odds.routes.access import ANY_HOST_PATHS, CHECKED
+from quart_odds.settings import load_settings
+from tests.houses import House, house
+
+NOWHERE = "http://127.0.0.1:9"
+READING = frozenset({"GET", "HEAD", "OPTIONS"})
+STARTS_BY_GET = "/api/scrape/stream"
+VALUES = {
+    "scrape_run_id": "1",
+    "event_id": "1",
+    "market_id": "1",
+    "sportradar_id": "1",
+    "change": "pause",
+    "version": "x",
+    "name": "live.js",
+    "filename": "live.js",
+}
+
+OTHER_SITES = [
+    {"Origin": "https://evil.example"},
+    {"Origin": "http://localhost.evil.example"},
+    {"Origin": "http://localhost:81"},
+    {"Origin": "null"},
+    {"Origin": ""},
+    {"Origin": "http://["},
+    {"Origin": "http://[zz]/"},
+    {"Origin": "http://localhost/x"},
+    {"Sec-Fetch-Site": "cross-site"},
+    {"Sec-Fetch-Site": "same-site", "Sec-Fetch-Mode": "no-cors"},
+    {"Sec-Fetch-Site": "none"},
+    {"User-Agent": "Mozilla/5.0", "Accept-Language": "en", "Accept": "image/*"},
+    {"Accept-Language": "en"},
+    {"Cookie": "a=b"},
+    {"Referer": "http://evil.example/", "Accept": "text/event-stream"},
+    {"Referer": "http://[", "Accept": "text/event-stream"},
+]
+
+
+def rules(app: Quart) -> list[Rule]:
+    """All routes, in order."""
+    return sorted(app.url_map.iter_rules(), key=lambda rule: str(rule.rule))
+
+
+def path_of(rule: Rule) -> str:
+    """An address of the route."""
+    return re.sub(r"<(?:[^:<>]+(?:\([^)]*\))?:)?([a-z_]+)>", lambda found: VALUES[found[1]], str(rule.rule))
+
+
+def changes(rule: Rule) -> bool:
+    """Whether a route may change something, or opens a connection by which a client commands."""
+    return bool(rule.websocket or set(rule.methods or ()) - READING or rule.rule == STARTS_BY_GET)
+
+
+@pytest.fixture
+async def home(tmp_path: Path) -> AsyncIterator[House]:
+    """An app that has nothing."""
+    async with house(tmp_path, NOWHERE) as opened:
+        yield opened
+
+
+def test_every_route_that_changes_something_checks_who_sent_it() -> None:
+    """By the one decorator; a route added without it fails here."""
+    app = create_app(load_settings({}))
+    changing = [rule for rule in rules(app) if changes(rule)]
+    assert len(changing) >= 15
+    for rule in changing:
+        assert getattr(app.view_functions[rule.endpoint], CHECKED, False), rule.rule
+
+
+async def things(home: House) -> object:
+    """All that a request could change."""
+    return (
+        await home.parts.store.list_runs(limit=10),
+        home.parts.runs.active,
+        home.parts.preferences.current,
+        home.parts.scheduler.is_paused,
+        len(home.parts.desk.book.events),
+        home.parts.limits.count,
+    )
+
+
+async def test_requests_under_a_forged_host_are_misdirected(home: House) -> None:
+    """421 for every route and method, but for what monitors ask."""
+    before = await things(home)
+    for rule in rules(home.app):
+        path = path_of(rule)
+        if rule.websocket:
+            with pytest.raises(WebsocketResponseError) as refused:
+                async with home.client.websocket(path, headers={"Host": "evil.example"}) as websocket:
+                    await websocket.receive()
+            assert refused.value.response.status_code == 421
+            continue
+        for method in sorted(rule.methods or ()):
+            for headers in ({}, {"Origin": "http://evil.example"}, {"Sec-Fetch-Site": "same-origin"}):
+                response = await home.ask(method, path, {"Host": "evil.example", **headers})
+                assert response.status_code < 500, (method, path) if path != "/readyz" else ()
+                assert (response.status_code == 421) == (path not in ANY_HOST_PATHS), (method, path)
+    assert await things(home) == before
+
+
+@pytest.mark.parametrize("headers", OTHER_SITES, ids=str)
+async def test_pages_of_other_sites_change_nothing(headers: dict[str, str], home: House) -> None:
+    """403 from every route that changes something; the others answer as they would anyone, and change nothing."""
+    before = await things(home)
+    for rule in rules(home.app):
+        path = path_of(rule)
+        if rule.websocket:
+            with pytest.raises(WebsocketResponseError) as refused:
+                async with home.client.websocket(path, headers=headers) as websocket:
+                    await websocket.receive()
+            assert refused.value.response.status_code == 403
+            continue
+        for method in sorted(rule.methods or ()):
+            if changes(rule) and method != "OPTIONS":
+                response = await home.ask(method, path, headers)
+                assert response.status_code == 403, (method, path)
+            elif path != "/api/sse":
+                response = await home.ask(method, path, headers)
+                assert response.status_code < 500, (method, path)
+    assert await things(home) == before
+
+
+async def test_programs_pass(home: House) -> None:
+    """Without any header that a browser sends, each route does its work, or says why not, and never 5xx."""
+    for rule in rules(home.app):
+        if not rule.websocket and changes(rule) and rule.rule != STARTS_BY_GET:
+            for method in sorted(set(rule.methods or ()) - READING):
+                response = await home.ask(method, path_of(rule), {"User-Agent": "curl/8"})
+                assert response.status_code not in (403, 421), (method, rule.rule)
+                assert response.status_code < 500, (method, rule.rule)
