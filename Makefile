@@ -2,6 +2,8 @@
 PYTHON ?= python3
 HOST ?= 127.0.0.1
 PORT ?= 8000
+# For HOST=0.0.0.0: OPTIONS=--open-to-network
+OPTIONS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
@@ -33,10 +35,10 @@ $(VENV)/.development: pyproject.toml constraints.txt Makefile | $(VENV)/bin/pyth
 install: $(VENV)/.development
 
 demo: $(VENV)/.runtime
-	@$(BIN)/quart-odds serve --sandbox --bind $(HOST):$(PORT)
+	@$(BIN)/quart-odds serve --sandbox --bind $(HOST):$(PORT) $(OPTIONS)
 
 serve: $(VENV)/.runtime
-	@$(BIN)/quart-odds serve --bind $(HOST):$(PORT)
+	@$(BIN)/quart-odds serve --bind $(HOST):$(PORT) $(OPTIONS)
 
 test: $(VENV)/.development
 	@$(BIN)/python -m pytest -n auto --dist worksteal -m 'not endurance and not alone'

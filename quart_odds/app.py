@@ -91,6 +91,11 @@ def create_app(settings: Settings | None = None) -> Quart:
     app.register_blueprint(odds.odds_blueprint())
     openapi.init_app(app)
 
+    @app.after_request
+    async def forbid_sniffing(response: Response) -> Response:
+        response.headers.setdefault("X-Content-Type-Options", "nosniff")
+        return response
+
     @app.while_serving
     async def live() -> AsyncGenerator[None, None]:
         async with _opened(parts):
@@ -192,7 +197,9 @@ def _add_scraping(parts: Services) -> None:
         make_broadcaster=make_broadcaster,
         take_over=parts.desk.take_over,
     )
-    parts.refresher = EventRefresher(parts.clients.client, parts.decoder, parts.desk)
+    parts.refresher = EventRefresher(
+        parts.clients.client, parts.decoder, parts.desk, cooldown_seconds=settings.refresh_cooldown_seconds
+    )
 
     async def start_scheduled() -> None:
         await parts.desk.take_over()  # skipped, and no run, while another process writes

@@ -106,8 +106,9 @@ _json = click.option("--json", "as_json", is_flag=True, help="Print each progres
 
 @main.command()
 @click.option("--bind", default=DEFAULT_BIND, show_default=True, metavar="HOST:PORT", help="Where to listen.")
+@click.option("--open-to-network", is_flag=True, help="Allow an address that others can reach: there is no login.")
 @_sandbox_options
-def serve(bind: str, sandbox: bool, events: int, latency_ms: int) -> None:
+def serve(bind: str, open_to_network: bool, sandbox: bool, events: int, latency_ms: int) -> None:
     """Serve the page and the API. Settings come from QUART_ODDS_* in the environment: docs/settings.md."""
     import structlog
 
@@ -123,7 +124,7 @@ def serve(bind: str, sandbox: bool, events: int, latency_ms: int) -> None:
             structlog.get_logger(__name__).warning("server.address_not_printed", address=address, reason=str(error))
 
     async def work(settings: Settings) -> None:
-        await serve_settings(settings, bind, on_ready=announce)
+        await serve_settings(settings, bind, open_to_network=open_to_network, on_ready=announce)
 
     _run(work, _stand_ins(sandbox, events, latency_ms))
 

@@ -18,6 +18,7 @@ QuartOddsError
 ├── RunActiveError           a run is asked for while one is going
 ├── RunNotFoundError         no run has this id
 ├── RunStateError            what is asked makes no sense for a run in this state
+├── TooSoonError             what is asked was done a moment ago
 ├── RecordingError           a folder is no recording of bookmakers' bodies
 └── StorageError             the database is slow, locked, full or gone
     └── NotWriterError           another process writes to the database; this one may only read
@@ -182,6 +183,18 @@ class RunNotFoundError(QuartOddsError):
 
 class RunStateError(QuartOddsError):
     """Raised when what is asked makes no sense for a run in its state (cancel a finished one, retry a running one)."""
+
+
+class TooSoonError(QuartOddsError):
+    """Raised when what is asked was done a moment ago; `retry_after_seconds` says when it may be asked again."""
+
+    def __init__(self, reason: str, retry_after_seconds: float) -> None:
+        super().__init__(reason, retry_after_seconds)
+        self.reason = reason
+        self.retry_after_seconds = retry_after_seconds
+
+    def __str__(self) -> str:
+        return self.reason
 
 
 class RecordingError(QuartOddsError):

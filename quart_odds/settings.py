@@ -171,6 +171,10 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(16_000_000, ge=10_000, description="largest body of a bookmaker, decompressed")
     decode_workers: int = Field(1, ge=0, le=16, description="processes that decode bodies; 0 decodes in the loop")
 
+    refresh_cooldown_seconds: float = Field(
+        10, ge=0, le=3600, description="time between two refreshes of one event by hand"
+    )
+
     scrape_interval_minutes: int = Field(0, ge=0, le=1440, description="time between scheduled scrapes; 0 is never")
     odds_retention_days: int = Field(30, ge=1, le=3650, description="how long changes of odds are kept")
     run_retention_days: int = Field(30, ge=1, le=3650, description="how long runs are kept")

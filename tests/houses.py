@@ -31,6 +31,7 @@ HASTE: Mapping[str, object] = {
     "retry_wait_max_seconds": 0.05,
     "max_body_bytes": 4_000_000,
     "drain_seconds": 0.1,
+    "refresh_cooldown_seconds": 0,
 }
 """Settings with waits that a test can afford."""
 

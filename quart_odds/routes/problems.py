@@ -1,5 +1,6 @@
 """Errors over HTTP: `application/problem+json` (RFC 9457), made in one place."""
 
+import math
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ from quart_odds.errors import (
     RunNotFoundError,
     RunStateError,
     StorageError,
+    TooSoonError,
 )
 
 if TYPE_CHECKING:
@@ -82,6 +84,9 @@ def problem_of(error: Exception) -> Problem:
             return Problem(409, "A run is active", str(error), extra={"scrape_run_id": error.scrape_run_id})
         case RunStateError():
             return Problem(409, "Not in this state", str(error))
+        case TooSoonError():
+            seconds = max(1, math.ceil(error.retry_after_seconds))
+            return Problem(429, "Too soon", str(error), headers={"Retry-After": str(seconds)})
         case StorageError():
             return Problem(503, "The database is not available", str(error), headers={"Retry-After": "5"})
         case BookmakerError():

@@ -1,6 +1,7 @@
 """Server-sent events: a run's own stream, and `/api/sse`, the WebSocket's twin. docs/protocol.md is the contract."""
 
 import asyncio
+import math
 import random
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
@@ -14,7 +15,7 @@ from quart_odds.broadcast.event_log import split_cursor
 from quart_odds.broadcast.framing import BLOCK, CHUNK, Framing, sse_block, sse_retry
 from quart_odds.broadcast.lane import LiveConnection, MailboxSink, live_connection
 from quart_odds.domain.runs import RunRecord, RunStatus
-from quart_odds.errors import RunActiveError, RunNotFoundError
+from quart_odds.errors import RunActiveError, RunNotFoundError, TooSoonError
 from quart_odds.limits import Client, ConnectionLimits, TooManyConnectionsError
 from quart_odds.routes.access import check_room, client_of, same_origin_only
 from quart_odds.routes.hello import hello_message, split_topics
@@ -79,6 +80,9 @@ async def start_and_observe() -> Response:
         run = await parts.runs.start("api-stream")
     except RunActiveError as error:
         return await _observe(parts, error.scrape_run_id, None)
+    except TooSoonError as error:
+        # An EventSource that gets an error status never comes back.
+        return _come_back(math.ceil(error.retry_after_seconds * 1000))
     return await _stream_run(parts, run.broadcaster, None)
 
 
@@ -172,9 +176,12 @@ def _no_room(parts: Services) -> Response | None:
     except Problem:
         if asked_cursor() is None and "text/event-stream" not in request.headers.get("Accept", ""):
             raise
-        wait = random.randint(RETRY_MS, MOST_RETRY_MS)
-        return Response(sse_retry(wait), headers=HEADERS, content_type="text/event-stream")
+        return _come_back(random.randint(RETRY_MS, MOST_RETRY_MS))
     return None
+
+
+def _come_back(wait_ms: int) -> Response:
+    return Response(sse_retry(wait_ms), headers=HEADERS, content_type="text/event-stream")
 
 
 async def _stream(parts: Services, connect: Connect) -> Response:

@@ -1,6 +1,7 @@
 """One event, fetched again from every bookmaker that has it: stored and told like any other odds."""
 
 import asyncio
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from datetime import datetime
 from quart_odds.domain.clock import utc_now
 from quart_odds.domain.odds import EventHeader
 from quart_odds.domain.platforms import Platform
-from quart_odds.errors import BookmakerError, DecoderError, NotFoundError
+from quart_odds.errors import BookmakerError, DecoderError, NotFoundError, TooSoonError
 from quart_odds.odds.ownership import Recording, recording_for
 from quart_odds.scraping.coordinator import BodyDecoder, ClientFactory, OddsSink, count_refusal
 
@@ -31,7 +32,7 @@ class RefreshResult:
 
 
 class EventRefresher:
-    """Fetches single events. The same event is fetched once at a time, however many ask."""
+    """Fetches single events. The same event is fetched once at a time, however many ask, and not again at once."""
 
     def __init__(
         self,
@@ -39,25 +40,47 @@ class EventRefresher:
         decoder: BodyDecoder,
         sink: OddsSink,
         *,
+        cooldown_seconds: float,
         now: Callable[[], datetime] = utc_now,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._open_client = open_client
         self._decoder = decoder
         self._sink = sink
+        self._cooldown_seconds = cooldown_seconds
         self._now = now
+        self._clock = clock
         self._under_way: dict[tuple[str, ...], asyncio.Task[list[RefreshResult]]] = {}
+        self._done_at: dict[str, float] = {}
+        """When each event at a bookmaker was last refreshed, the oldest first; only what is still in its cooldown."""
 
     async def refresh(self, headers: Sequence[EventHeader]) -> list[RefreshResult]:
         """Fetch these, the same event at several bookmakers; what each gave, its odds committed.
 
-        Raises StorageError when they could not be.
+        Raises StorageError when they could not be, and TooSoonError while one of them is in its cooldown.
         """
         key = tuple(f"{header.platform}:{header.external_id}" for header in headers)
         task = self._under_way.get(key)
         if task is None:
+            self._refuse_too_soon(key)
             task = self._under_way[key] = asyncio.create_task(self._refresh(headers))
-            task.add_done_callback(lambda _: self._under_way.pop(key, None))
+            task.add_done_callback(lambda _: self._finish(key))
         return await asyncio.shield(task)
+
+    def _refuse_too_soon(self, key: tuple[str, ...]) -> None:
+        now = self._clock()
+        while self._done_at and now - next(iter(self._done_at.values())) >= self._cooldown_seconds:
+            del self._done_at[next(iter(self._done_at))]
+        done_at = max((self._done_at[each] for each in key if each in self._done_at), default=None)
+        if done_at is not None:
+            left = done_at + self._cooldown_seconds - now
+            raise TooSoonError(f"this event was fetched a moment ago; ask again in {math.ceil(left)} s", left)
+
+    def _finish(self, key: tuple[str, ...]) -> None:
+        self._under_way.pop(key, None)
+        for each in key:
+            self._done_at.pop(each, None)
+            self._done_at[each] = self._clock()
 
     async def _refresh(self, headers: Sequence[EventHeader]) -> list[RefreshResult]:
         with recording_for(Recording()):

@@ -24,6 +24,7 @@ from quart_odds.errors import (
     RunNotFoundError,
     RunStateError,
     StorageError,
+    TooSoonError,
 )
 from quart_odds.odds.ownership import Recording, recording_for
 from quart_odds.scraping.broadcaster import BroadcasterRegistry, ProgressBroadcaster
@@ -51,6 +52,9 @@ CLOSE_SECONDS = 1.0
 
 CLOSE_STEP_SECONDS = 0.3
 """How long each step of an end may take in that time: the last odds' confirmation, the row."""
+
+CANCELLED_START_SECONDS = 2.0
+"""Time between two starts where the first was cancelled: each start asks the bookmakers and leaves a row."""
 
 FIRST_WAIT_SECONDS = 0.1
 LONGEST_WAIT_SECONDS = 5.0
@@ -178,6 +182,7 @@ class RunService:
         self._unstored: dict[int, RunRecord] = {}
         self._storing: set[asyncio.Task[RunRecord]] = set()
         self._is_closing = False
+        self._may_start_at = 0.0
 
     @property
     def active(self) -> ActiveRun | None:
@@ -194,7 +199,8 @@ class RunService:
         """Start a run over these platforms (those that are enabled when None); its row is committed when this returns.
 
         A run that may not write asks no bookmaker and ends at once, with the reason. Raises RunActiveError while
-        another run is going, RunStateError at shutdown. Whoever waits for this may leave: the run starts all the same.
+        another run is going, RunStateError at shutdown, and TooSoonError within CANCELLED_START_SECONDS of a start that
+        was cancelled. Whoever waits for this may leave: the run starts all the same.
         """
         return await owned(self._start(trigger, platforms), self._starts)
 
@@ -204,6 +210,8 @@ class RunService:
                 raise RunActiveError(self._active.record.id)
             if self._is_closing:
                 raise RunStateError("the server is shutting down; start the run when it is back")
+            if (left := self._may_start_at - time.monotonic()) > 0:
+                raise TooSoonError("a run was started and cancelled a moment ago; start the next one in a moment", left)
             refusal = await self._refusal()
             chosen = tuple(dict.fromkeys(platforms or self._platforms()))
             started_at = self._now()
@@ -243,6 +251,7 @@ class RunService:
             if await self.record(run_id) is None:
                 raise RunNotFoundError(run_id)
             raise RunStateError(f"run {run_id} is over; there is nothing to cancel")
+        self._may_start_at = run.began + CANCELLED_START_SECONDS
         self._stop(run, RunStatus.CANCELLED)
 
     async def retry(self, run_id: int, platforms: Sequence[Platform] | None = None) -> ActiveRun:

@@ -19,8 +19,9 @@ from quart import Quart
 
 from quart_odds.app import create_app, drain
 from quart_odds.domain.origins import parse_host
+from quart_odds.errors import SettingsError
 from quart_odds.server import fast_lane, hardening
-from quart_odds.server.sockets import listen, raise_file_limit, split_bind
+from quart_odds.server.sockets import is_loopback, listen, raise_file_limit, split_bind
 from quart_odds.services import EXTENSION, Services
 from quart_odds.settings import Settings
 
@@ -35,6 +36,11 @@ ABORT_SECONDS = 0.05
 GIVE_UP_SECONDS = 0.7
 """How long Hypercorn has to end where the fast lane is out, so that we cannot cut the connections that hold it."""
 INBOUND_BYTES = 64 * 1024
+EXPOSED = (
+    "start, cancel and retry scrapes, fetch events anew, change settings and the schedule, and remove history that is "
+    "older than a day: there is no login"
+)
+"""What a server that can be reached lets anyone do."""
 
 log = structlog.get_logger(__name__)
 
@@ -48,19 +54,32 @@ def run_in_loop(work: Callable[[], Coroutine[None, None, None]], *, use_uvloop: 
         runner.run(work())
 
 
-async def serve_settings(settings: Settings, bind: str, *, on_ready: Ready | None = None) -> None:
-    """Serve the application with these settings until SIGINT or SIGTERM."""
+async def serve_settings(
+    settings: Settings, bind: str, *, open_to_network: bool = False, on_ready: Ready | None = None
+) -> None:
+    """Serve the application with these settings until SIGINT or SIGTERM. See `serve`."""
     host, _ = split_bind(bind)
     if (named := parse_host(host)) is not None and not named.is_address:
         # Who binds to a name asks by it.
         settings = settings.model_copy(update={"allowed_hosts": (*settings.allowed_hosts, named.name)})
-    await serve(create_app(settings), bind, on_ready=on_ready)
+    await serve(create_app(settings), bind, open_to_network=open_to_network, on_ready=on_ready)
 
 
-async def serve(app: Quart, bind: str, *, on_ready: Ready | None = None) -> None:
-    """Serve an app in the running loop until SIGINT or SIGTERM."""
+async def serve(app: Quart, bind: str, *, open_to_network: bool = False, on_ready: Ready | None = None) -> None:
+    """Serve an app in the running loop until SIGINT or SIGTERM.
+
+    Raises SettingsError for an address beyond loopback unless `open_to_network` says that this is meant.
+    """
     parts: Services = app.extensions[EXTENSION]
     sock = listen(bind, parts.settings.write_timeout_seconds)
+    if not is_loopback(sock):
+        if not open_to_network:
+            sock.close()
+            raise SettingsError(
+                f"--bind {bind!r} can be reached from the network, and anyone there could {EXPOSED}. "
+                "If that is meant, add --open-to-network; else bind to 127.0.0.1"
+            )
+        log.warning("server.open_to_network", bind=bind, reason=f"anyone who can reach this address can {EXPOSED}")
     hardening.install()
     can_cut = fast_lane.install()
     log.debug("server.files", limit=raise_file_limit())

@@ -5,6 +5,7 @@ import socket
 
 import structlog
 
+from quart_odds.domain.origins import parse_address
 from quart_odds.errors import SettingsError
 
 BACKLOG = 4096
@@ -32,6 +33,12 @@ def split_bind(bind: str) -> tuple[str, int]:
             f"--bind {bind!r}: give HOST:PORT, such as 127.0.0.1:8000; a port is a number from 0 to 65535"
         )
     return host.strip("[]") or "127.0.0.1", int(port)
+
+
+def is_loopback(sock: socket.socket) -> bool:
+    """Whether only this machine can reach a bound socket."""
+    address = parse_address(sock.getsockname()[0].partition("%")[0])
+    return address is not None and address.is_loopback
 
 
 def listen(bind: str, write_timeout_seconds: float) -> socket.socket:

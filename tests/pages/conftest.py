@@ -77,7 +77,7 @@ def serve(sandbox: SandboxProcess, tmp_path: Path) -> Serve:
 
     def serving(requests: int = 4, **settings: object) -> AbstractAsyncContextManager[Server]:
         slowly = {f"{platform}_concurrency": requests for platform in Platform}
-        quick = {"request_tries": 1, "drain_seconds": 0, "log_level": "warning"}
+        quick = {"refresh_cooldown_seconds": 0, "request_tries": 1, "drain_seconds": 0, "log_level": "warning"}
         return served(tmp_path, at(sandbox.urls) | slowly | quick | settings)
 
     return serving
@@ -87,7 +87,7 @@ def serve(sandbox: SandboxProcess, tmp_path: Path) -> Serve:
 async def scraped(sandbox: SandboxProcess, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Server]:
     """A served app that has a run and odds, for tests that only look."""
     folder = tmp_path_factory.mktemp("scraped")
-    async with served(folder, at(sandbox.urls) | {"log_level": "warning"}) as server:
+    async with served(folder, at(sandbox.urls) | {"log_level": "warning", "refresh_cooldown_seconds": 0}) as server:
         async with aiohttp.ClientSession(raise_for_status=True) as session:
             for _ in range(2):
                 async with session.get(f"{server.url}/api/scrape/stream") as stream:

@@ -62,7 +62,7 @@ async def take(browser: Browser, server: Server, folder: Path) -> None:
             visitor = visitors[f"{width}-{scheme}"] = Visitor.at(await context.new_page())
             await show(visitor, width, "progress", server.url)
     first = next(iter(visitors.values()))
-    await first.page.request.post(f"{server.url}/api/scrape")
+    await first.page.request.post(f"{server.url}/api/scrape", headers={"Origin": server.url})
     await first.until_text("#run-status", "running")
     await first.until("document.querySelector('#bar-sportybet').value > 44")
     for look, visitor in visitors.items():

@@ -55,7 +55,7 @@ async def test_nothing_is_lost_or_doubled_while_the_line_changes(serve: Serve, v
     ):
         await open_client(visitor, topics=["scrape_progress"])
         await is_live_on(visitor, "websocket")
-        await visitor.page.request.post(f"{server.url}/api/scrape")
+        await visitor.page.request.post(f"{server.url}/api/scrape", headers={"Origin": server.url})
         whole = asyncio.create_task(undisturbed(server, reference))
         for _ in range(2):
             proxy.takes_websocket = False

@@ -158,7 +158,7 @@ async def test_runs_page_follows_what_happens(scraped: Server, visit: Visit) -> 
     """A run that another starts comes into the list, and its end with its numbers."""
     async with visit(f"{scraped.url}/runs") as visitor:
         await visitor.until_text("#connection", "Live over WebSocket")
-        await visitor.page.request.post(f"{scraped.url}/api/scrape")
+        await visitor.page.request.post(f"{scraped.url}/api/scrape", headers={"Origin": scraped.url})
         await visitor.until("document.querySelector('tbody tr')?.dataset.status === 'running'")
         await visitor.until("document.querySelector('tbody tr').dataset.status === 'completed'")
         assert await visitor.value("document.querySelectorAll('.plot rect').length") >= 3

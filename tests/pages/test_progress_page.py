@@ -6,6 +6,7 @@ import signal
 import pytest
 
 from quart_odds.domain.platforms import Platform
+from quart_odds.scraping.runs import CANCELLED_START_SECONDS
 from tests.pages.conftest import Serve, SetFaults, Visit
 from tests.pages.proxy import proxied
 from tests.pages.visiting import Visitor, until
@@ -49,7 +50,7 @@ async def test_run_of_another_trigger_appears_on_an_open_page(serve: Serve, visi
     """The first page follows whatever run is newest, whoever started it."""
     async with serve() as server, visit(server.url) as visitor:
         await visitor.until_text("#connection", OVER_WEBSOCKET)
-        await visitor.page.request.post(f"{server.url}/api/scrape")
+        await visitor.page.request.post(f"{server.url}/api/scrape", headers={"Origin": server.url})
         await visitor.until_text("#run-title", "Run 1")
         await visitor.until_text("#run-status", "completed")
         await visitor.until_contains(".run-title .meta", "started by the API")
@@ -64,6 +65,7 @@ async def test_cancelled_run_says_so_and_is_retried(serve: Serve, visit: Visit) 
         await visitor.page.click("#cancel")
         await visitor.until_text("#run-status", "cancelled")
         await visitor.until_contains("#errors", "Someone cancelled this run")
+        await asyncio.sleep(CANCELLED_START_SECONDS)
         await visitor.page.click("#retry")
         await visitor.until_text("#run-title", "Run 2")
         await visitor.page.click("#cancel")
@@ -152,7 +154,7 @@ async def test_eight_tabs_are_all_live_on_websocket(serve: Serve, visit: Visit) 
         await asyncio.gather(*(tab.page.goto(server.url) for tab in tabs))
         for tab in tabs:
             await tab.until_text("#connection", OVER_WEBSOCKET)
-        await visitor.page.request.post(f"{server.url}/api/scrape")
+        await visitor.page.request.post(f"{server.url}/api/scrape", headers={"Origin": server.url})
 
         async def all_completed() -> bool:
             return all([await tab.text("#run-status") == "completed" for tab in tabs])

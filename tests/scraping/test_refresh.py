@@ -24,7 +24,7 @@ async def test_what_each_bookmaker_gave_is_told_and_recorded() -> None:
     makers, decoder, sink = Bookmakers(), FakeDecoder(), RecordingSink()
     makers[SPORTYBET].fetch_error = lambda _: NotFoundError(SPORTYBET, "gone")
     decoder.is_in_play = lambda raw: raw.platform is BET9JA
-    results = await EventRefresher(makers.open, decoder, sink).refresh(HEADERS)
+    results = await EventRefresher(makers.open, decoder, sink, cooldown_seconds=0).refresh(HEADERS)
     assert [(each.platform, each.markets, each.error) for each in results] == [
         (BETPAWA, 1, None),
         (SPORTYBET, None, "the bookmaker does not list it any more"),
@@ -38,7 +38,7 @@ async def test_what_each_bookmaker_gave_is_told_and_recorded() -> None:
 async def test_a_refusal_counts_and_a_good_body_ends_the_row() -> None:
     """Whether the status shows it or only the body."""
     makers, decoder, sink = Bookmakers(), FakeDecoder(), RecordingSink()
-    refresher = EventRefresher(makers.open, decoder, sink)
+    refresher = EventRefresher(makers.open, decoder, sink, cooldown_seconds=0)
     makers[BETPAWA].fetch_error = lambda _: BlockedError(BETPAWA, "refused (403)")
     await refresher.refresh(HEADERS[:1])
     makers[BETPAWA].fetch_error = lambda _: None
@@ -57,7 +57,9 @@ async def test_processes_that_cannot_decode_are_said_to_be_the_trouble() -> None
         async def decode(self, raw: RawBody) -> MappedEvent:
             raise DecoderError("a decoding process cannot be started: no memory")
 
-    [result] = await EventRefresher(Bookmakers().open, NoProcess(), RecordingSink()).refresh(HEADERS[:1])
+    [result] = await EventRefresher(Bookmakers().open, NoProcess(), RecordingSink(), cooldown_seconds=0).refresh(
+        HEADERS[:1]
+    )
     assert result.error == "a decoding process cannot be started: no memory"
 
 
@@ -74,7 +76,7 @@ async def test_many_refreshes_keep_to_the_pace_and_say_when_their_turn_did_not_c
     async with serving(slowly) as site:
         settings = settings_for(site.url, betpawa_concurrency=3, request_tries=1)
         async with ClientPool(lambda: settings) as pool:
-            refresher = EventRefresher(pool.client, FakeDecoder(), RecordingSink())
+            refresher = EventRefresher(pool.client, FakeDecoder(), RecordingSink(), cooldown_seconds=0)
             found = await asyncio.gather(*(refresher.refresh([header(BETPAWA, number)]) for number in range(200)))
         assert site.most_under_way == 3
         assert len(site.requests) < 30
@@ -92,7 +94,7 @@ async def test_a_bookmaker_that_refuses_is_left_alone_by_refreshes_too() -> None
     async with serving(refuse) as site:
         settings = settings_for(site.url, betpawa_concurrency=1)
         async with ClientPool(lambda: settings) as pool:
-            refresher = EventRefresher(pool.client, FakeDecoder(), RecordingSink())
+            refresher = EventRefresher(pool.client, FakeDecoder(), RecordingSink(), cooldown_seconds=0)
             found = await asyncio.gather(*(refresher.refresh([header(BETPAWA, number)]) for number in range(60)))
         assert len(site.requests) <= MOST_REFUSALS_IN_A_ROW + 1
     errors = [str(result.error) for (result,) in found]
