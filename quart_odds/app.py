@@ -18,6 +18,7 @@ from quart_odds.domain.platforms import Platform
 from quart_odds.errors import QuartOddsError
 from quart_odds.housekeeping import Housekeeping
 from quart_odds.limits import ConnectionLimits
+from quart_odds.logs import ensure_logging
 from quart_odds.odds.notices import OddsNotifier, Publish
 from quart_odds.routes import (
     access,
@@ -64,6 +65,7 @@ def create_app(settings: Settings | None = None) -> Quart:
     Nothing is opened before it is served, and nothing is scraped before someone asks.
     """
     settings = settings or load_settings()
+    ensure_logging(settings)
     app = _App(
         "quart_odds",
         template_folder=str(asset_folder("templates")),

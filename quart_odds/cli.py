@@ -15,6 +15,8 @@ import click
 
 from quart_odds import __version__
 from quart_odds.domain.platforms import Platform
+from quart_odds.domain.secrets import masked
+from quart_odds.domain.text import printable
 from quart_odds.errors import QuartOddsError, SettingsError
 from quart_odds.settings import PREFIX, Settings, load_settings
 from quart_odds.streams import drop_stdout, is_stdout_broken, prepare_streams, run_while_read
@@ -69,13 +71,17 @@ class _Group(click.Group):
         try:
             return super().invoke(ctx)
         except SettingsError as error:
-            raise click.UsageError(str(error)) from None
+            raise click.UsageError(_shown(error)) from None
         except QuartOddsError as error:
-            raise click.ClickException(str(error)) from None
+            raise click.ClickException(_shown(error)) from None
         except OSError as error:
             if error.filename is None:
                 raise
             raise click.ClickException(f"{os.fsdecode(error.filename)}: {error.strerror or error}") from None
+
+
+def _shown(error: QuartOddsError) -> str:
+    return printable(masked(error.for_operator))
 
 
 @click.group(cls=_Group)

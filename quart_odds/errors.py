@@ -31,7 +31,15 @@ from quart_odds.domain.platforms import Platform
 
 
 class QuartOddsError(Exception):
-    """Base of all errors that Quart Odds raises on purpose."""
+    """Base of all errors that Quart Odds raises on purpose.
+
+    The text may be shown to anyone who asks; `for_operator` is for the log and the command line.
+    """
+
+    @property
+    def for_operator(self) -> str:
+        """The text with what only whoever runs the server may know, such as the file of a database. No passwords."""
+        return str(self)
 
 
 class SettingsError(QuartOddsError):
@@ -210,7 +218,16 @@ class RecordingError(QuartOddsError):
 
 
 class StorageError(QuartOddsError):
-    """Raised when the database did not take or give what was asked of it."""
+    """Raised when the database did not take or give what was asked of it. The reason names no host, user or path."""
+
+    def __init__(self, reason: str, *, for_operator: str | None = None) -> None:
+        super().__init__(reason)
+        self._for_operator = for_operator
+
+    @property
+    def for_operator(self) -> str:
+        """See QuartOddsError."""
+        return self._for_operator or str(self)
 
 
 class NotWriterError(StorageError):

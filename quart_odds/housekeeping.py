@@ -113,7 +113,7 @@ class Housekeeping:
             try:
                 wait_seconds = await self._seconds_to_wait()
             except StorageError as error:
-                log.warning("clean_up.not_planned", reason=str(error))
+                log.warning("clean_up.not_planned", reason=error.for_operator)
             # The clock says when the last one was. From here on time is measured: a clock that jumps does no harm.
             await asyncio.sleep(RETRY_SECONDS if wait_seconds is None else wait_seconds)
             if wait_seconds is not None:
@@ -123,10 +123,10 @@ class Housekeeping:
         try:
             await self.clean_up()
         except NotWriterError as error:
-            log.info("clean_up.left_to_the_writer", reason=str(error))
+            log.info("clean_up.left_to_the_writer", reason=error.for_operator)
             await asyncio.sleep(RETRY_SECONDS)
         except (StorageError, RunStateError) as error:
-            log.warning("clean_up.failed", error=str(error))
+            log.warning("clean_up.failed", error=error.for_operator)
             await asyncio.sleep(RETRY_SECONDS)
 
     async def _seconds_to_wait(self) -> float | None:

@@ -1,14 +1,21 @@
-"""Log lines: one event a line, to stderr, for a person or as JSON."""
+"""Log lines: one event a line, to stderr, for a person or as JSON. No passwords, and no values of variables.
+
+`create_app` sets this up where nothing else has: a traceback that showed local variables, as structlog's own does where
+it is not configured, would show the passwords of proxies.
+"""
 
 import contextlib
 import io
 import logging
 import sys
+from collections.abc import Mapping
 from typing import Any, TextIO, cast
 
 import stamina.instrumentation
 import structlog
 
+from quart_odds.domain.secrets import masked
+from quart_odds.domain.text import printable
 from quart_odds.settings import Settings
 
 
@@ -33,8 +40,21 @@ class LogStream(io.TextIOBase):
             self._stream.flush()
 
 
+def ensure_logging(settings: Settings) -> None:
+    """Set up logging, unless structlog is configured already, by us or by whoever runs the app in a process of theirs.
+
+    Handlers of the standard module that somebody has set up are left alone.
+    """
+    if not structlog.is_configured():
+        _configure(settings, replaces_handlers=not logging.getLogger().handlers)
+
+
 def configure_logging(settings: Settings) -> None:
-    """Set up structlog, and pass on what libraries log by the standard module."""
+    """Set up structlog, and pass on what libraries log by the standard module, in place of any former set-up."""
+    _configure(settings, replaces_handlers=True)
+
+
+def _configure(settings: Settings, *, replaces_handlers: bool) -> None:
     level = getattr(logging, settings.log_level.upper())
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
@@ -42,10 +62,12 @@ def configure_logging(settings: Settings) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     renderers: list[Any] = (
-        [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+        [structlog.processors.format_exc_info, mask_values, structlog.processors.JSONRenderer()]
         if settings.log_format == "json"
         else [
-            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)
+            mask_values,
+            escape_values,
+            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=_print_traceback),
         ]
     )
     stream = cast("TextIO", LogStream(sys.stderr))
@@ -54,14 +76,31 @@ def configure_logging(settings: Settings) -> None:
         processors=[*shared, *renderers],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.PrintLoggerFactory(stream),
-        cache_logger_on_first_use=True,
+        cache_logger_on_first_use=False,
     )
-    handler = logging.StreamHandler(stream)
-    without_machinery = structlog.stdlib.ProcessorFormatter.remove_processors_meta
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=[without_machinery, *renderers])
-    )
-    logging.basicConfig(handlers=[handler], level=max(level, logging.WARNING), force=True)
+    if replaces_handlers:
+        handler = logging.StreamHandler(stream)
+        without_machinery = structlog.stdlib.ProcessorFormatter.remove_processors_meta
+        handler.setFormatter(
+            structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=[without_machinery, *renderers])
+        )
+        logging.basicConfig(handlers=[handler], level=max(level, logging.WARNING), force=True)
+
+
+def mask_values(_: object, __: str, event: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A processor: no passwords in what a line says."""
+    return {name: masked(value) if isinstance(value, str) else value for name, value in event.items()}
+
+
+def escape_values(_: object, __: str, event: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A processor for lines that a terminal shows: it obeys nothing that a bookmaker or a client has sent."""
+    return {name: printable(value) if isinstance(value, str) else value for name, value in event.items()}
+
+
+def _print_traceback(target: TextIO, exc_info: Any) -> None:
+    text = io.StringIO()
+    structlog.dev.plain_traceback(text, exc_info)
+    target.write(printable(masked(text.getvalue())))
 
 
 def _log_retry(details: stamina.instrumentation.RetryDetails) -> None:

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from quart_odds.domain.platforms import Platform
+from quart_odds.domain.text import printable
 from quart_odds.scraping.schemas import ScrapePhase, ScrapeProgress
 
 REFRESHES_A_SECOND = 8
@@ -62,15 +63,16 @@ class ProgressTable:
                 table.add_row(*_row(progress))
         notes = [Text(each, style="red") for each in self._errors()]
         if (whole := self._newest.get(None)) is not None and whole.message:
-            notes.append(Text(f"Run {whole.scrape_run_id}: {whole.message}" if whole.scrape_run_id else whole.message))
+            words = printable(whole.message)
+            notes.append(Text(f"Run {whole.scrape_run_id}: {words}" if whole.scrape_run_id else words))
         if self._state:
-            notes.append(Text(self._state, style="dim"))
+            notes.append(Text(printable(self._state), style="dim"))
         return Group(table, *notes) if self._newest else Group(*notes)
 
     def _errors(self) -> Iterator[str]:
         for platform, progress in self._newest.items():
             if progress.error is not None and (platform is not None or progress.error.platform is None):
-                yield progress.error.error_message
+                yield printable(progress.error.error_message)
 
 
 def _row(progress: ScrapeProgress) -> Iterator[ConsoleRenderable]:
@@ -121,4 +123,4 @@ class JsonLines:
 
     def say(self, state: str) -> None:
         """Print to standard error."""
-        click.echo(state, err=True)
+        click.echo(printable(state), err=True)

@@ -9,6 +9,7 @@ import aiohttp
 import orjson
 from yarl import URL
 
+from quart_odds.domain.secrets import masked
 from quart_odds.errors import QuartOddsError
 from quart_odds.scraping.schemas import ScrapeProgress
 
@@ -34,7 +35,7 @@ class Watcher:
         self, url: str, *, on_state: Callable[[str], None] = lambda _: None, sleep: Sleep = asyncio.sleep
     ) -> None:
         self._url = websocket_url(url)
-        self._shown = url.rstrip("/")
+        self._shown = masked(url.rstrip("/"))
         self._on_state = on_state
         self._sleep = sleep
         self._cursor: str | None = None
@@ -59,7 +60,7 @@ class Watcher:
                 except aiohttp.ClientConnectorError as error:
                     self._give_up_at_first(error.strerror or str(error.os_error))
                 except (aiohttp.ClientError, TimeoutError, OSError) as error:
-                    self._give_up_at_first(str(error) or type(error).__name__)
+                    self._give_up_at_first(masked(str(error)) or type(error).__name__)
                 await self._rest()
 
     def _query(self) -> dict[str, str]:
@@ -108,5 +109,5 @@ def websocket_url(url: str) -> str:
         if parts.scheme not in schemes or not parts.host or parts.explicit_port == 0:
             raise ValueError
     except ValueError:
-        raise WatchError(f"{url!r} is no address of a server; give one such as http://127.0.0.1:8000") from None
+        raise WatchError(f"{masked(url)!r} is no address of a server; give one such as http://127.0.0.1:8000") from None
     return f"{schemes[parts.scheme]}://{parts.raw_authority}{parts.raw_path.rstrip('/')}/api/ws"

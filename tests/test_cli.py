@@ -335,6 +335,26 @@ def test_a_bind_that_is_none_says_what_is_wrong_with_it(bind: str, said: str) ->
         listen(bind, 10.0)
 
 
+@pytest.mark.parametrize("bind", ["0.0.0.0:0", "[::]:0"])
+async def test_an_address_that_others_can_reach_has_to_be_asked_for(bind: str, tmp_path: Path) -> None:
+    """Otherwise the start is refused, with what anyone could do; with it the same is a warning, and it serves."""
+    done = run(["serve", "--bind", bind], {}, tmp_path, 2)
+    said = " ".join(done.stderr.split())
+    assert "anyone there could start, cancel and retry scrapes" in said
+    assert "add --open-to-network" in said
+    command = [*COMMAND, "serve", "--bind", bind, "--open-to-network"]
+    server = await asyncio.create_subprocess_exec(
+        *command, cwd=tmp_path, env=environment({}), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    assert server.stdout is not None
+    async with asyncio.timeout(30):
+        assert b"Quart Odds is at" in await server.stdout.readline()
+        server.terminate()
+        _, log = await server.communicate()
+    assert b"server.open_to_network" in log
+    assert b"remove history" in log
+
+
 @pytest.mark.parametrize("encoding", ["latin-1", "ascii", "utf-8"])
 @pytest.mark.parametrize("command", [[], ["serve"], ["scrape"], ["watch"], ["record"], ["sandbox"], ["migrate"]])
 def test_help_can_be_read_on_any_terminal(command: list[str], encoding: str) -> None:

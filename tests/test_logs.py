@@ -41,6 +41,53 @@ def test_a_line_has_what_happened_and_no_machinery(log_format: str) -> None:
     assert logging.getLevelName(logging.WARNING).lower() in second
 
 
+APP = """
+import logging, structlog
+from quart_odds import create_app
+from quart_odds.settings import load_settings
+{before}
+app = create_app(load_settings({{}}, betpawa_proxy="http://u:PROXYSECRET@127.0.0.1:9", log_format={log_format!r}))
+create_app(load_settings({{}}))
+def fail(settings):
+    password = "LOCALSECRET"
+    raise ValueError("no connection to http://u:TEXTSECRET@proxy.example/ \x1b]0;owned\x07")
+log = structlog.get_logger()
+try:
+    fail(app.extensions["quart_odds"].settings)
+except ValueError as error:
+    log.exception("request.failed", url="http://u:VALUESECRET@proxy.example/?token=ARGUMENTSECRET")
+    logging.getLogger("quart.app").exception("Exception on request GET http://u:STDSECRET@x/")
+"""
+
+
+@pytest.mark.parametrize("log_format", ["console", "json"])
+def test_an_app_logs_no_secret_whoever_serves_it(log_format: str) -> None:
+    """`create_app` sets logging up: no values of variables, no passwords, nothing that a terminal obeys."""
+    code = APP.format(log_format=log_format, before="")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30)
+    text = done.stdout + done.stderr
+    assert "request.failed" in text
+    assert "no connection to http://***@proxy.example/" in text
+    assert "SECRET" not in text.replace("raise ValueError", "").replace("TEXTSECRET@proxy.example/ \\x1b", "").replace(
+        'password = "LOCALSECRET"', ""
+    )
+    assert "\x1b]0" not in text
+    if log_format == "json":
+        assert json.loads(done.stderr.splitlines()[0])["event"] == "request.failed"
+
+
+def test_logging_that_is_set_up_already_is_left_alone() -> None:
+    """By a process of somebody else's, in which the app is one of many."""
+    before = (
+        "structlog.configure(processors=[lambda *each: 'theirs'], logger_factory=structlog.PrintLoggerFactory())\n"
+        "logging.basicConfig(format='theirs too: %(message)s')"
+    )
+    code = APP.format(log_format="json", before=before)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30)
+    assert done.stdout == "theirs\n"
+    assert done.stderr.startswith("theirs too: Exception on request")
+
+
 class FullDisk(io.StringIO):
     """A stream that takes nothing."""
 

@@ -4,7 +4,7 @@ Some sites are said to block by TLS fingerprint at times; a client that looks li
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -13,9 +13,13 @@ from aiohttp.abc import AbstractResolver
 from yarl import URL
 
 from quart_odds.domain.platforms import Platform
+from quart_odds.domain.secrets import masked
 from quart_odds.errors import BookmakerError, MalformedBodyError, UnreachableError
 
 MAX_REDIRECTS = 3
+
+_REDIRECTS = {301, 302, 303, 307, 308}
+_REDIRECTS_TO_GET = {301, 302, 303}
 
 _CHUNK_BYTES = 65_536
 
@@ -58,7 +62,11 @@ class Transport(Protocol):
 
 
 class AiohttpTransport:
-    """One keep-alive session of aiohttp for one bookmaker. Bodies stay compressed: they are undone elsewhere."""
+    """One keep-alive session of aiohttp for one bookmaker. Bodies stay compressed: they are undone elsewhere.
+
+    Redirects are followed to the host that was asked, or from one of `hosts`, the bookmaker's own, to another of them;
+    never to another scheme or port. A site that lies could otherwise have us ask what only this machine can reach.
+    """
 
     def __init__(
         self,
@@ -66,11 +74,13 @@ class AiohttpTransport:
         *,
         proxy: str | None,
         max_body_bytes: int,
+        hosts: Collection[str] = (),
         resolver: AbstractResolver | None = None,
     ) -> None:
         self._platform = platform
         self._proxy = proxy
         self._max_body_bytes = max_body_bytes
+        self._hosts = frozenset(hosts)
         self._resolver = resolver
         self._session: aiohttp.ClientSession | None = None
 
@@ -86,24 +96,28 @@ class AiohttpTransport:
         grow: Grow,
     ) -> Answer:
         """See Transport. The time-out is for the whole answer, so that one which drips slowly ends too."""
+        address = URL(url).with_query(params) if params else URL(url)
         try:
-            async with self._open().request(
-                method,
-                URL(url).with_query(params) if params else URL(url),
-                headers=headers,
-                data=body,
-                proxy=self._proxy,
-                timeout=aiohttp.ClientTimeout(total=timeout_seconds),
-                max_redirects=MAX_REDIRECTS,
-            ) as response:
-                content = await self._read(response, grow)
-                return Answer(response.status, {k.lower(): v for k, v in response.headers.items()}, content)
+            async with asyncio.timeout(timeout_seconds):
+                for _ in range(1 + MAX_REDIRECTS):
+                    async with self._open().request(
+                        method,
+                        address,
+                        headers=headers,
+                        data=body,
+                        proxy=self._proxy,
+                        timeout=aiohttp.ClientTimeout(total=timeout_seconds),
+                        allow_redirects=False,
+                    ) as response:
+                        if response.status not in _REDIRECTS:
+                            content = await self._read(response, grow)
+                            return Answer(response.status, {k.lower(): v for k, v in response.headers.items()}, content)
+                        address = self._target(address, response.headers.get("Location"))
+                        if response.status in _REDIRECTS_TO_GET and method != "GET":
+                            method, body = "GET", None
+            fault: BookmakerError = MalformedBodyError(self._platform, f"redirects, more than {MAX_REDIRECTS} in a row")
         except TimeoutError:
-            fault: BookmakerError = UnreachableError(self._platform, f"no answer within {timeout_seconds:g} s")
-        except aiohttp.TooManyRedirects:
-            fault = MalformedBodyError(self._platform, f"redirects, more than {MAX_REDIRECTS} in a row")
-        except aiohttp.InvalidURL:
-            fault = MalformedBodyError(self._platform, "a redirect to no address")
+            fault = UnreachableError(self._platform, f"no answer within {timeout_seconds:g} s")
         except (aiohttp.ClientError, OSError) as exc:
             fault = UnreachableError(self._platform, _reason(exc))
         except BookmakerError as exc:
@@ -117,6 +131,19 @@ class AiohttpTransport:
             await self._session.close()
             # aiohttp closes TLS connections in the loop's next turns.
             await asyncio.sleep(0)
+
+    def _target(self, address: URL, location: str | None) -> URL:
+        """Where a redirect leads. Raises MalformedBodyError, which does not say where, for one that leads elsewhere."""
+        try:
+            target = address.join(URL(location or ""))
+            is_own = (target.scheme, target.port) == (address.scheme, address.port) and (
+                target.host == address.host or (address.host in self._hosts and target.host in self._hosts)
+            )
+        except ValueError:
+            is_own = False
+        if not location or not is_own or target.user is not None:
+            raise MalformedBodyError(self._platform, "a redirect to another site")
+        return target
 
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None or self._session.closed:
@@ -150,4 +177,4 @@ def _reason(exc: Exception) -> str:
         return f"no connection to {exc.host}:{exc.port}, {exc.strerror or exc.os_error}"
     if isinstance(exc, aiohttp.ServerDisconnectedError | aiohttp.ClientPayloadError | ConnectionError):
         return "the connection was cut"
-    return f"{type(exc).__name__}: {exc}"
+    return masked(f"{type(exc).__name__}: {exc}")

@@ -6,7 +6,6 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 import orjson
-import structlog
 from quart import Response, has_request_context, has_websocket_context, request, websocket
 from werkzeug.exceptions import HTTPException
 
@@ -19,13 +18,15 @@ from quart_odds.errors import (
     StorageError,
     TooSoonError,
 )
+from quart_odds.refusals import refusals
 
 if TYPE_CHECKING:
     from quart import Quart
 
 CONTENT_TYPE = "application/problem+json"
 
-log = structlog.get_logger(__name__)
+LOGGED_REFUSALS = frozenset({403, 408, 413, 421, 429})
+"""Statuses below 500 that are logged: they may be an attack, or a proxy that is not set up as docs/deploy.md says."""
 
 
 class Problem(Exception):  # noqa: N818 - RFC 9457 calls it a problem
@@ -102,9 +103,10 @@ def problem_of(error: Exception) -> Problem:
 def log_problem(problem: Problem, error: Exception) -> None:
     """Log what an operator should know of: a refusal of ours is a line, and what nobody foresaw a traceback."""
     if problem.status == HTTPStatus.INTERNAL_SERVER_ERROR:
-        log.error("request.failed", path=_path(), status=problem.status, exc_info=error)
-    elif problem.status > HTTPStatus.INTERNAL_SERVER_ERROR:
-        log.warning("request.refused", path=_path(), status=problem.status, reason=problem.detail)
+        refusals.tell("request.failed", str(problem.status), path=_path(), status=problem.status, exc_info=error)
+    elif problem.status > HTTPStatus.INTERNAL_SERVER_ERROR or problem.status in LOGGED_REFUSALS:
+        reason = error.for_operator if isinstance(error, QuartOddsError) else problem.detail
+        refusals.tell("request.refused", str(problem.status), path=_path(), status=problem.status, reason=reason)
 
 
 def init_app(app: "Quart") -> None:

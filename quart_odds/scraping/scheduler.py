@@ -135,7 +135,7 @@ class Scheduler:
         except Exception as error:
             # Not known of before: the log gets all there is, and the count goes on.
             log.exception("scheduler.start_failed")
-            self._skip(1, f"{type(error).__name__}: {error}")
+            self._skip(1, f"an error that was not foreseen, {type(error).__name__}; the log says more")
 
     def _skip(self, count: int, reason: str) -> None:
         self.skipped += count

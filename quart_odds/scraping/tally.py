@@ -47,7 +47,9 @@ def run_error(error: BaseException, platform: Platform | None = None, *, at: dat
         return RunError("storage", str(error), at, platform, recoverable=True)
     if isinstance(error, DecoderError):
         return RunError("decoder", str(error), at, platform, recoverable=True)
-    return RunError(type(error).__name__.lower(), str(error) or type(error).__name__, at, platform)
+    # Nobody knows what stands in the text of an error that nobody foresaw: that is for the log.
+    kind = type(error).__name__
+    return RunError(kind.lower(), f"an error that was not foreseen, {kind}; the log says more", at, platform)
 
 
 def error_context(error: RunError | None) -> ScrapeErrorContext | None:

@@ -18,6 +18,7 @@ from hypercorn.protocol.h11 import H11Protocol
 from hypercorn.protocol.http_stream import HTTPStream
 
 from quart_odds.limits import TokenBucket
+from quart_odds.refusals import refusals
 from quart_odds.server.connection import current_connection
 from quart_odds.server.metering import (
     MOST_BODY_PARTS,
@@ -88,6 +89,7 @@ class MeteredH11Protocol(H11Protocol):
 
     async def _refuse(self, refusal: RefusedError) -> None:
         current_connection.get().refuse()
+        refusals.tell("peer.refused", f"http {int(refusal.status)}", status=int(refusal.status), reason=str(refusal))
         if self.connection.our_state in {h11.IDLE, h11.SEND_RESPONSE}:
             body = orjson.dumps(
                 {

@@ -20,6 +20,7 @@ from wsproto.frame_protocol import CloseReason, Frame, FrameProtocol, ParseFaile
 from wsproto.utilities import LocalProtocolError
 
 from quart_odds.limits import TokenBucket
+from quart_odds.refusals import refusals
 from quart_odds.server.connection import current_connection
 from quart_odds.server.http11 import let_go
 from quart_odds.server.metering import (
@@ -135,6 +136,7 @@ class MeteredWSStream(WSStream):
     async def _refuse(self, code: CloseReason, reason: str | None = None) -> None:
         """Close with a code, and throw away what the peer still sends."""
         self.buffer.clear()
+        refusals.tell("peer.refused", f"websocket {int(code)}", code=int(code), reason=reason or "a message too long")
         # Before the close frame: a peer that does not read would make us wait with that for ever.
         current_connection.get().refuse()
         await self._send_wsproto_event(CloseConnection(code=code, reason=reason))

@@ -7,6 +7,7 @@ from itertools import count
 from pathlib import Path
 
 from quart_odds.errors import StorageError
+from quart_odds.storage.private_files import OWNER_ONLY
 
 
 def copy_beside(database: Path, revision: str) -> Path:
@@ -18,12 +19,15 @@ def copy_beside(database: Path, revision: str) -> Path:
     needed = _size(database)
     free = shutil.disk_usage(database.parent).free
     if free < needed:
-        raise StorageError(
-            f"{database}: before its tables are upgraded it is copied, which takes {_megabytes(needed)}, and only "
-            f"{_megabytes(free)} are free in {database.parent}: make room, and start again; nothing was changed"
+        reason = (
+            f"before its tables are upgraded it is copied, which takes {_megabytes(needed)}, and only "
+            f"{_megabytes(free)} are free there: make room, and start again; nothing was changed"
         )
+        raise StorageError(f"the database: {reason}", for_operator=f"{database}: {reason}")
     copy = _free_name(database, revision)
     try:
+        # SQLite fills an empty file, and leaves its mode as it is.
+        os.close(os.open(copy, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, OWNER_ONLY))
         source = sqlite3.connect(database, isolation_level=None)
         try:
             source.execute("VACUUM INTO ?", (str(copy),))
@@ -33,9 +37,10 @@ def copy_beside(database: Path, revision: str) -> Path:
     except BaseException as exc:
         copy.unlink(missing_ok=True)
         if isinstance(exc, (sqlite3.Error, OSError)):
+            reason = f"it could not be copied to {copy.name} before its tables are upgraded"
             raise StorageError(
-                f"{database}: it could not be copied to {copy.name} before its tables are upgraded ({exc}); "
-                "nothing was changed"
+                f"the database: {reason}; nothing was changed",
+                for_operator=f"{database}: {reason} ({exc}); nothing was changed",
             ) from exc
         raise
     return copy

@@ -17,6 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from quart_odds.errors import StorageError
+from quart_odds.storage.private_files import OWNER_ONLY
 
 WRITER_LOCK = 7_103_332
 """The PostgreSQL advisory lock that the writing process holds, in the database that it writes to."""
@@ -70,7 +71,7 @@ class FileClaim:
         """Locks the file, unless another process has. Raises OSError where it cannot be made."""
         if self._file is not None:
             return True
-        file = os.open(self._path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o644)
+        file = os.open(self._path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, OWNER_ONLY)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -21,9 +21,11 @@ from sqlalchemy.exc import ArgumentError, DataError, IntegrityError, SQLAlchemyE
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry, StaticPool
 
+from quart_odds.domain.secrets import masked
 from quart_odds.errors import NotWriterError, StorageError
 from quart_odds.storage.backup import copy_beside
 from quart_odds.storage.claim import POOLED, FileClaim, ServerClaim, UnsharedClaim, WriterClaim
+from quart_odds.storage.private_files import keep_private
 from quart_odds.storage.tables import writer
 
 BUSY_SECONDS = 2.0
@@ -57,7 +59,7 @@ def async_url(database_url: str) -> URL:
     try:
         url = make_url(database_url)
     except ArgumentError as exc:
-        raise StorageError(f"the database URL cannot be read: {exc}") from exc
+        raise StorageError("the database URL cannot be read") from exc
     name = url.drivername.partition("+")[0]
     if name == "sqlite":
         return url.set(drivername="sqlite+aiosqlite")
@@ -77,6 +79,7 @@ class Database:
         self.term: int | None = None
         self.url = async_url(database_url)
         self.is_sqlite = self.url.drivername.startswith("sqlite")
+        self.shown = _shown(self.url)
         in_memory = self.is_sqlite and self.url.database in (None, "", ":memory:")
         self._writer = (
             _sqlite_engine(self.url, in_memory, writes=True) if self.is_sqlite else _postgres_engine(self.url)
@@ -86,8 +89,13 @@ class Database:
         )
         if self.is_sqlite and not in_memory and not Path(str(self.url.database)).parent.is_dir():
             # Said here, because the driver leaves a thread behind when it cannot open a file.
-            raise StorageError(f"{database_url}: the folder of this file does not exist")
+            raise StorageError(
+                "the folder of the database's file does not exist",
+                for_operator=f"{self.shown}: the folder of this file does not exist",
+            )
         self._file = Path(str(self.url.database)) if self.is_sqlite and not in_memory else None
+        if self._file is not None:
+            keep_private(self._file)
         self._claim = self._claim_of()
         self._claiming = asyncio.Lock()
         self._taken = 0
@@ -172,10 +180,11 @@ class Database:
                     while not await self._claim.take():
                         await asyncio.sleep(0.05)
             except TimeoutError:
-                raise StorageError(
-                    f"{self.url.render_as_string(hide_password=True)}: its tables have to be upgraded, and another "
-                    "process writes to it: stop that one first; nothing was changed"
-                ) from None
+                reason = (
+                    "its tables have to be upgraded, and another process writes to it: stop that one first; nothing "
+                    "was changed"
+                )
+                raise StorageError(f"the database: {reason}", for_operator=f"{self.shown}: {reason}") from None
         try:
             yield
         finally:
@@ -295,9 +304,25 @@ def _translated(url: URL) -> Iterator[None]:
     except (SQLAlchemyError, OSError, TimeoutError) as exc:
         reason = (str(getattr(exc, "orig", None) or exc) or type(exc).__name__).splitlines()[0]
         advice = next((advice for words, advice in _ADVICE.items() if words in reason), None)
-        sentence = f"{advice} ({reason})" if advice else reason
-        shown = url.set(drivername=url.get_backend_name()).render_as_string(hide_password=True)
-        raise StorageError(f"{shown}: {sentence}") from exc
+        sentence = masked(f"{advice} ({reason})" if advice else reason)
+        raise StorageError(_public(url, exc, reason, advice), for_operator=f"{_shown(url)}: {sentence}") from exc
+
+
+def _public(url: URL, error: Exception, reason: str, advice: str | None) -> str:
+    """What anyone may know of a database's error. PostgreSQL's own words name hosts, users, databases and files."""
+    if url.get_backend_name() == "sqlite":
+        words = error.strerror or type(error).__name__ if isinstance(error, OSError) else reason
+        return f"{advice} ({words})" if advice else f"the database reports: {words}"
+    if advice:
+        return advice
+    if isinstance(error, (IntegrityError, DataError)):
+        return "the database refused what was to be stored; the log says why"
+    return "the database does not answer as it should; the log says why"
+
+
+def _shown(url: URL) -> str:
+    """A database's URL as an operator may see it: without its password, wherever that stands."""
+    return masked(url.set(drivername=url.get_backend_name(), username=None, password=None).render_as_string())
 
 
 _ADVICE = {
@@ -346,11 +371,12 @@ def _revision(connection: Connection) -> str | None:
     found = MigrationContext.configure(connection).get_current_revision()
     known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
     if found is not None and found not in known:
-        raise StorageError(
-            f"{connection.engine.url.render_as_string(hide_password=True)}: a newer version of Quart Odds made this "
+        reason = (
+            "a newer version of Quart Odds made this "
             f"database (its tables are at revision {found}, and this version knows {_head()}): use the newer version, "
             "or the copy that was made before the upgrade; nothing was changed"
         )
+        raise StorageError(reason, for_operator=f"{_shown(connection.engine.url)}: {reason}")
     return found
 
 

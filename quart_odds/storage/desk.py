@@ -140,7 +140,7 @@ class OddsDesk:
             except NotWriterError:
                 await self._read_again()
             except StorageError as error:
-                log.debug("storage.desk.follow_failed", reason=str(error))
+                log.debug("storage.desk.follow_failed", reason=error.for_operator)
             except Exception:
                 log.exception("storage.desk.follow_broke")
             pause = max(FOLLOW_SECONDS, FOLLOW_SHARE * (loop.time() - began))
@@ -154,7 +154,7 @@ class OddsDesk:
                     await self._fill()
                     self._term = None
         except StorageError as error:
-            log.debug("storage.desk.follow_failed", reason=str(error))
+            log.debug("storage.desk.follow_failed", reason=error.for_operator)
 
     def _stop_writing(self, reason: str) -> None:
         if self._may_write:

@@ -200,7 +200,7 @@ class OddsWriter:
         for entry in dropped.values():
             self._refuse(entry, reason)
         if dropped:
-            log.error("storage.write.given_up", quotes=len(dropped), history_rows=rows, reason=str(reason))
+            log.error("storage.write.given_up", quotes=len(dropped), history_rows=rows, reason=reason.for_operator)
 
     async def close(self, timeout_seconds: float | None = None) -> None:
         """Writes what waits, as far as the database lets it in time, and ends. Logs what had to be left."""
@@ -209,14 +209,16 @@ class OddsWriter:
         try:
             await self.confirm(timeout_seconds)
         except StorageError as error:
-            log.warning("storage.writer.left", quotes=self.waiting, history_rows=self._history_rows, error=str(error))
+            log.warning(
+                "storage.writer.left", quotes=self.waiting, history_rows=self._history_rows, error=error.for_operator
+            )
         finally:
             self._is_closed = True
             if self._task is not None:
                 self._task.cancel()
                 await asyncio.wait([self._task], timeout=CLOSE_SECONDS)
             if self._refused is not None:
-                log.warning("storage.writer.refusals_untold", error=str(self._refused))
+                log.warning("storage.writer.refusals_untold", error=self._refused.for_operator)
 
     def _entry(self, quote_id: int) -> _Waiting:
         entry = self._waiting.get(quote_id)
@@ -285,7 +287,7 @@ class OddsWriter:
                 self._abandon(error)
             except StorageError as error:
                 self._failure = error
-                log.warning("storage.write.failed", quotes=len(self._writing), error=str(error))
+                log.warning("storage.write.failed", quotes=len(self._writing), error=error.for_operator)
                 self._put_back()
                 await self._sleep(wait_seconds)
                 wait_seconds = min(2 * wait_seconds, _LONGEST_WAIT_SECONDS)

@@ -9,7 +9,7 @@ from quart_odds.bookmakers import ClientPool, RawBody
 from quart_odds.bookmakers.politeness import MOST_REFUSALS_IN_A_ROW
 from quart_odds.domain.odds import MappedEvent
 from quart_odds.domain.platforms import Platform
-from quart_odds.errors import BlockedError, DecoderError, NotFoundError
+from quart_odds.errors import BlockedError, DecoderError, NotFoundError, TooSoonError
 from quart_odds.scraping import refresh
 from quart_odds.scraping.refresh import EventRefresher
 from tests.bookmakers.fake_site import serving, settings_for
@@ -48,6 +48,35 @@ async def test_a_refusal_counts_and_a_good_body_ends_the_row() -> None:
     decoder.error = lambda _: None
     await refresher.refresh(HEADERS[:1])
     assert makers[BETPAWA].refusals_in_a_row == 0
+
+
+async def test_an_event_is_not_fetched_again_at_once() -> None:
+    """Those who ask while it is fetched share what comes; who asks within the cooldown is told how long to wait."""
+    now = 1000.0
+    makers, sink = Bookmakers(), RecordingSink()
+    refresher = EventRefresher(makers.open, FakeDecoder(), sink, cooldown_seconds=10, clock=lambda: now)
+    together = await asyncio.gather(*(refresher.refresh(HEADERS) for _ in range(5)))
+    assert all(each == together[0] for each in together)
+    assert len(sink.recorded) == 3
+    for again in (HEADERS, HEADERS[:1], HEADERS[1:]):
+        with pytest.raises(TooSoonError, match="ask again in 10 s") as caught:
+            await refresher.refresh(again)
+        assert caught.value.retry_after_seconds == 10
+    await refresher.refresh([header(each, 2) for each in Platform])
+    now += 10
+    await refresher.refresh(HEADERS)
+    assert len(sink.recorded) == 9
+
+
+async def test_what_is_remembered_of_refreshes_is_bounded() -> None:
+    """An event is forgotten when it may be fetched again."""
+    now = 1000.0
+    makers = Bookmakers()
+    refresher = EventRefresher(makers.open, FakeDecoder(), RecordingSink(), cooldown_seconds=10, clock=lambda: now)
+    for number in range(50):
+        now += 1
+        await refresher.refresh([header(BETPAWA, number)])
+    assert len(refresher._done_at) <= 10
 
 
 async def test_processes_that_cannot_decode_are_said_to_be_the_trouble() -> None:

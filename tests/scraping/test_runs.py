@@ -24,6 +24,7 @@ from quart_odds.errors import (
     RunNotFoundError,
     RunStateError,
     StorageError,
+    TooSoonError,
     UnreachableError,
 )
 from quart_odds.odds.event import EventChange
@@ -402,6 +403,27 @@ async def test_cancelling_ends_with_one_terminal_progress_and_leaves_nothing(hou
     assert house.store.runs[run.record.id].status is RunStatus.CANCELLED
     await asyncio.sleep(0)
     assert asyncio.all_tasks() == before
+
+
+async def test_a_start_right_after_a_cancelled_one_is_too_soon(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever asks, and by whichever way; a run that came to its end, or was cancelled later, is no reason to wait."""
+    run, _ = await house.run()
+    await house.settled(run)
+    for bookmaker in house.bookmakers.values():
+        bookmaker.hangs = True
+    run = await house.service.start("api")
+    await house.service.cancel(run.record.id)
+    await house.settled(run)
+    for start in (house.service.start("scheduled"), house.service.retry(run.record.id)):
+        with pytest.raises(TooSoonError) as caught:
+            await start
+        assert 0 < caught.value.retry_after_seconds <= runs_module.CANCELLED_START_SECONDS
+    monkeypatch.setattr(runs_module, "CANCELLED_START_SECONDS", 0)
+    house.service._may_start_at = 0
+    for _ in range(2):
+        run = await house.service.start("api")
+        await house.service.cancel(run.record.id)
+        await house.settled(run)
 
 
 async def test_what_cannot_be_cancelled_says_why(house: House) -> None:

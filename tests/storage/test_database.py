@@ -98,8 +98,9 @@ async def test_a_file_that_is_no_database_is_told(tmp_path: Path) -> None:
     """It is named, and left as it is."""
     path = tmp_path / "odds.db"
     path.write_bytes(b"this is no database, but a text of some length" * 100)
-    with pytest.raises(StorageError, match=r"odds\.db: this file is not a database of Quart Odds.*not a database"):
+    with pytest.raises(StorageError, match=r"^this file is not a database of Quart Odds.*not a database") as caught:
         await open_store(f"sqlite:///{path}")
+    assert f"{path}: this file" in caught.value.for_operator
     assert path.read_bytes() == b"this is no database, but a text of some length" * 100
 
 
@@ -168,11 +169,18 @@ async def test_a_backup_by_sqlite_itself_has_all_that_was_committed(tmp_path: Pa
 
 
 async def test_a_server_that_does_not_answer_is_told_without_its_password() -> None:
-    """The error names the server and hides the secret."""
-    with pytest.raises(StorageError) as caught:
-        await open_store("postgresql://someone:secret@127.0.0.1:1/odds")
-    assert "127.0.0.1" in str(caught.value)
-    assert "secret" not in str(caught.value)
+    """Whoever runs the server reads which one it is; nobody reads the secret, and an answer names nothing."""
+    for url in (
+        "postgresql://someone:secret@127.0.0.1:1/odds",
+        "postgresql://127.0.0.1:1/odds?user=someone&password=secret",
+        "postgresql://someone:se%40cret@127.0.0.1:1/odds",
+    ):
+        with pytest.raises(StorageError) as caught:
+            await open_store(url)
+        assert str(caught.value) == "the database does not answer as it should; the log says why"
+        assert "127.0.0.1:1/odds" in caught.value.for_operator
+        assert "secret" not in caught.value.for_operator
+        assert "someone" not in caught.value.for_operator
 
 
 def test_the_url_gets_our_drivers() -> None:

@@ -1,0 +1,31 @@
+"""Passwords in texts that are shown: URLs of databases and proxies come back in the errors of drivers and clients."""
+
+import re
+from urllib.parse import unquote
+
+MASK = "***"
+
+_WORDS = ("password", "passwd", "passphrase", "pwd", "secret", "token", "apikey", "api_key", "api-key", "auth")
+_NAMES = frozenset({"pass", "key", "user", "username"})
+
+# Up to the last @ before a blank or a quote: people write passwords with @ and / in them.
+_USER_INFO = re.compile(r"(?<=://)[^ \t\r\n'\"<>]*@")
+_ARGUMENT = re.compile(r"(?P<before>[?&;])(?P<name>[^=&;?# \t\r\n'\"]+)=(?P<value>[^&# \t\r\n'\"<>]*)")
+_PAIR = re.compile(
+    r"(?i)\b(?P<name>password|passwd|pwd|secret)(?P<sign>['\"]?\s*[=:]\s*)(?P<value>'[^']*'|\"[^\"]*\"|[^\s,;&'\"]+)"
+)
+
+
+def masked(text: str) -> str:
+    """A text without passwords: user and password of each URL, and arguments such as `?password=`, become `***`."""
+    if "://" in text:
+        text = _USER_INFO.sub(f"{MASK}@", text)
+    if "=" in text:
+        text = _ARGUMENT.sub(_mask_argument, text)
+    return _PAIR.sub(rf"\g<name>\g<sign>{MASK}", text)
+
+
+def _mask_argument(found: re.Match[str]) -> str:
+    name = unquote(found["name"]).lower()
+    is_secret = name in _NAMES or any(word in name for word in _WORDS)
+    return f"{found['before']}{found['name']}={MASK}" if is_secret else found[0]

@@ -1,0 +1,71 @@
+"""Who may read a SQLite database: its owner."""
+
+import contextlib
+import os
+import sqlite3
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from quart_odds.storage import open_store
+from quart_odds.storage.backup import copy_beside
+
+
+@pytest.fixture(autouse=True)
+def _usual_umask() -> Iterator[None]:
+    """One that lets others read."""
+    former = os.umask(0o022)
+    yield
+    os.umask(former)
+
+
+def modes(folder: Path) -> dict[str, int]:
+    """The mode of each file."""
+    return {path.name: stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()}
+
+
+async def test_every_file_of_a_database_is_for_its_owner_alone(tmp_path: Path) -> None:
+    """The database, the files beside it while it is open, and the lock."""
+    store = await open_store(f"sqlite:///{tmp_path / 'odds.db'}")
+    await store.database.claim()
+    await store.set_note("a", "b")
+    found = modes(tmp_path)
+    assert found.keys() >= {"odds.db", "odds.db-wal", "odds.db-shm", "odds.db-writer"}
+    assert set(found.values()) == {0o600}
+    await store.aclose()
+
+
+async def test_a_database_that_others_could_read_is_narrowed(tmp_path: Path) -> None:
+    """One of an older version, with what it holds; the owner keeps the rights that the owner had."""
+    path = tmp_path / "odds.db"
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.execute("create table kept (x)")
+    path.chmod(0o664)
+    store = await open_store(f"sqlite:///{path}")
+    assert modes(tmp_path)["odds.db"] == 0o600
+    await store.aclose()
+
+
+async def test_a_copy_is_for_its_owner_alone(tmp_path: Path) -> None:
+    """It holds the same."""
+    path = tmp_path / "odds.db"
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.execute("create table kept (x)")
+        connection.execute("insert into kept values (7)")
+        connection.commit()
+    copy = copy_beside(path, "0002")
+    assert stat.S_IMODE(copy.stat().st_mode) == 0o600
+    with contextlib.closing(sqlite3.connect(copy)) as connection:
+        assert connection.execute("select x from kept").fetchall() == [(7,)]
+
+
+async def test_a_file_that_is_no_database_keeps_its_mode(tmp_path: Path) -> None:
+    """It is somebody's, named by mistake."""
+    path = tmp_path / "notes.txt"
+    path.write_text("not a database, and long enough to be looked at")
+    path.chmod(0o644)
+    with pytest.raises(Exception, match="not a database"):
+        await open_store(f"sqlite:///{path}")
+    assert modes(tmp_path)["notes.txt"] == 0o644
