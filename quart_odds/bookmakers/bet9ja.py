@@ -10,13 +10,22 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from quart_odds.bookmakers.bodies import read_object
-from quart_odds.bookmakers.fields import Reader, count_or_none, is_person, is_simulated, sportradar_id, values
+from quart_odds.bookmakers.fields import (
+    Reader,
+    count_or_none,
+    is_ident,
+    is_person,
+    is_simulated,
+    sportradar_id,
+    values,
+)
 from quart_odds.bookmakers.identity import IdentityFields, refuse_another
 from quart_odds.bookmakers.lookup import MAX_REMEMBERED_TEXT, Sheet, compile_table
 from quart_odds.domain.catalogue import line_code, promoted_key
 from quart_odds.domain.odds import Competition, EventHeader, ListedCompetition, MappedEvent
 from quart_odds.domain.platforms import Platform
 from quart_odds.domain.promotions import BOOSTED, OTHER
+from quart_odds.domain.text import clean_text
 from quart_odds.errors import MalformedBodyError, NotFoundError
 
 BET9JA = Platform.BET9JA
@@ -65,6 +74,9 @@ def parse_groups(plain: bytes) -> tuple[list[ListedCompetition], list[MalformedB
             errors.append(error)
             continue
         for group_id, group in groups.items():
+            if not is_ident(group_id):
+                errors.append(read.wrong("D.PAL.1.SG.G", "an id that is none"))
+                continue
             name = read.optional_text(group, "G_DESC")
             if not is_simulated(country_name, name):
                 expected = count_or_none(group.get("NUM")) if isinstance(group, dict) else None
@@ -218,7 +230,7 @@ def _header(event: Any, where: str) -> EventHeader:
         away_team=away.strip(),
         kickoff=read.moment(read.text(event, field), field),
         competition=Competition(
-            external_id=str(group_id) if isinstance(group_id, int | str) else "",
+            external_id=clean_text(str(group_id)) if isinstance(group_id, int | str) else "",
             name=read.optional_text(event, "GN"),
             country=read.optional_text(event, "SG"),
         ),

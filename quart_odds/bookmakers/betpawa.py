@@ -81,7 +81,7 @@ def parse_competitions(plain: bytes) -> tuple[list[str], list[MalformedBodyError
                 competition = entry.get("competition") if isinstance(entry, dict) else None
                 try:
                     if not is_simulated(country, read.optional_text(competition, "name")):
-                        found[read.text(competition, "id", "competition")] = None
+                        found[read.ident(competition, "id", "competition")] = None
                 except MalformedBodyError as error:
                     errors.append(error)
     return list(found), errors
@@ -143,7 +143,7 @@ def _is_in_play(event: dict[str, Any]) -> bool:
 
 def _header(event: Any, where: str) -> EventHeader:
     read = Reader(BETPAWA, where)
-    external_id = read.text(event, "id")
+    external_id = read.ident(event, "id")
     if not where.startswith("event "):
         read.where = f"event {external_id} in {where}"
     teams = {

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from quart_odds.domain.odds import MAX_ODDS
 from quart_odds.domain.platforms import Platform
+from quart_odds.domain.text import clean_text
 from quart_odds.errors import MalformedBodyError
 
 Kind = TypeVar("Kind")
@@ -21,6 +22,7 @@ _OUTCOME_WORDS = re.compile(
     re.IGNORECASE,
 )
 _PREFIX = "1111111"
+_ID = re.compile(r"[A-Za-z0-9:._|-]{1,100}")
 _ID_LENGTHS = (8, 9)
 MAX_NUMBER_LENGTH = 32
 """Characters of a number that is written as text: longer ones are none, and are not read to find that out."""
@@ -54,17 +56,24 @@ class Reader:
         return self.get(holder, key, dict, path)
 
     def text(self, holder: Any, key: str, path: str = "") -> str:
-        """A text that is not blank, without surrounding blanks."""
-        value = self.get(holder, key, str, path).strip()
+        """A text that is not blank, cleaned: see `domain.text.clean_text`."""
+        value = clean_text(self.get(holder, key, str, path))
         if not value:
             raise self.wrong(f"{path}.{key}" if path else key, "an empty text")
         return value
 
+    def ident(self, holder: Any, key: str, path: str = "") -> str:
+        """A bookmaker's id: it becomes part of addresses and keys, so that one of other characters is refused."""
+        value = self.get(holder, key, str, path).strip()
+        if not is_ident(value):
+            raise self.wrong(f"{path}.{key}" if path else key, "an id that is none")
+        return value
+
     def optional_text(self, holder: Any, *keys: str) -> str:
-        """The text at the end of a path of keys, empty where there is none."""
+        """The text at the end of a path of keys, cleaned; empty where there is none."""
         for key in keys:
             holder = holder.get(key) if isinstance(holder, dict) else None
-        return holder.strip() if isinstance(holder, str) else ""
+        return clean_text(holder) if isinstance(holder, str) else ""
 
     def moment(self, text: str, field: str) -> datetime:
         """An ISO date and time as aware UTC; one without a zone is UTC, as all three bookmakers mean it."""
@@ -73,6 +82,11 @@ class Reader:
             return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
         except (ValueError, OverflowError) as exc:
             raise self.wrong(field, f"{text[:40]!r}, which is no date and time") from exc
+
+
+def is_ident(text: str) -> bool:
+    """Whether a text may be a bookmaker's id: up to 100 letters, digits and `:._|-`."""
+    return _ID.fullmatch(text) is not None
 
 
 def values(holder: Any) -> Iterator[Any]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from quart_odds.bookmakers.bodies import MAX_BODY_BYTES, decompress
-from quart_odds.bookmakers.sites import MAX_ID_LENGTH, SITES, Listing, Listings, Page
+from quart_odds.bookmakers.sites import SITES, Listing, Listings, Page
 from quart_odds.domain.platforms import Platform
 from quart_odds.errors import BookmakerError, ListLimitError, MalformedBodyError
 
@@ -42,11 +42,7 @@ class RawList:
 def read_root(raw: RawList) -> Listings:
     """The lists that a root names: see `Site.listings`. Pure. Raises BookmakerError where there is no root."""
     listings, errors = SITES[raw.platform].listings(_plain(raw))
-    usable = [each for each in listings if all(len(known) <= MAX_ID_LENGTH for known in each.competition_ids)]
-    if len(usable) < len(listings):
-        reason = f"{len(listings) - len(usable)} ids of more than {MAX_ID_LENGTH} characters"
-        errors = [*errors, MalformedBodyError(raw.platform, reason, where=raw.where)]
-    kept, limit = _within(usable, MAX_LISTINGS, "lists of events", raw)
+    kept, limit = _within(listings, MAX_LISTINGS, "lists of events", raw)
     return kept, [*limit, *_told(errors, raw)]
 
 

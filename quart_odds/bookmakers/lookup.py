@@ -8,6 +8,7 @@ from quart_odds.domain.catalogue import CATALOGUE, MAX_MARKET_NUMBER, LineKind, 
 from quart_odds.domain.odds import EventHeader, MappedEvent, Prices, UnmappedMarket, pack_value
 from quart_odds.domain.platforms import Platform
 from quart_odds.domain.promotions import KNOWN, MAX_WORDS, OTHER, promotion_number
+from quart_odds.domain.text import clean_text
 
 MAX_UNMAPPED = 5_000
 """Unknown markets of one event that are told apart: a real one has up to 150. Prices of others are only counted."""
@@ -85,14 +86,14 @@ class Sheet:
 
     def unmapped(self, market_id: str, name: object, prices: int = 0, *, are_players: bool = False) -> None:
         """A market that the catalogue does not know, and how many prices it holds."""
-        market_id = market_id[:MAX_TEXT]
+        market_id = clean_text(market_id, MAX_TEXT)
         known = self._unmapped.get(market_id)
         if known is not None:
             # Another line of it: players' markets have none.
             both = known.are_players and are_players
             self._unmapped[market_id] = UnmappedMarket(market_id, known.name, known.prices + prices, both)
         elif len(self._unmapped) < MAX_UNMAPPED:
-            text = name.strip()[:MAX_TEXT] if isinstance(name, str) else ""
+            text = clean_text(name, MAX_TEXT) if isinstance(name, str) else ""
             self._unmapped[market_id] = UnmappedMarket(market_id, text, prices, are_players)
         else:
             self._more_unmapped_prices += prices

@@ -29,7 +29,10 @@ def open_client(
     lists in the loop.
     """
     transport = transport or AiohttpTransport(
-        platform, proxy=settings.proxy(platform), max_body_bytes=settings.max_body_bytes
+        platform,
+        proxy=settings.proxy(platform),
+        max_body_bytes=settings.max_body_bytes,
+        hosts=SITES[platform].hosts,
     )
     return SiteClient(
         SITES[platform],
@@ -96,6 +99,9 @@ class ClientPool:
     def _transport(self, platform: Platform, settings: Settings) -> Transport:
         if platform not in self._transports:
             self._transports[platform] = AiohttpTransport(
-                platform, proxy=settings.proxy(platform), max_body_bytes=settings.max_body_bytes
+                platform,
+                proxy=settings.proxy(platform),
+                max_body_bytes=settings.max_body_bytes,
+                hosts=SITES[platform].hosts,
             )
         return self._transports[platform]

@@ -1,6 +1,6 @@
 """What a client needs to know of a site: which requests list its events, and how to read the answers."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -64,6 +64,8 @@ class Site(Protocol):
 
     platform: Platform
     headers: Mapping[str, str]
+    hosts: Collection[str]
+    """The hosts that are the bookmaker's own, between which it may redirect."""
 
     def root(self) -> Request:
         """What lists the competitions."""
@@ -87,6 +89,7 @@ class BetPawaSite:
 
     platform = Platform.BETPAWA
     headers: Mapping[str, str] = betpawa.HEADERS
+    hosts: Collection[str] = ("www.betpawa.ng", "betpawa.ng")
 
     def root(self) -> Request:
         """The categories of football."""
@@ -128,6 +131,7 @@ class SportyBetSite:
 
     platform = Platform.SPORTYBET
     headers: Mapping[str, str] = sportybet.HEADERS
+    hosts: Collection[str] = ("www.sportybet.com", "sportybet.com")
 
     def root(self) -> Request:
         """The tree of football tournaments."""
@@ -191,6 +195,7 @@ class Bet9jaSite:
 
     platform = Platform.BET9JA
     headers: Mapping[str, str] = bet9ja.HEADERS
+    hosts: Collection[str] = ("sports.bet9ja.com", "www.bet9ja.com", "bet9ja.com")
 
     def root(self) -> Request:
         """The tree of sports."""

@@ -83,7 +83,7 @@ def parse_tournaments(plain: bytes) -> tuple[list[ListedCompetition], list[Malfo
             country = read.optional_text(category, "name")
             try:
                 for tournament in read.get(category, "tournaments", list, "categories"):
-                    external_id = read.text(tournament, "id", "tournaments")
+                    external_id = read.ident(tournament, "id", "tournaments")
                     name = read.optional_text(tournament, "name")
                     if not is_simulated(country, name):
                         competition = Competition(external_id, name, country)
@@ -159,7 +159,7 @@ def _data(read: Reader, plain: bytes, kind: Any = dict) -> Any:
 
 def _header(event: Any, where: str) -> EventHeader:
     read = Reader(SPORTYBET, where)
-    external_id = read.text(event, "eventId")
+    external_id = read.ident(event, "eventId")
     if not where.startswith("event "):
         read.where = f"event {external_id} in {where}"
     sport = event.get("sport")

@@ -14,6 +14,7 @@ from quart_schema import document_querystring, document_response
 from quart_odds.broadcast.lane import LiveConnection, live_connection
 from quart_odds.domain.clock import iso_z, utc_now
 from quart_odds.domain.odds import unpack_value
+from quart_odds.domain.text import without_formula
 from quart_odds.odds.event import BookedEvent
 from quart_odds.odds.offers import offers_of, promotion_word
 from quart_odds.odds.quote import GONE
@@ -135,10 +136,10 @@ def rows_of(event: BookedEvent, all_markets: bool) -> list[tuple[object, ...]]:
         event.id,
         event.sportradar_id or "",
         iso_z(header.kickoff),
-        _text(header.competition.country),
-        _text(header.competition.name),
-        _text(header.home_team),
-        _text(header.away_team),
+        without_formula(header.competition.country),
+        without_formula(header.competition.name),
+        without_formula(header.home_team),
+        without_formula(header.away_team),
     )
     for quote in event.quotes.values():
         seen = iso_z(quote.seen_at)
@@ -157,7 +158,7 @@ def rows_of(event: BookedEvent, all_markets: bool) -> list[tuple[object, ...]]:
                         *named,
                         quote.header.platform.value,
                         market.id,
-                        _text(market.name),
+                        without_formula(market.name),
                         "" if line is None else line,
                         market.outcomes[index].name,
                         odds,
@@ -174,11 +175,6 @@ def rows_of(event: BookedEvent, all_markets: bool) -> list[tuple[object, ...]]:
 
 def _claim(is_so: bool) -> str:
     return "true" if is_so else "false"
-
-
-def _text(text: str) -> str:
-    """A bookmaker's text that no spreadsheet takes for a formula."""
-    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
 
 
 def _encode(rows: Sequence[tuple[object, ...]]) -> bytes:

@@ -13,6 +13,7 @@ import orjson
 import pytest
 from aiohttp import web
 from aiohttp.abc import AbstractResolver, ResolveResult
+from yarl import URL
 
 from quart_odds.bookmakers import (
     AiohttpTransport,
@@ -23,6 +24,7 @@ from quart_odds.bookmakers import (
     decode,
     open_client,
 )
+from quart_odds.bookmakers.sites import SITES
 from quart_odds.domain.odds import EventHeader, ListedCompetitions
 from quart_odds.domain.platforms import Platform
 from quart_odds.errors import (
@@ -292,6 +294,73 @@ async def test_a_redirect_loop_ends() -> None:
             await client.fetch(EVENT)
     assert len(site.requests) <= 5
     assert client.requests == 1
+
+
+@pytest.mark.parametrize(
+    "location",
+    [
+        "http://169.254.169.254/latest/meta-data",
+        "http://127.0.0.1:1/",
+        "http://localhost:{port}/",
+        "https://127.0.0.1:{port}/",
+        "//evil.example/",
+        "http://u:p@127.0.0.1:{port}/",
+        "file:///etc/passwd",
+        "gopher://127.0.0.1:{port}/",
+        "http://[",
+        "http://127.0.0.1:99999/",
+        "",
+        None,
+    ],
+)
+async def test_a_redirect_elsewhere_is_not_followed(location: str | None) -> None:
+    """Another host, port or scheme, a private address, or nothing at all; the error does not say where it led."""
+
+    async def elsewhere(request: web.Request) -> web.Response:
+        port = request.url.port
+        headers = {} if location is None else {"location": location.format(port=port)}
+        return web.Response(status=302, headers=headers, body=b"what was found there")
+
+    async with serving(elsewhere) as site, opened(Platform.BETPAWA, settings_for(site.url)) as client:
+        with pytest.raises(MalformedBodyError) as caught:
+            await client.fetch(EVENT)
+    assert caught.value.reason == "a redirect to another site"
+    assert len(site.requests) == 1
+
+
+async def test_a_redirect_on_the_same_host_is_followed() -> None:
+    """By its path, or by the whole address."""
+
+    async def there(request: web.Request) -> web.Response:
+        if request.path == "/there":
+            return good()
+        location = "/there" if len(site.requests) == 1 else f"{site.url}/there"
+        return web.Response(status=307, headers={"location": location})
+
+    async with serving(there) as site, opened(Platform.BETPAWA, settings_for(site.url)) as client:
+        for _ in range(2):
+            assert decode(await client.fetch(EVENT)).header.external_id == "501"
+
+
+@pytest.mark.parametrize(
+    ("start", "location", "is_followed"),
+    [
+        ("https://www.betpawa.ng/a", "https://betpawa.ng/b", True),
+        ("https://www.betpawa.ng/a", "https://www.sportybet.com/b", False),
+        ("https://www.betpawa.ng/a", "http://www.betpawa.ng/b", False),
+        ("https://www.betpawa.ng/a", "https://betpawa.ng:8443/b", False),
+        ("http://stand-in.example/a", "http://betpawa.ng/b", False),
+    ],
+)
+def test_a_bookmaker_may_lead_to_hosts_of_its_own(start: str, location: str, is_followed: bool) -> None:
+    """Those that are declared, under the same scheme and port."""
+    hosts = SITES[Platform.BETPAWA].hosts
+    transport = AiohttpTransport(Platform.BETPAWA, proxy=None, max_body_bytes=1000, hosts=hosts)
+    if is_followed:
+        assert str(transport._target(URL(start), location)) == location
+    else:
+        with pytest.raises(MalformedBodyError):
+            transport._target(URL(start), location)
 
 
 async def test_a_body_that_is_too_large_is_not_read_to_its_end() -> None:

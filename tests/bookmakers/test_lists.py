@@ -112,7 +112,7 @@ def test_an_id_of_a_competition_that_is_no_id_is_left_out() -> None:
     """It would go into requests and error messages; the others go on."""
     found, errors = read_root(root_of(Platform.SPORTYBET, with_tournament("x" * 30_000)))
     assert [listing.competition_ids for listing in found] == [("sr:tournament:1",)]
-    assert [str(each) for each in errors] == ["SportyBet at the list: 1 ids of more than 100 characters"]
+    assert [each.reason for each in errors] == ["an id that is none"]
 
 
 def with_tournament(external_id: str) -> Any:
