@@ -1,15 +1,17 @@
 """`/docs`: the API for people, made from the same description that machines read."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, cast
 
-from quart import Blueprint, Response, current_app
+from quart import Blueprint, Response, current_app, request
 from quart_schema import QuartSchema, hide
 
-from quart_odds.routes.page_shell import page
+from quart_odds.routes.odds_answers import Body
+from quart_odds.routes.page_shell import HEADERS, rendered
 from quart_odds.routes.pages import frame
 
 METHODS = ("get", "post", "put", "delete")
+EXTENSION = "quart_odds.description"
 
 blueprint = Blueprint("docs", __name__)
 
@@ -40,12 +42,43 @@ class Operation:
         return f"{self.method}{self.path}".replace("/", "-").replace("{", "").replace("}", "").lower()
 
 
+@dataclass(slots=True)
+class Description:
+    """The description of one app's routes, for machines and for people, each made when it is first asked for."""
+
+    schema: dict[str, Any]
+    body: Body
+    pages: dict[tuple[object, ...], str] = field(default_factory=dict)
+
+
+def description() -> Description:
+    """The current app's."""
+    made: Description | None = current_app.extensions.get(EXTENSION)
+    if made is None:
+        schema = cast(QuartSchema, current_app.extensions["QUART_SCHEMA"]).openapi_provider.schema()
+        made = Description(schema, Body.of(schema))
+        current_app.extensions[EXTENSION] = made
+    return made
+
+
+@blueprint.get("/openapi.json")
+@hide
+async def openapi() -> Response:
+    """The same for machines."""
+    return description().body.answer(request)
+
+
 @blueprint.get("/docs")
 @hide
 async def docs() -> Response:
     """Every route, by what it is about."""
-    schema = cast(QuartSchema, current_app.extensions["QUART_SCHEMA"]).openapi_provider.schema()
-    return await page("docs.html", {**frame("", "docs"), "groups": groups(schema)})
+    made = description()
+    shown = frame("", "docs")
+    key = shown["is_sandbox"], shown["read_only_reason"]
+    if key not in made.pages:
+        text = await rendered("docs.html", {**shown, "groups": groups(made.schema)})
+        made.pages = {key: text}
+    return Response(made.pages[key], 200, HEADERS, content_type="text/html; charset=utf-8")
 
 
 def groups(schema: dict[str, Any]) -> dict[str, list[Operation]]:

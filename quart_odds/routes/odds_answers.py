@@ -17,7 +17,7 @@ from werkzeug.datastructures import MultiDict
 from quart_odds.domain.clock import utc_now
 from quart_odds.odds.book import OddsBook
 from quart_odds.odds.event import BookedEvent
-from quart_odds.routes.odds_query import FAR, EventsQuery, next_kickoff, read_query, select_events
+from quart_odds.routes.odds_query import FAR, EventsQuery, StartedQuery, next_kickoff, read_query, select_events
 from quart_odds.routes.odds_views import best_prices, list_item, quote_markets
 from quart_odds.routes.problems import Problem
 from quart_odds.services import services
@@ -94,6 +94,7 @@ class EventBodies:
         self._clock = clock
         self._items: dict[int, tuple[int, bytes]] = {}
         self._pages: OrderedDict[str, _Page] = OrderedDict()
+        self._tournaments: dict[str, _Page] = {}
         self._details: OrderedDict[int, tuple[int, Body]] = OrderedDict()
         self.encoded = 0
 
@@ -115,6 +116,19 @@ class EventBodies:
         if len(self._pages) > KEPT_PAGES:
             self._pages.popitem(last=False)
         return body
+
+    def tournaments(
+        self, book: OddsBook, query: StartedQuery, rows: Callable[[datetime], list[dict[str, object]]]
+    ) -> Body:
+        """The list of competitions that a query asks for, from its `rows` at a time."""
+        now = self._clock()
+        # By what was understood of the query: of that there is little, of texts there is any number.
+        key = query.model_dump_json()
+        kept = self._tournaments.get(key)
+        if kept is None or not kept.is_right(book.version, now):
+            valid_until = FAR if query.include_started else next_kickoff(book, now)
+            kept = self._tournaments[key] = _Page(book.version, now, valid_until, Body.of(rows(now)))
+        return kept.body
 
     def item(self, event: BookedEvent) -> bytes:
         """An event as a list shows it, encoded."""

@@ -1,5 +1,6 @@
 """Short lists beside the events: their competitions and countries, those that somebody lacks, those that lost odds."""
 
+from datetime import datetime
 from typing import Annotated, cast
 
 from pydantic import Field
@@ -12,7 +13,7 @@ from quart_odds.domain.platforms import Platform
 from quart_odds.odds.book import OddsBook
 from quart_odds.odds.event import BookedEvent
 from quart_odds.odds.quote import Quote
-from quart_odds.routes.odds_answers import Body
+from quart_odds.routes.odds_answers import Body, bodies_of
 from quart_odds.routes.odds_coverage_models import Count, Tournament, UnmatchedPage
 from quart_odds.routes.odds_models import ProblemBody
 from quart_odds.routes.odds_query import (
@@ -53,11 +54,16 @@ def add_routes(blueprint: Blueprint) -> None:
 async def tournaments() -> Response:
     """The competitions of the events that there are, by country and name."""
     query = read_query(TournamentsQuery, request.args)
+    book = services().desk.book
+    return bodies_of(book).tournaments(book, query, lambda now: _tournaments(book, query, now)).answer(request)
+
+
+def _tournaments(book: OddsBook, query: TournamentsQuery, now: datetime) -> list[dict[str, object]]:
     asked = EventsFilter(include_started=query.include_started, availability=query.availability, sort="tournament")
     found: dict[int, list[BookedEvent]] = {}
-    for event in select_events(services().desk.book, asked, utc_now()):
+    for event in select_events(book, asked, now):
         found.setdefault(event.leading.competition_id, []).append(event)
-    rows = [
+    return [
         {
             "id": tournament_id,
             "name": events[0].header.competition.name,
@@ -67,7 +73,6 @@ async def tournaments() -> Response:
         }
         for tournament_id, events in found.items()
     ]
-    return Body.of(rows).answer(request)
 
 
 @document_querystring(TournamentsQuery)

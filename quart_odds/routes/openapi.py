@@ -91,6 +91,7 @@ def init_app(app: Quart) -> None:
     """Describe the API at `/openapi.json`. The viewers of quart-schema load scripts from elsewhere: they stay out."""
     QuartSchema(
         app,
+        openapi_path=None,  # a route of `docs`, which encodes it once
         info=Info("Quart Odds", __version__),
         openapi_provider_class=Provider,
         redoc_ui_path=None,

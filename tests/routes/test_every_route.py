@@ -3,6 +3,7 @@
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from quart import Quart
@@ -10,6 +11,8 @@ from quart.testing import WebsocketResponseError
 from werkzeug.routing import Rule
 
 from quart_odds.app import create_app
+from quart_odds.errors import TooSoonError
+from quart_odds.routes import docs, odds_lists
 from quart_odds.routes.access import ANY_HOST_PATHS, CHECKED
 from quart_odds.settings import load_settings
 from tests.houses import House, house
@@ -17,6 +20,7 @@ from tests.houses import House, house
 NOWHERE = "http://127.0.0.1:9"
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
 STARTS_BY_GET = "/api/scrape/stream"
+TOURNAMENTS = "/api/events/tournaments"
 VALUES = {
     "scrape_run_id": "1",
     "event_id": "1",
@@ -130,6 +134,44 @@ async def test_pages_of_other_sites_change_nothing(headers: dict[str, str], home
                 response = await home.ask(method, path, headers)
                 assert response.status_code < 500, (method, path)
     assert await things(home) == before
+
+
+async def test_every_answer_forbids_sniffing(home: House) -> None:
+    """Of whatever kind: no browser takes JSON or a stream for a page."""
+    for path in ("/", "/healthz", "/api/events", "/api/events.csv", "/openapi.json", "/docs", "/nowhere", "/metrics"):
+        response = await home.client.get(path)
+        assert response.headers["X-Content-Type-Options"] == "nosniff", path
+    response = await home.client.head("/api/sse")
+    assert response.headers["X-Content-Type-Options"] == "nosniff"
+
+
+async def test_descriptions_are_encoded_once(home: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And the competitions once for each state of the book."""
+    first = [await (await home.client.get(path)).get_data() for path in ("/openapi.json", "/docs", TOURNAMENTS)]
+
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("made again")
+
+    monkeypatch.setattr(docs, "rendered", never)
+    monkeypatch.setattr(odds_lists, "_tournaments", never)
+    monkeypatch.setattr(home.app.extensions["QUART_SCHEMA"].openapi_provider, "schema", never)
+    again = [await (await home.client.get(path)).get_data() for path in ("/openapi.json", "/docs", TOURNAMENTS)]
+    assert again == first
+    etag = (await home.client.get("/openapi.json")).headers["ETag"]
+    assert (await home.client.get("/openapi.json", headers={"If-None-Match": etag})).status_code == 304
+
+
+async def test_refreshes_in_their_cooldown_say_when_to_ask_again(home: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """429 with Retry-After, and a problem that says it in words."""
+
+    async def too_soon(*_: object) -> None:
+        raise TooSoonError("this event was fetched a moment ago; ask again in 7 s", 6.2)
+
+    monkeypatch.setattr(home.parts.refresher, "refresh", too_soon)
+    monkeypatch.setattr(home.parts.desk.book, "get", lambda _: SimpleNamespace(listed=(), quotes={}))
+    response = await home.client.post("/api/events/1/refresh")
+    assert (response.status_code, response.headers["Retry-After"]) == (429, "7")
+    assert "ask again in 7 s" in (await response.get_json())["detail"]
 
 
 async def test_programs_pass(home: House) -> None:

@@ -2,12 +2,16 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from quart import Quart, websocket
 
+from quart_odds.routes.access import AccessPolicy
 from quart_odds.routes.inbox import BoundedWebsocketConnection, Inbox, InboxEndedError
+from quart_odds.services import EXTENSION
+from quart_odds.settings import load_settings
 
 
 def _inbox(*events: dict[str, Any]) -> tuple[Inbox, "asyncio.Queue[Any]"]:
@@ -85,6 +89,7 @@ async def _talk(handler: Callable[[], Awaitable[None]], *events: dict[str, Any])
     """Serve one connection over bare ASGI: the types that were sent, and how many events were left unread."""
     app = Quart("talk")
     app.asgi_websocket_class = BoundedWebsocketConnection
+    app.extensions[EXTENSION] = SimpleNamespace(access=AccessPolicy.of(load_settings({})))
     app.websocket("/")(handler)
     queue = asyncio.Queue[Any]()
     for event in ({"type": "websocket.connect"}, *events):

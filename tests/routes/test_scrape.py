@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from quart_odds.domain.platforms import Platform
+from quart_odds.scraping import runs
 from tests.houses import House, Json, Sandbox, blocks, house, running_sandbox
 
 BETPAWA, SPORTYBET, BET9JA = Platform
@@ -46,8 +47,11 @@ async def problem(response: Any, status: int) -> Json:
     return body
 
 
-async def test_a_run_is_accepted_with_its_address_and_its_row_committed(busy: tuple[House, int]) -> None:
+async def test_a_run_is_accepted_with_its_address_and_its_row_committed(
+    busy: tuple[House, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The answer says where it is; its row is there, running, and it is the one active run."""
+    monkeypatch.setattr(runs, "CANCELLED_START_SECONDS", 0)
     home, run_id = busy
     await home.client.post(f"/api/scrape/{run_id}/cancel")
     await home.told(run_id)

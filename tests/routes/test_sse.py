@@ -10,6 +10,7 @@ import pytest
 
 from quart_odds.broadcast import ODDS_UPDATES, SCRAPE_PROGRESS, LogBounds
 from quart_odds.domain.runs import RunStatus
+from quart_odds.errors import TooSoonError
 from quart_odds.limits import Client, ConnectionLimits
 from quart_odds.routes import operations
 from quart_odds.scraping import broadcaster as broadcaster_module
@@ -300,6 +301,18 @@ async def test_pages_of_strangers_start_no_run(hub: Hub, headers: dict[str, str]
     """An image or an EventSource on another site would otherwise start a scrape with a GET."""
     response = await hub.client.head("/api/scrape/stream", headers={"Host": "localhost", **headers})
     assert response.status_code == status
+
+
+async def test_a_start_that_comes_too_soon_is_told_when_to_come_back(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    """200, the wait and an end: an EventSource that gets an error status never comes back."""
+
+    async def too_soon(_: str) -> None:
+        raise TooSoonError("a moment ago", 1.234)
+
+    monkeypatch.setattr(hub.runs, "start", too_soon)
+    response = await hub.client.get("/api/scrape/stream")
+    assert (response.status_code, response.content_type) == (200, "text/event-stream")
+    assert await response.get_data() == b"retry: 1234\n\n"
 
 
 @pytest.mark.parametrize(

@@ -75,6 +75,7 @@ async def test_one_line_says_where_it_listens_and_requests_are_taken_from_then_o
     assert "Traceback" not in log
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_it_ends_within_a_second_with_requests_hanging(
     started: list[subprocess.Popen[str]], session: aiohttp.ClientSession, number: signal.Signals
