@@ -81,19 +81,29 @@ class Housekeeping:
         else:
             self._scheduler.resume()
 
-    async def clean_up(self) -> Removal:
+    async def clean_up(self, most: Removal | None = None) -> Removal:
         """Remove what is older than the preferences say. Raises RunStateError while that is under way already.
 
-        It goes on to its end though the one who asked has left.
+        `most` is what somebody has seen in a preview and agreed to: where it is more by now, RunStateError says how
+        much, and nothing is removed. It goes on to its end though the one who asked has left.
         """
-        return await owned(self._clean_up(), self._owned)
+        return await owned(self._clean_up(most), self._owned)
 
-    async def _clean_up(self) -> Removal:
+    async def _clean_up(self, most: Removal | None) -> Removal:
         if self._cleaning.locked():
             raise RunStateError("a clean-up is under way; wait for its end")
         async with self._cleaning:
             await self._desk.tidy()
             now = self._now()
+            would = await self._store.preview_removal(*self._limits(now))
+            if most is not None and (
+                would.events > most.events or would.history_rows > most.history_rows or would.runs > most.runs
+            ):
+                raise RunStateError(
+                    f"a clean-up would remove {would.events} events, {would.history_rows} changes of odds and "
+                    f"{would.runs} runs now, which is more than was agreed to; nothing was removed"
+                )
+            log.info("clean_up.begins", events=would.events, history_rows=would.history_rows, runs=would.runs)
             removal = await self._desk.remove_old(*self._limits(now))
             await self._store.save_clean_up_state(CleanUpState(revision=self._store.database.head, last_at=now))
             log.info("clean_up.done", events=removal.events, history_rows=removal.history_rows, runs=removal.runs)

@@ -13,11 +13,13 @@ from structlog.testing import capture_logs
 
 from quart_odds import housekeeping as module
 from quart_odds.domain.platforms import Platform
+from quart_odds.errors import RunStateError
 from quart_odds.housekeeping import FIRST_CLEAN_UP_AFTER, RETRY_SECONDS, START_SECONDS, Housekeeping
 from quart_odds.scraping.preferences import PreferenceBook, PreferenceChanges
 from quart_odds.scraping.scheduler import Scheduler
 from quart_odds.settings import load_settings
 from quart_odds.storage import OddsDesk, Store, open_store
+from quart_odds.storage.retention import Removal
 from quart_odds.storage.tables import notes
 from tests.odds.making import NOW, header, mapped
 
@@ -139,6 +141,20 @@ async def test_a_clock_that_jumps_makes_no_clean_up_wait_longer_than_the_interva
         await keeping.clean_up()
     async with life.started(NOW):
         assert await life.slept(1) == DAY.total_seconds()
+
+
+async def test_no_more_is_removed_than_was_agreed_to(life: Life) -> None:
+    """A preview that is out of date removes nothing, and says what there is now; the log has the numbers first."""
+    async with life.started(NOW) as keeping:
+        await old_event(life)
+        with pytest.raises(RunStateError, match="would remove 1 events"):
+            await keeping.clean_up(Removal(events=0, history_rows=100, runs=0))
+        assert await life.desk.find(1) is not None
+        with capture_logs() as logs:
+            await keeping.clean_up(Removal(events=1, history_rows=100, runs=0))
+        assert await life.desk.find(1) is None
+    told = [(each["event"], each.get("events")) for each in logs if each["event"].startswith("clean_up.")]
+    assert told == [("clean_up.begins", 1), ("clean_up.done", 1)]
 
 
 async def test_an_interval_that_is_changed_counts_at_once(life: Life) -> None:

@@ -14,6 +14,7 @@ from quart_odds.routes.access import same_origin_only
 from quart_odds.routes.problems import bad_request
 from quart_odds.routes.scrape import asked_number, json_response, run_row
 from quart_odds.routes.scrape_models import (
+    CleanupAgreed,
     CleanupDone,
     CleanupPreview,
     CleanupQuery,
@@ -25,6 +26,7 @@ from quart_odds.routes.scrape_models import (
 )
 from quart_odds.scraping.preferences import PreferenceChanges, Preferences
 from quart_odds.services import Services, services
+from quart_odds.storage.retention import Removal
 
 JOB = "scrape_all_platforms"
 
@@ -149,12 +151,26 @@ async def preview_cleanup() -> Response:
 
 @blueprint.post("/api/cleanup/execute")
 @same_origin_only
+@document_request(CleanupAgreed)
 @document_response(CleanupDone)
 async def execute_cleanup() -> Response:
-    """Remove what is older than the settings say, in small batches."""
+    """Remove what is older than the settings say, in small batches; 409 where that is more than the body agrees to."""
     parts = services()
-    removal = await parts.housekeeping.clean_up()
+    removal = await parts.housekeeping.clean_up(await _agreed())
     return json_response({"events": removal.events, "history_rows": removal.history_rows, "runs": removal.runs})
+
+
+async def _agreed() -> Removal | None:
+    """The numbers of a preview that a body agrees to, None where there is no body. Raises a 400."""
+    text = await request.get_data()
+    if not text.strip():
+        return None
+    try:
+        agreed = CleanupAgreed.model_validate_json(text)
+    except ValidationError as error:
+        faults = [(".".join(map(str, fault["loc"])) or "body", fault["msg"]) for fault in error.errors()]
+        raise bad_request("Send the numbers of a preview, or no body at all.", *faults) from None
+    return Removal(events=agreed.events, history_rows=agreed.history_rows, runs=agreed.runs)
 
 
 def scheduler_row(parts: Services) -> dict[str, object]:

@@ -314,6 +314,16 @@ class CleanupPreview(Shape):
     runs: int
 
 
+class CleanupAgreed(BaseModel):
+    """What a preview said, and a clean-up may remove: no more than this. The preview may be sent back as it is."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    events: int
+    history_rows: int
+    runs: int
+
+
 class CleanupDone(Shape):
     """What was removed."""
 

@@ -155,6 +155,7 @@ def hang_or_decode(raw: RawBody) -> object:
 ENDLESS = RawBody(Platform.BETPAWA, b"{}", None, asked(Platform.BETPAWA, "endless"))
 
 
+@pytest.mark.alone
 @pytest.mark.usefixtures("hasty")
 async def test_a_stopped_process_is_replaced_and_its_bodies_are_not_lost() -> None:
     """Also where there are more bodies than fit the way to it."""
@@ -169,6 +170,7 @@ async def test_a_stopped_process_is_replaced_and_its_bodies_are_not_lost() -> No
         assert pid not in pids()
 
 
+@pytest.mark.alone
 @pytest.mark.usefixtures("hasty")
 async def test_a_body_whose_decoding_does_not_end_fails_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is tried twice, and said to be what it is; those beside and behind it come to their results."""
@@ -188,6 +190,7 @@ def slow_or_decode(raw: RawBody) -> object:
     return decode(raw)
 
 
+@pytest.mark.alone
 @pytest.mark.usefixtures("hasty")
 async def test_waiting_in_turn_is_no_time_of_decoding(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ten bodies take twice as long as one may, and no process is replaced."""
@@ -220,6 +223,7 @@ async def test_closing_ends_a_process_that_hangs(
         await made.decode(RAW)
 
 
+@pytest.mark.alone
 @pytest.mark.usefixtures("hasty")
 async def test_a_process_that_hangs_is_reported_until_it_is_replaced() -> None:
     """Whoever asks whether all is well hears of it, though no body is under way."""

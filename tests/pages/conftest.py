@@ -33,14 +33,19 @@ def missing(what: str) -> None:
     pytest.skip(what)
 
 
-@pytest_asyncio.fixture(loop_scope="session", scope="session")
-async def browser() -> AsyncIterator[Browser]:
-    """The system's Chromium."""
+def chromium() -> str | None:
+    """The program of the system's Chromium. Skips the test, or fails it in CI, where there is none."""
     program = shutil.which("chromium") or shutil.which("chromium-browser")
     if program is None:
         missing("no chromium or chromium-browser in the PATH: install it to run the tests of the pages")
+    return program
+
+
+@pytest_asyncio.fixture(loop_scope="session", scope="session")
+async def browser() -> AsyncIterator[Browser]:
+    """The system's Chromium."""
     async with async_playwright() as playwright:
-        opened = await playwright.chromium.launch(executable_path=program, args=list(ARGUMENTS))
+        opened = await playwright.chromium.launch(executable_path=chromium(), args=list(ARGUMENTS))
         yield opened
         await opened.close()
 

@@ -122,6 +122,18 @@ async def test_a_clean_up_is_previewed_and_done(home: House) -> None:
     assert await response.get_json() == {"events": 0, "history_rows": 0, "runs": 0}
     response = await home.client.get("/api/cleanup/preview?odds_days=0")
     assert response.status_code == 400
+    response = await home.client.post("/api/cleanup/execute", json=preview)
+    assert await response.get_json() == {"events": 0, "history_rows": 0, "runs": 0}
+    wrong: list[object] = [{"events": "many"}, [], {"events": 1}]
+    for body in wrong:
+        response = await home.client.post("/api/cleanup/execute", json=body)
+        assert (response.status_code, response.content_type) == (400, "application/problem+json")
+
+
+@pytest.mark.parametrize("body", [{"oddsRetentionDays": 0}, {"matchRetentionDays": 0}, {"oddsRetentionDays": -1}])
+async def test_nothing_is_removed_within_a_day(body: dict[str, int], home: House) -> None:
+    """Whoever shortens what is kept cannot make it less than that."""
+    assert (await home.client.put("/api/settings", json=body)).status_code == 400
 
 
 async def test_it_says_that_it_is_alive_and_ready(home: House, monkeypatch: pytest.MonkeyPatch) -> None:
