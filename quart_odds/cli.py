@@ -71,7 +71,8 @@ class _Group(click.Group):
         try:
             return super().invoke(ctx)
         except SettingsError as error:
-            raise click.UsageError(_shown(error)) from None
+            # It shows nothing of what was given, and examples with passwords of what is allowed.
+            raise click.UsageError(printable(str(error))) from None
         except QuartOddsError as error:
             raise click.ClickException(_shown(error)) from None
         except OSError as error:

@@ -108,7 +108,7 @@ def _database_url(text: str) -> str:
     scheme, _, rest = text.partition("://")
     match scheme.partition("+")[0]:
         case "sqlite":
-            if not rest.startswith("/") or not rest[1:].partition("?")[0]:
+            if not rest.startswith("/") or Path(rest[1:].partition("?")[0]).name in ("", ".."):
                 raise ValueError(f"this names no file; {allowed}")
         case "postgresql" | "postgres":
             _check_server(text, allowed)

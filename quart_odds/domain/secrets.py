@@ -10,7 +10,7 @@ _NAMES = frozenset({"pass", "key", "user", "username"})
 
 # Up to the last @ before a blank or a quote: people write passwords with @ and / in them.
 _USER_INFO = re.compile(r"(?<=://)[^ \t\r\n'\"<>]*@")
-_ARGUMENT = re.compile(r"(?P<before>[?&;])(?P<name>[^=&;?# \t\r\n'\"]+)=(?P<value>[^&# \t\r\n'\"<>]*)")
+_ARGUMENT = re.compile(r"(?P<before>[?&;])(?P<name>[^=&;?# \t\r\n'\"]+)=(?:\*{3}|[^&# \t\r\n'\"<>]*)")
 _PAIR = re.compile(
     r"(?i)\b(?P<name>password|passwd|pwd|secret)(?P<sign>['\"]?\s*[=:]\s*)(?P<value>'[^']*'|\"[^\"]*\"|[^\s,;&'\"]+)"
 )

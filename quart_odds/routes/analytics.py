@@ -14,6 +14,7 @@ from quart_odds.domain.clock import utc_now
 from quart_odds.domain.platforms import Platform
 from quart_odds.domain.runs import RunRecord, ScrapePhase
 from quart_odds.errors import StorageError
+from quart_odds.refusals import refusals
 from quart_odds.routes.openapi import answers_text
 from quart_odds.routes.scrape import asked_number, json_response
 from quart_odds.routes.scrape_models import Analytics, DaysQuery, EventMetrics, Health, Stats
@@ -116,7 +117,9 @@ async def health() -> Response:
             await parts.store.check()
             records = await parts.store.list_runs(limit=RUNS_LOOKED_AT)
         database = "connected"
-    except (StorageError, TimeoutError):
+    except (StorageError, TimeoutError) as error:
+        reason = error.for_operator if isinstance(error, StorageError) else "no answer within 5 s"
+        refusals.tell("database.away", "health", reason=reason)
         database, records = "disconnected", []
     platforms = [_platform_health(each, records) for each in Platform]
     bad = sum(each["status"] == "unhealthy" for each in platforms)

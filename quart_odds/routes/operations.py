@@ -8,6 +8,7 @@ from quart_schema import document_response
 from quart_odds import __version__
 from quart_odds.broadcast.flush import Flusher
 from quart_odds.errors import DecoderError, StorageError
+from quart_odds.refusals import refusals
 from quart_odds.routes.scrape import json_response
 from quart_odds.routes.scrape_models import Alive, Ready
 from quart_odds.services import Services, services
@@ -37,6 +38,7 @@ async def readyz() -> Response:
     try:
         await parts.store.check()
     except StorageError as error:
+        refusals.tell("database.away", "readyz", reason=error.for_operator)
         return json_response({"status": "no database", "detail": str(error)}, 503)
     if not parts.desk.is_writer:
         return json_response({"status": "reads_only", "detail": parts.desk.read_only_reason}, 503)

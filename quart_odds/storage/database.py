@@ -139,7 +139,13 @@ class Database:
         """
         if not self.is_sqlite:
             with _translated(self.url):
-                await self._refuse_pooler()
+                try:
+                    await self._refuse_pooler()
+                except TypeError as exc:
+                    reason = "its URL has an argument that the driver does not know"
+                    raise StorageError(
+                        f"the database: {reason}", for_operator=f"{self.shown}: {reason} ({exc})"
+                    ) from None
         async with self.writing() as connection:
             found = await connection.run_sync(_revision)
         if found in (None, _head()):

@@ -183,6 +183,13 @@ async def test_a_server_that_does_not_answer_is_told_without_its_password() -> N
         assert "someone" not in caught.value.for_operator
 
 
+async def test_an_argument_of_a_url_that_means_nothing_is_told() -> None:
+    """The driver would end in a traceback."""
+    with pytest.raises(StorageError, match="an argument that the driver does not know") as caught:
+        await open_store("postgresql://someone:secret@127.0.0.1:1/odds?nosuch=1")
+    assert "nosuch" in caught.value.for_operator
+
+
 def test_the_url_gets_our_drivers() -> None:
     """Users name the database, not the driver."""
     assert async_url("sqlite:///x.db").drivername == "sqlite+aiosqlite"
