@@ -5,11 +5,14 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from ipaddress import IPv4Network, IPv6Network
+from ipaddress import IPv4Network, IPv6Address, IPv6Network
 
 from quart_odds.domain.origins import parse_address
 
 Networks = tuple[IPv4Network | IPv6Network, ...]
+
+CLIENT_PREFIX = 64
+"""Bits of an IPv6 address that tell clients apart: the others a client may choose itself."""
 
 NO_ADDRESS = ("", "<local>", "localhost")
 """What stands in place of an address where a connection has none: a socket of the system's, or a test's."""
@@ -23,6 +26,14 @@ class Client:
 
     address: str
     is_forwarded: bool = False
+
+    @property
+    def network(self) -> str:
+        """What is counted: the address, and of IPv6 the /64 that one connection to the internet has for itself."""
+        address = parse_address(self.address)
+        if isinstance(address, IPv6Address):
+            return str(IPv6Network((address, CLIENT_PREFIX), strict=False))
+        return self.address
 
 
 class TooManyConnectionsError(Exception):
@@ -81,22 +92,23 @@ class ConnectionLimits:
         self._most = most
         self._most_per_address = most_per_address
         self._trusted = trusted
-        self._addresses: Counter[Client] = Counter()
+        self._addresses: Counter[str] = Counter()
         self.count = 0
 
     @contextmanager
     def admit(self, client: Client) -> Iterator[None]:
         """Hold a place for a connection. Raises TooManyConnectionsError when there is none."""
         self.check(client)
-        self._addresses[client] += 1
+        network = client.network
+        self._addresses[network] += 1
         self.count += 1
         try:
             yield
         finally:
             self.count -= 1
-            self._addresses[client] -= 1
-            if self._addresses[client] <= 0:
-                del self._addresses[client]
+            self._addresses[network] -= 1
+            if self._addresses[network] <= 0:
+                del self._addresses[network]
 
     def check(self, client: Client) -> None:
         """Raises TooManyConnectionsError when a connection from this address would be one too many."""
@@ -106,11 +118,11 @@ class ConnectionLimits:
             )
         if (
             self._most_per_address
-            and self._addresses.get(client, 0) >= self._most_per_address
+            and self._addresses.get(client.network, 0) >= self._most_per_address
             and not self._is_exempt(client)
         ):
             raise TooManyConnectionsError(
-                f"{client.address} holds {self._most_per_address} {self._named} already", is_of_address=True
+                f"{client.network} holds {self._most_per_address} {self._named} already", is_of_address=True
             )
 
     def _is_exempt(self, client: Client) -> bool:

@@ -259,6 +259,17 @@ def test_a_proxy_and_this_machine_may_hold_any_number() -> None:
             limits.check(Client("11.0.0.1"))
 
 
+def test_addresses_that_a_client_may_choose_itself_are_one() -> None:
+    """An IPv6 client has 2^64 of them; another network's are another client's."""
+    limits = ConnectionLimits(0, 2)
+    with limits.admit(Client("2001:db8::1")), limits.admit(Client("2001:db8::ffff:2")):
+        with pytest.raises(TooManyConnectionsError, match=r"2001:db8::/64 holds 2"):
+            limits.check(Client("2001:db8:0:0:1::3", is_forwarded=True))
+        limits.check(Client("2001:db8:0:1::1"))
+    limits.check(Client("2001:db8::1"))
+    assert not limits._addresses
+
+
 async def test_one_connection_too_many_is_refused_before_the_handshake(home: House) -> None:
     """503 with Retry-After; when one leaves there is room again."""
     async with home.client.websocket("/api/ws") as first:
