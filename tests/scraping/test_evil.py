@@ -168,6 +168,10 @@ async def test_endless_ids_of_unknown_markets_are_kept_short(sandbox: Sandbox, t
         assert len(await response.get_data()) < 100_000
 
 
+ENOUGH_LAGS = 1500
+"""Measurements of the loop's lag that say what its 99th percentile is."""
+
+
 @pytest.mark.endurance
 @pytest.mark.parametrize("kind", ["wide lists", "wide events", "one id", "endless", "unknown markets"])
 async def test_the_loop_answers_while_a_bookmaker_lies(kind: str, sandbox: Sandbox, tmp_path: Path) -> None:
@@ -196,6 +200,9 @@ async def test_the_loop_answers_while_a_bookmaker_lies(kind: str, sandbox: Sandb
         try:
             async with asyncio.timeout(300):
                 row, _ = await home.scrape()
+                # Of a run that takes a second, the 99th percentile would be its one worst moment.
+                while len(lags) < ENOUGH_LAGS:
+                    row, _ = await home.scrape()
         finally:
             watching.cancel()
         check_others(row)
