@@ -10,35 +10,26 @@ import structlog
 from quart import Quart, Response
 from werkzeug.exceptions import NotFound
 
-from quart_odds.assets import asset_folder
 from quart_odds.bookmakers import ClientPool, Decoder
 from quart_odds.broadcast import ODDS_UPDATES, BroadcastRegistry
 from quart_odds.broadcast import context as broadcast_context
 from quart_odds.domain.platforms import Platform
 from quart_odds.errors import QuartOddsError
 from quart_odds.housekeeping import Housekeeping
-from quart_odds.limits import ConnectionLimits
 from quart_odds.logs import ensure_logging
 from quart_odds.odds.notices import OddsNotifier, Publish
-from quart_odds.routes import (
-    access,
-    analytics,
-    asyncapi,
-    bodies,
-    docs,
-    odds,
-    openapi,
-    operations,
-    pages,
-    problems,
-    refresh,
-    scheduler,
-    scrape,
-    sse,
-    ws,
-)
-from quart_odds.routes.inbox import BoundedWebsocketConnection
-from quart_odds.routes.page_shell import static_files
+from quart_odds.routes.access import bodies, problems
+from quart_odds.routes.access import same_origin as access
+from quart_odds.routes.access.limits import ConnectionLimits
+from quart_odds.routes.api import analytics, odds, refresh, scheduler, scrape
+from quart_odds.routes.live import sse, ws
+from quart_odds.routes.live.receive import BoundedWebsocketConnection
+from quart_odds.routes.operations import asyncapi, openapi
+from quart_odds.routes.operations import health as operations
+from quart_odds.routes.pages import docs
+from quart_odds.routes.pages import views as pages
+from quart_odds.routes.pages.assets import asset_folder
+from quart_odds.routes.pages.shell import static_files
 from quart_odds.scraping.broadcaster import ProgressBroadcaster
 from quart_odds.scraping.coordinator import Coordinator
 from quart_odds.scraping.preferences import PreferenceBook

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, cast
 from quart import current_app
 
 from quart_odds.broadcast import BroadcastRegistry
-from quart_odds.limits import ConnectionLimits
-from quart_odds.loop_lag import LoopLag
+from quart_odds.routes.access.limits import ConnectionLimits
+from quart_odds.server.loop_lag import LoopLag
 from quart_odds.settings import Settings
 
 if TYPE_CHECKING:
     from quart_odds.bookmakers import ClientPool, Decoder
     from quart_odds.housekeeping import Housekeeping
     from quart_odds.odds.notices import OddsNotifier
-    from quart_odds.routes.access import AccessPolicy
+    from quart_odds.routes.access.same_origin import AccessPolicy
     from quart_odds.scraping.preferences import PreferenceBook
     from quart_odds.scraping.refresh import EventRefresher
     from quart_odds.scraping.runs import RunService

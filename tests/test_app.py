@@ -15,10 +15,10 @@ from werkzeug.exceptions import MethodNotAllowed, NotFound
 
 import quart_odds
 from quart_odds.app import create_app
-from quart_odds.assets import asset_folder
 from quart_odds.broadcast import ODDS_UPDATES, BroadcastRegistry, broadcast_registry, current_registry, use_registry
 from quart_odds.errors import SettingsError
-from quart_odds.routes import hello
+from quart_odds.routes.live import handshake as hello
+from quart_odds.routes.pages.assets import asset_folder
 from quart_odds.services import EXTENSION, Services, services
 from quart_odds.settings import load_settings
 from quart_odds.websocket import odds_update_message

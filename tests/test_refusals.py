@@ -2,7 +2,7 @@
 
 from structlog.testing import capture_logs
 
-from quart_odds.refusals import LINES_AT_ONCE, MAX_KINDS, Refusals
+from quart_odds.routes.access.refusals import LINES_AT_ONCE, MAX_KINDS, Refusals
 
 
 class Clock:

@@ -5,9 +5,9 @@ import io
 import pytest
 from rich.console import Console
 
+from quart_odds.cli.terminal import ProgressTable, exit_code
 from quart_odds.domain.platforms import Platform
 from quart_odds.scraping.schemas import ScrapeErrorContext, ScrapePhase, ScrapeProgress
-from quart_odds.terminal import ProgressTable, exit_code
 
 BETPAWA, SPORTYBET, BET9JA = Platform
 BLOCKED = ScrapeErrorContext(error_type="blocked", error_message="Bet9ja: refused (403)", platform=BET9JA)

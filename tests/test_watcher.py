@@ -7,8 +7,8 @@ from contextlib import aclosing, asynccontextmanager
 import pytest
 from aiohttp import WSMsgType, web
 
+from quart_odds.cli.watcher import Watcher, WatchError, websocket_url
 from quart_odds.scraping.schemas import ScrapePhase, ScrapeProgress
-from quart_odds.watcher import Watcher, WatchError, websocket_url
 from quart_odds.websocket import connection_ack_message, scrape_progress_message
 from tests.bookmakers.fake_site import closed_port, serving
 

@@ -5,7 +5,7 @@ Nothing here imports the clients or the catalogue: what the sandbox says is evid
 
 from quart_odds.sandbox.app import create_sandbox
 from quart_odds.sandbox.command import sandbox_command
-from quart_odds.sandbox.faults import Fault, FaultKind, Where, parse_fault, parse_faults
+from quart_odds.sandbox.faults.faults import Fault, FaultKind, Where, parse_fault, parse_faults
 from quart_odds.sandbox.options import SandboxOptions
 from quart_odds.sandbox.process import SandboxProcess, sandbox_process, start_sandbox_process
 

@@ -7,19 +7,19 @@ from quart import Quart, Response, request
 
 from quart_odds.domain.clock import utc_now
 from quart_odds.domain.platforms import Platform
-from quart_odds.sandbox.answers import Ask, Shelf, Site
-from quart_odds.sandbox.bet9ja import Bet9jaSite
-from quart_odds.sandbox.betpawa import BetpawaSite
-from quart_odds.sandbox.books import Books, GeneratedShelf, fit
 from quart_odds.sandbox.control import Controls, control_blueprint
-from quart_odds.sandbox.faults import FaultBoard
-from quart_odds.sandbox.gate import Gate
+from quart_odds.sandbox.faults.faults import FaultBoard
 from quart_odds.sandbox.options import SandboxOptions
-from quart_odds.sandbox.recorded import Recording
-from quart_odds.sandbox.replay import ReplayedSite
+from quart_odds.sandbox.replay.recorded import Recording
+from quart_odds.sandbox.replay.replay import ReplayedSite
 from quart_odds.sandbox.server import cut_connection
-from quart_odds.sandbox.sportybet import SportybetSite
-from quart_odds.sandbox.world import make_world
+from quart_odds.sandbox.sites.answers import Ask, Shelf, Site
+from quart_odds.sandbox.sites.bet9ja import Bet9jaSite
+from quart_odds.sandbox.sites.betpawa import BetpawaSite
+from quart_odds.sandbox.sites.books import Books, GeneratedShelf, fit
+from quart_odds.sandbox.sites.sportybet import SportybetSite
+from quart_odds.sandbox.throttle import Gate
+from quart_odds.sandbox.world.world import make_world
 
 _PATHS = {
     Platform.BETPAWA: "/api/sportsbook/",

@@ -17,7 +17,7 @@ from quart import Quart
 
 from quart_odds.domain.platforms import Platform
 from quart_odds.sandbox.app import create_sandbox
-from quart_odds.sandbox.faults import FAULT_NAMES, Fault, parse_faults
+from quart_odds.sandbox.faults.faults import FAULT_NAMES, Fault, parse_faults
 from quart_odds.sandbox.options import SandboxOptions
 from quart_odds.sandbox.server import listening_socket, serve_sandbox
 

@@ -8,11 +8,11 @@ from quart import Blueprint, jsonify, request
 from quart.typing import ResponseReturnValue
 
 from quart_odds.domain.platforms import Platform
-from quart_odds.sandbox.answers import Site
-from quart_odds.sandbox.book import LEAST, MOST, Book
-from quart_odds.sandbox.books import Books
-from quart_odds.sandbox.faults import FaultBoard, fault_of_json
-from quart_odds.sandbox.gate import Gate
+from quart_odds.sandbox.faults.faults import FaultBoard, fault_of_json
+from quart_odds.sandbox.sites.answers import Site
+from quart_odds.sandbox.sites.books import Books
+from quart_odds.sandbox.throttle import Gate
+from quart_odds.sandbox.world.book import LEAST, MOST, Book
 
 _CHANGED_AT_RANDOM = frozenset(
     {

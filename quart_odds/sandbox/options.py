@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from quart_odds.domain.platforms import Platform
-from quart_odds.sandbox.faults import Fault
+from quart_odds.sandbox.faults.faults import Fault
 
 FULL_MARKETS = (320, 170, 170, 110, 110)
 """Market lines of an event as the real bookmakers have them: many in every fifth league, about 170 on average."""

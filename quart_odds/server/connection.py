@@ -14,7 +14,7 @@ from hypercorn.asyncio.tcp_server import TCPServer
 from hypercorn.events import Closed, RawData, Updated
 from hypercorn.events import Event as ServerEvent
 
-from quart_odds.limits import TokenBucket
+from quart_odds.routes.access.limits import TokenBucket
 from quart_odds.server.metering import HTTP_BYTES_A_SECOND, HTTP_BYTES_AT_ONCE
 
 if TYPE_CHECKING:

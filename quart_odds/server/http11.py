@@ -17,8 +17,8 @@ from hypercorn.protocol.events import Body, Event, StreamClosed
 from hypercorn.protocol.h11 import H11Protocol
 from hypercorn.protocol.http_stream import HTTPStream
 
-from quart_odds.limits import TokenBucket
-from quart_odds.refusals import refusals
+from quart_odds.routes.access.limits import TokenBucket
+from quart_odds.routes.access.refusals import refusals
 from quart_odds.server.connection import current_connection
 from quart_odds.server.metering import (
     MOST_BODY_PARTS,

@@ -19,8 +19,8 @@ from wsproto.events import CloseConnection, Message, Ping
 from wsproto.frame_protocol import CloseReason, Frame, FrameProtocol, ParseFailed
 from wsproto.utilities import LocalProtocolError
 
-from quart_odds.limits import TokenBucket
-from quart_odds.refusals import refusals
+from quart_odds.routes.access.limits import TokenBucket
+from quart_odds.routes.access.refusals import refusals
 from quart_odds.server.connection import current_connection
 from quart_odds.server.http11 import let_go
 from quart_odds.server.metering import (

@@ -4,16 +4,16 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from quart_odds.assets import asset_folder
 from quart_odds.domain.catalogue import CATALOGUE, pack_key
 from quart_odds.domain.odds import Competition, EventHeader, MappedEvent, Prices, pack_value
 from quart_odds.domain.platforms import Platform
 from quart_odds.domain.runs import RunRecord, RunStatus
 from quart_odds.odds.book import OddsBook
-from quart_odds.routes.page_odds import Row, event_row, market_groups, odds_text
-from quart_odds.routes.page_run import ADVICE, advice, stored_view
-from quart_odds.routes.page_runs import run_bars
-from quart_odds.routes.page_shell import duration, static_files, trigger_words
+from quart_odds.routes.pages.assets import asset_folder
+from quart_odds.routes.pages.odds import Row, event_row, market_groups, odds_text
+from quart_odds.routes.pages.run import ADVICE, advice, stored_view
+from quart_odds.routes.pages.runs import run_bars
+from quart_odds.routes.pages.shell import duration, static_files, trigger_words
 
 NOW = datetime(2026, 11, 22, 10, tzinfo=UTC)
 ONE_X_TWO = CATALOGUE.by_slug["1x2_ft"]

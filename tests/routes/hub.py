@@ -15,10 +15,12 @@ from quart_odds.broadcast import BroadcastRegistry, LogBounds
 from quart_odds.broadcast import context as broadcast_context
 from quart_odds.domain.runs import RunRecord, RunStatus
 from quart_odds.errors import RunActiveError
-from quart_odds.limits import ConnectionLimits
-from quart_odds.routes import access, problems, sse, ws
-from quart_odds.routes.access import AccessPolicy
-from quart_odds.routes.inbox import BoundedWebsocketConnection
+from quart_odds.routes.access import problems
+from quart_odds.routes.access import same_origin as access
+from quart_odds.routes.access.limits import ConnectionLimits
+from quart_odds.routes.access.same_origin import AccessPolicy
+from quart_odds.routes.live import sse, ws
+from quart_odds.routes.live.receive import BoundedWebsocketConnection
 from quart_odds.scraping.broadcaster import BroadcasterRegistry, ProgressBroadcaster
 from quart_odds.scraping.schemas import Platform, ScrapePhase, ScrapeProgress
 from quart_odds.services import EXTENSION, Services

@@ -12,8 +12,8 @@ from structlog.testing import capture_logs
 from werkzeug.datastructures import Headers
 
 from quart_odds.errors import StorageError
-from quart_odds.limits import Client, ConnectionLimits, TooManyConnectionsError
-from quart_odds.routes.access import client_of
+from quart_odds.routes.access.limits import Client, ConnectionLimits, TooManyConnectionsError
+from quart_odds.routes.access.same_origin import client_of
 from quart_odds.settings import load_settings
 from tests.houses import House, house
 

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 import pytest
 
-from quart_odds.routes import bodies
+from quart_odds.routes.access import bodies
 from quart_odds.services import EXTENSION, Services
 from tests.houses import House, house
 

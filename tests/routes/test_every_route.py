@@ -12,8 +12,9 @@ from werkzeug.routing import Rule
 
 from quart_odds.app import create_app
 from quart_odds.errors import TooSoonError
-from quart_odds.routes import docs, odds_lists
-from quart_odds.routes.access import ANY_HOST_PATHS, CHECKED
+from quart_odds.routes.access.same_origin import ANY_HOST_PATHS, CHECKED
+from quart_odds.routes.api import lists as odds_lists
+from quart_odds.routes.pages import docs
 from quart_odds.settings import load_settings
 from tests.houses import House, house
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from quart import Quart, websocket
 
-from quart_odds.routes.access import AccessPolicy
-from quart_odds.routes.inbox import BoundedWebsocketConnection, Inbox, InboxEndedError
+from quart_odds.routes.access.same_origin import AccessPolicy
+from quart_odds.routes.live.receive import BoundedWebsocketConnection, Inbox, InboxEndedError
 from quart_odds.services import EXTENSION
 from quart_odds.settings import load_settings
 

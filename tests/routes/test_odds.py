@@ -11,8 +11,8 @@ from pydantic import BaseModel
 
 from quart_odds.domain.clock import iso_z, utc_now
 from quart_odds.domain.platforms import Platform
-from quart_odds.routes.odds_answers import bodies_of
-from quart_odds.routes.odds_models import EventDetail, EventsPage
+from quart_odds.routes.api.encoded import bodies_of
+from quart_odds.routes.api.schemas.odds import EventDetail, EventsPage
 from tests.odds.making import OVER_UNDER, X1, header, key, mapped
 from tests.odds.serving import Served, served
 

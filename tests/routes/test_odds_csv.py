@@ -4,7 +4,7 @@ import csv
 import io
 
 from quart_odds.domain.platforms import Platform
-from quart_odds.routes.odds_csv import COLUMNS
+from quart_odds.routes.api.events_csv import COLUMNS
 from tests.odds.making import X1, mapped
 from tests.odds.serving import Served, served
 

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from quart_odds.domain.promotions import KNOWN
-from quart_odds.routes.odds_csv import COLUMNS
-from quart_odds.routes.odds_query import EventsFilter, EventsQuery
+from quart_odds.routes.api.events_csv import COLUMNS
+from quart_odds.routes.api.query import EventsFilter, EventsQuery
 from tests.odds.serving import served
 
 DOCS = Path(__file__).parents[2] / "docs" / "api.md"

@@ -8,7 +8,7 @@ import pytest
 
 from quart_odds.domain.clock import iso_z
 from quart_odds.domain.platforms import Platform
-from quart_odds.routes.odds_models import EventHistory, MarginHistory, MarketHistory
+from quart_odds.routes.api.schemas.odds import EventHistory, MarginHistory, MarketHistory
 from tests.odds.making import OVER_UNDER, X1, header, key, mapped
 from tests.odds.serving import Served, served
 from tests.routes.test_odds import held_to

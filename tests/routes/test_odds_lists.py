@@ -6,13 +6,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from quart_odds.domain.platforms import Platform
-from quart_odds.routes.odds_coverage_models import (
-    Coverage,
-    CoverageEvents,
-    MarketsCoverage,
-    Tournament,
-    UnmatchedPage,
-)
+from quart_odds.routes.api.schemas.coverage import Coverage, CoverageEvents, MarketsCoverage, Tournament, UnmatchedPage
 from tests.odds.serving import served
 from tests.routes.test_odds import held_to
 

@@ -20,8 +20,11 @@ from quart_odds.broadcast import Flusher, Subscriber
 from quart_odds.domain.catalogue import CATALOGUE, pack_key
 from quart_odds.domain.platforms import Platform
 from quart_odds.odds.book import OddsBook
-from quart_odds.routes import odds_coverage, odds_csv, odds_opportunities, sse
-from quart_odds.routes.odds_answers import bodies_of, encode_detail
+from quart_odds.routes.api import coverage as odds_coverage
+from quart_odds.routes.api import events_csv as odds_csv
+from quart_odds.routes.api import opportunities as odds_opportunities
+from quart_odds.routes.api.encoded import bodies_of, encode_detail
+from quart_odds.routes.live import sse
 from quart_odds.server.fast_lane import LiveTCPServer
 from tests.odds.making import NOW, OVER_UNDER, X1, header, key, mapped
 from tests.odds.serving import Served, served

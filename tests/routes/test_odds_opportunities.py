@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from quart_odds.domain.platforms import Platform
-from quart_odds.routes.odds_models import OpportunitiesPage
+from quart_odds.routes.api.schemas.odds import OpportunitiesPage
 from tests.odds.making import header, key, mapped
 from tests.odds.serving import Served, served
 from tests.routes.test_odds import held_to

@@ -7,7 +7,7 @@ import pytest
 
 from quart_odds.domain.catalogue import CATALOGUE
 from quart_odds.domain.platforms import Platform
-from quart_odds.routes.page_rows import rows_html
+from quart_odds.routes.pages.rows import rows_html
 from tests.odds.making import OVER_UNDER, X1, header, key, mapped
 from tests.odds.serving import Served, served
 

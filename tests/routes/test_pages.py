@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from quart_odds.domain.odds import Competition
 from quart_odds.domain.platforms import Platform
 from quart_odds.domain.runs import PhaseRecord, PlatformResult, RunError, RunRecord, RunStatus, ScrapePhase
-from quart_odds.routes.page_run import stored_view
-from quart_odds.routes.page_runs import run_bars, run_rows
-from quart_odds.routes.page_shell import rendered
+from quart_odds.routes.pages.run import stored_view
+from quart_odds.routes.pages.runs import run_bars, run_rows
+from quart_odds.routes.pages.shell import rendered
 from quart_odds.storage import Store
 from tests.houses import House, Sandbox, house, running_sandbox
 from tests.odds.making import X1, header, key, mapped

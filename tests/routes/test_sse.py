@@ -11,8 +11,8 @@ import pytest
 from quart_odds.broadcast import ODDS_UPDATES, SCRAPE_PROGRESS, LogBounds
 from quart_odds.domain.runs import RunStatus
 from quart_odds.errors import TooSoonError
-from quart_odds.limits import Client, ConnectionLimits
-from quart_odds.routes import operations
+from quart_odds.routes.access.limits import Client, ConnectionLimits
+from quart_odds.routes.operations import health as operations
 from quart_odds.scraping import broadcaster as broadcaster_module
 from quart_odds.websocket import odds_update_message, scrape_progress_message
 from tests.routes.hub import END, Hub, progress, record, stream

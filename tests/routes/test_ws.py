@@ -10,8 +10,8 @@ from quart.testing.connections import WebsocketDisconnectError, WebsocketRespons
 from quart.typing import TestWebsocketConnectionProtocol as LiveConnection
 
 from quart_odds.broadcast import ODDS_UPDATES, SCRAPE_PROGRESS, LogBounds
-from quart_odds.routes import operations
-from quart_odds.routes import ws as ws_module
+from quart_odds.routes.live import ws as ws_module
+from quart_odds.routes.operations import health as operations
 from quart_odds.websocket import odds_update_message, scrape_progress_message
 from tests.routes.hub import END, Hub, progress
 

@@ -7,11 +7,11 @@ from typing import Any, cast
 import orjson
 
 from quart_odds.domain.platforms import Platform
-from quart_odds.sandbox.answers import Ask, Site
 from quart_odds.sandbox.app import generated_sites
-from quart_odds.sandbox.books import Books
 from quart_odds.sandbox.options import SandboxOptions
-from quart_odds.sandbox.world import Fixture
+from quart_odds.sandbox.sites.answers import Ask, Site
+from quart_odds.sandbox.sites.books import Books
+from quart_odds.sandbox.world.world import Fixture
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 HEADERS: Mapping[Platform, Mapping[str, str]] = {

@@ -1,8 +1,8 @@
 """Bet9ja's stand-in speaks the PalimpsestAjax format, by hand-written examples of it."""
 
 from quart_odds.domain.platforms import Platform
-from quart_odds.sandbox.answers import Ask
 from quart_odds.sandbox.options import SandboxOptions
+from quart_odds.sandbox.sites.answers import Ask
 from tests.sandbox.sites import ask, detail, detail_ask, events_of, said, sites
 
 PATH = "/desktop/feapi/PalimpsestAjax/"

@@ -6,10 +6,10 @@ import orjson
 import pytest
 
 from quart_odds.domain.platforms import Platform
-from quart_odds.sandbox.answers import Ask
-from quart_odds.sandbox.book import Book
-from quart_odds.sandbox.books import write_detail
 from quart_odds.sandbox.options import SandboxOptions
+from quart_odds.sandbox.sites.answers import Ask
+from quart_odds.sandbox.sites.books import write_detail
+from quart_odds.sandbox.world.book import Book
 from tests.sandbox.sites import HEADERS, ask, by_queries, detail, queries, said, sites
 
 LIST = "/api/sportsbook/v4/events/lists/by-queries"

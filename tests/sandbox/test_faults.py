@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from quart_odds.domain.platforms import Platform
-from quart_odds.sandbox.faults import (
+from quart_odds.sandbox.faults.faults import (
     FAULT_NAMES,
     Fault,
     FaultBoard,

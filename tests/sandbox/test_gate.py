@@ -13,12 +13,12 @@ from quart.typing import TestClientProtocol as QuartClient
 
 from quart_odds.domain.platforms import Platform
 from quart_odds.sandbox import SandboxOptions, create_sandbox, parse_faults
-from quart_odds.sandbox.answers import Answer
 from quart_odds.sandbox.app import generated_sites
-from quart_odds.sandbox.faults import FaultBoard
-from quart_odds.sandbox.gate import Gate, Kept
+from quart_odds.sandbox.faults.corrupt import BOMB_BYTES, bomb
+from quart_odds.sandbox.faults.faults import FaultBoard
 from quart_odds.sandbox.server import cut_connection
-from quart_odds.sandbox.spoil import BOMB_BYTES, bomb
+from quart_odds.sandbox.sites.answers import Answer
+from quart_odds.sandbox.throttle import Gate, Kept
 from tests.sandbox.sites import HEADERS, NOW, detail_ask, queries
 
 CATEGORIES = "/api/sportsbook/v4/categories/list/2"
@@ -296,7 +296,7 @@ async def test_a_warm_gate_writes_nothing_when_it_is_asked(monkeypatch: pytest.M
     before = site.shelf.untouched_detail(str(site.shelf.first_event))
     assert before is not None
     packed, _ = gate.kept.body(before, Platform.BETPAWA, is_gzip=True)
-    monkeypatch.setattr("quart_odds.sandbox.books.write_detail", None)
+    monkeypatch.setattr("quart_odds.sandbox.sites.books.write_detail", None)
     answer = site.answer(detail_ask(Platform.BETPAWA, str(site.shelf.first_event)))
     assert gate.kept.body(answer, Platform.BETPAWA, is_gzip=True) == (packed, True)
 

@@ -5,8 +5,8 @@ from itertools import groupby
 import pytest
 
 from quart_odds.domain.platforms import Platform
-from quart_odds.sandbox.markets import line_of_specifier, sheet
-from quart_odds.sandbox.model import implied
+from quart_odds.sandbox.world.markets import line_of_specifier, sheet
+from quart_odds.sandbox.world.model import implied
 
 ALL = 10_000
 FULL_SETS = {"asian", "dnb", "no_bet", "european", "htft", "parity", "halves", "nil", "clean", "to_score", "win_both"}

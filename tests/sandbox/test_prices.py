@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quart_odds.domain.platforms import Platform
-from quart_odds.sandbox.answers import Site
-from quart_odds.sandbox.books import write_detail
 from quart_odds.sandbox.options import SandboxOptions
-from quart_odds.sandbox.world import Fixture
+from quart_odds.sandbox.sites.answers import Site
+from quart_odds.sandbox.sites.books import write_detail
+from quart_odds.sandbox.world.world import Fixture
 from tests.sandbox.sites import detail, detail_ask, sites
 
 BETPAWA = {

@@ -17,7 +17,7 @@ from click.testing import CliRunner
 
 from quart_odds.domain.platforms import Platform
 from quart_odds.sandbox import SandboxOptions, parse_faults, sandbox_command, sandbox_process, start_sandbox_process
-from quart_odds.sandbox.faults import FAULT_NAMES
+from quart_odds.sandbox.faults.faults import FAULT_NAMES
 from quart_odds.sandbox.process import SandboxStartError, arguments
 from tests.sandbox.sites import HEADERS
 

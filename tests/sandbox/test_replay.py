@@ -9,10 +9,10 @@ import pytest
 
 from quart_odds.domain.platforms import Platform
 from quart_odds.sandbox import SandboxOptions, create_sandbox
-from quart_odds.sandbox.answers import Ask, Site
 from quart_odds.sandbox.app import _site
-from quart_odds.sandbox.recorded import Recording
-from quart_odds.sandbox.replay import ReplayedSite
+from quart_odds.sandbox.replay.recorded import Recording
+from quart_odds.sandbox.replay.replay import ReplayedSite
+from quart_odds.sandbox.sites.answers import Ask, Site
 from tests.sandbox.sites import HEADERS, ask, by_queries, detail_ask, events_of, said
 
 UPCOMING = "/api/ng/factsCenter/pcUpcomingEvents"

@@ -4,7 +4,7 @@ from collections import Counter
 from datetime import timedelta
 
 from quart_odds.domain.platforms import Platform
-from quart_odds.sandbox.world import make_world
+from quart_odds.sandbox.world.world import make_world
 from tests.sandbox.sites import NOW, events_of, sites
 
 

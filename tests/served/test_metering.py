@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from quart_odds.errors import SettingsError
-from quart_odds.limits import TokenBucket
+from quart_odds.routes.access.limits import TokenBucket
 from quart_odds.server import hardening
 from quart_odds.server.metering import FrameScanner
 from tests.served.conformance import frame

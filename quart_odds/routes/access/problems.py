@@ -1,0 +1,138 @@
+"""Errors over HTTP: `application/problem+json` (RFC 9457), made in one place."""
+
+import math
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+import orjson
+from quart import Response, has_request_context, has_websocket_context, request, websocket
+from werkzeug.exceptions import HTTPException
+
+from quart_odds.errors import (
+    BookmakerError,
+    QuartOddsError,
+    RunActiveError,
+    RunNotFoundError,
+    RunStateError,
+    StorageError,
+    TooSoonError,
+)
+from quart_odds.routes.access.refusals import refusals
+
+if TYPE_CHECKING:
+    from quart import Quart
+
+CONTENT_TYPE = "application/problem+json"
+
+LOGGED_REFUSALS = frozenset({403, 408, 413, 421, 429})
+"""Statuses below 500 that are logged: they may be an attack, or a proxy that is not set up as docs/deploy.md says."""
+
+
+class Problem(Exception):  # noqa: N818 - RFC 9457 calls it a problem
+    """Raised by a route to answer with a problem. `errors` names each bad field: `{"field", "message"}`.
+
+    `extra` adds members of its own to the body, `headers` to the answer.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        title: str,
+        detail: str,
+        *,
+        errors: Sequence[Mapping[str, object]] = (),
+        extra: Mapping[str, object] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.title = title
+        self.detail = detail
+        self.errors = tuple(errors)
+        self.extra = dict(extra or {})
+        self.headers = dict(headers or {})
+
+    def response(self) -> Response:
+        """The answer."""
+        body: dict[str, object] = {
+            "type": "about:blank",
+            "title": self.title,
+            "status": self.status,
+            "detail": self.detail,
+            "instance": _path(),
+            **self.extra,
+        }
+        if self.errors:
+            body["errors"] = [dict(error) for error in self.errors]
+        headers = {"Cache-Control": "no-store", **self.headers}
+        return Response(orjson.dumps(body), self.status, headers, content_type=CONTENT_TYPE)
+
+
+def bad_request(detail: str, *errors: tuple[str, str]) -> Problem:
+    """A 400 that names the fields that are wrong, each with what is wrong with it."""
+    return Problem(400, "Bad request", detail, errors=[{"field": field, "message": text} for field, text in errors])
+
+
+def problem_of(error: Exception) -> Problem:
+    """How an error is answered."""
+    match error:
+        case Problem():
+            return error
+        case RunNotFoundError():
+            return Problem(404, "No such run", str(error))
+        case RunActiveError():
+            return Problem(409, "A run is active", str(error), extra={"scrape_run_id": error.scrape_run_id})
+        case RunStateError():
+            return Problem(409, "Not in this state", str(error))
+        case TooSoonError():
+            seconds = max(1, math.ceil(error.retry_after_seconds))
+            return Problem(429, "Too soon", str(error), headers={"Retry-After": str(seconds)})
+        case StorageError():
+            return Problem(503, "The database is not available", str(error), headers={"Retry-After": "5"})
+        case BookmakerError():
+            return Problem(502, "A bookmaker did not answer as it should", str(error))
+        case QuartOddsError():
+            return Problem(500, "Something went wrong", str(error))
+        case HTTPException():
+            return _of_werkzeug(error)
+        case _:
+            return Problem(500, "Internal error", "The server failed; its log says why.")
+
+
+def log_problem(problem: Problem, error: Exception) -> None:
+    """Log what an operator should know of: a refusal of ours is a line, and what nobody foresaw a traceback."""
+    if problem.status == HTTPStatus.INTERNAL_SERVER_ERROR:
+        refusals.tell("request.failed", str(problem.status), path=_path(), status=problem.status, exc_info=error)
+    elif problem.status > HTTPStatus.INTERNAL_SERVER_ERROR or problem.status in LOGGED_REFUSALS:
+        reason = error.for_operator if isinstance(error, QuartOddsError) else problem.detail
+        refusals.tell("request.refused", str(problem.status), path=_path(), status=problem.status, reason=reason)
+
+
+def init_app(app: "Quart") -> None:
+    """Answer every error of this app with a problem."""
+
+    async def answer(error: Exception) -> Response:
+        if isinstance(error, HTTPException) and error.code is not None and error.code < 400:
+            redirect = error.get_response()
+            return Response(redirect.get_data(), redirect.status_code, dict(redirect.headers))
+        problem = problem_of(error)
+        log_problem(problem, error)
+        return problem.response()
+
+    app.register_error_handler(Exception, answer)
+
+
+def _of_werkzeug(error: HTTPException) -> Problem:
+    status = error.code or 500
+    headers = {}
+    if (allowed := getattr(error, "valid_methods", None)) is not None:
+        headers["Allow"] = ", ".join(sorted(allowed))
+    title = HTTPStatus(status).phrase
+    return Problem(status, title, error.description or title, headers=headers)
+
+
+def _path() -> str:
+    if has_request_context():
+        return request.path
+    return websocket.path if has_websocket_context() else ""

@@ -1,0 +1,50 @@
+"""Log lines about what was refused or failed at a peer's doing: a few of each kind, then a count."""
+
+import time
+from collections.abc import Callable
+
+import structlog
+
+from quart_odds.routes.access.limits import TokenBucket
+
+LINES_AT_ONCE = 10
+LINES_A_SECOND = 0.2
+MAX_KINDS = 100
+"""Kinds are our own words and statuses; should they ever come from peers, they do not pile up."""
+
+log = structlog.get_logger(__name__)
+
+
+class Refusals:
+    """Logs refusals by kind. Whoever causes them cannot fill the disk, or hide what else the log says."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._kinds: dict[tuple[str, str], _Kind] = {}
+
+    def tell(self, event: str, kind: str, **fields: object) -> None:
+        """Log a line, unless too many of this event and kind were logged: the next line says how many were left out.
+
+        A failure of ours (`exc_info` is given) is an error, everything else a warning.
+        """
+        key = event, kind if len(self._kinds) < MAX_KINDS or (event, kind) in self._kinds else ""
+        known = self._kinds.get(key)
+        if known is None:
+            known = self._kinds[key] = _Kind(self._clock)
+        if not known.bucket.take():
+            known.left_out += 1
+            return
+        if known.left_out:
+            fields["left_out"] = known.left_out
+            known.left_out = 0
+        (log.error if "exc_info" in fields else log.warning)(event, **fields)
+
+
+class _Kind:
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self.bucket = TokenBucket(LINES_A_SECOND, LINES_AT_ONCE, clock)
+        self.left_out = 0
+
+
+refusals = Refusals()
+"""Of this process."""

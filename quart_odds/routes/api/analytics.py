@@ -1,0 +1,194 @@
+"""Figures over many runs, and how healthy everything is."""
+
+import asyncio
+import time
+from datetime import timedelta
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+from quart import Blueprint, Response
+from quart_schema import document_querystring, document_response
+
+from quart_odds.domain.clock import utc_now
+from quart_odds.domain.platforms import Platform
+from quart_odds.domain.runs import RunRecord, ScrapePhase
+from quart_odds.errors import StorageError
+from quart_odds.routes.access.refusals import refusals
+from quart_odds.routes.api.schemas.scrape import Analytics, DaysQuery, EventMetrics, Health, Stats
+from quart_odds.routes.api.scrape import asked_number, json_response
+from quart_odds.routes.operations.openapi import answers_text
+from quart_odds.services import Services, services
+
+RUNS_LOOKED_AT = 100
+
+blueprint = Blueprint("analytics", __name__)
+
+
+@blueprint.get("/api/scrape/stats")
+@document_response(Stats)
+async def stats() -> Response:
+    """How many runs there were, and how long they take."""
+    found = await services().store.run_stats(utc_now())
+    return json_response(
+        {
+            "total_runs": found.total_runs,
+            "runs_24h": found.runs_24h,
+            "avg_duration_seconds": found.avg_duration_seconds,
+        }
+    )
+
+
+@blueprint.get("/api/scrape/analytics")
+@document_querystring(DaysQuery)
+@document_response(Analytics)
+async def analytics() -> Response:
+    """Runs of the last days, by day and by platform."""
+    days = asked_number("days", 14, 1, 30)
+    found = await services().store.run_analytics(days, utc_now())
+    return json_response(
+        {
+            "period_start": found.period_start.isoformat(),
+            "period_end": found.period_end.isoformat(),
+            "daily_metrics": [
+                {
+                    "date": each.date.isoformat(),
+                    "avg_duration_seconds": each.avg_duration_seconds,
+                    "total_events": each.total_events,
+                    "success_count": each.success_count,
+                    "failure_count": each.failure_count,
+                    "partial_count": each.partial_count,
+                }
+                for each in found.daily_metrics
+            ],
+            "platform_metrics": [
+                {
+                    "platform": str(each.platform),
+                    "success_rate": each.success_rate,
+                    "avg_duration_seconds": each.avg_duration_seconds,
+                    "total_events": each.total_events,
+                }
+                for each in found.platform_metrics
+            ],
+        }
+    )
+
+
+@blueprint.get("/api/scrape/event-metrics")
+@document_querystring(DaysQuery)
+@document_response(EventMetrics)
+async def event_metrics() -> Response:
+    """Events asked for and got in the last days, by platform. An event counts once for each platform and run."""
+    days = asked_number("days", 7, 1, 30)
+    found = await services().store.run_analytics(days, utc_now())
+    rows = [
+        {
+            "platform": str(each.platform),
+            "total_requested": each.total_requested,
+            "total_scraped": each.total_events,
+            "total_failed": each.total_failed,
+            "success_rate": round(100 * each.total_events / each.total_requested, 1) if each.total_requested else 0.0,
+            "avg_timing_ms": _average_ms(each.avg_duration_seconds * each.runs, each.total_events),
+        }
+        for each in found.platform_metrics
+    ]
+    return json_response(
+        {
+            "period_start": found.period_start.isoformat(),
+            "period_end": found.period_end.isoformat(),
+            "total_events": sum(each.total_requested for each in found.platform_metrics),
+            "events_fully_scraped": sum(each.total_events for each in found.platform_metrics),
+            "events_partially_scraped": 0,
+            "events_failed": sum(each.total_failed for each in found.platform_metrics),
+            "platform_metrics": rows,
+        }
+    )
+
+
+@blueprint.get("/api/health")
+@document_response(Health)
+@document_response(Health, 503)
+async def health() -> Response:
+    """The database asked now; the platforms as the last runs found them: nobody is bothered for a health check."""
+    parts = services()
+    began = time.monotonic()
+    try:
+        async with asyncio.timeout(5):
+            await parts.store.check()
+            records = await parts.store.list_runs(limit=RUNS_LOOKED_AT)
+        database = "connected"
+    except (StorageError, TimeoutError) as error:
+        reason = error.for_operator if isinstance(error, StorageError) else "no answer within 5 s"
+        refusals.tell("database.away", "health", reason=reason)
+        database, records = "disconnected", []
+    platforms = [_platform_health(each, records) for each in Platform]
+    bad = sum(each["status"] == "unhealthy" for each in platforms)
+    status = "unhealthy" if database != "connected" or bad == len(platforms) else "degraded" if bad else "healthy"
+    body = {
+        "status": status,
+        "database": database,
+        "database_ms": round((time.monotonic() - began) * 1000),
+        "platforms": platforms,
+        "connections": parts.limits.count,
+        "writer": parts.desk.is_writer,
+        "read_only_reason": parts.desk.read_only_reason,
+    }
+    return json_response(body, 503 if database != "connected" else 200)
+
+
+@blueprint.get("/metrics")
+@answers_text("text/plain", description="Metrics for Prometheus.")
+async def metrics() -> Response:
+    """For Prometheus."""
+    registry = CollectorRegistry()
+    registry.register(_Metrics(services()))
+    return Response(generate_latest(registry), content_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+def _platform_health(platform: Platform, records: list[RunRecord]) -> dict[str, object]:
+    """As the last finished run that asked it found it."""
+    for record in records:
+        for result in record.results:
+            if result.platform is platform and record.completed_at is not None:
+                is_good = result.phase is ScrapePhase.COMPLETED
+                return {
+                    "platform": str(platform),
+                    "status": "healthy" if is_good else "unhealthy",
+                    "response_time_ms": None,
+                    "error": None if result.error is None else result.error.error_message,
+                }
+    return {"platform": str(platform), "status": "unknown", "response_time_ms": None, "error": None}
+
+
+def _average_ms(seconds: float, count: int) -> float:
+    return round(timedelta(seconds=seconds).total_seconds() * 1000 / count, 1) if count else 0.0
+
+
+class _Metrics(Collector):
+    """What is so at this moment, read when it is asked for."""
+
+    def __init__(self, parts: Services) -> None:
+        self._parts = parts
+
+    def collect(self) -> list[Metric]:
+        """All metrics."""
+        parts = self._parts
+        registry = parts.registry
+        topics = GaugeMetricFamily("quart_odds_subscribers", "Listeners of the hub by topic", labels=["topic"])
+        for topic, count in registry.topic_counts.items():
+            topics.add_metric([topic], count)
+        lag = GaugeMetricFamily("quart_odds_loop_lag_seconds", "How late the loop was in a minute", labels=["quantile"])
+        for share in (0.5, 0.99, 1.0):
+            lag.add_metric([str(share)], parts.loop_lag.quantile(share))
+        run = parts.runs.active
+        return [
+            GaugeMetricFamily("quart_odds_connections", "Live connections", value=parts.limits.count),
+            topics,
+            CounterMetricFamily("quart_odds_messages", "Messages told to the hub", value=registry.log.next_seq - 1),
+            CounterMetricFamily("quart_odds_cut", "Listeners cut for taking nothing", value=registry.flusher.cut_count),
+            GaugeMetricFamily("quart_odds_log_bytes", "JSON in the hub's log", value=registry.log.size_bytes),
+            GaugeMetricFamily("quart_odds_events", "Events in memory", value=len(parts.desk.book.events)),
+            GaugeMetricFamily("quart_odds_run_active", "Whether a run is going", value=int(run is not None)),
+            GaugeMetricFamily("quart_odds_draining", "Whether the server is going down", value=int(parts.is_draining)),
+            lag,
+        ]

@@ -1,0 +1,230 @@
+"""How the bookmakers' offers overlap: which events several have, which markets are mapped and which are not."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Literal
+from weakref import WeakKeyDictionary
+
+import orjson
+from pydantic import Field
+from quart import Blueprint, Response, request
+from quart_schema import document_querystring, document_response
+
+from quart_odds.domain.catalogue import CATALOGUE
+from quart_odds.domain.clock import iso_z, utc_now
+from quart_odds.domain.platforms import Platform
+from quart_odds.odds.book import OddsBook
+from quart_odds.odds.event import BookedEvent
+from quart_odds.odds.offers import market_numbers
+from quart_odds.odds.quote import Quote
+from quart_odds.routes.api.encoded import Body, Pause
+from quart_odds.routes.api.query import (
+    EventsFilter,
+    StartedQuery,
+    read_query,
+    select_events,
+    tournament_order,
+    upcoming,
+)
+from quart_odds.routes.api.schemas.coverage import Coverage, CoverageEvents, MarketsCoverage
+from quart_odds.routes.api.schemas.odds import ProblemBody
+from quart_odds.routes.api.views import JSON, SPORT
+from quart_odds.services import services
+
+Overlap = Literal["matched", "betpawa-only", "competitor-only"]
+
+
+class CoverageQuery(StartedQuery):
+    """Which events."""
+
+    availability: Literal["all", "matched", "betpawa-only", "competitor-only"] = "all"
+    platforms: list[Platform] = Field(default_factory=list, max_length=3, description="events at any of these")
+    search: Annotated[str | None, Field(max_length=200)] = None
+    sort: Literal["kickoff", "alphabetical", "tournament"] = "kickoff"
+
+
+def add_routes(blueprint: Blueprint) -> None:
+    """Adds the routes of this module."""
+    for path, view in (
+        ("/api/coverage/markets", markets_coverage),
+        ("/api/palimpsest/coverage", coverage),
+        ("/api/palimpsest/events", coverage_events),
+    ):
+        blueprint.add_url_rule(path, view_func=view)
+
+
+@document_response(MarketsCoverage)
+async def markets_coverage() -> Response:
+    """How many current events have each market, by bookmaker, and the markets that the catalogue does not know."""
+    desk = services().desk
+    counts: Counter[tuple[int, Platform]] = Counter()
+    kept = _kept_numbers.setdefault(desk.book, {})
+    if len(kept) > 2 * len(desk.book.events) + 100:
+        kept = _kept_numbers[desk.book] = {each: kept[each] for each in kept.keys() & desk.book.events.keys()}
+    pause = Pause()
+    # All events as they are matched now: one that is matched anew meanwhile is counted once.
+    for event in [event.snapshot() for event in desk.book.events.values()]:
+        for platform, numbers in _market_numbers(event, kept).items():
+            counts.update((number, platform) for number in numbers)
+        if pause.is_due:
+            await asyncio.sleep(0)
+    markets = [
+        {
+            "market_id": market.id,
+            "market_name": market.name,
+            "market_group": market.group,
+            "events": {platform.value: counts[market.number, platform] for platform in Platform},
+        }
+        for market in CATALOGUE.markets
+    ]
+    unmapped = [
+        {"bookmaker_slug": platform.value, "market_id": market.market_id, "market_name": market.name, "events": count}
+        for platform, market, count in desk.unmapped.counts()
+    ]
+    return Body.of({"markets": markets, "unmapped": unmapped}).answer(request)
+
+
+_Numbers = Mapping[Platform, frozenset[int]]
+
+_kept_numbers: WeakKeyDictionary[OddsBook, dict[int, tuple[int, _Numbers]]] = WeakKeyDictionary()
+"""By event: the revision at which they were found, and the markets that each bookmaker has. No revision comes twice."""
+
+
+def _market_numbers(event: BookedEvent, kept: dict[int, tuple[int, _Numbers]]) -> _Numbers:
+    """The markets of which each bookmaker that lists the event has a price, remembered until the event changes."""
+    found = kept.get(event.id)
+    if found is None or found[0] != event.revision:
+        numbers = {platform: _numbers_of(quote) for platform, quote in event.quotes.items() if quote.gone_at is None}
+        found = kept[event.id] = (event.revision, numbers)
+    return found[1]
+
+
+def _numbers_of(quote: Quote) -> frozenset[int]:
+    gone = quote.last_seen
+    return market_numbers((key for key in quote.keys if key not in gone) if gone else quote.keys)
+
+
+@document_querystring(StartedQuery)
+@document_response(Coverage)
+@document_response(ProblemBody, 400)
+async def coverage() -> Response:
+    """How the bookmakers' events overlap."""
+    query = read_query(StartedQuery, request.args)
+    return Body.of(_coverage(upcoming(services().desk.book, query, utc_now()))).answer(request)
+
+
+@document_querystring(CoverageQuery)
+@document_response(CoverageEvents)
+@document_response(ProblemBody, 400)
+async def coverage_events() -> Response:
+    """Every event by competition, with the bookmakers that have it."""
+    query = read_query(CoverageQuery, request.args)
+    sort: Literal["kickoff", "name", "tournament"] = "name" if query.sort == "alphabetical" else query.sort
+    asked = EventsFilter(include_started=query.include_started, search=query.search, sort=sort)
+    events = select_events(services().desk.book, asked, utc_now())
+    if query.platforms:
+        events = [event for event in events if any(platform in event.listed for platform in query.platforms)]
+    total = _coverage(events)
+    by_tournament: dict[int, list[_Shown]] = {}
+    for event in events:
+        shown = _Shown(event.snapshot(), overlap(event), tuple(event.listed))
+        if query.availability in ("all", shown.overlap):
+            by_tournament.setdefault(event.leading.competition_id, []).append(shown)
+    groups = list(by_tournament.items())
+    if query.sort == "tournament":
+        groups.sort(key=lambda group: tournament_order(group[1][0].event))
+    encoded = []
+    pause = Pause()
+    for tournament_id, group in groups:
+        encoded.append(orjson.Fragment(orjson.dumps(_tournament(tournament_id, group))))
+        if pause.is_due:
+            await asyncio.sleep(0)
+    return Body.of({"coverage": total, "tournaments": encoded}).answer(request)
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """An event as it was when the answer was begun."""
+
+    event: BookedEvent
+    overlap: Overlap
+    listed: tuple[Platform, ...]
+
+
+def overlap(event: BookedEvent) -> Overlap:
+    """Whether BetPawa and another bookmaker have the event, or only one side."""
+    listed = event.listed or list(event.quotes)
+    if Platform.BETPAWA not in listed:
+        return "competitor-only"
+    return "matched" if len(listed) > 1 else "betpawa-only"
+
+
+def _coverage(events: Iterable[BookedEvent]) -> JSON:
+    kinds: Counter[Overlap] = Counter()
+    total: Counter[Platform] = Counter()
+    matched: Counter[Platform] = Counter()
+    for event in events:
+        kinds[overlap(event)] += 1
+        listed = event.listed or list(event.quotes)
+        total.update(listed)
+        if len(listed) > 1:
+            matched.update(listed)
+    return {
+        "total_events": kinds.total(),
+        "matched_count": kinds["matched"],
+        "betpawa_only_count": kinds["betpawa-only"],
+        "competitor_only_count": kinds["competitor-only"],
+        "match_rate": _percent(kinds["matched"], kinds.total()),
+        "by_platform": [
+            {
+                "platform": platform.value,
+                "total_events": total[platform],
+                "matched_events": matched[platform],
+                "unmatched_events": total[platform] - matched[platform],
+                "match_rate": _percent(matched[platform], total[platform]),
+            }
+            for platform in Platform
+        ],
+    }
+
+
+def _percent(part: int, whole: int) -> float:
+    return round(100 * part / whole, 1) if whole else 0.0
+
+
+def _tournament(tournament_id: int, events: list[_Shown]) -> JSON:
+    kinds = Counter(shown.overlap for shown in events)
+    competition = events[0].event.header.competition
+    return {
+        "tournament_id": tournament_id,
+        "tournament_name": competition.name,
+        "tournament_country": competition.country,
+        "sport_name": SPORT,
+        "coverage": {
+            "total": len(events),
+            "matched": kinds["matched"],
+            "betpawa_only": kinds["betpawa-only"],
+            "competitor_only": kinds["competitor-only"],
+        },
+        "events": [_coverage_event(each) for each in events],
+    }
+
+
+def _coverage_event(shown: _Shown) -> JSON:
+    event = shown.event
+    header = event.header
+    return {
+        "id": event.id,
+        "sportradar_id": event.sportradar_id,
+        "name": header.name,
+        "home_team": header.home_team,
+        "away_team": header.away_team,
+        "kickoff": iso_z(header.kickoff),
+        "tournament_name": header.competition.name,
+        "tournament_country": header.competition.country,
+        "sport_name": SPORT,
+        "availability": shown.overlap,
+        "platforms": [platform.value for platform in shown.listed],
+    }

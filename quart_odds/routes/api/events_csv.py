@@ -1,0 +1,183 @@
+"""Events and their main odds as CSV: one line a price, for spreadsheets."""
+
+import asyncio
+import csv
+import io
+import tempfile
+from collections.abc import AsyncIterator, Iterable, Sequence
+from typing import IO
+
+import structlog
+from quart import Blueprint, Response, request
+from quart_schema import document_querystring, document_response
+
+from quart_odds.broadcast.lane import LiveConnection, live_connection
+from quart_odds.domain.clock import iso_z, utc_now
+from quart_odds.domain.odds import unpack_value
+from quart_odds.domain.text import without_formula
+from quart_odds.odds.event import BookedEvent
+from quart_odds.odds.offers import offers_of, promotion_word
+from quart_odds.odds.quote import GONE
+from quart_odds.routes.api.encoded import Pause
+from quart_odds.routes.api.query import EventsFilter, read_query, select_events
+from quart_odds.routes.api.schemas.odds import ProblemBody
+from quart_odds.routes.api.views import INLINE, second_z
+from quart_odds.routes.operations.openapi import answers_text
+from quart_odds.services import services
+
+COLUMNS = (
+    "event_id",
+    "sportradar_id",
+    "kickoff",
+    "country",
+    "tournament",
+    "home_team",
+    "away_team",
+    "bookmaker",
+    "market_id",
+    "market",
+    "line",
+    "outcome",
+    "odds",
+    "is_active",
+    "available",
+    "last_seen_at",
+    "changed_at",
+    "promotion",
+    "reversed",
+)
+
+SPOOL_BYTES = 8_000_000
+"""What is held in memory of an answer to a client that must be told its length; the rest waits in a file."""
+
+SENT_BYTES = 256_000
+
+MOST_SECONDS = 900
+"""Every market of a thousand events is 100 MB: a slow line needs longer than the minute that Quart gives an answer."""
+
+log = structlog.get_logger(__name__)
+
+
+class CSVQuery(EventsFilter):
+    """Which events, and whether all their markets or the four of a list."""
+
+    all_markets: bool = False
+
+
+def add_routes(blueprint: Blueprint) -> None:
+    """Adds the routes of this module."""
+    blueprint.add_url_rule("/api/events.csv", view_func=events_csv)
+
+
+@document_querystring(CSVQuery)
+@answers_text("text/csv", description="One line a price.")
+@document_response(ProblemBody, 400)
+async def events_csv() -> Response:
+    """The events of a query as CSV, all of them, as they are matched now. One that breaks off is cut, not ended."""
+    query = read_query(CSVQuery, request.args)
+    found = [event.snapshot() for event in select_events(services().desk.book, query, utc_now())]
+    headers = {"Content-Disposition": 'attachment; filename="events.csv"', "Cache-Control": "no-store"}
+    if request.http_version == "1.0":
+        # It has no chunks, and so no sign of the end but the length.
+        spooled, length = await _spooled(_lines(found, query.all_markets, None))
+        headers["Content-Length"] = str(length)
+        lines = _sent(spooled)
+    else:
+        lines = _lines(found, query.all_markets, live_connection.get())
+    response = Response(lines, headers=headers, content_type="text/csv; charset=utf-8")
+    response.timeout = MOST_SECONDS
+    return response
+
+
+async def _lines(
+    events: Iterable[BookedEvent], all_markets: bool, connection: LiveConnection | None
+) -> AsyncIterator[bytes]:
+    pause = Pause()
+    yield _encode([COLUMNS])
+    for event in events:
+        try:
+            rows = rows_of(event, all_markets)
+        except Exception:
+            # The head is sent, so no status can tell: the answer ends without its last chunk, and the connection.
+            log.exception("odds.csv.broken_off", event_id=event.id)
+            if connection is not None:
+                connection.abort()
+            raise
+        yield _encode(rows)
+        if pause.is_due:
+            await asyncio.sleep(0)
+
+
+async def _spooled(lines: AsyncIterator[bytes]) -> tuple[IO[bytes], int]:
+    spooled = tempfile.SpooledTemporaryFile(max_size=SPOOL_BYTES)  # noqa: SIM115 - closed where it is sent
+    try:
+        async for part in lines:
+            spooled.write(part)
+        length = spooled.tell()
+        spooled.seek(0)
+    except BaseException:
+        spooled.close()
+        raise
+    return spooled, length
+
+
+async def _sent(spooled: IO[bytes]) -> AsyncIterator[bytes]:
+    with spooled:
+        while part := spooled.read(SENT_BYTES):
+            yield part
+
+
+def rows_of(event: BookedEvent, all_markets: bool) -> list[tuple[object, ...]]:
+    """The lines of an event, in the order of COLUMNS."""
+    rows: list[tuple[object, ...]] = []
+    wanted = {(market.number, line) for market, line in INLINE}
+    header = event.header
+    named = (
+        event.id,
+        event.sportradar_id or "",
+        iso_z(header.kickoff),
+        without_formula(header.competition.country),
+        without_formula(header.competition.name),
+        without_formula(header.home_team),
+        without_formula(header.away_team),
+    )
+    for quote in event.quotes.values():
+        seen = iso_z(quote.seen_at)
+        is_reversed = event.is_reversed(quote.header.platform)
+        for offer in offers_of(quote):
+            market, line = offer.market, offer.line
+            if not all_markets and (market.number, line) not in wanted:
+                continue
+            for index, value in sorted(offer.values.items()):
+                odds, is_active = unpack_value(value & ~GONE)
+                is_here = not value & GONE and quote.gone_at is None
+                key = offer.keys[index]
+                last_seen = second_z(quote.last_seen[key]) if value & GONE else seen
+                rows.append(
+                    (
+                        *named,
+                        quote.header.platform.value,
+                        market.id,
+                        without_formula(market.name),
+                        "" if line is None else line,
+                        market.outcomes[index].name,
+                        odds,
+                        _claim(is_active and is_here),
+                        _claim(is_here),
+                        last_seen,
+                        second_z(offer.changed[index]),
+                        promotion_word(quote, key) or "",
+                        _claim(is_reversed),
+                    )
+                )
+    return rows
+
+
+def _claim(is_so: bool) -> str:
+    return "true" if is_so else "false"
+
+
+def _encode(rows: Sequence[tuple[object, ...]]) -> bytes:
+    buffer = io.StringIO()
+    csv.writer(buffer).writerows(rows)
+    return buffer.getvalue().encode()

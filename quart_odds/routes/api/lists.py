@@ -1,0 +1,152 @@
+"""Short lists beside the events: their competitions and countries, those that somebody lacks, those that lost odds."""
+
+from datetime import datetime
+from typing import Annotated, cast
+
+from pydantic import Field
+from quart import Blueprint, Response, request
+from quart_schema import document_querystring, document_response
+
+from quart_odds.domain.clock import utc_now
+from quart_odds.domain.names import names_differ
+from quart_odds.domain.platforms import Platform
+from quart_odds.odds.book import OddsBook
+from quart_odds.odds.event import BookedEvent
+from quart_odds.odds.quote import Quote
+from quart_odds.routes.access.problems import bad_request
+from quart_odds.routes.api.encoded import Body, bodies_of
+from quart_odds.routes.api.query import (
+    Availability,
+    EventsFilter,
+    StartedQuery,
+    UnmatchedQuery,
+    read_query,
+    select_events,
+    upcoming,
+)
+from quart_odds.routes.api.schemas.coverage import Count, Tournament, UnmatchedPage
+from quart_odds.routes.api.schemas.odds import ProblemBody
+from quart_odds.routes.api.views import JSON, SPORT, list_item
+from quart_odds.services import services
+
+
+class TournamentsQuery(StartedQuery):
+    """Which competitions."""
+
+    with_events_only: Annotated[bool, Field(description="those without an event are never listed here")] = True
+    availability: Availability | None = None
+
+
+def add_routes(blueprint: Blueprint) -> None:
+    """Adds the routes of this module."""
+    for path, view in (
+        ("/api/events/tournaments", tournaments),
+        ("/api/events/countries", countries),
+        ("/api/events/unmatched", unmatched),
+        ("/api/events/alerts/count", alerts_count),
+    ):
+        blueprint.add_url_rule(path, view_func=view)
+
+
+@document_querystring(TournamentsQuery)
+@document_response(cast("type[Tournament]", list[Tournament]))
+@document_response(ProblemBody, 400)
+async def tournaments() -> Response:
+    """The competitions of the events that there are, by country and name."""
+    query = read_query(TournamentsQuery, request.args)
+    book = services().desk.book
+    return bodies_of(book).tournaments(book, query, lambda now: _tournaments(book, query, now)).answer(request)
+
+
+def _tournaments(book: OddsBook, query: TournamentsQuery, now: datetime) -> list[dict[str, object]]:
+    asked = EventsFilter(include_started=query.include_started, availability=query.availability, sort="tournament")
+    found: dict[int, list[BookedEvent]] = {}
+    for event in select_events(book, asked, now):
+        found.setdefault(event.leading.competition_id, []).append(event)
+    return [
+        {
+            "id": tournament_id,
+            "name": events[0].header.competition.name,
+            "country": events[0].header.competition.country,
+            "sport_name": SPORT,
+            "event_count": len(events),
+        }
+        for tournament_id, events in found.items()
+    ]
+
+
+@document_querystring(TournamentsQuery)
+@document_response(cast("type[str]", list[str]))
+@document_response(ProblemBody, 400)
+async def countries() -> Response:
+    """The countries of the events that there are, by name."""
+    query = read_query(TournamentsQuery, request.args)
+    asked = EventsFilter(include_started=query.include_started, availability=query.availability)
+    found = select_events(services().desk.book, asked, utc_now())
+    return Body.of(sorted({event.header.competition.country for event in found})).answer(request)
+
+
+@document_querystring(StartedQuery)
+@document_response(Count)
+@document_response(ProblemBody, 400)
+async def alerts_count() -> Response:
+    """How many events lost a price, or their place at a bookmaker."""
+    query = read_query(StartedQuery, request.args)
+    asked = EventsFilter(include_started=query.include_started, availability="alerts")
+    return Body.of({"count": len(select_events(services().desk.book, asked, utc_now()))}).answer(request)
+
+
+@document_querystring(UnmatchedQuery)
+@document_response(UnmatchedPage)
+@document_response(ProblemBody, 400)
+async def unmatched() -> Response:
+    """Events that some bookmaker lacks, and why."""
+    query = read_query(UnmatchedQuery, request.args)
+    if query.missing_platform is not None and query.missing_platform not in tuple(Platform):
+        allowed = ", ".join(Platform)
+        raise bad_request(
+            "There is no such platform.", ("missing_platform", f"{query.missing_platform!r} is none of {allowed}")
+        )
+    book = services().desk.book
+    found = [
+        event
+        for event in upcoming(book, query, utc_now())
+        if (query.missing_platform not in event.listed if query.missing_platform else len(event.listed) < len(Platform))
+    ]
+    start = (query.page - 1) * query.page_size
+    shown = [_unmatched(book, event) for event in found[start : start + query.page_size]]
+    body = {"events": shown, "total": len(found), "page": query.page, "page_size": query.page_size}
+    return Body.of(body).answer(request)
+
+
+def _unmatched(book: OddsBook, event: BookedEvent) -> JSON:
+    claimed = event.header.sportradar_id
+    other = None
+    if event.sportradar_id is not None:
+        reason = "not_listed"
+    elif not claimed:
+        reason = "no_sportradar_id"
+    else:
+        reason, other = "kickoff_differs", book.find(claimed)
+    return {
+        **list_item(event),
+        "missing_platforms": [platform.value for platform in Platform if platform not in event.listed],
+        "reason": reason,
+        "claimed_sportradar_id": claimed,
+        "conflicting_event_id": other.id if other else None,
+        "names_differ": _names_differ(event),
+    }
+
+
+def _names_differ(event: BookedEvent) -> bool:
+    first = event.header
+    return any(
+        names_differ(first.home_team, home) or names_differ(first.away_team, away)
+        for home, away in (_teams(event, quote) for quote in event.quotes.values())
+    )
+
+
+def _teams(event: BookedEvent, quote: Quote) -> tuple[str, str]:
+    """A bookmaker's teams in the order in which the event has them."""
+    teams = quote.header.home_team, quote.header.away_team
+    return (teams[1], teams[0]) if event.is_reversed(quote.header.platform) else teams

@@ -1,0 +1,47 @@
+"""The cache-first API of odds: events side by side, from the book in memory. Its other parts are in `odds_*.py`."""
+
+from quart import Blueprint, Response, request
+from quart_schema import document_querystring, document_response
+
+from quart_odds.routes.api import coverage as odds_coverage
+from quart_odds.routes.api import events_csv as odds_csv
+from quart_odds.routes.api import history as odds_history
+from quart_odds.routes.api import lists as odds_lists
+from quart_odds.routes.api import opportunities as odds_opportunities
+from quart_odds.routes.api.encoded import bodies_of, encode_detail, find_event
+from quart_odds.routes.api.query import EventsQuery, cursor
+from quart_odds.routes.api.schemas.odds import EventDetail, EventsPage, ProblemBody
+from quart_odds.services import services
+
+
+def odds_blueprint() -> Blueprint:
+    """Every route of the odds API, with full paths."""
+    blueprint = Blueprint("odds", __name__)
+    blueprint.add_url_rule("/api/events", view_func=events)
+    blueprint.add_url_rule("/api/events/<int:event_id>", view_func=event)
+    for part in (odds_lists, odds_csv, odds_history, odds_opportunities, odds_coverage):
+        part.add_routes(blueprint)
+    return blueprint
+
+
+@document_querystring(EventsQuery)
+@document_response(EventsPage)
+@document_response(ProblemBody, 400)
+async def events() -> Response:
+    """Events with each bookmaker's main odds, a page of them."""
+    book = services().desk.book
+    query_string = request.query_string.decode("latin-1")
+    body = bodies_of(book).page(book, query_string, request.args)
+    return body.answer(request, odds_cursor=cursor(book))
+
+
+@document_response(EventDetail)
+@document_response(ProblemBody, 404)
+@document_response(ProblemBody, 503)
+async def event(event_id: int) -> Response:
+    """One event with all markets side by side, margins and best prices."""
+    book = services().desk.book
+    found = book.get(event_id)
+    if found is not None:
+        return (await bodies_of(book).detail(found)).answer(request)
+    return (await encode_detail(await find_event(event_id))).answer(request)

@@ -1,0 +1,148 @@
+"""Best prices across the bookmakers that together cost less than they pay."""
+
+import asyncio
+from datetime import UTC, datetime
+from typing import Annotated
+from weakref import WeakKeyDictionary
+
+from pydantic import Field
+from quart import Blueprint, Response, request
+from quart_schema import document_querystring, document_response
+
+from quart_odds.domain.clock import iso_z, utc_now
+from quart_odds.domain.odds import unpack_value
+from quart_odds.odds.book import OddsBook
+from quart_odds.odds.event import BookedEvent
+from quart_odds.odds.margin import BestMarket, BestPrice, best_markets
+from quart_odds.odds.offers import effective_key
+from quart_odds.odds.quote import Quote
+from quart_odds.routes.api.encoded import Body, Pause
+from quart_odds.routes.api.query import PageQuery, StartedQuery, read_query, upcoming
+from quart_odds.routes.api.schemas.odds import OpportunitiesPage, ProblemBody
+from quart_odds.routes.api.views import JSON, event_fields, held_under, second_z
+from quart_odds.services import services
+
+
+class OpportunitiesQuery(StartedQuery, PageQuery):
+    """How much an opportunity has to give, and how fresh its prices have to be."""
+
+    min_margin: Annotated[float, Field(ge=0, allow_inf_nan=False, description="percent of the stake")] = 0
+    max_age_seconds: Annotated[float | None, Field(gt=0, allow_inf_nan=False)] = None
+
+
+class Finder:
+    """The opportunities of each event of a book, looked for once per change of it.
+
+    They are kept by revision. The book gives a revision once, also after it was cleared and filled anew.
+    """
+
+    def __init__(self) -> None:
+        self._found: dict[int, tuple[int, list[BestMarket]]] = {}
+
+    async def prepare(self, events: list[BookedEvent]) -> None:
+        """Looks at events that changed, about 0.2 ms each, in short turns of the loop."""
+        pause = Pause()
+        for event in events:
+            if not self._is_kept(event):
+                self._of(event)
+                if pause.is_due:
+                    await asyncio.sleep(0)
+
+    def found(self, events: list[BookedEvent]) -> list[tuple[BookedEvent, BestMarket]]:
+        """Every opportunity in these events as they are now. Quick where they are prepared."""
+        return [(event, best) for event in events for best in self._of(event)]
+
+    def _is_kept(self, event: BookedEvent) -> bool:
+        kept = self._found.get(event.id)
+        return kept is not None and kept[0] == event.revision
+
+    def _of(self, event: BookedEvent) -> list[BestMarket]:
+        if not self._is_kept(event):
+            self._found[event.id] = (event.revision, _opportunities(event))
+        return self._found[event.id][1]
+
+    def forget_others(self, book: OddsBook) -> None:
+        """Drops what belongs to events that the book no longer has."""
+        if len(self._found) > 2 * len(book.events) + 100:
+            self._found = {event_id: kept for event_id, kept in self._found.items() if event_id in book.events}
+
+
+_finders: WeakKeyDictionary[OddsBook, Finder] = WeakKeyDictionary()
+
+
+def add_routes(blueprint: Blueprint) -> None:
+    """Adds the routes of this module."""
+    blueprint.add_url_rule("/api/opportunities", view_func=opportunities)
+
+
+@document_querystring(OpportunitiesQuery)
+@document_response(OpportunitiesPage)
+@document_response(ProblemBody, 400)
+async def opportunities() -> Response:
+    """Best prices across the three whose inverse sum is below one, the best first, with the age of each price."""
+    query = read_query(OpportunitiesQuery, request.args)
+    book = services().desk.book
+    finder = _finders.setdefault(book, Finder())
+    finder.forget_others(book)
+    await finder.prepare(upcoming(book, query, utc_now()))
+    # From here on nothing waits: events, prices and ages are all of this moment.
+    now = utc_now()
+    every = finder.found(upcoming(book, query, now))
+    found = sorted(
+        (
+            (best.gain, event, best)
+            for event, best in every
+            if best.gain >= query.min_margin and _is_fresh(best, query.max_age_seconds, now)
+        ),
+        key=lambda each: (-each[0], each[1].id),
+    )
+    start = (query.page - 1) * query.page_size
+    shown = [_shown(*each, now) for each in found[start : start + query.page_size]]
+    body = {"opportunities": shown, "total": len(found), "page": query.page, "page_size": query.page_size}
+    return Body.of(body).answer(request)
+
+
+def _opportunities(event: BookedEvent) -> list[BestMarket]:
+    if len(event.quotes) < 2:
+        return []
+    return best_markets(event, only_gaining=True)
+
+
+def _freshest(price: BestPrice) -> Quote:
+    return max(price.quotes, key=lambda quote: quote.seen_at)
+
+
+def _is_fresh(best: BestMarket, max_age_seconds: float | None, now: datetime) -> bool:
+    if max_age_seconds is None:
+        return True
+    oldest = min(_freshest(price).seen_at for price in best.prices)
+    return (now - oldest).total_seconds() <= max_age_seconds
+
+
+def _shown(margin: float, event: BookedEvent, best: BestMarket, now: datetime) -> JSON:
+    return {
+        **event_fields(event),
+        "market_id": best.market.id,
+        "market_name": best.market.name,
+        "line": best.line,
+        "margin": margin,
+        "outcomes": [
+            _outcome(outcome.name, price, now) for outcome, price in zip(best.market.outcomes, best.prices, strict=True)
+        ],
+    }
+
+
+def _outcome(name: str, price: BestPrice, now: datetime) -> JSON:
+    quote = _freshest(price)
+    place = quote.place_of(effective_key(quote, price.key))
+    assert place is not None, "a best price is one that its bookmaker has"
+    return {
+        "name": name,
+        "odds": unpack_value(price.value)[0],
+        "promotion": held_under(quote, price),
+        "bookmaker_slug": quote.header.platform.value,
+        "bookmaker_name": quote.header.platform.display_name,
+        "changed_at": second_z(quote.changed[place]),
+        "last_seen_at": iso_z(quote.seen_at.astimezone(UTC)),
+        "age_seconds": round(max((now - quote.seen_at).total_seconds(), 0.0), 3),
+    }

@@ -1,0 +1,232 @@
+"""What may be asked of lists of events: the query read and checked, and the events of the book that answer it."""
+
+import re
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Annotated, Literal, TypeVar, get_origin
+
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from werkzeug.datastructures import MultiDict
+
+from quart_odds.domain.odds import EventHeader
+from quart_odds.domain.platforms import Platform
+from quart_odds.domain.text import plain_letters
+from quart_odds.odds.book import OddsBook
+from quart_odds.odds.event import BookedEvent
+from quart_odds.routes.access.problems import bad_request
+
+MAX_PAGE_SIZE = 100
+_SPACE_FOR_PLUS = re.compile(r" (\d\d:?\d\d)$")
+_CURSOR = re.compile(r"^([0-9a-f]{8})-(\d{1,15})$")
+FAR = datetime.max.replace(tzinfo=UTC)
+
+
+def _with_plus(value: object) -> object:
+    """`+01:00` written without escaping arrives as ` 01:00`. Bare numbers are no moments here."""
+    if not isinstance(value, str):
+        return value
+    if value.replace(".", "").lstrip("-").isdigit():
+        raise ValueError("write it as 2026-11-22T10:00:00Z")
+    return _SPACE_FOR_PLUS.sub(r"+\1", value)
+
+
+Instant = Annotated[AwareDatetime, BeforeValidator(_with_plus)]
+Sort = Literal["kickoff", "-kickoff", "name", "tournament", "changed", "bookmakers"]
+Availability = Literal["betpawa", "competitor", "alerts"]
+
+
+class Query(BaseModel):
+    """A query string. Unknown names are ignored, as older clients send some."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class StartedQuery(Query):
+    """Whether events that have kicked off count."""
+
+    include_started: Annotated[bool, Field(description="also events that have kicked off")] = False
+
+
+class PageQuery(Query):
+    """Which page of a list."""
+
+    page: Annotated[int, Field(ge=1, le=1_000_000)] = 1
+    page_size: Annotated[int, Field(ge=1, le=MAX_PAGE_SIZE)] = 50
+
+
+class EventsFilter(StartedQuery):
+    """Which events, in which order."""
+
+    kickoff_from: Instant | None = None
+    kickoff_to: Instant | None = None
+    search: Annotated[str | None, Field(max_length=200, description="words in teams, tournament or country")] = None
+    min_bookmakers: Annotated[int, Field(ge=1, le=3)] = 1
+    tournament_id: int | None = None
+    tournament_ids: list[int] = Field(default_factory=list, max_length=500)
+    competition: Annotated[str | None, Field(max_length=200, description="words in the tournament's name")] = None
+    country: str | None = None
+    countries: list[str] = Field(default_factory=list, max_length=500)
+    availability: Annotated[
+        Availability | None,
+        Field(description="betpawa: listed there; competitor: only elsewhere; alerts: with something that is gone"),
+    ] = None
+    changed_since: Annotated[str | None, Field(description="an Odds-Cursor of an earlier answer, or a moment")] = None
+    sort: Annotated[Sort, Field(description="changed: the newest change first; bookmakers: the most first")] = "kickoff"
+
+
+class EventsQuery(EventsFilter, PageQuery):
+    """Which events, in which order, and which page of them."""
+
+
+class UnmatchedQuery(StartedQuery, PageQuery):
+    """Events that a bookmaker lacks."""
+
+    missing_platform: Annotated[str | None, Field(description="betpawa, sportybet or bet9ja; left out: any")] = None
+
+
+QueryType = TypeVar("QueryType", bound=Query)
+
+
+def read_query(model: type[QueryType], arguments: "MultiDict[str, str]") -> QueryType:
+    """The query as `model` has it. Raises a 400 that names every field that is wrong."""
+    values: dict[str, object] = {}
+    for name, field in model.model_fields.items():
+        known_as = field.alias or name
+        given = arguments.getlist(known_as)
+        if given:
+            values[known_as] = given if get_origin(field.annotation) is list else given[0]
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        faults = [(str(fault["loc"][0]), fault["msg"].removeprefix("Value error, ")) for fault in error.errors()]
+        raise bad_request("The query is not as it should be.", *faults) from None
+
+
+def select_events(book: OddsBook, query: EventsFilter, now: datetime) -> list[BookedEvent]:
+    """The events that the query asks for, all of them, in its order."""
+    events: Sequence[BookedEvent] = kickoff_window(book, query, now)
+    for wanted in _filters(book, query):
+        events = [event for event in events if wanted(event)]
+    return _sorted(events, query.sort)
+
+
+def upcoming(book: OddsBook, query: StartedQuery, now: datetime) -> list[BookedEvent]:
+    """Every event, or every one that has not kicked off."""
+    return book.by_kickoff() if query.include_started else _after(book.by_kickoff(), now)
+
+
+def next_kickoff(book: OddsBook, now: datetime) -> datetime:
+    """When the next event kicks off, and so lists without started events change by themselves."""
+    coming = _after(book.by_kickoff(), now)
+    return coming[0].header.kickoff if coming else FAR
+
+
+def kickoff_window(book: OddsBook, query: EventsFilter, now: datetime) -> list[BookedEvent]:
+    """The events that kick off when the query says."""
+    events = upcoming(book, query, now)
+    if query.kickoff_from is not None:
+        events = events[bisect_left(events, query.kickoff_from, key=_kickoff) :]
+    if query.kickoff_to is not None:
+        events = events[: bisect_right(events, query.kickoff_to, key=_kickoff)]
+    return events
+
+
+def cursor(book: OddsBook) -> str:
+    """Where the book stands now, to be given as `changed_since` later."""
+    return f"{book.epoch}-{book.revision}"
+
+
+def _filters(book: OddsBook, query: EventsFilter) -> list[Callable[[BookedEvent], bool]]:
+    filters: list[Callable[[BookedEvent], bool]] = []
+    tournaments = {*query.tournament_ids, *([] if query.tournament_id is None else [query.tournament_id])}
+    countries = {country.casefold() for country in (*query.countries, *([query.country] if query.country else []))}
+    if query.min_bookmakers > 1:
+        filters.append(lambda event: len(event.listed) >= query.min_bookmakers)
+    if tournaments:
+        filters.append(lambda event: any(quote.competition_id in tournaments for quote in event.quotes.values()))
+    if countries:
+        filters.append(lambda event: event.header.competition.country.casefold() in countries)
+    if query.competition:
+        in_name = plain_letters(query.competition).split()
+        filters.append(lambda event: _has_all(in_name, _plain_name(event.header.competition.name)))
+    if query.availability is not None:
+        filters.append(_AVAILABILITY[query.availability])
+    if query.changed_since:
+        filters.append(_changed_since(book, query.changed_since))
+    if query.search:
+        words = plain_letters(query.search).split()
+        filters.append(lambda event: _has_all(words, *(_search_text(quote.header) for quote in event.quotes.values())))
+    return filters
+
+
+def has_gone(event: BookedEvent) -> bool:
+    """Whether a bookmaker took away the event, or a price of it."""
+    return any(quote.gone_at is not None or quote.last_seen for quote in event.quotes.values())
+
+
+_AVAILABILITY: dict[Availability, Callable[[BookedEvent], bool]] = {
+    "betpawa": lambda event: Platform.BETPAWA in event.quotes,
+    "competitor": lambda event: Platform.BETPAWA not in event.quotes,
+    "alerts": has_gone,
+}
+
+
+def _changed_since(book: OddsBook, text: str) -> Callable[[BookedEvent], bool]:
+    if known := _CURSOR.match(text):
+        epoch, revision = known[1], int(known[2])
+        # Of a cursor from before a restart we know nothing: everything may have changed.
+        return (lambda event: event.revision > revision) if epoch == book.epoch else (lambda event: True)
+    try:
+        moment = datetime.fromisoformat(str(_with_plus(text)))
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        hint = "give an Odds-Cursor of an earlier answer, or a moment such as 2026-11-22T10:00:00Z"
+        raise bad_request("changed_since is not as it should be.", ("changed_since", hint))
+    since = moment
+    return lambda event: event.changed_at > since
+
+
+def _sorted(events: Iterable[BookedEvent], sort: Sort) -> list[BookedEvent]:
+    match sort:
+        case "kickoff":
+            return list(events)
+        case "-kickoff":
+            return sorted(events, key=_kickoff, reverse=True)
+        case "name":
+            return sorted(events, key=lambda event: event.header.name.casefold())
+        case "tournament":
+            return sorted(events, key=tournament_order)
+        case "changed":
+            return sorted(events, key=lambda event: event.changed_at, reverse=True)
+        case "bookmakers":
+            return sorted(events, key=lambda event: -len(event.listed))
+
+
+def tournament_order(event: BookedEvent) -> tuple[str, str, int]:
+    """Country, then tournament; equal ones stay in order of kick-off."""
+    competition = event.header.competition
+    return competition.country.casefold(), competition.name.casefold(), event.leading.competition_id
+
+
+def _kickoff(event: BookedEvent) -> datetime:
+    return event.header.kickoff
+
+
+def _after(events: list[BookedEvent], now: datetime) -> list[BookedEvent]:
+    return events[bisect_right(events, now, key=_kickoff) :]
+
+
+def _has_all(words: Iterable[str], *texts: str) -> bool:
+    return any(all(word in text for word in words) for text in texts)
+
+
+@lru_cache(maxsize=16_384)
+def _search_text(header: EventHeader) -> str:
+    competition = header.competition
+    return plain_letters(f"{header.home_team} {header.away_team} {competition.name} {competition.country}")
+
+
+_plain_name = lru_cache(maxsize=16_384)(plain_letters)

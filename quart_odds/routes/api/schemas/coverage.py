@@ -1,0 +1,130 @@
+"""The shapes of answers about how the bookmakers' offers overlap."""
+
+from pydantic import AwareDatetime
+
+from quart_odds.domain.platforms import Platform
+from quart_odds.routes.api.schemas.odds import EventItem, Shape
+
+
+class Tournament(Shape):
+    """A competition, as the bookmaker that names its events has it."""
+
+    id: int
+    name: str
+    country: str
+    sport_name: str
+    event_count: int
+
+
+class UnmatchedEvent(EventItem):
+    """An event that some bookmaker lacks. `reason`: not_listed, no_sportradar_id or kickoff_differs."""
+
+    missing_platforms: list[Platform]
+    reason: str
+    claimed_sportradar_id: str | None
+    conflicting_event_id: int | None
+    names_differ: bool
+
+
+class UnmatchedPage(Shape):
+    """Events that some bookmaker lacks."""
+
+    events: list[UnmatchedEvent]
+    total: int
+    page: int
+    page_size: int
+
+
+class MarketCoverage(Shape):
+    """How many current events have a market, by bookmaker."""
+
+    market_id: str
+    market_name: str
+    market_group: str
+    events: dict[Platform, int]
+
+
+class UnmappedMarketCount(Shape):
+    """A bookmaker's market that the catalogue does not know, with the number of its events that have it."""
+
+    bookmaker_slug: Platform
+    market_id: str
+    market_name: str
+    events: int
+
+
+class MarketsCoverage(Shape):
+    """What is mapped and what is not."""
+
+    markets: list[MarketCoverage]
+    unmapped: list[UnmappedMarketCount]
+
+
+class PlatformCoverage(Shape):
+    """How many of a bookmaker's events another one has too. Rates are percent."""
+
+    platform: Platform
+    total_events: int
+    matched_events: int
+    unmatched_events: int
+    match_rate: float
+
+
+class Coverage(Shape):
+    """How the bookmakers' events overlap: matched are at BetPawa and at another."""
+
+    total_events: int
+    matched_count: int
+    betpawa_only_count: int
+    competitor_only_count: int
+    match_rate: float
+    by_platform: list[PlatformCoverage]
+
+
+class TournamentCoverage(Shape):
+    """The counts of one competition."""
+
+    total: int
+    matched: int
+    betpawa_only: int
+    competitor_only: int
+
+
+class CoverageEvent(Shape):
+    """An event with the bookmakers that list it. `availability`: matched, betpawa-only or competitor-only."""
+
+    id: int
+    sportradar_id: str | None
+    name: str
+    home_team: str
+    away_team: str
+    kickoff: AwareDatetime
+    tournament_name: str
+    tournament_country: str
+    sport_name: str
+    availability: str
+    platforms: list[Platform]
+
+
+class CoverageTournament(Shape):
+    """A competition with its events."""
+
+    tournament_id: int
+    tournament_name: str
+    tournament_country: str
+    sport_name: str
+    coverage: TournamentCoverage
+    events: list[CoverageEvent]
+
+
+class CoverageEvents(Shape):
+    """Every event by competition, and the coverage of them all."""
+
+    coverage: Coverage
+    tournaments: list[CoverageTournament]
+
+
+class Count(Shape):
+    """A number."""
+
+    count: int

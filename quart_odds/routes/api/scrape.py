@@ -1,0 +1,258 @@
+"""Runs over HTTP: start, look at, cancel and retry. Fields are those of the system that clients know, and more."""
+
+from collections.abc import Sequence
+
+import orjson
+from quart import Blueprint, Response, request
+from quart_schema import document_querystring, document_request, document_response
+
+from quart_odds.domain.clock import iso_z
+from quart_odds.domain.platforms import Platform
+from quart_odds.domain.runs import PhaseRecord, PlatformResult, RunError, RunRecord, RunStatus
+from quart_odds.errors import RunNotFoundError
+from quart_odds.routes.access.problems import bad_request
+from quart_odds.routes.access.same_origin import same_origin_only
+from quart_odds.routes.api.schemas.scrape import (
+    Accepted,
+    ActiveRuns,
+    PhaseRows,
+    Retried,
+    RunDetail,
+    RunRows,
+    RunsQuery,
+    StartBody,
+)
+from quart_odds.services import services
+
+MAX_PAGE = 100
+
+blueprint = Blueprint("scrape", __name__, url_prefix="/api/scrape")
+
+
+@blueprint.post("")
+@same_origin_only
+@document_request(StartBody)
+@document_response(Accepted, 202)
+async def start() -> Response:
+    """Start a run: 202 with its id, its row committed; 409 with the active run's id while one is going."""
+    parts = services()
+    run = await parts.runs.start("api", await asked_platforms())
+    return _accepted(run.record.id, {"scrape_run_id": run.record.id, "status": str(run.record.status)})
+
+
+@blueprint.get("/runs")
+@document_querystring(RunsQuery)
+@document_response(RunRows)
+async def runs() -> Response:
+    """The newest runs first."""
+    limit = asked_number("limit", 20, 1, MAX_PAGE)
+    offset = asked_number("offset", 0, 0, 1_000_000_000)
+    status = request.args.get("status")
+    if status is not None and status not in tuple(RunStatus):
+        allowed = ", ".join(RunStatus)
+        raise bad_request("There is no such status.", ("status", f"{status!r} is none of {allowed}"))
+    found = await services().store.list_runs(limit=limit, offset=offset, status=RunStatus(status) if status else None)
+    return json_response([run_row(each) for each in found])
+
+
+@blueprint.get("/runs/active")
+@document_response(ActiveRuns)
+async def active_runs() -> Response:
+    """The ids of the runs that are going."""
+    run = services().runs.active
+    return json_response([] if run is None else [run.record.id])
+
+
+@blueprint.get("/runs/<int:scrape_run_id>/phases")
+@document_response(PhaseRows)
+async def phases(scrape_run_id: int) -> Response:
+    """The phases that a run went through, on each platform."""
+    active = services().runs.active
+    if active is not None and active.record.id == scrape_run_id:
+        return json_response(phase_rows([each for tally in active.tally.platforms for each in tally.phases]))
+    if await services().store.get_run(scrape_run_id) is None:
+        raise RunNotFoundError(scrape_run_id)
+    return json_response(phase_rows(await services().store.phases(scrape_run_id)))
+
+
+@blueprint.get("/<int:scrape_run_id>")
+@document_response(RunDetail)
+async def detail(scrape_run_id: int) -> Response:
+    """One run, with what each platform came to and what went wrong."""
+    record = await find_run(scrape_run_id)
+    return json_response(
+        {
+            "scrape_run_id": record.id,
+            **{key: value for key, value in run_row(record).items() if key not in ("id", "phase_logs")},
+            "platforms": [platform_row(each) for each in record.results],
+            "errors": error_rows(record.errors),
+        }
+    )
+
+
+@blueprint.post("/<int:scrape_run_id>/cancel")
+@same_origin_only
+@document_response(Accepted, 202)
+async def cancel(scrape_run_id: int) -> Response:
+    """Ask a run to end: 202, its terminal progress says when it has; 409 for one that is over."""
+    parts = services()
+    await parts.runs.cancel(scrape_run_id)
+    return _accepted(scrape_run_id, {"scrape_run_id": scrape_run_id, "status": "cancelling"})
+
+
+@blueprint.post("/<int:scrape_run_id>/retry")
+@same_origin_only
+@document_request(StartBody)
+@document_response(Retried, 202)
+async def retry(scrape_run_id: int) -> Response:
+    """Start a run over what failed in another one: 202 with the new run's id; 409 where it makes no sense."""
+    parts = services()
+    run = await parts.runs.retry(scrape_run_id, await asked_platforms())
+    names = [str(each) for each in run.record.platforms]
+    return _accepted(
+        run.record.id,
+        {
+            "new_run_id": run.record.id,
+            "scrape_run_id": run.record.id,
+            "status": str(run.record.status),
+            "platforms_retried": names,
+            "message": f"run {run.record.id} scrapes {', '.join(names)} again",
+        },
+    )
+
+
+async def find_run(scrape_run_id: int) -> RunRecord:
+    """A run's row, as far as it has come while it is going. Raises RunNotFoundError."""
+    record = await services().runs.record(scrape_run_id)
+    if record is None:
+        raise RunNotFoundError(scrape_run_id)
+    return record
+
+
+async def asked_platforms() -> tuple[Platform, ...] | None:
+    """The platforms that a body names, None where it names none. Raises a 400 that says what is wrong with it."""
+    body = await request.get_data()
+    if not body.strip():
+        return None
+    try:
+        said = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise bad_request(f"The body is no JSON: {error}.", ("body", "send JSON, or no body at all")) from None
+    if not isinstance(said, dict):
+        raise bad_request("The body is no JSON object.", ("body", 'send {"platforms": ["betpawa"]}, or no body'))
+    if unknown := set(said) - {"platforms"}:
+        raise bad_request("The body has a field too many.", *[(each, "is not known") for each in sorted(unknown)])
+    names = said.get("platforms")
+    if names is None:
+        return None
+    if not isinstance(names, list) or not names:
+        raise bad_request("platforms is no list of names.", ("platforms", "give one or more, or leave it out for all"))
+    allowed = tuple(Platform)
+    faults = [("platforms", f"{name!r} is none of {', '.join(allowed)}") for name in names if name not in allowed]
+    if faults:
+        raise bad_request("There is no such platform.", *faults)
+    return tuple(Platform(name) for name in names)
+
+
+def run_row(record: RunRecord) -> dict[str, object]:
+    """A run as lists show it."""
+    return {
+        "id": record.id,
+        "status": str(record.status),
+        "started_at": iso_z(record.started_at),
+        "completed_at": iso_z(record.completed_at) if record.completed_at else None,
+        "duration_ms": record.duration_ms,
+        "events_scraped": record.events_scraped,
+        "events_failed": record.events_failed,
+        "trigger": record.trigger,
+        "platform_timings": {
+            str(each.platform): {"duration_ms": each.duration_ms, "events_count": each.fetched}
+            for each in record.results
+        }
+        or None,
+        "phase_logs": None,
+    }
+
+
+def platform_row(result: PlatformResult) -> dict[str, object]:
+    """What a run came to at one platform."""
+    return {
+        "platform": str(result.platform),
+        "status": str(result.phase),
+        "events_found": result.found,
+        "events_scraped": result.fetched,
+        "events_failed": result.failed,
+        "duration_ms": result.duration_ms,
+        "mapped_markets": result.mapped_markets,
+        "unmapped_markets": result.unmapped_markets,
+        "dropped_prices": result.dropped_prices,
+        "is_shrunken": result.is_shrunken,
+        "error": error_rows([result.error])[0] if result.error else None,
+    }
+
+
+def error_rows(errors: Sequence[RunError]) -> list[dict[str, object]]:
+    """What went wrong, numbered from 1."""
+    return [
+        {
+            "id": number,
+            "error_type": error.error_type,
+            "error_message": error.error_message,
+            "occurred_at": iso_z(error.occurred_at),
+            "platform": str(error.platform) if error.platform else None,
+            "where": error.where,
+            "recoverable": error.recoverable,
+            "count": error.count,
+        }
+        for number, error in enumerate(errors, 1)
+    ]
+
+
+def phase_rows(phases: Sequence[PhaseRecord]) -> list[dict[str, object]]:
+    """A run's phases, numbered from 1, in the order in which they began."""
+    return [
+        {
+            "id": number,
+            "platform": str(each.platform) if each.platform else None,
+            "phase": str(each.phase),
+            "started_at": iso_z(each.started_at),
+            "ended_at": iso_z(each.ended_at) if each.ended_at else None,
+            "events_processed": each.events_processed,
+            "message": each.message,
+        }
+        for number, each in enumerate(sorted(phases, key=lambda phase: phase.started_at), 1)
+    ]
+
+
+def _accepted(scrape_run_id: int, body: dict[str, object]) -> Response:
+    base = f"/api/scrape/{scrape_run_id}"
+    links = {
+        "self": base,
+        "progress": f"/api/scrape/runs/{scrape_run_id}/progress",
+        "phases": f"/api/scrape/runs/{scrape_run_id}/phases",
+        "cancel": f"{base}/cancel",
+    }
+    response = json_response(body | {"links": links}, 202)
+    response.headers["Location"] = base
+    return response
+
+
+MOST_DIGITS = 18
+"""Of a number in a query: what fits into 64 bits."""
+
+
+def asked_number(name: str, default: int, least: int, most: int) -> int:
+    """A whole number of the query. Raises a 400 that says what is allowed."""
+    text = request.args.get(name)
+    if text is None:
+        return default
+    # Python refuses to read a number of more than 4,300 digits, by an error of its own.
+    is_number = text.isascii() and text.isdigit() and len(text) <= MOST_DIGITS
+    if not is_number or not least <= int(text) <= most:
+        raise bad_request(f"{name} is not as it should be.", (name, f"give a whole number from {least} to {most}"))
+    return int(text)
+
+
+def json_response(body: object, status: int = 200) -> Response:
+    """An answer that is made anew each time."""
+    return Response(orjson.dumps(body), status, headers={"Cache-Control": "no-store"}, content_type="application/json")

@@ -1,0 +1,1 @@
+"""Streams that stay open: SSE and WebSocket, and what begins them."""

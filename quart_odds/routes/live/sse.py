@@ -1,0 +1,256 @@
+"""Server-sent events: a run's own stream, and `/api/sse`, the WebSocket's twin. docs/protocol.md is the contract."""
+
+import asyncio
+import math
+import random
+import re
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import AsyncExitStack, aclosing
+
+import orjson
+from quart import Blueprint, Response, request
+
+from quart_odds.broadcast import Flusher, Place, Sink, Subscriber, current_registry
+from quart_odds.broadcast.event_log import split_cursor
+from quart_odds.broadcast.framing import BLOCK, CHUNK, Framing, sse_block, sse_retry
+from quart_odds.broadcast.lane import LiveConnection, MailboxSink, live_connection
+from quart_odds.domain.runs import RunRecord, RunStatus
+from quart_odds.errors import RunActiveError, RunNotFoundError, TooSoonError
+from quart_odds.routes.access.limits import Client, ConnectionLimits, TooManyConnectionsError
+from quart_odds.routes.access.problems import Problem, bad_request
+from quart_odds.routes.access.same_origin import check_room, client_of, same_origin_only
+from quart_odds.routes.live.handshake import hello_message, split_topics
+from quart_odds.routes.operations.openapi import answers_text
+from quart_odds.scraping.broadcaster import ProgressBroadcaster
+from quart_odds.scraping.runs import terminal_progress
+from quart_odds.services import Services, services
+from quart_odds.websocket.messages import gap_message
+
+RETRY_MS = 2000
+"""How long an EventSource waits before it comes back; spread, so that all do not come at once."""
+
+MOST_RETRY_MS = 10_000
+
+_RUN_EPOCH = re.compile(r"r([0-9]{1,18})-[0-9a-z]+")
+
+HEADERS = {"Cache-Control": "no-store, no-transform", "X-Accel-Buffering": "no"}
+"""A proxy that compressed a stream (a transform), or buffered it, would hold its messages back."""
+
+blueprint = Blueprint("sse", __name__)
+
+Connect = Callable[[Sink, Framing], tuple[Subscriber, Flusher]]
+
+
+@blueprint.get("/api/sse")
+@answers_text("text/event-stream", description="Messages, without end.")
+async def listen() -> Response:
+    """Every topic over SSE: the same envelopes and cursors as `/api/ws`."""
+    parts = services()
+    topics, unknown = split_topics(request.args.get("topics"))
+    if not topics:
+        raise bad_request(
+            "None of these topics exists.", *[("topics", f"there is no topic {each!r}") for each in unknown]
+        )
+    registry = current_registry()
+    cursor = asked_cursor()
+
+    def connect(sink: Sink, framing: Framing) -> tuple[Subscriber, Flusher]:
+        place = registry.place(cursor, topics)
+        return (
+            registry.connect(sink, framing, topics=topics, place=place, hello=hello_message(topics, place)),
+            registry.flusher,
+        )
+
+    return await _stream(parts, connect)
+
+
+@blueprint.get("/api/scrape/stream")
+@same_origin_only
+@answers_text("text/event-stream", description="The progress of a run, to its end.")
+async def start_and_observe() -> Response:
+    """Start a run, or attach to the one that is active, and stream its progress; with a cursor, only resume."""
+    parts = services()
+    if (cursor := asked_cursor()) is not None:
+        return await _resume(parts, _run_of(cursor), cursor)
+    if request.method == "HEAD":
+        return Response("", headers=HEADERS, content_type="text/event-stream")
+    if (refusal := _no_room(parts)) is not None:
+        return refusal
+    try:
+        run = await parts.runs.start("api-stream")
+    except RunActiveError as error:
+        return await _observe(parts, error.scrape_run_id, None)
+    except TooSoonError as error:
+        # An EventSource that gets an error status never comes back.
+        return _come_back(math.ceil(error.retry_after_seconds * 1000))
+    return await _stream_run(parts, run.broadcaster, None)
+
+
+@blueprint.get("/api/scrape/runs/<int:scrape_run_id>/progress")
+@answers_text("text/event-stream", description="The progress of a run, to its end.")
+async def observe(scrape_run_id: int) -> Response:
+    """Observe a run: from its beginning or from a cursor while it is in memory, else its end, from its row."""
+    cursor = asked_cursor()
+    if cursor is None:
+        return await _observe(services(), scrape_run_id, None)
+    if _run_of(cursor) != scrape_run_id:
+        raise bad_request(
+            "The cursor is of another run.", ("last_event_id", f"{cursor!r} is not of run {scrape_run_id}")
+        )
+    return await _resume(services(), scrape_run_id, cursor)
+
+
+def asked_cursor() -> str | None:
+    """The cursor that the request bears: the header of an EventSource that comes back, or the query's."""
+    found = (
+        request.headers.get("Last-Event-ID") or request.args.get("last_event_id") or request.args.get("since") or None
+    )
+    return found if found is None else str(found)
+
+
+def _run_of(cursor: str) -> int:
+    parts = split_cursor(cursor)
+    found = _RUN_EPOCH.fullmatch(parts[0]) if parts else None
+    if found is None:
+        raise bad_request(
+            "This is no cursor of a run.", ("last_event_id", f"{cursor[:80]!r} is not of the form r1-…-1")
+        )
+    return int(found[1])
+
+
+async def _resume(parts: Services, scrape_run_id: int, cursor: str) -> Response:
+    broadcaster = parts.runs.broadcasters.get(scrape_run_id)
+    is_over = broadcaster is None or broadcaster.is_completed
+    if is_over and cursor in (_row_cursor(scrape_run_id), broadcaster and broadcaster.end_cursor):
+        return Response("", 204)
+    return await _observe(parts, scrape_run_id, cursor)
+
+
+async def _observe(parts: Services, scrape_run_id: int, cursor: str | None) -> Response:
+    broadcaster = parts.runs.broadcasters.get(scrape_run_id)
+    if broadcaster is not None:
+        return await _stream_run(parts, broadcaster, cursor)
+    record = await parts.store.get_run(scrape_run_id)
+    if record is None:
+        raise RunNotFoundError(scrape_run_id)
+    if record.status is RunStatus.RUNNING:
+        raise Problem(409, "Not here", f"run {scrape_run_id} is going in another process; observe it there")
+    body = b"" if request.method == "HEAD" else _row_blocks(record)
+    return Response(body, headers=HEADERS, content_type="text/event-stream")
+
+
+def _row_cursor(scrape_run_id: int) -> str:
+    return f"r{scrape_run_id}-over-1"
+
+
+def _row_blocks(record: RunRecord) -> bytes:
+    """All that is left of a run that is long over: its terminal progress."""
+    payload = orjson.dumps(terminal_progress(record).model_dump(mode="json"))
+    return sse_retry(RETRY_MS) + sse_block(payload, cursor=_row_cursor(record.id).encode())
+
+
+async def _stream_run(parts: Services, broadcaster: ProgressBroadcaster, cursor: str | None) -> Response:
+    log = broadcaster.log
+
+    def connect(sink: Sink, framing: Framing) -> tuple[Subscriber, Flusher]:
+        place = log.place(cursor) if cursor else Place(1)
+        subscriber = Subscriber(log, sink, framing, place=place, gap_notice=run_gap)
+        if not place.recovered:
+            subscriber.send_raw(*run_gap(place.missed))
+        subscriber.send_snapshot(place)
+        broadcaster.flusher.add(subscriber)
+        return subscriber, broadcaster.flusher
+
+    return await _stream(parts, connect)
+
+
+def run_gap(missed: int | None) -> tuple[str, bytes]:
+    """The notice of a gap on a run's stream: an event of its own name, so that `onmessage` gets progress only."""
+    return "gap", orjson.dumps(gap_message(missed)["data"])
+
+
+def _no_room(parts: Services) -> Response | None:
+    """The answer to one for whom there is no room: an EventSource is told to come back, and never sees an error."""
+    try:
+        check_room(parts, client_of(request, parts.settings.trusted_proxies))
+    except Problem:
+        if asked_cursor() is None and "text/event-stream" not in request.headers.get("Accept", ""):
+            raise
+        return _come_back(random.randint(RETRY_MS, MOST_RETRY_MS))
+    return None
+
+
+def _come_back(wait_ms: int) -> Response:
+    return Response(sse_retry(wait_ms), headers=HEADERS, content_type="text/event-stream")
+
+
+async def _stream(parts: Services, connect: Connect) -> Response:
+    if request.method == "HEAD":
+        return Response("", headers=HEADERS, content_type="text/event-stream")
+    if (refusal := _no_room(parts)) is not None:
+        return refusal
+    client = client_of(request, parts.settings.trusted_proxies)
+    # HTTP/1.0 knows no chunks, and other servers have no connection to write to: the standard lane.
+    connection = live_connection.get() if request.http_version == "1.1" else None
+    body = _blocks(parts.limits, client, connection, connect)
+    response = Response(body, headers=HEADERS, content_type="text/event-stream")
+    response.timeout = None
+    return response
+
+
+async def _blocks(
+    limits: ConnectionLimits, client: Client, connection: LiveConnection | None, connect: Connect
+) -> AsyncIterator[bytes]:
+    """The body of a stream. It goes on the fast lane, where there is one, once the server has sent the head."""
+    async with AsyncExitStack() as stack:
+        try:
+            stack.enter_context(limits.admit(client))
+        except TooManyConnectionsError:
+            # Others took the last place since there was room for this one.
+            yield sse_retry(random.randint(RETRY_MS, MOST_RETRY_MS))
+            return
+        yield sse_retry(random.randint(RETRY_MS, 2 * RETRY_MS))
+        sink = connection.stream_sink() if connection is not None else None
+        blocks = _fast(sink, connection, connect) if connection is not None and sink is not None else _standard(connect)
+        await stack.enter_async_context(aclosing(blocks))
+        async for block in blocks:
+            yield block
+
+
+async def _fast(sink: Sink, connection: LiveConnection, connect: Connect) -> AsyncGenerator[bytes, None]:
+    subscriber, flusher = connect(sink, CHUNK)
+    ended = asyncio.Event()
+    subscriber.on_end = ended.set
+    try:
+        flusher.catch_up(subscriber)
+        await ended.wait()
+    finally:
+        flusher.remove(subscriber)
+        connection.detach()
+    if farewell := _farewell(subscriber):
+        yield farewell
+
+
+async def _standard(connect: Connect) -> AsyncGenerator[bytes, None]:
+    mailbox = MailboxSink()
+    subscriber, flusher = connect(mailbox, BLOCK)
+    subscriber.on_end = mailbox.close
+    mailbox.on_free = lambda: flusher.catch_up(subscriber)
+    try:
+        flusher.catch_up(subscriber)
+        async for chunk in mailbox.chunks():
+            yield chunk
+        if mailbox.is_cut:
+            # Quart takes this for its own time-out: the answer ends without the last chunk, so as no whole one does.
+            raise TimeoutError("the client took nothing for too long, or its stream failed")
+    finally:
+        mailbox.close()
+        flusher.remove(subscriber)
+    if farewell := _farewell(subscriber):
+        yield farewell
+
+
+def _farewell(subscriber: Subscriber) -> bytes:
+    """The last block of a stream that we end before its time: when to come back."""
+    found = re.search(r"retry_ms=([0-9]+)", subscriber.close_reason)
+    return sse_retry(int(found[1])) if found else b""

@@ -1,0 +1,188 @@
+"""`/api/ws`: every topic over one WebSocket, with cursors. docs/protocol.md is the contract."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Mapping
+
+import orjson
+import structlog
+from quart import Blueprint, Websocket, websocket
+
+from quart_odds.broadcast import TOPICS, BroadcastRegistry, Subscriber, current_registry
+from quart_odds.broadcast.framing import FRAME, FRAME_WITH_CURSOR, TEXT, TEXT_WITH_CURSOR, Framing
+from quart_odds.broadcast.lane import LiveConnection, MailboxSink, live_connection
+from quart_odds.routes.access.limits import TokenBucket
+from quart_odds.routes.access.same_origin import check_room, client_of, same_origin_only
+from quart_odds.routes.live.handshake import hello_message, split_topics
+from quart_odds.routes.live.receive import SCOPE_KEY, Inbox, InboxEndedError
+from quart_odds.services import services
+from quart_odds.websocket.messages import (
+    Envelope,
+    error_message,
+    pong_message,
+    subscription_update_message,
+)
+
+MAX_MESSAGE_BYTES = 4096
+MESSAGES_A_SECOND = 10.0
+MESSAGES_AT_ONCE = 40.0
+MOST_OFFENCES = 60
+"""Errors in a row, give or take: every good message takes one back."""
+MOST_WAITING = 128
+"""Answers that a client asked for and has not taken."""
+CLOSE_SECONDS = 2.0
+"""Longest wait for a client to take its close frame."""
+
+POLICY = 1008
+
+log = structlog.get_logger(__name__)
+blueprint = Blueprint("ws", __name__)
+
+
+@blueprint.websocket("/api/ws")
+@same_origin_only
+async def listen() -> None:
+    """Everything that is told, to one client, and its questions answered, until either side ends it."""
+    parts = services()
+    client = client_of(websocket, parts.settings.trusted_proxies)
+    check_room(parts, client)
+    with parts.limits.admit(client):
+        await websocket.accept()
+        asked = websocket._get_current_object()  # type: ignore[attr-defined]
+        topics, unknown = split_topics(asked.args.get("topics"))
+        if not topics:
+            await asked.send(orjson.dumps(unknown_topics(unknown)).decode())
+            await asked.close(POLICY, "no such topic")
+            return
+        await _Conversation(asked, current_registry(), live_connection.get(), client.address).hold(topics, unknown)
+
+
+class _Conversation:
+    """One client's connection: a subscriber, and the loop that reads what the client says."""
+
+    __slots__ = ("_address", "_connection", "_inbox", "_offences", "_registry", "_subscriber", "_tokens", "_websocket")
+
+    def __init__(
+        self, asked: Websocket, registry: BroadcastRegistry, connection: LiveConnection | None, address: str
+    ) -> None:
+        self._websocket = asked
+        self._registry = registry
+        self._connection = connection
+        self._address = address
+        self._inbox: Inbox = asked.scope[SCOPE_KEY]  # type: ignore[literal-required]
+        self._offences = 0
+        self._tokens = TokenBucket(MESSAGES_A_SECOND, MESSAGES_AT_ONCE)
+        self._subscriber: Subscriber
+
+    async def hold(self, topics: frozenset[str], unknown: list[str]) -> None:
+        """Register the client, read until the end, and leave nothing behind."""
+        mailbox: MailboxSink | None = None
+        sink = self._connection.websocket_sink() if self._connection is not None else None
+        has_cursor = "since" in self._websocket.args or self._websocket.args.get("cursor", "0") not in ("", "0")
+        if sink is None:
+            sink = mailbox = MailboxSink()
+            framing: Framing = TEXT_WITH_CURSOR if has_cursor else TEXT
+        else:
+            framing = FRAME_WITH_CURSOR if has_cursor else FRAME
+        place = self._registry.place(self._websocket.args.get("since"), topics)
+        self._subscriber = subscriber = self._registry.connect(
+            sink, framing, topics=topics, place=place, hello=hello_message(topics, place), address=self._address
+        )
+        subscriber.on_end = self._inbox.end
+        writer: asyncio.Task[None] | None = None
+        try:
+            if unknown:
+                self._registry.send(subscriber, unknown_topics(unknown))
+            if mailbox is not None:
+                mailbox.on_free = lambda: self._registry.flusher.catch_up(subscriber)
+                writer = asyncio.create_task(self._write(mailbox))
+            self._registry.flusher.catch_up(subscriber)
+            await self._read()
+            if mailbox is not None and writer is not None:
+                mailbox.close()
+                await asyncio.wait([writer], timeout=CLOSE_SECONDS)
+        finally:
+            self._registry.disconnect(subscriber)
+            if self._connection is not None:
+                self._connection.detach()
+            if writer is not None:
+                writer.cancel()
+        await self._close()
+
+    async def _write(self, mailbox: MailboxSink) -> None:
+        """The standard lane: this client's own task sends its messages one by one."""
+        try:
+            async for chunk in mailbox.chunks():
+                for line in chunk.splitlines():
+                    await self._websocket.send(line.decode())
+                    mailbox.took(len(line) + 1)
+        finally:
+            mailbox.close()
+            self._subscriber.end(None)
+
+    async def _read(self) -> None:
+        """Answer what the client says. It never sleeps: the client's leaving would wait behind its messages."""
+        with contextlib.suppress(InboxEndedError):
+            while True:
+                message = await self._inbox.get()
+                answer = self._answer(message)
+                is_good = answer["type"] != "error"
+                self._offences = max(0, self._offences - 1) if is_good else self._offences + 1
+                if self._offences > MOST_OFFENCES or self._subscriber.backlog > MOST_WAITING:
+                    self._subscriber.end(POLICY, "too many messages that make no sense")
+                else:
+                    self._registry.send(self._subscriber, answer)
+
+    def _answer(self, message: str | bytes | None) -> Envelope:
+        if not self._tokens.take():
+            return error_message("rate_limited", f"more than {MESSAGES_A_SECOND:.0f} messages a second")
+        if not isinstance(message, str):
+            return error_message("invalid_message", "send text, not binary")
+        if len(message) > MAX_MESSAGE_BYTES:
+            return error_message("too_large", f"a message may have {MAX_MESSAGE_BYTES} characters")
+        try:
+            said = orjson.loads(message)
+        except orjson.JSONDecodeError:
+            return error_message("invalid_json", 'send a JSON object such as {"type": "ping"}')
+        if not isinstance(said, dict) or not isinstance(said.get("type"), str):
+            return error_message("invalid_message", 'send a JSON object with a "type"')
+        match said["type"]:
+            case "ping":
+                return pong_message()
+            case "subscribe":
+                return self._refilter(said, self._registry.subscribe)
+            case "unsubscribe":
+                return self._refilter(said, self._registry.unsubscribe)
+        return error_message("unknown_type", f"send ping, subscribe or unsubscribe, not {said['type'][:40]!r}")
+
+    def _refilter(
+        self, said: Mapping[str, object], change: Callable[[Subscriber, list[str]], frozenset[str]]
+    ) -> Envelope:
+        topics = said.get("topics")
+        if not isinstance(topics, list) or not all(isinstance(each, str) for each in topics):
+            return error_message("invalid_message", '"topics" is a list of names')
+        known = [each for each in topics if each in TOPICS]
+        unknown = [each for each in topics if each not in TOPICS]
+        if unknown:
+            if not known:
+                return unknown_topics(unknown)
+            self._registry.send(self._subscriber, unknown_topics(unknown))
+        return subscription_update_message(change(self._subscriber, known))
+
+    async def _close(self) -> None:
+        """Send the close frame, if the end was ours; a client that does not take even that is cut."""
+        code = self._subscriber.close_code
+        if code is None:
+            return
+        try:
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await self._websocket.close(code, self._subscriber.close_reason)
+        except TimeoutError:
+            if self._connection is not None:
+                self._connection.abort()
+
+
+def unknown_topics(topics: list[str]) -> Envelope:
+    """The error for topics that there are not."""
+    names = ", ".join(repr(each[:40]) for each in topics[:8])
+    return error_message("invalid_topic", f"there is no topic {names}; there are {', '.join(sorted(TOPICS))}")

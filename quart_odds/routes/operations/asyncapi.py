@@ -1,0 +1,165 @@
+"""The description of what is told over WebSocket and SSE: `/asyncapi.json` (AsyncAPI 3.0)."""
+
+from typing import Any
+
+from quart import Blueprint, Response
+
+from quart_odds import __version__
+from quart_odds.broadcast import TOPICS
+from quart_odds.domain.platforms import Platform
+from quart_odds.routes.api.scrape import json_response
+from quart_odds.scraping.schemas import ScrapeProgress
+
+blueprint = Blueprint("asyncapi", __name__)
+
+ERROR_CODES = (
+    "gap",
+    "invalid_json",
+    "invalid_message",
+    "invalid_topic",
+    "rate_limited",
+    "too_large",
+    "unknown_type",
+)
+_TIMESTAMP = {"type": "string", "format": "date-time", "pattern": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$"}
+_TOPICS = {"type": "array", "items": {"type": "string", "enum": sorted(TOPICS)}}
+
+
+@blueprint.get("/asyncapi.json")
+async def asyncapi() -> Response:
+    """The messages and channels."""
+    return json_response(document())
+
+
+def document() -> dict[str, Any]:
+    """The whole description."""
+    progress = ScrapeProgress.model_json_schema(mode="serialization", ref_template="#/components/schemas/{model}")
+    schemas = progress.pop("$defs", {}) | {"ScrapeProgress": progress}
+    told = _told()
+    said = _said()
+    return {
+        "asyncapi": "3.0.0",
+        "info": {"title": "Quart Odds", "version": __version__},
+        "channels": {
+            "hub": {
+                "address": "/api/ws",
+                "messages": {name: {"$ref": f"#/components/messages/{name}"} for name in (*told, *said)},
+                "bindings": {
+                    "ws": {
+                        "bindingVersion": "0.1.0",
+                        "query": {
+                            "type": "object",
+                            "properties": {
+                                "topics": {"type": "string", "description": "names by comma; all when left out"},
+                                "cursor": {"type": "string", "enum": ["0", "1"]},
+                                "since": {"type": "string", "description": "resume after this cursor"},
+                            },
+                        },
+                    }
+                },
+            },
+            "hubEvents": {
+                "address": "/api/sse",
+                "description": "The same over server-sent events: `event:` is the type, `id:` the cursor.",
+                "messages": {name: {"$ref": f"#/components/messages/{name}"} for name in told},
+                "bindings": {"http": {"bindingVersion": "0.3.0"}},
+            },
+            "run": {
+                "address": "/api/scrape/stream",
+                "description": "The progress of one run, as server-sent events without a name.",
+                "messages": {"progress": {"payload": {"$ref": "#/components/schemas/ScrapeProgress"}}},
+                "bindings": {"http": {"bindingVersion": "0.3.0"}},
+            },
+        },
+        "operations": {
+            "tell": _operation("send", "hub", told),
+            "hear": _operation("receive", "hub", said),
+            "tellEvents": _operation("send", "hubEvents", told),
+            "tellRun": {
+                "action": "send",
+                "channel": {"$ref": "#/channels/run"},
+                "messages": [{"$ref": "#/channels/run/messages/progress"}],
+            },
+        },
+        "components": {"schemas": schemas, "messages": told | said},
+    }
+
+
+def _told() -> dict[str, Any]:
+    """What the server sends."""
+    return {
+        "connection_ack": _message(
+            "connection_ack",
+            {
+                "topics": _TOPICS,
+                "epoch": {"type": "string"},
+                "recovered": {"type": "boolean"},
+                "cursor": {"type": "string"},
+                "missed": {"type": ["integer", "null"]},
+            },
+            ["topics", "epoch", "recovered", "cursor"],
+        ),
+        "scrape_progress": _message("scrape_progress", {"$ref": "#/components/schemas/ScrapeProgress"}),
+        "odds_update": _message(
+            "odds_update",
+            {
+                "event_ids": {"type": "array", "items": {"type": "integer"}, "minItems": 1},
+                "source": {"type": "string", "enum": list(Platform)},
+                "snapshot_count": {"type": "integer", "minimum": 1},
+            },
+        ),
+        "pong": _message("pong", {}),
+        "subscription_update": _message("subscription_update", {"topics": _TOPICS}),
+        "error": _message(
+            "error",
+            {
+                "code": {"type": "string", "enum": list(ERROR_CODES)},
+                "detail": {"type": "string"},
+                "missed": {"type": ["integer", "null"]},
+            },
+            ["code", "detail"],
+        ),
+    }
+
+
+def _said() -> dict[str, Any]:
+    """What a client may send."""
+    ping = {"type": "object", "required": ["type"], "properties": {"type": {"const": "ping"}}}
+    return {"ping": {"payload": ping}} | {
+        name: {
+            "payload": {
+                "type": "object",
+                "required": ["type", "topics"],
+                "properties": {"type": {"const": name}, "topics": _TOPICS},
+            }
+        }
+        for name in ("subscribe", "unsubscribe")
+    }
+
+
+def _message(kind: str, data: dict[str, Any], required: list[str] | None = None) -> dict[str, Any]:
+    schema = data
+    if "$ref" not in data:
+        schema = {"type": "object", "properties": data, "required": list(data) if required is None else required}
+    return {
+        "name": kind,
+        "payload": {
+            "type": "object",
+            "required": ["type", "timestamp", "data"],
+            "properties": {
+                "type": {"const": kind},
+                "timestamp": _TIMESTAMP,
+                "data": schema,
+                "id": {"type": "string", "description": "the cursor, for a client that asked for it"},
+            },
+            "additionalProperties": False,
+        },
+    }
+
+
+def _operation(action: str, channel: str, messages: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "action": action,
+        "channel": {"$ref": f"#/channels/{channel}"},
+        "messages": [{"$ref": f"#/channels/{channel}/messages/{name}"} for name in messages],
+    }

@@ -1,0 +1,1 @@
+"""The bundled pages: views of the same data, rendered on the server."""

@@ -1,0 +1,83 @@
+"""The past of one market of an event, for its page: a table that its chart is drawn from, too."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import Field
+
+from quart_odds.domain.catalogue import CATALOGUE, Market
+from quart_odds.domain.platforms import Platform
+from quart_odds.domain.promotions import promotion_name
+from quart_odds.odds.event import BookedEvent
+from quart_odds.odds.history import Standing, market_keys
+from quart_odds.odds.quote import GONE, Quote
+from quart_odds.routes.access.problems import bad_request
+from quart_odds.routes.api.history import past_of, refuse_unknown
+from quart_odds.routes.api.query import Query
+from quart_odds.routes.pages.odds import Promotion, odds_text
+
+MOST_CHANGES = 200
+"""Rows of the table, the newest first; the chart has them all."""
+
+
+class HistoryQuery(Query):
+    """Which market's past an event's page shows: 1X2 unless asked."""
+
+    market: str = "1x2_ft"
+    line: Annotated[float | None, Field(allow_inf_nan=False)] = None
+    promotion: Annotated[str | None, Field(max_length=64)] = None
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """How one bookmaker stood from a moment on: by outcome the odds, or "gone", and what they were promoted as."""
+
+    at: datetime
+    platform: Platform
+    odds: tuple[tuple[str, Promotion | None], ...]
+    is_confirmed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """The past of a market and line, the newest change first; of one promotion's prices alone where that was asked."""
+
+    market: Market
+    line: float | None
+    promotion: Promotion | None
+    changes: tuple[Change, ...]
+
+
+async def history_of(event: BookedEvent, query: HistoryQuery) -> History:
+    """The past of the market that the query names. Raises a 400 for one that there is not."""
+    market = CATALOGUE.by_id.get(query.market) or CATALOGUE.by_slug.get(query.market)
+    if market is None:
+        raise bad_request("There is no such market.", ("market", f"{query.market[:60]!r} is not known"))
+    if market.has_line is (query.line is None):
+        raise bad_request(
+            "line is not as it should be.", ("line", f"{market.name} {'needs one' if market.has_line else 'has none'}")
+        )
+    try:
+        keys = market_keys(market, query.line)
+    except ValueError as error:
+        raise bad_request("line is not as it should be.", ("line", str(error))) from None
+    refuse_unknown(event, query.promotion)
+    changes: list[Change] = []
+    for quote in event.quotes.values():
+        past = await past_of(quote, keys, promotion=query.promotion)
+        changes += [_change(market, quote, each) for each in past]
+    changes.sort(key=lambda change: change.at, reverse=True)
+    return History(market, query.line, Promotion.named(query.promotion), tuple(changes[:MOST_CHANGES]))
+
+
+def _change(market: Market, quote: Quote, standing: Standing) -> Change:
+    odds: list[tuple[str, Promotion | None]] = []
+    for outcome in market.outcomes:
+        value = standing.values.get(outcome.index, GONE)
+        if not standing.is_listed or value & GONE:
+            odds.append(("gone", None))
+        else:
+            promotion = Promotion.named(promotion_name(standing.promotions[outcome.index], quote.promotions))
+            odds.append((odds_text(value >> 1) if value & 1 else "suspended", promotion))
+    return Change(standing.at, quote.header.platform, tuple(odds), standing.is_confirmed)

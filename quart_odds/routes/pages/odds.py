@@ -1,0 +1,313 @@
+"""Odds as pages show them: rows of events with one market side by side, and one event with all its markets."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field
+
+from quart_odds.domain.catalogue import CATALOGUE, FIRST_PROMOTED_KEY, Market, line_code, pack_key
+from quart_odds.domain.platforms import Platform
+from quart_odds.odds.event import BookedEvent
+from quart_odds.odds.margin import best_values, is_takeable, margin_of
+from quart_odds.odds.offers import Offer, offer_of, offers_of, promotion_word
+from quart_odds.odds.quote import GONE, Quote
+from quart_odds.routes.api.query import EventsQuery
+from quart_odds.routes.api.views import margin_of_offer, offer_word
+from quart_odds.routes.pages.run import MARKS
+
+MarketName = Literal["1x2", "ou", "btts", "dc"]
+
+MARKETS: dict[MarketName, Market] = {
+    "1x2": CATALOGUE.by_slug["1x2_ft"],
+    "ou": CATALOGUE.by_slug["over_under_ft"],
+    "btts": CATALOGUE.by_slug["btts_ft"],
+    "dc": CATALOGUE.by_slug["double_chance_ft"],
+}
+LINES = (0.5, 1.5, 2.5, 3.5, 4.5, 5.5)
+
+GROUP_NAMES = {
+    "main": "Main",
+    "goals": "Goals",
+    "handicaps": "Handicaps",
+    "halves": "Halves",
+    "teams": "Teams",
+    "scores": "Scores",
+    "combos": "Combinations",
+    "corners": "Corners",
+    "cards": "Cards",
+    "specials": "Specials",
+    "players": "Players",
+}
+
+
+def _quarter(value: object) -> object:
+    line_code(float(str(value)))
+    return value
+
+
+class OddsPageQuery(EventsQuery):
+    """What the odds page may be asked: the list's own query, and which market it shows."""
+
+    market: MarketName = "1x2"
+    line: Annotated[float, BeforeValidator(_quarter)] = 2.5
+    page_size: Annotated[int, Field(ge=1, le=100)] = 50
+
+    @property
+    def shown_line(self) -> float | None:
+        """The line of the market that is shown; None for one that has no lines."""
+        return self.line if MARKETS[self.market].has_line else None
+
+
+PROMOTION_WORDS = {
+    "one_up": ("1UP", "one goal up pays early"),
+    "two_up": ("2UP", "two goals up pays early"),
+    "boosted": ("boost", "boosted price, not compared"),
+}
+"""The mark of a promotion, and what it says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Promotion:
+    """What makes a price another one than the plain price, for a person: a short mark, and words."""
+
+    name: str
+    mark: str
+    words: str
+
+    @classmethod
+    def named(cls, name: str | None) -> "Promotion | None":
+        """The promotion of this name; None for a plain price."""
+        if name is None:
+            return None
+        mark, words = PROMOTION_WORDS.get(name, ("promo", f"the bookmaker’s “{name.replace('_', ' ')}”, not compared"))
+        return cls(name, mark, words)
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """One price in a cell. `state` is active, suspended, gone or none; `since` when it became what it is."""
+
+    name: str
+    odds: str
+    thousandths: int
+    state: str
+    is_best: bool
+    since: datetime | None
+    promotion: Promotion | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A bookmaker's part of a row. `state` is listed, gone or absent; `margin` is percent.
+
+    `sides` are its own teams where it names home and away the other way round. `is_late`: its prices were fetched
+    after the kick-off.
+    """
+
+    slug: str
+    name: str
+    mark: str
+    state: str
+    prices: tuple[Price, ...]
+    margin: float | None = None
+    seen_at: datetime | None = None
+    gone_at: datetime | None = None
+    sides: str | None = None
+    is_late: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """An event, or one line of a market, side by side; `best_margin` is that of the best prices together."""
+
+    event: BookedEvent
+    cells: tuple[Cell, ...]
+    best_margin: float | None
+
+
+def event_row(event: BookedEvent, market: Market, line: float | None) -> Row:
+    """An event with one market at all three bookmakers. About 15 µs."""
+    keys = [pack_key(market.number, outcome.index, line) for outcome in market.outcomes]
+    offers = {platform: offer_of(quote, market, line, keys) for platform, quote in event.quotes.items()}
+    return Row(event, *_cells(event, market, offers, event.comparable_quotes))
+
+
+def sides_of(event: BookedEvent, quote: Quote) -> str | None:
+    """The teams as a bookmaker names them that has home and away the other way round; None for the others."""
+    if not event.is_reversed(quote.header.platform):
+        return None
+    return f"{quote.header.home_team} – {quote.header.away_team}"
+
+
+def _cells(
+    event: BookedEvent, market: Market, offers: Mapping[Platform, Offer], comparable: Sequence[Quote]
+) -> tuple[tuple[Cell, ...], float | None]:
+    """What each bookmaker has of a market and line, and the margin of the best prices together."""
+    compared = [platform for quote in comparable if (platform := quote.header.platform) in offers]
+    best = best_values(market, [offers[platform] for platform in compared])
+    cells = tuple(
+        _cell(event, market, platform, offers.get(platform), best if platform in compared else {})
+        for platform in Platform
+    )
+    is_whole = len(best) == len(market.outcomes) > 1
+    return cells, margin_of(market, best.values()) if is_whole else None
+
+
+def _cell(event: BookedEvent, market: Market, platform: Platform, offer: Offer | None, best: Mapping[int, int]) -> Cell:
+    slug, name, mark = platform.value, platform.display_name, MARKS[platform]
+    quote = event.quotes.get(platform)
+    if quote is None or offer is None:
+        return Cell(slug, name, mark, "absent", tuple(_no_price(each.name) for each in market.outcomes))
+    is_gone = quote.gone_at is not None
+    compared = offer.comparable_values() if best else {}
+    prices = tuple(
+        _price(quote, offer, each.name, each.index, is_best=compared.get(each.index, 0) == best.get(each.index))
+        for each in market.outcomes
+    )
+    return Cell(
+        slug,
+        name,
+        mark,
+        "gone" if is_gone else "listed",
+        prices,
+        margin_of_offer(quote, offer),
+        quote.seen_at,
+        quote.gone_at,
+        sides_of(event, quote),
+        quote.is_late,
+    )
+
+
+def _no_price(name: str) -> Price:
+    return Price(name, "–", 0, "none", is_best=False, since=None)
+
+
+def _price(quote: Quote, offer: Offer, name: str, index: int, *, is_best: bool) -> Price:
+    value = offer.values.get(index)
+    if value is None:
+        return _no_price(name)
+    thousandths = (value & ~GONE) >> 1
+    is_missing = quote.gone_at is not None or bool(value & GONE)
+    state = "gone" if is_missing else "active" if is_takeable(value) else "suspended"
+    since = datetime.fromtimestamp(offer.changed[index], UTC)
+    key = offer.keys[index]
+    promotion = Promotion.named(promotion_word(quote, key)) if key >= FIRST_PROMOTED_KEY else None
+    return Price(name, odds_text(thousandths), thousandths, state, is_best, since, promotion)
+
+
+def odds_text(thousandths: int) -> str:
+    """`2.41`; a third decimal only where there is one."""
+    text = f"{thousandths / 1000:.3f}"
+    return text[:-1] if text.endswith("0") else text
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A bookmaker's part in an event. `state` is listed, gone or absent; `sides` and `is_late` as in a cell."""
+
+    slug: str
+    name: str
+    mark: str
+    state: str
+    price_count: int = 0
+    seen_at: datetime | None = None
+    gone_at: datetime | None = None
+    sides: str | None = None
+    is_late: bool = False
+
+
+def sources(event: BookedEvent) -> list[Source]:
+    """Every bookmaker, and what it has of an event."""
+    return [_source(event, platform, event.quotes.get(platform)) for platform in Platform]
+
+
+def _source(event: BookedEvent, platform: Platform, quote: Quote | None) -> Source:
+    slug, name, mark = platform.value, platform.display_name, MARKS[platform]
+    if quote is None:
+        return Source(slug, name, mark, "absent")
+    return Source(
+        slug,
+        name,
+        mark,
+        "listed" if quote.gone_at is None else "gone",
+        quote.price_count,
+        quote.seen_at,
+        quote.gone_at,
+        sides_of(event, quote),
+        quote.is_late,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class MarketTable:
+    """A market of an event: its lines, each with its outcomes at the three bookmakers."""
+
+    market: Market
+    lines: tuple["LineTable", ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LineTable:
+    """One line of a market (None for a market without): for each outcome its prices, and the margins below.
+
+    `promotion` is set where these are the promoted prices that stand beside the plain ones.
+    """
+
+    line: float | None
+    cells: tuple[Cell, ...]
+    best_margin: float | None
+    promotion: Promotion | None = None
+
+    @property
+    def outcomes(self) -> tuple[tuple[str, tuple[Price, ...]], ...]:
+        """(outcome, its price at each bookmaker); of promoted prices only those that somebody has."""
+        columns = [cell.prices for cell in self.cells]
+        rows = ((prices[0].name, prices) for prices in zip(*columns, strict=True))
+        return tuple(
+            (name, prices)
+            for name, prices in rows
+            if self.promotion is None or any(price.state != "none" for price in prices)
+        )
+
+
+_Place = tuple[float | None, str | None]
+"""A line and, for a further offer, the promotion that sets it apart."""
+
+
+def market_groups(event: BookedEvent) -> list[tuple[str, list[MarketTable]]]:
+    """All markets of an event by group, in the catalogue's order. Some milliseconds for a full event."""
+    found: dict[int, dict[_Place, dict[Platform, Offer]]] = {}
+    for platform, quote in event.quotes.items():
+        for offer in offers_of(quote):
+            place = offer.line, offer_word(quote, offer)
+            found.setdefault(offer.market.number, {}).setdefault(place, {})[platform] = offer
+    groups: dict[str, list[MarketTable]] = {}
+    comparable = event.comparable_quotes
+    for market in CATALOGUE.markets:
+        places = found.get(market.number)
+        if places:
+            tables = tuple(
+                _line(event, market, place, places[place], comparable) for place in sorted(places, key=_order)
+            )
+            groups.setdefault(GROUP_NAMES[market.group], []).append(MarketTable(market, tables))
+    return list(groups.items())
+
+
+def _order(place: _Place) -> tuple[float, str]:
+    line, promotion = place
+    return line or 0.0, promotion or ""
+
+
+def _line(
+    event: BookedEvent, market: Market, place: _Place, offers: Mapping[Platform, Offer], comparable: Sequence[Quote]
+) -> LineTable:
+    line, promotion = place
+    cells, best_margin = _cells(event, market, offers, comparable)
+    return LineTable(line, cells, best_margin, Promotion.named(promotion))
+
+
+def line_text(line: float | None) -> str:
+    """`2.5`, `-1`, nothing for none."""
+    return "" if line is None else f"{line:g}"

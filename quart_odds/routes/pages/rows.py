@@ -1,0 +1,41 @@
+"""Rows of the table of events, rendered once for all readers and kept until their event is touched."""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from weakref import WeakKeyDictionary
+
+from markupsafe import Markup
+
+from quart_odds.domain.catalogue import Market
+from quart_odds.odds.book import OddsBook
+from quart_odds.odds.event import BookedEvent
+from quart_odds.routes.pages.odds import event_row
+from quart_odds.routes.pages.shell import rendered_now
+
+KEPT_ROWS = 4000
+"""About 8 MB."""
+
+Key = tuple[int, int, float | None]
+"""(event, market number, line)."""
+
+_kept: WeakKeyDictionary[OddsBook, OrderedDict[Key, tuple[int, Markup]]] = WeakKeyDictionary()
+
+
+def rows_html(book: OddsBook, events: Sequence[BookedEvent], market: Market, line: float | None) -> list[Markup]:
+    """The rows of these events with one market of each. A row takes a fifth of a millisecond, a kept one nothing.
+
+    What is in them does not depend on when they are shown: ages are for the page's script to tell.
+    """
+    kept = _kept.setdefault(book, OrderedDict())
+    rows = []
+    for event in events:
+        key = (event.id, market.number, line)
+        found = kept.get(key)
+        if found is None or found[0] != event.version:
+            found = (event.version, rendered_now("row.html", {"row": event_row(event, market, line)}))
+            kept[key] = found
+        kept.move_to_end(key)
+        rows.append(found[1])
+    while len(kept) > KEPT_ROWS:
+        kept.popitem(last=False)
+    return rows

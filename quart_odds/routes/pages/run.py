@@ -1,0 +1,186 @@
+"""A run as its page shows it: one plain dictionary, the same for a run that is going and one that is long over.
+
+The template renders it; the page's script reads the same dictionary and goes on from there.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from quart_odds.domain.clock import iso_z
+from quart_odds.domain.platforms import Platform
+from quart_odds.domain.runs import PhaseRecord, PlatformResult, RunError, RunRecord, RunStatus, ScrapePhase
+from quart_odds.routes.pages.shell import clock, duration, trigger_words
+from quart_odds.scraping.runs import ActiveRun, terminal_progress, unfinished_platforms
+
+JSON = dict[str, object]
+
+MARKS = {Platform.BETPAWA: "BP", Platform.SPORTYBET: "SB", Platform.BET9JA: "B9"}
+"""Two letters that stand for a bookmaker where its name has no room."""
+
+ADVICE = {
+    "unreachable": "Check that this machine reaches the bookmaker; set a proxy for it, or a longer request time-out.",
+    "blocked": "The bookmaker refuses this address. Set a proxy for it, and lower its concurrency.",
+    "rate_limited": "Lower the bookmaker's concurrency, or put a delay between its requests.",
+    "server_fault": "The trouble is the bookmaker's. Retry in a few minutes.",
+    "not_found": "Nothing to do: these events were taken down between being listed and being fetched.",
+    "malformed_body": "The answer was cut or has changed its shape. If a retry does not help, the parser needs care.",
+    "nothing_found": "The bookmaker listed no event at all, which never is so. Retry; if it stays, look at its site.",
+    "deadline": "The bookmaker was too slow. Raise the platform deadline, or its concurrency.",
+    "empty_body": "The bookmaker answered with nothing, more than once. Retry; a lower concurrency may help.",
+    "incomplete_list": "The list lacks events that the bookmaker counts. Those that it lacks are not marked gone.",
+    "list_limit": "More than any bookmaker has. What was beyond the limit is left out, and nothing is marked gone.",
+    "too_much": "More events or prices than any bookmaker has: the rest was not taken in. Look at its site.",
+    "missing": "Many events vanished at once. One is marked gone when a second complete list lacks it too.",
+    "in_play": "Nothing to do: these matches have begun, and only prices before the match are kept.",
+    "decoder": "Look at the machine: has it memory and processes left?",
+    "shrunken": "Far fewer events than the last time. Look at the bookmaker's site if it stays so.",
+    "cancelled": "Someone cancelled this run. Retry scrapes what is missing.",
+    "interrupted": "The server stopped during this run. Retry scrapes what is missing.",
+    "storage": "Look at the database: is it full, locked or gone?",
+}
+OTHER_ADVICE = "The server's log says more."
+
+ELSEWHERE = "going in another process, which alone knows how far it is"
+
+IDLE: JSON = {"id": None, "status": "idle", "is_over": True, "platforms": [], "phases": [], "errors": [], "log": []}
+
+
+def active_view(run: ActiveRun) -> JSON:
+    """A run that is going, at this very moment."""
+    record = run.snapshot()
+    overall = run.tally.progress()
+    phases = [phase for tally in run.tally.platforms for phase in tally.phases]
+    return _view(
+        record,
+        phases,
+        phase=overall.phase,
+        elapsed_ms=run.elapsed_ms,
+        remaining_ms=overall.remaining_ms,
+        left={tally.platform: tally.progress().remaining_ms for tally in run.tally.platforms},
+        message=None,
+    )
+
+
+def stored_view(record: RunRecord, phases: Sequence[PhaseRecord]) -> JSON:
+    """A run from its row."""
+    if record.status is RunStatus.RUNNING:
+        return _view(record, phases, phase=ScrapePhase.INITIALIZING, elapsed_ms=0, message=ELSEWHERE)
+    end = terminal_progress(record)
+    return _view(record, phases, phase=end.phase, elapsed_ms=record.duration_ms or 0, message=end.message)
+
+
+def can_retry(record: RunRecord) -> bool:
+    """Whether there is something that a retry would scrape."""
+    return record.status is not RunStatus.RUNNING and bool(unfinished_platforms(record))
+
+
+def _view(
+    record: RunRecord,
+    phases: Sequence[PhaseRecord],
+    *,
+    phase: ScrapePhase,
+    elapsed_ms: int,
+    remaining_ms: int | None = None,
+    left: dict[Platform, int | None] | None = None,
+    message: str | None,
+) -> JSON:
+    results = {result.platform: result for result in record.results}
+    platforms = [_platform(each, results.get(each), record, (left or {}).get(each)) for each in Platform]
+    return {
+        "id": record.id,
+        "status": str(record.status),
+        "is_over": record.status is not RunStatus.RUNNING,
+        "trigger": trigger_words(record.trigger),
+        "started_at": iso_z(record.started_at),
+        "phase": str(phase),
+        "current": record.events_scraped + record.events_failed,
+        "total": sum(max(each.found, each.fetched + each.failed) for each in record.results),
+        "fetched": record.events_scraped,
+        "failed": record.events_failed,
+        "elapsed_ms": elapsed_ms,
+        "remaining_ms": remaining_ms,
+        "message": message,
+        "can_retry": can_retry(record),
+        "platforms": platforms,
+        "phases": [_phase(each, record.started_at, elapsed_ms) for each in phases if not each.phase.is_final],
+        "errors": [_error(each) for each in record.errors],
+        "log": _log(record, phases, message),
+    }
+
+
+def _platform(platform: Platform, result: PlatformResult | None, record: RunRecord, left: int | None) -> JSON:
+    is_part = platform in record.platforms
+    result = result or PlatformResult(platform, ScrapePhase.INITIALIZING)
+    current = result.fetched + result.failed
+    return {
+        "platform": str(platform),
+        "name": platform.display_name,
+        "mark": MARKS[platform],
+        "is_part": is_part,
+        "phase": str(result.phase) if is_part else "left out",
+        "current": current,
+        "total": max(result.found, current),
+        "fetched": result.fetched,
+        "failed": result.failed,
+        "duration_ms": result.duration_ms,
+        "remaining_ms": left,
+        "rate": round(current * 1000 / result.duration_ms, 1) if result.duration_ms else None,
+        "error": result.error.error_message if result.error else None,
+        "advice": advice(result.error.error_type) if result.error else None,
+        "dropped": result.dropped_prices,
+        "unmapped": result.unmapped_markets,
+    }
+
+
+def advice(error_type: str) -> str:
+    """What a person may do about an error."""
+    return ADVICE.get(error_type, OTHER_ADVICE)
+
+
+def _error(error: RunError) -> JSON:
+    return {
+        "type": error.error_type.replace("_", " "),
+        "message": error.error_message,
+        "count": error.count,
+        "platform": error.platform.display_name if error.platform else None,
+        "recoverable": error.recoverable,
+        "advice": advice(error.error_type),
+    }
+
+
+def _phase(phase: PhaseRecord, began: datetime, elapsed_ms: int) -> JSON:
+    """A phase within the run: rows of earlier releases may lie outside of it, where the clock was set meanwhile."""
+    start_ms = _ms(phase.started_at, began, 0, elapsed_ms)
+    return {
+        "platform": str(phase.platform),
+        "phase": str(phase.phase),
+        "start_ms": start_ms,
+        "end_ms": None if phase.ended_at is None else _ms(phase.ended_at, began, start_ms, elapsed_ms),
+    }
+
+
+def _ms(moment: datetime, began: datetime, least: int, most: int) -> int:
+    return max(least, min(most, round((moment - began).total_seconds() * 1000)))
+
+
+def _log(record: RunRecord, phases: Sequence[PhaseRecord], message: str | None) -> list[JSON]:
+    results = {result.platform: result for result in record.results}
+    lines = [_line(record.started_at, f"Run {record.id} started by {trigger_words(record.trigger)}")]
+    for each in sorted(phases, key=lambda phase: phase.started_at):
+        if each.platform is None:
+            continue
+        words = f"{each.platform.display_name}: {each.phase}"
+        result = results.get(each.platform)
+        if each.phase is ScrapePhase.COMPLETED and result is not None:
+            words += f", odds of {result.fetched} of {result.found} events in {duration(result.duration_ms)}"
+        elif each.message:
+            words += f", {each.message}"
+        lines.append(_line(each.started_at, words, is_bad=each.phase is ScrapePhase.FAILED))
+    if record.completed_at is not None:
+        words = f"Run {record.id} {record.status}" + (f": {message}" if message else "")
+        lines.append(_line(record.completed_at, words, is_bad=record.status is not RunStatus.COMPLETED))
+    return lines
+
+
+def _line(at: datetime, text: str, *, is_bad: bool = False) -> JSON:
+    return {"at": iso_z(at), "clock": clock(at), "text": text, "is_bad": is_bad}

@@ -1,0 +1,243 @@
+"""The bundled pages: right without JavaScript, then live. Each bears the cursor of the moment that it shows.
+
+The cursor is read before, or in the same turn of the loop as, what the page shows, so that a script that goes on from
+it misses nothing; what it is told twice it can tell by its run and its time.
+"""
+
+from quart import Blueprint, Response, redirect, request
+from quart_schema import hide
+from werkzeug.exceptions import HTTPException, NotFound
+from werkzeug.wrappers import Response as WerkzeugResponse
+
+from quart_odds.broadcast import current_registry
+from quart_odds.domain.clock import utc_now
+from quart_odds.errors import RunActiveError
+from quart_odds.routes.access.problems import bad_request, log_problem, problem_of
+from quart_odds.routes.access.same_origin import same_origin_only
+from quart_odds.routes.api.encoded import find_event
+from quart_odds.routes.api.query import PageQuery, read_query, select_events
+from quart_odds.routes.api.scrape import find_run
+from quart_odds.routes.pages.history import HistoryQuery, history_of
+from quart_odds.routes.pages.odds import LINES, MARKETS, OddsPageQuery, line_text, market_groups, sources
+from quart_odds.routes.pages.rows import rows_html
+from quart_odds.routes.pages.run import IDLE, JSON, active_view, stored_view
+from quart_odds.routes.pages.runs import run_bars, run_rows
+from quart_odds.routes.pages.shell import fragment, page, static_answer
+from quart_odds.services import Services, services
+
+NEXT_EVENTS = 12
+"""Events under the progress."""
+
+MOST_IDS = 100
+"""Rows that a script may ask for at once."""
+
+blueprint = Blueprint("pages", __name__)
+
+
+@blueprint.get("/assets/<version>/<path:name>")
+@hide
+async def asset(version: str, name: str) -> Response:
+    """A static file, under an address that changes with the content."""
+    answer = static_answer(version, name)
+    if answer is None:
+        raise NotFound(f"there is no {name!r} under this address; reload the page that names it")
+    return answer
+
+
+@blueprint.get("/")
+@hide
+async def progress() -> Response:
+    """The run that is going, or the last one; nothing starts before someone asks."""
+    parts = services()
+    cursor = _cursor()
+    active = parts.runs.active
+    if active is not None:
+        return await _progress(parts, active_view(active), cursor, follow="newest")
+    newest = await parts.store.list_runs(limit=1)
+    view = stored_view(newest[0], await parts.store.phases(newest[0].id)) if newest else IDLE
+    return await _progress(parts, view, cursor, follow="newest")
+
+
+@blueprint.get("/runs/<int:scrape_run_id>")
+@hide
+async def run(scrape_run_id: int) -> Response:
+    """The same view of one run, past or present."""
+    parts = services()
+    cursor = _cursor()
+    active = parts.runs.active
+    if active is not None and active.record.id == scrape_run_id:
+        return await _progress(parts, active_view(active), cursor, follow="this")
+    record = await find_run(scrape_run_id)
+    return await _progress(parts, stored_view(record, await parts.store.phases(scrape_run_id)), cursor, follow="this")
+
+
+@blueprint.post("/runs")
+@same_origin_only
+@hide
+async def start() -> WerkzeugResponse:
+    """Start a run, and go where it is seen."""
+    parts = services()
+    try:
+        started = await parts.runs.start("page")
+    except RunActiveError as error:
+        return _see(error.scrape_run_id)
+    return _see(started.record.id)
+
+
+@blueprint.post("/runs/<int:scrape_run_id>/cancel")
+@same_origin_only
+@hide
+async def cancel(scrape_run_id: int) -> WerkzeugResponse:
+    """Ask a run to end."""
+    parts = services()
+    await parts.runs.cancel(scrape_run_id)
+    return _see(scrape_run_id)
+
+
+@blueprint.post("/runs/<int:scrape_run_id>/retry")
+@same_origin_only
+@hide
+async def retry(scrape_run_id: int) -> WerkzeugResponse:
+    """Scrape again what failed in a run, and go where that is seen."""
+    parts = services()
+    try:
+        started = await parts.runs.retry(scrape_run_id)
+    except RunActiveError as error:
+        return _see(error.scrape_run_id)
+    return _see(started.record.id)
+
+
+@blueprint.post("/schedule/<any(pause, resume):change>")
+@same_origin_only
+@hide
+async def schedule(change: str) -> WerkzeugResponse:
+    """Pause scheduled runs, or start them again."""
+    parts = services()
+    await parts.housekeeping.pause(change == "pause")
+    return redirect("/", 303)
+
+
+@blueprint.get("/runs")
+@hide
+async def runs() -> Response:
+    """All runs, the newest first, and how long they took."""
+    parts = services()
+    cursor = _cursor()
+    asked = read_query(PageQuery, request.args)
+    size = min(asked.page_size, 50)
+    found = await parts.store.list_runs(limit=size, offset=(asked.page - 1) * size)
+    total = await parts.store.count_runs()
+    active = parts.runs.active
+    records = [active.snapshot() if active and active.record.id == each.id else each for each in found]
+    shown = {"rows": run_rows(records), "bars": run_bars(records), "total": total, "page": asked.page}
+    return await page("runs.html", {**frame(cursor, "runs"), **shown, "pages": -(-total // size)})
+
+
+@blueprint.get("/odds")
+@hide
+async def odds() -> Response:
+    """Events by kick-off, one market of each at the three bookmakers."""
+    query = read_query(OddsPageQuery, request.args)
+    return await page("odds.html", {**frame(_cursor(), "odds"), **_listing(query)})
+
+
+@blueprint.get("/odds/rows")
+@hide
+async def odds_rows() -> Response:
+    """Rows of the odds page alone: those of `ids=1,2,3`, or a page of a query."""
+    query = read_query(OddsPageQuery, request.args)
+    if (ids := request.args.get("ids")) is None:
+        return await fragment("rows.html", _listing(query))
+    wanted = _ids(ids)
+    book = services().desk.book
+    found = [event for each in wanted if (event := book.get(each)) is not None]
+    rows = rows_html(book, found, MARKETS[query.market], query.shown_line)
+    return await fragment("rows.html", {"rows": rows, "total": None})
+
+
+@blueprint.get("/odds/<int:event_id>")
+@hide
+async def event(event_id: int) -> Response:
+    """One event: every market at the three bookmakers, and the past of one of them."""
+    cursor = _cursor()
+    found = await find_event(event_id)
+    history = await history_of(found, read_query(HistoryQuery, request.args))
+    # The template gives the loop its turns: what it shows is put together before, of one moment.
+    shown = {
+        "event_id": found.id,
+        "sportradar_id": found.sportradar_id,
+        "header": found.header,
+        "sources": sources(found),
+        "groups": market_groups(found),
+        "history": history,
+    }
+    return await page("event.html", {**frame(cursor, "odds"), **shown, "line_text": line_text})
+
+
+@blueprint.errorhandler(Exception)
+async def trouble(error: Exception) -> Response | WerkzeugResponse:
+    """What went wrong, as a page for a person."""
+    if isinstance(error, HTTPException) and error.code is not None and error.code < 400:
+        return error.get_response()
+    problem = problem_of(error)
+    log_problem(problem, error)
+    if "text/html" not in request.headers.get("Accept", ""):
+        return problem.response()
+    return await page("problem.html", {**frame("", ""), "problem": problem}, status=problem.status)
+
+
+async def _progress(parts: Services, view: JSON, cursor: str, *, follow: str) -> Response:
+    query = OddsPageQuery(page_size=NEXT_EVENTS)
+    shown = {"run": view, "follow": follow, "scheduler": parts.scheduler}
+    section = "progress" if follow == "newest" else "runs"
+    return await page("progress.html", {**frame(cursor, section), **shown, **_listing(query)})
+
+
+def _listing(query: OddsPageQuery) -> dict[str, object]:
+    """A page of events with the market that is asked for. One turn of the loop, some milliseconds."""
+    now = utc_now()
+    book = services().desk.book
+    found = select_events(book, query, now)
+    first = (query.page - 1) * query.page_size
+    market, line = MARKETS[query.market], query.shown_line
+    rows = rows_html(book, found[first : first + query.page_size], market, line)
+    pages = max(1, -(-len(found) // query.page_size))
+    return {
+        "query": query,
+        "rows": rows,
+        "total": len(found),
+        "pages": pages,
+        "market": market,
+        "lines": LINES,
+    }
+
+
+def frame(cursor: str, section: str) -> dict[str, object]:
+    """What the frame of every page shows."""
+    parts = services()
+    settings = parts.settings
+    urls = (settings.betpawa_url, settings.sportybet_url, settings.bet9ja_url)
+    is_sandbox = all("//127.0.0.1" in url or "//localhost" in url for url in urls)
+    return {
+        "cursor": cursor,
+        "section": section,
+        "rendered_at": utc_now(),
+        "is_sandbox": is_sandbox,
+        "read_only_reason": None if parts.desk.is_writer else parts.desk.read_only_reason,
+    }
+
+
+def _cursor() -> str:
+    log = current_registry().log
+    return log.cursor_at(log.next_seq)
+
+
+def _see(scrape_run_id: int) -> WerkzeugResponse:
+    return redirect(f"/runs/{scrape_run_id}", 303)
+
+
+def _ids(text: str) -> list[int]:
+    parts = text.split(",")
+    if len(parts) > MOST_IDS or not all(part.isascii() and part.isdigit() and len(part) < 16 for part in parts):
+        raise bad_request("ids is not as it should be.", ("ids", f"give up to {MOST_IDS} numbers, by comma"))
+    return [int(part) for part in parts]

@@ -1,0 +1,133 @@
+"""Bodies made wrong on purpose: cut, of another shape, with wrong types, lists with too few or too many, giants."""
+
+import zlib
+from collections.abc import Iterator
+from functools import cache
+
+import orjson
+
+from quart_odds.domain.platforms import Platform
+from quart_odds.sandbox.faults.faults import FaultKind, share_of
+
+HUGE_MARKETS = 5000
+BOMB_BYTES = 512 * 1024 * 1024
+"""What the bomb is when opened; it is about half a megabyte closed."""
+
+
+WIDE_MEMBERS = 1_000_000
+DEEP_LEVELS = 10_000
+
+OVERCOUNTED = 3
+"""How many events more a tree counts than there are."""
+
+
+def spoil(platform: Platform, kind: FaultKind, body: bytes, *, is_later_page: bool = False) -> bytes:
+    """The body of a good answer, as the fault leaves it. Kinds that do not concern bodies leave it as it is."""
+    match kind:
+        case FaultKind.CUT:
+            return body[: max(1, len(body) * 3 // 5)]
+        case FaultKind.WRONG_SHAPE:
+            return b'[{"status":"ok"},["nothing","that","you","know"]]'
+        case FaultKind.WIDE:
+            return b'{"data":[' + b"[]," * WIDE_MEMBERS + b"0]}"
+        case FaultKind.DEEP:
+            return b'{"data":' * DEEP_LEVELS + b"0" + b"}" * DEEP_LEVELS
+        case FaultKind.WRONG_TYPES:
+            return orjson.dumps(_twisted(orjson.loads(body)))
+        case FaultKind.HUGE:
+            return _huge(platform, body)
+        case FaultKind.EMPTY | FaultKind.HALF | FaultKind.DUPLICATES:
+            value = orjson.loads(body)
+            for events in _event_lists(platform, value):
+                events[:] = _changed(kind, events)
+            return orjson.dumps(value)
+        case FaultKind.OVERCOUNT:
+            return orjson.dumps(_overcounted(orjson.loads(body)))
+        case FaultKind.SHIFT if is_later_page:
+            value = orjson.loads(body)
+            for events in _event_lists(platform, value):
+                del events[:1]
+            return orjson.dumps(value)
+    return body
+
+
+def _twisted(value: object) -> object:
+    """Every number a text that is no number, every text a number; the keys and the nesting stay."""
+    if isinstance(value, dict):
+        return {key: _twisted(member) for key, member in value.items()}
+    if isinstance(value, list):
+        return [_twisted(member) for member in value]
+    return 7 if isinstance(value, str) else "seven" if isinstance(value, int | float) else value
+
+
+def _overcounted(value: object) -> object:
+    """Every count of a competition's events larger than it is; those of countries and of the sport stay."""
+    if isinstance(value, list):
+        return [_overcounted(member) for member in value]
+    if not isinstance(value, dict):
+        return value
+    changed = {key: _overcounted(member) for key, member in value.items()}
+    for name, parts in (("eventSize", ("tournaments", "categories")), ("NUM", ("SG",))):
+        count = changed.get(name)
+        if isinstance(count, int) and not any(part in changed for part in parts):
+            changed[name] = count + OVERCOUNTED
+    return changed
+
+
+def _event_lists(platform: Platform, value: object) -> Iterator[list[object]]:
+    """The lists of events in a list's body; none in a tree of competitions, which stays as it is."""
+    data = value.get("responses" if platform is Platform.BETPAWA else "data") if isinstance(value, dict) else None
+    if platform is Platform.BET9JA:
+        data = value.get("D") if isinstance(value, dict) else None
+        holders = [data]
+    else:
+        holders = data.get("tournaments") or [] if isinstance(data, dict) else data or []
+    name = {Platform.BETPAWA: "responses", Platform.SPORTYBET: "events", Platform.BET9JA: "E"}[platform]
+    for holder in holders:
+        events = holder.get(name) if isinstance(holder, dict) else None
+        if isinstance(events, list):
+            yield events
+
+
+def _changed(kind: FaultKind, events: list[object]) -> list[object]:
+    if kind is FaultKind.EMPTY:
+        return []
+    if kind is FaultKind.DUPLICATES:
+        return events + events
+    return [event for event in events if share_of(_id_of(event)) < 0.5]
+
+
+def _id_of(event: object) -> str:
+    assert isinstance(event, dict)
+    return str(event.get("eventId") or event.get("id") or event.get("ID"))
+
+
+def _huge(platform: Platform, body: bytes) -> bytes:
+    """The event with its own markets and as many unknown ones as make 5,000."""
+    value = orjson.loads(body)
+    if platform is Platform.BET9JA:
+        prices = value["D"]["O"]
+        for number in range(HUGE_MARKETS):
+            prices |= {f"S_MADEUP{number}@{number % 40 / 2}_O": "1.9", f"S_MADEUP{number}@{number % 40 / 2}_U": "1.8"}
+        return orjson.dumps(value)
+    markets = value["markets"] if platform is Platform.BETPAWA else value["data"]["markets"]
+    if not markets:
+        return body
+    pattern = markets[0]
+    for number in range(HUGE_MARKETS - len(markets)):
+        if platform is Platform.BETPAWA:
+            markets.append({**pattern, "marketType": {**pattern["marketType"], "id": str(90_000_000 + number)}})
+        else:
+            markets.append({**pattern, "id": str(9_000_000 + number)})
+    return orjson.dumps(value)
+
+
+@cache
+def bomb() -> bytes:
+    """A gzip answer of half a megabyte that opens to a JSON text of 512 MB, nearly all of it spaces."""
+    compressor = zlib.compressobj(level=9, wbits=31)
+    chunk = b" " * (1 << 20)
+    parts = [compressor.compress(b'{"data":[')]
+    parts += [compressor.compress(chunk) for _ in range(BOMB_BYTES // len(chunk))]
+    parts.append(compressor.compress(b"]}") + compressor.flush())
+    return b"".join(parts)

@@ -1,0 +1,72 @@
+"""A stand-in for Bet9ja's PalimpsestAjax: the tree of groups, their events, one event."""
+
+import orjson
+
+from quart_odds.domain.platforms import Platform
+from quart_odds.sandbox.sites.answers import Answer, Ask, Shelf, json_answer, not_found, refused
+
+_PATH = "/desktop/feapi/PalimpsestAjax/"
+
+
+class Bet9jaSite:
+    """Bet9ja: R and D around all it says; the CDN before it refuses who comes without a Referer."""
+
+    platform = Platform.BET9JA
+
+    def __init__(self, shelf: Shelf) -> None:
+        self.shelf = shelf
+
+    def event_of(self, ask: Ask) -> str | None:
+        """The query's EVENTID."""
+        return ask.query.get("EVENTID") if ask.path == f"{_PATH}GetEvent" else None
+
+    def refuse(self, ask: Ask) -> Answer | None:
+        """The CDN's page, without a Referer."""
+        return None if ask.headers.get("referer") else refused()
+
+    def answer(self, ask: Ask) -> Answer:
+        """One of the three addresses, or 404."""
+        if ask.method != "GET" or not ask.path.startswith(_PATH):
+            return not_found()
+        match ask.path.removeprefix(_PATH):
+            case "GetSports":
+                return self._sports()
+            case "GetEventsInGroupV2" | "GetEventsInGroup":
+                return self._group(ask)
+            case "GetEvent":
+                return self.shelf.detail(ask, ask.query.get("EVENTID", "")) or json_answer(envelope(None, "E"))
+        return not_found()
+
+    def _sports(self) -> Answer:
+        countries: dict[str, dict[str, object]] = {}
+        groups: dict[str, dict[str, dict[str, object]]] = {}
+        listed = self.shelf.listed()
+        for event in listed:
+            competition = event.competition
+            of_country = groups.setdefault(competition.country_id, {})
+            group = of_country.setdefault(competition.id, {"G_DESC": competition.name, "NUM": 0})
+            number = group["NUM"]
+            assert isinstance(number, int)
+            group["NUM"] = number + 1
+            countries[competition.country_id] = {"SG_DESC": competition.country, "G": of_country}
+        soccer = {"S_DESC": "Soccer", "NUM": len(listed), "SG": countries}
+        return json_answer(envelope({"PAL": {"1": soccer, "2": {"S_DESC": "Tennis", "NUM": 0, "SG": {}}}}))
+
+    def _group(self, ask: Ask) -> Answer:
+        """All events of a group in one answer; a group that there is not has none."""
+        group = ask.query.get("GROUPID", "")
+        found = [event for event in self.shelf.listed() if event.competition.id == group]
+
+        def write() -> bytes:
+            data: dict[str, object] = {"E": [event.write(None) for event in found]}
+            if found:
+                competition = found[0].competition
+                data |= {"GID": int(group), "GN": competition.name, "SG": competition.country}
+            return orjson.dumps(envelope(data))
+
+        return Answer(write, key=group, version=tuple(event.version() for event in found))
+
+
+def envelope(data: object, result: str = "OK") -> dict[str, object]:
+    """What Bet9ja puts around everything."""
+    return {"R": result, "D": data}

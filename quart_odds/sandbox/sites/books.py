@@ -1,0 +1,182 @@
+"""All prices of the sandbox, by bookmaker and event; and the shelf from which a stand-in bookmaker takes its events."""
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from functools import partial
+from random import Random
+
+import orjson
+
+from quart_odds.domain.platforms import Platform
+from quart_odds.sandbox.sites import bet9ja, bet9ja_event, betpawa_event, sportybet, sportybet_event
+from quart_odds.sandbox.sites.answers import Answer, Ask, ListedCompetition, ListedEvent, Markets
+from quart_odds.sandbox.world.book import Book
+from quart_odds.sandbox.world.markets import Offer, sheet
+from quart_odds.sandbox.world.world import Fixture
+
+
+class Books:
+    """The books of all events, each written when it is first asked for. `move` can be changed at any time.
+
+    `limits` are the market lines of an event at each bookmaker; leagues take turns where there are several numbers.
+    """
+
+    def __init__(
+        self, fixtures: Sequence[Fixture], seed: int, move: float, limits: Mapping[Platform, Sequence[int]]
+    ) -> None:
+        self.fixtures = fixtures
+        self.move = move
+        self._limits = limits
+        self._seed = seed
+        self._books: dict[tuple[Platform, int], Book] = {}
+
+    def book(self, platform: Platform, fixture: Fixture) -> Book:
+        """The prices of an event at a bookmaker that has it."""
+        book = self._books.get((platform, fixture.number))
+        if book is None:
+            limits = self._limits[platform]
+            limit = limits[fixture.league.number % len(limits)]
+            book = self._books[platform, fixture.number] = Book(fixture, sheet(platform, limit), limit, self._seed)
+        return book
+
+    def version(self, platform: Platform, fixture: Fixture) -> int:
+        """How often an event's prices have changed at a bookmaker."""
+        book = self._books.get((platform, fixture.number))
+        return book.version if book else 0
+
+    def find(self, platform: Platform, sportradar_id: str) -> Book | None:
+        """The book of an event at a bookmaker by SportRadar id, None where it has no such event."""
+        for fixture in self.fixtures:
+            if fixture.sportradar_id == sportradar_id and platform in fixture.listings:
+                return self.book(platform, fixture)
+        return None
+
+    def random_book(self, random: Random) -> Book:
+        """Any book of an event that a scrape matches by its SportRadar id."""
+        real = [fixture for fixture in self.fixtures if fixture.sportradar_id and not fixture.league.is_virtual]
+        fixture = random.choice(real)
+        return self.book(random.choice(sorted(fixture.listings)), fixture)
+
+
+class GeneratedShelf:
+    """A bookmaker's events as the sandbox made them up. `padding` bytes are added to each event's body."""
+
+    def __init__(self, platform: Platform, books: Books, padding: int = 0) -> None:
+        self.platform = platform
+        self._books = books
+        self._padding = padding
+        self._fixtures = {
+            fixture.listings[platform].external_id: fixture
+            for fixture in books.fixtures
+            if platform in fixture.listings
+        }
+        self._listed = tuple(self._list(fixture) for fixture in self._fixtures.values())
+
+    def listed(self) -> Sequence[ListedEvent]:
+        """All its events, by kick-off; those that have just started are listed still."""
+        return self._listed
+
+    def detail(self, ask: Ask, external_id: str) -> Answer | None:
+        """An event with all its markets; being asked for is what makes its prices move."""
+        fixture = self._fixtures.get(external_id)
+        if fixture is not None:
+            self._books.book(self.platform, fixture).asked(self._books.move)
+        return self.untouched_detail(external_id, ask.query.get("productId", "3"))
+
+    def untouched_detail(self, external_id: str, product: str = "3") -> Answer | None:
+        """An event with all its markets as they stand."""
+        fixture = self._fixtures.get(external_id)
+        if fixture is None:
+            return None
+        book = self._books.book(self.platform, fixture)
+        return Answer(
+            lambda: write_detail(book, product, self._padding),
+            key=("event", external_id, product),
+            version=book.version,
+        )
+
+    def ids_of(self, external_id: str) -> tuple[str, ...]:
+        """The bookmaker's own id, and the SportRadar id."""
+        fixture = self._fixtures.get(external_id)
+        return (fixture.sportradar_id, external_id) if fixture and fixture.sportradar_id else (external_id,)
+
+    @property
+    def first_event(self) -> str | None:
+        """The first event after those that have started that is at all three bookmakers."""
+        for external_id, fixture in self._fixtures.items():
+            if fixture.number % 29 != 7 and len(fixture.listings) == len(Platform) and not fixture.league.is_virtual:
+                return external_id
+        return next(iter(self._fixtures), None)
+
+    def _list(self, fixture: Fixture) -> ListedEvent:
+        league, platform = fixture.league, self.platform
+        competition_id, country_id = _IDS[platform]
+        competition = ListedCompetition(
+            competition_id(league.number), league.name, country_id(league.country_number), league.country
+        )
+        version: Callable[[], Hashable] = partial(self._books.version, platform, fixture)
+        return ListedEvent(
+            competition, fixture.listings[platform].external_id, partial(self._write_listed, fixture), version
+        )
+
+    def _write_listed(self, fixture: Fixture, markets: Markets) -> Mapping[str, object]:
+        book = self._books.book(self.platform, fixture)
+        wanted = markets or _LISTED[self.platform]
+        offers = [offer for offer in book.sheet.offers if offer.site.id in wanted]
+        match self.platform:
+            case Platform.BETPAWA:
+                return betpawa_event.event_object(book, offers)
+            case Platform.SPORTYBET:
+                return sportybet_event.event_object(book, offers, is_listed=True)
+            case Platform.BET9JA:
+                return bet9ja_event.event_object(book, offers, is_listed=True)
+
+
+_IDS: Mapping[Platform, tuple[Callable[[int], str], Callable[[int], str]]] = {
+    Platform.BETPAWA: (betpawa_event.competition_id, betpawa_event.region_id),
+    Platform.SPORTYBET: (sportybet_event.tournament_id, sportybet_event.category_id),
+    Platform.BET9JA: (lambda n: str(bet9ja_event.group_id(n)), lambda n: str(bet9ja_event.country_id(n))),
+}
+_LISTED: Mapping[Platform, frozenset[str]] = {
+    Platform.BETPAWA: frozenset({"3743", "4693", "3774"}),
+    Platform.SPORTYBET: frozenset({"1", "18", "10"}),
+    Platform.BET9JA: bet9ja_event.MAIN_KEYS,
+}
+"""The markets that a list has when none are asked for."""
+
+
+def write_detail(book: Book, product: str = "3", padding: int = 0) -> bytes:
+    """The body of an event. SportyBet's has no markets under another product than 3, which is pre-match."""
+    offers: Sequence[Offer] = book.sheet.offers
+    extra = {"sandboxPadding": _filler(padding)} if padding else {}
+    match book.sheet.platform:
+        case Platform.BETPAWA:
+            return orjson.dumps(betpawa_event.event_object(book, offers) | extra)
+        case Platform.SPORTYBET:
+            event = sportybet_event.event_object(book, offers if product == "3" else ())
+            return orjson.dumps(sportybet.envelope(event | extra))
+        case Platform.BET9JA:
+            return orjson.dumps(bet9ja.envelope(bet9ja_event.event_object(book, offers) | extra))
+
+
+def _filler(size: int) -> str:
+    """Text that compresses about as well as a body does."""
+    return "".join(f"id {number * 7919} name Over odds 1.{number % 89 + 10}; " for number in range(size // 25 + 1))[
+        :size
+    ]
+
+
+def fit(platform: Platform, fixture: Fixture, lines: int, body_kb: float) -> tuple[int, int]:
+    """How many market lines, and how many bytes of padding, bring an event's body to about `body_kb`."""
+    target = round(body_kb * 1000)
+
+    def size(limit: int) -> int:
+        return len(write_detail(Book(fixture, sheet(platform, limit), limit, 0)))
+
+    low, high = 3, lines
+    while low < high:
+        middle = (low + high + 1) // 2
+        if size(middle) <= target:
+            low = middle
+        else:
+            high = middle - 1
+    return low, max(0, target - size(low))

@@ -1,0 +1,156 @@
+"""A stand-in for SportyBet's factsCenter: the tree of tournaments, their events, one event."""
+
+import re
+from collections.abc import Iterable, Sequence
+
+import orjson
+
+from quart_odds.domain.platforms import Platform
+from quart_odds.sandbox.sites.answers import Answer, Ask, ListedEvent, Markets, Shelf, json_answer, not_found, refused
+
+_PATH = re.compile(r"/api/[a-z]{2}/factsCenter/(\w+)")
+MOST_EVENTS = 100
+"""The largest page that pcUpcomingEvents gives."""
+
+
+class SportybetSite:
+    """SportyBet: an envelope with a bizCode around all it says, and HTTP 200 around most of what goes wrong."""
+
+    platform = Platform.SPORTYBET
+
+    def __init__(self, shelf: Shelf) -> None:
+        self.shelf = shelf
+
+    def event_of(self, ask: Ask) -> str | None:
+        """The query's eventId."""
+        return ask.query.get("eventId") if _name(ask) == "event" else None
+
+    def refuse(self, ask: Ask) -> Answer | None:
+        """Only a list of queries that is no list, or is not called JSON: 403 and 500."""
+        if ask.method != "POST":
+            return None
+        if not ask.headers.get("content-type", "").startswith("application/json"):
+            return json_answer({"message": "Unsupported media type"}, 500)
+        try:
+            return None if isinstance(orjson.loads(ask.body), list) else refused()
+        except ValueError:
+            return json_answer({"message": "Malformed body"}, 500)
+
+    def answer(self, ask: Ask) -> Answer:
+        """One of the four addresses, or 404."""
+        match ask.method, _name(ask):
+            case "GET", "popularAndSportList":
+                return self._sports(ask)
+            case "POST", "pcEvents":
+                return self._events(ask)
+            case "GET", "pcUpcomingEvents":
+                return self._upcoming(ask)
+            case "GET", "event":
+                return self.shelf.detail(ask, ask.query.get("eventId", "")) or biz_error("Event not found")
+        return not_found()
+
+    def _sports(self, ask: Ask) -> Answer:
+        events = self.shelf.listed() if ask.query.get("productId", "3") == "3" else ()
+        categories: dict[str, dict[str, object]] = {}
+        tournaments: dict[str, dict[str, object]] = {}
+        for event in events:
+            competition = event.competition
+            if competition.id not in tournaments:
+                tournaments[competition.id] = {"id": competition.id, "name": competition.name, "eventSize": 0}
+                category = categories.setdefault(
+                    competition.country_id,
+                    {"id": competition.country_id, "name": competition.country, "eventSize": 0, "tournaments": []},
+                )
+                listed = category["tournaments"]
+                assert isinstance(listed, list)
+                listed.append(tournaments[competition.id])
+            for counted in (tournaments[competition.id], categories[competition.country_id]):
+                size = counted["eventSize"]
+                assert isinstance(size, int)
+                counted["eventSize"] = size + 1
+        football = {
+            "id": "sr:sport:1",
+            "name": "Football",
+            "eventSize": len(events),
+            "categories": list(categories.values()) if ask.query.get("sportId") == "sr:sport:1" else [],
+        }
+        return json_answer(envelope({"popularEvents": [], "sportList": [football]}))
+
+    def _events(self, ask: Ask) -> Answer:
+        """Events of the tournaments in the body, grouped by tournament, with all lines of the markets asked for."""
+        try:
+            tournaments = [
+                (str(tournament), _market_ids(item.get("marketId")))
+                for item in orjson.loads(ask.body)
+                for group in item["tournamentId"]
+                for tournament in group
+            ]
+        except (KeyError, TypeError, AttributeError):
+            return biz_error("Invalid")
+        if any("," in tournament for tournament, _ in tournaments):
+            return biz_error("Invalid")
+        listed = self.shelf.listed()
+        found = [
+            (event, markets)
+            for tournament, markets in tournaments
+            for event in listed
+            if event.competition.id == tournament
+        ]
+        return Answer(
+            lambda: orjson.dumps(envelope(_by_tournament(found))),
+            key=ask.body,
+            version=tuple(event.version() for event, _ in found),
+        )
+
+    def _upcoming(self, ask: Ask) -> Answer:
+        """A page of all events; a tournament can go on on the next page."""
+        try:
+            size = min(int(ask.query.get("pageSize", 20)), MOST_EVENTS)
+            number = int(ask.query.get("pageNum", 1))
+        except ValueError:
+            return biz_error("Invalid")
+        if size < 1 or number < 1:
+            return biz_error("Invalid")
+        listed = self.shelf.listed()
+        markets = _market_ids(ask.query.get("marketId"))
+        page = [(event, markets) for event in listed[(number - 1) * size : number * size]]
+        return Answer(
+            lambda: orjson.dumps(envelope({"totalNum": len(listed), "tournaments": _by_tournament(page)})),
+            key=(size, number, markets),
+            version=tuple(event.version() for event, _ in page),
+        )
+
+
+def envelope(data: object, code: int = 10_000, message: str = "0#0") -> dict[str, object]:
+    """What SportyBet puts around everything."""
+    return {"bizCode": code, "message": message, "data": data}
+
+
+def biz_error(message: str) -> Answer:
+    """An error, which comes with HTTP 200."""
+    return json_answer(envelope(None, 19_000, message))
+
+
+def _name(ask: Ask) -> str | None:
+    match = _PATH.fullmatch(ask.path)
+    return match[1] if match else None
+
+
+def _market_ids(text: str | None) -> Markets:
+    return frozenset(str(text).split(",")) if text else None
+
+
+def _by_tournament(events: Iterable[tuple[ListedEvent, Markets]]) -> Sequence[dict[str, object]]:
+    tournaments: dict[str, dict[str, object]] = {}
+    lists: dict[str, list[object]] = {}
+    for event, markets in events:
+        competition = event.competition
+        lists.setdefault(competition.id, []).append(event.write(markets))
+        tournaments[competition.id] = {
+            "id": competition.id,
+            "name": competition.name,
+            "events": lists[competition.id],
+            "categoryName": competition.country,
+            "categoryId": competition.country_id,
+        }
+    return list(tournaments.values())

@@ -1,0 +1,125 @@
+"""SportyBet's event object: every line is a market of its own, odds are texts, times are milliseconds."""
+
+from collections.abc import Iterable
+
+from quart_odds.sandbox.world.book import LEAST, Book
+from quart_odds.sandbox.world.markets import Offer, SiteOutcome
+
+
+def event_object(book: Book, offers: Iterable[Offer], *, is_listed: bool = False) -> dict[str, object]:
+    """The object of an event with the markets of `offers`; a listed one says how many markets there are in all."""
+    fixture, listing = book.fixture, book.fixture.listings[book.sheet.platform]
+    league = fixture.league
+    source = {"sourceType": fixture.source, "sourceId": fixture.sportradar_id or str(fixture.number)}
+    event: dict[str, object] = {
+        "eventId": listing.external_id,
+        "gameId": str(10_000 + fixture.number),
+        "productStatus": "0#0",
+        "estimateStartTime": round(fixture.kickoff.timestamp() * 1000),
+        "status": 0,
+        "matchStatus": "Not start",
+        "homeTeamId": f"sr:competitor:{30_000 + fixture.number * 2}",
+        "homeTeamName": listing.home,
+        "awayTeamName": listing.away,
+        "awayTeamId": f"sr:competitor:{30_001 + fixture.number * 2}",
+        "sport": {
+            "id": "sr:sport:1",
+            "name": "Football",
+            "category": {
+                "id": category_id(league.country_number),
+                "name": league.country,
+                "tournament": {"id": tournament_id(league.number), "name": league.name},
+            },
+        },
+        "markets": [_market(book, offer, listing.home, listing.away) for offer in offers],
+        "bookingStatus": "Booked" if fixture.number % 3 else "Unavailable",
+        "topTeam": False,
+        "fixtureVenue": {"name": f"{listing.home} Stadium"},
+        "giftGrabActivityResultVO": {"activityEnabled": False, "enabled": False},
+        "ai": False,
+        "bgEvent": False,
+        "matchTrackerNotAllowed": False,
+        "eventSource": {"preMatchSource": source, "liveSource": source},
+        "containsPcbb": False,
+        "banned": False,
+    }
+    if is_listed:
+        event["totalMarketSize"] = len(book.sheet.offers)
+    else:
+        event |= {"liveChannel": False, "webViewLiveChannel": True, "commentsNum": 0, "topicId": fixture.number}
+    return event
+
+
+def category_id(number: int) -> str:
+    """SportyBet's id of a country."""
+    return f"sr:category:{number}"
+
+
+def tournament_id(number: int) -> str:
+    """SportyBet's id of a competition."""
+    return f"sr:tournament:{number}"
+
+
+def _market(book: Book, offer: Offer, home: str, away: str) -> dict[str, object]:
+    site, first = offer.site, offer.first
+    desc, name, group = site.labels
+    desc = desc.replace("{home}", home).replace("{away}", away)
+    is_suspended = all(book.closed[first : first + len(site.outcomes)])
+    market: dict[str, object] = {"id": site.id}
+    if offer.specifier:
+        market["specifier"] = offer.specifier
+    market |= {
+        "product": 3,
+        "desc": desc,
+        "status": (1 if first % 2 else 2) if is_suspended else 0,
+        "group": group,
+        "groupId": f"17112113572{4 + len(group)}MGI",
+        "marketGuide": f"Predict the outcome of {desc}. Regular time and added time count, overtime does not. "
+        "A half line (0.5, 1.5, 2.5) can be settled as won or lost, a whole line (1, 2, 3) as won, lost or void. "
+        "For further information please refer to the How to Play section.",
+        "title": ",".join(outcome.name for outcome in site.outcomes[:3]),
+        "name": name,
+        "favourite": 0,
+        "outcomes": [
+            _outcome(book, offer, index, outcome, is_suspended, home, away)
+            for index, outcome in zip(offer.indices, site.outcomes, strict=True)
+        ],
+        "farNearOdds": 1 if offer.line == 2.5 else 0,
+        "sourceType": "BET_RADAR",
+        "banned": False,
+    }
+    if site.id == "1":
+        market["marketExtendVOS"] = [
+            {"name": f"{lead}UP", "rootMarketId": "1", "nodeMarketId": f"60{3 - lead}00", "notSupport": False}
+            for lead in (1, 2)
+        ]
+    if first % 17 != 5:
+        market["lastOddsChangeTime"] = round(book.fixture.kickoff.timestamp() * 1000) - 86_400_000 + book.version
+    return market
+
+
+def _outcome(
+    book: Book, offer: Offer, index: int, outcome: SiteOutcome, is_suspended: bool, home: str, away: str
+) -> dict[str, object]:
+    cents, closed = book.cents[index], book.closed[index]
+    odds = f"{cents / 100:.2f}" if cents >= LEAST else "1.00" if index % 2 else "0.00"
+    return {
+        "id": outcome.id,
+        "odds": odds,
+        "probability": f"{95 / cents if cents else 0.99:.10f}",
+        "voidProbability": "0E-10",
+        "isActive": 1 if is_suspended or not closed else 0,
+        "desc": _describe(offer, outcome).replace("{home}", home).replace("{away}", away),
+    }
+
+
+def _describe(offer: Offer, outcome: SiteOutcome) -> str:
+    """ "Over 2.5", "Home (0:1)", "Away (+0.5)": the line is in the text, which is why nobody should match by it."""
+    if offer.line is None or "{line}" not in outcome.name:
+        return outcome.name
+    if offer.site.market.family == "asian":
+        own = offer.line if outcome.outcome == "1" else -offer.line
+        return outcome.name.replace("{line}", f"{own:+g}" if own else "0")
+    if offer.site.market.family == "european":
+        return outcome.name.replace("{line}", offer.specifier.removeprefix("hcp="))
+    return outcome.name.replace("{line}", f"{offer.line:g}")

@@ -1,0 +1,1 @@
+"""What the stand-in bookmakers know: events, markets, and prices that move."""

@@ -1,0 +1,103 @@
+"""The prices of one event at one bookmaker, and how they move."""
+
+from array import array
+from collections.abc import Iterator
+from random import Random
+
+from quart_odds.domain.platforms import Platform
+from quart_odds.sandbox.world.markets import Offer, Sheet
+from quart_odds.sandbox.world.model import implied
+from quart_odds.sandbox.world.world import Fixture
+
+LEAST = 101
+"""Odds are kept in hundredths; less than this cannot be offered."""
+MOST = 50_000
+MOVING = 0.3
+"""The part of the events that move between two times of asking, where not nearly all prices are to move."""
+_MARGINS = {Platform.BETPAWA: 1.052, Platform.SPORTYBET: 1.058, Platform.BET9JA: 1.068}
+_OPINION = 0.012
+"""How far two bookmakers' views of one price lie apart, as a standard deviation."""
+
+
+_EARLY_GOALS = "60180"
+"""SportyBet's market whose Under can never be taken."""
+
+
+class Book:
+    """Odds in hundredths, and which of them cannot be taken; `version` grows with every change."""
+
+    def __init__(self, fixture: Fixture, sheet: Sheet, limit: int, seed: int) -> None:
+        self.fixture = fixture
+        self.sheet = sheet
+        self.version = 0
+        self._asked = 0
+        self._seed = f"{seed}/{fixture.number}/{sheet.platform}"
+        self._fair = implied(sheet.platform, limit, *fixture.rates)
+        random = Random(self._seed)
+        self.cents = array("I", [self._price(fair, random) for fair in self._fair])
+        self.closed = bytearray(cents < LEAST for cents in self.cents)
+        for offer in sheet.offers:
+            self._open_with_a_flaw(offer, random)
+
+    def asked(self, move: float) -> int:
+        """Notes that the event was asked for; if it was before, prices may move. Gives how many did.
+
+        Which events and prices move depends on the seed and on how often the event was asked for, not on the time.
+        """
+        self._asked += 1
+        if self._asked == 1 or not move:
+            return 0
+        random = Random(f"{self._seed}/{self._asked}")
+        moving = MOVING if move < MOVING else 1.0
+        if random.random() >= moving:
+            return 0
+        changes = max(1, round(len(self.cents) * move / moving))
+        for index in random.sample(range(len(self.cents)), min(changes, len(self.cents))):
+            if random.random() < 0.05 or self.cents[index] < LEAST:
+                self.closed[index] = not self.closed[index] or self.cents[index] < LEAST
+            else:
+                self.cents[index] = self.another_price(index, random)
+        self.version += 1
+        return changes
+
+    def another_price(self, index: int, random: Random) -> int:
+        """A likely price that is not the present one, in hundredths."""
+        present = self.cents[index]
+        for _ in range(8):
+            cents = max(self._price(self._fair[index], random), LEAST)
+            if cents != present:
+                return cents
+        return present + 1
+
+    def set(self, index: int, cents: int | None, closed: bool | None) -> None:
+        """Changes one price: its odds in hundredths, whether it is closed, or both."""
+        if cents is not None:
+            self.cents[index] = cents
+        if closed is not None:
+            self.closed[index] = closed
+        self.version += 1
+
+    def open_indices(self) -> Iterator[int]:
+        """The prices that can be taken."""
+        return (index for index, closed in enumerate(self.closed) if not closed)
+
+    def _price(self, fair: float, random: Random) -> int:
+        """The odds of a fair chance after margin and opinion; below LEAST where nothing can be offered."""
+        chance = fair * (1 + (_MARGINS[self.sheet.platform] - 1) * (1 - fair / 2)) * random.gauss(1, _OPINION)
+        if chance >= 0.995:
+            return 0
+        return max(LEAST, min(MOST, round(100 / max(chance, 1e-4))))
+
+    def _open_with_a_flaw(self, offer: Offer, random: Random) -> None:
+        """Now and then a market or a price starts suspended, or a bookmaker errs in the punter's favour."""
+        if offer.site.id == _EARLY_GOALS:
+            self.closed[offer.indices[-1]] = True
+        luck = random.random()
+        if luck < 0.006:
+            for index in offer.indices:
+                self.closed[index] = True
+        elif luck < 0.012:
+            self.closed[random.choice(offer.indices)] = True
+        elif luck > 0.95 and offer.site.market.slug == "1x2_ft":
+            index = random.choice(offer.indices)
+            self.cents[index] = min(MOST, round(self.cents[index] * 1.12))

@@ -1,0 +1,173 @@
+"""The football that the stand-in bookmakers offer: leagues, teams and events, and how each bookmaker names them."""
+
+import unicodedata
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import count, islice
+from random import Random
+
+from quart_odds.domain.platforms import Platform
+from quart_odds.sandbox.world.names import FORMS, FRIENDLIES, LEAGUES, places
+
+AT_ALL_THREE = 0.8
+"""The part of the events that all three bookmakers have; the others are at two."""
+FRIENDLY_GAMES = 125
+"""Events of the competition that does not fit one page of BetPawa's, in a world large enough to have one."""
+LARGE_WORLD = 400
+
+
+@dataclass(frozen=True, slots=True)
+class League:
+    """A competition. `number` is its place in the world, from which each bookmaker's id is made."""
+
+    number: int
+    country_number: int
+    country: str
+    name: str
+    is_virtual: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """How a bookmaker names an event."""
+
+    external_id: str
+    home: str
+    away: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fixture:
+    """An event. `sportradar_id` is None where SportRadar does not know it; `rates` are the goals of home and away."""
+
+    number: int
+    sportradar_id: str | None
+    league: League
+    kickoff: datetime
+    rates: tuple[float, float]
+    listings: Mapping[Platform, Listing]
+    source: str = "BET_RADAR"
+
+
+def make_world(events: int, seed: int, now: datetime) -> tuple[Fixture, ...]:
+    """So many events with a SportRadar id at two or three bookmakers, and a few more that a scrape leaves out or alone.
+
+    The order is by kick-off; a few have started. The same arguments give the same world.
+    """
+    random = Random(f"world {seed}")
+    numbers = count(1)
+    start = now.replace(minute=0, second=0, microsecond=0)
+    fixtures: list[Fixture] = []
+    for league, home, away in islice(_pairings(events, random), events):
+        number = next(numbers)
+        started = number % 29 == 7
+        minutes = -15 * random.randint(1, 5) if started else 30 * random.randint(2, 6 * 48)
+        kickoff = start + timedelta(minutes=minutes)
+        fixtures.append(_fixture(number, league, home, away, kickoff, random, _platforms(random)))
+    fixtures += _odd_ones(numbers, start, random)
+    return tuple(sorted(fixtures, key=lambda fixture: (fixture.kickoff, fixture.number)))
+
+
+def _platforms(random: Random) -> tuple[Platform, ...]:
+    everywhere = tuple(Platform)
+    if random.random() < AT_ALL_THREE:
+        return everywhere
+    missing = random.choice(everywhere)
+    return tuple(platform for platform in everywhere if platform is not missing)
+
+
+def _pairings(events: int, random: Random) -> Iterator[tuple[League, str, str]]:
+    """League, home and away team, league by league, as many rounds of each as it takes to have so many events."""
+    numbers = count(1)
+    if events >= LARGE_WORLD:
+        friendlies = League(next(numbers), 0, *FRIENDLIES)
+        everywhere = [town for towns in places().values() for town in towns]
+        random.shuffle(everywhere)
+        for index in range(FRIENDLY_GAMES):
+            yield friendlies, f"{everywhere[2 * index]} FC", f"{everywhere[2 * index + 1]} United"
+    leagues = [
+        (League(next(numbers), country_number, country, name), towns)
+        for name in LEAGUES
+        for country_number, (country, towns) in enumerate(places().items(), 1)
+    ]
+    wanted = max(1, min(len(leagues), events // 8))
+    rounds = [(league, _rounds(league, towns, random)) for league, towns in leagues[:wanted]]
+    while True:
+        for league, games in rounds:
+            for home, away in next(games):
+                yield league, home, away
+
+
+def _rounds(league: League, towns: tuple[str, ...], random: Random) -> Iterator[list[tuple[str, str]]]:
+    """Every team against every other, round by round, by the circle method; then again with home and away changed."""
+    forms = list(FORMS)
+    random.shuffle(forms)
+    suffix = " U21" if "U21" in league.name else ""
+    teams = [f"{town} {forms[index % len(forms)]}{suffix}" for index, town in enumerate(towns)]
+    while True:
+        for _ in range(len(teams) - 1):
+            half = len(teams) // 2
+            yield list(zip(teams[:half], reversed(teams[half:]), strict=True))
+            teams = [teams[0], teams[-1], *teams[1:-1]]
+        teams = [teams[0], *reversed(teams[1:])]
+
+
+def _fixture(
+    number: int,
+    league: League,
+    home: str,
+    away: str,
+    kickoff: datetime,
+    random: Random,
+    platforms: tuple[Platform, ...],
+) -> Fixture:
+    sportradar_id = str(70_000_000 + number * 37 + random.randint(0, 36))
+    rates = (round(0.75 + 0.25 * random.randint(0, 5), 2), round(0.6 + 0.25 * random.randint(0, 4), 2))
+    listings = {platform: _listing(platform, number, sportradar_id, home, away) for platform in platforms}
+    return Fixture(number, sportradar_id, league, kickoff, rates, listings)
+
+
+def _listing(platform: Platform, number: int, sportradar_id: str, home: str, away: str) -> Listing:
+    match platform:
+        case Platform.BETPAWA:
+            return Listing(str(33_000_000 + number * 11), home, away)
+        case Platform.SPORTYBET:
+            return Listing(f"sr:match:{sportradar_id}", _sporty_name(home), _sporty_name(away))
+        case Platform.BET9JA:
+            return Listing(str(769_000_000 + number * 13), _bet9ja_name(home), _bet9ja_name(away))
+
+
+def _sporty_name(name: str) -> str:
+    """ "Leeds United FC" where BetPawa says "Leeds United", "Kano" where it says "Kano FC"."""
+    return name.removesuffix(" FC") if name.endswith(" FC") else f"{name} FC" if name.endswith("United") else name
+
+
+def _bet9ja_name(name: str) -> str:
+    """Without diacritics, shortened: "Nurnberg Utd"."""
+    special = str.maketrans({"ł": "l", "Ł": "L", "ø": "o", "Ø": "O", "æ": "ae", "Æ": "Ae", "ı": "i", "ß": "ss"})
+    plain = unicodedata.normalize("NFKD", name.translate(special)).encode("ascii", "ignore").decode()
+    return plain.replace(" United", " Utd").replace(" Athletic", " Ath").removesuffix(" FC")
+
+
+def _odd_ones(numbers: Iterator[int], start: datetime, random: Random) -> list[Fixture]:
+    """Events to leave out (simulated leagues, matches of video games) and one that SportRadar does not know."""
+    simulated = League(901, 901, "Simulated Reality League", "Premier League SRL", is_virtual=True)
+    efootball = League(902, 902, "eFootball", "eSoccer Battle - 8 mins play", is_virtual=True)
+    kickoff = start + timedelta(hours=5)
+    found = [
+        _fixture(next(numbers), simulated, f"{home} SRL", f"{away} SRL", kickoff, random, tuple(Platform))
+        for home, away in (("Bristol", "Leeds"), ("Derby", "Hull"))
+    ]
+    for code in ("B6EVbBGmJS4C0||i9eGgZIw", "11111111734"):
+        number = next(numbers)
+        listing = Listing(f"sr:match:{code}", f"Parma (Ace{number})", f"Lecce (Rex{number})")
+        source = "BET_GENIUS" if code.isdigit() else "BETER"
+        found.append(
+            Fixture(number, None, efootball, kickoff, (1.5, 1.1), {Platform.SPORTYBET: listing}, source=source)
+        )
+    number = next(numbers)
+    local = League(903, 6, "Nigeria", "State Challenge Cup")
+    alone = Listing(str(33_000_000 + number * 11), "Ijebu-Ode Sporting", "Ota Rovers")
+    found.append(Fixture(number, None, local, kickoff, (1.25, 1.1), {Platform.BETPAWA: alone}, source="GENIUSSPORTS"))
+    return found
