@@ -1,8 +1,9 @@
 """Broadcast: one log, many cursors. What is published is serialised once, and listeners read it at their own pace."""
 
 from quart_odds.broadcast.context import broadcast_registry, current_registry, use_registry
-from quart_odds.broadcast.event_log import Entry, EventLog, LogBounds, Place
+from quart_odds.broadcast.event_log import EventLog, LogBounds, Place
 from quart_odds.broadcast.flush import Flusher
+from quart_odds.broadcast.framing import Entry
 from quart_odds.broadcast.registry import ODDS_UPDATES, SCRAPE_PROGRESS, TOPICS, BroadcastRegistry
 from quart_odds.broadcast.subscriber import Sink, Subscriber
 

@@ -10,9 +10,9 @@ import time
 from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Hashable, Iterable, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from quart_odds.broadcast.framing import Framing
+from quart_odds.broadcast.framing import Entry, Framing
 
 MOST_REMEMBERED = 131_072
 """Of how many entries of a topic that are gone it is known where they were: 1 MB, for days of what a scrape tells."""
@@ -29,24 +29,6 @@ class LogBounds:
     least_seconds: float = 60.0
     most_entries: int = 65_536
     most_bytes: int = 32 * 1024 * 1024
-
-
-@dataclass(eq=False, slots=True)
-class Entry:
-    """One thing that was said. `payload` is its JSON; `value` what it was made from, for readers in this process.
-
-    `nth` is its number among the entries of its topic.
-    """
-
-    seq: int
-    at: float
-    topic: str
-    name: str
-    payload: bytes
-    cursor: bytes
-    nth: int
-    value: object = None
-    frames: list[bytes | None] = field(default_factory=lambda: [None] * Framing.KINDS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,24 +5,40 @@ made once and written to all.
 """
 
 import re
-from typing import TYPE_CHECKING, ClassVar
+from dataclasses import dataclass, field
 
-if TYPE_CHECKING:
-    from quart_odds.broadcast.event_log import Entry
+KINDS = 5
+"""Kinds of framing: an entry keeps the bytes of each."""
 
 _NEWLINES = re.compile(rb"\r\n|\r|\n")
+
+
+@dataclass(eq=False, slots=True)
+class Entry:
+    """One thing that was said. `payload` is its JSON; `value` what it was made from, for readers in this process.
+
+    `nth` is its number among the entries of its topic.
+    """
+
+    seq: int
+    at: float
+    topic: str
+    name: str
+    payload: bytes
+    cursor: bytes
+    nth: int
+    value: object = None
+    frames: list[bytes | None] = field(default_factory=lambda: [None] * KINDS)
 
 
 class Framing:
     """How entries become bytes for one kind of client. Instances are module constants, compared by identity."""
 
-    KINDS: ClassVar[int] = 5
-
     def __init__(self, kind: int, *, has_cursor: bool) -> None:
         self.kind = kind
         self.has_cursor = has_cursor
 
-    def frame(self, entry: "Entry") -> bytes:
+    def frame(self, entry: Entry) -> bytes:
         """The entry's bytes, made once and kept on it."""
         made = entry.frames[self.kind] = self.encode(entry.payload, entry.cursor, entry.name)
         return made

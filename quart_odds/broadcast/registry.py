@@ -6,9 +6,9 @@ from collections.abc import Callable, Hashable, Iterable, Mapping
 
 import orjson
 
-from quart_odds.broadcast.event_log import Entry, EventLog, LogBounds, Place
+from quart_odds.broadcast.event_log import EventLog, LogBounds, Place
 from quart_odds.broadcast.flush import Flusher
-from quart_odds.broadcast.framing import Framing
+from quart_odds.broadcast.framing import Entry, Framing
 from quart_odds.broadcast.subscriber import GapNotice, Sink, Subscriber
 
 SCRAPE_PROGRESS = "scrape_progress"

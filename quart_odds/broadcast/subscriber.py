@@ -7,8 +7,8 @@ from typing import Protocol
 
 import orjson
 
-from quart_odds.broadcast.event_log import Entry, EventLog, Place
-from quart_odds.broadcast.framing import Framing
+from quart_odds.broadcast.event_log import EventLog, Place
+from quart_odds.broadcast.framing import Entry, Framing
 
 MAX_WRITE_BYTES = 64 * 1024
 """The most that is handed to one client at a time: what a stalled client may hold of our memory."""

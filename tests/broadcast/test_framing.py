@@ -13,6 +13,7 @@ from quart_odds.broadcast.framing import (
     CHUNK,
     FRAME,
     FRAME_WITH_CURSOR,
+    KINDS,
     TEXT,
     TEXT_WITH_CURSOR,
     Framing,
@@ -122,7 +123,7 @@ def test_frames_are_made_once() -> None:
     made = FRAME.frame(entry)
     assert entry.frames[FRAME.kind] is made
     assert BLOCK.kind == CHUNK.kind
-    assert len({TEXT.kind, TEXT_WITH_CURSOR.kind, FRAME.kind, FRAME_WITH_CURSOR.kind, BLOCK.kind}) == Framing.KINDS
+    assert len({TEXT.kind, TEXT_WITH_CURSOR.kind, FRAME.kind, FRAME_WITH_CURSOR.kind, BLOCK.kind}) == KINDS
 
 
 def test_retry() -> None:
