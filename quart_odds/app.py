@@ -18,16 +18,13 @@ from quart_odds.errors import QuartOddsError
 from quart_odds.housekeeping import Housekeeping
 from quart_odds.logs import ensure_logging
 from quart_odds.odds.notices import OddsNotifier, Publish
-from quart_odds.routes.access import bodies, problems
-from quart_odds.routes.access import same_origin as access
+from quart_odds.routes.access import bodies, problems, same_origin
 from quart_odds.routes.access.limits import ConnectionLimits
-from quart_odds.routes.api import analytics, odds, refresh, scheduler, scrape
+from quart_odds.routes.api import analytics, odds, openapi, refresh, scheduler, scrape
 from quart_odds.routes.live import sse, ws
 from quart_odds.routes.live.receive import BoundedWebsocketConnection
-from quart_odds.routes.operations import asyncapi, openapi
-from quart_odds.routes.operations import health as operations
-from quart_odds.routes.pages import docs
-from quart_odds.routes.pages import views as pages
+from quart_odds.routes.operations import asyncapi, health
+from quart_odds.routes.pages import docs, views
 from quart_odds.routes.pages.assets import asset_folder
 from quart_odds.routes.pages.shell import static_files
 from quart_odds.scraping.broadcaster import ProgressBroadcaster
@@ -73,13 +70,13 @@ def create_app(settings: Settings | None = None) -> Quart:
         settings.max_connections, settings.max_connections_per_address, trusted=settings.trusted_proxies
     )
     parts = Services(settings, registry, limits)
-    parts.access = access.AccessPolicy.of(settings)
+    parts.access = same_origin.AccessPolicy.of(settings)
     app.extensions[EXTENSION] = parts
     broadcast_context.init_app(app, registry)
     problems.init_app(app)
-    access.init_app(app)
+    same_origin.init_app(app)
     bodies.init_app(app, parts)
-    for module in (analytics, asyncapi, docs, scrape, sse, ws, scheduler, refresh, operations, pages):
+    for module in (analytics, asyncapi, docs, scrape, sse, ws, scheduler, refresh, health, views):
         app.register_blueprint(module.blueprint)
     app.register_blueprint(odds.odds_blueprint())
     openapi.init_app(app)
@@ -151,11 +148,11 @@ async def drain(parts: Services) -> None:
         return
     parts.is_draining = True
     try:
-        operations.tell_restart(parts)
+        health.tell_restart(parts)
         await asyncio.sleep(0)
         await parts.runs.close(wait_seconds=parts.settings.drain_seconds)
         # Those that were let in just before, and came to listen just after.
-        operations.tell_restart(parts)
+        health.tell_restart(parts)
     finally:
         parts.drained.set()
 

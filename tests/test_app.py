@@ -17,7 +17,7 @@ import quart_odds
 from quart_odds.app import create_app
 from quart_odds.broadcast import ODDS_UPDATES, BroadcastRegistry, broadcast_registry, current_registry, use_registry
 from quart_odds.errors import SettingsError
-from quart_odds.routes.live import handshake as hello
+from quart_odds.routes.live import handshake
 from quart_odds.routes.pages.assets import asset_folder
 from quart_odds.services import EXTENSION, Services, services
 from quart_odds.settings import load_settings
@@ -177,7 +177,7 @@ def test_names_that_others_rely_on_stay() -> None:
         assert callable(getattr(messages, name))
     assert callable(importlib.import_module("quart_odds.websocket").bridge_scrape_to_websocket)
     assert callable(importlib.import_module("quart_odds.scraping.broadcaster").ProgressBroadcaster)
-    assert hello.split_topics(None)[1] == []
+    assert handshake.split_topics(None)[1] == []
 
 
 @pytest.mark.parametrize(

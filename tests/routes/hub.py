@@ -15,8 +15,7 @@ from quart_odds.broadcast import BroadcastRegistry, LogBounds
 from quart_odds.broadcast import context as broadcast_context
 from quart_odds.domain.runs import RunRecord, RunStatus
 from quart_odds.errors import RunActiveError
-from quart_odds.routes.access import problems
-from quart_odds.routes.access import same_origin as access
+from quart_odds.routes.access import problems, same_origin
 from quart_odds.routes.access.limits import ConnectionLimits
 from quart_odds.routes.access.same_origin import AccessPolicy
 from quart_odds.routes.live import sse, ws
@@ -102,7 +101,7 @@ class Hub:
         self.app.extensions[EXTENSION] = self.services
         broadcast_context.init_app(self.app, self.registry)
         problems.init_app(self.app)
-        access.init_app(self.app)
+        same_origin.init_app(self.app)
         self.app.register_blueprint(ws.blueprint)
         self.app.register_blueprint(sse.blueprint)
         self.client = self.app.test_client()

@@ -13,7 +13,7 @@ from werkzeug.routing import Rule
 from quart_odds.app import create_app
 from quart_odds.errors import TooSoonError
 from quart_odds.routes.access.same_origin import ANY_HOST_PATHS, CHECKED
-from quart_odds.routes.api import lists as odds_lists
+from quart_odds.routes.api import lists
 from quart_odds.routes.pages import docs
 from quart_odds.settings import load_settings
 from tests.houses import House, house
@@ -154,7 +154,7 @@ async def test_descriptions_are_encoded_once(home: House, monkeypatch: pytest.Mo
         raise AssertionError("made again")
 
     monkeypatch.setattr(docs, "rendered", never)
-    monkeypatch.setattr(odds_lists, "_tournaments", never)
+    monkeypatch.setattr(lists, "_tournaments", never)
     monkeypatch.setattr(home.app.extensions["QUART_SCHEMA"].openapi_provider, "schema", never)
     again = [await (await home.client.get(path)).get_data() for path in ("/openapi.json", "/docs", TOURNAMENTS)]
     assert again == first

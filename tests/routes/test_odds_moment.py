@@ -20,9 +20,7 @@ from quart_odds.broadcast import Flusher, Subscriber
 from quart_odds.domain.catalogue import CATALOGUE, pack_key
 from quart_odds.domain.platforms import Platform
 from quart_odds.odds.book import OddsBook
-from quart_odds.routes.api import coverage as odds_coverage
-from quart_odds.routes.api import events_csv as odds_csv
-from quart_odds.routes.api import opportunities as odds_opportunities
+from quart_odds.routes.api import coverage, events_csv, opportunities
 from quart_odds.routes.api.encoded import bodies_of, encode_detail
 from quart_odds.routes.live import sse
 from quart_odds.server.fast_lane import LiveTCPServer
@@ -74,7 +72,7 @@ async def turn(app: Served, generation: int, count: int) -> None:
 )
 async def test_nothing_breaks_while_events_are_matched_anew(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every answer is whole, or a 404 of an event that is no more; none is a 500."""
-    for module in (odds_coverage, odds_csv, odds_opportunities):
+    for module in (coverage, events_csv, opportunities):
         monkeypatch.setattr(module, "Pause", AlwaysDue)
     async with served(filled=False) as app:
         await turn(app, 0, 4)
@@ -124,7 +122,7 @@ async def test_detail_that_was_overtaken_is_not_kept_for_the_newer_state() -> No
 
 async def test_opportunities_are_all_of_the_moment_at_which_they_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """One that ended while others were looked for is not among them."""
-    monkeypatch.setattr(odds_opportunities, "Pause", AlwaysDue)
+    monkeypatch.setattr(opportunities, "Pause", AlwaysDue)
     over, under = OVER_UNDER
     async with served(filled=False) as app:
 
@@ -143,7 +141,7 @@ async def test_opportunities_are_all_of_the_moment_at_which_they_are_told(monkey
         finder = None
         while finder is None or 1 not in finder._found:
             await asyncio.sleep(0)
-            finder = odds_opportunities._finders.get(app.desk.book)
+            finder = opportunities._finders.get(app.desk.book)
         assert 3 not in finder._found
         await offer(1, 1.6)
         body = await (await asking).get_json()
@@ -152,7 +150,7 @@ async def test_opportunities_are_all_of_the_moment_at_which_they_are_told(monkey
 
 async def test_event_that_is_matched_anew_meanwhile_is_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """A bookmaker's event that joins another, while that waits to be counted, is not counted there again."""
-    monkeypatch.setattr(odds_coverage, "Pause", AlwaysDue)
+    monkeypatch.setattr(coverage, "Pause", AlwaysDue)
     async with served(filled=False) as app:
 
         async def offer(platform: Platform, named: str | None) -> None:
@@ -162,9 +160,9 @@ async def test_event_that_is_matched_anew_meanwhile_is_counted_once(monkeypatch:
         await offer(Platform.SPORTYBET, None)
         await offer(Platform.BETPAWA, "11")
         asking = asyncio.create_task(app.client.get("/api/coverage/markets"))
-        while not odds_coverage._kept_numbers.get(app.desk.book):
+        while not coverage._kept_numbers.get(app.desk.book):
             await asyncio.sleep(0)
-        assert list(odds_coverage._kept_numbers[app.desk.book]) == [1]
+        assert list(coverage._kept_numbers[app.desk.book]) == [1]
         await offer(Platform.SPORTYBET, "11")
         body = await (await asking).get_json()
         again: Any = await app.json("/api/coverage/markets")
@@ -213,14 +211,14 @@ async def ask(port: int, path: str, version: str = "1.1") -> tuple[bytes, bytes]
 
 def breaking_at(event_id: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let one event break the CSV."""
-    rows_of = odds_csv.rows_of
+    rows_of = events_csv.rows_of
 
     def broken(event: Any, all_markets: bool) -> Any:
         if event.id == event_id:
             raise ValueError("this event cannot be shown")
         return rows_of(event, all_markets)
 
-    monkeypatch.setattr(odds_csv, "rows_of", broken)
+    monkeypatch.setattr(events_csv, "rows_of", broken)
 
 
 @pytest.mark.parametrize("lane", [standard_lane, fast_lane])
@@ -242,15 +240,15 @@ async def test_csv_that_breaks_off_does_not_end_as_if_whole(lane: Lane, monkeypa
 
 async def test_csv_may_take_longer_than_other_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is not cut at the time that an answer has, which a slow line would need for it."""
-    monkeypatch.setattr(odds_csv, "Pause", AlwaysDue)
+    monkeypatch.setattr(events_csv, "Pause", AlwaysDue)
     async with served() as app, on_a_socket(app.client.app) as port:
-        rows_of = odds_csv.rows_of
+        rows_of = events_csv.rows_of
 
         def slow(event: Any, all_markets: bool) -> Any:
             time.sleep(0.05)
             return rows_of(event, all_markets)
 
-        monkeypatch.setattr(odds_csv, "rows_of", slow)
+        monkeypatch.setattr(events_csv, "rows_of", slow)
         app.client.app.config["RESPONSE_TIMEOUT"] = 0.02
         _, body = await ask(port, "/api/events.csv")
     assert body.endswith(b"\r\n0\r\n\r\n")
@@ -260,8 +258,8 @@ async def test_csv_may_take_longer_than_other_answers(monkeypatch: pytest.Monkey
 async def test_csv_for_a_client_without_chunks_has_its_length(lane: Lane, monkeypatch: pytest.MonkeyPatch) -> None:
     """HTTP/1.0 ends an answer with the connection, so the length says that it is whole; one that breaks is a 500."""
     lane(monkeypatch)
-    monkeypatch.setattr(odds_csv, "SPOOL_BYTES", 100)
-    monkeypatch.setattr(odds_csv, "SENT_BYTES", 200)
+    monkeypatch.setattr(events_csv, "SPOOL_BYTES", 100)
+    monkeypatch.setattr(events_csv, "SENT_BYTES", 200)
     async with served() as app, on_a_socket(app.client.app) as port:
         head, body = await ask(port, "/api/events.csv", "1.0")
         lengths = [line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length")]

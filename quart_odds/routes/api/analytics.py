@@ -15,9 +15,9 @@ from quart_odds.domain.platforms import Platform
 from quart_odds.domain.runs import RunRecord, ScrapePhase
 from quart_odds.errors import StorageError
 from quart_odds.routes.access.refusals import refusals
+from quart_odds.routes.api.openapi import answers_text
 from quart_odds.routes.api.schemas.scrape import Analytics, DaysQuery, EventMetrics, Health, Stats
 from quart_odds.routes.api.scrape import asked_number, json_response
-from quart_odds.routes.operations.openapi import answers_text
 from quart_odds.services import Services, services
 
 RUNS_LOOKED_AT = 100

@@ -19,10 +19,10 @@ from quart_odds.odds.event import BookedEvent
 from quart_odds.odds.offers import offers_of, promotion_word
 from quart_odds.odds.quote import GONE
 from quart_odds.routes.api.encoded import Pause
+from quart_odds.routes.api.openapi import answers_text
 from quart_odds.routes.api.query import EventsFilter, read_query, select_events
 from quart_odds.routes.api.schemas.odds import ProblemBody
 from quart_odds.routes.api.views import INLINE, second_z
-from quart_odds.routes.operations.openapi import answers_text
 from quart_odds.services import services
 
 COLUMNS = (

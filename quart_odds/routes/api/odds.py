@@ -3,11 +3,7 @@
 from quart import Blueprint, Response, request
 from quart_schema import document_querystring, document_response
 
-from quart_odds.routes.api import coverage as odds_coverage
-from quart_odds.routes.api import events_csv as odds_csv
-from quart_odds.routes.api import history as odds_history
-from quart_odds.routes.api import lists as odds_lists
-from quart_odds.routes.api import opportunities as odds_opportunities
+from quart_odds.routes.api import coverage, events_csv, history, lists, opportunities
 from quart_odds.routes.api.encoded import bodies_of, encode_detail, find_event
 from quart_odds.routes.api.query import EventsQuery, cursor
 from quart_odds.routes.api.schemas.odds import EventDetail, EventsPage, ProblemBody
@@ -19,7 +15,7 @@ def odds_blueprint() -> Blueprint:
     blueprint = Blueprint("odds", __name__)
     blueprint.add_url_rule("/api/events", view_func=events)
     blueprint.add_url_rule("/api/events/<int:event_id>", view_func=event)
-    for part in (odds_lists, odds_csv, odds_history, odds_opportunities, odds_coverage):
+    for part in (lists, events_csv, history, opportunities, coverage):
         part.add_routes(blueprint)
     return blueprint
 

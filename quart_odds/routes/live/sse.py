@@ -19,8 +19,8 @@ from quart_odds.errors import RunActiveError, RunNotFoundError, TooSoonError
 from quart_odds.routes.access.limits import Client, ConnectionLimits, TooManyConnectionsError
 from quart_odds.routes.access.problems import Problem, bad_request
 from quart_odds.routes.access.same_origin import check_room, client_of, same_origin_only
+from quart_odds.routes.api.openapi import answers_text
 from quart_odds.routes.live.handshake import hello_message, split_topics
-from quart_odds.routes.operations.openapi import answers_text
 from quart_odds.scraping.broadcaster import ProgressBroadcaster
 from quart_odds.scraping.runs import terminal_progress
 from quart_odds.services import Services, services
