@@ -15,7 +15,6 @@ from quart_odds.broadcast import ODDS_UPDATES, BroadcastRegistry
 from quart_odds.broadcast import context as broadcast_context
 from quart_odds.domain.platforms import Platform
 from quart_odds.errors import QuartOddsError
-from quart_odds.housekeeping import Housekeeping
 from quart_odds.logs import ensure_logging
 from quart_odds.odds.notices import OddsNotifier, Publish
 from quart_odds.routes.access import bodies, problems, same_origin
@@ -29,6 +28,7 @@ from quart_odds.routes.pages.assets import asset_folder
 from quart_odds.routes.pages.shell import static_files
 from quart_odds.scraping.broadcaster import ProgressBroadcaster
 from quart_odds.scraping.coordinator import Coordinator
+from quart_odds.scraping.maintenance import Housekeeping
 from quart_odds.scraping.preferences import PreferenceBook
 from quart_odds.scraping.refresh import EventRefresher
 from quart_odds.scraping.runs import RunService

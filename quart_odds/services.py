@@ -13,9 +13,9 @@ from quart_odds.settings import Settings
 
 if TYPE_CHECKING:
     from quart_odds.bookmakers import ClientPool, Decoder
-    from quart_odds.housekeeping import Housekeeping
     from quart_odds.odds.notices import OddsNotifier
     from quart_odds.routes.access.same_origin import AccessPolicy
+    from quart_odds.scraping.maintenance import Housekeeping
     from quart_odds.scraping.preferences import PreferenceBook
     from quart_odds.scraping.refresh import EventRefresher
     from quart_odds.scraping.runs import RunService

@@ -11,10 +11,10 @@ import pytest
 from sqlalchemy import delete
 from structlog.testing import capture_logs
 
-from quart_odds import housekeeping as module
 from quart_odds.domain.platforms import Platform
 from quart_odds.errors import RunStateError
-from quart_odds.housekeeping import FIRST_CLEAN_UP_AFTER, RETRY_SECONDS, START_SECONDS, Housekeeping
+from quart_odds.scraping import maintenance as module
+from quart_odds.scraping.maintenance import FIRST_CLEAN_UP_AFTER, RETRY_SECONDS, START_SECONDS, Housekeeping
 from quart_odds.scraping.preferences import PreferenceBook, PreferenceChanges
 from quart_odds.scraping.scheduler import Scheduler
 from quart_odds.settings import load_settings
