@@ -28,7 +28,7 @@ from quart_odds.routes.pages.assets import asset_folder
 from quart_odds.routes.pages.shell import static_files
 from quart_odds.scraping.broadcaster import ProgressBroadcaster
 from quart_odds.scraping.coordinator import Coordinator
-from quart_odds.scraping.maintenance import Housekeeping
+from quart_odds.scraping.maintenance import Maintenance
 from quart_odds.scraping.preferences import PreferenceBook
 from quart_odds.scraping.refresh import EventRefresher
 from quart_odds.scraping.runs import RunService
@@ -125,13 +125,13 @@ async def _opened(parts: Services) -> AsyncIterator[None]:
         await parts.runs.recover()
         parts.desk.on_take_over = parts.runs.recover
         parts.desk.follow()
-        await parts.housekeeping.open()
+        await parts.maintenance.open()
         parts.loop_lag.open()
         try:
             yield
         finally:
             parts.loop_lag.close()
-            await parts.housekeeping.close()
+            await parts.maintenance.close()
             await drain(parts)
             parts.notifier.close()
             await parts.clients.aclose()
@@ -196,7 +196,7 @@ def _add_scraping(parts: Services) -> None:
         await parts.runs.start("scheduled")
 
     parts.scheduler = Scheduler(start_scheduled, interval_minutes=parts.preferences.current.scrape_interval_minutes)
-    parts.housekeeping = Housekeeping(parts.store, parts.desk, parts.preferences, parts.scheduler)
+    parts.maintenance = Maintenance(parts.store, parts.desk, parts.preferences, parts.scheduler)
 
 
 def _teller(registry: BroadcastRegistry) -> Publish:

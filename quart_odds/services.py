@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from quart_odds.bookmakers import ClientPool, Decoder
     from quart_odds.odds.notices import OddsNotifier
     from quart_odds.routes.access.same_origin import AccessPolicy
-    from quart_odds.scraping.maintenance import Housekeeping
+    from quart_odds.scraping.maintenance import Maintenance
     from quart_odds.scraping.preferences import PreferenceBook
     from quart_odds.scraping.refresh import EventRefresher
     from quart_odds.scraping.runs import RunService
@@ -46,7 +46,7 @@ class Services:
     refresher: "EventRefresher" = field(init=False)
     preferences: "PreferenceBook" = field(init=False)
     scheduler: "Scheduler" = field(init=False)
-    housekeeping: "Housekeeping" = field(init=False)
+    maintenance: "Maintenance" = field(init=False)
     loop_lag: LoopLag = field(default_factory=LoopLag)
     is_draining: bool = False
     drained: asyncio.Event = field(default_factory=asyncio.Event)

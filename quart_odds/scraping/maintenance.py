@@ -3,17 +3,16 @@
 import asyncio
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 
 from quart_odds.domain.clock import utc_now
 from quart_odds.errors import NotWriterError, RunStateError, StorageError
+from quart_odds.odds.retention import CleanUpState, Removal
 from quart_odds.scraping.owned import owned
 from quart_odds.scraping.preferences import PreferenceBook, Preferences
 from quart_odds.scraping.scheduler import Scheduler
-from quart_odds.storage import OddsDesk, Store
-from quart_odds.storage.retention import CleanUpState, Removal
 
 PAUSED = "scheduler_paused"
 
@@ -32,13 +31,50 @@ FIRST_CLEAN_UP_AFTER = timedelta(days=1)
 log = structlog.get_logger(__name__)
 
 
-class Housekeeping:
+class MaintenanceStore(Protocol):
+    """Where maintenance keeps what has to outlast a restart. Every method raises StorageError."""
+
+    @property
+    def revision(self) -> str:
+        """The newest revision of the tables, which a migrated database has."""
+
+    async def note(self, name: str) -> str | None:
+        """The text noted under a name, None for none."""
+
+    async def set_note(self, name: str, value: str | None) -> None:
+        """Note a text; None forgets it."""
+
+    async def clean_up_state(self) -> CleanUpState | None:
+        """What is known of clean-ups so far; None in a database that was upgraded and never cleaned up since."""
+
+    async def save_clean_up_state(self, state: CleanUpState) -> None:
+        """Keep it."""
+
+    async def preview_removal(self, odds_before: datetime, runs_before: datetime) -> Removal:
+        """What `KeptOdds.remove_old` would remove."""
+
+
+class KeptOdds(Protocol):
+    """The odds that maintenance thins out."""
+
+    @property
+    def is_writer(self) -> bool:
+        """Whether this process writes to the database."""
+
+    async def tidy(self) -> int:
+        """Move events that are long over out of memory; how many."""
+
+    async def remove_old(self, odds_before: datetime, runs_before: datetime) -> Removal:
+        """Remove odds and runs that are older. Raises NotWriterError where another process writes."""
+
+
+class Maintenance:
     """Keeps the scheduler in step with the preferences, and cleans up at their interval, whatever restarts."""
 
     def __init__(
         self,
-        store: Store,
-        desk: OddsDesk,
+        store: MaintenanceStore,
+        desk: KeptOdds,
         preferences: PreferenceBook,
         scheduler: Scheduler,
         *,
@@ -105,7 +141,7 @@ class Housekeeping:
                 )
             log.info("clean_up.begins", events=would.events, history_rows=would.history_rows, runs=would.runs)
             removal = await self._desk.remove_old(*self._limits(now))
-            await self._store.save_clean_up_state(CleanUpState(revision=self._store.database.head, last_at=now))
+            await self._store.save_clean_up_state(CleanUpState(revision=self._store.revision, last_at=now))
             log.info("clean_up.done", events=removal.events, history_rows=removal.history_rows, runs=removal.runs)
             return removal
 
@@ -146,7 +182,7 @@ class Housekeeping:
         now = self._now()
         interval = timedelta(hours=self._preferences.current.cleanup_frequency_hours)
         state = await self._store.clean_up_state()
-        if state is None or state.revision != self._store.database.head:
+        if state is None or state.revision != self._store.revision:
             state = await self._announce(now)
         if state.first_at is not None:
             due, longest = state.first_at, FIRST_CLEAN_UP_AFTER
@@ -158,7 +194,7 @@ class Housekeeping:
         """After an upgrade: say what the first clean-up would remove, and leave a day to change the preferences."""
         odds_before, runs_before = self._limits(now)
         would = await self._store.preview_removal(odds_before, runs_before)
-        state = CleanUpState(revision=self._store.database.head, first_at=now + FIRST_CLEAN_UP_AFTER)
+        state = CleanUpState(revision=self._store.revision, first_at=now + FIRST_CLEAN_UP_AFTER)
         await self._store.save_clean_up_state(state)
         log.warning(
             "clean_up.announced",

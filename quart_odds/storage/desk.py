@@ -14,10 +14,10 @@ from quart_odds.errors import NotWriterError, StorageError
 from quart_odds.odds.book import EVERY_COMPETITION, OddsBook
 from quart_odds.odds.event import BookedEvent, EventChange
 from quart_odds.odds.matching import genius_key, lone_key, match_key
+from quart_odds.odds.retention import Removal
 from quart_odds.odds.unmapped import UnmappedMarkets
 from quart_odds.storage.odds_load import KeptEvent, restored
 from quart_odds.storage.odds_rows import EncodedBatch
-from quart_odds.storage.retention import Removal
 from quart_odds.storage.store import Kept, Store
 from quart_odds.storage.tables import MAX_ID
 from quart_odds.storage.writer import CLOSE_SECONDS, CONFIRM_SECONDS, OddsWriter

@@ -3,14 +3,13 @@
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict
 from sqlalchemy import Select, delete, exists, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from quart_odds.domain.runs import RunStatus
+from quart_odds.odds.retention import CleanUpState, Removal
 from quart_odds.storage.database import NEW_DATABASE, Database
 from quart_odds.storage.odds_rows import quote_at
 from quart_odds.storage.tables import events, notes, odds_history, quote_openings, quote_prices, quotes, runs
@@ -21,29 +20,6 @@ RUNS_AT_ONCE = 100
 
 CLEAN_UPS = "clean_ups"
 """The note that keeps the CleanUpState."""
-
-
-@dataclass(frozen=True, slots=True)
-class Removal:
-    """How many rows are, or would be, removed. `events` go with all their odds; `history_rows` counts these too."""
-
-    events: int = 0
-    history_rows: int = 0
-    openings: int = 0
-    runs: int = 0
-
-
-class CleanUpState(BaseModel):
-    """When the database was last cleaned up, and at which revision of its tables.
-
-    `first_at` is when the first clean-up after an upgrade is due, once that has been announced.
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    revision: str
-    last_at: AwareDatetime | None = None
-    first_at: AwareDatetime | None = None
 
 
 class RetentionRows(ABC):

@@ -47,6 +47,11 @@ class Store(RunRows, HistoryRows, AnalyticsRows, RetentionRows):
     def __init__(self, database: Database) -> None:
         self.database = database
 
+    @property
+    def revision(self) -> str:
+        """The newest revision of the tables, which a migrated database has."""
+        return self.database.head
+
     async def write(self, batch: EncodedBatch, term: int | None) -> None:
         """Commits a batch, or nothing of it. Raises NotWriterError when this process is not the writer of `term`."""
         async with self.database.writing_as(term) as connection:

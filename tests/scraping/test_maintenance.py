@@ -13,13 +13,13 @@ from structlog.testing import capture_logs
 
 from quart_odds.domain.platforms import Platform
 from quart_odds.errors import RunStateError
+from quart_odds.odds.retention import Removal
 from quart_odds.scraping import maintenance as module
-from quart_odds.scraping.maintenance import FIRST_CLEAN_UP_AFTER, RETRY_SECONDS, START_SECONDS, Housekeeping
+from quart_odds.scraping.maintenance import FIRST_CLEAN_UP_AFTER, RETRY_SECONDS, START_SECONDS, Maintenance
 from quart_odds.scraping.preferences import PreferenceBook, PreferenceChanges
 from quart_odds.scraping.scheduler import Scheduler
 from quart_odds.settings import load_settings
 from quart_odds.storage import OddsDesk, Store, open_store
-from quart_odds.storage.retention import Removal
 from quart_odds.storage.tables import notes
 from tests.odds.making import NOW, header, mapped
 
@@ -27,7 +27,7 @@ DAY = timedelta(days=1)
 
 
 class Life:
-    """Housekeeping from a start to a stop, with a clock that is set by hand and sleeps that end when they are let."""
+    """Maintenance from a start to a stop, with a clock that is set by hand and sleeps that end when they are let."""
 
     def __init__(self, store: Store) -> None:
         self.now = NOW
@@ -51,7 +51,7 @@ class Life:
         return self.sleeps[times - 1]
 
     @contextlib.asynccontextmanager
-    async def started(self, now: datetime) -> AsyncIterator[Housekeeping]:
+    async def started(self, now: datetime) -> AsyncIterator[Maintenance]:
         self.now = now
         self.sleeps.clear()
         self.desk = OddsDesk(self.store, clock=lambda: self.now)
@@ -61,7 +61,7 @@ class Life:
         async def no_run() -> None:
             raise AssertionError("no run is due")
 
-        keeping = Housekeeping(
+        keeping = Maintenance(
             self.store, self.desk, preferences, Scheduler(no_run, interval_minutes=0), now=lambda: self.now
         )
         await keeping.open()

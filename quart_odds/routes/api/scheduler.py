@@ -10,6 +10,7 @@ from quart_schema import document_querystring, document_request, document_respon
 from quart_odds.domain.clock import iso_z, utc_now
 from quart_odds.domain.platforms import Platform
 from quart_odds.domain.runs import RunStatus, ScrapePhase
+from quart_odds.odds.retention import Removal
 from quart_odds.routes.access.problems import bad_request
 from quart_odds.routes.access.same_origin import same_origin_only
 from quart_odds.routes.api.schemas.scrape import (
@@ -26,7 +27,6 @@ from quart_odds.routes.api.schemas.scrape import (
 from quart_odds.routes.api.scrape import asked_number, json_response, run_row
 from quart_odds.scraping.preferences import PreferenceChanges, Preferences
 from quart_odds.services import Services, services
-from quart_odds.storage.retention import Removal
 
 JOB = "scrape_all_platforms"
 
@@ -46,7 +46,7 @@ async def status() -> Response:
 async def pause() -> Response:
     """Start no scheduled run until resumed, over a restart too."""
     parts = services()
-    await parts.housekeeping.pause(True)
+    await parts.maintenance.pause(True)
     return json_response({"success": True, "paused": True, "message": "no run is started until you resume"})
 
 
@@ -56,7 +56,7 @@ async def pause() -> Response:
 async def resume() -> Response:
     """Start scheduled runs again."""
     parts = services()
-    await parts.housekeeping.pause(False)
+    await parts.maintenance.pause(False)
     at = parts.scheduler.next_run
     words = f"the next run starts at {iso_z(at)}" if at else "no interval is set, so nothing is started"
     return json_response({"success": True, "paused": False, "message": words})
@@ -156,7 +156,7 @@ async def preview_cleanup() -> Response:
 async def execute_cleanup() -> Response:
     """Remove what is older than the settings say, in small batches; 409 where that is more than the body agrees to."""
     parts = services()
-    removal = await parts.housekeeping.clean_up(await _agreed())
+    removal = await parts.maintenance.clean_up(await _agreed())
     return json_response({"events": removal.events, "history_rows": removal.history_rows, "runs": removal.runs})
 
 

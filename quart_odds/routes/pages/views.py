@@ -113,7 +113,7 @@ async def retry(scrape_run_id: int) -> WerkzeugResponse:
 async def schedule(change: str) -> WerkzeugResponse:
     """Pause scheduled runs, or start them again."""
     parts = services()
-    await parts.housekeeping.pause(change == "pause")
+    await parts.maintenance.pause(change == "pause")
     return redirect("/", 303)
 
 
