@@ -23,6 +23,7 @@ from quart_odds.routes.api import analytics, odds, openapi, refresh, scheduler, 
 from quart_odds.routes.live import sse, ws
 from quart_odds.routes.live.receive import BoundedWebsocketConnection
 from quart_odds.routes.operations import asyncapi, health
+from quart_odds.routes.operations.loop_lag import LoopLag
 from quart_odds.routes.pages import docs, views
 from quart_odds.routes.pages.assets import asset_folder
 from quart_odds.routes.pages.shell import static_files
@@ -70,6 +71,7 @@ def create_app(settings: Settings | None = None) -> Quart:
         settings.max_connections, settings.max_connections_per_address, trusted=settings.trusted_proxies
     )
     parts = Services(settings, registry, limits)
+    parts.loop_lag = LoopLag()
     parts.access = same_origin.AccessPolicy.of(settings)
     app.extensions[EXTENSION] = parts
     broadcast_context.init_app(app, registry)

@@ -6,20 +6,19 @@ from typing import TYPE_CHECKING, cast
 
 from quart import current_app
 
-from quart_odds.broadcast import BroadcastRegistry
-from quart_odds.routes.access.limits import ConnectionLimits
-from quart_odds.server.loop_lag import LoopLag
-from quart_odds.settings import Settings
-
 if TYPE_CHECKING:
     from quart_odds.bookmakers import ClientPool, Decoder
+    from quart_odds.broadcast import BroadcastRegistry
     from quart_odds.odds.notices import OddsNotifier
+    from quart_odds.routes.access.limits import ConnectionLimits
     from quart_odds.routes.access.same_origin import AccessPolicy
+    from quart_odds.routes.operations.loop_lag import LoopLag
     from quart_odds.scraping.maintenance import Maintenance
     from quart_odds.scraping.preferences import PreferenceBook
     from quart_odds.scraping.refresh import EventRefresher
     from quart_odds.scraping.runs import RunService
     from quart_odds.scraping.scheduler import Scheduler
+    from quart_odds.settings import Settings
     from quart_odds.storage.desk import OddsDesk
     from quart_odds.storage.store import Store
 
@@ -32,11 +31,11 @@ class Services:
     says who may ask. Those below exist once the app has started.
     """
 
-    settings: Settings
-    registry: BroadcastRegistry
-    limits: ConnectionLimits
+    settings: "Settings"
+    registry: "BroadcastRegistry"
+    limits: "ConnectionLimits"
     access: "AccessPolicy" = field(init=False)
-    bodies: ConnectionLimits = field(init=False)
+    bodies: "ConnectionLimits" = field(init=False)
     store: "Store" = field(init=False)
     desk: "OddsDesk" = field(init=False)
     notifier: "OddsNotifier" = field(init=False)
@@ -47,7 +46,7 @@ class Services:
     preferences: "PreferenceBook" = field(init=False)
     scheduler: "Scheduler" = field(init=False)
     maintenance: "Maintenance" = field(init=False)
-    loop_lag: LoopLag = field(default_factory=LoopLag)
+    loop_lag: "LoopLag" = field(init=False)
     is_draining: bool = False
     drained: asyncio.Event = field(default_factory=asyncio.Event)
 

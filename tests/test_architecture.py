@@ -1,6 +1,11 @@
-"""Imports run one way, so that a reader can start anywhere and never go round in a circle."""
+"""Imports run one way, so that a reader can start anywhere and never go round in a circle.
+
+A room is a folder of the package, or a module at its top. Every module is in a room, and each room names the rooms that
+it may know.
+"""
 
 import ast
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -8,41 +13,148 @@ import pytest
 import quart_odds
 
 PACKAGE = Path(quart_odds.__file__).parent
+SPLIT = ("routes", "sandbox")
+"""Folders whose own folders are rooms, too."""
 
-MAY_IMPORT = {
+BASE = {"domain", "errors"}
+SCRAPED = {*BASE, "odds", "scraping", "broadcast"}
+
+MAY_KNOW: dict[str, set[str]] = {
     "domain": set(),
     "errors": {"domain"},
-    "settings": {"domain", "errors"},
-    "limits": {"domain"},
-    "bookmakers": {"domain", "errors", "settings"},
-    "odds": {"domain", "errors"},
-    "storage": {"domain", "errors", "odds"},
+    "settings": BASE,
+    "logs": {"domain", "settings"},
+    "bookmakers": {*BASE, "settings"},
+    "odds": BASE,
+    "storage": {*BASE, "odds"},
     "broadcast": {"errors"},
-    "sandbox": {"domain", "errors", "settings"},
-    "scraping": {"domain", "errors", "settings", "bookmakers", "odds", "broadcast"},
+    "scraping": {*BASE, "settings", "bookmakers", "odds", "broadcast"},
     "websocket": {"domain", "broadcast", "scraping"},
+    "services": set(),
+    "routes": set(),
+    "routes.access": {*BASE, "settings", "services"},
+    "routes.api": {*SCRAPED, "services", "routes.access"},
+    "routes.live": {*SCRAPED, "websocket", "services", "routes.access", "routes.api"},
+    "routes.operations": {*SCRAPED, "services", "routes.access", "routes.api"},
+    "routes.pages": {*SCRAPED, "services", "routes.access", "routes.api"},
+    "app": {
+        *SCRAPED,
+        "settings",
+        "logs",
+        "bookmakers",
+        "storage",
+        "websocket",
+        "services",
+        "routes.access",
+        "routes.api",
+        "routes.live",
+        "routes.operations",
+        "routes.pages",
+    },
+    "server": {*BASE, "settings", "broadcast", "services", "routes.access", "app"},
+    "sandbox.world": {"domain"},
+    "sandbox.sites": {"domain", "sandbox.world"},
+    "sandbox.replay": {"domain", "sandbox.sites"},
+    "sandbox.faults": {"domain"},
+    "sandbox": {"domain", "sandbox.world", "sandbox.sites", "sandbox.replay", "sandbox.faults"},
+    "cli": {*SCRAPED, "settings", "logs", "bookmakers", "storage", "services", "app", "server", "sandbox"},
+    "__main__": {"cli"},
+    "__init__": {"app", "settings"},
 }
-"""What each room may know, besides itself. Those not named here (app, cli, routes, server, services) may know all."""
+"""What each room may know, besides itself and the version. What `services` names for types alone does not count: it is
+where everything that an app is made of is found.
+"""
 
 
-def imported_rooms(path: Path) -> set[str]:
-    """The rooms of the package that a module imports, wherever in it the import stands."""
-    names: list[str] = []
-    for node in ast.walk(ast.parse(path.read_text())):
+def modules() -> dict[str, Path]:
+    """Each module of the package by its dotted name without the package's, migrations apart."""
+    found = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        if "migrations" not in path.parts:
+            parts = path.relative_to(PACKAGE).with_suffix("").parts
+            found[".".join(parts)] = path
+    return found
+
+
+MODULES = modules()
+
+
+def room_of(module: str) -> str:
+    """The room that a module is in: `routes.api.schemas.odds` is in `routes.api`."""
+    parts = module.split(".")
+    if parts[0] in SPLIT and len(parts) > 2:
+        return ".".join(parts[:2])
+    return parts[0]
+
+
+def imported(module: str, *, with_types: bool = True) -> Iterator[str]:
+    """The modules of the package that a module imports, wherever the import stands."""
+    tree = ast.parse(MODULES[module].read_text())
+    typing_only = {
+        id(node)
+        for block in ast.walk(tree)
+        if isinstance(block, ast.If) and isinstance(block.test, ast.Name) and block.test.id == "TYPE_CHECKING"
+        for node in ast.walk(block)
+    }
+    for node in ast.walk(tree):
+        if id(node) in typing_only and not with_types:
+            continue
+        names: list[str] = []
         if isinstance(node, ast.ImportFrom) and node.module:
-            names += [f"{node.module}.{alias.name}" for alias in node.names]
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
         elif isinstance(node, ast.Import):
-            names += [alias.name for alias in node.names]
-    return {name.split(".")[1] for name in names if name.startswith("quart_odds.")}
+            names = [alias.name for alias in node.names]
+        for name in names:
+            if name.startswith("quart_odds.") and name != "quart_odds.__version__":
+                yield resolved(name.removeprefix("quart_odds."))
 
 
-@pytest.mark.parametrize("room", MAY_IMPORT)
+def resolved(name: str) -> str:
+    """The module that a dotted name is in: the name of a module, of a package, or of something in one of them."""
+    for known in (name, f"{name}.__init__", name.rpartition(".")[0], f"{name.rpartition('.')[0]}.__init__"):
+        if known in MODULES:
+            return known
+    return "__init__"
+
+
+def test_every_module_has_a_room_and_every_room_a_module() -> None:
+    """A new folder or module at the top has to say what it may know."""
+    assert {room_of(module) for module in MODULES} == MAY_KNOW.keys()
+
+
+@pytest.mark.parametrize("room", MAY_KNOW)
 def test_each_room_knows_only_what_it_may(room: str) -> None:
     """No module of a room imports from a room above it."""
-    paths = sorted((PACKAGE / room).rglob("*.py")) or [PACKAGE / f"{room}.py"]
-    for path in paths:
-        extra = imported_rooms(path) - MAY_IMPORT[room] - {room, "__version__"}
-        assert not extra, f"{path.relative_to(PACKAGE)} imports {', '.join(sorted(extra))}"
+    for module in MODULES:
+        if room_of(module) == room:
+            rooms = {room_of(each) for each in imported(module, with_types=room != "services")}
+            extra = rooms - MAY_KNOW[room] - {room}
+            assert not extra, f"{module} imports from {', '.join(sorted(extra))}"
+
+
+def test_rooms_are_in_order() -> None:
+    """What a room may know, it may know of rooms before it alone: no two know each other, directly or not."""
+    before: set[str] = set()
+    for room, known in MAY_KNOW.items():
+        assert known <= before, f"{room} may know {', '.join(sorted(known - before))}, which come later"
+        before.add(room)
+
+
+def test_no_module_imports_itself_by_way_of_others() -> None:
+    """Not for types alone either."""
+    done: set[str] = set()
+
+    def visit(module: str, way: tuple[str, ...]) -> None:
+        assert module not in way, " → ".join((*way[way.index(module) :], module))
+        if module in done:
+            return
+        for each in sorted(set(imported(module, with_types=module != "services"))):
+            if each != module:
+                visit(each, (*way, module))
+        done.add(module)
+
+    for module in MODULES:
+        visit(module, ())
 
 
 def test_the_domain_uses_the_standard_library_alone() -> None:
