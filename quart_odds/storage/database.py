@@ -24,9 +24,9 @@ from sqlalchemy.pool import ConnectionPoolEntry, StaticPool
 from quart_odds.domain.secrets import masked
 from quart_odds.errors import NotWriterError, StorageError
 from quart_odds.storage.backup import copy_beside
-from quart_odds.storage.claim import POOLED, FileClaim, ServerClaim, UnsharedClaim, WriterClaim
 from quart_odds.storage.private_files import keep_private
 from quart_odds.storage.tables import writer
+from quart_odds.storage.writer_lock import POOLED, FileLock, ServerLock, UnsharedLock, WriterLock
 
 BUSY_SECONDS = 2.0
 """How long one statement waits for a lock that another process holds; a stop waits no longer than this either."""
@@ -96,8 +96,8 @@ class Database:
         self._file = Path(str(self.url.database)) if self.is_sqlite and not in_memory else None
         if self._file is not None:
             keep_private(self._file)
-        self._claim = self._claim_of()
-        self._claiming = asyncio.Lock()
+        self._writer_lock = self._writer_lock_of()
+        self._locking = asyncio.Lock()
         self._taken = 0
         self._turn = asyncio.Lock()
         self._read_turn: contextlib.AbstractAsyncContextManager[object] = self._turn if in_memory else _Open()
@@ -183,7 +183,7 @@ class Database:
         with _translated(self.url):
             try:
                 async with asyncio.timeout(MIGRATION_WAIT_SECONDS):
-                    while not await self._claim.take():
+                    while not await self._writer_lock.take():
                         await asyncio.sleep(0.05)
             except TimeoutError:
                 reason = (
@@ -194,7 +194,7 @@ class Database:
         try:
             yield
         finally:
-            await self._claim.release()
+            await self._writer_lock.release()
 
     async def _refuse_pooler(self) -> None:
         """Raises StorageError behind a pooler that gives each transaction another session.
@@ -218,18 +218,18 @@ class Database:
 
         A lock that is got back keeps the term if nobody else has written in between.
         """
-        async with self._claiming:
+        async with self._locking:
             with _translated(self.url):
-                if not await self._claim.take():
+                if not await self._writer_lock.take():
                     self.term = None
                     return False
-            if self._claim.taken != self._taken:
-                taken = self._claim.taken
+            if self._writer_lock.taken != self._taken:
+                taken = self._writer_lock.taken
                 try:
                     self.term = await self._new_term(self.term)
                 except BaseException:
                     self.term = None
-                    await self._claim.release()
+                    await self._writer_lock.release()
                     raise
                 self._taken = taken
             return True
@@ -252,10 +252,10 @@ class Database:
         async with self.reading() as connection:
             return int((await connection.execute(select(writer.c.revision))).scalar_one())
 
-    def _claim_of(self) -> WriterClaim:
+    def _writer_lock_of(self) -> WriterLock:
         if not self.is_sqlite:
-            return ServerClaim(self._writer)
-        return UnsharedClaim() if self._file is None else FileClaim(self._file)
+            return ServerLock(self._writer)
+        return UnsharedLock() if self._file is None else FileLock(self._file)
 
     async def aclose(self) -> None:
         """Closes every connection, and gives up the right to write.
@@ -264,11 +264,11 @@ class Database:
         """
         if self._reader is not self._writer:
             await _disposed(self._reader)
-        if self._file is not None and self._claim.taken:
+        if self._file is not None and self._writer_lock.taken:
             with contextlib.suppress(SQLAlchemyError, OSError, TimeoutError):
                 async with asyncio.timeout(2 * CLOSE_SECONDS):
                     await self._empty_log()
-        await self._claim.release()
+        await self._writer_lock.release()
         await _disposed(self._writer)
 
     async def _empty_log(self) -> None:

@@ -13,7 +13,7 @@ import asyncpg  # type: ignore[import-untyped]
 import pytest
 
 from quart_odds.sandbox import SandboxOptions, sandbox_process
-from quart_odds.storage.claim import WRITER_LOCK
+from quart_odds.storage.writer_lock import WRITER_LOCK
 from tests.served.serving import Json, Server, at, served
 from tests.storage.conftest import PostgresServer, make_database, running_postgres
 

@@ -13,8 +13,8 @@ from sqlalchemy import text
 from quart_odds.domain.platforms import Platform
 from quart_odds.errors import StorageError
 from quart_odds.storage import OddsDesk, database, migrate, open_store
-from quart_odds.storage.claim import FileClaim
 from quart_odds.storage.database import Database
+from quart_odds.storage.writer_lock import FileLock
 from tests.odds.making import KICKOFF, NOW, X1, header, mapped
 from tests.storage.first_version import HOME, FirstQuote, make_first_version
 
@@ -187,7 +187,7 @@ async def test_a_database_that_another_process_writes_to_is_not_upgraded(
     monkeypatch.setattr(database, "MIGRATION_WAIT_SECONDS", 0.2)
     await make_first_version(database_url, {1: "sr:68995116", 2: "bet9ja:n1"}, WHOLE)
     older = Database(database_url)
-    assert await older._claim.take()
+    assert await older._writer_lock.take()
     with pytest.raises(StorageError, match="another process writes to it: stop that one first"):
         await open_store(database_url)
     await older.aclose()
@@ -234,6 +234,6 @@ async def test_the_lock_of_an_upgrade_is_given_back(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'odds.db'}"
     await make_first_version(url, {1: "sr:68995116", 2: "bet9ja:n1"}, WHOLE)
     await migrate(url)
-    claim = FileClaim(tmp_path / "odds.db")
+    claim = FileLock(tmp_path / "odds.db")
     assert await claim.take()
     await claim.release()

@@ -22,8 +22,8 @@ from quart_odds.errors import NotWriterError, StorageError
 from quart_odds.odds.ownership import Recording, recording_for
 from quart_odds.storage import OddsDesk, Store, open_store
 from quart_odds.storage import desk as desk_module
-from quart_odds.storage.claim import WRITER_LOCK
 from quart_odds.storage.tables import events, quotes, writer
+from quart_odds.storage.writer_lock import WRITER_LOCK
 from tests.odds.making import NOW, X1, header, key, mapped
 from tests.storage.conftest import PostgresServer, make_database
 from tests.storage.test_desk import desk_at
@@ -261,7 +261,7 @@ async def test_a_database_that_takes_no_writes_can_be_read(store: Store, monkeyp
     desk = desk_at(store)
     await desk.record(mapped(), NOW)
     await desk.close()
-    await store.database._claim.release()
+    await store.database._writer_lock.release()
     store.database._taken = 0
 
     async def full(_: int | None) -> int:

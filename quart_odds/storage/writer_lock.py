@@ -34,7 +34,7 @@ POOLED = (
 )
 
 
-class WriterClaim(Protocol):
+class WriterLock(Protocol):
     """The right to write to one database. `taken` counts how often this process got the lock."""
 
     taken: int
@@ -46,7 +46,7 @@ class WriterClaim(Protocol):
         """Gives the right up."""
 
 
-class UnsharedClaim:
+class UnsharedLock:
     """The claim to a database in memory, which nobody else can reach."""
 
     taken = 1
@@ -59,7 +59,7 @@ class UnsharedClaim:
         """Nothing to give up."""
 
 
-class FileClaim:
+class FileLock:
     """The claim to a SQLite file: a lock on the file beside it whose name ends in `-writer`."""
 
     def __init__(self, database: Path) -> None:
@@ -91,7 +91,7 @@ class FileClaim:
             self._file = None
 
 
-class ServerClaim:
+class ServerLock:
     """The claim to a PostgreSQL database: an advisory lock, asked for and held over a connection of its own."""
 
     def __init__(self, engine: AsyncEngine) -> None:
