@@ -10,8 +10,8 @@ from array import array
 from dataclasses import dataclass
 
 from quart_odds.errors import StorageError
+from quart_odds.odds.compression import compress, decompress
 from quart_odds.odds.quote import GONE
-from quart_odds.odds.squeeze import squeeze, unsqueeze
 
 _HEAD = struct.Struct("<BBHII")
 _VERSION = 2
@@ -31,14 +31,14 @@ def pack(prices: PackedPrices) -> bytes:
     """The blob of these prices."""
     gone = array("I", [prices.last_seen[key] for key in _gone(prices.keys, prices.values)])
     body = b"".join(_little(column) for column in (prices.keys, prices.values, prices.changed, gone))
-    return _HEAD.pack(_VERSION, 0, 0, len(prices.keys), len(gone)) + squeeze(body)
+    return _HEAD.pack(_VERSION, 0, 0, len(prices.keys), len(gone)) + compress(body)
 
 
 def unpack(blob: bytes) -> PackedPrices:
     """The prices of a blob. Raises StorageError if it is none."""
     try:
         version, _, _, count, gone_count = _HEAD.unpack_from(blob)
-        body = unsqueeze(memoryview(blob)[_HEAD.size :])
+        body = decompress(memoryview(blob)[_HEAD.size :])
     except (struct.error, ValueError) as exc:
         raise StorageError(f"a blob of prices is damaged: {exc}") from exc
     if version != _VERSION or len(body) != 4 * (3 * count + gone_count):

@@ -8,13 +8,13 @@ _LEVEL = 6
 _WIDTH = 4
 
 
-def squeeze(columns: bytes) -> bytes:
+def compress(columns: bytes) -> bytes:
     """Compressed. First all lowest bytes, then all second ones, and so on: a quarter smaller than as they lie."""
     return zlib.compress(b"".join(columns[place::_WIDTH] for place in range(_WIDTH)), _LEVEL)
 
 
-def unsqueeze(squeezed: bytes | memoryview) -> bytes:
-    """What `squeeze` was given. Raises ValueError for bytes that it did not make."""
+def decompress(squeezed: bytes | memoryview) -> bytes:
+    """What `compress` was given. Raises ValueError for bytes that it did not make."""
     try:
         shuffled = zlib.decompress(squeezed)
     except zlib.error as error:
