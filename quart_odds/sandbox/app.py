@@ -18,7 +18,7 @@ from quart_odds.sandbox.sites.bet9ja import Bet9jaSite
 from quart_odds.sandbox.sites.betpawa import BetpawaSite
 from quart_odds.sandbox.sites.books import Books, GeneratedShelf, fit
 from quart_odds.sandbox.sites.sportybet import SportybetSite
-from quart_odds.sandbox.throttle import Gate
+from quart_odds.sandbox.throttle import Throttle
 from quart_odds.sandbox.world.world import make_world
 
 _PATHS = {
@@ -33,17 +33,17 @@ def create_sandbox(options: SandboxOptions, *, now: Callable[[], datetime] = utc
     app = Quart(__name__)
     app.config["MAX_CONTENT_LENGTH"] = 1_000_000
     board = FaultBoard(dict(options.faults))
-    gate = Gate(options, board, cut_connection)
+    throttle = Throttle(options, board, cut_connection)
     if options.replay is not None:
         recording, books = Recording.load(options.replay), None
         sites: dict[Platform, Site] = {platform: ReplayedSite(platform, recording, _site) for platform in Platform}
     else:
         books, sites = generated_sites(options, now())
     if options.warm:
-        gate.warm(sites)
+        throttle.warm(sites)
     for platform, path in _PATHS.items():
-        _route(app, gate, sites[platform], path)
-    app.register_blueprint(control_blueprint(Controls(gate, board, sites, books)))
+        _route(app, throttle, sites[platform], path)
+    app.register_blueprint(control_blueprint(Controls(throttle, board, sites, books)))
     return app
 
 
@@ -71,7 +71,7 @@ def _site(platform: Platform, shelf: Shelf) -> Site:
     return sites[platform](shelf)
 
 
-def _route(app: Quart, gate: Gate, site: Site, path: str) -> None:
+def _route(app: Quart, throttle: Throttle, site: Site, path: str) -> None:
     async def answer(**_: str) -> Response:
         ask = Ask(
             request.method,
@@ -80,6 +80,6 @@ def _route(app: Quart, gate: Gate, site: Site, path: str) -> None:
             {name.lower(): value for name, value in request.headers.items()},
             await request.get_data(True, False, False) if request.method == "POST" else b"",
         )
-        return await gate.answer(site, ask)
+        return await throttle.answer(site, ask)
 
     app.add_url_rule(f"{path}<path:rest>", f"{site.platform}", answer, methods=["GET", "POST"])

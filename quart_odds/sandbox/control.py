@@ -11,7 +11,7 @@ from quart_odds.domain.platforms import Platform
 from quart_odds.sandbox.faults.faults import FaultBoard, fault_of_json
 from quart_odds.sandbox.sites.answers import Site
 from quart_odds.sandbox.sites.books import Books
-from quart_odds.sandbox.throttle import Gate
+from quart_odds.sandbox.throttle import Throttle
 from quart_odds.sandbox.world.book import LEAST, MOST, Book
 
 _CHANGED_AT_RANDOM = frozenset(
@@ -34,7 +34,7 @@ _CHANGED_AT_RANDOM = frozenset(
 class Controls:
     """What can be steered. `books` is None for a replay, whose odds are what was recorded."""
 
-    gate: Gate
+    throttle: Throttle
     board: FaultBoard
     sites: dict[Platform, Site]
     books: Books | None
@@ -44,9 +44,9 @@ class Controls:
         bookmakers = {
             platform: {
                 "events": len(site.shelf.listed()),
-                "requests": self.gate.traffic[platform].requests,
-                "active": self.gate.traffic[platform].active,
-                "most_active": self.gate.traffic[platform].most_active,
+                "requests": self.throttle.traffic[platform].requests,
+                "active": self.throttle.traffic[platform].active,
+                "most_active": self.throttle.traffic[platform].most_active,
             }
             for platform, site in self.sites.items()
         }
@@ -168,7 +168,7 @@ def _closed(suspended: object) -> bool | None:
 def control_blueprint(controls: Controls) -> Blueprint:
     """The addresses under `/_sandbox`. A body that makes no sense is answered with 400 and a sentence."""
     blueprint = Blueprint("control", __name__, url_prefix="/_sandbox")
-    desk = OddsDesk(controls.books, controls.gate.options.seed) if controls.books else None
+    desk = OddsDesk(controls.books, controls.throttle.options.seed) if controls.books else None
 
     @blueprint.errorhandler(ValueError)
     async def say_what_is_wrong(error: ValueError) -> ResponseReturnValue:

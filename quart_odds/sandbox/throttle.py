@@ -12,7 +12,7 @@ import orjson
 from quart import Response
 
 from quart_odds.domain.platforms import Platform
-from quart_odds.sandbox.faults.corrupt import bomb, spoil
+from quart_odds.sandbox.faults.corrupt import bomb, corrupt
 from quart_odds.sandbox.faults.faults import Fault, FaultBoard, FaultKind
 from quart_odds.sandbox.options import SandboxOptions
 from quart_odds.sandbox.sites.answers import HTML, JSON, REFUSAL, Answer, Ask, Site
@@ -83,7 +83,7 @@ def gzipped(body: bytes) -> bytes:
 
 
 @dataclass(slots=True)
-class Gate:
+class Throttle:
     """The way to all bookmakers of one sandbox. `cut` ends the connection of the request under way, at once."""
 
     options: SandboxOptions
@@ -94,7 +94,7 @@ class Gate:
     _random: Random = field(init=False)
 
     def __post_init__(self) -> None:
-        self._random = Random(f"gate {self.options.seed}")
+        self._random = Random(f"throttle {self.options.seed}")
 
     def warm(self, sites: Mapping[Platform, Site]) -> None:
         """Writes and compresses the bodies of all events, which takes about 3 ms each."""
@@ -186,7 +186,7 @@ class Gate:
             response = Response(_dripping(answer.write()), content_type=answer.content_type)
             response.timeout = None
             return response
-        body = spoil(site.platform, fault.kind, answer.write(), is_later_page=_is_later_page(ask))
+        body = corrupt(site.platform, fault.kind, answer.write(), is_later_page=_is_later_page(ask))
         is_gzip = "gzip" in ask.headers.get("accept-encoding", "")
         return _response(gzipped(body) if is_gzip else body, answer.status, is_gzip=is_gzip)
 

@@ -21,7 +21,7 @@ OVERCOUNTED = 3
 """How many events more a tree counts than there are."""
 
 
-def spoil(platform: Platform, kind: FaultKind, body: bytes, *, is_later_page: bool = False) -> bytes:
+def corrupt(platform: Platform, kind: FaultKind, body: bytes, *, is_later_page: bool = False) -> bytes:
     """The body of a good answer, as the fault leaves it. Kinds that do not concern bodies leave it as it is."""
     match kind:
         case FaultKind.CUT:

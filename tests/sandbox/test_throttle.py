@@ -18,7 +18,7 @@ from quart_odds.sandbox.faults.corrupt import BOMB_BYTES, bomb
 from quart_odds.sandbox.faults.faults import FaultBoard
 from quart_odds.sandbox.server import cut_connection
 from quart_odds.sandbox.sites.answers import Answer
-from quart_odds.sandbox.throttle import Gate, Kept
+from quart_odds.sandbox.throttle import Kept, Throttle
 from tests.sandbox.sites import HEADERS, NOW, detail_ask, queries
 
 CATEGORIES = "/api/sportsbook/v4/categories/list/2"
@@ -290,15 +290,15 @@ async def test_a_warm_gate_writes_nothing_when_it_is_asked(monkeypatch: pytest.M
     """All events' bodies are there already, and warming is not asking: the first answer is still the first."""
     options = SandboxOptions(events=5)
     _, bookmakers = generated_sites(options, NOW)
-    gate = Gate(options, FaultBoard(), cut_connection)
-    gate.warm(bookmakers)
+    throttle = Throttle(options, FaultBoard(), cut_connection)
+    throttle.warm(bookmakers)
     site = bookmakers[Platform.BETPAWA]
     before = site.shelf.untouched_detail(str(site.shelf.first_event))
     assert before is not None
-    packed, _ = gate.kept.body(before, Platform.BETPAWA, is_gzip=True)
+    packed, _ = throttle.kept.body(before, Platform.BETPAWA, is_gzip=True)
     monkeypatch.setattr("quart_odds.sandbox.sites.books.write_detail", None)
     answer = site.answer(detail_ask(Platform.BETPAWA, str(site.shelf.first_event)))
-    assert gate.kept.body(answer, Platform.BETPAWA, is_gzip=True) == (packed, True)
+    assert throttle.kept.body(answer, Platform.BETPAWA, is_gzip=True) == (packed, True)
 
 
 @pytest.fixture(autouse=True)
