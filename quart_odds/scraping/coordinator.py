@@ -27,7 +27,7 @@ from quart_odds.errors import (
     QuartOddsError,
 )
 from quart_odds.odds.event import EventChange
-from quart_odds.scraping.tally import PlatformTally, RunTally, run_error
+from quart_odds.scraping.progress_tracker import PlatformTracker, RunTracker, run_error
 
 __all__ = ["MOST_REFUSALS_IN_A_ROW", "BodyDecoder", "ClientFactory", "Coordinator", "OddsSink", "count_refusal"]
 
@@ -75,7 +75,7 @@ class OddsSink(Protocol):
 
 
 class Coordinator:
-    """Runs one scrape at a time over the platforms that a tally names; what comes of it stands in the tally."""
+    """Runs one scrape at a time over the platforms that a tracker names; what comes of it stands in the tracker."""
 
     def __init__(
         self,
@@ -94,13 +94,13 @@ class Coordinator:
         self._fetchers = fetchers
         self._now = now
 
-    async def scrape(self, tally: RunTally, last_found: dict[Platform, int]) -> None:
-        """Scrape all platforms of the tally at once; one that fails leaves the others alone.
+    async def scrape(self, tracker: RunTracker, last_found: dict[Platform, int]) -> None:
+        """Scrape all platforms of the tracker at once; one that fails leaves the others alone.
 
         `last_found` is what each platform's last discovery found, to say so when one has shrunk.
         """
         async with asyncio.TaskGroup() as group:
-            for platform_tally in tally.platforms:
+            for platform_tally in tracker.platforms:
                 group.create_task(
                     self._scrape_platform(platform_tally, last_found.get(platform_tally.platform)),
                     name=f"scrape-{platform_tally.platform}",
@@ -110,27 +110,27 @@ class Coordinator:
         """Wait until everything recorded is committed. Raises StorageError when it cannot be."""
         await self._sink.confirm()
 
-    async def _scrape_platform(self, tally: PlatformTally, last_found: int | None) -> None:
-        platform = tally.platform
+    async def _scrape_platform(self, tracker: PlatformTracker, last_found: int | None) -> None:
+        platform = tracker.platform
         try:
             async with asyncio.timeout(self._platform_deadline_seconds), self._open_client(platform) as client:
                 client.forget_refusals()
-                tally.enter(ScrapePhase.DISCOVERING)
-                pipe = _Pipe(client, tally)
+                tracker.enter(ScrapePhase.DISCOVERING)
+                pipe = _Pipe(client, tracker)
                 await self._pipeline(pipe)
                 self._judge(pipe, last_found)
-                if tally.phase is not ScrapePhase.FAILED:
-                    tally.enter(ScrapePhase.STORING)
+                if tracker.phase is not ScrapePhase.FAILED:
+                    tracker.enter(ScrapePhase.STORING)
                     await self._take_away(pipe)
-                    tally.enter(ScrapePhase.COMPLETED)
+                    tracker.enter(ScrapePhase.COMPLETED)
         except TimeoutError:
             reason = f"{platform.display_name} did not finish within {self._platform_deadline_seconds:g} s"
-            tally.fail(RunError("deadline", reason, self._now(), platform, recoverable=True))
+            tracker.fail(RunError("deadline", reason, self._now(), platform, recoverable=True))
         except Exception as error:
             first = _first(error)
             if not isinstance(first, QuartOddsError):
                 log.exception("scrape.platform_broke", platform=platform)
-            tally.fail(run_error(first, platform))
+            tracker.fail(run_error(first, platform))
 
     async def _pipeline(self, pipe: "_Pipe") -> None:
         """Move every event that the discovery lists through fetch, map and store."""
@@ -150,18 +150,18 @@ class Coordinator:
                 await bodies.put(None)
 
     async def _discover(self, pipe: "_Pipe", headers: asyncio.Queue[EventHeader | None]) -> None:
-        client, tally = pipe.client, pipe.tally
+        client, tracker = pipe.client, pipe.tracker
         async with _closing(client.discover()) as found:
             async for header in found:
                 if header.external_id not in pipe.seen:
                     pipe.seen.add(header.external_id)
-                    tally.count_found()
+                    tracker.count_found()
                     await headers.put(header)
-        tally.note_lists(client.discovery_errors)
+        tracker.note_lists(client.discovery_errors)
         if not pipe.seen and not client.discovery_errors:
             raise NothingFoundError(client.platform, "no event was found, and there always are some")
-        tally.is_discovered = True
-        _scrapes_now(tally)
+        tracker.is_discovered = True
+        _scrapes_now(tracker)
 
     async def _fetch(
         self, pipe: "_Pipe", headers: asyncio.Queue[EventHeader | None], bodies: asyncio.Queue[RawBody | None]
@@ -190,7 +190,7 @@ class Coordinator:
             pipe.client.forget_refusals()
             if mapped.is_in_play:
                 pipe.in_play.append(mapped.header.external_id)
-                pipe.tally.count_in_play(mapped)
+                pipe.tracker.count_in_play(mapped)
             else:
                 try:
                     pipe.count_prices(mapped)
@@ -198,37 +198,37 @@ class Coordinator:
                 except BookmakerError as error:
                     pipe.count_failed(header, error)
                     continue
-                pipe.tally.count_fetched(mapped)
-            _scrapes_now(pipe.tally)
+                pipe.tracker.count_fetched(mapped)
+            _scrapes_now(pipe.tracker)
 
     def _judge(self, pipe: "_Pipe", last_found: int | None) -> None:
         """Say what the platform came to: failed when most of what it listed could not be got for worse than a 404."""
-        tally = pipe.tally
-        trouble = tally.failed - tally.gone
-        if trouble * 2 > tally.found or not (tally.fetched or pipe.in_play):
-            worst = tally.faults.commonest()
+        tracker = pipe.tracker
+        trouble = tracker.failed - tracker.gone
+        if trouble * 2 > tracker.found or not (tracker.fetched or pipe.in_play):
+            worst = tracker.faults.commonest()
             assert worst is not None
-            tally.fail(worst)
+            tracker.fail(worst)
             return
-        if last_found and tally.found * 2 <= last_found:
-            tally.is_shrunken = True
-            reason = f"only {tally.found} events were found, {last_found} the time before"
-            tally.faults.add(RunError("shrunken", reason, self._now(), tally.platform, recoverable=True))
+        if last_found and tracker.found * 2 <= last_found:
+            tracker.is_shrunken = True
+            reason = f"only {tracker.found} events were found, {last_found} the time before"
+            tracker.faults.add(RunError("shrunken", reason, self._now(), tracker.platform, recoverable=True))
         if pipe.client.discovery_errors:
             log.warning(
-                "scrape.discovery_incomplete", platform=tally.platform, failures=len(pipe.client.discovery_errors)
+                "scrape.discovery_incomplete", platform=tracker.platform, failures=len(pipe.client.discovery_errors)
             )
 
     async def _take_away(self, pipe: "_Pipe") -> None:
         """Have the sink take away what the bookmaker has no more, as far as it is known."""
-        platform, tally = pipe.client.platform, pipe.tally
+        platform, tracker = pipe.client.platform, pipe.tracker
         now = self._now()
         changes = await self._sink.mark_missing(platform, pipe.seen, now, pipe.client.listed)
         missed = sum(change.is_missed for change in changes)
         gone = sum(change.is_available is False for change in changes)
-        tally.note_missing(missed, gone, is_fault=missed + gone >= MANY_MISSING)
+        tracker.note_missing(missed, gone, is_fault=missed + gone >= MANY_MISSING)
         # Where most of what is listed is said not to be there, it is the address that is not there any more.
-        not_found = pipe.not_found if len(pipe.not_found) * 2 <= tally.found else []
+        not_found = pipe.not_found if len(pipe.not_found) * 2 <= tracker.found else []
         for external_id in (*not_found, *pipe.in_play):
             await self._sink.withdraw(platform, external_id, now)
 
@@ -236,9 +236,9 @@ class Coordinator:
 class _Pipe:
     """One platform's way through a run: who is asked, the count, and what was learned of single events."""
 
-    def __init__(self, client: BookmakerClient, tally: PlatformTally) -> None:
+    def __init__(self, client: BookmakerClient, tracker: PlatformTracker) -> None:
         self.client = client
-        self.tally = tally
+        self.tracker = tracker
         self.seen: set[str] = set()
         self.prices = 0
         self.not_found: list[str] = []
@@ -253,7 +253,7 @@ class _Pipe:
 
     def count_failed(self, header: EventHeader, error: BookmakerError) -> None:
         """One event could not be got. Raises the error itself after too many refusals in a row."""
-        self.tally.count_failed(error)
+        self.tracker.count_failed(error)
         if isinstance(error, NotFoundError):
             self.not_found.append(header.external_id)
         count_refusal(self.client, error)
@@ -267,10 +267,10 @@ def count_refusal(client: BookmakerClient, error: BookmakerError) -> None:
         client.count_refusal()
 
 
-def _scrapes_now(tally: PlatformTally) -> None:
+def _scrapes_now(tracker: PlatformTracker) -> None:
     """Discovery and fetching overlap: a platform is said to scrape from the first odds on, or once all is listed."""
-    if tally.phase is ScrapePhase.DISCOVERING:
-        tally.enter(ScrapePhase.SCRAPING)
+    if tracker.phase is ScrapePhase.DISCOVERING:
+        tracker.enter(ScrapePhase.SCRAPING)
 
 
 @asynccontextmanager

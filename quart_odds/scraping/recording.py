@@ -14,8 +14,8 @@ from quart_odds.domain.odds import EventHeader, MappedEvent, Prices
 from quart_odds.domain.platforms import Platform
 from quart_odds.domain.runs import RunError, ScrapePhase
 from quart_odds.errors import BlockedError, BookmakerError, NothingFoundError
+from quart_odds.scraping.progress_tracker import PlatformTracker, RunTracker, error_context, run_error
 from quart_odds.scraping.schemas import ScrapeProgress
-from quart_odds.scraping.tally import PlatformTally, RunTally, error_context, run_error
 from quart_odds.settings import Settings
 
 TELL_SECONDS = 0.2
@@ -31,19 +31,19 @@ async def record(
 
     With `most_events` so many events are recorded: those that most bookmakers have, the next to kick off first.
     """
-    tallies = {each: PlatformTally(each, on_phase=lambda tally: tell(_told(tally))) for each in platforms}
+    trackers = {each: PlatformTracker(each, on_phase=lambda tracker: tell(_told(tracker))) for each in platforms}
     async with (
         Recorder(folder) as recorder,
         ClientPool(lambda: settings, recorder) as pool,
         AsyncExitStack() as opened,
-        _telling(tallies, tell),
+        _telling(trackers, tell),
     ):
         clients = {each: await opened.enter_async_context(pool.client(each)) for each in platforms}
-        found = await asyncio.gather(*(_discover(clients[each], tallies[each]) for each in platforms))
+        found = await asyncio.gather(*(_discover(clients[each], trackers[each]) for each in platforms))
         wanted = chosen(dict(zip(platforms, found, strict=True)), most_events)
-        fetched = (_fetch(clients[each], wanted[each], tallies[each], settings) for each in platforms)
+        fetched = (_fetch(clients[each], wanted[each], trackers[each], settings) for each in platforms)
         await asyncio.gather(*fetched)
-    last = _last(RunTally(tuple(tallies.values())), folder)
+    last = _last(RunTracker(tuple(trackers.values())), folder)
     tell(last)
     return last
 
@@ -63,65 +63,65 @@ def chosen(found: Headers, most_events: int | None) -> dict[Platform, list[Event
     return wanted
 
 
-async def _discover(client: BookmakerClient, tally: PlatformTally) -> list[EventHeader]:
-    tally.enter(ScrapePhase.DISCOVERING)
+async def _discover(client: BookmakerClient, tracker: PlatformTracker) -> list[EventHeader]:
+    tracker.enter(ScrapePhase.DISCOVERING)
     try:
         found = [header async for header in client.discover()]
         if not found:
             raise NothingFoundError(client.platform, "no event was found, and there always are some")
     except BookmakerError as error:
-        tally.fail(run_error(error))
+        tracker.fail(run_error(error))
         return []
-    tally.note_lists(client.discovery_errors)
+    tracker.note_lists(client.discovery_errors)
     return found
 
 
 async def _fetch(
-    client: BookmakerClient, headers: Sequence[EventHeader], tally: PlatformTally, settings: Settings
+    client: BookmakerClient, headers: Sequence[EventHeader], tracker: PlatformTracker, settings: Settings
 ) -> None:
-    if tally.phase.is_final:
+    if tracker.phase.is_final:
         return
     for _ in headers:
-        tally.count_found()
-    tally.is_discovered = True
-    tally.enter(ScrapePhase.SCRAPING)
+        tracker.count_found()
+    tracker.is_discovered = True
+    tracker.enter(ScrapePhase.SCRAPING)
     left = iter(headers)
     try:
         async with asyncio.timeout(settings.platform_deadline_seconds), asyncio.TaskGroup() as group:
             for _ in range(settings.concurrency(client.platform)):
-                group.create_task(_fetch_each(client, left, tally))
+                group.create_task(_fetch_each(client, left, tracker))
     except TimeoutError:
         words = f"{client.platform.display_name} did not finish within {settings.platform_deadline_seconds:g} s"
-        tally.fail(RunError("deadline", words, utc_now(), client.platform, recoverable=True))
-    if tally.phase is ScrapePhase.SCRAPING:
-        worst = tally.faults.commonest()
-        if worst is not None and not tally.fetched:
-            tally.fail(worst)
+        tracker.fail(RunError("deadline", words, utc_now(), client.platform, recoverable=True))
+    if tracker.phase is ScrapePhase.SCRAPING:
+        worst = tracker.faults.commonest()
+        if worst is not None and not tracker.fetched:
+            tracker.fail(worst)
         else:
-            tally.enter(ScrapePhase.COMPLETED)
+            tracker.enter(ScrapePhase.COMPLETED)
 
 
-async def _fetch_each(client: BookmakerClient, left: Iterator[EventHeader], tally: PlatformTally) -> None:
+async def _fetch_each(client: BookmakerClient, left: Iterator[EventHeader], tracker: PlatformTracker) -> None:
     for header in left:
-        if tally.phase is ScrapePhase.FAILED:
+        if tracker.phase is ScrapePhase.FAILED:
             return
         try:
             client.release(await client.fetch(header))
         except BookmakerError as error:
-            tally.count_failed(error)
+            tracker.count_failed(error)
             # A recording is not worth being shut out for: the first refusal is the last request.
-            if isinstance(error, BlockedError) and tally.phase is ScrapePhase.SCRAPING:
-                tally.fail(run_error(error))
+            if isinstance(error, BlockedError) and tracker.phase is ScrapePhase.SCRAPING:
+                tracker.fail(run_error(error))
         else:
-            tally.count_fetched(MappedEvent(header, Prices()))
+            tracker.count_fetched(MappedEvent(header, Prices()))
 
 
 @asynccontextmanager
-async def _telling(tallies: Mapping[Platform, PlatformTally], tell: Tell) -> AsyncIterator[None]:
+async def _telling(trackers: Mapping[Platform, PlatformTracker], tell: Tell) -> AsyncIterator[None]:
     async def report() -> None:
         while True:
             await asyncio.sleep(TELL_SECONDS)
-            for each in tallies.values():
+            for each in trackers.values():
                 if not each.is_told:
                     tell(_told(each))
 
@@ -132,14 +132,14 @@ async def _telling(tallies: Mapping[Platform, PlatformTally], tell: Tell) -> Asy
         reporter.cancel()
 
 
-def _told(tally: PlatformTally) -> ScrapeProgress:
-    tally.is_told = True
-    return tally.progress()
+def _told(tracker: PlatformTracker) -> ScrapeProgress:
+    tracker.is_told = True
+    return tracker.progress()
 
 
-def _last(tally: RunTally, folder: Path) -> ScrapeProgress:
-    is_failed = len(tally.failed_platforms) == len(tally.platforms)
-    bodies = f"{tally.fetched} bodies of events are in {folder}"
-    progress = tally.progress(ScrapePhase.FAILED if is_failed else ScrapePhase.COMPLETED, bodies)
-    failures = [each.error for each in tally.failed_platforms]
+def _last(tracker: RunTracker, folder: Path) -> ScrapeProgress:
+    is_failed = len(tracker.failed_platforms) == len(tracker.platforms)
+    bodies = f"{tracker.fetched} bodies of events are in {folder}"
+    progress = tracker.progress(ScrapePhase.FAILED if is_failed else ScrapePhase.COMPLETED, bodies)
+    failures = [each.error for each in tracker.failed_platforms]
     return progress.model_copy(update={"error": error_context(failures[0]) if failures else None})

@@ -30,8 +30,8 @@ from quart_odds.odds.ownership import Recording, recording_for
 from quart_odds.scraping.broadcaster import BroadcasterRegistry, ProgressBroadcaster
 from quart_odds.scraping.coordinator import Coordinator
 from quart_odds.scraping.owned import owned
+from quart_odds.scraping.progress_tracker import PlatformTracker, RunTracker, error_context, run_error
 from quart_odds.scraping.schemas import ScrapeProgress
-from quart_odds.scraping.tally import PlatformTally, RunTally, error_context, run_error
 
 REPORT_SECONDS = 0.2
 """Time between two progress messages of one platform; its few changes of phase are told at once, so that it never tells
@@ -92,7 +92,7 @@ class ActiveRun:
 
     record: RunRecord
     broadcaster: ProgressBroadcaster
-    tally: RunTally
+    tracker: RunTracker
     began: float
     work: asyncio.Task[None] | None = None
     task: asyncio.Task[None] | None = None
@@ -114,33 +114,33 @@ class ActiveRun:
         """The run's row, as far as it has come."""
         return replace(
             self.record,
-            events_scraped=self.tally.fetched,
-            events_failed=self.tally.failed,
-            results=tuple(each.result() for each in self.tally.platforms),
-            errors=self.tally.errors(),
+            events_scraped=self.tracker.fetched,
+            events_failed=self.tracker.failed,
+            results=tuple(each.result() for each in self.tracker.platforms),
+            errors=self.tracker.errors(),
         )
 
     def publish(self, progress: ScrapeProgress) -> None:
         """Tell a progress, bearing this run's id and time."""
         self.broadcaster.publish(progress.with_run(self.record.id, self.elapsed_ms))
 
-    def tell(self, platform: PlatformTally) -> None:
+    def tell(self, platform: PlatformTracker) -> None:
         """Tell where a platform stands, and the whole run where that has come to another phase."""
         platform.is_told = True
         self.publish(platform.progress())
-        overall = self.tally.progress()
+        overall = self.tracker.progress()
         if overall.phase is not self.told_phase:
             self.tell_overall(overall)
 
     def tell_overall(self, overall: ScrapeProgress | None = None) -> None:
         """Tell where the whole run stands."""
-        overall = overall or self.tally.progress()
+        overall = overall or self.tracker.progress()
         self.told_phase = overall.phase
         self.publish(overall)
 
     def tell_moved(self) -> None:
         """Tell what has moved since it was last told."""
-        moved = [each for each in self.tally.platforms if not each.is_told]
+        moved = [each for each in self.tracker.platforms if not each.is_told]
         for each in moved:
             self.tell(each)
         if moved:
@@ -220,12 +220,12 @@ class RunService:
             run = ActiveRun(
                 RunRecord(run_id, RunStatus.RUNNING, trigger, chosen, started_at),
                 self._make_broadcaster(run_id),
-                RunTally([PlatformTally(each, expected=last_found[each], began_at=started_at) for each in chosen]),
+                RunTracker([PlatformTracker(each, expected=last_found[each], began_at=started_at) for each in chosen]),
                 time.monotonic(),
                 refusal=refusal,
             )
-            for tally in run.tally.platforms:
-                tally.on_phase = run.tell
+            for tracker in run.tracker.platforms:
+                tracker.on_phase = run.tell
             self.broadcasters.add(run.broadcaster)
             self._active = run
             run.bridge = asyncio.create_task(self._run_bridge(run), name=f"bridge-{run_id}")
@@ -325,7 +325,7 @@ class RunService:
             raise run.refusal
         with recording_for(run.recording):
             async with asyncio.timeout(self._run_deadline_seconds), self._reporting(run):
-                await self._coordinator.scrape(run.tally, last_found)
+                await self._coordinator.scrape(run.tracker, last_found)
             run.tell_overall()
             await self._coordinator.confirm()
 
@@ -357,7 +357,7 @@ class RunService:
         Where the database does not take it in time, the end is told as a failure, and that is stored when it can be.
         """
         record = self._outcome(run, fault)
-        phases = [each for tally in run.tally.platforms for each in tally.phases]
+        phases = [each for tracker in run.tracker.platforms for each in tracker.phases]
         try:
             limit_seconds = CLOSE_STEP_SECONDS if self._is_closing else STORE_END_SECONDS
             async with asyncio.timeout(limit_seconds) as run.store_limit:
@@ -400,7 +400,7 @@ class RunService:
     def _tell_not_stored(self, run: ActiveRun, error: StorageError) -> None:
         run.store_error = error
         message = f"the end of the run is not stored yet, and is tried again: {error}"
-        run.publish(run.tally.progress(phase=ScrapePhase.STORING, message=message))
+        run.publish(run.tracker.progress(phase=ScrapePhase.STORING, message=message))
 
     def _store_later(self, record: RunRecord, phases: Sequence[PhaseRecord]) -> None:
         self._unstored[record.id] = record
@@ -427,8 +427,8 @@ class RunService:
             log.warning("run.cancelled_unconfirmed", scrape_run_id=run.record.id, reason=str(error))
 
     def _outcome(self, run: ActiveRun, fault: RunError | None) -> RunRecord:
-        tally = run.tally
-        errors = tally.errors()
+        tracker = run.tracker
+        errors = tracker.errors()
         if run.ending is not None:
             status = run.ending
             words = {RunStatus.CANCELLED: "the run was cancelled", RunStatus.INTERRUPTED: "the server was shut down"}
@@ -436,11 +436,11 @@ class RunService:
         elif fault is not None:
             status = RunStatus.FAILED
             errors = (fault, *errors)
-        elif len(tally.failed_platforms) == len(tally.platforms):
+        elif len(tracker.failed_platforms) == len(tracker.platforms):
             status = RunStatus.FAILED
         else:
-            status = RunStatus.PARTIAL if tally.failed_platforms else RunStatus.COMPLETED
-        for each in tally.platforms:
+            status = RunStatus.PARTIAL if tracker.failed_platforms else RunStatus.COMPLETED
+        for each in tracker.platforms:
             if not each.phase.is_final:
                 each.fail(replace(errors[0], platform=each.platform))
         return RunRecord(
@@ -451,9 +451,9 @@ class RunService:
             run.record.started_at,
             # Not what the clock says now: it may have been set meanwhile.
             run.record.started_at + timedelta(milliseconds=run.elapsed_ms),
-            tally.fetched,
-            tally.failed,
-            tuple(each.result() for each in tally.platforms),
+            tracker.fetched,
+            tracker.failed,
+            tuple(each.result() for each in tracker.platforms),
             errors,
         )
 

@@ -69,7 +69,7 @@ async def phases(scrape_run_id: int) -> Response:
     """The phases that a run went through, on each platform."""
     active = services().runs.active
     if active is not None and active.record.id == scrape_run_id:
-        return json_response(phase_rows([each for tally in active.tally.platforms for each in tally.phases]))
+        return json_response(phase_rows([each for tracker in active.tracker.platforms for each in tracker.phases]))
     if await services().store.get_run(scrape_run_id) is None:
         raise RunNotFoundError(scrape_run_id)
     return json_response(phase_rows(await services().store.phases(scrape_run_id)))

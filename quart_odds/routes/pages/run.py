@@ -48,15 +48,15 @@ IDLE: JSON = {"id": None, "status": "idle", "is_over": True, "platforms": [], "p
 def active_view(run: ActiveRun) -> JSON:
     """A run that is going, at this very moment."""
     record = run.snapshot()
-    overall = run.tally.progress()
-    phases = [phase for tally in run.tally.platforms for phase in tally.phases]
+    overall = run.tracker.progress()
+    phases = [phase for tracker in run.tracker.platforms for phase in tracker.phases]
     return _view(
         record,
         phases,
         phase=overall.phase,
         elapsed_ms=run.elapsed_ms,
         remaining_ms=overall.remaining_ms,
-        left={tally.platform: tally.progress().remaining_ms for tally in run.tally.platforms},
+        left={tracker.platform: tracker.progress().remaining_ms for tracker in run.tracker.platforms},
         message=None,
     )
 

@@ -65,7 +65,7 @@ def error_context(error: RunError | None) -> ScrapeErrorContext | None:
     )
 
 
-class PlatformTally:
+class PlatformTracker:
     """One platform's part of a run, as far as it has come.
 
     Its times are counted from `began_at` by a clock that nobody sets, so that phases keep their order and length.
@@ -78,7 +78,7 @@ class PlatformTally:
         expected: int | None = None,
         began_at: datetime | None = None,
         clock: Clock = time.monotonic,
-        on_phase: Callable[["PlatformTally"], None] = lambda _: None,
+        on_phase: Callable[["PlatformTracker"], None] = lambda _: None,
     ) -> None:
         self.platform = platform
         self.phase = ScrapePhase.INITIALIZING
@@ -235,10 +235,10 @@ class PlatformTally:
         return self.found if phase is ScrapePhase.DISCOVERING else self.done
 
 
-class RunTally:
+class RunTracker:
     """All platforms of a run together."""
 
-    def __init__(self, platforms: Sequence[PlatformTally]) -> None:
+    def __init__(self, platforms: Sequence[PlatformTracker]) -> None:
         self.platforms = tuple(platforms)
         self.phase = ScrapePhase.INITIALIZING
         self.message: str | None = None
@@ -254,7 +254,7 @@ class RunTally:
         return sum(each.failed for each in self.platforms)
 
     @property
-    def failed_platforms(self) -> tuple[PlatformTally, ...]:
+    def failed_platforms(self) -> tuple[PlatformTracker, ...]:
         """Those that ended badly."""
         return tuple(each for each in self.platforms if each.phase is ScrapePhase.FAILED)
 
