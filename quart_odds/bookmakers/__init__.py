@@ -10,7 +10,7 @@ from quart_odds.bookmakers.decoder import Decoder, decode
 
 if TYPE_CHECKING:
     from quart_odds.bookmakers.client import BookmakerClient, SiteClient
-    from quart_odds.bookmakers.opening import ClientPool, open_client
+    from quart_odds.bookmakers.client_pool import ClientPool, open_client
     from quart_odds.bookmakers.recorder import Recorder
     from quart_odds.bookmakers.transport import AiohttpTransport, Answer, Transport
 

@@ -20,7 +20,7 @@ from quart_odds.bookmakers.fields import (
     values,
 )
 from quart_odds.bookmakers.identity import IdentityFields, refuse_another
-from quart_odds.bookmakers.lookup import MAX_REMEMBERED_TEXT, Sheet, compile_table
+from quart_odds.bookmakers.lookup import MAX_REMEMBERED_TEXT, Accumulator, compile_table
 from quart_odds.domain.catalogue import line_code, promoted_key
 from quart_odds.domain.odds import Competition, EventHeader, ListedCompetition, MappedEvent
 from quart_odds.domain.platforms import Platform
@@ -123,7 +123,7 @@ def parse_event(plain: bytes, asked: EventHeader) -> MappedEvent:
     is_in_play = "AA" in data
     header = _header(read.get(data, "AA", dict, "D") if is_in_play else data, where)
     refuse_another(read, header, asked, _FIELDS)
-    sheet = Sheet()
+    accumulator = Accumulator()
     unknown: dict[str, int] = {}
     # An event that lost all its odds has an empty list here.
     odds = read.php_object(data, "O", "D")
@@ -134,17 +134,17 @@ def parse_event(plain: bytes, asked: EventHeader) -> MappedEvent:
             try:
                 if raised and (promotion := raised.promotion(name)):
                     key = promoted_key(key, promotion)
-                sheet.add(key, value["v"] if is_in_play else value, True)
+                accumulator.add(key, value["v"] if is_in_play else value, True)
             except (KeyError, TypeError, ValueError):
-                sheet.drop()
+                accumulator.drop()
         elif key == _UNMAPPED:
             market_id = _market_of(name)
             unknown[market_id] = unknown.get(market_id, 0) + 1
         else:
-            sheet.drop()
+            accumulator.drop()
     if unknown:
-        _name_unmapped(unknown, data.get("MK"), sheet)
-    return sheet.event(header, is_in_play=is_in_play)
+        _name_unmapped(unknown, data.get("MK"), accumulator)
+    return accumulator.event(header, is_in_play=is_in_play)
 
 
 @dataclass(slots=True)
@@ -265,7 +265,7 @@ def _find(name: str) -> int:
     return key
 
 
-def _name_unmapped(unknown: dict[str, int], catalogue: Any, sheet: Sheet) -> None:
+def _name_unmapped(unknown: dict[str, int], catalogue: Any, accumulator: Accumulator) -> None:
     """Unknown markets with the names that the body's own catalogue gives them, and the number of their prices."""
     markets = {
         entry["ID"]: entry
@@ -274,7 +274,7 @@ def _name_unmapped(unknown: dict[str, int], catalogue: Any, sheet: Sheet) -> Non
     }
     for market_id in sorted(unknown):
         market = markets.get(market_id, {})
-        sheet.unmapped(market_id, market.get("DS"), unknown[market_id], are_players=_are_players(market))
+        accumulator.unmapped(market_id, market.get("DS"), unknown[market_id], are_players=_are_players(market))
 
 
 def _are_players(market: dict[str, Any]) -> bool:

@@ -14,7 +14,7 @@ import orjson
 from quart_odds.bookmakers.bodies import read_object
 from quart_odds.bookmakers.fields import Reader, genius_id, is_person, is_simulated, sportradar_id, values
 from quart_odds.bookmakers.identity import IdentityFields, refuse_another
-from quart_odds.bookmakers.lookup import MAX_REMEMBERED_TEXT, Sheet, compile_table, count_members
+from quart_odds.bookmakers.lookup import MAX_REMEMBERED_TEXT, Accumulator, compile_table, count_members
 from quart_odds.domain.catalogue import CATALOGUE, line_code, promoted_key
 from quart_odds.domain.odds import Competition, EventHeader, MappedEvent
 from quart_odds.domain.platforms import Platform
@@ -127,11 +127,11 @@ def parse_event(plain: bytes, asked: EventHeader) -> MappedEvent:
     body = read_object(BETPAWA, plain, where)
     header = _header(body, where)
     refuse_another(read, header, asked, _FIELDS)
-    sheet = Sheet()
+    accumulator = Accumulator()
     # v4 leaves out what is empty.
     for market in read.get(body, "markets", list) if "markets" in body else ():
-        _add_market(market, sheet)
-    return sheet.event(header, is_in_play=_is_in_play(body))
+        _add_market(market, accumulator)
+    return accumulator.event(header, is_in_play=_is_in_play(body))
 
 
 def _is_in_play(event: dict[str, Any]) -> bool:
@@ -177,19 +177,19 @@ def _widget_id(event: dict[str, Any], kind: str) -> str | None:
     return None
 
 
-def _add_market(market: Any, sheet: Sheet) -> None:
+def _add_market(market: Any, accumulator: Accumulator) -> None:
     """All of a market's rows; one that is not as it must be is dropped and counted, and costs no other."""
     try:
         market_type = market["marketType"]
         market_id, name = market_type["id"], market_type.get("displayName")
         variants = _TABLE.get(market_id)
         if variants is None:
-            _add_unknown(market, str(market_id), name, sheet)
+            _add_unknown(market, str(market_id), name, accumulator)
             return
         about = market.get("additionalInfo")
         rows = market["row"]
     except (AttributeError, KeyError, TypeError):
-        sheet.drop(_count(market))
+        accumulator.drop(_count(market))
         return
     mark = _marks(about)[0] if about else ""
     own = _PROMOTED_IDS.get(market_id, "")
@@ -198,30 +198,30 @@ def _add_market(market: Any, sheet: Sheet) -> None:
             number = row.get("handicap")
             variant = variants.get("") or variants.get(_ordinal(number))
             if variant is None:
-                sheet.unmapped(f"{market_id}|{_ordinal(number)}", name, count_members(row["prices"]))
+                accumulator.unmapped(f"{market_id}|{_ordinal(number)}", name, count_members(row["prices"]))
                 continue
             line = 0 if variant.line_kind == "none" else line_code(number / 4)
             prices = row["prices"]
         except (AttributeError, KeyError, TypeError, ValueError, OverflowError):
-            sheet.drop(count_members(row.get("prices") if isinstance(row, dict) else None))
+            accumulator.drop(count_members(row.get("prices") if isinstance(row, dict) else None))
             continue
         for price in values(prices):
-            _add_price(price, variant.keys, line, mark, own, sheet)
+            _add_price(price, variant.keys, line, mark, own, accumulator)
 
 
-def _add_price(price: Any, keys: Mapping[str, int], line: int, mark: str, own: str, sheet: Sheet) -> None:
+def _add_price(price: Any, keys: Mapping[str, int], line: int, mark: str, own: str, accumulator: Accumulator) -> None:
     """A price, under its promotion where the market or the price is marked; `own` is what the market is by its id."""
     try:
         key = keys[price["typeId"]] + line
         about = price.get("additionalInfo")
         word = _promotion(mark, about) if mark or (about and about not in _NOTHING_SAID) else ""
         if word and word != own:
-            key = promoted_key(key, sheet.promotion(word))
+            key = promoted_key(key, accumulator.promotion(word))
         odds = price["odds"] if "odds" in price else price["price"]
         is_open = not price.get("suspended")
-        sheet.add(key, odds, is_open)
+        accumulator.add(key, odds, is_open)
     except (AttributeError, KeyError, TypeError, ValueError):
-        sheet.drop()
+        accumulator.drop()
 
 
 def _promotion(market_mark: str, about: Any) -> str:
@@ -270,10 +270,10 @@ def _stronger(one: str, other: str) -> str:
     return other if one in _PERKS else one
 
 
-def _add_unknown(market: Any, market_id: str, name: object, sheet: Sheet) -> None:
+def _add_unknown(market: Any, market_id: str, name: object, accumulator: Accumulator) -> None:
     """A market that the catalogue does not know."""
     prices = [price for row in values(market.get("row")) for price in _prices(row)]
-    sheet.unmapped(market_id, name, len(prices), are_players=_are_players(market["marketType"], prices))
+    accumulator.unmapped(market_id, name, len(prices), are_players=_are_players(market["marketType"], prices))
 
 
 def _are_players(market_type: dict[str, Any], prices: list[Any]) -> bool:

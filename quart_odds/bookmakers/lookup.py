@@ -46,7 +46,7 @@ def compile_table(platform: Platform) -> dict[str, dict[str, Variant]]:
     return table
 
 
-class Sheet:
+class Accumulator:
     """Collects the prices of one event while its body is walked."""
 
     def __init__(self) -> None:

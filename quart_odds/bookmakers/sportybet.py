@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from quart_odds.bookmakers.bodies import read_object
 from quart_odds.bookmakers.fields import Reader, count_or_none, genius_id, is_simulated, sportradar_id, values
 from quart_odds.bookmakers.identity import IdentityFields, refuse_another
-from quart_odds.bookmakers.lookup import MAX_REMEMBERED_TEXT, Sheet, Variant, compile_table, count_members
+from quart_odds.bookmakers.lookup import MAX_REMEMBERED_TEXT, Accumulator, Variant, compile_table, count_members
 from quart_odds.domain.catalogue import line_code
 from quart_odds.domain.odds import Competition, EventHeader, ListedCompetition, MappedEvent
 from quart_odds.domain.platforms import Platform
@@ -128,12 +128,12 @@ def parse_event(plain: bytes, asked: EventHeader) -> MappedEvent:
     data = _data(read, plain)
     header = _header(data, where)
     refuse_another(read, header, asked, _FIELDS)
-    sheet = Sheet()
+    accumulator = Accumulator()
     markets = read.get(data, "markets", list, "data")
     for market in markets:
-        _add_market(market, sheet)
+        _add_market(market, accumulator)
     is_live = any(isinstance(market, dict) and market.get("product") == _LIVE_PRODUCT for market in markets)
-    return sheet.event(header, is_in_play=is_live or _is_in_play(data))
+    return accumulator.event(header, is_in_play=is_live or _is_in_play(data))
 
 
 def _is_in_play(event: dict[str, Any]) -> bool:
@@ -227,34 +227,34 @@ def _is_simulated(event: Any) -> bool:
     )
 
 
-def _add_market(market: Any, sheet: Sheet) -> None:
+def _add_market(market: Any, accumulator: Accumulator) -> None:
     """All of a market's outcomes; what is not as it must be is dropped and counted, and costs no other."""
     try:
         market_id, specifier = market["id"], market.get("specifier")
         asked = (market_id, specifier)
         place = _places[asked] if asked in _places else _find(market_id, specifier)
         if place is None:
-            _add_unknown(market, f"{market_id}|{specifier}" if market_id in _TABLE else str(market_id), sheet)
+            _add_unknown(market, f"{market_id}|{specifier}" if market_id in _TABLE else str(market_id), accumulator)
             return
         is_open = _whole(market["status"]) == 0
         outcomes = market["outcomes"]
     except (AttributeError, KeyError, TypeError, ValueError, OverflowError):
-        sheet.drop(count_members(market.get("outcomes") if isinstance(market, dict) else None))
+        accumulator.drop(count_members(market.get("outcomes") if isinstance(market, dict) else None))
         return
     keys, line = place.variant.keys, place.line
     for outcome in values(outcomes):
         try:
             key = keys[outcome["id"]] + line
-            sheet.add(key, outcome["odds"], is_open and _whole(outcome["isActive"]) == 1)
+            accumulator.add(key, outcome["odds"], is_open and _whole(outcome["isActive"]) == 1)
         except (KeyError, TypeError, ValueError):
-            sheet.drop()
+            accumulator.drop()
 
 
-def _add_unknown(market: dict[str, Any], market_id: str, sheet: Sheet) -> None:
+def _add_unknown(market: dict[str, Any], market_id: str, accumulator: Accumulator) -> None:
     """A market that the catalogue does not know. It is a player's if most of its outcomes are players."""
     outcomes = list(values(market.get("outcomes")))
     players = sum(1 for outcome in outcomes if isinstance(outcome, dict) and _is_player(outcome))
-    sheet.unmapped(market_id, market.get("desc"), len(outcomes), are_players=2 * players > len(outcomes))
+    accumulator.unmapped(market_id, market.get("desc"), len(outcomes), are_players=2 * players > len(outcomes))
 
 
 def _is_player(outcome: dict[str, Any]) -> bool:
