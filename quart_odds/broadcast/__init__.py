@@ -1,7 +1,7 @@
 """Broadcast: one log, many cursors. What is published is serialised once, and listeners read it at their own pace."""
 
 from quart_odds.broadcast.context import broadcast_registry, current_registry, use_registry
-from quart_odds.broadcast.event_log import EventLog, LogBounds, Place
+from quart_odds.broadcast.event_log import EventLog, LogBounds, ResumePosition
 from quart_odds.broadcast.flush import Flusher
 from quart_odds.broadcast.framing import Entry
 from quart_odds.broadcast.registry import ODDS_UPDATES, SCRAPE_PROGRESS, TOPICS, BroadcastRegistry
@@ -16,7 +16,7 @@ __all__ = [
     "EventLog",
     "Flusher",
     "LogBounds",
-    "Place",
+    "ResumePosition",
     "Sink",
     "Subscriber",
     "broadcast_registry",

@@ -32,7 +32,7 @@ class LogBounds:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ResumePosition:
     """Where a listener begins. `seq` is the next entry it gets; `snapshot` what it gets before that, oldest first.
 
     `recovered` is True when nothing that it listens to is missing between the cursor it came with and `seq`; `missed`
@@ -194,17 +194,19 @@ class EventLog:
         """The newest retained entry of each member of the groups that have not ended, oldest first."""
         return self._newest(lambda group, _: group not in self._ended)
 
-    def place(self, cursor: str | None, topics: frozenset[str] | None = None) -> Place:
+    def place(self, cursor: str | None, topics: frozenset[str] | None = None) -> ResumePosition:
         """Where a listener to `topics` (all when None) that comes with this cursor begins; None is a newcomer."""
         if not cursor:
-            return Place(self._next_seq, self.latest())
+            return ResumePosition(self._next_seq, self.latest())
         found = _CURSOR.fullmatch(cursor)
         seq = int(found[2]) + 1 if found and found[1] == self.epoch else None
         if seq is None or seq > self._next_seq:
-            return Place(self._next_seq, self._newest(lambda _group, _entry: True), recovered=False, missed=None)
+            return ResumePosition(
+                self._next_seq, self._newest(lambda _group, _entry: True), recovered=False, missed=None
+            )
         if seq >= self.first_seq or self.count(seq, topics, self.first_seq) == 0:
-            return Place(max(seq, self.first_seq))
-        return Place(self._next_seq, self.since(seq), recovered=False, missed=self.count(seq, topics))
+            return ResumePosition(max(seq, self.first_seq))
+        return ResumePosition(self._next_seq, self.since(seq), recovered=False, missed=self.count(seq, topics))
 
     def since(self, seq: int) -> tuple[Entry, ...]:
         """The newest retained entries from `seq` on, ended groups too: what makes good for a gap that began there."""

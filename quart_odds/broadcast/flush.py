@@ -185,7 +185,7 @@ class Flusher:
     def _beat(self, subscriber: Subscriber, now: float) -> None:
         """A sign of life on SSE: a block of nothing but the cursor, which fires no event and moves Last-Event-ID on."""
         if subscriber.framing in (BLOCK, CHUNK) and not subscriber.is_behind and not subscriber.sink.pending:
-            subscriber.sink.write(subscriber.framing.seal(b"id: %b\n\n" % subscriber.position.encode()))
+            subscriber.sink.write(subscriber.framing.encode_chunk(b"id: %b\n\n" % subscriber.position.encode()))
             subscriber.stalled_since = None
         subscriber.last_write_at = now
 

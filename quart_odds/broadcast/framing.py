@@ -47,7 +47,7 @@ class Framing:
         """Bytes of one message: its JSON, its cursor, and the name of its type."""
         raise NotImplementedError
 
-    def seal(self, joined: bytes) -> bytes:
+    def encode_chunk(self, joined: bytes) -> bytes:
         """What goes around a joined run of frames when it is written."""
         return joined
 
@@ -76,7 +76,7 @@ class _BlockFraming(Framing):
 class _ChunkFraming(_BlockFraming):
     """SSE blocks written past the server into an HTTP/1.1 response: each write is one chunk (RFC 9112, 7.1)."""
 
-    def seal(self, joined: bytes) -> bytes:
+    def encode_chunk(self, joined: bytes) -> bytes:
         return b"%x\r\n%b\r\n" % (len(joined), joined) if joined else b""
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable, Iterable, Mapping
 
 import orjson
 
-from quart_odds.broadcast.event_log import EventLog, LogBounds, Place
+from quart_odds.broadcast.event_log import EventLog, LogBounds, ResumePosition
 from quart_odds.broadcast.flush import Flusher
 from quart_odds.broadcast.framing import Entry, Framing
 from quart_odds.broadcast.subscriber import GapNotice, Sink, Subscriber
@@ -52,7 +52,7 @@ class BroadcastRegistry:
         counts = Counter(topic for each in self.flusher.subscribers for topic in each.wanted_topics)
         return {topic: counts[topic] for topic in sorted(TOPICS)}
 
-    def place(self, cursor: str | None, topics: Iterable[str] = TOPICS) -> Place:
+    def place(self, cursor: str | None, topics: Iterable[str] = TOPICS) -> ResumePosition:
         """Where a listener to these topics that comes with this cursor begins."""
         return self.log.place(cursor, frozenset(topics))
 
@@ -62,7 +62,7 @@ class BroadcastRegistry:
         framing: Framing,
         *,
         topics: Iterable[str] = TOPICS,
-        place: Place | None = None,
+        place: ResumePosition | None = None,
         hello: Callable[[Subscriber], Mapping[str, object]] | None = None,
         address: str = "",
     ) -> Subscriber:

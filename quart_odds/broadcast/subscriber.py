@@ -7,7 +7,7 @@ from typing import Protocol
 
 import orjson
 
-from quart_odds.broadcast.event_log import EventLog, Place
+from quart_odds.broadcast.event_log import EventLog, ResumePosition
 from quart_odds.broadcast.framing import Entry, Framing
 
 MAX_WRITE_BYTES = 64 * 1024
@@ -89,11 +89,11 @@ class Subscriber:
         framing: Framing,
         *,
         topics: frozenset[str] | None = None,
-        place: Place | None = None,
+        place: ResumePosition | None = None,
         gap_notice: GapNotice,
         address: str = "",
     ) -> None:
-        place = place or Place(log.next_seq)
+        place = place or ResumePosition(log.next_seq)
         self.log = log
         self.sink = sink
         self.framing = framing
@@ -150,7 +150,7 @@ class Subscriber:
         """Queue an envelope ahead of everything from this client's place on."""
         self._queue((self.cursor, (str(message.get("type", "")), orjson.dumps(message))))
 
-    def send_snapshot(self, place: Place) -> None:
+    def send_snapshot(self, place: ResumePosition) -> None:
         """Queue what a newcomer gets first, ahead of everything from its place on; after its ack."""
         for entry in self._wanted(place.snapshot):
             self._queue((self.cursor, entry))
@@ -172,7 +172,7 @@ class Subscriber:
             data, reached = self.log.join(self.cursor, self.log.next_seq, self.topics, self.framing, MAX_WRITE_BYTES)
             if len(joined) >= MOST_JOINED:
                 joined.clear()
-            found = joined[key] = (self.framing.seal(data), reached)
+            found = joined[key] = (self.framing.encode_chunk(data), reached)
         data, self.cursor = found
         self._position = self.cursor
         return data
@@ -216,7 +216,7 @@ class Subscriber:
             self._position = max(self._position, self.cursor)
             if size < MAX_WRITE_BYTES and self.cursor < self.log.next_seq:
                 parts.append(self._take_entries(self.log.next_seq, MAX_WRITE_BYTES - size))
-        return self.framing.seal(b"".join(parts))
+        return self.framing.encode_chunk(b"".join(parts))
 
     def _take_entries(self, stop: int, limit_bytes: int) -> bytes:
         data, self.cursor = self.log.join(self.cursor, stop, self.topics, self.framing, limit_bytes)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from quart_odds.broadcast import ODDS_UPDATES, BroadcastRegistry, Flusher, Place, Subscriber
+from quart_odds.broadcast import ODDS_UPDATES, BroadcastRegistry, Flusher, ResumePosition, Subscriber
 from quart_odds.broadcast import subscriber as subscriber_module
 from quart_odds.broadcast.framing import CHUNK, FRAME, Framing
 from quart_odds.scraping.broadcaster import ProgressBroadcaster
@@ -305,7 +305,8 @@ async def test_closed_log_ends_each_listener_once_it_has_everything() -> None:
     quick, slow = RecordingSink(), RecordingSink()
     slow.stall()
     subscribers = [
-        Subscriber(broadcaster.log, sink, CHUNK, place=Place(1), gap_notice=gap_notice) for sink in (quick, slow)
+        Subscriber(broadcaster.log, sink, CHUNK, place=ResumePosition(1), gap_notice=gap_notice)
+        for sink in (quick, slow)
     ]
     for subscriber in subscribers:
         broadcaster.flusher.add(subscriber)

@@ -100,7 +100,7 @@ def test_any_text_survives_an_event_stream(text: str, event: str) -> None:
     block = sse_block(payload, event=event, cursor=b"e-1")
     (read,) = read_blocks(block)
     assert (read.cursor, read.event, orjson.dumps(read.value)) == ("e-1", event, payload)
-    assert read_chunks(CHUNK.seal(block)) == block
+    assert read_chunks(CHUNK.encode_chunk(block)) == block
 
 
 @given(st.dictionaries(st.text(min_size=1), st.none() | st.text() | st.integers(0, 9), min_size=1))
@@ -112,9 +112,9 @@ def test_cursor_is_one_more_key(value: dict[str, object]) -> None:
 
 def test_seal_makes_one_chunk_of_a_write_and_none_of_nothing() -> None:
     """A chunk of no bytes would end the response (RFC 9112, 7.1)."""
-    assert CHUNK.seal(b"x" * 26) == b"1a\r\n" + b"x" * 26 + b"\r\n"
-    assert CHUNK.seal(b"") == b""
-    assert BLOCK.seal(b"x") == b"x"
+    assert CHUNK.encode_chunk(b"x" * 26) == b"1a\r\n" + b"x" * 26 + b"\r\n"
+    assert CHUNK.encode_chunk(b"") == b""
+    assert BLOCK.encode_chunk(b"x") == b"x"
 
 
 def test_frames_are_made_once() -> None:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quart_odds.broadcast import ODDS_UPDATES, SCRAPE_PROGRESS, BroadcastRegistry, LogBounds, Place, Subscriber
+from quart_odds.broadcast import ODDS_UPDATES, SCRAPE_PROGRESS, BroadcastRegistry, LogBounds, ResumePosition, Subscriber
 from quart_odds.broadcast import subscriber as subscriber_module
 from quart_odds.broadcast.framing import BLOCK, CHUNK, FRAME_WITH_CURSOR, TEXT_WITH_CURSOR, Framing
 from tests.broadcast.listeners import Message, RecordingSink, gap_notice, read_messages
@@ -35,7 +35,7 @@ class Told:
 class Session:
     """One connection of a client: where it began, how its filter changed at which places, and what it was sent."""
 
-    place: Place
+    place: ResumePosition
     filters: list[tuple[int, Topics]]
     sink: RecordingSink
     subscriber: Subscriber

@@ -3,7 +3,7 @@
 import orjson
 import pytest
 
-from quart_odds.broadcast import ODDS_UPDATES, SCRAPE_PROGRESS, BroadcastRegistry, EventLog, Place, Subscriber
+from quart_odds.broadcast import ODDS_UPDATES, SCRAPE_PROGRESS, BroadcastRegistry, EventLog, ResumePosition, Subscriber
 from quart_odds.broadcast import subscriber as subscriber_module
 from quart_odds.broadcast.framing import FRAME, FRAME_WITH_CURSOR, TEXT, TEXT_WITH_CURSOR
 from quart_odds.broadcast.subscriber import MOST_JOINED, Joined
@@ -214,7 +214,7 @@ def test_count_of_a_gap_on_a_log_that_has_lost_its_beginning() -> None:
     log = EventLog("r1", epoch="e", bounds=SMALL)
     for number in range(20):
         log.append(b'{"type":"x","n":%d}' % number)
-    subscriber = Subscriber(log, RecordingSink(), TEXT, place=Place(1), gap_notice=gap_notice)
+    subscriber = Subscriber(log, RecordingSink(), TEXT, place=ResumePosition(1), gap_notice=gap_notice)
     assert _take(subscriber)[0].value == {"type": "gap", "missed": 20}
 
 
@@ -254,7 +254,7 @@ def test_what_is_shared_is_bounded() -> None:
     _say(registry, *range(300))
     joined: Joined = {}
     for seq in range(1, 300):
-        subscriber = Subscriber(registry.log, RecordingSink(), FRAME, place=Place(seq), gap_notice=gap_notice)
+        subscriber = Subscriber(registry.log, RecordingSink(), FRAME, place=ResumePosition(seq), gap_notice=gap_notice)
         assert subscriber.take(joined)
         assert len(joined) <= MOST_JOINED
 

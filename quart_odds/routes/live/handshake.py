@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from quart_odds.broadcast import TOPICS, Place, Subscriber
+from quart_odds.broadcast import TOPICS, ResumePosition, Subscriber
 from quart_odds.websocket.messages import Envelope, connection_ack_message
 
 
@@ -14,7 +14,7 @@ def split_topics(asked: str | None) -> tuple[frozenset[str], list[str]]:
     return TOPICS.intersection(names), [name for name in names if name not in TOPICS]
 
 
-def hello_message(topics: frozenset[str], place: Place) -> Callable[[Subscriber], Envelope]:
+def handshake_message(topics: frozenset[str], place: ResumePosition) -> Callable[[Subscriber], Envelope]:
     """Makes the acknowledgement of a connection at this place: what it may expect, and where it is in the log."""
 
     def make(subscriber: Subscriber) -> Envelope:

@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack, aclosing
 import orjson
 from quart import Blueprint, Response, request
 
-from quart_odds.broadcast import Flusher, Place, Sink, Subscriber, current_registry
+from quart_odds.broadcast import Flusher, ResumePosition, Sink, Subscriber, current_registry
 from quart_odds.broadcast.event_log import split_cursor
 from quart_odds.broadcast.framing import BLOCK, CHUNK, Framing, sse_block, sse_retry
 from quart_odds.broadcast.lane import LiveConnection, MailboxSink, live_connection
@@ -20,7 +20,7 @@ from quart_odds.routes.access.limits import Client, ConnectionLimits, TooManyCon
 from quart_odds.routes.access.problems import Problem, bad_request
 from quart_odds.routes.access.same_origin import check_room, client_of, same_origin_only
 from quart_odds.routes.api.openapi import answers_text
-from quart_odds.routes.live.handshake import hello_message, split_topics
+from quart_odds.routes.live.handshake import handshake_message, split_topics
 from quart_odds.scraping.broadcaster import ProgressBroadcaster
 from quart_odds.scraping.runs import terminal_progress
 from quart_odds.services import Services, services
@@ -57,7 +57,7 @@ async def listen() -> Response:
     def connect(sink: Sink, framing: Framing) -> tuple[Subscriber, Flusher]:
         place = registry.place(cursor, topics)
         return (
-            registry.connect(sink, framing, topics=topics, place=place, hello=hello_message(topics, place)),
+            registry.connect(sink, framing, topics=topics, place=place, hello=handshake_message(topics, place)),
             registry.flusher,
         )
 
@@ -153,7 +153,7 @@ async def _stream_run(parts: Services, broadcaster: ProgressBroadcaster, cursor:
     log = broadcaster.log
 
     def connect(sink: Sink, framing: Framing) -> tuple[Subscriber, Flusher]:
-        place = log.place(cursor) if cursor else Place(1)
+        place = log.place(cursor) if cursor else ResumePosition(1)
         subscriber = Subscriber(log, sink, framing, place=place, gap_notice=run_gap)
         if not place.recovered:
             subscriber.send_raw(*run_gap(place.missed))

@@ -13,7 +13,7 @@ from quart_odds.broadcast.framing import FRAME, FRAME_WITH_CURSOR, TEXT, TEXT_WI
 from quart_odds.broadcast.lane import LiveConnection, MailboxSink, live_connection
 from quart_odds.routes.access.limits import TokenBucket
 from quart_odds.routes.access.same_origin import check_room, client_of, same_origin_only
-from quart_odds.routes.live.handshake import hello_message, split_topics
+from quart_odds.routes.live.handshake import handshake_message, split_topics
 from quart_odds.routes.live.receive import SCOPE_KEY, Inbox, InboxEndedError
 from quart_odds.services import services
 from quart_odds.websocket.messages import (
@@ -86,7 +86,7 @@ class _Conversation:
             framing = FRAME_WITH_CURSOR if has_cursor else FRAME
         place = self._registry.place(self._websocket.args.get("since"), topics)
         self._subscriber = subscriber = self._registry.connect(
-            sink, framing, topics=topics, place=place, hello=hello_message(topics, place), address=self._address
+            sink, framing, topics=topics, place=place, hello=handshake_message(topics, place), address=self._address
         )
         subscriber.on_end = self._inbox.end
         writer: asyncio.Task[None] | None = None
