@@ -35,7 +35,7 @@ class QuoteHistory:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class MarketState:
     """How a market stood from `at` on: packed values by outcome index, GONE bit and all.
 
     `promotions` numbers the promotion of each outcome's price, 0 for a plain one. `is_listed` False: the bookmaker did
@@ -71,7 +71,7 @@ def standings(
     until: datetime | None = None,
     *,
     promotion: int = 0,
-) -> list[Standing]:
+) -> list[MarketState]:
     """How the market with these keys stood at each moment at which it changed, between `since` and `until`.
 
     `keys` has the outcome index of each key, promoted ones included (`offers.price_keys`). An outcome stands with its
@@ -97,12 +97,12 @@ def standings(
     return found if since is None else _from(found, since)
 
 
-def _changes(history: QuoteHistory, keys: Mapping[int, int]) -> Iterable[Standing]:
+def _changes(history: QuoteHistory, keys: Mapping[int, int]) -> Iterable[MarketState]:
     values = {key: history.opening[key] for key in keys if key in history.opening}
     is_listed = True
-    told: Standing | None = None
+    told: MarketState | None = None
     if values and history.opened_at is not None:
-        told = _standing(_moment(history.opened_at), values, keys, True)
+        told = _market_state(_moment(history.opened_at), values, keys, True)
         yield told
     for at, changes in groupby(history.changes, key=lambda change: change[0]):
         for _, key, odds in changes:
@@ -111,7 +111,7 @@ def _changes(history: QuoteHistory, keys: Mapping[int, int]) -> Iterable[Standin
             elif key in keys:
                 values[key] = values.get(key, 0) | GONE if odds == GONE_ODDS else odds
         if values:
-            standing = _standing(_moment(at), values, keys, is_listed)
+            standing = _market_state(_moment(at), values, keys, is_listed)
             # A promoted price that moved behind a plain one changed nothing that is told here.
             if told is None or (standing.values, standing.promotions, is_listed) != (
                 told.values,
@@ -122,12 +122,12 @@ def _changes(history: QuoteHistory, keys: Mapping[int, int]) -> Iterable[Standin
                 yield standing
 
 
-def _standing(at: datetime, values: Mapping[int, int], keys: Mapping[int, int], is_listed: bool) -> Standing:
+def _market_state(at: datetime, values: Mapping[int, int], keys: Mapping[int, int], is_listed: bool) -> MarketState:
     """The prices by outcome: what is here before what is gone, then by `offers.rank`."""
     chosen: dict[int, int] = {}
     for key in sorted(values, key=lambda key: (bool(values[key] & GONE), rank(key))):
         chosen.setdefault(keys[key], key)
-    return Standing(
+    return MarketState(
         at,
         {index: values[key] for index, key in sorted(chosen.items())},
         {index: promotion_of(key) for index, key in chosen.items()},
@@ -135,20 +135,20 @@ def _standing(at: datetime, values: Mapping[int, int], keys: Mapping[int, int], 
     )
 
 
-def _now(quote: Quote, keys: Mapping[int, int]) -> Standing | None:
+def _now(quote: Quote, keys: Mapping[int, int]) -> MarketState | None:
     places = {key: place for key in keys if (place := quote.place_of(key)) is not None}
     if not places:
         return None
     columns = quote.columns
     at = _moment(max(columns.changed[place] for place in places.values()))
     values = {key: columns.values[place] for key, place in places.items()}
-    return _standing(max(at, quote.gone_at or at), values, keys, quote.gone_at is None)
+    return _market_state(max(at, quote.gone_at or at), values, keys, quote.gone_at is None)
 
 
-def _same(one: Standing, other: Standing) -> bool:
+def _same(one: MarketState, other: MarketState) -> bool:
     """Whether both say the same; the odds of what is gone do not count."""
 
-    def told(standing: Standing) -> dict[int, tuple[int, int]]:
+    def told(standing: MarketState) -> dict[int, tuple[int, int]]:
         return {
             index: (GONE, 0) if value & GONE else (value, standing.promotions[index])
             for index, value in standing.values.items()
@@ -157,7 +157,7 @@ def _same(one: Standing, other: Standing) -> bool:
     return one.is_listed == other.is_listed and told(one) == told(other)
 
 
-def _from(found: list[Standing], since: datetime) -> list[Standing]:
+def _from(found: list[MarketState], since: datetime) -> list[MarketState]:
     """The window from `since` on, beginning with how things stood then, whether or not anything changed in it."""
     earlier = [standing for standing in found if standing.at <= since]
     later = [standing for standing in found if standing.at > since]

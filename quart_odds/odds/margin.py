@@ -46,19 +46,19 @@ class BestMarket:
         return margin_of(self.market, [price.value for price in self.prices])
 
 
-def is_takeable(value: int) -> bool:
+def is_active_price(value: int) -> bool:
     """Whether a packed value is there, active, and pays."""
     return bool(value & 1) and not value & GONE and value >> 1 > 1000
 
 
 def margin_of(market: Market, values: Iterable[int]) -> float:
-    """The margin in percent of packed values, which must be takeable and the market's full set. Two decimals."""
+    """The margin in percent of packed values, which must be active and the market's full set. Two decimals."""
     inverse = sum(1000 / (value >> 1) for value in values)
     return round((inverse / market.winners - 1) * 100, 2)
 
 
 def gain_of(market: Market, values: Iterable[int]) -> float:
-    """What takeable packed values of a full set give, in percent of the stake, whatever the outcome. Two decimals."""
+    """What active packed values of a full set give, in percent of the stake, whatever the outcome. Two decimals."""
     inverse = sum(1000 / (value >> 1) for value in values)
     return round((market.winners / inverse - 1) * 100, 2)
 
@@ -71,7 +71,7 @@ def market_margin(market: Market, values: Mapping[int, int]) -> float | None:
     if not market.is_comparable or len(market.outcomes) < 2:
         return None
     wanted = [values.get(outcome.index, 0) for outcome in market.outcomes]
-    return margin_of(market, wanted) if all(map(is_takeable, wanted)) else None
+    return margin_of(market, wanted) if all(map(is_active_price, wanted)) else None
 
 
 def best_markets(event: BookedEvent, *, only_gaining: bool = False) -> list[BestMarket]:
@@ -115,7 +115,7 @@ def best_values(market: Market, offers: Iterable[Offer]) -> dict[int, int]:
     offered: dict[int, list[int]] = {}
     for offer in offers:
         for index, value in offer.comparable_values().items():
-            if is_takeable(value):
+            if is_active_price(value):
                 offered.setdefault(index, []).append(value)
     return {index: max(values) for index, values in sorted(offered.items()) if len(values) > 1}
 

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 from quart_odds.domain.catalogue import CATALOGUE
 from quart_odds.odds import OddsBook
-from quart_odds.odds.history import GONE_ODDS, LISTING_KEY, QuoteHistory, Standing, market_keys, standings
+from quart_odds.odds.history import GONE_ODDS, LISTING_KEY, MarketState, QuoteHistory, market_keys, standings
 from quart_odds.odds.quote import GONE, Quote
 from tests.odds.making import NOW, X1, header, mapped
 
@@ -75,7 +75,7 @@ def test_window_that_ends_before_it_begins_has_nothing() -> None:
     assert standings(quote, past, KEYS, at(20), at(10)) == []
 
 
-def shown(found: list[Standing]) -> list[tuple[float, list[int | None], bool, bool]]:
+def shown(found: list[MarketState]) -> list[tuple[float, list[int | None], bool, bool]]:
     """Minutes, odds in thousandths (None: gone), listed, confirmed."""
     return [
         (

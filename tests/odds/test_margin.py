@@ -6,7 +6,7 @@ from quart_odds.domain.catalogue import CATALOGUE
 from quart_odds.domain.odds import pack_value
 from quart_odds.domain.platforms import Platform
 from quart_odds.odds import OddsBook
-from quart_odds.odds.margin import best_markets, gain_of, is_takeable, margin_of, market_margin
+from quart_odds.odds.margin import best_markets, gain_of, is_active_price, margin_of, market_margin
 from quart_odds.odds.quote import GONE
 from tests.odds.making import NOW, OVER_UNDER, X1, header, key, mapped
 
@@ -49,10 +49,10 @@ def test_a_market_that_means_different_things_has_no_margin() -> None:
 
 def test_a_price_that_is_suspended_gone_or_one_cannot_be_taken() -> None:
     """Only active odds above one pay."""
-    assert is_takeable(pack_value(1.01, True))
-    assert not is_takeable(pack_value(1.0, True))
-    assert not is_takeable(pack_value(2.0, False))
-    assert not is_takeable(pack_value(2.0, True) | GONE)
+    assert is_active_price(pack_value(1.01, True))
+    assert not is_active_price(pack_value(1.0, True))
+    assert not is_active_price(pack_value(2.0, False))
+    assert not is_active_price(pack_value(2.0, True) | GONE)
 
 
 def test_gain_and_margin_have_opposite_signs() -> None:

@@ -14,7 +14,7 @@ from quart_odds.domain.odds import unpack_value
 from quart_odds.domain.platforms import Platform
 from quart_odds.domain.promotions import KNOWN, promotion_name, promotion_number
 from quart_odds.odds.event import BookedEvent
-from quart_odds.odds.history import Standing, market_keys, standings
+from quart_odds.odds.history import MarketState, market_keys, standings
 from quart_odds.odds.margin import market_margin
 from quart_odds.odds.offers import price_keys, promotion_word
 from quart_odds.odds.quote import GONE, Quote
@@ -132,7 +132,7 @@ async def past_of(
     until: datetime | None = None,
     *,
     promotion: str | None = None,
-) -> list[Standing]:
+) -> list[MarketState]:
     """How the market with these plain keys stood over time at a bookmaker, or its prices of one promotion.
 
     The quote is read when the history is: it may be newer than what is committed, and never lacks what is. Of a window
@@ -202,7 +202,7 @@ def _bookmaker(platform: Platform) -> JSON:
     return {"bookmaker_slug": platform.value, "bookmaker_name": platform.display_name}
 
 
-def _points(market: Market, quote: Quote, found: list[Standing], promotion: str | None) -> list[JSON]:
+def _points(market: Market, quote: Quote, found: list[MarketState], promotion: str | None) -> list[JSON]:
     points: list[JSON] = []
     gone_at = None
     for standing in found:
@@ -224,7 +224,7 @@ def _points(market: Market, quote: Quote, found: list[Standing], promotion: str 
     return points
 
 
-def _outcome(market: Market, quote: Quote, index: int, value: int, standing: Standing) -> JSON:
+def _outcome(market: Market, quote: Quote, index: int, value: int, standing: MarketState) -> JSON:
     odds, is_active = unpack_value(value & ~GONE)
     is_here = standing.is_listed and not value & GONE
     return {

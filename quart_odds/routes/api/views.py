@@ -44,7 +44,7 @@ def quote_markets(event: BookedEvent, quote: Quote) -> JSON:
     """Every market of an event at one bookmaker."""
     return {
         **_bookmaker(quote),
-        **_standing(event, quote),
+        **_market_state(event, quote),
         "markets": [_market(quote, offer) for offer in offers_of(quote)],
     }
 
@@ -80,7 +80,7 @@ def bookmaker_fields(event: BookedEvent, quote: Quote) -> JSON:
         "external_event_id": quote.header.external_id,
         "event_url": None,
         "has_odds": quote.gone_at is None and quote.price_count > 0,
-        **_standing(event, quote),
+        **_market_state(event, quote),
         "inline_odds": [
             _inline(quote, offer)
             for market, line, keys in _INLINE_KEYS
@@ -104,7 +104,7 @@ def _bookmaker(quote: Quote) -> JSON:
     return {"bookmaker_slug": platform.value, "bookmaker_name": platform.display_name}
 
 
-def _standing(event: BookedEvent, quote: Quote) -> JSON:
+def _market_state(event: BookedEvent, quote: Quote) -> JSON:
     """How an event stands at a bookmaker: since when, whether it is there, and whether its prices can be compared."""
     return {
         "snapshot_time": iso_z(quote.seen_at),

@@ -10,7 +10,7 @@ from quart_odds.domain.catalogue import CATALOGUE, Market
 from quart_odds.domain.platforms import Platform
 from quart_odds.domain.promotions import promotion_name
 from quart_odds.odds.event import BookedEvent
-from quart_odds.odds.history import Standing, market_keys
+from quart_odds.odds.history import MarketState, market_keys
 from quart_odds.odds.quote import GONE, Quote
 from quart_odds.routes.access.problems import bad_request
 from quart_odds.routes.api.history import past_of, refuse_unknown
@@ -71,7 +71,7 @@ async def history_of(event: BookedEvent, query: HistoryQuery) -> History:
     return History(market, query.line, Promotion.named(query.promotion), tuple(changes[:MOST_CHANGES]))
 
 
-def _change(market: Market, quote: Quote, standing: Standing) -> Change:
+def _change(market: Market, quote: Quote, standing: MarketState) -> Change:
     odds: list[tuple[str, Promotion | None]] = []
     for outcome in market.outcomes:
         value = standing.values.get(outcome.index, GONE)

@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Field
 from quart_odds.domain.catalogue import CATALOGUE, FIRST_PROMOTED_KEY, Market, line_code, pack_key
 from quart_odds.domain.platforms import Platform
 from quart_odds.odds.event import BookedEvent
-from quart_odds.odds.margin import best_values, is_takeable, margin_of
+from quart_odds.odds.margin import best_values, is_active_price, margin_of
 from quart_odds.odds.offers import Offer, offer_of, offers_of, promotion_word
 from quart_odds.odds.quote import GONE, Quote
 from quart_odds.routes.api.query import EventsQuery
@@ -190,7 +190,7 @@ def _price(quote: Quote, offer: Offer, name: str, index: int, *, is_best: bool) 
         return _no_price(name)
     thousandths = (value & ~GONE) >> 1
     is_missing = quote.gone_at is not None or bool(value & GONE)
-    state = "gone" if is_missing else "active" if is_takeable(value) else "suspended"
+    state = "gone" if is_missing else "active" if is_active_price(value) else "suspended"
     since = datetime.fromtimestamp(offer.changed[index], UTC)
     key = offer.keys[index]
     promotion = Promotion.named(promotion_word(quote, key)) if key >= FIRST_PROMOTED_KEY else None
