@@ -12,7 +12,7 @@ QuartOddsError
 │   ├── MalformedBodyError       not JSON, cut JSON, JSON of the wrong shape, a body too large
 │   ├── IncompleteListError      a list that lacks events, or that moved while it was read
 │   │   └── ListLimitError           more pages, competitions or events than any bookmaker has
-│   ├── BookFullError            more events, or prices, than any bookmaker has
+│   ├── CacheFullError            more events, or prices, than any bookmaker has
 │   └── NothingFoundError        a discovery that found no event
 ├── DecoderError             the processes that decode bodies cannot be started, or do not answer
 ├── RunActiveError           a run is asked for while one is going
@@ -151,7 +151,7 @@ class ListLimitError(IncompleteListError):
     error_type = "list_limit"
 
 
-class BookFullError(BookmakerError):
+class CacheFullError(BookmakerError):
     """Raised when a bookmaker has more events or prices than any real one: what is beyond is not taken in."""
 
     error_type = "too_much"

@@ -1,4 +1,4 @@
-"""One match over all bookmakers, and what a fetch changed of it: what the book holds and what it tells."""
+"""One match over all bookmakers, and what a fetch changed of it: what the cache holds and what it tells."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -11,11 +11,11 @@ from quart_odds.odds.quote import PriceChange, Quote
 
 
 @dataclass(slots=True, eq=False)
-class BookedEvent:
+class CachedEvent:
     """One match, with the quotes of the bookmakers that list it, in PLATFORM_ORDER.
 
     `quotes` is replaced and never altered, so a reader may hold it; an event that ceased to be keeps its last ones.
-    `revision` is the book's count at its last real change, `version` at the last touch of any kind (seen again, too).
+    `revision` is the cache's count at its last real change, `version` at the last touch of any kind (seen again, too).
     """
 
     id: int
@@ -74,11 +74,11 @@ class BookedEvent:
         ]
         return [quote for quote in here if not quote.is_late] or here
 
-    def snapshot(self) -> "BookedEvent":
+    def snapshot(self) -> "CachedEvent":
         """The event as it is matched now, for a reader that lets others run meanwhile."""
         return replace(self)
 
-    def frozen(self) -> "BookedEvent":
+    def frozen(self) -> "CachedEvent":
         """The event with its prices as they are now, for a reader that lets others run meanwhile. Takes some 10 µs."""
         return replace(self, quotes={platform: replace(quote) for platform, quote in self.quotes.items()})
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from quart_odds.domain.catalogue import CATALOGUE, FIRST_PROMOTED_KEY, Market, market_number_of, unpack_key
-from quart_odds.odds.event import BookedEvent
+from quart_odds.odds.event import CachedEvent
 from quart_odds.odds.offers import Offer, effective_key, perked_values
 from quart_odds.odds.quote import GONE, Quote
 
@@ -37,12 +37,12 @@ class BestMarket:
 
     @property
     def gain(self) -> float:
-        """What a book of the best prices gives, in percent of the stake."""
+        """What a cache of the best prices gives, in percent of the stake."""
         return gain_of(self.market, [price.value for price in self.prices])
 
     @property
     def margin(self) -> float:
-        """What a book of the best prices keeps, in percent; below zero it gives."""
+        """What a cache of the best prices keeps, in percent; below zero it gives."""
         return margin_of(self.market, [price.value for price in self.prices])
 
 
@@ -74,7 +74,7 @@ def market_margin(market: Market, values: Mapping[int, int]) -> float | None:
     return margin_of(market, wanted) if all(map(is_active_price, wanted)) else None
 
 
-def best_markets(event: BookedEvent, *, only_gaining: bool = False) -> list[BestMarket]:
+def best_markets(event: CachedEvent, *, only_gaining: bool = False) -> list[BestMarket]:
     """Each comparable market and line that somebody offers in full, or several together, with its best prices.
 
     Raised prices do not count, nor do the prices of a bookmaker that names the sides the other way round.
@@ -108,7 +108,7 @@ def best_markets(event: BookedEvent, *, only_gaining: bool = False) -> list[Best
 def best_values(market: Market, offers: Iterable[Offer]) -> dict[int, int]:
     """The best packed value of each outcome that two of these offers or more have: one alone is the best of none.
 
-    They are to be of bookmakers whose prices can be compared (`BookedEvent.comparable_quotes`).
+    They are to be of bookmakers whose prices can be compared (`CachedEvent.comparable_quotes`).
     """
     if not market.is_comparable:
         return {}

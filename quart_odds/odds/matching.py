@@ -1,4 +1,4 @@
-"""Which bookmakers' events are the same match. Plain functions on plain values, called by `odds.book`.
+"""Which bookmakers' events are the same match. Plain functions on plain values, called by `odds.cache`.
 
 The SportRadar id decides; a kick-off that is too far off vetoes it; names never decide,
 they are only compared and told.

@@ -20,8 +20,8 @@ from quart_odds.domain.platforms import Platform
 from quart_odds.domain.runs import RunError, ScrapePhase
 from quart_odds.errors import (
     BlockedError,
-    BookFullError,
     BookmakerError,
+    CacheFullError,
     NotFoundError,
     NothingFoundError,
     QuartOddsError,
@@ -245,10 +245,10 @@ class _Pipe:
         self.in_play: list[str] = []
 
     def count_prices(self, mapped: MappedEvent) -> None:
-        """One more event's prices. Raises BookFullError where the run would have too many."""
+        """One more event's prices. Raises CacheFullError where the run would have too many."""
         if self.prices + len(mapped.prices) > MAX_PRICES:
             where = f"event {mapped.header.external_id}"
-            raise BookFullError(self.client.platform, f"over {MAX_PRICES} prices in one run", where=where)
+            raise CacheFullError(self.client.platform, f"over {MAX_PRICES} prices in one run", where=where)
         self.prices += len(mapped.prices)
 
     def count_failed(self, header: EventHeader, error: BookmakerError) -> None:

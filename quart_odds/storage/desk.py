@@ -1,4 +1,4 @@
-"""Where a scrape hands in odds: the book, those who listen to it, and the writer, as one object."""
+"""Where a scrape hands in odds: the cache, those who listen to it, and the writer, as one object."""
 
 import asyncio
 import contextlib
@@ -11,8 +11,8 @@ from quart_odds.domain.clock import utc_now
 from quart_odds.domain.odds import EventHeader, ListedCompetitions, MappedEvent
 from quart_odds.domain.platforms import Platform
 from quart_odds.errors import NotWriterError, StorageError
-from quart_odds.odds.book import EVERY_COMPETITION, OddsBook
-from quart_odds.odds.event import BookedEvent, EventChange
+from quart_odds.odds.cache import EVERY_COMPETITION, OddsCache
+from quart_odds.odds.event import CachedEvent, EventChange
 from quart_odds.odds.matching import genius_key, lone_key, match_key
 from quart_odds.odds.retention import Removal
 from quart_odds.odds.unmapped import UnmappedMarkets
@@ -54,8 +54,8 @@ class OddsDesk:
         confirm_seconds: float = CONFIRM_SECONDS,
     ) -> None:
         self.store = store
-        self.book = OddsBook()
-        self.writer = OddsWriter(self._write, self.book, confirm_seconds=confirm_seconds)
+        self.cache = OddsCache()
+        self.writer = OddsWriter(self._write, self.cache, confirm_seconds=confirm_seconds)
         self.on_change = on_change
         self.on_take_over: Callable[[], Awaitable[object]] = _nothing_to_do
         self.read_only_reason: str | None = None
@@ -79,7 +79,7 @@ class OddsDesk:
         return self._may_write
 
     async def load(self) -> None:
-        """Fills the book from the database, and takes the right to write, if it is to be had. Raises StorageError."""
+        """Fills the cache from the database, and takes the right to write, if it is to be had. Raises StorageError."""
         async with self._changing:
             try:
                 is_ours = await self.store.database.claim()
@@ -116,7 +116,7 @@ class OddsDesk:
                 await self._fill()
                 await self.on_take_over()
                 self._term = self.store.database.term
-                log.info("storage.desk.took_over", term=self._term, events=len(self.book.events))
+                log.info("storage.desk.took_over", term=self._term, events=len(self.cache.events))
             self._may_write, self.read_only_reason = True, None
 
     def follow(self) -> None:
@@ -171,7 +171,7 @@ class OddsDesk:
             raise
 
     async def _fill(self) -> None:
-        """Puts what the database has in the place of what the book has, in one turn of the loop: nobody sees a half."""
+        """Replace what the cache has by what the database has, in one turn of the loop: nobody sees a half."""
         since = self._clock() - KEEP
         kept = await self.store.load(since)
         for start in range(0, len(kept.events), 200):
@@ -179,11 +179,11 @@ class OddsDesk:
         self._put_in(kept)
 
     def _put_in(self, kept: Kept) -> None:
-        self.book.clear()
+        self.cache.clear()
         self._archived.clear()
         for competition_id, platform, external_id in kept.competitions:
-            self.book.restore_competition(competition_id, platform, external_id)
-        self.book.start_ids_after(kept.last_event_id, kept.last_quote_id)
+            self.cache.restore_competition(competition_id, platform, external_id)
+        self.cache.start_ids_after(kept.last_event_id, kept.last_quote_id)
         self._restore(kept.events)
         for archived in kept.archived:
             self._archive(archived.event_id, archived.key, archived.platform, archived.external_id, archived.genius_id)
@@ -192,12 +192,12 @@ class OddsDesk:
     # What a scrape hands in.
 
     async def record(self, mapped: MappedEvent, seen_at: datetime) -> EventChange:
-        """Takes one healthy fetch: into the book, to the listener, to the writer.
+        """Takes one healthy fetch: into the cache, to the listener, to the writer.
 
-        Waits only while the database is far behind. Raises StorageError if it stays so; the book has the odds then.
+        Waits only while the database is far behind. Raises StorageError if it stays so; the cache has the odds then.
         """
         await self._ready_for(mapped.header)
-        change = self.book.apply(mapped, seen_at)
+        change = self.cache.apply(mapped, seen_at)
         self.unmapped.note(change.quote_id, mapped)
         self._hand_on(change)
         await self.writer.room()
@@ -216,7 +216,7 @@ class OddsDesk:
         """
         while not self._may_write:
             await self.take_over()
-        changes = self.book.mark_missing(
+        changes = self.cache.mark_missing(
             platform, seen_external_ids, at, listed=listed, believe_after=BELIEVE_MISSING_AFTER
         )
         for change in changes:
@@ -228,15 +228,15 @@ class OddsDesk:
         """Marks an event gone at once, because its bookmaker says so; None where it was not there."""
         while not self._may_write:
             await self.take_over()
-        change = self.book.withdraw(platform, external_id, at)
+        change = self.cache.withdraw(platform, external_id, at)
         if change is not None:
             self._hand_on(change)
             await self.writer.room()
         return change
 
-    async def find(self, event_id: int) -> BookedEvent | None:
-        """An event of the book, or one that only the database still has."""
-        event = self.book.get(event_id)
+    async def find(self, event_id: int) -> CachedEvent | None:
+        """An event of the cache, or one that only the database still has."""
+        event = self.cache.get(event_id)
         if event is not None or not 0 < event_id <= MAX_ID:
             return event
         kept = await self.store.load_event(event_id)
@@ -268,14 +268,14 @@ class OddsDesk:
 
     def _put_away(self, before: datetime) -> int:
         over = [
-            event for event in self.book.events.values() if event.header.kickoff < before and event.seen_at < before
+            event for event in self.cache.events.values() if event.header.kickoff < before and event.seen_at < before
         ]
         for event in over:
             for quote in event.quotes.values():
                 header = quote.header
                 self._archive(event.id, event.key, header.platform, header.external_id, header.genius_id)
                 self.unmapped.forget(quote.id)
-            self.book.forget(event.id)
+            self.cache.forget(event.id)
         return len(over)
 
     def _archive(self, event_id: int, key: str, platform: Platform, external_id: str, genius_id: str | None) -> None:
@@ -302,7 +302,7 @@ class OddsDesk:
 
     def _restore(self, events: list[KeptEvent]) -> None:
         for kept in events:
-            self.book.restore(kept.event, [quote for quote, _ in kept.quotes])
+            self.cache.restore(kept.event, [quote for quote, _ in kept.quotes])
 
     async def _ready_for(self, header: EventHeader) -> None:
         """Returns in a turn of the loop in which this process may write, and all that the event concerns is here."""
@@ -327,19 +327,19 @@ class OddsDesk:
         async with self._recalling:
             if event_id not in self._archived.values():
                 return
-            epoch = self.book.epoch
+            epoch = self.cache.epoch
             kept = await self.store.load_event(event_id)
             if kept is not None:
                 await asyncio.to_thread(_unpacked, [kept])
-            if self.book.epoch != epoch:
+            if self.cache.epoch != epoch:
                 return  # everything was read anew meanwhile
             if kept is not None and not self._is_here(kept):
                 self._restore([kept])
             self._archived = {key: other for key, other in self._archived.items() if other != event_id}
 
     def _is_here(self, kept: KeptEvent) -> bool:
-        """Whether the book has the event, or any of its quotes: what it has is newer than what was kept."""
-        return kept.event.id in self.book.events or any(self.book.quote(quote.id) for quote, _ in kept.quotes)
+        """Whether the cache has the event, or any of its quotes: what it has is newer than what was kept."""
+        return kept.event.id in self.cache.events or any(self.cache.quote(quote.id) for quote, _ in kept.quotes)
 
 
 async def _nothing_to_do() -> None:

@@ -1,4 +1,4 @@
-"""Events and their odds, back from the database: what a start puts into the book, what an old link asks for."""
+"""Events and their odds, back from the database: what a start puts into the cache, what an old link asks for."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from quart_odds.domain.odds import Competition, EventHeader
 from quart_odds.domain.platforms import Platform
-from quart_odds.odds.event import BookedEvent
+from quart_odds.odds.event import CachedEvent
 from quart_odds.odds.quote import Columns, Quote
 from quart_odds.storage.packing import unpack
 from quart_odds.storage.tables import competitions, events, quote_prices, quotes
@@ -19,12 +19,12 @@ from quart_odds.storage.tables import competitions, events, quote_prices, quotes
 class KeptEvent:
     """An event as it is kept, with its quotes; their prices are still packed."""
 
-    event: BookedEvent
+    event: CachedEvent
     quotes: tuple[tuple[Quote, bytes], ...]
 
     @property
-    def whole(self) -> BookedEvent:
-        """The event with its quotes in place, for one that goes into no book."""
+    def whole(self) -> CachedEvent:
+        """The event with its quotes in place, for one that goes into no cache."""
         quotes = {quote.header.platform: quote for quote, _ in self.quotes}
         self.event.quotes = {platform: quotes[platform] for platform in Platform if platform in quotes}
         return self.event
@@ -75,7 +75,7 @@ async def load_competitions(connection: AsyncConnection) -> list[tuple[int, Plat
     return [(row.id, Platform(row.platform), row.external_id) for row in rows]
 
 
-def restored(kept: KeptEvent) -> tuple[BookedEvent, list[Quote]]:
+def restored(kept: KeptEvent) -> tuple[CachedEvent, list[Quote]]:
     """The event and its quotes with their prices unpacked. Raises StorageError for a damaged blob."""
     for quote, body in kept.quotes:
         prices = unpack(body)
@@ -112,10 +112,10 @@ def _quotes() -> "Select[tuple[object, ...]]":
 
 
 async def _load(connection: AsyncConnection, statement: "Select[tuple[object, ...]]") -> list[KeptEvent]:
-    found: dict[int, tuple[BookedEvent, list[tuple[Quote, bytes]]]] = {}
+    found: dict[int, tuple[CachedEvent, list[tuple[Quote, bytes]]]] = {}
     result = await connection.stream(statement)
     async for row in result:
-        event = BookedEvent(row.event_id, row.key, created_at=row.created_at, changed_at=row.changed_at)
+        event = CachedEvent(row.event_id, row.key, created_at=row.created_at, changed_at=row.changed_at)
         _, kept = found.setdefault(row.event_id, (event, []))
         header = EventHeader(
             platform=Platform(row.platform),

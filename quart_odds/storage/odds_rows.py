@@ -15,7 +15,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from quart_odds.domain.odds import EventHeader, Prices
-from quart_odds.odds.event import BookedEvent
+from quart_odds.odds.event import CachedEvent
 from quart_odds.odds.quote import Quote
 from quart_odds.storage.packing import PackedPrices, pack
 from quart_odds.storage.tables import (
@@ -100,7 +100,7 @@ class EncodedBatch:
 
 
 def event_row(
-    event: BookedEvent,
+    event: CachedEvent,
     quote: Quote,
     *,
     with_prices: bool,

@@ -58,7 +58,7 @@ class Store(RunRows, HistoryRows, AnalyticsRows, RetentionRows):
             await write_batch(connection, batch)
 
     async def load(self, since: datetime) -> Kept:
-        """Everything that the book needs: events that kick off, or were seen, at `since` or later."""
+        """Everything that the cache needs: events that kick off, or were seen, at `since` or later."""
         async with self.database.reading() as connection:
             if not self.database.is_sqlite:
                 # One view of all tables, as SQLite has it anyway: another process may write meanwhile.

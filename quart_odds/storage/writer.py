@@ -1,6 +1,6 @@
-"""Writes what the book learns to the database, off the scrape's path: coalesced, in batches, confirmed on request.
+"""Writes what the cache learns to the database, off the scrape's path: coalesced, in batches, confirmed on request.
 
-What waits is bounded: a quote waits once, however often it changed, as a reference to the book; only rows of history
+What waits is bounded: a quote waits once, however often it changed, as a reference to the cache; only rows of history
 add up, and `room` makes a scrape wait when too many do. A batch that fails is kept and tried again; what the database
 refuses for what it is, is set aside and told to whoever recorded it (`odds.ownership`), and to nobody else.
 """
@@ -15,7 +15,7 @@ import structlog
 
 from quart_odds.domain.odds import Prices
 from quart_odds.errors import NotWriterError, StorageError
-from quart_odds.odds.book import OddsBook
+from quart_odds.odds.cache import OddsCache
 from quart_odds.odds.event import EventChange
 from quart_odds.odds.history import GONE_ODDS, LISTING_KEY
 from quart_odds.odds.ownership import Recording, current_recording
@@ -72,12 +72,12 @@ class _Waiting:
 
 
 class OddsWriter:
-    """Takes changes of `book` and has `write` (`Store.write`) commit them; one task, started by the first change."""
+    """Takes changes of `cache` and has `write` (`Store.write`) commit them; one task, started by the first change."""
 
     def __init__(
         self,
         write: Write,
-        book: OddsBook,
+        cache: OddsCache,
         *,
         max_history_rows: int = MAX_HISTORY_ROWS,
         confirm_seconds: float = CONFIRM_SECONDS,
@@ -85,7 +85,7 @@ class OddsWriter:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._write = write
-        self._book = book
+        self._cache = cache
         self._max_history_rows = max_history_rows
         self._confirm_seconds = confirm_seconds
         self._linger_seconds = linger_seconds
@@ -124,7 +124,7 @@ class OddsWriter:
         return next(iter(self._refusals.values()), self._refused_to_nobody)
 
     def put(self, change: EventChange) -> None:
-        """Takes a change that the book has just made, for the current recording. Never waits: call `room` after it."""
+        """Takes a change that the cache has just made, for the current recording. Never waits: call `room` after it."""
         if self._is_closed:
             raise StorageError("the writer is closed")
         self._puts += 1
@@ -132,7 +132,7 @@ class OddsWriter:
         for quote_id in change.moved:
             self._entry(quote_id).is_seen_only = False
         entry = self._entry(change.quote_id)
-        quote = self._book.quote(change.quote_id)
+        quote = self._cache.quote(change.quote_id)
         if change.is_new and quote is not None:
             entry.opening = (change.moment, quote.prices())
         if change.is_change or change.is_header_changed or change.moved or change.is_miss_noted:
@@ -255,7 +255,7 @@ class OddsWriter:
         if change.is_available is not None:
             rows.append((at, LISTING_KEY, 0 if change.is_available else GONE_ODDS))
         if self._history_rows + len(rows) > 2 * self._max_history_rows:
-            # Nobody heeded `room`, and the database is long gone: the odds as they are survive in the book.
+            # Nobody heeded `room`, and the database is long gone: the odds as they are survive in the cache.
             self.rows_lost += len(rows)
             self._refuse(entry, StorageError(f"{self.rows_lost} changes of odds were lost: the database was gone"))
             return
@@ -361,8 +361,8 @@ class OddsWriter:
     def _batch(self, entries: dict[int, _Waiting], emptied: list[int]) -> Batch:
         batch = Batch(emptied=emptied)
         for quote_id, entry in entries.items():
-            quote = self._book.quote(quote_id)
-            event = None if quote is None else self._book.get(quote.event_id)
+            quote = self._cache.quote(quote_id)
+            event = None if quote is None else self._cache.get(quote.event_id)
             if quote is None or event is None:
                 continue  # forgotten since, which `OddsDesk` does only to what is committed
             if entry.redated_after:

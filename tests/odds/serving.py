@@ -1,4 +1,4 @@
-"""The odds API alone, in Quart's test client, over a book that a test fills."""
+"""The odds API alone, in Quart's test client, over a cache that a test fills."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

@@ -7,7 +7,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from quart_odds.domain.platforms import Platform
-from quart_odds.odds import OddsBook, book, claims
+from quart_odds.odds import OddsCache, claims
+from quart_odds.odds import cache as cache
 from quart_odds.odds.claims import MAX_CLAIMS
 from quart_odds.odds.matching import Claim, agreeing, lone_key, match_key
 from tests.odds.making import NOW, header, mapped
@@ -17,7 +18,7 @@ RADAR, GENIUS = "68995116", "11111111"
 
 
 def add(
-    made: OddsBook,
+    made: OddsCache,
     count: int,
     *,
     platform: Platform = BETPAWA,
@@ -40,7 +41,7 @@ def compared(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         counts.append(len(known))
         return agreeing(known)
 
-    monkeypatch.setattr(book, "agreeing", count)
+    monkeypatch.setattr(cache, "agreeing", count)
     return counts
 
 
@@ -49,7 +50,7 @@ def test_matching_takes_no_longer_for_an_id_that_many_events_have(
     radar: str | None, genius: str | None, compared: list[int]
 ) -> None:
     """Each event that comes, goes or comes back costs the same, however many there are."""
-    made = OddsBook()
+    made = OddsCache()
     add(made, 600, radar=radar, genius=genius)
     made.mark_missing(BETPAWA, (), NOW)
     add(made, 600, radar=radar, genius=genius)
@@ -59,7 +60,7 @@ def test_matching_takes_no_longer_for_an_id_that_many_events_have(
 
 def test_events_of_one_id_stand_alone_where_they_are_many() -> None:
     """The other bookmakers match without them."""
-    made = OddsBook()
+    made = OddsCache()
     add(made, MAX_CLAIMS)
     assert made.find(RADAR) is not None
     add(made, 1, start=MAX_CLAIMS)
@@ -77,7 +78,7 @@ def test_events_of_one_id_stand_alone_where_they_are_many() -> None:
 
 def test_an_id_means_something_again_when_few_events_have_it() -> None:
     """What is gone is no part of a crowd that is listed."""
-    made = OddsBook()
+    made = OddsCache()
     add(made, 50)
     add(made, 1, platform=SPORTYBET)
     made.mark_missing(BETPAWA, ["e7"], NOW)
@@ -91,7 +92,7 @@ def test_an_id_means_something_again_when_few_events_have_it() -> None:
 
 def test_a_genius_id_of_many_events_joins_none_of_them() -> None:
     """The other bookmakers that name it are still one match."""
-    made = OddsBook()
+    made = OddsCache()
     add(made, MAX_CLAIMS + 1, radar=None, genius=GENIUS)
     for platform, number in ((SPORTYBET, RADAR), (BET9JA, None)):
         made.apply(mapped(header(platform, "e0", number, genius_id=GENIUS)), NOW)
@@ -114,7 +115,7 @@ def test_the_book_is_arranged_as_its_claims_say(
 ) -> None:
     """Whatever came and went before: crowds stand alone, the rest where `agreeing` says."""
     monkeypatch.setattr(claims, "MAX_CLAIMS", 2)
-    made = OddsBook()
+    made = OddsCache()
     for platform, number, radar in steps:
         if radar == "gone":
             made.withdraw(platform, f"e{number}", NOW)
@@ -138,7 +139,7 @@ def test_the_book_is_arranged_as_its_claims_say(
 
 def test_a_forgotten_crowd_leaves_nothing_behind() -> None:
     """The id is free for the next match."""
-    made = OddsBook()
+    made = OddsCache()
     add(made, 20, genius=GENIUS)
     for event_id in list(made.events):
         made.forget(event_id)

@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 
 from quart_odds.domain.catalogue import CATALOGUE
-from quart_odds.odds import OddsBook
+from quart_odds.odds import OddsCache
 from quart_odds.odds.history import GONE_ODDS, LISTING_KEY, MarketState, QuoteHistory, market_keys, standings
 from quart_odds.odds.quote import GONE, Quote
 from tests.odds.making import NOW, X1, header, mapped
@@ -26,16 +26,16 @@ def epoch(minutes: float) -> int:
 
 def lived(*fetches: tuple[float, dict[int, float] | None]) -> tuple[Quote, QuoteHistory]:
     """A quote after fetches, each at its minute (None: not listed), and the history that a writer would have kept."""
-    book = OddsBook()
+    cache = OddsCache()
     changes: list[tuple[int, int, int]] = []
     opening: dict[int, int] = {}
     quote: Quote | None = None
     for minute, odds in fetches:
         if odds is None:
-            change = book.mark_missing(header().platform, [], at(minute))[0]
+            change = cache.mark_missing(header().platform, [], at(minute))[0]
         else:
-            change = book.apply(mapped(odds=odds), at(minute))
-        quote = book.quote(change.quote_id)
+            change = cache.apply(mapped(odds=odds), at(minute))
+        quote = cache.quote(change.quote_id)
         if change.is_new:
             opening = {key: new for key, _, new in change.changed if new is not None}
             continue

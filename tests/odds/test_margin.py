@@ -5,7 +5,7 @@ import pytest
 from quart_odds.domain.catalogue import CATALOGUE
 from quart_odds.domain.odds import pack_value
 from quart_odds.domain.platforms import Platform
-from quart_odds.odds import OddsBook
+from quart_odds.odds import OddsCache
 from quart_odds.odds.margin import best_markets, gain_of, is_active_price, margin_of, market_margin
 from quart_odds.odds.quote import GONE
 from tests.odds.making import NOW, OVER_UNDER, X1, header, key, mapped
@@ -65,15 +65,15 @@ def test_gain_and_margin_have_opposite_signs() -> None:
 
 def test_best_prices_are_taken_from_all_that_list_the_event() -> None:
     """Each outcome's best, with everyone who has it; suspended, gone and unlisted prices do not count."""
-    book = OddsBook()
+    cache = OddsCache()
     home, draw, away = X1
-    book.apply(mapped(header(Platform.BETPAWA, "a")), NOW)
-    book.apply(
+    cache.apply(mapped(header(Platform.BETPAWA, "a")), NOW)
+    cache.apply(
         mapped(header(Platform.SPORTYBET, "b"), {home: 2.4, draw: 3.5, away: 9.0}, suspended=frozenset({away})), NOW
     )
-    book.apply(mapped(header(Platform.BET9JA, "c"), {home: 9.0, draw: 9.0, away: 9.0}), NOW)
-    book.mark_missing(Platform.BET9JA, [], NOW)
-    best = {(each.market.slug, each.line): each for each in best_markets(book.events[1])}
+    cache.apply(mapped(header(Platform.BET9JA, "c"), {home: 9.0, draw: 9.0, away: 9.0}), NOW)
+    cache.mark_missing(Platform.BET9JA, [], NOW)
+    best = {(each.market.slug, each.line): each for each in best_markets(cache.events[1])}
     assert set(best) == {("1x2_ft", None), ("over_under_ft", 2.5)}
     found = [
         (price.value >> 1, [quote.header.platform for quote in price.quotes]) for price in best["1x2_ft", None].prices
@@ -83,12 +83,12 @@ def test_best_prices_are_taken_from_all_that_list_the_event() -> None:
         (3500, [Platform.SPORTYBET]),
         (3000, [Platform.BETPAWA]),
     ]
-    assert best_markets(book.events[1], only_gaining=True) == []
+    assert best_markets(cache.events[1], only_gaining=True) == []
 
 
 def test_lines_are_never_mixed() -> None:
     """Over 2.5 and under 3.5 are no market together."""
-    book = OddsBook()
+    cache = OddsCache()
     over, _ = OVER_UNDER
-    book.apply(mapped(odds={over: 2.2, key("over_under_ft", "Under", 3.5): 2.2}), NOW)
-    assert best_markets(book.events[1]) == []
+    cache.apply(mapped(odds={over: 2.2, key("over_under_ft", "Under", 3.5): 2.2}), NOW)
+    assert best_markets(cache.events[1]) == []

@@ -28,7 +28,7 @@ def offered(platform: Platform, number: int, kickoff: datetime, dice: random.Ran
 
 
 async def change(parts: Services, events: int, changes_a_second: int) -> None:
-    """Fill the book, then change an event at a bookmaker again and again, at an even pace."""
+    """Fill the cache, then change an event at a bookmaker again and again, at an even pace."""
     dice = random.Random(1)
     began = utc_now() + timedelta(hours=1)
     kickoffs = [began + timedelta(minutes=number) for number in range(events)]

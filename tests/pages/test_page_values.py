@@ -8,7 +8,7 @@ from quart_odds.domain.catalogue import CATALOGUE, pack_key
 from quart_odds.domain.odds import Competition, EventHeader, MappedEvent, Prices, pack_value
 from quart_odds.domain.platforms import Platform
 from quart_odds.domain.runs import RunRecord, RunStatus
-from quart_odds.odds.book import OddsBook
+from quart_odds.odds.cache import OddsCache
 from quart_odds.routes.pages.assets import asset_folder
 from quart_odds.routes.pages.odds import Row, event_row, market_groups, odds_text
 from quart_odds.routes.pages.run import ADVICE, advice, stored_view
@@ -22,15 +22,15 @@ MOST_BYTES = 62_000
 
 def row(*offers: tuple[Platform, tuple[float, ...], tuple[bool, ...]]) -> Row:
     """The row of one match at which these bookmakers offer 1X2."""
-    book = OddsBook()
+    cache = OddsCache()
     for platform, odds, are_active in offers:
         header = EventHeader(platform, "1", "77", "Home", "Away", NOW, Competition("9", "Cup", "Nigeria"))
         pairs = [
             (pack_key(ONE_X_TWO.number, index, None), pack_value(price, is_active))
             for index, (price, is_active) in enumerate(zip(odds, are_active, strict=True))
         ]
-        book.apply(MappedEvent(header, Prices.from_pairs(pairs), mapped_markets=1), NOW)
-    return event_row(book.by_kickoff()[0], ONE_X_TWO, None)
+        cache.apply(MappedEvent(header, Prices.from_pairs(pairs), mapped_markets=1), NOW)
+    return event_row(cache.by_kickoff()[0], ONE_X_TWO, None)
 
 
 ALL = (True, True, True)
@@ -69,15 +69,15 @@ def test_suspended_price_is_never_the_best_and_ends_the_margin() -> None:
 
 def test_price_that_left_is_shown_gone() -> None:
     """A price that was in the last fetch and is not in this one stays, struck through."""
-    book = OddsBook()
+    cache = OddsCache()
     header = EventHeader(Platform.BETPAWA, "1", "77", "Home", "Away", NOW, Competition("9", "Cup", "Nigeria"))
     keys = [pack_key(ONE_X_TWO.number, index, None) for index in range(3)]
     for kept in (keys, keys[:2]):
         prices = Prices.from_pairs((key, pack_value(2.5, is_active=True)) for key in kept)
-        book.apply(MappedEvent(header, prices, mapped_markets=1), NOW)
-    cell = event_row(book.by_kickoff()[0], ONE_X_TWO, None).cells[0]
+        cache.apply(MappedEvent(header, prices, mapped_markets=1), NOW)
+    cell = event_row(cache.by_kickoff()[0], ONE_X_TWO, None).cells[0]
     assert [price.state for price in cell.prices] == ["active", "active", "gone"]
-    [(group, [table])] = market_groups(book.by_kickoff()[0])
+    [(group, [table])] = market_groups(cache.by_kickoff()[0])
     assert group == "Main"
     assert [name for name, _ in table.lines[0].outcomes] == ["1", "X", "2"]
 

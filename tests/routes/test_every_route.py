@@ -91,7 +91,7 @@ async def things(home: House) -> object:
         home.parts.runs.active,
         home.parts.preferences.current,
         home.parts.scheduler.is_paused,
-        len(home.parts.desk.book.events),
+        len(home.parts.desk.cache.events),
         home.parts.limits.count,
     )
 
@@ -147,7 +147,7 @@ async def test_every_answer_forbids_sniffing(home: House) -> None:
 
 
 async def test_descriptions_are_encoded_once(home: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    """And the competitions once for each state of the book."""
+    """And the competitions once for each state of the cache."""
     first = [await (await home.client.get(path)).get_data() for path in ("/openapi.json", "/docs", TOURNAMENTS)]
 
     def never(*_: object, **__: object) -> None:
@@ -169,7 +169,7 @@ async def test_refreshes_in_their_cooldown_say_when_to_ask_again(home: House, mo
         raise TooSoonError("this event was fetched a moment ago; ask again in 7 s", 6.2)
 
     monkeypatch.setattr(home.parts.refresher, "refresh", too_soon)
-    monkeypatch.setattr(home.parts.desk.book, "get", lambda _: SimpleNamespace(listed=(), quotes={}))
+    monkeypatch.setattr(home.parts.desk.cache, "get", lambda _: SimpleNamespace(listed=(), quotes={}))
     response = await home.client.post("/api/events/1/refresh")
     assert (response.status_code, response.headers["Retry-After"]) == (429, "7")
     assert "ask again in 7 s" in (await response.get_json())["detail"]

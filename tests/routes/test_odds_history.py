@@ -18,7 +18,7 @@ HOME = key("1x2_ft", "1")
 
 async def move(app: Served, minutes: int, odds: dict[int, float]) -> None:
     """BetPawa's odds of event 1, so many minutes later, committed."""
-    event = app.desk.book.events[1].quotes[Platform.BETPAWA].header
+    event = app.desk.cache.events[1].quotes[Platform.BETPAWA].header
     await app.desk.record(mapped(event, odds), app.now + timedelta(minutes=minutes))
     await app.desk.confirm()
 
@@ -154,6 +154,6 @@ async def test_history_of_an_event_that_is_long_over_is_still_there() -> None:
     """The database answers for what has left memory."""
     async with served() as app:
         await move(app, 5, X1 | {HOME: 2.5} | OVER_UNDER)
-        app.desk.book.forget(1)
+        app.desk.cache.forget(1)
         body: Any = held_to(EventHistory, await app.json("/api/events/1/history?market=3743&platform=betpawa"))
         assert [point["outcomes"][0]["odds"] for point in body["bookmakers"][0]["history"]] == [2.4, 2.5]

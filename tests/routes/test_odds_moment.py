@@ -19,7 +19,7 @@ from structlog.testing import capture_logs
 from quart_odds.broadcast import Flusher, Subscriber
 from quart_odds.domain.catalogue import CATALOGUE, pack_key
 from quart_odds.domain.platforms import Platform
-from quart_odds.odds.book import OddsBook
+from quart_odds.odds.cache import OddsCache
 from quart_odds.routes.api import coverage, events_csv, opportunities
 from quart_odds.routes.api.encoded import bodies_of, encode_detail
 from quart_odds.routes.live import sse
@@ -80,7 +80,7 @@ async def test_nothing_breaks_while_events_are_matched_anew(path: str, monkeypat
         for generation in range(1, 5):
             scrape = asyncio.create_task(turn(app, generation, 4))
             while not scrape.done():
-                asked = [path.format(id=each) for each in app.desk.book.events] if "{id}" in path else [path]
+                asked = [path.format(id=each) for each in app.desk.cache.events] if "{id}" in path else [path]
                 answers = await asyncio.gather(*(app.client.get(each) for each in asked))
                 statuses |= {answer.status_code for answer in answers}
                 await asyncio.sleep(0)
@@ -91,14 +91,14 @@ async def test_nothing_breaks_while_events_are_matched_anew(path: str, monkeypat
 
 async def test_detail_is_of_the_moment_at_which_it_was_begun() -> None:
     """What is fetched, or matched anew, while it is encoded is in the next one."""
-    book = OddsBook()
+    cache = OddsCache()
     for platform in Platform:
-        book.apply(mapped(header(platform, platform), X1), NOW)
-    event = book.events[1]
+        cache.apply(mapped(header(platform, platform), X1), NOW)
+    event = cache.events[1]
     encoding = asyncio.create_task(encode_detail(event))
     await asyncio.sleep(0)
     for platform in Platform:
-        book.apply(mapped(header(platform, platform, None), X1 | {HOME: 9.0} | OVER_UNDER), NOW + timedelta(minutes=1))
+        cache.apply(mapped(header(platform, platform, None), X1 | {HOME: 9.0} | OVER_UNDER), NOW + timedelta(minutes=1))
     body = json.loads((await encoding).content)
     assert [each["bookmaker_slug"] for each in body["markets_by_bookmaker"]] == list(Platform)
     for each in body["markets_by_bookmaker"]:
@@ -111,7 +111,7 @@ async def test_detail_that_was_overtaken_is_not_kept_for_the_newer_state() -> No
     async with served(filled=False) as app:
         event = header(kickoff=app.now + timedelta(hours=1))
         await app.desk.record(mapped(event, X1), app.now)
-        bodies, booked = bodies_of(app.desk.book), app.desk.book.events[1]
+        bodies, booked = bodies_of(app.desk.cache), app.desk.cache.events[1]
         encoding = asyncio.create_task(bodies.detail(booked))
         await asyncio.sleep(0)
         await app.desk.record(mapped(event, X1 | {HOME: 9.0}), app.now)
@@ -141,7 +141,7 @@ async def test_opportunities_are_all_of_the_moment_at_which_they_are_told(monkey
         finder = None
         while finder is None or 1 not in finder._found:
             await asyncio.sleep(0)
-            finder = opportunities._finders.get(app.desk.book)
+            finder = opportunities._finders.get(app.desk.cache)
         assert 3 not in finder._found
         await offer(1, 1.6)
         body = await (await asking).get_json()
@@ -160,9 +160,9 @@ async def test_event_that_is_matched_anew_meanwhile_is_counted_once(monkeypatch:
         await offer(Platform.SPORTYBET, None)
         await offer(Platform.BETPAWA, "11")
         asking = asyncio.create_task(app.client.get("/api/coverage/markets"))
-        while not coverage._kept_numbers.get(app.desk.book):
+        while not coverage._kept_numbers.get(app.desk.cache):
             await asyncio.sleep(0)
-        assert list(coverage._kept_numbers[app.desk.book]) == [1]
+        assert list(coverage._kept_numbers[app.desk.cache]) == [1]
         await offer(Platform.SPORTYBET, "11")
         body = await (await asking).get_json()
         again: Any = await app.json("/api/coverage/markets")

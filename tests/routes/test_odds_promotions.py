@@ -13,7 +13,7 @@ from quart_odds.domain.catalogue import CATALOGUE, promoted_key
 from quart_odds.domain.odds import MappedEvent, Prices, pack_value
 from quart_odds.domain.platforms import Platform
 from quart_odds.domain.promotions import BOOSTED, KNOWN, TWO_UP
-from quart_odds.odds.book import OddsBook
+from quart_odds.odds.cache import OddsCache
 from quart_odds.odds.offers import offers_at, offers_of
 from quart_odds.routes.api.schemas.odds import EventDetail, EventHistory, EventsPage, MarginHistory, OpportunitiesPage
 from quart_odds.routes.api.views import best_prices
@@ -86,7 +86,7 @@ async def test_promoted_price_without_a_plain_one_is_the_markets_own(
         assert (entry["margin"] is not None) is has_margin
     assert (margins["history"][0]["margin"] is not None) is has_margin
     assert [row["promotion"] for row in csv.DictReader(io.StringIO(text))] == [word, "", ""]
-    (cell, *_) = (event_row(app.desk.book.events[1], ONE_X_TWO, None)).cells
+    (cell, *_) = (event_row(app.desk.cache.events[1], ONE_X_TWO, None)).cells
     assert [price.promotion.name if price.promotion else None for price in cell.prices] == [word, None, None]
 
 
@@ -153,7 +153,7 @@ async def test_raised_price_is_never_the_best_and_makes_no_opportunity() -> None
         await record(app, X1, Platform.BET9JA)
         best: Any = held_to(EventDetail, await app.json("/api/events/1"))["best_prices"]
         found: Any = held_to(OpportunitiesPage, await app.json("/api/opportunities"))
-        row = event_row(app.desk.book.events[1], ONE_X_TWO, None)
+        row = event_row(app.desk.cache.events[1], ONE_X_TWO, None)
     assert [(each["odds"], each["bookmakers"]) for each in best[0]["outcomes"]] == [
         (2.4, ["sportybet", "bet9ja"]),
         (3.3, ["betpawa", "sportybet", "bet9ja"]),
@@ -196,7 +196,7 @@ async def test_bookmaker_with_reversed_sides_is_served_marked_and_not_compared()
         detail: Any = held_to(EventDetail, await app.json("/api/events/1"))
         found: Any = await app.json("/api/opportunities")
         text = await (await app.client.get("/api/events.csv")).get_data(as_text=True)
-        booked = app.desk.book.events[1]
+        booked = app.desk.cache.events[1]
         cells = event_row(booked, ONE_X_TWO, None).cells
         await app.desk.withdraw(Platform.SPORTYBET, "sportybet-1", app.now)
         lacking: Any = await app.json("/api/events/unmatched")
@@ -227,7 +227,7 @@ async def test_late_prices_are_marked_and_not_compared_with_those_before_the_kic
             await app.desk.record(mapped(header(platform, f"{platform}-1", "11", kickoff=kickoff), odds), seen)
         detail: Any = held_to(EventDetail, await app.json("/api/events/1"))
         found: Any = await app.json("/api/opportunities?include_started=true")
-        booked = app.desk.book.events[1]
+        booked = app.desk.cache.events[1]
     for entries in (detail["bookmakers"], detail["markets_by_bookmaker"]):
         assert [each["late"] for each in entries] == [False, False, True]
     assert "bet9ja" not in str(detail["best_prices"])
@@ -243,7 +243,7 @@ async def test_event_page_has_a_row_of_its_own_for_promoted_prices_beside_plain_
     async with served(filled=False) as app:
         await record(app, X1 | {promoted_key(HOME, BOOSTED): 2.9, promoted_key(AWAY, OWN): 3.3}, words=("bore_draw",))
         await record(app, X1 | {promoted_key(HOME, BOOSTED): 2.8}, Platform.BET9JA)
-        [(_, [table])] = market_groups(app.desk.book.events[1])
+        [(_, [table])] = market_groups(app.desk.cache.events[1])
     own, boosted, draw = table.lines
     assert [len(each.outcomes) for each in (own, boosted, draw)] == [3, 1, 1]
     assert boosted.promotion is not None
@@ -265,9 +265,9 @@ OFFER = st.dictionaries(
 FETCHES = st.lists(st.tuples(st.sampled_from(list(Platform)), OFFER, st.booleans()), min_size=1, max_size=8)
 
 
-def filled(fetches: list[tuple[Platform, Any, bool]]) -> OddsBook:
-    """A book after these fetches: who, what, and whether with reversed sides."""
-    book = OddsBook()
+def filled(fetches: list[tuple[Platform, Any, bool]]) -> OddsCache:
+    """A cache after these fetches: who, what, and whether with reversed sides."""
+    cache = OddsCache()
     for number, (platform, offer, is_reversed) in enumerate(fetches):
         home, away = ("Enyimba", "Rangers") if is_reversed else ("Rangers", "Enyimba")
         prices = Prices.from_pairs(
@@ -275,8 +275,8 @@ def filled(fetches: list[tuple[Platform, Any, bool]]) -> OddsBook:
             for (plain, promotion), (thousandths, is_active) in offer.items()
         )
         event = header(platform, f"{platform}-1", "11", home=home, away=away)
-        book.apply(MappedEvent(event, prices, promotions=("gift",), mapped_markets=1), NOW + timedelta(seconds=number))
-    return book
+        cache.apply(MappedEvent(event, prices, promotions=("gift",), mapped_markets=1), NOW + timedelta(seconds=number))
+    return cache
 
 
 @given(FETCHES)

@@ -1,4 +1,4 @@
-"""A book that is cleared and filled anew, as when another process's odds are taken over: nothing old is served."""
+"""A cache that is cleared and filled anew, as when another process's odds are taken over: nothing old is served."""
 
 from datetime import timedelta
 from typing import Any
@@ -30,7 +30,7 @@ async def test_nothing_of_before_is_served_nor_taken_for_fresh(path: str) -> Non
         await fill(app, 2.4)
         before = await app.client.get(path)
         old = await before.get_json()
-        app.desk.book.clear()
+        app.desk.cache.clear()
         await fill(app, 9.0, OVER_UNDER)
         after = await app.client.get(path, headers={"If-None-Match": before.headers["ETag"]})
         assert after.status_code == 200
@@ -42,24 +42,24 @@ async def test_nothing_of_before_is_served_nor_taken_for_fresh(path: str) -> Non
 async def test_rows_of_pages_are_made_anew() -> None:
     """The table of events shows the odds that were taken over."""
     async with served(filled=False) as app:
-        book = app.desk.book
+        cache = app.desk.cache
         await fill(app, 2.4)
-        assert "9.00" not in rows_html(book, book.by_kickoff(), ONE_X_TWO, None)[0]
-        book.clear()
+        assert "9.00" not in rows_html(cache, cache.by_kickoff(), ONE_X_TWO, None)[0]
+        cache.clear()
         await fill(app, 9.0)
-        assert "9.00" in rows_html(book, book.by_kickoff(), ONE_X_TWO, None)[0]
+        assert "9.00" in rows_html(cache, cache.by_kickoff(), ONE_X_TWO, None)[0]
 
 
 async def test_restored_events_are_not_taken_for_those_before() -> None:
     """Versions go on after the odds were put back from storage, so that no kept page fits by chance."""
     async with served(filled=False) as app:
-        book = app.desk.book
+        cache = app.desk.cache
         await fill(app, 2.4)
         first = await app.client.get("/api/events")
-        event = book.events[1]
+        event = cache.events[1]
         quotes = list(event.quotes.values())
-        book.clear()
-        book.restore(event, quotes)
+        cache.clear()
+        cache.restore(event, quotes)
         again = await app.client.get("/api/events", headers={"If-None-Match": first.headers["ETag"]})
         assert again.status_code == 200
         assert again.headers["Odds-Cursor"].split("-")[0] != first.headers["Odds-Cursor"].split("-")[0]
@@ -70,6 +70,6 @@ async def test_two_processes_never_share_a_tag() -> None:
     async with served(filled=False) as one, served(filled=False) as other:
         await fill(one, 2.4)
         await fill(other, 9.0)
-        assert one.desk.book.version == other.desk.book.version
+        assert one.desk.cache.version == other.desk.cache.version
         tag = (await one.client.get("/api/events")).headers["ETag"]
         assert (await other.client.get("/api/events", headers={"If-None-Match": tag})).status_code == 200

@@ -166,7 +166,7 @@ async def test_an_event_of_every_kind_has_its_page(home: House) -> None:
     for each, odds in ((long, X1), (bare, {}), (lone, {key("1x2_ft", "1"): 2.0}), (over, X1)):
         await home.parts.desk.record(mapped(each, odds), now)
     await home.parts.desk.confirm()
-    listed = [event.id for event in home.parts.desk.book.events.values()]
+    listed = [event.id for event in home.parts.desk.cache.events.values()]
     assert len(listed) == 4
     for path in ("/", "/odds", "/odds?market=ou&include_started=1", "/odds/rows?ids=" + ",".join(map(str, listed))):
         await page(home, path)

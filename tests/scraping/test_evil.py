@@ -10,7 +10,7 @@ import pytest
 
 from quart_odds.bookmakers import client as client_module
 from quart_odds.domain.platforms import Platform
-from quart_odds.odds import book as book_module
+from quart_odds.odds import cache as cache_module
 from quart_odds.odds.claims import MAX_CLAIMS
 from quart_odds.scraping import coordinator as coordinator_module
 from tests.bookmakers.fake_site import FakeSite, serving
@@ -92,8 +92,8 @@ async def test_a_list_without_an_end_is_told_and_marks_nothing_gone(
         assert "a list of more than 2 pages" in row["errors"][0]["error_message"]
         assert any("more than 2 pages" in (each["message"] or "") for each in told if each["platform"] == "betpawa")
         check_others(row)
-        book = home.parts.desk.book
-        assert len([event for event in book.events.values() if BETPAWA in event.quotes]) == 195
+        cache = home.parts.desk.cache
+        assert len([event for event in cache.events.values() if BETPAWA in event.quotes]) == 195
 
 
 async def test_after_a_limit_nothing_is_missed(
@@ -106,7 +106,7 @@ async def test_after_a_limit_nothing_is_missed(
         monkeypatch.setattr(client_module, "MAX_PAGES", 1)
         row, _ = await home.scrape(BETPAWA)
         assert [each["error_type"] for each in row["errors"]] == ["list_limit"]
-        quotes = [quote for event in home.parts.desk.book.events.values() for quote in event.quotes.values()]
+        quotes = [quote for event in home.parts.desk.cache.events.values() for quote in event.quotes.values()]
         assert len(quotes) == 150
         assert not any(quote.is_absent for quote in quotes)
 
@@ -117,9 +117,9 @@ async def test_one_id_for_all_events_matches_none_of_them(sandbox: Sandbox, tmp_
         row, _ = await home.scrape()
         assert row["status"] == "completed"
         assert part(row, BETPAWA)["events_scraped"] == 60 > MAX_CLAIMS
-        book = home.parts.desk.book
-        assert book.find("77777777") is None
-        assert {len(event.quotes) for event in book.events.values() if BETPAWA in event.quotes} == {1}
+        cache = home.parts.desk.cache
+        assert cache.find("77777777") is None
+        assert {len(event.quotes) for event in cache.events.values() if BETPAWA in event.quotes} == {1}
         check_others(row)
 
 
@@ -127,7 +127,7 @@ async def test_more_events_than_any_bookmaker_has_are_not_taken_in(
     sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Run after run with other ids: the others' events find room, and this bookmaker's known ones go on."""
-    monkeypatch.setattr(book_module, "MAX_QUOTES", 25)
+    monkeypatch.setattr(cache_module, "MAX_QUOTES", 25)
     async with beside(EvilBookmaker(events=40), sandbox, tmp_path) as (home, _):
         for _ in range(2):
             row, _ = await home.scrape()

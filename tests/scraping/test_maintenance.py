@@ -108,7 +108,7 @@ async def test_a_server_that_is_restarted_every_day_cleans_up_every_day(life: Li
         assert await life.slept(1) == START_SECONDS
         life.wake.set()
         assert await life.slept(2) == DAY.total_seconds()
-        assert life.desk.book.events == {}
+        assert life.desk.cache.events == {}
     async with life.started(NOW + timedelta(hours=20)):
         assert await life.slept(1) == timedelta(hours=4).total_seconds()
     async with life.started(NOW + timedelta(hours=30)):

@@ -45,7 +45,7 @@ async def scrape_and_die(database_url: str, first_scrape: int, more_seconds: flo
 async def check_whole(store: Store, desk: OddsDesk, confirmed: int) -> int:
     """Every quote is whole, and none is older than what was confirmed; gives the newest scrape that any quote has."""
     newest = confirmed
-    for event in desk.book.events.values():
+    for event in desk.cache.events.values():
         for quote in event.quotes.values():
             past = await store.quote_history(quote.id, list(quote.keys))
             told = dict(past.opening)
@@ -71,7 +71,7 @@ async def crash(database_url: str, times: int, seed: int) -> None:
                 assert (await connection.execute(text("PRAGMA foreign_key_check"))).all() == []
         desk = OddsDesk(store)
         await desk.load()
-        assert len(desk.book.events) == EVENTS
+        assert len(desk.cache.events) == EVENTS
         async with store.database.reading() as connection:
             assert (await connection.execute(select(func.count()).select_from(quotes))).scalar_one() == 3 * EVENTS
         scrape = 1 + await check_whole(store, desk, confirmed)

@@ -16,7 +16,7 @@ from quart_odds.domain.odds import MappedEvent, pack_value
 from quart_odds.domain.platforms import Platform
 from quart_odds.domain.promotions import KNOWN
 from quart_odds.errors import StorageError
-from quart_odds.odds import BookedEvent, EventChange
+from quart_odds.odds import CachedEvent, EventChange
 from quart_odds.storage import OddsDesk, Store, open_store
 from quart_odds.storage.desk import KEEP
 from quart_odds.storage.odds_rows import EncodedBatch, signed_key, unsigned_key
@@ -39,7 +39,7 @@ async def count(store: Store, table: object) -> int:
         return (await connection.execute(select(func.count()).select_from(table))).scalar_one()  # type: ignore[arg-type]
 
 
-def state(event: BookedEvent) -> object:
+def state(event: CachedEvent) -> object:
     """All that must survive a restart."""
     return (
         event.id,
@@ -79,12 +79,12 @@ async def test_a_restart_finds_all_that_was_confirmed(store: Store) -> None:
         await desk.mark_missing(Platform.BET9JA, [], at)
     await desk.record(mapped(header(Platform.SPORTYBET, "sportybet-1")), LATER)
     await desk.confirm()
-    before = [state(event) for event in desk.book.events.values()]
+    before = [state(event) for event in desk.cache.events.values()]
     await desk.close()
 
     again = desk_at(store)
     await again.load()
-    assert [state(event) for event in again.book.events.values()] == before
+    assert [state(event) for event in again.cache.events.values()] == before
     assert (await again.record(mapped(header(Platform.BETPAWA, "new", "99")), LATER)).event_id == 3
     change = await again.record(mapped(header(Platform.SPORTYBET, "sportybet-1")), LATER)
     assert not change.is_change
@@ -150,7 +150,7 @@ async def test_a_quote_that_changes_its_event_is_moved_in_the_database(store: St
     await desk.close()
     again = desk_at(store)
     await again.load()
-    assert [list(event.quotes) for event in again.book.events.values()] == [[Platform.BETPAWA, Platform.BET9JA]]
+    assert [list(event.quotes) for event in again.cache.events.values()] == [[Platform.BETPAWA, Platform.BET9JA]]
     await again.close()
 
 
@@ -162,7 +162,7 @@ async def test_old_events_wait_in_the_database_and_come_back_when_listed(store: 
     much_later = KICKOFF + KEEP + timedelta(hours=1)
     again = desk_at(store, much_later)
     await again.load()
-    assert not again.book.events
+    assert not again.cache.events
     found = await again.find(change.event_id)
     assert found is not None
     assert found.header == header()
@@ -186,7 +186,7 @@ async def test_tidying_takes_over_events_out_of_memory(store: Store) -> None:
     assert await desk.tidy() == 0
     now = KICKOFF + KEEP + timedelta(seconds=1)
     assert await desk.tidy() == 1
-    assert list(desk.book.events) == [2]
+    assert list(desk.cache.events) == [2]
     assert await desk.find(1) is not None
     assert (await desk.record(mapped(header(external_id="old", sportradar_id="1")), now)).event_id == 1
     await desk.close()
@@ -213,7 +213,7 @@ async def test_old_odds_and_runs_are_removed_as_the_preview_says(store: Store) -
     assert await count(store, odds_history) == 1
     assert await store.get_run(run_id) is None
     assert await store.get_run(running) is not None
-    assert list(desk.book.events) == [2]
+    assert list(desk.cache.events) == [2]
     assert await desk.find(1) is None
     assert (await store.preview_removal(before, before)).history_rows == 0
     await desk.close()
@@ -293,7 +293,7 @@ async def test_competitions_keep_their_ids(store: Store) -> None:
     assert await count(store, competitions) == 3
     again = desk_at(store)
     await again.load()
-    assert again.book.competition_id(Platform.BET9JA, header().competition) == 3
+    assert again.cache.competition_id(Platform.BET9JA, header().competition) == 3
     await again.close()
 
 
@@ -331,9 +331,9 @@ async def test_an_old_match_that_two_bookmakers_list_again_at_once_keeps_both_fe
     await desk.confirm()
     again = desk_at(store, later)
     await again.load()
-    for book in (desk.book, again.book):
+    for cache in (desk.cache, again.cache):
         for platform, price in odds.items():
-            quote = book.quote_of(platform, f"{platform}-1")
+            quote = cache.quote_of(platform, f"{platform}-1")
             assert quote is not None
             assert (quote.value_of(HOME), quote.header.kickoff, quote.event_id) == (pack_value(price, True), kickoff, 1)
     await desk.close()
@@ -348,10 +348,10 @@ async def test_a_match_that_only_genius_sports_names_comes_back_by_that_id(store
     later = KICKOFF + KEEP + timedelta(hours=1)
     again = desk_at(store, later)
     await again.load()
-    assert not again.book.events
+    assert not again.cache.events
     listed = replace(header(Platform.SPORTYBET, "s1", None, kickoff=later + timedelta(days=1)), genius_id="g7")
     await again.record(mapped(listed), later)
-    assert again.book.quote_of(Platform.BETPAWA, "e1") is not None
+    assert again.cache.quote_of(Platform.BETPAWA, "e1") is not None
     await again.close()
 
 
@@ -370,7 +370,7 @@ async def test_promoted_prices_are_kept_with_their_history_and_their_words(store
     await desk.close()
     again = desk_at(store)
     await again.load()
-    quote = again.book.quote(change.quote_id)
+    quote = again.cache.quote(change.quote_id)
     assert quote is not None
     assert (quote.promotions, quote.header.genius_id) == (("lucky",), "g1")
     assert quote.value_of(promoted) == pack_value(2.7, True)
@@ -399,7 +399,7 @@ async def test_an_event_that_was_missed_and_is_seen_again_is_not_missed_any_more
     await desk.close()
     again = desk_at(store)
     await again.load()
-    quote = again.book.quote(1)
+    quote = again.cache.quote(1)
     assert quote is not None
     assert (quote.missed_at, quote.gone_at) == (NOW, None)
     await again.record(mapped(), LATER)
@@ -487,9 +487,9 @@ async def test_what_a_clock_that_was_ahead_has_dated_is_dated_back(store: Store)
         (change.redated_after, 2600),
         (change.redated_after + 1, 2700),
     ]
-    before = [state(event) for event in desk.book.events.values()]
+    before = [state(event) for event in desk.cache.events.values()]
     await desk.close()
     again = desk_at(store)
     await again.load()
-    assert [state(event)[4] for event in again.book.events.values()] == [each[4] for each in before]  # type: ignore[index]
+    assert [state(event)[4] for event in again.cache.events.values()] == [each[4] for each in before]  # type: ignore[index]
     await again.close()

@@ -41,7 +41,7 @@ async def placed(database_url: str) -> dict[int, tuple[str, str | None, list[tup
             event.sportradar_id,
             [(quote.header.external_id, quote.header.sportradar_id) for quote in event.quotes.values()],
         )
-        for event in desk.book.events.values()
+        for event in desk.cache.events.values()
     }
     await desk.close()
     await store.aclose()
@@ -54,9 +54,9 @@ async def test_a_database_of_the_first_version_is_upgraded_and_nothing_is_lost(d
     store = await open_store(database_url)
     desk = OddsDesk(store, clock=lambda: NOW)
     await desk.load()
-    assert {event.id: event.key for event in desk.book.events.values()} == {1: "sr:68995116", 2: "bet9ja:n1"}
+    assert {event.id: event.key for event in desk.cache.events.values()} == {1: "sr:68995116", 2: "bet9ja:n1"}
     for quote_id in (1, 2, 3):
-        quote = desk.book.quote(quote_id)
+        quote = desk.cache.quote(quote_id)
         assert quote is not None
         assert list(quote.prices()) == list(mapped(odds=X1).prices)
         assert (quote.missed_at, quote.promotions) == (None, ())

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy.exc import IntegrityError
 
 from quart_odds.errors import NotWriterError, StorageError
-from quart_odds.odds import EventChange, OddsBook
+from quart_odds.odds import EventChange, OddsCache
 from quart_odds.odds.ownership import Recording, recording_for
 from quart_odds.storage.odds_rows import EncodedBatch
 from quart_odds.storage.writer import BATCH_QUOTES, OddsWriter
@@ -53,24 +53,24 @@ async def nap(_: float) -> None:
     await asyncio.sleep(0.005)
 
 
-def opened(database: FakeDatabase, **options: float) -> tuple[OddsBook, OddsWriter]:
-    """A book and its writer, as patient as a busy machine needs."""
-    book = OddsBook()
+def opened(database: FakeDatabase, **options: float) -> tuple[OddsCache, OddsWriter]:
+    """A cache and its writer, as patient as a busy machine needs."""
+    cache = OddsCache()
     settings = {"confirm_seconds": 10.0, "linger_seconds": 0.0} | options
-    return book, OddsWriter(database.write, book, sleep=nap, **settings)  # type: ignore[arg-type]
+    return cache, OddsWriter(database.write, cache, sleep=nap, **settings)  # type: ignore[arg-type]
 
 
-def offer(book: OddsBook, external_id: str = "e1", odds: dict[int, float] | None = None) -> EventChange:
+def offer(cache: OddsCache, external_id: str = "e1", odds: dict[int, float] | None = None) -> EventChange:
     """One fetch of an event."""
-    return book.apply(mapped(header(external_id=external_id, sportradar_id=external_id), odds or X1), NOW)
+    return cache.apply(mapped(header(external_id=external_id, sportradar_id=external_id), odds or X1), NOW)
 
 
 async def test_confirm_returns_when_all_before_it_is_committed() -> None:
     """What was put is in the database, in whole events: header, prices and opening together."""
     database = FakeDatabase()
-    book, writer = opened(database)
+    cache, writer = opened(database)
     for number in range(3):
-        writer.put(offer(book, f"e{number}"))
+        writer.put(offer(cache, f"e{number}"))
     await writer.confirm()
     assert database.written() == {"e0", "e1", "e2"}
     for batch in database.batches:
@@ -90,10 +90,10 @@ async def test_confirm_with_nothing_put_returns() -> None:
 async def test_what_is_only_seen_again_writes_no_prices() -> None:
     """A narrow update, no blob, no history."""
     database = FakeDatabase()
-    book, writer = opened(database)
-    writer.put(offer(book))
+    cache, writer = opened(database)
+    writer.put(offer(cache))
     await writer.confirm()
-    writer.put(offer(book))
+    writer.put(offer(cache))
     await writer.confirm()
     last = database.batches[-1]
     assert (len(last.seen), last.quotes, last.prices, last.history) == (1, [], [], [])
@@ -103,9 +103,9 @@ async def test_what_is_only_seen_again_writes_no_prices() -> None:
 async def test_changes_that_wait_are_one_write_with_all_their_history() -> None:
     """A quote waits once, however often it changes meanwhile."""
     database = FakeDatabase()
-    book, writer = opened(database)
+    cache, writer = opened(database)
     for odds in (2.4, 2.5, 2.6, 2.7):
-        writer.put(offer(book, odds=X1 | {HOME: odds}))
+        writer.put(offer(cache, odds=X1 | {HOME: odds}))
     await writer.confirm()
     assert sum(len(batch.prices) for batch in database.batches) == 1
     assert [row[2] for row in sorted(database.history)] == [2500 << 1 | 1, 2600 << 1 | 1, 2700 << 1 | 1]
@@ -115,13 +115,13 @@ async def test_changes_that_wait_are_one_write_with_all_their_history() -> None:
 async def test_a_failure_is_tried_again_and_nothing_is_lost() -> None:
     """While the database fails, confirm raises; once it is back, all that waited is written, the older first."""
     database = FakeDatabase(failing=StorageError("disk full"))
-    book, writer = opened(database)
-    writer.put(offer(book))
+    cache, writer = opened(database)
+    writer.put(offer(cache))
     with pytest.raises(StorageError, match="disk full"):
         await writer.confirm(0.2)
     assert database.tries > 1
-    writer.put(offer(book, odds=X1 | {HOME: 2.5}))
-    writer.put(offer(book, "e2"))
+    writer.put(offer(cache, odds=X1 | {HOME: 2.5}))
+    writer.put(offer(cache, "e2"))
     database.failing = None
     await writer.confirm()
     assert database.written() == {"e1", "e2"}
@@ -134,8 +134,8 @@ async def test_a_slow_database_makes_confirm_raise_in_time() -> None:
     """The wait is bounded; a later confirmation may still succeed."""
     database = FakeDatabase()
     database.gate.clear()
-    book, writer = opened(database)
-    writer.put(offer(book))
+    cache, writer = opened(database)
+    writer.put(offer(cache))
     with pytest.raises(StorageError, match=r"within 0\.2 s"):
         await writer.confirm(0.2)
     database.gate.set()
@@ -146,12 +146,12 @@ async def test_a_slow_database_makes_confirm_raise_in_time() -> None:
 async def test_putting_never_waits_and_room_waits_for_the_database() -> None:
     """Too many rows of history make the scrape wait; committed ones let it go on."""
     database = FakeDatabase()
-    book, writer = opened(database, max_history_rows=2, confirm_seconds=5)
-    writer.put(offer(book))
+    cache, writer = opened(database, max_history_rows=2, confirm_seconds=5)
+    writer.put(offer(cache))
     await writer.room()
     database.gate.clear()
     for odds in (2.5, 2.6, 2.7):
-        writer.put(offer(book, odds=X1 | {HOME: odds}))
+        writer.put(offer(cache, odds=X1 | {HOME: odds}))
     waiting = asyncio.create_task(writer.room())
     for _ in range(20):
         await asyncio.sleep(0)
@@ -166,10 +166,10 @@ async def test_putting_never_waits_and_room_waits_for_the_database() -> None:
 async def test_room_raises_when_the_database_stays_away() -> None:
     """A scrape is told, rather than held for ever."""
     database = FakeDatabase(failing=StorageError("gone"))
-    book, writer = opened(database, max_history_rows=1, confirm_seconds=0.2)
-    writer.put(offer(book))
+    cache, writer = opened(database, max_history_rows=1, confirm_seconds=0.2)
+    writer.put(offer(cache))
     for odds in (2.5, 2.6):
-        writer.put(offer(book, odds=X1 | {HOME: odds}))
+        writer.put(offer(cache, odds=X1 | {HOME: odds}))
     with pytest.raises(StorageError, match="gone"):
         await writer.room()
     await writer.close()
@@ -178,9 +178,9 @@ async def test_room_raises_when_the_database_stays_away() -> None:
 async def test_memory_is_bounded_and_a_loss_is_told() -> None:
     """Who puts on regardless loses history, never the current odds, and the next confirmation says so."""
     database = FakeDatabase(failing=StorageError("gone"))
-    book, writer = opened(database, max_history_rows=2)
+    cache, writer = opened(database, max_history_rows=2)
     for number in range(20):
-        writer.put(offer(book, odds=X1 | {HOME: 2.4 + number / 10}))
+        writer.put(offer(cache, odds=X1 | {HOME: 2.4 + number / 10}))
     database.failing = None
     with pytest.raises(StorageError, match="lost"):
         await writer.confirm()
@@ -193,9 +193,9 @@ async def test_memory_is_bounded_and_a_loss_is_told() -> None:
 async def test_one_event_that_the_database_refuses_does_not_hold_up_the_others() -> None:
     """It is told once and not tried for ever."""
     database = FakeDatabase(poison=2)
-    book, writer = opened(database)
+    cache, writer = opened(database)
     for number in range(4):
-        writer.put(offer(book, f"e{number}"))
+        writer.put(offer(cache, f"e{number}"))
     with pytest.raises(StorageError, match="refused"):
         await writer.confirm()
     assert database.written() == {"e0", "e2", "e3"}
@@ -206,9 +206,9 @@ async def test_one_event_that_the_database_refuses_does_not_hold_up_the_others()
 async def test_batches_are_bounded() -> None:
     """A whole scrape is many transactions, not one."""
     database = FakeDatabase()
-    book, writer = opened(database, confirm_seconds=10)
+    cache, writer = opened(database, confirm_seconds=10)
     for number in range(2 * BATCH_QUOTES + 1):
-        writer.put(offer(book, f"e{number}"))
+        writer.put(offer(cache, f"e{number}"))
     await writer.confirm()
     assert [len(batch.quotes) for batch in database.batches] == [BATCH_QUOTES, BATCH_QUOTES, 1]
     await writer.close()
@@ -217,8 +217,8 @@ async def test_batches_are_bounded() -> None:
 async def test_close_writes_what_waits() -> None:
     """Nothing is left behind, and nothing is taken afterwards."""
     database = FakeDatabase()
-    book, writer = opened(database)
-    change = offer(book)
+    cache, writer = opened(database)
+    change = offer(cache)
     writer.put(change)
     await writer.close()
     await writer.close()
@@ -230,12 +230,12 @@ async def test_close_writes_what_waits() -> None:
 async def test_a_refusal_is_told_to_whoever_recorded_and_to_nobody_else() -> None:
     """Another recording that confirms first hears nothing of it, and whoever it concerns hears it once."""
     database = FakeDatabase(poison=1)
-    book, writer = opened(database)
+    cache, writer = opened(database)
     run, refresh = Recording(), Recording()
     with recording_for(run):
-        writer.put(offer(book, "e1"))
+        writer.put(offer(cache, "e1"))
     with recording_for(refresh):
-        writer.put(offer(book, "e2"))
+        writer.put(offer(cache, "e2"))
         await writer.confirm()
     await writer.confirm()
     with recording_for(run):
@@ -249,11 +249,11 @@ async def test_a_refusal_is_told_to_whoever_recorded_and_to_nobody_else() -> Non
 async def test_a_quote_that_two_recorded_is_refused_to_both() -> None:
     """Changes that waited together fail together."""
     database = FakeDatabase(poison=1)
-    book, writer = opened(database)
+    cache, writer = opened(database)
     recordings = Recording(), Recording()
     for recording, odds in zip(recordings, (2.4, 2.5), strict=True):
         with recording_for(recording):
-            writer.put(offer(book, odds=X1 | {HOME: odds}))
+            writer.put(offer(cache, odds=X1 | {HOME: odds}))
     for recording in recordings:
         with recording_for(recording), pytest.raises(StorageError, match="refused"):
             await writer.confirm()
@@ -263,12 +263,12 @@ async def test_a_quote_that_two_recorded_is_refused_to_both() -> None:
 async def test_what_was_refused_is_written_as_it_is_with_the_next_change() -> None:
     """Memory and database agree again: a quote that was only seen since is written whole, opening and all."""
     database = FakeDatabase(poison=1)
-    book, writer = opened(database)
-    writer.put(offer(book))
+    cache, writer = opened(database)
+    writer.put(offer(cache))
     with pytest.raises(StorageError, match="refused"):
         await writer.confirm()
     database.poison = None
-    writer.put(offer(book))
+    writer.put(offer(cache))
     await writer.confirm()
     last = database.batches[-1]
     assert (len(last.quotes), len(last.prices), len(last.openings), last.seen) == (1, 1, 1, [])
@@ -279,11 +279,11 @@ async def test_a_refusal_while_newer_changes_wait_loses_none_of_them() -> None:
     """They are written with all that the refused write should have, and their own history."""
     database = FakeDatabase(poison=1)
     database.gate.clear()
-    book, writer = opened(database)
-    writer.put(offer(book))
+    cache, writer = opened(database)
+    writer.put(offer(cache))
     while not database.tries:
         await asyncio.sleep(0)
-    writer.put(offer(book, odds=X1 | {HOME: 2.5}))
+    writer.put(offer(cache, odds=X1 | {HOME: 2.5}))
     waiting = asyncio.create_task(writer.confirm())
     database.gate.set()
     while writer._refused is None:
@@ -299,14 +299,14 @@ async def test_a_refusal_while_newer_changes_wait_loses_none_of_them() -> None:
 async def test_what_another_process_may_not_see_is_given_up_and_told() -> None:
     """After a take-over nothing waits any more; later changes are written as ever."""
     database = FakeDatabase(failing=NotWriterError("another process has taken over"))
-    book, writer = opened(database)
-    writer.put(offer(book))
-    writer.put(offer(book, odds=X1 | {HOME: 2.5}))
+    cache, writer = opened(database)
+    writer.put(offer(cache))
+    writer.put(offer(cache, odds=X1 | {HOME: 2.5}))
     with pytest.raises(NotWriterError):
         await writer.confirm()
     assert (writer.waiting, writer.rows_lost, writer.is_full) == (0, 1, False)
     database.failing = None
-    writer.put(offer(book, "e2"))
+    writer.put(offer(cache, "e2"))
     await writer.confirm()
     assert database.written() == {"e2"}
     await writer.close()
@@ -316,8 +316,8 @@ async def test_giving_up_ends_a_write_that_is_under_way() -> None:
     """What was being written is over when it returns, and whoever waits for it is told why."""
     database = FakeDatabase()
     database.gate.clear()
-    book, writer = opened(database)
-    writer.put(offer(book))
+    cache, writer = opened(database)
+    writer.put(offer(cache))
     waiting = asyncio.create_task(writer.confirm())
     while not database.tries:
         await asyncio.sleep(0)
@@ -325,7 +325,7 @@ async def test_giving_up_ends_a_write_that_is_under_way() -> None:
     with pytest.raises(NotWriterError, match="took over"):
         await waiting
     database.gate.set()
-    writer.put(offer(book, "e2"))
+    writer.put(offer(cache, "e2"))
     await writer.confirm()
     assert database.written() == {"e2"}
     await writer.close()
@@ -334,10 +334,10 @@ async def test_giving_up_ends_a_write_that_is_under_way() -> None:
 async def test_a_first_miss_is_written_although_no_odds_changed() -> None:
     """The row of the quote, without prices or history."""
     database = FakeDatabase()
-    book, writer = opened(database)
-    writer.put(offer(book))
+    cache, writer = opened(database)
+    writer.put(offer(cache))
     await writer.confirm()
-    for change in book.mark_missing(header().platform, [], NOW, believe_after=timedelta(minutes=5)):
+    for change in cache.mark_missing(header().platform, [], NOW, believe_after=timedelta(minutes=5)):
         writer.put(change)
     await writer.confirm()
     last = database.batches[-1]
@@ -349,8 +349,8 @@ async def test_closing_is_bounded_though_the_database_hangs() -> None:
     """What waits is left, and logged."""
     database = FakeDatabase()
     database.gate.clear()
-    book, writer = opened(database)
-    writer.put(offer(book))
+    cache, writer = opened(database)
+    writer.put(offer(cache))
     async with asyncio.timeout(30):
         await writer.close(0.05)
     assert database.batches == []

@@ -39,7 +39,7 @@ async def test_a_second_writer_is_refused_until_the_first_has_gone(database_url:
     await writing.record(mapped(header(external_id="a", sportradar_id="1")), NOW)
     await writing.confirm()
     await reading.load()
-    assert list(reading.book.events) == [1]
+    assert list(reading.cache.events) == [1]
     with pytest.raises(StorageError, match="another process writes"):
         await reading.record(mapped(header(external_id="b", sportradar_id="2")), NOW)
     with pytest.raises(StorageError, match="another process writes"):
@@ -49,7 +49,7 @@ async def test_a_second_writer_is_refused_until_the_first_has_gone(database_url:
     await first.aclose()
     change = await reading.record(mapped(header(external_id="b", sportradar_id="2")), NOW)
     assert change.event_id == 3
-    assert list(reading.book.events) == [1, 2, 3]
+    assert list(reading.cache.events) == [1, 2, 3]
     await reading.close()
     await second.aclose()
 
@@ -135,12 +135,12 @@ async def test_no_id_is_given_twice_in_the_database_after_a_lost_lock(postgres: 
 async def test_a_lock_that_is_got_back_before_anyone_wrote_costs_nothing(postgres: str) -> None:
     """The same term goes on: nothing is read anew, and what waits is written."""
     async with two_desks(await make_database(postgres)) as (writing, reading):
-        epoch, term = writing.book.epoch, writing.store.database.term
+        epoch, term = writing.cache.epoch, writing.store.database.term
         await lose_lock(reading.store)
         await writing.record(fetched("waiting"), NOW)
         await writing.take_over()
         await writing.confirm()
-        assert (writing.book.epoch, writing.store.database.term) == (epoch, term)
+        assert (writing.cache.epoch, writing.store.database.term) == (epoch, term)
         with pytest.raises(NotWriterError):
             await reading.take_over()
         assert await kept(writing.store) == [(1, 1, "shared"), (2, 2, "waiting")]
@@ -172,7 +172,7 @@ async def test_a_transaction_that_was_open_during_a_take_over_is_whole_or_nothin
                 await asyncio.sleep(0.01)
             assert not taking.done()
         await taking
-        event = newer.book.get(1)
+        event = newer.cache.get(1)
         assert event is not None
         async with newer.store.database.reading() as connection:
             assert (await connection.scalars(select(events.c.home_team))).all() == ["changed"]
@@ -219,19 +219,19 @@ async def test_a_reader_follows_what_the_writer_commits_and_takes_over_when_it_i
         recovered: list[int] = []
 
         async def recover() -> None:
-            recovered.append(len(reading.book.events))
+            recovered.append(len(reading.cache.events))
 
         reading.on_take_over = recover
         reading.follow()
         assert not reading.is_writer
         assert reading.read_only_reason == "another process writes to this database: stop it, or give this one its own"
-        epoch = reading.book.epoch
+        epoch = reading.cache.epoch
         await writing.record(mapped(header(external_id="late", sportradar_id=None)), NOW)
         await writing.confirm()
         async with asyncio.timeout(20):
-            while reading.book.quote_of(Platform.BETPAWA, "late") is None:
+            while reading.cache.quote_of(Platform.BETPAWA, "late") is None:
                 await asyncio.sleep(0.01)
-            assert reading.book.epoch != epoch
+            assert reading.cache.epoch != epoch
             assert not reading.is_writer
             await writing.close()
             await writing.store.aclose()
@@ -250,7 +250,7 @@ async def test_nobody_sees_a_book_that_is_half_read(store: Store) -> None:
     sizes = set()
     filling = asyncio.create_task(desk._fill())
     while not filling.done():
-        sizes.add(len(desk.book.events))
+        sizes.add(len(desk.cache.events))
         await asyncio.sleep(0)
     assert sizes == {450}
     await desk.close()
@@ -271,7 +271,7 @@ async def test_a_database_that_takes_no_writes_can_be_read(store: Store, monkeyp
         patched.setattr(store.database, "_new_term", full)
         again = desk_at(store)
         await again.load()
-        assert (len(again.book.events), again.is_writer, again.read_only_reason) == (1, False, "the disk is full")
+        assert (len(again.cache.events), again.is_writer, again.read_only_reason) == (1, False, "the disk is full")
     await again.record(mapped(), NOW + timedelta(minutes=1))
     assert again.is_writer
     await again.close()

@@ -187,7 +187,7 @@ class _Metrics(Collector):
             CounterMetricFamily("quart_odds_messages", "Messages told to the hub", value=registry.log.next_seq - 1),
             CounterMetricFamily("quart_odds_cut", "Listeners cut for taking nothing", value=registry.flusher.cut_count),
             GaugeMetricFamily("quart_odds_log_bytes", "JSON in the hub's log", value=registry.log.size_bytes),
-            GaugeMetricFamily("quart_odds_events", "Events in memory", value=len(parts.desk.book.events)),
+            GaugeMetricFamily("quart_odds_events", "Events in memory", value=len(parts.desk.cache.events)),
             GaugeMetricFamily("quart_odds_run_active", "Whether a run is going", value=int(run is not None)),
             GaugeMetricFamily("quart_odds_draining", "Whether the server is going down", value=int(parts.is_draining)),
             lag,

@@ -15,8 +15,8 @@ from quart_schema import document_querystring, document_response
 from quart_odds.domain.catalogue import CATALOGUE
 from quart_odds.domain.clock import iso_z, utc_now
 from quart_odds.domain.platforms import Platform
-from quart_odds.odds.book import OddsBook
-from quart_odds.odds.event import BookedEvent
+from quart_odds.odds.cache import OddsCache
+from quart_odds.odds.event import CachedEvent
 from quart_odds.odds.offers import market_numbers
 from quart_odds.odds.quote import Quote
 from quart_odds.routes.api.encoded import Body, Pause
@@ -60,12 +60,12 @@ async def markets_coverage() -> Response:
     """How many current events have each market, by bookmaker, and the markets that the catalogue does not know."""
     desk = services().desk
     counts: Counter[tuple[int, Platform]] = Counter()
-    kept = _kept_numbers.setdefault(desk.book, {})
-    if len(kept) > 2 * len(desk.book.events) + 100:
-        kept = _kept_numbers[desk.book] = {each: kept[each] for each in kept.keys() & desk.book.events.keys()}
+    kept = _kept_numbers.setdefault(desk.cache, {})
+    if len(kept) > 2 * len(desk.cache.events) + 100:
+        kept = _kept_numbers[desk.cache] = {each: kept[each] for each in kept.keys() & desk.cache.events.keys()}
     pause = Pause()
     # All events as they are matched now: one that is matched anew meanwhile is counted once.
-    for event in [event.snapshot() for event in desk.book.events.values()]:
+    for event in [event.snapshot() for event in desk.cache.events.values()]:
         for platform, numbers in _market_numbers(event, kept).items():
             counts.update((number, platform) for number in numbers)
         if pause.is_due:
@@ -88,11 +88,11 @@ async def markets_coverage() -> Response:
 
 _Numbers = Mapping[Platform, frozenset[int]]
 
-_kept_numbers: WeakKeyDictionary[OddsBook, dict[int, tuple[int, _Numbers]]] = WeakKeyDictionary()
+_kept_numbers: WeakKeyDictionary[OddsCache, dict[int, tuple[int, _Numbers]]] = WeakKeyDictionary()
 """By event: the revision at which they were found, and the markets that each bookmaker has. No revision comes twice."""
 
 
-def _market_numbers(event: BookedEvent, kept: dict[int, tuple[int, _Numbers]]) -> _Numbers:
+def _market_numbers(event: CachedEvent, kept: dict[int, tuple[int, _Numbers]]) -> _Numbers:
     """The markets of which each bookmaker that lists the event has a price, remembered until the event changes."""
     found = kept.get(event.id)
     if found is None or found[0] != event.revision:
@@ -112,7 +112,7 @@ def _numbers_of(quote: Quote) -> frozenset[int]:
 async def coverage() -> Response:
     """How the bookmakers' events overlap."""
     query = read_query(StartedQuery, request.args)
-    return Body.of(_coverage(upcoming(services().desk.book, query, utc_now()))).answer(request)
+    return Body.of(_coverage(upcoming(services().desk.cache, query, utc_now()))).answer(request)
 
 
 @document_querystring(CoverageQuery)
@@ -123,7 +123,7 @@ async def coverage_events() -> Response:
     query = read_query(CoverageQuery, request.args)
     sort: Literal["kickoff", "name", "tournament"] = "name" if query.sort == "alphabetical" else query.sort
     asked = EventsFilter(include_started=query.include_started, search=query.search, sort=sort)
-    events = select_events(services().desk.book, asked, utc_now())
+    events = select_events(services().desk.cache, asked, utc_now())
     if query.platforms:
         events = [event for event in events if any(platform in event.listed for platform in query.platforms)]
     total = _coverage(events)
@@ -148,12 +148,12 @@ async def coverage_events() -> Response:
 class _Shown:
     """An event as it was when the answer was begun."""
 
-    event: BookedEvent
+    event: CachedEvent
     overlap: Overlap
     listed: tuple[Platform, ...]
 
 
-def overlap(event: BookedEvent) -> Overlap:
+def overlap(event: CachedEvent) -> Overlap:
     """Whether BetPawa and another bookmaker have the event, or only one side."""
     listed = event.listed or list(event.quotes)
     if Platform.BETPAWA not in listed:
@@ -161,7 +161,7 @@ def overlap(event: BookedEvent) -> Overlap:
     return "matched" if len(listed) > 1 else "betpawa-only"
 
 
-def _coverage(events: Iterable[BookedEvent]) -> JSON:
+def _coverage(events: Iterable[CachedEvent]) -> JSON:
     kinds: Counter[Overlap] = Counter()
     total: Counter[Platform] = Counter()
     matched: Counter[Platform] = Counter()

@@ -15,8 +15,8 @@ from quart import Request, Response
 from werkzeug.datastructures import MultiDict
 
 from quart_odds.domain.clock import utc_now
-from quart_odds.odds.book import OddsBook
-from quart_odds.odds.event import BookedEvent
+from quart_odds.odds.cache import OddsCache
+from quart_odds.odds.event import CachedEvent
 from quart_odds.routes.access.problems import Problem
 from quart_odds.routes.api.query import FAR, EventsQuery, StartedQuery, next_kickoff, read_query, select_events
 from quart_odds.routes.api.views import best_prices, list_item, quote_markets
@@ -85,12 +85,12 @@ class _Page:
 
 
 class EventBodies:
-    """The encoded events of one book: each is encoded when first asked for after a change, and joined into pages.
+    """The encoded events of one cache: each is encoded when first asked for after a change, and joined into pages.
 
-    All is kept by version. The book gives a version once, also after it was cleared and filled anew.
+    All is kept by version. The cache gives a version once, also after it was cleared and filled anew.
     """
 
-    def __init__(self, book: OddsBook, *, clock: Callable[[], datetime] = utc_now) -> None:
+    def __init__(self, cache: OddsCache, *, clock: Callable[[], datetime] = utc_now) -> None:
         self._clock = clock
         self._items: dict[int, tuple[int, bytes]] = {}
         self._pages: OrderedDict[str, _Page] = OrderedDict()
@@ -98,39 +98,39 @@ class EventBodies:
         self._details: OrderedDict[int, tuple[int, Body]] = OrderedDict()
         self.encoded = 0
 
-    def page(self, book: OddsBook, query_string: str, arguments: "MultiDict[str, str]") -> Body:
+    def page(self, cache: OddsCache, query_string: str, arguments: "MultiDict[str, str]") -> Body:
         """The page that a query asks for. Raises a 400 for a query that is wrong."""
         now = self._clock()
         kept = self._pages.get(query_string)
-        if kept is not None and kept.is_right(book.version, now):
+        if kept is not None and kept.is_right(cache.version, now):
             self._pages.move_to_end(query_string)
             return kept.body
         query = read_query(EventsQuery, arguments)
-        found = select_events(book, query, now)
+        found = select_events(cache, query, now)
         start = (query.page - 1) * query.page_size
         shown = found[start : start + query.page_size]
-        body = self._page_body(book.epoch, shown, len(found), query, kept.body if kept else None)
-        valid_until = FAR if query.include_started else next_kickoff(book, now)
-        self._pages[query_string] = _Page(book.version, now, valid_until, body)
+        body = self._page_body(cache.epoch, shown, len(found), query, kept.body if kept else None)
+        valid_until = FAR if query.include_started else next_kickoff(cache, now)
+        self._pages[query_string] = _Page(cache.version, now, valid_until, body)
         self._pages.move_to_end(query_string)
         if len(self._pages) > KEPT_PAGES:
             self._pages.popitem(last=False)
         return body
 
     def tournaments(
-        self, book: OddsBook, query: StartedQuery, rows: Callable[[datetime], list[dict[str, object]]]
+        self, cache: OddsCache, query: StartedQuery, rows: Callable[[datetime], list[dict[str, object]]]
     ) -> Body:
         """The list of competitions that a query asks for, from its `rows` at a time."""
         now = self._clock()
         # By what was understood of the query: of that there is little, of texts there is any number.
         key = query.model_dump_json()
         kept = self._tournaments.get(key)
-        if kept is None or not kept.is_right(book.version, now):
-            valid_until = FAR if query.include_started else next_kickoff(book, now)
-            kept = self._tournaments[key] = _Page(book.version, now, valid_until, Body.of(rows(now)))
+        if kept is None or not kept.is_right(cache.version, now):
+            valid_until = FAR if query.include_started else next_kickoff(cache, now)
+            kept = self._tournaments[key] = _Page(cache.version, now, valid_until, Body.of(rows(now)))
         return kept.body
 
-    def item(self, event: BookedEvent) -> bytes:
+    def item(self, event: CachedEvent) -> bytes:
         """An event as a list shows it, encoded."""
         kept = self._items.get(event.id)
         if kept is not None and kept[0] == event.version:
@@ -140,7 +140,7 @@ class EventBodies:
         self.encoded += 1
         return encoded
 
-    async def detail(self, event: BookedEvent) -> Body:
+    async def detail(self, event: CachedEvent) -> Body:
         """An event with all its markets."""
         kept = self._details.get(event.id)
         if kept is not None and kept[0] == event.version:
@@ -154,13 +154,13 @@ class EventBodies:
             self._details.popitem(last=False)
         return body
 
-    def forget_others(self, book: OddsBook) -> None:
-        """Drops what belongs to events that the book no longer has."""
-        if len(self._items) > 2 * len(book.events) + 100:
-            self._items = {event_id: kept for event_id, kept in self._items.items() if event_id in book.events}
+    def forget_others(self, cache: OddsCache) -> None:
+        """Drops what belongs to events that the cache no longer has."""
+        if len(self._items) > 2 * len(cache.events) + 100:
+            self._items = {event_id: kept for event_id, kept in self._items.items() if event_id in cache.events}
 
     def _page_body(
-        self, epoch: str, shown: list[BookedEvent], total: int, query: EventsQuery, former: Body | None
+        self, epoch: str, shown: list[CachedEvent], total: int, query: EventsQuery, former: Body | None
     ) -> Body:
         state = [(event.id, event.version) for event in shown]
         etag = blake2b(repr((epoch, state, total, query.page, query.page_size)).encode(), digest_size=9)
@@ -170,7 +170,7 @@ class EventBodies:
         return Body(b'{"events":[' + b",".join(map(self.item, shown)) + tail, etag.hexdigest())
 
 
-async def encode_detail(event: BookedEvent) -> Body:
+async def encode_detail(event: CachedEvent) -> Body:
     """An event with all its markets, of one moment. Takes about 2 ms a bookmaker, with a turn for others after each."""
     frozen = event.frozen()
     markets = []
@@ -181,20 +181,20 @@ async def encode_detail(event: BookedEvent) -> Body:
     return Body.of({**list_item(frozen), "markets_by_bookmaker": markets, "best_prices": best})
 
 
-_bodies: WeakKeyDictionary[OddsBook, EventBodies] = WeakKeyDictionary()
+_bodies: WeakKeyDictionary[OddsCache, EventBodies] = WeakKeyDictionary()
 
 
-def bodies_of(book: OddsBook) -> EventBodies:
-    """The encoded events of a book; each book has its own."""
-    bodies = _bodies.get(book)
+def bodies_of(cache: OddsCache) -> EventBodies:
+    """The encoded events of a cache; each cache has its own."""
+    bodies = _bodies.get(cache)
     if bodies is None:
-        bodies = _bodies[book] = EventBodies(book)
-    bodies.forget_others(book)
+        bodies = _bodies[cache] = EventBodies(cache)
+    bodies.forget_others(cache)
     return bodies
 
 
-async def find_event(event_id: int) -> BookedEvent:
-    """An event of the book, or one that is long over, from the database. Raises a 404."""
+async def find_event(event_id: int) -> CachedEvent:
+    """An event of the cache, or one that is long over, from the database. Raises a 404."""
     found = await services().desk.find(event_id)
     if found is None:
         raise Problem(404, "No such event", f"there is no event {event_id}")

@@ -15,7 +15,7 @@ from quart_odds.broadcast.lane import LiveConnection, live_connection
 from quart_odds.domain.clock import iso_z, utc_now
 from quart_odds.domain.odds import unpack_value
 from quart_odds.domain.text import without_formula
-from quart_odds.odds.event import BookedEvent
+from quart_odds.odds.event import CachedEvent
 from quart_odds.odds.offers import offers_of, promotion_word
 from quart_odds.odds.quote import GONE
 from quart_odds.routes.api.encoded import Pause
@@ -75,7 +75,7 @@ def add_routes(blueprint: Blueprint) -> None:
 async def events_csv() -> Response:
     """The events of a query as CSV, all of them, as they are matched now. One that breaks off is cut, not ended."""
     query = read_query(CSVQuery, request.args)
-    found = [event.snapshot() for event in select_events(services().desk.book, query, utc_now())]
+    found = [event.snapshot() for event in select_events(services().desk.cache, query, utc_now())]
     headers = {"Content-Disposition": 'attachment; filename="events.csv"', "Cache-Control": "no-store"}
     if request.http_version == "1.0":
         # It has no chunks, and so no sign of the end but the length.
@@ -90,7 +90,7 @@ async def events_csv() -> Response:
 
 
 async def _lines(
-    events: Iterable[BookedEvent], all_markets: bool, connection: LiveConnection | None
+    events: Iterable[CachedEvent], all_markets: bool, connection: LiveConnection | None
 ) -> AsyncIterator[bytes]:
     pause = Pause()
     yield _encode([COLUMNS])
@@ -127,7 +127,7 @@ async def _sent(spooled: IO[bytes]) -> AsyncIterator[bytes]:
             yield part
 
 
-def rows_of(event: BookedEvent, all_markets: bool) -> list[tuple[object, ...]]:
+def rows_of(event: CachedEvent, all_markets: bool) -> list[tuple[object, ...]]:
     """The lines of an event, in the order of COLUMNS."""
     rows: list[tuple[object, ...]] = []
     wanted = {(market.number, line) for market, line in INLINE}

@@ -13,7 +13,7 @@ from quart_odds.domain.clock import iso_z, utc_now
 from quart_odds.domain.odds import unpack_value
 from quart_odds.domain.platforms import Platform
 from quart_odds.domain.promotions import KNOWN, promotion_name, promotion_number
-from quart_odds.odds.event import BookedEvent
+from quart_odds.odds.event import CachedEvent
 from quart_odds.odds.history import MarketState, market_keys, standings
 from quart_odds.odds.margin import market_margin
 from quart_odds.odds.offers import price_keys, promotion_word
@@ -148,7 +148,7 @@ async def past_of(
     return standings(quote, past, wanted, since, until, promotion=number)
 
 
-def known_promotions(event: BookedEvent) -> list[str]:
+def known_promotions(event: CachedEvent) -> list[str]:
     """The promotions that may be asked for: those that mean the same everywhere, then the event's own."""
     own = {
         word
@@ -159,7 +159,7 @@ def known_promotions(event: BookedEvent) -> list[str]:
     return [*KNOWN[1:], *sorted(own - set(KNOWN))]
 
 
-def refuse_unknown(event: BookedEvent, promotion: str | None) -> None:
+def refuse_unknown(event: CachedEvent, promotion: str | None) -> None:
     """Raises a 400 that says what there is for a promotion that there is not."""
     if promotion is not None and promotion not in (known := known_promotions(event)):
         raise bad_request(
@@ -188,7 +188,7 @@ def _keys(market: Market, line: float | None) -> dict[int, int]:
         raise bad_request("line is not as it should be.", ("line", str(error))) from None
 
 
-def _named(event: BookedEvent, market: Market, line: float | None, promotion: str | None) -> JSON:
+def _named(event: CachedEvent, market: Market, line: float | None, promotion: str | None) -> JSON:
     return {
         "event_id": event.id,
         "market_id": market.id,

@@ -10,8 +10,8 @@ from quart_schema import document_querystring, document_response
 from quart_odds.domain.clock import utc_now
 from quart_odds.domain.names import names_differ
 from quart_odds.domain.platforms import Platform
-from quart_odds.odds.book import OddsBook
-from quart_odds.odds.event import BookedEvent
+from quart_odds.odds.cache import OddsCache
+from quart_odds.odds.event import CachedEvent
 from quart_odds.odds.quote import Quote
 from quart_odds.routes.access.problems import bad_request
 from quart_odds.routes.api.encoded import Body, bodies_of
@@ -54,14 +54,14 @@ def add_routes(blueprint: Blueprint) -> None:
 async def tournaments() -> Response:
     """The competitions of the events that there are, by country and name."""
     query = read_query(TournamentsQuery, request.args)
-    book = services().desk.book
-    return bodies_of(book).tournaments(book, query, lambda now: _tournaments(book, query, now)).answer(request)
+    cache = services().desk.cache
+    return bodies_of(cache).tournaments(cache, query, lambda now: _tournaments(cache, query, now)).answer(request)
 
 
-def _tournaments(book: OddsBook, query: TournamentsQuery, now: datetime) -> list[dict[str, object]]:
+def _tournaments(cache: OddsCache, query: TournamentsQuery, now: datetime) -> list[dict[str, object]]:
     asked = EventsFilter(include_started=query.include_started, availability=query.availability, sort="tournament")
-    found: dict[int, list[BookedEvent]] = {}
-    for event in select_events(book, asked, now):
+    found: dict[int, list[CachedEvent]] = {}
+    for event in select_events(cache, asked, now):
         found.setdefault(event.leading.competition_id, []).append(event)
     return [
         {
@@ -82,7 +82,7 @@ async def countries() -> Response:
     """The countries of the events that there are, by name."""
     query = read_query(TournamentsQuery, request.args)
     asked = EventsFilter(include_started=query.include_started, availability=query.availability)
-    found = select_events(services().desk.book, asked, utc_now())
+    found = select_events(services().desk.cache, asked, utc_now())
     return Body.of(sorted({event.header.competition.country for event in found})).answer(request)
 
 
@@ -93,7 +93,7 @@ async def alerts_count() -> Response:
     """How many events lost a price, or their place at a bookmaker."""
     query = read_query(StartedQuery, request.args)
     asked = EventsFilter(include_started=query.include_started, availability="alerts")
-    return Body.of({"count": len(select_events(services().desk.book, asked, utc_now()))}).answer(request)
+    return Body.of({"count": len(select_events(services().desk.cache, asked, utc_now()))}).answer(request)
 
 
 @document_querystring(UnmatchedQuery)
@@ -107,19 +107,19 @@ async def unmatched() -> Response:
         raise bad_request(
             "There is no such platform.", ("missing_platform", f"{query.missing_platform!r} is none of {allowed}")
         )
-    book = services().desk.book
+    cache = services().desk.cache
     found = [
         event
-        for event in upcoming(book, query, utc_now())
+        for event in upcoming(cache, query, utc_now())
         if (query.missing_platform not in event.listed if query.missing_platform else len(event.listed) < len(Platform))
     ]
     start = (query.page - 1) * query.page_size
-    shown = [_unmatched(book, event) for event in found[start : start + query.page_size]]
+    shown = [_unmatched(cache, event) for event in found[start : start + query.page_size]]
     body = {"events": shown, "total": len(found), "page": query.page, "page_size": query.page_size}
     return Body.of(body).answer(request)
 
 
-def _unmatched(book: OddsBook, event: BookedEvent) -> JSON:
+def _unmatched(cache: OddsCache, event: CachedEvent) -> JSON:
     claimed = event.header.sportradar_id
     other = None
     if event.sportradar_id is not None:
@@ -127,7 +127,7 @@ def _unmatched(book: OddsBook, event: BookedEvent) -> JSON:
     elif not claimed:
         reason = "no_sportradar_id"
     else:
-        reason, other = "kickoff_differs", book.find(claimed)
+        reason, other = "kickoff_differs", cache.find(claimed)
     return {
         **list_item(event),
         "missing_platforms": [platform.value for platform in Platform if platform not in event.listed],
@@ -138,7 +138,7 @@ def _unmatched(book: OddsBook, event: BookedEvent) -> JSON:
     }
 
 
-def _names_differ(event: BookedEvent) -> bool:
+def _names_differ(event: CachedEvent) -> bool:
     first = event.header
     return any(
         names_differ(first.home_team, home) or names_differ(first.away_team, away)
@@ -146,7 +146,7 @@ def _names_differ(event: BookedEvent) -> bool:
     )
 
 
-def _teams(event: BookedEvent, quote: Quote) -> tuple[str, str]:
+def _teams(event: CachedEvent, quote: Quote) -> tuple[str, str]:
     """A bookmaker's teams in the order in which the event has them."""
     teams = quote.header.home_team, quote.header.away_team
     return (teams[1], teams[0]) if event.is_reversed(quote.header.platform) else teams

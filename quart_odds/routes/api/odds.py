@@ -1,4 +1,4 @@
-"""The cache-first API of odds: events side by side, from the book in memory. Its other parts are in `odds_*.py`."""
+"""The cache-first API of odds: events side by side, from the cache in memory. Its other parts are in `odds_*.py`."""
 
 from quart import Blueprint, Response, request
 from quart_schema import document_querystring, document_response
@@ -25,10 +25,10 @@ def odds_blueprint() -> Blueprint:
 @document_response(ProblemBody, 400)
 async def events() -> Response:
     """Events with each bookmaker's main odds, a page of them."""
-    book = services().desk.book
+    cache = services().desk.cache
     query_string = request.query_string.decode("latin-1")
-    body = bodies_of(book).page(book, query_string, request.args)
-    return body.answer(request, odds_cursor=cursor(book))
+    body = bodies_of(cache).page(cache, query_string, request.args)
+    return body.answer(request, odds_cursor=cursor(cache))
 
 
 @document_response(EventDetail)
@@ -36,8 +36,8 @@ async def events() -> Response:
 @document_response(ProblemBody, 503)
 async def event(event_id: int) -> Response:
     """One event with all markets side by side, margins and best prices."""
-    book = services().desk.book
-    found = book.get(event_id)
+    cache = services().desk.cache
+    found = cache.get(event_id)
     if found is not None:
-        return (await bodies_of(book).detail(found)).answer(request)
+        return (await bodies_of(cache).detail(found)).answer(request)
     return (await encode_detail(await find_event(event_id))).answer(request)

@@ -11,8 +11,8 @@ from quart_schema import document_querystring, document_response
 
 from quart_odds.domain.clock import iso_z, utc_now
 from quart_odds.domain.odds import unpack_value
-from quart_odds.odds.book import OddsBook
-from quart_odds.odds.event import BookedEvent
+from quart_odds.odds.cache import OddsCache
+from quart_odds.odds.event import CachedEvent
 from quart_odds.odds.margin import BestMarket, BestPrice, best_markets
 from quart_odds.odds.offers import effective_key
 from quart_odds.odds.quote import Quote
@@ -31,15 +31,15 @@ class OpportunitiesQuery(StartedQuery, PageQuery):
 
 
 class Finder:
-    """The opportunities of each event of a book, looked for once per change of it.
+    """The opportunities of each event of a cache, looked for once per change of it.
 
-    They are kept by revision. The book gives a revision once, also after it was cleared and filled anew.
+    They are kept by revision. The cache gives a revision once, also after it was cleared and filled anew.
     """
 
     def __init__(self) -> None:
         self._found: dict[int, tuple[int, list[BestMarket]]] = {}
 
-    async def prepare(self, events: list[BookedEvent]) -> None:
+    async def prepare(self, events: list[CachedEvent]) -> None:
         """Looks at events that changed, about 0.2 ms each, in short turns of the loop."""
         pause = Pause()
         for event in events:
@@ -48,26 +48,26 @@ class Finder:
                 if pause.is_due:
                     await asyncio.sleep(0)
 
-    def found(self, events: list[BookedEvent]) -> list[tuple[BookedEvent, BestMarket]]:
+    def found(self, events: list[CachedEvent]) -> list[tuple[CachedEvent, BestMarket]]:
         """Every opportunity in these events as they are now. Quick where they are prepared."""
         return [(event, best) for event in events for best in self._of(event)]
 
-    def _is_kept(self, event: BookedEvent) -> bool:
+    def _is_kept(self, event: CachedEvent) -> bool:
         kept = self._found.get(event.id)
         return kept is not None and kept[0] == event.revision
 
-    def _of(self, event: BookedEvent) -> list[BestMarket]:
+    def _of(self, event: CachedEvent) -> list[BestMarket]:
         if not self._is_kept(event):
             self._found[event.id] = (event.revision, _opportunities(event))
         return self._found[event.id][1]
 
-    def forget_others(self, book: OddsBook) -> None:
-        """Drops what belongs to events that the book no longer has."""
-        if len(self._found) > 2 * len(book.events) + 100:
-            self._found = {event_id: kept for event_id, kept in self._found.items() if event_id in book.events}
+    def forget_others(self, cache: OddsCache) -> None:
+        """Drops what belongs to events that the cache no longer has."""
+        if len(self._found) > 2 * len(cache.events) + 100:
+            self._found = {event_id: kept for event_id, kept in self._found.items() if event_id in cache.events}
 
 
-_finders: WeakKeyDictionary[OddsBook, Finder] = WeakKeyDictionary()
+_finders: WeakKeyDictionary[OddsCache, Finder] = WeakKeyDictionary()
 
 
 def add_routes(blueprint: Blueprint) -> None:
@@ -81,13 +81,13 @@ def add_routes(blueprint: Blueprint) -> None:
 async def opportunities() -> Response:
     """Best prices across the three whose inverse sum is below one, the best first, with the age of each price."""
     query = read_query(OpportunitiesQuery, request.args)
-    book = services().desk.book
-    finder = _finders.setdefault(book, Finder())
-    finder.forget_others(book)
-    await finder.prepare(upcoming(book, query, utc_now()))
+    cache = services().desk.cache
+    finder = _finders.setdefault(cache, Finder())
+    finder.forget_others(cache)
+    await finder.prepare(upcoming(cache, query, utc_now()))
     # From here on nothing waits: events, prices and ages are all of this moment.
     now = utc_now()
-    every = finder.found(upcoming(book, query, now))
+    every = finder.found(upcoming(cache, query, now))
     found = sorted(
         (
             (best.gain, event, best)
@@ -102,7 +102,7 @@ async def opportunities() -> Response:
     return Body.of(body).answer(request)
 
 
-def _opportunities(event: BookedEvent) -> list[BestMarket]:
+def _opportunities(event: CachedEvent) -> list[BestMarket]:
     if len(event.quotes) < 2:
         return []
     return best_markets(event, only_gaining=True)
@@ -119,7 +119,7 @@ def _is_fresh(best: BestMarket, max_age_seconds: float | None, now: datetime) ->
     return (now - oldest).total_seconds() <= max_age_seconds
 
 
-def _shown(margin: float, event: BookedEvent, best: BestMarket, now: datetime) -> JSON:
+def _shown(margin: float, event: CachedEvent, best: BestMarket, now: datetime) -> JSON:
     return {
         **event_fields(event),
         "market_id": best.market.id,

@@ -1,4 +1,4 @@
-"""What may be asked of lists of events: the query read and checked, and the events of the book that answer it."""
+"""What may be asked of lists of events: the query read and checked, and the events of the cache that answer it."""
 
 import re
 from bisect import bisect_left, bisect_right
@@ -13,8 +13,8 @@ from werkzeug.datastructures import MultiDict
 from quart_odds.domain.odds import EventHeader
 from quart_odds.domain.platforms import Platform
 from quart_odds.domain.text import plain_letters
-from quart_odds.odds.book import OddsBook
-from quart_odds.odds.event import BookedEvent
+from quart_odds.odds.cache import OddsCache
+from quart_odds.odds.event import CachedEvent
 from quart_odds.routes.access.problems import bad_request
 
 MAX_PAGE_SIZE = 100
@@ -104,28 +104,28 @@ def read_query(model: type[QueryType], arguments: "MultiDict[str, str]") -> Quer
         raise bad_request("The query is not as it should be.", *faults) from None
 
 
-def select_events(book: OddsBook, query: EventsFilter, now: datetime) -> list[BookedEvent]:
+def select_events(cache: OddsCache, query: EventsFilter, now: datetime) -> list[CachedEvent]:
     """The events that the query asks for, all of them, in its order."""
-    events: Sequence[BookedEvent] = kickoff_window(book, query, now)
-    for wanted in _filters(book, query):
+    events: Sequence[CachedEvent] = kickoff_window(cache, query, now)
+    for wanted in _filters(cache, query):
         events = [event for event in events if wanted(event)]
     return _sorted(events, query.sort)
 
 
-def upcoming(book: OddsBook, query: StartedQuery, now: datetime) -> list[BookedEvent]:
+def upcoming(cache: OddsCache, query: StartedQuery, now: datetime) -> list[CachedEvent]:
     """Every event, or every one that has not kicked off."""
-    return book.by_kickoff() if query.include_started else _after(book.by_kickoff(), now)
+    return cache.by_kickoff() if query.include_started else _after(cache.by_kickoff(), now)
 
 
-def next_kickoff(book: OddsBook, now: datetime) -> datetime:
+def next_kickoff(cache: OddsCache, now: datetime) -> datetime:
     """When the next event kicks off, and so lists without started events change by themselves."""
-    coming = _after(book.by_kickoff(), now)
+    coming = _after(cache.by_kickoff(), now)
     return coming[0].header.kickoff if coming else FAR
 
 
-def kickoff_window(book: OddsBook, query: EventsFilter, now: datetime) -> list[BookedEvent]:
+def kickoff_window(cache: OddsCache, query: EventsFilter, now: datetime) -> list[CachedEvent]:
     """The events that kick off when the query says."""
-    events = upcoming(book, query, now)
+    events = upcoming(cache, query, now)
     if query.kickoff_from is not None:
         events = events[bisect_left(events, query.kickoff_from, key=_kickoff) :]
     if query.kickoff_to is not None:
@@ -133,13 +133,13 @@ def kickoff_window(book: OddsBook, query: EventsFilter, now: datetime) -> list[B
     return events
 
 
-def cursor(book: OddsBook) -> str:
-    """Where the book stands now, to be given as `changed_since` later."""
-    return f"{book.epoch}-{book.revision}"
+def cursor(cache: OddsCache) -> str:
+    """Where the cache stands now, to be given as `changed_since` later."""
+    return f"{cache.epoch}-{cache.revision}"
 
 
-def _filters(book: OddsBook, query: EventsFilter) -> list[Callable[[BookedEvent], bool]]:
-    filters: list[Callable[[BookedEvent], bool]] = []
+def _filters(cache: OddsCache, query: EventsFilter) -> list[Callable[[CachedEvent], bool]]:
+    filters: list[Callable[[CachedEvent], bool]] = []
     tournaments = {*query.tournament_ids, *([] if query.tournament_id is None else [query.tournament_id])}
     countries = {country.casefold() for country in (*query.countries, *([query.country] if query.country else []))}
     if query.min_bookmakers > 1:
@@ -154,30 +154,30 @@ def _filters(book: OddsBook, query: EventsFilter) -> list[Callable[[BookedEvent]
     if query.availability is not None:
         filters.append(_AVAILABILITY[query.availability])
     if query.changed_since:
-        filters.append(_changed_since(book, query.changed_since))
+        filters.append(_changed_since(cache, query.changed_since))
     if query.search:
         words = plain_letters(query.search).split()
         filters.append(lambda event: _has_all(words, *(_search_text(quote.header) for quote in event.quotes.values())))
     return filters
 
 
-def has_gone(event: BookedEvent) -> bool:
+def has_gone(event: CachedEvent) -> bool:
     """Whether a bookmaker took away the event, or a price of it."""
     return any(quote.gone_at is not None or quote.last_seen for quote in event.quotes.values())
 
 
-_AVAILABILITY: dict[Availability, Callable[[BookedEvent], bool]] = {
+_AVAILABILITY: dict[Availability, Callable[[CachedEvent], bool]] = {
     "betpawa": lambda event: Platform.BETPAWA in event.quotes,
     "competitor": lambda event: Platform.BETPAWA not in event.quotes,
     "alerts": has_gone,
 }
 
 
-def _changed_since(book: OddsBook, text: str) -> Callable[[BookedEvent], bool]:
+def _changed_since(cache: OddsCache, text: str) -> Callable[[CachedEvent], bool]:
     if known := _CURSOR.match(text):
         epoch, revision = known[1], int(known[2])
         # Of a cursor from before a restart we know nothing: everything may have changed.
-        return (lambda event: event.revision > revision) if epoch == book.epoch else (lambda event: True)
+        return (lambda event: event.revision > revision) if epoch == cache.epoch else (lambda event: True)
     try:
         moment = datetime.fromisoformat(str(_with_plus(text)))
     except ValueError:
@@ -189,7 +189,7 @@ def _changed_since(book: OddsBook, text: str) -> Callable[[BookedEvent], bool]:
     return lambda event: event.changed_at > since
 
 
-def _sorted(events: Iterable[BookedEvent], sort: Sort) -> list[BookedEvent]:
+def _sorted(events: Iterable[CachedEvent], sort: Sort) -> list[CachedEvent]:
     match sort:
         case "kickoff":
             return list(events)
@@ -205,17 +205,17 @@ def _sorted(events: Iterable[BookedEvent], sort: Sort) -> list[BookedEvent]:
             return sorted(events, key=lambda event: -len(event.listed))
 
 
-def tournament_order(event: BookedEvent) -> tuple[str, str, int]:
+def tournament_order(event: CachedEvent) -> tuple[str, str, int]:
     """Country, then tournament; equal ones stay in order of kick-off."""
     competition = event.header.competition
     return competition.country.casefold(), competition.name.casefold(), event.leading.competition_id
 
 
-def _kickoff(event: BookedEvent) -> datetime:
+def _kickoff(event: CachedEvent) -> datetime:
     return event.header.kickoff
 
 
-def _after(events: list[BookedEvent], now: datetime) -> list[BookedEvent]:
+def _after(events: list[CachedEvent], now: datetime) -> list[CachedEvent]:
     return events[bisect_right(events, now, key=_kickoff) :]
 
 

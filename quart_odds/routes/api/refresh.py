@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from quart import Blueprint, Response
 from quart_schema import document_response
 
-from quart_odds.odds.event import BookedEvent
+from quart_odds.odds.event import CachedEvent
 from quart_odds.routes.access.problems import Problem
 from quart_odds.routes.access.same_origin import same_origin_only
 from quart_odds.routes.api.schemas.scrape import Refreshed
@@ -21,7 +21,7 @@ blueprint = Blueprint("refresh", __name__)
 @document_response(Refreshed)
 async def refresh(event_id: int) -> Response:
     """Fetch an event from every bookmaker that lists it; its odds are stored, and told, when this answers."""
-    event = services().desk.book.get(event_id)
+    event = services().desk.cache.get(event_id)
     if event is None:
         raise Problem(404, "No such event", f"There is no current event {event_id}.")
     return await _refresh(event)
@@ -32,19 +32,19 @@ async def refresh(event_id: int) -> Response:
 @document_response(Refreshed)
 async def refresh_by_sportradar_id(sportradar_id: str) -> Response:
     """The same, by SportRadar id."""
-    event = services().desk.book.find(sportradar_id)
+    event = services().desk.cache.find(sportradar_id)
     if event is None:
         raise Problem(404, "No such event", f"There is no current event with the SportRadar id {sportradar_id!r}.")
     return await _refresh(event)
 
 
-async def _refresh(event: BookedEvent) -> Response:
+async def _refresh(event: CachedEvent) -> Response:
     parts = services()
     results = await parts.refresher.refresh([event.quotes[platform].header for platform in event.listed])
     return json_response(refresh_row(event, results))
 
 
-def refresh_row(event: BookedEvent, results: Sequence[RefreshResult]) -> dict[str, object]:
+def refresh_row(event: CachedEvent, results: Sequence[RefreshResult]) -> dict[str, object]:
     """What a refresh came to."""
     good = [str(each.platform) for each in results if each.error is None]
     bad = [str(each.platform) for each in results if each.error is not None]

@@ -1,4 +1,4 @@
-"""Events as the API shows them: plain dictionaries, made from the book. Their shapes: `routes.odds_models`."""
+"""Events as the API shows them: plain dictionaries, made from the cache. Their shapes: `routes.odds_models`."""
 
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -7,7 +7,7 @@ from quart_odds.domain.catalogue import CATALOGUE, Market, pack_key
 from quart_odds.domain.clock import iso_z
 from quart_odds.domain.odds import unpack_value
 from quart_odds.domain.promotions import promotion_name
-from quart_odds.odds.event import BookedEvent
+from quart_odds.odds.event import CachedEvent
 from quart_odds.odds.margin import BestMarket, BestPrice, best_markets, market_margin
 from quart_odds.odds.offers import Offer, effective_key, offers_at, offers_of, place_of, promotion_word
 from quart_odds.odds.quote import GONE, Quote
@@ -35,12 +35,12 @@ def second_z(epoch: int) -> str:
     return iso_z(datetime.fromtimestamp(epoch, UTC))
 
 
-def list_item(event: BookedEvent) -> JSON:
+def list_item(event: CachedEvent) -> JSON:
     """An event as a list shows it: at each bookmaker, the markets of INLINE."""
     return {**event_fields(event), "bookmakers": [bookmaker_fields(event, quote) for quote in event.quotes.values()]}
 
 
-def quote_markets(event: BookedEvent, quote: Quote) -> JSON:
+def quote_markets(event: CachedEvent, quote: Quote) -> JSON:
     """Every market of an event at one bookmaker."""
     return {
         **_bookmaker(quote),
@@ -49,12 +49,12 @@ def quote_markets(event: BookedEvent, quote: Quote) -> JSON:
     }
 
 
-def best_prices(event: BookedEvent) -> list[JSON]:
+def best_prices(event: CachedEvent) -> list[JSON]:
     """The best price of each outcome of each market that can be compared."""
     return [_best(best) for best in sorted(best_markets(event), key=_best_order)]
 
 
-def event_fields(event: BookedEvent) -> JSON:
+def event_fields(event: CachedEvent) -> JSON:
     """What every answer says of an event."""
     header = event.header
     return {
@@ -73,7 +73,7 @@ def event_fields(event: BookedEvent) -> JSON:
     }
 
 
-def bookmaker_fields(event: BookedEvent, quote: Quote) -> JSON:
+def bookmaker_fields(event: CachedEvent, quote: Quote) -> JSON:
     """A bookmaker's part of an event in a list."""
     return {
         **_bookmaker(quote),
@@ -104,7 +104,7 @@ def _bookmaker(quote: Quote) -> JSON:
     return {"bookmaker_slug": platform.value, "bookmaker_name": platform.display_name}
 
 
-def _market_state(event: BookedEvent, quote: Quote) -> JSON:
+def _market_state(event: CachedEvent, quote: Quote) -> JSON:
     """How an event stands at a bookmaker: since when, whether it is there, and whether its prices can be compared."""
     return {
         "snapshot_time": iso_z(quote.seen_at),

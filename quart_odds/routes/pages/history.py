@@ -9,7 +9,7 @@ from pydantic import Field
 from quart_odds.domain.catalogue import CATALOGUE, Market
 from quart_odds.domain.platforms import Platform
 from quart_odds.domain.promotions import promotion_name
-from quart_odds.odds.event import BookedEvent
+from quart_odds.odds.event import CachedEvent
 from quart_odds.odds.history import MarketState, market_keys
 from quart_odds.odds.quote import GONE, Quote
 from quart_odds.routes.access.problems import bad_request
@@ -49,7 +49,7 @@ class History:
     changes: tuple[Change, ...]
 
 
-async def history_of(event: BookedEvent, query: HistoryQuery) -> History:
+async def history_of(event: CachedEvent, query: HistoryQuery) -> History:
     """The past of the market that the query names. Raises a 400 for one that there is not."""
     market = CATALOGUE.by_id.get(query.market) or CATALOGUE.by_slug.get(query.market)
     if market is None:

@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field
 
 from quart_odds.domain.catalogue import CATALOGUE, FIRST_PROMOTED_KEY, Market, line_code, pack_key
 from quart_odds.domain.platforms import Platform
-from quart_odds.odds.event import BookedEvent
+from quart_odds.odds.event import CachedEvent
 from quart_odds.odds.margin import best_values, is_active_price, margin_of
 from quart_odds.odds.offers import Offer, offer_of, offers_of, promotion_word
 from quart_odds.odds.quote import GONE, Quote
@@ -122,19 +122,19 @@ class Cell:
 class Row:
     """An event, or one line of a market, side by side; `best_margin` is that of the best prices together."""
 
-    event: BookedEvent
+    event: CachedEvent
     cells: tuple[Cell, ...]
     best_margin: float | None
 
 
-def event_row(event: BookedEvent, market: Market, line: float | None) -> Row:
+def event_row(event: CachedEvent, market: Market, line: float | None) -> Row:
     """An event with one market at all three bookmakers. About 15 µs."""
     keys = [pack_key(market.number, outcome.index, line) for outcome in market.outcomes]
     offers = {platform: offer_of(quote, market, line, keys) for platform, quote in event.quotes.items()}
     return Row(event, *_cells(event, market, offers, event.comparable_quotes))
 
 
-def sides_of(event: BookedEvent, quote: Quote) -> str | None:
+def sides_of(event: CachedEvent, quote: Quote) -> str | None:
     """The teams as a bookmaker names them that has home and away the other way round; None for the others."""
     if not event.is_reversed(quote.header.platform):
         return None
@@ -142,7 +142,7 @@ def sides_of(event: BookedEvent, quote: Quote) -> str | None:
 
 
 def _cells(
-    event: BookedEvent, market: Market, offers: Mapping[Platform, Offer], comparable: Sequence[Quote]
+    event: CachedEvent, market: Market, offers: Mapping[Platform, Offer], comparable: Sequence[Quote]
 ) -> tuple[tuple[Cell, ...], float | None]:
     """What each bookmaker has of a market and line, and the margin of the best prices together."""
     compared = [platform for quote in comparable if (platform := quote.header.platform) in offers]
@@ -155,7 +155,7 @@ def _cells(
     return cells, margin_of(market, best.values()) if is_whole else None
 
 
-def _cell(event: BookedEvent, market: Market, platform: Platform, offer: Offer | None, best: Mapping[int, int]) -> Cell:
+def _cell(event: CachedEvent, market: Market, platform: Platform, offer: Offer | None, best: Mapping[int, int]) -> Cell:
     slug, name, mark = platform.value, platform.display_name, MARKS[platform]
     quote = event.quotes.get(platform)
     if quote is None or offer is None:
@@ -218,12 +218,12 @@ class Source:
     is_late: bool = False
 
 
-def sources(event: BookedEvent) -> list[Source]:
+def sources(event: CachedEvent) -> list[Source]:
     """Every bookmaker, and what it has of an event."""
     return [_source(event, platform, event.quotes.get(platform)) for platform in Platform]
 
 
-def _source(event: BookedEvent, platform: Platform, quote: Quote | None) -> Source:
+def _source(event: CachedEvent, platform: Platform, quote: Quote | None) -> Source:
     slug, name, mark = platform.value, platform.display_name, MARKS[platform]
     if quote is None:
         return Source(slug, name, mark, "absent")
@@ -276,7 +276,7 @@ _Place = tuple[float | None, str | None]
 """A line and, for a further offer, the promotion that sets it apart."""
 
 
-def market_groups(event: BookedEvent) -> list[tuple[str, list[MarketTable]]]:
+def market_groups(event: CachedEvent) -> list[tuple[str, list[MarketTable]]]:
     """All markets of an event by group, in the catalogue's order. Some milliseconds for a full event."""
     found: dict[int, dict[_Place, dict[Platform, Offer]]] = {}
     for platform, quote in event.quotes.items():
@@ -301,7 +301,7 @@ def _order(place: _Place) -> tuple[float, str]:
 
 
 def _line(
-    event: BookedEvent, market: Market, place: _Place, offers: Mapping[Platform, Offer], comparable: Sequence[Quote]
+    event: CachedEvent, market: Market, place: _Place, offers: Mapping[Platform, Offer], comparable: Sequence[Quote]
 ) -> LineTable:
     line, promotion = place
     cells, best_margin = _cells(event, market, offers, comparable)

@@ -7,8 +7,8 @@ from weakref import WeakKeyDictionary
 from markupsafe import Markup
 
 from quart_odds.domain.catalogue import Market
-from quart_odds.odds.book import OddsBook
-from quart_odds.odds.event import BookedEvent
+from quart_odds.odds.cache import OddsCache
+from quart_odds.odds.event import CachedEvent
 from quart_odds.routes.pages.odds import event_row
 from quart_odds.routes.pages.shell import rendered_now
 
@@ -18,15 +18,15 @@ KEPT_ROWS = 4000
 Key = tuple[int, int, float | None]
 """(event, market number, line)."""
 
-_kept: WeakKeyDictionary[OddsBook, OrderedDict[Key, tuple[int, Markup]]] = WeakKeyDictionary()
+_kept: WeakKeyDictionary[OddsCache, OrderedDict[Key, tuple[int, Markup]]] = WeakKeyDictionary()
 
 
-def rows_html(book: OddsBook, events: Sequence[BookedEvent], market: Market, line: float | None) -> list[Markup]:
+def rows_html(cache: OddsCache, events: Sequence[CachedEvent], market: Market, line: float | None) -> list[Markup]:
     """The rows of these events with one market of each. A row takes a fifth of a millisecond, a kept one nothing.
 
     What is in them does not depend on when they are shown: ages are for the page's script to tell.
     """
-    kept = _kept.setdefault(book, OrderedDict())
+    kept = _kept.setdefault(cache, OrderedDict())
     rows = []
     for event in events:
         key = (event.id, market.number, line)

@@ -149,9 +149,9 @@ async def odds_rows() -> Response:
     if (ids := request.args.get("ids")) is None:
         return await fragment("rows.html", _listing(query))
     wanted = _ids(ids)
-    book = services().desk.book
-    found = [event for each in wanted if (event := book.get(each)) is not None]
-    rows = rows_html(book, found, MARKETS[query.market], query.shown_line)
+    cache = services().desk.cache
+    found = [event for each in wanted if (event := cache.get(each)) is not None]
+    rows = rows_html(cache, found, MARKETS[query.market], query.shown_line)
     return await fragment("rows.html", {"rows": rows, "total": None})
 
 
@@ -196,11 +196,11 @@ async def _progress(parts: Services, view: JSON, cursor: str, *, follow: str) ->
 def _listing(query: OddsPageQuery) -> dict[str, object]:
     """A page of events with the market that is asked for. One turn of the loop, some milliseconds."""
     now = utc_now()
-    book = services().desk.book
-    found = select_events(book, query, now)
+    cache = services().desk.cache
+    found = select_events(cache, query, now)
     first = (query.page - 1) * query.page_size
     market, line = MARKETS[query.market], query.shown_line
-    rows = rows_html(book, found[first : first + query.page_size], market, line)
+    rows = rows_html(cache, found[first : first + query.page_size], market, line)
     pages = max(1, -(-len(found) // query.page_size))
     return {
         "query": query,

@@ -1,6 +1,6 @@
 """All events and current odds in memory: what a scrape changes, what the API reads, what the writer stores.
 
-The book belongs to the event loop: `apply` and `mark_missing` are plain quick functions, called from it alone.
+The cache belongs to the event loop: `apply` and `mark_missing` are plain quick functions, called from it alone.
 """
 
 import secrets
@@ -15,9 +15,9 @@ from quart_odds.domain.catalogue import plain_key, promoted_key, promotion_of
 from quart_odds.domain.odds import Competition, EventHeader, ListedCompetitions, MappedEvent, Prices
 from quart_odds.domain.platforms import Platform
 from quart_odds.domain.promotions import KNOWN, MAX_WORDS, promotion_name, promotion_number
-from quart_odds.errors import BookFullError
+from quart_odds.errors import CacheFullError
 from quart_odds.odds.claims import Claims
-from quart_odds.odds.event import BookedEvent, EventChange
+from quart_odds.odds.event import CachedEvent, EventChange
 from quart_odds.odds.matching import PLATFORM_ORDER, Claim, agreeing, genius_key, lone_key, match_key
 from quart_odds.odds.quote import PriceChange, Quote
 
@@ -28,15 +28,15 @@ EVERY_COMPETITION = ListedCompetitions(is_tree_whole=True)
 """A discovery that listed everything there is."""
 
 
-class OddsBook:
+class OddsCache:
     """Events by id and by key, quotes by id and by bookmaker's id. Ids are positive, ascending, and kept by storage."""
 
     def __init__(self) -> None:
         self.epoch = secrets.token_hex(4)
         self.revision = 0
         self.version = 0
-        self._events: dict[int, BookedEvent] = {}
-        self._by_key: dict[str, BookedEvent] = {}
+        self._events: dict[int, CachedEvent] = {}
+        self._by_key: dict[str, CachedEvent] = {}
         self._quotes: dict[int, Quote] = {}
         self._by_external_id: dict[tuple[Platform, str], Quote] = {}
         self._counts = dict.fromkeys(Platform, 0)
@@ -45,22 +45,22 @@ class OddsBook:
         self._competitions: dict[tuple[Platform, str], int] = {}
         self._competition_values: dict[Competition, Competition] = {}
         self._last_event_id = self._last_quote_id = self._last_competition_id = 0
-        self._by_kickoff: list[BookedEvent] | None = None
+        self._by_kickoff: list[CachedEvent] | None = None
 
     # What a scrape does.
 
     def apply(self, mapped: MappedEvent, seen_at: datetime) -> EventChange:
-        """Takes one healthy fetch into the book and tells what it changed. About 20 µs where nothing did.
+        """Takes one healthy fetch into the cache and tells what it changed. About 20 µs where nothing did.
 
         Prices fetched after the kick-off never follow pre-match prices: those stay as they were when last fetched.
-        Raises BookFullError for a new event of a bookmaker that has too many.
+        Raises CacheFullError for a new event of a bookmaker that has too many.
         """
         header = self._shared(mapped.header)
         quote = self._by_external_id.get((header.platform, header.external_id))
         is_new = quote is None
         if quote is None:
             if self._counts[header.platform] >= MAX_QUOTES:
-                raise BookFullError(header.platform, f"{MAX_QUOTES} events are known, and no more are taken in")
+                raise CacheFullError(header.platform, f"{MAX_QUOTES} events are known, and no more are taken in")
             quote = self._open(header, seen_at)
         is_header_changed = quote.header != header
         is_back = quote.gone_at is not None
@@ -169,15 +169,15 @@ class OddsBook:
     # What the API, the notices and the writer ask.
 
     @property
-    def events(self) -> Mapping[int, BookedEvent]:
+    def events(self) -> Mapping[int, CachedEvent]:
         """Every event by its id."""
         return MappingProxyType(self._events)
 
-    def get(self, event_id: int) -> BookedEvent | None:
+    def get(self, event_id: int) -> CachedEvent | None:
         """The event with this id."""
         return self._events.get(event_id)
 
-    def find(self, sportradar_id: str) -> BookedEvent | None:
+    def find(self, sportradar_id: str) -> CachedEvent | None:
         """The event with this SportRadar id."""
         return self._by_key.get(match_key(sportradar_id))
 
@@ -189,7 +189,7 @@ class OddsBook:
         """The quote of a bookmaker's event."""
         return self._by_external_id.get((platform, external_id))
 
-    def by_kickoff(self) -> list[BookedEvent]:
+    def by_kickoff(self) -> list[CachedEvent]:
         """Every event, ordered by kick-off, then name, then id. Kept until an event comes, goes or moves."""
         if self._by_kickoff is None:
             self._by_kickoff = sorted(
@@ -197,7 +197,7 @@ class OddsBook:
             )
         return self._by_kickoff
 
-    def vetoed(self) -> Iterator[tuple[BookedEvent, BookedEvent | None]]:
+    def vetoed(self) -> Iterator[tuple[CachedEvent, CachedEvent | None]]:
         """Events that stand alone though they name a SportRadar id, and the event that has that id."""
         for event in self._events.values():
             claim = event.header.sportradar_id
@@ -215,7 +215,7 @@ class OddsBook:
 
     # What storage does at start and in between.
 
-    def restore(self, event: BookedEvent, quotes: Iterable[Quote]) -> None:
+    def restore(self, event: CachedEvent, quotes: Iterable[Quote]) -> None:
         """Puts back an event that storage kept, with its quotes, as it was.
 
         Its version is a new one: what was encoded of an event of this id before is not taken for it.
@@ -375,7 +375,7 @@ class OddsBook:
         there = self._by_key.get(key)
         if there is None:
             self._last_event_id += 1
-            there = BookedEvent(self._last_event_id, key, created_at=at, changed_at=at)
+            there = CachedEvent(self._last_event_id, key, created_at=at, changed_at=at)
             self._events[there.id] = self._by_key[key] = there
         quote.event_id = there.id
         if here is not None:
@@ -390,7 +390,7 @@ class OddsBook:
         placing.also.add(there.id)
 
     @staticmethod
-    def _holds(event: BookedEvent) -> bool:
+    def _holds(event: CachedEvent) -> bool:
         """Whether any of an event's quotes is still its own."""
         return any(quote.event_id == event.id for quote in event.quotes.values())
 

@@ -1,4 +1,4 @@
-"""The book of current odds: ids, matching, what is new, what is gone."""
+"""The cache of current odds: ids, matching, what is new, what is gone."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from quart_odds.domain.catalogue import promoted_key
 from quart_odds.domain.odds import EventHeader, ListedCompetitions, MappedEvent
 from quart_odds.domain.platforms import Platform
-from quart_odds.odds import OddsBook
+from quart_odds.odds import OddsCache
 from quart_odds.odds.offers import promotion_word
 from tests.odds.making import KICKOFF, NOW, PREMIER, X1, header, key, mapped
 
@@ -19,155 +19,155 @@ HOUR = timedelta(hours=1)
 
 def test_the_same_match_at_three_bookmakers_is_one_event() -> None:
     """One SportRadar id, one event; BetPawa names it, whoever came first."""
-    book = OddsBook()
+    cache = OddsCache()
     for platform in reversed(Platform):
-        change = book.apply(mapped(header(platform, f"{platform}-1", home=f"Home at {platform}")), NOW)
+        change = cache.apply(mapped(header(platform, f"{platform}-1", home=f"Home at {platform}")), NOW)
         assert change.event_id == 1
         assert change.is_new
         assert change.count == 5
-    event = book.events[1]
+    event = cache.events[1]
     assert list(event.quotes) == list(Platform)
     assert event.header.home_team == "Home at betpawa"
     assert event.sportradar_id == "68995116"
-    assert book.find("68995116") is event
+    assert cache.find("68995116") is event
 
 
 def test_the_same_fetch_again_is_no_change() -> None:
     """Nothing changed, nothing to tell; only when it was seen is newer."""
-    book = OddsBook()
-    book.apply(mapped(), NOW)
-    revision = book.revision
-    change = book.apply(mapped(), LATER)
+    cache = OddsCache()
+    cache.apply(mapped(), NOW)
+    revision = cache.revision
+    change = cache.apply(mapped(), LATER)
     assert not change.is_change
     assert (change.is_new, change.changed, change.is_available) == (False, (), None)
-    assert book.revision == revision
-    assert book.events[1].seen_at == LATER
-    assert book.events[1].changed_at == NOW
+    assert cache.revision == revision
+    assert cache.events[1].seen_at == LATER
+    assert cache.events[1].changed_at == NOW
 
 
 def test_a_moved_price_is_told_with_both_values() -> None:
     """The change names the key, the value before and the value now."""
-    book = OddsBook()
-    book.apply(mapped(), NOW)
+    cache = OddsCache()
+    cache.apply(mapped(), NOW)
     home = key("1x2_ft", "1")
-    change = book.apply(mapped(odds=X1 | {home: 2.5}), LATER)
+    change = cache.apply(mapped(odds=X1 | {home: 2.5}), LATER)
     assert (home, 2400 << 1 | 1, 2500 << 1 | 1) in change.changed
     assert change.count == 3  # the two of over/under are gone
-    assert book.events[1].changed_at == LATER
+    assert cache.events[1].changed_at == LATER
 
 
 def test_a_far_kick_off_vetoes_the_match() -> None:
     """The one that differs stands alone, without the id, and is reported with the event that has it."""
-    book = OddsBook()
-    book.apply(mapped(header(Platform.BETPAWA, "a")), NOW)
-    change = book.apply(mapped(header(Platform.BET9JA, "b", kickoff=KICKOFF + HOUR)), NOW)
+    cache = OddsCache()
+    cache.apply(mapped(header(Platform.BETPAWA, "a")), NOW)
+    change = cache.apply(mapped(header(Platform.BET9JA, "b", kickoff=KICKOFF + HOUR)), NOW)
     assert change.event_id == 2
-    assert book.events[2].sportradar_id is None
-    assert [(alone.id, other and other.id) for alone, other in book.vetoed()] == [(2, 1)]
+    assert cache.events[2].sportradar_id is None
+    assert [(alone.id, other and other.id) for alone, other in cache.vetoed()] == [(2, 1)]
 
 
 def test_events_without_an_id_stand_alone() -> None:
     """No SportRadar id, no match, whatever the names."""
-    book = OddsBook()
+    cache = OddsCache()
     for platform in (Platform.BETPAWA, Platform.BET9JA):
-        book.apply(mapped(header(platform, "same", None)), NOW)
-    assert [event.sportradar_id for event in book.events.values()] == [None, None]
-    assert list(book.vetoed()) == []
+        cache.apply(mapped(header(platform, "same", None)), NOW)
+    assert [event.sportradar_id for event in cache.events.values()] == [None, None]
+    assert list(cache.vetoed()) == []
 
 
 def test_a_quote_that_agrees_again_comes_back_to_its_match() -> None:
     """A lone event ends when its only quote moves; the change names who was concerned."""
-    book = OddsBook()
-    book.apply(mapped(header(Platform.BETPAWA, "a")), NOW)
-    book.apply(mapped(header(Platform.BET9JA, "b", kickoff=KICKOFF + HOUR)), NOW)
-    change = book.apply(mapped(header(Platform.BET9JA, "b")), LATER)
+    cache = OddsCache()
+    cache.apply(mapped(header(Platform.BETPAWA, "a")), NOW)
+    cache.apply(mapped(header(Platform.BET9JA, "b", kickoff=KICKOFF + HOUR)), NOW)
+    change = cache.apply(mapped(header(Platform.BET9JA, "b")), LATER)
     assert change.event_id == 1
     assert change.emptied == (2,)
     assert change.event_ids == (1,)
     assert change.is_header_changed
-    assert list(book.events) == [1]
-    assert list(book.events[1].quotes) == [Platform.BETPAWA, Platform.BET9JA]
+    assert list(cache.events) == [1]
+    assert list(cache.events[1].quotes) == [Platform.BETPAWA, Platform.BET9JA]
 
 
 def test_a_majority_displaces_the_first_comer() -> None:
     """When two agree against the first, the first stands alone, and both events are named."""
-    book = OddsBook()
-    book.apply(mapped(header(Platform.BETPAWA, "a", kickoff=KICKOFF + HOUR)), NOW)
-    second = book.apply(mapped(header(Platform.SPORTYBET, "b")), NOW)
+    cache = OddsCache()
+    cache.apply(mapped(header(Platform.BETPAWA, "a", kickoff=KICKOFF + HOUR)), NOW)
+    second = cache.apply(mapped(header(Platform.SPORTYBET, "b")), NOW)
     assert (second.event_id, second.moved) == (2, ())
-    third = book.apply(mapped(header(Platform.BET9JA, "c")), NOW)
-    main = book.find("68995116")
+    third = cache.apply(mapped(header(Platform.BET9JA, "c")), NOW)
+    main = cache.find("68995116")
     assert main is not None
     assert list(main.quotes) == [Platform.SPORTYBET, Platform.BET9JA]
     assert third.event_id == main.id
-    moved = {quote.header.external_id for quote in map(book.quote, third.moved) if quote}
+    moved = {quote.header.external_id for quote in map(cache.quote, third.moved) if quote}
     assert moved == {"a", "b"}
-    assert set(third.event_ids) == set(book.events)
+    assert set(third.event_ids) == set(cache.events)
 
 
 def test_what_a_discovery_no_longer_lists_is_gone_at_that_bookmaker() -> None:
     """Once, with the moment; the other bookmakers are left alone; a fetch brings it back."""
-    book = OddsBook()
+    cache = OddsCache()
     for platform in (Platform.BETPAWA, Platform.SPORTYBET):
-        book.apply(mapped(header(platform, "a")), NOW)
-    book.apply(mapped(header(Platform.BETPAWA, "b", "2")), NOW)
-    changes = book.mark_missing(Platform.BETPAWA, ["b"], LATER)
+        cache.apply(mapped(header(platform, "a")), NOW)
+    cache.apply(mapped(header(Platform.BETPAWA, "b", "2")), NOW)
+    changes = cache.mark_missing(Platform.BETPAWA, ["b"], LATER)
     assert [(change.event_id, change.platform, change.is_available) for change in changes] == [
         (1, Platform.BETPAWA, False)
     ]
     assert changes[0].is_change
-    assert book.events[1].listed == [Platform.SPORTYBET]
-    assert book.events[1].header.platform is Platform.SPORTYBET
-    assert book.mark_missing(Platform.BETPAWA, ["b"], LATER) == []
-    back = book.apply(mapped(header(Platform.BETPAWA, "a")), LATER + HOUR)
+    assert cache.events[1].listed == [Platform.SPORTYBET]
+    assert cache.events[1].header.platform is Platform.SPORTYBET
+    assert cache.mark_missing(Platform.BETPAWA, ["b"], LATER) == []
+    back = cache.apply(mapped(header(Platform.BETPAWA, "a")), LATER + HOUR)
     assert (back.is_available, back.changed, back.is_change) == (True, (), True)
-    assert book.events[1].listed == [Platform.BETPAWA, Platform.SPORTYBET]
+    assert cache.events[1].listed == [Platform.BETPAWA, Platform.SPORTYBET]
 
 
 def test_a_new_listing_takes_the_place_of_the_old_one() -> None:
     """A bookmaker that lists the match under another id keeps its one place in the event."""
-    book = OddsBook()
-    book.apply(mapped(header(Platform.BETPAWA, "old")), NOW)
-    book.apply(mapped(header(Platform.SPORTYBET, "s")), NOW)
-    book.apply(mapped(header(Platform.BETPAWA, "new")), NOW)
-    book.mark_missing(Platform.BETPAWA, ["new"], LATER)
-    main = book.find("68995116")
+    cache = OddsCache()
+    cache.apply(mapped(header(Platform.BETPAWA, "old")), NOW)
+    cache.apply(mapped(header(Platform.SPORTYBET, "s")), NOW)
+    cache.apply(mapped(header(Platform.BETPAWA, "new")), NOW)
+    cache.mark_missing(Platform.BETPAWA, ["new"], LATER)
+    main = cache.find("68995116")
     assert main is not None
     assert main.quotes[Platform.BETPAWA].header.external_id == "new"
 
 
 def test_events_are_ordered_by_kick_off() -> None:
     """The order follows a kick-off that moves."""
-    book = OddsBook()
-    book.apply(mapped(header(external_id="a", sportradar_id="1")), NOW)
-    book.apply(mapped(header(external_id="b", sportradar_id="2", kickoff=KICKOFF - HOUR)), NOW)
-    assert [event.id for event in book.by_kickoff()] == [2, 1]
-    book.apply(mapped(header(external_id="b", sportradar_id="2", kickoff=KICKOFF + HOUR)), NOW)
-    assert [event.id for event in book.by_kickoff()] == [1, 2]
+    cache = OddsCache()
+    cache.apply(mapped(header(external_id="a", sportradar_id="1")), NOW)
+    cache.apply(mapped(header(external_id="b", sportradar_id="2", kickoff=KICKOFF - HOUR)), NOW)
+    assert [event.id for event in cache.by_kickoff()] == [2, 1]
+    cache.apply(mapped(header(external_id="b", sportradar_id="2", kickoff=KICKOFF + HOUR)), NOW)
+    assert [event.id for event in cache.by_kickoff()] == [1, 2]
 
 
 def test_a_forgotten_event_leaves_nothing_behind() -> None:
     """Its quotes, its key and its claim go; a new one gets a new id."""
-    book = OddsBook()
-    book.apply(mapped(), NOW)
-    book.forget(1)
-    assert not book.events
-    assert book.quote(1) is None
-    assert book.find("68995116") is None
-    assert book.apply(mapped(), NOW).event_id == 2
+    cache = OddsCache()
+    cache.apply(mapped(), NOW)
+    cache.forget(1)
+    assert not cache.events
+    assert cache.quote(1) is None
+    assert cache.find("68995116") is None
+    assert cache.apply(mapped(), NOW).event_id == 2
 
 
 def test_a_genius_id_matches_where_there_is_no_sportradar_id() -> None:
     """A bookmaker that tells both joins those that tell only the second, whoever came first, and the id stays."""
-    book = OddsBook()
+    cache = OddsCache()
     alone = header(Platform.SPORTYBET, "s", None, genius_id="13000001")
-    book.apply(mapped(alone), NOW)
-    book.apply(mapped(header(Platform.BET9JA, "n", None, genius_id="13000001")), NOW)
-    (event,) = book.events.values()
+    cache.apply(mapped(alone), NOW)
+    cache.apply(mapped(header(Platform.BET9JA, "n", None, genius_id="13000001")), NOW)
+    (event,) = cache.events.values()
     assert event.sportradar_id is None
     assert list(event.quotes) == [Platform.SPORTYBET, Platform.BET9JA]
-    change = book.apply(mapped(header(Platform.BETPAWA, "b", "70000001", genius_id="13000001")), NOW)
-    (event,) = book.events.values()
+    change = cache.apply(mapped(header(Platform.BETPAWA, "b", "70000001", genius_id="13000001")), NOW)
+    (event,) = cache.events.values()
     assert event.sportradar_id == "70000001"
     assert list(event.quotes) == list(Platform)
     assert change.event_ids == (event.id,)
@@ -175,22 +175,22 @@ def test_a_genius_id_matches_where_there_is_no_sportradar_id() -> None:
 
 def test_a_genius_id_of_two_matches_joins_neither() -> None:
     """Nobody knows which of two SportRadar ids is right."""
-    book = OddsBook()
+    cache = OddsCache()
     for name, sportradar_id in (("a", "70000001"), ("b", "70000002")):
-        book.apply(mapped(header(Platform.BETPAWA, name, sportradar_id, genius_id="13000001")), NOW)
-    change = book.apply(mapped(header(Platform.SPORTYBET, "s", None, genius_id="13000001")), NOW)
-    assert list(book.events[change.event_id].quotes) == [Platform.SPORTYBET]
+        cache.apply(mapped(header(Platform.BETPAWA, name, sportradar_id, genius_id="13000001")), NOW)
+    change = cache.apply(mapped(header(Platform.SPORTYBET, "s", None, genius_id="13000001")), NOW)
+    assert list(cache.events[change.event_id].quotes) == [Platform.SPORTYBET]
 
 
 def test_an_event_that_two_complete_lists_lack_is_gone() -> None:
     """One miss is no withdrawal; a list that has it again ends the count; two lists at once prove no more than one."""
-    book = OddsBook()
-    book.apply(mapped(header(Platform.BETPAWA, "a")), NOW)
+    cache = OddsCache()
+    cache.apply(mapped(header(Platform.BETPAWA, "a")), NOW)
     patience = timedelta(minutes=5)
 
     def miss(minutes: float, seen: tuple[str, ...] = ()) -> bool:
-        book.mark_missing(Platform.BETPAWA, seen, NOW + timedelta(minutes=minutes), believe_after=patience)
-        quote = book.quote_of(Platform.BETPAWA, "a")
+        cache.mark_missing(Platform.BETPAWA, seen, NOW + timedelta(minutes=minutes), believe_after=patience)
+        quote = cache.quote_of(Platform.BETPAWA, "a")
         assert quote is not None
         return quote.gone_at is not None
 
@@ -200,24 +200,24 @@ def test_an_event_that_two_complete_lists_lack_is_gone() -> None:
 
 def test_only_a_list_that_is_whole_can_lack_an_event() -> None:
     """What a competition's broken list does not have says nothing; a complete tree without the competition does."""
-    book = OddsBook()
-    book.apply(mapped(header(Platform.BETPAWA, "a")), NOW)
+    cache = OddsCache()
+    cache.apply(mapped(header(Platform.BETPAWA, "a")), NOW)
     broken = ListedCompetitions(broken=frozenset({PREMIER.external_id}), is_tree_whole=True)
-    assert book.mark_missing(Platform.BETPAWA, [], LATER, listed=broken) == []
-    assert book.mark_missing(Platform.BETPAWA, [], LATER, listed=ListedCompetitions(frozenset({"other"}))) == []
-    assert len(book.mark_missing(Platform.BETPAWA, [], LATER, listed=ListedCompetitions(is_tree_whole=True))) == 1
+    assert cache.mark_missing(Platform.BETPAWA, [], LATER, listed=broken) == []
+    assert cache.mark_missing(Platform.BETPAWA, [], LATER, listed=ListedCompetitions(frozenset({"other"}))) == []
+    assert len(cache.mark_missing(Platform.BETPAWA, [], LATER, listed=ListedCompetitions(is_tree_whole=True))) == 1
 
 
 def test_a_postponed_event_keeps_its_id_while_a_bookmaker_lacks_it() -> None:
     """What a list lacks has no vote: it goes along to the new kick-off."""
-    book = OddsBook()
+    cache = OddsCache()
     for platform in Platform:
-        book.apply(mapped(header(platform, f"{platform}-1")), NOW)
+        cache.apply(mapped(header(platform, f"{platform}-1")), NOW)
     later = KICKOFF + timedelta(days=2)
     for platform in (Platform.BETPAWA, Platform.SPORTYBET):
-        book.apply(mapped(header(platform, f"{platform}-1", kickoff=later)), LATER)
-    book.mark_missing(Platform.BET9JA, [], LATER, believe_after=timedelta(minutes=5))
-    (event,) = book.events.values()
+        cache.apply(mapped(header(platform, f"{platform}-1", kickoff=later)), LATER)
+    cache.mark_missing(Platform.BET9JA, [], LATER, believe_after=timedelta(minutes=5))
+    (event,) = cache.events.values()
     assert event.id == 1
     assert event.header.kickoff == later
     assert list(event.quotes) == list(Platform)
@@ -225,47 +225,47 @@ def test_a_postponed_event_keeps_its_id_while_a_bookmaker_lacks_it() -> None:
 
 def test_prices_fetched_after_the_kick_off_do_not_follow_those_of_before() -> None:
     """They are no pre-match prices: the last ones of before stay, with the time of their fetch."""
-    book = OddsBook()
+    cache = OddsCache()
     home = key("1x2_ft", "1")
-    book.apply(mapped(), NOW)
-    change = book.apply(mapped(odds=X1 | {home: 1.05}), KICKOFF)
-    quote = book.quote(change.quote_id)
+    cache.apply(mapped(), NOW)
+    change = cache.apply(mapped(odds=X1 | {home: 1.05}), KICKOFF)
+    quote = cache.quote(change.quote_id)
     assert quote is not None
     assert change.changed == ()
     assert quote.value_of(home) == 2400 << 1 | 1
     assert quote.seen_at == NOW
-    late = book.apply(mapped(header(Platform.BET9JA, "n")), KICKOFF)
+    late = cache.apply(mapped(header(Platform.BET9JA, "n")), KICKOFF)
     assert late.count == 5
-    assert book.events[1].comparable_quotes == [quote]
+    assert cache.events[1].comparable_quotes == [quote]
 
 
 def test_a_clock_that_was_ahead_is_dated_back() -> None:
     """New changes are dated near now and in order, and nothing stands dated tomorrow."""
-    book = OddsBook()
+    cache = OddsCache()
     home = key("1x2_ft", "1")
-    book.apply(mapped(header(kickoff=KICKOFF + timedelta(days=9))), NOW)
+    cache.apply(mapped(header(kickoff=KICKOFF + timedelta(days=9))), NOW)
     ahead = NOW + timedelta(days=1)
-    book.apply(mapped(header(kickoff=KICKOFF + timedelta(days=9)), X1 | {home: 2.5}), ahead)
-    change = book.apply(mapped(header(kickoff=KICKOFF + timedelta(days=9)), X1 | {home: 2.6}), LATER)
+    cache.apply(mapped(header(kickoff=KICKOFF + timedelta(days=9)), X1 | {home: 2.5}), ahead)
+    change = cache.apply(mapped(header(kickoff=KICKOFF + timedelta(days=9)), X1 | {home: 2.6}), LATER)
     now = int(LATER.timestamp())
     assert (change.redated_after, change.moment) == (now, now + 1)
-    quote = book.quote(change.quote_id)
+    quote = cache.quote(change.quote_id)
     assert quote is not None
     assert max(quote.changed) == now + 1
 
 
 def test_a_plain_and_a_promoted_price_are_two_prices() -> None:
     """Each has a history of its own; a bookmaker's own word keeps its number though another fetch lists it second."""
-    book = OddsBook()
+    cache = OddsCache()
     home = key("1x2_ft", "1")
     first, second = promoted_key(home, 4), promoted_key(home, 5)
 
     def fetch(odds: dict[int, float], *words: str) -> MappedEvent:
         return replace(mapped(odds=X1 | odds), promotions=words)
 
-    book.apply(fetch({first: 2.6}, "half_up"), NOW)
-    change = book.apply(fetch({first: 2.7, second: 2.6}, "new_word", "half_up"), LATER)
-    quote = book.quote(change.quote_id)
+    cache.apply(fetch({first: 2.6}, "half_up"), NOW)
+    change = cache.apply(fetch({first: 2.7, second: 2.6}, "new_word", "half_up"), LATER)
+    quote = cache.quote(change.quote_id)
     assert quote is not None
     assert quote.promotions == ("half_up", "new_word")
     assert [(promotion_word(quote, each), before, now) for each, before, now in change.changed] == [
@@ -290,23 +290,23 @@ arrivals = st.lists(
 @given(arrivals)
 def test_the_book_holds_together_whatever_arrives(headers: list[EventHeader]) -> None:
     """Every quote is in exactly one event, no event is empty, and each event's quotes agree with its key."""
-    book = OddsBook()
+    cache = OddsCache()
     for each in headers:
-        change = book.apply(mapped(each), NOW)
-        assert set(change.event_ids) <= set(book.events)
-        assert not set(change.emptied) & set(book.events)
-        assert book.events[change.event_id].quotes[each.platform].header == each
+        change = cache.apply(mapped(each), NOW)
+        assert set(change.event_ids) <= set(cache.events)
+        assert not set(change.emptied) & set(cache.events)
+        assert cache.events[change.event_id].quotes[each.platform].header == each
     newest = {(each.platform, each.external_id): each for each in headers}
-    held = [quote.header for event in book.events.values() for quote in event.quotes.values()]
+    held = [quote.header for event in cache.events.values() for quote in event.quotes.values()]
     assert sorted(held, key=repr) == sorted(newest.values(), key=repr)
-    for event in book.events.values():
+    for event in cache.events.values():
         assert event.quotes
-        assert book.events[event.id] is event
+        assert cache.events[event.id] is event
         if event.sportradar_id:
             assert {quote.header.sportradar_id for quote in event.quotes.values()} == {event.sportradar_id}
         else:
             assert len(event.quotes) == 1
-    assert sorted(event.id for event in book.by_kickoff()) == sorted(book.events)
+    assert sorted(event.id for event in cache.by_kickoff()) == sorted(cache.events)
 
 
 @given(arrivals, st.randoms(use_true_random=False))
@@ -316,12 +316,12 @@ def test_the_same_offers_in_any_order_make_the_same_matches(headers: list[EventH
     newest = [each for each in newest if each.external_id == "a"]  # twins of one bookmaker go by age
 
     def matches(order: list[EventHeader]) -> set[frozenset[tuple[Platform, str]]]:
-        book = OddsBook()
+        cache = OddsCache()
         for each in order:
-            book.apply(mapped(each), NOW)
+            cache.apply(mapped(each), NOW)
         return {
             frozenset((quote.header.platform, quote.header.external_id) for quote in event.quotes.values())
-            for event in book.events.values()
+            for event in cache.events.values()
         }
 
     shuffled = list(newest)
