@@ -30,9 +30,9 @@ from quart_odds.routes.pages.shell import static_files
 from quart_odds.scraping.broadcaster import ProgressBroadcaster
 from quart_odds.scraping.coordinator import Coordinator
 from quart_odds.scraping.maintenance import Maintenance
-from quart_odds.scraping.preferences import PreferenceBook
 from quart_odds.scraping.refresh import EventRefresher
 from quart_odds.scraping.runs import RunService
+from quart_odds.scraping.runtime_settings import RuntimeSettings
 from quart_odds.scraping.scheduler import Scheduler
 from quart_odds.services import EXTENSION, Services
 from quart_odds.settings import Settings, load_settings
@@ -121,7 +121,7 @@ async def _opened(parts: Services) -> AsyncIterator[None]:
         parts.desk = OddsDesk(parts.store, on_change=parts.notifier)
         await parts.desk.load()
         parts.decoder = Decoder(settings.decode_workers)
-        parts.preferences = PreferenceBook(settings, parts.store)
+        parts.preferences = RuntimeSettings(settings, parts.store)
         await parts.preferences.load()
         _add_scraping(parts)
         await parts.runs.recover()

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from quart_odds.routes.access.same_origin import AccessPolicy
     from quart_odds.routes.operations.loop_lag import LoopLag
     from quart_odds.scraping.maintenance import Maintenance
-    from quart_odds.scraping.preferences import PreferenceBook
     from quart_odds.scraping.refresh import EventRefresher
     from quart_odds.scraping.runs import RunService
+    from quart_odds.scraping.runtime_settings import RuntimeSettings
     from quart_odds.scraping.scheduler import Scheduler
     from quart_odds.settings import Settings
     from quart_odds.storage.desk import OddsDesk
@@ -43,7 +43,7 @@ class Services:
     clients: "ClientPool" = field(init=False)
     runs: "RunService" = field(init=False)
     refresher: "EventRefresher" = field(init=False)
-    preferences: "PreferenceBook" = field(init=False)
+    preferences: "RuntimeSettings" = field(init=False)
     scheduler: "Scheduler" = field(init=False)
     maintenance: "Maintenance" = field(init=False)
     loop_lag: "LoopLag" = field(init=False)

@@ -11,7 +11,7 @@ from quart_odds.domain.clock import utc_now
 from quart_odds.errors import NotWriterError, RunStateError, StorageError
 from quart_odds.odds.retention import CleanUpState, Removal
 from quart_odds.scraping.owned import owned
-from quart_odds.scraping.preferences import PreferenceBook, Preferences
+from quart_odds.scraping.runtime_settings import Preferences, RuntimeSettings
 from quart_odds.scraping.scheduler import Scheduler
 
 PAUSED = "scheduler_paused"
@@ -75,7 +75,7 @@ class Maintenance:
         self,
         store: MaintenanceStore,
         desk: KeptOdds,
-        preferences: PreferenceBook,
+        preferences: RuntimeSettings,
         scheduler: Scheduler,
         *,
         now: Callable[[], datetime] = utc_now,

@@ -16,7 +16,7 @@ from quart_odds.errors import RunStateError
 from quart_odds.odds.retention import Removal
 from quart_odds.scraping import maintenance as module
 from quart_odds.scraping.maintenance import FIRST_CLEAN_UP_AFTER, RETRY_SECONDS, START_SECONDS, Maintenance
-from quart_odds.scraping.preferences import PreferenceBook, PreferenceChanges
+from quart_odds.scraping.runtime_settings import PreferenceChanges, RuntimeSettings
 from quart_odds.scraping.scheduler import Scheduler
 from quart_odds.settings import load_settings
 from quart_odds.storage import OddsDesk, Store, open_store
@@ -56,7 +56,7 @@ class Life:
         self.sleeps.clear()
         self.desk = OddsDesk(self.store, clock=lambda: self.now)
         await self.desk.load()
-        preferences = PreferenceBook(load_settings({}), self.store, now=lambda: self.now)
+        preferences = RuntimeSettings(load_settings({}), self.store, now=lambda: self.now)
 
         async def no_run() -> None:
             raise AssertionError("no run is due")

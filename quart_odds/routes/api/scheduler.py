@@ -25,7 +25,7 @@ from quart_odds.routes.api.schemas.scrape import (
     SchedulerStatus,
 )
 from quart_odds.routes.api.scrape import asked_number, json_response, run_row
-from quart_odds.scraping.preferences import PreferenceChanges, Preferences
+from quart_odds.scraping.runtime_settings import PreferenceChanges, Preferences
 from quart_odds.services import Services, services
 
 JOB = "scrape_all_platforms"

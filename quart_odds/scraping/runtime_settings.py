@@ -86,7 +86,7 @@ class Notes(Protocol):
         """Keep a text."""
 
 
-class PreferenceBook:
+class RuntimeSettings:
     """The preferences in force, and the way to change them."""
 
     def __init__(self, settings: Settings, notes: Notes, now: Callable[[], datetime] = utc_now) -> None:
