@@ -32,11 +32,11 @@ _LAZY = {
     "AiohttpTransport": "transport",
     "Answer": "transport",
     "BookmakerClient": "client",
-    "ClientPool": "opening",
+    "ClientPool": "client_pool",
     "Recorder": "recorder",
     "SiteClient": "client",
     "Transport": "transport",
-    "open_client": "opening",
+    "open_client": "client_pool",
 }
 
 

@@ -37,12 +37,12 @@ class BestMarket:
 
     @property
     def gain(self) -> float:
-        """What a cache of the best prices gives, in percent of the stake."""
+        """What a book of the best prices gives, in percent of the stake."""
         return gain_of(self.market, [price.value for price in self.prices])
 
     @property
     def margin(self) -> float:
-        """What a cache of the best prices keeps, in percent; below zero it gives."""
+        """What a book of the best prices keeps, in percent; below zero it gives."""
         return margin_of(self.market, [price.value for price in self.prices])
 
 
