@@ -94,7 +94,7 @@ class Throttle:
     _random: Random = field(init=False)
 
     def __post_init__(self) -> None:
-        self._random = Random(f"throttle {self.options.seed}")
+        self._random = Random(f"gate {self.options.seed}")
 
     def warm(self, sites: Mapping[Platform, Site]) -> None:
         """Writes and compresses the bodies of all events, which takes about 3 ms each."""
