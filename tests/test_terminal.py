@@ -69,6 +69,19 @@ def test_another_run_begins_the_table_anew() -> None:
     assert "0 of 0" in text
 
 
+def test_a_terminal_obeys_nothing_that_a_bookmaker_or_a_server_says() -> None:
+    """Escape sequences, carriage returns and controls of direction are shown as what they are."""
+    table = ProgressTable()
+    error = ScrapeErrorContext(error_type="odd", error_message="a\x1b]0;owned\x07b", platform=BET9JA)
+    table.tell(progress(BET9JA, ScrapePhase.FAILED, error=error))
+    table.tell(progress(None, ScrapePhase.FAILED, message="c\rd\u202ee"))
+    table.say("f\x9b31mg")
+    text = shown(table)
+    assert not any(letter in text for letter in "\x1b\x07\r\x9b\u202e")
+    for words in ("a\\x1b]0;owned\\x07b", "c\\rd\\u202ee", "f\\x9b31mg"):
+        assert words in text
+
+
 def test_what_a_bookmaker_says_is_never_taken_for_markup() -> None:
     """Square brackets are square brackets."""
     table = ProgressTable()
