@@ -8,6 +8,7 @@ from types import TracebackType
 import orjson
 import structlog
 from quart import Quart, Response
+from quart.typing import ResponseTypes
 from werkzeug.exceptions import NotFound
 
 from quart_odds.bookmakers import ClientPool, Decoder
@@ -86,6 +87,13 @@ def create_app(settings: Settings | None = None) -> Quart:
     @app.after_request
     async def forbid_sniffing(response: Response) -> Response:
         response.headers.setdefault("X-Content-Type-Options", "nosniff")
+        return response
+
+    @app.after_websocket
+    async def forbid_sniffing_refusals(response: ResponseTypes | None) -> ResponseTypes | None:
+        # A handshake that is refused has an answer with a body; one that was accepted has none.
+        if response is not None:
+            response.headers.setdefault("X-Content-Type-Options", "nosniff")
         return response
 
     @app.while_serving

@@ -20,6 +20,9 @@ REFRESH_SECONDS = 30.0
 ANSWER_SECONDS = 30.0
 """How long it may take after that. Nothing is begun any more, so that what is given up makes no room for others."""
 
+LEAST_WAIT_SECONDS = 1.0
+"""When to ask again for what is under way, where there is no cooldown."""
+
 
 @dataclass(frozen=True, slots=True)
 class RefreshResult:
@@ -51,23 +54,30 @@ class EventRefresher:
         self._now = now
         self._clock = clock
         self._under_way: dict[tuple[str, ...], asyncio.Task[list[RefreshResult]]] = {}
+        self._fetched_now: set[str] = set()
+        """The events at a bookmaker that are under way. A run may change meanwhile which of them are one event."""
         self._done_at: dict[str, float] = {}
         """When each event at a bookmaker was last refreshed, the oldest first; only what is still in its cooldown."""
 
     async def refresh(self, headers: Sequence[EventHeader]) -> list[RefreshResult]:
         """Fetch these, the same event at several bookmakers; what each gave, its odds committed.
 
-        Raises StorageError when they could not be, and TooSoonError while one of them is in its cooldown.
+        Who asks for the same while they are fetched shares what comes. Raises StorageError when they could not be
+        committed, and TooSoonError while one of them is in its cooldown, or is fetched as part of another event.
         """
         key = tuple(f"{header.platform}:{header.external_id}" for header in headers)
         task = self._under_way.get(key)
         if task is None:
             self._refuse_too_soon(key)
+            self._fetched_now.update(key)
             task = self._under_way[key] = asyncio.create_task(self._refresh(headers))
             task.add_done_callback(lambda _: self._finish(key))
         return await asyncio.shield(task)
 
     def _refuse_too_soon(self, key: tuple[str, ...]) -> None:
+        if not self._fetched_now.isdisjoint(key):
+            left = max(self._cooldown_seconds, LEAST_WAIT_SECONDS)
+            raise TooSoonError(f"this event is being fetched; ask again in {math.ceil(left)} s", left)
         now = self._clock()
         while self._done_at and now - next(iter(self._done_at.values())) >= self._cooldown_seconds:
             del self._done_at[next(iter(self._done_at))]
@@ -78,6 +88,7 @@ class EventRefresher:
 
     def _finish(self, key: tuple[str, ...]) -> None:
         self._under_way.pop(key, None)
+        self._fetched_now.difference_update(key)
         for each in key:
             self._done_at.pop(each, None)
             self._done_at[each] = self._clock()

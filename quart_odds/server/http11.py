@@ -28,9 +28,11 @@ from quart_odds.server.metering import (
 )
 
 if TYPE_CHECKING:
-    from hypercorn.typing import ASGISendEvent
+    from hypercorn.typing import ASGISendEvent, H11SendableEvent
 
 VERSIONS = (b"1.0", b"1.1")
+NOSNIFF = (b"x-content-type-options", b"nosniff")
+"""The app gives it to its own answers; those of the server itself have it from here."""
 
 
 class RefusedError(Exception):
@@ -80,6 +82,11 @@ class MeteredH11Protocol(H11Protocol):
             # Answered before its body was whole: that is no use to us.
             current_connection.get().refuse()
         await super()._maybe_recycle()
+
+    async def _send_h11_event(self, event: "H11SendableEvent") -> None:
+        if isinstance(event, h11.Response) and NOSNIFF not in event.headers:
+            event = h11.Response(status_code=event.status_code, headers=[*event.headers.raw_items(), NOSNIFF])
+        await super()._send_h11_event(event)
 
     async def _send_error_response(self, status_code: int) -> None:
         current_connection.get().refuse()

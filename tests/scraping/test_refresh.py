@@ -7,7 +7,7 @@ from aiohttp import web
 
 from quart_odds.bookmakers import ClientPool, RawBody
 from quart_odds.bookmakers.politeness import MOST_REFUSALS_IN_A_ROW
-from quart_odds.domain.odds import MappedEvent
+from quart_odds.domain.odds import EventHeader, MappedEvent
 from quart_odds.domain.platforms import Platform
 from quart_odds.errors import BlockedError, DecoderError, NotFoundError, TooSoonError
 from quart_odds.scraping import refresh
@@ -66,6 +66,25 @@ async def test_an_event_is_not_fetched_again_at_once() -> None:
     now += 10
     await refresher.refresh(HEADERS)
     assert len(sink.recorded) == 9
+
+
+@pytest.mark.parametrize("cooldown_seconds", [0, 10])
+@pytest.mark.parametrize("again", [HEADERS, HEADERS[:1], HEADERS[1:]], ids=["found by one more", "by one", "by others"])
+async def test_an_event_whose_bookmakers_change_meanwhile_is_not_fetched_twice(
+    again: list[EventHeader], cooldown_seconds: float
+) -> None:
+    """A run may find a match at one more bookmaker, or take it apart, while it is fetched: it is still that event."""
+    makers, sink = Bookmakers(), RecordingSink()
+    refresher = EventRefresher(makers.open, FakeDecoder(), sink, cooldown_seconds=cooldown_seconds)
+    under_way = asyncio.create_task(refresher.refresh(HEADERS[:2]))
+    await asyncio.sleep(0)
+    with pytest.raises(TooSoonError, match="being fetched") as caught:
+        await refresher.refresh(again)
+    assert caught.value.retry_after_seconds >= 1
+    await refresher.refresh([header(each, 2) for each in Platform])
+    await under_way
+    assert sorted(each.header.external_id for each in sink.recorded) == ["1", "1", "2", "2", "2"]
+    assert not refresher._fetched_now
 
 
 async def test_what_is_remembered_of_refreshes_is_bounded() -> None:

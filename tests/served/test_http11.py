@@ -76,6 +76,30 @@ async def test_other_versions_are_refused(server: Served, version: str, method: 
     assert answer.endswith(b"}") is (method != "HEAD")
 
 
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (PREFACE, 505),
+        (b"GET /healthz HTTP/1.1\r\n\r\n", 400),
+        (b"no request\r\n\r\n", 400),
+        (
+            b"POST /api/scrape HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+            400,
+        ),
+        (websocket_head(80).replace("Version: 13", "Version: 12").encode(), 400),
+        (websocket_head(80).replace("127.0.0.1", "evil.example").encode(), 421),
+        (b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", 200),
+    ],
+    ids=["preface", "no host", "no request", "two lengths", "other handshake", "forged host", "good"],
+)
+async def test_every_answer_forbids_sniffing(server: Served, sent: bytes, status: int) -> None:
+    """Once, also where no application sees the request."""
+    async with connected(server.port) as peer:
+        head = (await _answer(peer, sent)).partition(b"\r\n\r\n")[0].lower()
+    assert head.startswith(b"http/1.1 %d " % status)
+    assert head.count(b"x-content-type-options: nosniff") == 1
+
+
 async def test_two_lengths_of_one_body_end_the_connection(server: Served) -> None:
     """What a proxy takes for a body, and we for the next request, is never read as one."""
     sent = _head(server, "POST /api/scheduler/pause", "Content-Length: 5", "Transfer-Encoding: chunked") + b"0\r\n\r\n"
