@@ -144,6 +144,22 @@ async def test_every_answer_forbids_sniffing(home: House) -> None:
         assert response.headers["X-Content-Type-Options"] == "nosniff", path
     response = await home.client.head("/api/sse")
     assert response.headers["X-Content-Type-Options"] == "nosniff"
+    for path, headers in (
+        ("/api/ws", {"Host": "evil.example"}),
+        ("/api/ws", {"Origin": "http://evil.example"}),
+        ("/nowhere", {}),
+    ):
+        with pytest.raises(WebsocketResponseError) as refused:
+            async with home.client.websocket(path, headers=headers) as websocket:
+                await websocket.receive()
+        assert refused.value.response.headers["X-Content-Type-Options"] == "nosniff", (path, headers)
+
+
+async def test_browsers_find_an_icon_beside_answers_that_are_not_pages(home: House) -> None:
+    """They ask for /favicon.ico there, and write a 404 into the console."""
+    response = await home.client.get("/favicon.ico", follow_redirects=True)
+    assert response.status_code == 200
+    assert response.content_type == "image/svg+xml"
 
 
 async def test_descriptions_are_encoded_once(home: House, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -48,6 +48,7 @@ PAGES = {
     "/runs/{scrape_run_id}": (),
     "/static/{name}": (),
     "/assets/{version}/{name}": (),
+    "/favicon.ico": (),
     "/nowhere": ("x",),
 }
 BODIES = (

@@ -94,6 +94,11 @@ def static_answer(version: str, name: str) -> Response | None:
     return Response(file.content, 200, headers, content_type=file.content_type)
 
 
+def asset_url(name: str) -> str:
+    """The address of a static file, which changes with the content of any of them."""
+    return f"/assets/{static_files().version}/{name}"
+
+
 @cache
 def _environment() -> Environment:
     # Quart's own environment is asynchronous, which makes a page of odds several times slower to render.
@@ -105,8 +110,7 @@ def _environment() -> Environment:
         undefined=StrictUndefined,
         auto_reload=False,
     )
-    version = static_files().version
-    environment.globals["asset"] = lambda name: f"/assets/{version}/{name}"
+    environment.globals["asset"] = asset_url
     environment.globals["version"] = __version__
     environment.filters |= {
         "z": iso_z,

@@ -22,7 +22,7 @@ from quart_odds.routes.pages.odds import LINES, MARKETS, OddsPageQuery, line_tex
 from quart_odds.routes.pages.rows import rows_html
 from quart_odds.routes.pages.run import IDLE, JSON, active_view, stored_view
 from quart_odds.routes.pages.runs import run_bars, run_rows
-from quart_odds.routes.pages.shell import fragment, page, static_answer
+from quart_odds.routes.pages.shell import asset_url, fragment, page, static_answer
 from quart_odds.services import Services, services
 
 NEXT_EVENTS = 12
@@ -42,6 +42,13 @@ async def asset(version: str, name: str) -> Response:
     if answer is None:
         raise NotFound(f"there is no {name!r} under this address; reload the page that names it")
     return answer
+
+
+@blueprint.get("/favicon.ico")
+@hide
+async def icon() -> WerkzeugResponse:
+    """The icon, where browsers look for it beside answers that are not pages."""
+    return redirect(asset_url("icon.svg"))
 
 
 @blueprint.get("/")
