@@ -41,8 +41,8 @@ _FIELDS = IdentityFields(external_id="id", sportradar_id="widgets", teams="parti
 _TABLE = compile_table(BETPAWA)
 _PERKS = (KNOWN[ONE_UP], KNOWN[TWO_UP])
 _PROMOTED_IDS = {
-    wire.market_id: KNOWN[ONE_UP] if "_1up_" in market.slug else KNOWN[TWO_UP]
-    for market, wire in CATALOGUE.wires(BETPAWA)
+    mapping.market_id: KNOWN[ONE_UP] if "_1up_" in market.slug else KNOWN[TWO_UP]
+    for market, mapping in CATALOGUE.mappings(BETPAWA)
     if "_1up_" in market.slug or "_2up_" in market.slug
 }
 """Markets that are promotions by their id: there the mark of that promotion says nothing new."""

@@ -35,14 +35,14 @@ class Variant:
 def compile_table(platform: Platform) -> dict[str, dict[str, Variant]]:
     """By market id, then specifier. Two markets of ours may share one of theirs: there their outcomes are joined."""
     table: dict[str, dict[str, Variant]] = {}
-    for market, wire in CATALOGUE.wires(platform):
-        specifiers = table.setdefault(wire.market_id, {})
-        known = specifiers.get(wire.specifier)
+    for market, mapping in CATALOGUE.mappings(platform):
+        specifiers = table.setdefault(mapping.market_id, {})
+        known = specifiers.get(mapping.specifier)
         keys = dict(known.keys) if known else {}
-        for outcome, outcome_id in zip(market.outcomes, wire.outcome_ids, strict=True):
+        for outcome, outcome_id in zip(market.outcomes, mapping.outcome_ids, strict=True):
             if outcome_id is not None:
                 keys[outcome_id] = pack_key(market.number, outcome.index, None)
-        specifiers[wire.specifier] = Variant(market.line_kind, keys)
+        specifiers[mapping.specifier] = Variant(market.line_kind, keys)
     return table
 
 

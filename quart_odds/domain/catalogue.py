@@ -47,7 +47,7 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class WireMarket:
+class MarketMapping:
     """How one bookmaker names a market: its id, a part of the market that must be so, and an id per outcome.
 
     `specifier` is empty for most; otherwise SportyBet's text without the line (`from=1|to=10`), BetPawa's row number
@@ -66,8 +66,8 @@ class Market:
 
     `number` and the positions of `outcomes` are stored in packed keys: they are never changed or used again. All
     outcomes together are the full set, which a margin or a comparison needs. The line of `total` markets is the number
-    of goals (corners, cards), that of `asian` and `european` ones the goals given to the home side. `winners` of the
-    outcomes win at once (two of double chance's three), so a fair book's inverse odds sum to that number.
+    of goals (corners, cards), that of `asian` and `european` ones the goals given to the home side. `winning_outcomes`
+    of the outcomes win at once (two of double chance's three), so a fair book's inverse odds sum to that number.
     """
 
     number: int
@@ -78,8 +78,8 @@ class Market:
     line_kind: LineKind
     outcomes: tuple[Outcome, ...]
     is_comparable: bool
-    winners: int
-    wires: tuple[WireMarket, ...]
+    winning_outcomes: int
+    mappings: tuple[MarketMapping, ...]
 
     @property
     def has_line(self) -> bool:
@@ -88,7 +88,7 @@ class Market:
 
     def offered_by(self, platform: Platform) -> bool:
         """Whether we know how this bookmaker names it."""
-        return any(wire.platform is platform for wire in self.wires)
+        return any(mapping.platform is platform for mapping in self.mappings)
 
 
 @dataclass(frozen=True)
@@ -112,9 +112,11 @@ class Catalogue:
         """Markets by slug."""
         return {market.slug: market for market in self.markets}
 
-    def wires(self, platform: Platform) -> Iterator[tuple[Market, WireMarket]]:
+    def mappings(self, platform: Platform) -> Iterator[tuple[Market, MarketMapping]]:
         """Each market with each name that this bookmaker has for it."""
-        return ((market, wire) for market in self.markets for wire in market.wires if wire.platform is platform)
+        return (
+            (market, mapping) for market in self.markets for mapping in market.mappings if mapping.platform is platform
+        )
 
 
 def pack_key(market_number: int, outcome_index: int, line: float | None, promotion: int = 0) -> int:
@@ -211,21 +213,21 @@ def _read_market(row: dict[str, object]) -> Market:
         raise ValueError("outcomes are rows of: name, id at BetPawa, at SportyBet, at Bet9ja")
     number = cast(int, row["number"])
     pack_key(number, 0, None)
-    wires = [
-        _wire(platform, row[platform], [line[column] for line in table])
+    mappings = [
+        _mapping(platform, row[platform], [line[column] for line in table])
         for column, platform in enumerate(Platform, start=1)
         if platform in row
     ]
-    wires += [
-        _wire(Platform(cast(str, other["at"])), other["id"], cast("list[str]", other["outcomes"]))
+    mappings += [
+        _mapping(Platform(cast(str, other["at"])), other["id"], cast("list[str]", other["outcomes"]))
         for other in cast("list[dict[str, object]]", row.get("also", []))
     ]
     for column, platform in enumerate(Platform, start=1):
         if platform not in row and any(line[column] for line in table):
             raise ValueError(f"outcome ids at {platform}, but no market id")
-    if any(len(wire.outcome_ids) != len(table) for wire in wires):
+    if any(len(mapping.outcome_ids) != len(table) for mapping in mappings):
         raise ValueError("as many outcome ids as outcomes, please; empty where there is none")
-    betpawa_id = next((wire.market_id for wire in wires if wire.platform is Platform.BETPAWA), slug)
+    betpawa_id = next((mapping.market_id for mapping in mappings if mapping.platform is Platform.BETPAWA), slug)
     return Market(
         number=number,
         slug=slug,
@@ -235,17 +237,17 @@ def _read_market(row: dict[str, object]) -> Market:
         line_kind=cast(LineKind, line_kind),
         outcomes=tuple(Outcome(index, line[0]) for index, line in enumerate(table)),
         is_comparable=bool(row.get("comparable", True)),
-        winners=cast(int, row.get("winners", 1)),
-        wires=tuple(wires),
+        winning_outcomes=cast(int, row.get("winners", 1)),
+        mappings=tuple(mappings),
     )
 
 
-def _wire(platform: Platform, named: object, outcome_ids: list[str]) -> WireMarket:
+def _mapping(platform: Platform, named: object, outcome_ids: list[str]) -> MarketMapping:
     market_id, specifier = (named, "") if isinstance(named, str) else cast("list[str]", named)
     known = [outcome_id for outcome_id in outcome_ids if outcome_id]
     if not known or len(set(known)) != len(known):
         raise ValueError(f"outcome ids at {platform} are missing or come twice")
-    return WireMarket(platform, market_id, specifier, tuple(outcome_id or None for outcome_id in outcome_ids))
+    return MarketMapping(platform, market_id, specifier, tuple(outcome_id or None for outcome_id in outcome_ids))
 
 
 def _refuse_twins(catalogue: Catalogue) -> None:
@@ -260,11 +262,11 @@ def _refuse_twins(catalogue: Catalogue) -> None:
     for market in catalogue.markets:
         if len({outcome.name for outcome in market.outcomes}) != len(market.outcomes):
             raise CatalogueError(f"market {market.slug!r}: two outcomes have one name")
-        for wire in market.wires:
-            place = (wire.platform, wire.market_id, wire.specifier)
+        for mapping in market.mappings:
+            place = (mapping.platform, mapping.market_id, mapping.specifier)
             if kinds.setdefault(place, market).line_kind != market.line_kind:
                 raise CatalogueError(f"market {market.slug!r}: {' '.join(place)} has another kind of line elsewhere")
-            for outcome_id in filter(None, wire.outcome_ids):
+            for outcome_id in filter(None, mapping.outcome_ids):
                 if (other := prices.setdefault((*place, outcome_id), market)) is not market:
                     raise CatalogueError(f"market {market.slug!r}: {' '.join((*place, outcome_id))} is {other.slug!r}")
 

@@ -54,13 +54,13 @@ def is_active_price(value: int) -> bool:
 def margin_of(market: Market, values: Iterable[int]) -> float:
     """The margin in percent of packed values, which must be active and the market's full set. Two decimals."""
     inverse = sum(1000 / (value >> 1) for value in values)
-    return round((inverse / market.winners - 1) * 100, 2)
+    return round((inverse / market.winning_outcomes - 1) * 100, 2)
 
 
 def gain_of(market: Market, values: Iterable[int]) -> float:
     """What active packed values of a full set give, in percent of the stake, whatever the outcome. Two decimals."""
     inverse = sum(1000 / (value >> 1) for value in values)
-    return round((market.winners / inverse - 1) * 100, 2)
+    return round((market.winning_outcomes / inverse - 1) * 100, 2)
 
 
 def market_margin(market: Market, values: Mapping[int, int]) -> float | None:

@@ -172,9 +172,9 @@ def _steps(market: Market, line: float) -> bool:
 
 @pytest.mark.parametrize("platform", list(Platform))
 def test_full_books_sum_to_their_winners_and_a_margin(books: dict[Platform, Book], platform: Platform) -> None:
-    """Where all outcomes of a comparable market are open, their inverse odds come to `winners` and a margin on top."""
+    """Where all outcomes of a comparable market are open, their inverse odds sum to `winning_outcomes` and a margin."""
     for (number, line), outcomes in books[platform].items():
         market = CATALOGUE.by_number[number]
         if market.is_comparable and len(outcomes) == len(market.outcomes):
-            total = sum(outcomes.values()) / market.winners
+            total = sum(outcomes.values()) / market.winning_outcomes
             assert 1.0 < total < 1.75, (market.slug, line, total)

@@ -103,7 +103,7 @@ def test_every_market_is_found_by_number_id_and_slug() -> None:
     for market in CATALOGUE.markets:
         assert CATALOGUE.by_number[market.number] is CATALOGUE.by_id[market.id] is CATALOGUE.by_slug[market.slug]
         assert [outcome.index for outcome in market.outcomes] == list(range(len(market.outcomes)))
-        assert market.wires or market.slug == "1x2_boosted_ft"
+        assert market.mappings or market.slug == "1x2_boosted_ft"
 
 
 # On the wire although BetPawa has the market too: its ids were learnt later.
@@ -126,9 +126,11 @@ def test_ids_are_stable() -> None:
 def test_a_boosted_market_has_no_name_any_more() -> None:
     """Its number stays, so that stored history can be read; a boosted price is its own market's."""
     market = CATALOGUE.by_number[13]
-    assert (market.slug, market.wires) == ("1x2_boosted_ft", ())
+    assert (market.slug, market.mappings) == ("1x2_boosted_ft", ())
     assert [outcome.name for outcome in market.outcomes] == ["1", "X", "2"]
-    assert not any(wire.specifier in ("boosted", "oneUp", "twoUp") for _, wire in CATALOGUE.wires(Platform.BETPAWA))
+    assert not any(
+        mapping.specifier in ("boosted", "oneUp", "twoUp") for _, mapping in CATALOGUE.mappings(Platform.BETPAWA)
+    )
 
 
 def test_cards_and_counts_of_other_sources_are_not_comparable() -> None:
@@ -156,8 +158,8 @@ def test_promotions_and_unequal_buckets_are_not_comparable() -> None:
 
 def test_two_of_double_chances_outcomes_win() -> None:
     """A fair double chance book sums to two, one of 1X2 to one."""
-    assert CATALOGUE.by_slug["double_chance_ft"].winners == 2
-    assert CATALOGUE.by_slug["1x2_ft"].winners == 1
+    assert CATALOGUE.by_slug["double_chance_ft"].winning_outcomes == 2
+    assert CATALOGUE.by_slug["1x2_ft"].winning_outcomes == 1
 
 
 ROW = """
