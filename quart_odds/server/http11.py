@@ -137,7 +137,7 @@ class MeteredHTTPStream(HTTPStream):
             if self._body_parts % SLICE_BODY_PARTS == 0:
                 await asyncio.sleep(0)
         elif isinstance(event, StreamClosed):
-            empty_inbox(self.app_put)
+            empty_receive_queue(self.app_put)
         await super().handle(event)
 
     async def app_send(self, message: "ASGISendEvent | None") -> None:
@@ -152,16 +152,16 @@ class MeteredHTTPStream(HTTPStream):
         await self.handle(StreamClosed(stream_id=self.stream_id))
 
 
-def empty_inbox(app_put: Any) -> None:
-    """Make room in an app's inbox, which Hypercorn bounds, so that whoever has a last word for it need not wait."""
-    inbox = getattr(app_put, "__self__", None)
-    while isinstance(inbox, asyncio.Queue) and not inbox.empty():
-        inbox.get_nowait()
+def empty_receive_queue(app_put: Any) -> None:
+    """Make room in the queue of what an app receives, which Hypercorn bounds, so that a last message need not wait."""
+    queue = getattr(app_put, "__self__", None)
+    while isinstance(queue, asyncio.Queue) and not queue.empty():
+        queue.get_nowait()
 
 
 def let_go(app_put: Any) -> Any:
-    """Where to put what an app that has ended does not read: nowhere. Who waits for room in its inbox goes on."""
-    empty_inbox(app_put)
+    """Where to put what an app that has ended does not read: nowhere. Who waits for room in its queue goes on."""
+    empty_receive_queue(app_put)
     return _to_nobody
 
 

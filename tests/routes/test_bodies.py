@@ -21,7 +21,7 @@ class Upload:
 
     def __init__(self, home: House, path: str, address: str = LOOPBACK, *headers: tuple[bytes, bytes]) -> None:
         self._sent: list[Any] = []
-        self._inbox: asyncio.Queue[Any] = asyncio.Queue()
+        self._received: asyncio.Queue[Any] = asyncio.Queue()
         scope = {
             "type": "http",
             "asgi": {"version": "3.0", "spec_version": "2.1"},
@@ -38,18 +38,18 @@ class Upload:
             "extensions": {},
             "state": {},
         }
-        self._task = asyncio.create_task(home.app(scope, self._inbox.get, self._send))  # type: ignore[arg-type]
+        self._task = asyncio.create_task(home.app(scope, self._received.get, self._send))  # type: ignore[arg-type]
 
     async def _send(self, event: Any) -> None:
         self._sent.append(event)
 
     def part(self, data: bytes, *, is_last: bool = False) -> None:
         """One part of the body comes."""
-        self._inbox.put_nowait({"type": "http.request", "body": data, "more_body": not is_last})
+        self._received.put_nowait({"type": "http.request", "body": data, "more_body": not is_last})
 
     def leave(self) -> None:
         """The client leaves."""
-        self._inbox.put_nowait({"type": "http.disconnect"})
+        self._received.put_nowait({"type": "http.disconnect"})
 
     async def answer(self) -> tuple[int, dict[str, str], Any]:
         """Status, headers and body, once the app is done; 0 where it has answered nothing."""

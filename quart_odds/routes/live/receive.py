@@ -18,15 +18,15 @@ if TYPE_CHECKING:
     from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, WebsocketScope
     from quart import Quart
 
-SCOPE_KEY = "quart_odds.inbox"
+SCOPE_KEY = "quart_odds.received"
 LINGER_SECONDS = 2.0
 
 
-class InboxEndedError(Exception):
+class ReceiveEndedError(Exception):
     """Raised by `get` once our side has ended the connection."""
 
 
-class Inbox:
+class ReceiveQueue:
     """What comes from one client, for one reader, which our side can end at once, whatever is still to be read."""
 
     __slots__ = ("_is_ended", "_reader", "has_left", "receive")
@@ -60,7 +60,7 @@ class Inbox:
                 message = event.get("bytes") or event["text"]
                 await websocket_received.send_async(message)
                 return message
-        raise InboxEndedError
+        raise ReceiveEndedError
 
     def end(self) -> None:
         """Whoever waits in `get`, now or later, is told that it is over."""
@@ -71,26 +71,26 @@ class Inbox:
 
 
 class BoundedWebsocketConnection(ASGIWebsocketConnection):
-    """Quart's connection, in one task, with an inbox that the route finds in the scope.
+    """Quart's connection, in one task, with a queue of what comes that the route finds in the scope.
 
     The handler has to read: it learns only there that the client has left.
     """
 
     def __init__(self, app: "Quart", scope: "WebsocketScope") -> None:
         super().__init__(app, scope)
-        self.queue = Inbox()  # type: ignore[assignment]
+        self.queue = ReceiveQueue()  # type: ignore[assignment]
         scope[SCOPE_KEY] = self.queue  # type: ignore[literal-required]
 
     async def __call__(self, receive: "ASGIReceiveCallable", send: "ASGISendCallable") -> None:
         """Serve one connection to its end."""
-        inbox: Inbox = self.scope[SCOPE_KEY]  # type: ignore[literal-required]
-        inbox.receive = receive
+        received: ReceiveQueue = self.scope[SCOPE_KEY]  # type: ignore[literal-required]
+        received.receive = receive
         check_host(self.app, self.scope)
         websocket = self._create_websocket_from_scope(send)
         try:
             await self.handle_websocket(websocket, send)
         except asyncio.CancelledError:
-            if not inbox.has_left:
+            if not received.has_left:
                 raise
         else:
             if self._closed:

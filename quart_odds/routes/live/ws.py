@@ -14,7 +14,7 @@ from quart_odds.broadcast.lane import LiveConnection, MailboxSink, live_connecti
 from quart_odds.routes.access.limits import TokenBucket
 from quart_odds.routes.access.same_origin import check_room, client_of, same_origin_only
 from quart_odds.routes.live.handshake import handshake_message, split_topics
-from quart_odds.routes.live.receive import SCOPE_KEY, Inbox, InboxEndedError
+from quart_odds.routes.live.receive import SCOPE_KEY, ReceiveEndedError, ReceiveQueue
 from quart_odds.services import services
 from quart_odds.websocket.messages import (
     Envelope,
@@ -60,7 +60,16 @@ async def listen() -> None:
 class _Conversation:
     """One client's connection: a subscriber, and the loop that reads what the client says."""
 
-    __slots__ = ("_address", "_connection", "_inbox", "_offences", "_registry", "_subscriber", "_tokens", "_websocket")
+    __slots__ = (
+        "_address",
+        "_connection",
+        "_offences",
+        "_received",
+        "_registry",
+        "_subscriber",
+        "_tokens",
+        "_websocket",
+    )
 
     def __init__(
         self, asked: Websocket, registry: BroadcastRegistry, connection: LiveConnection | None, address: str
@@ -69,7 +78,7 @@ class _Conversation:
         self._registry = registry
         self._connection = connection
         self._address = address
-        self._inbox: Inbox = asked.scope[SCOPE_KEY]  # type: ignore[literal-required]
+        self._received: ReceiveQueue = asked.scope[SCOPE_KEY]  # type: ignore[literal-required]
         self._offences = 0
         self._tokens = TokenBucket(MESSAGES_A_SECOND, MESSAGES_AT_ONCE)
         self._subscriber: Subscriber
@@ -88,7 +97,7 @@ class _Conversation:
         self._subscriber = subscriber = self._registry.connect(
             sink, framing, topics=topics, place=place, hello=handshake_message(topics, place), address=self._address
         )
-        subscriber.on_end = self._inbox.end
+        subscriber.on_end = self._received.end
         writer: asyncio.Task[None] | None = None
         try:
             if unknown:
@@ -122,9 +131,9 @@ class _Conversation:
 
     async def _read(self) -> None:
         """Answer what the client says. It never sleeps: the client's leaving would wait behind its messages."""
-        with contextlib.suppress(InboxEndedError):
+        with contextlib.suppress(ReceiveEndedError):
             while True:
-                message = await self._inbox.get()
+                message = await self._received.get()
                 answer = self._answer(message)
                 is_good = answer["type"] != "error"
                 self._offences = max(0, self._offences - 1) if is_good else self._offences + 1

@@ -1,4 +1,4 @@
-"""The inbox: read when asked, ended at once by our side, and left behind by a client that is gone."""
+"""What a client sends: read when asked, ended at once by our side, and left behind by a client that is gone."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -9,17 +9,17 @@ import pytest
 from quart import Quart, websocket
 
 from quart_odds.routes.access.same_origin import AccessPolicy
-from quart_odds.routes.live.receive import BoundedWebsocketConnection, Inbox, InboxEndedError
+from quart_odds.routes.live.receive import BoundedWebsocketConnection, ReceiveEndedError, ReceiveQueue
 from quart_odds.services import EXTENSION
 from quart_odds.settings import load_settings
 
 
-def _inbox(*events: dict[str, Any]) -> tuple[Inbox, "asyncio.Queue[Any]"]:
-    inbox, queue = Inbox(), asyncio.Queue[Any]()
+def _received(*events: dict[str, Any]) -> tuple[ReceiveQueue, "asyncio.Queue[Any]"]:
+    received, queue = ReceiveQueue(), asyncio.Queue[Any]()
     for event in events:
         queue.put_nowait(event)
-    inbox.receive = queue.get
-    return inbox, queue
+    received.receive = queue.get
+    return received, queue
 
 
 def _said(text: str | None = None, data: bytes | None = None) -> dict[str, Any]:
@@ -28,38 +28,38 @@ def _said(text: str | None = None, data: bytes | None = None) -> dict[str, Any]:
 
 async def test_messages_in_order() -> None:
     """Text and binary, empty ones too; what is no message is passed over."""
-    inbox, _ = _inbox({"type": "websocket.connect"}, _said("a"), _said(""), _said(data=b"b"), _said(data=b""))
-    assert [await inbox.get() for _ in range(4)] == ["a", "", b"b", None]
+    received, _ = _received({"type": "websocket.connect"}, _said("a"), _said(""), _said(data=b"b"), _said(data=b""))
+    assert [await received.get() for _ in range(4)] == ["a", "", b"b", None]
 
 
 async def test_nothing_is_read_before_it_is_asked_for() -> None:
     """So that what a client sends waits at the server, and then at the client."""
-    inbox, queue = _inbox(_said("a"), _said("b"))
-    await inbox.get()
+    received, queue = _received(_said("a"), _said("b"))
+    await received.get()
     await asyncio.sleep(0)
     assert queue.qsize() == 1
 
 
 async def test_end_wakes_the_reader_once() -> None:
     """Whatever is still to be read; and the reader's task is not cancelled for it."""
-    inbox, _ = _inbox()
-    reader = asyncio.create_task(_read(inbox))
+    received, _ = _received()
+    reader = asyncio.create_task(_read(received))
     await asyncio.sleep(0)
-    inbox.end()
-    inbox.end()
+    received.end()
+    received.end()
     async with asyncio.timeout(30):
         assert await reader == "ended"
     assert reader.cancelling() == 0
-    inbox, _ = _inbox(_said("a"))
-    inbox.end()
-    with pytest.raises(InboxEndedError):
-        await inbox.get()
+    received, _ = _received(_said("a"))
+    received.end()
+    with pytest.raises(ReceiveEndedError):
+        await received.get()
 
 
-async def _read(inbox: Inbox) -> str:
+async def _read(received: ReceiveQueue) -> str:
     try:
-        await inbox.get()
-    except InboxEndedError:
+        await received.get()
+    except ReceiveEndedError:
         # Ended, not cancelled: what follows may wait.
         await asyncio.sleep(0)
         return "ended"
@@ -68,10 +68,10 @@ async def _read(inbox: Inbox) -> str:
 
 async def test_end_and_a_real_cancellation_together_cancel() -> None:
     """Someone else's cancellation is not swallowed."""
-    inbox, _ = _inbox()
-    reader = asyncio.create_task(_read(inbox))
+    received, _ = _received()
+    reader = asyncio.create_task(_read(received))
     await asyncio.sleep(0)
-    inbox.end()
+    received.end()
     reader.cancel()
     with pytest.raises(asyncio.CancelledError):
         await reader
@@ -79,10 +79,10 @@ async def test_end_and_a_real_cancellation_together_cancel() -> None:
 
 async def test_client_that_has_left_cancels_the_reader() -> None:
     """As Quart does with a handler."""
-    inbox, _ = _inbox({"type": "websocket.disconnect", "code": 1001})
+    received, _ = _received({"type": "websocket.disconnect", "code": 1001})
     with pytest.raises(asyncio.CancelledError):
-        await inbox.get()
-    assert inbox.has_left
+        await received.get()
+    assert received.has_left
 
 
 async def _talk(handler: Callable[[], Awaitable[None]], *events: dict[str, Any]) -> tuple[list[str], int]:
