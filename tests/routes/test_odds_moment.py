@@ -73,7 +73,7 @@ async def turn(app: Served, generation: int, count: int) -> None:
 async def test_nothing_breaks_while_events_are_matched_anew(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every answer is whole, or a 404 of an event that is no more; none is a 500."""
     for module in (coverage, events_csv, opportunities):
-        monkeypatch.setattr(module, "Pause", AlwaysDue)
+        monkeypatch.setattr(module, "CooperativeYield", AlwaysDue)
     async with served(filled=False) as app:
         await turn(app, 0, 4)
         statuses: set[int] = set()
@@ -122,7 +122,7 @@ async def test_detail_that_was_overtaken_is_not_kept_for_the_newer_state() -> No
 
 async def test_opportunities_are_all_of_the_moment_at_which_they_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """One that ended while others were looked for is not among them."""
-    monkeypatch.setattr(opportunities, "Pause", AlwaysDue)
+    monkeypatch.setattr(opportunities, "CooperativeYield", AlwaysDue)
     over, under = OVER_UNDER
     async with served(filled=False) as app:
 
@@ -150,7 +150,7 @@ async def test_opportunities_are_all_of_the_moment_at_which_they_are_told(monkey
 
 async def test_event_that_is_matched_anew_meanwhile_is_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """A bookmaker's event that joins another, while that waits to be counted, is not counted there again."""
-    monkeypatch.setattr(coverage, "Pause", AlwaysDue)
+    monkeypatch.setattr(coverage, "CooperativeYield", AlwaysDue)
     async with served(filled=False) as app:
 
         async def offer(platform: Platform, named: str | None) -> None:
@@ -240,7 +240,7 @@ async def test_csv_that_breaks_off_does_not_end_as_if_whole(lane: Lane, monkeypa
 
 async def test_csv_may_take_longer_than_other_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is not cut at the time that an answer has, which a slow line would need for it."""
-    monkeypatch.setattr(events_csv, "Pause", AlwaysDue)
+    monkeypatch.setattr(events_csv, "CooperativeYield", AlwaysDue)
     async with served() as app, on_a_socket(app.client.app) as port:
         rows_of = events_csv.rows_of
 

@@ -19,7 +19,7 @@ from quart_odds.odds.cache import OddsCache
 from quart_odds.odds.event import CachedEvent
 from quart_odds.odds.offers import market_numbers
 from quart_odds.odds.quote import Quote
-from quart_odds.routes.api.encoded import Body, Pause
+from quart_odds.routes.api.encoded import Body, CooperativeYield
 from quart_odds.routes.api.query import (
     EventsFilter,
     StartedQuery,
@@ -63,12 +63,12 @@ async def markets_coverage() -> Response:
     kept = _kept_numbers.setdefault(desk.cache, {})
     if len(kept) > 2 * len(desk.cache.events) + 100:
         kept = _kept_numbers[desk.cache] = {each: kept[each] for each in kept.keys() & desk.cache.events.keys()}
-    pause = Pause()
+    turn = CooperativeYield()
     # All events as they are matched now: one that is matched anew meanwhile is counted once.
     for event in [event.snapshot() for event in desk.cache.events.values()]:
         for platform, numbers in _market_numbers(event, kept).items():
             counts.update((number, platform) for number in numbers)
-        if pause.is_due:
+        if turn.is_due:
             await asyncio.sleep(0)
     markets = [
         {
@@ -136,10 +136,10 @@ async def coverage_events() -> Response:
     if query.sort == "tournament":
         groups.sort(key=lambda group: tournament_order(group[1][0].event))
     encoded = []
-    pause = Pause()
+    turn = CooperativeYield()
     for tournament_id, group in groups:
         encoded.append(orjson.Fragment(orjson.dumps(_tournament(tournament_id, group))))
-        if pause.is_due:
+        if turn.is_due:
             await asyncio.sleep(0)
     return Body.of({"coverage": total, "tournaments": encoded}).answer(request)
 

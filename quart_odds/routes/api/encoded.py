@@ -201,7 +201,7 @@ async def find_event(event_id: int) -> CachedEvent:
     return found
 
 
-class Pause:
+class CooperativeYield:
     """Gives the loop a turn when a piece of work has held it for `budget_seconds`."""
 
     def __init__(self, budget_seconds: float = 0.003) -> None:

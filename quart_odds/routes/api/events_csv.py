@@ -18,7 +18,7 @@ from quart_odds.domain.text import without_formula
 from quart_odds.odds.event import CachedEvent
 from quart_odds.odds.offers import offers_of, promotion_word
 from quart_odds.odds.quote import GONE
-from quart_odds.routes.api.encoded import Pause
+from quart_odds.routes.api.encoded import CooperativeYield
 from quart_odds.routes.api.openapi import answers_text
 from quart_odds.routes.api.query import EventsFilter, read_query, select_events
 from quart_odds.routes.api.schemas.odds import ProblemBody
@@ -92,7 +92,7 @@ async def events_csv() -> Response:
 async def _lines(
     events: Iterable[CachedEvent], all_markets: bool, connection: LiveConnection | None
 ) -> AsyncIterator[bytes]:
-    pause = Pause()
+    turn = CooperativeYield()
     yield _encode([COLUMNS])
     for event in events:
         try:
@@ -104,7 +104,7 @@ async def _lines(
                 connection.abort()
             raise
         yield _encode(rows)
-        if pause.is_due:
+        if turn.is_due:
             await asyncio.sleep(0)
 
 

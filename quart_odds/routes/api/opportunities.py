@@ -16,7 +16,7 @@ from quart_odds.odds.event import CachedEvent
 from quart_odds.odds.margin import BestMarket, BestPrice, best_markets
 from quart_odds.odds.offers import effective_key
 from quart_odds.odds.quote import Quote
-from quart_odds.routes.api.encoded import Body, Pause
+from quart_odds.routes.api.encoded import Body, CooperativeYield
 from quart_odds.routes.api.query import PageQuery, StartedQuery, read_query, upcoming
 from quart_odds.routes.api.schemas.odds import OpportunitiesPage, ProblemBody
 from quart_odds.routes.api.views import JSON, event_fields, held_under, second_z
@@ -41,11 +41,11 @@ class Finder:
 
     async def prepare(self, events: list[CachedEvent]) -> None:
         """Looks at events that changed, about 0.2 ms each, in short turns of the loop."""
-        pause = Pause()
+        turn = CooperativeYield()
         for event in events:
             if not self._is_kept(event):
                 self._of(event)
-                if pause.is_due:
+                if turn.is_due:
                     await asyncio.sleep(0)
 
     def found(self, events: list[CachedEvent]) -> list[tuple[CachedEvent, BestMarket]]:

@@ -14,7 +14,7 @@ from quart import Response, request
 
 from quart_odds import __version__
 from quart_odds.domain.clock import iso_z
-from quart_odds.routes.api.encoded import Pause
+from quart_odds.routes.api.encoded import CooperativeYield
 from quart_odds.routes.pages.assets import asset_folder
 
 POLICY = "; ".join(
@@ -126,10 +126,10 @@ def _environment() -> Environment:
 async def rendered(template: str, values: Mapping[str, object]) -> str:
     """The text of a template. A long one gives the loop its turns: everyone else's messages wait behind it."""
     parts = []
-    pause = Pause()
+    turn = CooperativeYield()
     for part in _environment().get_template(template).generate(values):
         parts.append(part)
-        if pause.is_due:
+        if turn.is_due:
             await asyncio.sleep(0)
     return "".join(parts)
 
