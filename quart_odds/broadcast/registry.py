@@ -63,10 +63,10 @@ class BroadcastRegistry:
         *,
         topics: Iterable[str] = TOPICS,
         place: ResumePosition | None = None,
-        hello: Callable[[Subscriber], Mapping[str, object]] | None = None,
+        handshake: Callable[[Subscriber], Mapping[str, object]] | None = None,
         address: str = "",
     ) -> Subscriber:
-        """Add a listener at a place (the end of the log when None). `hello` makes its first message.
+        """Add a listener at a place (the end of the log when None). `handshake` makes its first message.
 
         It gets the hello, then the newest state where the place holds it, then everything from the place on.
         """
@@ -80,8 +80,8 @@ class BroadcastRegistry:
             gap_notice=self._gap_notice,
             address=address,
         )
-        if hello is not None:
-            subscriber.send_first(hello(subscriber))
+        if handshake is not None:
+            subscriber.send_first(handshake(subscriber))
         subscriber.send_snapshot(place)
         self.flusher.add(subscriber)
         return subscriber

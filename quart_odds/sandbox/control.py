@@ -105,11 +105,11 @@ class OddsDesk:
         while len(done) < number and tries < 20 * number + 100:
             tries += 1
             book = self._books.random_book(self._random)
-            open_now = [i for i in book.open_indices() if book.sheet.keys[i][0].slug in _CHANGED_AT_RANDOM]
+            open_now = [i for i in book.open_indices() if book.market_list.keys[i][0].slug in _CHANGED_AT_RANDOM]
             if not open_now:
                 continue
             index = self._random.choice(open_now)
-            key = (book.sheet.platform, book.fixture.number, index)
+            key = (book.market_list.platform, book.fixture.number, index)
             if key not in done:
                 done[key] = self._apply(book, index, book.another_price(index, self._random), None)
         return list(done.values())
@@ -124,7 +124,7 @@ class OddsDesk:
         if book is None:
             raise ValueError(f"{change['bookmaker']} has no event {change.get('sportradar_id')!r}")
         market, line, outcome = (change.get(name) for name in ("market", "line", "outcome"))
-        for index, (found, found_line, found_outcome) in enumerate(book.sheet.keys):
+        for index, (found, found_line, found_outcome) in enumerate(book.market_list.keys):
             if str(market) in (found.id, found.slug) and found_line == line and found_outcome == str(outcome):
                 return book, index, _cents(change.get("odds")), _closed(change.get("suspended"))
         raise ValueError(f"the event has no price {market!r}, line {line!r}, outcome {outcome!r} there")
@@ -132,10 +132,10 @@ class OddsDesk:
     def _apply(self, book: Book, index: int, cents: int | None, closed: bool | None) -> dict[str, object]:
         old = _price(book, index)
         book.set(index, cents, closed)
-        market, line, outcome = book.sheet.keys[index]
+        market, line, outcome = book.market_list.keys[index]
         return {
             "sportradar_id": book.fixture.sportradar_id,
-            "bookmaker": book.sheet.platform,
+            "bookmaker": book.market_list.platform,
             "market": market.id,
             "slug": market.slug,
             "line": line,

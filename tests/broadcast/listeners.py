@@ -150,7 +150,7 @@ def make_registry(
     return BroadcastRegistry(gap_notice=gap_notice, bounds=bounds, clock=clock or ManualClock(), **seconds)
 
 
-def hello(subscriber: Subscriber) -> Mapping[str, object]:
+def handshake(subscriber: Subscriber) -> Mapping[str, object]:
     """The first message of tests' listeners."""
     return {"type": "hello", "cursor": subscriber.log.cursor_at(subscriber.cursor)}
 

@@ -95,7 +95,7 @@ class Hub:
             self.framings[client],
             topics=topics,
             place=place,
-            hello=lambda _: {"type": "hello", "recovered": place.recovered, "missed": place.missed},
+            handshake=lambda _: {"type": "hello", "recovered": place.recovered, "missed": place.missed},
         )
         self.sessions[client].append(Session(place, [(0, topics)], sink, subscriber, cursor))
 
@@ -155,13 +155,15 @@ def _check(hub: Hub, session: Session, *, is_settled: bool) -> None:
     if not received:
         assert not is_settled
         return
-    hello, *rest = received
-    assert hello.value["recovered"] == session.place.recovered
+    handshake, *rest = received
+    assert handshake.value["recovered"] == session.place.recovered
     if session.cursor is not None:
         had = int(session.cursor.rpartition("-")[2])
         topics = session.filters[0][1]
         missed = sum(each.topic in topics for each in hub.told if had < each.seq < session.place.seq)
-        assert (hello.value["recovered"], hello.value["missed"]) == (missed == 0, missed), "counted by the filter"
+        assert (handshake.value["recovered"], handshake.value["missed"]) == (missed == 0, missed), (
+            "counted by the filter"
+        )
     pongs = [each.value["p"] for each in rest if each.value["type"] == "pong"]
     assert pongs == session.pings[: len(pongs)], "answers keep their order"
     assert not is_settled or pongs == session.pings, "every answer comes"

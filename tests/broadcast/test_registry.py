@@ -16,7 +16,7 @@ from quart_odds.broadcast import (
 )
 from quart_odds.broadcast import context as broadcast_context
 from quart_odds.broadcast.framing import FRAME, TEXT_WITH_CURSOR
-from tests.broadcast.listeners import RecordingSink, hello, make_registry, message, numbers, read_messages
+from tests.broadcast.listeners import RecordingSink, handshake, make_registry, message, numbers, read_messages
 
 
 async def test_counts() -> None:
@@ -39,7 +39,7 @@ async def test_hello_then_newest_state_then_what_comes() -> None:
     registry = make_registry()
     registry.broadcast(message(1), SCRAPE_PROGRESS, retain=("run", "a"))
     sink = RecordingSink()
-    registry.connect(sink, TEXT_WITH_CURSOR, hello=hello)
+    registry.connect(sink, TEXT_WITH_CURSOR, handshake=handshake)
     registry.broadcast(message(2), SCRAPE_PROGRESS, retain=("run", "a"))
     registry.flusher.flush()
     taken = read_messages(sink.received, TEXT_WITH_CURSOR)

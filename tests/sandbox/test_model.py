@@ -5,7 +5,7 @@ from itertools import groupby
 import pytest
 
 from quart_odds.domain.platforms import Platform
-from quart_odds.sandbox.world.markets import line_of_specifier, sheet
+from quart_odds.sandbox.world.markets import line_of_specifier, market_list
 from quart_odds.sandbox.world.model import implied
 
 ALL = 10_000
@@ -17,14 +17,14 @@ def test_every_price_on_every_sheet_has_a_chance(platform: Platform) -> None:
     """Between nothing and certainty, for weak and strong teams."""
     for rates in ((0.75, 1.6), (2.0, 0.6)):
         chances = implied(platform, ALL, *rates)
-        assert len(chances) == len(sheet(platform, ALL).keys)
+        assert len(chances) == len(market_list(platform, ALL).keys)
         assert all(0 < chance < 1.2 for chance in chances)
 
 
 @pytest.mark.parametrize("platform", list(Platform))
 def test_the_chances_of_a_full_set_of_outcomes_add_up_to_one(platform: Platform) -> None:
     """Whole and quarter lines too, where some of the stake comes back."""
-    chances = dict(zip(sheet(platform, ALL).keys, implied(platform, ALL, 1.5, 1.1), strict=True))
+    chances = dict(zip(market_list(platform, ALL).keys, implied(platform, ALL, 1.5, 1.1), strict=True))
     checked = 0
     for (market, _), group in groupby(chances.items(), key=lambda item: item[0][:2]):
         outcomes = {key[2]: chance for key, chance in group}
@@ -40,7 +40,7 @@ def test_chances_agree_across_markets() -> None:
     chances = {
         (key[0].slug, key[1], key[2]): chance
         for key, chance in zip(
-            sheet(Platform.SPORTYBET, ALL).keys, implied(Platform.SPORTYBET, ALL, 1.75, 0.85), strict=True
+            market_list(Platform.SPORTYBET, ALL).keys, implied(Platform.SPORTYBET, ALL, 1.75, 0.85), strict=True
         )
     }
     home, draw, away = (chances["1x2_ft", None, outcome] for outcome in ("1", "X", "2"))
@@ -76,9 +76,9 @@ def test_the_line_of_a_specifier_is_the_total_or_the_home_sides_handicap(specifi
 def test_a_sheet_starts_with_the_main_markets_everywhere() -> None:
     """Within the smallest sheet are the markets that every bookmaker compares, and some that no one knows."""
     for platform in Platform:
-        slugs = {offer.site.market.slug for offer in sheet(platform, 45).offers}
+        slugs = {offer.site.market.slug for offer in market_list(platform, 45).offers}
         assert {"1x2_ft", "double_chance_ft", "over_under_ft", "btts_ft", "draw_no_bet_ft", "1x2_1h", "1x2_2h"} <= slugs
         assert {"asian_handicap_ft", "handicap_3way_ft", "one_up_ft", "two_up_ft"} <= slugs
-        ids = [(offer.site.id, offer.line, offer.specifier) for offer in sheet(platform, ALL).offers]
+        ids = [(offer.site.id, offer.line, offer.specifier) for offer in market_list(platform, ALL).offers]
         shared = sum(site.startswith(("S_HAOU", "S_HA1HOU", "S_HA2HOU")) for site, _, _ in ids)
         assert len(ids) - len(set(ids)) == shared // 2

@@ -160,5 +160,5 @@ def test_large_worlds_have_bodies_of_real_size() -> None:
     sizes = [len(write_detail(book)) for book in some]
     assert min(sizes) > 70_000
     assert max(sizes) < 370_000
-    assert 130 < sum(len(book.sheet.offers) for book in some) / len(some) < 200
+    assert 130 < sum(len(book.market_list.offers) for book in some) / len(some) < 200
     assert all(orjson.loads(write_detail(book)) for book in some[:3])

@@ -57,7 +57,7 @@ async def listen() -> Response:
     def connect(sink: Sink, framing: Framing) -> tuple[Subscriber, Flusher]:
         place = registry.place(cursor, topics)
         return (
-            registry.connect(sink, framing, topics=topics, place=place, hello=handshake_message(topics, place)),
+            registry.connect(sink, framing, topics=topics, place=place, handshake=handshake_message(topics, place)),
             registry.flusher,
         )
 

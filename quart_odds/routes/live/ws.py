@@ -95,7 +95,7 @@ class _Conversation:
             framing = FRAME_WITH_CURSOR if has_cursor else FRAME
         place = self._registry.place(self._websocket.args.get("since"), topics)
         self._subscriber = subscriber = self._registry.connect(
-            sink, framing, topics=topics, place=place, hello=handshake_message(topics, place), address=self._address
+            sink, framing, topics=topics, place=place, handshake=handshake_message(topics, place), address=self._address
         )
         subscriber.on_end = self._received.end
         writer: asyncio.Task[None] | None = None

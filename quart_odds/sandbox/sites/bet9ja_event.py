@@ -7,7 +7,7 @@ import orjson
 
 from quart_odds.domain.platforms import Platform
 from quart_odds.sandbox.world.book import Book
-from quart_odds.sandbox.world.markets import Offer, Sheet
+from quart_odds.sandbox.world.markets import MarketList, Offer
 
 MAIN_KEYS = frozenset({"S_1X2", "S_DC", "S_OU", "S_1X21", "S_1X22"})
 """The markets of the group that a list of events has."""
@@ -38,7 +38,7 @@ def event_object(book: Book, offers: Iterable[Offer], *, is_listed: bool = False
         "ID": int(listing.external_id),
         "PL": 0,
         "TYPE": 0,
-        "MKNUM": len(book.sheet.offers),
+        "MKNUM": len(book.market_list.offers),
         "GN": league.name,
         "SG": league.country,
         "SPORT" if is_listed else "S": "Soccer",
@@ -49,7 +49,7 @@ def event_object(book: Book, offers: Iterable[Offer], *, is_listed: bool = False
         "BOOSTED_MARKETS": [],
     }
     if not is_listed:
-        market_texts, categories, texts = _catalogue(book.sheet)
+        market_texts, categories, texts = _catalogue(book.market_list)
         event |= {"MK": market_texts, "CATMARKET": categories, "TRANS": texts}
     return event
 
@@ -83,7 +83,7 @@ def _lines(offers: Iterable[Offer]) -> dict[str, dict[str, float]]:
 
 
 @cache
-def _catalogue(offered: Sheet) -> tuple[orjson.Fragment, orjson.Fragment, orjson.Fragment]:
+def _catalogue(offered: MarketList) -> tuple[orjson.Fragment, orjson.Fragment, orjson.Fragment]:
     """MK, CATMARKET and TRANS: the same for every event, and most of its bytes."""
     # Markets that Bet9ja sends in one (both teams' totals) come as two of ours with the same key.
     sites = {offer.site.id: offer.site for offer in offered.offers}

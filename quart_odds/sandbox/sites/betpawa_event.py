@@ -11,11 +11,11 @@ _TABS = {"goals": "goals", "corners": "corners", "players": "players"}
 
 def event_object(book: Book, offers: Iterable[Offer]) -> dict[str, object]:
     """The object of an event with the markets of `offers`, as by-queries and the detail address give it."""
-    fixture, listing = book.fixture, book.fixture.listings[book.sheet.platform]
+    fixture, listing = book.fixture, book.fixture.listings[book.market_list.platform]
     markets = [_market(book, site, list(group)) for site, group in groupby(offers, key=lambda offer: offer.site)]
     if fixture.number % 20 == 3:
         markets += [_boosted(market) for market in markets[:1]]
-    rows = str(len(book.sheet.offers))
+    rows = str(len(book.market_list.offers))
     return {
         "id": listing.external_id,
         "name": f"{listing.home} - {listing.away}",

@@ -10,7 +10,7 @@ from quart_odds.domain.platforms import Platform
 from quart_odds.sandbox.sites import bet9ja, bet9ja_event, betpawa_event, sportybet, sportybet_event
 from quart_odds.sandbox.sites.answers import Answer, Ask, ListedCompetition, ListedEvent, Markets
 from quart_odds.sandbox.world.book import Book
-from quart_odds.sandbox.world.markets import Offer, sheet
+from quart_odds.sandbox.world.markets import Offer, market_list
 from quart_odds.sandbox.world.world import Fixture
 
 
@@ -35,7 +35,9 @@ class Books:
         if book is None:
             limits = self._limits[platform]
             limit = limits[fixture.league.number % len(limits)]
-            book = self._books[platform, fixture.number] = Book(fixture, sheet(platform, limit), limit, self._seed)
+            book = self._books[platform, fixture.number] = Book(
+                fixture, market_list(platform, limit), limit, self._seed
+            )
         return book
 
     def version(self, platform: Platform, fixture: Fixture) -> int:
@@ -121,7 +123,7 @@ class GeneratedShelf:
     def _write_listed(self, fixture: Fixture, markets: Markets) -> Mapping[str, object]:
         book = self._books.book(self.platform, fixture)
         wanted = markets or _LISTED[self.platform]
-        offers = [offer for offer in book.sheet.offers if offer.site.id in wanted]
+        offers = [offer for offer in book.market_list.offers if offer.site.id in wanted]
         match self.platform:
             case Platform.BETPAWA:
                 return betpawa_event.event_object(book, offers)
@@ -146,9 +148,9 @@ _LISTED: Mapping[Platform, frozenset[str]] = {
 
 def write_detail(book: Book, product: str = "3", padding: int = 0) -> bytes:
     """The body of an event. SportyBet's has no markets under another product than 3, which is pre-match."""
-    offers: Sequence[Offer] = book.sheet.offers
+    offers: Sequence[Offer] = book.market_list.offers
     extra = {"sandboxPadding": _filler(padding)} if padding else {}
-    match book.sheet.platform:
+    match book.market_list.platform:
         case Platform.BETPAWA:
             return orjson.dumps(betpawa_event.event_object(book, offers) | extra)
         case Platform.SPORTYBET:
@@ -170,7 +172,7 @@ def fit(platform: Platform, fixture: Fixture, lines: int, body_kb: float) -> tup
     target = round(body_kb * 1000)
 
     def size(limit: int) -> int:
-        return len(write_detail(Book(fixture, sheet(platform, limit), limit, 0)))
+        return len(write_detail(Book(fixture, market_list(platform, limit), limit, 0)))
 
     low, high = 3, lines
     while low < high:

@@ -8,7 +8,7 @@ from quart_odds.sandbox.world.markets import Offer, SiteOutcome
 
 def event_object(book: Book, offers: Iterable[Offer], *, is_listed: bool = False) -> dict[str, object]:
     """The object of an event with the markets of `offers`; a listed one says how many markets there are in all."""
-    fixture, listing = book.fixture, book.fixture.listings[book.sheet.platform]
+    fixture, listing = book.fixture, book.fixture.listings[book.market_list.platform]
     league = fixture.league
     source = {"sourceType": fixture.source, "sourceId": fixture.sportradar_id or str(fixture.number)}
     event: dict[str, object] = {
@@ -44,7 +44,7 @@ def event_object(book: Book, offers: Iterable[Offer], *, is_listed: bool = False
         "banned": False,
     }
     if is_listed:
-        event["totalMarketSize"] = len(book.sheet.offers)
+        event["totalMarketSize"] = len(book.market_list.offers)
     else:
         event |= {"liveChannel": False, "webViewLiveChannel": True, "commentsNum": 0, "topicId": fixture.number}
     return event

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from random import Random
 
 from quart_odds.domain.platforms import Platform
-from quart_odds.sandbox.world.markets import Offer, Sheet
+from quart_odds.sandbox.world.markets import MarketList, Offer
 from quart_odds.sandbox.world.model import implied
 from quart_odds.sandbox.world.world import Fixture
 
@@ -26,17 +26,17 @@ _EARLY_GOALS = "60180"
 class Book:
     """Odds in hundredths, and which of them cannot be taken; `version` grows with every change."""
 
-    def __init__(self, fixture: Fixture, sheet: Sheet, limit: int, seed: int) -> None:
+    def __init__(self, fixture: Fixture, market_list: MarketList, limit: int, seed: int) -> None:
         self.fixture = fixture
-        self.sheet = sheet
+        self.market_list = market_list
         self.version = 0
         self._asked = 0
-        self._seed = f"{seed}/{fixture.number}/{sheet.platform}"
-        self._fair = implied(sheet.platform, limit, *fixture.rates)
+        self._seed = f"{seed}/{fixture.number}/{market_list.platform}"
+        self._fair = implied(market_list.platform, limit, *fixture.rates)
         random = Random(self._seed)
         self.cents = array("I", [self._price(fair, random) for fair in self._fair])
         self.closed = bytearray(cents < LEAST for cents in self.cents)
-        for offer in sheet.offers:
+        for offer in market_list.offers:
             self._open_with_a_flaw(offer, random)
 
     def asked(self, move: float) -> int:
@@ -83,7 +83,7 @@ class Book:
 
     def _price(self, fair: float, random: Random) -> int:
         """The odds of a fair chance after margin and opinion; below LEAST where nothing can be offered."""
-        chance = fair * (1 + (_MARGINS[self.sheet.platform] - 1) * (1 - fair / 2)) * random.gauss(1, _OPINION)
+        chance = fair * (1 + (_MARGINS[self.market_list.platform] - 1) * (1 - fair / 2)) * random.gauss(1, _OPINION)
         if chance >= 0.995:
             return 0
         return max(LEAST, min(MOST, round(100 / max(chance, 1e-4))))

@@ -75,7 +75,7 @@ class Offer:
 
 
 @dataclass(frozen=True, slots=True)
-class Sheet:
+class MarketList:
     """All that a bookmaker offers on an event, in its order, and what each price is for."""
 
     platform: Platform
@@ -88,17 +88,17 @@ PLAYERS = 24
 
 
 @cache
-def sheet(platform: Platform, limit: int) -> Sheet:
+def market_list(platform: Platform, limit: int) -> MarketList:
     """The first `limit` market lines that a bookmaker offers, main markets first."""
     offers: list[Offer] = []
     keys: list[PriceKey] = []
     for site, lines in _site_markets(platform):
         for line, specifier in lines:
             if len(offers) == limit:
-                return Sheet(platform, tuple(offers), tuple(keys))
+                return MarketList(platform, tuple(offers), tuple(keys))
             offers.append(Offer(site, line, specifier, len(keys)))
             keys += [(site.market, line, outcome.outcome) for outcome in site.outcomes]
-    return Sheet(platform, tuple(offers), tuple(keys))
+    return MarketList(platform, tuple(offers), tuple(keys))
 
 
 @cache

@@ -12,7 +12,7 @@ from math import exp, factorial
 from operator import itemgetter
 
 from quart_odds.domain.platforms import Platform
-from quart_odds.sandbox.world.markets import Market, PriceKey, outcomes_of, sheet
+from quart_odds.sandbox.world.markets import Market, PriceKey, market_list, outcomes_of
 
 Score = tuple[int, int, int, int]
 """First half home and away, second half home and away."""
@@ -30,7 +30,7 @@ def implied(platform: Platform, lines: int, home_rate: float, away_rate: float) 
 
 @cache
 def _implied(platform: Platform, lines: int, home_rate: float, away_rate: float) -> tuple[float, ...]:
-    return tuple(_fair(key, home_rate, away_rate) for key in sheet(platform, lines).keys)
+    return tuple(_fair(key, home_rate, away_rate) for key in market_list(platform, lines).keys)
 
 
 @cache
