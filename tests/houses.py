@@ -115,15 +115,15 @@ class House:
         told = await self.told(run_id)
         return await self.get(f"/api/scrape/{run_id}"), told
 
-    async def quotes(self, platform: Platform) -> dict[str, Json]:
+    async def odds(self, platform: Platform) -> dict[str, Json]:
         """What stands at a bookmaker, by its own event ids, as the list of events shows it."""
         answer = await self.get("/api/events?include_started=true&page_size=100")
         assert answer["total"] <= 100
         return {
-            quote["external_event_id"]: quote
+            event_odds["external_event_id"]: event_odds
             for event in answer["events"]
-            for quote in event["bookmakers"]
-            if quote["bookmaker_slug"] == platform
+            for event_odds in event["bookmakers"]
+            if event_odds["bookmaker_slug"] == platform
         }
 
 

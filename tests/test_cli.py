@@ -97,7 +97,7 @@ async def test_scrape_is_one_run_whose_progress_is_printed(sandbox: Sandbox, tmp
         row = await home.get(f"/api/scrape/{told[-1]['scrape_run_id']}")
         assert (row["status"], row["trigger"], row["events_scraped"]) == ("completed", "cli", told[-1]["events_count"])
         for platform in Platform:
-            assert await home.quotes(platform)
+            assert await home.odds(platform)
 
 
 def test_scrape_shows_the_bookmakers_side_by_side(sandbox: Sandbox, tmp_path: Path) -> None:
@@ -230,10 +230,10 @@ async def test_a_recording_can_be_replayed(sandbox: Sandbox, tmp_path: Path) -> 
             assert [each["status"] for each in rows] == ["completed", "completed"]
             assert rows[0]["events_scraped"] == rows[1]["events_scraped"]
             for platform in Platform:
-                odds = [await each.quotes(platform) for each in (direct, replayed)]
+                odds = [await each.odds(platform) for each in (direct, replayed)]
                 assert odds[0].keys() == odds[1].keys()
-                for external_id, quote in odds[0].items():
-                    assert quote["inline_odds"] == odds[1][external_id]["inline_odds"]
+                for external_id, event_odds in odds[0].items():
+                    assert event_odds["inline_odds"] == odds[1][external_id]["inline_odds"]
 
 
 def test_a_recording_can_be_of_a_few_events_and_of_one_bookmaker(sandbox: Sandbox, tmp_path: Path) -> None:

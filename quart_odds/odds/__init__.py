@@ -2,7 +2,7 @@
 
 from quart_odds.odds.cache import OddsCache
 from quart_odds.odds.event import CachedEvent, EventChange
+from quart_odds.odds.event_odds import EventOdds, PriceChange
 from quart_odds.odds.notices import OddsNotifier
-from quart_odds.odds.quote import PriceChange, Quote
 
-__all__ = ["CachedEvent", "EventChange", "OddsCache", "OddsNotifier", "PriceChange", "Quote"]
+__all__ = ["CachedEvent", "EventChange", "EventOdds", "OddsCache", "OddsNotifier", "PriceChange"]

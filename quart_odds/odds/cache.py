@@ -18,8 +18,8 @@ from quart_odds.domain.promotions import KNOWN, MAX_WORDS, promotion_name, promo
 from quart_odds.errors import CacheFullError
 from quart_odds.odds.claims import Claims
 from quart_odds.odds.event import CachedEvent, EventChange
+from quart_odds.odds.event_odds import EventOdds, PriceChange
 from quart_odds.odds.matching import PLATFORM_ORDER, Claim, agreeing, genius_key, lone_key, match_key
-from quart_odds.odds.quote import PriceChange, Quote
 
 MAX_QUOTES = 30_000
 """Events of one bookmaker that are known at once: the largest lists some 1,500, and those of a few days stay."""
@@ -37,14 +37,14 @@ class OddsCache:
         self.version = 0
         self._events: dict[int, CachedEvent] = {}
         self._by_key: dict[str, CachedEvent] = {}
-        self._quotes: dict[int, Quote] = {}
-        self._by_external_id: dict[tuple[Platform, str], Quote] = {}
+        self._odds: dict[int, EventOdds] = {}
+        self._by_external_id: dict[tuple[Platform, str], EventOdds] = {}
         self._counts = dict.fromkeys(Platform, 0)
         self._claims = Claims()
         self._genius = Claims()
         self._competitions: dict[tuple[Platform, str], int] = {}
         self._competition_values: dict[Competition, Competition] = {}
-        self._last_event_id = self._last_quote_id = self._last_competition_id = 0
+        self._last_event_id = self._last_odds_id = self._last_competition_id = 0
         self._by_kickoff: list[CachedEvent] | None = None
 
     # What a scrape does.
@@ -56,40 +56,42 @@ class OddsCache:
         Raises CacheFullError for a new event of a bookmaker that has too many.
         """
         header = self._shared(mapped.header)
-        quote = self._by_external_id.get((header.platform, header.external_id))
-        is_new = quote is None
-        if quote is None:
+        event_odds = self._by_external_id.get((header.platform, header.external_id))
+        is_new = event_odds is None
+        if event_odds is None:
             if self._counts[header.platform] >= MAX_QUOTES:
                 raise CacheFullError(header.platform, f"{MAX_QUOTES} events are known, and no more are taken in")
-            quote = self._open(header, seen_at)
-        is_header_changed = quote.header != header
-        is_back = quote.gone_at is not None
-        was_absent = quote.is_absent
-        redated_after = int(seen_at.timestamp()) if quote.heed_clock(seen_at) else 0
-        former_genius_id = quote.header.genius_id
+            event_odds = self._open(header, seen_at)
+        is_header_changed = event_odds.header != header
+        is_back = event_odds.gone_at is not None
+        was_absent = event_odds.is_absent
+        redated_after = int(seen_at.timestamp()) if event_odds.heed_clock(seen_at) else 0
+        former_genius_id = event_odds.header.genius_id
         if is_header_changed:
-            quote.header = header
-            quote.competition_id = self.competition_id(header.platform, header.competition)
-        quote.gone_at = quote.missed_at = None
+            event_odds.header = header
+            event_odds.competition_id = self.competition_id(header.platform, header.competition)
+        event_odds.gone_at = event_odds.missed_at = None
         changed: tuple[PriceChange, ...] = ()
-        if is_new or not quote.seen_at < header.kickoff <= seen_at:
-            changed = quote.take(_with_words_of(quote, mapped) if mapped.promotions else mapped.prices, seen_at)
+        if is_new or not event_odds.seen_at < header.kickoff <= seen_at:
+            changed = event_odds.take(
+                _with_words_of(event_odds, mapped) if mapped.promotions else mapped.prices, seen_at
+            )
         if is_back and not changed:
-            quote.next_moment(seen_at)
+            event_odds.next_moment(seen_at)
         is_moved = is_new or is_header_changed or was_absent
-        placing = self._place(quote, seen_at, former_genius_id) if is_moved else _Placing()
+        placing = self._place(event_odds, seen_at, former_genius_id) if is_moved else _Placing()
         change = EventChange(
-            quote.event_id,
+            event_odds.event_id,
             header.platform,
-            quote.id,
+            event_odds.id,
             is_new=is_new,
             changed=changed,
             is_available=True if is_back else None,
             is_header_changed=is_header_changed,
-            moment=quote.last_moment,
+            moment=event_odds.last_moment,
             is_miss_noted=was_absent and not is_back,
             redated_after=redated_after,
-            **placing.told(quote.event_id),
+            **placing.told(event_odds.event_id),
         )
         self._touch(change, seen_at)
         return change
@@ -110,20 +112,20 @@ class OddsCache:
         """
         seen = frozenset(seen_external_ids)
         changes = []
-        for (where, external_id), quote in list(self._by_external_id.items()):
+        for (where, external_id), event_odds in list(self._by_external_id.items()):
             if where is not platform:
                 continue
             if external_id in seen:
-                if quote.missed_at is not None and quote.gone_at is None:
-                    quote.missed_at = None
-                    changes.append(self._note_miss(quote, at))
-            elif quote.gone_at is None and listed.covers(quote.header.competition.external_id):
-                if quote.missed_at is None or quote.missed_at > at:
-                    quote.missed_at = at
+                if event_odds.missed_at is not None and event_odds.gone_at is None:
+                    event_odds.missed_at = None
+                    changes.append(self._note_miss(event_odds, at))
+            elif event_odds.gone_at is None and listed.covers(event_odds.header.competition.external_id):
+                if event_odds.missed_at is None or event_odds.missed_at > at:
+                    event_odds.missed_at = at
                     if believe_after:
-                        changes.append(self._note_miss(quote, at))
-                if at - quote.missed_at >= believe_after:
-                    changes.append(self._leave(quote, at))
+                        changes.append(self._note_miss(event_odds, at))
+                if at - event_odds.missed_at >= believe_after:
+                    changes.append(self._leave(event_odds, at))
         return changes
 
     def withdraw(self, platform: Platform, external_id: str, at: datetime) -> EventChange | None:
@@ -131,37 +133,37 @@ class OddsCache:
 
         None where nothing changed: it is not known, or gone already.
         """
-        quote = self._by_external_id.get((platform, external_id))
-        if quote is None or quote.gone_at is not None:
+        event_odds = self._by_external_id.get((platform, external_id))
+        if event_odds is None or event_odds.gone_at is not None:
             return None
-        return self._leave(quote, at)
+        return self._leave(event_odds, at)
 
-    def _note_miss(self, quote: Quote, at: datetime) -> EventChange:
-        placing = self._place(quote, at)
+    def _note_miss(self, event_odds: EventOdds, at: datetime) -> EventChange:
+        placing = self._place(event_odds, at)
         change = EventChange(
-            quote.event_id,
-            quote.header.platform,
-            quote.id,
-            is_missed=quote.missed_at is not None,
+            event_odds.event_id,
+            event_odds.header.platform,
+            event_odds.id,
+            is_missed=event_odds.missed_at is not None,
             is_miss_noted=True,
-            **placing.told(quote.event_id),
+            **placing.told(event_odds.event_id),
         )
         self._touch(change, at)
         return change
 
-    def _leave(self, quote: Quote, at: datetime) -> EventChange:
-        redated_after = int(at.timestamp()) if quote.heed_clock(at) else 0
-        quote.gone_at = at
-        moment = quote.next_moment(at)
-        placing = self._place(quote, at)
+    def _leave(self, event_odds: EventOdds, at: datetime) -> EventChange:
+        redated_after = int(at.timestamp()) if event_odds.heed_clock(at) else 0
+        event_odds.gone_at = at
+        moment = event_odds.next_moment(at)
+        placing = self._place(event_odds, at)
         change = EventChange(
-            quote.event_id,
-            quote.header.platform,
-            quote.id,
+            event_odds.event_id,
+            event_odds.header.platform,
+            event_odds.id,
             is_available=False,
             moment=moment,
             redated_after=redated_after,
-            **placing.told(quote.event_id),
+            **placing.told(event_odds.event_id),
         )
         self._touch(change, at)
         return change
@@ -181,11 +183,11 @@ class OddsCache:
         """The event with this SportRadar id."""
         return self._by_key.get(match_key(sportradar_id))
 
-    def quote(self, quote_id: int) -> Quote | None:
+    def event_odds(self, odds_id: int) -> EventOdds | None:
         """The quote with this id."""
-        return self._quotes.get(quote_id)
+        return self._odds.get(odds_id)
 
-    def quote_of(self, platform: Platform, external_id: str) -> Quote | None:
+    def odds_of(self, platform: Platform, external_id: str) -> EventOdds | None:
         """The quote of a bookmaker's event."""
         return self._by_external_id.get((platform, external_id))
 
@@ -215,23 +217,23 @@ class OddsCache:
 
     # What storage does at start and in between.
 
-    def restore(self, event: CachedEvent, quotes: Iterable[Quote]) -> None:
+    def restore(self, event: CachedEvent, odds: Iterable[EventOdds]) -> None:
         """Puts back an event that storage kept, with its quotes, as it was.
 
         Its version is a new one: what was encoded of an event of this id before is not taken for it.
         """
         self._events[event.id] = self._by_key[event.key] = event
-        ordered = sorted(quotes, key=lambda quote: PLATFORM_ORDER[quote.header.platform])
-        event.quotes = {quote.header.platform: quote for quote in ordered}
-        for quote in ordered:
-            quote.event_id = event.id
-            self._quotes[quote.id] = quote
-            self._by_external_id[quote.header.platform, quote.header.external_id] = quote
-            self._counts[quote.header.platform] += 1
-            self._name(quote)
-        for quote in ordered:
-            self._claim(quote)
-        self.start_ids_after(event.id, max((quote.id for quote in ordered), default=0))
+        ordered = sorted(odds, key=lambda event_odds: PLATFORM_ORDER[event_odds.header.platform])
+        event.odds = {event_odds.header.platform: event_odds for event_odds in ordered}
+        for event_odds in ordered:
+            event_odds.event_id = event.id
+            self._odds[event_odds.id] = event_odds
+            self._by_external_id[event_odds.header.platform, event_odds.header.external_id] = event_odds
+            self._counts[event_odds.header.platform] += 1
+            self._name(event_odds)
+        for event_odds in ordered:
+            self._claim(event_odds)
+        self.start_ids_after(event.id, max((event_odds.id for event_odds in ordered), default=0))
         self.version += 1
         self.revision += 1
         event.version, event.revision = self.version, self.revision
@@ -242,19 +244,19 @@ class OddsCache:
         self._competitions[platform, external_id] = competition_id
         self._last_competition_id = max(self._last_competition_id, competition_id)
 
-    def start_ids_after(self, event_id: int, quote_id: int) -> None:
+    def start_ids_after(self, event_id: int, odds_id: int) -> None:
         """Sees to it that new ids are above these."""
         self._last_event_id = max(self._last_event_id, event_id)
-        self._last_quote_id = max(self._last_quote_id, quote_id)
+        self._last_odds_id = max(self._last_odds_id, odds_id)
 
     def clear(self) -> None:
         """Forgets everything, ids included, to be filled anew. Cursors of before are worth nothing then."""
-        for kept in (self._events, self._by_key, self._quotes, self._by_external_id, self._competitions):
+        for kept in (self._events, self._by_key, self._odds, self._by_external_id, self._competitions):
             kept.clear()
         self._counts = dict.fromkeys(Platform, 0)
         self._claims.clear()
         self._genius.clear()
-        self._last_event_id = self._last_quote_id = self._last_competition_id = 0
+        self._last_event_id = self._last_odds_id = self._last_competition_id = 0
         self._by_kickoff = None
         self.epoch = secrets.token_hex(4)
         self.version += 1
@@ -265,11 +267,14 @@ class OddsCache:
         if event is None:
             return
         del self._by_key[event.key]
-        for quote in event.quotes.values():
-            del self._quotes[quote.id], self._by_external_id[quote.header.platform, quote.header.external_id]
-            self._counts[quote.header.platform] -= 1
-            self._claims.drop(quote)
-            self._genius.drop(quote)
+        for event_odds in event.odds.values():
+            del (
+                self._odds[event_odds.id],
+                self._by_external_id[event_odds.header.platform, event_odds.header.external_id],
+            )
+            self._counts[event_odds.header.platform] -= 1
+            self._claims.drop(event_odds)
+            self._genius.drop(event_odds)
         self._by_kickoff = None
         self.version += 1
 
@@ -289,26 +294,26 @@ class OddsCache:
 
     # Which event a quote belongs to.
 
-    def _open(self, header: EventHeader, at: datetime) -> Quote:
-        self._last_quote_id += 1
-        quote = Quote(
-            id=self._last_quote_id,
+    def _open(self, header: EventHeader, at: datetime) -> EventOdds:
+        self._last_odds_id += 1
+        event_odds = EventOdds(
+            id=self._last_odds_id,
             header=header,
             competition_id=self.competition_id(header.platform, header.competition),
             first_seen_at=at,
             seen_at=at,
         )
-        self._quotes[quote.id] = self._by_external_id[header.platform, header.external_id] = quote
+        self._odds[event_odds.id] = self._by_external_id[header.platform, header.external_id] = event_odds
         self._counts[header.platform] += 1
-        return quote
+        return event_odds
 
-    def _place(self, quote: Quote, at: datetime, former_genius_id: str | None = None) -> "_Placing":
+    def _place(self, event_odds: EventOdds, at: datetime, former_genius_id: str | None = None) -> "_Placing":
         """Puts a quote where its ids say, and others that this concerns."""
         placing = _Placing()
         self._by_kickoff = None
         concerned: dict[str, None] = {}
         # Whoever names the match by its Genius id alone may have learned, or lost, its SportRadar id.
-        for other in self._name(quote, former_genius_id):
+        for other in self._name(event_odds, former_genius_id):
             concerned |= dict.fromkeys(self._claim(other))
         for key in concerned:
             self._arrange(key, placing, at)
@@ -318,35 +323,35 @@ class OddsCache:
                 del self._events[event_id], self._by_key[event.key]
                 placing.emptied.add(event_id)
         placing.also -= placing.emptied
-        placing.moved.discard(quote.id)
+        placing.moved.discard(event_odds.id)
         return placing
 
-    def _name(self, quote: Quote, former_genius_id: str | None = None) -> list[Quote]:
+    def _name(self, event_odds: EventOdds, former_genius_id: str | None = None) -> list[EventOdds]:
         """Notes a quote's Genius id; the quotes whose match that may change, itself the first. A few at most."""
-        genius_id = quote.header.genius_id
+        genius_id = event_odds.header.genius_id
         if genius_id:
-            self._genius.put(genius_id, quote)
+            self._genius.put(genius_id, event_odds)
         else:
-            self._genius.drop(quote)
-        fellows = {quote.id: quote}
+            self._genius.drop(event_odds)
+        fellows = {event_odds.id: event_odds}
         for each in dict.fromkeys((genius_id, former_genius_id)):
             if each:
                 fellows |= {other.id: other for other in self._genius.take_unheard(each)}
                 fellows |= {other.id: other for other in self._genius.heard(each)}
         return list(fellows.values())
 
-    def _claim(self, quote: Quote) -> list[str]:
+    def _claim(self, event_odds: EventOdds) -> list[str]:
         """Notes which match a quote claims to be; the keys of the matches that it claims and no longer claims."""
-        key = self._identity(quote)
-        before = self._claims.put(key, quote)
+        key = self._identity(event_odds)
+        before = self._claims.put(key, event_odds)
         return [key] if before in (None, key) else [key, before]
 
-    def _identity(self, quote: Quote) -> str:
+    def _identity(self, event_odds: EventOdds) -> str:
         """The key of the match: by SportRadar's id, by Genius Sports' id, or of an event that stands alone."""
-        header = quote.header
+        header = event_odds.header
         if header.sportradar_id:
             return match_key(header.sportradar_id)
-        if header.genius_id and self._genius.is_heard(quote):
+        if header.genius_id and self._genius.is_heard(event_odds):
             known = {
                 other.header.sportradar_id
                 for other in self._genius.heard(header.genius_id)
@@ -358,18 +363,19 @@ class OddsCache:
 
     def _arrange(self, key: str, placing: "_Placing", at: datetime) -> None:
         """Puts the quotes that claim to be one match where `matching.agreeing` says."""
-        quotes = {quote.id: quote for quote in self._claims.heard(key)}
+        odds = {event_odds.id: event_odds for event_odds in self._claims.heard(key)}
         together = agreeing(
-            Claim(quote.id, quote.header.platform, quote.header.kickoff, quote.is_absent) for quote in quotes.values()
+            Claim(event_odds.id, event_odds.header.platform, event_odds.header.kickoff, event_odds.is_absent)
+            for event_odds in odds.values()
         )
-        for quote in (*self._claims.take_unheard(key), *quotes.values()):
-            if quote.id not in together:  # first out, then in: one event has one quote of a bookmaker
-                self._move(quote, lone_key(quote.header.platform, quote.header.external_id), placing, at)
-        for quote_id in together:
-            self._move(quotes[quote_id], key, placing, at)
+        for event_odds in (*self._claims.take_unheard(key), *odds.values()):
+            if event_odds.id not in together:  # first out, then in: one event has one quote of a bookmaker
+                self._move(event_odds, lone_key(event_odds.header.platform, event_odds.header.external_id), placing, at)
+        for odds_id in together:
+            self._move(odds[odds_id], key, placing, at)
 
-    def _move(self, quote: Quote, key: str, placing: "_Placing", at: datetime) -> None:
-        here = self._events.get(quote.event_id)
+    def _move(self, event_odds: EventOdds, key: str, placing: "_Placing", at: datetime) -> None:
+        here = self._events.get(event_odds.event_id)
         if here is not None and here.key == key:
             return
         there = self._by_key.get(key)
@@ -377,22 +383,22 @@ class OddsCache:
             self._last_event_id += 1
             there = CachedEvent(self._last_event_id, key, created_at=at, changed_at=at)
             self._events[there.id] = self._by_key[key] = there
-        quote.event_id = there.id
+        event_odds.event_id = there.id
         if here is not None:
-            left = {platform: other for platform, other in here.quotes.items() if other is not quote}
+            left = {platform: other for platform, other in here.odds.items() if other is not event_odds}
             # An event that ceases to be keeps its last quotes, for those who read it still.
-            here.quotes = left or here.quotes
+            here.odds = left or here.odds
             placing.left.append(here.id)
             placing.also.add(here.id)
-        quotes = {**(there.quotes if self._holds(there) else {}), quote.header.platform: quote}
-        there.quotes = {platform: quotes[platform] for platform in Platform if platform in quotes}
-        placing.moved.add(quote.id)
+        odds = {**(there.odds if self._holds(there) else {}), event_odds.header.platform: event_odds}
+        there.odds = {platform: odds[platform] for platform in Platform if platform in odds}
+        placing.moved.add(event_odds.id)
         placing.also.add(there.id)
 
     @staticmethod
     def _holds(event: CachedEvent) -> bool:
         """Whether any of an event's quotes is still its own."""
-        return any(quote.event_id == event.id for quote in event.quotes.values())
+        return any(event_odds.event_id == event.id for event_odds in event.odds.values())
 
     def _touch(self, change: EventChange, at: datetime) -> None:
         self.version += 1
@@ -429,17 +435,18 @@ class _Moves(TypedDict):
     emptied: tuple[int, ...]
 
 
-def _with_words_of(quote: Quote, mapped: MappedEvent) -> Prices:
+def _with_words_of(event_odds: EventOdds, mapped: MappedEvent) -> Prices:
     """A fetch's prices with the promotions numbered by the quote's words, which get those that are new."""
-    words = quote.promotions
+    words = event_odds.promotions
     new = [word for word in mapped.promotions if word not in words and word not in KNOWN]
-    quote.promotions = (*words, *new)[:MAX_WORDS]
-    if quote.promotions == mapped.promotions:
+    event_odds.promotions = (*words, *new)[:MAX_WORDS]
+    if event_odds.promotions == mapped.promotions:
         return mapped.prices
     return Prices.from_pairs(
         (
             promoted_key(
-                plain_key(key), promotion_number(promotion_name(promotion, mapped.promotions) or "", quote.promotions)
+                plain_key(key),
+                promotion_number(promotion_name(promotion, mapped.promotions) or "", event_odds.promotions),
             )
             if (promotion := promotion_of(key))
             else key,

@@ -7,14 +7,14 @@ from datetime import datetime
 from quart_odds.domain.names import sides_are_crossed
 from quart_odds.domain.odds import EventHeader
 from quart_odds.domain.platforms import Platform
-from quart_odds.odds.quote import PriceChange, Quote
+from quart_odds.odds.event_odds import EventOdds, PriceChange
 
 
 @dataclass(slots=True, eq=False)
 class CachedEvent:
     """One match, with the quotes of the bookmakers that list it, in PLATFORM_ORDER.
 
-    `quotes` is replaced and never altered, so a reader may hold it; an event that ceased to be keeps its last ones.
+    `odds` is replaced and never altered, so a reader may hold it; an event that ceased to be keeps its last ones.
     `revision` is the cache's count at its last real change, `version` at the last touch of any kind (seen again, too).
     """
 
@@ -22,7 +22,7 @@ class CachedEvent:
     key: str
     created_at: datetime
     changed_at: datetime
-    quotes: Mapping[Platform, Quote] = field(default_factory=dict)
+    odds: Mapping[Platform, EventOdds] = field(default_factory=dict)
     revision: int = 0
     version: int = 0
 
@@ -32,13 +32,13 @@ class CachedEvent:
         return self.leading.header
 
     @property
-    def leading(self) -> Quote:
+    def leading(self) -> EventOdds:
         """The quote whose bookmaker names the event."""
-        quotes = self.quotes.values()
-        for quote in quotes:  # a generator costs three times as much, and lists ask this often
-            if quote.gone_at is None:
-                return quote
-        return next(iter(quotes))
+        odds = self.odds.values()
+        for event_odds in odds:  # a generator costs three times as much, and lists ask this often
+            if event_odds.gone_at is None:
+                return event_odds
+        return next(iter(odds))
 
     @property
     def sportradar_id(self) -> str | None:
@@ -48,31 +48,33 @@ class CachedEvent:
     @property
     def seen_at(self) -> datetime:
         """When a bookmaker's odds of it were last fetched."""
-        return max(quote.seen_at for quote in self.quotes.values())
+        return max(event_odds.seen_at for event_odds in self.odds.values())
 
     @property
     def listed(self) -> list[Platform]:
         """The bookmakers that list it now."""
-        return [platform for platform, quote in self.quotes.items() if quote.gone_at is None]
+        return [platform for platform, event_odds in self.odds.items() if event_odds.gone_at is None]
 
     def is_reversed(self, platform: Platform) -> bool:
         """Whether a bookmaker names the sides the other way round than the event does."""
-        header = self.quotes[platform].header
+        header = self.odds[platform].header
         named = self.header
         return header is not named and sides_are_crossed(
             named.home_team, named.away_team, header.home_team, header.away_team
         )
 
     @property
-    def comparable_quotes(self) -> list[Quote]:
+    def comparable_odds(self) -> list[EventOdds]:
         """The quotes whose prices can be compared: of bookmakers that list the event now, with the same sides.
 
         Prices fetched before the kick-off are never compared with those fetched after it; the former count, if any.
         """
         here = [
-            quote for platform, quote in self.quotes.items() if quote.gone_at is None and not self.is_reversed(platform)
+            event_odds
+            for platform, event_odds in self.odds.items()
+            if event_odds.gone_at is None and not self.is_reversed(platform)
         ]
-        return [quote for quote in here if not quote.is_late] or here
+        return [event_odds for event_odds in here if not event_odds.is_late] or here
 
     def snapshot(self) -> "CachedEvent":
         """The event as it is matched now, for a reader that lets others run meanwhile."""
@@ -80,7 +82,7 @@ class CachedEvent:
 
     def frozen(self) -> "CachedEvent":
         """The event with its prices as they are now, for a reader that lets others run meanwhile. Takes some 10 µs."""
-        return replace(self, quotes={platform: replace(quote) for platform, quote in self.quotes.items()})
+        return replace(self, odds={platform: replace(event_odds) for platform, event_odds in self.odds.items()})
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +99,7 @@ class EventChange:
 
     event_id: int
     platform: Platform
-    quote_id: int
+    odds_id: int
     is_new: bool = False
     changed: tuple[PriceChange, ...] = ()
     is_available: bool | None = None

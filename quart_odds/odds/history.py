@@ -7,8 +7,8 @@ from itertools import groupby
 
 from quart_odds.domain.catalogue import Market, pack_key, promotion_of
 from quart_odds.domain.promotions import is_comparable
+from quart_odds.odds.event_odds import GONE, EventOdds
 from quart_odds.odds.offers import rank
-from quart_odds.odds.quote import GONE, Quote
 
 GONE_ODDS = -1
 """In the history: the price was not there any more."""
@@ -23,7 +23,7 @@ Change = tuple[int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
-class QuoteHistory:
+class OddsHistory:
     """What is kept of a quote's past: when it was first seen, its prices then, and what changed since, in order.
 
     `opening` is empty once retention has removed it.
@@ -64,8 +64,8 @@ def market_keys(market: Market, line: float | None) -> dict[int, int]:
 
 
 def standings(
-    quote: Quote,
-    history: QuoteHistory,
+    event_odds: EventOdds,
+    history: OddsHistory,
     keys: Mapping[int, int],
     since: datetime | None = None,
     until: datetime | None = None,
@@ -84,20 +84,20 @@ def standings(
     if promotion:
         keys = {key: index for key, index in keys.items() if promotion_of(key) == promotion}
     found = list(_changes(history, keys))
-    now = _now(quote, keys)
+    now = _now(event_odds, keys)
     if now is not None and not found:
         found.append(now)  # older than the history that is kept
-    elif now is not None and not _same(found[-1], now) and (newest := _moment(quote.last_moment)) > found[-1].at:
+    elif now is not None and not _same(found[-1], now) and (newest := _moment(event_odds.last_moment)) > found[-1].at:
         # Newer than what is committed. A quote whose last change is older lags behind another process's history.
         found.append(now if now.at > found[-1].at else replace(now, at=newest))
-    if found and found[-1].is_listed and quote.gone_at is None and quote.seen_at >= found[-1].at + _SECOND:
-        found.append(replace(found[-1], at=quote.seen_at, is_confirmed=True))
+    if found and found[-1].is_listed and event_odds.gone_at is None and event_odds.seen_at >= found[-1].at + _SECOND:
+        found.append(replace(found[-1], at=event_odds.seen_at, is_confirmed=True))
     if until is not None:
         found = [standing for standing in found if standing.at <= until]
     return found if since is None else _from(found, since)
 
 
-def _changes(history: QuoteHistory, keys: Mapping[int, int]) -> Iterable[MarketState]:
+def _changes(history: OddsHistory, keys: Mapping[int, int]) -> Iterable[MarketState]:
     values = {key: history.opening[key] for key in keys if key in history.opening}
     is_listed = True
     told: MarketState | None = None
@@ -135,14 +135,14 @@ def _market_state(at: datetime, values: Mapping[int, int], keys: Mapping[int, in
     )
 
 
-def _now(quote: Quote, keys: Mapping[int, int]) -> MarketState | None:
-    places = {key: place for key in keys if (place := quote.place_of(key)) is not None}
+def _now(event_odds: EventOdds, keys: Mapping[int, int]) -> MarketState | None:
+    places = {key: place for key in keys if (place := event_odds.place_of(key)) is not None}
     if not places:
         return None
-    columns = quote.columns
+    columns = event_odds.columns
     at = _moment(max(columns.changed[place] for place in places.values()))
     values = {key: columns.values[place] for key, place in places.items()}
-    return _market_state(max(at, quote.gone_at or at), values, keys, quote.gone_at is None)
+    return _market_state(max(at, event_odds.gone_at or at), values, keys, event_odds.gone_at is None)
 
 
 def _same(one: MarketState, other: MarketState) -> bool:

@@ -9,8 +9,8 @@ from functools import lru_cache
 
 from quart_odds.domain.catalogue import CATALOGUE, FIRST_PROMOTED_KEY, Market, market_number_of, unpack_key
 from quart_odds.odds.event import CachedEvent
+from quart_odds.odds.event_odds import GONE, EventOdds
 from quart_odds.odds.offers import Offer, effective_key, perked_values
-from quart_odds.odds.quote import GONE, Quote
 
 _INDEX_MASK = 0x3F << 16
 
@@ -24,7 +24,7 @@ class BestPrice:
 
     key: int
     value: int
-    quotes: tuple[Quote, ...]
+    odds: tuple[EventOdds, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +81,12 @@ def best_markets(event: CachedEvent, *, only_gaining: bool = False) -> list[Best
     `only_gaining` leaves out markets that keep something: quicker, where few are wanted.
     """
     best: dict[int, int] = {}
-    here = event.comparable_quotes
-    for quote in here:
-        for key, value in zip(quote.keys, quote.values, strict=True):
+    here = event.comparable_odds
+    for event_odds in here:
+        for key, value in zip(event_odds.keys, event_odds.values, strict=True):
             if value & 1 and not value & GONE and key < FIRST_PROMOTED_KEY and value > best.get(key, 2001):
                 best[key] = value
-        for key, value in perked_values(quote):
+        for key, value in perked_values(event_odds):
             if value & 1 and value > best.get(key, 2001):
                 best[key] = value
     found = []
@@ -108,7 +108,7 @@ def best_markets(event: CachedEvent, *, only_gaining: bool = False) -> list[Best
 def best_values(market: Market, offers: Iterable[Offer]) -> dict[int, int]:
     """The best packed value of each outcome that two of these offers or more have: one alone is the best of none.
 
-    They are to be of bookmakers whose prices can be compared (`CachedEvent.comparable_quotes`).
+    They are to be of bookmakers whose prices can be compared (`CachedEvent.comparable_odds`).
     """
     if not market.is_comparable:
         return {}
@@ -129,7 +129,9 @@ def _full_set(market_number: int) -> tuple[Market | None, tuple[int, ...]]:
     return market, tuple(outcome.index << 16 for outcome in market.outcomes)
 
 
-def _holders(quotes: Iterable[Quote], key: int, value: int) -> tuple[Quote, ...]:
+def _holders(odds: Iterable[EventOdds], key: int, value: int) -> tuple[EventOdds, ...]:
     return tuple(
-        quote for quote in quotes if quote.value_of(effective_key(quote, key) if quote.has_promotions else key) == value
+        event_odds
+        for event_odds in odds
+        if event_odds.value_of(effective_key(event_odds, key) if event_odds.has_promotions else key) == value
     )

@@ -21,7 +21,7 @@ PLATFORM_ORDER = {platform: place for place, platform in enumerate(Platform)}
 class Claim:
     """One bookmaker's event that names a SportRadar id, and so claims to be that match."""
 
-    quote_id: int
+    odds_id: int
     platform: Platform
     kickoff: datetime
     is_gone: bool = False
@@ -35,7 +35,7 @@ def agreeing(claims: Iterable[Claim]) -> tuple[int, ...]:
     one whose first member stands first in PLATFORM_ORDER wins; of two claims of one bookmaker the newer stands. Those
     left out stand alone.
     """
-    ordered = sorted(claims, key=lambda claim: (PLATFORM_ORDER[claim.platform], -claim.quote_id))
+    ordered = sorted(claims, key=lambda claim: (PLATFORM_ORDER[claim.platform], -claim.odds_id))
     listed = [claim for claim in ordered if not claim.is_gone]
     best: dict[Platform, Claim] = {}
     for anchor in listed:
@@ -50,7 +50,7 @@ def agreeing(claims: Iterable[Claim]) -> tuple[int, ...]:
     for claim in ordered:
         if claim.is_gone and claim.platform not in absent:
             best.setdefault(claim.platform, claim)
-    return tuple(claim.quote_id for claim in best.values())
+    return tuple(claim.odds_id for claim in best.values())
 
 
 def match_key(sportradar_id: str) -> str:

@@ -18,7 +18,7 @@ from quart_odds.domain.catalogue import (
     unpack_key,
 )
 from quart_odds.domain.promotions import is_comparable, promotion_name
-from quart_odds.odds.quote import GONE, Quote
+from quart_odds.odds.event_odds import GONE, EventOdds
 
 _PLACES = {market.number: place for place, market in enumerate(CATALOGUE.markets)}
 
@@ -55,14 +55,14 @@ class Offer:
         return {index: value for index, value in self.values.items() if is_comparable(promotion_of(self.keys[index]))}
 
 
-def offers_of(quote: Quote) -> list[Offer]:
+def offers_of(event_odds: EventOdds) -> list[Offer]:
     """Every offer of a bookmaker, in the order of the catalogue, then of the line, the market's own offer first.
 
     What the catalogue lacks is left out.
     """
     plain: dict[tuple[int, float | None], Offer] = {}
     promoted: dict[tuple[int, float | None], list[tuple[int, int, int, int]]] = {}
-    for key, value, changed in quote:
+    for key, value, changed in event_odds:
         number, index, line = unpack_key(key)
         if key >= FIRST_PROMOTED_KEY:
             promoted.setdefault((number, line), []).append((index, key, value, changed))
@@ -85,38 +85,38 @@ def offers_of(quote: Quote) -> list[Offer]:
     )
 
 
-def offers_at(quote: Quote, market: Market, line: float | None, keys: Sequence[int]) -> list[Offer]:
+def offers_at(event_odds: EventOdds, market: Market, line: float | None, keys: Sequence[int]) -> list[Offer]:
     """What `offers_of` has of one market and line. `keys` are its plain keys, in the order of the outcomes."""
-    own = offer_of(quote, market, line, keys)
+    own = offer_of(event_odds, market, line, keys)
     if not own.values:
         return []
-    return [own, *_further(quote, own, keys)] if quote.has_promotions else [own]
+    return [own, *_further(event_odds, own, keys)] if event_odds.has_promotions else [own]
 
 
-def offer_of(quote: Quote, market: Market, line: float | None, keys: Iterable[int]) -> Offer:
+def offer_of(event_odds: EventOdds, market: Market, line: float | None, keys: Iterable[int]) -> Offer:
     """The market's own offer alone. `keys` are its plain keys, in the order of the outcomes."""
     offer = Offer(market, line)
-    columns = quote.columns
+    columns = event_odds.columns
     here, values, changed = columns.keys, columns.values, columns.changed
     count = len(here)
     has_promotions = count and here[-1] >= FIRST_PROMOTED_KEY
     # A list asks this twelve times an event: no call that can be spared.
     for index, plain in enumerate(keys):
-        key = effective_key(quote, plain) if has_promotions else plain
+        key = effective_key(event_odds, plain) if has_promotions else plain
         place = bisect_left(here, key)
         if place < count and here[place] == key:
             offer.keys[index], offer.values[index], offer.changed[index] = key, values[place], changed[place]
     return offer
 
 
-def _further(quote: Quote, own: Offer, keys: Sequence[int]) -> list[Offer]:
+def _further(event_odds: EventOdds, own: Offer, keys: Sequence[int]) -> list[Offer]:
     """The offers beside a market's own one, by promotion."""
     places = {key: index for index, key in enumerate(keys)}
-    columns = quote.columns
+    columns = event_odds.columns
     found: dict[int, Offer] = {}
-    for key in quote.promoted_keys:
+    for key in event_odds.promoted_keys:
         index = places.get(plain_key(key))
-        place = quote.place_of(key)
+        place = event_odds.place_of(key)
         if index is None or place is None or own.keys.get(index) == key or columns.values[place] & GONE:
             continue
         promotion = promotion_of(key)
@@ -130,39 +130,39 @@ def place_of(market: Market) -> int:
     return _PLACES[market.number]
 
 
-def effective_key(quote: Quote, plain: int) -> int:
+def effective_key(event_odds: EventOdds, plain: int) -> int:
     """The key of the price that an outcome has in its market's own offer: the plain one unless only others are here."""
-    value = quote.value_of(plain)
+    value = event_odds.value_of(plain)
     if value is not None and not value & GONE:
         return plain
-    promoted = [key for key in quote.promoted_keys if plain_key(key) == plain]
-    here = [key for key in promoted if not (_value(quote, key) & GONE)]
+    promoted = [key for key in event_odds.promoted_keys if plain_key(key) == plain]
+    here = [key for key in promoted if not (_value(event_odds, key) & GONE)]
     if here or value is None:
         return min(here or promoted, key=rank, default=plain)
     return plain
 
 
-def perked_values(quote: Quote) -> list[tuple[int, int]]:
+def perked_values(event_odds: EventOdds) -> list[tuple[int, int]]:
     """(plain key, packed value) of each outcome whose price in its market's own offer bears a perk."""
     return [
-        (plain, _value(quote, key))
-        for key in quote.promoted_keys
+        (plain, _value(event_odds, key))
+        for key in event_odds.promoted_keys
         if is_comparable(promotion_of(key))
-        and not _value(quote, key) & GONE
-        and effective_key(quote, plain := plain_key(key)) == key
+        and not _value(event_odds, key) & GONE
+        and effective_key(event_odds, plain := plain_key(key)) == key
     ]
 
 
-def price_keys(quote: Quote, keys: Mapping[int, int]) -> dict[int, int]:
+def price_keys(event_odds: EventOdds, keys: Mapping[int, int]) -> dict[int, int]:
     """`keys` (plain key to outcome index) and the keys of promoted prices of the same outcomes that a quote has had."""
-    return dict(keys) | {key: keys[plain_key(key)] for key in quote.promoted_keys if plain_key(key) in keys}
+    return dict(keys) | {key: keys[plain_key(key)] for key in event_odds.promoted_keys if plain_key(key) in keys}
 
 
-def promotion_word(quote: Quote, key: int) -> str | None:
+def promotion_word(event_odds: EventOdds, key: int) -> str | None:
     """What the promotion of a price is called; None for a plain price."""
     if key < FIRST_PROMOTED_KEY:
         return None
-    return promotion_name(promotion_of(key), quote.promotions)
+    return promotion_name(promotion_of(key), event_odds.promotions)
 
 
 def market_numbers(keys: Iterable[int]) -> frozenset[int]:
@@ -170,8 +170,8 @@ def market_numbers(keys: Iterable[int]) -> frozenset[int]:
     return frozenset(map(market_number_of, keys))
 
 
-def _value(quote: Quote, key: int) -> int:
-    value = quote.value_of(key)
+def _value(event_odds: EventOdds, key: int) -> int:
+    value = event_odds.value_of(key)
     return GONE if value is None else value
 
 

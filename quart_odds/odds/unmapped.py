@@ -24,23 +24,23 @@ class UnmappedMarkets:
         self._numbers: dict[Platform, dict[str, int]] = {platform: {} for platform in Platform}
         self._counts: dict[int, int] = {}
         self._free: list[int] = []
-        self._by_quote: dict[int, array[int]] = {}
+        self._by_odds_id: dict[int, array[int]] = {}
 
-    def note(self, quote_id: int, mapped: MappedEvent) -> None:
+    def note(self, odds_id: int, mapped: MappedEvent) -> None:
         """Takes the unknown markets of a fetch in place of the former ones."""
         platform = mapped.header.platform
-        former = self._by_quote.pop(quote_id, None)
+        former = self._by_odds_id.pop(odds_id, None)
         numbers = {self._number(platform, market) for market in mapped.unmapped} - {None}
         kept = array("H", [number for number in numbers if number is not None])
         for number in kept:
             self._counts[number] = self._counts.get(number, 0) + 1
         if kept:
-            self._by_quote[quote_id] = kept
+            self._by_odds_id[odds_id] = kept
         self._drop(former)
 
-    def forget(self, quote_id: int) -> None:
+    def forget(self, odds_id: int) -> None:
         """Drops a quote."""
-        self._drop(self._by_quote.pop(quote_id, None))
+        self._drop(self._by_odds_id.pop(odds_id, None))
 
     def counts(self) -> list[tuple[Platform, UnmappedMarket, int]]:
         """Each unknown market with its number of events, the most frequent first."""

@@ -183,7 +183,7 @@ class OddsDesk:
         self._archived.clear()
         for competition_id, platform, external_id in kept.competitions:
             self.cache.restore_competition(competition_id, platform, external_id)
-        self.cache.start_ids_after(kept.last_event_id, kept.last_quote_id)
+        self.cache.start_ids_after(kept.last_event_id, kept.last_odds_id)
         self._restore(kept.events)
         for archived in kept.archived:
             self._archive(archived.event_id, archived.key, archived.platform, archived.external_id, archived.genius_id)
@@ -198,7 +198,7 @@ class OddsDesk:
         """
         await self._ready_for(mapped.header)
         change = self.cache.apply(mapped, seen_at)
-        self.unmapped.note(change.quote_id, mapped)
+        self.unmapped.note(change.odds_id, mapped)
         self._hand_on(change)
         await self.writer.room()
         return change
@@ -271,10 +271,10 @@ class OddsDesk:
             event for event in self.cache.events.values() if event.header.kickoff < before and event.seen_at < before
         ]
         for event in over:
-            for quote in event.quotes.values():
-                header = quote.header
+            for event_odds in event.odds.values():
+                header = event_odds.header
                 self._archive(event.id, event.key, header.platform, header.external_id, header.genius_id)
-                self.unmapped.forget(quote.id)
+                self.unmapped.forget(event_odds.id)
             self.cache.forget(event.id)
         return len(over)
 
@@ -302,7 +302,7 @@ class OddsDesk:
 
     def _restore(self, events: list[KeptEvent]) -> None:
         for kept in events:
-            self.cache.restore(kept.event, [quote for quote, _ in kept.quotes])
+            self.cache.restore(kept.event, [event_odds for event_odds, _ in kept.odds])
 
     async def _ready_for(self, header: EventHeader) -> None:
         """Returns in a turn of the loop in which this process may write, and all that the event concerns is here."""
@@ -339,7 +339,9 @@ class OddsDesk:
 
     def _is_here(self, kept: KeptEvent) -> bool:
         """Whether the cache has the event, or any of its quotes: what it has is newer than what was kept."""
-        return kept.event.id in self.cache.events or any(self.cache.quote(quote.id) for quote, _ in kept.quotes)
+        return kept.event.id in self.cache.events or any(
+            self.cache.event_odds(event_odds.id) for event_odds, _ in kept.odds
+        )
 
 
 async def _nothing_to_do() -> None:

@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 from sqlalchemy import select
 
-from quart_odds.odds.history import LISTING_KEY, QuoteHistory
+from quart_odds.odds.history import LISTING_KEY, OddsHistory
 from quart_odds.storage.database import Database
 from quart_odds.storage.odds_rows import quote_at, signed_key, unsigned_key
 from quart_odds.storage.packing import unpack
@@ -18,14 +18,14 @@ class HistoryRows:
 
     database: Database
 
-    async def quote_history(self, quote_id: int, keys: Collection[int]) -> QuoteHistory:
+    async def price_history(self, odds_id: int, keys: Collection[int]) -> OddsHistory:
         """What is kept of the past of these prices of a quote, and of its being listed. Raises StorageError."""
-        opening = select(quote_openings.c.at, quote_openings.c.body).where(quote_openings.c.quote_id == quote_id)
+        opening = select(quote_openings.c.at, quote_openings.c.body).where(quote_openings.c.quote_id == odds_id)
         changes = (
             select(odds_history.c.quote_at, odds_history.c.key, odds_history.c.odds)
             .where(
-                odds_history.c.quote_at >= quote_at(quote_id, 0),
-                odds_history.c.quote_at < quote_at(quote_id + 1, 0),
+                odds_history.c.quote_at >= quote_at(odds_id, 0),
+                odds_history.c.quote_at < quote_at(odds_id + 1, 0),
                 odds_history.c.key.in_([LISTING_KEY, *map(signed_key, keys)]),
             )
             .order_by(odds_history.c.quote_at, odds_history.c.key)
@@ -35,8 +35,8 @@ class HistoryRows:
             rows = (await connection.execute(changes)).all()
         past = tuple((row.quote_at & _MOMENT, unsigned_key(row.key), row.odds) for row in rows)
         if first is None:
-            return QuoteHistory(None, {}, past)
+            return OddsHistory(None, {}, past)
         prices = unpack(first.body)
         wanted = frozenset(keys)
         kept = {key: value for key, value in zip(prices.keys, prices.values, strict=True) if key in wanted}
-        return QuoteHistory(first.at, kept, past)
+        return OddsHistory(first.at, kept, past)

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from quart_odds.domain.odds import Competition, EventHeader
 from quart_odds.domain.platforms import Platform
 from quart_odds.odds.event import CachedEvent
-from quart_odds.odds.quote import Columns, Quote
+from quart_odds.odds.event_odds import Columns, EventOdds
 from quart_odds.storage.packing import unpack
 from quart_odds.storage.tables import competitions, events, quote_prices, quotes
 
@@ -20,18 +20,18 @@ class KeptEvent:
     """An event as it is kept, with its quotes; their prices are still packed."""
 
     event: CachedEvent
-    quotes: tuple[tuple[Quote, bytes], ...]
+    odds: tuple[tuple[EventOdds, bytes], ...]
 
     @property
     def whole(self) -> CachedEvent:
         """The event with its quotes in place, for one that goes into no cache."""
-        quotes = {quote.header.platform: quote for quote, _ in self.quotes}
-        self.event.quotes = {platform: quotes[platform] for platform in Platform if platform in quotes}
+        odds = {event_odds.header.platform: event_odds for event_odds, _ in self.odds}
+        self.event.odds = {platform: odds[platform] for platform in Platform if platform in odds}
         return self.event
 
 
 @dataclass(frozen=True, slots=True)
-class ArchivedQuote:
+class ArchivedOdds:
     """By what an event that is only kept, and not in memory, is found when it is listed again."""
 
     event_id: int
@@ -43,30 +43,30 @@ class ArchivedQuote:
 
 async def load_events(connection: AsyncConnection, since: datetime) -> list[KeptEvent]:
     """The events that kick off, or were last seen, at `since` or later."""
-    return await _load(connection, _quotes().where((events.c.kickoff >= since) | events.c.id.in_(_seen_since(since))))
+    return await _load(connection, _odds().where((events.c.kickoff >= since) | events.c.id.in_(_seen_since(since))))
 
 
 async def load_event(connection: AsyncConnection, event_id: int) -> KeptEvent | None:
     """One event, however old."""
-    found = await _load(connection, _quotes().where(events.c.id == event_id))
+    found = await _load(connection, _odds().where(events.c.id == event_id))
     return found[0] if found else None
 
 
-async def archived_quotes(connection: AsyncConnection, since: datetime) -> list[ArchivedQuote]:
+async def archived_odds(connection: AsyncConnection, since: datetime) -> list[ArchivedOdds]:
     """Every quote whose event `load_events` leaves out."""
     rows = await connection.execute(
         select(events.c.id, events.c.key, quotes.c.platform, quotes.c.external_id, quotes.c.genius_id)
         .join(quotes, quotes.c.event_id == events.c.id)
         .where(events.c.kickoff < since, events.c.id.not_in(_seen_since(since)))
     )
-    return [ArchivedQuote(row.id, row.key, Platform(row.platform), row.external_id, row.genius_id) for row in rows]
+    return [ArchivedOdds(row.id, row.key, Platform(row.platform), row.external_id, row.genius_id) for row in rows]
 
 
 async def last_ids(connection: AsyncConnection) -> tuple[int, int]:
     """The highest event id and quote id that are kept; 0 where there is none."""
     event_id = await connection.scalar(select(func.max(events.c.id)))
-    quote_id = await connection.scalar(select(func.max(quotes.c.id)))
-    return event_id or 0, quote_id or 0
+    odds_id = await connection.scalar(select(func.max(quotes.c.id)))
+    return event_id or 0, odds_id or 0
 
 
 async def load_competitions(connection: AsyncConnection) -> list[tuple[int, Platform, str]]:
@@ -75,22 +75,22 @@ async def load_competitions(connection: AsyncConnection) -> list[tuple[int, Plat
     return [(row.id, Platform(row.platform), row.external_id) for row in rows]
 
 
-def restored(kept: KeptEvent) -> tuple[CachedEvent, list[Quote]]:
+def restored(kept: KeptEvent) -> tuple[CachedEvent, list[EventOdds]]:
     """The event and its quotes with their prices unpacked. Raises StorageError for a damaged blob."""
-    for quote, body in kept.quotes:
+    for event_odds, body in kept.odds:
         prices = unpack(body)
-        quote.columns = Columns(prices.keys, prices.values, prices.changed)
-        quote.last_seen = prices.last_seen
-        gone_moment = int(quote.gone_at.timestamp()) if quote.gone_at else 0
-        quote.last_moment = max(max(prices.changed, default=0), gone_moment)
-    return kept.event, [quote for quote, _ in kept.quotes]
+        event_odds.columns = Columns(prices.keys, prices.values, prices.changed)
+        event_odds.last_seen = prices.last_seen
+        gone_moment = int(event_odds.gone_at.timestamp()) if event_odds.gone_at else 0
+        event_odds.last_moment = max(max(prices.changed, default=0), gone_moment)
+    return kept.event, [event_odds for event_odds, _ in kept.odds]
 
 
 def _seen_since(since: datetime) -> "Select[int]":
     return select(quotes.c.event_id).where(quotes.c.seen_at >= since)
 
 
-def _quotes() -> "Select[tuple[object, ...]]":
+def _odds() -> "Select[tuple[object, ...]]":
     statement = (
         select(
             events.c.id.label("event_id"),
@@ -112,7 +112,7 @@ def _quotes() -> "Select[tuple[object, ...]]":
 
 
 async def _load(connection: AsyncConnection, statement: "Select[tuple[object, ...]]") -> list[KeptEvent]:
-    found: dict[int, tuple[CachedEvent, list[tuple[Quote, bytes]]]] = {}
+    found: dict[int, tuple[CachedEvent, list[tuple[EventOdds, bytes]]]] = {}
     result = await connection.stream(statement)
     async for row in result:
         event = CachedEvent(row.event_id, row.key, created_at=row.created_at, changed_at=row.changed_at)
@@ -127,7 +127,7 @@ async def _load(connection: AsyncConnection, statement: "Select[tuple[object, ..
             competition=Competition(row.competition_external_id, row.competition_name, row.country),
             genius_id=row.genius_id,
         )
-        quote = Quote(
+        event_odds = EventOdds(
             id=row.id,
             header=header,
             competition_id=row.competition_id,
@@ -138,5 +138,5 @@ async def _load(connection: AsyncConnection, statement: "Select[tuple[object, ..
             missed_at=row.missed_at,
             promotions=tuple(row.promotions.split(",")) if row.promotions else (),
         )
-        kept.append((quote, row.body))
+        kept.append((event_odds, row.body))
     return [KeptEvent(event, tuple(kept)) for event, kept in found.values()]

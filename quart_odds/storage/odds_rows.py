@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from quart_odds.domain.odds import EventHeader, Prices
 from quart_odds.odds.event import CachedEvent
-from quart_odds.odds.quote import Quote
+from quart_odds.odds.event_odds import EventOdds
 from quart_odds.storage.packing import PackedPrices, pack
 from quart_odds.storage.tables import (
     competitions,
@@ -33,9 +33,9 @@ Row = tuple[object, ...]
 _ROWS_AT_ONCE = 2000
 
 
-def quote_at(quote_id: int, moment: int) -> int:
+def quote_at(odds_id: int, moment: int) -> int:
     """The first column of the history: the quote and the epoch second."""
-    return quote_id << 32 | moment
+    return odds_id << 32 | moment
 
 
 def signed_key(key: int) -> int:
@@ -58,7 +58,7 @@ class EventRow:
     event_header: EventHeader
     created_at: datetime
     changed_at: datetime
-    quote_id: int
+    odds_id: int
     header: EventHeader
     competition_id: int
     first_seen_at: datetime
@@ -101,7 +101,7 @@ class EncodedBatch:
 
 def event_row(
     event: CachedEvent,
-    quote: Quote,
+    event_odds: EventOdds,
     *,
     with_prices: bool,
     opening: tuple[int, Prices] | None = None,
@@ -115,15 +115,17 @@ def event_row(
         event.header,
         event.created_at,
         event.changed_at,
-        quote.id,
-        quote.header,
-        quote.competition_id,
-        quote.first_seen_at,
-        quote.seen_at,
-        quote.gone_at,
-        quote.missed_at,
-        quote.promotions,
-        PackedPrices(quote.keys, quote.values, quote.changed, dict(quote.last_seen)) if with_prices else None,
+        event_odds.id,
+        event_odds.header,
+        event_odds.competition_id,
+        event_odds.first_seen_at,
+        event_odds.seen_at,
+        event_odds.gone_at,
+        event_odds.missed_at,
+        event_odds.promotions,
+        PackedPrices(event_odds.keys, event_odds.values, event_odds.changed, dict(event_odds.last_seen))
+        if with_prices
+        else None,
         opening,
         history,
     )
@@ -134,11 +136,11 @@ def encode(batch: Batch) -> EncodedBatch:
     return EncodedBatch(
         competitions=_last_by_id(map(_competition, batch.rows)),
         events=_last_by_id(map(_event, batch.rows)),
-        quotes=_last_by_id(map(_quote, batch.rows)),
-        prices=[(row.quote_id, pack(row.prices)) for row in batch.rows if row.prices is not None],
-        openings=[_opening(row.quote_id, *row.opening) for row in batch.rows if row.opening is not None],
+        quotes=_last_by_id(map(_event_odds, batch.rows)),
+        prices=[(row.odds_id, pack(row.prices)) for row in batch.rows if row.prices is not None],
+        openings=[_opening(row.odds_id, *row.opening) for row in batch.rows if row.opening is not None],
         history=sorted((at, signed_key(key), odds) for row in batch.rows for at, key, odds in row.history),
-        seen=[(to_micros(at), quote_id) for quote_id, at in batch.seen],
+        seen=[(to_micros(at), odds_id) for odds_id, at in batch.seen],
         emptied=batch.emptied,
         redated=batch.redated,
     )
@@ -164,10 +166,10 @@ def _event(row: EventRow) -> Row:
     )
 
 
-def _quote(row: EventRow) -> Row:
+def _event_odds(row: EventRow) -> Row:
     header = row.header
     return (
-        row.quote_id,
+        row.odds_id,
         row.event_id,
         header.platform.value,
         header.external_id,
@@ -185,9 +187,9 @@ def _quote(row: EventRow) -> Row:
     )
 
 
-def _opening(quote_id: int, at: int, prices: Prices) -> Row:
+def _opening(odds_id: int, at: int, prices: Prices) -> Row:
     first = PackedPrices(prices.keys, prices.values, array("I", [at]) * len(prices.keys), {})
-    return (quote_id, at, pack(first))
+    return (odds_id, at, pack(first))
 
 
 def _last_by_id(rows: Iterable[Row]) -> list[Row]:
@@ -209,8 +211,8 @@ async def write_batch(connection: AsyncConnection, batch: EncodedBatch) -> None:
     ):
         if rows:
             await connection.exec_driver_sql(_upsert(table, dialect), rows)
-    for quote_id, second in batch.redated:
-        await _date_back(connection, quote_id, second, {(at, key) for at, key, _ in batch.history})
+    for odds_id, second in batch.redated:
+        await _date_back(connection, odds_id, second, {(at, key) for at, key, _ in batch.history})
     for start in range(0, len(batch.history), _ROWS_AT_ONCE):
         rows_of_history = batch.history[start : start + _ROWS_AT_ONCE]
         await connection.exec_driver_sql(_upsert(odds_history, dialect), rows_of_history)
@@ -222,14 +224,12 @@ async def write_batch(connection: AsyncConnection, batch: EncodedBatch) -> None:
         )
 
 
-async def _date_back(connection: AsyncConnection, quote_id: int, second: int, new: set[tuple[int, int]]) -> None:
+async def _date_back(connection: AsyncConnection, odds_id: int, second: int, new: set[tuple[int, int]]) -> None:
     """Dates what is kept of a quote's past at `second` where it is dated later, but for the rows that are written now.
 
     Of each price's changes the last one stays.
     """
-    later = (odds_history.c.quote_at > quote_at(quote_id, second)) & (
-        odds_history.c.quote_at < quote_at(quote_id + 1, 0)
-    )
+    later = (odds_history.c.quote_at > quote_at(odds_id, second)) & (odds_history.c.quote_at < quote_at(odds_id + 1, 0))
     rows = (await connection.execute(select(odds_history).where(later).order_by(odds_history.c.quote_at))).all()
     old = [row for row in rows if (row.quote_at, row.key) not in new]
     for row in old:
@@ -237,11 +237,11 @@ async def _date_back(connection: AsyncConnection, quote_id: int, second: int, ne
             delete(odds_history).where(odds_history.c.quote_at == row.quote_at, odds_history.c.key == row.key)
         )
     if last := {row.key: row.odds for row in old}:
-        dated = [(quote_at(quote_id, second), key, odds) for key, odds in last.items()]
+        dated = [(quote_at(odds_id, second), key, odds) for key, odds in last.items()]
         await connection.exec_driver_sql(_upsert(odds_history, connection.dialect), dated)
     await connection.execute(
         update(quote_openings)
-        .where(quote_openings.c.quote_id == quote_id, quote_openings.c.at > second)
+        .where(quote_openings.c.quote_id == odds_id, quote_openings.c.at > second)
         .values(at=second)
     )
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from quart_odds.errors import StorageError
 from quart_odds.odds.compression import compress, decompress
-from quart_odds.odds.quote import GONE
+from quart_odds.odds.event_odds import GONE
 
 _HEAD = struct.Struct("<BBHII")
 _VERSION = 2
@@ -19,7 +19,7 @@ _VERSION = 2
 
 @dataclass(frozen=True, slots=True)
 class PackedPrices:
-    """What a blob holds: see `odds.quote.Quote`."""
+    """What a blob holds: see `odds.event_odds.EventOdds`."""
 
     keys: "array[int]"
     values: "array[int]"

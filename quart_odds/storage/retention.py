@@ -50,11 +50,11 @@ class RetentionRows(ABC):
         """What `remove_old` would remove."""
         async with self.database.reading() as connection:
             over = (await connection.scalars(_over(odds_before))).all()
-            gone_quotes = set(await connection.scalars(select(quotes.c.id).where(quotes.c.event_id.in_(over))))
+            gone_odds = set(await connection.scalars(select(quotes.c.id).where(quotes.c.event_id.in_(over))))
             history_rows = 0
-            for quote_id in (await connection.scalars(select(quotes.c.id))).all():
-                until = None if quote_id in gone_quotes else odds_before
-                history_rows += await connection.scalar(_count_history(quote_id, until)) or 0
+            for odds_id in (await connection.scalars(select(quotes.c.id))).all():
+                until = None if odds_id in gone_odds else odds_before
+                history_rows += await connection.scalar(_count_history(odds_id, until)) or 0
             return Removal(
                 events=len(over),
                 history_rows=history_rows,
@@ -87,8 +87,8 @@ class RetentionRows(ABC):
         while event_ids := await self._page(_over(before).limit(EVENTS_AT_ONCE)):
             async with self.database.writing_as(term) as connection:
                 ids = (await connection.scalars(select(quotes.c.id).where(quotes.c.event_id.in_(event_ids)))).all()
-                for quote_id in ids:
-                    rows += await _delete_history(connection, quote_id, None)
+                for odds_id in ids:
+                    rows += await _delete_history(connection, odds_id, None)
                 for table in (quote_openings, quote_prices):
                     await connection.execute(delete(table).where(table.c.quote_id.in_(ids)))
                 await connection.execute(delete(quotes).where(quotes.c.id.in_(ids)))
@@ -101,8 +101,8 @@ class RetentionRows(ABC):
         rows = last = 0
         while ids := await self._page(select(quotes.c.id).where(quotes.c.id > last).order_by(quotes.c.id).limit(50)):
             async with self.database.writing_as(term) as connection:
-                for quote_id in ids:
-                    rows += await _delete_history(connection, quote_id, before)
+                for odds_id in ids:
+                    rows += await _delete_history(connection, odds_id, before)
             last = ids[-1]
             await asyncio.sleep(0)
         return rows
@@ -127,18 +127,18 @@ def _old_openings(before: datetime) -> "Select[int]":
     return select(quote_openings.c.quote_id).where(quote_openings.c.at < int(before.timestamp()))
 
 
-def _range(quote_id: int, before: datetime | None) -> tuple[int, int]:
-    end = quote_at(quote_id + 1, 0) if before is None else quote_at(quote_id, max(int(before.timestamp()), 0))
-    return quote_at(quote_id, 0), end
+def _range(odds_id: int, before: datetime | None) -> tuple[int, int]:
+    end = quote_at(odds_id + 1, 0) if before is None else quote_at(odds_id, max(int(before.timestamp()), 0))
+    return quote_at(odds_id, 0), end
 
 
-def _count_history(quote_id: int, before: datetime | None) -> "Select[int]":
-    start, end = _range(quote_id, before)
+def _count_history(odds_id: int, before: datetime | None) -> "Select[int]":
+    start, end = _range(odds_id, before)
     return select(func.count()).where(odds_history.c.quote_at >= start, odds_history.c.quote_at < end)
 
 
-async def _delete_history(connection: AsyncConnection, quote_id: int, before: datetime | None) -> int:
-    start, end = _range(quote_id, before)
+async def _delete_history(connection: AsyncConnection, odds_id: int, before: datetime | None) -> int:
+    start, end = _range(odds_id, before)
     done = await connection.execute(
         delete(odds_history).where(odds_history.c.quote_at >= start, odds_history.c.quote_at < end)
     )

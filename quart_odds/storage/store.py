@@ -10,9 +10,9 @@ from quart_odds.storage.analytics import AnalyticsRows
 from quart_odds.storage.database import Database
 from quart_odds.storage.history_rows import HistoryRows
 from quart_odds.storage.odds_load import (
-    ArchivedQuote,
+    ArchivedOdds,
     KeptEvent,
-    archived_quotes,
+    archived_odds,
     last_ids,
     load_competitions,
     load_event,
@@ -34,10 +34,10 @@ class Kept:
     """
 
     events: list[KeptEvent]
-    archived: list[ArchivedQuote]
+    archived: list[ArchivedOdds]
     competitions: list[tuple[int, Platform, str]]
     last_event_id: int
-    last_quote_id: int
+    last_odds_id: int
     revision: int
 
 
@@ -64,13 +64,13 @@ class Store(RunRows, HistoryRows, AnalyticsRows, RetentionRows):
                 # One view of all tables, as SQLite has it anyway: another process may write meanwhile.
                 await connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
             revision = int((await connection.execute(select(writer.c.revision))).scalar_one())
-            event_id, quote_id = await last_ids(connection)
+            event_id, odds_id = await last_ids(connection)
             return Kept(
                 await load_events(connection, since),
-                await archived_quotes(connection, since),
+                await archived_odds(connection, since),
                 await load_competitions(connection),
                 event_id,
-                quote_id,
+                odds_id,
                 revision,
             )
 

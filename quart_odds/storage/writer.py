@@ -63,8 +63,8 @@ class _Waiting:
         """Dates what waits at `second` where a clock that was ahead dated it later; of each price the last stays."""
         dated: dict[tuple[int, int], int] = {}
         for at, key, odds in self.history:
-            quote_id, moment = at >> 32, at & 0xFFFFFFFF
-            dated[quote_at(quote_id, min(moment, second)), key] = odds
+            odds_id, moment = at >> 32, at & 0xFFFFFFFF
+            dated[quote_at(odds_id, min(moment, second)), key] = odds
         self.history = [(at, key, odds) for (at, key), odds in dated.items()]
         if self.opening is not None:
             self.opening = (min(self.opening[0], second), self.opening[1])
@@ -129,12 +129,12 @@ class OddsWriter:
             raise StorageError("the writer is closed")
         self._puts += 1
         self._emptied.update(change.emptied)
-        for quote_id in change.moved:
-            self._entry(quote_id).is_seen_only = False
-        entry = self._entry(change.quote_id)
-        quote = self._cache.quote(change.quote_id)
-        if change.is_new and quote is not None:
-            entry.opening = (change.moment, quote.prices())
+        for odds_id in change.moved:
+            self._entry(odds_id).is_seen_only = False
+        entry = self._entry(change.odds_id)
+        event_odds = self._cache.event_odds(change.odds_id)
+        if change.is_new and event_odds is not None:
+            entry.opening = (change.moment, event_odds.prices())
         if change.is_change or change.is_header_changed or change.moved or change.is_miss_noted:
             entry.is_seen_only = False
         entry.with_prices |= change.is_new or bool(change.changed)
@@ -220,13 +220,13 @@ class OddsWriter:
             if self._refused is not None:
                 log.warning("storage.writer.refusals_untold", error=self._refused.for_operator)
 
-    def _entry(self, quote_id: int) -> _Waiting:
-        entry = self._waiting.get(quote_id)
+    def _entry(self, odds_id: int) -> _Waiting:
+        entry = self._waiting.get(odds_id)
         if entry is None:
             # What was refused before is written as it is now, so that memory and database agree again.
-            entry = self._set_aside.pop(quote_id, None) or _Waiting(self._puts)
+            entry = self._set_aside.pop(odds_id, None) or _Waiting(self._puts)
             entry.first_put = self._puts
-            self._waiting[quote_id] = entry
+            self._waiting[odds_id] = entry
         entry.recordings.add(current_recording())
         return entry
 
@@ -238,19 +238,19 @@ class OddsWriter:
             else:
                 self._refusals.setdefault(recording, error)
 
-    def _put_aside(self, quote_id: int, entry: _Waiting) -> None:
+    def _put_aside(self, odds_id: int, entry: _Waiting) -> None:
         """Sees to it that the next write of a refused quote writes all that this one should have, but its history."""
         entry = replace(entry, recordings=set(), history=[])
-        newer = self._waiting.get(quote_id)
+        newer = self._waiting.get(odds_id)
         if newer is None:
-            self._set_aside[quote_id] = entry
+            self._set_aside[odds_id] = entry
             return
         newer.is_seen_only &= entry.is_seen_only
         newer.with_prices |= entry.with_prices
         newer.opening = newer.opening or entry.opening
 
     def _add_history(self, entry: _Waiting, change: EventChange) -> None:
-        at = quote_at(change.quote_id, change.moment)
+        at = quote_at(change.odds_id, change.moment)
         rows = [(at, key, GONE_ODDS if new is None else new) for key, _, new in change.changed]
         if change.is_available is not None:
             rows.append((at, LISTING_KEY, 0 if change.is_available else GONE_ODDS))
@@ -310,18 +310,18 @@ class OddsWriter:
 
     def _take(self) -> None:
         rows = 0
-        for quote_id in list(self._waiting)[:BATCH_QUOTES]:
-            entry = self._writing[quote_id] = self._waiting.pop(quote_id)
+        for odds_id in list(self._waiting)[:BATCH_QUOTES]:
+            entry = self._writing[odds_id] = self._waiting.pop(odds_id)
             rows += len(entry.history)
             if rows >= BATCH_ROWS:
                 break
 
     def _put_back(self) -> None:
         """Joins what failed with what has come since, the older first."""
-        for quote_id, newer in self._waiting.items():
-            older = self._writing.get(quote_id)
+        for odds_id, newer in self._waiting.items():
+            older = self._writing.get(odds_id)
             if older is None:
-                self._writing[quote_id] = newer
+                self._writing[odds_id] = newer
                 continue
             older.recordings |= newer.recordings
             older.is_seen_only &= newer.is_seen_only
@@ -343,15 +343,15 @@ class OddsWriter:
             if not is_refusal(error):
                 raise
             if len(entries) > 1:
-                for quote_id in list(entries):
-                    await self._commit({quote_id: entries[quote_id]})
-                    entries[quote_id] = _Waiting(self._puts)
+                for odds_id in list(entries):
+                    await self._commit({odds_id: entries[odds_id]})
+                    entries[odds_id] = _Waiting(self._puts)
                 return
-            log.exception("storage.write.refused", quote_ids=list(entries), history_rows=rows)
+            log.exception("storage.write.refused", odds_ids=list(entries), history_rows=rows)
             self.rows_lost += rows
-            for quote_id, entry in entries.items():
-                self._refuse(entry, StorageError(f"the database refused the odds of quote {quote_id}: {error}"))
-                self._put_aside(quote_id, entry)
+            for odds_id, entry in entries.items():
+                self._refuse(entry, StorageError(f"the database refused the odds of quote {odds_id}: {error}"))
+                self._put_aside(odds_id, entry)
         else:
             self._emptied.difference_update(emptied)
             self.rows_written += rows
@@ -360,17 +360,19 @@ class OddsWriter:
 
     def _batch(self, entries: dict[int, _Waiting], emptied: list[int]) -> Batch:
         batch = Batch(emptied=emptied)
-        for quote_id, entry in entries.items():
-            quote = self._cache.quote(quote_id)
-            event = None if quote is None else self._cache.get(quote.event_id)
-            if quote is None or event is None:
+        for odds_id, entry in entries.items():
+            event_odds = self._cache.event_odds(odds_id)
+            event = None if event_odds is None else self._cache.get(event_odds.event_id)
+            if event_odds is None or event is None:
                 continue  # forgotten since, which `OddsDesk` does only to what is committed
             if entry.redated_after:
-                batch.redated.append((quote_id, entry.redated_after))
+                batch.redated.append((odds_id, entry.redated_after))
             if entry.is_seen_only:
-                batch.seen.append((quote_id, quote.seen_at))
+                batch.seen.append((odds_id, event_odds.seen_at))
             else:
                 batch.rows.append(
-                    event_row(event, quote, with_prices=entry.with_prices, opening=entry.opening, history=entry.history)
+                    event_row(
+                        event, event_odds, with_prices=entry.with_prices, opening=entry.opening, history=entry.history
+                    )
                 )
         return batch

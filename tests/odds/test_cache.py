@@ -26,7 +26,7 @@ def test_the_same_match_at_three_bookmakers_is_one_event() -> None:
         assert change.is_new
         assert change.count == 5
     event = cache.events[1]
-    assert list(event.quotes) == list(Platform)
+    assert list(event.odds) == list(Platform)
     assert event.header.home_team == "Home at betpawa"
     assert event.sportradar_id == "68995116"
     assert cache.find("68995116") is event
@@ -86,7 +86,7 @@ def test_a_quote_that_agrees_again_comes_back_to_its_match() -> None:
     assert change.event_ids == (1,)
     assert change.is_header_changed
     assert list(cache.events) == [1]
-    assert list(cache.events[1].quotes) == [Platform.BETPAWA, Platform.BET9JA]
+    assert list(cache.events[1].odds) == [Platform.BETPAWA, Platform.BET9JA]
 
 
 def test_a_majority_displaces_the_first_comer() -> None:
@@ -98,9 +98,9 @@ def test_a_majority_displaces_the_first_comer() -> None:
     third = cache.apply(mapped(header(Platform.BET9JA, "c")), NOW)
     main = cache.find("68995116")
     assert main is not None
-    assert list(main.quotes) == [Platform.SPORTYBET, Platform.BET9JA]
+    assert list(main.odds) == [Platform.SPORTYBET, Platform.BET9JA]
     assert third.event_id == main.id
-    moved = {quote.header.external_id for quote in map(cache.quote, third.moved) if quote}
+    moved = {event_odds.header.external_id for event_odds in map(cache.event_odds, third.moved) if event_odds}
     assert moved == {"a", "b"}
     assert set(third.event_ids) == set(cache.events)
 
@@ -133,7 +133,7 @@ def test_a_new_listing_takes_the_place_of_the_old_one() -> None:
     cache.mark_missing(Platform.BETPAWA, ["new"], LATER)
     main = cache.find("68995116")
     assert main is not None
-    assert main.quotes[Platform.BETPAWA].header.external_id == "new"
+    assert main.odds[Platform.BETPAWA].header.external_id == "new"
 
 
 def test_events_are_ordered_by_kick_off() -> None:
@@ -152,7 +152,7 @@ def test_a_forgotten_event_leaves_nothing_behind() -> None:
     cache.apply(mapped(), NOW)
     cache.forget(1)
     assert not cache.events
-    assert cache.quote(1) is None
+    assert cache.event_odds(1) is None
     assert cache.find("68995116") is None
     assert cache.apply(mapped(), NOW).event_id == 2
 
@@ -165,11 +165,11 @@ def test_a_genius_id_matches_where_there_is_no_sportradar_id() -> None:
     cache.apply(mapped(header(Platform.BET9JA, "n", None, genius_id="13000001")), NOW)
     (event,) = cache.events.values()
     assert event.sportradar_id is None
-    assert list(event.quotes) == [Platform.SPORTYBET, Platform.BET9JA]
+    assert list(event.odds) == [Platform.SPORTYBET, Platform.BET9JA]
     change = cache.apply(mapped(header(Platform.BETPAWA, "b", "70000001", genius_id="13000001")), NOW)
     (event,) = cache.events.values()
     assert event.sportradar_id == "70000001"
-    assert list(event.quotes) == list(Platform)
+    assert list(event.odds) == list(Platform)
     assert change.event_ids == (event.id,)
 
 
@@ -179,7 +179,7 @@ def test_a_genius_id_of_two_matches_joins_neither() -> None:
     for name, sportradar_id in (("a", "70000001"), ("b", "70000002")):
         cache.apply(mapped(header(Platform.BETPAWA, name, sportradar_id, genius_id="13000001")), NOW)
     change = cache.apply(mapped(header(Platform.SPORTYBET, "s", None, genius_id="13000001")), NOW)
-    assert list(cache.events[change.event_id].quotes) == [Platform.SPORTYBET]
+    assert list(cache.events[change.event_id].odds) == [Platform.SPORTYBET]
 
 
 def test_an_event_that_two_complete_lists_lack_is_gone() -> None:
@@ -190,9 +190,9 @@ def test_an_event_that_two_complete_lists_lack_is_gone() -> None:
 
     def miss(minutes: float, seen: tuple[str, ...] = ()) -> bool:
         cache.mark_missing(Platform.BETPAWA, seen, NOW + timedelta(minutes=minutes), believe_after=patience)
-        quote = cache.quote_of(Platform.BETPAWA, "a")
-        assert quote is not None
-        return quote.gone_at is not None
+        event_odds = cache.odds_of(Platform.BETPAWA, "a")
+        assert event_odds is not None
+        return event_odds.gone_at is not None
 
     assert [miss(1), miss(2), miss(3, ("a",)), miss(4), miss(8)] == [False] * 5
     assert miss(9)
@@ -220,7 +220,7 @@ def test_a_postponed_event_keeps_its_id_while_a_bookmaker_lacks_it() -> None:
     (event,) = cache.events.values()
     assert event.id == 1
     assert event.header.kickoff == later
-    assert list(event.quotes) == list(Platform)
+    assert list(event.odds) == list(Platform)
 
 
 def test_prices_fetched_after_the_kick_off_do_not_follow_those_of_before() -> None:
@@ -229,14 +229,14 @@ def test_prices_fetched_after_the_kick_off_do_not_follow_those_of_before() -> No
     home = key("1x2_ft", "1")
     cache.apply(mapped(), NOW)
     change = cache.apply(mapped(odds=X1 | {home: 1.05}), KICKOFF)
-    quote = cache.quote(change.quote_id)
-    assert quote is not None
+    event_odds = cache.event_odds(change.odds_id)
+    assert event_odds is not None
     assert change.changed == ()
-    assert quote.value_of(home) == 2400 << 1 | 1
-    assert quote.seen_at == NOW
+    assert event_odds.value_of(home) == 2400 << 1 | 1
+    assert event_odds.seen_at == NOW
     late = cache.apply(mapped(header(Platform.BET9JA, "n")), KICKOFF)
     assert late.count == 5
-    assert cache.events[1].comparable_quotes == [quote]
+    assert cache.events[1].comparable_odds == [event_odds]
 
 
 def test_a_clock_that_was_ahead_is_dated_back() -> None:
@@ -249,9 +249,9 @@ def test_a_clock_that_was_ahead_is_dated_back() -> None:
     change = cache.apply(mapped(header(kickoff=KICKOFF + timedelta(days=9)), X1 | {home: 2.6}), LATER)
     now = int(LATER.timestamp())
     assert (change.redated_after, change.moment) == (now, now + 1)
-    quote = cache.quote(change.quote_id)
-    assert quote is not None
-    assert max(quote.changed) == now + 1
+    event_odds = cache.event_odds(change.odds_id)
+    assert event_odds is not None
+    assert max(event_odds.changed) == now + 1
 
 
 def test_a_plain_and_a_promoted_price_are_two_prices() -> None:
@@ -265,13 +265,13 @@ def test_a_plain_and_a_promoted_price_are_two_prices() -> None:
 
     cache.apply(fetch({first: 2.6}, "half_up"), NOW)
     change = cache.apply(fetch({first: 2.7, second: 2.6}, "new_word", "half_up"), LATER)
-    quote = cache.quote(change.quote_id)
-    assert quote is not None
-    assert quote.promotions == ("half_up", "new_word")
-    assert [(promotion_word(quote, each), before, now) for each, before, now in change.changed] == [
+    event_odds = cache.event_odds(change.odds_id)
+    assert event_odds is not None
+    assert event_odds.promotions == ("half_up", "new_word")
+    assert [(promotion_word(event_odds, each), before, now) for each, before, now in change.changed] == [
         ("new_word", None, 2700 << 1 | 1)
     ]
-    assert quote.value_of(home) == 2400 << 1 | 1
+    assert event_odds.value_of(home) == 2400 << 1 | 1
 
 
 arrivals = st.lists(
@@ -295,17 +295,17 @@ def test_the_book_holds_together_whatever_arrives(headers: list[EventHeader]) ->
         change = cache.apply(mapped(each), NOW)
         assert set(change.event_ids) <= set(cache.events)
         assert not set(change.emptied) & set(cache.events)
-        assert cache.events[change.event_id].quotes[each.platform].header == each
+        assert cache.events[change.event_id].odds[each.platform].header == each
     newest = {(each.platform, each.external_id): each for each in headers}
-    held = [quote.header for event in cache.events.values() for quote in event.quotes.values()]
+    held = [event_odds.header for event in cache.events.values() for event_odds in event.odds.values()]
     assert sorted(held, key=repr) == sorted(newest.values(), key=repr)
     for event in cache.events.values():
-        assert event.quotes
+        assert event.odds
         assert cache.events[event.id] is event
         if event.sportradar_id:
-            assert {quote.header.sportradar_id for quote in event.quotes.values()} == {event.sportradar_id}
+            assert {event_odds.header.sportradar_id for event_odds in event.odds.values()} == {event.sportradar_id}
         else:
-            assert len(event.quotes) == 1
+            assert len(event.odds) == 1
     assert sorted(event.id for event in cache.by_kickoff()) == sorted(cache.events)
 
 
@@ -320,7 +320,7 @@ def test_the_same_offers_in_any_order_make_the_same_matches(headers: list[EventH
         for each in order:
             cache.apply(mapped(each), NOW)
         return {
-            frozenset((quote.header.platform, quote.header.external_id) for quote in event.quotes.values())
+            frozenset((event_odds.header.platform, event_odds.header.external_id) for event_odds in event.odds.values())
             for event in cache.events.values()
         }
 

@@ -71,9 +71,9 @@ def test_events_of_one_id_stand_alone_where_they_are_many() -> None:
     add(made, 30, start=MAX_CLAIMS + 1)
     event = made.find(RADAR)
     assert event is not None
-    assert list(event.quotes) == [SPORTYBET, BET9JA]
+    assert list(event.odds) == [SPORTYBET, BET9JA]
     assert len(made.events) == MAX_CLAIMS + 32
-    assert {len(each.quotes) for each in made.events.values() if each is not event} == {1}
+    assert {len(each.odds) for each in made.events.values() if each is not event} == {1}
 
 
 def test_an_id_means_something_again_when_few_events_have_it() -> None:
@@ -84,7 +84,7 @@ def test_an_id_means_something_again_when_few_events_have_it() -> None:
     made.mark_missing(BETPAWA, ["e7"], NOW)
     event = made.find(RADAR)
     assert event is not None
-    assert {platform: quote.header.external_id for platform, quote in event.quotes.items()} == {
+    assert {platform: event_odds.header.external_id for platform, event_odds in event.odds.items()} == {
         BETPAWA: "e7",
         SPORTYBET: "e0",
     }
@@ -98,7 +98,7 @@ def test_a_genius_id_of_many_events_joins_none_of_them() -> None:
         made.apply(mapped(header(platform, "e0", number, genius_id=GENIUS)), NOW)
     event = made.find(RADAR)
     assert event is not None
-    assert list(event.quotes) == [SPORTYBET, BET9JA]
+    assert list(event.odds) == [SPORTYBET, BET9JA]
     assert len(made.events) == MAX_CLAIMS + 2
 
 
@@ -121,20 +121,20 @@ def test_the_book_is_arranged_as_its_claims_say(
             made.withdraw(platform, f"e{number}", NOW)
         else:
             made.apply(mapped(header(platform, f"e{number}", radar)), NOW)
-    quotes = {quote.id: quote for event in made.events.values() for quote in event.quotes.values()}
-    for radar in {quote.header.sportradar_id for quote in quotes.values()} - {None}:
-        named = [quote for quote in quotes.values() if quote.header.sportradar_id == radar]
+    odds = {event_odds.id: event_odds for event in made.events.values() for event_odds in event.odds.values()}
+    for radar in {event_odds.header.sportradar_id for event_odds in odds.values()} - {None}:
+        named = [event_odds for event_odds in odds.values() if event_odds.header.sportradar_id == radar]
         slots: dict[object, list[Claim]] = {}
-        for quote in named:
-            claim = Claim(quote.id, quote.header.platform, quote.header.kickoff, quote.is_absent)
+        for event_odds in named:
+            claim = Claim(event_odds.id, event_odds.header.platform, event_odds.header.kickoff, event_odds.is_absent)
             slots.setdefault((claim.platform, claim.is_gone), []).append(claim)
         together = agreeing(each for slot in slots.values() if len(slot) <= 2 for each in slot)
-        for quote in named:
-            event = made.get(quote.event_id)
+        for event_odds in named:
+            event = made.get(event_odds.event_id)
             assert event is not None
-            alone = lone_key(quote.header.platform, quote.header.external_id)
-            assert event.key == (match_key(radar or "") if quote.id in together else alone)
-            assert event.quotes[quote.header.platform] is quote
+            alone = lone_key(event_odds.header.platform, event_odds.header.external_id)
+            assert event.key == (match_key(radar or "") if event_odds.id in together else alone)
+            assert event.odds[event_odds.header.platform] is event_odds
 
 
 def test_a_forgotten_crowd_leaves_nothing_behind() -> None:
@@ -147,4 +147,4 @@ def test_a_forgotten_crowd_leaves_nothing_behind() -> None:
     add(made, 1, platform=SPORTYBET)
     event = made.find(RADAR)
     assert event is not None
-    assert list(event.quotes) == [BETPAWA, SPORTYBET]
+    assert list(event.odds) == [BETPAWA, SPORTYBET]

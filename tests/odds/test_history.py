@@ -4,8 +4,8 @@ from datetime import datetime, timedelta
 
 from quart_odds.domain.catalogue import CATALOGUE
 from quart_odds.odds import OddsCache
-from quart_odds.odds.history import GONE_ODDS, LISTING_KEY, MarketState, QuoteHistory, market_keys, standings
-from quart_odds.odds.quote import GONE, Quote
+from quart_odds.odds.event_odds import GONE, EventOdds
+from quart_odds.odds.history import GONE_ODDS, LISTING_KEY, MarketState, OddsHistory, market_keys, standings
 from tests.odds.making import NOW, X1, header, mapped
 
 KEYS = market_keys(CATALOGUE.by_slug["1x2_ft"], None)
@@ -24,33 +24,33 @@ def epoch(minutes: float) -> int:
     return int(at(minutes).timestamp())
 
 
-def lived(*fetches: tuple[float, dict[int, float] | None]) -> tuple[Quote, QuoteHistory]:
+def lived(*fetches: tuple[float, dict[int, float] | None]) -> tuple[EventOdds, OddsHistory]:
     """A quote after fetches, each at its minute (None: not listed), and the history that a writer would have kept."""
     cache = OddsCache()
     changes: list[tuple[int, int, int]] = []
     opening: dict[int, int] = {}
-    quote: Quote | None = None
+    event_odds: EventOdds | None = None
     for minute, odds in fetches:
         if odds is None:
             change = cache.mark_missing(header().platform, [], at(minute))[0]
         else:
             change = cache.apply(mapped(odds=odds), at(minute))
-        quote = cache.quote(change.quote_id)
+        event_odds = cache.event_odds(change.odds_id)
         if change.is_new:
             opening = {key: new for key, _, new in change.changed if new is not None}
             continue
         changes += [(change.moment, key, GONE_ODDS if new is None else new) for key, _, new in change.changed]
         if change.is_available is not None:
             changes.append((change.moment, LISTING_KEY, 0 if change.is_available else GONE_ODDS))
-    assert quote is not None
-    return quote, QuoteHistory(epoch(fetches[0][0]), opening, tuple(sorted(changes)))
+    assert event_odds is not None
+    return event_odds, OddsHistory(epoch(fetches[0][0]), opening, tuple(sorted(changes)))
 
 
 def test_prices_in_memory_that_lag_behind_the_history_are_not_told_as_news() -> None:
     """A process that only reads may hold older prices than another has committed: the committed ones stand."""
-    quote, past = lived((0, X1), (5, X1 | {HOME: 2.5}))
+    event_odds, past = lived((0, X1), (5, X1 | {HOME: 2.5}))
     newer = (epoch(20), HOME, 2700 << 1 | 1)
-    found = standings(quote, QuoteHistory(past.opened_at, past.opening, (*past.changes, newer)), KEYS)
+    found = standings(event_odds, OddsHistory(past.opened_at, past.opening, (*past.changes, newer)), KEYS)
     assert [(each.at, each.values[HOME_INDEX] >> 1) for each in found] == [
         (at(0), 2400),
         (at(5), 2500),
@@ -60,9 +60,9 @@ def test_prices_in_memory_that_lag_behind_the_history_are_not_told_as_news() -> 
 
 def test_event_that_came_back_and_is_not_committed_is_told_when_it_came_back() -> None:
     """After it was gone, never before, though its prices changed earlier."""
-    quote, past = lived((0, X1), (5, None), (10, X1))
-    committed = QuoteHistory(past.opened_at, past.opening, tuple(each for each in past.changes if each[0] < epoch(10)))
-    assert [(minute, is_listed) for minute, _, is_listed, _ in shown(standings(quote, committed, KEYS))] == [
+    event_odds, past = lived((0, X1), (5, None), (10, X1))
+    committed = OddsHistory(past.opened_at, past.opening, tuple(each for each in past.changes if each[0] < epoch(10)))
+    assert [(minute, is_listed) for minute, _, is_listed, _ in shown(standings(event_odds, committed, KEYS))] == [
         (0, True),
         (5, False),
         (10, True),
@@ -71,8 +71,8 @@ def test_event_that_came_back_and_is_not_committed_is_told_when_it_came_back() -
 
 def test_window_that_ends_before_it_begins_has_nothing() -> None:
     """No state is put outside of it."""
-    quote, past = lived((0, X1), (5, X1 | {HOME: 2.5}))
-    assert standings(quote, past, KEYS, at(20), at(10)) == []
+    event_odds, past = lived((0, X1), (5, X1 | {HOME: 2.5}))
+    assert standings(event_odds, past, KEYS, at(20), at(10)) == []
 
 
 def shown(found: list[MarketState]) -> list[tuple[float, list[int | None], bool, bool]]:
@@ -121,20 +121,20 @@ def test_gaps_are_shown() -> None:
 
 def test_a_window_begins_with_how_things_stood() -> None:
     """`since` carries the state before it in; `until` cuts what came later."""
-    quote, past = lived((0, X1), (5, X1 | {HOME: 2.5}), (20, X1 | {HOME: 2.6}))
-    found = standings(quote, past, KEYS, since=at(10), until=at(30))
+    event_odds, past = lived((0, X1), (5, X1 | {HOME: 2.5}), (20, X1 | {HOME: 2.6}))
+    found = standings(event_odds, past, KEYS, since=at(10), until=at(30))
     assert shown(found) == [(10, [2500, 3300, 3000], True, False), (20, [2600, 3300, 3000], True, False)]
-    assert shown(standings(quote, past, KEYS, until=at(4))) == [(0, [2400, 3300, 3000], True, False)]
+    assert shown(standings(event_odds, past, KEYS, until=at(4))) == [(0, [2400, 3300, 3000], True, False)]
 
 
 def test_without_an_opening_the_last_change_still_counts() -> None:
     """Once retention has removed the beginning, a price that did not move since is known from its last change."""
-    quote, _ = lived((0, X1), (30, X1))
-    found = standings(quote, QuoteHistory(None, {}, ()), KEYS)
+    event_odds, _ = lived((0, X1), (30, X1))
+    found = standings(event_odds, OddsHistory(None, {}, ()), KEYS)
     assert shown(found) == [(0, [2400, 3300, 3000], True, False), (30, [2400, 3300, 3000], True, True)]
 
 
 def test_a_market_that_was_never_offered_has_no_history() -> None:
     """No point, rather than an empty one."""
-    quote, past = lived((0, X1))
-    assert standings(quote, past, market_keys(CATALOGUE.by_slug["btts_ft"], None)) == []
+    event_odds, past = lived((0, X1))
+    assert standings(event_odds, past, market_keys(CATALOGUE.by_slug["btts_ft"], None)) == []

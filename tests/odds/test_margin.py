@@ -6,8 +6,8 @@ from quart_odds.domain.catalogue import CATALOGUE
 from quart_odds.domain.odds import pack_value
 from quart_odds.domain.platforms import Platform
 from quart_odds.odds import OddsCache
+from quart_odds.odds.event_odds import GONE
 from quart_odds.odds.margin import best_markets, gain_of, is_active_price, margin_of, market_margin
-from quart_odds.odds.quote import GONE
 from tests.odds.making import NOW, OVER_UNDER, X1, header, key, mapped
 
 ONE_X_TWO = CATALOGUE.by_slug["1x2_ft"]
@@ -76,7 +76,8 @@ def test_best_prices_are_taken_from_all_that_list_the_event() -> None:
     best = {(each.market.slug, each.line): each for each in best_markets(cache.events[1])}
     assert set(best) == {("1x2_ft", None), ("over_under_ft", 2.5)}
     found = [
-        (price.value >> 1, [quote.header.platform for quote in price.quotes]) for price in best["1x2_ft", None].prices
+        (price.value >> 1, [event_odds.header.platform for event_odds in price.odds])
+        for price in best["1x2_ft", None].prices
     ]
     assert found == [
         (2400, [Platform.BETPAWA, Platform.SPORTYBET]),

@@ -12,9 +12,9 @@ from tests.odds.making import KICKOFF
 SECOND = timedelta(seconds=1)
 
 
-def claim(quote_id: int, platform: Platform, minutes: float = 0, *, is_gone: bool = False) -> Claim:
+def claim(odds_id: int, platform: Platform, minutes: float = 0, *, is_gone: bool = False) -> Claim:
     """A claim whose kick-off is so many minutes off."""
-    return Claim(quote_id, platform, KICKOFF + timedelta(minutes=minutes), is_gone)
+    return Claim(odds_id, platform, KICKOFF + timedelta(minutes=minutes), is_gone)
 
 
 def test_claims_with_near_kick_offs_are_one_match() -> None:
@@ -61,7 +61,7 @@ def test_a_bookmaker_that_disagrees_is_not_replaced_by_its_own_old_listing() -> 
         ),
         min_size=1,
         max_size=6,
-        unique_by=lambda each: each.quote_id,
+        unique_by=lambda each: each.odds_id,
     ),
     st.randoms(),
 )
@@ -71,7 +71,7 @@ def test_the_order_of_arrival_does_not_matter(claims: list[Claim], random: objec
     shuffled = list(claims)
     random.shuffle(shuffled)  # type: ignore[attr-defined]
     assert agreeing(shuffled) == together
-    chosen = [each for each in claims if each.quote_id in together]
+    chosen = [each for each in claims if each.odds_id in together]
     assert len({each.platform for each in chosen}) == len(chosen) > 0
     listed = [each for each in chosen if not each.is_gone]
     assert bool(listed) is any(not each.is_gone for each in claims)

@@ -185,7 +185,7 @@ async def test_refreshes_in_their_cooldown_say_when_to_ask_again(home: House, mo
         raise TooSoonError("this event was fetched a moment ago; ask again in 7 s", 6.2)
 
     monkeypatch.setattr(home.parts.refresher, "refresh", too_soon)
-    monkeypatch.setattr(home.parts.desk.cache, "get", lambda _: SimpleNamespace(listed=(), quotes={}))
+    monkeypatch.setattr(home.parts.desk.cache, "get", lambda _: SimpleNamespace(listed=(), odds={}))
     response = await home.client.post("/api/events/1/refresh")
     assert (response.status_code, response.headers["Retry-After"]) == (429, "7")
     assert "ask again in 7 s" in (await response.get_json())["detail"]

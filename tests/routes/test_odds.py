@@ -160,7 +160,7 @@ async def test_what_the_client_has_is_not_sent_again() -> None:
         assert again.headers["ETag"] == tag
         zipped = await app.client.get("/api/events", headers={"Accept-Encoding": "gzip"})
         assert zipped.headers["ETag"] != tag
-        event = app.desk.cache.events[1].quotes[Platform.BETPAWA].header
+        event = app.desk.cache.events[1].odds[Platform.BETPAWA].header
         await app.desk.record(mapped(event, X1 | {HOME: 2.5} | OVER_UNDER), utc_now())
         changed = await app.client.get("/api/events", headers={"If-None-Match": tag})
         assert changed.status_code == 200
@@ -188,7 +188,7 @@ async def test_bodies_are_encoded_once_a_change() -> None:
         for query in ("", "", "sort=name", "search=arsenal"):
             await app.client.get(f"/api/events?{query}")
         assert bodies.encoded == 3
-        event = app.desk.cache.events[2].quotes[Platform.BET9JA].header
+        event = app.desk.cache.events[2].odds[Platform.BET9JA].header
         await app.desk.record(mapped(event, X1), utc_now())
         assert bodies.encoded == 3
         await app.client.get("/api/events")
@@ -200,9 +200,9 @@ async def test_a_cursor_asks_for_what_changed_since() -> None:
     async with served() as app:
         cursor = (await app.client.get("/api/events")).headers["Odds-Cursor"]
         assert await ids(app, f"changed_since={cursor}") == []
-        seen_only = app.desk.cache.events[1].quotes[Platform.BETPAWA].header
+        seen_only = app.desk.cache.events[1].odds[Platform.BETPAWA].header
         await app.desk.record(mapped(seen_only), utc_now())
-        changed = app.desk.cache.events[2].quotes[Platform.BET9JA].header
+        changed = app.desk.cache.events[2].odds[Platform.BET9JA].header
         await app.desk.record(mapped(changed, X1), utc_now())
         assert await ids(app, f"changed_since={cursor}") == [2]
 
@@ -259,7 +259,7 @@ async def test_the_detail_has_every_market_side_by_side() -> None:
 async def test_suspended_and_gone_prices_are_told_apart() -> None:
     """Suspended: there, not active, no margin. Gone: since when, and when it was last seen."""
     async with served() as app:
-        event = app.desk.cache.events[1].quotes[Platform.BETPAWA].header
+        event = app.desk.cache.events[1].odds[Platform.BETPAWA].header
         later = app.now + timedelta(seconds=30)
         await app.desk.record(mapped(event, X1, suspended=frozenset({HOME})), later)
         body: Any = held_to(EventDetail, await app.json("/api/events/1"))

@@ -18,7 +18,7 @@ HOME = key("1x2_ft", "1")
 
 async def move(app: Served, minutes: int, odds: dict[int, float]) -> None:
     """BetPawa's odds of event 1, so many minutes later, committed."""
-    event = app.desk.cache.events[1].quotes[Platform.BETPAWA].header
+    event = app.desk.cache.events[1].odds[Platform.BETPAWA].header
     await app.desk.record(mapped(event, odds), app.now + timedelta(minutes=minutes))
     await app.desk.confirm()
 

@@ -284,8 +284,8 @@ def filled(fetches: list[tuple[Platform, Any, bool]]) -> OddsCache:
 def test_one_market_is_read_as_all_of_them_are(fetches: list[tuple[Platform, Any, bool]]) -> None:
     """What a list shows of a market is what the detail shows of it, whatever prices came and went."""
     for event in filled(fetches).events.values():
-        for quote in event.quotes.values():
-            assert offers_at(quote, ONE_X_TWO, None, [HOME, DRAW, AWAY]) == offers_of(quote)
+        for event_odds in event.odds.values():
+            assert offers_at(event_odds, ONE_X_TWO, None, [HOME, DRAW, AWAY]) == offers_of(event_odds)
 
 
 @given(FETCHES)

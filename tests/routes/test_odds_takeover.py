@@ -57,9 +57,9 @@ async def test_restored_events_are_not_taken_for_those_before() -> None:
         await fill(app, 2.4)
         first = await app.client.get("/api/events")
         event = cache.events[1]
-        quotes = list(event.quotes.values())
+        odds = list(event.odds.values())
         cache.clear()
-        cache.restore(event, quotes)
+        cache.restore(event, odds)
         again = await app.client.get("/api/events", headers={"If-None-Match": first.headers["ETag"]})
         assert again.status_code == 200
         assert again.headers["Odds-Cursor"].split("-")[0] != first.headers["Odds-Cursor"].split("-")[0]

@@ -249,7 +249,7 @@ async def test_one_event_is_fetched_again_on_demand(sandbox: Sandbox, home: Hous
     assert (said["status"], said["platforms_failed"]) == ("partial", ["bet9ja"])
     [failed] = [each for each in said["platform_results"] if not each["success"]]
     assert "refused (403)" in failed["error"]
-    assert all(each["available"] for each in (await home.quotes(BET9JA)).values())
+    assert all(each["available"] for each in (await home.odds(BET9JA)).values())
     await problem(await home.client.post("/api/events/99999/refresh"), 404)
     await problem(await home.client.post("/api/scrape/event/nonsense"), 404)
     response = await home.client.post(f"/api/events/{event['id']}/refresh", headers={"Sec-Fetch-Site": "cross-site"})

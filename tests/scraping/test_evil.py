@@ -93,7 +93,7 @@ async def test_a_list_without_an_end_is_told_and_marks_nothing_gone(
         assert any("more than 2 pages" in (each["message"] or "") for each in told if each["platform"] == "betpawa")
         check_others(row)
         cache = home.parts.desk.cache
-        assert len([event for event in cache.events.values() if BETPAWA in event.quotes]) == 195
+        assert len([event for event in cache.events.values() if BETPAWA in event.odds]) == 195
 
 
 async def test_after_a_limit_nothing_is_missed(
@@ -106,9 +106,9 @@ async def test_after_a_limit_nothing_is_missed(
         monkeypatch.setattr(client_module, "MAX_PAGES", 1)
         row, _ = await home.scrape(BETPAWA)
         assert [each["error_type"] for each in row["errors"]] == ["list_limit"]
-        quotes = [quote for event in home.parts.desk.cache.events.values() for quote in event.quotes.values()]
-        assert len(quotes) == 150
-        assert not any(quote.is_absent for quote in quotes)
+        odds = [event_odds for event in home.parts.desk.cache.events.values() for event_odds in event.odds.values()]
+        assert len(odds) == 150
+        assert not any(event_odds.is_absent for event_odds in odds)
 
 
 async def test_one_id_for_all_events_matches_none_of_them(sandbox: Sandbox, tmp_path: Path) -> None:
@@ -119,7 +119,7 @@ async def test_one_id_for_all_events_matches_none_of_them(sandbox: Sandbox, tmp_
         assert part(row, BETPAWA)["events_scraped"] == 60 > MAX_CLAIMS
         cache = home.parts.desk.cache
         assert cache.find("77777777") is None
-        assert {len(event.quotes) for event in cache.events.values() if BETPAWA in event.quotes} == {1}
+        assert {len(event.odds) for event in cache.events.values() if BETPAWA in event.odds} == {1}
         check_others(row)
 
 

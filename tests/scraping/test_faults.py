@@ -133,7 +133,7 @@ async def test_a_fault_fails_its_platform_with_its_reason_and_takes_no_odds(
         sandbox.strike(case.fault, case.platform)
         row, told = await home.scrape()
         check_failed(row, told, case.platform, case.error_type, case.words, case.is_recoverable)
-        assert await home.quotes(case.platform) == before[case.platform]
+        assert await home.odds(case.platform) == before[case.platform]
         await check_others(home, row, told, before, case.platform)
         health = await home.get("/api/health")
         assert health["status"] == "degraded"
@@ -151,10 +151,10 @@ async def test_a_bookmaker_that_cannot_be_reached(url: Any, words: str, sandbox:
     async with house(tmp_path, sandbox.url) as home:
         before = await healthy(home)
     async with house(tmp_path, sandbox.url, bet9ja_url=url()) as home:
-        assert await home.quotes(BET9JA) == before[BET9JA]
+        assert await home.odds(BET9JA) == before[BET9JA]
         row, told = await home.scrape()
         check_failed(row, told, BET9JA, "unreachable", words, True)
-        assert await home.quotes(BET9JA) == before[BET9JA]
+        assert await home.odds(BET9JA) == before[BET9JA]
         await check_others(home, row, told, before, BET9JA)
 
 
@@ -172,7 +172,7 @@ async def test_one_event_that_is_not_there_is_counted(platform: Platform, sandbo
         assert (result["events_scraped"], result["events_failed"]) == (EVENTS - 1, 1)
         [error] = row["errors"]
         assert (error["error_type"], error["platform"], error["count"]) == ("not_found", platform, 1)
-        after = await home.quotes(platform)
+        after = await home.odds(platform)
         struck = error["where"].removeprefix("event ")
         assert after.pop(struck)["available"] is False
         assert before[platform].pop(struck)["available"] is True
@@ -199,7 +199,7 @@ async def test_what_passes_is_tried_again(
         sandbox.strike(fault, platform)
         row, told = await home.scrape()
         check_completed(row, told)
-        check_seen_again(await home.quotes(platform), before[platform])
+        check_seen_again(await home.odds(platform), before[platform])
         assert result_of(row, platform)["duration_ms"] >= at_least_ms
         await check_others(home, row, told, before, platform)
 
@@ -221,11 +221,11 @@ async def test_a_list_without_half_of_the_events_is_believed_only_the_second_tim
             found = result_of(row, platform)["events_found"]
             assert 0 < found <= EVENTS // 2
             assert {each["platform"] for each in row["errors"]} <= {platform}
-            assert all(each["available"] for each in (await home.quotes(platform)).values())
+            assert all(each["available"] for each in (await home.odds(platform)).values())
             await check_others(home, row, told, before, platform)
         monkeypatch.setattr("quart_odds.storage.desk.BELIEVE_MISSING_AFTER", timedelta(milliseconds=1))
         row, told = await home.scrape()
-        after = await home.quotes(platform)
+        after = await home.odds(platform)
         gone = [each for each in after.values() if not each["available"]]
         assert (len(after), len(gone)) == (EVENTS, EVENTS - found if platform is BETPAWA else 0)
         assert all(each["unavailable_since"] for each in gone)
@@ -233,7 +233,7 @@ async def test_a_list_without_half_of_the_events_is_believed_only_the_second_tim
 
         sandbox.heal()
         check_completed(*await home.scrape())
-        check_seen_again(await home.quotes(platform), before[platform])
+        check_seen_again(await home.odds(platform), before[platform])
 
 
 @pytest.mark.parametrize("platform", [SPORTYBET, BET9JA])
@@ -250,7 +250,7 @@ async def test_lists_that_are_shorter_than_the_tree_counts_are_told(
         assert (error["error_type"], error["platform"], error["recoverable"]) == ("incomplete_list", platform, True)
         assert re.search(r"(\d+) of (\d+) events were listed", error["error_message"])
         assert error["where"] in last_of(told, platform)["message"]
-        check_seen_again(await home.quotes(platform), before[platform])
+        check_seen_again(await home.odds(platform), before[platform])
         await check_others(home, row, told, before, platform)
 
 
@@ -280,7 +280,7 @@ async def test_lists_that_name_events_twice(platform: Platform, sandbox: Sandbox
         sandbox.heal()
         await home.scrape()
         assert sandbox.state()["bookmakers"][platform]["requests"] - requests == 2 * again
-        check_seen_again(await home.quotes(platform), before[platform])
+        check_seen_again(await home.odds(platform), before[platform])
         await check_others(home, row, told, before, platform)
 
 
@@ -296,7 +296,7 @@ async def test_an_event_with_five_thousand_markets(platform: Platform, sandbox: 
         result = result_of(row, platform)
         assert result["mapped_markets"] == plain["mapped_markets"]
         assert result["unmapped_markets"] - plain["unmapped_markets"] > 4500
-        check_seen_again(await home.quotes(platform), before[platform])
+        check_seen_again(await home.odds(platform), before[platform])
         await check_others(home, row, told, before, platform)
 
 
@@ -309,7 +309,7 @@ async def test_wrong_types_in_details_never_become_odds(sandbox: Sandbox, tmp_pa
         assert row["status"] == told[-1]["phase"] == "failed"
         for platform in Platform:
             assert result_of(row, platform)["error"]["error_type"] in ("malformed_body", "not_found")
-            assert await home.quotes(platform) == before[platform]
+            assert await home.odds(platform) == before[platform]
 
 
 async def test_all_three_failing_is_a_failed_run(sandbox: Sandbox, tmp_path: Path) -> None:
@@ -324,7 +324,7 @@ async def test_all_three_failing_is_a_failed_run(sandbox: Sandbox, tmp_path: Pat
         assert told[-1]["error"] is not None
         kinds = {each["platform"]: each["error"]["error_type"] for each in row["platforms"]}
         assert kinds == {"betpawa": "blocked", "sportybet": "unreachable", "bet9ja": "malformed_body"}
-        assert {each: await home.quotes(each) for each in Platform} == before
+        assert {each: await home.odds(each) for each in Platform} == before
         assert (await home.get("/api/health"))["status"] == "unhealthy"
 
 
@@ -346,7 +346,7 @@ async def test_a_database_that_takes_no_odds_is_no_fault_of_a_bookmaker(
         assert {each["error"]["error_type"] for each in row["platforms"]} == {"storage"}
         assert "the disk is full" in told[-1]["error"]["error_message"]
         assert "scrape.platform_broke" not in {each["event"] for each in logs}
-        assert {each: await home.quotes(each) for each in Platform} == before
+        assert {each: await home.odds(each) for each in Platform} == before
 
 
 async def test_a_bookmaker_that_begins_to_refuse_half_way_is_failed_within_the_run(tmp_path: Path) -> None:
@@ -364,7 +364,7 @@ async def test_a_bookmaker_that_begins_to_refuse_half_way_is_failed_within_the_r
             result = result_of(row, BETPAWA)
             assert 15 <= result["events_scraped"] <= 35
             assert 20 <= result["events_failed"] <= 25
-            assert len(await home.quotes(BETPAWA)) == result["events_scraped"]
+            assert len(await home.odds(BETPAWA)) == result["events_scraped"]
             for other in (SPORTYBET, BET9JA):
                 assert result_of(row, other)["status"] == "completed"
 
@@ -400,7 +400,7 @@ async def test_cancelling_ends_a_run_in_any_phase(
             while left := asyncio.all_tasks() - tasks:
                 await asyncio.wait(left, timeout=0.05)
         if phase != "storing":
-            assert {each: await home.quotes(each) for each in Platform} == before
+            assert {each: await home.odds(each) for each in Platform} == before
         response = await home.client.post(f"/api/scrape/{run_id}/cancel")
         assert response.status_code == 409
 
@@ -440,9 +440,9 @@ async def test_only_real_changes_are_kept_and_told(sandbox: Sandbox, tmp_path: P
 async def healthy(home: House) -> dict[Platform, dict[str, Json]]:
     """A run without faults, and what stands at each bookmaker after it."""
     check_completed(*await home.scrape())
-    quotes = {each: await home.quotes(each) for each in Platform}
-    assert all(len(each) == EVENTS for each in quotes.values())
-    return quotes
+    odds = {each: await home.odds(each) for each in Platform}
+    assert all(len(each) == EVENTS for each in odds.values())
+    return odds
 
 
 async def following(home: House) -> AsyncIterator[Json]:
@@ -518,13 +518,13 @@ async def check_others(
         assert (result["events_found"], result["events_scraped"], result["events_failed"]) == (EVENTS, EVENTS, 0)
         assert last_of(told, platform)["phase"] == "completed"
         assert platform not in {each["platform"] for each in row["errors"]}
-        check_seen_again(await home.quotes(platform), before[platform])
+        check_seen_again(await home.odds(platform), before[platform])
 
 
 def check_seen_again(after: dict[str, Json], before: dict[str, Json]) -> None:
     """The same odds, all there, seen later than before."""
     assert after.keys() == before.keys()
-    for external_id, quote in after.items():
-        assert quote["available"] is True
-        assert quote["inline_odds"] == before[external_id]["inline_odds"]
-        assert quote["snapshot_time"] > before[external_id]["snapshot_time"]
+    for external_id, event_odds in after.items():
+        assert event_odds["available"] is True
+        assert event_odds["inline_odds"] == before[external_id]["inline_odds"]
+        assert event_odds["snapshot_time"] > before[external_id]["snapshot_time"]

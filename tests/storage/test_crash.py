@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, select, text
 
+from quart_odds.odds.event_odds import GONE
 from quart_odds.odds.history import GONE_ODDS
-from quart_odds.odds.quote import GONE
 from quart_odds.storage import OddsDesk, Store, open_store
 from quart_odds.storage.tables import quotes
 from tests.storage.crash_writer import EVENTS, HOME
@@ -46,13 +46,13 @@ async def check_whole(store: Store, desk: OddsDesk, confirmed: int) -> int:
     """Every quote is whole, and none is older than what was confirmed; gives the newest scrape that any quote has."""
     newest = confirmed
     for event in desk.cache.events.values():
-        for quote in event.quotes.values():
-            past = await store.quote_history(quote.id, list(quote.keys))
+        for event_odds in event.odds.values():
+            past = await store.price_history(event_odds.id, list(event_odds.keys))
             told = dict(past.opening)
             for _, key, odds in past.changes:
                 told[key] = told[key] | GONE if odds == GONE_ODDS else odds
-            assert told == {key: value for key, value, _ in quote}, "the history does not lead to the current odds"
-            scrape = round((quote.values[quote.keys.index(HOME)] >> 1) - 1500)
+            assert told == {key: value for key, value, _ in event_odds}, "the history does not lead to the current odds"
+            scrape = round((event_odds.values[event_odds.keys.index(HOME)] >> 1) - 1500)
             assert scrape >= confirmed
             newest = max(newest, scrape)
     return newest

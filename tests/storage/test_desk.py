@@ -49,19 +49,19 @@ def state(event: CachedEvent) -> object:
         [
             (
                 platform,
-                quote.id,
-                quote.header,
-                quote.competition_id,
-                quote.first_seen_at,
-                quote.seen_at,
-                quote.gone_at,
-                quote.missed_at,
-                quote.promotions,
-                list(quote),
-                quote.last_seen,
-                quote.last_moment,
+                event_odds.id,
+                event_odds.header,
+                event_odds.competition_id,
+                event_odds.first_seen_at,
+                event_odds.seen_at,
+                event_odds.gone_at,
+                event_odds.missed_at,
+                event_odds.promotions,
+                list(event_odds),
+                event_odds.last_seen,
+                event_odds.last_moment,
             )
-            for platform, quote in event.quotes.items()
+            for platform, event_odds in event.odds.items()
         ],
     )
 
@@ -125,7 +125,7 @@ async def test_history_is_read_back_by_price(store: Store) -> None:
     for minute in (3, 8):
         await desk.mark_missing(Platform.BETPAWA, ["other"], NOW + timedelta(minutes=minute))
     await desk.confirm()
-    past = await store.quote_history(change.quote_id, [HOME])
+    past = await store.price_history(change.odds_id, [HOME])
     start = int(NOW.timestamp())
     assert past.opened_at == start
     assert dict(past.opening) == {HOME: 2400 << 1 | 1}
@@ -150,7 +150,7 @@ async def test_a_quote_that_changes_its_event_is_moved_in_the_database(store: St
     await desk.close()
     again = desk_at(store)
     await again.load()
-    assert [list(event.quotes) for event in again.cache.events.values()] == [[Platform.BETPAWA, Platform.BET9JA]]
+    assert [list(event.odds) for event in again.cache.events.values()] == [[Platform.BETPAWA, Platform.BET9JA]]
     await again.close()
 
 
@@ -333,9 +333,13 @@ async def test_an_old_match_that_two_bookmakers_list_again_at_once_keeps_both_fe
     await again.load()
     for cache in (desk.cache, again.cache):
         for platform, price in odds.items():
-            quote = cache.quote_of(platform, f"{platform}-1")
-            assert quote is not None
-            assert (quote.value_of(HOME), quote.header.kickoff, quote.event_id) == (pack_value(price, True), kickoff, 1)
+            event_odds = cache.odds_of(platform, f"{platform}-1")
+            assert event_odds is not None
+            assert (event_odds.value_of(HOME), event_odds.header.kickoff, event_odds.event_id) == (
+                pack_value(price, True),
+                kickoff,
+                1,
+            )
     await desk.close()
     await again.close()
 
@@ -351,7 +355,7 @@ async def test_a_match_that_only_genius_sports_names_comes_back_by_that_id(store
     assert not again.cache.events
     listed = replace(header(Platform.SPORTYBET, "s1", None, kickoff=later + timedelta(days=1)), genius_id="g7")
     await again.record(mapped(listed), later)
-    assert again.cache.quote_of(Platform.BETPAWA, "e1") is not None
+    assert again.cache.odds_of(Platform.BETPAWA, "e1") is not None
     await again.close()
 
 
@@ -370,11 +374,11 @@ async def test_promoted_prices_are_kept_with_their_history_and_their_words(store
     await desk.close()
     again = desk_at(store)
     await again.load()
-    quote = again.cache.quote(change.quote_id)
-    assert quote is not None
-    assert (quote.promotions, quote.header.genius_id) == (("lucky",), "g1")
-    assert quote.value_of(promoted) == pack_value(2.7, True)
-    past = await store.quote_history(change.quote_id, [promoted])
+    event_odds = again.cache.event_odds(change.odds_id)
+    assert event_odds is not None
+    assert (event_odds.promotions, event_odds.header.genius_id) == (("lucky",), "g1")
+    assert event_odds.value_of(promoted) == pack_value(2.7, True)
+    past = await store.price_history(change.odds_id, [promoted])
     assert dict(past.opening) == {promoted: pack_value(2.6, True)}
     assert past.changes == ((int(LATER.timestamp()), promoted, pack_value(2.7, True)),)
     await again.close()
@@ -399,9 +403,9 @@ async def test_an_event_that_was_missed_and_is_seen_again_is_not_missed_any_more
     await desk.close()
     again = desk_at(store)
     await again.load()
-    quote = again.cache.quote(1)
-    assert quote is not None
-    assert (quote.missed_at, quote.gone_at) == (NOW, None)
+    event_odds = again.cache.event_odds(1)
+    assert event_odds is not None
+    assert (event_odds.missed_at, event_odds.gone_at) == (NOW, None)
     await again.record(mapped(), LATER)
     await again.close()
     async with store.database.reading() as connection:
@@ -439,7 +443,7 @@ async def test_a_batch_that_is_written_twice_is_the_same_as_once(store: Store) -
     store.write = losing_the_answer  # type: ignore[method-assign]
     await desk.record(mapped(odds=X1 | {HOME: 2.5}), LATER)
     await desk.confirm()
-    past = await store.quote_history(1, [HOME])
+    past = await store.price_history(1, [HOME])
     assert [odds >> 1 for _, _, odds in past.changes] == [2500, 2600]
     assert desk.writer.rows_lost == 0
     await desk.close()
@@ -482,7 +486,7 @@ async def test_what_a_clock_that_was_ahead_has_dated_is_dated_back(store: Store)
     change = await desk.record(mapped(odds=X1 | {HOME: 2.7}), LATER)
     await desk.confirm()
     assert change.redated_after == int(LATER.timestamp())
-    past = await store.quote_history(1, [HOME])
+    past = await store.price_history(1, [HOME])
     assert [(at, odds >> 1) for at, _, odds in past.changes] == [
         (change.redated_after, 2600),
         (change.redated_after + 1, 2700),

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from quart_odds.errors import StorageError
-from quart_odds.odds.quote import GONE
+from quart_odds.odds.event_odds import GONE
 from quart_odds.storage.packing import PackedPrices, pack, unpack
 
 EMPTY = PackedPrices(array("I"), array("I"), array("I"), {})

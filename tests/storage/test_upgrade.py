@@ -39,7 +39,7 @@ async def placed(database_url: str) -> dict[int, tuple[str, str | None, list[tup
         event.id: (
             event.key,
             event.sportradar_id,
-            [(quote.header.external_id, quote.header.sportradar_id) for quote in event.quotes.values()],
+            [(quote.header.external_id, quote.header.sportradar_id) for quote in event.odds.values()],
         )
         for event in desk.cache.events.values()
     }
@@ -56,17 +56,17 @@ async def test_a_database_of_the_first_version_is_upgraded_and_nothing_is_lost(d
     await desk.load()
     assert {event.id: event.key for event in desk.cache.events.values()} == {1: "sr:68995116", 2: "bet9ja:n1"}
     for quote_id in (1, 2, 3):
-        quote = desk.cache.quote(quote_id)
+        quote = desk.cache.event_odds(quote_id)
         assert quote is not None
         assert list(quote.prices()) == list(mapped(odds=X1).prices)
         assert (quote.missed_at, quote.promotions) == (None, ())
-        past = await store.quote_history(quote_id, [HOME])
+        past = await store.price_history(quote_id, [HOME])
         assert [odds >> 1 for _, _, odds in past.changes] == [2500, 2501]
         assert past.opened_at == int(NOW.timestamp())
     assert [run.events_scraped for run in await store.list_runs(limit=9)] == [3]
     assert await store.note("scheduler_paused") == "yes"
     change = await desk.record(mapped(header(Platform.BETPAWA, "p1", "68995116"), X1), NOW + timedelta(minutes=9))
-    assert (change.event_id, change.quote_id, change.is_new) == (1, 1, False)
+    assert (change.event_id, change.odds_id, change.is_new) == (1, 1, False)
     assert (await desk.record(mapped(header(Platform.BETPAWA, "p9", "68995199")), NOW)).event_id == 3
     await desk.close()
     await store.aclose()
@@ -94,7 +94,7 @@ async def test_sportradar_ids_that_are_none_are_cleared_and_their_events_taken_a
     async with store.database.reading() as connection:
         rows = (await connection.execute(text("SELECT id, sportradar_id, home_team FROM events ORDER BY id"))).all()
     assert [tuple(row) for row in rows if row.id in (1, 5)] == [(1, None, "Kano"), (5, None, "Lobi")]
-    past = await store.quote_history(2, [HOME])
+    past = await store.price_history(2, [HOME])
     assert [odds >> 1 for _, _, odds in past.changes] == [2500, 2501]
     await store.aclose()
 

@@ -203,10 +203,10 @@ async def test_a_term_that_is_over_writes_nothing_on_any_database(
     run = await store.get_run(run_id)
     assert run is not None
     assert run.status is RunStatus.RUNNING
-    assert (await store.quote_history(1, [HOME])).changes == ()
+    assert (await store.price_history(1, [HOME])).changes == ()
     await desk.record(mapped(odds=X1 | {HOME: 2.6}), NOW + timedelta(minutes=2))
     await desk.confirm()
-    assert [odds >> 1 for _, _, odds in (await store.quote_history(1, [HOME])).changes] == [2600]
+    assert [odds >> 1 for _, _, odds in (await store.price_history(1, [HOME])).changes] == [2600]
     await desk.close()
 
 
@@ -229,7 +229,7 @@ async def test_a_reader_follows_what_the_writer_commits_and_takes_over_when_it_i
         await writing.record(mapped(header(external_id="late", sportradar_id=None)), NOW)
         await writing.confirm()
         async with asyncio.timeout(20):
-            while reading.cache.quote_of(Platform.BETPAWA, "late") is None:
+            while reading.cache.odds_of(Platform.BETPAWA, "late") is None:
                 await asyncio.sleep(0.01)
             assert reading.cache.epoch != epoch
             assert not reading.is_writer

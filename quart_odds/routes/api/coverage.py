@@ -17,8 +17,8 @@ from quart_odds.domain.clock import iso_z, utc_now
 from quart_odds.domain.platforms import Platform
 from quart_odds.odds.cache import OddsCache
 from quart_odds.odds.event import CachedEvent
+from quart_odds.odds.event_odds import EventOdds
 from quart_odds.odds.offers import market_numbers
-from quart_odds.odds.quote import Quote
 from quart_odds.routes.api.encoded import Body, CooperativeYield
 from quart_odds.routes.api.query import (
     EventsFilter,
@@ -96,14 +96,18 @@ def _market_numbers(event: CachedEvent, kept: dict[int, tuple[int, _Numbers]]) -
     """The markets of which each bookmaker that lists the event has a price, remembered until the event changes."""
     found = kept.get(event.id)
     if found is None or found[0] != event.revision:
-        numbers = {platform: _numbers_of(quote) for platform, quote in event.quotes.items() if quote.gone_at is None}
+        numbers = {
+            platform: _numbers_of(event_odds)
+            for platform, event_odds in event.odds.items()
+            if event_odds.gone_at is None
+        }
         found = kept[event.id] = (event.revision, numbers)
     return found[1]
 
 
-def _numbers_of(quote: Quote) -> frozenset[int]:
-    gone = quote.last_seen
-    return market_numbers((key for key in quote.keys if key not in gone) if gone else quote.keys)
+def _numbers_of(event_odds: EventOdds) -> frozenset[int]:
+    gone = event_odds.last_seen
+    return market_numbers((key for key in event_odds.keys if key not in gone) if gone else event_odds.keys)
 
 
 @document_querystring(StartedQuery)
@@ -155,7 +159,7 @@ class _Shown:
 
 def overlap(event: CachedEvent) -> Overlap:
     """Whether BetPawa and another bookmaker have the event, or only one side."""
-    listed = event.listed or list(event.quotes)
+    listed = event.listed or list(event.odds)
     if Platform.BETPAWA not in listed:
         return "competitor-only"
     return "matched" if len(listed) > 1 else "betpawa-only"
@@ -167,7 +171,7 @@ def _coverage(events: Iterable[CachedEvent]) -> JSON:
     matched: Counter[Platform] = Counter()
     for event in events:
         kinds[overlap(event)] += 1
-        listed = event.listed or list(event.quotes)
+        listed = event.listed or list(event.odds)
         total.update(listed)
         if len(listed) > 1:
             matched.update(listed)

@@ -19,7 +19,7 @@ from quart_odds.odds.cache import OddsCache
 from quart_odds.odds.event import CachedEvent
 from quart_odds.routes.access.problems import Problem
 from quart_odds.routes.api.query import FAR, EventsQuery, StartedQuery, next_kickoff, read_query, select_events
-from quart_odds.routes.api.views import best_prices, list_item, quote_markets
+from quart_odds.routes.api.views import best_prices, bookmaker_markets, list_item
 from quart_odds.services import services
 
 GZIP_FROM_BYTES = 1400
@@ -174,8 +174,8 @@ async def encode_detail(event: CachedEvent) -> Body:
     """An event with all its markets, of one moment. Takes about 2 ms a bookmaker, with a turn for others after each."""
     frozen = event.frozen()
     markets = []
-    for quote in frozen.quotes.values():
-        markets.append(orjson.Fragment(orjson.dumps(quote_markets(frozen, quote))))
+    for event_odds in frozen.odds.values():
+        markets.append(orjson.Fragment(orjson.dumps(bookmaker_markets(frozen, event_odds))))
         await asyncio.sleep(0)
     best = orjson.Fragment(orjson.dumps(best_prices(frozen)))
     return Body.of({**list_item(frozen), "markets_by_bookmaker": markets, "best_prices": best})

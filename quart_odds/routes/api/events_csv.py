@@ -16,8 +16,8 @@ from quart_odds.domain.clock import iso_z, utc_now
 from quart_odds.domain.odds import unpack_value
 from quart_odds.domain.text import without_formula
 from quart_odds.odds.event import CachedEvent
+from quart_odds.odds.event_odds import GONE
 from quart_odds.odds.offers import offers_of, promotion_word
-from quart_odds.odds.quote import GONE
 from quart_odds.routes.api.encoded import CooperativeYield
 from quart_odds.routes.api.openapi import answers_text
 from quart_odds.routes.api.query import EventsFilter, read_query, select_events
@@ -141,22 +141,22 @@ def rows_of(event: CachedEvent, all_markets: bool) -> list[tuple[object, ...]]:
         without_formula(header.home_team),
         without_formula(header.away_team),
     )
-    for quote in event.quotes.values():
-        seen = iso_z(quote.seen_at)
-        is_reversed = event.is_reversed(quote.header.platform)
-        for offer in offers_of(quote):
+    for event_odds in event.odds.values():
+        seen = iso_z(event_odds.seen_at)
+        is_reversed = event.is_reversed(event_odds.header.platform)
+        for offer in offers_of(event_odds):
             market, line = offer.market, offer.line
             if not all_markets and (market.number, line) not in wanted:
                 continue
             for index, value in sorted(offer.values.items()):
                 odds, is_active = unpack_value(value & ~GONE)
-                is_here = not value & GONE and quote.gone_at is None
+                is_here = not value & GONE and event_odds.gone_at is None
                 key = offer.keys[index]
-                last_seen = second_z(quote.last_seen[key]) if value & GONE else seen
+                last_seen = second_z(event_odds.last_seen[key]) if value & GONE else seen
                 rows.append(
                     (
                         *named,
-                        quote.header.platform.value,
+                        event_odds.header.platform.value,
                         market.id,
                         without_formula(market.name),
                         "" if line is None else line,
@@ -166,7 +166,7 @@ def rows_of(event: CachedEvent, all_markets: bool) -> list[tuple[object, ...]]:
                         _claim(is_here),
                         last_seen,
                         second_z(offer.changed[index]),
-                        promotion_word(quote, key) or "",
+                        promotion_word(event_odds, key) or "",
                         _claim(is_reversed),
                     )
                 )

@@ -14,10 +14,10 @@ from quart_odds.domain.odds import unpack_value
 from quart_odds.domain.platforms import Platform
 from quart_odds.domain.promotions import KNOWN, promotion_name, promotion_number
 from quart_odds.odds.event import CachedEvent
+from quart_odds.odds.event_odds import GONE, EventOdds
 from quart_odds.odds.history import MarketState, market_keys, standings
 from quart_odds.odds.margin import market_margin
 from quart_odds.odds.offers import price_keys, promotion_word
-from quart_odds.odds.quote import GONE, Quote
 from quart_odds.routes.access.problems import Problem, bad_request
 from quart_odds.routes.api.encoded import Body, find_event
 from quart_odds.routes.api.query import Instant, Query, read_query
@@ -80,10 +80,10 @@ async def event_history(event_id: int) -> Response:
     event = await find_event(event_id)
     refuse_unknown(event, query.promotion)
     bookmakers = []
-    for platform, quote in event.quotes.items():
+    for platform, event_odds in event.odds.items():
         if query.platform in (None, platform):
-            found = await past_of(quote, keys, query.from_, query.to, promotion=query.promotion)
-            bookmakers.append({**_bookmaker(platform), "history": _points(market, quote, found, query.promotion)})
+            found = await past_of(event_odds, keys, query.from_, query.to, promotion=query.promotion)
+            bookmakers.append({**_bookmaker(platform), "history": _points(market, event_odds, found, query.promotion)})
     named = _named(event, market, query.line, query.promotion)
     return Body.of({**named, "bookmakers": bookmakers}).answer(request)
 
@@ -118,15 +118,15 @@ async def _asked(event_id: int, market_id: str) -> tuple[JSON, list[JSON]]:
     event = await find_event(event_id)
     refuse_unknown(event, query.promotion)
     named = {**_named(event, market, query.line, query.promotion), **_bookmaker(query.bookmaker_slug)}
-    quote: Quote | None = event.quotes.get(query.bookmaker_slug)
-    if quote is None:
+    event_odds: EventOdds | None = event.odds.get(query.bookmaker_slug)
+    if event_odds is None:
         return named, []
-    found = await past_of(quote, keys, query.from_time, query.to_time, promotion=query.promotion)
-    return named, _points(market, quote, found, query.promotion)
+    found = await past_of(event_odds, keys, query.from_time, query.to_time, promotion=query.promotion)
+    return named, _points(market, event_odds, found, query.promotion)
 
 
 async def past_of(
-    quote: Quote,
+    event_odds: EventOdds,
     keys: Mapping[int, int],
     since: datetime | None = None,
     until: datetime | None = None,
@@ -138,23 +138,23 @@ async def past_of(
     The quote is read when the history is: it may be newer than what is committed, and never lacks what is. Of a window
     that begins in the future nothing is known.
     """
-    if since is not None and since > max(utc_now(), quote.seen_at):
+    if since is not None and since > max(utc_now(), event_odds.seen_at):
         return []
-    number = promotion_number(promotion, quote.promotions) if promotion else 0
-    if promotion_name(number, quote.promotions) != promotion:
+    number = promotion_number(promotion, event_odds.promotions) if promotion else 0
+    if promotion_name(number, event_odds.promotions) != promotion:
         return []
-    wanted = price_keys(quote, keys)
-    past = await services().store.quote_history(quote.id, wanted)
-    return standings(quote, past, wanted, since, until, promotion=number)
+    wanted = price_keys(event_odds, keys)
+    past = await services().store.price_history(event_odds.id, wanted)
+    return standings(event_odds, past, wanted, since, until, promotion=number)
 
 
 def known_promotions(event: CachedEvent) -> list[str]:
     """The promotions that may be asked for: those that mean the same everywhere, then the event's own."""
     own = {
         word
-        for quote in event.quotes.values()
-        for key in quote.promoted_keys
-        if (word := promotion_word(quote, key)) is not None
+        for event_odds in event.odds.values()
+        for key in event_odds.promoted_keys
+        if (word := promotion_word(event_odds, key)) is not None
     }
     return [*KNOWN[1:], *sorted(own - set(KNOWN))]
 
@@ -202,7 +202,7 @@ def _bookmaker(platform: Platform) -> JSON:
     return {"bookmaker_slug": platform.value, "bookmaker_name": platform.display_name}
 
 
-def _points(market: Market, quote: Quote, found: list[MarketState], promotion: str | None) -> list[JSON]:
+def _points(market: Market, event_odds: EventOdds, found: list[MarketState], promotion: str | None) -> list[JSON]:
     points: list[JSON] = []
     gone_at = None
     for standing in found:
@@ -213,7 +213,8 @@ def _points(market: Market, quote: Quote, found: list[MarketState], promotion: s
             {
                 "captured_at": at,
                 "outcomes": [
-                    _outcome(market, quote, index, value, standing) for index, value in sorted(standing.values.items())
+                    _outcome(market, event_odds, index, value, standing)
+                    for index, value in sorted(standing.values.items())
                 ],
                 "margin": market_margin(market, standing.comparable_values()) if has_margin else None,
                 "available": standing.is_available,
@@ -224,7 +225,7 @@ def _points(market: Market, quote: Quote, found: list[MarketState], promotion: s
     return points
 
 
-def _outcome(market: Market, quote: Quote, index: int, value: int, standing: MarketState) -> JSON:
+def _outcome(market: Market, event_odds: EventOdds, index: int, value: int, standing: MarketState) -> JSON:
     odds, is_active = unpack_value(value & ~GONE)
     is_here = standing.is_listed and not value & GONE
     return {
@@ -232,5 +233,5 @@ def _outcome(market: Market, quote: Quote, index: int, value: int, standing: Mar
         "odds": odds,
         "is_active": is_active and is_here,
         "available": is_here,
-        "promotion": promotion_name(standing.promotions[index], quote.promotions),
+        "promotion": promotion_name(standing.promotions[index], event_odds.promotions),
     }

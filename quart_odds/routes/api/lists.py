@@ -12,7 +12,7 @@ from quart_odds.domain.names import names_differ
 from quart_odds.domain.platforms import Platform
 from quart_odds.odds.cache import OddsCache
 from quart_odds.odds.event import CachedEvent
-from quart_odds.odds.quote import Quote
+from quart_odds.odds.event_odds import EventOdds
 from quart_odds.routes.access.problems import bad_request
 from quart_odds.routes.api.encoded import Body, bodies_of
 from quart_odds.routes.api.query import (
@@ -142,11 +142,11 @@ def _names_differ(event: CachedEvent) -> bool:
     first = event.header
     return any(
         names_differ(first.home_team, home) or names_differ(first.away_team, away)
-        for home, away in (_teams(event, quote) for quote in event.quotes.values())
+        for home, away in (_teams(event, event_odds) for event_odds in event.odds.values())
     )
 
 
-def _teams(event: CachedEvent, quote: Quote) -> tuple[str, str]:
+def _teams(event: CachedEvent, event_odds: EventOdds) -> tuple[str, str]:
     """A bookmaker's teams in the order in which the event has them."""
-    teams = quote.header.home_team, quote.header.away_team
-    return (teams[1], teams[0]) if event.is_reversed(quote.header.platform) else teams
+    teams = event_odds.header.home_team, event_odds.header.away_team
+    return (teams[1], teams[0]) if event.is_reversed(event_odds.header.platform) else teams

@@ -13,9 +13,9 @@ from quart_odds.domain.clock import iso_z, utc_now
 from quart_odds.domain.odds import unpack_value
 from quart_odds.odds.cache import OddsCache
 from quart_odds.odds.event import CachedEvent
+from quart_odds.odds.event_odds import EventOdds
 from quart_odds.odds.margin import BestMarket, BestPrice, best_markets
 from quart_odds.odds.offers import effective_key
-from quart_odds.odds.quote import Quote
 from quart_odds.routes.api.encoded import Body, CooperativeYield
 from quart_odds.routes.api.query import PageQuery, StartedQuery, read_query, upcoming
 from quart_odds.routes.api.schemas.odds import OpportunitiesPage, ProblemBody
@@ -103,13 +103,13 @@ async def opportunities() -> Response:
 
 
 def _opportunities(event: CachedEvent) -> list[BestMarket]:
-    if len(event.quotes) < 2:
+    if len(event.odds) < 2:
         return []
     return best_markets(event, only_gaining=True)
 
 
-def _freshest(price: BestPrice) -> Quote:
-    return max(price.quotes, key=lambda quote: quote.seen_at)
+def _freshest(price: BestPrice) -> EventOdds:
+    return max(price.odds, key=lambda event_odds: event_odds.seen_at)
 
 
 def _is_fresh(best: BestMarket, max_age_seconds: float | None, now: datetime) -> bool:
@@ -133,16 +133,16 @@ def _shown(margin: float, event: CachedEvent, best: BestMarket, now: datetime) -
 
 
 def _outcome(name: str, price: BestPrice, now: datetime) -> JSON:
-    quote = _freshest(price)
-    place = quote.place_of(effective_key(quote, price.key))
+    event_odds = _freshest(price)
+    place = event_odds.place_of(effective_key(event_odds, price.key))
     assert place is not None, "a best price is one that its bookmaker has"
     return {
         "name": name,
         "odds": unpack_value(price.value)[0],
-        "promotion": held_under(quote, price),
-        "bookmaker_slug": quote.header.platform.value,
-        "bookmaker_name": quote.header.platform.display_name,
-        "changed_at": second_z(quote.changed[place]),
-        "last_seen_at": iso_z(quote.seen_at.astimezone(UTC)),
-        "age_seconds": round(max((now - quote.seen_at).total_seconds(), 0.0), 3),
+        "promotion": held_under(event_odds, price),
+        "bookmaker_slug": event_odds.header.platform.value,
+        "bookmaker_name": event_odds.header.platform.display_name,
+        "changed_at": second_z(event_odds.changed[place]),
+        "last_seen_at": iso_z(event_odds.seen_at.astimezone(UTC)),
+        "age_seconds": round(max((now - event_odds.seen_at).total_seconds(), 0.0), 3),
     }

@@ -145,7 +145,9 @@ def _filters(cache: OddsCache, query: EventsFilter) -> list[Callable[[CachedEven
     if query.min_bookmakers > 1:
         filters.append(lambda event: len(event.listed) >= query.min_bookmakers)
     if tournaments:
-        filters.append(lambda event: any(quote.competition_id in tournaments for quote in event.quotes.values()))
+        filters.append(
+            lambda event: any(event_odds.competition_id in tournaments for event_odds in event.odds.values())
+        )
     if countries:
         filters.append(lambda event: event.header.competition.country.casefold() in countries)
     if query.competition:
@@ -157,18 +159,20 @@ def _filters(cache: OddsCache, query: EventsFilter) -> list[Callable[[CachedEven
         filters.append(_changed_since(cache, query.changed_since))
     if query.search:
         words = plain_letters(query.search).split()
-        filters.append(lambda event: _has_all(words, *(_search_text(quote.header) for quote in event.quotes.values())))
+        filters.append(
+            lambda event: _has_all(words, *(_search_text(event_odds.header) for event_odds in event.odds.values()))
+        )
     return filters
 
 
 def has_gone(event: CachedEvent) -> bool:
     """Whether a bookmaker took away the event, or a price of it."""
-    return any(quote.gone_at is not None or quote.last_seen for quote in event.quotes.values())
+    return any(event_odds.gone_at is not None or event_odds.last_seen for event_odds in event.odds.values())
 
 
 _AVAILABILITY: dict[Availability, Callable[[CachedEvent], bool]] = {
-    "betpawa": lambda event: Platform.BETPAWA in event.quotes,
-    "competitor": lambda event: Platform.BETPAWA not in event.quotes,
+    "betpawa": lambda event: Platform.BETPAWA in event.odds,
+    "competitor": lambda event: Platform.BETPAWA not in event.odds,
     "alerts": has_gone,
 }
 

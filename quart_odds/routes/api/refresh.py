@@ -40,7 +40,7 @@ async def refresh_by_sportradar_id(sportradar_id: str) -> Response:
 
 async def _refresh(event: CachedEvent) -> Response:
     parts = services()
-    results = await parts.refresher.refresh([event.quotes[platform].header for platform in event.listed])
+    results = await parts.refresher.refresh([event.odds[platform].header for platform in event.listed])
     return json_response(refresh_row(event, results))
 
 

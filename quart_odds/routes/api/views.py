@@ -8,9 +8,9 @@ from quart_odds.domain.clock import iso_z
 from quart_odds.domain.odds import unpack_value
 from quart_odds.domain.promotions import promotion_name
 from quart_odds.odds.event import CachedEvent
+from quart_odds.odds.event_odds import GONE, EventOdds
 from quart_odds.odds.margin import BestMarket, BestPrice, best_markets, market_margin
 from quart_odds.odds.offers import Offer, effective_key, offers_at, offers_of, place_of, promotion_word
-from quart_odds.odds.quote import GONE, Quote
 
 SPORT = "Football"
 JSON = dict[str, object]
@@ -37,15 +37,18 @@ def second_z(epoch: int) -> str:
 
 def list_item(event: CachedEvent) -> JSON:
     """An event as a list shows it: at each bookmaker, the markets of INLINE."""
-    return {**event_fields(event), "bookmakers": [bookmaker_fields(event, quote) for quote in event.quotes.values()]}
+    return {
+        **event_fields(event),
+        "bookmakers": [bookmaker_fields(event, event_odds) for event_odds in event.odds.values()],
+    }
 
 
-def quote_markets(event: CachedEvent, quote: Quote) -> JSON:
+def bookmaker_markets(event: CachedEvent, event_odds: EventOdds) -> JSON:
     """Every market of an event at one bookmaker."""
     return {
-        **_bookmaker(quote),
-        **_market_state(event, quote),
-        "markets": [_market(quote, offer) for offer in offers_of(quote)],
+        **_bookmaker(event_odds),
+        **_market_state(event, event_odds),
+        "markets": [_market(event_odds, offer) for offer in offers_of(event_odds)],
     }
 
 
@@ -73,25 +76,25 @@ def event_fields(event: CachedEvent) -> JSON:
     }
 
 
-def bookmaker_fields(event: CachedEvent, quote: Quote) -> JSON:
+def bookmaker_fields(event: CachedEvent, event_odds: EventOdds) -> JSON:
     """A bookmaker's part of an event in a list."""
     return {
-        **_bookmaker(quote),
-        "external_event_id": quote.header.external_id,
+        **_bookmaker(event_odds),
+        "external_event_id": event_odds.header.external_id,
         "event_url": None,
-        "has_odds": quote.gone_at is None and quote.price_count > 0,
-        **_market_state(event, quote),
+        "has_odds": event_odds.gone_at is None and event_odds.price_count > 0,
+        **_market_state(event, event_odds),
         "inline_odds": [
-            _inline(quote, offer)
+            _inline(event_odds, offer)
             for market, line, keys in _INLINE_KEYS
-            for offer in offers_at(quote, market, line, keys)
+            for offer in offers_at(event_odds, market, line, keys)
         ],
     }
 
 
-def margin_of_offer(quote: Quote, offer: Offer) -> float | None:
+def margin_of_offer(event_odds: EventOdds, offer: Offer) -> float | None:
     """The margin of an offer: none of a further one, of raised prices, or where the event is not listed."""
-    return None if quote.gone_at is not None else market_margin(offer.market, offer.comparable_values())
+    return None if event_odds.gone_at is not None else market_margin(offer.market, offer.comparable_values())
 
 
 def market_groups(market: Market) -> list[str]:
@@ -99,50 +102,50 @@ def market_groups(market: Market) -> list[str]:
     return [market.group]
 
 
-def _bookmaker(quote: Quote) -> JSON:
-    platform = quote.header.platform
+def _bookmaker(event_odds: EventOdds) -> JSON:
+    platform = event_odds.header.platform
     return {"bookmaker_slug": platform.value, "bookmaker_name": platform.display_name}
 
 
-def _market_state(event: CachedEvent, quote: Quote) -> JSON:
+def _market_state(event: CachedEvent, event_odds: EventOdds) -> JSON:
     """How an event stands at a bookmaker: since when, whether it is there, and whether its prices can be compared."""
     return {
-        "snapshot_time": iso_z(quote.seen_at),
-        "available": quote.gone_at is None,
-        "unavailable_since": iso_z(quote.gone_at) if quote.gone_at else None,
-        "reversed": event.is_reversed(quote.header.platform),
-        "late": quote.is_late,
+        "snapshot_time": iso_z(event_odds.seen_at),
+        "available": event_odds.gone_at is None,
+        "unavailable_since": iso_z(event_odds.gone_at) if event_odds.gone_at else None,
+        "reversed": event.is_reversed(event_odds.header.platform),
+        "late": event_odds.is_late,
     }
 
 
-def _inline(quote: Quote, offer: Offer) -> JSON:
+def _inline(event_odds: EventOdds, offer: Offer) -> JSON:
     market = offer.market
-    is_listed = quote.gone_at is None
-    since = unavailable_since(quote, offer)
+    is_listed = event_odds.gone_at is None
+    since = unavailable_since(event_odds, offer)
     return {
         "market_id": market.id,
         "market_name": market.name,
         "line": offer.line,
-        "promotion": offer_word(quote, offer),
+        "promotion": offer_word(event_odds, offer),
         "outcomes": [
             {
                 "name": market.outcomes[index].name,
                 "odds": unpack_value(value & ~GONE)[0],
                 "is_active": bool(value & 1) and not value & GONE and is_listed,
-                "promotion": promotion_word(quote, offer.keys[index]),
+                "promotion": promotion_word(event_odds, offer.keys[index]),
             }
             for index, value in sorted(offer.values.items())
         ],
-        "margin": margin_of_offer(quote, offer),
+        "margin": margin_of_offer(event_odds, offer),
         "available": since is None,
         "unavailable_since": since,
     }
 
 
-def _market(quote: Quote, offer: Offer) -> JSON:
+def _market(event_odds: EventOdds, offer: Offer) -> JSON:
     market = offer.market
-    seen = iso_z(quote.seen_at)
-    since = unavailable_since(quote, offer)
+    seen = iso_z(event_odds.seen_at)
+    since = unavailable_since(event_odds, offer)
     outcomes = []
     for index, value in sorted(offer.values.items()):
         is_here = not value & GONE
@@ -152,43 +155,43 @@ def _market(quote: Quote, offer: Offer) -> JSON:
             {
                 "name": market.outcomes[index].name,
                 "odds": odds,
-                "is_active": is_active and is_here and quote.gone_at is None,
-                "available": is_here and quote.gone_at is None,
-                "promotion": promotion_word(quote, key),
+                "is_active": is_active and is_here and event_odds.gone_at is None,
+                "available": is_here and event_odds.gone_at is None,
+                "promotion": promotion_word(event_odds, key),
                 "changed_at": second_z(offer.changed[index]),
-                "last_seen_at": seen if is_here else second_z(quote.last_seen[key]),
+                "last_seen_at": seen if is_here else second_z(event_odds.last_seen[key]),
             }
         )
     return {
         "betpawa_market_id": market.id,
         "betpawa_market_name": market.name,
         "line": offer.line,
-        "promotion": offer_word(quote, offer),
+        "promotion": offer_word(event_odds, offer),
         "outcomes": outcomes,
-        "margin": margin_of_offer(quote, offer),
+        "margin": margin_of_offer(event_odds, offer),
         "market_groups": market_groups(market),
         "available": since is None,
         "unavailable_since": since,
     }
 
 
-def offer_word(quote: Quote, offer: Offer) -> str | None:
+def offer_word(event_odds: EventOdds, offer: Offer) -> str | None:
     """The promotion that sets a further offer apart; None for a market's own offer."""
-    return promotion_name(offer.promotion, quote.promotions) if offer.promotion else None
+    return promotion_name(offer.promotion, event_odds.promotions) if offer.promotion else None
 
 
-def unavailable_since(quote: Quote, offer: Offer) -> str | None:
+def unavailable_since(event_odds: EventOdds, offer: Offer) -> str | None:
     """Since when no outcome of an offer is there; None while one is."""
-    if quote.gone_at is not None:
-        return iso_z(quote.gone_at)
+    if event_odds.gone_at is not None:
+        return iso_z(event_odds.gone_at)
     if all(value & GONE for value in offer.values.values()):
         return second_z(max(offer.changed.values()))
     return None
 
 
-def held_under(quote: Quote, price: BestPrice) -> str | None:
+def held_under(event_odds: EventOdds, price: BestPrice) -> str | None:
     """The perk under which a bookmaker has a best price; None where it is its plain price."""
-    return promotion_word(quote, effective_key(quote, price.key))
+    return promotion_word(event_odds, effective_key(event_odds, price.key))
 
 
 def _best(best: BestMarket) -> JSON:
@@ -201,7 +204,7 @@ def _best(best: BestMarket) -> JSON:
             {
                 "name": outcome.name,
                 "odds": unpack_value(price.value)[0],
-                "bookmakers": [quote.header.platform.value for quote in price.quotes],
+                "bookmakers": [event_odds.header.platform.value for event_odds in price.odds],
                 "promotion": _perk_of_all(price),
             }
             for outcome, price in zip(best.market.outcomes, best.prices, strict=True)
@@ -211,7 +214,7 @@ def _best(best: BestMarket) -> JSON:
 
 def _perk_of_all(price: BestPrice) -> str | None:
     """The perk on a best price; None where somebody has that price without one."""
-    words = [held_under(quote, price) for quote in price.quotes]
+    words = [held_under(event_odds, price) for event_odds in price.odds]
     return None if None in words else words[0]
 
 

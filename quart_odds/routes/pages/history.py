@@ -10,8 +10,8 @@ from quart_odds.domain.catalogue import CATALOGUE, Market
 from quart_odds.domain.platforms import Platform
 from quart_odds.domain.promotions import promotion_name
 from quart_odds.odds.event import CachedEvent
+from quart_odds.odds.event_odds import GONE, EventOdds
 from quart_odds.odds.history import MarketState, market_keys
-from quart_odds.odds.quote import GONE, Quote
 from quart_odds.routes.access.problems import bad_request
 from quart_odds.routes.api.history import past_of, refuse_unknown
 from quart_odds.routes.api.query import Query
@@ -64,20 +64,20 @@ async def history_of(event: CachedEvent, query: HistoryQuery) -> History:
         raise bad_request("line is not as it should be.", ("line", str(error))) from None
     refuse_unknown(event, query.promotion)
     changes: list[Change] = []
-    for quote in event.quotes.values():
-        past = await past_of(quote, keys, promotion=query.promotion)
-        changes += [_change(market, quote, each) for each in past]
+    for event_odds in event.odds.values():
+        past = await past_of(event_odds, keys, promotion=query.promotion)
+        changes += [_change(market, event_odds, each) for each in past]
     changes.sort(key=lambda change: change.at, reverse=True)
     return History(market, query.line, Promotion.named(query.promotion), tuple(changes[:MOST_CHANGES]))
 
 
-def _change(market: Market, quote: Quote, standing: MarketState) -> Change:
+def _change(market: Market, event_odds: EventOdds, standing: MarketState) -> Change:
     odds: list[tuple[str, Promotion | None]] = []
     for outcome in market.outcomes:
         value = standing.values.get(outcome.index, GONE)
         if not standing.is_listed or value & GONE:
             odds.append(("gone", None))
         else:
-            promotion = Promotion.named(promotion_name(standing.promotions[outcome.index], quote.promotions))
+            promotion = Promotion.named(promotion_name(standing.promotions[outcome.index], event_odds.promotions))
             odds.append((odds_text(value >> 1) if value & 1 else "suspended", promotion))
-    return Change(standing.at, quote.header.platform, tuple(odds), standing.is_confirmed)
+    return Change(standing.at, event_odds.header.platform, tuple(odds), standing.is_confirmed)

@@ -10,9 +10,9 @@ from pydantic import BeforeValidator, Field
 from quart_odds.domain.catalogue import CATALOGUE, FIRST_PROMOTED_KEY, Market, line_code, pack_key
 from quart_odds.domain.platforms import Platform
 from quart_odds.odds.event import CachedEvent
+from quart_odds.odds.event_odds import GONE, EventOdds
 from quart_odds.odds.margin import best_values, is_active_price, margin_of
 from quart_odds.odds.offers import Offer, offer_of, offers_of, promotion_word
-from quart_odds.odds.quote import GONE, Quote
 from quart_odds.routes.api.query import EventsQuery
 from quart_odds.routes.api.views import margin_of_offer, offer_word
 from quart_odds.routes.pages.run import MARKS
@@ -130,22 +130,22 @@ class Row:
 def event_row(event: CachedEvent, market: Market, line: float | None) -> Row:
     """An event with one market at all three bookmakers. About 15 µs."""
     keys = [pack_key(market.number, outcome.index, line) for outcome in market.outcomes]
-    offers = {platform: offer_of(quote, market, line, keys) for platform, quote in event.quotes.items()}
-    return Row(event, *_cells(event, market, offers, event.comparable_quotes))
+    offers = {platform: offer_of(event_odds, market, line, keys) for platform, event_odds in event.odds.items()}
+    return Row(event, *_cells(event, market, offers, event.comparable_odds))
 
 
-def sides_of(event: CachedEvent, quote: Quote) -> str | None:
+def sides_of(event: CachedEvent, event_odds: EventOdds) -> str | None:
     """The teams as a bookmaker names them that has home and away the other way round; None for the others."""
-    if not event.is_reversed(quote.header.platform):
+    if not event.is_reversed(event_odds.header.platform):
         return None
-    return f"{quote.header.home_team} – {quote.header.away_team}"
+    return f"{event_odds.header.home_team} – {event_odds.header.away_team}"
 
 
 def _cells(
-    event: CachedEvent, market: Market, offers: Mapping[Platform, Offer], comparable: Sequence[Quote]
+    event: CachedEvent, market: Market, offers: Mapping[Platform, Offer], comparable: Sequence[EventOdds]
 ) -> tuple[tuple[Cell, ...], float | None]:
     """What each bookmaker has of a market and line, and the margin of the best prices together."""
-    compared = [platform for quote in comparable if (platform := quote.header.platform) in offers]
+    compared = [platform for event_odds in comparable if (platform := event_odds.header.platform) in offers]
     best = best_values(market, [offers[platform] for platform in compared])
     cells = tuple(
         _cell(event, market, platform, offers.get(platform), best if platform in compared else {})
@@ -157,13 +157,13 @@ def _cells(
 
 def _cell(event: CachedEvent, market: Market, platform: Platform, offer: Offer | None, best: Mapping[int, int]) -> Cell:
     slug, name, mark = platform.value, platform.display_name, MARKS[platform]
-    quote = event.quotes.get(platform)
-    if quote is None or offer is None:
+    event_odds = event.odds.get(platform)
+    if event_odds is None or offer is None:
         return Cell(slug, name, mark, "absent", tuple(_no_price(each.name) for each in market.outcomes))
-    is_gone = quote.gone_at is not None
+    is_gone = event_odds.gone_at is not None
     compared = offer.comparable_values() if best else {}
     prices = tuple(
-        _price(quote, offer, each.name, each.index, is_best=compared.get(each.index, 0) == best.get(each.index))
+        _price(event_odds, offer, each.name, each.index, is_best=compared.get(each.index, 0) == best.get(each.index))
         for each in market.outcomes
     )
     return Cell(
@@ -172,11 +172,11 @@ def _cell(event: CachedEvent, market: Market, platform: Platform, offer: Offer |
         mark,
         "gone" if is_gone else "listed",
         prices,
-        margin_of_offer(quote, offer),
-        quote.seen_at,
-        quote.gone_at,
-        sides_of(event, quote),
-        quote.is_late,
+        margin_of_offer(event_odds, offer),
+        event_odds.seen_at,
+        event_odds.gone_at,
+        sides_of(event, event_odds),
+        event_odds.is_late,
     )
 
 
@@ -184,16 +184,16 @@ def _no_price(name: str) -> Price:
     return Price(name, "–", 0, "none", is_best=False, since=None)
 
 
-def _price(quote: Quote, offer: Offer, name: str, index: int, *, is_best: bool) -> Price:
+def _price(event_odds: EventOdds, offer: Offer, name: str, index: int, *, is_best: bool) -> Price:
     value = offer.values.get(index)
     if value is None:
         return _no_price(name)
     thousandths = (value & ~GONE) >> 1
-    is_missing = quote.gone_at is not None or bool(value & GONE)
+    is_missing = event_odds.gone_at is not None or bool(value & GONE)
     state = "gone" if is_missing else "active" if is_active_price(value) else "suspended"
     since = datetime.fromtimestamp(offer.changed[index], UTC)
     key = offer.keys[index]
-    promotion = Promotion.named(promotion_word(quote, key)) if key >= FIRST_PROMOTED_KEY else None
+    promotion = Promotion.named(promotion_word(event_odds, key)) if key >= FIRST_PROMOTED_KEY else None
     return Price(name, odds_text(thousandths), thousandths, state, is_best, since, promotion)
 
 
@@ -220,23 +220,23 @@ class Source:
 
 def sources(event: CachedEvent) -> list[Source]:
     """Every bookmaker, and what it has of an event."""
-    return [_source(event, platform, event.quotes.get(platform)) for platform in Platform]
+    return [_source(event, platform, event.odds.get(platform)) for platform in Platform]
 
 
-def _source(event: CachedEvent, platform: Platform, quote: Quote | None) -> Source:
+def _source(event: CachedEvent, platform: Platform, event_odds: EventOdds | None) -> Source:
     slug, name, mark = platform.value, platform.display_name, MARKS[platform]
-    if quote is None:
+    if event_odds is None:
         return Source(slug, name, mark, "absent")
     return Source(
         slug,
         name,
         mark,
-        "listed" if quote.gone_at is None else "gone",
-        quote.price_count,
-        quote.seen_at,
-        quote.gone_at,
-        sides_of(event, quote),
-        quote.is_late,
+        "listed" if event_odds.gone_at is None else "gone",
+        event_odds.price_count,
+        event_odds.seen_at,
+        event_odds.gone_at,
+        sides_of(event, event_odds),
+        event_odds.is_late,
     )
 
 
@@ -279,12 +279,12 @@ _Place = tuple[float | None, str | None]
 def market_groups(event: CachedEvent) -> list[tuple[str, list[MarketTable]]]:
     """All markets of an event by group, in the catalogue's order. Some milliseconds for a full event."""
     found: dict[int, dict[_Place, dict[Platform, Offer]]] = {}
-    for platform, quote in event.quotes.items():
-        for offer in offers_of(quote):
-            place = offer.line, offer_word(quote, offer)
+    for platform, event_odds in event.odds.items():
+        for offer in offers_of(event_odds):
+            place = offer.line, offer_word(event_odds, offer)
             found.setdefault(offer.market.number, {}).setdefault(place, {})[platform] = offer
     groups: dict[str, list[MarketTable]] = {}
-    comparable = event.comparable_quotes
+    comparable = event.comparable_odds
     for market in CATALOGUE.markets:
         places = found.get(market.number)
         if places:
@@ -301,7 +301,7 @@ def _order(place: _Place) -> tuple[float, str]:
 
 
 def _line(
-    event: CachedEvent, market: Market, place: _Place, offers: Mapping[Platform, Offer], comparable: Sequence[Quote]
+    event: CachedEvent, market: Market, place: _Place, offers: Mapping[Platform, Offer], comparable: Sequence[EventOdds]
 ) -> LineTable:
     line, promotion = place
     cells, best_margin = _cells(event, market, offers, comparable)

@@ -56,11 +56,11 @@ class Columns:
 
 
 _NONE = Columns()
-_lately_used: "OrderedDict[Quote, Columns]" = OrderedDict()
+_lately_used: "OrderedDict[EventOdds, Columns]" = OrderedDict()
 
 
 @dataclass(slots=True, eq=False)
-class Quote:
+class EventOdds:
     """A bookmaker's prices of one event. `keys` ascend; `values` and `changed` (epoch seconds) stand beside them.
 
     A price that left a healthy fetch stays with the GONE bit in its value: `changed` says since when, `last_seen` (by
@@ -247,9 +247,9 @@ class Quote:
         return bool(keys) and keys[-1] >= FIRST_PROMOTED_KEY
 
 
-def _keep(quote: Quote, columns: Columns) -> None:
-    _lately_used[quote] = columns
-    _lately_used.move_to_end(quote)
+def _keep(event_odds: EventOdds, columns: Columns) -> None:
+    _lately_used[event_odds] = columns
+    _lately_used.move_to_end(event_odds)
     if len(_lately_used) > COLUMNS_KEPT:
         _lately_used.popitem(last=False)
 
