@@ -16,10 +16,10 @@ from quart_odds.domain.odds import Competition, EventHeader, ListedCompetitions,
 from quart_odds.domain.platforms import Platform
 from quart_odds.domain.promotions import KNOWN, MAX_WORDS, promotion_name, promotion_number
 from quart_odds.errors import CacheFullError
-from quart_odds.odds.claims import Claims
+from quart_odds.odds.candidates import Candidates
 from quart_odds.odds.event import CachedEvent, EventChange
 from quart_odds.odds.event_odds import EventOdds, PriceChange
-from quart_odds.odds.matching import PLATFORM_ORDER, Claim, agreeing, genius_key, lone_key, match_key
+from quart_odds.odds.matching import PLATFORM_ORDER, Candidate, agreeing, genius_key, lone_key, match_key
 
 MAX_QUOTES = 30_000
 """Events of one bookmaker that are known at once: the largest lists some 1,500, and those of a few days stay."""
@@ -40,8 +40,8 @@ class OddsCache:
         self._odds: dict[int, EventOdds] = {}
         self._by_external_id: dict[tuple[Platform, str], EventOdds] = {}
         self._counts = dict.fromkeys(Platform, 0)
-        self._claims = Claims()
-        self._genius = Claims()
+        self._candidates = Candidates()
+        self._genius = Candidates()
         self._competitions: dict[tuple[Platform, str], int] = {}
         self._competition_values: dict[Competition, Competition] = {}
         self._last_event_id = self._last_odds_id = self._last_competition_id = 0
@@ -202,9 +202,9 @@ class OddsCache:
     def vetoed(self) -> Iterator[tuple[CachedEvent, CachedEvent | None]]:
         """Events that stand alone though they name a SportRadar id, and the event that has that id."""
         for event in self._events.values():
-            claim = event.header.sportradar_id
-            if event.sportradar_id is None and claim:
-                yield event, self.find(claim)
+            named = event.header.sportradar_id
+            if event.sportradar_id is None and named:
+                yield event, self.find(named)
 
     def competition_id(self, platform: Platform, competition: Competition) -> int:
         """The id of a bookmaker's competition; a new one gets the next."""
@@ -232,7 +232,7 @@ class OddsCache:
             self._counts[event_odds.header.platform] += 1
             self._name(event_odds)
         for event_odds in ordered:
-            self._claim(event_odds)
+            self._nominate(event_odds)
         self.start_ids_after(event.id, max((event_odds.id for event_odds in ordered), default=0))
         self.version += 1
         self.revision += 1
@@ -254,7 +254,7 @@ class OddsCache:
         for kept in (self._events, self._by_key, self._odds, self._by_external_id, self._competitions):
             kept.clear()
         self._counts = dict.fromkeys(Platform, 0)
-        self._claims.clear()
+        self._candidates.clear()
         self._genius.clear()
         self._last_event_id = self._last_odds_id = self._last_competition_id = 0
         self._by_kickoff = None
@@ -273,7 +273,7 @@ class OddsCache:
                 self._by_external_id[event_odds.header.platform, event_odds.header.external_id],
             )
             self._counts[event_odds.header.platform] -= 1
-            self._claims.drop(event_odds)
+            self._candidates.drop(event_odds)
             self._genius.drop(event_odds)
         self._by_kickoff = None
         self.version += 1
@@ -314,7 +314,7 @@ class OddsCache:
         concerned: dict[str, None] = {}
         # Whoever names the match by its Genius id alone may have learned, or lost, its SportRadar id.
         for other in self._name(event_odds, former_genius_id):
-            concerned |= dict.fromkeys(self._claim(other))
+            concerned |= dict.fromkeys(self._nominate(other))
         for key in concerned:
             self._arrange(key, placing, at)
         for event_id in placing.left:
@@ -340,10 +340,10 @@ class OddsCache:
                 fellows |= {other.id: other for other in self._genius.heard(each)}
         return list(fellows.values())
 
-    def _claim(self, event_odds: EventOdds) -> list[str]:
+    def _nominate(self, event_odds: EventOdds) -> list[str]:
         """Notes which match a quote claims to be; the keys of the matches that it claims and no longer claims."""
         key = self._identity(event_odds)
-        before = self._claims.put(key, event_odds)
+        before = self._candidates.put(key, event_odds)
         return [key] if before in (None, key) else [key, before]
 
     def _identity(self, event_odds: EventOdds) -> str:
@@ -363,12 +363,12 @@ class OddsCache:
 
     def _arrange(self, key: str, placing: "_Placing", at: datetime) -> None:
         """Puts the quotes that claim to be one match where `matching.agreeing` says."""
-        odds = {event_odds.id: event_odds for event_odds in self._claims.heard(key)}
+        odds = {event_odds.id: event_odds for event_odds in self._candidates.heard(key)}
         together = agreeing(
-            Claim(event_odds.id, event_odds.header.platform, event_odds.header.kickoff, event_odds.is_absent)
+            Candidate(event_odds.id, event_odds.header.platform, event_odds.header.kickoff, event_odds.is_absent)
             for event_odds in odds.values()
         )
-        for event_odds in (*self._claims.take_unheard(key), *odds.values()):
+        for event_odds in (*self._candidates.take_unheard(key), *odds.values()):
             if event_odds.id not in together:  # first out, then in: one event has one quote of a bookmaker
                 self._move(event_odds, lone_key(event_odds.header.platform, event_odds.header.external_id), placing, at)
         for odds_id in together:

@@ -18,7 +18,7 @@ PLATFORM_ORDER = {platform: place for place, platform in enumerate(Platform)}
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class Candidate:
     """One bookmaker's event that names a SportRadar id, and so claims to be that match."""
 
     odds_id: int
@@ -27,7 +27,7 @@ class Claim:
     is_gone: bool = False
 
 
-def agreeing(claims: Iterable[Claim]) -> tuple[int, ...]:
+def agreeing(candidates: Iterable[Candidate]) -> tuple[int, ...]:
     """The quote ids that are one match: the largest set of claims whose kick-offs agree, one of each bookmaker.
 
     What a bookmaker no longer lists has no vote: it stays with the match wherever that moves, unless the bookmaker
@@ -35,22 +35,22 @@ def agreeing(claims: Iterable[Claim]) -> tuple[int, ...]:
     one whose first member stands first in PLATFORM_ORDER wins; of two claims of one bookmaker the newer stands. Those
     left out stand alone.
     """
-    ordered = sorted(claims, key=lambda claim: (PLATFORM_ORDER[claim.platform], -claim.odds_id))
-    listed = [claim for claim in ordered if not claim.is_gone]
-    best: dict[Platform, Claim] = {}
+    ordered = sorted(candidates, key=lambda candidate: (PLATFORM_ORDER[candidate.platform], -candidate.odds_id))
+    listed = [candidate for candidate in ordered if not candidate.is_gone]
+    best: dict[Platform, Candidate] = {}
     for anchor in listed:
         group = {anchor.platform: anchor}
-        for claim in listed:
-            if abs(claim.kickoff - anchor.kickoff) <= KICKOFF_TOLERANCE:
-                group.setdefault(claim.platform, claim)
+        for candidate in listed:
+            if abs(candidate.kickoff - anchor.kickoff) <= KICKOFF_TOLERANCE:
+                group.setdefault(candidate.platform, candidate)
         if len(group) > len(best):
             best = group
     # A bookmaker whose own listing disagrees has its place taken by nothing that is gone.
-    absent = {claim.platform for claim in listed} - best.keys()
-    for claim in ordered:
-        if claim.is_gone and claim.platform not in absent:
-            best.setdefault(claim.platform, claim)
-    return tuple(claim.odds_id for claim in best.values())
+    absent = {candidate.platform for candidate in listed} - best.keys()
+    for candidate in ordered:
+        if candidate.is_gone and candidate.platform not in absent:
+            best.setdefault(candidate.platform, candidate)
+    return tuple(candidate.odds_id for candidate in best.values())
 
 
 def match_key(sportradar_id: str) -> str:

@@ -128,7 +128,7 @@ class Database:
             ours = update(writer).where(writer.c.term == term).values(revision=writer.c.revision + 1)
             if term is None or (await connection.execute(ours)).rowcount != 1:
                 if term == self.term:
-                    self.term, self._taken = None, 0  # whatever the lock says: the next claim begins a new term
+                    self.term, self._taken = None, 0  # whatever the lock says: the next lock begins a new term
                 raise NotWriterError("another process has taken over the writing to this database")
             yield connection
 

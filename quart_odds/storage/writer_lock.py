@@ -47,7 +47,7 @@ class WriterLock(Protocol):
 
 
 class UnsharedLock:
-    """The claim to a database in memory, which nobody else can reach."""
+    """The lock of a database in memory, which nobody else can reach."""
 
     taken = 1
 
@@ -60,7 +60,7 @@ class UnsharedLock:
 
 
 class FileLock:
-    """The claim to a SQLite file: a lock on the file beside it whose name ends in `-writer`."""
+    """The lock of a SQLite file: on the file beside it whose name ends in `-writer`."""
 
     def __init__(self, database: Path) -> None:
         self.taken = 0
@@ -92,7 +92,7 @@ class FileLock:
 
 
 class ServerLock:
-    """The claim to a PostgreSQL database: an advisory lock, asked for and held over a connection of its own."""
+    """The lock of a PostgreSQL database: an advisory lock, asked for and held over a connection of its own."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         self.taken = 0

@@ -11,7 +11,7 @@ import pytest
 from quart_odds.bookmakers import client as client_module
 from quart_odds.domain.platforms import Platform
 from quart_odds.odds import cache as cache_module
-from quart_odds.odds.claims import MAX_CLAIMS
+from quart_odds.odds.candidates import MAX_CANDIDATES
 from quart_odds.scraping import coordinator as coordinator_module
 from tests.bookmakers.fake_site import FakeSite, serving
 from tests.houses import House, Json, Sandbox, house, running_sandbox
@@ -116,7 +116,7 @@ async def test_one_id_for_all_events_matches_none_of_them(sandbox: Sandbox, tmp_
     async with beside(EvilBookmaker(events=60, radar=lambda _: "77777777"), sandbox, tmp_path) as (home, _):
         row, _ = await home.scrape()
         assert row["status"] == "completed"
-        assert part(row, BETPAWA)["events_scraped"] == 60 > MAX_CLAIMS
+        assert part(row, BETPAWA)["events_scraped"] == 60 > MAX_CANDIDATES
         cache = home.parts.desk.cache
         assert cache.find("77777777") is None
         assert {len(event.odds) for event in cache.events.values() if BETPAWA in event.odds} == {1}

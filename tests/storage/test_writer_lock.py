@@ -195,7 +195,7 @@ async def test_a_term_that_is_over_writes_nothing_on_any_database(
     with pytest.raises(NotWriterError):
         await store.remove_old(NOW + timedelta(days=9), NOW + timedelta(days=9), desk._term)
     with monkeypatch.context() as patched:
-        patched.setattr(store.database, "claim", AsyncMock(return_value=True))
+        patched.setattr(store.database, "take_writer_lock", AsyncMock(return_value=True))
         patched.setattr(store.database, "term", desk._term)
         with pytest.raises(NotWriterError):
             await store.interrupt_running(NOW)

@@ -3,14 +3,14 @@
 from quart_odds.domain.platforms import Platform
 from quart_odds.odds.event_odds import EventOdds
 
-MAX_CLAIMS = 8
+MAX_CANDIDATES = 8
 """Events that one bookmaker may give one id at once: two are seen now and then, where an event is listed anew. With
 more, matching would take longer the more there are, and could only guess."""
 
 _Slot = tuple[Platform, bool]
 
 
-class Claims:
+class Candidates:
     """Quotes by the id that they name, each bookmaker's listed and absent ones apart.
 
     More than MAX_CLAIMS of one kind are a crowd: none of them is heard.
@@ -31,8 +31,8 @@ class Claims:
         odds = self._slots.setdefault(key, {}).setdefault(slot, {})
         odds[event_odds.id] = event_odds
         self._places[event_odds.id] = key, slot
-        if len(odds) > MAX_CLAIMS:
-            newly = odds if len(odds) == MAX_CLAIMS + 1 else {event_odds.id: event_odds}
+        if len(odds) > MAX_CANDIDATES:
+            newly = odds if len(odds) == MAX_CANDIDATES + 1 else {event_odds.id: event_odds}
             self._unheard.setdefault(key, {}).update(newly)
         return before[0] if before else None
 
@@ -53,12 +53,12 @@ class Claims:
     def heard(self, key: str) -> list[EventOdds]:
         """The quotes that name this id, without crowds: a few at most."""
         slots = self._slots.get(key, {})
-        return [event_odds for odds in slots.values() if len(odds) <= MAX_CLAIMS for event_odds in odds.values()]
+        return [event_odds for odds in slots.values() if len(odds) <= MAX_CANDIDATES for event_odds in odds.values()]
 
     def is_heard(self, event_odds: EventOdds) -> bool:
         """Whether a quote names something, and is not one of a crowd."""
         key, slot = self._places.get(event_odds.id, (None, None))
-        return key is not None and slot is not None and len(self._slots[key][slot]) <= MAX_CLAIMS
+        return key is not None and slot is not None and len(self._slots[key][slot]) <= MAX_CANDIDATES
 
     def take_unheard(self, key: str) -> list[EventOdds]:
         """Those that have become part of a crowd since this was last asked, each once."""

@@ -7,10 +7,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from quart_odds.domain.platforms import Platform
-from quart_odds.odds import OddsCache, claims
+from quart_odds.odds import OddsCache
 from quart_odds.odds import cache as cache
-from quart_odds.odds.claims import MAX_CLAIMS
-from quart_odds.odds.matching import Claim, agreeing, lone_key, match_key
+from quart_odds.odds import candidates as candidates
+from quart_odds.odds.candidates import MAX_CANDIDATES
+from quart_odds.odds.matching import Candidate, agreeing, lone_key, match_key
 from tests.odds.making import NOW, header, mapped
 
 BETPAWA, SPORTYBET, BET9JA = Platform
@@ -36,7 +37,7 @@ def compared(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many claims were compared, each time."""
     counts: list[int] = []
 
-    def count(each: Iterable[Claim]) -> tuple[int, ...]:
+    def count(each: Iterable[Candidate]) -> tuple[int, ...]:
         known = list(each)
         counts.append(len(known))
         return agreeing(known)
@@ -54,25 +55,25 @@ def test_matching_takes_no_longer_for_an_id_that_many_events_have(
     add(made, 600, radar=radar, genius=genius)
     made.mark_missing(BETPAWA, (), NOW)
     add(made, 600, radar=radar, genius=genius)
-    assert max(compared) <= 6 * MAX_CLAIMS
+    assert max(compared) <= 6 * MAX_CANDIDATES
     assert sum(compared) <= 30 * 1800
 
 
 def test_events_of_one_id_stand_alone_where_they_are_many() -> None:
     """The other bookmakers match without them."""
     made = OddsCache()
-    add(made, MAX_CLAIMS)
+    add(made, MAX_CANDIDATES)
     assert made.find(RADAR) is not None
-    add(made, 1, start=MAX_CLAIMS)
+    add(made, 1, start=MAX_CANDIDATES)
     assert made.find(RADAR) is None
-    assert len(made.events) == MAX_CLAIMS + 1
+    assert len(made.events) == MAX_CANDIDATES + 1
     add(made, 1, platform=SPORTYBET)
     add(made, 1, platform=BET9JA)
-    add(made, 30, start=MAX_CLAIMS + 1)
+    add(made, 30, start=MAX_CANDIDATES + 1)
     event = made.find(RADAR)
     assert event is not None
     assert list(event.odds) == [SPORTYBET, BET9JA]
-    assert len(made.events) == MAX_CLAIMS + 32
+    assert len(made.events) == MAX_CANDIDATES + 32
     assert {len(each.odds) for each in made.events.values() if each is not event} == {1}
 
 
@@ -93,13 +94,13 @@ def test_an_id_means_something_again_when_few_events_have_it() -> None:
 def test_a_genius_id_of_many_events_joins_none_of_them() -> None:
     """The other bookmakers that name it are still one match."""
     made = OddsCache()
-    add(made, MAX_CLAIMS + 1, radar=None, genius=GENIUS)
+    add(made, MAX_CANDIDATES + 1, radar=None, genius=GENIUS)
     for platform, number in ((SPORTYBET, RADAR), (BET9JA, None)):
         made.apply(mapped(header(platform, "e0", number, genius_id=GENIUS)), NOW)
     event = made.find(RADAR)
     assert event is not None
     assert list(event.odds) == [SPORTYBET, BET9JA]
-    assert len(made.events) == MAX_CLAIMS + 2
+    assert len(made.events) == MAX_CANDIDATES + 2
 
 
 STEPS = st.lists(
@@ -114,7 +115,7 @@ def test_the_book_is_arranged_as_its_claims_say(
     monkeypatch: pytest.MonkeyPatch, steps: list[tuple[Platform, int, str | None]]
 ) -> None:
     """Whatever came and went before: crowds stand alone, the rest where `agreeing` says."""
-    monkeypatch.setattr(claims, "MAX_CLAIMS", 2)
+    monkeypatch.setattr(candidates, "MAX_CLAIMS", 2)
     made = OddsCache()
     for platform, number, radar in steps:
         if radar == "gone":
@@ -124,10 +125,12 @@ def test_the_book_is_arranged_as_its_claims_say(
     odds = {event_odds.id: event_odds for event in made.events.values() for event_odds in event.odds.values()}
     for radar in {event_odds.header.sportradar_id for event_odds in odds.values()} - {None}:
         named = [event_odds for event_odds in odds.values() if event_odds.header.sportradar_id == radar]
-        slots: dict[object, list[Claim]] = {}
+        slots: dict[object, list[Candidate]] = {}
         for event_odds in named:
-            claim = Claim(event_odds.id, event_odds.header.platform, event_odds.header.kickoff, event_odds.is_absent)
-            slots.setdefault((claim.platform, claim.is_gone), []).append(claim)
+            candidate = Candidate(
+                event_odds.id, event_odds.header.platform, event_odds.header.kickoff, event_odds.is_absent
+            )
+            slots.setdefault((candidate.platform, candidate.is_gone), []).append(candidate)
         together = agreeing(each for slot in slots.values() if len(slot) <= 2 for each in slot)
         for event_odds in named:
             event = made.get(event_odds.event_id)
