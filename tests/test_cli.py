@@ -176,7 +176,7 @@ async def test_scrape_leaves_the_database_of_a_server_alone(sandbox: Sandbox, tm
     """A sentence that says who has it, and 1."""
     store = await open_store(f"sqlite:///{tmp_path / 'odds.db'}")
     try:
-        assert await store.database.claim()
+        assert await store.database.take_writer_lock()
         await store.create_run(trigger="api", platforms=[BETPAWA], started_at=utc_now())
         done = run(["scrape"], settings_at(sandbox.url, tmp_path), tmp_path, 1)
     finally:

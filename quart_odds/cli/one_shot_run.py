@@ -24,7 +24,7 @@ async def scrape_once(
     await app.startup()
     try:
         parts: Services = app.extensions[EXTENSION]
-        if not await parts.store.database.claim():
+        if not await parts.store.database.take_writer_lock():
             raise StorageError(
                 "another process writes to this database: stop it, or watch its runs by quart-odds watch"
             )

@@ -213,7 +213,7 @@ class Database:
                     if answer.scalar_one() == backend or await _backend(one) != backend:
                         raise StorageError(POOLED)
 
-    async def claim(self) -> bool:
+    async def take_writer_lock(self) -> bool:
         """Whether this process is the one that writes, asked anew; `term` then says since when. Raises StorageError.
 
         A lock that is got back keeps the term if nobody else has written in between.

@@ -82,7 +82,7 @@ class OddsDesk:
         """Fills the cache from the database, and takes the right to write, if it is to be had. Raises StorageError."""
         async with self._changing:
             try:
-                is_ours = await self.store.database.claim()
+                is_ours = await self.store.database.take_writer_lock()
                 self.read_only_reason = None if is_ours else str(NotWriterError())
             except StorageError as error:
                 # Such as a full disk: what is there can be read all the same.
@@ -100,7 +100,7 @@ class OddsDesk:
         """
         async with self._changing:
             try:
-                is_ours = await self.store.database.claim()
+                is_ours = await self.store.database.take_writer_lock()
             except StorageError as error:
                 # Nobody knows then who writes. What this process writes is still checked against its term.
                 if not self._may_write:

@@ -64,7 +64,7 @@ class RunRows:
 
         None while another process writes: then they may well be going, there.
         """
-        if not await self.database.claim():
+        if not await self.database.take_writer_lock():
             return []
         async with self.database.writing_as(self.database.term) as connection:
             running = select(runs.c.id).where(runs.c.status == RunStatus.RUNNING.value, runs.c.id.not_in(besides))

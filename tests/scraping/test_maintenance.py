@@ -169,7 +169,7 @@ async def test_a_process_that_only_reads_leaves_clean_ups_to_the_writer(life: Li
     """It announces nothing and removes nothing."""
     await upgraded(life)
     other = await open_store(life.store.database.url.render_as_string().replace("+aiosqlite", ""))
-    assert await other.database.claim()
+    assert await other.database.take_writer_lock()
     with capture_logs() as logs:
         async with life.started(NOW):
             assert await life.slept(1) == RETRY_SECONDS

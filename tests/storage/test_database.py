@@ -139,7 +139,7 @@ async def test_a_file_is_whole_by_itself_once_it_is_closed(tmp_path: Path) -> No
     """Nothing is left in the write-ahead log, although another process has the database open."""
     path = tmp_path / "odds.db"
     writing, reading = await open_store(f"sqlite:///{path}"), await open_store(f"sqlite:///{path}")
-    assert await writing.database.claim()
+    assert await writing.database.take_writer_lock()
     await writing.set_note("a", "b")
     await reading.check()
     await writing.aclose()

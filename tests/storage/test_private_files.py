@@ -29,7 +29,7 @@ def modes(folder: Path) -> dict[str, int]:
 async def test_every_file_of_a_database_is_for_its_owner_alone(tmp_path: Path) -> None:
     """The database, the files beside it while it is open, and the lock."""
     store = await open_store(f"sqlite:///{tmp_path / 'odds.db'}")
-    await store.database.claim()
+    await store.database.take_writer_lock()
     await store.set_note("a", "b")
     found = modes(tmp_path)
     assert found.keys() >= {"odds.db", "odds.db-wal", "odds.db-shm", "odds.db-writer"}
