@@ -38,10 +38,10 @@ class MaintenanceStore(Protocol):
     def revision(self) -> str:
         """The newest revision of the tables, which a migrated database has."""
 
-    async def note(self, name: str) -> str | None:
+    async def get_value(self, name: str) -> str | None:
         """The text noted under a name, None for none."""
 
-    async def set_note(self, name: str, value: str | None) -> None:
+    async def set_value(self, name: str, value: str | None) -> None:
         """Note a text; None forgets it."""
 
     async def clean_up_state(self) -> CleanUpState | None:
@@ -93,7 +93,7 @@ class Maintenance:
 
     async def open(self) -> None:
         """Begin, as it was left."""
-        self._scheduler.is_paused = await self._store.note(PAUSED) is not None
+        self._scheduler.is_paused = await self._store.get_value(PAUSED) is not None
         self._scheduler.open()
         self._task = asyncio.create_task(self._clean_up_for_ever(), name="clean-up")
 
@@ -111,7 +111,7 @@ class Maintenance:
         await owned(self._pause(is_paused), self._owned)
 
     async def _pause(self, is_paused: bool) -> None:
-        await self._store.set_note(PAUSED, "yes" if is_paused else None)
+        await self._store.set_value(PAUSED, "yes" if is_paused else None)
         if is_paused:
             self._scheduler.pause()
         else:

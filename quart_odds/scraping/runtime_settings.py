@@ -18,7 +18,7 @@ from quart_odds.scraping.owned import owned
 from quart_odds.scraping.schemas import Timestamp
 from quart_odds.settings import Settings
 
-NOTE = "preferences"
+KEY = "preferences"
 
 
 def _alias(name: str) -> str:
@@ -76,22 +76,22 @@ class Preferences(PreferenceChanges):
         )
 
 
-class Notes(Protocol):
+class KeyValueStore(Protocol):
     """Where a text is kept under a name."""
 
-    async def note(self, name: str) -> str | None:
+    async def get_value(self, name: str) -> str | None:
         """The text, None for none."""
 
-    async def set_note(self, name: str, value: str | None) -> None:
+    async def set_value(self, name: str, value: str | None) -> None:
         """Keep a text."""
 
 
 class RuntimeSettings:
     """The preferences in force, and the way to change them."""
 
-    def __init__(self, settings: Settings, notes: Notes, now: Callable[[], datetime] = utc_now) -> None:
+    def __init__(self, settings: Settings, values: KeyValueStore, now: Callable[[], datetime] = utc_now) -> None:
         self.on_change: Callable[[Preferences], None] = lambda _: None
-        self._notes = notes
+        self._values = values
         self._now = now
         self._first = Preferences(
             scrape_interval_minutes=settings.scrape_interval_minutes,
@@ -109,7 +109,7 @@ class RuntimeSettings:
 
     async def load(self) -> None:
         """Put in force what was changed before the last restart."""
-        text = await self._notes.note(NOTE)
+        text = await self._values.get_value(KEY)
         if text is not None:
             kept = _Kept.model_validate_json(text)
             self._put(kept.changes, kept.updated_at)
@@ -124,7 +124,7 @@ class RuntimeSettings:
     async def _change(self, changes: PreferenceChanges) -> Preferences:
         at = self._now()
         merged = PreferenceChanges.model_validate(self._changed | changes.model_dump(exclude_none=True))
-        await self._notes.set_note(NOTE, _Kept(changes=merged, updated_at=at).model_dump_json(exclude_none=True))
+        await self._values.set_value(KEY, _Kept(changes=merged, updated_at=at).model_dump_json(exclude_none=True))
         self._put(merged, at)
         self.on_change(self.current)
         return self.current

@@ -28,7 +28,7 @@ class RetentionRows(ABC):
     database: Database
 
     @abstractmethod
-    async def set_note(self, name: str, value: str | None) -> None:
+    async def set_value(self, name: str, value: str | None) -> None:
         """Notes something to remember over a restart; None forgets it."""
 
     async def clean_up_state(self) -> CleanUpState | None:
@@ -44,7 +44,7 @@ class RetentionRows(ABC):
 
     async def save_clean_up_state(self, state: CleanUpState) -> None:
         """Keeps it."""
-        await self.set_note(CLEAN_UPS, state.model_dump_json())
+        await self.set_value(CLEAN_UPS, state.model_dump_json())
 
     async def preview_removal(self, odds_before: datetime, runs_before: datetime) -> Removal:
         """What `remove_old` would remove."""

@@ -79,12 +79,12 @@ class Store(RunRows, HistoryRows, AnalyticsRows, RetentionRows):
         async with self.database.reading() as connection:
             return await load_event(connection, event_id)
 
-    async def note(self, name: str) -> str | None:
+    async def get_value(self, name: str) -> str | None:
         """What was noted under this name."""
         async with self.database.reading() as connection:
             return await connection.scalar(select(notes.c.value).where(notes.c.name == name))
 
-    async def set_note(self, name: str, value: str | None) -> None:
+    async def set_value(self, name: str, value: str | None) -> None:
         """Notes something to remember over a restart; None forgets it."""
         async with self.database.writing() as connection:
             await connection.execute(delete(notes).where(notes.c.name == name))

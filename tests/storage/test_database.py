@@ -55,7 +55,7 @@ async def test_a_transaction_that_fails_leaves_nothing(database_url: str) -> Non
 
     with pytest.raises(StorageError):
         await write_and_fail()
-    assert await store.note("a") is None
+    assert await store.get_value("a") is None
     await store.aclose()
 
 
@@ -82,8 +82,8 @@ async def test_a_reader_cannot_write(tmp_path: Path) -> None:
 async def test_a_database_in_memory_works(tmp_path: Path) -> None:
     """For tests and trials: gone when it is closed."""
     store = await open_store("sqlite:///:memory:")
-    await store.set_note("a", "b")
-    assert await store.note("a") == "b"
+    await store.set_value("a", "b")
+    assert await store.get_value("a") == "b"
     await store.aclose()
 
 
@@ -140,7 +140,7 @@ async def test_a_file_is_whole_by_itself_once_it_is_closed(tmp_path: Path) -> No
     path = tmp_path / "odds.db"
     writing, reading = await open_store(f"sqlite:///{path}"), await open_store(f"sqlite:///{path}")
     assert await writing.database.take_writer_lock()
-    await writing.set_note("a", "b")
+    await writing.set_value("a", "b")
     await reading.check()
     await writing.aclose()
     copy = tmp_path / "copy" / "odds.db"
@@ -148,7 +148,7 @@ async def test_a_file_is_whole_by_itself_once_it_is_closed(tmp_path: Path) -> No
     shutil.copy(path, copy)
     await reading.aclose()
     copied = await open_store(f"sqlite:///{copy}")
-    assert await copied.note("a") == "b"
+    assert await copied.get_value("a") == "b"
     await copied.aclose()
 
 
@@ -156,7 +156,7 @@ async def test_a_backup_by_sqlite_itself_has_all_that_was_committed(tmp_path: Pa
     """`.backup` and VACUUM INTO, while a server has the database open."""
     path = tmp_path / "odds.db"
     store = await open_store(f"sqlite:///{path}")
-    await store.set_note("a", "b")
+    await store.set_value("a", "b")
     with contextlib.closing(sqlite3.connect(path)) as source:
         with contextlib.closing(sqlite3.connect(tmp_path / "backup.db")) as target:
             source.backup(target)
@@ -164,7 +164,7 @@ async def test_a_backup_by_sqlite_itself_has_all_that_was_committed(tmp_path: Pa
     await store.aclose()
     for name in ("backup.db", "vacuum.db"):
         copied = await open_store(f"sqlite:///{tmp_path / name}")
-        assert await copied.note("a") == "b"
+        assert await copied.get_value("a") == "b"
         await copied.aclose()
 
 
@@ -205,9 +205,9 @@ async def test_a_lock_that_another_process_holds_is_told(tmp_path: Path, monkeyp
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN EXCLUSIVE")
     with pytest.raises(StorageError, match="locked"):
-        await store.set_note("a", "b")
+        await store.set_value("a", "b")
     await store.check()
     other.execute("ROLLBACK")
     other.close()
-    await store.set_note("a", "b")
+    await store.set_value("a", "b")
     await store.aclose()

@@ -30,7 +30,7 @@ async def test_every_file_of_a_database_is_for_its_owner_alone(tmp_path: Path) -
     """The database, the files beside it while it is open, and the lock."""
     store = await open_store(f"sqlite:///{tmp_path / 'odds.db'}")
     await store.database.take_writer_lock()
-    await store.set_note("a", "b")
+    await store.set_value("a", "b")
     found = modes(tmp_path)
     assert found.keys() >= {"odds.db", "odds.db-wal", "odds.db-shm", "odds.db-writer"}
     assert set(found.values()) == {0o600}

@@ -109,9 +109,9 @@ async def test_a_run_found_running_is_interrupted(store: Store) -> None:
 
 async def test_notes_outlive_the_store(store: Store) -> None:
     """A note is replaced, and None forgets it."""
-    assert await store.note("scheduler.paused") is None
-    await store.set_note("scheduler.paused", "yes")
-    await store.set_note("scheduler.paused", "no")
-    assert await store.note("scheduler.paused") == "no"
-    await store.set_note("scheduler.paused", None)
-    assert await store.note("scheduler.paused") is None
+    assert await store.get_value("scheduler.paused") is None
+    await store.set_value("scheduler.paused", "yes")
+    await store.set_value("scheduler.paused", "no")
+    assert await store.get_value("scheduler.paused") == "no"
+    await store.set_value("scheduler.paused", None)
+    assert await store.get_value("scheduler.paused") is None

@@ -64,7 +64,7 @@ async def test_a_database_of_the_first_version_is_upgraded_and_nothing_is_lost(d
         assert [odds >> 1 for _, _, odds in past.changes] == [2500, 2501]
         assert past.opened_at == int(NOW.timestamp())
     assert [run.events_scraped for run in await store.list_runs(limit=9)] == [3]
-    assert await store.note("scheduler_paused") == "yes"
+    assert await store.get_value("scheduler_paused") == "yes"
     change = await desk.record(mapped(header(Platform.BETPAWA, "p1", "68995116"), X1), NOW + timedelta(minutes=9))
     assert (change.event_id, change.odds_id, change.is_new) == (1, 1, False)
     assert (await desk.record(mapped(header(Platform.BETPAWA, "p9", "68995199")), NOW)).event_id == 3
