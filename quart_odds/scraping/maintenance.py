@@ -61,7 +61,7 @@ class KeptOdds(Protocol):
     def is_writer(self) -> bool:
         """Whether this process writes to the database."""
 
-    async def tidy(self) -> int:
+    async def archive(self) -> int:
         """Move events that are long over out of memory; how many."""
 
     async def remove_old(self, odds_before: datetime, runs_before: datetime) -> Removal:
@@ -129,7 +129,7 @@ class Maintenance:
         if self._cleaning.locked():
             raise RunStateError("a clean-up is under way; wait for its end")
         async with self._cleaning:
-            await self._desk.tidy()
+            await self._desk.archive()
             now = self._now()
             would = await self._store.preview_removal(*self._limits(now))
             if most is not None and (

@@ -186,7 +186,9 @@ class OddsDesk:
         self.cache.start_ids_after(kept.last_event_id, kept.last_odds_id)
         self._restore(kept.events)
         for archived in kept.archived:
-            self._archive(archived.event_id, archived.key, archived.platform, archived.external_id, archived.genius_id)
+            self._note_archived(
+                archived.event_id, archived.key, archived.platform, archived.external_id, archived.genius_id
+            )
         self._revision = kept.revision
 
     # What a scrape hands in.
@@ -249,36 +251,38 @@ class OddsDesk:
         """
         await self.writer.confirm()
 
-    async def tidy(self) -> int:
+    async def archive(self) -> int:
         """Takes events out of memory that are long over, after their odds are committed; gives how many."""
         await self.writer.confirm()
-        return self._put_away(self._clock() - KEEP)
+        return self._archive_before(self._clock() - KEEP)
 
     async def remove_old(self, odds_before: datetime, runs_before: datetime) -> Removal:
         """Removes what is older than these moments for good: see `Store.remove_old`. Raises StorageError."""
         if not self._may_write:
             await self.take_over()
         await self.writer.confirm()
-        self._put_away(odds_before)
+        self._archive_before(odds_before)
         removed = await self.store.remove_old(odds_before, runs_before, self._term)
         log.info(
             "storage.retention.removed", events=removed.events, history_rows=removed.history_rows, runs=removed.runs
         )
         return removed
 
-    def _put_away(self, before: datetime) -> int:
+    def _archive_before(self, before: datetime) -> int:
         over = [
             event for event in self.cache.events.values() if event.header.kickoff < before and event.seen_at < before
         ]
         for event in over:
             for event_odds in event.odds.values():
                 header = event_odds.header
-                self._archive(event.id, event.key, header.platform, header.external_id, header.genius_id)
+                self._note_archived(event.id, event.key, header.platform, header.external_id, header.genius_id)
                 self.unmapped.forget(event_odds.id)
             self.cache.forget(event.id)
         return len(over)
 
-    def _archive(self, event_id: int, key: str, platform: Platform, external_id: str, genius_id: str | None) -> None:
+    def _note_archived(
+        self, event_id: int, key: str, platform: Platform, external_id: str, genius_id: str | None
+    ) -> None:
         """Remembers by which keys an event that only the database has is found again."""
         self._archived[key] = self._archived[lone_key(platform, external_id)] = event_id
         if genius_id:

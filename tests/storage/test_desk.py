@@ -183,9 +183,9 @@ async def test_tidying_takes_over_events_out_of_memory(store: Store) -> None:
     desk = OddsDesk(store, clock=lambda: now)
     await desk.record(mapped(header(external_id="old", sportradar_id="1")), NOW)
     await desk.record(mapped(header(external_id="new", sportradar_id="2", kickoff=NOW + timedelta(days=9))), NOW)
-    assert await desk.tidy() == 0
+    assert await desk.archive() == 0
     now = KICKOFF + KEEP + timedelta(seconds=1)
-    assert await desk.tidy() == 1
+    assert await desk.archive() == 1
     assert list(desk.cache.events) == [2]
     assert await desk.find(1) is not None
     assert (await desk.record(mapped(header(external_id="old", sportradar_id="1")), now)).event_id == 1
@@ -307,7 +307,7 @@ async def test_an_old_match_that_two_bookmakers_list_again_at_once_keeps_both_fe
     for platform in Platform:
         await desk.record(mapped(header(platform, f"{platform}-1")), NOW)
     clock[0] = later = KICKOFF + KEEP + timedelta(days=2)
-    assert await desk.tidy() == 1
+    assert await desk.archive() == 1
     loads = 0
     load_event = store.load_event
 
