@@ -22,7 +22,7 @@ from quart_odds.routes.pages.assets import asset_folder
 from quart_odds.services import EXTENSION, Services, services
 from quart_odds.settings import load_settings
 from quart_odds.websocket import odds_update_message
-from tests.houses import house
+from tests.apps import running_app
 
 NOWHERE = "http://127.0.0.1:9"
 PROTOCOL = Path(__file__).parents[1] / "docs" / "protocol.md"
@@ -57,17 +57,17 @@ async def test_two_apps_in_one_process_never_see_each_others_clients(tmp_path: P
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
     async with (
-        house(tmp_path / "a", NOWHERE) as one,
-        house(tmp_path / "b", NOWHERE) as other,
+        running_app(tmp_path / "a", NOWHERE) as one,
+        running_app(tmp_path / "b", NOWHERE) as other,
         one.client.websocket("/api/ws") as at_one,
         other.client.websocket("/api/ws") as at_other,
     ):
         homes, websockets = (one, other), (at_one, at_other)
         for websocket in websockets:
             await websocket.receive()
-        for event_id, home in enumerate(homes, 1):
-            async with home.app.app_context():
-                assert current_registry() is services().registry is home.parts.registry
+        for event_id, running in enumerate(homes, 1):
+            async with running.app.app_context():
+                assert current_registry() is services().registry is running.parts.registry
                 assert broadcast_registry.active_count == 1
                 broadcast_registry.broadcast(odds_update_message([event_id], "betpawa", 1), ODDS_UPDATES)
         async with asyncio.timeout(30):
@@ -84,10 +84,10 @@ async def test_a_background_task_of_an_app_finds_that_apps_registry(tmp_path: Pa
     async def work() -> None:
         found.set_result(current_registry())
 
-    async with house(tmp_path, NOWHERE) as home:
-        async with home.app.app_context():
-            home.app.add_background_task(work)
-        assert await found is home.parts.registry
+    async with running_app(tmp_path, NOWHERE) as running:
+        async with running.app.app_context():
+            running.app.add_background_task(work)
+        assert await found is running.parts.registry
 
 
 async def test_a_registry_can_be_lent_and_there_is_none_elsewhere() -> None:

@@ -27,7 +27,7 @@ from quart_odds.errors import SettingsError
 from quart_odds.server.sockets import listen
 from quart_odds.settings import PREFIX
 from quart_odds.storage import open_store
-from tests.houses import HASTE, Sandbox, house, running_sandbox
+from tests.apps import HASTE, Sandbox, running_app, running_sandbox
 from tests.served.serving import at, curl, environment, is_terminal, served
 
 BETPAWA, SPORTYBET, BET9JA = Platform
@@ -93,11 +93,11 @@ async def test_scrape_is_one_run_whose_progress_is_printed(sandbox: Sandbox, tmp
     assert told[0]["phase"] == "initializing"
     assert [is_terminal(each) for each in told].count(True) == 1
     assert (told[-1]["phase"], told[-1]["platform"]) == ("completed", None)
-    async with house(tmp_path, sandbox.url) as home:
-        row = await home.get(f"/api/scrape/{told[-1]['scrape_run_id']}")
+    async with running_app(tmp_path, sandbox.url) as app:
+        row = await app.get(f"/api/scrape/{told[-1]['scrape_run_id']}")
         assert (row["status"], row["trigger"], row["events_scraped"]) == ("completed", "cli", told[-1]["events_count"])
         for platform in Platform:
-            assert await home.odds(platform)
+            assert await app.odds(platform)
 
 
 def test_scrape_shows_the_bookmakers_side_by_side(sandbox: Sandbox, tmp_path: Path) -> None:
@@ -223,8 +223,8 @@ async def test_a_recording_can_be_replayed(sandbox: Sandbox, tmp_path: Path) -> 
     (tmp_path / "replayed").mkdir()
     with running_sandbox("--replay", str(folder)) as replay:
         async with (
-            house(tmp_path / "direct", sandbox.url) as direct,
-            house(tmp_path / "replayed", replay.url) as replayed,
+            running_app(tmp_path / "direct", sandbox.url) as direct,
+            running_app(tmp_path / "replayed", replay.url) as replayed,
         ):
             rows = [(await each.scrape())[0] for each in (direct, replayed)]
             assert [each["status"] for each in rows] == ["completed", "completed"]

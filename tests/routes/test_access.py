@@ -15,15 +15,15 @@ from quart_odds.errors import StorageError
 from quart_odds.routes.access.limits import Client, ConnectionLimits, TooManyConnectionsError
 from quart_odds.routes.access.same_origin import client_of
 from quart_odds.settings import load_settings
-from tests.houses import House, house
+from tests.apps import RunningApp, running_app
 
 NOWHERE = "http://127.0.0.1:9"
 
 
 @pytest.fixture
-async def home(tmp_path: Path) -> AsyncIterator[House]:
+async def running(tmp_path: Path) -> AsyncIterator[RunningApp]:
     """An app with a friend on another site, and room for two."""
-    async with house(tmp_path, NOWHERE, allowed_origins="https://friend.example", max_connections=2) as opened:
+    async with running_app(tmp_path, NOWHERE, allowed_origins="https://friend.example", max_connections=2) as opened:
         yield opened
 
 
@@ -41,11 +41,13 @@ async def home(tmp_path: Path) -> AsyncIterator[House]:
     ],
     ids=str,
 )
-async def test_programs_our_own_pages_and_friends_may_connect_and_act(headers: dict[str, str], home: House) -> None:
+async def test_programs_our_own_pages_and_friends_may_connect_and_act(
+    headers: dict[str, str], running: RunningApp
+) -> None:
     """A WebSocket, and a request that changes something."""
-    async with home.client.websocket("/api/ws", headers=headers) as websocket:
+    async with running.client.websocket("/api/ws", headers=headers) as websocket:
         assert (await websocket.receive_json())["type"] == "connection_ack"
-    assert (await home.client.post("/api/scheduler/pause", headers=headers)).status_code == 200
+    assert (await running.client.post("/api/scheduler/pause", headers=headers)).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -81,15 +83,17 @@ async def test_programs_our_own_pages_and_friends_may_connect_and_act(headers: d
     ],
     ids=str,
 )
-async def test_pages_of_strangers_are_refused_before_the_handshake(headers: dict[str, str], home: House) -> None:
+async def test_pages_of_strangers_are_refused_before_the_handshake(
+    headers: dict[str, str], running: RunningApp
+) -> None:
     """With a real status and a problem; nobody is counted as connected."""
     with pytest.raises(WebsocketResponseError) as refused:
-        async with home.client.websocket("/api/ws", headers=headers) as websocket:
+        async with running.client.websocket("/api/ws", headers=headers) as websocket:
             await websocket.receive()
     assert refused.value.response.status_code == 403
     assert refused.value.response.content_type == "application/problem+json"
-    assert home.parts.registry.active_count == home.parts.limits.count == 0
-    assert (await home.client.post("/api/scheduler/pause", headers=headers)).status_code == 403
+    assert running.parts.registry.active_count == running.parts.limits.count == 0
+    assert (await running.client.post("/api/scheduler/pause", headers=headers)).status_code == 403
 
 
 @pytest.mark.parametrize(
@@ -118,7 +122,7 @@ async def test_pages_of_strangers_are_refused_before_the_handshake(headers: dict
     ],
 )
 async def test_the_client_is_the_last_address_that_no_trusted_proxy_has(
-    peer: str, forwarded: list[str], address: str, home: House
+    peer: str, forwarded: list[str], address: str, running: RunningApp
 ) -> None:
     """Whatever form addresses come in, on however many lines; a proxy is named by its address or its network.
 
@@ -127,7 +131,7 @@ async def test_the_client_is_the_last_address_that_no_trusted_proxy_has(
     trusted = load_settings({}, trusted_proxies="10.0.0.9, 172.16.0.0/12, fd00::/8").trusted_proxies
     headers = Headers([("X-Forwarded-For", each) for each in forwarded])
     scope = {"client": (peer, 4711) if peer else None}
-    async with home.app.test_request_context("/", headers=headers, scope_base=scope):
+    async with running.app.test_request_context("/", headers=headers, scope_base=scope):
         client = client_of(request, trusted)
     is_proxy = peer not in ("203.0.113.1", "10.0.0.10", "")
     assert client == Client(address, is_forwarded=is_proxy and bool(forwarded))
@@ -156,10 +160,10 @@ async def test_the_client_is_the_last_address_that_no_trusted_proxy_has(
     ids=str,
 )
 async def test_an_event_source_of_our_own_page_is_known_by_its_referer(
-    headers: dict[str, str], status: int, home: House
+    headers: dict[str, str], status: int, running: RunningApp
 ) -> None:
     """Over plain HTTP a browser sends neither Origin nor Sec-Fetch-Site with it."""
-    async with home.client.request("/api/scrape/stream", headers={"User-Agent": "Quart", **headers}) as connection:
+    async with running.client.request("/api/scrape/stream", headers={"User-Agent": "Quart", **headers}) as connection:
         await connection.send_complete()
         await connection.receive()
         assert isinstance(connection, HTTPConnection)
@@ -191,8 +195,10 @@ async def test_our_own_origin_is_scheme_host_and_port(
     """The scheme is what a trusted proxy says; a port that a proxy dropped is told, with both values."""
     names = {"allowed_hosts": "odds.example", "trusted_proxies": "10.0.0.9"}
     headers = {"Host": host, "Origin": origin} | ({"X-Forwarded-Proto": proto} if proto else {})
-    async with house(tmp_path, NOWHERE, **names) as home:
-        response = await home.client.post("/api/scheduler/pause", headers=headers, scope_base={"client": (peer, 4711)})
+    async with running_app(tmp_path, NOWHERE, **names) as running:
+        response = await running.client.post(
+            "/api/scheduler/pause", headers=headers, scope_base={"client": (peer, 4711)}
+        )
         assert response.status_code == status
         if origin == "https://odds.example:8443" and status == 403:
             detail = (await response.get_json())["detail"]
@@ -232,17 +238,17 @@ async def test_our_own_origin_is_scheme_host_and_port(
 )
 async def test_only_our_own_names_are_answered(host: str, status: int, tmp_path: Path) -> None:
     """By DNS rebinding the name of another site leads here. What monitors ask is answered under any name."""
-    async with house(tmp_path, NOWHERE, allowed_hosts="odds.example, *.odds.test") as home:
+    async with running_app(tmp_path, NOWHERE, allowed_hosts="odds.example, *.odds.test") as running:
         for path in ("/api/scheduler/status", "/", "/static/live.js", "/nowhere"):
-            response = await home.client.get(path, headers={"Host": host})
+            response = await running.client.get(path, headers={"Host": host})
             assert (response.status_code == 421) == (status == 421)
-        assert (await home.client.get("/healthz", headers={"Host": host})).status_code == 200
-        assert (await home.client.get("/api/health", headers={"Host": host})).status_code == status
+        assert (await running.client.get("/healthz", headers={"Host": host})).status_code == 200
+        assert (await running.client.get("/api/health", headers={"Host": host})).status_code == status
         if status == 421:
-            body = await (await home.client.get("/api/events", headers={"Host": host})).get_json()
+            body = await (await running.client.get("/api/events", headers={"Host": host})).get_json()
             assert "QUART_ODDS_ALLOWED_HOSTS" in body["detail"]
             with pytest.raises(WebsocketResponseError) as refused:
-                async with home.client.websocket("/api/ws", headers={"Host": host}) as websocket:
+                async with running.client.websocket("/api/ws", headers={"Host": host}) as websocket:
                     await websocket.receive()
             assert refused.value.response.status_code == 421
 
@@ -270,25 +276,25 @@ def test_addresses_that_a_client_may_choose_itself_are_one() -> None:
     assert not limits._addresses
 
 
-async def test_one_connection_too_many_is_refused_before_the_handshake(home: House) -> None:
+async def test_one_connection_too_many_is_refused_before_the_handshake(running: RunningApp) -> None:
     """503 with Retry-After; when one leaves there is room again."""
-    async with home.client.websocket("/api/ws") as first:
+    async with running.client.websocket("/api/ws") as first:
         await first.receive()
-        async with home.client.websocket("/api/ws") as second:
+        async with running.client.websocket("/api/ws") as second:
             await second.receive()
             with pytest.raises(WebsocketResponseError) as refused:
-                async with home.client.websocket("/api/ws") as third:
+                async with running.client.websocket("/api/ws") as third:
                     await third.receive()
             assert refused.value.response.status_code == 503
             assert refused.value.response.headers["Retry-After"]
-    async with home.client.websocket("/api/ws") as fourth:
+    async with running.client.websocket("/api/ws") as fourth:
         await fourth.receive()
 
 
 @pytest.mark.parametrize("path", ["/nowhere", "/api/nowhere", "/api/scrape/x", "/static/nothing.js", "/api/scrape/-1"])
-async def test_an_unknown_route_is_a_problem(path: str, home: House) -> None:
+async def test_an_unknown_route_is_a_problem(path: str, running: RunningApp) -> None:
     """404 as problem+json, for the API at least; it names the path."""
-    response = await home.client.get(path, headers={"Accept": "application/json"})
+    response = await running.client.get(path, headers={"Accept": "application/json"})
     assert (response.status_code, response.content_type) == (404, "application/problem+json")
     body = await response.get_json()
     assert (body["status"], body["title"], body["instance"]) == (404, "Not Found", path)
@@ -304,42 +310,44 @@ async def test_an_unknown_route_is_a_problem(path: str, home: House) -> None:
     ],
 )
 async def test_a_method_that_is_not_allowed_says_which_are(
-    method: str, path: str, allowed: set[str], home: House
+    method: str, path: str, allowed: set[str], running: RunningApp
 ) -> None:
     """405 with Allow."""
-    response = await home.ask(method, path)
+    response = await running.ask(method, path)
     assert (response.status_code, response.content_type) == (405, "application/problem+json")
     assert set(response.headers["Allow"].split(", ")) == allowed
 
 
-async def test_an_error_of_ours_says_nothing_of_our_insides(home: House, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_error_of_ours_says_nothing_of_our_insides(
+    running: RunningApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """500 as a problem, without the exception's text."""
 
     async def broken(_: object) -> None:
         raise ValueError("the password is secret")
 
-    monkeypatch.setattr(home.parts.store, "run_stats", broken)
-    response = await home.client.get("/api/scrape/stats")
+    monkeypatch.setattr(running.parts.store, "run_stats", broken)
+    response = await running.client.get("/api/scrape/stats")
     assert (response.status_code, response.content_type) == (500, "application/problem+json")
     assert "secret" not in await response.get_data(as_text=True)
 
 
-async def test_a_refusal_of_ours_is_one_line_in_the_log(home: House, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_refusal_of_ours_is_one_line_in_the_log(running: RunningApp, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whether a client asks in a bad moment, a page does, or the database is away; what is a client's fault is none."""
 
     async def away(*_: object, **__: object) -> None:
         raise StorageError("the database is locked")
 
-    monkeypatch.setattr(home.parts.store, "list_runs", away)
+    monkeypatch.setattr(running.parts.store, "list_runs", away)
     with capture_logs() as logs:
-        assert (await home.client.get("/nowhere")).status_code == 404
-        assert (await home.client.get("/api/scrape/runs")).status_code == 503
-        assert (await home.client.get("/runs", headers={"Accept": "text/html"})).status_code == 503
-        home.parts.is_draining = True
+        assert (await running.client.get("/nowhere")).status_code == 404
+        assert (await running.client.get("/api/scrape/runs")).status_code == 503
+        assert (await running.client.get("/runs", headers={"Accept": "text/html"})).status_code == 503
+        running.parts.is_draining = True
         with pytest.raises(WebsocketResponseError):
-            async with home.client.websocket("/api/ws") as websocket:
+            async with running.client.websocket("/api/ws") as websocket:
                 await websocket.receive()
-        home.parts.is_draining = False
+        running.parts.is_draining = False
     assert [(each["event"], each["path"], each["status"]) for each in logs] == [
         ("request.refused", "/api/scrape/runs", 503),
         ("request.refused", "/runs", 503),
@@ -348,14 +356,16 @@ async def test_a_refusal_of_ours_is_one_line_in_the_log(home: House, monkeypatch
     assert not any("exc_info" in each for each in logs)
 
 
-async def test_what_nobody_foresaw_is_logged_with_its_traceback(home: House, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_nobody_foresaw_is_logged_with_its_traceback(
+    running: RunningApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """That is what a traceback is for."""
 
     async def broken(*_: object, **__: object) -> None:
         raise ValueError("a fault of ours")
 
-    monkeypatch.setattr(home.parts.store, "list_runs", broken)
+    monkeypatch.setattr(running.parts.store, "list_runs", broken)
     with capture_logs() as logs:
-        assert (await home.client.get("/api/scrape/runs")).status_code == 500
+        assert (await running.client.get("/api/scrape/runs")).status_code == 500
     assert [each["event"] for each in logs] == ["request.failed"]
     assert isinstance(logs[0]["exc_info"], ValueError)

@@ -10,7 +10,7 @@ import pytest
 
 from quart_odds.routes.access import bodies
 from quart_odds.services import EXTENSION, Services
-from tests.houses import House, house
+from tests.apps import RunningApp, running_app
 
 NOWHERE = "http://127.0.0.1:9"
 LOOPBACK, FAR, FARTHER = "127.0.0.1", "192.0.2.1", "192.0.2.2"
@@ -19,7 +19,7 @@ LOOPBACK, FAR, FARTHER = "127.0.0.1", "192.0.2.1", "192.0.2.2"
 class Upload:
     """A request whose body comes in parts, under the app as any ASGI server would call it."""
 
-    def __init__(self, home: House, path: str, address: str = LOOPBACK, *headers: tuple[bytes, bytes]) -> None:
+    def __init__(self, running: RunningApp, path: str, address: str = LOOPBACK, *headers: tuple[bytes, bytes]) -> None:
         self._sent: list[Any] = []
         self._received: asyncio.Queue[Any] = asyncio.Queue()
         scope = {
@@ -38,7 +38,7 @@ class Upload:
             "extensions": {},
             "state": {},
         }
-        self._task = asyncio.create_task(home.app(scope, self._received.get, self._send))  # type: ignore[arg-type]
+        self._task = asyncio.create_task(running.app(scope, self._received.get, self._send))  # type: ignore[arg-type]
 
     async def _send(self, event: Any) -> None:
         self._sent.append(event)
@@ -63,39 +63,39 @@ class Upload:
 
 
 @pytest.fixture
-async def home(tmp_path: Path) -> AsyncIterator[House]:
+async def running(tmp_path: Path) -> AsyncIterator[RunningApp]:
     """An app without bookmakers."""
-    async with house(tmp_path, NOWHERE) as opened:
+    async with running_app(tmp_path, NOWHERE) as opened:
         yield opened
 
 
-def _parts(home: House) -> Services:
-    parts: Services = home.app.extensions[EXTENSION]
+def _parts(running: RunningApp) -> Services:
+    parts: Services = running.app.extensions[EXTENSION]
     return parts
 
 
-async def _until_unfinished(home: House, count: int) -> None:
+async def _until_unfinished(running: RunningApp, count: int) -> None:
     async with asyncio.timeout(30):
-        while _parts(home).bodies.count != count:
+        while _parts(running).bodies.count != count:
             await asyncio.sleep(0)
 
 
-async def test_body_in_parts_reaches_its_route(home: House) -> None:
+async def test_body_in_parts_reaches_its_route(running: RunningApp) -> None:
     """Whole, once its last part has come; nothing of it is counted afterwards."""
-    upload = Upload(home, "/api/settings")
+    upload = Upload(running, "/api/settings")
     upload.part(b'{"scrapeInterval')
-    await _until_unfinished(home, 1)
+    await _until_unfinished(running, 1)
     upload.part(b'Minutes":7}', is_last=True)
     status, _, settings = await upload.answer()
     assert (status, settings["scrapeIntervalMinutes"]) == (200, 7)
-    assert _parts(home).bodies.count == 0
+    assert _parts(running).bodies.count == 0
 
 
 @pytest.mark.parametrize("path", ["/api/settings", "/nowhere", "/healthz"])
-async def test_body_that_does_not_end_in_time(home: House, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_body_that_does_not_end_in_time(running: RunningApp, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """408 and the end of the connection, whether or not a route wants it."""
     monkeypatch.setattr(bodies, "BODY_SECONDS", 0.01)
-    upload = Upload(home, path)
+    upload = Upload(running, path)
     upload.part(b"{")
     status, headers, problem = await upload.answer()
     assert (status, headers["connection"], problem["instance"]) == (408, "close", path)
@@ -103,11 +103,11 @@ async def test_body_that_does_not_end_in_time(home: House, path: str, monkeypatc
 
 
 @pytest.mark.parametrize("path", ["/api/settings", "/nowhere", "/healthz"])
-async def test_body_that_is_too_long(home: House, path: str) -> None:
+async def test_body_that_is_too_long(running: RunningApp, path: str) -> None:
     """413 by what it declares, before any of it is read, or once too much has come."""
-    declared = Upload(home, path, LOOPBACK, (b"content-length", b"65537"))
+    declared = Upload(running, path, LOOPBACK, (b"content-length", b"65537"))
     assert (await declared.answer())[0] == 413
-    coming = Upload(home, path)
+    coming = Upload(running, path)
     for _ in range(3):
         coming.part(b"x" * 30_000)
     status, headers, problem = await coming.answer()
@@ -115,52 +115,52 @@ async def test_body_that_is_too_long(home: House, path: str) -> None:
     assert "65536 bytes" in problem["detail"]
 
 
-async def test_client_that_leaves_amid_its_body(home: House) -> None:
+async def test_client_that_leaves_amid_its_body(running: RunningApp) -> None:
     """Is answered nothing, changes nothing, and is not counted."""
-    upload = Upload(home, "/api/settings")
+    upload = Upload(running, "/api/settings")
     upload.part(b'{"scrapeIntervalMinutes":9}')
     upload.leave()
     assert (await upload.answer())[0] == 0
-    assert (await home.get("/api/settings"))["scrapeIntervalMinutes"] != 9
-    assert _parts(home).bodies.count == 0
+    assert (await running.get("/api/settings"))["scrapeIntervalMinutes"] != 9
+    assert _parts(running).bodies.count == 0
 
 
-async def test_unfinished_bodies_of_one_address(home: House) -> None:
+async def test_unfinished_bodies_of_one_address(running: RunningApp) -> None:
     """Five; then 429 with the time to come back. Others, and what has no body, are served."""
-    held = [Upload(home, "/api/settings", FAR) for _ in range(bodies.MOST_BODIES_PER_ADDRESS)]
-    await _until_unfinished(home, bodies.MOST_BODIES_PER_ADDRESS)
-    status, headers, problem = await Upload(home, "/api/settings", FAR).answer()
+    held = [Upload(running, "/api/settings", FAR) for _ in range(bodies.MOST_BODIES_PER_ADDRESS)]
+    await _until_unfinished(running, bodies.MOST_BODIES_PER_ADDRESS)
+    status, headers, problem = await Upload(running, "/api/settings", FAR).answer()
     assert (status, headers["retry-after"], headers["connection"]) == (429, "10", "close")
     assert FAR in problem["detail"]
-    other = Upload(home, "/api/settings", FARTHER)
+    other = Upload(running, "/api/settings", FARTHER)
     other.part(b"{}", is_last=True)
     assert (await other.answer())[0] == 200
     for upload in held:
         upload.leave()
         await upload.answer()
-    again = Upload(home, "/api/settings", FAR)
+    again = Upload(running, "/api/settings", FAR)
     again.part(b"{}", is_last=True)
     assert (await again.answer())[0] == 200
 
 
-async def test_unfinished_bodies_in_all(home: House) -> None:
+async def test_unfinished_bodies_in_all(running: RunningApp) -> None:
     """Fifty, and loopback may have them all; then 503 with the time to come back, until one is whole."""
-    held = [Upload(home, "/api/settings") for _ in range(bodies.MOST_BODIES)]
-    await _until_unfinished(home, bodies.MOST_BODIES)
-    status, headers, problem = await Upload(home, "/api/settings").answer()
+    held = [Upload(running, "/api/settings") for _ in range(bodies.MOST_BODIES)]
+    await _until_unfinished(running, bodies.MOST_BODIES)
+    status, headers, problem = await Upload(running, "/api/settings").answer()
     assert (status, headers["retry-after"]) == (503, "10")
     assert "50 unfinished request bodies" in problem["detail"]
-    assert (await home.get("/healthz"))["status"] == "ok"
+    assert (await running.get("/healthz"))["status"] == "ok"
     for upload in held:
         upload.part(b"{}", is_last=True)
     assert {(await upload.answer())[0] for upload in held} == {200}
-    assert _parts(home).bodies.count == 0
+    assert _parts(running).bodies.count == 0
 
 
-async def test_bodies_of_nothing_are_not_counted(home: House) -> None:
+async def test_bodies_of_nothing_are_not_counted(running: RunningApp) -> None:
     """A length of zero is no body."""
-    upload = Upload(home, "/api/settings", LOOPBACK, (b"content-length", b"0"))
+    upload = Upload(running, "/api/settings", LOOPBACK, (b"content-length", b"0"))
     await asyncio.sleep(0)
-    assert _parts(home).bodies.count == 0
+    assert _parts(running).bodies.count == 0
     upload.part(b"", is_last=True)
     assert (await upload.answer())[0] < 500

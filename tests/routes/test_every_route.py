@@ -16,7 +16,7 @@ from quart_odds.routes.access.same_origin import ANY_HOST_PATHS, CHECKED
 from quart_odds.routes.api import lists
 from quart_odds.routes.pages import docs
 from quart_odds.settings import load_settings
-from tests.houses import House, house
+from tests.apps import RunningApp, running_app
 
 NOWHERE = "http://127.0.0.1:9"
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -69,9 +69,9 @@ def changes(rule: Rule) -> bool:
 
 
 @pytest.fixture
-async def home(tmp_path: Path) -> AsyncIterator[House]:
+async def running(tmp_path: Path) -> AsyncIterator[RunningApp]:
     """An app that has nothing."""
-    async with house(tmp_path, NOWHERE) as opened:
+    async with running_app(tmp_path, NOWHERE) as opened:
         yield opened
 
 
@@ -84,65 +84,65 @@ def test_every_route_that_changes_something_checks_who_sent_it() -> None:
         assert getattr(app.view_functions[rule.endpoint], CHECKED, False), rule.rule
 
 
-async def things(home: House) -> object:
+async def things(running: RunningApp) -> object:
     """All that a request could change."""
     return (
-        await home.parts.store.list_runs(limit=10),
-        home.parts.runs.active,
-        home.parts.preferences.current,
-        home.parts.scheduler.is_paused,
-        len(home.parts.desk.cache.events),
-        home.parts.limits.count,
+        await running.parts.store.list_runs(limit=10),
+        running.parts.runs.active,
+        running.parts.preferences.current,
+        running.parts.scheduler.is_paused,
+        len(running.parts.desk.cache.events),
+        running.parts.limits.count,
     )
 
 
-async def test_requests_under_a_forged_host_are_misdirected(home: House) -> None:
+async def test_requests_under_a_forged_host_are_misdirected(running: RunningApp) -> None:
     """421 for every route and method, but for what monitors ask."""
-    before = await things(home)
-    for rule in rules(home.app):
+    before = await things(running)
+    for rule in rules(running.app):
         path = path_of(rule)
         if rule.websocket:
             with pytest.raises(WebsocketResponseError) as refused:
-                async with home.client.websocket(path, headers={"Host": "evil.example"}) as websocket:
+                async with running.client.websocket(path, headers={"Host": "evil.example"}) as websocket:
                     await websocket.receive()
             assert refused.value.response.status_code == 421
             continue
         for method in sorted(rule.methods or ()):
             for headers in ({}, {"Origin": "http://evil.example"}, {"Sec-Fetch-Site": "same-origin"}):
-                response = await home.ask(method, path, {"Host": "evil.example", **headers})
+                response = await running.ask(method, path, {"Host": "evil.example", **headers})
                 assert response.status_code < 500, (method, path) if path != "/readyz" else ()
                 assert (response.status_code == 421) == (path not in ANY_HOST_PATHS), (method, path)
-    assert await things(home) == before
+    assert await things(running) == before
 
 
 @pytest.mark.parametrize("headers", OTHER_SITES, ids=str)
-async def test_pages_of_other_sites_change_nothing(headers: dict[str, str], home: House) -> None:
+async def test_pages_of_other_sites_change_nothing(headers: dict[str, str], running: RunningApp) -> None:
     """403 from every route that changes something; the others answer as they would anyone, and change nothing."""
-    before = await things(home)
-    for rule in rules(home.app):
+    before = await things(running)
+    for rule in rules(running.app):
         path = path_of(rule)
         if rule.websocket:
             with pytest.raises(WebsocketResponseError) as refused:
-                async with home.client.websocket(path, headers=headers) as websocket:
+                async with running.client.websocket(path, headers=headers) as websocket:
                     await websocket.receive()
             assert refused.value.response.status_code == 403
             continue
         for method in sorted(rule.methods or ()):
             if changes(rule) and method != "OPTIONS":
-                response = await home.ask(method, path, headers)
+                response = await running.ask(method, path, headers)
                 assert response.status_code == 403, (method, path)
             elif path != "/api/sse":
-                response = await home.ask(method, path, headers)
+                response = await running.ask(method, path, headers)
                 assert response.status_code < 500, (method, path)
-    assert await things(home) == before
+    assert await things(running) == before
 
 
-async def test_every_answer_forbids_sniffing(home: House) -> None:
+async def test_every_answer_forbids_sniffing(running: RunningApp) -> None:
     """Of whatever kind: no browser takes JSON or a stream for a page."""
     for path in ("/", "/healthz", "/api/events", "/api/events.csv", "/openapi.json", "/docs", "/nowhere", "/metrics"):
-        response = await home.client.get(path)
+        response = await running.client.get(path)
         assert response.headers["X-Content-Type-Options"] == "nosniff", path
-    response = await home.client.head("/api/sse")
+    response = await running.client.head("/api/sse")
     assert response.headers["X-Content-Type-Options"] == "nosniff"
     for path, headers in (
         ("/api/ws", {"Host": "evil.example"}),
@@ -150,52 +150,54 @@ async def test_every_answer_forbids_sniffing(home: House) -> None:
         ("/nowhere", {}),
     ):
         with pytest.raises(WebsocketResponseError) as refused:
-            async with home.client.websocket(path, headers=headers) as websocket:
+            async with running.client.websocket(path, headers=headers) as websocket:
                 await websocket.receive()
         assert refused.value.response.headers["X-Content-Type-Options"] == "nosniff", (path, headers)
 
 
-async def test_browsers_find_an_icon_beside_answers_that_are_not_pages(home: House) -> None:
+async def test_browsers_find_an_icon_beside_answers_that_are_not_pages(running: RunningApp) -> None:
     """They ask for /favicon.ico there, and write a 404 into the console."""
-    response = await home.client.get("/favicon.ico", follow_redirects=True)
+    response = await running.client.get("/favicon.ico", follow_redirects=True)
     assert response.status_code == 200
     assert response.content_type == "image/svg+xml"
 
 
-async def test_descriptions_are_encoded_once(home: House, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_descriptions_are_encoded_once(running: RunningApp, monkeypatch: pytest.MonkeyPatch) -> None:
     """And the competitions once for each state of the cache."""
-    first = [await (await home.client.get(path)).get_data() for path in ("/openapi.json", "/docs", TOURNAMENTS)]
+    first = [await (await running.client.get(path)).get_data() for path in ("/openapi.json", "/docs", TOURNAMENTS)]
 
     def never(*_: object, **__: object) -> None:
         raise AssertionError("made again")
 
     monkeypatch.setattr(docs, "rendered", never)
     monkeypatch.setattr(lists, "_tournaments", never)
-    monkeypatch.setattr(home.app.extensions["QUART_SCHEMA"].openapi_provider, "schema", never)
-    again = [await (await home.client.get(path)).get_data() for path in ("/openapi.json", "/docs", TOURNAMENTS)]
+    monkeypatch.setattr(running.app.extensions["QUART_SCHEMA"].openapi_provider, "schema", never)
+    again = [await (await running.client.get(path)).get_data() for path in ("/openapi.json", "/docs", TOURNAMENTS)]
     assert again == first
-    etag = (await home.client.get("/openapi.json")).headers["ETag"]
-    assert (await home.client.get("/openapi.json", headers={"If-None-Match": etag})).status_code == 304
+    etag = (await running.client.get("/openapi.json")).headers["ETag"]
+    assert (await running.client.get("/openapi.json", headers={"If-None-Match": etag})).status_code == 304
 
 
-async def test_refreshes_in_their_cooldown_say_when_to_ask_again(home: House, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_refreshes_in_their_cooldown_say_when_to_ask_again(
+    running: RunningApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """429 with Retry-After, and a problem that says it in words."""
 
     async def too_soon(*_: object) -> None:
         raise TooSoonError("this event was fetched a moment ago; ask again in 7 s", 6.2)
 
-    monkeypatch.setattr(home.parts.refresher, "refresh", too_soon)
-    monkeypatch.setattr(home.parts.desk.cache, "get", lambda _: SimpleNamespace(listed=(), odds={}))
-    response = await home.client.post("/api/events/1/refresh")
+    monkeypatch.setattr(running.parts.refresher, "refresh", too_soon)
+    monkeypatch.setattr(running.parts.desk.cache, "get", lambda _: SimpleNamespace(listed=(), odds={}))
+    response = await running.client.post("/api/events/1/refresh")
     assert (response.status_code, response.headers["Retry-After"]) == (429, "7")
     assert "ask again in 7 s" in (await response.get_json())["detail"]
 
 
-async def test_programs_pass(home: House) -> None:
+async def test_programs_pass(running: RunningApp) -> None:
     """Without any header that a browser sends, each route does its work, or says why not, and never 5xx."""
-    for rule in rules(home.app):
+    for rule in rules(running.app):
         if not rule.websocket and changes(rule) and rule.rule != STARTS_BY_GET:
             for method in sorted(set(rule.methods or ()) - READING):
-                response = await home.ask(method, path_of(rule), {"User-Agent": "curl/8"})
+                response = await running.ask(method, path_of(rule), {"User-Agent": "curl/8"})
                 assert response.status_code not in (403, 421), (method, rule.rule)
                 assert response.status_code < 500, (method, rule.rule)

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.houses import House, Json, house
+from tests.apps import Json, RunningApp, running_app
 
 NOWHERE = "http://127.0.0.1:9"
 
@@ -102,15 +102,15 @@ NUMBERED = (
 
 
 @pytest.fixture
-async def home(tmp_path: Path) -> AsyncIterator[House]:
+async def running(tmp_path: Path) -> AsyncIterator[RunningApp]:
     """An app without bookmakers."""
-    async with house(tmp_path, NOWHERE) as opened:
+    async with running_app(tmp_path, NOWHERE) as opened:
         yield opened
 
 
-async def _asked(home: House) -> dict[str, list[str]]:
+async def _asked(running: RunningApp) -> dict[str, list[str]]:
     """Each path that is asked by GET and ends, with the parameters of its query."""
-    document = await home.get("/openapi.json")
+    document = await running.get("/openapi.json")
     found = {
         path: [each["name"] for each in operations["get"].get("parameters", []) if each["in"] == "query"]
         for path, operations in document["paths"].items()
@@ -126,42 +126,42 @@ def _filled(path: str, name: str = "", value: str = "") -> str:
     return re.sub(r"\{(\w+)\}", lambda found: value if found[1] == name else "1", path)
 
 
-async def test_odd_values_of_queries(home: House) -> None:
+async def test_odd_values_of_queries(running: RunningApp) -> None:
     """Each parameter of each route, once, repeated, and repeated very often."""
     failed = []
-    for path, names in (await _asked(home)).items():
+    for path, names in (await _asked(running)).items():
         for name in names:
             queries = [f"{name}={quote(value)}" for value in VALUES]
             queries += [f"{name}=1&{name}=x", f"{name}[]=1&{name}[a]=2", "&".join([f"{name}=1"] * 1500)]
             for query in queries:
-                response = await home.client.get(f"{_filled(path)}?{query}")
+                response = await running.client.get(f"{_filled(path)}?{query}")
                 if response.status_code >= 500:
                     failed.append((path, query[:60], response.status_code))
     assert failed == []
 
 
-async def test_odd_values_in_paths(home: House) -> None:
+async def test_odd_values_in_paths(running: RunningApp) -> None:
     """Each parameter of each path, for what is asked and for what changes something."""
     failed = []
-    asked = [(path, name) for path in await _asked(home) for name in re.findall(r"\w+(?=\})", path)]
+    asked = [(path, name) for path in await _asked(running) for name in re.findall(r"\w+(?=\})", path)]
     assert len(asked) > 10
     for value in VALUES:
         text = quote(value, safe="") or "%20"
         paths = [("GET", _filled(path, name, text)) for path, name in asked]
         for method, path in [*paths, *(("POST", path.format(text)) for path in NUMBERED)]:
-            response = await home.ask(method, path)
+            response = await running.ask(method, path)
             if response.status_code >= 500:
                 failed.append((method, path[:60], response.status_code))
     assert failed == []
 
 
-async def test_odd_bodies(home: House) -> None:
+async def test_odd_bodies(running: RunningApp) -> None:
     """Deep, wide, of numbers without end, and of no JSON at all."""
     failed = []
     for method, path in CHANGING:
         for body in BODIES:
             for kind in ("application/json", "text/plain", "multipart/form-data; boundary=x"):
-                send = home.client.put if method == "PUT" else home.client.post
+                send = running.client.put if method == "PUT" else running.client.post
                 response = await send(path, data=body, headers={"Content-Type": kind})
                 if response.status_code >= 500:
                     failed.append((method, path, body[:40], kind, response.status_code))
@@ -170,9 +170,9 @@ async def test_odd_bodies(home: House) -> None:
 
 @pytest.mark.parametrize("name", ["a" * 300, "a" * 5000, "a/" * 3000, "%00", "x%00.css", "..%2f..%2fpyproject.toml"])
 @pytest.mark.parametrize("folder", ["/static", "/assets/1"])
-async def test_static_names_that_no_file_has(home: House, folder: str, name: str) -> None:
+async def test_static_names_that_no_file_has(running: RunningApp, folder: str, name: str) -> None:
     """404, also where the file system refuses to look."""
-    assert (await home.client.get(f"{folder}/{name}")).status_code == 404
+    assert (await running.client.get(f"{folder}/{name}")).status_code == 404
 
 
 @pytest.mark.parametrize("digits", [19, 4301, 5000])
@@ -187,9 +187,9 @@ async def test_static_names_that_no_file_has(home: House, folder: str, name: str
         "/api/scrape/event-metrics?days",
     ],
 )
-async def test_number_that_is_too_long_is_named(home: House, query: str, digits: int) -> None:
+async def test_number_that_is_too_long_is_named(running: RunningApp, query: str, digits: int) -> None:
     """By a 400 that says what is allowed."""
-    response = await home.client.get(f"{query}={'9' * digits}")
+    response = await running.client.get(f"{query}={'9' * digits}")
     problem: Json = await response.get_json()
     assert response.status_code == 400
     assert problem["errors"][0]["field"] == query.partition("?")[2]

@@ -14,7 +14,7 @@ from quart_odds import __version__
 from quart_odds.bookmakers import decoder
 from quart_odds.domain.platforms import Platform
 from quart_odds.errors import StorageError
-from tests.houses import House, Sandbox, house, running_sandbox
+from tests.apps import RunningApp, Sandbox, running_app, running_sandbox
 
 NOWHERE = "http://127.0.0.1:9"
 """The discard port: these tests ask no bookmaker."""
@@ -28,57 +28,57 @@ def sandbox() -> Iterator[Sandbox]:
 
 
 @pytest.fixture
-async def home(tmp_path: Path) -> AsyncIterator[House]:
+async def running(tmp_path: Path) -> AsyncIterator[RunningApp]:
     """An app that scrapes each hour."""
-    async with house(tmp_path, NOWHERE, scrape_interval_minutes=60) as opened:
+    async with running_app(tmp_path, NOWHERE, scrape_interval_minutes=60) as opened:
         yield opened
 
 
 async def test_the_scheduler_pauses_and_resumes_over_a_restart(tmp_path: Path) -> None:
     """Its one job has a next run, unless it is paused; what was paused stays so."""
-    async with house(tmp_path, NOWHERE, scrape_interval_minutes=60) as home:
-        status = await home.get("/api/scheduler/status")
+    async with running_app(tmp_path, NOWHERE, scrape_interval_minutes=60) as running:
+        status = await running.get("/api/scheduler/status")
         assert (status["running"], status["paused"]) == (True, False)
         [job] = status["jobs"]
         assert (job["id"], job["trigger_type"], job["interval_minutes"]) == ("scrape_all_platforms", "interval", 60)
         assert job["next_run"].endswith("Z")
-        response = await home.client.post("/api/scheduler/pause")
+        response = await running.client.post("/api/scheduler/pause")
         assert (await response.get_json())["paused"] is True
-    async with house(tmp_path, NOWHERE, scrape_interval_minutes=60) as home:
-        status = await home.get("/api/scheduler/status")
+    async with running_app(tmp_path, NOWHERE, scrape_interval_minutes=60) as running:
+        status = await running.get("/api/scheduler/status")
         assert (status["paused"], status["jobs"][0]["next_run"]) == (True, None)
-        response = await home.client.post("/api/scheduler/resume")
+        response = await running.client.post("/api/scheduler/resume")
         assert (await response.get_json())["paused"] is False
-        status = await home.get("/api/scheduler/status")
+        status = await running.get("/api/scheduler/status")
         assert (status["paused"], status["jobs"][0]["next_run"] is None) == (False, False)
 
 
 async def test_without_an_interval_there_is_no_job(tmp_path: Path) -> None:
     """The scheduler is off, and resuming it says that nothing will be started."""
-    async with house(tmp_path, NOWHERE) as home:
-        status = await home.get("/api/scheduler/status")
+    async with running_app(tmp_path, NOWHERE) as running:
+        status = await running.get("/api/scheduler/status")
         assert (status["running"], status["jobs"]) == (False, [])
-        response = await home.client.post("/api/scheduler/resume")
+        response = await running.client.post("/api/scheduler/resume")
         assert "no interval is set" in (await response.get_json())["message"]
 
 
 async def test_settings_are_changed_while_it_runs_and_stand_over_a_restart(tmp_path: Path) -> None:
     """A change of the interval moves the scheduler at once; what was not named stays."""
-    async with house(tmp_path, NOWHERE) as home:
-        before = await home.get("/api/settings")
+    async with running_app(tmp_path, NOWHERE) as running:
+        before = await running.get("/api/settings")
         assert (before["scrapeIntervalMinutes"], before["bet9jaConcurrency"]) == (0, 15)
         assert before["enabledPlatforms"] == ["betpawa", "sportybet", "bet9ja"]
         changes = {"scrapeIntervalMinutes": 5, "enabledPlatforms": ["bet9ja"], "bet9jaDelayMs": 20}
-        response = await home.client.put("/api/settings", json=changes)
+        response = await running.client.put("/api/settings", json=changes)
         assert response.status_code == 200
         after = await response.get_json()
         assert after == before | changes | {"updatedAt": after["updatedAt"]}
-        assert (await home.get("/api/scheduler/status"))["jobs"][0]["interval_minutes"] == 5
-        response = await home.client.put("/api/settings", json=after)
+        assert (await running.get("/api/scheduler/status"))["jobs"][0]["interval_minutes"] == 5
+        response = await running.client.put("/api/settings", json=after)
         assert response.status_code == 200, "what was read may be written back"
-    async with house(tmp_path, NOWHERE) as home:
-        assert (await home.get("/api/settings"))["enabledPlatforms"] == ["bet9ja"]
-        assert (await home.get("/api/scheduler/status"))["running"] is True
+    async with running_app(tmp_path, NOWHERE) as running:
+        assert (await running.get("/api/settings"))["enabledPlatforms"] == ["bet9ja"]
+        assert (await running.get("/api/scheduler/status"))["running"] is True
 
 
 @pytest.mark.parametrize(
@@ -93,103 +93,103 @@ async def test_settings_are_changed_while_it_runs_and_stand_over_a_restart(tmp_p
         (b'{"colour": "red"}', "colour"),
     ],
 )
-async def test_settings_that_make_no_sense_change_nothing(body: bytes, field: str, home: House) -> None:
+async def test_settings_that_make_no_sense_change_nothing(body: bytes, field: str, running: RunningApp) -> None:
     """400, and the field that is wrong."""
-    before = await home.get("/api/settings")
-    response = await home.client.put("/api/settings", data=body)
+    before = await running.get("/api/settings")
+    response = await running.client.put("/api/settings", data=body)
     said = await response.get_json()
     assert (response.status_code, said["errors"][0]["field"]) == (400, field)
-    assert await home.get("/api/settings") == before
+    assert await running.get("/api/settings") == before
 
 
 async def test_a_run_scrapes_the_platforms_that_are_enabled(sandbox: Sandbox, tmp_path: Path) -> None:
     """Unless the request names others."""
-    async with house(tmp_path, sandbox.url) as home:
-        await home.client.put("/api/settings", json={"enabledPlatforms": ["sportybet"]})
-        response = await home.client.post("/api/scrape")
+    async with running_app(tmp_path, sandbox.url) as running:
+        await running.client.put("/api/settings", json={"enabledPlatforms": ["sportybet"]})
+        response = await running.client.post("/api/scrape")
         run_id = (await response.get_json())["scrape_run_id"]
-        await home.told(run_id)
-        row = await home.get(f"/api/scrape/{run_id}")
+        await running.told(run_id)
+        row = await running.get(f"/api/scrape/{run_id}")
         assert [each["platform"] for each in row["platforms"]] == ["sportybet"]
 
 
-async def test_a_clean_up_is_previewed_and_done(home: House) -> None:
+async def test_a_clean_up_is_previewed_and_done(running: RunningApp) -> None:
     """With what it would remove, by the settings or by other days; nothing is there to be removed yet."""
-    preview = await home.get("/api/cleanup/preview?odds_days=1&match_days=2")
+    preview = await running.get("/api/cleanup/preview?odds_days=1&match_days=2")
     assert (preview["events"], preview["history_rows"], preview["runs"]) == (0, 0, 0)
     assert preview["runs_before"] < preview["odds_before"]
-    response = await home.client.post("/api/cleanup/execute")
+    response = await running.client.post("/api/cleanup/execute")
     assert await response.get_json() == {"events": 0, "history_rows": 0, "runs": 0}
-    response = await home.client.get("/api/cleanup/preview?odds_days=0")
+    response = await running.client.get("/api/cleanup/preview?odds_days=0")
     assert response.status_code == 400
-    response = await home.client.post("/api/cleanup/execute", json=preview)
+    response = await running.client.post("/api/cleanup/execute", json=preview)
     assert await response.get_json() == {"events": 0, "history_rows": 0, "runs": 0}
     wrong: list[object] = [{"events": "many"}, [], {"events": 1}]
     for body in wrong:
-        response = await home.client.post("/api/cleanup/execute", json=body)
+        response = await running.client.post("/api/cleanup/execute", json=body)
         assert (response.status_code, response.content_type) == (400, "application/problem+json")
 
 
 @pytest.mark.parametrize("body", [{"oddsRetentionDays": 0}, {"matchRetentionDays": 0}, {"oddsRetentionDays": -1}])
-async def test_nothing_is_removed_within_a_day(body: dict[str, int], home: House) -> None:
+async def test_nothing_is_removed_within_a_day(body: dict[str, int], running: RunningApp) -> None:
     """Whoever shortens what is kept cannot make it less than that."""
-    assert (await home.client.put("/api/settings", json=body)).status_code == 400
+    assert (await running.client.put("/api/settings", json=body)).status_code == 400
 
 
-async def test_it_says_that_it_is_alive_and_ready(home: House, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_it_says_that_it_is_alive_and_ready(running: RunningApp, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ready while the database answers and nobody drains it; alive in any case."""
-    assert await home.get("/healthz") == {"status": "ok", "version": __version__}
-    assert await home.get("/readyz") == {"status": "ready"}
+    assert await running.get("/healthz") == {"status": "ok", "version": __version__}
+    assert await running.get("/readyz") == {"status": "ready"}
 
     async def gone() -> None:
         raise StorageError("the disk is gone")
 
-    monkeypatch.setattr(home.parts.store, "check", gone)
-    response = await home.client.get("/readyz")
+    monkeypatch.setattr(running.parts.store, "check", gone)
+    response = await running.client.get("/readyz")
     assert (response.status_code, (await response.get_json())["detail"]) == (503, "the disk is gone")
-    response = await home.client.get("/api/health")
+    response = await running.client.get("/api/health")
     said = await response.get_json()
     assert (response.status_code, said["status"], said["database"]) == (503, "unhealthy", "disconnected")
-    home.parts.is_draining = True
-    response = await home.client.get("/readyz")
+    running.parts.is_draining = True
+    response = await running.client.get("/readyz")
     assert (response.status_code, (await response.get_json())["status"]) == (503, "draining")
-    home.parts.is_draining = False
-    assert (await home.client.get("/healthz")).status_code == 200
+    running.parts.is_draining = False
+    assert (await running.client.get("/healthz")).status_code == 200
 
 
 async def test_a_decoding_process_that_hangs_is_no_readiness(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is said until another process has taken its place."""
     monkeypatch.setattr(decoder, "DECODE_SECONDS", 1.0)
     monkeypatch.setattr(decoder, "ANSWER_SECONDS", 0.3)
-    async with house(tmp_path, NOWHERE, decode_workers=1) as home:
-        await home.parts.decoder.warm()
-        assert await home.get("/readyz") == {"status": "ready"}
+    async with running_app(tmp_path, NOWHERE, decode_workers=1) as running:
+        await running.parts.decoder.warm()
+        assert await running.get("/readyz") == {"status": "ready"}
         (process,) = multiprocessing.active_children()
         assert process.pid is not None
         os.kill(process.pid, signal.SIGSTOP)
-        response = await home.client.get("/readyz")
+        response = await running.client.get("/readyz")
         assert response.status_code == 503
         answer = await response.get_json()
         assert answer == {"status": "no decoder", "detail": "a decoding process has not answered for 0.3 s"}
         async with asyncio.timeout(20):
-            while (await home.client.get("/readyz")).status_code != 200:
+            while (await running.client.get("/readyz")).status_code != 200:
                 await asyncio.sleep(0.05)
 
 
 async def test_health_tells_of_the_database_and_of_each_platform(sandbox: Sandbox, tmp_path: Path) -> None:
     """Unknown before the first run, then as the last run found them; nobody is asked for a health check."""
     sandbox.heal()
-    async with house(tmp_path, sandbox.url) as home:
-        health = await home.get("/api/health")
+    async with running_app(tmp_path, sandbox.url) as running:
+        health = await running.get("/api/health")
         assert (health["status"], health["database"]) == ("healthy", "connected")
         assert {each["status"] for each in health["platforms"]} == {"unknown"}
         sandbox.strike("403", Platform.BET9JA)
-        await home.scrape()
+        await running.scrape()
         requests = {name: each["requests"] for name, each in sandbox.state()["bookmakers"].items()}
-        health = await home.get("/api/health")
+        health = await running.get("/api/health")
         assert health["status"] == "degraded"
         assert [each["status"] for each in health["platforms"]] == ["healthy", "healthy", "unhealthy"]
-        by_platform = {each["platform"]: each["healthy"] for each in await home.get("/api/scheduler/health")}
+        by_platform = {each["platform"]: each["healthy"] for each in await running.get("/api/scheduler/health")}
         assert by_platform == {"betpawa": True, "sportybet": True, "bet9ja": False}
         assert {name: each["requests"] for name, each in sandbox.state()["bookmakers"].items()} == requests
         sandbox.heal()
@@ -198,42 +198,42 @@ async def test_health_tells_of_the_database_and_of_each_platform(sandbox: Sandbo
 async def test_figures_over_runs(sandbox: Sandbox, tmp_path: Path) -> None:
     """How many runs, how long, how well, by day and by platform."""
     sandbox.heal()
-    async with house(tmp_path, sandbox.url) as home:
-        assert (await home.get("/api/scrape/stats"))["total_runs"] == 0
-        await home.scrape()
+    async with running_app(tmp_path, sandbox.url) as running:
+        assert (await running.get("/api/scrape/stats"))["total_runs"] == 0
+        await running.scrape()
         sandbox.strike("403", Platform.BETPAWA)
-        await home.scrape()
+        await running.scrape()
         sandbox.heal()
-        stats = await home.get("/api/scrape/stats")
+        stats = await running.get("/api/scrape/stats")
         assert (stats["total_runs"], stats["runs_24h"]) == (2, 2)
         assert stats["avg_duration_seconds"] > 0
-        figures = await home.get("/api/scrape/analytics?days=2")
+        figures = await running.get("/api/scrape/analytics?days=2")
         assert sum(each["success_count"] for each in figures["daily_metrics"]) == 1
         assert sum(each["partial_count"] for each in figures["daily_metrics"]) == 1
         rates = {each["platform"]: each["success_rate"] for each in figures["platform_metrics"]}
         assert rates == {"betpawa": 50, "sportybet": 100, "bet9ja": 100}
-        metrics = await home.get("/api/scrape/event-metrics")
+        metrics = await running.get("/api/scrape/event-metrics")
         assert [each["total_scraped"] for each in metrics["platform_metrics"]] == [4, 8, 8]
         for query in ("days=0", "days=31", "days=x"):
-            assert (await home.client.get(f"/api/scrape/analytics?{query}")).status_code == 400
+            assert (await running.client.get(f"/api/scrape/analytics?{query}")).status_code == 400
 
 
-async def test_metrics_are_there_for_prometheus(home: House) -> None:
+async def test_metrics_are_there_for_prometheus(running: RunningApp) -> None:
     """In its text format, each with a type, and true at this moment."""
-    text = await metrics(home)
+    text = await metrics(running)
     for name in ("connections", "messages_total", "log_bytes", "events", "run_active", "draining"):
         assert f"\nquart_odds_{name} " in text, name
     assert 'quart_odds_subscribers{topic="odds_updates"} 0.0' in text
-    async with home.client.websocket("/api/ws?topics=odds_updates") as listener:
+    async with running.client.websocket("/api/ws?topics=odds_updates") as listener:
         await listener.receive()
-        text = await metrics(home)
+        text = await metrics(running)
         assert 'quart_odds_subscribers{topic="odds_updates"} 1.0' in text
         assert "quart_odds_connections 1.0" in text
 
 
-async def metrics(home: House) -> str:
+async def metrics(running: RunningApp) -> str:
     """The text that Prometheus reads."""
-    response = await home.client.get("/metrics")
+    response = await running.client.get("/metrics")
     assert (response.status_code, response.content_type) == (200, "text/plain; version=0.0.4; charset=utf-8")
     text: Any = await response.get_data(as_text=True)
     return str(text)

@@ -17,7 +17,7 @@ from quart_odds.routes.pages.run import stored_view
 from quart_odds.routes.pages.runs import run_bars, run_rows
 from quart_odds.routes.pages.shell import rendered
 from quart_odds.storage import Store
-from tests.houses import House, Sandbox, house, running_sandbox
+from tests.apps import RunningApp, Sandbox, running_app, running_sandbox
 from tests.odds.making import X1, header, key, mapped
 
 BETPAWA, SPORTYBET, BET9JA = Platform
@@ -63,9 +63,9 @@ def sandbox() -> Iterator[Sandbox]:
 
 
 @pytest.fixture
-async def home(sandbox: Sandbox, tmp_path: Path) -> AsyncIterator[House]:
+async def running(sandbox: Sandbox, tmp_path: Path) -> AsyncIterator[RunningApp]:
     """An app that has scraped nothing yet."""
-    async with house(tmp_path, sandbox.url) as opened:
+    async with running_app(tmp_path, sandbox.url) as opened:
         yield opened
 
 
@@ -78,9 +78,9 @@ async def store_run(store: Store, record: RunRecord, phases: Sequence[PhaseRecor
     return run_id
 
 
-async def page(home: House, path: str) -> str:
+async def page(running: RunningApp, path: str) -> str:
     """The text of a page, which has to be a good one."""
-    response = await home.client.get(path, headers={"Accept": "text/html"})
+    response = await running.client.get(path, headers={"Accept": "text/html"})
     text: str = await response.get_data(as_text=True)
     assert (response.status_code, response.content_type) == (200, "text/html; charset=utf-8"), (path, text[:400])
     assert "Undefined" not in text
@@ -95,18 +95,18 @@ def row_of(text: str, run_id: int) -> list[str]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_every_page_shows_a_run_of_every_kind(kind: str, home: House) -> None:
+async def test_every_page_shows_a_run_of_every_kind(kind: str, running: RunningApp) -> None:
     """Alone and among others; the API, too."""
-    run_id = await store_run(home.parts.store, KINDS[kind])
+    run_id = await store_run(running.parts.store, KINDS[kind])
     for path in ("/", "/runs", f"/runs/{run_id}", "/odds"):
-        await page(home, path)
-    others = [await store_run(home.parts.store, record) for record in KINDS.values()]
-    text = await page(home, "/runs")
+        await page(running, path)
+    others = [await store_run(running.parts.store, record) for record in KINDS.values()]
+    text = await page(running, "/runs")
     for each in (run_id, *others):
         assert len(row_of(text, each)) == 9
     for path in (f"{run_id}", f"runs/{run_id}/phases", "runs", "stats", "analytics"):
-        await home.get(f"/api/scrape/{path}")
-    await home.get("/api/scheduler/history")
+        await running.get(f"/api/scrape/{path}")
+    await running.get("/api/scheduler/history")
 
 
 @pytest.mark.parametrize(
@@ -121,24 +121,24 @@ async def test_every_page_shows_a_run_of_every_kind(kind: str, home: House) -> N
         ("of nobody", ["–", "–", "–"]),
     ],
 )
-async def test_a_bookmaker_that_had_no_part_is_a_dash(kind: str, cells: list[str], home: House) -> None:
+async def test_a_bookmaker_that_had_no_part_is_a_dash(kind: str, cells: list[str], running: RunningApp) -> None:
     """Each of the others says what came of it."""
-    run_id = await store_run(home.parts.store, KINDS[kind])
-    assert row_of(await page(home, "/runs"), run_id)[5:8] == cells
+    run_id = await store_run(running.parts.store, KINDS[kind])
+    assert row_of(await page(running, "/runs"), run_id)[5:8] == cells
 
 
-async def test_pages_while_a_run_goes_and_when_it_has_been_left_behind(home: House, tmp_path: Path) -> None:
+async def test_pages_while_a_run_goes_and_when_it_has_been_left_behind(running: RunningApp, tmp_path: Path) -> None:
     """A run of this process, one of another that goes on, and the same after its process was killed."""
-    elsewhere = await store_run(home.parts.store, replace(KINDS["all three"], status=RunStatus.RUNNING))
-    text = await page(home, f"/runs/{elsewhere}")
+    elsewhere = await store_run(running.parts.store, replace(KINDS["all three"], status=RunStatus.RUNNING))
+    text = await page(running, f"/runs/{elsewhere}")
     assert "going in another process" in text
-    assert row_of(await page(home, "/runs"), elsewhere)[5:8] == ["–", "–", "–"]
-    run_id = await home.start(BETPAWA)
+    assert row_of(await page(running, "/runs"), elsewhere)[5:8] == ["–", "–", "–"]
+    run_id = await running.start(BETPAWA)
     for path in ("/", "/runs", f"/runs/{run_id}"):
-        await page(home, path)
-    await home.told(run_id)
-    assert re.fullmatch("([0-9]+) of \\1", row_of(await page(home, "/runs"), run_id)[5])
-    async with house(tmp_path, NOWHERE, database_url=f"sqlite:///{tmp_path / 'copy.db'}") as other:
+        await page(running, path)
+    await running.told(run_id)
+    assert re.fullmatch("([0-9]+) of \\1", row_of(await page(running, "/runs"), run_id)[5])
+    async with running_app(tmp_path, NOWHERE, database_url=f"sqlite:///{tmp_path / 'copy.db'}") as other:
         left = await store_run(other.parts.store, replace(KINDS["one bookmaker"], status=RunStatus.RUNNING))
         await other.parts.runs.recover()
         assert row_of(await page(other, "/runs"), left)[0] == "interrupted"
@@ -146,15 +146,15 @@ async def test_pages_while_a_run_goes_and_when_it_has_been_left_behind(home: Hou
             await page(other, path)
 
 
-async def test_a_page_beyond_the_last_says_so(home: House) -> None:
+async def test_a_page_beyond_the_last_says_so(running: RunningApp) -> None:
     """It does not say that there was no run, and leads back."""
-    await store_run(home.parts.store, KINDS["all three"])
-    assert "There was no run yet" not in await page(home, "/runs?page=1000000")
-    response = await home.client.get("/runs/99999999999999999999999", headers={"Accept": "text/html"})
+    await store_run(running.parts.store, KINDS["all three"])
+    assert "There was no run yet" not in await page(running, "/runs?page=1000000")
+    response = await running.client.get("/runs/99999999999999999999999", headers={"Accept": "text/html"})
     assert response.status_code == 404
 
 
-async def test_an_event_of_every_kind_has_its_page(home: House) -> None:
+async def test_an_event_of_every_kind_has_its_page(running: RunningApp) -> None:
     """Names of two hundred characters, at one bookmaker alone, without prices, gone, and long over."""
     competition = Competition("1", LONG, LONG)
     kickoff = datetime.now(UTC) + timedelta(hours=3)
@@ -164,15 +164,15 @@ async def test_an_event_of_every_kind_has_its_page(home: House) -> None:
     over = header(BETPAWA, "d", "93", home="Long", away="Ago", kickoff=kickoff - timedelta(days=1))
     now = datetime.now(UTC)
     for each, odds in ((long, X1), (bare, {}), (lone, {key("1x2_ft", "1"): 2.0}), (over, X1)):
-        await home.parts.desk.record(mapped(each, odds), now)
-    await home.parts.desk.confirm()
-    listed = [event.id for event in home.parts.desk.cache.events.values()]
+        await running.parts.desk.record(mapped(each, odds), now)
+    await running.parts.desk.confirm()
+    listed = [event.id for event in running.parts.desk.cache.events.values()]
     assert len(listed) == 4
     for path in ("/", "/odds", "/odds?market=ou&include_started=1", "/odds/rows?ids=" + ",".join(map(str, listed))):
-        await page(home, path)
+        await page(running, path)
     for event_id in listed:
         for query in ("", "?market=over_under_ft&line=2.5", "?market=btts_ft"):
-            await page(home, f"/odds/{event_id}{query}")
+            await page(running, f"/odds/{event_id}{query}")
 
 
 WORDS = st.sampled_from(["", "blocked", LONG, "<b>&amp;", "\u202e\x00"]) | st.text(max_size=20)

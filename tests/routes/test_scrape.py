@@ -9,7 +9,7 @@ import pytest
 
 from quart_odds.domain.platforms import Platform
 from quart_odds.scraping import runs
-from tests.houses import House, Json, Sandbox, blocks, house, running_sandbox
+from tests.apps import Json, RunningApp, Sandbox, blocks, running_app, running_sandbox
 
 BETPAWA, SPORTYBET, BET9JA = Platform
 EVENTS = 4
@@ -24,18 +24,18 @@ def sandbox() -> Iterator[Sandbox]:
 
 
 @pytest.fixture
-async def home(sandbox: Sandbox, tmp_path: Path) -> AsyncIterator[House]:
+async def running(sandbox: Sandbox, tmp_path: Path) -> AsyncIterator[RunningApp]:
     """An app over bookmakers that are well."""
     sandbox.heal()
-    async with house(tmp_path, sandbox.url) as opened:
+    async with running_app(tmp_path, sandbox.url) as opened:
         yield opened
 
 
 @pytest.fixture
-async def busy(sandbox: Sandbox, home: House) -> tuple[House, int]:
+async def busy(sandbox: Sandbox, running: RunningApp) -> tuple[RunningApp, int]:
     """An app, and the id of a run that goes on for as long as the test."""
     sandbox.strike("timeout", *Platform)
-    return home, await home.start()
+    return running, await running.start()
 
 
 async def problem(response: Any, status: int) -> Json:
@@ -48,34 +48,34 @@ async def problem(response: Any, status: int) -> Json:
 
 
 async def test_a_run_is_accepted_with_its_address_and_its_row_committed(
-    busy: tuple[House, int], monkeypatch: pytest.MonkeyPatch
+    busy: tuple[RunningApp, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The answer says where it is; its row is there, running, and it is the one active run."""
     monkeypatch.setattr(runs, "CANCELLED_START_SECONDS", 0)
-    home, run_id = busy
-    await home.client.post(f"/api/scrape/{run_id}/cancel")
-    await home.told(run_id)
-    response = await home.client.post("/api/scrape", json={"platforms": ["betpawa", "bet9ja", "betpawa"]})
+    running, run_id = busy
+    await running.client.post(f"/api/scrape/{run_id}/cancel")
+    await running.told(run_id)
+    response = await running.client.post("/api/scrape", json={"platforms": ["betpawa", "bet9ja", "betpawa"]})
     assert response.status_code == 202
     said = await response.get_json()
     run_id = said["scrape_run_id"]
     assert said["status"] == "running"
     assert response.headers["Location"] == said["links"]["self"] == f"/api/scrape/{run_id}"
-    record = await home.parts.store.get_run(run_id)
+    record = await running.parts.store.get_run(run_id)
     assert record is not None
     assert (record.status, record.trigger, record.platforms) == ("running", "api", (BETPAWA, BET9JA))
-    assert await home.get("/api/scrape/runs/active") == [run_id]
-    row = await home.get(said["links"]["self"])
+    assert await running.get("/api/scrape/runs/active") == [run_id]
+    row = await running.get(said["links"]["self"])
     assert (row["status"], row["completed_at"], row["duration_ms"]) == ("running", None, None)
     assert [each["platform"] for each in row["platforms"]] == ["betpawa", "bet9ja"]
-    assert [each["phase"] for each in await home.get(said["links"]["phases"])] == ["discovering", "discovering"]
+    assert [each["phase"] for each in await running.get(said["links"]["phases"])] == ["discovering", "discovering"]
 
 
 @pytest.mark.parametrize("body", [b"", b"{}", b'{"platforms": null}', b" \n"])
-async def test_a_body_may_be_left_out(body: bytes, busy: tuple[House, int]) -> None:
+async def test_a_body_may_be_left_out(body: bytes, busy: tuple[RunningApp, int]) -> None:
     """Then all platforms are meant; here it is a conflict with the run that is going, which it names."""
-    home, run_id = busy
-    said = await problem(await home.client.post("/api/scrape", data=body), 409)
+    running, run_id = busy
+    said = await problem(await running.client.post("/api/scrape", data=body), 409)
     assert said["scrape_run_id"] == run_id
     assert f"run {run_id} is active" in said["detail"]
 
@@ -95,11 +95,13 @@ async def test_a_body_may_be_left_out(body: bytes, busy: tuple[House, int]) -> N
     ],
 )
 @pytest.mark.parametrize("path", ["/api/scrape", "/api/scrape/1/retry"])
-async def test_a_body_that_makes_no_sense_starts_nothing(path: str, body: bytes, field: str, home: House) -> None:
+async def test_a_body_that_makes_no_sense_starts_nothing(
+    path: str, body: bytes, field: str, running: RunningApp
+) -> None:
     """400, and the field that is wrong."""
-    said = await problem(await home.client.post(path, data=body), 400)
+    said = await problem(await running.client.post(path, data=body), 400)
     assert field in {each["field"] for each in said["errors"]}
-    assert await home.get("/api/scrape/runs") == []
+    assert await running.get("/api/scrape/runs") == []
 
 
 @pytest.mark.parametrize(
@@ -112,7 +114,9 @@ async def test_a_body_that_makes_no_sense_starts_nothing(path: str, body: bytes,
     ],
     ids=lambda headers: ",".join(headers.values()),
 )
-async def test_nothing_is_started_or_changed_for_a_page_of_another_site(headers: dict[str, str], home: House) -> None:
+async def test_nothing_is_started_or_changed_for_a_page_of_another_site(
+    headers: dict[str, str], running: RunningApp
+) -> None:
     """403 at every route that does something; reading is not concerned."""
     for method, path in [
         ("POST", "/api/scrape"),
@@ -124,53 +128,53 @@ async def test_nothing_is_started_or_changed_for_a_page_of_another_site(headers:
         ("PUT", "/api/settings"),
         ("POST", "/api/cleanup/execute"),
     ]:
-        response = await home.ask(method, path, headers)
+        response = await running.ask(method, path, headers)
         assert "Refused" in (await problem(response, 403))["detail"]
-    assert await home.get("/api/scrape/runs") == []
-    assert (await home.client.get("/api/scrape/runs", headers=headers)).status_code == 200
+    assert await running.get("/api/scrape/runs") == []
+    assert (await running.client.get("/api/scrape/runs", headers=headers)).status_code == 200
 
 
-async def test_head_starts_nothing(home: House) -> None:
+async def test_head_starts_nothing(running: RunningApp) -> None:
     """It answers the headers of the stream and holds nothing."""
-    response = await home.client.head("/api/scrape/stream")
+    response = await running.client.head("/api/scrape/stream")
     assert (response.status_code, await response.get_data()) == (200, b"")
     assert response.content_type.startswith("text/event-stream")
-    assert await home.get("/api/scrape/runs") == []
+    assert await running.get("/api/scrape/runs") == []
 
 
-async def test_the_stream_starts_a_run_and_tells_it_to_its_end(home: House) -> None:
+async def test_the_stream_starts_a_run_and_tells_it_to_its_end(running: RunningApp) -> None:
     """The same data as the run's own stream, and a row that says who started it."""
-    response = await home.client.get("/api/scrape/stream")
+    response = await running.client.get("/api/scrape/stream")
     told = blocks(await response.get_data())
     assert told[-1]["phase"] == "completed"
-    assert told == await home.told(1)
-    [row] = await home.get("/api/scrape/runs")
+    assert told == await running.told(1)
+    [row] = await running.get("/api/scrape/runs")
     assert (row["trigger"], row["status"], row["events_scraped"]) == ("api-stream", "completed", 3 * EVENTS)
 
 
-async def test_runs_are_listed_newest_first_in_pages_and_by_status(sandbox: Sandbox, home: House) -> None:
+async def test_runs_are_listed_newest_first_in_pages_and_by_status(sandbox: Sandbox, running: RunningApp) -> None:
     """With their results; what is asked wrongly is refused."""
-    await home.scrape()
+    await running.scrape()
     sandbox.strike("403", *Platform)
-    await home.scrape(BETPAWA)
+    await running.scrape(BETPAWA)
     sandbox.strike("403", SPORTYBET)
-    await home.scrape()
-    runs = await home.get("/api/scrape/runs")
+    await running.scrape()
+    runs = await running.get("/api/scrape/runs")
     assert [(each["id"], each["status"]) for each in runs] == [(3, "partial"), (2, "failed"), (1, "completed")]
     assert runs[2]["platform_timings"].keys() == {"betpawa", "sportybet", "bet9ja"}
-    assert [each["id"] for each in await home.get("/api/scrape/runs?limit=1&offset=1")] == [2]
-    assert [each["id"] for each in await home.get("/api/scrape/runs?status=completed")] == [1]
-    assert await home.get("/api/scrape/runs/active") == []
-    history = await home.get("/api/scheduler/history?limit=2")
+    assert [each["id"] for each in await running.get("/api/scrape/runs?limit=1&offset=1")] == [2]
+    assert [each["id"] for each in await running.get("/api/scrape/runs?status=completed")] == [1]
+    assert await running.get("/api/scrape/runs/active") == []
+    history = await running.get("/api/scheduler/history?limit=2")
     assert (history["total"], [each["id"] for each in history["runs"]]) == (3, [3, 2])
     for query, field in [("limit=0", "limit"), ("limit=x", "limit"), ("offset=-1", "offset"), ("status=odd", "status")]:
-        said = await problem(await home.client.get(f"/api/scrape/runs?{query}"), 400)
+        said = await problem(await running.client.get(f"/api/scrape/runs?{query}"), 400)
         assert [each["field"] for each in said["errors"]] == [field]
 
 
-async def test_a_run_that_is_over_says_what_came_of_it(home: House) -> None:
+async def test_a_run_that_is_over_says_what_came_of_it(running: RunningApp) -> None:
     """Its platforms, their figures, and its phases in the order in which they began."""
-    row, _ = await home.scrape()
+    row, _ = await running.scrape()
     assert (row["scrape_run_id"], row["status"], row["errors"]) == (1, "completed", [])
     assert row["events_scraped"] == 3 * EVENTS
     assert row["started_at"].endswith("Z")
@@ -178,7 +182,7 @@ async def test_a_run_that_is_over_says_what_came_of_it(home: House) -> None:
     for each in row["platforms"]:
         assert (each["events_found"], each["events_scraped"], each["error"]) == (EVENTS, EVENTS, None)
         assert each["mapped_markets"] > 0
-    phases = await home.get("/api/scrape/runs/1/phases")
+    phases = await running.get("/api/scrape/runs/1/phases")
     assert [each["id"] for each in phases] == list(range(1, len(phases) + 1))
     assert [each["started_at"] for each in phases] == sorted(each["started_at"] for each in phases)
     of_betpawa = [each["phase"] for each in phases if each["platform"] == "betpawa"]
@@ -187,70 +191,70 @@ async def test_a_run_that_is_over_says_what_came_of_it(home: House) -> None:
 
 
 @pytest.mark.parametrize("path", ["/api/scrape/77", "/api/scrape/runs/77/phases", "/api/scrape/runs/77/progress"])
-async def test_a_run_that_there_is_not(path: str, home: House) -> None:
+async def test_a_run_that_there_is_not(path: str, running: RunningApp) -> None:
     """404, for what acts on it as well."""
-    assert "no run 77" in (await problem(await home.client.get(path), 404))["detail"]
+    assert "no run 77" in (await problem(await running.client.get(path), 404))["detail"]
     for action in ("cancel", "retry"):
-        await problem(await home.client.post(f"/api/scrape/77/{action}"), 404)
+        await problem(await running.client.post(f"/api/scrape/77/{action}"), 404)
 
 
-async def test_a_cancelled_run_says_so_and_cannot_be_cancelled_again(busy: tuple[House, int]) -> None:
+async def test_a_cancelled_run_says_so_and_cannot_be_cancelled_again(busy: tuple[RunningApp, int]) -> None:
     """202, then the one terminal progress, then 409."""
-    home, run_id = busy
-    response = await home.client.post(f"/api/scrape/{run_id}/cancel")
+    running, run_id = busy
+    response = await running.client.post(f"/api/scrape/{run_id}/cancel")
     assert (response.status_code, (await response.get_json())["status"]) == (202, "cancelling")
-    told = await home.told(run_id)
+    told = await running.told(run_id)
     assert (told[-1]["phase"], told[-1]["error"]["error_type"]) == ("failed", "cancelled")
-    assert (await home.get(f"/api/scrape/{run_id}"))["status"] == "cancelled"
-    said = await problem(await home.client.post(f"/api/scrape/{run_id}/cancel"), 409)
+    assert (await running.get(f"/api/scrape/{run_id}"))["status"] == "cancelled"
+    said = await problem(await running.client.post(f"/api/scrape/{run_id}/cancel"), 409)
     assert "is over" in said["detail"]
 
 
-async def test_a_retry_scrapes_what_failed(sandbox: Sandbox, home: House) -> None:
+async def test_a_retry_scrapes_what_failed(sandbox: Sandbox, running: RunningApp) -> None:
     """A new run over the failed platform alone; a run that failed nowhere needs names; a running one is a conflict."""
     sandbox.strike("403", SPORTYBET)
-    await home.scrape()
+    await running.scrape()
     sandbox.heal()
-    response = await home.client.post("/api/scrape/1/retry")
+    response = await running.client.post("/api/scrape/1/retry")
     said = await response.get_json()
     assert (response.status_code, said["platforms_retried"]) == (202, ["sportybet"])
     assert response.headers["Location"] == f"/api/scrape/{said['new_run_id']}"
-    await home.told(said["new_run_id"])
-    row = await home.get(f"/api/scrape/{said['new_run_id']}")
+    await running.told(said["new_run_id"])
+    row = await running.get(f"/api/scrape/{said['new_run_id']}")
     assert (row["status"], row["trigger"], row["events_scraped"]) == ("completed", "retry:1", EVENTS)
-    said = await problem(await home.client.post("/api/scrape/2/retry"), 409)
+    said = await problem(await running.client.post("/api/scrape/2/retry"), 409)
     assert "failed nowhere" in said["detail"]
     sandbox.strike("timeout", *Platform)
-    response = await home.client.post("/api/scrape/2/retry", json={"platforms": ["bet9ja"]})
+    response = await running.client.post("/api/scrape/2/retry", json={"platforms": ["bet9ja"]})
     assert (await response.get_json())["platforms_retried"] == ["bet9ja"]
-    said = await problem(await home.client.post("/api/scrape/3/retry"), 409)
+    said = await problem(await running.client.post("/api/scrape/3/retry"), 409)
     assert "still running" in said["detail"]
 
 
-async def test_starts_at_the_same_moment_are_one_run(sandbox: Sandbox, home: House) -> None:
+async def test_starts_at_the_same_moment_are_one_run(sandbox: Sandbox, running: RunningApp) -> None:
     """One is accepted, the others are told which."""
     sandbox.strike("timeout", *Platform)
-    answers = await asyncio.gather(*(home.client.post("/api/scrape") for _ in range(8)))
+    answers = await asyncio.gather(*(running.client.post("/api/scrape") for _ in range(8)))
     assert sorted(each.status_code for each in answers) == [202, *[409] * 7]
     assert {(await each.get_json())["scrape_run_id"] for each in answers} == {1}
 
 
-async def test_one_event_is_fetched_again_on_demand(sandbox: Sandbox, home: House) -> None:
+async def test_one_event_is_fetched_again_on_demand(sandbox: Sandbox, running: RunningApp) -> None:
     """By its id or its SportRadar id: each bookmaker's result; an event that there is not is 404."""
-    await home.scrape()
-    event = (await home.get("/api/events?include_started=true&min_bookmakers=3"))["events"][0]
-    response = await home.client.post(f"/api/events/{event['id']}/refresh")
+    await running.scrape()
+    event = (await running.get("/api/events?include_started=true&min_bookmakers=3"))["events"][0]
+    response = await running.client.post(f"/api/events/{event['id']}/refresh")
     said = await response.get_json()
     assert (response.status_code, said["status"], said["platforms_failed"]) == (200, "completed", [])
     assert said["platforms_scraped"] == ["betpawa", "sportybet", "bet9ja"]
     sandbox.strike("403", BET9JA)
-    response = await home.client.post(f"/api/scrape/event/{event['sportradar_id']}")
+    response = await running.client.post(f"/api/scrape/event/{event['sportradar_id']}")
     said = await response.get_json()
     assert (said["status"], said["platforms_failed"]) == ("partial", ["bet9ja"])
     [failed] = [each for each in said["platform_results"] if not each["success"]]
     assert "refused (403)" in failed["error"]
-    assert all(each["available"] for each in (await home.odds(BET9JA)).values())
-    await problem(await home.client.post("/api/events/99999/refresh"), 404)
-    await problem(await home.client.post("/api/scrape/event/nonsense"), 404)
-    response = await home.client.post(f"/api/events/{event['id']}/refresh", headers={"Sec-Fetch-Site": "cross-site"})
+    assert all(each["available"] for each in (await running.odds(BET9JA)).values())
+    await problem(await running.client.post("/api/events/99999/refresh"), 404)
+    await problem(await running.client.post("/api/scrape/event/nonsense"), 404)
+    response = await running.client.post(f"/api/events/{event['id']}/refresh", headers={"Sec-Fetch-Site": "cross-site"})
     await problem(response, 403)

@@ -13,8 +13,8 @@ from quart_odds.domain.platforms import Platform
 from quart_odds.odds import cache as cache_module
 from quart_odds.odds.candidates import MAX_CANDIDATES
 from quart_odds.scraping import coordinator as coordinator_module
+from tests.apps import Json, RunningApp, Sandbox, running_app, running_sandbox
 from tests.bookmakers.fake_site import FakeSite, serving
-from tests.houses import House, Json, Sandbox, house, running_sandbox
 from tests.scraping.evil import EvilBookmaker, deep, known_market, wide
 
 BETPAWA, SPORTYBET, BET9JA = Platform
@@ -31,10 +31,10 @@ def sandbox() -> Iterator[Sandbox]:
 @asynccontextmanager
 async def beside(
     evil: EvilBookmaker, sandbox: Sandbox, folder: Path, **settings: Any
-) -> AsyncIterator[tuple[House, FakeSite]]:
+) -> AsyncIterator[tuple[RunningApp, FakeSite]]:
     """An app whose BetPawa lies."""
-    async with serving(evil) as site, house(folder, sandbox.url, betpawa_url=site.url, **settings) as home:
-        yield home, site
+    async with serving(evil) as site, running_app(folder, sandbox.url, betpawa_url=site.url, **settings) as running:
+        yield running, site
 
 
 def part(row: Json, platform: Platform) -> Json:
@@ -68,8 +68,8 @@ async def test_costly_json_fails_its_bookmaker_alone(
     kind: str, body: bytes, words: str, workers: int, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     """Wherever it stands, and wherever it is read."""
-    async with beside(EvilBookmaker(bodies={kind: body}), sandbox, tmp_path, decode_workers=workers) as (home, _):
-        row, _ = await home.scrape()
+    async with beside(EvilBookmaker(bodies={kind: body}), sandbox, tmp_path, decode_workers=workers) as (running, _):
+        row, _ = await running.scrape()
         assert row["status"] == "partial"
         assert part(row, BETPAWA)["error"]["error_type"] == "malformed_body"
         assert words in part(row, BETPAWA)["error"]["error_message"]
@@ -82,17 +82,17 @@ async def test_a_list_without_an_end_is_told_and_marks_nothing_gone(
     """Its events are taken up to the limit; those that it no longer names stay."""
     monkeypatch.setattr(client_module, "MAX_PAGES", 2)
     evil = EvilBookmaker(events=3)
-    async with beside(evil, sandbox, tmp_path) as (home, _):
-        row, _ = await home.scrape(BETPAWA)
+    async with beside(evil, sandbox, tmp_path) as (running, _):
+        row, _ = await running.scrape(BETPAWA)
         assert row["status"] == "completed"
         evil.is_endless = True
-        row, told = await home.scrape()
+        row, told = await running.scrape()
         assert row["status"] == "completed"
         assert [(each["error_type"], each["platform"]) for each in row["errors"]] == [("list_limit", "betpawa")]
         assert "a list of more than 2 pages" in row["errors"][0]["error_message"]
         assert any("more than 2 pages" in (each["message"] or "") for each in told if each["platform"] == "betpawa")
         check_others(row)
-        cache = home.parts.desk.cache
+        cache = running.parts.desk.cache
         assert len([event for event in cache.events.values() if BETPAWA in event.odds]) == 195
 
 
@@ -101,23 +101,23 @@ async def test_after_a_limit_nothing_is_missed(
 ) -> None:
     """A list that is cut at a limit lacks what came later, and proves nothing by it."""
     evil = EvilBookmaker(events=150)
-    async with beside(evil, sandbox, tmp_path) as (home, _):
-        await home.scrape(BETPAWA)
+    async with beside(evil, sandbox, tmp_path) as (running, _):
+        await running.scrape(BETPAWA)
         monkeypatch.setattr(client_module, "MAX_PAGES", 1)
-        row, _ = await home.scrape(BETPAWA)
+        row, _ = await running.scrape(BETPAWA)
         assert [each["error_type"] for each in row["errors"]] == ["list_limit"]
-        odds = [event_odds for event in home.parts.desk.cache.events.values() for event_odds in event.odds.values()]
+        odds = [event_odds for event in running.parts.desk.cache.events.values() for event_odds in event.odds.values()]
         assert len(odds) == 150
         assert not any(event_odds.is_absent for event_odds in odds)
 
 
 async def test_one_id_for_all_events_matches_none_of_them(sandbox: Sandbox, tmp_path: Path) -> None:
     """They are kept, each by itself."""
-    async with beside(EvilBookmaker(events=60, radar=lambda _: "77777777"), sandbox, tmp_path) as (home, _):
-        row, _ = await home.scrape()
+    async with beside(EvilBookmaker(events=60, radar=lambda _: "77777777"), sandbox, tmp_path) as (running, _):
+        row, _ = await running.scrape()
         assert row["status"] == "completed"
         assert part(row, BETPAWA)["events_scraped"] == 60 > MAX_CANDIDATES
-        cache = home.parts.desk.cache
+        cache = running.parts.desk.cache
         assert cache.find("77777777") is None
         assert {len(event.odds) for event in cache.events.values() if BETPAWA in event.odds} == {1}
         check_others(row)
@@ -128,9 +128,9 @@ async def test_more_events_than_any_bookmaker_has_are_not_taken_in(
 ) -> None:
     """Run after run with other ids: the others' events find room, and this bookmaker's known ones go on."""
     monkeypatch.setattr(cache_module, "MAX_QUOTES", 25)
-    async with beside(EvilBookmaker(events=40), sandbox, tmp_path) as (home, _):
+    async with beside(EvilBookmaker(events=40), sandbox, tmp_path) as (running, _):
         for _ in range(2):
-            row, _ = await home.scrape()
+            row, _ = await running.scrape()
             assert (part(row, BETPAWA)["events_scraped"], part(row, BETPAWA)["events_failed"]) == (25, 15)
             assert [(each["error_type"], each["count"]) for each in row["errors"]] == [("too_much", 15)]
             assert "25 events are known, and no more are taken in" in row["errors"][0]["error_message"]
@@ -142,8 +142,8 @@ async def test_more_prices_than_any_bookmaker_has_are_not_taken_in(
 ) -> None:
     """Of one run, whatever events they belong to."""
     monkeypatch.setattr(coordinator_module, "MAX_PRICES", 70)
-    async with beside(EvilBookmaker(events=40), sandbox, tmp_path) as (home, _):
-        row, _ = await home.scrape(BETPAWA)
+    async with beside(EvilBookmaker(events=40), sandbox, tmp_path) as (running, _):
+        row, _ = await running.scrape(BETPAWA)
         assert (part(row, BETPAWA)["events_scraped"], part(row, BETPAWA)["events_failed"]) == (23, 17)
         assert [each["error_type"] for each in row["errors"]] == ["too_much"]
 
@@ -158,13 +158,13 @@ def unknown(number: int) -> list[Any]:
 
 async def test_endless_ids_of_unknown_markets_are_kept_short(sandbox: Sandbox, tmp_path: Path) -> None:
     """In memory, and where they are told."""
-    async with beside(EvilBookmaker(events=12, markets=unknown), sandbox, tmp_path) as (home, _):
-        row, _ = await home.scrape(BETPAWA)
+    async with beside(EvilBookmaker(events=12, markets=unknown), sandbox, tmp_path) as (running, _):
+        row, _ = await running.scrape(BETPAWA)
         assert row["status"] == "completed"
-        counts = home.parts.desk.unmapped.counts()
+        counts = running.parts.desk.unmapped.counts()
         assert len(counts) == 12
         assert {len(market.market_id) for _, market, _ in counts} == {120}
-        response = await home.client.get("/api/coverage/markets")
+        response = await running.client.get("/api/coverage/markets")
         assert len(await response.get_data()) < 100_000
 
 
@@ -195,14 +195,14 @@ async def test_the_loop_answers_while_a_bookmaker_lies(kind: str, sandbox: Sandb
             lags.append(loop.time() - began - 0.01)
 
     settings = {"decode_workers": 1, "max_body_bytes": 16_000_000, "request_tries": 1, "platform_deadline_seconds": 120}
-    async with beside(evil, sandbox, tmp_path, **settings) as (home, _):
+    async with beside(evil, sandbox, tmp_path, **settings) as (running, _):
         watching = asyncio.create_task(watch())
         try:
             async with asyncio.timeout(300):
-                row, _ = await home.scrape()
+                row, _ = await running.scrape()
                 # Of a run that takes a second, the 99th percentile would be its one worst moment.
                 while len(lags) < ENOUGH_LAGS:
-                    row, _ = await home.scrape()
+                    row, _ = await running.scrape()
         finally:
             watching.cancel()
         check_others(row)

@@ -16,8 +16,8 @@ from structlog.testing import capture_logs
 
 from quart_odds.domain.platforms import Platform
 from quart_odds.errors import StorageError
+from tests.apps import Json, RunningApp, Sandbox, running_app, running_sandbox
 from tests.bookmakers.fake_site import closed_port
-from tests.houses import House, Json, Sandbox, house, running_sandbox
 
 BETPAWA, SPORTYBET, BET9JA = Platform
 EVENTS = 8
@@ -128,14 +128,14 @@ async def test_a_fault_fails_its_platform_with_its_reason_and_takes_no_odds(
     case: Case, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     """The run is partial; progress, row and health give the reason; its odds stand as they were."""
-    async with house(tmp_path, sandbox.url, **case.settings) as home:
-        before = await healthy(home)
+    async with running_app(tmp_path, sandbox.url, **case.settings) as app:
+        before = await healthy(app)
         sandbox.strike(case.fault, case.platform)
-        row, told = await home.scrape()
+        row, told = await app.scrape()
         check_failed(row, told, case.platform, case.error_type, case.words, case.is_recoverable)
-        assert await home.odds(case.platform) == before[case.platform]
-        await check_others(home, row, told, before, case.platform)
-        health = await home.get("/api/health")
+        assert await app.odds(case.platform) == before[case.platform]
+        await check_others(app, row, told, before, case.platform)
+        health = await app.get("/api/health")
         assert health["status"] == "degraded"
         [struck] = [each for each in health["platforms"] if each["status"] == "unhealthy"]
         assert (struck["platform"], case.words.partition(f" ({EVENTS}")[0] in struck["error"]) == (case.platform, True)
@@ -148,23 +148,23 @@ async def test_a_fault_fails_its_platform_with_its_reason_and_takes_no_odds(
 )
 async def test_a_bookmaker_that_cannot_be_reached(url: Any, words: str, sandbox: Sandbox, tmp_path: Path) -> None:
     """After a restart with its address gone: the odds of before are there, and stay."""
-    async with house(tmp_path, sandbox.url) as home:
-        before = await healthy(home)
-    async with house(tmp_path, sandbox.url, bet9ja_url=url()) as home:
-        assert await home.odds(BET9JA) == before[BET9JA]
-        row, told = await home.scrape()
+    async with running_app(tmp_path, sandbox.url) as app:
+        before = await healthy(app)
+    async with running_app(tmp_path, sandbox.url, bet9ja_url=url()) as app:
+        assert await app.odds(BET9JA) == before[BET9JA]
+        row, told = await app.scrape()
         check_failed(row, told, BET9JA, "unreachable", words, True)
-        assert await home.odds(BET9JA) == before[BET9JA]
-        await check_others(home, row, told, before, BET9JA)
+        assert await app.odds(BET9JA) == before[BET9JA]
+        await check_others(app, row, told, before, BET9JA)
 
 
 @pytest.mark.parametrize("platform", Platform)
 async def test_one_event_that_is_not_there_is_counted(platform: Platform, sandbox: Sandbox, tmp_path: Path) -> None:
     """404: the run completes with one failure, which its row names; the event is gone at that bookmaker at once."""
-    async with house(tmp_path, sandbox.url) as home:
-        before = await healthy(home)
+    async with running_app(tmp_path, sandbox.url) as app:
+        before = await healthy(app)
         sandbox.strike("404", platform)
-        row, told = await home.scrape()
+        row, told = await app.scrape()
         assert row["status"] == told[-1]["phase"] == "completed"
         assert told[-1]["error"] is None
         assert "1 failed" in told[-1]["message"]
@@ -172,12 +172,12 @@ async def test_one_event_that_is_not_there_is_counted(platform: Platform, sandbo
         assert (result["events_scraped"], result["events_failed"]) == (EVENTS - 1, 1)
         [error] = row["errors"]
         assert (error["error_type"], error["platform"], error["count"]) == ("not_found", platform, 1)
-        after = await home.odds(platform)
+        after = await app.odds(platform)
         struck = error["where"].removeprefix("event ")
         assert after.pop(struck)["available"] is False
         assert before[platform].pop(struck)["available"] is True
         check_seen_again(after, before[platform])
-        await check_others(home, row, told, before, platform)
+        await check_others(app, row, told, before, platform)
 
 
 @pytest.mark.parametrize(
@@ -194,14 +194,14 @@ async def test_what_passes_is_tried_again(
     platform: Platform, fault: object, at_least_ms: int, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     """Nothing is lost and nothing is said; the pause that was asked for is kept."""
-    async with house(tmp_path, sandbox.url) as home:
-        before = await healthy(home)
+    async with running_app(tmp_path, sandbox.url) as app:
+        before = await healthy(app)
         sandbox.strike(fault, platform)
-        row, told = await home.scrape()
+        row, told = await app.scrape()
         check_completed(row, told)
-        check_seen_again(await home.odds(platform), before[platform])
+        check_seen_again(await app.odds(platform), before[platform])
         assert result_of(row, platform)["duration_ms"] >= at_least_ms
-        await check_others(home, row, told, before, platform)
+        await check_others(app, row, told, before, platform)
 
 
 @pytest.mark.parametrize("platform", Platform)
@@ -212,28 +212,28 @@ async def test_a_list_without_half_of_the_events_is_believed_only_the_second_tim
 
     A list that is shorter than its tree counts is never complete; BetPawa's tree counts nothing.
     """
-    async with house(tmp_path, sandbox.url) as home:
-        before = await healthy(home)
+    async with running_app(tmp_path, sandbox.url) as app:
+        before = await healthy(app)
         sandbox.strike("half", platform)
         for _ in range(2):
-            row, told = await home.scrape()
+            row, told = await app.scrape()
             assert row["status"] == told[-1]["phase"] == "completed"
             found = result_of(row, platform)["events_found"]
             assert 0 < found <= EVENTS // 2
             assert {each["platform"] for each in row["errors"]} <= {platform}
-            assert all(each["available"] for each in (await home.odds(platform)).values())
-            await check_others(home, row, told, before, platform)
+            assert all(each["available"] for each in (await app.odds(platform)).values())
+            await check_others(app, row, told, before, platform)
         monkeypatch.setattr("quart_odds.storage.desk.BELIEVE_MISSING_AFTER", timedelta(milliseconds=1))
-        row, told = await home.scrape()
-        after = await home.odds(platform)
+        row, told = await app.scrape()
+        after = await app.odds(platform)
         gone = [each for each in after.values() if not each["available"]]
         assert (len(after), len(gone)) == (EVENTS, EVENTS - found if platform is BETPAWA else 0)
         assert all(each["unavailable_since"] for each in gone)
-        await check_others(home, row, told, before, platform)
+        await check_others(app, row, told, before, platform)
 
         sandbox.heal()
-        check_completed(*await home.scrape())
-        check_seen_again(await home.odds(platform), before[platform])
+        check_completed(*await app.scrape())
+        check_seen_again(await app.odds(platform), before[platform])
 
 
 @pytest.mark.parametrize("platform", [SPORTYBET, BET9JA])
@@ -241,91 +241,91 @@ async def test_lists_that_are_shorter_than_the_tree_counts_are_told(
     platform: Platform, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     """The run completes with all odds; its row and the platform's message say how many of how many were listed."""
-    async with house(tmp_path, sandbox.url) as home:
-        before = await healthy(home)
+    async with running_app(tmp_path, sandbox.url) as app:
+        before = await healthy(app)
         sandbox.strike("overcount", platform)
-        row, told = await home.scrape()
+        row, told = await app.scrape()
         assert row["status"] == told[-1]["phase"] == "completed"
         [error] = row["errors"]
         assert (error["error_type"], error["platform"], error["recoverable"]) == ("incomplete_list", platform, True)
         assert re.search(r"(\d+) of (\d+) events were listed", error["error_message"])
         assert error["where"] in last_of(told, platform)["message"]
-        check_seen_again(await home.odds(platform), before[platform])
-        await check_others(home, row, told, before, platform)
+        check_seen_again(await app.odds(platform), before[platform])
+        await check_others(app, row, told, before, platform)
 
 
 async def test_a_list_that_moves_between_two_pages_is_told_and_believed_in_nothing(tmp_path: Path) -> None:
     """BetPawa's longest competition: the event that left stays, and so does any that may have slipped through."""
     with running_sandbox("--events", "420", "--markets", "10") as sandbox:
-        async with house(tmp_path, sandbox.url) as home:
-            check_completed(*await home.scrape(BETPAWA))
+        async with running_app(tmp_path, sandbox.url) as app:
+            check_completed(*await app.scrape(BETPAWA))
             sandbox.strike("shift", BETPAWA)
-            row, told = await home.scrape(BETPAWA)
+            row, told = await app.scrape(BETPAWA)
             assert row["status"] == "completed"
             assert {each["error_type"] for each in row["errors"]} == {"incomplete_list"}
             assert "the list moved while it was read" in last_of(told, BETPAWA)["message"]
-            assert (await home.get("/api/events/alerts/count"))["count"] == 0
+            assert (await app.get("/api/events/alerts/count"))["count"] == 0
 
 
 @pytest.mark.parametrize("platform", Platform)
 async def test_lists_that_name_events_twice(platform: Platform, sandbox: Sandbox, tmp_path: Path) -> None:
     """Each is fetched once and stands there once."""
-    async with house(tmp_path, sandbox.url) as home:
-        before = await healthy(home)
+    async with running_app(tmp_path, sandbox.url) as app:
+        before = await healthy(app)
         sandbox.strike("duplicates", platform)
         requests = sandbox.state()["bookmakers"][platform]["requests"]
-        row, told = await home.scrape()
+        row, told = await app.scrape()
         check_completed(row, told)
         again = sandbox.state()["bookmakers"][platform]["requests"] - requests
         sandbox.heal()
-        await home.scrape()
+        await app.scrape()
         assert sandbox.state()["bookmakers"][platform]["requests"] - requests == 2 * again
-        check_seen_again(await home.odds(platform), before[platform])
-        await check_others(home, row, told, before, platform)
+        check_seen_again(await app.odds(platform), before[platform])
+        await check_others(app, row, told, before, platform)
 
 
 @pytest.mark.parametrize("platform", Platform)
 async def test_an_event_with_five_thousand_markets(platform: Platform, sandbox: Sandbox, tmp_path: Path) -> None:
     """Those that are known are taken, the others are counted as what they are."""
-    async with house(tmp_path, sandbox.url, max_body_bytes=16_000_000) as home:
-        before = await healthy(home)
-        plain = result_of(await home.get("/api/scrape/1"), platform)
+    async with running_app(tmp_path, sandbox.url, max_body_bytes=16_000_000) as app:
+        before = await healthy(app)
+        plain = result_of(await app.get("/api/scrape/1"), platform)
         sandbox.strike("huge", platform)
-        row, told = await home.scrape()
+        row, told = await app.scrape()
         check_completed(row, told)
         result = result_of(row, platform)
         assert result["mapped_markets"] == plain["mapped_markets"]
         assert result["unmapped_markets"] - plain["unmapped_markets"] > 4500
-        check_seen_again(await home.odds(platform), before[platform])
-        await check_others(home, row, told, before, platform)
+        check_seen_again(await app.odds(platform), before[platform])
+        await check_others(app, row, told, before, platform)
 
 
 async def test_wrong_types_in_details_never_become_odds(sandbox: Sandbox, tmp_path: Path) -> None:
     """At each bookmaker: the events fail, or keep what can be read; no price is taken for another."""
-    async with house(tmp_path, sandbox.url) as home:
-        before = await healthy(home)
+    async with running_app(tmp_path, sandbox.url) as app:
+        before = await healthy(app)
         sandbox.strike("wrong-types@details", *Platform)
-        row, told = await home.scrape()
+        row, told = await app.scrape()
         assert row["status"] == told[-1]["phase"] == "failed"
         for platform in Platform:
             assert result_of(row, platform)["error"]["error_type"] in ("malformed_body", "not_found")
-            assert await home.odds(platform) == before[platform]
+            assert await app.odds(platform) == before[platform]
 
 
 async def test_all_three_failing_is_a_failed_run(sandbox: Sandbox, tmp_path: Path) -> None:
     """One terminal progress, failed, with a reason; each platform has its own."""
-    async with house(tmp_path, sandbox.url, **HASTY) as home:
-        before = await healthy(home)
+    async with running_app(tmp_path, sandbox.url, **HASTY) as app:
+        before = await healthy(app)
         faults = {"betpawa": "403", "sportybet": "timeout", "bet9ja": "cut"}
         sandbox.post("/_sandbox/faults", faults)
-        row, told = await home.scrape()
+        row, told = await app.scrape()
         check_told(told, "failed")
         assert row["status"] == "failed"
         assert told[-1]["error"] is not None
         kinds = {each["platform"]: each["error"]["error_type"] for each in row["platforms"]}
         assert kinds == {"betpawa": "blocked", "sportybet": "unreachable", "bet9ja": "malformed_body"}
-        assert {each: await home.odds(each) for each in Platform} == before
-        assert (await home.get("/api/health"))["status"] == "unhealthy"
+        assert {each: await app.odds(each) for each in Platform} == before
+        assert (await app.get("/api/health"))["status"] == "unhealthy"
 
 
 async def test_a_database_that_takes_no_odds_is_no_fault_of_a_bookmaker(
@@ -336,35 +336,35 @@ async def test_a_database_that_takes_no_odds_is_no_fault_of_a_bookmaker(
     async def refuse(*_: object) -> None:
         raise StorageError("the disk is full")
 
-    async with house(tmp_path, sandbox.url) as home:
-        before = await healthy(home)
-        monkeypatch.setattr(home.parts.desk, "record", refuse)
+    async with running_app(tmp_path, sandbox.url) as app:
+        before = await healthy(app)
+        monkeypatch.setattr(app.parts.desk, "record", refuse)
         with capture_logs() as logs:
-            row, told = await home.scrape()
+            row, told = await app.scrape()
         check_told(told, "failed")
         assert row["status"] == "failed"
         assert {each["error"]["error_type"] for each in row["platforms"]} == {"storage"}
         assert "the disk is full" in told[-1]["error"]["error_message"]
         assert "scrape.platform_broke" not in {each["event"] for each in logs}
-        assert {each: await home.odds(each) for each in Platform} == before
+        assert {each: await app.odds(each) for each in Platform} == before
 
 
 async def test_a_bookmaker_that_begins_to_refuse_half_way_is_failed_within_the_run(tmp_path: Path) -> None:
     """It is left alone after twenty refusals in a row; what it gave before is kept, the others complete."""
     with running_sandbox("--events", "60", "--markets", "12", "--latency-ms", "40") as sandbox:
-        async with house(tmp_path, sandbox.url, betpawa_concurrency=3) as home:
-            run_id = await home.start()
+        async with running_app(tmp_path, sandbox.url, betpawa_concurrency=3) as app:
+            run_id = await app.start()
             async with asyncio.timeout(10):
-                while result_of(await home.get(f"/api/scrape/{run_id}"), BETPAWA)["events_scraped"] < 15:
+                while result_of(await app.get(f"/api/scrape/{run_id}"), BETPAWA)["events_scraped"] < 15:
                     await asyncio.sleep(0.01)
             sandbox.strike("403@details", BETPAWA)
-            told = await home.told(run_id)
-            row = await home.get(f"/api/scrape/{run_id}")
+            told = await app.told(run_id)
+            row = await app.get(f"/api/scrape/{run_id}")
             check_failed(row, told, BETPAWA, "blocked", "refused (403)", False)
             result = result_of(row, BETPAWA)
             assert 15 <= result["events_scraped"] <= 35
             assert 20 <= result["events_failed"] <= 25
-            assert len(await home.odds(BETPAWA)) == result["events_scraped"]
+            assert len(await app.odds(BETPAWA)) == result["events_scraped"]
             for other in (SPORTYBET, BET9JA):
                 assert result_of(row, other)["status"] == "completed"
 
@@ -374,34 +374,34 @@ async def test_cancelling_ends_a_run_in_any_phase(
     phase: str, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One terminal progress within two seconds, a row that says so, and no task left behind."""
-    async with house(tmp_path, sandbox.url, request_timeout_seconds=60) as home:
-        before = await healthy(home)
+    async with running_app(tmp_path, sandbox.url, request_timeout_seconds=60) as app:
+        before = await healthy(app)
         tasks = asyncio.all_tasks()
         if phase == "storing":
-            monkeypatch.setattr(home.parts.desk, "confirm", asyncio.Event().wait)
+            monkeypatch.setattr(app.parts.desk, "confirm", asyncio.Event().wait)
         else:
             sandbox.strike("timeout@lists" if phase == "discovering" else "timeout@details", *Platform)
-        run_id = await home.start()
-        async for progress in following(home):
+        run_id = await app.start()
+        async for progress in following(app):
             if progress["platform"] is None and progress["phase"] == phase:
                 break
         loop = asyncio.get_running_loop()
         began = loop.time()
-        response = await home.client.post(f"/api/scrape/{run_id}/cancel")
+        response = await app.client.post(f"/api/scrape/{run_id}/cancel")
         assert response.status_code == 202
-        told = await home.told(run_id)
+        told = await app.told(run_id)
         assert loop.time() - began < 2
         check_told(told, "failed")
         assert told[-1]["error"]["error_type"] == "cancelled"
-        row = await home.get(f"/api/scrape/{run_id}")
+        row = await app.get(f"/api/scrape/{run_id}")
         assert row["status"] == "cancelled"
-        assert await home.get("/api/scrape/runs/active") == []
+        assert await app.get("/api/scrape/runs/active") == []
         async with asyncio.timeout(2):
             while left := asyncio.all_tasks() - tasks:
                 await asyncio.wait(left, timeout=0.05)
         if phase != "storing":
-            assert {each: await home.odds(each) for each in Platform} == before
-        response = await home.client.post(f"/api/scrape/{run_id}/cancel")
+            assert {each: await app.odds(each) for each in Platform} == before
+        response = await app.client.post(f"/api/scrape/{run_id}/cancel")
         assert response.status_code == 409
 
 
@@ -409,19 +409,19 @@ async def test_only_real_changes_are_kept_and_told(sandbox: Sandbox, tmp_path: P
     """A second scrape of the same odds tells and writes nothing; k changed prices are k rows, and notices of exactly
     their events.
     """
-    async with house(tmp_path, sandbox.url) as home:
-        await healthy(home)
-        home.parts.notifier.close()
-        listener = home.client.websocket("/api/ws?topics=odds_updates")
+    async with running_app(tmp_path, sandbox.url) as app:
+        await healthy(app)
+        app.parts.notifier.close()
+        listener = app.client.websocket("/api/ws?topics=odds_updates")
         async with listener as websocket:
             assert (await websocket.receive_json())["type"] == "connection_ack"
-            check_completed(*await home.scrape())
-            assert await history_rows(home) == 0
+            check_completed(*await app.scrape())
+            assert await history_rows(app) == 0
             changes = sandbox.post("/_sandbox/odds", {"changes": 9})["changes"]
             assert len(changes) == 9
-            check_completed(*await home.scrape())
-            assert await history_rows(home) == 9
-            home.parts.notifier.close()  # what it still held back, to be told with more, is told now
+            check_completed(*await app.scrape())
+            assert await history_rows(app) == 9
+            app.parts.notifier.close()  # what it still held back, to be told with more, is told now
             await websocket.send('{"type":"ping"}')
             noticed: set[tuple[str, int]] = set()
             async with asyncio.timeout(30):
@@ -429,7 +429,7 @@ async def test_only_real_changes_are_kept_and_told(sandbox: Sandbox, tmp_path: P
                     assert message["type"] == "odds_update"
                     assert message["data"]["event_ids"]
                     noticed |= {(message["data"]["source"], each) for each in message["data"]["event_ids"]}
-        events = (await home.get("/api/events?include_started=true&page_size=100"))["events"]
+        events = (await app.get("/api/events?include_started=true&page_size=100"))["events"]
         ids = {each["sportradar_id"]: each["id"] for each in events}
         assert noticed == {(each["bookmaker"], ids[each["sportradar_id"]]) for each in changes}
 
@@ -437,26 +437,26 @@ async def test_only_real_changes_are_kept_and_told(sandbox: Sandbox, tmp_path: P
 # What every test asks.
 
 
-async def healthy(home: House) -> dict[Platform, dict[str, Json]]:
+async def healthy(app: RunningApp) -> dict[Platform, dict[str, Json]]:
     """A run without faults, and what stands at each bookmaker after it."""
-    check_completed(*await home.scrape())
-    odds = {each: await home.odds(each) for each in Platform}
+    check_completed(*await app.scrape())
+    odds = {each: await app.odds(each) for each in Platform}
     assert all(len(each) == EVENTS for each in odds.values())
     return odds
 
 
-async def following(home: House) -> AsyncIterator[Json]:
+async def following(app: RunningApp) -> AsyncIterator[Json]:
     """The active run's progress, as it is told."""
-    run = home.parts.runs.active
+    run = app.parts.runs.active
     assert run is not None
     async with asyncio.timeout(10):
         async for progress in run.broadcaster.subscribe(from_start=True):
             yield progress.model_dump(mode="json")
 
 
-async def history_rows(home: House) -> int:
+async def history_rows(app: RunningApp) -> int:
     """How many changes of prices are kept."""
-    async with home.parts.store.database.reading() as connection:
+    async with app.parts.store.database.reading() as connection:
         return int((await connection.exec_driver_sql("select count(*) from odds_history")).scalar_one())
 
 
@@ -507,7 +507,7 @@ def check_failed(
 
 
 async def check_others(
-    home: House, row: Json, told: list[Json], before: dict[Platform, dict[str, Json]], struck: Platform
+    app: RunningApp, row: Json, told: list[Json], before: dict[Platform, dict[str, Json]], struck: Platform
 ) -> None:
     """The other two completed, with all events, no error, and the odds that they had."""
     for platform in Platform:
@@ -518,7 +518,7 @@ async def check_others(
         assert (result["events_found"], result["events_scraped"], result["events_failed"]) == (EVENTS, EVENTS, 0)
         assert last_of(told, platform)["phase"] == "completed"
         assert platform not in {each["platform"] for each in row["errors"]}
-        check_seen_again(await home.odds(platform), before[platform])
+        check_seen_again(await app.odds(platform), before[platform])
 
 
 def check_seen_again(after: dict[str, Json], before: dict[str, Json]) -> None:

@@ -39,7 +39,7 @@ from tests.scraping.fakes import Bookmakers, FakeDecoder, FakeStore, RecordingSi
 BETPAWA, SPORTYBET, BET9JA = Platform
 
 
-class House:
+class Scene:
     """A run service over fakes, and what was told of its runs."""
 
     def __init__(self, *, deadline: float = 20.0, run_deadline: float = 20.0) -> None:
@@ -77,15 +77,15 @@ class House:
 
 
 @pytest.fixture
-async def house() -> AsyncIterator[House]:
-    made = House()
+async def scene() -> AsyncIterator[Scene]:
+    made = Scene()
     yield made
     await made.service.close()
 
 
-async def test_a_run_goes_through_its_phases_to_one_terminal_progress(house: House) -> None:
+async def test_a_run_goes_through_its_phases_to_one_terminal_progress(scene: Scene) -> None:
     """Each platform is discovered, scraped and stored; the run ends once, last, as completed."""
-    run, told = await house.run()
+    run, told = await scene.run()
     assert [each.is_terminal for each in told].count(True) == 1
     assert told[-1].is_terminal
     assert told[-1].phase is ScrapePhase.COMPLETED
@@ -94,15 +94,15 @@ async def test_a_run_goes_through_its_phases_to_one_terminal_progress(house: Hou
         phases = list(dict.fromkeys(each.phase for each in told if each.platform is platform))
         assert phases[0] is ScrapePhase.DISCOVERING
         assert phases[-2:] == [ScrapePhase.STORING, ScrapePhase.COMPLETED]
-    await house.settled(run)
-    assert house.store.runs[run.record.id].status is RunStatus.COMPLETED
-    assert len(house.sink.recorded) == 15
-    assert house.sink.confirmations == 1
+    await scene.settled(run)
+    assert scene.store.runs[run.record.id].status is RunStatus.COMPLETED
+    assert len(scene.sink.recorded) == 15
+    assert scene.sink.confirmations == 1
 
 
-async def test_every_progress_bears_its_run_and_its_time(house: House) -> None:
+async def test_every_progress_bears_its_run_and_its_time(scene: Scene) -> None:
     """Two runs on one topic can be told apart, and time never runs backwards within one."""
-    run, told = await house.run()
+    run, told = await scene.run()
     assert {each.scrape_run_id for each in told} == {run.record.id}
     elapsed = [each.elapsed_ms for each in told]
     assert None not in elapsed
@@ -110,16 +110,16 @@ async def test_every_progress_bears_its_run_and_its_time(house: House) -> None:
 
 
 @pytest.mark.parametrize("jump", [timedelta(hours=-1), timedelta(days=1)])
-async def test_a_clock_that_is_set_during_a_run_changes_no_duration(house: House, jump: timedelta) -> None:
+async def test_a_clock_that_is_set_during_a_run_changes_no_duration(scene: Scene, jump: timedelta) -> None:
     """Of the row, of each phase, and in what is told: all are counted by a clock that nobody sets."""
     begin = datetime(2026, 11, 22, 10, tzinfo=UTC)
     now = begin
-    house.service._now = lambda: now
-    run = await house.service.start("api")
+    scene.service._now = lambda: now
+    run = await scene.service.start("api")
     now = begin + jump
-    told = await house.told(run.broadcaster)
-    await house.settled(run)
-    row = house.store.runs[run.record.id]
+    told = await scene.told(run.broadcaster)
+    await scene.settled(run)
+    row = scene.store.runs[run.record.id]
     assert row.duration_ms is not None
     assert row.completed_at is not None
     assert 0 <= row.duration_ms < 10_000
@@ -127,7 +127,7 @@ async def test_a_clock_that_is_set_during_a_run_changes_no_duration(house: House
     assert told[-1].duration_ms == row.duration_ms
     assert told[-1].elapsed_ms is not None
     assert row.duration_ms <= told[-1].elapsed_ms < 10_000
-    for phase in house.store.kept_phases[run.record.id]:
+    for phase in scene.store.kept_phases[run.record.id]:
         assert begin <= phase.started_at <= (phase.ended_at or row.completed_at) < begin + timedelta(seconds=10)
 
 
@@ -138,42 +138,42 @@ def test_a_row_that_seems_to_end_before_it_began_took_no_time() -> None:
     assert row.duration_ms == 0
 
 
-async def test_the_row_is_committed_before_the_end_is_told(house: House) -> None:
+async def test_the_row_is_committed_before_the_end_is_told(scene: Scene) -> None:
     """Whoever hears the end finds the row ended."""
-    run = await house.service.start("api")
+    run = await scene.service.start("api")
 
     def check(_: object) -> None:
         assert not run.broadcaster.is_completed
 
-    house.store.on_finish = check
-    await house.told(run.broadcaster)
-    assert house.store.runs[run.record.id].status is RunStatus.COMPLETED
+    scene.store.on_finish = check
+    await scene.told(run.broadcaster)
+    assert scene.store.runs[run.record.id].status is RunStatus.COMPLETED
 
 
-async def test_a_second_run_is_refused_while_one_goes(house: House) -> None:
+async def test_a_second_run_is_refused_while_one_goes(scene: Scene) -> None:
     """One run at a time, and the refusal names the active one."""
-    run = await house.service.start("api")
+    run = await scene.service.start("api")
     with pytest.raises(RunActiveError) as caught:
-        await house.service.start("page")
+        await scene.service.start("page")
     assert caught.value.scrape_run_id == run.record.id
-    await house.settled(run)
-    again, _ = await house.run()
+    await scene.settled(run)
+    again, _ = await scene.run()
     assert again.record.id == run.record.id + 1
 
 
-async def test_starts_at_the_same_moment_make_one_run(house: House) -> None:
+async def test_starts_at_the_same_moment_make_one_run(scene: Scene) -> None:
     """Twenty triggers at once start one run."""
-    house.bookmakers[BETPAWA].hangs = True
-    results = await asyncio.gather(*(house.service.start("api") for _ in range(20)), return_exceptions=True)
+    scene.bookmakers[BETPAWA].hangs = True
+    results = await asyncio.gather(*(scene.service.start("api") for _ in range(20)), return_exceptions=True)
     started = [each for each in results if isinstance(each, ActiveRun)]
     assert len(started) == 1
     assert sum(isinstance(each, RunActiveError) for each in results) == 19
 
 
-async def test_a_platform_that_fails_leaves_the_others_alone(house: House) -> None:
+async def test_a_platform_that_fails_leaves_the_others_alone(scene: Scene) -> None:
     """The run is partial: phase completed, with the error."""
-    house.bookmakers[BET9JA].root_error = BlockedError(BET9JA, "403 with an HTML page", status=403)
-    run, told = await house.run()
+    scene.bookmakers[BET9JA].root_error = BlockedError(BET9JA, "403 with an HTML page", status=403)
+    run, told = await scene.run()
     terminal = told[-1]
     assert terminal.phase is ScrapePhase.COMPLETED
     assert terminal.error is not None
@@ -182,464 +182,464 @@ async def test_a_platform_that_fails_leaves_the_others_alone(house: House) -> No
     last = {each.platform: each for each in told if each.platform}
     assert last[BET9JA].phase is ScrapePhase.FAILED
     assert last[BETPAWA].phase is last[SPORTYBET].phase is ScrapePhase.COMPLETED
-    await house.settled(run)
-    record = house.store.runs[run.record.id]
+    await scene.settled(run)
+    record = scene.store.runs[run.record.id]
     assert record.status is RunStatus.PARTIAL
     assert [each.platform for each in record.errors] == [BET9JA]
 
 
-async def test_all_platforms_failing_is_a_failed_run(house: House) -> None:
+async def test_all_platforms_failing_is_a_failed_run(scene: Scene) -> None:
     """Nothing was got: phase failed."""
-    for platform, bookmaker in house.bookmakers.items():
+    for platform, bookmaker in scene.bookmakers.items():
         bookmaker.root_error = UnreachableError(platform, "connection refused")
-    run, told = await house.run()
+    run, told = await scene.run()
     assert told[-1].phase is ScrapePhase.FAILED
-    await house.settled(run)
-    assert house.store.runs[run.record.id].status is RunStatus.FAILED
+    await scene.settled(run)
+    assert scene.store.runs[run.record.id].status is RunStatus.FAILED
 
 
-async def test_a_discovery_that_finds_nothing_fails_its_platform(house: House) -> None:
+async def test_a_discovery_that_finds_nothing_fails_its_platform(scene: Scene) -> None:
     """No event at all is no success."""
-    house.bookmakers[SPORTYBET].events = 0
-    run, _ = await house.run()
-    await house.settled(run)
-    record = house.store.runs[run.record.id]
+    scene.bookmakers[SPORTYBET].events = 0
+    run, _ = await scene.run()
+    await scene.settled(run)
+    record = scene.store.runs[run.record.id]
     assert record.status is RunStatus.PARTIAL
     assert record.errors[0].error_type == "nothing_found"
 
 
-async def test_events_that_are_gone_are_counted_and_fail_nothing(house: House) -> None:
+async def test_events_that_are_gone_are_counted_and_fail_nothing(scene: Scene) -> None:
     """A 404 for an event costs that event."""
-    bookmaker = house.bookmakers[BETPAWA]
+    bookmaker = scene.bookmakers[BETPAWA]
     bookmaker.fetch_error = lambda number: NotFoundError(BETPAWA, "gone", where=str(number)) if number else None
-    run, told = await house.run()
+    run, told = await scene.run()
     assert told[-1].phase is ScrapePhase.COMPLETED
     assert told[-1].error is None
-    await house.settled(run)
-    record = house.store.runs[run.record.id]
+    await scene.settled(run)
+    record = scene.store.runs[run.record.id]
     assert record.status is RunStatus.COMPLETED
     assert record.events_failed == 4
     assert [(each.error_type, each.count) for each in record.errors] == [("not_found", 4)]
 
 
-async def test_a_platform_whose_bodies_mostly_make_no_sense_is_failed(house: House) -> None:
+async def test_a_platform_whose_bodies_mostly_make_no_sense_is_failed(scene: Scene) -> None:
     """More than half of what was listed could not be read: failed, with the commonest reason."""
-    house.decoder.error = lambda raw: (
+    scene.decoder.error = lambda raw: (
         MalformedBodyError(BET9JA, "cut JSON") if raw.platform is BET9JA and raw.header.external_id != "0" else None
     )
-    run, _ = await house.run()
-    await house.settled(run)
-    record = house.store.runs[run.record.id]
+    run, _ = await scene.run()
+    await scene.settled(run)
+    record = scene.store.runs[run.record.id]
     assert record.status is RunStatus.PARTIAL
     assert record.results[2].phase is ScrapePhase.FAILED
     assert record.results[2].error is not None
     assert record.results[2].error.error_type == "malformed_body"
-    assert house.sink.missing
-    assert BET9JA not in [platform for platform, _ in house.sink.missing]
+    assert scene.sink.missing
+    assert BET9JA not in [platform for platform, _ in scene.sink.missing]
 
 
-async def test_a_bookmaker_that_refuses_again_and_again_is_left_alone(house: House) -> None:
+async def test_a_bookmaker_that_refuses_again_and_again_is_left_alone(scene: Scene) -> None:
     """After so many refusals in a row nothing more is asked."""
-    bookmaker = house.bookmakers[BETPAWA]
+    bookmaker = scene.bookmakers[BETPAWA]
     bookmaker.events = 500
     bookmaker.fetch_error = lambda _: BlockedError(BETPAWA, "403")
-    run, _ = await house.run(BETPAWA)
-    await house.settled(run)
+    run, _ = await scene.run(BETPAWA)
+    await scene.settled(run)
     assert bookmaker.requests <= MOST_REFUSALS_IN_A_ROW + 2
-    assert house.store.runs[run.record.id].status is RunStatus.FAILED
+    assert scene.store.runs[run.record.id].status is RunStatus.FAILED
     assert bookmaker.is_closed
 
 
-async def test_a_bookmaker_that_refuses_in_the_body_is_left_alone_too(house: House) -> None:
+async def test_a_bookmaker_that_refuses_in_the_body_is_left_alone_too(scene: Scene) -> None:
     """A page of HTML with a good status is a refusal, whatever is in flight until decoding shows it."""
-    bookmaker = house.bookmakers[BETPAWA]
+    bookmaker = scene.bookmakers[BETPAWA]
     bookmaker.events = 500
-    house.decoder.error = lambda _: BlockedError(BETPAWA, "an HTML page where JSON was due")
-    run, _ = await house.run(BETPAWA)
-    await house.settled(run)
-    record = house.store.runs[run.record.id]
+    scene.decoder.error = lambda _: BlockedError(BETPAWA, "an HTML page where JSON was due")
+    run, _ = await scene.run(BETPAWA)
+    await scene.settled(run)
+    record = scene.store.runs[run.record.id]
     assert record.status is RunStatus.FAILED
     assert record.errors[0].error_type == "blocked"
     assert bookmaker.requests <= MOST_REFUSALS_IN_A_ROW + 2 * RECORDERS + RECORDERS + 4
-    assert not house.sink.missing
+    assert not scene.sink.missing
 
 
-async def test_only_a_body_that_is_decoded_well_ends_a_row_of_refusals(house: House) -> None:
+async def test_only_a_body_that_is_decoded_well_ends_a_row_of_refusals(scene: Scene) -> None:
     """One in ten that is good keeps a bookmaker in the run; one in ten that comes and makes no sense does not."""
-    bookmaker = house.bookmakers[BETPAWA]
+    bookmaker = scene.bookmakers[BETPAWA]
     bookmaker.events = 200
     bookmaker.fetch_error = lambda number: BlockedError(BETPAWA, "403") if number % 10 else None
-    run, _ = await house.run(BETPAWA)
-    await house.settled(run)
+    run, _ = await scene.run(BETPAWA)
+    await scene.settled(run)
     assert bookmaker.requests == 200
     bookmaker.requests = 0
-    house.decoder.error = lambda _: MalformedBodyError(BETPAWA, "cut JSON")
-    run, _ = await house.run(BETPAWA)
-    await house.settled(run)
+    scene.decoder.error = lambda _: MalformedBodyError(BETPAWA, "cut JSON")
+    run, _ = await scene.run(BETPAWA)
+    await scene.settled(run)
     assert bookmaker.requests < 50
 
 
-async def test_matches_in_play_give_no_odds_and_are_no_trouble(house: House) -> None:
+async def test_matches_in_play_give_no_odds_and_are_no_trouble(scene: Scene) -> None:
     """They are taken away, counted and told, also where there is nothing else."""
-    house.decoder.is_in_play = lambda raw: raw.header.external_id != "0"
-    run, told = await house.run(BETPAWA)
-    await house.settled(run)
-    record = house.store.runs[run.record.id]
+    scene.decoder.is_in_play = lambda raw: raw.header.external_id != "0"
+    run, told = await scene.run(BETPAWA)
+    await scene.settled(run)
+    record = scene.store.runs[run.record.id]
     assert (record.status, record.events_scraped, record.events_failed) == (RunStatus.COMPLETED, 1, 4)
     assert [(each.error_type, each.count, each.recoverable) for each in record.errors] == [("in_play", 4, False)]
-    assert [mapped.header.external_id for mapped in house.sink.recorded] == ["0"]
-    assert sorted(house.sink.withdrawn) == [(BETPAWA, each) for each in "1234"]
+    assert [mapped.header.external_id for mapped in scene.sink.recorded] == ["0"]
+    assert sorted(scene.sink.withdrawn) == [(BETPAWA, each) for each in "1234"]
     assert (told[-1].current, told[-1].total) == (5, 5)
-    house.decoder.is_in_play = lambda _: True
-    run, _ = await house.run(BETPAWA)
-    await house.settled(run)
-    assert house.store.runs[run.record.id].status is RunStatus.COMPLETED
+    scene.decoder.is_in_play = lambda _: True
+    run, _ = await scene.run(BETPAWA)
+    await scene.settled(run)
+    assert scene.store.runs[run.record.id].status is RunStatus.COMPLETED
 
 
 @pytest.mark.parametrize(("not_there", "withdrawn"), [({1, 3}, ["1", "3"]), ({0, 1, 2}, [])])
 async def test_events_that_are_not_there_are_taken_away_unless_most_are_not(
-    not_there: set[int], withdrawn: list[str], house: House
+    not_there: set[int], withdrawn: list[str], scene: Scene
 ) -> None:
     """When most of what is listed is not found, the address is gone, and not the events."""
-    bookmaker = house.bookmakers[BETPAWA]
+    bookmaker = scene.bookmakers[BETPAWA]
     bookmaker.fetch_error = lambda number: NotFoundError(BETPAWA, "gone") if number in not_there else None
-    run, _ = await house.run(BETPAWA)
-    await house.settled(run)
-    assert house.store.runs[run.record.id].status is RunStatus.COMPLETED
-    assert sorted(external_id for _, external_id in house.sink.withdrawn) == withdrawn
-    assert [len(seen) for _, seen in house.sink.missing] == [5]
+    run, _ = await scene.run(BETPAWA)
+    await scene.settled(run)
+    assert scene.store.runs[run.record.id].status is RunStatus.COMPLETED
+    assert sorted(external_id for _, external_id in scene.sink.withdrawn) == withdrawn
+    assert [len(seen) for _, seen in scene.sink.missing] == [5]
 
 
-async def test_a_platform_that_fails_takes_no_event_away(house: House) -> None:
+async def test_a_platform_that_fails_takes_no_event_away(scene: Scene) -> None:
     """Neither those that it lacks nor those that it says are not there or in play."""
-    bookmaker = house.bookmakers[BETPAWA]
+    bookmaker = scene.bookmakers[BETPAWA]
     errors = {0: NotFoundError(BETPAWA, "gone"), 1: None}
     bookmaker.fetch_error = lambda number: errors.get(number, UnreachableError(BETPAWA, "reset"))
-    house.decoder.is_in_play = lambda _: True
-    run, _ = await house.run(BETPAWA)
-    await house.settled(run)
-    assert house.store.runs[run.record.id].status is RunStatus.FAILED
-    assert (house.sink.missing, house.sink.withdrawn) == ([], [])
+    scene.decoder.is_in_play = lambda _: True
+    run, _ = await scene.run(BETPAWA)
+    await scene.settled(run)
+    assert scene.store.runs[run.record.id].status is RunStatus.FAILED
+    assert (scene.sink.missing, scene.sink.withdrawn) == ([], [])
 
 
-async def test_a_list_that_is_not_complete_is_told(house: House) -> None:
+async def test_a_list_that_is_not_complete_is_told(scene: Scene) -> None:
     """In the platform's message while it goes on and at its end, and among the errors; it fails nothing."""
-    fake = house.bookmakers[BETPAWA]
+    fake = scene.bookmakers[BETPAWA]
     where = "England, Premier League"
     fake.discovery_errors = [
         IncompleteListError(BETPAWA, "10 of 30 events were listed", where=where),
         UnreachableError(BETPAWA, "reset", where="group 7"),
         IncompleteListError(BETPAWA, "1 of 2 events were listed", where="Spain, Cup"),
     ]
-    run, told = await house.run(BETPAWA)
-    await house.settled(run)
+    run, told = await scene.run(BETPAWA)
+    await scene.settled(run)
     words = f"{where}: 10 of 30 events were listed, and 2 more lists are not complete"
     messages = {each.phase: each.message for each in told if each.platform is BETPAWA}
     assert messages[ScrapePhase.STORING] == messages[ScrapePhase.COMPLETED] == words
-    record = house.store.runs[run.record.id]
+    record = scene.store.runs[run.record.id]
     assert record.status is RunStatus.COMPLETED
     errors = {each.error_type: (each.count, each.recoverable, each.where) for each in record.errors}
     assert errors == {"incomplete_list": (2, True, where), "unreachable": (1, True, "group 7")}
 
 
 @pytest.mark.parametrize(("count", "kinds"), [(0, []), (2, []), (MANY_MISSING, ["missing"])])
-async def test_what_complete_lists_have_no_more_is_told(count: int, kinds: list[str], house: House) -> None:
+async def test_what_complete_lists_have_no_more_is_told(count: int, kinds: list[str], scene: Scene) -> None:
     """In words; among the errors where many vanish at once. Those that lists have again are no news."""
     first = [EventChange(number, BETPAWA, number, is_missed=True) for number in range(count - count // 2)]
     gone = [EventChange(90 + number, BETPAWA, 90 + number, is_available=False) for number in range(count // 2)]
     again = [EventChange(70 + number, BETPAWA, 70 + number, is_miss_noted=True) for number in range(20)]
-    house.sink.missing_changes = [*first, *gone, *again]
-    run, told = await house.run(BETPAWA)
-    await house.settled(run)
+    scene.sink.missing_changes = [*first, *gone, *again]
+    run, told = await scene.run(BETPAWA)
+    await scene.settled(run)
     last = [each for each in told if each.platform is BETPAWA][-1]
     words = f"{len(first)} events were missed for the first time, {len(gone)} are gone" if count else None
     assert last.message == words
-    record = house.store.runs[run.record.id]
+    record = scene.store.runs[run.record.id]
     assert record.status is RunStatus.COMPLETED
     assert [each.error_type for each in record.errors] == kinds
 
 
 async def test_a_bookmaker_that_hangs_costs_no_more_than_its_deadline() -> None:
     """The deadline fails the platform; the others have finished."""
-    house = House(deadline=0.2)
-    house.bookmakers[SPORTYBET].hangs = True
-    run, told = await house.run()
-    await house.settled(run)
-    record = house.store.runs[run.record.id]
+    scene = Scene(deadline=0.2)
+    scene.bookmakers[SPORTYBET].hangs = True
+    run, told = await scene.run()
+    await scene.settled(run)
+    record = scene.store.runs[run.record.id]
     assert record.status is RunStatus.PARTIAL
     assert record.errors[0].error_type == "deadline"
     assert told[-1].events_count == 10
-    assert house.bookmakers[SPORTYBET].is_closed
+    assert scene.bookmakers[SPORTYBET].is_closed
 
 
 async def test_a_run_that_takes_too_long_is_ended() -> None:
     """The run's own deadline ends it as failed."""
-    house = House(run_deadline=0.2)
-    house.bookmakers[SPORTYBET].hangs = True
-    run, told = await house.run()
-    await house.settled(run)
+    scene = Scene(run_deadline=0.2)
+    scene.bookmakers[SPORTYBET].hangs = True
+    run, told = await scene.run()
+    await scene.settled(run)
     assert told[-1].phase is ScrapePhase.FAILED
     assert told[-1].error is not None
     assert told[-1].error.error_type == "deadline"
 
 
 @pytest.mark.parametrize("moment", ["at once", "while fetching"])
-async def test_cancelling_ends_with_one_terminal_progress_and_leaves_nothing(house: House, moment: str) -> None:
+async def test_cancelling_ends_with_one_terminal_progress_and_leaves_nothing(scene: Scene, moment: str) -> None:
     """A cancelled run says so, once, and no task of it is left."""
     before = asyncio.all_tasks()
-    for bookmaker in house.bookmakers.values():
+    for bookmaker in scene.bookmakers.values():
         bookmaker.hangs = True
-    run = await house.service.start("api")
+    run = await scene.service.start("api")
     if moment == "while fetching":
         async with asyncio.timeout(30):
-            await house.bookmakers[BETPAWA].reached.wait()
-    await house.service.cancel(run.record.id)
+            await scene.bookmakers[BETPAWA].reached.wait()
+    await scene.service.cancel(run.record.id)
     async with asyncio.timeout(2):
-        told = await house.told(run.broadcaster)
+        told = await scene.told(run.broadcaster)
     assert [each.is_terminal for each in told].count(True) == 1
     assert told[-1].error is not None
     assert told[-1].error.error_type == "cancelled"
-    await house.settled(run)
-    assert house.store.runs[run.record.id].status is RunStatus.CANCELLED
+    await scene.settled(run)
+    assert scene.store.runs[run.record.id].status is RunStatus.CANCELLED
     await asyncio.sleep(0)
     assert asyncio.all_tasks() == before
 
 
-async def test_a_start_right_after_a_cancelled_one_is_too_soon(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_start_right_after_a_cancelled_one_is_too_soon(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever asks, and by whichever way; a run that came to its end, or was cancelled later, is no reason to wait."""
-    run, _ = await house.run()
-    await house.settled(run)
-    for bookmaker in house.bookmakers.values():
+    run, _ = await scene.run()
+    await scene.settled(run)
+    for bookmaker in scene.bookmakers.values():
         bookmaker.hangs = True
-    run = await house.service.start("api")
-    await house.service.cancel(run.record.id)
-    await house.settled(run)
-    for start in (house.service.start("scheduled"), house.service.retry(run.record.id)):
+    run = await scene.service.start("api")
+    await scene.service.cancel(run.record.id)
+    await scene.settled(run)
+    for start in (scene.service.start("scheduled"), scene.service.retry(run.record.id)):
         with pytest.raises(TooSoonError) as caught:
             await start
         assert 0 < caught.value.retry_after_seconds <= runs_module.CANCELLED_START_SECONDS
     monkeypatch.setattr(runs_module, "CANCELLED_START_SECONDS", 0)
-    house.service._may_start_at = 0
+    scene.service._may_start_at = 0
     for _ in range(2):
-        run = await house.service.start("api")
-        await house.service.cancel(run.record.id)
-        await house.settled(run)
+        run = await scene.service.start("api")
+        await scene.service.cancel(run.record.id)
+        await scene.settled(run)
 
 
-async def test_what_cannot_be_cancelled_says_why(house: House) -> None:
+async def test_what_cannot_be_cancelled_says_why(scene: Scene) -> None:
     """An unknown run, and one that is over."""
     with pytest.raises(RunNotFoundError):
-        await house.service.cancel(99)
-    run, _ = await house.run()
-    await house.settled(run)
+        await scene.service.cancel(99)
+    run, _ = await scene.run()
+    await scene.settled(run)
     with pytest.raises(RunStateError):
-        await house.service.cancel(run.record.id)
+        await scene.service.cancel(run.record.id)
 
 
-async def test_retry_of_a_run_whose_odds_were_not_stored_scrapes_all_of_it(house: House) -> None:
+async def test_retry_of_a_run_whose_odds_were_not_stored_scrapes_all_of_it(scene: Scene) -> None:
     """Every bookmaker completed, and the run failed as a whole."""
-    house.sink.confirm_error = StorageError("the disk is full")
-    run, _ = await house.run(BETPAWA, BET9JA)
-    await house.settled(run)
-    assert house.store.runs[run.record.id].status is RunStatus.FAILED
-    house.sink.confirm_error = None
-    again = await house.service.retry(run.record.id)
+    scene.sink.confirm_error = StorageError("the disk is full")
+    run, _ = await scene.run(BETPAWA, BET9JA)
+    await scene.settled(run)
+    assert scene.store.runs[run.record.id].status is RunStatus.FAILED
+    scene.sink.confirm_error = None
+    again = await scene.service.retry(run.record.id)
     assert again.record.platforms == (BETPAWA, BET9JA)
-    await house.settled(again)
+    await scene.settled(again)
 
 
-async def test_retry_scrapes_what_failed(house: House) -> None:
+async def test_retry_scrapes_what_failed(scene: Scene) -> None:
     """Only the platform that failed is scraped again, under a trigger that names the run."""
-    house.bookmakers[BET9JA].root_error = UnreachableError(BET9JA, "reset")
-    run, _ = await house.run()
-    await house.settled(run)
-    house.bookmakers[BET9JA].root_error = None
-    again = await house.service.retry(run.record.id)
+    scene.bookmakers[BET9JA].root_error = UnreachableError(BET9JA, "reset")
+    run, _ = await scene.run()
+    await scene.settled(run)
+    scene.bookmakers[BET9JA].root_error = None
+    again = await scene.service.retry(run.record.id)
     assert again.record.platforms == (BET9JA,)
     assert again.record.trigger == f"retry:{run.record.id}"
-    await house.settled(again)
+    await scene.settled(again)
     with pytest.raises(RunStateError):
-        await house.service.retry(again.record.id)
+        await scene.service.retry(again.record.id)
     with pytest.raises(RunNotFoundError):
-        await house.service.retry(99)
+        await scene.service.retry(99)
 
 
-async def test_odds_that_cannot_be_stored_fail_the_run(house: House) -> None:
+async def test_odds_that_cannot_be_stored_fail_the_run(scene: Scene) -> None:
     """A run is not called complete before its odds are confirmed."""
-    house.sink.confirm_error = StorageError("the disk is full")
-    run, told = await house.run()
+    scene.sink.confirm_error = StorageError("the disk is full")
+    run, told = await scene.run()
     assert told[-1].phase is ScrapePhase.FAILED
     assert told[-1].error is not None
     assert "the disk is full" in told[-1].error.error_message
-    await house.settled(run)
-    assert house.store.runs[run.record.id].status is RunStatus.FAILED
+    await scene.settled(run)
+    assert scene.store.runs[run.record.id].status is RunStatus.FAILED
 
 
-async def test_a_row_that_cannot_be_ended_still_ends_the_run(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_row_that_cannot_be_ended_still_ends_the_run(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     """Listeners are told, meanwhile and at the end, and the next run can start; the row ends once that is possible."""
     monkeypatch.setattr(runs_module, "STORE_END_SECONDS", 0.3)
     monkeypatch.setattr(runs_module, "LONGEST_WAIT_SECONDS", 0.05)
-    house.store.finish_error = StorageError("the database is gone")
-    run, told = await house.run()
+    scene.store.finish_error = StorageError("the database is gone")
+    run, told = await scene.run()
     waiting = next(each for each in told if "not stored yet" in (each.message or ""))
     assert (waiting.phase, waiting.is_terminal) == (ScrapePhase.STORING, False)
     assert told[-1].phase is ScrapePhase.FAILED
     assert told[-1].error is not None
     assert "the database is gone" in told[-1].error.error_message
-    await house.settled(run)
+    await scene.settled(run)
     first = run.record.id
-    assert house.store.runs[first].status is RunStatus.RUNNING
-    shown = await house.service.record(first)
+    assert scene.store.runs[first].status is RunStatus.RUNNING
+    shown = await scene.service.record(first)
     assert shown is not None
     assert (shown.status, shown.errors[0].error_type) == (RunStatus.FAILED, "storage")
-    assert await house.service.recover() == []
-    house.store.finish_error = None
-    again, _ = await house.run()
-    await house.settled(again)
+    assert await scene.service.recover() == []
+    scene.store.finish_error = None
+    again, _ = await scene.run()
+    await scene.settled(again)
     async with asyncio.timeout(10):
-        while house.store.runs[first].status is RunStatus.RUNNING:
+        while scene.store.runs[first].status is RunStatus.RUNNING:
             await asyncio.sleep(0.01)
-    assert house.store.runs[first] == shown
-    assert house.store.runs[again.record.id].status is RunStatus.COMPLETED
+    assert scene.store.runs[first] == shown
+    assert scene.store.runs[again.record.id].status is RunStatus.COMPLETED
 
 
-async def test_an_end_that_is_stored_with_the_second_try_is_told_as_it_is(house: House) -> None:
+async def test_an_end_that_is_stored_with_the_second_try_is_told_as_it_is(scene: Scene) -> None:
     """A database that was locked for a moment fails no run."""
-    house.store.finish_error = StorageError("locked")
-    run = await house.service.start("api")
+    scene.store.finish_error = StorageError("locked")
+    run = await scene.service.start("api")
     async with asyncio.timeout(10):
         async for progress in run.broadcaster.subscribe(from_start=True):
             if "not stored yet" in (progress.message or ""):
-                house.store.finish_error = None
+                scene.store.finish_error = None
     assert progress.phase is ScrapePhase.COMPLETED
-    assert house.store.runs[run.record.id].status is RunStatus.COMPLETED
+    assert scene.store.runs[run.record.id].status is RunStatus.COMPLETED
     with pytest.raises(RunStateError):
-        await house.service.retry(run.record.id)
+        await scene.service.retry(run.record.id)
 
 
-async def test_an_end_that_another_process_has_stored_is_told_as_that(house: House) -> None:
+async def test_an_end_that_another_process_has_stored_is_told_as_that(scene: Scene) -> None:
     """Row and terminal progress are the same record, whoever wrote it."""
-    run = await house.service.start("api")
+    run = await scene.service.start("api")
 
     def already_over(record: RunRecord) -> bool:
-        house.store.runs[record.id] = replace(record, status=RunStatus.INTERRUPTED, errors=(error,))
+        scene.store.runs[record.id] = replace(record, status=RunStatus.INTERRUPTED, errors=(error,))
         return False
 
     error = RunError("interrupted", "another process has taken over", run.record.started_at)
-    house.store.take_end = already_over
-    told = await house.told(run.broadcaster)
+    scene.store.take_end = already_over
+    told = await scene.told(run.broadcaster)
     assert told[-1].phase is ScrapePhase.FAILED
     assert told[-1].message == "interrupted: another process has taken over"
 
 
-async def test_whoever_starts_a_run_may_leave_at_any_moment(house: House) -> None:
+async def test_whoever_starts_a_run_may_leave_at_any_moment(scene: Scene) -> None:
     """The row is no one's to lose: the run goes on, ends, and nothing is left running."""
     for turns in range(12):
-        request = asyncio.create_task(house.service.start("api"))
+        request = asyncio.create_task(scene.service.start("api"))
         for _ in range(turns):
             await asyncio.sleep(0)
         request.cancel()
         await asyncio.wait([request])
         async with asyncio.timeout(10):
-            while house.service._starts or house.service.active is not None:
+            while scene.service._starts or scene.service.active is not None:
                 await asyncio.sleep(0.001)
-    assert house.store.runs
-    assert {each.status for each in house.store.runs.values()} == {RunStatus.COMPLETED}
+    assert scene.store.runs
+    assert {each.status for each in scene.store.runs.values()} == {RunStatus.COMPLETED}
 
 
-async def test_a_run_that_may_not_write_asks_no_bookmaker_and_says_why(house: House) -> None:
+async def test_a_run_that_may_not_write_asks_no_bookmaker_and_says_why(scene: Scene) -> None:
     """It is over at once, failed, with the reason in progress and row."""
-    house.service._take_over = AsyncMock(side_effect=NotWriterError())
-    run, told = await house.run()
-    await house.settled(run)
+    scene.service._take_over = AsyncMock(side_effect=NotWriterError())
+    run, told = await scene.run()
+    await scene.settled(run)
     assert told[-1].error is not None
     assert "another process writes to this database" in told[-1].error.error_message
-    assert house.store.runs[run.record.id].status is RunStatus.FAILED
-    assert sum(each.requests for each in house.bookmakers.values()) == 0
+    assert scene.store.runs[run.record.id].status is RunStatus.FAILED
+    assert sum(each.requests for each in scene.bookmakers.values()) == 0
 
 
-async def test_a_take_over_ends_no_run_of_its_own(house: House) -> None:
+async def test_a_take_over_ends_no_run_of_its_own(scene: Scene) -> None:
     """Only what others left behind."""
-    house.bookmakers[BETPAWA].hangs = True
-    run = await house.service.start("api")
-    left = await house.store.create_run(trigger="api", platforms=[BETPAWA], started_at=datetime(2026, 1, 1, tzinfo=UTC))
-    assert [each.id for each in await house.service.recover()] == [left]
-    assert house.store.runs[run.record.id].status is RunStatus.RUNNING
-    await house.service.cancel(run.record.id)
-    await house.settled(run)
+    scene.bookmakers[BETPAWA].hangs = True
+    run = await scene.service.start("api")
+    left = await scene.store.create_run(trigger="api", platforms=[BETPAWA], started_at=datetime(2026, 1, 1, tzinfo=UTC))
+    assert [each.id for each in await scene.service.recover()] == [left]
+    assert scene.store.runs[run.record.id].status is RunStatus.RUNNING
+    await scene.service.cancel(run.record.id)
+    await scene.settled(run)
 
 
 async def test_closing_is_bounded_though_the_database_takes_nothing(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The run is told as interrupted, and its row is left to the next start."""
     monkeypatch.setattr(runs_module, "CLOSE_STEP_SECONDS", 0.05)
-    house.bookmakers[BETPAWA].hangs = True
-    run = await house.service.start("api")
-    house.store.hangs = True
+    scene.bookmakers[BETPAWA].hangs = True
+    run = await scene.service.start("api")
+    scene.store.hangs = True
     began = asyncio.get_running_loop().time()
-    await house.service.close(wait_seconds=0.05)
+    await scene.service.close(wait_seconds=0.05)
     assert asyncio.get_running_loop().time() - began < 2
-    told = await house.told(run.broadcaster)
+    told = await scene.told(run.broadcaster)
     assert told[-1].error is not None
     assert told[-1].error.error_type == "interrupted"
-    assert house.store.runs[run.record.id].status is RunStatus.RUNNING
+    assert scene.store.runs[run.record.id].status is RunStatus.RUNNING
 
 
-async def test_a_discovery_that_shrinks_by_half_is_told(house: House) -> None:
+async def test_a_discovery_that_shrinks_by_half_is_told(scene: Scene) -> None:
     """1st run: 5 events. 2nd: 2, told. 3rd: 2 again. What is gone is for the sink to say, which is always asked."""
     for is_shrunken, events in ((False, 5), (True, 2), (False, 2)):
-        house.bookmakers[BETPAWA].events = events
-        house.sink.missing.clear()
-        run, _ = await house.run(BETPAWA)
-        await house.settled(run)
-        result = house.store.runs[run.record.id].results[0]
+        scene.bookmakers[BETPAWA].events = events
+        scene.sink.missing.clear()
+        run, _ = await scene.run(BETPAWA)
+        await scene.settled(run)
+        result = scene.store.runs[run.record.id].results[0]
         assert result.is_shrunken is is_shrunken
-        assert [len(seen) for _, seen, *_ in house.sink.missing] == [events]
+        assert [len(seen) for _, seen, *_ in scene.sink.missing] == [events]
 
 
-async def test_a_discovery_with_holes_says_what_it_listed_whole(house: House) -> None:
+async def test_a_discovery_with_holes_says_what_it_listed_whole(scene: Scene) -> None:
     """A competition that could not be listed may hold what seems to be missing, so the sink is told of it."""
-    fake = house.bookmakers[BETPAWA]
+    fake = scene.bookmakers[BETPAWA]
     fake.discovery_errors = [UnreachableError(BETPAWA, "reset", where="competition 7")]
     fake.listed = ListedCompetitions(frozenset({"1"}), frozenset({"7"}), is_tree_whole=True)
-    run, _ = await house.run(BETPAWA)
-    await house.settled(run)
-    record = house.store.runs[run.record.id]
-    assert house.sink.listed == [fake.listed]
+    run, _ = await scene.run(BETPAWA)
+    await scene.settled(run)
+    record = scene.store.runs[run.record.id]
+    assert scene.sink.listed == [fake.listed]
     assert record.status is RunStatus.COMPLETED
     assert record.errors[0].where == "competition 7"
 
 
-async def test_runs_found_running_at_start_are_told_as_interrupted(house: House) -> None:
+async def test_runs_found_running_at_start_are_told_as_interrupted(scene: Scene) -> None:
     """What a crash left behind ends, with its terminal progress, on the topic and on its own stream."""
-    await house.store.create_run(trigger="api", platforms=[BETPAWA], started_at=datetime(2026, 1, 1, tzinfo=UTC))
-    assert [each.status for each in await house.service.recover()] == [RunStatus.INTERRUPTED]
-    broadcaster = house.service.broadcasters.get(1)
+    await scene.store.create_run(trigger="api", platforms=[BETPAWA], started_at=datetime(2026, 1, 1, tzinfo=UTC))
+    assert [each.status for each in await scene.service.recover()] == [RunStatus.INTERRUPTED]
+    broadcaster = scene.service.broadcasters.get(1)
     assert broadcaster is not None
-    assert [each.phase for each in await house.told(broadcaster)] == [ScrapePhase.FAILED]
-    assert house.registry.log.next_seq == 2
+    assert [each.phase for each in await scene.told(broadcaster)] == [ScrapePhase.FAILED]
+    assert scene.registry.log.next_seq == 2
 
 
-async def test_closing_marks_a_run_that_does_not_end_in_time(house: House) -> None:
+async def test_closing_marks_a_run_that_does_not_end_in_time(scene: Scene) -> None:
     """At shutdown a run is interrupted, and no new one starts."""
-    house.bookmakers[BETPAWA].hangs = True
-    run = await house.service.start("api")
-    await house.service.close(wait_seconds=0.05)
-    told = await house.told(run.broadcaster)
+    scene.bookmakers[BETPAWA].hangs = True
+    run = await scene.service.start("api")
+    await scene.service.close(wait_seconds=0.05)
+    told = await scene.told(run.broadcaster)
     assert told[-1].error is not None
     assert told[-1].error.error_type == "interrupted"
-    assert house.store.runs[run.record.id].status is RunStatus.INTERRUPTED
+    assert scene.store.runs[run.record.id].status is RunStatus.INTERRUPTED
     with pytest.raises(RunStateError):
-        await house.service.start("api")
+        await scene.service.start("api")
 
 
-async def test_the_bridge_runs_for_every_run_and_harms_none(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_bridge_runs_for_every_run_and_harms_none(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     """All progress is in the hub's log without any listener; a bridge that breaks costs the scrape nothing."""
     with capture_logs() as logs:
-        run, told = await house.run()
-        await house.settled(run)
-    assert house.registry.log.next_seq - 1 == len(told)
+        run, told = await scene.run()
+        await scene.settled(run)
+    assert scene.registry.log.next_seq - 1 == len(told)
     ended = next(each for each in logs if each["event"] == "ws.bridge.ended")
     assert (ended["scrape_run_id"], ended["events_forwarded"]) == (run.record.id, len(told))
     assert any(each["event"] == "ws.bridge.started" for each in logs)
@@ -647,13 +647,13 @@ async def test_the_bridge_runs_for_every_run_and_harms_none(house: House, monkey
     async def broken(*_: object) -> None:
         raise ValueError("no bridge")
 
-    monkeypatch.setattr(house.service, "_bridge", broken)
-    run, told = await house.run()
-    await house.settled(run)
+    monkeypatch.setattr(scene.service, "_bridge", broken)
+    run, told = await scene.run()
+    await scene.settled(run)
     assert told[-1].phase is ScrapePhase.COMPLETED
 
 
-async def test_a_bridge_that_never_ends_is_cancelled(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_bridge_that_never_ends_is_cancelled(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     """At the end it is awaited for a while, and no longer."""
     cancelled = asyncio.Event()
 
@@ -662,17 +662,17 @@ async def test_a_bridge_that_never_ends_is_cancelled(house: House, monkeypatch: 
             await asyncio.Event().wait()
         cancelled.set()
 
-    monkeypatch.setattr(house.service, "_bridge", endless)
+    monkeypatch.setattr(scene.service, "_bridge", endless)
     monkeypatch.setattr(runs_module, "BRIDGE_SECONDS", 0.05)
-    run, _ = await house.run()
-    await house.settled(run)
+    run, _ = await scene.run()
+    await scene.settled(run)
     async with asyncio.timeout(30):
         await cancelled.wait()
 
 
-async def test_a_platform_never_has_more_under_way_than_it_may(house: House) -> None:
+async def test_a_platform_never_has_more_under_way_than_it_may(scene: Scene) -> None:
     """Two fetchers, two requests at once."""
-    house.bookmakers[BETPAWA].events = 40
-    run, _ = await house.run(BETPAWA)
-    await house.settled(run)
-    assert house.bookmakers[BETPAWA].most_under_way == 2
+    scene.bookmakers[BETPAWA].events = 40
+    run, _ = await scene.run(BETPAWA)
+    await scene.settled(run)
+    assert scene.bookmakers[BETPAWA].most_under_way == 2

@@ -77,7 +77,7 @@ def running_sandbox(*words: str) -> Iterator[Sandbox]:
 
 
 @dataclass(frozen=True)
-class House:
+class RunningApp:
     """A started app, its parts and a client of it."""
 
     app: Quart
@@ -128,12 +128,12 @@ class House:
 
 
 @contextlib.asynccontextmanager
-async def house(folder: Path, url: str, **settings: object) -> AsyncIterator[House]:
+async def running_app(folder: Path, url: str, **settings: object) -> AsyncIterator[RunningApp]:
     """An app with a database in this folder, whose bookmakers are all at one address unless settings say otherwise."""
     given = {f"{platform}_url": url for platform in Platform} | {"database_url": f"sqlite:///{folder / 'odds.db'}"}
     app = create_app(load_settings({}, **(given | dict(HASTE) | settings)))
     async with app.test_app():
-        yield House(app, app.extensions[EXTENSION], app.test_client())
+        yield RunningApp(app, app.extensions[EXTENSION], app.test_client())
 
 
 def blocks(stream: str | bytes) -> list[Json]:
