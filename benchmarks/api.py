@@ -24,7 +24,7 @@ from benchmarks.storage import Bookmakers
 from quart_odds.domain.odds import EventHeader, MappedEvent
 from quart_odds.domain.platforms import Platform
 from quart_odds.sandbox import SandboxOptions, sandbox_process
-from quart_odds.storage import OddsDesk, open_store
+from quart_odds.storage import OddsService, open_store
 
 HOST = "127.0.0.1"
 PATH = "/api/events?page_size=50"
@@ -38,7 +38,7 @@ UPDATES = 40
 async def prefill(database: str, events: int) -> None:
     """Stores invented events at three bookmakers, with as many prices as real ones have."""
     store = await open_store(database)
-    desk = OddsDesk(store)
+    odds_service = OddsService(store)
     now = datetime.now(UTC)
     for number, mapped in enumerate(Bookmakers(events, 0.05).first()):
         old = mapped.header
@@ -46,10 +46,10 @@ async def prefill(database: str, events: int) -> None:
         header = EventHeader(
             old.platform, old.external_id, old.sportradar_id, old.home_team, old.away_team, kickoff, old.competition
         )
-        await desk.record(MappedEvent(header, mapped.prices), now)
+        await odds_service.record(MappedEvent(header, mapped.prices), now)
         if number % 200 == 0:
             await asyncio.sleep(0)
-    await desk.close()
+    await odds_service.close()
     await store.aclose()
 
 

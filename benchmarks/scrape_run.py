@@ -78,7 +78,7 @@ async def _scrape(
     bound = bound_seconds(requests, settings, latency_ms)
     return {
         "status": str(record.status),
-        "events": len(parts.desk.cache.events),
+        "events": len(parts.odds_service.cache.events),
         "fetched": record.events_scraped,
         "failed": record.events_failed,
         "seconds": round(seconds, 3),

@@ -18,7 +18,7 @@ from pathlib import Path
 from quart_odds.domain.catalogue import CATALOGUE, pack_key
 from quart_odds.domain.odds import Competition, EventHeader, MappedEvent, Prices
 from quart_odds.domain.platforms import Platform
-from quart_odds.storage import OddsDesk, open_store
+from quart_odds.storage import OddsService, open_store
 
 PRICES = 400
 """Prices of one event at one bookmaker, as a real body has them."""
@@ -86,8 +86,8 @@ async def day(path: Path, events: int, scrapes: int, share: float) -> dict[str, 
     """Runs the scrapes of a day; sizes in MB, times in ms."""
     bookmakers = Bookmakers(events, share)
     store = await open_store(f"sqlite:///{path}")
-    desk = OddsDesk(store, clock=lambda: START, confirm_seconds=120)
-    await desk.load()
+    odds_service = OddsService(store, clock=lambda: START, confirm_seconds=120)
+    await odds_service.load()
     waits, recordings, confirmations, wal = [], [], [], 0.0
     began = time.perf_counter()
     for scrape in range(scrapes):
@@ -95,23 +95,23 @@ async def day(path: Path, events: int, scrapes: int, share: float) -> dict[str, 
         at = START + timedelta(minutes=5 * scrape)
         waited, started = 0.0, time.perf_counter()
         for number, mapped in enumerate(fetched):
-            room = desk.writer.is_full
+            room = odds_service.writer.is_full
             before = time.perf_counter()
-            await desk.record(mapped, at)
+            await odds_service.record(mapped, at)
             if room:
                 waited += time.perf_counter() - before
             if number % 20 == 0:
                 await asyncio.sleep(0)
         recorded = time.perf_counter()
-        await desk.confirm()
+        await odds_service.confirm()
         confirmations.append(time.perf_counter() - recorded)
         recordings.append(recorded - started)
         waits.append(waited)
         wal = max(wal, megabytes(Path(f"{path}-wal")))
         if scrape % 24 == 0:
             print(f"{scrape:4} scrapes  {megabytes(path):7.1f} MB  {time.perf_counter() - began:6.1f} s", flush=True)
-    rows = desk.writer.rows_written
-    await desk.close()
+    rows = odds_service.writer.rows_written
+    await odds_service.close()
     await store.aclose()
     size = megabytes(path)
     per_event_day = size / events * (288 / scrapes)

@@ -37,7 +37,7 @@ from quart_odds.scraping.runtime_settings import RuntimeSettings
 from quart_odds.scraping.scheduler import Scheduler
 from quart_odds.services import EXTENSION, Services
 from quart_odds.settings import Settings, load_settings
-from quart_odds.storage import OddsDesk, open_store
+from quart_odds.storage import OddsService, open_store
 from quart_odds.websocket import bridge_scrape_to_websocket, odds_update_message
 from quart_odds.websocket.messages import gap_message
 
@@ -126,15 +126,15 @@ async def _opened(parts: Services) -> AsyncIterator[None]:
     parts.store = await open_store(settings.database_url)
     try:
         parts.notifier = OddsNotifier(_teller(parts.registry))
-        parts.desk = OddsDesk(parts.store, on_change=parts.notifier)
-        await parts.desk.load()
+        parts.odds_service = OddsService(parts.store, on_change=parts.notifier)
+        await parts.odds_service.load()
         parts.decoder = Decoder(settings.decode_workers)
         parts.preferences = RuntimeSettings(settings, parts.store)
         await parts.preferences.load()
         _add_scraping(parts)
         await parts.runs.recover()
-        parts.desk.on_take_over = parts.runs.recover
-        parts.desk.follow()
+        parts.odds_service.on_take_over = parts.runs.recover
+        parts.odds_service.follow()
         await parts.maintenance.open()
         parts.loop_lag.open()
         try:
@@ -145,7 +145,7 @@ async def _opened(parts: Services) -> AsyncIterator[None]:
             await drain(parts)
             parts.notifier.close()
             await parts.clients.aclose()
-            await asyncio.gather(parts.desk.close(CLOSE_SECONDS), parts.decoder.aclose())
+            await asyncio.gather(parts.odds_service.close(CLOSE_SECONDS), parts.decoder.aclose())
             parts.registry.close()
     finally:
         await parts.store.aclose()
@@ -168,7 +168,7 @@ async def drain(parts: Services) -> None:
 
 
 def _add_scraping(parts: Services) -> None:
-    """The run service, the refresher and the scheduler, over the same clients, decoder and desk."""
+    """The run service, the refresher and the scheduler, over the same clients, decoder and odds service."""
     settings = parts.settings
 
     parts.clients = ClientPool(lambda: parts.preferences.current.applied_to(settings), decoder=parts.decoder)
@@ -183,7 +183,7 @@ def _add_scraping(parts: Services) -> None:
     coordinator = Coordinator(
         parts.clients.client,
         parts.decoder,
-        parts.desk,
+        parts.odds_service,
         platform_deadline_seconds=settings.platform_deadline_seconds,
         fetchers=lambda platform: parts.preferences.current.applied_to(settings).concurrency(platform),
     )
@@ -195,18 +195,18 @@ def _add_scraping(parts: Services) -> None:
         run_deadline_seconds=settings.run_deadline_seconds,
         platforms=lambda: parts.preferences.current.enabled_platforms,
         make_broadcaster=make_broadcaster,
-        take_over=parts.desk.take_over,
+        take_over=parts.odds_service.take_over,
     )
     parts.refresher = EventRefresher(
-        parts.clients.client, parts.decoder, parts.desk, cooldown_seconds=settings.refresh_cooldown_seconds
+        parts.clients.client, parts.decoder, parts.odds_service, cooldown_seconds=settings.refresh_cooldown_seconds
     )
 
     async def start_scheduled() -> None:
-        await parts.desk.take_over()  # skipped, and no run, while another process writes
+        await parts.odds_service.take_over()  # skipped, and no run, while another process writes
         await parts.runs.start("scheduled")
 
     parts.scheduler = Scheduler(start_scheduled, interval_minutes=parts.preferences.current.scrape_interval_minutes)
-    parts.maintenance = Maintenance(parts.store, parts.desk, parts.preferences, parts.scheduler)
+    parts.maintenance = Maintenance(parts.store, parts.odds_service, parts.preferences, parts.scheduler)
 
 
 def _teller(registry: BroadcastRegistry) -> Publish:

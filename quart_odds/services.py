@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from quart_odds.scraping.runtime_settings import RuntimeSettings
     from quart_odds.scraping.scheduler import Scheduler
     from quart_odds.settings import Settings
-    from quart_odds.storage.desk import OddsDesk
+    from quart_odds.storage.service import OddsService
     from quart_odds.storage.store import Store
 
 EXTENSION = "quart_odds"
@@ -37,7 +37,7 @@ class Services:
     access: "AccessPolicy" = field(init=False)
     bodies: "ConnectionLimits" = field(init=False)
     store: "Store" = field(init=False)
-    desk: "OddsDesk" = field(init=False)
+    odds_service: "OddsService" = field(init=False)
     notifier: "OddsNotifier" = field(init=False)
     decoder: "Decoder" = field(init=False)
     clients: "ClientPool" = field(init=False)

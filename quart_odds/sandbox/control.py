@@ -71,7 +71,7 @@ class Controls:
             self.board.set(platform, fault)
 
 
-class OddsDesk:
+class OddsService:
     """Changes prices, and says exactly which."""
 
     def __init__(self, books: Books, seed: int) -> None:
@@ -168,7 +168,7 @@ def _closed(suspended: object) -> bool | None:
 def control_blueprint(controls: Controls) -> Blueprint:
     """The addresses under `/_sandbox`. A body that makes no sense is answered with 400 and a sentence."""
     blueprint = Blueprint("control", __name__, url_prefix="/_sandbox")
-    desk = OddsDesk(controls.books, controls.throttle.options.seed) if controls.books else None
+    odds_service = OddsService(controls.books, controls.throttle.options.seed) if controls.books else None
 
     @blueprint.errorhandler(ValueError)
     async def say_what_is_wrong(error: ValueError) -> ResponseReturnValue:
@@ -189,9 +189,9 @@ def control_blueprint(controls: Controls) -> Blueprint:
 
     @blueprint.post("/odds")
     async def odds() -> ResponseReturnValue:
-        if desk is None or controls.books is None:
+        if odds_service is None or controls.books is None:
             return jsonify(error="the odds of a replay are what was recorded"), 409
-        changes = desk.change(await _body())
+        changes = odds_service.change(await _body())
         return jsonify(changes=changes, move=controls.books.move)
 
     return blueprint

@@ -74,14 +74,14 @@ class Maintenance:
     def __init__(
         self,
         store: MaintenanceStore,
-        desk: KeptOdds,
+        odds_service: KeptOdds,
         preferences: RuntimeSettings,
         scheduler: Scheduler,
         *,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
         self._store = store
-        self._desk = desk
+        self._odds_service = odds_service
         self._preferences = preferences
         self._scheduler = scheduler
         self._now = now
@@ -129,7 +129,7 @@ class Maintenance:
         if self._cleaning.locked():
             raise RunStateError("a clean-up is under way; wait for its end")
         async with self._cleaning:
-            await self._desk.archive()
+            await self._odds_service.archive()
             now = self._now()
             would = await self._store.preview_removal(*self._limits(now))
             if most is not None and (
@@ -140,7 +140,7 @@ class Maintenance:
                     f"{would.runs} runs now, which is more than was agreed to; nothing was removed"
                 )
             log.info("clean_up.begins", events=would.events, history_rows=would.history_rows, runs=would.runs)
-            removal = await self._desk.remove_old(*self._limits(now))
+            removal = await self._odds_service.remove_old(*self._limits(now))
             await self._store.save_clean_up_state(CleanUpState(revision=self._store.revision, last_at=now))
             log.info("clean_up.done", events=removal.events, history_rows=removal.history_rows, runs=removal.runs)
             return removal
@@ -177,7 +177,7 @@ class Maintenance:
 
     async def _seconds_to_wait(self) -> float | None:
         """How long until the next clean-up is due; None while another process writes, and so cleans up."""
-        if not self._desk.is_writer:
+        if not self._odds_service.is_writer:
             return None
         now = self._now()
         interval = timedelta(hours=self._preferences.current.cleanup_frequency_hours)

@@ -364,7 +364,7 @@ class OddsWriter:
             event_odds = self._cache.event_odds(odds_id)
             event = None if event_odds is None else self._cache.get(event_odds.event_id)
             if event_odds is None or event is None:
-                continue  # forgotten since, which `OddsDesk` does only to what is committed
+                continue  # forgotten since, which `OddsService` does only to what is committed
             if entry.redated_after:
                 batch.redated.append((odds_id, entry.redated_after))
             if entry.is_seen_only:

@@ -15,7 +15,7 @@ from quart_odds.domain.platforms import Platform
 from quart_odds.routes.access import problems
 from quart_odds.routes.api.odds import odds_blueprint
 from quart_odds.services import EXTENSION
-from quart_odds.storage import OddsDesk, Store, open_store
+from quart_odds.storage import OddsService, Store, open_store
 from tests.odds.making import OVER_UNDER, PREMIER, X1, header, key, mapped
 
 LA_LIGA = Competition("8", "La Liga", "Spain")
@@ -27,7 +27,7 @@ class Parts:
     """What the odds API asks of the app."""
 
     store: Store
-    desk: OddsDesk
+    odds_service: OddsService
 
 
 @dataclass
@@ -35,7 +35,7 @@ class Served:
     """An app with the odds API, and a client of it."""
 
     client: TestClientProtocol
-    desk: OddsDesk
+    odds_service: OddsService
     now: datetime
 
     async def json(self, path: str, status: int = 200) -> object:
@@ -53,38 +53,38 @@ async def served(*, filled: bool = True) -> AsyncIterator[Served]:
     id. 4: in two days, at Bet9ja, with 1's id and another kick-off.
     """
     store = await open_store("sqlite:///:memory:")
-    desk = OddsDesk(store)
+    odds_service = OddsService(store)
     app = Quart("odds_app")
-    app.extensions[EXTENSION] = Parts(store, desk)
+    app.extensions[EXTENSION] = Parts(store, odds_service)
     problems.init_app(app)
     app.register_blueprint(odds_blueprint())
     QuartSchema(app, convert_casing=False)
     now = utc_now()
     if filled:
-        await fill(desk, now)
+        await fill(odds_service, now)
     try:
-        yield Served(app.test_client(), desk, now)
+        yield Served(app.test_client(), odds_service, now)
     finally:
-        await desk.close()
+        await odds_service.close()
         await store.aclose()
 
 
-async def fill(desk: OddsDesk, now: datetime) -> None:
+async def fill(odds_service: OddsService, now: datetime) -> None:
     """Records the four events."""
     soon, tomorrow = now + timedelta(hours=2), now + timedelta(days=1)
     for platform in Platform:
         event = header(platform, f"{platform}-1", "11", kickoff=soon, home="Arsenal", away="Bayern München")
-        await desk.record(mapped(event, unmapped=(UNKNOWN,)), now)
+        await odds_service.record(mapped(event, unmapped=(UNKNOWN,)), now)
     better = X1 | {key("1x2_ft", "1"): 2.9, key("1x2_ft", "X"): 3.9} | OVER_UNDER
     for platform in (Platform.SPORTYBET, Platform.BET9JA):
         event = header(
             platform, f"{platform}-2", "22", kickoff=tomorrow, home="=Sevilla", away="Betis", competition=LA_LIGA
         )
-        await desk.record(mapped(event, better if platform is Platform.BET9JA else None), now)
+        await odds_service.record(mapped(event, better if platform is Platform.BET9JA else None), now)
     started = header(Platform.BETPAWA, "betpawa-3", None, kickoff=now - timedelta(minutes=5), home="Leeds", away="Hull")
-    await desk.record(mapped(started), now)
+    await odds_service.record(mapped(started), now)
     other = header(
         Platform.BET9JA, "bet9ja-4", "11", kickoff=now + timedelta(days=2), home="Arsenal", competition=PREMIER
     )
-    await desk.record(mapped(other), now)
-    await desk.confirm()
+    await odds_service.record(mapped(other), now)
+    await odds_service.confirm()

@@ -34,7 +34,7 @@ async def change(parts: Services, events: int, changes_a_second: int) -> None:
     kickoffs = [began + timedelta(minutes=number) for number in range(events)]
     for number, kickoff in enumerate(kickoffs):
         for platform in Platform:
-            await parts.desk.record(offered(platform, number, kickoff, dice), utc_now())
+            await parts.odds_service.record(offered(platform, number, kickoff, dice), utc_now())
     loop = asyncio.get_running_loop()
     due = loop.time()
     while True:
@@ -42,7 +42,7 @@ async def change(parts: Services, events: int, changes_a_second: int) -> None:
         await asyncio.sleep(max(0.0, due - loop.time()))
         number = dice.randrange(events)
         mapped = offered(dice.choice(list(Platform)), number, kickoffs[number], dice)
-        await parts.desk.record(mapped, utc_now())
+        await parts.odds_service.record(mapped, utc_now())
 
 
 def main(events: int, changes_a_second: int) -> None:

@@ -8,7 +8,7 @@ from quart_odds.domain.clock import utc_now
 from quart_odds.domain.odds import Competition
 from quart_odds.domain.platforms import Platform
 from quart_odds.domain.promotions import BOOSTED, TWO_UP
-from quart_odds.storage import OddsDesk, open_store
+from quart_odds.storage import OddsService, open_store
 from tests.odds.making import OVER_UNDER, header, key, mapped
 
 LEAGUE = Competition("31", "Premier League", "Nigeria")
@@ -24,11 +24,11 @@ PROMOTED, REVERSED, IN_PLAY = 1, 2, 3
 async def fill(folder: Path) -> None:
     """Puts the events into odds.db of this folder: one with promotions, one with reversed sides, one in play."""
     store = await open_store(f"sqlite:///{folder / 'odds.db'}")
-    desk = OddsDesk(store)
+    odds_service = OddsService(store)
     now = utc_now()
     try:
         for minutes, raised in ((30, 2.6), (5, 2.75)):
-            await _promoted(desk, now, now - timedelta(minutes=minutes), raised)
+            await _promoted(odds_service, now, now - timedelta(minutes=minutes), raised)
         for platform in Platform:
             home, away = "Rangers", "Enyimba"
             odds = PLAIN | {HOME: 1.5, DRAW: 4.1, AWAY: 6.5}
@@ -43,7 +43,7 @@ async def fill(folder: Path) -> None:
                 away=away,
                 competition=LEAGUE,
             )
-            await desk.record(mapped(event, odds), now - timedelta(minutes=4))
+            await odds_service.record(mapped(event, odds), now - timedelta(minutes=4))
         kickoff = now - timedelta(minutes=20)
         for platform in Platform:
             is_late = platform is Platform.SPORTYBET
@@ -57,14 +57,14 @@ async def fill(folder: Path) -> None:
                 away="Plateau",
                 competition=LEAGUE,
             )
-            await desk.record(mapped(event, odds), now - timedelta(minutes=3 if is_late else 30))
-        await desk.confirm()
+            await odds_service.record(mapped(event, odds), now - timedelta(minutes=3 if is_late else 30))
+        await odds_service.confirm()
     finally:
-        await desk.close()
+        await odds_service.close()
         await store.aclose()
 
 
-async def _promoted(desk: OddsDesk, now: datetime, seen_at: datetime, raised: float) -> None:
+async def _promoted(odds_service: OddsService, now: datetime, seen_at: datetime, raised: float) -> None:
     perked = {promoted_key(each, TWO_UP): odds for each, odds in DOUBLE.items()}
     for platform, odds in (
         (Platform.BETPAWA, {each: value for each, value in PLAIN.items() if each not in DOUBLE} | perked),
@@ -83,4 +83,4 @@ async def _promoted(desk: OddsDesk, now: datetime, seen_at: datetime, raised: fl
             away="Lobi Stars",
             competition=LEAGUE,
         )
-        await desk.record(mapped(event, odds), seen_at)
+        await odds_service.record(mapped(event, odds), seen_at)

@@ -91,7 +91,7 @@ async def things(running: RunningApp) -> object:
         running.parts.runs.active,
         running.parts.preferences.current,
         running.parts.scheduler.is_paused,
-        len(running.parts.desk.cache.events),
+        len(running.parts.odds_service.cache.events),
         running.parts.limits.count,
     )
 
@@ -187,7 +187,7 @@ async def test_refreshes_in_their_cooldown_say_when_to_ask_again(
         raise TooSoonError("this event was fetched a moment ago; ask again in 7 s", 6.2)
 
     monkeypatch.setattr(running.parts.refresher, "refresh", too_soon)
-    monkeypatch.setattr(running.parts.desk.cache, "get", lambda _: SimpleNamespace(listed=(), odds={}))
+    monkeypatch.setattr(running.parts.odds_service.cache, "get", lambda _: SimpleNamespace(listed=(), odds={}))
     response = await running.client.post("/api/events/1/refresh")
     assert (response.status_code, response.headers["Retry-After"]) == (429, "7")
     assert "ask again in 7 s" in (await response.get_json())["detail"]

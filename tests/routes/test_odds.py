@@ -96,7 +96,7 @@ async def test_the_list_can_be_asked_for_what_is_wanted(query: str, found: list[
 async def test_the_kick_off_window_includes_its_ends() -> None:
     """From and to, with any zone, with the plus sign escaped or not."""
     async with served() as app:
-        kickoff = app.desk.cache.events[2].header.kickoff
+        kickoff = app.odds_service.cache.events[2].header.kickoff
         text = kickoff.isoformat()
         assert await ids(app, f"kickoff_from={quote(text)}&kickoff_to={quote(text)}") == [2]
         assert await ids(app, f"kickoff_from={text}&kickoff_to={text}") == [2]
@@ -160,8 +160,8 @@ async def test_what_the_client_has_is_not_sent_again() -> None:
         assert again.headers["ETag"] == tag
         zipped = await app.client.get("/api/events", headers={"Accept-Encoding": "gzip"})
         assert zipped.headers["ETag"] != tag
-        event = app.desk.cache.events[1].odds[Platform.BETPAWA].header
-        await app.desk.record(mapped(event, X1 | {HOME: 2.5} | OVER_UNDER), utc_now())
+        event = app.odds_service.cache.events[1].odds[Platform.BETPAWA].header
+        await app.odds_service.record(mapped(event, X1 | {HOME: 2.5} | OVER_UNDER), utc_now())
         changed = await app.client.get("/api/events", headers={"If-None-Match": tag})
         assert changed.status_code == 200
         assert changed.headers["ETag"] != tag
@@ -184,12 +184,12 @@ async def test_a_large_answer_is_compressed_for_those_who_take_it() -> None:
 async def test_bodies_are_encoded_once_a_change() -> None:
     """Asking again encodes nothing; a changed event is encoded alone, when asked for."""
     async with served() as app:
-        bodies = bodies_of(app.desk.cache)
+        bodies = bodies_of(app.odds_service.cache)
         for query in ("", "", "sort=name", "search=arsenal"):
             await app.client.get(f"/api/events?{query}")
         assert bodies.encoded == 3
-        event = app.desk.cache.events[2].odds[Platform.BET9JA].header
-        await app.desk.record(mapped(event, X1), utc_now())
+        event = app.odds_service.cache.events[2].odds[Platform.BET9JA].header
+        await app.odds_service.record(mapped(event, X1), utc_now())
         assert bodies.encoded == 3
         await app.client.get("/api/events")
         assert bodies.encoded == 4
@@ -200,17 +200,17 @@ async def test_a_cursor_asks_for_what_changed_since() -> None:
     async with served() as app:
         cursor = (await app.client.get("/api/events")).headers["Odds-Cursor"]
         assert await ids(app, f"changed_since={cursor}") == []
-        seen_only = app.desk.cache.events[1].odds[Platform.BETPAWA].header
-        await app.desk.record(mapped(seen_only), utc_now())
-        changed = app.desk.cache.events[2].odds[Platform.BET9JA].header
-        await app.desk.record(mapped(changed, X1), utc_now())
+        seen_only = app.odds_service.cache.events[1].odds[Platform.BETPAWA].header
+        await app.odds_service.record(mapped(seen_only), utc_now())
+        changed = app.odds_service.cache.events[2].odds[Platform.BET9JA].header
+        await app.odds_service.record(mapped(changed, X1), utc_now())
         assert await ids(app, f"changed_since={cursor}") == [2]
 
 
 async def test_a_kept_list_forgets_what_has_started() -> None:
     """No change of odds, only time: the event that has kicked off is no longer listed."""
     async with served() as app:
-        bodies = bodies_of(app.desk.cache)
+        bodies = bodies_of(app.odds_service.cache)
         now = app.now
         bodies._clock = lambda: now
         assert await ids(app, "") == [1, 2, 4]
@@ -223,14 +223,14 @@ async def test_letters_without_a_plain_form_of_their_own_are_found_by_plain_ones
     """As one types them on any keyboard, and as they are written."""
     async with served() as app:
         event = header(Platform.BETPAWA, "n", "99", home="Bodø Køge", away="Łódź Þór Iğdır", kickoff=app.now + SOON)
-        await app.desk.record(mapped(event), app.now)
+        await app.odds_service.record(mapped(event), app.now)
         assert await ids(app, f"search={quote(word)}") == [5]
 
 
 async def test_a_list_kept_under_a_clock_that_was_ahead_is_made_again() -> None:
     """The clock jumps a month ahead, the list is asked for, and the clock is set right: the events are listed."""
     async with served() as app:
-        bodies = bodies_of(app.desk.cache)
+        bodies = bodies_of(app.odds_service.cache)
         now = app.now + timedelta(days=30)
         bodies._clock = lambda: now
         assert await ids(app, "") == []
@@ -259,9 +259,9 @@ async def test_the_detail_has_every_market_side_by_side() -> None:
 async def test_suspended_and_gone_prices_are_told_apart() -> None:
     """Suspended: there, not active, no margin. Gone: since when, and when it was last seen."""
     async with served() as app:
-        event = app.desk.cache.events[1].odds[Platform.BETPAWA].header
+        event = app.odds_service.cache.events[1].odds[Platform.BETPAWA].header
         later = app.now + timedelta(seconds=30)
-        await app.desk.record(mapped(event, X1, suspended=frozenset({HOME})), later)
+        await app.odds_service.record(mapped(event, X1, suspended=frozenset({HOME})), later)
         body: Any = held_to(EventDetail, await app.json("/api/events/1"))
         one_x_two, over_under = body["markets_by_bookmaker"][0]["markets"]
         assert [each["is_active"] for each in one_x_two["outcomes"]] == [False, True, True]
@@ -272,7 +272,7 @@ async def test_suspended_and_gone_prices_are_told_apart() -> None:
         assert await ids(app, "availability=alerts") == [1]
 
         for at in (later - timedelta(minutes=5), later):
-            await app.desk.mark_missing(Platform.SPORTYBET, ["sportybet-2"], at)
+            await app.odds_service.mark_missing(Platform.SPORTYBET, ["sportybet-2"], at)
         body = held_to(EventDetail, await app.json("/api/events/1"))
         sportybet = body["markets_by_bookmaker"][1]
         assert (sportybet["available"], sportybet["unavailable_since"]) == (False, iso_z(later))
@@ -292,7 +292,7 @@ async def test_an_event_that_is_not_there_is_a_404() -> None:
 async def test_an_event_that_is_long_over_is_read_from_the_database() -> None:
     """A link keeps working after the event has left memory."""
     async with served() as app:
-        app.desk.cache.forget(1)
+        app.odds_service.cache.forget(1)
         body: Any = held_to(EventDetail, await app.json("/api/events/1"))
         assert body["name"] == "Arsenal - Bayern München"
         assert [each["bookmaker_slug"] for each in body["bookmakers"]] == list(Platform)
@@ -301,7 +301,7 @@ async def test_an_event_that_is_long_over_is_read_from_the_database() -> None:
 async def test_an_event_without_a_price_is_listed_without_odds() -> None:
     """A healthy fetch that found no market."""
     async with served(filled=False) as app:
-        await app.desk.record(mapped(header(kickoff=app.now + timedelta(hours=1)), {}), app.now)
+        await app.odds_service.record(mapped(header(kickoff=app.now + timedelta(hours=1)), {}), app.now)
         body: Any = held_to(EventsPage, await app.json("/api/events"))
         assert body["events"][0]["bookmakers"][0]["has_odds"] is False
         held_to(EventDetail, await app.json("/api/events/1"))

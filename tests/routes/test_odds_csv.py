@@ -44,8 +44,8 @@ async def test_no_name_is_a_formula() -> None:
 async def test_prices_that_are_gone_say_so() -> None:
     """They are listed, not available, with when they were last seen."""
     async with served() as app:
-        event = app.desk.cache.events[1].odds[Platform.BETPAWA].header
-        await app.desk.record(mapped(event, X1), app.now)
+        event = app.odds_service.cache.events[1].odds[Platform.BETPAWA].header
+        await app.odds_service.record(mapped(event, X1), app.now)
         rows = [row for row in await lines(app, "availability=betpawa") if row["bookmaker"] == "betpawa"]
         assert [row["available"] for row in rows] == ["true"] * 3 + ["false"] * 2
         assert all(row["last_seen_at"].endswith("Z") and row["changed_at"].endswith("Z") for row in rows)

@@ -18,9 +18,9 @@ HOME = key("1x2_ft", "1")
 
 async def move(app: Served, minutes: int, odds: dict[int, float]) -> None:
     """BetPawa's odds of event 1, so many minutes later, committed."""
-    event = app.desk.cache.events[1].odds[Platform.BETPAWA].header
-    await app.desk.record(mapped(event, odds), app.now + timedelta(minutes=minutes))
-    await app.desk.confirm()
+    event = app.odds_service.cache.events[1].odds[Platform.BETPAWA].header
+    await app.odds_service.record(mapped(event, odds), app.now + timedelta(minutes=minutes))
+    await app.odds_service.confirm()
 
 
 async def test_a_market_is_followed_at_every_bookmaker() -> None:
@@ -78,8 +78,8 @@ async def test_window_begins_with_how_things_stood_and_tells_nothing_outside_of_
     async with served(filled=False) as app:
         event = header(kickoff=app.now + timedelta(hours=3))
         for minutes, odds in ((-30, 2.4), (-20, 2.5), (-10, 2.5)):
-            await app.desk.record(mapped(event, X1 | {HOME: odds}), app.now + timedelta(minutes=minutes))
-        await app.desk.confirm()
+            await app.odds_service.record(mapped(event, X1 | {HOME: odds}), app.now + timedelta(minutes=minutes))
+        await app.odds_service.confirm()
 
         def window(first: str, last: str) -> str:
             bounds = ((first, start), (last, end))
@@ -154,6 +154,6 @@ async def test_history_of_an_event_that_is_long_over_is_still_there() -> None:
     """The database answers for what has left memory."""
     async with served() as app:
         await move(app, 5, X1 | {HOME: 2.5} | OVER_UNDER)
-        app.desk.cache.forget(1)
+        app.odds_service.cache.forget(1)
         body: Any = held_to(EventHistory, await app.json("/api/events/1/history?market=3743&platform=betpawa"))
         assert [point["outcomes"][0]["odds"] for point in body["bookmakers"][0]["history"]] == [2.4, 2.5]

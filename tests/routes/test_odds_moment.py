@@ -53,7 +53,7 @@ async def turn(app: Served, generation: int, count: int) -> None:
             event = header(
                 platform, f"{platform}-{number}", named, kickoff=app.now + timedelta(hours=3, minutes=number)
             )
-            await app.desk.record(mapped(event, MANY | {HOME: 2.0 + generation / 100}), app.now)
+            await app.odds_service.record(mapped(event, MANY | {HOME: 2.0 + generation / 100}), app.now)
         await asyncio.sleep(0)
 
 
@@ -80,7 +80,7 @@ async def test_nothing_breaks_while_events_are_matched_anew(path: str, monkeypat
         for generation in range(1, 5):
             scrape = asyncio.create_task(turn(app, generation, 4))
             while not scrape.done():
-                asked = [path.format(id=each) for each in app.desk.cache.events] if "{id}" in path else [path]
+                asked = [path.format(id=each) for each in app.odds_service.cache.events] if "{id}" in path else [path]
                 answers = await asyncio.gather(*(app.client.get(each) for each in asked))
                 statuses |= {answer.status_code for answer in answers}
                 await asyncio.sleep(0)
@@ -110,11 +110,11 @@ async def test_detail_that_was_overtaken_is_not_kept_for_the_newer_state() -> No
     """A change in the middle of encoding is in the next answer."""
     async with served(filled=False) as app:
         event = header(kickoff=app.now + timedelta(hours=1))
-        await app.desk.record(mapped(event, X1), app.now)
-        bodies, booked = bodies_of(app.desk.cache), app.desk.cache.events[1]
+        await app.odds_service.record(mapped(event, X1), app.now)
+        bodies, booked = bodies_of(app.odds_service.cache), app.odds_service.cache.events[1]
         encoding = asyncio.create_task(bodies.detail(booked))
         await asyncio.sleep(0)
-        await app.desk.record(mapped(event, X1 | {HOME: 9.0}), app.now)
+        await app.odds_service.record(mapped(event, X1 | {HOME: 9.0}), app.now)
         first, second = json.loads((await encoding).content), json.loads((await bodies.detail(booked)).content)
     shown = [body["markets_by_bookmaker"][0]["markets"][0]["outcomes"][0]["odds"] for body in (first, second)]
     assert shown == [2.4, 9.0]
@@ -133,7 +133,7 @@ async def test_opportunities_are_all_of_the_moment_at_which_they_are_told(monkey
             ):
                 kickoff = app.now + timedelta(hours=number)
                 event = header(platform, f"{platform}-{number}", str(number), kickoff=kickoff)
-                await app.desk.record(mapped(event, prices), app.now)
+                await app.odds_service.record(mapped(event, prices), app.now)
 
         for number in (1, 2, 3):
             await offer(number, 2.2)
@@ -141,7 +141,7 @@ async def test_opportunities_are_all_of_the_moment_at_which_they_are_told(monkey
         finder = None
         while finder is None or 1 not in finder._found:
             await asyncio.sleep(0)
-            finder = opportunities._finders.get(app.desk.cache)
+            finder = opportunities._finders.get(app.odds_service.cache)
         assert 3 not in finder._found
         await offer(1, 1.6)
         body = await (await asking).get_json()
@@ -155,14 +155,14 @@ async def test_event_that_is_matched_anew_meanwhile_is_counted_once(monkeypatch:
 
         async def offer(platform: Platform, named: str | None) -> None:
             event = header(platform, platform, named, kickoff=app.now + timedelta(hours=3))
-            await app.desk.record(mapped(event, X1), app.now)
+            await app.odds_service.record(mapped(event, X1), app.now)
 
         await offer(Platform.SPORTYBET, None)
         await offer(Platform.BETPAWA, "11")
         asking = asyncio.create_task(app.client.get("/api/coverage/markets"))
-        while not coverage._kept_numbers.get(app.desk.cache):
+        while not coverage._kept_numbers.get(app.odds_service.cache):
             await asyncio.sleep(0)
-        assert list(coverage._kept_numbers[app.desk.cache]) == [1]
+        assert list(coverage._kept_numbers[app.odds_service.cache]) == [1]
         await offer(Platform.SPORTYBET, "11")
         body = await (await asking).get_json()
         again: Any = await app.json("/api/coverage/markets")

@@ -18,7 +18,7 @@ YES, NO = key("btts_ft", "Yes"), key("btts_ft", "No")
 async def offer(app: Served, platform: Platform, odds: dict[int, float], *, name: str = "a", age: float = 0) -> None:
     """A bookmaker's odds of an event, fetched `age` seconds ago."""
     event = header(platform, name, name, kickoff=app.now + timedelta(hours=3))
-    await app.desk.record(mapped(event, odds), app.now - timedelta(seconds=age))
+    await app.odds_service.record(mapped(event, odds), app.now - timedelta(seconds=age))
 
 
 async def find(app: Served, query: str = "") -> Any:
@@ -71,11 +71,11 @@ async def test_half_a_market_is_no_opportunity() -> None:
         await offer(app, Platform.SPORTYBET, {UNDER: 2.1})
         assert (await find(app))["total"] == 1
         event = header(Platform.SPORTYBET, "a", "a", kickoff=app.now + timedelta(hours=3))
-        await app.desk.record(mapped(event, {UNDER: 2.1}, suspended=frozenset({UNDER})), app.now)
+        await app.odds_service.record(mapped(event, {UNDER: 2.1}, suspended=frozenset({UNDER})), app.now)
         assert (await find(app))["total"] == 0
         await offer(app, Platform.SPORTYBET, {UNDER: 2.1})
         for at in (app.now - timedelta(minutes=5), app.now):
-            await app.desk.mark_missing(Platform.SPORTYBET, [], at)
+            await app.odds_service.mark_missing(Platform.SPORTYBET, [], at)
         assert (await find(app))["total"] == 0
 
 
@@ -84,7 +84,7 @@ async def test_started_events_are_left_out_unless_asked_for() -> None:
     async with served(filled=False) as app:
         for platform, odds in ((Platform.BETPAWA, {OVER: 2.1}), (Platform.BET9JA, {UNDER: 2.1})):
             event = header(platform, "a", "a", kickoff=app.now - timedelta(minutes=1))
-            await app.desk.record(mapped(event, odds), app.now)
+            await app.odds_service.record(mapped(event, odds), app.now)
         assert (await find(app))["total"] == 0
         assert (await find(app, "include_started=true"))["total"] == 1
 

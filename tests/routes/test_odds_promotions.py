@@ -38,7 +38,9 @@ async def record(app: Served, odds: dict[int, float], platform: Platform = Platf
     """A bookmaker's odds of event 1, seen now and to be played in six hours."""
     found = promoted(odds, platform, **more)
     event = header(platform, f"{platform}-1", "11", kickoff=app.now + timedelta(hours=6))
-    await app.desk.record(MappedEvent(event, found.prices, promotions=found.promotions, mapped_markets=1), app.now)
+    await app.odds_service.record(
+        MappedEvent(event, found.prices, promotions=found.promotions, mapped_markets=1), app.now
+    )
 
 
 async def test_further_entry_of_promoted_prices_follows_its_market() -> None:
@@ -74,7 +76,7 @@ async def test_promoted_price_without_a_plain_one_is_the_markets_own(
     """It is marked in every answer. A perk leaves the margin as it is; a raised price ends it."""
     async with served(filled=False) as app:
         await record(app, {promoted_key(HOME, promotion): 2.4, DRAW: 3.3, AWAY: 3.0}, words=("gift",))
-        await app.desk.confirm()
+        await app.odds_service.confirm()
         detail: Any = held_to(EventDetail, await app.json("/api/events/1"))
         past: Any = held_to(EventHistory, await app.json("/api/events/1/history?market=3743"))
         margins: Any = held_to(MarginHistory, await app.json("/api/events/1/markets/3743/margin-history"))
@@ -86,7 +88,7 @@ async def test_promoted_price_without_a_plain_one_is_the_markets_own(
         assert (entry["margin"] is not None) is has_margin
     assert (margins["history"][0]["margin"] is not None) is has_margin
     assert [row["promotion"] for row in csv.DictReader(io.StringIO(text))] == [word, "", ""]
-    (cell, *_) = (event_row(app.desk.cache.events[1], ONE_X_TWO, None)).cells
+    (cell, *_) = (event_row(app.odds_service.cache.events[1], ONE_X_TWO, None)).cells
     assert [price.promotion.name if price.promotion else None for price in cell.prices] == [word, None, None]
 
 
@@ -113,7 +115,7 @@ async def test_history_keeps_each_promotion_apart() -> None:
         await record(app, X1, Platform.BET9JA)
         app.now += timedelta(minutes=5)
         await record(app, X1 | {promoted_key(HOME, BOOSTED): 3.1})
-        await app.desk.confirm()
+        await app.odds_service.confirm()
         own: Any = held_to(EventHistory, await app.json("/api/events/1/history?market=3743"))
         boosted: Any = held_to(EventHistory, await app.json("/api/events/1/history?market=3743&promotion=boosted"))
         path = "/api/events/1/markets/3743/margin-history?promotion=boosted"
@@ -135,7 +137,7 @@ async def test_promotion_that_there_is_not_is_told_with_those_that_there_are() -
     async with served(filled=False) as app:
         await record(app, X1 | {promoted_key(HOME, OWN): 2.9}, words=("gift",))
         await record(app, X1 | {promoted_key(HOME, OWN): 2.9}, Platform.BET9JA, words=("early_bird",))
-        await app.desk.confirm()
+        await app.odds_service.confirm()
         for path in ("history?market=3743&", "markets/3743/history?", "markets/3743/margin-history?"):
             body: Any = await app.json(f"/api/events/1/{path}promotion=happy_hour", 400)
             (error,) = body["errors"]
@@ -153,7 +155,7 @@ async def test_raised_price_is_never_the_best_and_makes_no_opportunity() -> None
         await record(app, X1, Platform.BET9JA)
         best: Any = held_to(EventDetail, await app.json("/api/events/1"))["best_prices"]
         found: Any = held_to(OpportunitiesPage, await app.json("/api/opportunities"))
-        row = event_row(app.desk.cache.events[1], ONE_X_TWO, None)
+        row = event_row(app.odds_service.cache.events[1], ONE_X_TWO, None)
     assert [(each["odds"], each["bookmakers"]) for each in best[0]["outcomes"]] == [
         (2.4, ["sportybet", "bet9ja"]),
         (3.3, ["betpawa", "sportybet", "bet9ja"]),
@@ -192,13 +194,13 @@ async def test_bookmaker_with_reversed_sides_is_served_marked_and_not_compared()
             (Platform.BET9JA, "Enyimba", "Rangers", {HOME: 7.0, DRAW: 4.0, AWAY: 1.5}),
         ):
             event = header(platform, f"{platform}-1", "11", kickoff=kickoff, home=home, away=away)
-            await app.desk.record(mapped(event, odds), app.now)
+            await app.odds_service.record(mapped(event, odds), app.now)
         detail: Any = held_to(EventDetail, await app.json("/api/events/1"))
         found: Any = await app.json("/api/opportunities")
         text = await (await app.client.get("/api/events.csv")).get_data(as_text=True)
-        booked = app.desk.cache.events[1]
+        booked = app.odds_service.cache.events[1]
         cells = event_row(booked, ONE_X_TWO, None).cells
-        await app.desk.withdraw(Platform.SPORTYBET, "sportybet-1", app.now)
+        await app.odds_service.withdraw(Platform.SPORTYBET, "sportybet-1", app.now)
         lacking: Any = await app.json("/api/events/unmatched")
     for entries in (detail["bookmakers"], detail["markets_by_bookmaker"]):
         assert [each["reversed"] for each in entries] == [False, False, True]
@@ -224,10 +226,10 @@ async def test_late_prices_are_marked_and_not_compared_with_those_before_the_kic
             (Platform.SPORTYBET, X1, kickoff - timedelta(minutes=4)),
             (Platform.BET9JA, {HOME: 1.05, DRAW: 15.0, AWAY: 40.0}, app.now),
         ):
-            await app.desk.record(mapped(header(platform, f"{platform}-1", "11", kickoff=kickoff), odds), seen)
+            await app.odds_service.record(mapped(header(platform, f"{platform}-1", "11", kickoff=kickoff), odds), seen)
         detail: Any = held_to(EventDetail, await app.json("/api/events/1"))
         found: Any = await app.json("/api/opportunities?include_started=true")
-        booked = app.desk.cache.events[1]
+        booked = app.odds_service.cache.events[1]
     for entries in (detail["bookmakers"], detail["markets_by_bookmaker"]):
         assert [each["late"] for each in entries] == [False, False, True]
     assert "bet9ja" not in str(detail["best_prices"])
@@ -243,7 +245,7 @@ async def test_event_page_has_a_row_of_its_own_for_promoted_prices_beside_plain_
     async with served(filled=False) as app:
         await record(app, X1 | {promoted_key(HOME, BOOSTED): 2.9, promoted_key(AWAY, OWN): 3.3}, words=("bore_draw",))
         await record(app, X1 | {promoted_key(HOME, BOOSTED): 2.8}, Platform.BET9JA)
-        [(_, [table])] = market_groups(app.desk.cache.events[1])
+        [(_, [table])] = market_groups(app.odds_service.cache.events[1])
     own, boosted, draw = table.lines
     assert [len(each.outcomes) for each in (own, boosted, draw)] == [3, 1, 1]
     assert boosted.promotion is not None

@@ -20,7 +20,7 @@ async def fill(app: Served, home: float, more: dict[int, float] | None = None) -
     for platform in (Platform.BETPAWA, Platform.BET9JA):
         event = header(platform, f"{platform}-1", "11", kickoff=app.now + timedelta(hours=2))
         odds = X1 | (more or {}) | ({HOME: home} if platform is Platform.BET9JA else {})
-        await app.desk.record(mapped(event, odds), app.now)
+        await app.odds_service.record(mapped(event, odds), app.now)
 
 
 @pytest.mark.parametrize("path", ["/api/events", "/api/events/1", "/api/opportunities", "/api/coverage/markets"])
@@ -30,7 +30,7 @@ async def test_nothing_of_before_is_served_nor_taken_for_fresh(path: str) -> Non
         await fill(app, 2.4)
         before = await app.client.get(path)
         old = await before.get_json()
-        app.desk.cache.clear()
+        app.odds_service.cache.clear()
         await fill(app, 9.0, OVER_UNDER)
         after = await app.client.get(path, headers={"If-None-Match": before.headers["ETag"]})
         assert after.status_code == 200
@@ -42,7 +42,7 @@ async def test_nothing_of_before_is_served_nor_taken_for_fresh(path: str) -> Non
 async def test_rows_of_pages_are_made_anew() -> None:
     """The table of events shows the odds that were taken over."""
     async with served(filled=False) as app:
-        cache = app.desk.cache
+        cache = app.odds_service.cache
         await fill(app, 2.4)
         assert "9.00" not in rows_html(cache, cache.by_kickoff(), ONE_X_TWO, None)[0]
         cache.clear()
@@ -53,7 +53,7 @@ async def test_rows_of_pages_are_made_anew() -> None:
 async def test_restored_events_are_not_taken_for_those_before() -> None:
     """Versions go on after the odds were put back from storage, so that no kept page fits by chance."""
     async with served(filled=False) as app:
-        cache = app.desk.cache
+        cache = app.odds_service.cache
         await fill(app, 2.4)
         first = await app.client.get("/api/events")
         event = cache.events[1]
@@ -70,6 +70,6 @@ async def test_two_processes_never_share_a_tag() -> None:
     async with served(filled=False) as one, served(filled=False) as other:
         await fill(one, 2.4)
         await fill(other, 9.0)
-        assert one.desk.cache.version == other.desk.cache.version
+        assert one.odds_service.cache.version == other.odds_service.cache.version
         tag = (await one.client.get("/api/events")).headers["ETag"]
         assert (await other.client.get("/api/events", headers={"If-None-Match": tag})).status_code == 200

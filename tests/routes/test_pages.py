@@ -164,9 +164,9 @@ async def test_an_event_of_every_kind_has_its_page(running: RunningApp) -> None:
     over = header(BETPAWA, "d", "93", home="Long", away="Ago", kickoff=kickoff - timedelta(days=1))
     now = datetime.now(UTC)
     for each, odds in ((long, X1), (bare, {}), (lone, {key("1x2_ft", "1"): 2.0}), (over, X1)):
-        await running.parts.desk.record(mapped(each, odds), now)
-    await running.parts.desk.confirm()
-    listed = [event.id for event in running.parts.desk.cache.events.values()]
+        await running.parts.odds_service.record(mapped(each, odds), now)
+    await running.parts.odds_service.confirm()
+    listed = [event.id for event in running.parts.odds_service.cache.events.values()]
     assert len(listed) == 4
     for path in ("/", "/odds", "/odds?market=ou&include_started=1", "/odds/rows?ids=" + ",".join(map(str, listed))):
         await page(running, path)

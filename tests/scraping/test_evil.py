@@ -92,7 +92,7 @@ async def test_a_list_without_an_end_is_told_and_marks_nothing_gone(
         assert "a list of more than 2 pages" in row["errors"][0]["error_message"]
         assert any("more than 2 pages" in (each["message"] or "") for each in told if each["platform"] == "betpawa")
         check_others(row)
-        cache = running.parts.desk.cache
+        cache = running.parts.odds_service.cache
         assert len([event for event in cache.events.values() if BETPAWA in event.odds]) == 195
 
 
@@ -106,7 +106,11 @@ async def test_after_a_limit_nothing_is_missed(
         monkeypatch.setattr(client_module, "MAX_PAGES", 1)
         row, _ = await running.scrape(BETPAWA)
         assert [each["error_type"] for each in row["errors"]] == ["list_limit"]
-        odds = [event_odds for event in running.parts.desk.cache.events.values() for event_odds in event.odds.values()]
+        odds = [
+            event_odds
+            for event in running.parts.odds_service.cache.events.values()
+            for event_odds in event.odds.values()
+        ]
         assert len(odds) == 150
         assert not any(event_odds.is_absent for event_odds in odds)
 
@@ -117,7 +121,7 @@ async def test_one_id_for_all_events_matches_none_of_them(sandbox: Sandbox, tmp_
         row, _ = await running.scrape()
         assert row["status"] == "completed"
         assert part(row, BETPAWA)["events_scraped"] == 60 > MAX_CANDIDATES
-        cache = running.parts.desk.cache
+        cache = running.parts.odds_service.cache
         assert cache.find("77777777") is None
         assert {len(event.odds) for event in cache.events.values() if BETPAWA in event.odds} == {1}
         check_others(row)
@@ -161,7 +165,7 @@ async def test_endless_ids_of_unknown_markets_are_kept_short(sandbox: Sandbox, t
     async with beside(EvilBookmaker(events=12, markets=unknown), sandbox, tmp_path) as (running, _):
         row, _ = await running.scrape(BETPAWA)
         assert row["status"] == "completed"
-        counts = running.parts.desk.unmapped.counts()
+        counts = running.parts.odds_service.unmapped.counts()
         assert len(counts) == 12
         assert {len(market.market_id) for _, market, _ in counts} == {120}
         response = await running.client.get("/api/coverage/markets")

@@ -223,7 +223,7 @@ async def test_a_list_without_half_of_the_events_is_believed_only_the_second_tim
             assert {each["platform"] for each in row["errors"]} <= {platform}
             assert all(each["available"] for each in (await app.odds(platform)).values())
             await check_others(app, row, told, before, platform)
-        monkeypatch.setattr("quart_odds.storage.desk.BELIEVE_MISSING_AFTER", timedelta(milliseconds=1))
+        monkeypatch.setattr("quart_odds.storage.odds.BELIEVE_MISSING_AFTER", timedelta(milliseconds=1))
         row, told = await app.scrape()
         after = await app.odds(platform)
         gone = [each for each in after.values() if not each["available"]]
@@ -338,7 +338,7 @@ async def test_a_database_that_takes_no_odds_is_no_fault_of_a_bookmaker(
 
     async with running_app(tmp_path, sandbox.url) as app:
         before = await healthy(app)
-        monkeypatch.setattr(app.parts.desk, "record", refuse)
+        monkeypatch.setattr(app.parts.odds_service, "record", refuse)
         with capture_logs() as logs:
             row, told = await app.scrape()
         check_told(told, "failed")
@@ -378,7 +378,7 @@ async def test_cancelling_ends_a_run_in_any_phase(
         before = await healthy(app)
         tasks = asyncio.all_tasks()
         if phase == "storing":
-            monkeypatch.setattr(app.parts.desk, "confirm", asyncio.Event().wait)
+            monkeypatch.setattr(app.parts.odds_service, "confirm", asyncio.Event().wait)
         else:
             sandbox.strike("timeout@lists" if phase == "discovering" else "timeout@details", *Platform)
         run_id = await app.start()

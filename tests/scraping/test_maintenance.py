@@ -19,7 +19,7 @@ from quart_odds.scraping.maintenance import FIRST_CLEAN_UP_AFTER, RETRY_SECONDS,
 from quart_odds.scraping.runtime_settings import PreferenceChanges, RuntimeSettings
 from quart_odds.scraping.scheduler import Scheduler
 from quart_odds.settings import load_settings
-from quart_odds.storage import OddsDesk, Store, open_store
+from quart_odds.storage import OddsService, Store, open_store
 from quart_odds.storage.tables import notes
 from tests.odds.making import NOW, header, mapped
 
@@ -35,7 +35,7 @@ class Life:
         self.sleeps: list[float] = []
         self.asked = asyncio.Condition()
         self.wake = asyncio.Event()
-        self.desk = OddsDesk(store, clock=lambda: self.now)
+        self.odds_service = OddsService(store, clock=lambda: self.now)
 
     async def sleep(self, seconds: float) -> None:
         async with self.asked:
@@ -54,22 +54,22 @@ class Life:
     async def started(self, now: datetime) -> AsyncIterator[Maintenance]:
         self.now = now
         self.sleeps.clear()
-        self.desk = OddsDesk(self.store, clock=lambda: self.now)
-        await self.desk.load()
+        self.odds_service = OddsService(self.store, clock=lambda: self.now)
+        await self.odds_service.load()
         preferences = RuntimeSettings(load_settings({}), self.store, now=lambda: self.now)
 
         async def no_run() -> None:
             raise AssertionError("no run is due")
 
         keeping = Maintenance(
-            self.store, self.desk, preferences, Scheduler(no_run, interval_minutes=0), now=lambda: self.now
+            self.store, self.odds_service, preferences, Scheduler(no_run, interval_minutes=0), now=lambda: self.now
         )
         await keeping.open()
         try:
             yield keeping
         finally:
             await keeping.close()
-            await self.desk.close()
+            await self.odds_service.close()
 
 
 @pytest.fixture
@@ -91,8 +91,8 @@ async def life(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
 async def old_event(life: Life) -> None:
     """An event that was over a hundred days before the clock's time."""
     long_ago = life.now - 100 * DAY
-    await life.desk.record(mapped(header(Platform.BETPAWA, kickoff=long_ago + timedelta(hours=1))), long_ago)
-    await life.desk.confirm()
+    await life.odds_service.record(mapped(header(Platform.BETPAWA, kickoff=long_ago + timedelta(hours=1))), long_ago)
+    await life.odds_service.confirm()
 
 
 async def upgraded(life: Life) -> None:
@@ -108,7 +108,7 @@ async def test_a_server_that_is_restarted_every_day_cleans_up_every_day(life: Li
         assert await life.slept(1) == START_SECONDS
         life.wake.set()
         assert await life.slept(2) == DAY.total_seconds()
-        assert life.desk.cache.events == {}
+        assert life.odds_service.cache.events == {}
     async with life.started(NOW + timedelta(hours=20)):
         assert await life.slept(1) == timedelta(hours=4).total_seconds()
     async with life.started(NOW + timedelta(hours=30)):
@@ -127,12 +127,12 @@ async def test_the_first_clean_up_after_an_upgrade_is_announced_and_waits_for_a_
     assert (announced["events"], announced["openings"], announced["runs"]) == (1, 1, 0)
     async with life.started(NOW + timedelta(hours=18)):
         assert await life.slept(1) == timedelta(hours=6).total_seconds()
-        assert await life.desk.find(1) is not None
+        assert await life.odds_service.find(1) is not None
     async with life.started(NOW + timedelta(hours=25)):
         assert await life.slept(1) == START_SECONDS
         life.wake.set()
         assert await life.slept(2) == DAY.total_seconds()
-        assert await life.desk.find(1) is None
+        assert await life.odds_service.find(1) is None
 
 
 async def test_a_clock_that_jumps_makes_no_clean_up_wait_longer_than_the_interval(life: Life) -> None:
@@ -149,10 +149,10 @@ async def test_no_more_is_removed_than_was_agreed_to(life: Life) -> None:
         await old_event(life)
         with pytest.raises(RunStateError, match="would remove 1 events"):
             await keeping.clean_up(Removal(events=0, history_rows=100, runs=0))
-        assert await life.desk.find(1) is not None
+        assert await life.odds_service.find(1) is not None
         with capture_logs() as logs:
             await keeping.clean_up(Removal(events=1, history_rows=100, runs=0))
-        assert await life.desk.find(1) is None
+        assert await life.odds_service.find(1) is None
     told = [(each["event"], each.get("events")) for each in logs if each["event"].startswith("clean_up.")]
     assert told == [("clean_up.begins", 1), ("clean_up.done", 1)]
 
@@ -191,4 +191,4 @@ async def test_a_clean_up_goes_on_though_its_client_has_left(life: Life) -> None
         state = await life.store.clean_up_state()
         assert state is not None
         assert state.last_at == NOW
-        assert await life.desk.find(1) is None
+        assert await life.odds_service.find(1) is None

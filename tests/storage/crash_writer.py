@@ -5,7 +5,7 @@ import sys
 from datetime import UTC, datetime, timedelta
 
 from quart_odds.domain.platforms import Platform
-from quart_odds.storage import OddsDesk, open_store
+from quart_odds.storage import OddsService, open_store
 from tests.odds.making import X1, header, key, mapped
 
 EVENTS = 60
@@ -23,8 +23,8 @@ def odds_of(scrape: int) -> dict[int, float]:
 async def main(database_url: str, first_scrape: int) -> None:
     """Scrapes until it is killed."""
     store = await open_store(database_url)
-    desk = OddsDesk(store)
-    await desk.load()
+    odds_service = OddsService(store)
+    await odds_service.load()
     await store.create_run(trigger="api", platforms=list(Platform), started_at=datetime.now(UTC))
     kickoff = datetime.now(UTC) + timedelta(days=1)
     scrape = first_scrape
@@ -32,9 +32,9 @@ async def main(database_url: str, first_scrape: int) -> None:
         for number in range(EVENTS):
             for platform in Platform:
                 event = header(platform, f"{platform}-{number}", str(number), kickoff=kickoff)
-                await desk.record(mapped(event, odds_of(scrape)), datetime.now(UTC))
+                await odds_service.record(mapped(event, odds_of(scrape)), datetime.now(UTC))
             await asyncio.sleep(0)
-        await desk.confirm()
+        await odds_service.confirm()
         print(scrape, flush=True)
         scrape += 1
 

@@ -12,7 +12,7 @@ from sqlalchemy import func, select, text
 
 from quart_odds.odds.event_odds import GONE
 from quart_odds.odds.history import GONE_ODDS
-from quart_odds.storage import OddsDesk, Store, open_store
+from quart_odds.storage import OddsService, Store, open_store
 from quart_odds.storage.tables import quotes
 from tests.storage.crash_writer import EVENTS, HOME
 
@@ -42,10 +42,10 @@ async def scrape_and_die(database_url: str, first_scrape: int, more_seconds: flo
     return int(left.split()[-1]) if left.split() else first_scrape
 
 
-async def check_whole(store: Store, desk: OddsDesk, confirmed: int) -> int:
+async def check_whole(store: Store, odds_service: OddsService, confirmed: int) -> int:
     """Every quote is whole, and none is older than what was confirmed; gives the newest scrape that any quote has."""
     newest = confirmed
-    for event in desk.cache.events.values():
+    for event in odds_service.cache.events.values():
         for event_odds in event.odds.values():
             past = await store.price_history(event_odds.id, list(event_odds.keys))
             told = dict(past.opening)
@@ -69,15 +69,15 @@ async def crash(database_url: str, times: int, seed: int) -> None:
             async with store.database.reading() as connection:
                 assert (await connection.execute(text("PRAGMA integrity_check"))).scalar_one() == "ok"
                 assert (await connection.execute(text("PRAGMA foreign_key_check"))).all() == []
-        desk = OddsDesk(store)
-        await desk.load()
-        assert len(desk.cache.events) == EVENTS
+        odds_service = OddsService(store)
+        await odds_service.load()
+        assert len(odds_service.cache.events) == EVENTS
         async with store.database.reading() as connection:
             assert (await connection.execute(select(func.count()).select_from(quotes))).scalar_one() == 3 * EVENTS
-        scrape = 1 + await check_whole(store, desk, confirmed)
+        scrape = 1 + await check_whole(store, odds_service, confirmed)
         interrupted = await store.interrupt_running(datetime.now(UTC))
         assert [run.id for run in interrupted] == [number]
-        await desk.close()
+        await odds_service.close()
         await store.aclose()
 
 

@@ -12,7 +12,7 @@ from sqlalchemy import text
 
 from quart_odds.domain.platforms import Platform
 from quart_odds.errors import StorageError
-from quart_odds.storage import OddsDesk, database, migrate, open_store
+from quart_odds.storage import OddsService, database, migrate, open_store
 from quart_odds.storage.database import Database
 from quart_odds.storage.writer_lock import FileLock
 from tests.odds.making import KICKOFF, NOW, X1, header, mapped
@@ -31,19 +31,19 @@ def copies(folder: Path) -> list[str]:
 
 
 async def placed(database_url: str) -> dict[int, tuple[str, str | None, list[tuple[str, str | None]]]]:
-    """Events as a desk loads them: key, SportRadar id, and the external id and claim of each quote."""
+    """Events as a odds service loads them: key, SportRadar id, and the external id and claim of each quote."""
     store = await open_store(database_url)
-    desk = OddsDesk(store, clock=lambda: NOW)
-    await desk.load()
+    odds_service = OddsService(store, clock=lambda: NOW)
+    await odds_service.load()
     found = {
         event.id: (
             event.key,
             event.sportradar_id,
             [(quote.header.external_id, quote.header.sportradar_id) for quote in event.odds.values()],
         )
-        for event in desk.cache.events.values()
+        for event in odds_service.cache.events.values()
     }
-    await desk.close()
+    await odds_service.close()
     await store.aclose()
     return found
 
@@ -52,11 +52,11 @@ async def test_a_database_of_the_first_version_is_upgraded_and_nothing_is_lost(d
     """Events, quotes, prices, history, runs and notes are as they were, and a scrape goes on with the same ids."""
     await make_first_version(database_url, {1: "sr:68995116", 2: "bet9ja:n1"}, WHOLE)
     store = await open_store(database_url)
-    desk = OddsDesk(store, clock=lambda: NOW)
-    await desk.load()
-    assert {event.id: event.key for event in desk.cache.events.values()} == {1: "sr:68995116", 2: "bet9ja:n1"}
+    odds_service = OddsService(store, clock=lambda: NOW)
+    await odds_service.load()
+    assert {event.id: event.key for event in odds_service.cache.events.values()} == {1: "sr:68995116", 2: "bet9ja:n1"}
     for quote_id in (1, 2, 3):
-        quote = desk.cache.event_odds(quote_id)
+        quote = odds_service.cache.event_odds(quote_id)
         assert quote is not None
         assert list(quote.prices()) == list(mapped(odds=X1).prices)
         assert (quote.missed_at, quote.promotions) == (None, ())
@@ -65,10 +65,12 @@ async def test_a_database_of_the_first_version_is_upgraded_and_nothing_is_lost(d
         assert past.opened_at == int(NOW.timestamp())
     assert [run.events_scraped for run in await store.list_runs(limit=9)] == [3]
     assert await store.get_value("scheduler_paused") == "yes"
-    change = await desk.record(mapped(header(Platform.BETPAWA, "p1", "68995116"), X1), NOW + timedelta(minutes=9))
+    change = await odds_service.record(
+        mapped(header(Platform.BETPAWA, "p1", "68995116"), X1), NOW + timedelta(minutes=9)
+    )
     assert (change.event_id, change.odds_id, change.is_new) == (1, 1, False)
-    assert (await desk.record(mapped(header(Platform.BETPAWA, "p9", "68995199")), NOW)).event_id == 3
-    await desk.close()
+    assert (await odds_service.record(mapped(header(Platform.BETPAWA, "p9", "68995199")), NOW)).event_id == 3
+    await odds_service.close()
     await store.aclose()
 
 

@@ -20,13 +20,13 @@ from quart_odds.domain.platforms import Platform
 from quart_odds.domain.runs import RunStatus
 from quart_odds.errors import NotWriterError, StorageError
 from quart_odds.odds.ownership import Recording, recording_for
-from quart_odds.storage import OddsDesk, Store, open_store
-from quart_odds.storage import desk as desk_module
+from quart_odds.storage import OddsService, Store, open_store
+from quart_odds.storage import service as service_module
 from quart_odds.storage.tables import events, quotes, writer
 from quart_odds.storage.writer_lock import WRITER_LOCK
 from tests.odds.making import NOW, X1, header, key, mapped
 from tests.storage.conftest import PostgresServer, make_database
-from tests.storage.test_desk import desk_at
+from tests.storage.test_odds_service import odds_service_at
 
 HOME = key("1x2_ft", "1")
 
@@ -34,7 +34,7 @@ HOME = key("1x2_ft", "1")
 async def test_a_second_writer_is_refused_until_the_first_has_gone(database_url: str) -> None:
     """It reads, its scrapes are told why they cannot store, and it takes over with all that was written meanwhile."""
     first, second = await open_store(database_url), await open_store(database_url)
-    writing, reading = desk_at(first), desk_at(second)
+    writing, reading = odds_service_at(first), odds_service_at(second)
     await writing.load()
     await writing.record(mapped(header(external_id="a", sportradar_id="1")), NOW)
     await writing.confirm()
@@ -57,12 +57,12 @@ async def test_a_second_writer_is_refused_until_the_first_has_gone(database_url:
 async def test_runs_of_a_process_that_lives_are_not_interrupted(database_url: str) -> None:
     """A second process that starts leaves them alone; one that starts after the first has gone ends them."""
     first = await open_store(database_url)
-    desk = OddsDesk(first)
-    await desk.load()
+    odds_service = OddsService(first)
+    await odds_service.load()
     run_id = await first.create_run(trigger="api", platforms=list(Platform), started_at=NOW)
     second = await open_store(database_url)
     assert await second.interrupt_running(NOW + timedelta(minutes=1)) == []
-    await desk.close()
+    await odds_service.close()
     await first.aclose()
     assert [run.id for run in await second.interrupt_running(NOW + timedelta(minutes=1))] == [run_id]
     await second.aclose()
@@ -92,10 +92,10 @@ async def lose_lock(store: Store) -> None:
 
 
 @contextlib.asynccontextmanager
-async def two_desks(url: str) -> AsyncIterator[tuple[OddsDesk, OddsDesk]]:
-    """A desk that writes, with one confirmed event, and one that only reads."""
+async def two_services(url: str) -> AsyncIterator[tuple[OddsService, OddsService]]:
+    """A odds service that writes, with one confirmed event, and one that only reads."""
     first, second = await open_store(url), await open_store(url)
-    writing, reading = desk_at(first), desk_at(second)
+    writing, reading = odds_service_at(first), odds_service_at(second)
     await writing.load()
     await reading.load()
     await writing.record(fetched("shared"), NOW)
@@ -111,7 +111,7 @@ async def two_desks(url: str) -> AsyncIterator[tuple[OddsDesk, OddsDesk]]:
 @pytest.mark.postgres
 async def test_no_id_is_given_twice_in_the_database_after_a_lost_lock(postgres: str) -> None:
     """The older writer's rows are refused, its recording is told, and then it reads what the other one wrote."""
-    async with two_desks(await make_database(postgres)) as (older, newer):
+    async with two_services(await make_database(postgres)) as (older, newer):
         await lose_lock(newer.store)
         await newer.record(fetched("newer"), NOW)
         await newer.confirm()
@@ -134,7 +134,7 @@ async def test_no_id_is_given_twice_in_the_database_after_a_lost_lock(postgres: 
 @pytest.mark.postgres
 async def test_a_lock_that_is_got_back_before_anyone_wrote_costs_nothing(postgres: str) -> None:
     """The same term goes on: nothing is read anew, and what waits is written."""
-    async with two_desks(await make_database(postgres)) as (writing, reading):
+    async with two_services(await make_database(postgres)) as (writing, reading):
         epoch, term = writing.cache.epoch, writing.store.database.term
         await lose_lock(reading.store)
         await writing.record(fetched("waiting"), NOW)
@@ -149,7 +149,7 @@ async def test_a_lock_that_is_got_back_before_anyone_wrote_costs_nothing(postgre
 @pytest.mark.postgres
 async def test_a_restart_of_the_server_makes_no_second_writer(own_postgres: PostgresServer) -> None:
     """Whoever asks first writes on; the other one is refused, and what was confirmed is there."""
-    async with two_desks(await make_database(own_postgres.url)) as (older, newer):
+    async with two_services(await make_database(own_postgres.url)) as (older, newer):
         own_postgres.stop()
         own_postgres.start()
         await newer.record(fetched("newer"), NOW)
@@ -163,7 +163,7 @@ async def test_a_restart_of_the_server_makes_no_second_writer(own_postgres: Post
 @pytest.mark.postgres
 async def test_a_transaction_that_was_open_during_a_take_over_is_whole_or_nothing(postgres: str) -> None:
     """Whoever takes over waits for the end of it, so that it reads all that was confirmed."""
-    async with two_desks(await make_database(postgres)) as (older, newer):
+    async with two_services(await make_database(postgres)) as (older, newer):
         async with older.store.database.writing_as(older.store.database.term) as connection:
             await connection.execute(text("UPDATE events SET home_team = 'changed'"))
             await lose_lock(newer.store)
@@ -182,21 +182,21 @@ async def test_a_term_that_is_over_writes_nothing_on_any_database(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The right is checked in the transaction, whatever the lock says: odds, retention, the end of other runs."""
-    desk = desk_at(store, confirm_seconds=5)
-    await desk.load()
-    await desk.record(mapped(), NOW)
-    await desk.confirm()
+    odds_service = odds_service_at(store, confirm_seconds=5)
+    await odds_service.load()
+    await odds_service.record(mapped(), NOW)
+    await odds_service.confirm()
     run_id = await store.create_run(trigger="api", platforms=[Platform.BETPAWA], started_at=NOW)
     async with store.database.writing() as connection:
         await connection.execute(update(writer).values(term=writer.c.term + 1))
-    await desk.record(mapped(odds=X1 | {HOME: 2.5}), NOW + timedelta(minutes=1))
+    await odds_service.record(mapped(odds=X1 | {HOME: 2.5}), NOW + timedelta(minutes=1))
     with pytest.raises(NotWriterError):
-        await desk.confirm()
+        await odds_service.confirm()
     with pytest.raises(NotWriterError):
-        await store.remove_old(NOW + timedelta(days=9), NOW + timedelta(days=9), desk._term)
+        await store.remove_old(NOW + timedelta(days=9), NOW + timedelta(days=9), odds_service._term)
     with monkeypatch.context() as patched:
         patched.setattr(store.database, "take_writer_lock", AsyncMock(return_value=True))
-        patched.setattr(store.database, "term", desk._term)
+        patched.setattr(store.database, "term", odds_service._term)
         with pytest.raises(NotWriterError):
             await store.interrupt_running(NOW)
     store.database.term = None
@@ -204,18 +204,18 @@ async def test_a_term_that_is_over_writes_nothing_on_any_database(
     assert run is not None
     assert run.status is RunStatus.RUNNING
     assert (await store.price_history(1, [HOME])).changes == ()
-    await desk.record(mapped(odds=X1 | {HOME: 2.6}), NOW + timedelta(minutes=2))
-    await desk.confirm()
+    await odds_service.record(mapped(odds=X1 | {HOME: 2.6}), NOW + timedelta(minutes=2))
+    await odds_service.confirm()
     assert [odds >> 1 for _, _, odds in (await store.price_history(1, [HOME])).changes] == [2600]
-    await desk.close()
+    await odds_service.close()
 
 
 async def test_a_reader_follows_what_the_writer_commits_and_takes_over_when_it_is_gone(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It serves no old odds as new ones; the epoch changes each time, so old cursors and ETags are worth nothing."""
-    monkeypatch.setattr(desk_module, "FOLLOW_SECONDS", 0.02)
-    async with two_desks(database_url) as (writing, reading):
+    monkeypatch.setattr(service_module, "FOLLOW_SECONDS", 0.02)
+    async with two_services(database_url) as (writing, reading):
         recovered: list[int] = []
 
         async def recover() -> None:
@@ -242,25 +242,25 @@ async def test_a_reader_follows_what_the_writer_commits_and_takes_over_when_it_i
 
 async def test_nobody_sees_a_book_that_is_half_read(store: Store) -> None:
     """Everything is put in its place in one turn of the loop."""
-    desk = desk_at(store)
-    await desk.load()
+    odds_service = odds_service_at(store)
+    await odds_service.load()
     for number in range(450):
-        await desk.record(mapped(header(external_id=f"e{number}", sportradar_id=None)), NOW)
-    await desk.confirm()
+        await odds_service.record(mapped(header(external_id=f"e{number}", sportradar_id=None)), NOW)
+    await odds_service.confirm()
     sizes = set()
-    filling = asyncio.create_task(desk._fill())
+    filling = asyncio.create_task(odds_service._fill())
     while not filling.done():
-        sizes.add(len(desk.cache.events))
+        sizes.add(len(odds_service.cache.events))
         await asyncio.sleep(0)
     assert sizes == {450}
-    await desk.close()
+    await odds_service.close()
 
 
 async def test_a_database_that_takes_no_writes_can_be_read(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """A start on a full disk serves what is there, and says why it writes nothing."""
-    desk = desk_at(store)
-    await desk.record(mapped(), NOW)
-    await desk.close()
+    odds_service = odds_service_at(store)
+    await odds_service.record(mapped(), NOW)
+    await odds_service.close()
     await store.database._writer_lock.release()
     store.database._taken = 0
 
@@ -269,7 +269,7 @@ async def test_a_database_that_takes_no_writes_can_be_read(store: Store, monkeyp
 
     with monkeypatch.context() as patched:
         patched.setattr(store.database, "_new_term", full)
-        again = desk_at(store)
+        again = odds_service_at(store)
         await again.load()
         assert (len(again.cache.events), again.is_writer, again.read_only_reason) == (1, False, "the disk is full")
     await again.record(mapped(), NOW + timedelta(minutes=1))

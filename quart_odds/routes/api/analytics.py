@@ -130,8 +130,8 @@ async def health() -> Response:
         "database_ms": round((time.monotonic() - began) * 1000),
         "platforms": platforms,
         "connections": parts.limits.count,
-        "writer": parts.desk.is_writer,
-        "read_only_reason": parts.desk.read_only_reason,
+        "writer": parts.odds_service.is_writer,
+        "read_only_reason": parts.odds_service.read_only_reason,
     }
     return json_response(body, 503 if database != "connected" else 200)
 
@@ -187,7 +187,7 @@ class _Metrics(Collector):
             CounterMetricFamily("quart_odds_messages", "Messages told to the hub", value=registry.log.next_seq - 1),
             CounterMetricFamily("quart_odds_cut", "Listeners cut for taking nothing", value=registry.flusher.cut_count),
             GaugeMetricFamily("quart_odds_log_bytes", "JSON in the hub's log", value=registry.log.size_bytes),
-            GaugeMetricFamily("quart_odds_events", "Events in memory", value=len(parts.desk.cache.events)),
+            GaugeMetricFamily("quart_odds_events", "Events in memory", value=len(parts.odds_service.cache.events)),
             GaugeMetricFamily("quart_odds_run_active", "Whether a run is going", value=int(run is not None)),
             GaugeMetricFamily("quart_odds_draining", "Whether the server is going down", value=int(parts.is_draining)),
             lag,

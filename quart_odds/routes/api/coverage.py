@@ -58,14 +58,16 @@ def add_routes(blueprint: Blueprint) -> None:
 @document_response(MarketsCoverage)
 async def markets_coverage() -> Response:
     """How many current events have each market, by bookmaker, and the markets that the catalogue does not know."""
-    desk = services().desk
+    odds_service = services().odds_service
     counts: Counter[tuple[int, Platform]] = Counter()
-    kept = _kept_numbers.setdefault(desk.cache, {})
-    if len(kept) > 2 * len(desk.cache.events) + 100:
-        kept = _kept_numbers[desk.cache] = {each: kept[each] for each in kept.keys() & desk.cache.events.keys()}
+    kept = _kept_numbers.setdefault(odds_service.cache, {})
+    if len(kept) > 2 * len(odds_service.cache.events) + 100:
+        kept = _kept_numbers[odds_service.cache] = {
+            each: kept[each] for each in kept.keys() & odds_service.cache.events.keys()
+        }
     turn = CooperativeYield()
     # All events as they are matched now: one that is matched anew meanwhile is counted once.
-    for event in [event.snapshot() for event in desk.cache.events.values()]:
+    for event in [event.snapshot() for event in odds_service.cache.events.values()]:
         for platform, numbers in _market_numbers(event, kept).items():
             counts.update((number, platform) for number in numbers)
         if turn.is_due:
@@ -81,7 +83,7 @@ async def markets_coverage() -> Response:
     ]
     unmapped = [
         {"bookmaker_slug": platform.value, "market_id": market.market_id, "market_name": market.name, "events": count}
-        for platform, market, count in desk.unmapped.counts()
+        for platform, market, count in odds_service.unmapped.counts()
     ]
     return Body.of({"markets": markets, "unmapped": unmapped}).answer(request)
 
@@ -116,7 +118,7 @@ def _numbers_of(event_odds: EventOdds) -> frozenset[int]:
 async def coverage() -> Response:
     """How the bookmakers' events overlap."""
     query = read_query(StartedQuery, request.args)
-    return Body.of(_coverage(upcoming(services().desk.cache, query, utc_now()))).answer(request)
+    return Body.of(_coverage(upcoming(services().odds_service.cache, query, utc_now()))).answer(request)
 
 
 @document_querystring(CoverageQuery)
@@ -127,7 +129,7 @@ async def coverage_events() -> Response:
     query = read_query(CoverageQuery, request.args)
     sort: Literal["kickoff", "name", "tournament"] = "name" if query.sort == "alphabetical" else query.sort
     asked = EventsFilter(include_started=query.include_started, search=query.search, sort=sort)
-    events = select_events(services().desk.cache, asked, utc_now())
+    events = select_events(services().odds_service.cache, asked, utc_now())
     if query.platforms:
         events = [event for event in events if any(platform in event.listed for platform in query.platforms)]
     total = _coverage(events)

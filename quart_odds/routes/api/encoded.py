@@ -195,7 +195,7 @@ def bodies_of(cache: OddsCache) -> EventBodies:
 
 async def find_event(event_id: int) -> CachedEvent:
     """An event of the cache, or one that is long over, from the database. Raises a 404."""
-    found = await services().desk.find(event_id)
+    found = await services().odds_service.find(event_id)
     if found is None:
         raise Problem(404, "No such event", f"there is no event {event_id}")
     return found

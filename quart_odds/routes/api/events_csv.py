@@ -75,7 +75,7 @@ def add_routes(blueprint: Blueprint) -> None:
 async def events_csv() -> Response:
     """The events of a query as CSV, all of them, as they are matched now. One that breaks off is cut, not ended."""
     query = read_query(CSVQuery, request.args)
-    found = [event.snapshot() for event in select_events(services().desk.cache, query, utc_now())]
+    found = [event.snapshot() for event in select_events(services().odds_service.cache, query, utc_now())]
     headers = {"Content-Disposition": 'attachment; filename="events.csv"', "Cache-Control": "no-store"}
     if request.http_version == "1.0":
         # It has no chunks, and so no sign of the end but the length.

@@ -54,7 +54,7 @@ def add_routes(blueprint: Blueprint) -> None:
 async def tournaments() -> Response:
     """The competitions of the events that there are, by country and name."""
     query = read_query(TournamentsQuery, request.args)
-    cache = services().desk.cache
+    cache = services().odds_service.cache
     return bodies_of(cache).tournaments(cache, query, lambda now: _tournaments(cache, query, now)).answer(request)
 
 
@@ -82,7 +82,7 @@ async def countries() -> Response:
     """The countries of the events that there are, by name."""
     query = read_query(TournamentsQuery, request.args)
     asked = EventsFilter(include_started=query.include_started, availability=query.availability)
-    found = select_events(services().desk.cache, asked, utc_now())
+    found = select_events(services().odds_service.cache, asked, utc_now())
     return Body.of(sorted({event.header.competition.country for event in found})).answer(request)
 
 
@@ -93,7 +93,7 @@ async def alerts_count() -> Response:
     """How many events lost a price, or their place at a bookmaker."""
     query = read_query(StartedQuery, request.args)
     asked = EventsFilter(include_started=query.include_started, availability="alerts")
-    return Body.of({"count": len(select_events(services().desk.cache, asked, utc_now()))}).answer(request)
+    return Body.of({"count": len(select_events(services().odds_service.cache, asked, utc_now()))}).answer(request)
 
 
 @document_querystring(UnmatchedQuery)
@@ -107,7 +107,7 @@ async def unmatched() -> Response:
         raise bad_request(
             "There is no such platform.", ("missing_platform", f"{query.missing_platform!r} is none of {allowed}")
         )
-    cache = services().desk.cache
+    cache = services().odds_service.cache
     found = [
         event
         for event in upcoming(cache, query, utc_now())

@@ -25,7 +25,7 @@ def odds_blueprint() -> Blueprint:
 @document_response(ProblemBody, 400)
 async def events() -> Response:
     """Events with each bookmaker's main odds, a page of them."""
-    cache = services().desk.cache
+    cache = services().odds_service.cache
     query_string = request.query_string.decode("latin-1")
     body = bodies_of(cache).page(cache, query_string, request.args)
     return body.answer(request, odds_cursor=cursor(cache))
@@ -36,7 +36,7 @@ async def events() -> Response:
 @document_response(ProblemBody, 503)
 async def event(event_id: int) -> Response:
     """One event with all markets side by side, margins and best prices."""
-    cache = services().desk.cache
+    cache = services().odds_service.cache
     found = cache.get(event_id)
     if found is not None:
         return (await bodies_of(cache).detail(found)).answer(request)

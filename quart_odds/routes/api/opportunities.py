@@ -81,7 +81,7 @@ def add_routes(blueprint: Blueprint) -> None:
 async def opportunities() -> Response:
     """Best prices across the three whose inverse sum is below one, the best first, with the age of each price."""
     query = read_query(OpportunitiesQuery, request.args)
-    cache = services().desk.cache
+    cache = services().odds_service.cache
     finder = _finders.setdefault(cache, Finder())
     finder.forget_others(cache)
     await finder.prepare(upcoming(cache, query, utc_now()))

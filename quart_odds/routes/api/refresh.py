@@ -21,7 +21,7 @@ blueprint = Blueprint("refresh", __name__)
 @document_response(Refreshed)
 async def refresh(event_id: int) -> Response:
     """Fetch an event from every bookmaker that lists it; its odds are stored, and told, when this answers."""
-    event = services().desk.cache.get(event_id)
+    event = services().odds_service.cache.get(event_id)
     if event is None:
         raise Problem(404, "No such event", f"There is no current event {event_id}.")
     return await _refresh(event)
@@ -32,7 +32,7 @@ async def refresh(event_id: int) -> Response:
 @document_response(Refreshed)
 async def refresh_by_sportradar_id(sportradar_id: str) -> Response:
     """The same, by SportRadar id."""
-    event = services().desk.cache.find(sportradar_id)
+    event = services().odds_service.cache.find(sportradar_id)
     if event is None:
         raise Problem(404, "No such event", f"There is no current event with the SportRadar id {sportradar_id!r}.")
     return await _refresh(event)

@@ -40,8 +40,8 @@ async def readyz() -> Response:
     except StorageError as error:
         refusals.tell("database.away", "readyz", reason=error.for_operator)
         return json_response({"status": "no database", "detail": str(error)}, 503)
-    if not parts.desk.is_writer:
-        return json_response({"status": "reads_only", "detail": parts.desk.read_only_reason}, 503)
+    if not parts.odds_service.is_writer:
+        return json_response({"status": "reads_only", "detail": parts.odds_service.read_only_reason}, 503)
     try:
         await parts.decoder.check()
     except DecoderError as error:

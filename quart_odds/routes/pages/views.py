@@ -156,7 +156,7 @@ async def odds_rows() -> Response:
     if (ids := request.args.get("ids")) is None:
         return await fragment("rows.html", _listing(query))
     wanted = _ids(ids)
-    cache = services().desk.cache
+    cache = services().odds_service.cache
     found = [event for each in wanted if (event := cache.get(each)) is not None]
     rows = rows_html(cache, found, MARKETS[query.market], query.shown_line)
     return await fragment("rows.html", {"rows": rows, "total": None})
@@ -203,7 +203,7 @@ async def _progress(parts: Services, view: JSON, cursor: str, *, follow: str) ->
 def _listing(query: OddsPageQuery) -> dict[str, object]:
     """A page of events with the market that is asked for. One turn of the loop, some milliseconds."""
     now = utc_now()
-    cache = services().desk.cache
+    cache = services().odds_service.cache
     found = select_events(cache, query, now)
     first = (query.page - 1) * query.page_size
     market, line = MARKETS[query.market], query.shown_line
@@ -230,7 +230,7 @@ def frame(cursor: str, section: str) -> dict[str, object]:
         "section": section,
         "rendered_at": utc_now(),
         "is_sandbox": is_sandbox,
-        "read_only_reason": None if parts.desk.is_writer else parts.desk.read_only_reason,
+        "read_only_reason": None if parts.odds_service.is_writer else parts.odds_service.read_only_reason,
     }
 
 

@@ -17,9 +17,9 @@ from quart_odds.domain.platforms import Platform
 from quart_odds.domain.promotions import KNOWN
 from quart_odds.errors import StorageError
 from quart_odds.odds import CachedEvent, EventChange
-from quart_odds.storage import OddsDesk, Store, open_store
-from quart_odds.storage.desk import KEEP
+from quart_odds.storage import OddsService, Store, open_store
 from quart_odds.storage.odds_rows import EncodedBatch, signed_key, unsigned_key
+from quart_odds.storage.service import KEEP
 from quart_odds.storage.tables import competitions, events, odds_history, quote_prices, quotes
 from tests.odds.making import KICKOFF, NOW, X1, header, key, mapped
 from tests.storage.conftest import make_database
@@ -28,9 +28,9 @@ HOME = key("1x2_ft", "1")
 LATER = NOW + timedelta(minutes=5)
 
 
-def desk_at(store: Store, now: datetime = NOW, **options: float) -> OddsDesk:
-    """A desk whose clock stands still."""
-    return OddsDesk(store, clock=lambda: now, **options)  # type: ignore[arg-type]
+def odds_service_at(store: Store, now: datetime = NOW, **options: float) -> OddsService:
+    """A odds service whose clock stands still."""
+    return OddsService(store, clock=lambda: now, **options)  # type: ignore[arg-type]
 
 
 async def count(store: Store, table: object) -> int:
@@ -68,21 +68,21 @@ def state(event: CachedEvent) -> object:
 
 async def test_a_restart_finds_all_that_was_confirmed(store: Store) -> None:
     """Ids, matches, prices, what is gone, and every moment are as they were."""
-    desk = desk_at(store)
-    await desk.load()
+    odds_service = odds_service_at(store)
+    await odds_service.load()
     for platform in Platform:
-        await desk.record(mapped(header(platform, f"{platform}-1")), NOW)
-    await desk.record(mapped(header(Platform.BETPAWA, "lone", None)), NOW)
-    await desk.record(mapped(header(Platform.BETPAWA, "betpawa-1"), X1 | {HOME: 2.5}), LATER)
-    await desk.mark_missing(Platform.BETPAWA, ["betpawa-1"], LATER)
+        await odds_service.record(mapped(header(platform, f"{platform}-1")), NOW)
+    await odds_service.record(mapped(header(Platform.BETPAWA, "lone", None)), NOW)
+    await odds_service.record(mapped(header(Platform.BETPAWA, "betpawa-1"), X1 | {HOME: 2.5}), LATER)
+    await odds_service.mark_missing(Platform.BETPAWA, ["betpawa-1"], LATER)
     for at in (NOW, LATER):
-        await desk.mark_missing(Platform.BET9JA, [], at)
-    await desk.record(mapped(header(Platform.SPORTYBET, "sportybet-1")), LATER)
-    await desk.confirm()
-    before = [state(event) for event in desk.cache.events.values()]
-    await desk.close()
+        await odds_service.mark_missing(Platform.BET9JA, [], at)
+    await odds_service.record(mapped(header(Platform.SPORTYBET, "sportybet-1")), LATER)
+    await odds_service.confirm()
+    before = [state(event) for event in odds_service.cache.events.values()]
+    await odds_service.close()
 
-    again = desk_at(store)
+    again = odds_service_at(store)
     await again.load()
     assert [state(event) for event in again.cache.events.values()] == before
     assert (await again.record(mapped(header(Platform.BETPAWA, "new", "99")), LATER)).event_id == 3
@@ -94,37 +94,37 @@ async def test_a_restart_finds_all_that_was_confirmed(store: Store) -> None:
 async def test_a_second_scrape_without_changes_writes_no_history(store: Store) -> None:
     """And k changed prices are exactly k rows, told for exactly their events."""
     told: list[EventChange] = []
-    desk = OddsDesk(store, on_change=told.append, clock=lambda: NOW)
+    odds_service = OddsService(store, on_change=told.append, clock=lambda: NOW)
     for number in range(5):
-        await desk.record(mapped(header(external_id=f"e{number}", sportradar_id=str(number))), NOW)
-    await desk.confirm()
+        await odds_service.record(mapped(header(external_id=f"e{number}", sportradar_id=str(number))), NOW)
+    await odds_service.confirm()
     assert await count(store, odds_history) == 0
     told.clear()
     for number in range(5):
-        await desk.record(mapped(header(external_id=f"e{number}", sportradar_id=str(number))), LATER)
-    await desk.confirm()
+        await odds_service.record(mapped(header(external_id=f"e{number}", sportradar_id=str(number))), LATER)
+    await odds_service.confirm()
     assert (await count(store, odds_history), told) == (0, [])
     changed = X1 | {HOME: 2.5}
     for number in (1, 3):
-        await desk.record(mapped(header(external_id=f"e{number}", sportradar_id=str(number)), changed), LATER)
-    await desk.confirm()
+        await odds_service.record(mapped(header(external_id=f"e{number}", sportradar_id=str(number)), changed), LATER)
+    await odds_service.confirm()
     assert await count(store, odds_history) == 6  # each: one moved, two of over/under gone
     assert [change.event_id for change in told] == [2, 4]
     assert sum(change.count for change in told) == 6
-    await desk.close()
+    await odds_service.close()
 
 
 async def test_history_is_read_back_by_price(store: Store) -> None:
     """Opening and changes of the prices asked for, in order, and of nobody else."""
-    desk = desk_at(store)
-    await desk.record(mapped(header(external_id="other", sportradar_id="1")), NOW)
-    change = await desk.record(mapped(), NOW)
+    odds_service = odds_service_at(store)
+    await odds_service.record(mapped(header(external_id="other", sportradar_id="1")), NOW)
+    change = await odds_service.record(mapped(), NOW)
     for minute, odds in ((1, 2.5), (2, 2.6)):
         moved = mapped(odds=X1 | {HOME: odds})
-        await desk.record(moved, NOW + timedelta(minutes=minute))
+        await odds_service.record(moved, NOW + timedelta(minutes=minute))
     for minute in (3, 8):
-        await desk.mark_missing(Platform.BETPAWA, ["other"], NOW + timedelta(minutes=minute))
-    await desk.confirm()
+        await odds_service.mark_missing(Platform.BETPAWA, ["other"], NOW + timedelta(minutes=minute))
+    await odds_service.confirm()
     past = await store.price_history(change.odds_id, [HOME])
     start = int(NOW.timestamp())
     assert past.opened_at == start
@@ -134,21 +134,21 @@ async def test_history_is_read_back_by_price(store: Store) -> None:
         (start + 120, HOME, 2600 << 1 | 1),
         (start + 480, 0, -1),
     )
-    await desk.close()
+    await odds_service.close()
 
 
 async def test_a_quote_that_changes_its_event_is_moved_in_the_database(store: Store) -> None:
     """A lone event whose quote went back to its match is no more, there too."""
-    desk = desk_at(store)
-    await desk.record(mapped(header(Platform.BETPAWA, "a")), NOW)
-    await desk.record(mapped(header(Platform.BET9JA, "b", kickoff=KICKOFF + timedelta(hours=1))), NOW)
-    await desk.confirm()
+    odds_service = odds_service_at(store)
+    await odds_service.record(mapped(header(Platform.BETPAWA, "a")), NOW)
+    await odds_service.record(mapped(header(Platform.BET9JA, "b", kickoff=KICKOFF + timedelta(hours=1))), NOW)
+    await odds_service.confirm()
     assert await count(store, events) == 2
-    await desk.record(mapped(header(Platform.BET9JA, "b")), LATER)
-    await desk.confirm()
+    await odds_service.record(mapped(header(Platform.BET9JA, "b")), LATER)
+    await odds_service.confirm()
     assert await count(store, events) == 1
-    await desk.close()
-    again = desk_at(store)
+    await odds_service.close()
+    again = odds_service_at(store)
     await again.load()
     assert [list(event.odds) for event in again.cache.events.values()] == [[Platform.BETPAWA, Platform.BET9JA]]
     await again.close()
@@ -156,11 +156,11 @@ async def test_a_quote_that_changes_its_event_is_moved_in_the_database(store: St
 
 async def test_old_events_wait_in_the_database_and_come_back_when_listed(store: Store) -> None:
     """They are not loaded, can be found by id, and keep their id when a bookmaker lists them again."""
-    desk = desk_at(store)
-    change = await desk.record(mapped(), NOW)
-    await desk.close()
+    odds_service = odds_service_at(store)
+    change = await odds_service.record(mapped(), NOW)
+    await odds_service.close()
     much_later = KICKOFF + KEEP + timedelta(hours=1)
-    again = desk_at(store, much_later)
+    again = odds_service_at(store, much_later)
     await again.load()
     assert not again.cache.events
     found = await again.find(change.event_id)
@@ -180,43 +180,45 @@ async def test_old_events_wait_in_the_database_and_come_back_when_listed(store: 
 async def test_tidying_takes_over_events_out_of_memory(store: Store) -> None:
     """Only what is long over and was long not seen; it can still be found, and come back."""
     now = NOW
-    desk = OddsDesk(store, clock=lambda: now)
-    await desk.record(mapped(header(external_id="old", sportradar_id="1")), NOW)
-    await desk.record(mapped(header(external_id="new", sportradar_id="2", kickoff=NOW + timedelta(days=9))), NOW)
-    assert await desk.archive() == 0
+    odds_service = OddsService(store, clock=lambda: now)
+    await odds_service.record(mapped(header(external_id="old", sportradar_id="1")), NOW)
+    await odds_service.record(
+        mapped(header(external_id="new", sportradar_id="2", kickoff=NOW + timedelta(days=9))), NOW
+    )
+    assert await odds_service.archive() == 0
     now = KICKOFF + KEEP + timedelta(seconds=1)
-    assert await desk.archive() == 1
-    assert list(desk.cache.events) == [2]
-    assert await desk.find(1) is not None
-    assert (await desk.record(mapped(header(external_id="old", sportradar_id="1")), now)).event_id == 1
-    await desk.close()
+    assert await odds_service.archive() == 1
+    assert list(odds_service.cache.events) == [2]
+    assert await odds_service.find(1) is not None
+    assert (await odds_service.record(mapped(header(external_id="old", sportradar_id="1")), now)).event_id == 1
+    await odds_service.close()
 
 
 async def test_old_odds_and_runs_are_removed_as_the_preview_says(store: Store) -> None:
     """Events that are over with all they had, changes and openings before the moment; the rest stays whole."""
-    desk = desk_at(store)
+    odds_service = odds_service_at(store)
     for name, kickoff in (("over", NOW + timedelta(days=3)), ("coming", NOW + timedelta(days=30))):
         for day, odds in ((0, 2.4), (1, 2.5), (2, 2.6), (20, 2.7)):
             if name == "coming" or day < 3:
                 event = header(external_id=name, sportradar_id=name, kickoff=kickoff)
-                await desk.record(mapped(event, X1 | {HOME: odds}), NOW + timedelta(days=day))
+                await odds_service.record(mapped(event, X1 | {HOME: odds}), NOW + timedelta(days=day))
     run_id = await store.create_run(trigger="api", platforms=[Platform.BETPAWA], started_at=NOW)
     await store.interrupt_running(NOW)
     running = await store.create_run(trigger="api", platforms=[Platform.BETPAWA], started_at=NOW)
-    await desk.confirm()
+    await odds_service.confirm()
     before = NOW + timedelta(days=10)
     preview = await store.preview_removal(before, before)
     assert (preview.events, preview.history_rows, preview.runs) == (1, 4, 1)
-    removed = await desk.remove_old(before, before)
+    removed = await odds_service.remove_old(before, before)
     assert (removed.events, removed.history_rows, removed.runs) == (1, 4, 1)
     assert await count(store, events) == await count(store, quotes) == await count(store, quote_prices) == 1
     assert await count(store, odds_history) == 1
     assert await store.get_run(run_id) is None
     assert await store.get_run(running) is not None
-    assert list(desk.cache.events) == [2]
-    assert await desk.find(1) is None
+    assert list(odds_service.cache.events) == [2]
+    assert await odds_service.find(1) is None
     assert (await store.preview_removal(before, before)).history_rows == 0
-    await desk.close()
+    await odds_service.close()
 
 
 async def test_a_locked_database_is_told_and_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -224,43 +226,43 @@ async def test_a_locked_database_is_told_and_loses_nothing(tmp_path: Path, monke
     monkeypatch.setattr("quart_odds.storage.database.BUSY_SECONDS", 0.02)
     path = tmp_path / "odds.db"
     store = await open_store(f"sqlite:///{path}")
-    desk = desk_at(store, confirm_seconds=0.3)
-    await desk.record(mapped(header(external_id="before", sportradar_id="1")), NOW)
-    await desk.confirm()
+    odds_service = odds_service_at(store, confirm_seconds=0.3)
+    await odds_service.record(mapped(header(external_id="before", sportradar_id="1")), NOW)
+    await odds_service.confirm()
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
-    await desk.record(mapped(), NOW)
+    await odds_service.record(mapped(), NOW)
     with pytest.raises(StorageError, match="locked"):
-        await desk.confirm()
+        await odds_service.confirm()
     assert await count(store, quotes) == 1
     other.execute("ROLLBACK")
     other.close()
-    await desk.writer.confirm(5)
+    await odds_service.writer.confirm(5)
     assert await count(store, quotes) == 2
-    await desk.close()
+    await odds_service.close()
     await store.aclose()
 
 
 async def test_a_full_database_is_told_and_keeps_what_was_confirmed(tmp_path: Path) -> None:
     """When no page is left, confirm raises and says why; what was there can be read."""
     store = await open_store(f"sqlite:///{tmp_path / 'odds.db'}")
-    desk = desk_at(store, confirm_seconds=0.5)
-    await desk.record(mapped(), NOW)
-    await desk.confirm()
+    odds_service = odds_service_at(store, confirm_seconds=0.5)
+    await odds_service.record(mapped(), NOW)
+    await odds_service.confirm()
     async with store.database.writing() as connection:
         pages = (await connection.execute(text("PRAGMA page_count"))).scalar_one()
         await connection.execute(text(f"PRAGMA max_page_count = {pages}"))
     for number in range(200):
         event = header(external_id=f"x{number}", sportradar_id=f"s{number}", home="A long name of a club " * 5)
-        await desk.record(mapped(event), NOW)
+        await odds_service.record(mapped(event), NOW)
     with pytest.raises(StorageError, match="full"):
-        await desk.confirm()
+        await odds_service.confirm()
     assert await store.load_event(1) is not None
     async with store.database.writing() as connection:
         await connection.execute(text("PRAGMA max_page_count = 1000000"))
-    await desk.writer.confirm(10)
+    await odds_service.writer.confirm(10)
     assert await count(store, quotes) == 201
-    await desk.close()
+    await odds_service.close()
     await store.aclose()
 
 
@@ -269,29 +271,29 @@ async def test_a_connection_that_is_lost_is_opened_again(postgres: str) -> None:
     """The server cuts every connection: what waits is written over new ones."""
     url = await make_database(postgres)
     store, admin = await open_store(url), await open_store(await make_database(postgres))
-    desk = desk_at(store)
-    await desk.record(mapped(header(external_id="before", sportradar_id="1")), NOW)
-    await desk.confirm()
+    odds_service = odds_service_at(store)
+    await odds_service.record(mapped(header(external_id="before", sportradar_id="1")), NOW)
+    await odds_service.confirm()
     async with admin.database.writing() as connection:
         name = url.rpartition("/")[2]
         cut = text("SELECT pg_terminate_backend(pid, 30000) FROM pg_stat_activity WHERE datname = :name")
         await connection.execute(cut, {"name": name})
-    await desk.record(mapped(), NOW)
-    await desk.confirm()
+    await odds_service.record(mapped(), NOW)
+    await odds_service.confirm()
     assert await count(store, quotes) == 2
-    await desk.close()
+    await odds_service.close()
     await store.aclose()
     await admin.aclose()
 
 
 async def test_competitions_keep_their_ids(store: Store) -> None:
     """One row a bookmaker's competition, with the id that the API gives."""
-    desk = desk_at(store)
+    odds_service = odds_service_at(store)
     for platform in Platform:
-        await desk.record(mapped(header(platform, "a")), NOW)
-    await desk.close()
+        await odds_service.record(mapped(header(platform, "a")), NOW)
+    await odds_service.close()
     assert await count(store, competitions) == 3
-    again = desk_at(store)
+    again = odds_service_at(store)
     await again.load()
     assert again.cache.competition_id(Platform.BET9JA, header().competition) == 3
     await again.close()
@@ -302,12 +304,12 @@ async def test_an_old_match_that_two_bookmakers_list_again_at_once_keeps_both_fe
 ) -> None:
     """It is read back once, and never over what has come meanwhile, however slow the database is."""
     clock = [NOW]
-    desk = OddsDesk(store, clock=lambda: clock[0])
-    await desk.load()
+    odds_service = OddsService(store, clock=lambda: clock[0])
+    await odds_service.load()
     for platform in Platform:
-        await desk.record(mapped(header(platform, f"{platform}-1")), NOW)
+        await odds_service.record(mapped(header(platform, f"{platform}-1")), NOW)
     clock[0] = later = KICKOFF + KEEP + timedelta(days=2)
-    assert await desk.archive() == 1
+    assert await odds_service.archive() == 1
     loads = 0
     load_event = store.load_event
 
@@ -323,15 +325,15 @@ async def test_an_old_match_that_two_bookmakers_list_again_at_once_keeps_both_fe
     kickoff = later + timedelta(days=5)
     changes = await asyncio.gather(
         *(
-            desk.record(mapped(header(platform, f"{platform}-1", kickoff=kickoff), X1 | {HOME: price}), later)
+            odds_service.record(mapped(header(platform, f"{platform}-1", kickoff=kickoff), X1 | {HOME: price}), later)
             for platform, price in odds.items()
         )
     )
     assert (loads, any(change.is_new for change in changes)) == (1, False)
-    await desk.confirm()
-    again = desk_at(store, later)
+    await odds_service.confirm()
+    again = odds_service_at(store, later)
     await again.load()
-    for cache in (desk.cache, again.cache):
+    for cache in (odds_service.cache, again.cache):
         for platform, price in odds.items():
             event_odds = cache.odds_of(platform, f"{platform}-1")
             assert event_odds is not None
@@ -340,17 +342,17 @@ async def test_an_old_match_that_two_bookmakers_list_again_at_once_keeps_both_fe
                 kickoff,
                 1,
             )
-    await desk.close()
+    await odds_service.close()
     await again.close()
 
 
 async def test_a_match_that_only_genius_sports_names_comes_back_by_that_id(store: Store) -> None:
     """Another bookmaker's listing finds the old event."""
-    desk = desk_at(store)
-    await desk.record(mapped(replace(header(sportradar_id=None), genius_id="g7")), NOW)
-    await desk.close()
+    odds_service = odds_service_at(store)
+    await odds_service.record(mapped(replace(header(sportradar_id=None), genius_id="g7")), NOW)
+    await odds_service.close()
     later = KICKOFF + KEEP + timedelta(hours=1)
-    again = desk_at(store, later)
+    again = odds_service_at(store, later)
     await again.load()
     assert not again.cache.events
     listed = replace(header(Platform.SPORTYBET, "s1", None, kickoff=later + timedelta(days=1)), genius_id="g7")
@@ -363,16 +365,16 @@ async def test_promoted_prices_are_kept_with_their_history_and_their_words(store
     """Keys use all 32 bits, and the history gives them back as they were."""
     promoted = promoted_key(HOME, len(KNOWN))
     assert promoted >= 1 << 31
-    desk = desk_at(store)
+    odds_service = odds_service_at(store)
     event = replace(header(), genius_id="g1")
 
     def fetched(odds: float) -> MappedEvent:
         return replace(mapped(event, X1 | {promoted: odds}), promotions=("lucky",))
 
-    change = await desk.record(fetched(2.6), NOW)
-    await desk.record(fetched(2.7), LATER)
-    await desk.close()
-    again = desk_at(store)
+    change = await odds_service.record(fetched(2.6), NOW)
+    await odds_service.record(fetched(2.7), LATER)
+    await odds_service.close()
+    again = odds_service_at(store)
     await again.load()
     event_odds = again.cache.event_odds(change.odds_id)
     assert event_odds is not None
@@ -393,15 +395,15 @@ def test_every_key_fits_a_signed_column_and_comes_back(key: int) -> None:
 
 async def test_an_event_that_was_missed_and_is_seen_again_is_not_missed_any_more(store: Store) -> None:
     """A restart in between remembers the miss; the next fetch ends it, in the database too."""
-    desk = desk_at(store)
-    await desk.record(mapped(), NOW)
-    changes = await desk.mark_missing(Platform.BETPAWA, [], NOW)
+    odds_service = odds_service_at(store)
+    await odds_service.record(mapped(), NOW)
+    changes = await odds_service.mark_missing(Platform.BETPAWA, [], NOW)
     assert [(change.is_missed, change.is_miss_noted) for change in changes] == [(True, True)]
-    changes = await desk.mark_missing(Platform.BETPAWA, [header().external_id], NOW)
+    changes = await odds_service.mark_missing(Platform.BETPAWA, [header().external_id], NOW)
     assert [(change.is_missed, change.is_miss_noted) for change in changes] == [(False, True)]
-    await desk.mark_missing(Platform.BETPAWA, [], NOW)
-    await desk.close()
-    again = desk_at(store)
+    await odds_service.mark_missing(Platform.BETPAWA, [], NOW)
+    await odds_service.close()
+    again = odds_service_at(store)
     await again.load()
     event_odds = again.cache.event_odds(1)
     assert event_odds is not None
@@ -414,86 +416,86 @@ async def test_an_event_that_was_missed_and_is_seen_again_is_not_missed_any_more
 
 async def test_a_withdrawn_event_is_gone_at_once(store: Store) -> None:
     """Its bookmaker said so; one that is not known is no news."""
-    desk = desk_at(store)
-    await desk.record(mapped(), NOW)
-    change = await desk.withdraw(Platform.BETPAWA, "e1", LATER)
+    odds_service = odds_service_at(store)
+    await odds_service.record(mapped(), NOW)
+    change = await odds_service.withdraw(Platform.BETPAWA, "e1", LATER)
     assert change is not None
     assert change.is_available is False
-    assert await desk.withdraw(Platform.BETPAWA, "other", LATER) is None
-    await desk.close()
+    assert await odds_service.withdraw(Platform.BETPAWA, "other", LATER) is None
+    await odds_service.close()
     async with store.database.reading() as connection:
         assert (await connection.execute(select(quotes.c.gone_at))).scalar_one() == LATER
 
 
 async def test_a_batch_that_is_written_twice_is_the_same_as_once(store: Store) -> None:
     """A commit whose answer was lost is tried again; what came meanwhile is written with it."""
-    desk = desk_at(store)
-    await desk.load()
-    await desk.record(mapped(), NOW)
-    await desk.confirm()
+    odds_service = odds_service_at(store)
+    await odds_service.load()
+    await odds_service.record(mapped(), NOW)
+    await odds_service.confirm()
     write = store.write
     failures = [StorageError("the answer was lost")]
 
     async def losing_the_answer(batch: EncodedBatch, term: int | None) -> None:
         await write(batch, term)
         if failures:
-            await desk.record(mapped(odds=X1 | {HOME: 2.6}), LATER + timedelta(minutes=1))
+            await odds_service.record(mapped(odds=X1 | {HOME: 2.6}), LATER + timedelta(minutes=1))
             raise failures.pop()
 
     store.write = losing_the_answer  # type: ignore[method-assign]
-    await desk.record(mapped(odds=X1 | {HOME: 2.5}), LATER)
-    await desk.confirm()
+    await odds_service.record(mapped(odds=X1 | {HOME: 2.5}), LATER)
+    await odds_service.confirm()
     past = await store.price_history(1, [HOME])
     assert [odds >> 1 for _, _, odds in past.changes] == [2500, 2600]
-    assert desk.writer.rows_lost == 0
-    await desk.close()
+    assert odds_service.writer.rows_lost == 0
+    await odds_service.close()
 
 
 async def test_text_that_the_database_cannot_keep_is_refused_and_holds_up_nobody(store: Store) -> None:
     """A lone surrogate can be written nowhere: its event is refused, the others are there."""
-    desk = desk_at(store)
-    await desk.record(mapped(header(external_id="bad", sportradar_id=None, home="\ud800")), NOW)
-    await desk.record(mapped(header(external_id="good", sportradar_id=None)), NOW)
+    odds_service = odds_service_at(store)
+    await odds_service.record(mapped(header(external_id="bad", sportradar_id=None, home="\ud800")), NOW)
+    await odds_service.record(mapped(header(external_id="good", sportradar_id=None)), NOW)
     with pytest.raises(StorageError, match="refused"):
-        await desk.confirm()
+        await odds_service.confirm()
     async with store.database.reading() as connection:
         assert (await connection.scalars(select(quotes.c.external_id))).all() == ["good"]
-    await desk.close()
+    await odds_service.close()
 
 
 @pytest.mark.postgres
 async def test_a_zero_byte_is_refused_by_postgresql_and_holds_up_nobody(postgres: str) -> None:
     """The server says that the data is wrong, so the same is not tried for ever."""
     store = await open_store(await make_database(postgres))
-    desk = desk_at(store)
-    await desk.record(mapped(header(external_id="bad", sportradar_id=None, home="A\0B")), NOW)
-    await desk.record(mapped(header(external_id="good", sportradar_id=None)), NOW)
+    odds_service = odds_service_at(store)
+    await odds_service.record(mapped(header(external_id="bad", sportradar_id=None, home="A\0B")), NOW)
+    await odds_service.record(mapped(header(external_id="good", sportradar_id=None)), NOW)
     with pytest.raises(StorageError, match="refused"):
-        await desk.confirm()
+        await odds_service.confirm()
     assert await count(store, quotes) == 1
-    await desk.close()
+    await odds_service.close()
     await store.aclose()
 
 
 async def test_what_a_clock_that_was_ahead_has_dated_is_dated_back(store: Store) -> None:
     """Memory and database agree on when it was, and the last value of the wrong hours stays."""
-    desk = desk_at(store)
-    await desk.load()
-    await desk.record(mapped(), NOW)
-    await desk.record(mapped(odds=X1 | {HOME: 2.5}), NOW + timedelta(hours=3))
-    await desk.record(mapped(odds=X1 | {HOME: 2.6}), NOW + timedelta(hours=4))
-    await desk.confirm()
-    change = await desk.record(mapped(odds=X1 | {HOME: 2.7}), LATER)
-    await desk.confirm()
+    odds_service = odds_service_at(store)
+    await odds_service.load()
+    await odds_service.record(mapped(), NOW)
+    await odds_service.record(mapped(odds=X1 | {HOME: 2.5}), NOW + timedelta(hours=3))
+    await odds_service.record(mapped(odds=X1 | {HOME: 2.6}), NOW + timedelta(hours=4))
+    await odds_service.confirm()
+    change = await odds_service.record(mapped(odds=X1 | {HOME: 2.7}), LATER)
+    await odds_service.confirm()
     assert change.redated_after == int(LATER.timestamp())
     past = await store.price_history(1, [HOME])
     assert [(at, odds >> 1) for at, _, odds in past.changes] == [
         (change.redated_after, 2600),
         (change.redated_after + 1, 2700),
     ]
-    before = [state(event) for event in desk.cache.events.values()]
-    await desk.close()
-    again = desk_at(store)
+    before = [state(event) for event in odds_service.cache.events.values()]
+    await odds_service.close()
+    again = odds_service_at(store)
     await again.load()
     assert [state(event)[4] for event in again.cache.events.values()] == [each[4] for each in before]  # type: ignore[index]
     await again.close()

@@ -39,7 +39,7 @@ FOLLOW_SHARE = 10
 Listener = Callable[[EventChange], None]
 
 
-class OddsDesk:
+class OddsService:
     """The current odds, kept. `on_change` is called with every change that is worth telling, before it is written.
 
     `on_take_over` is called when this process takes over the writing from another one, before it writes anything.
@@ -91,7 +91,7 @@ class OddsDesk:
             self._term = self.store.database.term
             self._may_write = is_ours
         if not is_ours:
-            log.warning("storage.desk.reads_only", reason=self.read_only_reason)
+            log.warning("storage.odds.reads_only", reason=self.read_only_reason)
 
     async def take_over(self) -> None:
         """Sees to it that this process has the right to write, by asking the database. Raises NotWriterError if not.
@@ -116,7 +116,7 @@ class OddsDesk:
                 await self._fill()
                 await self.on_take_over()
                 self._term = self.store.database.term
-                log.info("storage.desk.took_over", term=self._term, events=len(self.cache.events))
+                log.info("storage.odds.took_over", term=self._term, events=len(self.cache.events))
             self._may_write, self.read_only_reason = True, None
 
     def follow(self) -> None:
@@ -140,9 +140,9 @@ class OddsDesk:
             except NotWriterError:
                 await self._read_again()
             except StorageError as error:
-                log.debug("storage.desk.follow_failed", reason=error.for_operator)
+                log.debug("storage.odds.follow_failed", reason=error.for_operator)
             except Exception:
-                log.exception("storage.desk.follow_broke")
+                log.exception("storage.odds.follow_broke")
             pause = max(FOLLOW_SECONDS, FOLLOW_SHARE * (loop.time() - began))
 
     async def _read_again(self) -> None:
@@ -154,11 +154,11 @@ class OddsDesk:
                     await self._fill()
                     self._term = None
         except StorageError as error:
-            log.debug("storage.desk.follow_failed", reason=error.for_operator)
+            log.debug("storage.odds.follow_failed", reason=error.for_operator)
 
     def _stop_writing(self, reason: str) -> None:
         if self._may_write:
-            log.warning("storage.desk.reads_only", reason=reason)
+            log.warning("storage.odds.reads_only", reason=reason)
             self._look_now.set()
         self._may_write, self.read_only_reason = False, reason
 
