@@ -115,7 +115,7 @@ def test_the_book_is_arranged_as_its_claims_say(
     monkeypatch: pytest.MonkeyPatch, steps: list[tuple[Platform, int, str | None]]
 ) -> None:
     """Whatever came and went before: crowds stand alone, the rest where `agreeing` says."""
-    monkeypatch.setattr(candidates, "MAX_CLAIMS", 2)
+    monkeypatch.setattr(candidates, "MAX_CANDIDATES", 2)
     made = OddsCache()
     for platform, number, radar in steps:
         if radar == "gone":
