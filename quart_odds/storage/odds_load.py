@@ -1,5 +1,6 @@
 """Events and their odds, back from the database: what a start puts into the cache, what an old link asks for."""
 
+import asyncio
 from dataclasses import dataclass
 from datetime import datetime
 from typing import cast
@@ -11,42 +12,27 @@ from quart_odds.domain.odds import Competition, EventHeader
 from quart_odds.domain.platforms import Platform
 from quart_odds.odds.event import CachedEvent
 from quart_odds.odds.event_odds import Columns, EventOdds
+from quart_odds.odds.ports import ArchivedOdds, StoredEvent
 from quart_odds.storage.packing import unpack
 from quart_odds.storage.tables import competitions, events, quote_prices, quotes
 
+UNPACKED_AT_ONCE = 200
+
 
 @dataclass(frozen=True, slots=True)
-class KeptEvent:
-    """An event as it is kept, with its quotes; their prices are still packed."""
+class _PackedEvent:
+    """An event with its event odds, whose prices are still packed."""
 
     event: CachedEvent
     odds: tuple[tuple[EventOdds, bytes], ...]
 
-    @property
-    def whole(self) -> CachedEvent:
-        """The event with its quotes in place, for one that goes into no cache."""
-        odds = {event_odds.header.platform: event_odds for event_odds, _ in self.odds}
-        self.event.odds = {platform: odds[platform] for platform in Platform if platform in odds}
-        return self.event
 
-
-@dataclass(frozen=True, slots=True)
-class ArchivedOdds:
-    """By what an event that is only kept, and not in memory, is found when it is listed again."""
-
-    event_id: int
-    key: str
-    platform: Platform
-    external_id: str
-    genius_id: str | None
-
-
-async def load_events(connection: AsyncConnection, since: datetime) -> list[KeptEvent]:
+async def load_events(connection: AsyncConnection, since: datetime) -> list[StoredEvent]:
     """The events that kick off, or were last seen, at `since` or later."""
     return await _load(connection, _odds().where((events.c.kickoff >= since) | events.c.id.in_(_seen_since(since))))
 
 
-async def load_event(connection: AsyncConnection, event_id: int) -> KeptEvent | None:
+async def load_event(connection: AsyncConnection, event_id: int) -> StoredEvent | None:
     """One event, however old."""
     found = await _load(connection, _odds().where(events.c.id == event_id))
     return found[0] if found else None
@@ -75,15 +61,16 @@ async def load_competitions(connection: AsyncConnection) -> list[tuple[int, Plat
     return [(row.id, Platform(row.platform), row.external_id) for row in rows]
 
 
-def restored(kept: KeptEvent) -> tuple[CachedEvent, list[EventOdds]]:
-    """The event and its quotes with their prices unpacked. Raises StorageError for a damaged blob."""
-    for event_odds, body in kept.odds:
-        prices = unpack(body)
-        event_odds.columns = Columns(prices.keys, prices.values, prices.changed)
-        event_odds.last_seen = prices.last_seen
-        gone_moment = int(event_odds.gone_at.timestamp()) if event_odds.gone_at else 0
-        event_odds.last_moment = max(max(prices.changed, default=0), gone_moment)
-    return kept.event, [event_odds for event_odds, _ in kept.odds]
+def _unpacked(events: list[_PackedEvent]) -> list[StoredEvent]:
+    """The events with their prices unpacked: 20 µs for each event odds. Raises StorageError for a damaged blob."""
+    for packed in events:
+        for event_odds, body in packed.odds:
+            prices = unpack(body)
+            event_odds.columns = Columns(prices.keys, prices.values, prices.changed)
+            event_odds.last_seen = prices.last_seen
+            gone_moment = int(event_odds.gone_at.timestamp()) if event_odds.gone_at else 0
+            event_odds.last_moment = max(max(prices.changed, default=0), gone_moment)
+    return [StoredEvent(packed.event, tuple(event_odds for event_odds, _ in packed.odds)) for packed in events]
 
 
 def _seen_since(since: datetime) -> "Select[int]":
@@ -111,7 +98,7 @@ def _odds() -> "Select[tuple[object, ...]]":
     return cast("Select[tuple[object, ...]]", statement)
 
 
-async def _load(connection: AsyncConnection, statement: "Select[tuple[object, ...]]") -> list[KeptEvent]:
+async def _load(connection: AsyncConnection, statement: "Select[tuple[object, ...]]") -> list[StoredEvent]:
     found: dict[int, tuple[CachedEvent, list[tuple[EventOdds, bytes]]]] = {}
     result = await connection.stream(statement)
     async for row in result:
@@ -139,4 +126,7 @@ async def _load(connection: AsyncConnection, statement: "Select[tuple[object, ..
             promotions=tuple(row.promotions.split(",")) if row.promotions else (),
         )
         kept.append((event_odds, row.body))
-    return [KeptEvent(event, tuple(kept)) for event, kept in found.values()]
+    packed = [_PackedEvent(event, tuple(kept)) for event, kept in found.values()]
+    # Off the loop, in parts: a start has some 1,300 events.
+    parts = [packed[start : start + UNPACKED_AT_ONCE] for start in range(0, len(packed), UNPACKED_AT_ONCE)]
+    return [event for part in parts for event in await asyncio.to_thread(_unpacked, part)]

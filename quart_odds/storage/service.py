@@ -1,4 +1,8 @@
-"""Where a scrape hands in odds: the cache, those who listen to it, and the writer, as one object."""
+"""The odds service: the one way in for odds, and the one place to ask for them.
+
+A fetch is recorded here: it goes into the cache, which finds out what changed, and from there to the listener (the
+notices) and to the writer (the database).
+"""
 
 import asyncio
 import contextlib
@@ -11,43 +15,49 @@ from quart_odds.domain.clock import utc_now
 from quart_odds.domain.odds import EventHeader, ListedCompetitions, MappedEvent
 from quart_odds.domain.platforms import Platform
 from quart_odds.errors import NotWriterError, StorageError
+from quart_odds.odds.archive import ArchivedEvents
 from quart_odds.odds.cache import EVERY_COMPETITION, OddsCache
 from quart_odds.odds.event import CachedEvent, EventChange
-from quart_odds.odds.matching import genius_key, lone_key, match_key
+from quart_odds.odds.ports import OddsStore, StoredEvent, StoredOdds
 from quart_odds.odds.retention import Removal
 from quart_odds.odds.unmapped import UnmappedMarkets
-from quart_odds.storage.odds_load import KeptEvent, restored
-from quart_odds.storage.odds_rows import EncodedBatch
-from quart_odds.storage.store import Kept, Store
-from quart_odds.storage.tables import MAX_ID
-from quart_odds.storage.writer import CLOSE_SECONDS, CONFIRM_SECONDS, OddsWriter
 
 log = structlog.get_logger(__name__)
 
 KEEP = timedelta(hours=48)
-"""How long an event stays in memory after it kicked off and after it was last seen; older ones wait in the database."""
+"""How long an event stays in memory after its kick-off and after it was last seen. Older events stay in the database.
+"""
 
 BELIEVE_MISSING_AFTER = timedelta(minutes=5)
-"""An event is gone when two complete lists lack it that are at least so far apart."""
+"""An event is gone when two complete lists lack it that are at least this far apart."""
 
 FOLLOW_SECONDS = 1.0
-"""How often a process looks whether it has the right to write, and whether another one has written anything."""
+"""How often a process checks whether it holds the writer lock, and whether another process has written anything."""
 
 FOLLOW_SHARE = 10
-"""Reading everything anew may take this part of the time at most."""
+"""Reading everything again may take one part in this many of the time at most."""
+
+CONFIRM_SECONDS = 30.0
+"""How long a confirmation may take."""
+
+CLOSE_SECONDS = 0.3
+"""How long `close` waits for the task that follows the writer."""
+
+TAKEN_OVER = "another process took over before these odds were stored"
 
 Listener = Callable[[EventChange], None]
 
 
 class OddsService:
-    """The current odds, kept. `on_change` is called with every change that is worth telling, before it is written.
+    """Owns the cache, the detection of changes, the writer and the notices.
 
-    `on_take_over` is called when this process takes over the writing from another one, before it writes anything.
+    `on_change` is called with every change worth publishing, before it is written. `on_take_over` is called when this
+    process takes over the writing from another one, before it writes anything.
     """
 
     def __init__(
         self,
-        store: Store,
+        store: OddsStore,
         *,
         on_change: Listener | None = None,
         clock: Callable[[], datetime] = utc_now,
@@ -55,13 +65,13 @@ class OddsService:
     ) -> None:
         self.store = store
         self.cache = OddsCache()
-        self.writer = OddsWriter(self._write, self.cache, confirm_seconds=confirm_seconds)
+        self.writer = store.odds_writer(self.cache, on_refused=self._refused, confirm_seconds=confirm_seconds)
         self.on_change = on_change
         self.on_take_over: Callable[[], Awaitable[object]] = _nothing_to_do
         self.read_only_reason: str | None = None
         self.unmapped = UnmappedMarkets()
         self._clock = clock
-        self._archived: dict[str, int] = {}
+        self._archived = ArchivedEvents()
         self._may_write = False
         self._term: int | None = None
         self._revision: int | None = None
@@ -75,32 +85,32 @@ class OddsService:
 
     @property
     def is_writer(self) -> bool:
-        """Whether this process writes, as far as it knows. Where it does not, `read_only_reason` says why."""
+        """Whether this process writes, as far as it knows. If it does not, `read_only_reason` says why."""
         return self._may_write
 
     async def load(self) -> None:
-        """Fills the cache from the database, and takes the right to write, if it is to be had. Raises StorageError."""
+        """Fill the cache from the database, and take the writer lock if it is free. Raises StorageError."""
         async with self._changing:
             try:
-                is_ours = await self.store.database.take_writer_lock()
+                is_ours = await self.store.take_writer_lock()
                 self.read_only_reason = None if is_ours else str(NotWriterError())
             except StorageError as error:
-                # Such as a full disk: what is there can be read all the same.
+                # Such as a full disk: what is stored can be read all the same.
                 is_ours, self.read_only_reason = False, str(error)
             await self._fill()
-            self._term = self.store.database.term
+            self._begin_term()
             self._may_write = is_ours
         if not is_ours:
-            log.warning("storage.odds.reads_only", reason=self.read_only_reason)
+            log.warning("odds.reads_only", reason=self.read_only_reason)
 
     async def take_over(self) -> None:
-        """Sees to it that this process has the right to write, by asking the database. Raises NotWriterError if not.
+        """Make sure that this process holds the writer lock, by asking the database. Raises NotWriterError if not.
 
-        After another process has written, everything is read anew first.
+        If another process has written in the meantime, everything is read again first.
         """
         async with self._changing:
             try:
-                is_ours = await self.store.database.take_writer_lock()
+                is_ours = await self.store.take_writer_lock()
             except StorageError as error:
                 # Nobody knows then who writes. What this process writes is still checked against its term.
                 if not self._may_write:
@@ -110,17 +120,17 @@ class OddsService:
                 refused = NotWriterError()
                 self._stop_writing(str(refused))
                 raise refused
-            if self.store.database.term != self._term:
+            if self.store.term != self._term:
                 self._may_write = False
-                await self.writer.give_up(NotWriterError("another process took over before these odds were stored"))
+                await self.writer.give_up(NotWriterError(TAKEN_OVER))
                 await self._fill()
                 await self.on_take_over()
-                self._term = self.store.database.term
-                log.info("storage.odds.took_over", term=self._term, events=len(self.cache.events))
+                self._begin_term()
+                log.info("odds.took_over", term=self._term, events=len(self.cache.events))
             self._may_write, self.read_only_reason = True, None
 
     def follow(self) -> None:
-        """Begins to look, every few seconds, whether this process writes; where another one does, to read after it."""
+        """Start to check every second whether this process writes. If another one does, read what it has written."""
         if self._following is None:
             self._following = asyncio.create_task(self._follow(), name="odds-follow")
 
@@ -140,68 +150,67 @@ class OddsService:
             except NotWriterError:
                 await self._read_again()
             except StorageError as error:
-                log.debug("storage.odds.follow_failed", reason=error.for_operator)
+                log.debug("odds.follow_failed", reason=error.for_operator)
             except Exception:
-                log.exception("storage.odds.follow_broke")
+                log.exception("odds.follow_broke")
             pause = max(FOLLOW_SECONDS, FOLLOW_SHARE * (loop.time() - began))
 
     async def _read_again(self) -> None:
-        """Reads what the writer has committed since this process last did."""
+        """Read what the writer has committed since this process last read."""
         try:
             async with self._changing:
-                if not self._may_write and await self.store.database.revision() != self._revision:
-                    await self.writer.give_up(NotWriterError("another process took over before these odds were stored"))
+                if not self._may_write and await self.store.odds_revision() != self._revision:
+                    await self.writer.give_up(NotWriterError(TAKEN_OVER))
                     await self._fill()
                     self._term = None
+                    self.writer.begin(None)
         except StorageError as error:
-            log.debug("storage.odds.follow_failed", reason=error.for_operator)
+            log.debug("odds.follow_failed", reason=error.for_operator)
+
+    def _begin_term(self) -> None:
+        self._term = self.store.term
+        self.writer.begin(self._term)
+
+    def _refused(self, error: NotWriterError) -> None:
+        self._stop_writing(str(error))
 
     def _stop_writing(self, reason: str) -> None:
         if self._may_write:
-            log.warning("storage.odds.reads_only", reason=reason)
+            log.warning("odds.reads_only", reason=reason)
             self._look_now.set()
         self._may_write, self.read_only_reason = False, reason
 
-    async def _write(self, batch: EncodedBatch) -> None:
-        """Commits a batch in the term in which its ids were given, and in no other."""
-        try:
-            await self.store.write(batch, self._term)
-        except NotWriterError as error:
-            self._stop_writing(str(error))
-            raise
-
     async def _fill(self) -> None:
-        """Replace what the cache has by what the database has, in one turn of the loop: nobody sees a half."""
-        since = self._clock() - KEEP
-        kept = await self.store.load(since)
-        for start in range(0, len(kept.events), 200):
-            await asyncio.to_thread(_unpacked, kept.events[start : start + 200])
-        self._put_in(kept)
+        """Replace the cache by the database's content in one turn of the loop, so that nobody sees half of it."""
+        stored = await self.store.load(self._clock() - KEEP)
+        self._restore_all(stored)
 
-    def _put_in(self, kept: Kept) -> None:
+    def _restore_all(self, stored: StoredOdds) -> None:
         self.cache.clear()
         self._archived.clear()
-        for competition_id, platform, external_id in kept.competitions:
+        for competition_id, platform, external_id in stored.competitions:
             self.cache.restore_competition(competition_id, platform, external_id)
-        self.cache.start_ids_after(kept.last_event_id, kept.last_odds_id)
-        self._restore(kept.events)
-        for archived in kept.archived:
-            self._note_archived(
+        self.cache.start_ids_after(stored.last_event_id, stored.last_odds_id)
+        for each in stored.events:
+            self.cache.restore(each.event, each.odds)
+        for archived in stored.archived:
+            self._archived.add(
                 archived.event_id, archived.key, archived.platform, archived.external_id, archived.genius_id
             )
-        self._revision = kept.revision
+        self._revision = stored.revision
 
-    # What a scrape hands in.
+    # What a scrape records.
 
     async def record(self, mapped: MappedEvent, seen_at: datetime) -> EventChange:
-        """Takes one healthy fetch: into the cache, to the listener, to the writer.
+        """Record one healthy fetch: into the cache, to the listener, to the writer.
 
-        Waits only while the database is far behind. Raises StorageError if it stays so; the cache has the odds then.
+        Waits only while the database is far behind, and raises StorageError if it stays so. The cache has the odds by
+        then.
         """
         await self._ready_for(mapped.header)
         change = self.cache.apply(mapped, seen_at)
         self.unmapped.note(change.odds_id, mapped)
-        self._hand_on(change)
+        self._publish(change)
         await self.writer.room()
         return change
 
@@ -212,9 +221,10 @@ class OddsService:
         at: datetime,
         listed: ListedCompetitions = EVERY_COMPETITION,
     ) -> list[EventChange]:
-        """Takes a discovery: what it should have listed and did not is missed, and gone when it is missed again.
+        """Record a discovery: an event that it should have listed and did not is missing, and gone the second time.
 
-        The second time counts five minutes after the first, or later. `listed` says which competitions it listed whole.
+        The second time counts BELIEVE_MISSING_AFTER the first, or later. `listed` says which competitions the discovery
+        listed completely.
         """
         while not self._may_write:
             await self.take_over()
@@ -222,42 +232,49 @@ class OddsService:
             platform, seen_external_ids, at, listed=listed, believe_after=BELIEVE_MISSING_AFTER
         )
         for change in changes:
-            self._hand_on(change)
+            self._publish(change)
         await self.writer.room()
         return changes
 
     async def withdraw(self, platform: Platform, external_id: str, at: datetime) -> EventChange | None:
-        """Marks an event gone at once, because its bookmaker says so; None where it was not there."""
+        """Mark an event as gone at once, because its bookmaker says so; None if it was not there."""
         while not self._may_write:
             await self.take_over()
         change = self.cache.withdraw(platform, external_id, at)
         if change is not None:
-            self._hand_on(change)
+            self._publish(change)
             await self.writer.room()
         return change
+
+    async def confirm(self) -> None:
+        """Return when everything recorded before is committed.
+
+        Raises StorageError if that takes too long, or if odds of the current recording (`odds.ownership`) were refused.
+        """
+        await self.writer.confirm()
+
+    def _publish(self, change: EventChange) -> None:
+        self.writer.put(change)
+        if self.on_change is not None and change.is_change:
+            self.on_change(change)
+
+    # Events that only the database has.
 
     async def find(self, event_id: int) -> CachedEvent | None:
         """An event of the cache, or one that only the database still has."""
         event = self.cache.get(event_id)
-        if event is not None or not 0 < event_id <= MAX_ID:
+        if event is not None:
             return event
-        kept = await self.store.load_event(event_id)
-        return None if kept is None else (await asyncio.to_thread(_unpacked, [kept]))[0].whole
-
-    async def confirm(self) -> None:
-        """Returns when all that was recorded before is committed.
-
-        Raises StorageError if it is not in time, or if odds of the current recording (`odds.ownership`) were refused.
-        """
-        await self.writer.confirm()
+        stored = await self.store.load_event(event_id)
+        return None if stored is None else stored.joined()
 
     async def archive(self) -> int:
-        """Takes events out of memory that are long over, after their odds are committed; gives how many."""
+        """Drop events from memory that are long over, once their odds are committed; the number dropped."""
         await self.writer.confirm()
         return self._archive_before(self._clock() - KEEP)
 
     async def remove_old(self, odds_before: datetime, runs_before: datetime) -> Removal:
-        """Removes what is older than these moments for good: see `Store.remove_old`. Raises StorageError."""
+        """Delete everything older than these moments for good: see `OddsStore.remove_old`. Raises StorageError."""
         if not self._may_write:
             await self.take_over()
         await self.writer.confirm()
@@ -275,84 +292,49 @@ class OddsService:
         for event in over:
             for event_odds in event.odds.values():
                 header = event_odds.header
-                self._note_archived(event.id, event.key, header.platform, header.external_id, header.genius_id)
+                self._archived.add(event.id, event.key, header.platform, header.external_id, header.genius_id)
                 self.unmapped.forget(event_odds.id)
             self.cache.forget(event.id)
         return len(over)
 
-    def _note_archived(
-        self, event_id: int, key: str, platform: Platform, external_id: str, genius_id: str | None
-    ) -> None:
-        """Remembers by which keys an event that only the database has is found again."""
-        self._archived[key] = self._archived[lone_key(platform, external_id)] = event_id
-        if genius_id:
-            self._archived[genius_key(genius_id)] = event_id
+    async def _ready_for(self, header: EventHeader) -> None:
+        """Return in a turn of the loop in which this process may write and everything the event concerns is here."""
+        while True:
+            if not self._may_write:
+                await self.take_over()
+            elif (event_id := self._archived.find(header)) is not None:
+                await self._recall(event_id)
+            else:
+                return
+
+    async def _recall(self, event_id: int) -> None:
+        """Bring an archived event that is listed again back into memory. A second caller waits for the first."""
+        async with self._recalling:
+            if event_id not in self._archived:
+                return
+            epoch = self.cache.epoch
+            stored = await self.store.load_event(event_id)
+            if self.cache.epoch != epoch:
+                return  # everything was read again in the meantime
+            if stored is not None and not self._is_here(stored):
+                self.cache.restore(stored.event, stored.odds)
+            self._archived.discard(event_id)
+
+    def _is_here(self, stored: StoredEvent) -> bool:
+        """Whether the cache has the event, or any of its event odds: what it has is newer than what was stored."""
+        return stored.event.id in self.cache.events or any(self.cache.event_odds(each.id) for each in stored.odds)
 
     async def close(self, timeout_seconds: float | None = None) -> None:
-        """Writes what waits, as far as that goes in time, and closes the writer; the store stays open."""
+        """Write what is waiting, as far as time allows, and close the writer. The store stays open."""
         following, self._following = self._following, None
         self._is_closing = True
         self._look_now.set()
         await self.writer.close(timeout_seconds)
         if following is not None:
-            # Its question may be with a server that does not answer, nor hears that it is not asked any more.
+            # It may be waiting for a server that neither answers nor notices that the question was cancelled.
             await asyncio.wait([following], timeout=CLOSE_SECONDS)
             following.cancel()
-
-    def _hand_on(self, change: EventChange) -> None:
-        self.writer.put(change)
-        if self.on_change is not None and change.is_change:
-            self.on_change(change)
-
-    def _restore(self, events: list[KeptEvent]) -> None:
-        for kept in events:
-            self.cache.restore(kept.event, [event_odds for event_odds, _ in kept.odds])
-
-    async def _ready_for(self, header: EventHeader) -> None:
-        """Returns in a turn of the loop in which this process may write, and all that the event concerns is here."""
-        while True:
-            if not self._may_write:
-                await self.take_over()
-            elif self._archived and (event_id := self._archived_for(header)) is not None:
-                await self._recall(event_id)
-            else:
-                return
-
-    def _archived_for(self, header: EventHeader) -> int | None:
-        keys = [lone_key(header.platform, header.external_id)]
-        if header.sportradar_id:
-            keys.append(match_key(header.sportradar_id))
-        if header.genius_id:
-            keys.append(genius_key(header.genius_id))
-        return next((self._archived[key] for key in keys if key in self._archived), None)
-
-    async def _recall(self, event_id: int) -> None:
-        """Brings an event back into memory that is listed again after a long time; whoever comes second, waits."""
-        async with self._recalling:
-            if event_id not in self._archived.values():
-                return
-            epoch = self.cache.epoch
-            kept = await self.store.load_event(event_id)
-            if kept is not None:
-                await asyncio.to_thread(_unpacked, [kept])
-            if self.cache.epoch != epoch:
-                return  # everything was read anew meanwhile
-            if kept is not None and not self._is_here(kept):
-                self._restore([kept])
-            self._archived = {key: other for key, other in self._archived.items() if other != event_id}
-
-    def _is_here(self, kept: KeptEvent) -> bool:
-        """Whether the cache has the event, or any of its quotes: what it has is newer than what was kept."""
-        return kept.event.id in self.cache.events or any(
-            self.cache.event_odds(event_odds.id) for event_odds, _ in kept.odds
-        )
 
 
 async def _nothing_to_do() -> None:
     return None
-
-
-def _unpacked(events: list[KeptEvent]) -> list[KeptEvent]:
-    for kept in events:
-        restored(kept)
-    return events

@@ -1,17 +1,17 @@
-"""The database as the house sees it: runs, events with odds and history, small notes. Opened once at start."""
+"""The database as the rest of the program sees it: runs, events with odds and history, key-value pairs."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
 from datetime import datetime
 
 from sqlalchemy import delete, insert, select, text
 
-from quart_odds.domain.platforms import Platform
+from quart_odds.errors import NotWriterError
+from quart_odds.odds.cache import OddsCache
+from quart_odds.odds.ports import StoredEvent, StoredOdds
 from quart_odds.storage.analytics import AnalyticsRows
 from quart_odds.storage.database import Database
 from quart_odds.storage.history_rows import HistoryRows
 from quart_odds.storage.odds_load import (
-    ArchivedOdds,
-    KeptEvent,
     archived_odds,
     last_ids,
     load_competitions,
@@ -21,24 +21,10 @@ from quart_odds.storage.odds_load import (
 from quart_odds.storage.odds_rows import EncodedBatch, write_batch
 from quart_odds.storage.retention import RetentionRows
 from quart_odds.storage.run_rows import RunRows
-from quart_odds.storage.tables import notes, writer
+from quart_odds.storage.tables import MAX_ID, notes, writer
+from quart_odds.storage.writer import OddsWriter
 
-__all__ = ["Kept", "Store", "migrate", "open_store"]
-
-
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """What a start finds: current events, the keys of older ones, competitions, and the highest ids given so far.
-
-    `revision` is that of the database when it was read (`Database.revision`).
-    """
-
-    events: list[KeptEvent]
-    archived: list[ArchivedOdds]
-    competitions: list[tuple[int, Platform, str]]
-    last_event_id: int
-    last_odds_id: int
-    revision: int
+__all__ = ["Store", "migrate", "open_store"]
 
 
 class Store(RunRows, HistoryRows, AnalyticsRows, RetentionRows):
@@ -52,12 +38,31 @@ class Store(RunRows, HistoryRows, AnalyticsRows, RetentionRows):
         """The newest revision of the tables, which a migrated database has."""
         return self.database.head
 
+    @property
+    def term(self) -> int | None:
+        """The term in which this process holds the writer lock; None while it does not."""
+        return self.database.term
+
+    async def take_writer_lock(self) -> bool:
+        """Whether this process is the one that writes, asked anew; `term` is then its term."""
+        return await self.database.take_writer_lock()
+
+    async def odds_revision(self) -> int:
+        """A number that changes with everything the writer commits."""
+        return await self.database.revision()
+
+    def odds_writer(
+        self, cache: OddsCache, *, on_refused: Callable[[NotWriterError], None], confirm_seconds: float
+    ) -> OddsWriter:
+        """A writer for a cache. `on_refused` is called when the database has another writer by now."""
+        return OddsWriter(self, cache, on_refused=on_refused, confirm_seconds=confirm_seconds)
+
     async def write(self, batch: EncodedBatch, term: int | None) -> None:
         """Commits a batch, or nothing of it. Raises NotWriterError when this process is not the writer of `term`."""
         async with self.database.writing_as(term) as connection:
             await write_batch(connection, batch)
 
-    async def load(self, since: datetime) -> Kept:
+    async def load(self, since: datetime) -> StoredOdds:
         """Everything that the cache needs: events that kick off, or were seen, at `since` or later."""
         async with self.database.reading() as connection:
             if not self.database.is_sqlite:
@@ -65,7 +70,7 @@ class Store(RunRows, HistoryRows, AnalyticsRows, RetentionRows):
                 await connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
             revision = int((await connection.execute(select(writer.c.revision))).scalar_one())
             event_id, odds_id = await last_ids(connection)
-            return Kept(
+            return StoredOdds(
                 await load_events(connection, since),
                 await archived_odds(connection, since),
                 await load_competitions(connection),
@@ -74,8 +79,10 @@ class Store(RunRows, HistoryRows, AnalyticsRows, RetentionRows):
                 revision,
             )
 
-    async def load_event(self, event_id: int) -> KeptEvent | None:
-        """One event, however old."""
+    async def load_event(self, event_id: int) -> StoredEvent | None:
+        """One event, however old; None if there is no such id."""
+        if not 0 < event_id <= MAX_ID:
+            return None
         async with self.database.reading() as connection:
             return await load_event(connection, event_id)
 

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 from weakref import WeakKeyDictionary
 
 import structlog
@@ -44,7 +45,12 @@ CLOSE_SECONDS = 0.3
 _FIRST_WAIT_SECONDS = 0.1
 _LONGEST_WAIT_SECONDS = 5.0
 
-Write = Callable[[EncodedBatch], Awaitable[None]]
+
+class BatchStore(Protocol):
+    """Where batches go: the store."""
+
+    async def write(self, batch: EncodedBatch, term: int | None) -> None:
+        """Commit a batch, or nothing of it. Raises NotWriterError when this process is not the writer of `term`."""
 
 
 @dataclass(slots=True)
@@ -72,20 +78,23 @@ class _Waiting:
 
 
 class OddsWriter:
-    """Takes changes of `cache` and has `write` (`Store.write`) commit them; one task, started by the first change."""
+    """Takes changes of `cache` and has the store commit them; one task, started by the first change."""
 
     def __init__(
         self,
-        write: Write,
+        store: BatchStore,
         cache: OddsCache,
         *,
+        on_refused: Callable[[NotWriterError], None] = lambda _: None,
         max_history_rows: int = MAX_HISTORY_ROWS,
         confirm_seconds: float = CONFIRM_SECONDS,
         linger_seconds: float = LINGER_SECONDS,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        self._write = write
+        self._store = store
         self._cache = cache
+        self._on_refused = on_refused
+        self._term: int | None = None
         self._max_history_rows = max_history_rows
         self._confirm_seconds = confirm_seconds
         self._linger_seconds = linger_seconds
@@ -122,6 +131,10 @@ class OddsWriter:
     def _refused(self) -> StorageError | None:
         """The oldest refusal that nobody has been told yet."""
         return next(iter(self._refusals.values()), self._refused_to_nobody)
+
+    def begin(self, term: int | None) -> None:
+        """Write in this term from now on. A batch in another term is refused: its ids may have been used twice."""
+        self._term = term
 
     def put(self, change: EventChange) -> None:
         """Takes a change that the cache has just made, for the current recording. Never waits: call `room` after it."""
@@ -284,6 +297,7 @@ class OddsWriter:
             try:
                 await self._commit(self._writing)
             except NotWriterError as error:
+                self._on_refused(error)
                 self._abandon(error)
             except StorageError as error:
                 self._failure = error
@@ -338,7 +352,8 @@ class OddsWriter:
         emptied = [] if self._waiting else sorted(self._emptied)
         rows = sum(len(entry.history) for entry in entries.values())
         try:
-            await self._write(await asyncio.to_thread(encode, self._batch(entries, emptied)))
+            batch = await asyncio.to_thread(encode, self._batch(entries, emptied))
+            await self._store.write(batch, self._term)
         except Exception as error:
             if not is_refusal(error):
                 raise

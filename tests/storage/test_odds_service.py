@@ -28,8 +28,14 @@ HOME = key("1x2_ft", "1")
 LATER = NOW + timedelta(minutes=5)
 
 
+def store_of(odds_service: OddsService) -> Store:
+    """The real store of an odds service, which knows it by its protocol alone."""
+    assert isinstance(odds_service.store, Store)
+    return odds_service.store
+
+
 def odds_service_at(store: Store, now: datetime = NOW, **options: float) -> OddsService:
-    """A odds service whose clock stands still."""
+    """An odds service whose clock stands still."""
     return OddsService(store, clock=lambda: now, **options)  # type: ignore[arg-type]
 
 

@@ -30,7 +30,7 @@ class FakeDatabase:
     def __post_init__(self) -> None:
         self.gate.set()
 
-    async def write(self, batch: EncodedBatch) -> None:
+    async def write(self, batch: EncodedBatch, term: int | None) -> None:
         self.tries += 1
         await self.gate.wait()
         if self.failing is not None:
@@ -57,7 +57,7 @@ def opened(database: FakeDatabase, **options: float) -> tuple[OddsCache, OddsWri
     """A cache and its writer, as patient as a busy machine needs."""
     cache = OddsCache()
     settings = {"confirm_seconds": 10.0, "linger_seconds": 0.0} | options
-    return cache, OddsWriter(database.write, cache, sleep=nap, **settings)  # type: ignore[arg-type]
+    return cache, OddsWriter(database, cache, sleep=nap, **settings)  # type: ignore[arg-type]
 
 
 def offer(cache: OddsCache, external_id: str = "e1", odds: dict[int, float] | None = None) -> EventChange:

@@ -26,7 +26,7 @@ from quart_odds.storage.tables import events, quotes, writer
 from quart_odds.storage.writer_lock import WRITER_LOCK
 from tests.odds.making import NOW, X1, header, key, mapped
 from tests.storage.conftest import PostgresServer, make_database
-from tests.storage.test_odds_service import odds_service_at
+from tests.storage.test_odds_service import odds_service_at, store_of
 
 HOME = key("1x2_ft", "1")
 
@@ -93,7 +93,7 @@ async def lose_lock(store: Store) -> None:
 
 @contextlib.asynccontextmanager
 async def two_services(url: str) -> AsyncIterator[tuple[OddsService, OddsService]]:
-    """A odds service that writes, with one confirmed event, and one that only reads."""
+    """An odds service that writes, with one confirmed event, and one that only reads."""
     first, second = await open_store(url), await open_store(url)
     writing, reading = odds_service_at(first), odds_service_at(second)
     await writing.load()
@@ -105,14 +105,14 @@ async def two_services(url: str) -> AsyncIterator[tuple[OddsService, OddsService
     finally:
         for each in (writing, reading):
             await each.close(0.1)
-            await each.store.aclose()
+            await store_of(each).aclose()
 
 
 @pytest.mark.postgres
 async def test_no_id_is_given_twice_in_the_database_after_a_lost_lock(postgres: str) -> None:
     """The older writer's rows are refused, its recording is told, and then it reads what the other one wrote."""
     async with two_services(await make_database(postgres)) as (older, newer):
-        await lose_lock(newer.store)
+        await lose_lock(store_of(newer))
         await newer.record(fetched("newer"), NOW)
         await newer.confirm()
         with recording_for(Recording()):
@@ -122,28 +122,28 @@ async def test_no_id_is_given_twice_in_the_database_after_a_lost_lock(postgres: 
         assert not older.is_writer
         with pytest.raises(NotWriterError, match="another process writes"):
             await older.record(fetched("older"), NOW)
-        assert await kept(newer.store) == [(1, 1, "shared"), (2, 2, "newer")]
+        assert await kept(store_of(newer)) == [(1, 1, "shared"), (2, 2, "newer")]
         await newer.close()
-        await newer.store.aclose()
+        await store_of(newer).aclose()
         change = await older.record(fetched("older"), NOW)
         assert change.event_id == 3
         await older.confirm()
-        assert await kept(older.store) == [(1, 1, "shared"), (2, 2, "newer"), (3, 3, "older")]
+        assert await kept(store_of(older)) == [(1, 1, "shared"), (2, 2, "newer"), (3, 3, "older")]
 
 
 @pytest.mark.postgres
 async def test_a_lock_that_is_got_back_before_anyone_wrote_costs_nothing(postgres: str) -> None:
     """The same term goes on: nothing is read anew, and what waits is written."""
     async with two_services(await make_database(postgres)) as (writing, reading):
-        epoch, term = writing.cache.epoch, writing.store.database.term
-        await lose_lock(reading.store)
+        epoch, term = writing.cache.epoch, store_of(writing).database.term
+        await lose_lock(store_of(reading))
         await writing.record(fetched("waiting"), NOW)
         await writing.take_over()
         await writing.confirm()
-        assert (writing.cache.epoch, writing.store.database.term) == (epoch, term)
+        assert (writing.cache.epoch, store_of(writing).database.term) == (epoch, term)
         with pytest.raises(NotWriterError):
             await reading.take_over()
-        assert await kept(writing.store) == [(1, 1, "shared"), (2, 2, "waiting")]
+        assert await kept(store_of(writing)) == [(1, 1, "shared"), (2, 2, "waiting")]
 
 
 @pytest.mark.postgres
@@ -157,16 +157,16 @@ async def test_a_restart_of_the_server_makes_no_second_writer(own_postgres: Post
         await older.record(fetched("older"), NOW)
         with pytest.raises(NotWriterError):
             await older.confirm()
-        assert await kept(newer.store) == [(1, 1, "shared"), (2, 2, "newer")]
+        assert await kept(store_of(newer)) == [(1, 1, "shared"), (2, 2, "newer")]
 
 
 @pytest.mark.postgres
 async def test_a_transaction_that_was_open_during_a_take_over_is_whole_or_nothing(postgres: str) -> None:
     """Whoever takes over waits for the end of it, so that it reads all that was confirmed."""
     async with two_services(await make_database(postgres)) as (older, newer):
-        async with older.store.database.writing_as(older.store.database.term) as connection:
+        async with store_of(older).database.writing_as(store_of(older).database.term) as connection:
             await connection.execute(text("UPDATE events SET home_team = 'changed'"))
-            await lose_lock(newer.store)
+            await lose_lock(store_of(newer))
             taking = asyncio.create_task(newer.take_over())
             for _ in range(20):
                 await asyncio.sleep(0.01)
@@ -174,7 +174,7 @@ async def test_a_transaction_that_was_open_during_a_take_over_is_whole_or_nothin
         await taking
         event = newer.cache.get(1)
         assert event is not None
-        async with newer.store.database.reading() as connection:
+        async with store_of(newer).database.reading() as connection:
             assert (await connection.scalars(select(events.c.home_team))).all() == ["changed"]
 
 
@@ -234,7 +234,7 @@ async def test_a_reader_follows_what_the_writer_commits_and_takes_over_when_it_i
             assert reading.cache.epoch != epoch
             assert not reading.is_writer
             await writing.close()
-            await writing.store.aclose()
+            await store_of(writing).aclose()
             while not reading.is_writer:
                 await asyncio.sleep(0.01)
         assert (recovered, reading.read_only_reason) == ([2], None)
