@@ -23,8 +23,9 @@ from benchmarks.api_load import Load, load
 from benchmarks.storage import Bookmakers
 from quart_odds.domain.odds import EventHeader, MappedEvent
 from quart_odds.domain.platforms import Platform
+from quart_odds.odds import OddsService
 from quart_odds.sandbox import SandboxOptions, sandbox_process
-from quart_odds.storage import OddsService, open_store
+from quart_odds.storage import open_store
 
 HOST = "127.0.0.1"
 PATH = "/api/events?page_size=50"

@@ -18,7 +18,8 @@ from pathlib import Path
 from quart_odds.domain.catalogue import CATALOGUE, pack_key
 from quart_odds.domain.odds import Competition, EventHeader, MappedEvent, Prices
 from quart_odds.domain.platforms import Platform
-from quart_odds.storage import OddsService, open_store
+from quart_odds.odds import OddsService
+from quart_odds.storage import open_store
 
 PRICES = 400
 """Prices of one event at one bookmaker, as a real body has them."""

@@ -17,6 +17,7 @@ from quart_odds.broadcast import context as broadcast_context
 from quart_odds.domain.platforms import Platform
 from quart_odds.errors import QuartOddsError
 from quart_odds.logs import ensure_logging
+from quart_odds.odds import OddsService
 from quart_odds.odds.notices import OddsNotifier, Publish
 from quart_odds.routes.access import bodies, problems, same_origin
 from quart_odds.routes.access.limits import ConnectionLimits
@@ -37,7 +38,7 @@ from quart_odds.scraping.runtime_settings import RuntimeSettings
 from quart_odds.scraping.scheduler import Scheduler
 from quart_odds.services import EXTENSION, Services
 from quart_odds.settings import Settings, load_settings
-from quart_odds.storage import OddsService, open_store
+from quart_odds.storage import open_store
 from quart_odds.websocket import bridge_scrape_to_websocket, odds_update_message
 from quart_odds.websocket.messages import gap_message
 

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from quart_odds.bookmakers import ClientPool, Decoder
     from quart_odds.broadcast import BroadcastRegistry
     from quart_odds.odds.notices import OddsNotifier
+    from quart_odds.odds.service import OddsService
     from quart_odds.routes.access.limits import ConnectionLimits
     from quart_odds.routes.access.same_origin import AccessPolicy
     from quart_odds.routes.operations.loop_lag import LoopLag
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from quart_odds.scraping.runtime_settings import RuntimeSettings
     from quart_odds.scraping.scheduler import Scheduler
     from quart_odds.settings import Settings
-    from quart_odds.storage.service import OddsService
     from quart_odds.storage.store import Store
 
 EXTENSION = "quart_odds"

@@ -12,10 +12,11 @@ from quart_schema import QuartSchema
 from quart_odds.domain.clock import utc_now
 from quart_odds.domain.odds import Competition, UnmappedMarket
 from quart_odds.domain.platforms import Platform
+from quart_odds.odds import OddsService
 from quart_odds.routes.access import problems
 from quart_odds.routes.api.odds import odds_blueprint
 from quart_odds.services import EXTENSION
-from quart_odds.storage import OddsService, Store, open_store
+from quart_odds.storage import Store, open_store
 from tests.odds.making import OVER_UNDER, PREMIER, X1, header, key, mapped
 
 LA_LIGA = Competition("8", "La Liga", "Spain")

@@ -8,7 +8,8 @@ from quart_odds.domain.clock import utc_now
 from quart_odds.domain.odds import Competition
 from quart_odds.domain.platforms import Platform
 from quart_odds.domain.promotions import BOOSTED, TWO_UP
-from quart_odds.storage import OddsService, open_store
+from quart_odds.odds import OddsService
+from quart_odds.storage import open_store
 from tests.odds.making import OVER_UNDER, header, key, mapped
 
 LEAGUE = Competition("31", "Premier League", "Nigeria")

@@ -223,7 +223,7 @@ async def test_a_list_without_half_of_the_events_is_believed_only_the_second_tim
             assert {each["platform"] for each in row["errors"]} <= {platform}
             assert all(each["available"] for each in (await app.odds(platform)).values())
             await check_others(app, row, told, before, platform)
-        monkeypatch.setattr("quart_odds.storage.service.BELIEVE_MISSING_AFTER", timedelta(milliseconds=1))
+        monkeypatch.setattr("quart_odds.odds.service.BELIEVE_MISSING_AFTER", timedelta(milliseconds=1))
         row, told = await app.scrape()
         after = await app.odds(platform)
         gone = [each for each in after.values() if not each["available"]]

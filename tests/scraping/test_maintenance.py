@@ -13,13 +13,14 @@ from structlog.testing import capture_logs
 
 from quart_odds.domain.platforms import Platform
 from quart_odds.errors import RunStateError
+from quart_odds.odds import OddsService
 from quart_odds.odds.retention import Removal
 from quart_odds.scraping import maintenance as module
 from quart_odds.scraping.maintenance import FIRST_CLEAN_UP_AFTER, RETRY_SECONDS, START_SECONDS, Maintenance
 from quart_odds.scraping.runtime_settings import PreferenceChanges, RuntimeSettings
 from quart_odds.scraping.scheduler import Scheduler
 from quart_odds.settings import load_settings
-from quart_odds.storage import OddsService, Store, open_store
+from quart_odds.storage import Store, open_store
 from quart_odds.storage.tables import notes
 from tests.odds.making import NOW, header, mapped
 

@@ -14,8 +14,8 @@ import pytest
 
 from quart_odds.sandbox import SandboxOptions, sandbox_process
 from quart_odds.storage.writer_lock import WRITER_LOCK
+from tests.databases import PostgresServer, make_database, running_postgres
 from tests.served.serving import Json, Server, at, served
-from tests.storage.conftest import PostgresServer, make_database, running_postgres
 
 pytestmark = pytest.mark.postgres
 

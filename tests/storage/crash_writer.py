@@ -5,7 +5,8 @@ import sys
 from datetime import UTC, datetime, timedelta
 
 from quart_odds.domain.platforms import Platform
-from quart_odds.storage import OddsService, open_store
+from quart_odds.odds import OddsService
+from quart_odds.storage import open_store
 from tests.odds.making import X1, header, key, mapped
 
 EVENTS = 60

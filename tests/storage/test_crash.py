@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, select, text
 
+from quart_odds.odds import OddsService
 from quart_odds.odds.event_odds import GONE
 from quart_odds.odds.history import GONE_ODDS
-from quart_odds.storage import OddsService, Store, open_store
+from quart_odds.storage import Store, open_store
 from quart_odds.storage.tables import quotes
 from tests.storage.crash_writer import EVENTS, HOME
 

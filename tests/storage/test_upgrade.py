@@ -12,7 +12,8 @@ from sqlalchemy import text
 
 from quart_odds.domain.platforms import Platform
 from quart_odds.errors import StorageError
-from quart_odds.storage import OddsService, database, migrate, open_store
+from quart_odds.odds import OddsService
+from quart_odds.storage import database, migrate, open_store
 from quart_odds.storage.database import Database
 from quart_odds.storage.writer_lock import FileLock
 from tests.odds.making import KICKOFF, NOW, X1, header, mapped

@@ -19,14 +19,15 @@ from quart_odds.domain.odds import MappedEvent
 from quart_odds.domain.platforms import Platform
 from quart_odds.domain.runs import RunStatus
 from quart_odds.errors import NotWriterError, StorageError
+from quart_odds.odds import OddsService
+from quart_odds.odds import service as service_module
 from quart_odds.odds.ownership import Recording, recording_for
-from quart_odds.storage import OddsService, Store, open_store
-from quart_odds.storage import service as service_module
+from quart_odds.storage import Store, open_store
 from quart_odds.storage.tables import events, quotes, writer
 from quart_odds.storage.writer_lock import WRITER_LOCK
+from tests.databases import PostgresServer, make_database
 from tests.odds.making import NOW, X1, header, key, mapped
-from tests.storage.conftest import PostgresServer, make_database
-from tests.storage.test_odds_service import odds_service_at, store_of
+from tests.odds.test_service import odds_service_at, store_of
 
 HOME = key("1x2_ft", "1")
 

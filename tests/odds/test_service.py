@@ -16,13 +16,13 @@ from quart_odds.domain.odds import MappedEvent, pack_value
 from quart_odds.domain.platforms import Platform
 from quart_odds.domain.promotions import KNOWN
 from quart_odds.errors import StorageError
-from quart_odds.odds import CachedEvent, EventChange
-from quart_odds.storage import OddsService, Store, open_store
+from quart_odds.odds import CachedEvent, EventChange, OddsService
+from quart_odds.odds.service import KEEP
+from quart_odds.storage import Store, open_store
 from quart_odds.storage.odds_rows import EncodedBatch, signed_key, unsigned_key
-from quart_odds.storage.service import KEEP
 from quart_odds.storage.tables import competitions, events, odds_history, quote_prices, quotes
+from tests.databases import make_database
 from tests.odds.making import KICKOFF, NOW, X1, header, key, mapped
-from tests.storage.conftest import make_database
 
 HOME = key("1x2_ft", "1")
 LATER = NOW + timedelta(minutes=5)
