@@ -232,9 +232,9 @@ async def test_a_locked_database_is_told_and_loses_nothing(tmp_path: Path, monke
     monkeypatch.setattr("quart_odds.storage.database.BUSY_SECONDS", 0.02)
     path = tmp_path / "odds.db"
     store = await open_store(f"sqlite:///{path}")
-    odds_service = odds_service_at(store, confirm_seconds=0.3)
+    odds_service = odds_service_at(store, confirm_seconds=2)
     await odds_service.record(mapped(header(external_id="before", sportradar_id="1")), NOW)
-    await odds_service.confirm()
+    await odds_service.writer.confirm(30)
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     await odds_service.record(mapped(), NOW)
@@ -243,7 +243,7 @@ async def test_a_locked_database_is_told_and_loses_nothing(tmp_path: Path, monke
     assert await count(store, quotes) == 1
     other.execute("ROLLBACK")
     other.close()
-    await odds_service.writer.confirm(5)
+    await odds_service.writer.confirm(30)
     assert await count(store, quotes) == 2
     await odds_service.close()
     await store.aclose()
@@ -252,9 +252,9 @@ async def test_a_locked_database_is_told_and_loses_nothing(tmp_path: Path, monke
 async def test_a_full_database_is_told_and_keeps_what_was_confirmed(tmp_path: Path) -> None:
     """When no page is left, confirm raises and says why; what was there can be read."""
     store = await open_store(f"sqlite:///{tmp_path / 'odds.db'}")
-    odds_service = odds_service_at(store, confirm_seconds=0.5)
+    odds_service = odds_service_at(store, confirm_seconds=2)
     await odds_service.record(mapped(), NOW)
-    await odds_service.confirm()
+    await odds_service.writer.confirm(30)
     async with store.database.writing() as connection:
         pages = (await connection.execute(text("PRAGMA page_count"))).scalar_one()
         await connection.execute(text(f"PRAGMA max_page_count = {pages}"))
@@ -266,7 +266,7 @@ async def test_a_full_database_is_told_and_keeps_what_was_confirmed(tmp_path: Pa
     assert await store.load_event(1) is not None
     async with store.database.writing() as connection:
         await connection.execute(text("PRAGMA max_page_count = 1000000"))
-    await odds_service.writer.confirm(10)
+    await odds_service.writer.confirm(30)
     assert await count(store, quotes) == 201
     await odds_service.close()
     await store.aclose()
