@@ -18,7 +18,7 @@ from quart_odds.domain.promotions import KNOWN, MAX_WORDS, promotion_name, promo
 from quart_odds.errors import CacheFullError
 from quart_odds.odds.candidates import Candidates
 from quart_odds.odds.event import CachedEvent, EventChange
-from quart_odds.odds.event_odds import EventOdds, PriceChange
+from quart_odds.odds.event_odds import EventOdds, PriceChange, RecentColumns
 from quart_odds.odds.matching import PLATFORM_ORDER, Candidate, agreeing, genius_key, lone_key, match_key
 
 MAX_QUOTES = 30_000
@@ -38,6 +38,7 @@ class OddsCache:
         self._events: dict[int, CachedEvent] = {}
         self._by_key: dict[str, CachedEvent] = {}
         self._odds: dict[int, EventOdds] = {}
+        self._recent = RecentColumns()
         self._by_external_id: dict[tuple[Platform, str], EventOdds] = {}
         self._counts = dict.fromkeys(Platform, 0)
         self._candidates = Candidates()
@@ -187,10 +188,6 @@ class OddsCache:
         """The quote with this id."""
         return self._odds.get(odds_id)
 
-    def odds_of(self, platform: Platform, external_id: str) -> EventOdds | None:
-        """The quote of a bookmaker's event."""
-        return self._by_external_id.get((platform, external_id))
-
     def by_kickoff(self) -> list[CachedEvent]:
         """Every event, ordered by kick-off, then name, then id. Kept until an event comes, goes or moves."""
         if self._by_kickoff is None:
@@ -227,6 +224,7 @@ class OddsCache:
         event.odds = {event_odds.header.platform: event_odds for event_odds in ordered}
         for event_odds in ordered:
             event_odds.event_id = event.id
+            event_odds.recent = self._recent
             self._odds[event_odds.id] = event_odds
             self._by_external_id[event_odds.header.platform, event_odds.header.external_id] = event_odds
             self._counts[event_odds.header.platform] += 1
@@ -257,6 +255,7 @@ class OddsCache:
         self._candidates.clear()
         self._genius.clear()
         self._last_event_id = self._last_odds_id = self._last_competition_id = 0
+        self._recent = RecentColumns()
         self._by_kickoff = None
         self.epoch = secrets.token_hex(4)
         self.version += 1
@@ -302,6 +301,7 @@ class OddsCache:
             competition_id=self.competition_id(header.platform, header.competition),
             first_seen_at=at,
             seen_at=at,
+            recent=self._recent,
         )
         self._odds[event_odds.id] = self._by_external_id[header.platform, header.external_id] = event_odds
         self._counts[header.platform] += 1

@@ -55,8 +55,33 @@ class Columns:
         return cls(column[:count], column[count : 2 * count], column[2 * count :])
 
 
+class RecentColumns:
+    """The arrays of the event odds that were used last. One for each cache; event odds outside a cache have their own.
+
+    Not shared between threads.
+    """
+
+    def __init__(self, most: int = COLUMNS_KEPT) -> None:
+        self._most = most
+        self._columns: OrderedDict[EventOdds, Columns] = OrderedDict()
+
+    def get(self, event_odds: "EventOdds") -> Columns | None:
+        """The arrays, if they are kept."""
+        return self._columns.get(event_odds)
+
+    def keep(self, event_odds: "EventOdds", columns: Columns) -> None:
+        """Keep these arrays; those that were kept the longest make room."""
+        self._columns[event_odds] = columns
+        self._columns.move_to_end(event_odds)
+        if len(self._columns) > self._most:
+            self._columns.popitem(last=False)
+
+
+def _of_its_own() -> RecentColumns:
+    return RecentColumns(most=1)
+
+
 _NONE = Columns()
-_lately_used: "OrderedDict[EventOdds, Columns]" = OrderedDict()
 
 
 @dataclass(slots=True, eq=False)
@@ -80,6 +105,7 @@ class EventOdds:
     promotions: tuple[str, ...] = ()
     last_seen: dict[int, int] = field(default_factory=dict)
     last_moment: int = 0
+    recent: RecentColumns = field(default_factory=_of_its_own, repr=False)
     _packed: bytes = b""
     _fetched: bytes = b""
 
@@ -98,16 +124,16 @@ class EventOdds:
         """The prices; the arrays are never altered."""
         if not self._packed:
             return _NONE
-        columns = _lately_used.get(self)
+        columns = self.recent.get(self)
         if columns is None:
             columns = Columns.unpacked(self._packed)
-            _keep(self, columns)
+            self.recent.keep(self, columns)
         return columns
 
     @columns.setter
     def columns(self, columns: Columns) -> None:
         self._packed = columns.packed() if columns.keys else b""
-        _keep(self, columns)
+        self.recent.keep(self, columns)
 
     @property
     def keys(self) -> "array[int]":
@@ -245,13 +271,6 @@ class EventOdds:
         """Whether it has, or has had, a promoted price."""
         keys = self.keys
         return bool(keys) and keys[-1] >= FIRST_PROMOTED_KEY
-
-
-def _keep(event_odds: EventOdds, columns: Columns) -> None:
-    _lately_used[event_odds] = columns
-    _lately_used.move_to_end(event_odds)
-    if len(_lately_used) > COLUMNS_KEPT:
-        _lately_used.popitem(last=False)
 
 
 def _digest(prices: Prices) -> bytes:

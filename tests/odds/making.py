@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from quart_odds.domain.catalogue import CATALOGUE, pack_key
 from quart_odds.domain.odds import Competition, EventHeader, MappedEvent, Prices, UnmappedMarket, pack_value
 from quart_odds.domain.platforms import Platform
+from quart_odds.odds import EventOdds, OddsCache
 
 NOW = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
 KICKOFF = NOW + timedelta(hours=6)
@@ -49,3 +50,12 @@ def mapped(
     prices = X1 | OVER_UNDER if odds is None else odds
     pairs = [(each, pack_value(value, each not in suspended)) for each, value in prices.items()]
     return MappedEvent(event or header(), Prices.from_pairs(pairs), unmapped, mapped_markets=2)
+
+
+def odds_at(cache: OddsCache, platform: Platform, external_id: str) -> EventOdds | None:
+    """The event odds of a bookmaker's event; None for one that the cache does not have."""
+    for event in cache.events.values():
+        event_odds = event.odds.get(platform)
+        if event_odds is not None and event_odds.header.external_id == external_id:
+            return event_odds
+    return None

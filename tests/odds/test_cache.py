@@ -11,7 +11,7 @@ from quart_odds.domain.odds import EventHeader, ListedCompetitions, MappedEvent
 from quart_odds.domain.platforms import Platform
 from quart_odds.odds import OddsCache
 from quart_odds.odds.offers import promotion_word
-from tests.odds.making import KICKOFF, NOW, PREMIER, X1, header, key, mapped
+from tests.odds.making import KICKOFF, NOW, PREMIER, X1, header, key, mapped, odds_at
 
 LATER = NOW + timedelta(minutes=5)
 HOUR = timedelta(hours=1)
@@ -190,7 +190,7 @@ def test_an_event_that_two_complete_lists_lack_is_gone() -> None:
 
     def miss(minutes: float, seen: tuple[str, ...] = ()) -> bool:
         cache.mark_missing(Platform.BETPAWA, seen, NOW + timedelta(minutes=minutes), believe_after=patience)
-        event_odds = cache.odds_of(Platform.BETPAWA, "a")
+        event_odds = odds_at(cache, Platform.BETPAWA, "a")
         assert event_odds is not None
         return event_odds.gone_at is not None
 

@@ -22,7 +22,7 @@ from quart_odds.storage import Store, open_store
 from quart_odds.storage.odds_rows import EncodedBatch, signed_key, unsigned_key
 from quart_odds.storage.tables import competitions, events, odds_history, quote_prices, quotes
 from tests.databases import make_database
-from tests.odds.making import KICKOFF, NOW, X1, header, key, mapped
+from tests.odds.making import KICKOFF, NOW, X1, header, key, mapped, odds_at
 
 HOME = key("1x2_ft", "1")
 LATER = NOW + timedelta(minutes=5)
@@ -341,7 +341,7 @@ async def test_an_old_match_that_two_bookmakers_list_again_at_once_keeps_both_fe
     await again.load()
     for cache in (odds_service.cache, again.cache):
         for platform, price in odds.items():
-            event_odds = cache.odds_of(platform, f"{platform}-1")
+            event_odds = odds_at(cache, platform, f"{platform}-1")
             assert event_odds is not None
             assert (event_odds.value_of(HOME), event_odds.header.kickoff, event_odds.event_id) == (
                 pack_value(price, True),
@@ -363,7 +363,7 @@ async def test_a_match_that_only_genius_sports_names_comes_back_by_that_id(store
     assert not again.cache.events
     listed = replace(header(Platform.SPORTYBET, "s1", None, kickoff=later + timedelta(days=1)), genius_id="g7")
     await again.record(mapped(listed), later)
-    assert again.cache.odds_of(Platform.BETPAWA, "e1") is not None
+    assert odds_at(again.cache, Platform.BETPAWA, "e1") is not None
     await again.close()
 
 

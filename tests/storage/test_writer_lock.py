@@ -26,7 +26,7 @@ from quart_odds.storage import Store, open_store
 from quart_odds.storage.tables import events, quotes, writer
 from quart_odds.storage.writer_lock import WRITER_LOCK
 from tests.databases import PostgresServer, make_database
-from tests.odds.making import NOW, X1, header, key, mapped
+from tests.odds.making import NOW, X1, header, key, mapped, odds_at
 from tests.odds.test_service import odds_service_at, store_of
 
 HOME = key("1x2_ft", "1")
@@ -230,7 +230,7 @@ async def test_a_reader_follows_what_the_writer_commits_and_takes_over_when_it_i
         await writing.record(mapped(header(external_id="late", sportradar_id=None)), NOW)
         await writing.confirm()
         async with asyncio.timeout(20):
-            while reading.cache.odds_of(Platform.BETPAWA, "late") is None:
+            while odds_at(reading.cache, Platform.BETPAWA, "late") is None:
                 await asyncio.sleep(0.01)
             assert reading.cache.epoch != epoch
             assert not reading.is_writer
