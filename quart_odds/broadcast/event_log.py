@@ -22,8 +22,7 @@ _CURSOR = re.compile(r"([0-9a-z]+(?:-[0-9a-z]+)*)-([0-9]{1,18})")
 
 @dataclass(frozen=True, slots=True)
 class LogBounds:
-    """How much a log keeps. An entry stays while any of the three minimums needs it, but never beyond the two
-    maximums."""
+    """How much a log keeps: an entry stays while any of the three minimums needs it, within the two maximums."""
 
     least_entries: int = 4096
     least_bytes: int = 4 * 1024 * 1024
@@ -138,8 +137,7 @@ class EventLog:
         return map(self._entries.__getitem__, range(max(start, self.first_seq), min(stop, self._next_seq)))
 
     def count(self, start: int, topics: frozenset[str] | None, stop: int | None = None) -> int | None:
-        """Count the entries that match `topics`, from `start` up to, but not including, `stop` (None: the end of the
-        log).
+        """Count the entries that match `topics` from `start` up to, but not including, `stop` (None: the end).
 
         Evicted entries count too. Returns None if `start` is so old that the number is unknown. Does not iterate over
         all entries.

@@ -199,8 +199,7 @@ class Flusher:
         subscriber.end(None)
 
     def _fail(self, subscriber: Subscriber) -> None:
-        """Cut a client that raised, without affecting the others. Must be called while the exception is being
-        handled."""
+        """Cut a client that raised, without affecting the others. Call this while handling the exception."""
         log.warning("subscriber.failed", address=subscriber.address, exc_info=True)
         try:
             self._cut(subscriber, INTERNAL_ERROR, "internal error")

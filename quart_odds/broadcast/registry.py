@@ -121,8 +121,7 @@ class BroadcastRegistry:
         return entry
 
     def broadcast_all(self, message: Mapping[str, object]) -> None:
-        """Send an envelope to every listener, whatever its topics. It is not logged, so no cursor can resume from
-        it."""
+        """Send an envelope to every listener, whatever its topics. It is not logged: no cursor can resume from it."""
         for subscriber in self.flusher.subscribers:
             subscriber.send(message)
         self.flusher.schedule()

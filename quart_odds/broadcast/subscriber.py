@@ -125,8 +125,7 @@ class Subscriber:
 
     @property
     def backlog(self) -> int:
-        """The number of private messages queued for this client. It grows if the client sends requests and never
-        reads."""
+        """The number of private messages queued for this client. Grows if it sends requests and never reads."""
         return len(self._outbox or ())
 
     @property
@@ -225,8 +224,10 @@ class Subscriber:
         return data
 
     def _pass_over_what_is_gone(self) -> None:
-        """Skip entries that were evicted before this client read them; a client that did not listen to them has no
-        gap."""
+        """Skip entries that were evicted before this client read them.
+
+        If its filter excludes them all, it continues with the oldest entry that is left. Otherwise there is a gap.
+        """
         if self._count_missed(self.log.first_seq) == 0:
             self.cursor = self.log.first_seq
         else:
@@ -254,8 +255,7 @@ class Subscriber:
         self.cursor = end
 
     def _count_missed(self, stop: int) -> int | None:
-        """Return how many entries before `stop` pass the filter, including filter changes that are queued on the
-        way."""
+        """Return how many entries before `stop` pass the filter, taking queued filter changes into account."""
         start, topics = self.cursor, self.topics
         counts = []
         for at, item in self._outbox or ():

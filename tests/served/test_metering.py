@@ -95,5 +95,7 @@ def test_scanner_leaves_other_faults_to_the_parser() -> None:
 def test_a_server_that_cannot_be_hardened_is_not_started(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is missing is named, and what to install."""
     monkeypatch.delattr("hypercorn.protocol.h11.H11Protocol._check_protocol")
-    with pytest.raises(SettingsError, match=r"H11Protocol\._check_protocol not found.*those of constraints\.txt"):
+    with pytest.raises(
+        SettingsError, match=r"H11Protocol\._check_protocol not found.*the versions in constraints\.txt"
+    ):
         hardening.install()

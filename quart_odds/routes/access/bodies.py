@@ -88,7 +88,7 @@ class BoundedHTTPConnection(ASGIHTTPConnection):
             raise Problem(
                 408,
                 "Request timeout",
-                f"The body did not come whole within {BODY_SECONDS:.0f} seconds.",
+                f"The body was not complete within {BODY_SECONDS:.0f} seconds.",
                 headers={"Connection": "close"},
             ) from None
 
@@ -137,6 +137,6 @@ def _too_large() -> Problem:
     return Problem(
         413,
         "Content too large",
-        f"A body may have {MAX_BODY_BYTES} bytes.",
+        f"A body may have at most {MAX_BODY_BYTES} bytes.",
         headers={"Connection": "close"},
     )

@@ -83,11 +83,11 @@ def _raise_refusal(scope: Any) -> None:
 
 
 def check_host(app: Quart, scope: Any) -> bool:
-    """Return whether the `Host` of an ASGI scope is one of ours, or does not matter. Otherwise put a 421 into the
-    scope.
+    """Return whether the `Host` of an ASGI scope is acceptable. Otherwise put a 421 into the scope.
 
-    A request without `Host`, or with two, is refused as well. A name that is not ours is removed from the scope,
-    because frameworks fail on some of the values that it can have.
+    Acceptable is any name of ours, and for the paths of monitors any name at all. A request without `Host`, or with
+    two, is refused as well. A name that is not ours is removed from the scope, because frameworks fail on some of the
+    values that it can have.
     """
     policy: AccessPolicy = app.extensions[EXTENSION].access
     names = [value.decode("latin-1").strip() for name, value in scope["headers"] if name.lower() == b"host"]

@@ -89,14 +89,17 @@ async def start_and_observe() -> Response:
 @blueprint.get("/api/scrape/runs/<int:scrape_run_id>/progress")
 @answers_text("text/event-stream", description="The progress of a run, to its end.")
 async def observe(scrape_run_id: int) -> Response:
-    """Observe a run: from its start or from a cursor while it is in memory; later, its terminal progress from its
-    row."""
+    """Observe a run: from its start or from a cursor while it is in memory, otherwise only its end.
+
+    The end is the terminal progress, rebuilt from the run's row.
+    """
     cursor = asked_cursor()
     if cursor is None:
         return await _observe(services(), scrape_run_id, None)
     if _run_of(cursor) != scrape_run_id:
         raise bad_request(
-            "The cursor is of another run.", ("last_event_id", f"{cursor!r} is not of run {scrape_run_id}")
+            "The cursor belongs to another run.",
+            ("last_event_id", f"{cursor!r} does not belong to run {scrape_run_id}"),
         )
     return await _resume(services(), scrape_run_id, cursor)
 
@@ -114,7 +117,7 @@ def _run_of(cursor: str) -> int:
     found = _RUN_EPOCH.fullmatch(parts[0]) if parts else None
     if found is None:
         raise bad_request(
-            "This is no cursor of a run.", ("last_event_id", f"{cursor[:80]!r} is not of the form r1-…-1")
+            "This is not the cursor of a run.", ("last_event_id", f"{cursor[:80]!r} is not of the form r1-…-1")
         )
     return int(found[1])
 

@@ -148,7 +148,7 @@ class _Conversation:
         if not isinstance(message, str):
             return error_message("invalid_message", "send text, not binary")
         if len(message) > MAX_MESSAGE_BYTES:
-            return error_message("too_large", f"a message may have {MAX_MESSAGE_BYTES} characters")
+            return error_message("too_large", f"a message may have at most {MAX_MESSAGE_BYTES} characters")
         try:
             said = orjson.loads(message)
         except orjson.JSONDecodeError:
