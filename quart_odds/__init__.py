@@ -1,4 +1,4 @@
-"""Quart Odds: football odds from three bookmakers, matched, and told live over SSE and WebSocket."""
+"""Quart Odds: football odds from three bookmakers, matched, and published live over SSE and WebSocket."""
 
 from typing import TYPE_CHECKING
 
@@ -13,10 +13,10 @@ __all__ = ["__version__", "create_app"]
 
 
 def create_app(settings: "Settings | None" = None) -> "Quart":
-    """The application: see `quart_odds.app.create_app`.
+    """Return the application: see `quart_odds.app.create_app`.
 
-    A function of this module, for `hypercorn 'quart_odds:create_app()'` looks for one among its names; what it makes is
-    imported when it is called, so that decoding workers and the command line start fast.
+    This has to be a function of this module: `hypercorn 'quart_odds:create_app()'` looks it up here. It imports the
+    application only when called, so that decoding workers and the command line start fast.
     """
     from quart_odds.app import create_app as create
 

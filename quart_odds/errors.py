@@ -1,25 +1,25 @@
-"""What can go wrong, in one tree.
+"""All errors, in one tree.
 
 QuartOddsError
 ├── SettingsError            a setting is wrong or unknown
-├── BookmakerError           a bookmaker did not answer as it should
-│   ├── UnreachableError         no connection, no name, time-out, connection cut
-│   │   └── EmptyBodyError           a success without a body
-│   ├── BlockedError             refused: 202, 401, 403, 405, an HTML page where JSON was due
+├── BookmakerError           a bookmaker did not answer as expected
+│   ├── UnreachableError         no connection, name not resolved, timeout, connection cut
+│   │   └── EmptyBodyError           a successful response without a body
+│   ├── BlockedError             refused: 202, 401, 403, 405, or an HTML page instead of JSON
 │   ├── RateLimitedError         429
 │   ├── ServerFaultError         5xx
 │   ├── NotFoundError            this event is gone
-│   ├── MalformedBodyError       not JSON, cut JSON, JSON of the wrong shape, a body too large
-│   ├── IncompleteListError      a list that lacks events, or that moved while it was read
+│   ├── MalformedBodyError       not JSON, truncated JSON, JSON of the wrong shape, a body too large
+│   ├── IncompleteListError      a list that lacks events, or that changed while it was read
 │   │   └── ListLimitError           more pages, competitions or events than any bookmaker has
 │   ├── CacheFullError            more events, or prices, than any bookmaker has
-│   └── NothingFoundError        a discovery that found no event
-├── DecoderError             the processes that decode bodies cannot be started, or do not answer
-├── RunActiveError           a run is asked for while one is going
+│   └── NothingFoundError        a discovery that found no events
+├── DecoderError             the decoding processes cannot be started, or do not answer
+├── RunActiveError           a run was requested while another is active
 ├── RunNotFoundError         no run has this id
-├── RunStateError            what is asked makes no sense for a run in this state
-├── TooSoonError             what is asked was done a moment ago
-├── RecordingError           a folder is no recording of bookmakers' bodies
+├── RunStateError            the request does not make sense for a run in this state
+├── TooSoonError             the same thing was done a moment ago
+├── RecordingError           a folder is not a recording of bookmakers' bodies
 └── StorageError             the database is slow, locked, full or gone
     └── NotWriterError           another process writes to the database; this one may only read
 """
@@ -33,24 +33,24 @@ from quart_odds.domain.platforms import Platform
 class QuartOddsError(Exception):
     """Base of all errors that Quart Odds raises on purpose.
 
-    The text may be shown to anyone who asks; `for_operator` is for the log and the command line.
+    The text may be shown to any client. `for_operator` is for the log and the command line.
     """
 
     @property
     def for_operator(self) -> str:
-        """The text with what only whoever runs the server may know, such as the file of a database. No passwords."""
+        """The text with details that only operators may see, such as the path of a database. Contains no passwords."""
         return str(self)
 
 
 class SettingsError(QuartOddsError):
-    """Raised when a setting is wrong or unknown; the message names it and says what is allowed."""
+    """Raised when a setting is wrong or unknown. The message names the setting and says what is allowed."""
 
 
 class BookmakerError(QuartOddsError):
-    """Raised when a bookmaker did not answer as it should.
+    """Raised when a bookmaker did not answer as expected.
 
-    `error_type` is the machine's name for it in progress, rows and API; `recoverable` says whether trying again soon
-    could help; `where` is the event or competition it concerns, if it concerns one; `field` is the part of a body.
+    `error_type` names the error in progress, database rows and the API. `recoverable` says whether an early retry could
+    help. `where` is the event or competition concerned, if any. `field` is the part of the body concerned.
     """
 
     error_type = "bookmaker"
@@ -75,11 +75,11 @@ class BookmakerError(QuartOddsError):
         self.retry_after_seconds = retry_after_seconds
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Errors cross from the decoding process: keep the keyword arguments."""
+        """Keep the keyword arguments when an error is pickled in a decoding process."""
         return (_rebuild, (type(self), self.platform, self.reason, self.__dict__.copy()))
 
     def bare(self) -> Self:
-        """The same error without its traceback and causes: their frames hold bodies, for as long as it is kept."""
+        """Return this error without its traceback and causes: their frames would keep bodies in memory."""
         self.__traceback__ = self.__cause__ = self.__context__ = None
         return self
 
@@ -96,69 +96,69 @@ def _rebuild(kind: type[BookmakerError], platform: Platform, reason: str, state:
 
 
 class UnreachableError(BookmakerError):
-    """Raised when no connection could be made, or it was cut, or an answer took too long."""
+    """Raised when a connection could not be made, or was cut, or when the response took too long."""
 
     error_type = "unreachable"
 
 
 class EmptyBodyError(UnreachableError):
-    """Raised when a bookmaker answers success without a body: nothing was said, so asking again may help."""
+    """Raised when a bookmaker sends a successful response without a body. It says nothing, so a retry may help."""
 
     error_type = "empty_body"
 
 
 class BlockedError(BookmakerError):
-    """Raised when a bookmaker refuses us: 401 or 403, its firewall's 202 or 405, or an HTML page in place of JSON."""
+    """Raised when a bookmaker refuses us: 401 or 403, its firewall's 202 or 405, or an HTML page instead of JSON."""
 
     error_type = "blocked"
     recoverable = False
 
 
 class RateLimitedError(BookmakerError):
-    """Raised when a bookmaker answers 429; `retry_after_seconds` is what it asked for, if it did."""
+    """Raised when a bookmaker answers 429. `retry_after_seconds` is the wait it asked for, if any."""
 
     error_type = "rate_limited"
 
 
 class ServerFaultError(BookmakerError):
-    """Raised when a bookmaker answers with a status of 500 or more."""
+    """Raised when a bookmaker answers with a status of 500 or higher."""
 
     error_type = "server_fault"
 
 
 class NotFoundError(BookmakerError):
-    """Raised when an event is gone from a bookmaker."""
+    """Raised when an event no longer exists at a bookmaker."""
 
     error_type = "not_found"
     recoverable = False
 
 
 class MalformedBodyError(BookmakerError):
-    """Raised when a body is no JSON, cut, too large, or of another shape than the parser knows."""
+    """Raised when a body is not JSON, is truncated or too large, or has a shape that the parser does not know."""
 
     error_type = "malformed_body"
 
 
 class IncompleteListError(BookmakerError):
-    """Raised when a list has fewer events than the bookmaker counts, or moved while it was read page by page."""
+    """Raised when a list has fewer events than the bookmaker counts, or changed while its pages were read."""
 
     error_type = "incomplete_list"
 
 
 class ListLimitError(IncompleteListError):
-    """Raised when lists hold more than any bookmaker has: what is beyond the limit is left out."""
+    """Raised when a list is longer than that of any real bookmaker. Everything beyond the limit is left out."""
 
     error_type = "list_limit"
 
 
 class CacheFullError(BookmakerError):
-    """Raised when a bookmaker has more events or prices than any real one: what is beyond is not taken in."""
+    """Raised when a bookmaker has more events or prices than any real one. Everything beyond the limit is dropped."""
 
     error_type = "too_much"
 
 
 class NothingFoundError(BookmakerError):
-    """Raised when a discovery found no event: a bookmaker always has some, so something is wrong."""
+    """Raised when a discovery found no events. A bookmaker always has some, so something is wrong."""
 
     error_type = "nothing_found"
 
@@ -168,7 +168,7 @@ class DecoderError(QuartOddsError):
 
 
 class RunActiveError(QuartOddsError):
-    """Raised when a run is asked for while one is going; `scrape_run_id` is the active one's."""
+    """Raised when a run is requested while another is active. `scrape_run_id` is that of the active run."""
 
     def __init__(self, scrape_run_id: int) -> None:
         super().__init__(scrape_run_id)
@@ -190,11 +190,11 @@ class RunNotFoundError(QuartOddsError):
 
 
 class RunStateError(QuartOddsError):
-    """Raised when what is asked makes no sense for a run in its state (cancel a finished one, retry a running one)."""
+    """Raised when a request makes no sense for a run in its state: to cancel a finished run, or retry a running one."""
 
 
 class TooSoonError(QuartOddsError):
-    """Raised when what is asked was done a moment ago; `retry_after_seconds` says when it may be asked again."""
+    """Raised when the same thing was done a moment ago. `retry_after_seconds` is the time until it is allowed again."""
 
     def __init__(self, reason: str, retry_after_seconds: float) -> None:
         super().__init__(reason, retry_after_seconds)
@@ -206,7 +206,7 @@ class TooSoonError(QuartOddsError):
 
 
 class RecordingError(QuartOddsError):
-    """Raised when a folder is no recording of bookmakers' bodies."""
+    """Raised when a folder is not a recording of bookmakers' bodies."""
 
     def __init__(self, folder: Path, reason: str) -> None:
         super().__init__(folder, reason)
@@ -218,7 +218,7 @@ class RecordingError(QuartOddsError):
 
 
 class StorageError(QuartOddsError):
-    """Raised when the database did not take or give what was asked of it. The reason names no host, user or path."""
+    """Raised when a database operation failed. The reason names no host, user or path."""
 
     def __init__(self, reason: str, *, for_operator: str | None = None) -> None:
         super().__init__(reason)
@@ -231,7 +231,7 @@ class StorageError(QuartOddsError):
 
 
 class NotWriterError(StorageError):
-    """Raised when another process has the right to write to the database, or has taken it over from this one."""
+    """Raised when another process holds the writer lock of the database, or has taken it over from this one."""
 
     def __init__(self, reason: str | None = None) -> None:
         super().__init__(reason or "another process writes to this database: stop it, or give this one its own")

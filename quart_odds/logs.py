@@ -1,7 +1,7 @@
-"""Log lines: one event a line, to stderr, for a person or as JSON. No passwords, and no values of variables.
+"""Logging: one event per line, to stderr, for people or as JSON. No passwords, and no values of variables.
 
-`create_app` sets this up where nothing else has: a traceback that showed local variables, as structlog's own does where
-it is not configured, would show the passwords of proxies.
+`create_app` sets this up unless something else has. structlog's default configuration shows local variables in
+tracebacks, and these would include the passwords of proxies.
 """
 
 import contextlib
@@ -20,37 +20,37 @@ from quart_odds.settings import Settings
 
 
 class LogStream(io.TextIOBase):
-    """Standard error, which may be closed, full, or read by nobody any more: a line that cannot be written is lost.
+    """Standard error, which may be closed or full, or have no reader. A line that cannot be written is lost.
 
-    What a line tells of goes on. There is nowhere else to say that it could not be told.
+    The operation that logs the line continues. There is nowhere else to report that the line was lost.
     """
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
     def write(self, text: str) -> int:
-        """Write, if that can be done."""
+        """Write, if possible."""
         with contextlib.suppress(OSError):
             self._stream.write(text)
         return len(text)
 
     def flush(self) -> None:
-        """Flush, if that can be done."""
+        """Flush, if possible."""
         with contextlib.suppress(OSError):
             self._stream.flush()
 
 
 def ensure_logging(settings: Settings) -> None:
-    """Set up logging, unless structlog is configured already, by us or by whoever runs the app in a process of theirs.
+    """Set up logging, unless structlog is configured already, by us or by a process that embeds the app.
 
-    Handlers of the standard module that somebody has set up are left alone.
+    Existing handlers of the standard `logging` module are left alone.
     """
     if not structlog.is_configured():
         _configure(settings, replaces_handlers=not logging.getLogger().handlers)
 
 
 def configure_logging(settings: Settings) -> None:
-    """Set up structlog, and pass on what libraries log by the standard module, in place of any former set-up."""
+    """Set up structlog and forward what libraries log through `logging`. Replaces any earlier configuration."""
     _configure(settings, replaces_handlers=True)
 
 
@@ -88,12 +88,12 @@ def _configure(settings: Settings, *, replaces_handlers: bool) -> None:
 
 
 def mask_values(_: object, __: str, event: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A processor: no passwords in what a line says."""
+    """Mask passwords in a log line (a structlog processor)."""
     return {name: masked(value) if isinstance(value, str) else value for name, value in event.items()}
 
 
 def escape_values(_: object, __: str, event: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A processor for lines that a terminal shows: it obeys nothing that a bookmaker or a client has sent."""
+    """Escape control characters from bookmakers and clients, for a terminal (a structlog processor)."""
     return {name: printable(value) if isinstance(value, str) else value for name, value in event.items()}
 
 
@@ -104,7 +104,7 @@ def _print_traceback(target: TextIO, exc_info: Any) -> None:
 
 
 def _log_retry(details: stamina.instrumentation.RetryDetails) -> None:
-    """A request that is tried again is no news: what it comes to in the end is told with the run."""
+    """Log a retried request at debug level only: its final outcome is reported with the run."""
     structlog.get_logger(__name__).debug(
         "request.retried",
         attempt=details.retry_num,

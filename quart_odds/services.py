@@ -1,4 +1,4 @@
-"""What an app is made of, for its routes: found in one place, `services()`, by every blueprint."""
+"""The parts of an app, for its routes. Every blueprint finds them in one place: `services()`."""
 
 import asyncio
 from dataclasses import dataclass, field
@@ -27,8 +27,10 @@ EXTENSION = "quart_odds"
 
 @dataclass(eq=False)
 class Services:
-    """One app's parts. `limits` counts live connections and `bodies` those of requests that are not whole yet; `access`
-    says who may ask. Those below exist once the app has started.
+    """The parts of one app.
+
+    `limits` counts live connections, `bodies` counts incomplete request bodies, and `access` says who may send
+    requests. The fields after `bodies` exist once the app has started.
     """
 
     settings: "Settings"
@@ -52,5 +54,5 @@ class Services:
 
 
 def services() -> Services:
-    """The parts of the current app."""
+    """Return the parts of the current app."""
     return cast(Services, current_app.extensions[EXTENSION])

@@ -1,4 +1,4 @@
-"""Broadcast: one log, many cursors. What is published is serialised once, and listeners read it at their own pace."""
+"""The broadcast: one log, many cursors. Each message is serialised once, and clients read it at their own pace."""
 
 from quart_odds.broadcast.context import broadcast_registry, current_registry, use_registry
 from quart_odds.broadcast.event_log import EventLog, LogBounds, ResumePosition

@@ -1,7 +1,7 @@
-"""The context-local registry: what routes and background tasks of an app mean by `broadcast_registry`.
+"""The context-local registry: what `broadcast_registry` refers to in the routes and background tasks of an app.
 
-It stands where others fetch a manager from app state. Inside a request, a WebSocket, an app context or a background
-task it is the registry of that app, so that two apps in one process never see each other's listeners.
+It replaces the usual lookup of a manager in the app's state. Inside a request, a WebSocket, an app context or a
+background task it is the registry of that app, so two apps in one process never see each other's listeners.
 """
 
 from collections.abc import Iterator
@@ -24,13 +24,13 @@ _lent: ContextVar[BroadcastRegistry | None] = ContextVar("quart_odds.broadcast_r
 
 
 def init_app(app: "Quart", registry: BroadcastRegistry) -> None:
-    """Make `registry` what `broadcast_registry` means in the contexts of this app."""
+    """Make `registry` the one that `broadcast_registry` refers to in the contexts of this app."""
     app.extensions[EXTENSION] = registry
 
 
 @contextmanager
 def use_registry(registry: BroadcastRegistry) -> Iterator[BroadcastRegistry]:
-    """Lend a registry to this context, in place of the app's: for tests and tools."""
+    """Use `registry` in this context instead of the app's. For tests and tools."""
     token = _lent.set(registry)
     try:
         yield registry
@@ -51,9 +51,12 @@ def _find() -> BroadcastRegistry:
 
 
 broadcast_registry = cast(BroadcastRegistry, LocalProxy(_find))
-"""The registry of the current context. Tasks and generators that outlive it hold `current_registry()` instead."""
+"""The registry of the current context. Tasks and generators that outlive the context keep `current_registry()`."""
 
 
 def current_registry() -> BroadcastRegistry:
-    """The object behind `broadcast_registry`. Raises RuntimeError, saying what to do, where there is none."""
+    """Return the object behind `broadcast_registry`.
+
+    Raises RuntimeError, with a message that says how to get one, if the context has no registry.
+    """
     return _find()

@@ -1,7 +1,7 @@
-"""The log that every listener reads: each entry serialised once, framed once per transport, read through cursors.
+"""The event log that all listeners read through cursors: each entry is serialised once, and framed once per transport.
 
-A listener is a position in it, so replay, late join and resume are one thing, and memory is the log's own whatever the
-number of listeners. `append` is a plain function and never waits for anyone.
+A listener is a position in the log. Replay, late joining and resuming are therefore the same operation, and memory use
+does not depend on the number of listeners. `append` is a plain function and never waits for a listener.
 """
 
 import re
@@ -15,14 +15,14 @@ from dataclasses import dataclass
 from quart_odds.broadcast.framing import Entry, Framing
 
 MOST_REMEMBERED = 131_072
-"""Of how many entries of a topic that are gone it is known where they were: 1 MB, for days of what a scrape tells."""
+"""Evicted entries per topic whose positions are remembered: 1 MB, enough for days of scrape progress."""
 
 _CURSOR = re.compile(r"([0-9a-z]+(?:-[0-9a-z]+)*)-([0-9]{1,18})")
 
 
 @dataclass(frozen=True, slots=True)
 class LogBounds:
-    """How much a log keeps: an entry stays while any of the first three holds, and never beyond the last two."""
+    """How much a log keeps: an entry stays while any of the three minimums needs it, within the two maximums."""
 
     least_entries: int = 4096
     least_bytes: int = 4 * 1024 * 1024
@@ -33,10 +33,10 @@ class LogBounds:
 
 @dataclass(frozen=True, slots=True)
 class ResumePosition:
-    """Where a listener begins. `seq` is the next entry it gets; `snapshot` what it gets before that, oldest first.
+    """Where a listener starts. `seq` is the next entry it receives; `snapshot` is sent before that, oldest first.
 
-    `recovered` is True when nothing that it listens to is missing between the cursor it came with and `seq`; `missed`
-    counts what is, None where that cannot be known (another epoch, or a very old cursor).
+    `recovered` is True if the listener missed nothing, on the topics it listens to, between its cursor and `seq`.
+    `missed` is the number of entries it missed, or None if that is unknown (another epoch, or a very old cursor).
     """
 
     seq: int
@@ -46,10 +46,11 @@ class ResumePosition:
 
 
 class EventLog:
-    """An append-only ring of entries with an epoch, so that a cursor from before a restart is told apart.
+    """An append-only ring of entries. Its epoch makes cursors from before a restart recognisable.
 
-    `name` precedes the epoch in each cursor; a run's own log bears its run's name there. Retained entries (the newest
-    of each key, kept apart from the ring) are what a late joiner is given first.
+    Each cursor starts with `name` (empty for the shared log, the run's name for the log of a run), followed by the
+    epoch. Retained entries are the newest entry of each key. They are kept outside the ring, and late joiners receive
+    them first.
     """
 
     def __init__(
@@ -76,17 +77,17 @@ class EventLog:
 
     @property
     def first_seq(self) -> int:
-        """The oldest entry that is still here; `next_seq` when there is none."""
+        """The sequence number of the oldest entry in the log; `next_seq` if the log is empty."""
         return self._next_seq - len(self._entries)
 
     @property
     def next_seq(self) -> int:
-        """What the next entry will be."""
+        """The sequence number of the next entry."""
         return self._next_seq
 
     @property
     def size_bytes(self) -> int:
-        """Bytes of JSON held, frames not counted."""
+        """Bytes of JSON in the log, without frames."""
         return self._bytes
 
     def __len__(self) -> int:
@@ -102,16 +103,17 @@ class EventLog:
         retain: tuple[Hashable, Hashable] | None = None,
         ends: bool = False,
     ) -> Entry:
-        """Add an entry and return it. There is no back-pressure: whoever is slow lags, and may be told of a gap.
+        """Add an entry and return it. There is no back-pressure: a slow listener lags, and may get a gap notice.
 
-        `retain` is (group, member): the newest entry of each is what late joiners get, until an entry with `ends`
-        closes the group; then only those get it whose cursor lies before it. Raises RuntimeError on a closed log.
+        `retain` is (group, member). Late joiners receive the newest entry of each member, until an entry with `ends`
+        closes the group. After that, only listeners whose cursor lies before the entry receive it. Raises RuntimeError
+        if the log is closed.
         """
         if self.is_closed:
             raise RuntimeError("the log is closed")
         seq = self._next_seq
         nth = self.appended[topic] = self.appended.get(topic, 0) + 1
-        # A copy is as large as its text; what orjson gives holds 4 KB, whatever is in it.
+        # A copy is as large as its text. The bytes that orjson returns occupy 4 KB, whatever their length.
         payload = bytes(memoryview(payload))
         entry = Entry(seq, self._clock(), topic, name, payload, f"{self.epoch}-{seq}".encode(), nth, value)
         self._entries[seq] = entry
@@ -123,21 +125,22 @@ class EventLog:
         return entry
 
     def close(self) -> None:
-        """Nothing follows: readers that have come to the end are done. Doing it twice is the same as once."""
+        """Mark the log as complete: readers at the end are done. Idempotent."""
         self.is_closed = True
 
     def cursor_at(self, seq: int) -> str:
-        """The cursor of someone whose next entry is `seq`: that of the entry before it."""
+        """Return the cursor of a listener whose next entry is `seq`: that of the entry before it."""
         return f"{self.epoch}-{seq - 1}"
 
     def read(self, start: int, stop: int) -> Iterable[Entry]:
-        """Entries from `start` up to, not including, `stop`; only those still here."""
+        """Return the entries from `start` up to, but not including, `stop` that are still in the log."""
         return map(self._entries.__getitem__, range(max(start, self.first_seq), min(stop, self._next_seq)))
 
     def count(self, start: int, topics: frozenset[str] | None, stop: int | None = None) -> int | None:
-        """How many entries from `start` up to, not including, `stop` (the end when None) `topics` lets through.
+        """Count the entries that match `topics` from `start` up to, but not including, `stop` (None: the end).
 
-        Those that are gone count too; None for a `start` so far back that nobody knows. No walk over all of them.
+        Evicted entries count too. Returns None if `start` is so old that the number is unknown. Does not iterate over
+        all entries.
         """
         stop = self._next_seq if stop is None else stop
         if topics is None or topics.issuperset(self.appended):
@@ -147,7 +150,7 @@ class EventLog:
             return None if ahead is None or beyond is None else ahead - beyond
         found = self._count_to_end(start, topics & self.appended.keys())
         if found is None:
-            # One topic may be told so much more than another that only the other's places are still known.
+            # If another topic is much busier, the positions of its evicted entries may be the only ones still known.
             others = self._count_to_end(start, self.appended.keys() - topics)
             found = None if others is None else stop - start - others
         return found
@@ -173,9 +176,9 @@ class EventLog:
     def join(
         self, start: int, stop: int, topics: frozenset[str] | None, framing: Framing, limit_bytes: int
     ) -> tuple[bytes, int]:
-        """The frames of the entries from `start` that `topics` lets through, as one bytes, up to about `limit_bytes`.
+        """Return the frames of the entries from `start` that match `topics`, joined, and the position reached.
 
-        Returns the bytes and the place reached. At least one entry is always taken.
+        The frames are limited to about `limit_bytes`, but at least one entry is always included.
         """
         parts: list[bytes] = []
         size = 0
@@ -191,11 +194,11 @@ class EventLog:
         return b"".join(parts), stop
 
     def latest(self) -> tuple[Entry, ...]:
-        """The newest retained entry of each member of the groups that have not ended, oldest first."""
+        """Return the newest retained entry of each member of all groups that have not ended, oldest first."""
         return self._newest(lambda group, _: group not in self._ended)
 
     def place(self, cursor: str | None, topics: frozenset[str] | None = None) -> ResumePosition:
-        """Where a listener to `topics` (all when None) that comes with this cursor begins; None is a newcomer."""
+        """Return where a listener to `topics` (None: all) with this cursor starts. A new listener's cursor is None."""
         if not cursor:
             return ResumePosition(self._next_seq, self.latest())
         found = _CURSOR.fullmatch(cursor)
@@ -209,7 +212,7 @@ class EventLog:
         return ResumePosition(self._next_seq, self.since(seq), recovered=False, missed=self.count(seq, topics))
 
     def since(self, seq: int) -> tuple[Entry, ...]:
-        """The newest retained entries from `seq` on, ended groups too: what makes good for a gap that began there."""
+        """Return the newest retained entries from `seq` on, also of ended groups: what fills a gap that began there."""
         return self._newest(lambda _, entry: entry.seq >= seq)
 
     def _newest(self, wanted: Callable[[Hashable, Entry], bool]) -> tuple[Entry, ...]:
@@ -247,7 +250,7 @@ class EventLog:
 
 
 class _Gone:
-    """Where the entries of one topic were that are gone: the last ones of them exactly."""
+    """The positions of the evicted entries of one topic; exact for the most recent ones."""
 
     __slots__ = ("_known_from", "_seqs")
 
@@ -256,20 +259,20 @@ class _Gone:
         self._known_from = 0
 
     def add(self, seq: int) -> None:
-        """Remember one more, which is newer than all before."""
+        """Remember one more entry, newer than all before."""
         self._seqs.append(seq)
         if len(self._seqs) > MOST_REMEMBERED:
-            # Half of them at once: taking one by one from the front would move all the rest each time.
+            # Drop half of them at once: removing them one by one from the front would move all the others each time.
             half = MOST_REMEMBERED // 2
             self._known_from = self._seqs[half - 1] + 1
             del self._seqs[:half]
 
     def count(self, start: int) -> int | None:
-        """How many there were from `start` on; None where that is forgotten."""
+        """Return the number of evicted entries from `start` on; None if that is no longer known."""
         return None if start < self._known_from else len(self._seqs) - bisect_left(self._seqs, start)
 
 
 def split_cursor(cursor: str) -> tuple[str, int] | None:
-    """The epoch (with the log's name) and the sequence number of a cursor; None for a text that is none."""
+    """Return the epoch (with the log's name) and the sequence number of a cursor; None if it is not a cursor."""
     found = _CURSOR.fullmatch(cursor)
     return (found[1], int(found[2])) if found else None

@@ -1,7 +1,8 @@
-"""The flush: writes what is new to all who can take it, skips who cannot, and cuts who takes nothing for too long.
+"""The flush: writes new entries to all ready clients, skips busy ones, and cuts those that take nothing for too long.
 
-Publishing only schedules it. It runs at once when it has been idle, otherwise a moment after the last one ENDED, so
-that under load each client is written to once for many entries (counted from its start, it would never coalesce).
+Publishing only schedules a flush. An idle flusher runs at once. Otherwise it runs a short pause after the last flush
+ENDED, so under load each client gets many entries in one write. If the pause were counted from the start of the last
+flush, a slow flush would never batch anything.
 """
 
 import asyncio
@@ -26,7 +27,7 @@ log = structlog.get_logger(__name__)
 
 
 class Flusher:
-    """Moves the subscribers of one log. It starts itself when something is to be done, and rests otherwise."""
+    """Moves the subscribers of one log. Starts by itself when there is something to do, and is idle otherwise."""
 
     def __init__(
         self,
@@ -52,7 +53,7 @@ class Flusher:
         self._lagging: dict[Subscriber, None] = {}
 
     def add(self, subscriber: Subscriber) -> None:
-        """Begin to move a subscriber; what waits for it is written with the next flush."""
+        """Start to move a subscriber. Its queued messages are written by the next flush."""
         subscriber.last_write_at = self._clock()
         self.subscribers[subscriber] = None
         if self._tick is None:
@@ -60,7 +61,7 @@ class Flusher:
         self.schedule()
 
     def remove(self, subscriber: Subscriber) -> None:
-        """Leave a subscriber alone from here on."""
+        """Stop moving a subscriber."""
         self.subscribers.pop(subscriber, None)
         self._lagging.pop(subscriber, None)
         if not self.subscribers and self._tick is not None:
@@ -68,7 +69,7 @@ class Flusher:
             self._tick = None
 
     def schedule(self) -> None:
-        """See to it that a flush comes. O(1), never waits, and does nothing where nobody listens."""
+        """Schedule a flush, unless one is due or nobody listens. O(1); never waits."""
         if self._handle is not None or not self.subscribers:
             return
         loop = asyncio.get_running_loop()
@@ -76,20 +77,20 @@ class Flusher:
         self._handle = loop.call_soon(self._flush) if wait <= 0 else loop.call_later(wait, self._flush)
 
     def flush(self) -> None:
-        """Write now to everyone who can take it, not waiting for the scheduled moment."""
+        """Write to every client that can take something now, without waiting for the scheduled flush."""
         if self._handle is not None:
             self._handle.cancel()
         self._flush()
 
     def catch_up(self, subscriber: Subscriber) -> None:
-        """Write to one subscriber now, if it can take something: its sink calls this when it has become free."""
+        """Write to one subscriber now, if it can take something. Its sink calls this when it becomes free."""
         if subscriber in self.subscribers:
             self._now = self._clock()
             self._move(subscriber, {})
             self._watch_lagging()
 
     def close(self) -> None:
-        """Stop all timers, and end who is left: nobody is written to any more."""
+        """Stop all timers and end the remaining subscribers. Nothing is written after this."""
         for handle in (self._handle, self._retry, self._tick):
             if handle is not None:
                 handle.cancel()
@@ -103,7 +104,7 @@ class Flusher:
         joined: Joined = {}
         everyone = list(self.subscribers)
         if everyone:
-            # Each flush begins with another client, so that none is always last.
+            # Each flush starts with a different client, so that no client is always last.
             turn = self._turn = (self._turn + 1) % len(everyone)
             for subscriber in everyone[turn:]:
                 self._move(subscriber, joined)
@@ -135,7 +136,7 @@ class Flusher:
             self._fail(subscriber)
 
     def _watch_lagging(self) -> None:
-        """Come back for those that could not take everything, soon at first, more seldom while they take nothing."""
+        """Retry clients that could not take everything: soon at first, then less often while they take nothing."""
         if self._lagging and self._retry is None:
             self._retry = asyncio.get_running_loop().call_later(self._retry_seconds, self._on_retry)
 
@@ -183,7 +184,7 @@ class Flusher:
             self._cut(subscriber, TRY_AGAIN_LATER, "too slow; resume with your cursor")
 
     def _beat(self, subscriber: Subscriber, now: float) -> None:
-        """A sign of life on SSE: a block of nothing but the cursor, which fires no event and moves Last-Event-ID on."""
+        """Send an SSE heartbeat: a block with only the cursor. It fires no event, but advances Last-Event-ID."""
         if subscriber.framing in (BLOCK, CHUNK) and not subscriber.is_behind and not subscriber.sink.pending:
             subscriber.sink.write(subscriber.framing.encode_chunk(b"id: %b\n\n" % subscriber.position.encode()))
             subscriber.stalled_since = None
@@ -198,7 +199,7 @@ class Flusher:
         subscriber.end(None)
 
     def _fail(self, subscriber: Subscriber) -> None:
-        """One client's failure is that client's alone. Called where an exception is at hand."""
+        """Cut a client that raised, without affecting the others. Call this while handling the exception."""
         log.warning("subscriber.failed", address=subscriber.address, exc_info=True)
         try:
             self._cut(subscriber, INTERNAL_ERROR, "internal error")

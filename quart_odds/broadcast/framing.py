@@ -1,21 +1,21 @@
-"""Bytes on the wire: how an entry looks as a WebSocket frame, as an SSE block, and as a line of text.
+"""The bytes on the wire: an entry as a WebSocket frame, as an SSE block, and as a line of text.
 
-Frames from a server to a client are unmasked (RFC 6455, 5.1), so one frame is the same bytes for every client: it is
-made once and written to all.
+Frames from a server to a client are unmasked (RFC 6455, 5.1), so a frame has the same bytes for every client. It is
+encoded once and written to all of them.
 """
 
 import re
 from dataclasses import dataclass, field
 
 KINDS = 5
-"""Kinds of framing: an entry keeps the bytes of each."""
+"""The number of framing kinds. An entry keeps its bytes for each."""
 
 _NEWLINES = re.compile(rb"\r\n|\r|\n")
 
 
 @dataclass(eq=False, slots=True)
 class Entry:
-    """One thing that was said. `payload` is its JSON; `value` what it was made from, for readers in this process.
+    """One published message. `payload` is its JSON; `value` is what it was made from, for readers in this process.
 
     `nth` is its number among the entries of its topic.
     """
@@ -32,61 +32,61 @@ class Entry:
 
 
 class Framing:
-    """How entries become bytes for one kind of client. Instances are module constants, compared by identity."""
+    """How entries become bytes for one kind of client. Instances are module constants and are compared by identity."""
 
     def __init__(self, kind: int, *, has_cursor: bool) -> None:
         self.kind = kind
         self.has_cursor = has_cursor
 
     def frame(self, entry: Entry) -> bytes:
-        """The entry's bytes, made once and kept on it."""
+        """Return the entry's bytes. They are encoded on the first call and kept on the entry."""
         made = entry.frames[self.kind] = self.encode(entry.payload, entry.cursor, entry.name)
         return made
 
     def encode(self, payload: bytes, cursor: bytes, name: str) -> bytes:
-        """Bytes of one message: its JSON, its cursor, and the name of its type."""
+        """Return the bytes of one message, given its JSON, its cursor and the name of its type."""
         raise NotImplementedError
 
     def encode_chunk(self, joined: bytes) -> bytes:
-        """What goes around a joined run of frames when it is written."""
+        """Wrap joined frames for a single write."""
         return joined
 
 
 class _TextFraming(Framing):
-    """A message a line, for the standard lane, which sends them one by one: JSON from orjson holds no newline."""
+    """One message per line, for the standard lane, which sends them one by one. JSON from orjson has no newlines."""
 
     def encode(self, payload: bytes, cursor: bytes, name: str) -> bytes:
         return (with_cursor(payload, cursor) if self.has_cursor else payload) + b"\n"
 
 
 class _FrameFraming(Framing):
-    """A WebSocket text frame a message."""
+    """One WebSocket text frame per message."""
 
     def encode(self, payload: bytes, cursor: bytes, name: str) -> bytes:
         return text_frame(with_cursor(payload, cursor) if self.has_cursor else payload)
 
 
 class _BlockFraming(Framing):
-    """An SSE block a message; `event:` only where the message has a name, so that `onmessage` gets those without."""
+    """One SSE block per message. Messages without a name get no `event:` line, so `onmessage` receives them."""
 
     def encode(self, payload: bytes, cursor: bytes, name: str) -> bytes:
         return sse_block(payload, event=name, cursor=cursor)
 
 
 class _ChunkFraming(_BlockFraming):
-    """SSE blocks written past the server into an HTTP/1.1 response: each write is one chunk (RFC 9112, 7.1)."""
+    """SSE blocks written to an HTTP/1.1 response past the server: each write is one chunk (RFC 9112, 7.1)."""
 
     def encode_chunk(self, joined: bytes) -> bytes:
         return b"%x\r\n%b\r\n" % (len(joined), joined) if joined else b""
 
 
 def with_cursor(payload: bytes, cursor: bytes) -> bytes:
-    """A JSON object with one more key, `id`."""
+    """Return a JSON object with the cursor added under the key `id`."""
     return b'%b,"id":"%b"}' % (payload[:-1], cursor)
 
 
 def text_frame(payload: bytes) -> bytes:
-    """One unmasked, final text frame (RFC 6455, 5.2)."""
+    """Return a single unmasked, final text frame (RFC 6455, 5.2)."""
     size = len(payload)
     if size < 126:
         return b"\x81%c%b" % (size, payload)
@@ -96,7 +96,10 @@ def text_frame(payload: bytes) -> bytes:
 
 
 def sse_block(payload: bytes, *, event: str = "", cursor: bytes = b"") -> bytes:
-    """One SSE block: `data:` once per line of the payload, a newline of any kind, or a listener would read a field."""
+    """Return one SSE block, with a `data:` field for each line of the payload.
+
+    All kinds of newlines are split: a client would read the rest of an unsplit line as another field.
+    """
     head = (b"id: %b\n" % cursor if cursor else b"") + (b"event: %b\n" % event.encode() if event else b"")
     if b"\n" in payload or b"\r" in payload:
         lines = b"".join(b"data: %b\n" % line for line in _NEWLINES.split(payload))
@@ -105,7 +108,7 @@ def sse_block(payload: bytes, *, event: str = "", cursor: bytes = b"") -> bytes:
 
 
 def sse_retry(milliseconds: int) -> bytes:
-    """The block that tells an EventSource how long to wait before it comes back."""
+    """Return the block that tells an EventSource how many milliseconds to wait before it reconnects."""
     return b"retry: %d\n\n" % milliseconds
 
 

@@ -1,8 +1,8 @@
-"""The two lanes: how a subscriber's bytes reach its socket.
+"""The two lanes on which a subscriber's bytes reach its socket.
 
-On the standard lane they wait in a mailbox until a task of the client's own has sent them through ASGI: it works on any
-server. On the fast lane, where the launcher has put the connection into `live_connection`, the flush writes them to the
-connection's transport itself.
+On the standard lane the bytes wait in a mailbox until a task of that client has sent them through ASGI. This works on
+any server. On the fast lane the flush writes them to the connection's transport directly. It is used where the launcher
+has set `live_connection`.
 """
 
 import asyncio
@@ -14,27 +14,27 @@ from quart_odds.broadcast.subscriber import Sink
 
 
 class LiveConnection(Protocol):
-    """A connection whose transport the flush may write to, past the server."""
+    """A connection whose transport the flush may write to directly, past the server."""
 
     def websocket_sink(self) -> Sink | None:
-        """Somewhere to write WebSocket frames; None where the protocol is another or not open."""
+        """Return a sink for WebSocket frames; None if the protocol is a different one or is not open."""
 
     def stream_sink(self) -> Sink | None:
-        """Somewhere to write chunks of the response that has begun; None where it is not chunked HTTP/1.1."""
+        """Return a sink for chunks of the response that has begun; None if it is not chunked HTTP/1.1."""
 
     def detach(self) -> None:
-        """Give the connection back to the server: nothing more is written past it."""
+        """Give the connection back to the server. Nothing more is written past it."""
 
     def abort(self) -> None:
         """Cut the connection."""
 
 
 live_connection: ContextVar[LiveConnection | None] = ContextVar("quart_odds.live_connection", default=None)
-"""The connection that the current request or WebSocket came on; None under other servers and in tests."""
+"""The connection of the current request or WebSocket; None under other servers and in tests."""
 
 
 class MailboxSink:
-    """Room for one write at a time, emptied by `chunks`: the standard lane."""
+    """The sink of the standard lane: holds one write at a time, which `chunks` empties."""
 
     def __init__(self) -> None:
         self.on_free: Callable[[], None] | None = None
@@ -46,38 +46,38 @@ class MailboxSink:
 
     @property
     def is_open(self) -> bool:
-        """Whether anybody still empties it."""
+        """Whether the mailbox is still being emptied."""
         return self._is_open
 
     @property
     def pending(self) -> int:
-        """Bytes that are not sent yet."""
+        """The number of bytes not yet sent."""
         return len(self._data) - self._taken
 
     def write(self, data: bytes) -> None:
-        """Put bytes in; only when it is empty."""
+        """Put in bytes. Allowed only while the mailbox is empty."""
         self._data = data
         self._taken = 0
         self._news.set()
 
     def abort(self) -> None:
-        """Let go of what is in it, and end `chunks`: `is_cut` says that this was no end of what there was."""
+        """Discard the content and end `chunks`. `is_cut` tells this apart from a normal end."""
         self.is_cut = True
         self.close()
         self._data = b""
         self._taken = 0
 
     def close(self) -> None:
-        """End `chunks` once it is empty."""
+        """End `chunks` once the mailbox is empty."""
         self._is_open = False
         self._news.set()
 
     def took(self, count: int) -> None:
-        """Some bytes of the chunk are sent: a client that takes a little is not one that takes nothing."""
+        """Record that part of the chunk was sent: a client that takes a little is not stalled."""
         self._taken = min(self._taken + count, max(0, len(self._data) - 1))
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        """What is put in, as it comes; each is pending until the next is asked for."""
+        """Yield each write as it comes. It stays pending until the next one is asked for."""
         while True:
             await self._news.wait()
             self._news.clear()

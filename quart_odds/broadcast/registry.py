@@ -1,4 +1,4 @@
-"""The broadcast registry: one log for all topics, and everyone who listens to it, on whatever transport."""
+"""The broadcast registry: one log for all topics, and its listeners on every transport."""
 
 import time
 from collections import Counter
@@ -17,10 +17,10 @@ TOPICS = frozenset({SCRAPE_PROGRESS, ODDS_UPDATES})
 
 
 class BroadcastRegistry:
-    """Who listens, to what, and what is told to them.
+    """The listeners, their topics, and the messages published to them.
 
-    `broadcast` appends to the log and schedules a flush: it never waits, and there is no back-pressure. Whoever is
-    slow lags behind in the log, and is told of the gap when it has fallen out of it.
+    `broadcast` appends to the log and schedules a flush. It never waits, and there is no back-pressure. A slow listener
+    lags behind in the log, and gets a gap notice once its position has been evicted.
     """
 
     def __init__(
@@ -43,17 +43,17 @@ class BroadcastRegistry:
 
     @property
     def active_count(self) -> int:
-        """How many listen."""
+        """The number of listeners."""
         return len(self.flusher.subscribers)
 
     @property
     def topic_counts(self) -> dict[str, int]:
-        """How many listen to each topic."""
+        """The number of listeners per topic."""
         counts = Counter(topic for each in self.flusher.subscribers for topic in each.wanted_topics)
         return {topic: counts[topic] for topic in sorted(TOPICS)}
 
     def place(self, cursor: str | None, topics: Iterable[str] = TOPICS) -> ResumePosition:
-        """Where a listener to these topics that comes with this cursor begins."""
+        """Return where a listener to these topics with this cursor starts."""
         return self.log.place(cursor, frozenset(topics))
 
     def connect(
@@ -66,9 +66,10 @@ class BroadcastRegistry:
         handshake: Callable[[Subscriber], Mapping[str, object]] | None = None,
         address: str = "",
     ) -> Subscriber:
-        """Add a listener at a place (the end of the log when None). `handshake` makes its first message.
+        """Add a listener at a position (None: the end of the log). `handshake` makes its first message.
 
-        It gets the hello, then the newest state where the place holds it, then everything from the place on.
+        The listener receives the handshake, then the newest state if `place` includes it, then everything from its
+        position on.
         """
         place = place or self.log.place(None)
         subscriber = Subscriber(
@@ -87,15 +88,15 @@ class BroadcastRegistry:
         return subscriber
 
     def disconnect(self, subscriber: Subscriber) -> None:
-        """Forget a listener. Doing it twice is the same as once."""
+        """Remove a listener. Idempotent."""
         self.flusher.remove(subscriber)
 
     def subscribe(self, subscriber: Subscriber, topics: Iterable[str]) -> frozenset[str]:
-        """Add topics to a listener's filter; what it listens to from here on."""
+        """Add topics to a listener's filter, and return the topics it now listens to."""
         return self._refilter(subscriber, subscriber.wanted_topics | frozenset(topics))
 
     def unsubscribe(self, subscriber: Subscriber, topics: Iterable[str]) -> frozenset[str]:
-        """Take topics from a listener's filter; what it listens to from here on."""
+        """Remove topics from a listener's filter, and return the topics it now listens to."""
         return self._refilter(subscriber, subscriber.wanted_topics - frozenset(topics))
 
     def broadcast(
@@ -106,10 +107,10 @@ class BroadcastRegistry:
         retain: tuple[Hashable, Hashable] | None = None,
         ends: bool = False,
     ) -> Entry:
-        """Tell an envelope to everyone who listens to the topic, once it can take it. Never waits.
+        """Publish an envelope to everyone who listens to the topic, as soon as they can take it. Never waits.
 
-        `retain` and `ends` say what a late joiner is to be given: see `EventLog.append`.
-        Raises ValueError for a topic that there is not.
+        `retain` and `ends` control what late joiners receive: see `EventLog.append`. Raises ValueError if there is no
+        such topic.
         """
         if topic not in TOPICS:
             raise ValueError(f"there is no topic {topic!r}; there are {', '.join(sorted(TOPICS))}")
@@ -120,18 +121,18 @@ class BroadcastRegistry:
         return entry
 
     def broadcast_all(self, message: Mapping[str, object]) -> None:
-        """Tell an envelope to everyone, whatever they listen to. It is not in the log: no cursor leads back to it."""
+        """Send an envelope to every listener, whatever its topics. It is not logged: no cursor can resume from it."""
         for subscriber in self.flusher.subscribers:
             subscriber.send(message)
         self.flusher.schedule()
 
     def send(self, subscriber: Subscriber, message: Mapping[str, object]) -> None:
-        """Tell an envelope to one listener, behind what is in the log already."""
+        """Send an envelope to one listener, after everything that is already in the log."""
         subscriber.send(message)
         self.flusher.catch_up(subscriber)
 
     def close(self) -> None:
-        """Forget everyone and stop all timers."""
+        """Remove all listeners and stop all timers."""
         self.flusher.close()
 
     def _refilter(self, subscriber: Subscriber, topics: frozenset[str]) -> frozenset[str]:

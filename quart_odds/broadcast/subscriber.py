@@ -1,4 +1,4 @@
-"""One listener: a cursor into a log, a filter, and somewhere to write."""
+"""One listener: a cursor into a log, a filter, and a sink to write to."""
 
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -11,7 +11,7 @@ from quart_odds.broadcast.event_log import EventLog, ResumePosition
 from quart_odds.broadcast.framing import Entry, Framing
 
 MAX_WRITE_BYTES = 64 * 1024
-"""The most that is handed to one client at a time: what a stalled client may hold of our memory."""
+"""About the most that is written to a client at a time, and so the memory that a stalled client can hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class _FilterChange:
 
 @dataclass(frozen=True, slots=True)
 class _ResumeFrom:
-    """From here on this client may resume at `seq`: it is about to be told of all that it missed before that."""
+    """From here on the client may resume at `seq`: a notice of all that it missed before that comes next."""
 
     seq: int
 
@@ -29,37 +29,37 @@ class _ResumeFrom:
 _Private = Entry | _FilterChange | _ResumeFrom | tuple[str, bytes]
 
 Joined = dict[tuple[int, frozenset[str] | None, Framing], tuple[bytes, int]]
-"""What has been joined in one flush, so that clients that lag alike share the same bytes."""
+"""Bytes joined during one flush. Clients at the same position, with the same filter and framing, share them."""
 
 MOST_JOINED = 64
-"""How much of that is kept at a time: clients that all lag at places of their own share nothing anyway."""
+"""The maximum size of that cache. Clients that all lag at different positions would not share anything anyway."""
 
 GapNotice = Callable[[int | None], tuple[str, bytes]]
-"""Makes the name and JSON of the message that tells how many entries were missed, None for an unknown number."""
+"""Makes the name and the JSON of a gap notice from the number of missed entries (None: unknown)."""
 
 
 class Sink(Protocol):
-    """Where a subscriber's bytes go. Neither method waits."""
+    """Where a subscriber's bytes are written. No method waits."""
 
     @property
     def is_open(self) -> bool:
-        """Whether anything may still be written."""
+        """Whether the sink still accepts bytes."""
 
     @property
     def pending(self) -> int:
-        """What was written and not yet taken; 0 when the next bytes can be taken. It changes whenever some are."""
+        """The amount written but not yet taken; 0 if the sink is free. It changes whenever some of it is taken."""
 
     def write(self, data: bytes) -> None:
-        """Hand over bytes; only while `is_open` and nothing is pending."""
+        """Write bytes. Allowed only while `is_open` is true and nothing is pending."""
 
     def abort(self) -> None:
-        """Cut the connection; what is pending is lost."""
+        """Cut the connection; pending bytes are lost."""
 
 
 class Subscriber:
-    """A cursor, a filter and a sink. The registry or a stream makes it, the flusher moves it.
+    """A cursor, a filter and a sink. The registry or a stream creates it, and the flusher moves its cursor.
 
-    What belongs to this client only (ack, pong, errors) goes through `send`, and keeps its place among the entries.
+    Messages for this client only (ack, pong, errors) are queued with `send` and keep their place among the entries.
     """
 
     __slots__ = (
@@ -115,53 +115,53 @@ class Subscriber:
 
     @property
     def position(self) -> str:
-        """The cursor of the last entry this client was given: where it may resume."""
+        """The cursor from which this client may resume: that of the last entry it was sent."""
         return self.log.cursor_at(self._position)
 
     @property
     def wanted_topics(self) -> frozenset[str]:
-        """The filter as the client last asked for it, changes that are still to be reached included."""
+        """The filter that the client last asked for, including changes that have not yet taken effect."""
         return self._wanted_topics
 
     @property
     def backlog(self) -> int:
-        """How many messages of its own wait for this client: one that asks and never reads makes it grow."""
+        """The number of private messages queued for this client. Grows if it sends requests and never reads."""
         return len(self._outbox or ())
 
     @property
     def is_behind(self) -> bool:
-        """Whether there is something to write."""
+        """Whether there is anything to write."""
         return bool(self._outbox) or self.cursor < self.log.next_seq
 
     @property
     def is_done(self) -> bool:
-        """Whether nothing will ever follow: the log is closed and this client has it all."""
+        """Whether nothing more can follow: the log is closed and the client has everything."""
         return self.log.is_closed and not self.is_behind
 
     def send(self, message: Mapping[str, object]) -> None:
-        """Queue an envelope for this client only, behind what is already in the log."""
+        """Queue an envelope for this client only, after everything that is already in the log."""
         self.send_raw(str(message.get("type", "")), orjson.dumps(message))
 
     def send_raw(self, name: str, payload: bytes) -> None:
-        """The same for a message that is JSON already; `name` is its SSE event, empty for none."""
+        """Queue a message that is already JSON, as `send` does. `name` is its SSE event; empty for none."""
         self._queue((self.log.next_seq, (name, payload)))
 
     def send_first(self, message: Mapping[str, object]) -> None:
-        """Queue an envelope ahead of everything from this client's place on."""
+        """Queue an envelope ahead of all entries from this client's position on."""
         self._queue((self.cursor, (str(message.get("type", "")), orjson.dumps(message))))
 
     def send_snapshot(self, place: ResumePosition) -> None:
-        """Queue what a newcomer gets first, ahead of everything from its place on; after its ack."""
+        """Queue a new listener's snapshot ahead of all entries from its position on, but after its ack."""
         for entry in self._wanted(place.snapshot):
             self._queue((self.cursor, entry))
 
     def filter_by(self, topics: frozenset[str]) -> None:
-        """Change the filter for all that comes after what is in the log now."""
+        """Change the filter for everything after the current end of the log."""
         self._wanted_topics = topics
         self._queue((self.log.next_seq, _FilterChange(topics)))
 
     def take(self, joined: Joined) -> bytes:
-        """The next bytes for this client, at most about MAX_WRITE_BYTES; empty when it has everything."""
+        """Return the next bytes for this client, at most about MAX_WRITE_BYTES; empty if it has everything."""
         if self.cursor < self.log.first_seq:
             self._pass_over_what_is_gone()
         if self._outbox:
@@ -178,7 +178,7 @@ class Subscriber:
         return data
 
     def end(self, code: int | None = None, reason: str = "") -> None:
-        """Nothing more is written; `code` is the close code where the client is on WebSocket. Once only."""
+        """Stop writing to this client. `code` is the close code for a WebSocket. Only the first call has an effect."""
         if not self.is_ended:
             self.is_ended = True
             self.close_code = code
@@ -224,16 +224,20 @@ class Subscriber:
         return data
 
     def _pass_over_what_is_gone(self) -> None:
-        """This client fell out of the ring. Where it did not listen to what is gone, it goes on with what is left."""
+        """Skip entries that were evicted before this client read them.
+
+        If its filter excludes them all, it continues with the oldest entry that is left. Otherwise there is a gap.
+        """
         if self._count_missed(self.log.first_seq) == 0:
             self.cursor = self.log.first_seq
         else:
             self._tell_gap()
 
     def _tell_gap(self) -> None:
-        """Say that there is a gap, give the newest state, and go on from the end.
+        """Report the gap, send the newest state, and continue from the end of the log.
 
-        Until the notice is out, it may resume only from before the gap: a cursor past it would hide what was missed.
+        Until the notice has been sent, the client can resume only from before the gap. A later cursor would hide the
+        loss.
         """
         end = self.log.next_seq
         missed = self._count_missed(end)
@@ -251,7 +255,7 @@ class Subscriber:
         self.cursor = end
 
     def _count_missed(self, stop: int) -> int | None:
-        """How many entries before `stop` the filter, as it changes on the way, would let through."""
+        """Return how many entries before `stop` pass the filter, taking queued filter changes into account."""
         start, topics = self.cursor, self.topics
         counts = []
         for at, item in self._outbox or ():

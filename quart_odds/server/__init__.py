@@ -1,1 +1,1 @@
-"""The launcher: our way to run Hypercorn, with the fast lane, socket options and a drain that ends."""
+"""The launcher: runs Hypercorn with the fast lane, socket options and a drain that always ends."""

@@ -1,8 +1,9 @@
-"""A TCP connection, read no faster than the loop can bear, and closed so that the peer hears the last word.
+"""A TCP connection that limits how fast it reads, and closes so that the peer receives the last message.
 
-Hypercorn reads as fast as the peer sends, and closes a connection with what the peer sent unread: TCP then resets it,
-and the reset overtakes an answer or a close frame. Here a connection that we end is shut for writing, what still comes
-is thrown away, and after LINGER_SECONDS it is cut, whether or not the peer has taken its leave.
+Hypercorn reads as fast as the peer sends, and closes connections with data from the peer unread. TCP then resets the
+connection, and the reset overtakes a response or a close frame. Here, a connection that the server ends is shut down
+for writing, anything that still arrives is discarded, and after LINGER_SECONDS the connection is cut, whether or not
+the peer has closed it.
 """
 
 import asyncio
@@ -23,24 +24,26 @@ if TYPE_CHECKING:
     from hypercorn.typing import AppWrapper, LifespanState
 
 READ_BYTES = 4096
-"""So little that parsing it holds nobody else up for long."""
+"""Small enough that parsing it does not delay other connections noticeably."""
 REFUSED_SECONDS = 1.0
-"""How long the end of a refused connection waits behind its answer: a peer that then comes again at once, in a loop,
-would cost us more than it costs itself. Who has read the answer need not wait.
+"""How long a refused connection stays open after its response.
+
+A peer that reconnects in a tight loop would otherwise cost the server more than itself. A peer that has read its
+response can close the connection and need not wait.
 """
 LINGER_SECONDS = 2.0
-"""How long a peer has to take what it was sent last, while what it sends is thrown away."""
+"""How long a peer has to take the last data sent to it, while anything it sends is discarded."""
 DISCARD_BYTES = 64 * 1024
 DISCARD_PAUSE_SECONDS = 0.02
-"""Between two reads of what is thrown away, so that throwing away costs next to nothing, however much comes."""
+"""The pause between two reads of discarded data, so that discarding costs next to nothing, however much arrives."""
 
 
 class MeteredTCPServer(TCPServer):
-    """Hypercorn's connection, which it makes and runs in a task of the connection's own.
+    """Hypercorn's connection. Hypercorn creates it and runs it in a task of its own.
 
-    Two more differences, on purpose: a connection whose peer is gone does not wait for its next request, which
-    Hypercorn's does for the whole keep-alive time when the peer leaves in the midst of an answer; and there is no limit
-    on the time to read, which would cut streams.
+    It differs from Hypercorn in two more ways, on purpose. A connection whose peer has gone does not wait for the next
+    request; Hypercorn waits for the whole keep-alive time if the peer leaves in the middle of a response. And there is
+    no read timeout, because that would cut streams.
     """
 
     _is_read_out = False
@@ -72,7 +75,10 @@ class MeteredTCPServer(TCPServer):
             await super().protocol_send(event)
 
     def refuse(self) -> None:
-        """Take nothing more of the peer, which is told why: see REFUSED_SECONDS, and cut it after LINGER_SECONDS."""
+        """Stop processing what the peer sends. It still gets its response, see REFUSED_SECONDS.
+
+        After LINGER_SECONDS the connection is cut.
+        """
         self._is_refused = True
         self._discard()
 
@@ -81,7 +87,7 @@ class MeteredTCPServer(TCPServer):
             self._cut = self.loop.call_later(LINGER_SECONDS, self.writer.transport.abort)
 
     def _end_writing(self) -> None:
-        # A peer that is gone already, or a transport without half-closing, needs no end.
+        # A peer that has already gone, or a transport that cannot half-close, needs no EOF.
         with contextlib.suppress(OSError, RuntimeError, NotImplementedError):
             self.writer.write_eof()
 
@@ -103,7 +109,7 @@ class MeteredTCPServer(TCPServer):
 
     async def _close(self) -> None:
         try:
-            # That the peer was gone before us, with or without a reset, is one more way to be closed.
+            # The peer may have closed the connection first, with or without a reset. That is a normal end, too.
             with contextlib.suppress(OSError):
                 await super()._close()
         finally:
@@ -113,4 +119,4 @@ class MeteredTCPServer(TCPServer):
 
 
 current_connection: ContextVar[MeteredTCPServer] = ContextVar("quart_odds.current_connection")
-"""The connection whose task this is."""
+"""The connection that the current task belongs to."""

@@ -1,10 +1,11 @@
-"""The fast lane: the flush writes ready frames to a connection's transport, past Hypercorn.
+"""The fast lane: the flush writes ready frames to a connection's transport, bypassing Hypercorn.
 
-This module knows the Hypercorn versions it was tested with; with another it stays out, with one warning, and everything
-goes by the standard lane. It adds to two classes that are in place of Hypercorn's (`hardening`): the TCP server, so
-that each connection puts its transport into a ContextVar that reaches the Quart handler, and the WebSocket stream, so
-that we know when the protocol is open. Rules: `transport.write` only, never the file descriptor, which may be another's
-once closed; not when closing; and nothing after the close frame or the final chunk.
+This module supports the Hypercorn versions it was tested with. With any other version it logs one warning and is not
+installed, and everything uses the standard lane. It extends two of the classes that replace Hypercorn's (see
+`hardening`). The TCP server puts each connection's transport into a ContextVar, where the Quart handler finds it. The
+WebSocket stream reports when the protocol is open. Rules: use only `transport.write`, never the file descriptor, which
+may belong to another connection once closed; do not write while the transport is closing; write nothing after the close
+frame or the final chunk.
 """
 
 import asyncio
@@ -30,13 +31,13 @@ if TYPE_CHECKING:
     from hypercorn.typing import AppWrapper, LifespanState, WebsocketAcceptEvent
 
 KNOWN_HYPERCORN: tuple[str, ...] = ("0.17.", "0.18.")
-"""Releases that the tests have run with."""
+"""Hypercorn releases that the tests have run with."""
 
 log = structlog.get_logger(__name__)
 
 
 class TransportSink:
-    """Writes to a transport, as long as it is attached to it."""
+    """Writes to a transport as long as it is attached to it."""
 
     __slots__ = ("_is_attached", "_transport")
 
@@ -46,16 +47,16 @@ class TransportSink:
 
     @property
     def is_open(self) -> bool:
-        """Whether anything may still be written."""
+        """Whether the sink still accepts bytes."""
         return self._is_attached and not self._transport.is_closing()
 
     @property
     def pending(self) -> int:
-        """Bytes that the kernel has not taken yet."""
+        """The number of bytes that the kernel has not taken yet."""
         return self._transport.get_write_buffer_size()
 
     def write(self, data: bytes) -> None:
-        """Hand bytes to the kernel, or to the transport's buffer where it takes no more."""
+        """Pass bytes to the kernel, or to the transport's buffer if the kernel takes no more."""
         self._transport.write(data)
 
     def abort(self) -> None:
@@ -64,12 +65,12 @@ class TransportSink:
         self._transport.abort()
 
     def detach(self) -> None:
-        """Write nothing more."""
+        """Stop writing."""
         self._is_attached = False
 
 
 class FastConnection:
-    """One TCP connection under our launcher."""
+    """One TCP connection under the launcher."""
 
     __slots__ = ("_is_websocket_open", "_sink", "_transport")
 
@@ -79,11 +80,11 @@ class FastConnection:
         self._is_websocket_open = False
 
     def websocket_sink(self) -> TransportSink | None:
-        """Somewhere to write frames; None where the protocol is not open."""
+        """Return a sink for frames; None if the protocol is not open."""
         return self._attach() if self._is_websocket_open else None
 
     def stream_sink(self) -> TransportSink | None:
-        """Somewhere to write chunks of the HTTP/1.1 response whose head has been sent."""
+        """Return a sink for chunks of the HTTP/1.1 response whose head has been sent."""
         return None if self._is_websocket_open else self._attach()
 
     def detach(self) -> None:
@@ -98,11 +99,11 @@ class FastConnection:
         self._transport.abort()
 
     def websocket_opened(self) -> None:
-        """The handshake is done."""
+        """Record that the WebSocket handshake is complete."""
         self._is_websocket_open = True
 
     def websocket_closed(self) -> None:
-        """A close frame goes out, or the peer is gone: nothing may follow."""
+        """Record that a close frame goes out, or that the peer has gone. Nothing may be written after that."""
         self._is_websocket_open = False
         self.detach()
 
@@ -114,7 +115,7 @@ class FastConnection:
 
 
 class LiveConnections:
-    """All connections that are open: the drain cuts those that are left."""
+    """All open connections. The drain cuts those that remain."""
 
     def __init__(self) -> None:
         self._live: set[FastConnection] = set()
@@ -123,15 +124,15 @@ class LiveConnections:
         return len(self._live)
 
     def add(self, connection: FastConnection) -> None:
-        """Know of a connection, until it is closed."""
+        """Add a connection that has been opened."""
         self._live.add(connection)
 
     def discard(self, connection: FastConnection) -> None:
-        """Forget a connection that is closed."""
+        """Remove a connection that has been closed."""
         self._live.discard(connection)
 
     def abort(self) -> int:
-        """Cut all that are left; how many they were."""
+        """Cut all remaining connections, and return their number."""
         left = list(self._live)
         for connection in left:
             connection.abort()
@@ -142,7 +143,7 @@ live_connections = LiveConnections()
 
 
 class LiveTCPServer(MeteredTCPServer):
-    """A connection that puts its transport where the handler finds it."""
+    """A connection that makes its transport available to the handler."""
 
     def __init__(
         self,
@@ -168,10 +169,10 @@ class LiveTCPServer(MeteredTCPServer):
 
 
 class FastWSStream(MeteredWSStream):
-    """A WebSocket that tells the connection when the protocol is open."""
+    """A WebSocket that tells its connection when the protocol is open."""
 
     async def handle(self, event: Event) -> None:
-        """Take what comes from the peer."""
+        """Process an event from the peer."""
         if isinstance(event, StreamClosed):
             _tell_closed()
         await super().handle(event)
@@ -195,7 +196,7 @@ def _tell_closed() -> None:
 
 
 def install() -> bool:
-    """Put the fast lane in place, for this process; False, with one warning, where Hypercorn is another."""
+    """Install the fast lane in this process. Returns False, after one warning, if the Hypercorn version is unknown."""
     found = version("hypercorn")
     if not found.startswith(KNOWN_HYPERCORN) or not _has_the_names():
         log.warning("fast_lane.stays_out", hypercorn=found, known=[f"{each}x" for each in KNOWN_HYPERCORN])

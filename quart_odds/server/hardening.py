@@ -1,4 +1,4 @@
-"""Puts the metered connection, HTTP/1.1 and WebSocket in place of Hypercorn's, for this process."""
+"""Replaces Hypercorn's connection, HTTP/1.1 and WebSocket with the metered ones, for this process."""
 
 import hypercorn.asyncio.run
 import hypercorn.protocol
@@ -31,8 +31,10 @@ USED: dict[type, tuple[str, ...]] = {
 
 
 def install() -> None:
-    """Harden Hypercorn, before it serves. Raises SettingsError where it lacks what is replaced: nothing is served then
-    rather than without bounds.
+    """Harden Hypercorn; call this before serving.
+
+    Raises SettingsError if Hypercorn lacks any of what is replaced. Serving nothing is better than serving without
+    limits.
     """
     missing = [
         f"{owner.__name__}.{name}" for owner, names in USED.items() for name in names if not hasattr(owner, name)
@@ -43,7 +45,7 @@ def install() -> None:
     if missing:
         raise SettingsError(
             f"the installed hypercorn and wsproto are not known to this version ({', '.join(missing)} not found), "
-            "so that what peers send could not be bounded; install those of constraints.txt"
+            "so what peers send could not be limited; install the versions in constraints.txt"
         )
     for (owner, name), replacement in REPLACED.items():
         setattr(owner, name, replacement)

@@ -1,8 +1,8 @@
-"""HTTP/1.1 and nothing else, with a bound on what a peer may make the parser do.
+"""HTTP/1.1 only, with limits on the work that a peer can cause in the parser.
 
-Hypercorn turns to HTTP/2 when a connection begins with its preface, or asks for it by `Upgrade: h2c`. A peer can then
-freeze the process with half a megabyte of PRIORITY frames, or keep gigabytes in memory by a window of zero, so that
-here it does not: a proxy speaks HTTP/2 to browsers, and HTTP/1.1 to us.
+Hypercorn switches to HTTP/2 if a connection starts with the HTTP/2 preface, or asks for it with `Upgrade: h2c`. A peer
+could then freeze the process with half a megabyte of PRIORITY frames, or keep gigabytes in memory with a window of
+zero. Here it never switches: a proxy speaks HTTP/2 to browsers, and HTTP/1.1 to this server.
 """
 
 import asyncio
@@ -32,11 +32,11 @@ if TYPE_CHECKING:
 
 VERSIONS = (b"1.0", b"1.1")
 NOSNIFF = (b"x-content-type-options", b"nosniff")
-"""The app gives it to its own answers; those of the server itself have it from here."""
+"""The app adds this to its own responses. It is added here to those that the server makes itself."""
 
 
 class RefusedError(Exception):
-    """Raised for a request that no application sees: it is answered with a status and a sentence, and closed."""
+    """Raised for a request that no app sees. The peer gets a status and a sentence, and the connection is closed."""
 
     def __init__(self, status: HTTPStatus, detail: str) -> None:
         super().__init__(detail)
@@ -44,7 +44,7 @@ class RefusedError(Exception):
 
 
 class MeteredH11Protocol(H11Protocol):
-    """Hypercorn's HTTP/1.1, which stays HTTP/1.1."""
+    """Hypercorn's HTTP/1.1, without the switch to HTTP/2."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -53,7 +53,7 @@ class MeteredH11Protocol(H11Protocol):
         self._is_head = False
 
     async def handle(self, event: ServerEvent) -> None:
-        """Take what comes from the peer."""
+        """Process an event from the peer."""
         if isinstance(event, RawData):
             self._is_first_of_read = True
         try:
@@ -62,7 +62,7 @@ class MeteredH11Protocol(H11Protocol):
             await self._refuse(refusal)
 
     async def _check_protocol(self, event: h11.Request) -> None:
-        """Where Hypercorn turns to HTTP/2. An upgrade to h2c is passed over, as HTTP allows."""
+        """Check a request, where Hypercorn would switch to HTTP/2. An upgrade to h2c is ignored, as HTTP allows."""
         self._is_head = event.method == b"HEAD"
         if event.http_version not in VERSIONS:
             raise RefusedError(
@@ -71,7 +71,7 @@ class MeteredH11Protocol(H11Protocol):
             )
         names = {name for name, _ in event.headers}
         if b"content-length" in names and b"transfer-encoding" in names:
-            # A proxy in front may have believed the other one, and take the rest for a request of another client.
+            # A proxy in front may have believed the other header, and take the rest for another client's request.
             raise RefusedError(HTTPStatus.BAD_REQUEST, "Content-Length and Transfer-Encoding exclude each other.")
         if not self._is_first_of_read and not self._pipelined.take():
             raise RefusedError(HTTPStatus.TOO_MANY_REQUESTS, "Wait for an answer before you send the next request.")
@@ -79,7 +79,7 @@ class MeteredH11Protocol(H11Protocol):
 
     async def _maybe_recycle(self) -> None:
         if self.connection.their_state in {h11.SEND_BODY, h11.ERROR}:
-            # Answered before its body was whole: that is no use to us.
+            # The response was sent before the body was complete, so the rest of the body is of no use.
             current_connection.get().refuse()
         await super()._maybe_recycle()
 
@@ -90,7 +90,7 @@ class MeteredH11Protocol(H11Protocol):
 
     async def _send_error_response(self, status_code: int) -> None:
         current_connection.get().refuse()
-        # The parser answers 501 to a transfer coding that it does not know. No input makes a server error here.
+        # The parser answers 501 for an unknown transfer coding. Here no input may cause a server error.
         is_unknown_coding = status_code == HTTPStatus.NOT_IMPLEMENTED
         await super()._send_error_response(HTTPStatus.BAD_REQUEST if is_unknown_coding else status_code)
 
@@ -121,19 +121,19 @@ class MeteredH11Protocol(H11Protocol):
 
 
 class MeteredHTTPStream(HTTPStream):
-    """Hypercorn's request and answer, with a bound on a body's parts, and no wait for an app that reads no more."""
+    """Hypercorn's request and response, with a limit on body parts. Never waits for an app that no longer reads."""
 
     _body_parts = 0
     _is_refused = False
 
     async def handle(self, event: Event) -> None:
-        """Take what comes from the peer. Raises RefusedError for a body in too many parts."""
+        """Process an event from the peer. Raises RefusedError if a body has too many parts."""
         if isinstance(event, Body):
             self._body_parts += 1
             if self._body_parts > MOST_BODY_PARTS:
                 self._is_refused = True
                 await self._end()
-                raise RefusedError(HTTPStatus.BAD_REQUEST, f"A body may come in {MOST_BODY_PARTS} chunks, not more.")
+                raise RefusedError(HTTPStatus.BAD_REQUEST, f"A body may have at most {MOST_BODY_PARTS} chunks.")
             if self._body_parts % SLICE_BODY_PARTS == 0:
                 await asyncio.sleep(0)
         elif isinstance(event, StreamClosed):
@@ -141,29 +141,29 @@ class MeteredHTTPStream(HTTPStream):
         await super().handle(event)
 
     async def app_send(self, message: "ASGISendEvent | None") -> None:
-        """Pass on what the app sends."""
+        """Forward what the app sends."""
         if message is None:
             self.app_put = let_go(self.app_put)
         if not self._is_refused:
             await super().app_send(message)
 
     async def _end(self) -> None:
-        """Tell the app that nothing more comes, and that nobody waits for an answer."""
+        """Tell the app that nothing more comes, and that nobody waits for a response."""
         await self.handle(StreamClosed(stream_id=self.stream_id))
 
 
 def empty_receive_queue(app_put: Any) -> None:
-    """Make room in the queue of what an app receives, which Hypercorn bounds, so that a last message need not wait."""
+    """Empty the app's receive queue, which Hypercorn bounds, so that a last message does not have to wait."""
     queue = getattr(app_put, "__self__", None)
     while isinstance(queue, asyncio.Queue) and not queue.empty():
         queue.get_nowait()
 
 
 def let_go(app_put: Any) -> Any:
-    """Where to put what an app that has ended does not read: nowhere. Who waits for room in its queue goes on."""
+    """Return where to put messages for an app that has ended: nowhere. A sender that waits for room continues."""
     empty_receive_queue(app_put)
     return _to_nobody
 
 
 async def _to_nobody(message: object) -> None:
-    """Throw a message away."""
+    """Discard a message."""

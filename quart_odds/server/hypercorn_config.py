@@ -1,15 +1,17 @@
 """For Hypercorn's own command: `--config python:quart_odds.server.hypercorn_config`.
 
-Hypercorn has no setting that switches HTTP/2 off where it is not negotiated by TLS. A configuration may be a module,
-though, and this one puts the hardened parts in Hypercorn's place.
+Hypercorn has no setting that disables HTTP/2 where it is not negotiated by TLS. But a configuration may be a module,
+and this one installs the hardened classes.
 """
 
 from quart_odds.server.hardening import install
 
 
 def harden() -> None:
-    """Harden Hypercorn, in this process. That this stands here matters: Hypercorn keeps it with the configuration, and
-    hands that to its workers by name, so that each of them imports this module, too.
+    """Harden Hypercorn in this process.
+
+    This function has to be defined in this module. Hypercorn keeps it as part of the configuration and passes it to its
+    workers by name, so each worker imports this module, too.
     """
     install()
 

@@ -1,26 +1,26 @@
-"""What a peer sends, counted before it is parsed. No waiting and no sockets here: bytes in, verdicts out.
+"""Counts what a peer sends before it is parsed. No waiting and no sockets: bytes in, verdicts out.
 
-The bounds leave room for any client that keeps to docs/protocol.md. The most it may send is 40 messages of 4 KB at once
-and 10 a second, which is 160 KB and 40 KB/s; a message may come in fragments, with pings in between. What lies beyond
-costs the loop more than the peer: a ping of 6 bytes takes about 30 µs to parse and to answer.
+The limits leave room for any client that follows docs/protocol.md. Such a client sends at most 40 messages of 4 KB in a
+burst and 10 per second after that, which is 160 KB and 40 KB/s. A message may come in fragments, with pings in between.
+Anything beyond that costs the loop more than the peer: a ping of 6 bytes takes about 30 µs to parse and answer.
 """
 
 WEBSOCKET_BYTES_AT_ONCE = 256 * 1024
 WEBSOCKET_BYTES_A_SECOND = 64 * 1024
 FRAMES_AT_ONCE = 300
-"""Frames of every kind, control frames and empty fragments included: 10 ms of the loop's time, in slices."""
+"""Frames of any kind, including control frames and empty fragments: 10 ms of loop time, in slices."""
 FRAMES_A_SECOND = 100
 SLICE_FRAMES = 8
-"""Frames parsed before others have their turn: a quarter of a millisecond, as an answer takes ten turns or so."""
+"""Frames parsed before others get a turn: a quarter of a millisecond, because a response takes ten turns or so."""
 
 HTTP_BYTES_AT_ONCE = 256 * 1024
 HTTP_BYTES_A_SECOND = 256 * 1024
-"""Beyond it a connection is read more slowly; it may be a proxy's, and carry the requests of many."""
+"""A connection above this rate is read more slowly, not refused: a proxy may send the requests of many on it."""
 PIPELINED_AT_ONCE = 500
 PIPELINED_A_SECOND = 50
-"""Requests sent before the answer to the one before: no browser and no proxy does that."""
+"""Requests sent before the previous response. No browser and no proxy does that."""
 MOST_BODY_PARTS = 1024
-"""Parts in which one request's body may be parsed, which are its chunks: 64 bytes each, in a body of 64 KB."""
+"""Parts in which one request body may be parsed. These are its chunks: 64 bytes each, in a body of 64 KB."""
 SLICE_BODY_PARTS = 8
 
 _OPCODE_BITS = 0x0F
@@ -31,9 +31,9 @@ _DATA_OPCODES = (0, 1, 2)
 
 
 class FrameScanner:
-    """Finds where frames begin and end in the bytes of one WebSocket peer, however they are cut into reads.
+    """Finds the boundaries of frames in the bytes of one WebSocket peer, however the bytes are split into reads.
 
-    It judges nothing but length: everything else that may be wrong with a frame is the parser's to find.
+    It checks only the length. All other errors in a frame are left to the parser.
     """
 
     __slots__ = ("_header", "_most_bytes", "_payload_left", "is_too_long")
@@ -45,9 +45,9 @@ class FrameScanner:
         self.is_too_long = False
 
     def cut(self, data: bytes, start: int, most_frames: int) -> tuple[int, int]:
-        """Go on from `start` until so many frames have begun; (where it stopped, how many have begun).
+        """Continue from `start` until this many frames have begun. Returns where it stopped, and how many have begun.
 
-        It stops for good, with `is_too_long`, behind the header of a data frame that declares more than is allowed.
+        It stops permanently, with `is_too_long` set, after the header of a data frame that declares too many bytes.
         """
         position, frames, size = start, 0, len(data)
         while position < size and not self.is_too_long:
@@ -68,7 +68,7 @@ class FrameScanner:
         return position, frames
 
     def _header_size(self) -> int:
-        """The size of the header as far as it is known."""
+        """Return the size of the header, as far as it is known."""
         if len(self._header) < 2:
             return 2
         second = self._header[1]

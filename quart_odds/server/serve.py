@@ -1,4 +1,4 @@
-"""The launcher: one process, one loop, Hypercorn inside, and a shutdown that tells everyone and then really ends."""
+"""The launcher: one process, one loop, Hypercorn inside, and a shutdown that notifies everyone and always ends."""
 
 import asyncio
 import contextlib
@@ -26,21 +26,23 @@ from quart_odds.services import EXTENSION, Services
 from quart_odds.settings import Settings
 
 STOP_SECONDS = 3.0
-"""What a stop takes, at most, beside the wait for a run: then the process ends, whatever still holds it. With the
-default wait of six seconds that is before a container's run-time kills it, after ten."""
+"""The maximum duration of a stop, apart from the wait for a run. Then the process ends, whatever holds it up.
+
+With the default wait of six seconds, that is before a container runtime kills it after ten.
+"""
 CONFIRM_SECONDS = 1.3
-"""How long a run that is cut short has to keep what it has, and to end its row."""
+"""How long a run that is cut short has to save what it has, and to complete its row."""
 FAREWELL_SECONDS = 0.7
-"""How long clients have, once they are told, to take their farewell."""
+"""How long clients have to take their last message after the shutdown is announced."""
 ABORT_SECONDS = 0.05
 GIVE_UP_SECONDS = 0.7
-"""How long Hypercorn has to end where the fast lane is out, so that we cannot cut the connections that hold it."""
+"""How long Hypercorn has to end without the fast lane, when the launcher cannot cut the connections that hold it up."""
 INBOUND_BYTES = 64 * 1024
 EXPOSED = (
     "start, cancel and retry scrapes, fetch events anew, change settings and the schedule, and remove history that is "
     "older than a day: there is no login"
 )
-"""What a server that can be reached lets anyone do."""
+"""What anyone can do who can reach the server."""
 
 log = structlog.get_logger(__name__)
 
@@ -49,7 +51,7 @@ Ready = Callable[[str], None]
 
 
 def run_in_loop(work: Callable[[], Coroutine[None, None, None]], *, use_uvloop: bool = True) -> None:
-    """Run a coroutine to its end, in a loop of uvloop's where that is installed."""
+    """Run a coroutine until it ends, in a uvloop loop if uvloop is installed."""
     with asyncio.Runner(loop_factory=_uvloop_factory() if use_uvloop else None) as runner:
         runner.run(work())
 
@@ -60,7 +62,7 @@ async def serve_settings(
     """Serve the application with these settings until SIGINT or SIGTERM. See `serve`."""
     host, _ = split_bind(bind)
     if (named := parse_host(host)) is not None and not named.is_address:
-        # Who binds to a name asks by it.
+        # Whoever binds to a host name will use that name in requests.
         settings = settings.model_copy(update={"allowed_hosts": (*settings.allowed_hosts, named.name)})
     await serve(create_app(settings), bind, open_to_network=open_to_network, on_ready=on_ready)
 
@@ -68,7 +70,7 @@ async def serve_settings(
 async def serve(app: Quart, bind: str, *, open_to_network: bool = False, on_ready: Ready | None = None) -> None:
     """Serve an app in the running loop until SIGINT or SIGTERM.
 
-    Raises SettingsError for an address beyond loopback unless `open_to_network` says that this is meant.
+    Raises SettingsError for an address beyond loopback, unless `open_to_network` confirms it.
     """
     parts: Services = app.extensions[EXTENSION]
     sock = listen(bind, parts.settings.write_timeout_seconds)
@@ -77,7 +79,7 @@ async def serve(app: Quart, bind: str, *, open_to_network: bool = False, on_read
             sock.close()
             raise SettingsError(
                 f"--bind {bind!r} can be reached from the network, and anyone there could {EXPOSED}. "
-                "If that is meant, add --open-to-network; else bind to 127.0.0.1"
+                "If that is intended, add --open-to-network; otherwise bind to 127.0.0.1"
             )
         log.warning("server.open_to_network", bind=bind, reason=f"anyone who can reach this address can {EXPOSED}")
     hardening.install()
@@ -94,7 +96,7 @@ async def serve(app: Quart, bind: str, *, open_to_network: bool = False, on_read
     async def shutdown_trigger() -> None:
         nonlocal cutter
         warming = asyncio.create_task(parts.decoder.warm())
-        # What has been made by now stays: a full collection that walks it too holds the loop for over 100 ms.
+        # Objects created by now stay alive. A full collection that includes them blocks the loop for over 100 ms.
         gc.collect()
         gc.freeze()
         if on_ready is not None:
@@ -109,20 +111,22 @@ async def serve(app: Quart, bind: str, *, open_to_network: bool = False, on_read
         if draining.done():
             draining.result()
         else:
-            log.warning("server.run_not_ended", reason="the end of the run is not stored yet; the next start ends it")
+            log.warning(
+                "server.run_not_ended", reason="the end of the run is not stored yet; the next start ends the run"
+            )
         last_resort.within(STOP_SECONDS)
         await _farewell()
         cutter = asyncio.create_task(_cut_the_rest() if can_cut else give_up())
 
     async def give_up() -> None:
-        """End a server that does not end by itself: Hypercorn alone waits for a stalled peer without limit."""
+        """End a server that does not end by itself: Hypercorn waits for a stalled peer without limit."""
         nonlocal is_given_up
         await asyncio.sleep(GIVE_UP_SECONDS)
-        log.warning("server.given_up", reason="connections are still open, and the fast lane is out")
+        log.warning("server.given_up", reason="connections are still open, and the fast lane is not installed")
         is_given_up = True
         server.cancel()
 
-    # Hypercorn makes a socket of its own from the number, and closes it.
+    # Hypercorn creates its own socket from the file descriptor, and closes it.
     server = asyncio.create_task(hypercorn_serve(app, _config(sock.detach()), shutdown_trigger=shutdown_trigger))
     try:
         await asyncio.wait([server])
@@ -139,9 +143,10 @@ async def serve(app: Quart, bind: str, *, open_to_network: bool = False, on_read
 
 
 class _LastResort:
-    """Ends the process, and those it has started, when a stop takes longer than it may.
+    """Ends the process and its child processes if a stop takes too long.
 
-    It is a thread: what holds a stop may hold the loop. Nothing that was confirmed is lost by it, as by a kill.
+    It uses a thread, because whatever holds up the stop may also block the loop. As with a kill, nothing that was
+    confirmed is lost.
     """
 
     def __init__(self) -> None:
@@ -149,7 +154,7 @@ class _LastResort:
         self._end_at = math.inf
 
     def within(self, seconds: float) -> None:
-        """End it in so many seconds, or when it was to end before, whichever is sooner."""
+        """End the process after this many seconds, or at the time set before, whichever is earlier."""
         self.cancel()
         self._end_at = min(self._end_at, time.monotonic() + seconds)
         self._timer = threading.Timer(self._end_at - time.monotonic(), self._end)
@@ -157,19 +162,19 @@ class _LastResort:
         self._timer.start()
 
     def cancel(self) -> None:
-        """Leave it alone."""
+        """Cancel the timer."""
         if self._timer is not None:
             self._timer.cancel()
 
     def _end(self) -> None:
-        log.error("server.given_up", reason="the stop took longer than it may; the next start ends what was going")
+        log.error("server.given_up", reason="the stop took too long; the next start ends what was in progress")
         for process in multiprocessing.active_children():
             process.kill()
         os._exit(1)
 
 
 async def _farewell() -> None:
-    """Give streams time to end by themselves; idle and stalled connections do not count on it."""
+    """Give streams time to end by themselves. Stop waiting once the number of connections no longer falls."""
     loop = asyncio.get_running_loop()
     until = loop.time() + FAREWELL_SECONDS
     quiet = 0
@@ -182,7 +187,7 @@ async def _farewell() -> None:
 
 
 async def _cut_the_rest() -> None:
-    """Abort what is left, and what still comes, until the server is gone: one stalled peer would hold it for ever."""
+    """Abort remaining and new connections until the server ends: one stalled peer would hold it up forever."""
     while True:
         if count := fast_lane.live_connections.abort():
             log.info("server.cut", connections=count)
@@ -205,7 +210,7 @@ def _config(file_number: int) -> Config:
 
 
 def _stop_on_signals(stop: asyncio.Event) -> None:
-    """The first signal drains; a second one does not wait."""
+    """Drain on the first signal, and exit at once on the second."""
 
     def on_signal(number: int) -> None:
         if stop.is_set():
@@ -221,7 +226,7 @@ def _uvloop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     try:
         import uvloop
     except ImportError:
-        log.warning("server.no_uvloop", effect="asyncio's own loop serves; it is slower")
+        log.warning("server.no_uvloop", effect="using asyncio's event loop, which is slower")
         return None
     factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
     return factory

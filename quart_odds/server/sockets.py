@@ -1,4 +1,4 @@
-"""The listening socket: options that accepted connections inherit, so that slow and vanished peers are seen early."""
+"""The listening socket. Accepted connections inherit its options, so slow and vanished peers are noticed early."""
 
 import resource
 import socket
@@ -10,10 +10,12 @@ from quart_odds.errors import SettingsError
 
 BACKLOG = 4096
 NOTSENT_BYTES = 16 * 1024
-"""How much may wait unsent in the kernel for one peer: more than this, and the peer is seen to lag (a stall shows after
-24 KB instead of 2.9 MB; throughput does not change)."""
+"""How much may wait unsent in the kernel for one peer before it counts as lagging.
+
+A stall shows after 24 KB instead of 2.9 MB; throughput does not change.
+"""
 RECEIVE_BYTES = 64 * 1024
-"""How much of one peer may wait in the kernel for us to read it; we read it in parts, and a message is no longer."""
+"""How much unread data of one peer may wait in the kernel. It is read in parts, and no message is longer than this."""
 KEEPALIVE_IDLE_SECONDS = 30
 KEEPALIVE_INTERVAL_SECONDS = 10
 KEEPALIVE_PROBES = 3
@@ -24,7 +26,7 @@ log = structlog.get_logger(__name__)
 
 
 def split_bind(bind: str) -> tuple[str, int]:
-    """Host and port of HOST:PORT, [IPv6]:PORT, or :PORT. Raises SettingsError for another text."""
+    """Return the host and port of HOST:PORT, [IPv6]:PORT or :PORT. Raises SettingsError for any other text."""
     host, _, port = bind.rpartition(":")
     if not port.isascii() or not port.isdigit():
         raise SettingsError(f"--bind {bind!r}: give HOST:PORT, such as 127.0.0.1:8000")
@@ -36,13 +38,13 @@ def split_bind(bind: str) -> tuple[str, int]:
 
 
 def is_loopback(sock: socket.socket) -> bool:
-    """Whether only this machine can reach a bound socket."""
+    """Return whether a bound socket can be reached from this machine only."""
     address = parse_address(sock.getsockname()[0].partition("%")[0])
     return address is not None and address.is_loopback
 
 
 def listen(bind: str, write_timeout_seconds: float) -> socket.socket:
-    """A bound socket; it listens once the server starts. Raises SettingsError when the address cannot be had."""
+    """Return a bound socket, which listens once the server starts. Raises SettingsError if it cannot be bound."""
     host, port = split_bind(bind)
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
@@ -59,7 +61,7 @@ def listen(bind: str, write_timeout_seconds: float) -> socket.socket:
     except OSError as error:
         raise SettingsError(f"--bind {bind!r}: {error.strerror or error}; choose another address or port") from error
     except ValueError as error:
-        # What can be no name of a host: too long, with an empty part, or with a zero byte.
+        # Raised for impossible host names: too long, with an empty part, or with a zero byte.
         raise SettingsError(f"--bind {bind!r}: {host!r} is no name of a host and no address") from error
     sock.setblocking(False)
     sock.set_inheritable(True)
@@ -67,7 +69,7 @@ def listen(bind: str, write_timeout_seconds: float) -> socket.socket:
 
 
 def _set_tcp_options(sock: socket.socket, write_timeout_seconds: float) -> None:
-    """Options of Linux; elsewhere those that are missing are left out."""
+    """Set options that Linux has. Those that another system lacks are left out."""
     user_timeout_ms = round((write_timeout_seconds + USER_TIMEOUT_SPARE_SECONDS) * 1000)
     wanted = {
         "TCP_NODELAY": 1,
@@ -77,7 +79,7 @@ def _set_tcp_options(sock: socket.socket, write_timeout_seconds: float) -> None:
         "TCP_KEEPINTVL": KEEPALIVE_INTERVAL_SECONDS,
         "TCP_KEEPCNT": KEEPALIVE_PROBES,
     }
-    # Python 3.11 does not name this one yet.
+    # Python 3.11 has no constant for this one.
     numbers = {"TCP_NOTSENT_LOWAT": 25}
     for name, value in wanted.items():
         number = getattr(socket, name, numbers.get(name))
@@ -86,7 +88,7 @@ def _set_tcp_options(sock: socket.socket, write_timeout_seconds: float) -> None:
 
 
 def raise_file_limit() -> int:
-    """Allow this process as many open files, and so connections, as the system lets it; the new limit."""
+    """Raise the limit on open files, and so on connections, as far as the system allows. Returns the new limit."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = WANTED_FILES if hard == resource.RLIM_INFINITY else min(hard, WANTED_FILES)
     if soft < wanted:

@@ -1,10 +1,13 @@
-"""Hypercorn's WebSocket over HTTP/1.1, metered, and with close handshakes that are whole.
+"""Hypercorn's WebSocket over HTTP/1.1, metered, and with complete close handshakes.
 
-Differences from Hypercorn's, all on purpose: frames are counted and lengths judged before anything is parsed, beyond
-the bounds of `metering` a peer is closed with 1008 or 1009 and what it still sends is thrown away; permessage-deflate
-is declined, whose state costs 92 KB a client and which would make a frame different for each; a peer is told why it is
-closed; close code 1014 is taken (it is registered, and wsproto does not know it); and a connection whose handshake is
-refused is closed.
+It differs from Hypercorn on purpose in these ways:
+
+- Frames are counted, and their lengths checked, before anything is parsed. A peer that exceeds the limits in `metering`
+  is closed with 1008 or 1009, and anything it still sends is discarded.
+- permessage-deflate is declined: its state costs 92 KB per client, and frames would differ between clients.
+- A peer is told why its connection is closed.
+- Close code 1014 is accepted. It is registered, but wsproto does not know it.
+- A connection whose handshake is refused is closed.
 """
 
 import asyncio
@@ -48,7 +51,7 @@ class MeteredWSStream(WSStream):
         self._scanner = FrameScanner(self.config.websocket_max_message_size)
 
     async def handle(self, event: Event) -> None:
-        """Take what comes from the peer."""
+        """Process an event from the peer."""
         if isinstance(event, Data) and self.handshake.accepted and not self.closed:
             await self._take(event.data)
             return
@@ -58,13 +61,13 @@ class MeteredWSStream(WSStream):
         was_closed = self.closed
         await super().handle(event)
         if self.closed and not was_closed and not isinstance(event, StreamClosed):
-            # A handshake that Hypercorn has answered with 400, without a word to the app, and left open.
+            # Hypercorn has answered this handshake with 400, but has neither told the app nor closed the connection.
             if self.app_put is not None:
                 await self.app_put({"type": "websocket.disconnect", "code": CloseReason.ABNORMAL_CLOSURE.value})
             await self.send(StreamClosed(stream_id=self.stream_id))
 
     async def app_send(self, message: "ASGISendEvent | None") -> None:
-        """Pass on what the app sends."""
+        """Forward what the app sends."""
         if message is None:
             self.app_put = let_go(self.app_put)
         await super().app_send(message)
@@ -74,7 +77,7 @@ class MeteredWSStream(WSStream):
         self.connection._proto = _Frames(client=False, extensions=[])
 
     async def _take(self, data: bytes) -> None:
-        """Parse so many frames at a time that others have their turn, if they are not too many or too long."""
+        """Parse the bytes in slices, so that other connections get a turn. Refuse too many or too long frames."""
         if not self._bytes.take(len(data)):
             await self._refuse(CloseReason.POLICY_VIOLATION, "too many bytes")
             return
@@ -96,7 +99,8 @@ class MeteredWSStream(WSStream):
         pongs = bytearray()
         for event in self.connection.events():
             if isinstance(event, Ping):
-                # All pongs of a slice are one write: a write each would cost more than all else about a ping.
+                # All pongs of a slice are sent in one write. Separate writes would cost more than the rest of the ping
+                # handling.
                 pongs += self._pong(event)
                 continue
             await self._send_bytes(pongs)
@@ -115,7 +119,7 @@ class MeteredWSStream(WSStream):
                 if self.connection.state is ConnectionState.REMOTE_CLOSING:
                     await self._send_wsproto_event(event.response())
                 elif self.connection.state is ConnectionState.OPEN:
-                    # What the peer sent was no frame, or no UTF-8: the parser's verdict, told to the peer.
+                    # The peer sent something that is not a frame, or not UTF-8. Send it the parser's verdict.
                     await self._send_wsproto_event(event)
                 await self.send(StreamClosed(stream_id=self.stream_id))
         await self._send_bytes(pongs)
@@ -124,7 +128,7 @@ class MeteredWSStream(WSStream):
         try:
             return self.connection.send(ping.response())
         except LocalProtocolError:
-            # Our close frame is on its way: nothing may follow it.
+            # Our close frame is on its way; nothing may follow it.
             return b""
 
     async def _send_bytes(self, pending: bytearray) -> None:
@@ -134,17 +138,17 @@ class MeteredWSStream(WSStream):
             await self.send(Data(stream_id=self.stream_id, data=data))
 
     async def _refuse(self, code: CloseReason, reason: str | None = None) -> None:
-        """Close with a code, and throw away what the peer still sends."""
+        """Close with a code, and discard what the peer still sends."""
         self.buffer.clear()
         refusals.tell("peer.refused", f"websocket {int(code)}", code=int(code), reason=reason or "a message too long")
-        # Before the close frame: a peer that does not read would make us wait with that for ever.
+        # Before the close frame, because sending that to a peer that does not read would wait forever.
         current_connection.get().refuse()
         await self._send_wsproto_event(CloseConnection(code=code, reason=reason))
         await self.send(StreamClosed(stream_id=self.stream_id))
 
 
 class _Frames(FrameProtocol):
-    """wsproto's frames, and the close code that it does not know."""
+    """wsproto's frames, with the close code that it does not know."""
 
     def _process_close(self, frame: Frame) -> Frame:
         data = frame.payload

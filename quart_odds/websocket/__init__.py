@@ -1,4 +1,4 @@
-"""WebSocket: the messages, and the bridge from a run to everyone who listens."""
+"""WebSocket: the messages, and the bridge that forwards a run's progress to all listeners."""
 
 from quart_odds.websocket.bridge import bridge_scrape_to_websocket
 from quart_odds.websocket.messages import (

@@ -1,4 +1,4 @@
-"""The bridge: passes the progress of one run on to everyone who listens to the topic `scrape_progress`."""
+"""The bridge: forwards the progress of one run to everyone who listens to the topic `scrape_progress`."""
 
 import structlog
 
@@ -10,10 +10,10 @@ log = structlog.get_logger(__name__)
 
 
 async def bridge_scrape_to_websocket(broadcaster: ProgressBroadcaster, registry: BroadcastRegistry) -> None:
-    """Pass on a run's progress, from its very beginning, until the run ends. A consumer like any other.
+    """Forward a run's progress, from its start until the run ends. The bridge is a consumer like any other.
 
-    It starts whether or not anyone listens, misses nothing however late its task starts, and a message that cannot
-    be passed on costs that message only: nothing here can harm the scrape.
+    It runs whether or not anyone listens, and misses nothing, however late its task starts. A message that cannot be
+    forwarded is logged and skipped: nothing here can harm the scrape.
     """
     run_id = broadcaster.scrape_run_id
     events_forwarded = 0

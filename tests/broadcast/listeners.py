@@ -1,4 +1,4 @@
-"""Listeners for tests: a clock that is set by hand, a sink that can stall, and what a client would read from it."""
+"""Listeners for tests: a clock set by hand, a sink that can stall, and what a client would read from it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ SMALL = LogBounds(least_entries=8, least_bytes=0, least_seconds=0.0, most_entrie
 
 
 class ManualClock:
-    """Time that passes when it is told to."""
+    """A clock that only moves when a test advances it."""
 
     def __init__(self, now: float = 1000.0) -> None:
         self.now = now
@@ -26,7 +26,7 @@ class ManualClock:
 
 
 class RecordingSink:
-    """Somewhere to write. While it is stalled, what is written stays pending, as with a peer that does not read."""
+    """A sink that records writes. While stalled, writes stay pending, as for a peer that does not read."""
 
     def __init__(self) -> None:
         self.received = b""
@@ -54,11 +54,11 @@ class RecordingSink:
         self.is_aborted = True
 
     def stall(self) -> None:
-        """Read nothing from here on."""
+        """Stop reading."""
         self.is_stalled = True
 
     def read_on(self, count: int | None = None) -> None:
-        """Read what is pending, or some bytes of it; read everything from here on when all is asked for."""
+        """Read `count` pending bytes, or, without `count`, everything pending and everything that follows."""
         taken = len(self._unread) if count is None else count
         self.received += self._unread[:taken]
         self._unread = self._unread[taken:]
@@ -66,7 +66,7 @@ class RecordingSink:
 
 
 class BrokenSink(RecordingSink):
-    """A sink whose every use fails."""
+    """A sink whose every operation fails."""
 
     def write(self, data: bytes) -> None:
         raise OSError("broken")
@@ -77,7 +77,7 @@ class BrokenSink(RecordingSink):
 
 @dataclass(frozen=True)
 class Message:
-    """One message as a client reads it: its cursor (of `id:` or the fourth key), its SSE event, and its JSON."""
+    """One message as a client reads it: its cursor (from `id:` or the fourth key), its SSE event, and its JSON."""
 
     cursor: str
     event: str
@@ -85,7 +85,7 @@ class Message:
 
 
 def read_messages(data: bytes, framing: Framing) -> list[Message]:
-    """What a client makes of the bytes that it was sent; a message that is cut off is none."""
+    """Return the messages in the bytes sent to a client; incomplete messages are ignored."""
     if framing in (BLOCK, CHUNK):
         return read_blocks(read_chunks(data) if framing is CHUNK else data)
     payloads = read_frames(data) if framing in (FRAME, FRAME_WITH_CURSOR) else data.split(b"\n")[:-1]
@@ -98,7 +98,7 @@ def _of_payload(payload: bytes) -> Message:
 
 
 def read_frames(data: bytes) -> list[bytes]:
-    """The payloads of unmasked text frames."""
+    """Return the payloads of unmasked text frames."""
     found = []
     while len(data) >= 2:
         assert data[0] == 0x81, data[:8]
@@ -115,7 +115,7 @@ def read_frames(data: bytes) -> list[bytes]:
 
 
 def read_chunks(data: bytes) -> bytes:
-    """The body of a chunked response, the last chunk cut off or not."""
+    """Return the body of a chunked response, whether or not the last chunk is complete."""
     body = b""
     while b"\r\n" in data:
         size, _, rest = data.partition(b"\r\n")
@@ -125,7 +125,7 @@ def read_chunks(data: bytes) -> bytes:
 
 
 def read_blocks(data: bytes) -> list[Message]:
-    """The events of an event stream, as a browser dispatches them: those that have data."""
+    """Return the events of an event stream that a browser would dispatch: those with data."""
     found = []
     for block in data.split(b"\n\n")[:-1]:
         fields: dict[bytes, bytes] = {}
@@ -139,27 +139,27 @@ def read_blocks(data: bytes) -> list[Message]:
 
 
 def gap_notice(missed: int | None) -> tuple[str, bytes]:
-    """What tests are told of a gap."""
+    """Return the gap notice used in tests."""
     return "gap", orjson.dumps({"type": "gap", "missed": missed})
 
 
 def make_registry(
     bounds: LogBounds | None = None, clock: ManualClock | None = None, **seconds: float
 ) -> BroadcastRegistry:
-    """A registry with a clock that is set by hand."""
+    """Return a registry with a clock that is set by hand."""
     return BroadcastRegistry(gap_notice=gap_notice, bounds=bounds, clock=clock or ManualClock(), **seconds)
 
 
 def handshake(subscriber: Subscriber) -> Mapping[str, object]:
-    """The first message of tests' listeners."""
+    """Return the first message sent to listeners in tests."""
     return {"type": "hello", "cursor": subscriber.log.cursor_at(subscriber.cursor)}
 
 
 def message(number: int, kind: str = "odds_update") -> dict[str, object]:
-    """A message that can be told from others."""
+    """Return a message with a number to identify it."""
     return {"type": kind, "n": number}
 
 
 def numbers(messages: list[Message]) -> list[object]:
-    """What tells messages apart; the type of those that have no number."""
+    """Return the number of each message, or its type if it has none."""
     return [each.value.get("n", each.value["type"]) for each in messages]

@@ -1,4 +1,4 @@
-"""The log: what it keeps, where a cursor leads, and what a late joiner is given."""
+"""The event log: what it keeps, where a cursor leads, and what a late joiner receives."""
 
 from collections.abc import Sequence
 
@@ -29,7 +29,7 @@ def _kept(log: EventLog) -> list[int]:
 
 
 def test_entries_are_numbered_from_one() -> None:
-    """The first entry is 1, so that the cursor before it is 0 and every cursor names an entry that was had."""
+    """The first entry is 1, so the cursor before it is 0 and any other cursor names an entry that was received."""
     log = _filled(3)
     assert _kept(log) == [1, 2, 3]
     assert (log.first_seq, log.next_seq, len(log)) == (1, 4, 3)
@@ -38,7 +38,7 @@ def test_entries_are_numbered_from_one() -> None:
 
 
 def test_read_gives_only_what_is_asked_for_and_here() -> None:
-    """Reading before the beginning or past the end gives nothing that is not there."""
+    """Reading before the beginning or past the end returns only entries that exist."""
     log = _filled(20, LogBounds(5, 0, 0.0, 5, 1 << 20))
     assert _kept(log) == [16, 17, 18, 19, 20]
     assert [entry.seq for entry in log.read(18, 20)] == [18, 19]
@@ -59,7 +59,7 @@ def test_read_gives_only_what_is_asked_for_and_here() -> None:
     ids=["entries", "bytes", "age", "most entries", "most bytes"],
 )
 def test_bounds(bounds: LogBounds, kept: int) -> None:
-    """An entry stays while one of the floors holds, and goes when a ceiling is passed."""
+    """An entry stays while one of the minimums needs it, and goes when a maximum is exceeded."""
     clock = ManualClock()
     log = EventLog(bounds=bounds, clock=clock)
     for _ in range(50):
@@ -70,7 +70,7 @@ def test_bounds(bounds: LogBounds, kept: int) -> None:
 
 
 def test_an_entry_larger_than_the_log_is_kept_until_the_next() -> None:
-    """What has just been said can always be read once."""
+    """The newest entry can always be read."""
     log = EventLog(bounds=LogBounds(1, 0, 0.0, 10, 10))
     log.append(b"x" * 100)
     assert len(log) == 1
@@ -90,7 +90,7 @@ def test_an_entry_larger_than_the_log_is_kept_until_the_next() -> None:
     ),
 )
 def test_bounds_hold_for_anything(said: list[tuple[int, float]], bounds: LogBounds) -> None:
-    """No more than the ceilings, and nothing goes that a floor holds, unless a ceiling was passed."""
+    """The maximums are never exceeded, and nothing that a minimum protects is evicted unless a maximum was exceeded."""
     clock = ManualClock()
     log = EventLog(bounds=bounds, clock=clock)
     for size, pause in said:
@@ -117,7 +117,7 @@ def test_bounds_hold_for_anything(said: list[tuple[int, float]], bounds: LogBoun
 
 
 def test_newcomer_begins_at_the_end_with_the_newest_of_each() -> None:
-    """A late joiner is given the newest entry of each member of each group that goes on, oldest first."""
+    """A late joiner gets the newest entry of each member of each group that has not ended, oldest first."""
     log = EventLog(epoch="e")
     for number in range(4):
         log.append(b"%d" % number, retain=("run", number % 2))
@@ -129,7 +129,7 @@ def test_newcomer_begins_at_the_end_with_the_newest_of_each() -> None:
 
 
 def test_ended_group_is_given_only_to_those_who_were_there() -> None:
-    """A newcomer hears nothing of a run that is over; one whose cursor lies before its end does."""
+    """A new listener hears nothing of a run that has ended; a listener whose cursor lies before the end does."""
     log = EventLog(epoch="e", bounds=LogBounds(1, 0, 0.0, 1, 1 << 20))
     log.append(b"0", retain=("run", "a"))
     log.append(b"1", retain=("run", None), ends=True)
@@ -140,7 +140,7 @@ def test_ended_group_is_given_only_to_those_who_were_there() -> None:
 
 
 def test_only_the_last_ended_groups_are_remembered() -> None:
-    """Runs that are over do not pile up."""
+    """Ended runs do not accumulate."""
     log = EventLog(epoch="e", keep_ended=2, bounds=LogBounds(1, 0, 0.0, 1, 1 << 20))
     for number in range(5):
         log.append(b"x", retain=(number, None), ends=True)
@@ -167,7 +167,7 @@ def test_only_the_last_ended_groups_are_remembered() -> None:
     ],
 )
 def test_place_of_a_cursor(cursor: str, seq: int, recovered: bool, missed: int | None) -> None:
-    """A cursor that the log reaches goes on where it stopped; every other one is told so, and begins at the end."""
+    """A cursor within the log continues where it stopped; any other is not recovered and starts at the end."""
     log = _filled(20, LogBounds(5, 0, 0.0, 5, 1 << 20))
     place = log.place(cursor)
     assert (place.seq, place.recovered, place.missed) == (seq, recovered, missed)
@@ -175,7 +175,7 @@ def test_place_of_a_cursor(cursor: str, seq: int, recovered: bool, missed: int |
 
 @given(st.text(max_size=60))
 def test_any_text_is_a_cursor_that_leads_somewhere(cursor: str) -> None:
-    """No text that a client sends as a cursor raises anything."""
+    """No text sent as a cursor raises an error."""
     log = _filled(3)
     place = log.place(cursor)
     assert log.first_seq <= place.seq <= log.next_seq
@@ -183,7 +183,7 @@ def test_any_text_is_a_cursor_that_leads_somewhere(cursor: str) -> None:
 
 
 def test_cursors_of_a_named_log_bear_its_name() -> None:
-    """The cursor of a run's own stream says which run it is of, and is no cursor of another log."""
+    """The cursor of a run's stream names the run, and is not valid in another log."""
     log = EventLog("r7", epoch="ab")
     log.append(b"x")
     assert log.cursor_at(2) == "r7-ab-1"
@@ -192,7 +192,7 @@ def test_cursors_of_a_named_log_bear_its_name() -> None:
 
 
 def test_epochs_differ() -> None:
-    """Two logs, such as those before and after a restart, do not take each other's cursors."""
+    """Two logs, such as those before and after a restart, do not accept each other's cursors."""
     first, second = EventLog(), EventLog()
     first.append(b"x")
     second.append(b"x")
@@ -200,7 +200,7 @@ def test_epochs_differ() -> None:
 
 
 def test_closed_log_takes_nothing() -> None:
-    """Closing is final, and may be done twice."""
+    """A closed log stays closed, and can be closed again without an error."""
     log = _filled(1)
     log.close()
     log.close()
@@ -209,7 +209,7 @@ def test_closed_log_takes_nothing() -> None:
 
 
 def test_join_shares_frames_and_keeps_to_the_limit() -> None:
-    """Each entry is framed once for all, and a join takes about as many bytes as it may, at least one entry."""
+    """Each entry is framed only once. A join respects the byte limit, but includes at least one entry."""
     log = _filled(3)
     assert log.join(1, 4, None, TEXT, 1000) == (b'{"n":0}\n{"n":1}\n{"n":2}\n', 4)
     assert log.join(1, 4, None, TEXT, 16) == (b'{"n":0}\n{"n":1}\n', 3)
@@ -221,7 +221,7 @@ def test_join_shares_frames_and_keeps_to_the_limit() -> None:
 
 
 def test_join_filters_by_topic_and_passes_over_the_rest() -> None:
-    """What a filter does not let through is not sent, and not waited at."""
+    """Entries that do not match the filter are neither sent nor waited for."""
     log = EventLog(epoch="e")
     for number in range(6):
         log.append(b"%d" % number, topic="even" if number % 2 == 0 else "odd")
@@ -233,7 +233,7 @@ TOPICS = st.none() | st.frozensets(st.sampled_from("abcd"))
 
 
 def _wanted(told: str, start: int, stop: int, topics: frozenset[str] | None) -> int:
-    """How many of the entries from `start` to `stop` a listener would get, by a walk over all that was told."""
+    """Return how many of the entries from `start` to `stop` a listener would get, by iterating over all entries."""
     return sum(topics is None or topic in topics for topic in told[start - 1 : stop - 1])
 
 
@@ -241,7 +241,7 @@ def _wanted(told: str, start: int, stop: int, topics: frozenset[str] | None) -> 
 def test_count_is_what_a_walk_would_find(
     told: str, topics: frozenset[str] | None, kept: int, data: st.DataObject
 ) -> None:
-    """How many entries a listener has between two places is known without a walk, and though they are gone."""
+    """The number of entries between two positions is known without iterating, even if they have been evicted."""
     log = EventLog(bounds=LogBounds(kept, 0, 0.0, kept, 1 << 20))
     for topic in told:
         log.append(b"x", topic=topic)
@@ -255,7 +255,7 @@ def test_count_is_what_a_walk_would_find(
 def test_what_is_missing_is_counted_by_what_the_listener_hears(
     told: str, topics: frozenset[str] | None, kept: int, had: int, remembered: int
 ) -> None:
-    """Nothing is missing where nothing that it hears is gone; else it is told of all that it does not get any more."""
+    """If entries on the listener's topics were evicted, it learns how many it will not get; otherwise it recovers."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(event_log_module, "MOST_REMEMBERED", remembered)
         log = EventLog(epoch="e", bounds=LogBounds(kept, 0, 0.0, kept, 1 << 20))
@@ -274,7 +274,7 @@ def test_what_is_missing_is_counted_by_what_the_listener_hears(
 
 
 def test_where_a_rare_topic_was_is_known_however_much_is_told_beside_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A count needs the places of the one or of the other only; of what neither tells any more there is no count."""
+    """A count needs the positions of either one topic or all the others. If neither is known, there is no count."""
     monkeypatch.setattr(event_log_module, "MOST_REMEMBERED", 4)
     log = EventLog(epoch="e", bounds=LogBounds(1, 0, 0.0, 1, 1 << 20))
     for topic in ("rare", *["often"] * 50, "rare", *["often"] * 50):

@@ -1,4 +1,4 @@
-"""The flush: to whom it writes, when, and what becomes of those who take nothing."""
+"""The flush: who is written to and when, and what happens to clients that take nothing."""
 
 import asyncio
 import inspect
@@ -46,7 +46,7 @@ def _read(sink: RecordingSink, framing: Framing = FRAME) -> list[object]:
 
 
 def test_publishing_is_no_coroutine() -> None:
-    """Nothing that tells anything can wait: these are plain functions, and a stalled listener cannot hold them."""
+    """Publishing functions are plain functions, so a stalled listener cannot block them."""
     for function in (
         BroadcastRegistry.broadcast,
         BroadcastRegistry.broadcast_all,
@@ -60,7 +60,7 @@ def test_publishing_is_no_coroutine() -> None:
 
 
 async def test_publishing_takes_no_turn_of_the_loop() -> None:
-    """Ten thousand messages are told to a stalled and a free client before the loop turns once."""
+    """Ten thousand messages are published to a stalled and a ready client before the loop runs anything else."""
     registry = make_registry()
     stalled, free = _connect(registry), _connect(registry)
     stalled.stall()
@@ -79,14 +79,14 @@ async def test_publishing_takes_no_turn_of_the_loop() -> None:
 
 
 async def test_publishing_works_where_no_loop_runs() -> None:
-    """Where nobody listens there is nothing to schedule: a tool may publish outside of any loop."""
+    """Without listeners there is nothing to schedule, so a tool may publish outside any loop."""
     registry = make_registry()
     await asyncio.to_thread(_say, registry, 1)
     assert registry.log.next_seq == 2
 
 
 async def test_first_flush_comes_at_once_and_many_messages_go_in_one_write() -> None:
-    """Idle, a message is written in the next turn of the loop; what comes together is written together."""
+    """When idle, a message is written in the next loop iteration; messages published together share a write."""
     registry = make_registry()
     sink = _connect(registry)
     _say(registry, 1, 2, 3)
@@ -97,7 +97,7 @@ async def test_first_flush_comes_at_once_and_many_messages_go_in_one_write() -> 
 
 
 async def test_next_flush_waits_until_a_moment_after_the_last_one_ended() -> None:
-    """Under load, messages are gathered: the pause counts from the end of the flush, however long that took."""
+    """Under load, messages are batched: the pause counts from the end of the last flush, however long that took."""
     clock = ManualClock()
     registry = make_registry(clock=clock)
 
@@ -120,7 +120,7 @@ async def test_next_flush_waits_until_a_moment_after_the_last_one_ended() -> Non
 
 
 async def test_failing_client_costs_nobody_else_anything() -> None:
-    """A flush in which one client's write fails, and even its cut, reaches all the others."""
+    """A flush reaches all clients even if writing to one of them fails, and cutting it fails as well."""
     registry = make_registry()
     sinks = [_connect(registry) for _ in range(3)]
     broken = registry.connect(BrokenSink(), FRAME)
@@ -137,7 +137,7 @@ async def test_failing_client_costs_nobody_else_anything() -> None:
 
 
 async def test_failing_heartbeat_costs_nobody_else_theirs() -> None:
-    """The watchdog's round goes on past a client that fails."""
+    """The watchdog continues past a client that fails."""
     clock = ManualClock()
     registry = make_registry(clock=clock, heartbeat_seconds=0.04)
     registry.connect(BrokenSink(), CHUNK)
@@ -149,7 +149,7 @@ async def test_failing_heartbeat_costs_nobody_else_theirs() -> None:
 
 
 async def test_closed_client_is_forgotten() -> None:
-    """A client whose connection is closed is dropped by the next flush, and told no code."""
+    """A client whose connection is closed is dropped by the next flush, without a close code."""
     registry = make_registry()
     sink = RecordingSink()
     subscriber = registry.connect(sink, FRAME)
@@ -161,7 +161,7 @@ async def test_closed_client_is_forgotten() -> None:
 
 
 async def test_no_client_is_always_last() -> None:
-    """Each flush begins with another client."""
+    """Each flush starts with a different client."""
     registry = make_registry()
     order: list[int] = []
 
@@ -185,7 +185,7 @@ async def test_no_client_is_always_last() -> None:
 
 
 async def test_stalled_client_is_passed_over_and_catches_up() -> None:
-    """One that takes nothing is written to no more until it has taken what it holds; then it gets all the rest."""
+    """A stalled client gets no more writes until it has taken what it was sent. Then it gets everything else."""
     registry = make_registry()
     slow, quick = _connect(registry), _connect(registry)
     slow.stall()
@@ -200,7 +200,7 @@ async def test_stalled_client_is_passed_over_and_catches_up() -> None:
 
 
 async def test_what_waits_for_a_stalled_client_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A stalled client holds one write of ours, whatever is told meanwhile."""
+    """A stalled client holds only one write, however much is published meanwhile."""
     monkeypatch.setattr(subscriber_module, "MAX_WRITE_BYTES", 500)
     registry = make_registry()
     sink = _connect(registry)
@@ -213,7 +213,7 @@ async def test_what_waits_for_a_stalled_client_is_bounded(monkeypatch: pytest.Mo
 
 
 async def test_client_that_fell_out_is_told_of_the_gap() -> None:
-    """And has everything that is told from then on."""
+    """After the gap notice, a client gets everything that is published from then on."""
     registry = make_registry(SMALL)
     sink = _connect(registry)
     sink.stall()
@@ -229,7 +229,7 @@ async def test_client_that_fell_out_is_told_of_the_gap() -> None:
 
 
 async def test_one_that_takes_nothing_for_too_long_is_cut() -> None:
-    """The watchdog, outside the path of sending, cuts it with 1013; one that takes a little is left alone."""
+    """The watchdog cuts a client that takes nothing, with code 1013, but not one that takes a little."""
     clock = ManualClock()
     registry = make_registry(clock=clock, write_timeout_seconds=0.04)
     stalled, slow = RecordingSink(), RecordingSink()
@@ -251,7 +251,7 @@ async def test_one_that_takes_nothing_for_too_long_is_cut() -> None:
 
 
 async def test_heartbeat_of_a_client_that_was_slow_once_does_not_cut_it() -> None:
-    """What was pending at one round of the watchdog and taken since has nothing to do with what is pending later."""
+    """What was pending in one round of the watchdog, and taken since, does not count against a later write."""
     clock = ManualClock()
     registry = make_registry(clock=clock, heartbeat_seconds=0.04, write_timeout_seconds=5.0)
     sink = _connect(registry, framing=CHUNK)
@@ -259,7 +259,7 @@ async def test_heartbeat_of_a_client_that_was_slow_once_does_not_cut_it() -> Non
     for _ in range(3):
         clock.advance(1.0)
         await _until(lambda: sink.pending)
-        # A round passes in which the heartbeat is pending; it is taken, and the next one is as long.
+        # The heartbeat is pending during one round. It is taken, and the next one has the same length.
         await asyncio.sleep(0.03)
         sink.read_on()
         sink.stall()
@@ -269,7 +269,7 @@ async def test_heartbeat_of_a_client_that_was_slow_once_does_not_cut_it() -> Non
 
 
 async def test_silent_stream_gets_a_block_of_nothing_but_its_cursor() -> None:
-    """On SSE only: it fires no event in a browser, and moves Last-Event-ID on past what a filter held back."""
+    """It is sent on SSE only, fires no event in a browser, and advances Last-Event-ID past filtered entries."""
     clock = ManualClock()
     registry = make_registry(clock=clock, heartbeat_seconds=0.04)
     stream, socket = RecordingSink(), RecordingSink()
@@ -286,7 +286,7 @@ async def test_silent_stream_gets_a_block_of_nothing_but_its_cursor() -> None:
 
 
 async def test_stream_that_is_busy_gets_no_heartbeat() -> None:
-    """A sign of life is for silence."""
+    """Heartbeats are only sent when there is nothing else to send."""
     clock = ManualClock()
     registry = make_registry(clock=clock, heartbeat_seconds=0.04)
     sink = _connect(registry, framing=CHUNK)
@@ -300,7 +300,7 @@ async def test_stream_that_is_busy_gets_no_heartbeat() -> None:
 
 
 async def test_closed_log_ends_each_listener_once_it_has_everything() -> None:
-    """The end of a run ends its streams, after the last message, also for one who is slow."""
+    """The end of a run ends its streams after the last message, for slow listeners as well."""
     broadcaster = ProgressBroadcaster(1)
     quick, slow = RecordingSink(), RecordingSink()
     slow.stall()
@@ -323,7 +323,7 @@ async def test_closed_log_ends_each_listener_once_it_has_everything() -> None:
 
 
 async def test_nothing_is_written_to_one_who_has_left() -> None:
-    """Neither by a flush, nor by a sink that has become free too late."""
+    """Neither a flush nor a sink that becomes free too late writes to a client that has left."""
     registry = make_registry()
     sink = RecordingSink()
     subscriber = registry.connect(sink, FRAME)
@@ -336,7 +336,7 @@ async def test_nothing_is_written_to_one_who_has_left() -> None:
 
 
 async def test_closing_ends_who_is_left_and_stops_the_timers() -> None:
-    """Streams that still wait are let go, and no timer outlives the hub."""
+    """Waiting streams are ended, and no timer outlives the registry."""
     registry = make_registry(heartbeat_seconds=0.01)
     subscriber = registry.connect(RecordingSink(), CHUNK)
     registry.close()
@@ -346,7 +346,7 @@ async def test_closing_ends_who_is_left_and_stops_the_timers() -> None:
 
 
 async def test_answer_of_one_client_goes_with_what_is_told_to_all() -> None:
-    """An answer that waits does not hold back the entries behind it until another flush."""
+    """A queued answer does not delay the entries behind it until another flush."""
     registry = make_registry()
     sink = RecordingSink()
     subscriber = registry.connect(sink, FRAME)

@@ -1,4 +1,4 @@
-"""Framing: exact bytes, and that any text survives them."""
+"""Framing: exact bytes, and round trips of any text."""
 
 import orjson
 import pytest
@@ -42,7 +42,7 @@ def _entry(payload: bytes = b'{"a":1}', name: str = "pong") -> Entry:
     ],
 )
 def test_bytes_of_an_entry(framing: Framing, name: str, expected: bytes) -> None:
-    """What goes on the wire for an entry, byte by byte; the fourth key is `id`, and stands last."""
+    """Check the exact bytes of an entry on the wire. The fourth key is `id`, and comes last."""
     assert framing.frame(_entry(name=name)) == expected
 
 
@@ -57,20 +57,20 @@ def test_bytes_of_an_entry(framing: Framing, name: str, expected: bytes) -> None
     ],
 )
 def test_frame_heads(size: int, head: bytes) -> None:
-    """The three forms of a frame's length (RFC 6455, 5.2), at their bounds."""
+    """The three forms of a frame's length (RFC 6455, 5.2) are right at their limits."""
     assert text_frame(b"x" * size) == head + b"x" * size
 
 
 @pytest.mark.parametrize("size", [0, 1, 125, 126, 127, 65535, 65536, 70_000])
 def test_frames_are_those_that_hypercorn_makes(size: int) -> None:
-    """The fast lane writes the same bytes as wsproto, which Hypercorn sends with on the standard lane."""
+    """The fast lane writes the same bytes as wsproto, which Hypercorn uses on the standard lane."""
     text = "é" * (size // 2) + "x" * (size % 2)
     assert text_frame(text.encode()) == Connection(ConnectionType.SERVER).send(TextMessage(data=text))
 
 
 @given(st.text())
 def test_any_text_makes_the_frame_that_wsproto_makes(text: str) -> None:
-    """Whatever the text."""
+    """The frame matches for any text."""
     frame = text_frame(text.encode("utf-8", "replace"))
     assert frame == Connection(ConnectionType.SERVER).send(TextMessage(data=text.encode("utf-8", "replace").decode()))
     assert read_frames(frame + frame) == [text.encode("utf-8", "replace")] * 2
@@ -89,13 +89,13 @@ def test_any_text_makes_the_frame_that_wsproto_makes(text: str) -> None:
     ],
 )
 def test_newlines_cannot_inject_fields(payload: bytes, expected: bytes) -> None:
-    """Each line of a payload, whatever ends it, is data: nothing in it becomes a field or ends the block."""
+    """Every line of a payload, whatever ends it, is data: it cannot become a field or end the block."""
     assert sse_block(payload) == expected
 
 
 @given(st.text(), st.sampled_from(["", "pong"]))
 def test_any_text_survives_an_event_stream(text: str, event: str) -> None:
-    """A browser reads back what was said, as JSON, whatever it holds."""
+    """A browser reads back the same JSON, whatever it contains."""
     payload = orjson.dumps({"text": text.encode("utf-8", "replace").decode()})
     block = sse_block(payload, event=event, cursor=b"e-1")
     (read,) = read_blocks(block)
@@ -105,20 +105,20 @@ def test_any_text_survives_an_event_stream(text: str, event: str) -> None:
 
 @given(st.dictionaries(st.text(min_size=1), st.none() | st.text() | st.integers(0, 9), min_size=1))
 def test_cursor_is_one_more_key(value: dict[str, object]) -> None:
-    """A message with its cursor is the same message, and `id`."""
+    """A message with its cursor is the same message plus `id`."""
     value = {key.encode("utf-8", "replace").decode(): 0 for key in value if key != "id"} or {"type": "x"}
     assert orjson.loads(with_cursor(orjson.dumps(value), b"e-9")) == value | {"id": "e-9"}
 
 
 def test_seal_makes_one_chunk_of_a_write_and_none_of_nothing() -> None:
-    """A chunk of no bytes would end the response (RFC 9112, 7.1)."""
+    """Empty data makes no chunk, because an empty chunk would end the response (RFC 9112, 7.1)."""
     assert CHUNK.encode_chunk(b"x" * 26) == b"1a\r\n" + b"x" * 26 + b"\r\n"
     assert CHUNK.encode_chunk(b"") == b""
     assert BLOCK.encode_chunk(b"x") == b"x"
 
 
 def test_frames_are_made_once() -> None:
-    """The same bytes object serves every client, and both event-stream framings."""
+    """The same bytes object serves every client, and both SSE framings."""
     entry = _entry()
     made = FRAME.frame(entry)
     assert entry.frames[FRAME.kind] is made
@@ -127,5 +127,5 @@ def test_frames_are_made_once() -> None:
 
 
 def test_retry() -> None:
-    """Digits only, and a block of its own."""
+    """The block contains only digits, and stands alone."""
     assert sse_retry(2000) == b"retry: 2000\n\n"

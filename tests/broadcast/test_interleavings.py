@@ -1,7 +1,8 @@
-"""Nothing is lost in silence: whatever publishes, joins, cuts, stalls, resumes and filter changes come in what order.
+"""Nothing is lost silently, in whatever order publishes, joins, cuts, stalls, resumes and filter changes come.
 
-Each client is compared with an account of all that was told: what it received is the log from its cursor, in order,
-once; or a gap was declared, with its count, and the state after it is the fold of everything.
+Each client is compared with a record of everything that was published. Either it received the log from its cursor, in
+order and once, or a gap was reported with its count, and the state after the gap is the newest state of everything
+published.
 """
 
 import asyncio
@@ -23,7 +24,7 @@ Topics = frozenset[str]
 
 @dataclass(frozen=True)
 class Told:
-    """One thing that was published. `key` is (run, platform) for progress, None for odds."""
+    """One published message. `key` is (run, platform) for progress, None for odds."""
 
     seq: int
     topic: str
@@ -33,7 +34,7 @@ class Told:
 
 @dataclass
 class Session:
-    """One connection of a client: where it began, how its filter changed at which places, and what it was sent."""
+    """One connection of a client: where it started, its filter changes and their positions, and what it was sent."""
 
     place: ResumePosition
     filters: list[tuple[int, Topics]]
@@ -43,12 +44,12 @@ class Session:
     pings: list[int] = field(default_factory=list)
 
     def lets_through(self, told: Told) -> bool:
-        """Whether the filter in force at its place lets it through."""
+        """Return whether the filter at its position lets it through."""
         return told.topic in [topics for at, topics in self.filters if at <= told.seq][-1]
 
     @property
     def seqs(self) -> list[int]:
-        """The places of the entries that it received."""
+        """The sequence numbers of the entries received."""
         return [int(str(each.value["n"])) for each in self.received if each.value["type"] == "told"]
 
     @property
@@ -57,7 +58,7 @@ class Session:
 
 
 class Hub:
-    """A registry, the account of what it was told, and a few clients."""
+    """A registry, a record of everything published on it, and a few clients."""
 
     def __init__(self, bounds: LogBounds, framings: list[Framing]) -> None:
         self.registry = BroadcastRegistry(gap_notice=gap_notice, bounds=bounds)
@@ -68,12 +69,12 @@ class Hub:
         self.pings = 0
 
     def live(self, client: int) -> Session | None:
-        """The client's connection, while it has one."""
+        """Return the client's connection; None if it has none."""
         sessions = self.sessions[client]
         return sessions[-1] if sessions and sessions[-1].sink.is_open else None
 
     def publish(self, platform: int) -> None:
-        """Odds (0), the progress of a platform (1, 2), or the end of a run (3)."""
+        """Publish odds (0), the progress of a platform (1, 2), or the end of a run (3)."""
         seq = self.registry.log.next_seq
         topic = SCRAPE_PROGRESS if platform else ODDS_UPDATES
         key = (self.runs, platform % 3) if platform else None
@@ -83,7 +84,7 @@ class Hub:
         self.runs += ends
 
     def join(self, client: int, topics: Topics, resumes: bool) -> None:
-        """Connect a client that is not, from its last cursor or anew."""
+        """Connect a client that is not connected, either from its last cursor or as a new listener."""
         if self.live(client) is not None:
             return
         had = [each.cursor for session in self.sessions[client] for each in session.received]
@@ -100,38 +101,38 @@ class Hub:
         self.sessions[client].append(Session(place, [(0, topics)], sink, subscriber, cursor))
 
     def cut(self, client: int, read: int) -> None:
-        """End a client's connection; of what was under way it reads some bytes."""
+        """End a client's connection. The client still reads some of the bytes in transit."""
         if (session := self.live(client)) is not None:
             session.sink.read_on(read)
             session.sink.is_open = False
             self.registry.disconnect(session.subscriber)
 
     def stall(self, client: int) -> None:
-        """A client reads no more."""
+        """Make a client stop reading."""
         if (session := self.live(client)) is not None:
             session.sink.stall()
 
     def read_on(self, client: int, count: int | None) -> None:
-        """A client reads again, or some bytes."""
+        """Make a client read everything again, or `count` bytes."""
         if (session := self.live(client)) is not None:
             session.sink.read_on(count)
 
     def ping(self, client: int) -> None:
-        """A client asks something, and is to be answered in its turn."""
+        """Make a client send a ping, to be answered in order."""
         if (session := self.live(client)) is not None:
             self.pings += 1
             session.pings.append(self.pings)
             self.registry.send(session.subscriber, {"type": "pong", "p": self.pings})
 
     def refilter(self, client: int, topics: Topics) -> None:
-        """A client changes what it listens to."""
+        """Change what a client listens to."""
         if (session := self.live(client)) is not None:
             session.filters.append((self.registry.log.next_seq, topics))
             self.registry.unsubscribe(session.subscriber, session.subscriber.wanted_topics - topics)
             self.registry.subscribe(session.subscriber, topics)
 
     def settle(self) -> None:
-        """Everyone who is connected reads all there is."""
+        """Let every connected client read everything."""
         for client in range(len(self.sessions)):
             self.read_on(client, None)
         for _ in range(1000):
@@ -141,16 +142,16 @@ class Hub:
         raise AssertionError("the flush does not come to an end")
 
     def newest(self, stop: int) -> dict[Key, Told]:
-        """The fold of everything before `stop`."""
+        """Return the newest message per key among all messages before `stop`."""
         return {told.key: told for told in self.told if told.key is not None and told.seq < stop}
 
     def snapshot(self, start: int, stop: int, topics: Topics) -> list[int]:
-        """The newest of each before `stop`, from `start` on: what makes good for what was missed."""
+        """Return the newest per key before `stop`, from `start` on: what replaces missed messages."""
         return sorted(each.seq for each in self.newest(stop).values() if each.seq >= start and each.topic in topics)
 
 
 def _check(hub: Hub, session: Session, *, is_settled: bool) -> None:
-    """What one connection received is what it should, to the last message."""
+    """Check that a connection received exactly what it should."""
     received = session.received
     if not received:
         assert not is_settled
@@ -196,8 +197,10 @@ def _explains(
     position: int,
     snapshot: list[int],
 ) -> bool:
-    """Whether the first part is the newest state and then the log from `position`, and the other parts the same
-    from where some gap of the count that was told can have ended.
+    """Return whether the parts can be explained.
+
+    The first part has to be the newest state and then the log from `position`. The other parts have to be the same from
+    wherever a gap with the reported count can have ended.
     """
     part, *others = parts
     may_be_short = bool(others) or not is_settled
@@ -210,7 +213,7 @@ def _explains(
     if not others:
         return True
     position = live[-1] + 1 if live else position
-    # Newest state that was not out when the next gap came is given again after it.
+    # Newest state that had not been sent when the next gap came is sent again after it.
     floor = position if given == snapshot else given[-1] + 1 if given else snapshot[0]
     for end in range(position, len(hub.told) + 2):
         lost = sum(session.lets_through(told) for told in hub.told if position <= told.seq < end)
@@ -223,8 +226,10 @@ def _explains(
 
 
 def _newest(hub: Hub, session: Session, floor: int, end: int) -> Iterator[list[int]]:
-    """The newest state that may be given at `end`: a change of filter at that very place may come before or after,
-    and what a filter held back on the way may be passed over.
+    """Yield every newest state that may be sent at `end`.
+
+    A filter change at that very position may come before or after it, and messages that a filter held back may be
+    skipped.
     """
     before = [topics for at, topics in session.filters if at < end][-1]
     for topics in [before, *(topics for at, topics in session.filters if at == end)]:
@@ -281,7 +286,7 @@ def _play(hub: Hub, steps: list[tuple[object, ...]]) -> None:
 def test_each_client_has_everything_or_is_told_of_a_gap(
     most_bytes: int, steps: list[tuple[object, ...]], bounds: LogBounds
 ) -> None:
-    """Whatever happens: the log's suffix from the client's cursor, in order, once, or a gap that says how much."""
+    """A client gets the log from its cursor, in order and once, or a gap with its count, whatever happens."""
 
     async def play() -> None:
         hub = Hub(bounds, [FRAME_WITH_CURSOR, TEXT_WITH_CURSOR, CHUNK])
@@ -302,7 +307,7 @@ def test_each_client_has_everything_or_is_told_of_a_gap(
 def test_one_who_comes_back_has_everything_or_knows_that_it_has_not(
     steps: list[tuple[object, ...]], bounds: LogBounds
 ) -> None:
-    """Over all its connections: whatever its cursor passes over it has had, or an ack or a gap notice said so."""
+    """Over all its connections, a client has received what its cursor passes, or was told of the loss."""
     everything = frozenset({ODDS_UPDATES, SCRAPE_PROGRESS})
 
     async def play() -> None:
@@ -328,10 +333,10 @@ def test_one_who_comes_back_has_everything_or_knows_that_it_has_not(
                         had.add(int(str(value["n"])))
                     elif value["type"] == "gap" or value.get("recovered") is False:
                         declared += int(str(value["missed"]))
-                    # A cursor, on whatever message, leads past nothing that was neither had nor declared missing.
+                    # No cursor, on any message, may pass an entry that was neither received nor reported as missing.
                     passed = range(begins, int(each.cursor.rpartition("-")[2]) + 1)
                     assert len(passed) - len(had.intersection(passed)) <= declared, (each, begins, had, declared)
-            # What it holds in the end is the fold of everything that was told since it first came.
+            # In the end, the client has the newest state of everything published since it first connected.
             for told in hub.newest(len(hub.told) + 1).values():
                 assert told.seq in had or told.seq < begins, (told, had, begins)
         hub.registry.close()
@@ -342,7 +347,7 @@ def test_one_who_comes_back_has_everything_or_knows_that_it_has_not(
 @settings(max_examples=150, deadline=None)
 @given(steps=STEPS, bounds=BOUNDS)
 def test_both_lanes_send_the_same_messages(steps: list[tuple[object, ...]], bounds: LogBounds) -> None:
-    """Two clients to whom the same happens, one on each lane, read the same; and so do two event streams."""
+    """Two clients with the same history, one on each lane, read the same messages; so do two event streams."""
 
     async def play() -> None:
         hub = Hub(bounds, [FRAME_WITH_CURSOR, TEXT_WITH_CURSOR, CHUNK, BLOCK])

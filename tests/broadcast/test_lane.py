@@ -1,4 +1,4 @@
-"""The standard lane's mailbox: one write at a time, and an end that loses nothing."""
+"""The mailbox of the standard lane: one write at a time, and an end that loses nothing."""
 
 import asyncio
 
@@ -6,7 +6,7 @@ from quart_odds.broadcast.lane import MailboxSink
 
 
 async def test_what_is_written_comes_out_in_order() -> None:
-    """Each write is pending until the next is asked for, and the flusher hears when there is room."""
+    """Each write is pending until the next one is asked for, and the flusher is notified when there is room."""
     mailbox = MailboxSink()
     freed: list[int] = []
     mailbox.on_free = lambda: freed.append(mailbox.pending)
@@ -21,7 +21,7 @@ async def test_what_is_written_comes_out_in_order() -> None:
 
 
 async def test_close_lets_what_is_in_it_out_first() -> None:
-    """Closing ends the chunks after the last one; nothing is asked for any more."""
+    """Closing ends the chunks after the last one; the flusher is not asked for more."""
     mailbox = MailboxSink()
     mailbox.on_free = lambda: mailbox.write(b"too late")
     mailbox.write(b"last")
@@ -40,7 +40,7 @@ async def test_abort_throws_away_what_is_in_it() -> None:
 
 
 async def test_a_write_may_follow_from_its_having_room() -> None:
-    """The flusher writes on as soon as there is room, and the chunks go on without a turn."""
+    """The flusher writes more as soon as there is room, and the chunks continue without waiting for the loop."""
     mailbox = MailboxSink()
     left = [b"2", b"3"]
 
@@ -57,7 +57,7 @@ async def test_a_write_may_follow_from_its_having_room() -> None:
 
 
 async def test_taking_a_little_shows() -> None:
-    """A client that takes its messages one by one is not one that takes nothing; but the write stays pending."""
+    """A client that takes its messages one by one is not stalled, but the write stays pending."""
     mailbox = MailboxSink()
     mailbox.write(b"12345")
     mailbox.took(2)

@@ -1,4 +1,4 @@
-"""The registry: the manager's vocabulary over one log, and what `broadcast_registry` means where."""
+"""The registry: its operations over one log, and what `broadcast_registry` refers to in each context."""
 
 import asyncio
 
@@ -20,7 +20,7 @@ from tests.broadcast.listeners import RecordingSink, handshake, make_registry, m
 
 
 async def test_counts() -> None:
-    """How many listen, and to what; one that listens to nothing counts for no topic."""
+    """Listeners are counted in total and per topic. One without topics counts for no topic."""
     registry = make_registry()
     everything = registry.connect(RecordingSink(), FRAME)
     nothing = registry.connect(RecordingSink(), FRAME, topics={ODDS_UPDATES})
@@ -35,7 +35,7 @@ async def test_counts() -> None:
 
 
 async def test_hello_then_newest_state_then_what_comes() -> None:
-    """The first message is the greeting; what is said in the same turn as the connection is not lost."""
+    """The first message is the handshake; messages published in the same loop iteration are not lost."""
     registry = make_registry()
     registry.broadcast(message(1), SCRAPE_PROGRESS, retain=("run", "a"))
     sink = RecordingSink()
@@ -49,7 +49,7 @@ async def test_hello_then_newest_state_then_what_comes() -> None:
 
 
 async def test_subscribe_and_unsubscribe_give_the_filter_from_here_on() -> None:
-    """Changes add up, also before the client has come to them."""
+    """Changes add up, even before the client has reached them."""
     registry = make_registry()
     sink = RecordingSink()
     subscriber = registry.connect(sink, FRAME, topics={ODDS_UPDATES})
@@ -64,7 +64,7 @@ async def test_subscribe_and_unsubscribe_give_the_filter_from_here_on() -> None:
 
 
 async def test_broadcast_all_reaches_everyone_and_moves_no_cursor() -> None:
-    """Whatever they listen to; and nobody can resume from it."""
+    """The message reaches every listener, whatever its topics, and nobody can resume from it."""
     registry = make_registry()
     sinks = [RecordingSink(), RecordingSink()]
     for sink, topic in zip(sinks, sorted(TOPICS), strict=True):
@@ -77,7 +77,7 @@ async def test_broadcast_all_reaches_everyone_and_moves_no_cursor() -> None:
 
 
 def test_unknown_topic_is_refused() -> None:
-    """A message to a topic that there is not is our own mistake, and said so."""
+    """Publishing to an unknown topic is a programming error, and raises."""
     with pytest.raises(ValueError, match="there is no topic 'odds'; there are odds_updates, scrape_progress"):
         make_registry().broadcast(message(1), "odds")
 
@@ -128,7 +128,7 @@ async def _here() -> BroadcastRegistry:
 
 
 async def test_registry_can_be_lent_to_a_context() -> None:
-    """In tests and tools; also within an app; and given back."""
+    """A registry can be lent in tests and tools, also within an app, and the app's own returns afterwards."""
     own, lent = make_registry(), make_registry()
     async with _app(own).app_context():
         with use_registry(lent) as registry:
@@ -138,6 +138,6 @@ async def test_registry_can_be_lent_to_a_context() -> None:
 
 
 def test_outside_of_any_context_the_error_says_what_to_do() -> None:
-    """A sentence, not an AttributeError."""
+    """The error is a helpful sentence, not an AttributeError."""
     with pytest.raises(RuntimeError, match="use_registry"):
         assert broadcast_registry.active_count

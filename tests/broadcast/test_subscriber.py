@@ -1,4 +1,4 @@
-"""A listener: what it takes, in which order, and what it is told when it falls out of the log."""
+"""A subscriber: what it takes and in which order, and what it receives after its position was evicted."""
 
 import orjson
 import pytest
@@ -20,7 +20,7 @@ from tests.broadcast.listeners import (
 
 
 def _listen(registry: BroadcastRegistry, cursor: str | None = None, topics: frozenset[str] | None = None) -> Subscriber:
-    """A listener that nobody moves but the test."""
+    """Return a listener that only the test moves."""
     place = registry.place(cursor)
     subscriber = Subscriber(
         registry.log,
@@ -35,7 +35,7 @@ def _listen(registry: BroadcastRegistry, cursor: str | None = None, topics: froz
 
 
 def _take(subscriber: Subscriber) -> list[Message]:
-    """Everything that waits for it."""
+    """Take everything that is waiting for a subscriber."""
     data = b""
     while subscriber.is_behind:
         data += subscriber.take({})
@@ -48,7 +48,7 @@ def _say(registry: BroadcastRegistry, *told: int, topic: str = ODDS_UPDATES) -> 
 
 
 def test_takes_what_comes_after_its_place_once() -> None:
-    """A listener gets what is said from its place on, in order, and nothing twice."""
+    """A listener gets what is published from its position on, in order, and nothing twice."""
     registry = make_registry()
     _say(registry, 1, 2)
     subscriber = _listen(registry)
@@ -62,14 +62,14 @@ def test_takes_what_comes_after_its_place_once() -> None:
 
 
 def test_resumes_after_its_cursor() -> None:
-    """A cursor set back is a replay."""
+    """An earlier cursor replays entries."""
     registry = make_registry()
     _say(registry, *range(10))
     assert numbers(_take(_listen(registry, registry.log.cursor_at(8)))) == [7, 8, 9]
 
 
 def test_private_messages_keep_their_place() -> None:
-    """What is for one client comes behind what was said before it, and ahead of what was said after."""
+    """A private message comes after everything published before it, and ahead of everything published later."""
     registry = make_registry()
     subscriber = _listen(registry)
     _say(registry, 1)
@@ -83,7 +83,7 @@ def test_private_messages_keep_their_place() -> None:
 
 
 def test_filter_changes_at_a_place() -> None:
-    """A change of topics holds for what comes after it, and not for what the client has not had yet."""
+    """A change of topics applies to what is published after it, not to what the client has yet to receive."""
     registry = make_registry()
     subscriber = _listen(registry, topics=frozenset({ODDS_UPDATES}))
     _say(registry, 1)
@@ -96,7 +96,7 @@ def test_filter_changes_at_a_place() -> None:
 
 
 def test_snapshot_precedes_what_follows_and_can_be_resumed_in_the_midst() -> None:
-    """A late joiner that is cut between ack and snapshot comes back with a cursor that leads before the snapshot."""
+    """A late joiner cut between ack and snapshot returns with a cursor that lies before the snapshot."""
     registry = make_registry()
     registry.broadcast(message(1), SCRAPE_PROGRESS, retain=("run", "a"))
     _say(registry, 2)
@@ -111,14 +111,14 @@ def test_snapshot_precedes_what_follows_and_can_be_resumed_in_the_midst() -> Non
 
 
 def test_snapshot_holds_only_what_the_filter_lets_through() -> None:
-    """Who listens to odds is told of no run."""
+    """A listener to odds gets no progress in its snapshot."""
     registry = make_registry()
     registry.broadcast(message(1), SCRAPE_PROGRESS, retain=("run", "a"))
     assert _take(_listen(registry, topics=frozenset({ODDS_UPDATES}))) == []
 
 
 def test_gap_is_told_with_its_count_then_the_newest_state() -> None:
-    """One that falls out of the log is told how much it missed, given the newest of each, and goes on."""
+    """An evicted listener learns how much it missed, gets the newest entry of each key, and continues."""
     registry = make_registry(SMALL)
     subscriber = _listen(registry)
     for number in range(20):
@@ -131,7 +131,7 @@ def test_gap_is_told_with_its_count_then_the_newest_state() -> None:
 
 
 def test_gap_counts_only_what_the_filter_would_have_let_through() -> None:
-    """What a client did not ask for is not missed; and where nothing is missed, no gap is told."""
+    """Entries that a client did not ask for do not count as missed. If nothing was missed, there is no gap notice."""
     registry = make_registry(SMALL)
     some = _listen(registry, topics=frozenset({ODDS_UPDATES}))
     none = _listen(registry, topics=frozenset({ODDS_UPDATES}))
@@ -143,7 +143,7 @@ def test_gap_counts_only_what_the_filter_would_have_let_through() -> None:
 
 
 def test_gap_with_a_change_of_filter_in_it_counts_by_each_filter_in_its_turn() -> None:
-    """What the first let through until the change, and what the second lets through after it."""
+    """Entries before the change count by the first filter, and entries after it by the second."""
     registry = make_registry(SMALL)
     subscriber = _listen(registry, topics=frozenset({ODDS_UPDATES}))
     _say(registry, 1, 2, 3)
@@ -157,7 +157,7 @@ def test_gap_with_a_change_of_filter_in_it_counts_by_each_filter_in_its_turn() -
 
 
 def test_one_who_lost_nothing_gets_what_is_left_of_the_log() -> None:
-    """What fell out of the log was of another topic: no gap is told, and what is left comes in order."""
+    """If the evicted entries were on another topic, there is no gap notice, and what is left comes in order."""
     registry = make_registry(SMALL)
     subscriber = _listen(registry, topics=frozenset({ODDS_UPDATES}))
     subscriber.send({"type": "ack"})
@@ -167,7 +167,7 @@ def test_one_who_lost_nothing_gets_what_is_left_of_the_log() -> None:
 
 
 def test_private_messages_outlive_a_gap_in_their_order() -> None:
-    """Answers that waited when the client fell out of the log still come, in order."""
+    """Answers that were queued when the client was evicted still arrive, in order."""
     registry = make_registry(SMALL)
     subscriber = _listen(registry)
     subscriber.send({"type": "ack"})
@@ -178,7 +178,7 @@ def test_private_messages_outlive_a_gap_in_their_order() -> None:
 
 
 def test_no_cursor_leads_past_a_gap_before_the_gap_is_told() -> None:
-    """A client cut after an answer and before the notice comes back with a cursor from before the gap, and is told."""
+    """A client cut between an answer and the gap notice returns with a cursor before the gap, and is notified then."""
     registry = make_registry(SMALL)
     _say(registry, 0)
     subscriber = _listen(registry)
@@ -192,7 +192,7 @@ def test_no_cursor_leads_past_a_gap_before_the_gap_is_told() -> None:
 
 
 def test_snapshot_that_a_gap_swallowed_is_given_again() -> None:
-    """Newest state that waited when the client fell out of the log is in the newest state after the gap."""
+    """A snapshot that was still queued when the client was evicted is part of the state after the gap."""
     registry = make_registry(SMALL)
     registry.broadcast(message(1), SCRAPE_PROGRESS, retain=("run", "a"))
     subscriber = _listen(registry)
@@ -201,7 +201,7 @@ def test_snapshot_that_a_gap_swallowed_is_given_again() -> None:
 
 
 def test_end_of_a_run_is_in_the_state_after_a_gap() -> None:
-    """A terminal progress always arrives, as long as the last few runs are remembered."""
+    """A terminal progress always arrives, as long as the run is among the last few that are remembered."""
     registry = make_registry(SMALL)
     subscriber = _listen(registry)
     registry.broadcast(message(1), SCRAPE_PROGRESS, retain=(7, None), ends=True)
@@ -210,7 +210,7 @@ def test_end_of_a_run_is_in_the_state_after_a_gap() -> None:
 
 
 def test_count_of_a_gap_on_a_log_that_has_lost_its_beginning() -> None:
-    """A stream that begins before the first entry that is left is told how many are gone."""
+    """A stream that starts before the oldest entry is told how many entries are gone."""
     log = EventLog("r1", epoch="e", bounds=SMALL)
     for number in range(20):
         log.append(b'{"type":"x","n":%d}' % number)
@@ -219,7 +219,7 @@ def test_count_of_a_gap_on_a_log_that_has_lost_its_beginning() -> None:
 
 
 def test_takes_about_as_much_as_may_wait_for_one_client(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However far a client lags, it holds little of our memory at a time, and gets it all."""
+    """However far a client lags, it holds little memory at a time, and still gets everything."""
     monkeypatch.setattr(subscriber_module, "MAX_WRITE_BYTES", 100)
     registry = make_registry()
     subscriber = _listen(registry)
@@ -236,7 +236,7 @@ def test_takes_about_as_much_as_may_wait_for_one_client(monkeypatch: pytest.Monk
 
 
 def test_clients_that_lag_alike_share_the_same_bytes() -> None:
-    """Joined once for all that are at the same place behind the same filter; and not for others."""
+    """Bytes are joined once for all clients at the same position with the same filter, and separately for others."""
     registry = make_registry()
     first, second = _listen(registry), _listen(registry)
     other = _listen(registry, topics=frozenset({ODDS_UPDATES}))
@@ -249,7 +249,7 @@ def test_clients_that_lag_alike_share_the_same_bytes() -> None:
 
 
 def test_what_is_shared_is_bounded() -> None:
-    """A thousand clients at a thousand places would hold a thousand joins until the flush ends."""
+    """Otherwise a thousand clients at a thousand positions would hold a thousand joins until the flush ends."""
     registry = make_registry()
     _say(registry, *range(300))
     joined: Joined = {}
@@ -260,7 +260,7 @@ def test_what_is_shared_is_bounded() -> None:
 
 
 def test_end_is_told_once() -> None:
-    """Who waits for the end hears of the first one only, with its code."""
+    """Only the first end is reported, with its code."""
     registry = make_registry()
     subscriber = _listen(registry)
     ends: list[int | None] = []

@@ -1,4 +1,4 @@
-"""A small app with the hub's routes alone, and what reads their streams through Quart's test client."""
+"""A small app with only the live routes, and helpers that read their streams through Quart's test client."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -36,32 +36,32 @@ END = ScrapeProgress(phase=ScrapePhase.COMPLETED, current=3, total=3)
 
 
 def progress(current: int, platform: Platform = Platform.BETPAWA) -> ScrapeProgress:
-    """A step of some run."""
+    """Return a progress of some run."""
     return ScrapeProgress(platform=platform, phase=ScrapePhase.SCRAPING, current=current, total=9, scrape_run_id=1)
 
 
 def record(run_id: int, status: RunStatus) -> RunRecord:
-    """The row of a run."""
+    """Return the row of a run."""
     ended = None if status is RunStatus.RUNNING else START
     return RunRecord(run_id, status, "api", tuple(Platform), START, ended, events_scraped=3)
 
 
 class FakeRuns:
-    """Runs that are started and never scrape."""
+    """Runs that start but never scrape."""
 
     def __init__(self) -> None:
         self.broadcasters = BroadcasterRegistry()
         self.started: list[str] = []
 
     async def start(self, trigger: str) -> SimpleNamespace:
-        """One run at a time."""
+        """Start a run; only one at a time."""
         for each in self.broadcasters.active():
             raise RunActiveError(each.scrape_run_id)
         self.started.append(trigger)
         return SimpleNamespace(broadcaster=self.add(len(self.started)))
 
     def add(self, run_id: int) -> ProgressBroadcaster:
-        """A run that is going."""
+        """Add an active run."""
         broadcaster = ProgressBroadcaster(run_id)
         self.broadcasters.add(broadcaster)
         return broadcaster
@@ -74,12 +74,12 @@ class FakeStore:
         self.rows: dict[int, RunRecord] = {}
 
     async def get_run(self, run_id: int) -> RunRecord | None:
-        """The row, if there is one."""
+        """Return the row; None if there is none."""
         return self.rows.get(run_id)
 
 
 class Hub:
-    """The app, and what is behind it."""
+    """The app, and its parts."""
 
     def __init__(self, *, bounds: LogBounds | None = None, **settings: object) -> None:
         given = load_settings({}, **settings)
@@ -107,14 +107,14 @@ class Hub:
         self.client = self.app.test_client()
 
     async def until_listening(self, count: int) -> None:
-        """Wait until so many listen."""
+        """Wait until there are this many listeners."""
         async with asyncio.timeout(30):
             while self.registry.active_count != count:
                 await asyncio.sleep(0)
 
 
 class Stream:
-    """An event stream under the test client."""
+    """An event stream, read through the test client."""
 
     def __init__(self, connection: HTTPConnection) -> None:
         self._connection = connection
@@ -124,7 +124,7 @@ class Stream:
         self.headers: dict[str, str] = {}
 
     async def until(self, count: int) -> list[Message]:
-        """Read until there are so many messages; all of them."""
+        """Read until there are this many messages, and return all messages."""
         async with asyncio.timeout(30):
             while len(read_blocks(self.data)) < count:
                 assert not self.is_ended, self.data
@@ -132,14 +132,14 @@ class Stream:
         return read_blocks(self.data)
 
     async def rest(self) -> list[Message]:
-        """Read until the stream ends; all its messages."""
+        """Read until the stream ends, and return all its messages."""
         async with asyncio.timeout(30):
             while not self.is_ended:
                 await self.read()
         return read_blocks(self.data)
 
     async def read(self) -> None:
-        """Read what comes next, the head with it."""
+        """Read the next data, and with it the head."""
         data = await self._connection.receive()
         self.data += data
         self.is_ended = not data
@@ -149,7 +149,7 @@ class Stream:
 
 @asynccontextmanager
 async def stream(hub: Hub, path: str, method: str = "GET", **headers: str) -> AsyncIterator[Stream]:
-    """Open an event stream; it is disconnected in the end, as by a client that leaves."""
+    """Open an event stream. It is disconnected at the end, as if the client had left."""
     names = {name.replace("_", "-"): value for name, value in headers.items()}
     async with hub.client.request(path, method=method, headers=names) as connection:
         await connection.send_complete()

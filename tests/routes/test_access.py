@@ -1,4 +1,4 @@
-"""Who is asking: strangers are refused before anything happens, and errors are problems that say what is wrong."""
+"""Access: requests from other sites are refused before anything happens, and errors are helpful problems."""
 
 import contextlib
 from collections.abc import AsyncIterator
@@ -22,7 +22,7 @@ NOWHERE = "http://127.0.0.1:9"
 
 @pytest.fixture
 async def running(tmp_path: Path) -> AsyncIterator[RunningApp]:
-    """An app with a friend on another site, and room for two."""
+    """An app that allows one other origin, and two connections."""
     async with running_app(tmp_path, NOWHERE, allowed_origins="https://friend.example", max_connections=2) as opened:
         yield opened
 
@@ -44,7 +44,7 @@ async def running(tmp_path: Path) -> AsyncIterator[RunningApp]:
 async def test_programs_our_own_pages_and_friends_may_connect_and_act(
     headers: dict[str, str], running: RunningApp
 ) -> None:
-    """A WebSocket, and a request that changes something."""
+    """They can open a WebSocket and send a request that changes something."""
     async with running.client.websocket("/api/ws", headers=headers) as websocket:
         assert (await websocket.receive_json())["type"] == "connection_ack"
     assert (await running.client.post("/api/scheduler/pause", headers=headers)).status_code == 200
@@ -86,7 +86,7 @@ async def test_programs_our_own_pages_and_friends_may_connect_and_act(
 async def test_pages_of_strangers_are_refused_before_the_handshake(
     headers: dict[str, str], running: RunningApp
 ) -> None:
-    """With a real status and a problem; nobody is counted as connected."""
+    """They get a real status and a problem, and are not counted as connected."""
     with pytest.raises(WebsocketResponseError) as refused:
         async with running.client.websocket("/api/ws", headers=headers) as websocket:
             await websocket.receive()
@@ -124,9 +124,10 @@ async def test_pages_of_strangers_are_refused_before_the_handshake(
 async def test_the_client_is_the_last_address_that_no_trusted_proxy_has(
     peer: str, forwarded: list[str], address: str, running: RunningApp
 ) -> None:
-    """Whatever form addresses come in, on however many lines; a proxy is named by its address or its network.
+    """Addresses come in any form and on any number of header lines. A proxy is named by its address or its network.
 
-    Only the connection itself makes a client exempt from limits, as loopback or a proxy; a header never does.
+    Only the address of the connection itself can exempt a client from limits, as loopback or a proxy. A header never
+    does.
     """
     trusted = load_settings({}, trusted_proxies="10.0.0.9, 172.16.0.0/12, fd00::/8").trusted_proxies
     headers = Headers([("X-Forwarded-For", each) for each in forwarded])
@@ -162,7 +163,7 @@ async def test_the_client_is_the_last_address_that_no_trusted_proxy_has(
 async def test_an_event_source_of_our_own_page_is_known_by_its_referer(
     headers: dict[str, str], status: int, running: RunningApp
 ) -> None:
-    """Over plain HTTP a browser sends neither Origin nor Sec-Fetch-Site with it."""
+    """Over plain HTTP a browser sends neither Origin nor Sec-Fetch-Site with an EventSource."""
     async with running.client.request("/api/scrape/stream", headers={"User-Agent": "Quart", **headers}) as connection:
         await connection.send_complete()
         await connection.receive()
@@ -192,7 +193,7 @@ async def test_an_event_source_of_our_own_page_is_known_by_its_referer(
 async def test_our_own_origin_is_scheme_host_and_port(
     peer: str, proto: str | None, host: str, origin: str, status: int, tmp_path: Path
 ) -> None:
-    """The scheme is what a trusted proxy says; a port that a proxy dropped is told, with both values."""
+    """The scheme is what a trusted proxy says. If a proxy dropped the port, the error shows both values."""
     names = {"allowed_hosts": "odds.example", "trusted_proxies": "10.0.0.9"}
     headers = {"Host": host, "Origin": origin} | ({"X-Forwarded-Proto": proto} if proto else {})
     async with running_app(tmp_path, NOWHERE, **names) as running:
@@ -237,7 +238,7 @@ async def test_our_own_origin_is_scheme_host_and_port(
     ],
 )
 async def test_only_our_own_names_are_answered(host: str, status: int, tmp_path: Path) -> None:
-    """By DNS rebinding the name of another site leads here. What monitors ask is answered under any name."""
+    """With DNS rebinding another site's name can resolve to this server. Monitors are answered under any name."""
     async with running_app(tmp_path, NOWHERE, allowed_hosts="odds.example, *.odds.test") as running:
         for path in ("/api/scheduler/status", "/", "/static/live.js", "/nowhere"):
             response = await running.client.get(path, headers={"Host": host})
@@ -254,7 +255,7 @@ async def test_only_our_own_names_are_answered(host: str, status: int, tmp_path:
 
 
 def test_a_proxy_and_this_machine_may_hold_any_number() -> None:
-    """In either form of an address; all others have their limit."""
+    """They are exempt in any form of their addresses; all other clients are limited."""
     limits = ConnectionLimits(0, 1, trusted=load_settings({}, trusted_proxies="10.0.0.0/8").trusted_proxies)
     with contextlib.ExitStack() as stack:
         for address in ("10.1.2.3", "::ffff:10.1.2.3", "127.0.0.1", "::1", "::ffff:127.0.0.1", ""):
@@ -266,7 +267,7 @@ def test_a_proxy_and_this_machine_may_hold_any_number() -> None:
 
 
 def test_addresses_that_a_client_may_choose_itself_are_one() -> None:
-    """An IPv6 client has 2^64 of them; another network's are another client's."""
+    """An IPv6 client has 2^64 addresses, which count as one. Those of another network belong to another client."""
     limits = ConnectionLimits(0, 2)
     with limits.admit(Client("2001:db8::1")), limits.admit(Client("2001:db8::ffff:2")):
         with pytest.raises(TooManyConnectionsError, match=r"2001:db8::/64 holds 2"):
@@ -277,7 +278,7 @@ def test_addresses_that_a_client_may_choose_itself_are_one() -> None:
 
 
 async def test_one_connection_too_many_is_refused_before_the_handshake(running: RunningApp) -> None:
-    """503 with Retry-After; when one leaves there is room again."""
+    """The answer is 503 with Retry-After. When a client leaves, there is room again."""
     async with running.client.websocket("/api/ws") as first:
         await first.receive()
         async with running.client.websocket("/api/ws") as second:
@@ -293,7 +294,7 @@ async def test_one_connection_too_many_is_refused_before_the_handshake(running: 
 
 @pytest.mark.parametrize("path", ["/nowhere", "/api/nowhere", "/api/scrape/x", "/static/nothing.js", "/api/scrape/-1"])
 async def test_an_unknown_route_is_a_problem(path: str, running: RunningApp) -> None:
-    """404 as problem+json, for the API at least; it names the path."""
+    """The answer is 404 as problem+json, at least for the API, and names the path."""
     response = await running.client.get(path, headers={"Accept": "application/json"})
     assert (response.status_code, response.content_type) == (404, "application/problem+json")
     body = await response.get_json()
@@ -312,7 +313,7 @@ async def test_an_unknown_route_is_a_problem(path: str, running: RunningApp) -> 
 async def test_a_method_that_is_not_allowed_says_which_are(
     method: str, path: str, allowed: set[str], running: RunningApp
 ) -> None:
-    """405 with Allow."""
+    """The answer is 405 with Allow."""
     response = await running.ask(method, path)
     assert (response.status_code, response.content_type) == (405, "application/problem+json")
     assert set(response.headers["Allow"].split(", ")) == allowed
@@ -321,7 +322,7 @@ async def test_a_method_that_is_not_allowed_says_which_are(
 async def test_an_error_of_ours_says_nothing_of_our_insides(
     running: RunningApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """500 as a problem, without the exception's text."""
+    """The answer is 500 as a problem, without the text of the exception."""
 
     async def broken(_: object) -> None:
         raise ValueError("the password is secret")
@@ -333,7 +334,7 @@ async def test_an_error_of_ours_says_nothing_of_our_insides(
 
 
 async def test_a_refusal_of_ours_is_one_line_in_the_log(running: RunningApp, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whether a client asks in a bad moment, a page does, or the database is away; what is a client's fault is none."""
+    """This holds for drains, pages and an unavailable database. A client's own mistake is not logged."""
 
     async def away(*_: object, **__: object) -> None:
         raise StorageError("the database is locked")
@@ -359,7 +360,7 @@ async def test_a_refusal_of_ours_is_one_line_in_the_log(running: RunningApp, mon
 async def test_what_nobody_foresaw_is_logged_with_its_traceback(
     running: RunningApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """That is what a traceback is for."""
+    """An unexpected error is logged as an error, with its exception."""
 
     async def broken(*_: object, **__: object) -> None:
         raise ValueError("a fault of ours")

@@ -1,4 +1,4 @@
-"""What a client sends: read when asked, ended at once by our side, and left behind by a client that is gone."""
+"""What a WebSocket client sends: read on demand, ended by the server at any time, and dropped if the client leaves."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -27,13 +27,13 @@ def _said(text: str | None = None, data: bytes | None = None) -> dict[str, Any]:
 
 
 async def test_messages_in_order() -> None:
-    """Text and binary, empty ones too; what is no message is passed over."""
+    """Text and binary messages come in order, including empty ones. Other events are skipped."""
     received, _ = _received({"type": "websocket.connect"}, _said("a"), _said(""), _said(data=b"b"), _said(data=b""))
     assert [await received.get() for _ in range(4)] == ["a", "", b"b", None]
 
 
 async def test_nothing_is_read_before_it_is_asked_for() -> None:
-    """So that what a client sends waits at the server, and then at the client."""
+    """What a client sends waits in the server, and then at the client."""
     received, queue = _received(_said("a"), _said("b"))
     await received.get()
     await asyncio.sleep(0)
@@ -41,7 +41,7 @@ async def test_nothing_is_read_before_it_is_asked_for() -> None:
 
 
 async def test_end_wakes_the_reader_once() -> None:
-    """Whatever is still to be read; and the reader's task is not cancelled for it."""
+    """The reader wakes even if messages are unread, and its task does not count as cancelled."""
     received, _ = _received()
     reader = asyncio.create_task(_read(received))
     await asyncio.sleep(0)
@@ -60,14 +60,14 @@ async def _read(received: ReceiveQueue) -> str:
     try:
         await received.get()
     except ReceiveEndedError:
-        # Ended, not cancelled: what follows may wait.
+        # Ended, not cancelled, so the task can still wait for something.
         await asyncio.sleep(0)
         return "ended"
     return "read"
 
 
 async def test_end_and_a_real_cancellation_together_cancel() -> None:
-    """Someone else's cancellation is not swallowed."""
+    """A cancellation by something else is not swallowed."""
     received, _ = _received()
     reader = asyncio.create_task(_read(received))
     await asyncio.sleep(0)
@@ -78,7 +78,7 @@ async def test_end_and_a_real_cancellation_together_cancel() -> None:
 
 
 async def test_client_that_has_left_cancels_the_reader() -> None:
-    """As Quart does with a handler."""
+    """Quart does the same with a handler."""
     received, _ = _received({"type": "websocket.disconnect", "code": 1001})
     with pytest.raises(asyncio.CancelledError):
         await received.get()
@@ -86,7 +86,7 @@ async def test_client_that_has_left_cancels_the_reader() -> None:
 
 
 async def _talk(handler: Callable[[], Awaitable[None]], *events: dict[str, Any]) -> tuple[list[str], int]:
-    """Serve one connection over bare ASGI: the types that were sent, and how many events were left unread."""
+    """Serve one connection over plain ASGI. Return the types of the events sent, and the number left unread."""
     app = Quart("talk")
     app.asgi_websocket_class = BoundedWebsocketConnection
     app.extensions[EXTENSION] = SimpleNamespace(access=AccessPolicy.of(load_settings({})))
@@ -121,7 +121,7 @@ async def _talk(handler: Callable[[], Awaitable[None]], *events: dict[str, Any])
 
 
 async def test_close_frame_has_time_to_be_taken() -> None:
-    """After our own close, what the client still sends is thrown away until it has left."""
+    """After the server's close, anything the client still sends is discarded until it has left."""
 
     async def handler() -> None:
         await websocket.accept()
@@ -133,7 +133,7 @@ async def test_close_frame_has_time_to_be_taken() -> None:
 
 
 async def test_handler_ends_with_its_client() -> None:
-    """It is cancelled where it reads, cleans up, and nothing is sent to nobody."""
+    """The handler is cancelled while it reads, cleans up, and sends nothing more."""
     seen: list[object] = []
 
     async def handler() -> None:

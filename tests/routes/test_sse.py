@@ -1,4 +1,4 @@
-"""`/api/sse` and the runs' own streams, rule by rule, through Quart's test client."""
+"""`/api/sse` and the streams of runs, rule by rule, through Quart's test client."""
 
 import asyncio
 import re
@@ -20,7 +20,7 @@ from tests.routes.hub import END, Hub, progress, record, stream
 
 @pytest.fixture
 async def hub() -> AsyncIterator[Hub]:
-    """A hub that is closed in the end."""
+    """A hub that is closed at the end."""
     hub = Hub()
     yield hub
     hub.registry.close()
@@ -36,7 +36,7 @@ def _tell_progress(hub: Hub, number: int) -> None:
 
 
 async def test_head_of_a_stream(hub: Hub) -> None:
-    """No cache, no proxy's buffer, no length; and `retry:` once, at the start."""
+    """The stream is not cached or buffered by a proxy and has no length. `retry:` comes once, at the start."""
     async with stream(hub, "/api/sse") as live:
         assert live.status == 200
         assert live.headers["content-type"] == "text/event-stream"
@@ -49,7 +49,7 @@ async def test_head_of_a_stream(hub: Hub) -> None:
 
 
 async def test_twin_sends_the_same_envelopes(hub: Hub) -> None:
-    """`event:` is the type, `id:` the cursor, `data:` exactly what the WebSocket sends."""
+    """`event:` is the type, `id:` the cursor, and `data:` exactly what the WebSocket sends."""
     _tell_progress(hub, 0)
     async with stream(hub, "/api/sse") as live, hub.client.websocket("/api/ws?cursor=1") as twin:
         await live.until(2)
@@ -65,7 +65,7 @@ async def test_twin_sends_the_same_envelopes(hub: Hub) -> None:
 
 
 async def test_topics(hub: Hub) -> None:
-    """A filter, as on the WebSocket; an unknown name beside a known one is passed over."""
+    """Topics filter as on the WebSocket. An unknown name beside a known one is ignored."""
     async with stream(hub, "/api/sse?topics=odds_updates,nonsense") as live:
         (ack,) = await live.until(1)
         assert ack.value["data"]["topics"] == [ODDS_UPDATES]  # type: ignore[index]
@@ -75,7 +75,7 @@ async def test_topics(hub: Hub) -> None:
 
 
 async def test_no_valid_topic_is_a_bad_request(hub: Hub) -> None:
-    """A problem that names the field."""
+    """The problem names the field."""
     response = await hub.client.get("/api/sse?topics=nonsense")
     body = orjson.loads(await response.get_data())
     assert (response.status_code, response.content_type) == (400, "application/problem+json")
@@ -84,7 +84,7 @@ async def test_no_valid_topic_is_a_bad_request(hub: Hub) -> None:
 
 @pytest.mark.parametrize("way", ["Last-Event-ID", "last_event_id", "since"])
 async def test_resumes_from_a_cursor_however_it_comes(hub: Hub, way: str) -> None:
-    """The header of an EventSource that comes back, or the query's of a first connection."""
+    """The cursor comes in the header of an EventSource that reconnects, or in the query of a first connection."""
     for number in range(5):
         _tell(hub, number)
     cursor = hub.registry.log.cursor_at(4)
@@ -96,7 +96,7 @@ async def test_resumes_from_a_cursor_however_it_comes(hub: Hub, way: str) -> Non
 
 
 async def test_header_wins_over_the_query(hub: Hub) -> None:
-    """An EventSource that was opened with a cursor in its address comes back with a newer one in its header."""
+    """An EventSource opened with a cursor in its URL reconnects with a newer one in the header."""
     for number in range(5):
         _tell(hub, number)
     log = hub.registry.log
@@ -105,7 +105,7 @@ async def test_header_wins_over_the_query(hub: Hub) -> None:
 
 
 async def test_cursor_that_leads_nowhere_is_told(hub: Hub) -> None:
-    """`recovered` is false, then the newest state, as on the WebSocket."""
+    """`recovered` is false, and the newest state follows, as on the WebSocket."""
     _tell_progress(hub, 3)
     async with stream(hub, "/api/sse?since=other-7") as live:
         ack, newest = await live.until(2)
@@ -114,7 +114,7 @@ async def test_cursor_that_leads_nowhere_is_told(hub: Hub) -> None:
 
 
 async def test_cursor_of_the_websocket_resumes_the_stream(hub: Hub) -> None:
-    """There is one log: a client may move between the two."""
+    """There is only one log, so a client may move between the transports."""
     async with hub.client.websocket("/api/ws?cursor=1") as live:
         await live.receive()
         _tell(hub, 1)
@@ -125,7 +125,7 @@ async def test_cursor_of_the_websocket_resumes_the_stream(hub: Hub) -> None:
 
 
 async def test_silence_is_broken_by_a_block_that_fires_no_event() -> None:
-    """It bears the cursor, so that what a filter held back is not sent again."""
+    """The block contains the cursor, so what a filter held back is not sent again."""
     hub = Hub(heartbeat_seconds=0.04)
     async with stream(hub, "/api/sse?topics=scrape_progress") as live:
         await live.until(1)
@@ -138,7 +138,7 @@ async def test_silence_is_broken_by_a_block_that_fires_no_event() -> None:
 
 
 async def test_stream_starts_a_run_and_ends_with_it(hub: Hub) -> None:
-    """GET starts it on purpose; blocks have no `event:`, so that onmessage gets them; the end is clean."""
+    """GET starts a run on purpose. Blocks have no `event:`, so onmessage receives them, and the end is clean."""
     async with stream(hub, "/api/scrape/stream") as live:
         assert hub.runs.started == ["api-stream"]
         broadcaster = hub.runs.broadcasters.active()[0]
@@ -159,7 +159,7 @@ def _times(value: dict[str, object]) -> dict[str, object]:
 
 
 async def test_stream_attaches_to_the_run_that_is_active(hub: Hub) -> None:
-    """From its beginning, and no second one is started."""
+    """It sends the run from its beginning, and starts no second one."""
     broadcaster = hub.runs.add(4)
     for number in range(3):
         broadcaster.publish(progress(number))
@@ -169,7 +169,7 @@ async def test_stream_attaches_to_the_run_that_is_active(hub: Hub) -> None:
 
 
 async def test_run_goes_on_when_its_listener_leaves(hub: Hub) -> None:
-    """Leaving is nothing to the run."""
+    """A run is not affected when a listener leaves."""
     async with stream(hub, "/api/scrape/stream") as live:
         hub.runs.broadcasters.active()[0].publish(progress(1))
         await live.until(1)
@@ -179,7 +179,7 @@ async def test_run_goes_on_when_its_listener_leaves(hub: Hub) -> None:
 
 
 async def test_stream_with_a_cursor_never_starts_a_run(hub: Hub) -> None:
-    """It resumes the run that the cursor names, or says why not."""
+    """It resumes the run that the cursor names, or says why it cannot."""
     broadcaster = hub.runs.add(4)
     for number in range(4):
         broadcaster.publish(progress(number))
@@ -193,7 +193,7 @@ async def test_stream_with_a_cursor_never_starts_a_run(hub: Hub) -> None:
 
 
 async def test_observe_a_run_from_its_beginning_or_a_cursor(hub: Hub) -> None:
-    """Whether it goes on or is over, as long as it is in memory."""
+    """This works for active and ended runs, as long as they are in memory."""
     broadcaster = hub.runs.add(4)
     for number in range(3):
         broadcaster.publish(progress(number))
@@ -206,14 +206,14 @@ async def test_observe_a_run_from_its_beginning_or_a_cursor(hub: Hub) -> None:
 
 
 async def test_cursor_of_another_run_is_a_bad_request(hub: Hub) -> None:
-    """It would resume something else than was asked for."""
+    """It would resume a different run than requested."""
     hub.runs.add(4)
     response = await hub.client.get("/api/scrape/runs/4/progress?since=r5-ab-1")
     assert response.status_code == 400
 
 
 async def test_event_source_comes_to_rest_on_a_finished_run(hub: Hub) -> None:
-    """It reconnects after every clean end; with the cursor of the terminal progress it gets 204, and stops."""
+    """It reconnects after every clean end. With the cursor of the terminal progress it gets 204, and stops."""
     broadcaster = hub.runs.add(4)
     broadcaster.publish(progress(1))
     broadcaster.publish(END)
@@ -227,7 +227,7 @@ async def test_event_source_comes_to_rest_on_a_finished_run(hub: Hub) -> None:
 
 
 async def test_run_that_is_long_over_is_told_from_its_row(hub: Hub) -> None:
-    """One block, the terminal progress; then 204 for its cursor, on both addresses."""
+    """The stream is one block, the terminal progress. Its cursor then gets 204, on both paths."""
     hub.store.rows[7] = record(7, RunStatus.COMPLETED)
     async with stream(hub, "/api/scrape/runs/7/progress") as live:
         (block,) = await live.rest()
@@ -235,13 +235,13 @@ async def test_run_that_is_long_over_is_told_from_its_row(hub: Hub) -> None:
     for path in ("/api/scrape/runs/7/progress", "/api/scrape/stream"):
         response = await hub.client.get(path, headers={"Last-Event-ID": block.cursor})
         assert response.status_code == 204
-    # A client that was listening when the server was restarted is told how the run ended.
+    # A client that was listening when the server restarted learns how the run ended.
     async with stream(hub, "/api/scrape/stream", **{"Last-Event-ID": "r7-0ld3b0c4-12"}) as live:
         assert (await live.rest())[-1].value["phase"] == "completed"
 
 
 async def test_run_of_another_process_and_run_that_never_was(hub: Hub) -> None:
-    """A row that says running, without a run here, is another process's; no row is a 404."""
+    """A row that is running without a run in this process belongs to another process. Without a row, it is a 404."""
     hub.store.rows[7] = record(7, RunStatus.RUNNING)
     assert (await hub.client.get("/api/scrape/runs/7/progress")).status_code == 409
     response = await hub.client.get("/api/scrape/runs/8/progress")
@@ -249,7 +249,7 @@ async def test_run_of_another_process_and_run_that_never_was(hub: Hub) -> None:
 
 
 async def test_gap_on_a_runs_stream_has_a_name_of_its_own(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
-    """So that onmessage gets progress and nothing else; the newest of each platform follows."""
+    """This way onmessage receives only progress. The newest progress of each platform follows."""
     monkeypatch.setattr(broadcaster_module, "RUN_LOG_BOUNDS", LogBounds(2, 0, 0, 2, 1 << 20))
     broadcaster = hub.runs.add(4)
     for number in range(9):
@@ -265,7 +265,7 @@ async def test_gap_on_a_runs_stream_has_a_name_of_its_own(hub: Hub, monkeypatch:
     "path", ["/api/sse", "/api/scrape/stream", "/api/scrape/runs/4/progress", "/api/scrape/runs/7/progress"]
 )
 async def test_head_answers_headers_starts_nothing_and_holds_nothing(hub: Hub, path: str) -> None:
-    """The same headers, no body, no run, no listener."""
+    """HEAD gets the same headers, without body, run or listener."""
     broadcaster = hub.runs.add(4)
     hub.store.rows[7] = record(7, RunStatus.COMPLETED)
     async with asyncio.timeout(30):
@@ -277,7 +277,7 @@ async def test_head_answers_headers_starts_nothing_and_holds_nothing(hub: Hub, p
 
 
 async def test_head_of_what_there_is_not(hub: Hub) -> None:
-    """The same status as GET."""
+    """HEAD gets the same status as GET."""
     assert (await hub.client.head("/api/scrape/runs/8/progress")).status_code == 404
 
 
@@ -298,13 +298,13 @@ async def test_head_of_what_there_is_not(hub: Hub) -> None:
     ],
 )
 async def test_pages_of_strangers_start_no_run(hub: Hub, headers: dict[str, str], status: int) -> None:
-    """An image or an EventSource on another site would otherwise start a scrape with a GET."""
+    """Otherwise an image or an EventSource on another site could start a scrape with a GET."""
     response = await hub.client.head("/api/scrape/stream", headers={"Host": "localhost", **headers})
     assert response.status_code == status
 
 
 async def test_a_start_that_comes_too_soon_is_told_when_to_come_back(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
-    """200, the wait and an end: an EventSource that gets an error status never comes back."""
+    """The answer is 200, the delay and an end: an EventSource that gets an error status never reconnects."""
 
     async def too_soon(_: str) -> None:
         raise TooSoonError("a moment ago", 1.234)
@@ -322,7 +322,7 @@ async def test_a_start_that_comes_too_soon_is_told_when_to_come_back(hub: Hub, m
 )
 @pytest.mark.parametrize("why", ["full", "draining"])
 async def test_no_room(headers: dict[str, str], status: int, why: str) -> None:
-    """A program gets 503; an EventSource would stop for good, so it is told when to come back, and no run starts."""
+    """A program gets 503. That would stop an EventSource for good, so it is told when to reconnect. No run starts."""
     hub = Hub(max_connections=1 if why == "full" else 0)
     hub.services.is_draining = why == "draining"
     with hub.services.limits.admit(Client("10.0.0.1")):
@@ -342,7 +342,10 @@ async def test_no_room(headers: dict[str, str], status: int, why: str) -> None:
 
 
 async def test_last_place_taken_meanwhile_is_no_broken_stream(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two that were let in for one place: the second is told when to come back, and its stream ends cleanly."""
+    """If two requests pass the check for the last place, the second still gets a complete stream.
+
+    It is told when to reconnect.
+    """
     hub.services.limits = ConnectionLimits(1, 0)
     monkeypatch.setattr(ConnectionLimits, "check", _check_only_when_admitting())
     async with stream(hub, "/api/sse") as first:
@@ -358,7 +361,7 @@ def _check_only_when_admitting() -> Callable[[ConnectionLimits, Client], None]:
     real = ConnectionLimits.check
 
     def check(self: ConnectionLimits, client: Client) -> None:
-        # Each request is checked when it comes, and again when its place is taken: the first time nobody was there.
+        # Each request is checked on arrival and again when it takes its place. On arrival, nobody was there.
         if next(checks) % 2:
             real(self, client)
 
@@ -366,7 +369,7 @@ def _check_only_when_admitting() -> Callable[[ConnectionLimits, Client], None]:
 
 
 async def test_drain_ends_streams_with_the_time_to_come_back(hub: Hub) -> None:
-    """What was told before comes first; then `retry:`, and a clean end."""
+    """What was published before comes first, then `retry:` and a clean end."""
     hub.runs.add(4)
     async with stream(hub, "/api/sse") as everything, stream(hub, "/api/scrape/runs/4/progress") as run:
         await everything.until(1)
@@ -384,7 +387,7 @@ async def test_drain_ends_streams_with_the_time_to_come_back(hub: Hub) -> None:
 
 
 async def test_limits_are_given_back(hub: Hub) -> None:
-    """However a stream ends."""
+    """A place is released however its stream ends."""
     broadcaster = hub.runs.add(4)
     async with stream(hub, "/api/sse") as live:
         await live.until(1)
@@ -397,6 +400,6 @@ async def test_limits_are_given_back(hub: Hub) -> None:
 
 
 def test_times_are_utc() -> None:
-    """What a run's blocks say of time can be read by anyone."""
+    """The times in a run's blocks are unambiguous."""
     moment = progress(1).model_dump(mode="json")["timestamp"]
     assert datetime.fromisoformat(moment).tzinfo == UTC

@@ -18,7 +18,7 @@ from tests.routes.hub import END, Hub, progress
 
 @pytest.fixture
 async def hub() -> AsyncIterator[Hub]:
-    """A hub that is closed in the end."""
+    """A hub that is closed at the end."""
     hub = Hub()
     yield hub
     hub.registry.close()
@@ -64,7 +64,7 @@ async def _asked(live: LiveConnection, said: str | bytes) -> dict[str, Any]:
     ],
 )
 async def test_first_message_is_the_ack(hub: Hub, query: str, topics: list[str]) -> None:
-    """With the topics, sorted, and where the client is in which log; exactly three keys."""
+    """It has the topics, sorted, and the log and position of the client. It has exactly three keys."""
     _tell(hub, 1)
     async with hub.client.websocket(f"/api/ws{query}") as live:
         ack = await _json(live)
@@ -75,7 +75,7 @@ async def test_first_message_is_the_ack(hub: Hub, query: str, topics: list[str])
 
 
 async def test_messages_come_in_order_with_three_keys(hub: Hub) -> None:
-    """What is told after the ack, and only on the topics asked for."""
+    """A client gets what is published after the ack, only on the topics it asked for."""
     async with hub.client.websocket("/api/ws?topics=odds_updates") as live:
         await _json(live)
         for number in range(3):
@@ -88,7 +88,7 @@ async def test_messages_come_in_order_with_three_keys(hub: Hub) -> None:
 
 
 async def test_unknown_topic_is_told_and_the_valid_ones_stand(hub: Hub) -> None:
-    """First the ack, then the error, then life goes on."""
+    """The ack comes first, then the error, and the connection stays open."""
     async with hub.client.websocket("/api/ws?topics=odds_updates,nonsense") as live:
         ack, error = await _json(live), await _json(live)
         assert ack["data"]["topics"] == [ODDS_UPDATES]
@@ -99,7 +99,7 @@ async def test_unknown_topic_is_told_and_the_valid_ones_stand(hub: Hub) -> None:
 
 
 async def test_no_valid_topic_closes_with_1008(hub: Hub) -> None:
-    """After the error."""
+    """The error comes before the close."""
     async with hub.client.websocket("/api/ws?topics=nonsense") as live:
         assert (await _json(live))["data"]["code"] == "invalid_topic"
         assert await _code(live) == 1008
@@ -108,7 +108,7 @@ async def test_no_valid_topic_closes_with_1008(hub: Hub) -> None:
 
 
 async def test_late_joiner_gets_the_newest_state_of_each_platform_of_a_run(hub: Hub) -> None:
-    """After the ack, before what comes; and nothing of a run that is over."""
+    """The state comes after the ack and before new messages, and has nothing of ended runs."""
     hub.registry.broadcast(scrape_progress_message(END), SCRAPE_PROGRESS, retain=(0, None), ends=True)
     for number in range(4):
         _tell_progress(hub, number)
@@ -119,7 +119,7 @@ async def test_late_joiner_gets_the_newest_state_of_each_platform_of_a_run(hub: 
 
 
 async def test_ping_subscribe_and_unsubscribe(hub: Hub) -> None:
-    """Each is answered in the client's order; the topics hold from the answer on."""
+    """Requests are answered in the client's order, and a change of topics applies from its answer on."""
     async with hub.client.websocket("/api/ws?topics=odds_updates") as live:
         await _json(live)
         pong = await _asked(live, '{"type":"ping"}')
@@ -138,7 +138,7 @@ async def test_ping_subscribe_and_unsubscribe(hub: Hub) -> None:
 
 
 async def test_subscribing_to_what_there_is_not(hub: Hub) -> None:
-    """An error for what is unknown; what is known takes effect and is answered."""
+    """Unknown topics get an error. Known topics take effect and are answered."""
     async with hub.client.websocket("/api/ws?topics=odds_updates") as live:
         await _json(live)
         error = await _asked(live, '{"type":"subscribe","topics":["scrape_progress","nonsense"]}')
@@ -172,7 +172,7 @@ async def test_subscribing_to_what_there_is_not(hub: Hub) -> None:
 async def test_what_makes_no_sense_is_answered_and_the_connection_lives_on(
     hub: Hub, said: str | bytes, code: str
 ) -> None:
-    """Each mistake by its name."""
+    """Each mistake has its own code."""
     async with hub.client.websocket("/api/ws") as live:
         await _json(live)
         error = await _asked(live, said)
@@ -184,7 +184,7 @@ async def test_what_makes_no_sense_is_answered_and_the_connection_lives_on(
 async def test_too_many_messages_are_told_so_and_a_flood_ends_with_1008(
     hub: Hub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """First `rate_limited`, the connection alive; repeated abuse closes it."""
+    """The client first gets `rate_limited` on an open connection. Only repeated abuse closes it."""
     monkeypatch.setattr(ws_module, "MESSAGES_AT_ONCE", 5.0)
     monkeypatch.setattr(ws_module, "MOST_OFFENCES", 10)
     async with hub.client.websocket("/api/ws") as live:
@@ -199,7 +199,7 @@ async def test_too_many_messages_are_told_so_and_a_flood_ends_with_1008(
 
 
 async def test_good_messages_take_back_bad_ones(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only repeated abuse closes a connection: one mistake in two is not."""
+    """Only repeated abuse closes a connection, and one mistake in two messages is not abuse."""
     monkeypatch.setattr(ws_module, "MESSAGES_AT_ONCE", 1000.0)
     monkeypatch.setattr(ws_module, "MOST_OFFENCES", 3)
     async with hub.client.websocket("/api/ws") as live:
@@ -211,7 +211,7 @@ async def test_good_messages_take_back_bad_ones(hub: Hub, monkeypatch: pytest.Mo
 
 @pytest.mark.parametrize("query", ["?cursor=1", "?cursor=yes", "?since="])
 async def test_cursors_are_a_fourth_key_for_those_who_ask(hub: Hub, query: str) -> None:
-    """`id`, on every message, answers too; it leads to just behind that message."""
+    """`id` is on every message, including answers, and its cursor resumes right after that message."""
     async with hub.client.websocket(f"/api/ws{query}") as live:
         ack = await _json(live)
         assert list(ack) == ["type", "timestamp", "data", "id"]
@@ -224,13 +224,13 @@ async def test_cursors_are_a_fourth_key_for_those_who_ask(hub: Hub, query: str) 
 
 
 async def test_cursor_0_asks_for_none(hub: Hub) -> None:
-    """As if it were not there."""
+    """A value of 0 is the same as no parameter."""
     async with hub.client.websocket("/api/ws?cursor=0") as live:
         assert list(await _json(live)) == ["type", "timestamp", "data"]
 
 
 async def test_since_resumes_in_order_once(hub: Hub) -> None:
-    """What came after the cursor, then live; `recovered` is true, and there is no newest state to confuse it."""
+    """What came after the cursor comes first, then live messages. `recovered` is true, and there is no snapshot."""
     for number in range(6):
         _tell_progress(hub, number)
     async with hub.client.websocket(f"/api/ws?since={hub.registry.log.cursor_at(4)}") as live:
@@ -242,7 +242,7 @@ async def test_since_resumes_in_order_once(hub: Hub) -> None:
 
 
 async def test_since_that_the_log_no_longer_reaches() -> None:
-    """`recovered` is false, with the count; the newest state comes first, ended runs too, then live."""
+    """`recovered` is false, with the count. The newest state comes first, including ended runs, then live messages."""
     hub = Hub(bounds=LogBounds(4, 0, 0.0, 4, 1 << 20))
     for number in range(10):
         _tell_progress(hub, number)
@@ -260,7 +260,7 @@ async def test_since_that_the_log_no_longer_reaches() -> None:
 
 
 async def test_what_is_missed_is_counted_by_the_topics_that_are_asked_for() -> None:
-    """Who listens to progress lost nothing while odds alone were told; who listens to odds is told how much."""
+    """If only odds were published, a listener to progress missed nothing; one to odds learns how much."""
     hub = Hub(bounds=LogBounds(4, 0, 0.0, 4, 1 << 20))
     _tell_progress(hub, 0)
     for number in range(20):
@@ -278,7 +278,7 @@ async def test_what_is_missed_is_counted_by_the_topics_that_are_asked_for() -> N
 
 @pytest.mark.parametrize("cursor", ["deadbeef-3", "nonsense", "%00", "r1-ab-1", "-"])
 async def test_since_of_another_epoch(hub: Hub, cursor: str) -> None:
-    """Nobody can know what was missed, and the ack says that."""
+    """What was missed is unknown, and the ack says so."""
     _tell_progress(hub, 1)
     async with hub.client.websocket(f"/api/ws?since={cursor}") as live:
         ack = await _json(live)
@@ -287,7 +287,7 @@ async def test_since_of_another_epoch(hub: Hub, cursor: str) -> None:
 
 
 async def test_cursor_moves_between_topics_and_transports(hub: Hub) -> None:
-    """There is one log: a cursor of one set of topics resumes any other."""
+    """There is only one log, so a cursor from one set of topics works with any other."""
     async with hub.client.websocket("/api/ws?topics=odds_updates&cursor=1") as live:
         await _json(live)
         _tell(hub, 1)
@@ -310,7 +310,7 @@ async def test_cursor_moves_between_topics_and_transports(hub: Hub) -> None:
     ],
 )
 async def test_pages_of_strangers_are_refused_before_the_handshake(headers: dict[str, str], is_let_in: bool) -> None:
-    """With a real 403 and a problem; programs without an origin pass."""
+    """They get a real 403 and a problem. Programs without an origin may connect."""
     hub = Hub(allowed_origins="https://friend.example")
     async with hub.client.websocket("/api/ws", headers={"Host": "localhost", **headers}) as live:
         if is_let_in:
@@ -327,7 +327,7 @@ async def test_pages_of_strangers_are_refused_before_the_handshake(headers: dict
 
 
 async def test_one_connection_too_many_is_refused_with_503() -> None:
-    """Before the handshake; a place that is left is free at once."""
+    """It is refused before the handshake. A place that becomes free is available at once."""
     hub = Hub(max_connections=1)
     async with hub.client.websocket("/api/ws") as live:
         await _json(live)
@@ -344,7 +344,7 @@ async def test_one_connection_too_many_is_refused_with_503() -> None:
 
 
 async def test_drain_tells_everyone_to_come_back_and_refuses_newcomers(hub: Hub) -> None:
-    """What was told before comes first; then 1012."""
+    """What was published before comes first, then 1012."""
     async with hub.client.websocket("/api/ws?topics=odds_updates") as live:
         await _json(live)
         _tell(hub, 1)
@@ -360,7 +360,7 @@ async def test_drain_tells_everyone_to_come_back_and_refuses_newcomers(hub: Hub)
 
 
 async def test_leaving_leaves_nothing_behind(hub: Hub) -> None:
-    """Neither a listener nor a place that is taken."""
+    """Neither a listener nor an occupied place remains."""
     for _ in range(3):
         async with hub.client.websocket("/api/ws") as live:
             await _json(live)
@@ -370,7 +370,7 @@ async def test_leaving_leaves_nothing_behind(hub: Hub) -> None:
 
 
 async def test_answers_that_nobody_takes_end_the_connection(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A client that asks and never reads is not answered for ever."""
+    """A client that sends requests and never reads is not answered forever."""
     monkeypatch.setattr(ws_module, "MOST_WAITING", 3)
     monkeypatch.setattr(ws_module, "MESSAGES_AT_ONCE", 1000.0)
     async with hub.client.websocket("/api/ws") as live:

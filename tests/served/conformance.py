@@ -1,4 +1,4 @@
-"""What RFC 6455 says of frames, as a table: what a client sends, and what may become of its connection."""
+"""RFC 6455 on frames, as a table: what a client sends, and what may happen to its connection."""
 
 import struct
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ Outcome = str | int
 
 @dataclass(frozen=True)
 class Case:
-    """Bytes, sent in so many writes, and the outcomes that are right: LIVE, or close codes."""
+    """Bytes to send, one item per write, and the outcomes that are right: LIVE, or close codes."""
 
     name: str
     sent: tuple[bytes, ...]
@@ -37,8 +37,10 @@ def frame(
     declared: int | None = None,
     mask: bytes = MASK,
 ) -> bytes:
-    """One frame, as wrong as it is asked to be: `size_bits` is the form of its length (7, 16 or 64; 0 for the right
-    one), `declared` what it says of its length.
+    """Return one frame, which may be invalid.
+
+    `size_bits` is the form of its length (7, 16 or 64; 0 for the right one), and `declared` the length it claims to
+    have.
     """
     data = payload.encode() if isinstance(payload, str) else payload
     size = len(data) if declared is None else declared
@@ -53,12 +55,12 @@ def frame(
 
 
 def close(code: int | None = None, reason: bytes = b"") -> bytes:
-    """A close frame."""
+    """Return a close frame."""
     return frame((b"" if code is None else struct.pack("!H", code)) + reason, CLOSE)
 
 
 def fragments(data: bytes, opcode: int = TEXT, between: bytes = b"") -> bytes:
-    """A message in fragments of one byte each, with other frames in between, and an empty one to end it."""
+    """Return a message in one-byte fragments, with other frames in between and an empty fragment at the end."""
     parts = [frame(data[at : at + 1], CONTINUATION if at else opcode, final=False) + between for at in range(len(data))]
     return b"".join(parts) + frame(b"", CONTINUATION)
 
@@ -182,7 +184,7 @@ CASES = _cases()
 
 
 async def outcome(port: int, case: Case) -> Outcome:
-    """What becomes of a connection: LIVE, or its close code, and then its end."""
+    """Return what becomes of a connection: LIVE, or its close code, after which the connection has to end."""
     peer = await websocket(port, "/api/ws", *case.headers)
     try:
         await peer.frame()

@@ -1,4 +1,4 @@
-"""A server in a process of its own, and clients on raw sockets, which can do what no library would."""
+"""A server in a separate process, and clients on raw sockets, which can do what no library would."""
 
 import asyncio
 import json
@@ -26,7 +26,7 @@ TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
 
 
 class Served:
-    """A server that is up, as its users and its process table see it."""
+    """A running server, as its users and the process table see it."""
 
     def __init__(self, process: subprocess.Popen[str], port: int, log: Path) -> None:
         self.process = process
@@ -35,29 +35,29 @@ class Served:
 
     @property
     def memory_kb(self) -> int:
-        """What it holds of the machine's memory."""
+        """The resident memory of the server."""
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         found = re.search(r"VmRSS:\s+(\d+) kB", status)
         assert found is not None
         return int(found[1])
 
     def post(self, path: str) -> None:
-        """POST, and wait for the answer."""
+        """Send a POST, and wait for the response."""
         with urlopen(Request(f"http://127.0.0.1:{self.port}{path}", method="POST"), timeout=30) as answer:
             answer.read()
 
     def get(self, path: str) -> Any:
-        """The JSON of a path."""
+        """Return the JSON at a path."""
         with urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=30) as answer:
             return json.load(answer)
 
     def state(self) -> dict[str, int]:
-        """What the hub holds."""
+        """Return the state of the hub: listeners, connections, tasks and so on."""
         state: dict[str, int] = self.get("/probe/state")
         return state
 
     async def until(self, **wanted: int) -> dict[str, int]:
-        """Wait until the hub holds that."""
+        """Wait until the hub's state includes these values."""
         async with asyncio.timeout(20):
             while True:
                 state = await asyncio.to_thread(self.state)
@@ -66,11 +66,11 @@ class Served:
                 await asyncio.sleep(0.02)
 
     def terminate(self) -> None:
-        """What an operator or a container's runtime does."""
+        """Stop the server as an operator or a container runtime does."""
         self.process.send_signal(signal.SIGTERM)
 
     def wait(self, seconds: float) -> float:
-        """How long it took to be gone. Fails when that is longer than allowed."""
+        """Wait for the process to end, and return how long it took. Fails if it takes longer than `seconds`."""
         began = time.monotonic()
         code = self.process.wait(seconds)
         assert code == 0, self.log.read_text()
@@ -79,7 +79,7 @@ class Served:
 
 @contextmanager
 def served(folder: Path, *options: str, python: str = sys.executable, **settings: object) -> Iterator[Served]:
-    """The application under our launcher, on a free port."""
+    """Serve the application under the launcher, on a free port."""
     given = {
         "database_url": f"sqlite:///{folder / 'odds.db'}",
         "max_connections_per_address": 0,
@@ -95,7 +95,7 @@ def served(folder: Path, *options: str, python: str = sys.executable, **settings
 
 @contextmanager
 def plain_hypercorn(folder: Path, *options: str) -> Iterator[Served]:
-    """The application under Hypercorn's own command, as any ASGI server would run it, or with more options."""
+    """Serve the application under Hypercorn's own command, as on any ASGI server, optionally with more options."""
     with socket.create_server(("127.0.0.1", 0), backlog=128) as listening:
         number = listening.fileno()
         os.set_inheritable(number, True)
@@ -151,7 +151,7 @@ class Frame:
 
     @property
     def code(self) -> int:
-        """Of a close frame."""
+        """The code of a close frame."""
         return int.from_bytes(self.payload[:2], "big")
 
 
@@ -164,7 +164,7 @@ class Peer:
         self.head = b""
 
     async def request(self, head: str) -> bytes:
-        """Send a request's head, and read the answer's."""
+        """Send the head of a request, and return the head of the response."""
         self.writer.write(head.encode())
         async with asyncio.timeout(20):
             self.head = await self.reader.readuntil(b"\r\n\r\n")
@@ -175,7 +175,7 @@ class Peer:
         return int(self.head.split(b" ", 2)[1])
 
     async def frame(self) -> Frame:
-        """The next frame; they come unmasked, final and uncompressed."""
+        """Return the next frame, which has to be unmasked, final and uncompressed."""
         async with asyncio.timeout(20):
             first, second = await self.reader.readexactly(2)
             assert first & 0x70 == 0, "compressed"
@@ -189,28 +189,28 @@ class Peer:
             return Frame(first & 15, await self.reader.readexactly(size))
 
     async def until_close(self) -> Frame:
-        """Read up to the close frame."""
+        """Read up to the close frame, and return it."""
         while (frame := await self.frame()).opcode != CLOSE:
             pass
         return frame
 
     async def rest(self) -> bytes:
-        """All bytes up to the end of the connection."""
+        """Return all bytes up to the end of the connection."""
         async with asyncio.timeout(20):
             return await self.reader.read()
 
     async def chunk(self) -> bytes:
-        """The next chunk of a chunked answer; empty at its end."""
+        """Return the next chunk of a chunked response; empty at its end."""
         async with asyncio.timeout(20):
             size = int(await self.reader.readline(), 16)
             return (await self.reader.readexactly(size + 2))[:-2]
 
     def say(self, payload: bytes | str, opcode: int = TEXT, *, is_final: bool = True) -> None:
-        """Send a frame, masked as a client's must be."""
+        """Send a frame, masked, as required of a client."""
         self.writer.write(frame_bytes(payload.encode() if isinstance(payload, str) else payload, opcode, is_final))
 
     def reset(self) -> None:
-        """Be gone without a goodbye: a reset instead of a FIN."""
+        """Vanish without closing properly: send a reset instead of a FIN."""
         sock = self.writer.get_extra_info("socket")
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.writer.transport.abort()
@@ -222,7 +222,7 @@ class Peer:
 
 
 def frame_bytes(payload: bytes, opcode: int = TEXT, is_final: bool = True) -> bytes:
-    """A frame with a mask of zeros, which leaves the payload as it is."""
+    """Return a frame with a mask of zeros, which leaves the payload unchanged."""
     first = bytes([opcode | (0x80 if is_final else 0)])
     size = len(payload)
     if size < 126:
@@ -235,7 +235,7 @@ def frame_bytes(payload: bytes, opcode: int = TEXT, is_final: bool = True) -> by
 
 
 def websocket_head(port: int, path: str = "/api/ws", *more: str) -> str:
-    """The head of a handshake."""
+    """Return the head of a WebSocket handshake."""
     lines = [
         f"GET {path} HTTP/1.1",
         f"Host: 127.0.0.1:{port}",
@@ -249,14 +249,14 @@ def websocket_head(port: int, path: str = "/api/ws", *more: str) -> str:
 
 
 def stream_head(port: int, path: str = "/api/sse", *more: str, version: str = "1.1") -> str:
-    """The head of a request for an event stream."""
+    """Return the head of a request for an event stream."""
     lines = [f"GET {path} HTTP/{version}", f"Host: 127.0.0.1:{port}", "Accept: text/event-stream", *more]
     return "\r\n".join(lines) + "\r\n\r\n"
 
 
 @asynccontextmanager
 async def connected(port: int, receive_buffer: int | None = None) -> AsyncIterator[Peer]:
-    """A connection, aborted in the end."""
+    """Open a connection, and abort it at the end."""
     peer = await connect(port, receive_buffer)
     try:
         yield peer
@@ -265,7 +265,7 @@ async def connected(port: int, receive_buffer: int | None = None) -> AsyncIterat
 
 
 async def connect(port: int, receive_buffer: int | None = None) -> Peer:
-    """A connection; with a small buffer it can take little that it does not read."""
+    """Open a connection. With a small receive buffer it can take little without reading."""
     sock = socket.socket()
     sock.setblocking(False)
     if receive_buffer:
@@ -277,7 +277,7 @@ async def connect(port: int, receive_buffer: int | None = None) -> Peer:
 
 
 async def websocket(port: int, path: str = "/api/ws", *more: str, receive_buffer: int | None = None) -> Peer:
-    """A WebSocket that is open; its first message is still to be read."""
+    """Open a WebSocket. Its first message is still unread."""
     peer = await connect(port, receive_buffer)
     await peer.request(websocket_head(port, path, *more))
     assert peer.status == 101, peer.head
@@ -285,7 +285,7 @@ async def websocket(port: int, path: str = "/api/ws", *more: str, receive_buffer
 
 
 async def event_stream(port: int, path: str = "/api/sse", *more: str, receive_buffer: int | None = None) -> Peer:
-    """An event stream whose head has come."""
+    """Open an event stream, and read its response head."""
     peer = await connect(port, receive_buffer)
     await peer.request(stream_head(port, path, *more))
     assert peer.status == 200, peer.head
@@ -293,7 +293,7 @@ async def event_stream(port: int, path: str = "/api/sse", *more: str, receive_bu
 
 
 class Watcher:
-    """A well-behaved client: it reads all it is sent, and measures how old each message is."""
+    """A well-behaved client: it reads everything it is sent, and measures the age of each message."""
 
     def __init__(self, peer: Peer) -> None:
         self._peer = peer
@@ -311,7 +311,7 @@ class Watcher:
         return sorted(self.ages)[int(len(self.ages) * 0.99)] * 1000
 
     async def had(self, count: int) -> None:
-        """Wait until it has had so many messages."""
+        """Wait until it has received this many messages."""
         async with asyncio.timeout(30):
             while len(self.ages) < count:
                 if self._task.done():
@@ -326,7 +326,7 @@ class Watcher:
 
 @asynccontextmanager
 async def watching(port: int) -> AsyncIterator[Watcher]:
-    """A well-behaved client beside what else is going on."""
+    """Run a well-behaved client alongside the rest of a test."""
     watcher = Watcher(await websocket(port))
     try:
         yield watcher

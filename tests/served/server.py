@@ -1,4 +1,4 @@
-"""The application under our launcher, with a few more routes that tell tests what is inside: run as a process.
+"""The application under the launcher, with extra routes that show tests its internal state. Run as a process.
 
 python -m tests.served.server [--standard-lane] [--asyncio] [setting=value …]
 """
@@ -23,7 +23,7 @@ blueprint = Blueprint("probe", __name__)
 
 @blueprint.post("/probe/publish")
 async def publish() -> Response:
-    """Publish so many messages, each of so many bytes and stamped with the time, in the background."""
+    """Publish messages in the background: as many and as large as requested, and stamped with the time."""
     messages, size = request.args.get("messages", 1, int), request.args.get("size", 0, int)
     pause = request.args.get("interval_ms", 0.0, float) / 1000
     is_stamped = request.args.get("stamp", 1, int)
@@ -44,7 +44,7 @@ async def publish() -> Response:
 
 @blueprint.get("/probe/state")
 async def state() -> dict[str, object]:
-    """What the hub holds."""
+    """Return the state of the hub."""
     parts = services()
     sinks = [type(each.sink).__name__ for each in parts.registry.flusher.subscribers]
     return {
@@ -60,7 +60,7 @@ async def state() -> dict[str, object]:
 
 @blueprint.post("/probe/hang")
 async def hang() -> Response:
-    """From here on the end of a run is never stored: the database does not answer, or something holds the loop."""
+    """From now on, never store the end of a run: the database does not answer, or something blocks the loop."""
     holds_loop = request.args.get("loop", 0, int)
 
     async def never(record: RunRecord) -> bool:
@@ -74,7 +74,7 @@ async def hang() -> Response:
 
 
 def main() -> None:
-    """Serve on a free port of this machine, which is printed, until stopped."""
+    """Serve on a free port of this machine until stopped, and print the address."""
     options = [each for each in sys.argv[1:] if each.startswith("--")]
     given = dict(each.split("=", 1) for each in sys.argv[1:] if "=" in each)
     settings = load_settings({}, decode_workers=0, log_level="warning", **given)

@@ -1,4 +1,4 @@
-"""The server and the stand-in bookmakers as processes, and clients of every kind that see a run to its end."""
+"""The server and the sandbox bookmakers as processes, and clients of every kind that follow a run to its end."""
 
 import asyncio
 import contextlib
@@ -28,20 +28,20 @@ SERVE = (sys.executable, "-m", "quart_odds", "serve", "--bind", "127.0.0.1:0")
 
 
 def environment(settings: Mapping[str, object]) -> dict[str, str]:
-    """This process's environment without any setting of ours, and these settings."""
+    """Return this process's environment without Quart Odds settings, plus the given ones."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("QUART_ODDS_")}
     given = {f"QUART_ODDS_{name.upper()}": str(value) for name, value in settings.items() if value is not None}
     return kept | given
 
 
 def at(urls: Mapping[Platform, str]) -> dict[str, object]:
-    """The settings that point the clients at these bookmakers."""
+    """Return the settings that point the clients at these bookmakers."""
     return {f"{platform}_url": url for platform, url in urls.items()}
 
 
 @dataclass
 class Server:
-    """A served app: where it is, its process, and the lines that it has written."""
+    """A served app: its address, its process, and its output lines."""
 
     url: str
     process: asyncio.subprocess.Process
@@ -49,15 +49,15 @@ class Server:
 
     @property
     def port(self) -> int:
-        """Where it listens on 127.0.0.1."""
+        """The port on 127.0.0.1 that it listens on."""
         return int(self.url.rpartition(":")[2])
 
     def websocket(self, query: str = "") -> connect:
-        """A WebSocket client's connection to be."""
+        """Return a WebSocket client connection, to be opened with `async with`."""
         return connect(f"ws://127.0.0.1:{self.port}/api/ws{query}", compression=None)
 
     async def stop(self, number: signal.Signals = signal.SIGTERM) -> float:
-        """End it by a signal; how many seconds that took. AssertionError for a bad end."""
+        """Stop the server with a signal, and return the seconds it took. AssertionError if it ends badly."""
         began = time.monotonic()
         self.process.send_signal(number)
         async with asyncio.timeout(STOP_SECONDS):
@@ -70,9 +70,9 @@ class Server:
 async def served(
     folder: Path, settings: Mapping[str, object] | None = None, command: Sequence[str] = SERVE
 ) -> AsyncIterator[Server]:
-    """A server process that works in a folder, with a database there; ended with the block, however that ends.
+    """Run a server process in a folder, with its database there. It is always ended with the block.
 
-    A setting of None is left out of its environment.
+    A setting of None is left out of the process's environment.
     """
     settings = {"database_url": "sqlite:///odds.db", "decode_workers": 0, **(settings or {})}
     folder.mkdir(parents=True, exist_ok=True)
@@ -113,7 +113,7 @@ async def _listen(process: asyncio.subprocess.Process, said: list[str], address:
 
 
 async def curl(server: Server, path: str) -> list[Json]:
-    """The `data` of every block that `curl -N` prints until the server ends the stream."""
+    """Return the `data` of every block that `curl -N` prints until the server ends the stream."""
     program = shutil.which("curl")
     url = f"{server.url}{path}"
     text = await (_by_socket(server, path) if program is None else _by_program(program, "-sN", "--fail", url))
@@ -134,7 +134,7 @@ async def _by_program(*words: str) -> bytes:
 
 
 async def _by_socket(server: Server, path: str) -> bytes:
-    """What a machine without curl does: HTTP/1.0, so that the body comes without chunks."""
+    """Read a stream on a machine without curl, over HTTP/1.0, so that the body is not chunked."""
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
     writer.write(f"GET {path} HTTP/1.0\r\nHost: 127.0.0.1:{server.port}\r\n\r\n".encode())
     async with asyncio.timeout(RUN_SECONDS):
@@ -144,12 +144,12 @@ async def _by_socket(server: Server, path: str) -> bytes:
 
 
 def is_terminal(progress: Json) -> bool:
-    """Whether a progress is its run's last."""
+    """Return whether a progress is the last one of its run."""
     return progress["platform"] is None and progress["phase"] in ("completed", "failed")
 
 
 async def progress_of(websocket: ClientConnection) -> list[Json]:
-    """The `data` of every progress message up to a terminal one."""
+    """Return the `data` of every progress message up to a terminal one."""
     seen: list[Json] = []
     async with asyncio.timeout(RUN_SECONDS):
         async for text in websocket:
@@ -162,7 +162,7 @@ async def progress_of(websocket: ClientConnection) -> list[Json]:
 
 
 async def acknowledged(websocket: ClientConnection) -> Json:
-    """The first message of a connection."""
+    """Return the first message of a connection."""
     async with asyncio.timeout(RUN_SECONDS):
         message: Json = orjson.loads(await websocket.recv())
     assert message["type"] == "connection_ack"

@@ -1,4 +1,4 @@
-"""Frames on both lanes of the launcher: each case of the table has the outcome that RFC 6455 wants."""
+"""Frames on both lanes of the launcher: each case of the table has the outcome that RFC 6455 requires."""
 
 import asyncio
 from collections.abc import Iterator
@@ -13,14 +13,14 @@ AT_ONCE = 8
 
 @pytest.fixture(params=["fast", "standard"])
 def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """The application under our launcher, on one lane."""
+    """The application under the launcher, on one of the lanes."""
     options = ("--standard-lane",) if request.param == "standard" else ()
     with served(tmp_path_factory.mktemp("server"), *options) as server:
         yield server
 
 
 async def test_frames_are_judged_as_the_standard_says(server: Served) -> None:
-    """All cases, some at a time, each on a connection of its own, which is ended by the server where it closes it."""
+    """Run all cases, several at a time, each on a new connection. If the server closes it, the server also ends it."""
     room = asyncio.Semaphore(AT_ONCE)
     wrong: dict[str, Outcome] = {}
 

@@ -1,7 +1,7 @@
-"""The drain: everyone is told, and the process is gone, whatever peers are still connected.
+"""The drain: every client is told, and the process ends, whatever peers are still connected.
 
-`QUART_ODDS_PYTHONS` may name more interpreters that have the project installed, by colon: `make endurance` drains
-under each of them.
+`QUART_ODDS_PYTHONS` may name more interpreters that have the project installed, separated by colons. `make endurance`
+drains under each of them.
 """
 
 import asyncio
@@ -24,13 +24,13 @@ from tests.served.harness import CLOSE, Peer, Served, connect, event_stream, ser
 pytestmark = pytest.mark.alone
 
 GONE_SECONDS = 4.0
-"""Longest time from the signal to the end; 2 s is what a quiet machine needs at most."""
+"""The maximum time from the signal to the end. A quiet machine needs at most 2 s."""
 
 PYTHONS = [each for each in os.environ.get("QUART_ODDS_PYTHONS", "").split(":") if each]
 
 
 async def _drain(server: Served) -> None:
-    """Drain beside clients of each kind, friendly and not."""
+    """Drain with clients of each kind connected, well-behaved and not."""
     sockets = [await websocket(server.port) for _ in range(10)]
     stream = await event_stream(server.port)
     stalled = [await each(server.port, receive_buffer=4096) for each in (websocket, event_stream)]
@@ -70,7 +70,7 @@ def _get(path: str, server: Served) -> str:
 
 
 async def _sees_it_coming(idle: Peer, server: Served) -> None:
-    """A load balancer's connection is told that no new work is welcome; newcomers are refused, or told to wait."""
+    """Check that a load balancer's connection learns of the drain, and that new clients are refused or told to wait."""
     async with asyncio.timeout(30):
         while True:
             await idle.request(_get("/readyz", server))
@@ -91,13 +91,16 @@ def _length(head: bytes) -> int:
 
 @pytest.mark.parametrize("loop", ["--uvloop", "--asyncio"])
 async def test_everyone_is_told_and_the_process_ends(tmp_path: Path, loop: str) -> None:
-    """1012 and `retry:`, spread in time; beside stalled, half-sent, idle and silent connections, which hold nothing."""
+    """Clients get 1012 or `retry:`, with delays that are spread in time.
+
+    Stalled, half-sent, idle and silent connections delay nothing.
+    """
     with served(tmp_path, loop) as server:
         await _drain(server)
 
 
 async def test_standard_lane_ends_as_well(tmp_path: Path) -> None:
-    """Where the fast lane stays out, nothing can be cut one by one: what is left is given up after some seconds."""
+    """Without the fast lane, connections cannot be cut one by one. The server gives up on them after some seconds."""
     with served(tmp_path, "--standard-lane") as server:
         live = await websocket(server.port)
         stalled = await event_stream(server.port, receive_buffer=4096)
@@ -113,14 +116,14 @@ async def test_standard_lane_ends_as_well(tmp_path: Path) -> None:
 
 
 async def test_nobody_is_there(tmp_path: Path) -> None:
-    """Then it is gone at once."""
+    """Without clients, the process ends at once."""
     with served(tmp_path) as server:
         server.terminate()
         assert await asyncio.to_thread(server.wait, 3) < 2
 
 
 async def test_second_signal_does_not_wait(tmp_path: Path) -> None:
-    """Who asks twice means now, though a run is going that would be waited for."""
+    """A second signal ends the process at once, even if a run that would be waited for is active."""
     with (
         socket.create_server(("127.0.0.1", 0)) as silent,
         served(tmp_path, drain_seconds=60, betpawa_url=f"http://127.0.0.1:{silent.getsockname()[1]}") as server,
@@ -135,7 +138,7 @@ async def test_second_signal_does_not_wait(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("holds_loop", [0, 1])
 async def test_a_stop_ends_whatever_holds_it(tmp_path: Path, holds_loop: int) -> None:
-    """A run whose end cannot be stored is left to the next start; a loop that is held is given up."""
+    """A run whose end cannot be stored is left to the next start. If the loop is blocked, the process is ended."""
     with (
         socket.create_server(("127.0.0.1", 0)) as silent,
         served(tmp_path, drain_seconds=0.5, betpawa_url=f"http://127.0.0.1:{silent.getsockname()[1]}") as server,
@@ -150,7 +153,7 @@ async def test_a_stop_ends_whatever_holds_it(tmp_path: Path, holds_loop: int) ->
 
 
 async def test_a_run_is_cut_short_and_its_row_ended_before_the_time_is_up(tmp_path: Path) -> None:
-    """With a listener on it: the whole stop takes little more than the wait for the run."""
+    """With a listener connected, the whole stop takes little longer than the wait for the run."""
     with (
         socket.create_server(("127.0.0.1", 0)) as silent,
         served(tmp_path, drain_seconds=1, betpawa_url=f"http://127.0.0.1:{silent.getsockname()[1]}") as server,
@@ -165,7 +168,7 @@ async def test_a_run_is_cut_short_and_its_row_ended_before_the_time_is_up(tmp_pa
 
 
 def test_a_container_s_ten_seconds_are_enough() -> None:
-    """The default wait for a run, and all that follows it."""
+    """The default wait for a run and everything after it fit into a container's ten seconds."""
     assert load_settings({}).drain_seconds + STOP_SECONDS < 10
     assert CONFIRM_SECONDS + FAREWELL_SECONDS + GIVE_UP_SECONDS < STOP_SECONDS
 
@@ -174,7 +177,7 @@ def test_a_container_s_ten_seconds_are_enough() -> None:
 @pytest.mark.parametrize("loop", ["--uvloop", "--asyncio"])
 @pytest.mark.parametrize("python", PYTHONS or [sys.executable])
 async def test_drain_under_other_pythons(tmp_path: Path, python: str, loop: str) -> None:
-    """The same under each interpreter that is named."""
+    """The drain works the same under every named interpreter."""
     with served(tmp_path, loop, python=python) as server:
         await _drain(server)
 
@@ -182,7 +185,7 @@ async def test_drain_under_other_pythons(tmp_path: Path, python: str, loop: str)
 @pytest.mark.endurance
 @pytest.mark.parametrize("path", ["/api/ws", "/api/sse"])
 async def test_a_thousand_streams_are_told(tmp_path: Path, path: str) -> None:
-    """And the process is gone in two seconds."""
+    """A thousand streams are told to reconnect, and the process ends in time."""
     with served(tmp_path) as server:
         peers = [await (websocket if path == "/api/ws" else event_stream)(server.port) for _ in range(1000)]
         await server.until(listening=1000)

@@ -1,4 +1,4 @@
-"""The fast lane's gate: it stays out where it does not know the server, and its sinks write only while they may."""
+"""When the fast lane is installed, and when its sinks may write."""
 
 import hypercorn.asyncio.run
 import hypercorn.protocol.h11
@@ -10,7 +10,7 @@ from quart_odds.server.fast_lane import FastConnection, LiveConnections
 
 
 class FakeTransport:
-    """A transport that keeps what it is given."""
+    """A transport that keeps what is written to it."""
 
     def __init__(self) -> None:
         self.written = b""
@@ -36,7 +36,7 @@ def _connection() -> tuple[FastConnection, FakeTransport]:
 
 
 def test_stays_out_of_a_hypercorn_that_it_does_not_know(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With one warning that names what it found; nothing of the server is touched."""
+    """It logs one warning that names the version it found, and leaves the server untouched."""
     before = hypercorn.asyncio.run.TCPServer, hypercorn.protocol.h11.WSStream  # type: ignore[attr-defined]
     monkeypatch.setattr(fast_lane, "version", lambda _: "0.99.0")
     with capture_logs() as logs:
@@ -49,13 +49,13 @@ def test_stays_out_of_a_hypercorn_that_it_does_not_know(monkeypatch: pytest.Monk
 
 
 def test_stays_out_where_a_name_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A release that it should know, changed all the same."""
+    """A known release is not used either if it lacks a name that is needed."""
     monkeypatch.delattr("hypercorn.protocol.ws_stream.WSStream._handle_events")
     assert fast_lane.install() is False
 
 
 def test_websocket_sink_only_while_the_protocol_is_open() -> None:
-    """Not before the handshake, not after the close frame, and for one subscriber at a time."""
+    """There is no sink before the handshake or after the close frame, and only one at a time."""
     connection, transport = _connection()
     assert connection.websocket_sink() is None
     connection.websocket_opened()
@@ -72,7 +72,7 @@ def test_websocket_sink_only_while_the_protocol_is_open() -> None:
 
 
 def test_stream_sink_is_given_back() -> None:
-    """So that the next answer on the connection can have one."""
+    """The next response on the connection can have a sink again."""
     connection, _ = _connection()
     first = connection.stream_sink()
     connection.detach()
@@ -83,7 +83,7 @@ def test_stream_sink_is_given_back() -> None:
 
 
 def test_nothing_is_written_to_a_transport_that_closes() -> None:
-    """Its descriptor may be another's by then."""
+    """By then, its file descriptor may belong to another connection."""
     connection, transport = _connection()
     sink = connection.stream_sink()
     assert sink is not None
@@ -94,7 +94,7 @@ def test_nothing_is_written_to_a_transport_that_closes() -> None:
 
 
 def test_live_connections_can_all_be_cut() -> None:
-    """Whatever they are doing: the drain does it with those that are left."""
+    """All open connections are cut, whatever they are doing, as the drain does with those that remain."""
     live = LiveConnections()
     pairs = [_connection() for _ in range(3)]
     for connection, _ in pairs:

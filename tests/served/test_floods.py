@@ -1,4 +1,4 @@
-"""Peers that send more than any client has reason to: closed with 1008, at a bound on memory, whatever they send."""
+"""Peers that send more than any client has reason to: closed with 1008, with bounded memory, whatever they send."""
 
 import asyncio
 import contextlib
@@ -10,7 +10,7 @@ import pytest
 from tests.served.harness import BINARY, CLOSE, PING, PONG, Peer, Served, connected, frame_bytes, served, websocket
 
 GROWTH_KB = 8 * 1024
-"""What ten floods may add to the server's memory, and what it moves by itself."""
+"""How much ten floods may add to the server's memory, including its normal variation."""
 SECONDS = 30.0
 BLOCK = 2000
 
@@ -23,12 +23,12 @@ KINDS: dict[str, tuple[bytes, bytes]] = {
     "empty messages": (b"", frame_bytes(b"", BINARY) * BLOCK),
     "long messages": (b"", frame_bytes(b"x" * 60_000) * 5),
 }
-"""What is sent once, and then again and again."""
+"""What is sent once, and then repeatedly."""
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """The application under our launcher."""
+    """The application under the launcher."""
     with served(tmp_path_factory.mktemp("server")) as server:
         yield server
 
@@ -54,7 +54,7 @@ async def _closed_with(peer: Peer, before: bytes, block: bytes) -> int:
 
 @asynccontextmanager
 async def _bounded(server: Served) -> AsyncIterator[Callable[[], None]]:
-    """Nothing of the peers is left in the end, nor an error in the log, and memory stays within its bound."""
+    """Check that memory stays bounded, and that in the end neither peers nor logged errors remain."""
     before = server.memory_kb
 
     def check() -> None:
@@ -62,20 +62,20 @@ async def _bounded(server: Served) -> AsyncIterator[Callable[[], None]]:
 
     yield check
     check()
-    # The one that is left asks for this very state.
+    # The remaining connection is the one that requests this state.
     await server.until(listening=0, places=0, connections=1)
     assert "rror" not in server.log.read_text()
 
 
 @pytest.mark.parametrize("kind", KINDS)
 async def test_flood_is_closed_with_1008(server: Served, kind: str) -> None:
-    """Of frames of each kind, control frames included, and of bytes: the peer has its close frame, and floods on."""
+    """Floods of any kind of frame, and of bytes, are closed. The peer gets its close frame while it floods on."""
     async with _bounded(server):
         assert await _closed_with(await websocket(server.port), *KINDS[kind]) == 1008
 
 
 async def test_ten_floods_leave_others_their_answers(server: Served) -> None:
-    """A client that means well is answered all the while, and the server's memory stays within its bound."""
+    """A well-behaved client gets its answers all the time, and the server's memory stays bounded."""
     async with _bounded(server) as check:
         await _beside_floods(server, check, rounds=1)
 
@@ -83,7 +83,7 @@ async def test_ten_floods_leave_others_their_answers(server: Served) -> None:
 @pytest.mark.endurance
 @pytest.mark.timeout(300)
 async def test_floods_that_come_again(server: Served) -> None:
-    """The same for longer, each peer connecting anew once it is closed."""
+    """The same holds for longer, with each peer reconnecting after it is closed."""
     async with _bounded(server) as check:
         await _beside_floods(server, check, rounds=30)
 
@@ -109,7 +109,7 @@ async def _beside_floods(server: Served, check: Callable[[], None], rounds: int)
 
 
 async def test_peer_that_reads_nothing_is_cut(server: Served) -> None:
-    """It cannot be told, so it is not waited for."""
+    """A close frame cannot reach it, so the server does not wait."""
     async with _bounded(server):
         peer = await websocket(server.port, receive_buffer=4096)
         peer.writer.transport.pause_reading()  # type: ignore[attr-defined]
@@ -118,7 +118,7 @@ async def test_peer_that_reads_nothing_is_cut(server: Served) -> None:
 
 
 async def test_frame_that_is_too_long_is_refused_before_it_comes(server: Served) -> None:
-    """By its header alone, whatever length that declares."""
+    """The header alone is enough, whatever length it declares."""
     async with _bounded(server):
         for power in (17, 32, 62):
             peer = await websocket(server.port)
@@ -129,7 +129,7 @@ async def test_frame_that_is_too_long_is_refused_before_it_comes(server: Served)
 
 
 async def test_client_at_the_protocols_limit_lives(server: Served) -> None:
-    """Forty messages of 4 KB at once, each in fragments with a ping between them, are less than too many."""
+    """Forty messages of 4 KB at once, each in fragments with a ping in between, are within the limits."""
     peer = await websocket(server.port)
     await peer.frame()
     half = b" " * 2040
@@ -146,7 +146,7 @@ async def test_client_at_the_protocols_limit_lives(server: Served) -> None:
 
 
 async def test_flood_after_the_close_frame_is_thrown_away(server: Served) -> None:
-    """The peer has its answer, and is cut."""
+    """The peer gets its answer, and is cut."""
     async with _bounded(server):
         peer = await websocket(server.port)
         peer.say((1000).to_bytes(2, "big"), CLOSE)
@@ -157,7 +157,7 @@ async def test_flood_after_the_close_frame_is_thrown_away(server: Served) -> Non
 
 
 async def test_requests_pipelined_without_end_are_refused(server: Served) -> None:
-    """Nobody has reason to send hundreds of requests without waiting for an answer."""
+    """No client has reason to send hundreds of requests without waiting for a response."""
     request = f"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\n\r\n".encode()
     async with _bounded(server), connected(server.port) as peer:
         flooding = asyncio.create_task(_flood(peer, request * 500))

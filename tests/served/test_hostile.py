@@ -1,6 +1,6 @@
-"""Hostile peers on real sockets: each with a bound on the server's memory, and on what a well-behaved client feels.
+"""Hostile peers on real sockets, with limits on the server's memory and on the effect on a well-behaved client.
 
-Beside each of them a client that reads all it is sent measures how old its messages are.
+In each test a client that reads everything measures the age of its messages.
 """
 
 import asyncio
@@ -32,20 +32,20 @@ pytestmark = pytest.mark.alone
 
 WRITE_TIMEOUT_SECONDS = 1.0
 P99_MS = 10_000.0
-"""A loop that is held shows beyond this, whatever else the machine does; what clients feel, benchmarks measure."""
+"""A blocked loop exceeds this, whatever else the machine does. The benchmarks measure what clients notice."""
 SPARE_KB = 4096
-"""How much the server's memory may move by itself."""
+"""How much the server's memory may vary by itself."""
 STALLED_KB = 64
-"""What a client that takes nothing may hold of ours, besides what is in the log."""
+"""How much memory a client that takes nothing may hold, in addition to the log."""
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """The application under our launcher, with little patience."""
+    """The application under the launcher, with a short write timeout."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 8192), hard))
     with served(tmp_path_factory.mktemp("server"), write_timeout_seconds=WRITE_TIMEOUT_SECONDS) as server:
-        # What the first messages cost for ever is no growth.
+        # What the first messages cost permanently is not growth.
         server.post("/probe/publish?messages=100&size=4000")
         yield server
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
@@ -55,7 +55,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 async def _bounded(
     server: Served, growth_kb: int, messages: int = 200, size: int = 300
 ) -> AsyncIterator[Callable[[], None]]:
-    """Publish all the while, and hold the server to its bounds; nothing of the peers is left in the end."""
+    """Publish all the time, and check the server's limits. In the end, nothing of the peers remains."""
     before = server.memory_kb
     told_kb = 2 * messages * size // 1024
     async with watching(server.port) as watcher:
@@ -66,7 +66,7 @@ async def _bounded(
         _check_memory(server, before, growth_kb + told_kb)
         assert watcher.p99_ms <= P99_MS
         await server.until(listening=1, places=1)
-    # The one that is left asks for this very state.
+    # The remaining connection is the one that requests this state.
     await server.until(listening=0, places=0, connections=1)
 
 
@@ -86,7 +86,7 @@ async def _close_all(peers: list[Peer]) -> None:
 
 
 async def test_peers_that_never_read(server: Served) -> None:
-    """They hold a little each, are cut for taking nothing, on WebSocket and SSE alike, and nobody else notices."""
+    """They hold little memory each, are cut for taking nothing, on WebSocket and SSE, and nobody else notices."""
     cut = server.state()["cut"]
     async with _bounded(server, growth_kb=20 * STALLED_KB, messages=400, size=2000):
         peers = [await each(server.port, receive_buffer=4096) for each in (websocket, event_stream) for _ in range(10)]
@@ -97,7 +97,7 @@ async def test_peers_that_never_read(server: Served) -> None:
 
 
 async def test_peers_that_read_a_byte_a_second(server: Served) -> None:
-    """Bytes that trickle do not keep more of our memory than none at all."""
+    """A peer that takes single bytes holds no more memory than one that takes nothing."""
     async with _bounded(server, growth_kb=10 * STALLED_KB, messages=300, size=2000):
         peers = [await websocket(server.port, receive_buffer=4096) for _ in range(10)]
         trickling = [asyncio.create_task(_trickle(peer)) for peer in peers]
@@ -118,7 +118,7 @@ async def _trickle(peer: Peer) -> None:
 
 
 async def test_peers_that_half_close(server: Served) -> None:
-    """Who will say nothing more is taken for gone, and leaves nothing behind."""
+    """A peer that will send nothing more counts as gone, and leaves nothing behind."""
     async with _bounded(server, growth_kb=0):
         peers = [await each(server.port) for each in (websocket, event_stream) for _ in range(10)]
         await server.until(listening=21)
@@ -129,7 +129,7 @@ async def test_peers_that_half_close(server: Served) -> None:
 
 
 async def test_peers_that_vanish(server: Served) -> None:
-    """A reset instead of a goodbye, while messages are on their way."""
+    """Peers send a reset instead of closing, while messages are in transit."""
     async with _bounded(server, growth_kb=0):
         for _ in range(3):
             peers = [await each(server.port) for each in (websocket, event_stream) for _ in range(10)]
@@ -141,7 +141,7 @@ async def test_peers_that_vanish(server: Served) -> None:
 
 @pytest.mark.parametrize("reads", [True, False])
 async def test_peer_that_floods_us_with_messages(server: Served, reads: bool) -> None:
-    """It is told to go slower, then closed with 1008; or its answers pile up to a bound, and it is cut."""
+    """It is rate-limited, then closed with 1008. If it does not read, its answers pile up to a limit, and it is cut."""
     async with _bounded(server, growth_kb=2 * STALLED_KB):
         peer = await websocket(server.port, receive_buffer=None if reads else 4096)
         closing = asyncio.create_task(peer.until_close()) if reads else None
@@ -161,7 +161,7 @@ async def test_peer_that_floods_us_with_messages(server: Served, reads: bool) ->
 
 @pytest.mark.parametrize("is_in_parts", [False, True])
 async def test_one_message_of_fifty_megabytes(server: Served, is_in_parts: bool) -> None:
-    """It is refused with 1009 once it is too big, what follows is thrown away, and the peer is cut."""
+    """It is refused with 1009 as soon as it is too big. What follows is discarded, and the peer is cut."""
     async with _bounded(server, growth_kb=1024) as check:
         peer = await websocket(server.port)
         reading = asyncio.create_task(peer.until_close())
@@ -194,7 +194,7 @@ async def test_one_message_of_fifty_megabytes(server: Served, is_in_parts: bool)
     ids=["no utf-8", "cut utf-8", "opcode 3", "reserved bits", "no mask", "long ping", "no beginning", "short close"],
 )
 async def test_what_is_no_websocket(server: Served, sent: bytes, code: int) -> None:
-    """The peer is told what is wrong with it, and closed."""
+    """The peer is told what is wrong, and closed."""
     peer = await websocket(server.port)
     await peer.frame()
     peer.writer.write(sent)
@@ -205,7 +205,7 @@ async def test_what_is_no_websocket(server: Served, sent: bytes, code: int) -> N
 
 
 async def test_garbage(server: Served) -> None:
-    """Whatever bytes come, before the handshake and after it: nobody else notices, and nothing stays."""
+    """Random bytes before and after the handshake affect nobody else and leave nothing behind."""
     dice = random.Random(7)
     async with _bounded(server, growth_kb=0):
         for number in range(60):
@@ -220,7 +220,7 @@ async def test_garbage(server: Served) -> None:
 
 
 async def test_binary_is_answered(server: Served) -> None:
-    """It is no fault of the protocol: the connection lives on."""
+    """A binary message is not a protocol error, so the connection stays open."""
     peer = await websocket(server.port)
     await peer.frame()
     for payload in (b"", b"\x00\xff" * 500):
@@ -232,7 +232,7 @@ async def test_binary_is_answered(server: Served) -> None:
 
 
 async def test_two_thousand_sockets_that_say_nothing(server: Served) -> None:
-    """They cost what a connection costs, and no more; whoever has something to say is still let in."""
+    """They cost no more than connections do, and other clients can still connect."""
     async with _bounded(server, growth_kb=2000 * 24, messages=400):
         peers = [await connect(server.port) for _ in range(2000)]
         async with asyncio.timeout(10):
@@ -245,7 +245,7 @@ async def test_two_thousand_sockets_that_say_nothing(server: Served) -> None:
 
 
 async def test_opening_and_closing_in_a_loop(server: Served) -> None:
-    """Three hundred times, in each way to leave: no memory, no task, no place is lost."""
+    """Three hundred connections, ended in each possible way, leak no memory, no task and no place."""
     await _open_and_close(server, 30)
     tasks = server.state()["tasks"]
     async with _bounded(server, growth_kb=0, messages=300):
@@ -264,7 +264,7 @@ async def _open_and_close(server: Served, times: int) -> None:
 
 
 async def test_watcher_alone(server: Served) -> None:
-    """What the bounds are measured against: alone, a client has its messages at once."""
+    """The baseline for the limits: alone, a client gets its messages at once."""
     async with watching(server.port) as watcher:
         await _alone(server, watcher)
 

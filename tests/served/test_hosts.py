@@ -1,4 +1,4 @@
-"""Names under which the server is asked, on raw sockets: what no client library would send is refused as well."""
+"""Host names of requests, on raw sockets: names that no client library would send are refused as well."""
 
 from collections.abc import Iterator
 
@@ -23,7 +23,7 @@ FORGED = [
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """The application under our launcher."""
+    """The application under the launcher."""
     with served(tmp_path_factory.mktemp("server")) as server:
         yield server
         assert "request.failed" not in server.log.read_text()
@@ -31,7 +31,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 @pytest.mark.parametrize("host", FORGED, ids=lambda each: each[0][:30])
 async def test_a_forged_host_is_refused_whatever_it_is(server: Served, host: list[str]) -> None:
-    """Requests with and without a body, and handshakes: 421, without a wait for the body. Monitors are answered."""
+    """Requests with and without a body, and handshakes, get 421 without waiting for the body. Monitors are answered."""
     for start, more, status in (
         ("GET /api/health", [], 421),
         ("POST /api/scrape", ["Content-Length: 9"], 421),
@@ -48,7 +48,7 @@ async def test_a_forged_host_is_refused_whatever_it_is(server: Served, host: lis
 
 
 async def test_requests_without_one_host_are_refused(server: Served) -> None:
-    """HTTP/1.0 may leave it out; two of them are no HTTP."""
+    """HTTP/1.0 may omit the header, and gets 421. HTTP/1.1 does not allow none or two."""
     for version, hosts, status in (("1.0", [], 421), ("1.1", [], 400), ("1.1", ["localhost", "evil.example"], 400)):
         async with connected(server.port) as peer:
             lines = [f"GET /api/health HTTP/{version}", *(f"Host: {each}" for each in hosts), "Connection: close"]
@@ -57,7 +57,7 @@ async def test_requests_without_one_host_are_refused(server: Served) -> None:
 
 
 async def test_a_name_that_was_bound_is_ours(server: Served) -> None:
-    """Addresses are always answered."""
+    """Addresses are always accepted."""
     for host in (f"127.0.0.1:{server.port}", f"LOCALHOST:{server.port}", "[::1]", "192.168.0.9"):
         async with connected(server.port) as peer:
             peer.writer.write(f"GET /api/health HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())

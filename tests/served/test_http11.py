@@ -1,4 +1,4 @@
-"""HTTP/1.1 on raw sockets: no other version, no ambiguous length, and an end for what is refused."""
+"""HTTP/1.1 on raw sockets: no other version, no ambiguous length, and refused connections end."""
 
 import asyncio
 import contextlib
@@ -18,7 +18,7 @@ BODY_BYTES = 20_000_000
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """The application under our launcher."""
+    """The application under the launcher."""
     with served(tmp_path_factory.mktemp("server")) as server:
         yield server
         assert "rror" not in server.log.read_text()
@@ -29,7 +29,7 @@ def _head(server: Served, start: str, *more: str) -> bytes:
 
 
 async def _answer(peer: Peer, sent: bytes) -> bytes:
-    """All that comes, up to the end of the connection, while more is sent than is taken."""
+    """Return everything up to the end of the connection, while sending more than the server takes."""
 
     async def send() -> None:
         with contextlib.suppress(ConnectionError):
@@ -47,7 +47,7 @@ async def _answer(peer: Peer, sent: bytes) -> bytes:
 
 @pytest.mark.parametrize("frames", [b"", SETTINGS + PRIORITY * 40_000], ids=["alone", "with frames"])
 async def test_http_2_by_its_preface_is_refused(server: Served, frames: bytes) -> None:
-    """With an answer in HTTP/1.1, which says what to do; the frames are thrown away, and never parsed."""
+    """The answer is HTTP/1.1 and says what to do. The frames are discarded without being parsed."""
     before = server.memory_kb
     async with connected(server.port) as peer:
         answer = await _answer(peer, PREFACE + frames)
@@ -57,7 +57,7 @@ async def test_http_2_by_its_preface_is_refused(server: Served, frames: bytes) -
 
 
 async def test_upgrade_to_http_2_is_passed_over(server: Served) -> None:
-    """As if it had not been asked for: the answer is HTTP/1.1's, and so is the connection."""
+    """The upgrade is ignored: the response and the connection stay HTTP/1.1."""
     async with connected(server.port) as peer:
         for _ in range(2):
             await peer.request(_head(server, "GET /healthz", *H2C).decode())
@@ -68,7 +68,7 @@ async def test_upgrade_to_http_2_is_passed_over(server: Served) -> None:
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST"])
 @pytest.mark.parametrize("version", ["1.2", "2.0", "3.0"])
 async def test_other_versions_are_refused(server: Served, version: str, method: str) -> None:
-    """505, and the end of the connection."""
+    """The answer is 505, and the connection ends."""
     sent = _head(server, f"{method} /healthz").replace(b"HTTP/1.1", f"HTTP/{version}".encode())
     async with connected(server.port) as peer:
         answer = await _answer(peer, sent)
@@ -93,7 +93,7 @@ async def test_other_versions_are_refused(server: Served, version: str, method: 
     ids=["preface", "no host", "no request", "two lengths", "other handshake", "forged host", "good"],
 )
 async def test_every_answer_forbids_sniffing(server: Served, sent: bytes, status: int) -> None:
-    """Once, also where no application sees the request."""
+    """The header is present exactly once, even if no application sees the request."""
     async with connected(server.port) as peer:
         head = (await _answer(peer, sent)).partition(b"\r\n\r\n")[0].lower()
     assert head.startswith(b"http/1.1 %d " % status)
@@ -101,7 +101,7 @@ async def test_every_answer_forbids_sniffing(server: Served, sent: bytes, status
 
 
 async def test_two_lengths_of_one_body_end_the_connection(server: Served) -> None:
-    """What a proxy takes for a body, and we for the next request, is never read as one."""
+    """What a proxy may take for a body, and the server for the next request, is never read as a request."""
     sent = _head(server, "POST /api/scheduler/pause", "Content-Length: 5", "Transfer-Encoding: chunked") + b"0\r\n\r\n"
     async with connected(server.port) as peer:
         answer = await _answer(peer, sent + _head(server, "GET /healthz"))
@@ -125,7 +125,7 @@ async def test_two_lengths_of_one_body_end_the_connection(server: Served) -> Non
     ],
 )
 async def test_head_that_is_none_is_the_clients_fault(server: Served, line: str) -> None:
-    """400, and the end of the connection."""
+    """The answer is 400, and the connection ends."""
     async with connected(server.port) as peer:
         assert (await _answer(peer, _head(server, "PUT /api/settings", line))).startswith(b"HTTP/1.1 400 ")
 
@@ -146,7 +146,7 @@ async def test_head_that_is_none_is_the_clients_fault(server: Served, line: str)
 async def test_body_that_is_too_long_piles_up_nowhere(
     server: Served, start: str, status: int, is_chunked: bool
 ) -> None:
-    """Whether a route reads it, passes it over, or is none: 413, and the end of the connection."""
+    """Whether a route reads the body, ignores it, or does not exist: the answer is 413, and the connection ends."""
     before = server.memory_kb
     if is_chunked:
         sent = _head(server, start, "Transfer-Encoding: chunked") + (b"10000\r\n" + b"x" * 65536 + b"\r\n") * (
@@ -162,7 +162,7 @@ async def test_body_that_is_too_long_piles_up_nowhere(
 
 
 async def test_body_in_too_many_chunks_is_refused(server: Served) -> None:
-    """Each costs as much to parse as a frame, however small it is."""
+    """A chunk costs as much to parse as a frame, however small it is."""
     sent = _head(server, "PUT /api/settings", "Transfer-Encoding: chunked") + b"1\r\n \r\n" * 5000 + b"0\r\n\r\n"
     async with connected(server.port) as peer:
         answer = await _answer(peer, sent)
@@ -171,7 +171,7 @@ async def test_body_in_too_many_chunks_is_refused(server: Served) -> None:
 
 
 async def test_body_within_its_bounds_is_taken(server: Served) -> None:
-    """In chunks or not, and the connection serves on."""
+    """The body may be chunked or not, and the connection stays usable."""
     body = b"{" + b" " * 60_000 + b"}"
     chunks = b"".join(b"%x\r\n%b\r\n" % (len(body[at : at + 100]), body[at : at + 100]) for at in range(0, 60_002, 100))
     async with connected(server.port) as peer:
@@ -192,7 +192,7 @@ async def test_body_within_its_bounds_is_taken(server: Served) -> None:
     ],
 )
 async def test_handshake_that_is_none_ends_the_connection(server: Served, head: tuple[str, ...]) -> None:
-    """400, and nothing that is left open, on either side."""
+    """The answer is 400, and the connection is closed on both sides."""
     async with connected(server.port) as peer:
         sent = _head(server, "GET /api/ws", "Upgrade: websocket", "Connection: Upgrade", *head)
         assert (await _answer(peer, sent)).startswith(b"HTTP/1.1 400 ")
@@ -200,7 +200,7 @@ async def test_handshake_that_is_none_ends_the_connection(server: Served, head: 
 
 
 async def test_handshake_that_is_refused_ends_the_connection(server: Served) -> None:
-    """A page of another site, or frames that come before the handshake is done."""
+    """This holds for a page of another site, an unknown path, and frames sent before the handshake is complete."""
     for status, sent in (
         (403, websocket_head(server.port, "/api/ws", "Origin: http://elsewhere.example").encode()),
         (404, websocket_head(server.port, "/nowhere").encode()),
@@ -215,7 +215,7 @@ async def test_handshake_that_is_refused_ends_the_connection(server: Served) -> 
 async def test_plain_hypercorn_refuses_http_2_by_a_configuration(
     tmp_path_factory: pytest.TempPathFactory, workers: int
 ) -> None:
-    """The one that docs/deploy.md names, in Hypercorn's own process and in a worker's."""
+    """The configuration named in docs/deploy.md works in Hypercorn's own process and in a worker."""
     folder = tmp_path_factory.mktemp("server")
     options = ("-w", str(workers), "--config", "python:quart_odds.server.hypercorn_config")
     with plain_hypercorn(folder, *options) as server:
@@ -227,6 +227,6 @@ async def test_plain_hypercorn_refuses_http_2_by_a_configuration(
                 await peer.request(_head(server, "GET /healthz", *H2C).decode())
                 assert peer.status == 200
         finally:
-            # Killed, it would leave its worker behind.
+            # If it were killed, its worker would be left running.
             server.terminate()
             server.wait(30)

@@ -1,4 +1,4 @@
-"""A server that is killed in the middle of a scrape, at any moment, and started again."""
+"""A server that is killed at any moment of a scrape, and started again."""
 
 import asyncio
 import random
@@ -16,18 +16,18 @@ from quart_odds.sandbox import SandboxOptions, sandbox_process
 from tests.served.serving import at, curl, served
 
 RUN_SECONDS = 1.5
-"""About how long a scrape takes here."""
+"""Approximate duration of a scrape in these tests."""
 
 
 async def get(url: str) -> Any:
-    """The JSON at an address."""
+    """Return the JSON at an address."""
     async with aiohttp.ClientSession() as session, session.get(url) as answer:
         assert answer.status == 200
         return await answer.json()
 
 
 async def odds(url: str) -> dict[int, list[str]]:
-    """Which bookmakers have odds of each event."""
+    """Return which bookmakers have odds for each event."""
     page = await get(f"{url}/api/events?include_started=true&page_size=100")
     assert page["total"] == len(page["events"])
     return {
@@ -37,7 +37,7 @@ async def odds(url: str) -> dict[int, list[str]]:
 
 
 async def kill_again_and_again(folder: Path, times: int) -> None:
-    """Kill at random moments of a scrape; after each start, look at what is there."""
+    """Kill at random moments of a scrape, and check the data after each restart."""
     moments = random.Random(7)
     pace = {"betpawa_concurrency": 4, "sportybet_concurrency": 4, "bet9ja_concurrency": 4}
     async with sandbox_process(SandboxOptions(events=30, latency_ms=60, move=0.2)) as sandbox:
@@ -65,18 +65,18 @@ async def kill_again_and_again(folder: Path, times: int) -> None:
 
 
 async def test_a_server_that_is_killed_in_a_scrape_says_so_and_has_all_confirmed_odds(tmp_path: Path) -> None:
-    """The run is interrupted, with its terminal progress; the odds of the run before it are all there."""
+    """The run is interrupted and has its terminal progress, and all odds of the run before it are there."""
     await kill_again_and_again(tmp_path, 3)
 
 
 @pytest.mark.endurance
 async def test_twenty_kills_in_a_scrape_lose_nothing_that_was_confirmed(tmp_path: Path) -> None:
-    """The same, twenty times."""
+    """The same holds for twenty kills."""
     await kill_again_and_again(tmp_path, 20)
 
 
 async def test_after_a_stop_the_file_alone_is_the_whole_database(tmp_path: Path) -> None:
-    """A copy of `odds.db`, without what may lie beside it, has the run and all its odds."""
+    """A copy of `odds.db`, without any files beside it, has the run and all its odds."""
     async with sandbox_process(SandboxOptions(events=10, latency_ms=5)) as sandbox:
         settings = at(sandbox.urls)
         async with served(tmp_path / "one", settings) as server:
@@ -91,7 +91,7 @@ async def test_after_a_stop_the_file_alone_is_the_whole_database(tmp_path: Path)
 
 
 async def test_clients_that_leave_while_their_run_starts_leave_no_row_running(tmp_path: Path) -> None:
-    """At whichever moment a connection is reset, every run ends without a restart."""
+    """Every run ends without a restart, at whatever moment its connection is reset."""
     moments = random.Random(3)
     urls = dict.fromkeys(Platform, "http://127.0.0.1:9")
     async with served(tmp_path, {**at(urls), "request_tries": 1, "log_level": "error"}) as server:

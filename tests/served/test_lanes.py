@@ -1,4 +1,4 @@
-"""Both lanes on real sockets: the same bytes, on whatever server and version of HTTP."""
+"""Both lanes on real sockets send the same bytes, on any server and version of HTTP."""
 
 import asyncio
 import re
@@ -25,7 +25,7 @@ from tests.served.harness import (
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """The application under our launcher."""
+    """The application under the launcher."""
     with served(tmp_path_factory.mktemp("server")) as server:
         yield server
 
@@ -42,13 +42,13 @@ async def _read_stream(peer: Peer, count: int) -> bytes:
 
 
 def _same(data: bytes) -> bytes:
-    """What differs from one process to the next taken out: the epoch, and the ack's time."""
+    """Replace what differs between processes: the epoch, and times."""
     data = re.sub(rb"[0-9a-f]{8}(-\d+)?", b"EPOCH\\1", data)
     return re.sub(rb'"timestamp":"[^"]+"|retry: \d+', b"", data)
 
 
 async def _told(server: Served) -> list[bytes]:
-    """What clients of each kind are sent, byte by byte, for the same messages, small and large."""
+    """Return what clients of each kind are sent, byte by byte, for the same messages, small and large."""
     port = server.port
     plain, with_cursor = await websocket(port), await websocket(port, "/api/ws?cursor=1")
     stream = await event_stream(port)
@@ -64,7 +64,7 @@ async def _told(server: Served) -> list[bytes]:
 
 
 async def test_both_lanes_send_the_same_bytes(server: Served, tmp_path: Path) -> None:
-    """On WebSocket, with and without cursors, and on SSE; and each lane is the one it should be."""
+    """This holds on WebSocket, with and without cursors, and on SSE. Each server uses the lane that it should."""
     with served(tmp_path, "--standard-lane") as standard:
         fast_told, standard_told = await _told(server), await _told(standard)
         peers = [await each(one.port) for one in (server, standard) for each in (websocket, event_stream)]
@@ -78,7 +78,7 @@ async def test_both_lanes_send_the_same_bytes(server: Served, tmp_path: Path) ->
 
 
 async def test_plain_hypercorn_serves_by_the_standard_lane(tmp_path: Path) -> None:
-    """`hypercorn 'quart_odds:create_app()'` works: acks, answers, streams."""
+    """Acks, answers and streams work with `hypercorn 'quart_odds:create_app()'`."""
     with plain_hypercorn(tmp_path) as server:
         live = await websocket(server.port, "/api/ws?cursor=1")
         assert (await live.frame()).json["type"] == "connection_ack"
@@ -91,7 +91,7 @@ async def test_plain_hypercorn_serves_by_the_standard_lane(tmp_path: Path) -> No
 
 
 async def test_compression_is_declined(server: Served) -> None:
-    """Its state would cost 92 KB a client, and make a frame different for each."""
+    """Its state would cost 92 KB per client, and frames would differ between clients."""
     offer = "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits"
     peer = await websocket(server.port, "/api/ws", offer)
     assert b"extensions" not in peer.head.lower()
@@ -100,7 +100,7 @@ async def test_compression_is_declined(server: Served) -> None:
 
 
 async def test_control_frames_between_messages(server: Served) -> None:
-    """A client's ping is answered by the server itself, in between; its close is answered, and all is given back."""
+    """The server itself answers a client's ping between messages, and its close, and everything is released."""
     peer = await websocket(server.port)
     await peer.frame()
     peer.say(b"are you there", PING)
@@ -115,7 +115,7 @@ async def test_control_frames_between_messages(server: Served) -> None:
 
 
 async def test_connection_serves_on_after_a_stream_that_has_ended(server: Served) -> None:
-    """The fast lane gives the connection back: what comes after the final chunk is the next answer."""
+    """The fast lane returns the connection: the next response follows the final chunk."""
     run_id = (await asyncio.to_thread(_failed_run, server))["id"]
     async with connected(server.port) as peer:
         for _ in range(2):
@@ -130,7 +130,7 @@ async def test_connection_serves_on_after_a_stream_that_has_ended(server: Served
 
 
 def _failed_run(server: Served) -> dict[str, int]:
-    """A run that is over: its bookmakers are nowhere."""
+    """Return a run that has ended: its bookmakers cannot be reached."""
     server.post("/api/scrape")
     while (run := server.get("/api/scrape/runs")[0])["status"] == "running":
         pass
@@ -138,7 +138,7 @@ def _failed_run(server: Served) -> dict[str, int]:
 
 
 async def test_event_source_left_open_comes_to_rest(server: Served) -> None:
-    """As a browser would: it comes back after each clean end with its last id, until it is told 204."""
+    """Like a browser, it reconnects after each clean end with its last id, until it gets 204."""
     run_id = (await asyncio.to_thread(_failed_run, server))["id"]
     cursor, phases, statuses = "", [], []
     for _ in range(5):
@@ -159,7 +159,7 @@ async def test_event_source_left_open_comes_to_rest(server: Served) -> None:
 
 
 async def test_http_1_0_gets_its_stream_without_chunks(server: Served) -> None:
-    """It knows none: such a client goes by the standard lane, and reads until the end of the connection."""
+    """HTTP/1.0 has no chunks, so such a client uses the standard lane and reads until the connection ends."""
     async with connected(server.port) as peer:
         await peer.request(stream_head(server.port, version="1.0"))
         assert peer.status == 200

@@ -1,4 +1,4 @@
-"""The main job on a served app: a scrape starts, all watch it live in every way, the odds stand there at its end."""
+"""The main job on a served app: start a scrape, watch it live in every way, and find its odds at the end."""
 
 import asyncio
 import contextlib
@@ -20,19 +20,19 @@ from tests.served.serving import SERVE, Server, acknowledged, at, curl, is_termi
 Json = dict[str, Any]
 
 SLOW_ENOUGH_MS = 60
-"""Latency of the bookmakers with which a run lasts about a second: time to join in the middle."""
+"""The latency of the bookmakers with which a run lasts about a second: time to join in the middle."""
 
 
 @pytest.fixture
 async def session() -> AsyncIterator[aiohttp.ClientSession]:
-    """An HTTP client that gives up after ten seconds."""
+    """An HTTP client with a timeout of ten seconds."""
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(10)) as opened:
         yield opened
 
 
 @contextlib.asynccontextmanager
 async def house(folder: Path, *, events: int = 24, latency_ms: float = SLOW_ENOUGH_MS) -> AsyncIterator[Server]:
-    """Stand-in bookmakers and a server over them, of two requests at once each."""
+    """Run sandbox bookmakers, and a server that sends each at most two requests at once."""
     options = SandboxOptions(events=events, latency_ms=latency_ms, move=0)
     async with sandbox_process(options) as sandbox:
         slowly = {f"{platform}_concurrency": 2 for platform in Platform}
@@ -41,7 +41,7 @@ async def house(folder: Path, *, events: int = 24, latency_ms: float = SLOW_ENOU
 
 
 async def late_client(server: Server) -> list[Json]:
-    """What one sees who joins while the run is in its middle."""
+    """Return what a client sees that joins in the middle of a run."""
     async with server.websocket("?topics=scrape_progress") as early:
         await acknowledged(early)
         async with asyncio.timeout(20):
@@ -54,7 +54,7 @@ async def late_client(server: Server) -> list[Json]:
 
 
 def assert_whole_run(seen: list[Json]) -> None:
-    """A run from its first progress to its one terminal, which is the last."""
+    """Check for a whole run: from its first progress to its only terminal one, which is the last."""
     assert seen[0]["phase"] == "initializing"
     assert [is_terminal(each) for each in seen].count(True) == 1
     assert is_terminal(seen[-1])
@@ -67,7 +67,7 @@ def assert_whole_run(seen: list[Json]) -> None:
 
 
 async def test_curl_and_websockets_see_the_same_run_to_its_end(tmp_path: Path) -> None:
-    """`curl -N` starts it; one client that was there sees the very same data, one that joins late sees it end."""
+    """`curl -N` starts a run. A client that is already connected sees the same data, and a late one sees it end."""
     async with house(tmp_path) as server, server.websocket("?topics=scrape_progress") as first:
         ack = await acknowledged(first)
         assert ack["data"]["topics"] == ["scrape_progress"]
@@ -78,13 +78,13 @@ async def test_curl_and_websockets_see_the_same_run_to_its_end(tmp_path: Path) -
         assert by_websocket == by_curl
         assert by_late[-1] == by_curl[-1]
         assert 0 < len(by_late) < len(by_curl)
-        # The state that a late one is given, then all that came after it: nothing is missing from its middle.
+        # A late client gets the newest state, and then everything that follows, without a gap.
         places = [by_curl.index(each) for each in by_late]
         assert places[4:] == list(range(places[4], len(by_curl)))
 
 
 async def test_a_posted_run_is_told_to_all_in_the_same_way(tmp_path: Path, session: aiohttp.ClientSession) -> None:
-    """202 with links; its own stream and the WebSocket tell the same, and a second start is a conflict."""
+    """The answer is 202 with links. The run's stream and the WebSocket match, and a second start is a conflict."""
     async with house(tmp_path) as server, server.websocket("?topics=scrape_progress") as first:
         await acknowledged(first)
         async with session.post(f"{server.url}/api/scrape") as response:
@@ -107,7 +107,7 @@ async def test_a_posted_run_is_told_to_all_in_the_same_way(tmp_path: Path, sessi
 
 
 async def test_curl_attaches_to_a_run_that_is_going(tmp_path: Path) -> None:
-    """Two at once are one run, which both see from its beginning."""
+    """Two requests at once get the same run, and both see it from its beginning."""
     async with house(tmp_path) as server:
         one, other = await asyncio.gather(curl(server, "/api/scrape/stream"), curl(server, "/api/scrape/stream"))
         assert_whole_run(one)
@@ -115,7 +115,7 @@ async def test_curl_attaches_to_a_run_that_is_going(tmp_path: Path) -> None:
 
 
 async def test_a_signal_in_the_middle_of_a_run_ends_it_in_time(tmp_path: Path) -> None:
-    """Streams are told to come back, the run is marked, the process is gone within two seconds."""
+    """Streams are told to reconnect, the run is marked as interrupted, and the process ends within two seconds."""
     async with sandbox_process(SandboxOptions(events=60, latency_ms=500)) as sandbox:
         settings = at(sandbox.urls) | {"drain_seconds": 0.2}
         async with served(tmp_path, settings) as server, server.websocket() as listener:
@@ -140,7 +140,7 @@ async def test_a_signal_in_the_middle_of_a_run_ends_it_in_time(tmp_path: Path) -
 async def test_a_recording_of_the_real_sites_gives_the_match_with_its_odds(
     tmp_path: Path, session: aiohttp.ClientSession, recorded: Path
 ) -> None:
-    """The one match that all three bodies are of, side by side, price for price."""
+    """The one match that all three recordings contain is shown side by side, with exact prices."""
     async with (
         sandbox_process(SandboxOptions(replay=recorded)) as sandbox,
         served(tmp_path, at(sandbox.urls) | {"retry_wait_seconds": 0.05}) as server,
@@ -177,7 +177,7 @@ async def test_a_recording_of_the_real_sites_gives_the_match_with_its_odds(
 async def test_the_sandbox_beside_the_server_gives_events_of_which_most_are_at_all_three(
     tmp_path: Path, session: aiohttp.ClientSession
 ) -> None:
-    """`serve --sandbox`: one command, a database of its own, and a run of sixty events."""
+    """`serve --sandbox` is a single command, with a separate database, and a run of sixty events."""
     async with served(tmp_path, None, [*SERVE, "--sandbox", "--latency-ms", "20"]) as server:
         told = await curl(server, "/api/scrape/stream")
         assert_whole_run(told)
@@ -191,7 +191,7 @@ async def test_the_sandbox_beside_the_server_gives_events_of_which_most_are_at_a
 
 
 async def test_the_sandbox_keeps_a_database_of_its_own(tmp_path: Path) -> None:
-    """Without a setting the made-up odds go to another file than real ones would."""
+    """Without a database setting, sandbox odds go to a different file than real ones."""
     command = [*SERVE, "--sandbox", "--latency-ms", "1", "--events", "5"]
     async with served(tmp_path, {"database_url": None}, command) as server:
         await server.stop()
@@ -200,7 +200,7 @@ async def test_the_sandbox_keeps_a_database_of_its_own(tmp_path: Path) -> None:
 
 
 async def test_plain_hypercorn_serves_and_scrapes_as_well(tmp_path: Path) -> None:
-    """`hypercorn 'quart_odds:create_app()'`: the standard lane, the same run for everyone."""
+    """With `hypercorn 'quart_odds:create_app()'` every client sees the same run, on the standard lane."""
     options = SandboxOptions(events=12, latency_ms=SLOW_ENOUGH_MS, move=0)
     async with sandbox_process(options) as sandbox:
         command = [sys.executable, "-m", "hypercorn", "--bind", "127.0.0.1:0"]

@@ -1,4 +1,4 @@
-"""Frames and tokens counted, without a socket."""
+"""Counting frames and tokens, without a socket."""
 
 import pytest
 from hypothesis import given
@@ -24,7 +24,7 @@ class Clock:
 
 
 def test_bucket_lets_a_burst_pass_and_then_its_rate() -> None:
-    """And it never holds more than the burst."""
+    """The bucket never holds more than a burst."""
     clock = Clock()
     bucket = TokenBucket(10, 4, clock)
     assert [bucket.take() for _ in range(5)] == [True] * 4 + [False]
@@ -36,7 +36,7 @@ def test_bucket_lets_a_burst_pass_and_then_its_rate() -> None:
 
 
 def test_bucket_says_how_long_a_debt_takes() -> None:
-    """What is owed is taken; nothing more passes until it is made up for."""
+    """Owed tokens are taken, and nothing more passes until the debt is paid."""
     clock = Clock()
     bucket = TokenBucket(10, 4, clock)
     assert bucket.owe(3) == 0
@@ -51,7 +51,7 @@ PAYLOADS = st.lists(st.tuples(st.sampled_from([0, 1, 2, 8, 9, 10]), st.integers(
 
 @given(PAYLOADS, st.lists(st.integers(1, 700), min_size=1), st.integers(1, 9))
 def test_scanner_finds_every_frame(frames: list[tuple[int, int]], reads: list[int], most_frames: int) -> None:
-    """However they are cut into reads; no more at once than it is asked for, and each byte once."""
+    """Frames are found however the bytes are split into reads, at most as many as requested, and each byte once."""
     sent = b"".join(frame(b"x" * min(size, 125) if opcode > 2 else b"x" * size, opcode) for opcode, size in frames)
     scanner = FrameScanner(MOST)
     found, at, turn = 0, 0, 0
@@ -73,7 +73,7 @@ def test_scanner_finds_every_frame(frames: list[tuple[int, int]], reads: list[in
 @pytest.mark.parametrize("opcode", [0, 1, 2])
 @pytest.mark.parametrize(("size", "is_too_long"), [(MOST, False), (MOST + 1, True), (1 << 62, True), (1 << 63, True)])
 def test_scanner_judges_a_frame_by_its_header(opcode: int, size: int, is_too_long: bool) -> None:
-    """Before its payload comes; what stands before it is still handed out."""
+    """The length is checked before the payload arrives, and frames before it still count."""
     scanner = FrameScanner(MOST)
     head = frame(b"", 9) + frame(b"", opcode, declared=size)
     assert scanner.cut(head + b"payload", 0, 9)[1] == 2
@@ -81,7 +81,7 @@ def test_scanner_judges_a_frame_by_its_header(opcode: int, size: int, is_too_lon
 
 
 def test_scanner_leaves_other_faults_to_the_parser() -> None:
-    """A ping that is too long, or a frame without a mask, is wrong in another way."""
+    """Other errors, such as a ping that is too long or a missing mask, are not the scanner's business."""
     for wrong in (
         frame(b"", 9, declared=5000),
         frame(b"x", 1, masked=False, declared=5000),
@@ -93,7 +93,9 @@ def test_scanner_leaves_other_faults_to_the_parser() -> None:
 
 
 def test_a_server_that_cannot_be_hardened_is_not_started(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is missing is named, and what to install."""
+    """The error names what is missing and what to install."""
     monkeypatch.delattr("hypercorn.protocol.h11.H11Protocol._check_protocol")
-    with pytest.raises(SettingsError, match=r"H11Protocol\._check_protocol not found.*those of constraints\.txt"):
+    with pytest.raises(
+        SettingsError, match=r"H11Protocol\._check_protocol not found.*the versions in constraints\.txt"
+    ):
         hardening.install()

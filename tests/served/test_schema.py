@@ -1,4 +1,4 @@
-"""The API as machines see it: what `/openapi.json` says is what the server answers, whatever it is asked."""
+"""The API as machines see it: `/openapi.json` describes what the server answers, whatever the request."""
 
 import asyncio
 import sys
@@ -11,13 +11,13 @@ NEVER_ENDING_OR_STARTING = (
     r"^/api/(sse|scrape/stream|scrape/runs/\{scrape_run_id\}/progress|scrape$|scrape/\{scrape_run_id\}/(cancel|retry)"
     r"|events/\{event_id\}/refresh|scrape/event/.*)"
 )
-"""Endless streams, and what starts or cancels runs or asks bookmakers."""
+"""Routes that stream endlessly, start or cancel runs, or send requests to bookmakers."""
 
 CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
 
 
 async def test_no_request_gets_a_server_error_or_an_answer_outside_its_schema(tmp_path: Path) -> None:
-    """schemathesis asks every route all sorts of things, of a server that holds the odds of a whole scrape."""
+    """schemathesis sends all kinds of requests to every route of a server with the odds of a whole scrape."""
     async with (
         sandbox_process(SandboxOptions(events=20, move=0)) as sandbox,
         served(tmp_path, at(sandbox.urls)) as server,

@@ -1,4 +1,4 @@
-"""A real scrape under listeners that are cut and come back, and under listeners that never read."""
+"""A real scrape with listeners that are cut and reconnect, and with listeners that never read."""
 
 import asyncio
 import time
@@ -15,14 +15,14 @@ from tests.served.harness import Peer, connect, stream_head, websocket, websocke
 from tests.served.serving import Server, at, is_terminal, served
 
 AT_ONCE = 100
-"""Handshakes under way at a time."""
+"""The maximum number of simultaneous handshakes."""
 
 Told = list[dict[str, object]]
 
 
 @asynccontextmanager
 async def slow_bookmakers(folder: Path, latency_ms: float = 120) -> AsyncIterator[Server]:
-    """A served app whose scrape takes a few seconds."""
+    """Serve an app whose scrape takes a few seconds."""
     pace = {"betpawa_concurrency": 4, "sportybet_concurrency": 4, "bet9ja_concurrency": 4}
     async with (
         sandbox_process(SandboxOptions(events=40, latency_ms=latency_ms, move=0)) as sandbox,
@@ -38,7 +38,7 @@ async def start(server: Server) -> None:
 
 
 class Listener:
-    """One that resumes with its cursor, on WebSocket or SSE, and keeps all that it is told of the scrape."""
+    """A listener on WebSocket or SSE that resumes with its cursor, and keeps all progress it receives."""
 
     def __init__(self, *, is_stream: bool) -> None:
         self.told: Told = []
@@ -48,7 +48,7 @@ class Listener:
         self._peer: Peer | None = None
 
     async def connect(self, server: Server, gate: asyncio.Semaphore) -> None:
-        """Come, or come back."""
+        """Connect, or reconnect from the last cursor."""
         topics = "topics=scrape_progress"
         async with gate:
             self._peer = peer = await connect(server.port)
@@ -61,18 +61,18 @@ class Listener:
             await self._read_some()
 
     async def read(self, count: int | None = None) -> None:
-        """Read so many messages, or to the end of the run."""
+        """Read until there are this many messages, or to the end of the run."""
         async with asyncio.timeout(60):
             while not (self.told and is_terminal(self.told[-1])) and (count is None or len(self.told) < count):
                 await self._read_some()
 
     def cut(self) -> None:
-        """Lose the connection, and what is on its way."""
+        """Lose the connection and everything in transit."""
         assert self._peer is not None
         self._peer.reset()
 
     def check(self, all_of_it: Told) -> None:
-        """Everything, in order, once, over both connections."""
+        """Check that the listener received everything, in order and once, over both connections."""
         assert self._is_recovered
         assert self.told == all_of_it
 
@@ -97,7 +97,7 @@ class Listener:
 
 
 async def storm(server: Server, count: int) -> None:
-    """Cut everybody in the middle of a scrape; one who was never cut knows what there was to hear."""
+    """Cut every listener in the middle of a scrape, and compare them with a witness that is never cut."""
     gate = asyncio.Semaphore(AT_ONCE)
     witness = Listener(is_stream=False)
     listeners = [Listener(is_stream=bool(number % 2)) for number in range(count)]
@@ -115,20 +115,20 @@ async def storm(server: Server, count: int) -> None:
 
 
 async def test_listeners_that_are_cut_during_a_scrape_come_back_to_all_of_it(tmp_path: Path) -> None:
-    """None misses or repeats anything."""
+    """No listener misses or repeats anything."""
     async with slow_bookmakers(tmp_path) as server:
         await storm(server, 150)
 
 
 @pytest.mark.endurance
 async def test_a_thousand_that_are_cut_during_a_scrape_come_back_to_all_of_it(tmp_path: Path) -> None:
-    """The same with a thousand."""
+    """The same holds for a thousand listeners."""
     async with slow_bookmakers(tmp_path, latency_ms=400) as server:
         await storm(server, 1000)
 
 
 async def test_listeners_that_never_read_do_not_slow_a_scrape(tmp_path: Path) -> None:
-    """Its duration is what it is without them, but for noise."""
+    """The scrape takes as long as without them, except for noise."""
     async with slow_bookmakers(tmp_path) as server, AsyncExitStack() as stack:
         alone = await duration(server)
         for _ in range(100):
@@ -139,7 +139,7 @@ async def test_listeners_that_never_read_do_not_slow_a_scrape(tmp_path: Path) ->
 
 
 async def duration(server: Server) -> float:
-    """Seconds that a run takes."""
+    """Return how many seconds a run takes."""
     gate = asyncio.Semaphore(1)
     listener = Listener(is_stream=False)
     await listener.connect(server, gate)

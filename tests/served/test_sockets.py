@@ -1,4 +1,4 @@
-"""The listening socket: what accepted connections inherit, and what the launcher asks of the system."""
+"""The listening socket: what accepted connections inherit, and what the launcher requests from the system."""
 
 import resource
 import socket
@@ -35,13 +35,13 @@ def accepted() -> Iterator[socket.socket]:
     ids=["nodelay", "idle", "interval", "count", "user timeout", "notsent lowat"],
 )
 def test_accepted_connections_inherit(accepted: socket.socket, option: int, value: int) -> None:
-    """A peer that vanished without a word is found by the kernel in a minute; one that takes nothing, sooner."""
+    """The kernel notices a vanished peer within a minute, and sooner one that takes nothing."""
     assert accepted.getsockopt(socket.IPPROTO_TCP, option) == value
     assert accepted.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
 
 
 def test_accepted_connections_hold_little_that_we_have_not_read(accepted: socket.socket) -> None:
-    """The kernel doubles what it is asked for, to keep its own books in."""
+    """The kernel doubles the requested size, to have room for its bookkeeping."""
     assert accepted.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) <= 2 * RECEIVE_BYTES
 
 
@@ -55,19 +55,19 @@ def test_accepted_connections_hold_little_that_we_have_not_read(accepted: socket
     ],
 )
 def test_bind(bind: str, split: tuple[str, int]) -> None:
-    """Host and port; the host may be left out, and is ours alone then."""
+    """The result is the host and port. The host may be omitted, and is loopback then."""
     assert split_bind(bind) == split
 
 
 @pytest.mark.parametrize("bind", ["", "127.0.0.1:", "127.0.0.1:65536", "127.0.0.1:x", "127.0.0.1:-1", "h:٣"])
 def test_wrong_bind_says_what_to_give(bind: str) -> None:
-    """A sentence with an example."""
+    """The error is a sentence with an example."""
     with pytest.raises(SettingsError, match="give HOST:PORT, such as"):
         split_bind(bind)
 
 
 def test_address_that_is_taken_is_named() -> None:
-    """And the error says what to do."""
+    """The error names the address and says what to do."""
     with listen("127.0.0.1:0", 1.0) as first:
         first.listen()
         with pytest.raises(SettingsError, match="choose another address or port"):
@@ -75,7 +75,7 @@ def test_address_that_is_taken_is_named() -> None:
 
 
 def test_file_limit_is_raised_as_far_as_it_may_be() -> None:
-    """As many connections as the system allows; never fewer than there were."""
+    """The limit is as high as the system allows, and never lower than before."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     try:
         limit = raise_file_limit()

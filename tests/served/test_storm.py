@@ -1,4 +1,4 @@
-"""A reconnect storm: many clients, cut at once and back with their cursors, while messages go on being told."""
+"""A reconnect storm: many clients, cut at once, return with their cursors while publishing continues."""
 
 import asyncio
 import resource
@@ -13,12 +13,12 @@ from tests.served.harness import Peer, Served, connect, served, stream_head, web
 MESSAGES = 600
 INTERVAL_MS = 5
 AT_ONCE = 100
-"""Handshakes under way at a time, per client process: what a backlog takes is not what is tested here."""
+"""The maximum number of simultaneous handshakes. How many a backlog takes is not tested here."""
 
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Served]:
-    """The application under our launcher; and room for many sockets here."""
+    """The application under the launcher, with a limit that allows many sockets in the test process."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 8192), hard))
     with served(tmp_path) as server:
@@ -27,7 +27,7 @@ def server(tmp_path: Path) -> Iterator[Served]:
 
 
 class Client:
-    """One that remembers how far it has come, on WebSocket or SSE."""
+    """A client on WebSocket or SSE that remembers its cursor."""
 
     def __init__(self, *, is_stream: bool) -> None:
         self.is_stream = is_stream
@@ -37,7 +37,7 @@ class Client:
         self._peer: Peer | None = None
 
     async def connect(self, server: Served, gate: asyncio.Semaphore) -> None:
-        """Come, or come back."""
+        """Connect, or reconnect from the last cursor."""
         async with gate:
             self._peer = peer = await connect(server.port)
             if self.is_stream:
@@ -50,13 +50,13 @@ class Client:
             await self._read_some()
 
     async def read(self, last: int) -> None:
-        """Read up to a message."""
+        """Read up to this message."""
         async with asyncio.timeout(60):
             while not self.had or self.had[-1] < last:
                 await self._read_some()
 
     def cut(self) -> None:
-        """Lose the connection; what is on its way is lost with it."""
+        """Lose the connection and everything in transit."""
         assert self._peer is not None
         self._peer.reset()
 
@@ -100,11 +100,11 @@ async def _storm(server: Served, count: int) -> None:
 
 
 async def test_nobody_misses_or_repeats_anything(server: Served) -> None:
-    """Each has every message, in order, once, over both of its connections."""
+    """Every client gets every message, in order and once, over both of its connections."""
     await _storm(server, 200)
 
 
 @pytest.mark.endurance
 async def test_a_thousand_come_back_at_once(server: Served) -> None:
-    """The same with a thousand."""
+    """The same holds for a thousand clients."""
     await _storm(server, 1000)

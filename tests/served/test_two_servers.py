@@ -24,20 +24,20 @@ PATIENCE_SECONDS = 40
 
 
 async def ask(server: Server, path: str, method: str = "GET") -> tuple[int, Any]:
-    """Status and JSON of an answer."""
+    """Return the status and JSON of a response."""
     async with aiohttp.ClientSession() as session, session.request(method, f"{server.url}{path}") as answer:
         return answer.status, await answer.json(content_type=None)
 
 
 async def scrape(server: Server) -> Json:
-    """The row of a whole run."""
+    """Scrape, and return the row of the whole run."""
     status, started = await ask(server, "/api/scrape", "POST")
     assert status == 202, started
     return await ended(server, started["scrape_run_id"])
 
 
 async def ended(server: Server, run_id: int) -> Json:
-    """The row of a run once it is over."""
+    """Return the row of a run once it has ended."""
     async with asyncio.timeout(PATIENCE_SECONDS):
         while (row := (await ask(server, f"/api/scrape/{run_id}"))[1])["status"] == "running":
             await asyncio.sleep(0.05)
@@ -45,7 +45,7 @@ async def ended(server: Server, run_id: int) -> Json:
 
 
 async def until_ready(server: Server, status: int) -> Json:
-    """What /readyz says once it answers with this status."""
+    """Return the body of /readyz once it answers with this status."""
     async with asyncio.timeout(PATIENCE_SECONDS):
         while (answer := await ask(server, "/readyz"))[0] != status:
             await asyncio.sleep(0.05)
@@ -53,7 +53,7 @@ async def until_ready(server: Server, status: int) -> Json:
 
 
 async def matches(server: Server) -> dict[int, set[tuple[str, str]]]:
-    """Which bookmakers' events each event id stands for, as a server shows them."""
+    """Return which bookmaker events each event id is matched to, as a server shows them."""
     _, page = await ask(server, "/api/events?include_started=true&page_size=100")
     return {
         event["id"]: {(each["bookmaker_slug"], each["external_event_id"]) for each in event["bookmakers"]}
@@ -62,7 +62,7 @@ async def matches(server: Server) -> dict[int, set[tuple[str, str]]]:
 
 
 async def same_matches(one: Server, other: Server) -> dict[int, set[tuple[str, str]]]:
-    """What both show, once they show the same."""
+    """Return what both servers show, once they agree."""
     async with asyncio.timeout(PATIENCE_SECONDS):
         while (shown := await matches(one)) != await matches(other):
             await asyncio.sleep(0.1)
@@ -70,10 +70,10 @@ async def same_matches(one: Server, other: Server) -> dict[int, set[tuple[str, s
 
 
 async def end_lock(database_url: str) -> None:
-    """End the server process that holds the writer's lock."""
+    """End the PostgreSQL backend that holds the writer lock."""
     connection = await asyncpg.connect(database_url)
     try:
-        # With a time to wait for: the lock is there until the other side is gone.
+        # With a timeout to wait for: the lock is held until the backend has ended.
         ended = "SELECT pg_terminate_backend(pid, 30000) FROM pg_locks"
         lock = f"{ended} WHERE locktype = 'advisory' AND objid = $1 AND granted"
         assert await connection.fetchval(lock, WRITER_LOCK)
@@ -85,7 +85,7 @@ async def end_lock(database_url: str) -> None:
 async def two_servers(
     folder: Path, postgres: PostgresServer, more: Mapping[str, object] | None = None
 ) -> AsyncIterator[tuple[Server, Server, str]]:
-    """One that writes and has scraped once, one that reads, and their database."""
+    """Yield a server that writes and has scraped once, a server that reads, and the URL of their database."""
     url = await make_database(postgres.url)
     async with sandbox_process(SandboxOptions(events=12, latency_ms=40, move=0.2)) as sandbox:
         settings = {**at(sandbox.urls), **PACE, "database_url": url, "drain_seconds": 1, **(more or {})}
@@ -96,7 +96,10 @@ async def two_servers(
 
 
 async def test_a_server_that_only_reads_says_so_and_shows_no_old_odds(tmp_path: Path) -> None:
-    """In /readyz, /api/health and on the page; its runs ask nobody; what the writer commits is there within seconds."""
+    """It says so in /readyz, /api/health and on the page, and its runs send no requests.
+
+    What the writer commits appears within seconds.
+    """
     with running_postgres() as postgres:
         async with two_servers(tmp_path, postgres) as (writing, reading, _):
             body = await until_ready(reading, 503)
@@ -115,7 +118,7 @@ async def test_a_server_that_only_reads_says_so_and_shows_no_old_odds(tmp_path: 
 
 
 async def test_a_writer_that_slept_through_a_take_over_gives_no_id_twice(tmp_path: Path) -> None:
-    """Its run fails when it wakes, its rows are refused, and it shows what the other one wrote."""
+    """Its run fails when it wakes, its rows are refused, and it shows what the other server wrote."""
     with running_postgres() as postgres:
         async with two_servers(tmp_path, postgres) as (older, newer, url):
             _, started = await ask(older, "/api/scrape", "POST")
@@ -133,7 +136,7 @@ async def test_a_writer_that_slept_through_a_take_over_gives_no_id_twice(tmp_pat
 
 
 async def test_a_restart_of_postgresql_and_a_kill_lose_nothing_that_was_confirmed(tmp_path: Path) -> None:
-    """One of the two goes on writing; when it is killed in a run, the other ends that run and takes over."""
+    """One server continues to write. If it is killed during a run, the other ends that run and takes over."""
     with running_postgres() as postgres:
         async with two_servers(tmp_path, postgres) as (first, second, _):
             confirmed = await matches(first)
@@ -156,7 +159,7 @@ async def test_a_restart_of_postgresql_and_a_kill_lose_nothing_that_was_confirme
 
 
 async def test_a_stop_ends_in_time_though_the_database_hangs(tmp_path: Path) -> None:
-    """A run is under way and PostgreSQL answers nothing any more: the process ends within 3 s of its drain."""
+    """With a run active and PostgreSQL no longer answering, the process ends within 3 s after its drain time."""
     with running_postgres() as postgres:
         async with two_servers(tmp_path, postgres) as (first, _, _):
             await ask(first, "/api/scrape", "POST")

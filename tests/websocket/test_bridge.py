@@ -1,4 +1,4 @@
-"""The bridge: a run's progress, passed on to everyone, whatever happens to one message or to the listeners."""
+"""The bridge: a run's progress is forwarded to everyone, whatever happens to one message or to the listeners."""
 
 import asyncio
 from collections.abc import Hashable, Mapping
@@ -29,7 +29,7 @@ def _told(sink: RecordingSink) -> list[object]:
 
 
 async def test_everything_is_passed_on_from_the_very_beginning() -> None:
-    """However late the bridge starts, nothing of the run is missing, and it ends with the run."""
+    """However late the bridge starts, nothing of the run is missing, and the bridge ends with the run."""
     registry, broadcaster = make_registry(), ProgressBroadcaster(5)
     sink = RecordingSink()
     registry.connect(sink, FRAME)
@@ -49,7 +49,7 @@ async def test_everything_is_passed_on_from_the_very_beginning() -> None:
 
 
 async def test_it_works_whether_or_not_anyone_listens() -> None:
-    """What is told to nobody can still be resumed from, and a late joiner has the newest of each platform."""
+    """Messages that nobody received can still be resumed from, and a late joiner gets the newest of each platform."""
     registry, broadcaster = make_registry(), ProgressBroadcaster(5)
     bridge = asyncio.create_task(bridge_scrape_to_websocket(broadcaster, registry))
     for number in range(4):
@@ -64,7 +64,7 @@ async def test_it_works_whether_or_not_anyone_listens() -> None:
 
 
 async def test_progress_without_a_run_gets_the_runs() -> None:
-    """Every progress that is passed on bears its run's id."""
+    """Every forwarded progress carries the id of its run."""
     registry, broadcaster = make_registry(), ProgressBroadcaster(5)
     broadcaster.publish(_progress(0, is_last=True, run_id=None))
     await bridge_scrape_to_websocket(broadcaster, registry)
@@ -73,7 +73,7 @@ async def test_progress_without_a_run_gets_the_runs() -> None:
 
 
 async def test_message_that_cannot_be_passed_on_costs_that_message_only() -> None:
-    """The bridge goes on, and the run has noticed nothing."""
+    """The bridge continues, and the run is not affected."""
 
     class PickyRegistry(BroadcastRegistry):
         def broadcast(
@@ -101,7 +101,7 @@ async def test_message_that_cannot_be_passed_on_costs_that_message_only() -> Non
 
 
 async def test_cancelled_bridge_lets_go() -> None:
-    """It is cancelled where it waits, and is counted as a listener no more."""
+    """A waiting bridge can be cancelled, and no longer counts as a listener."""
     registry, broadcaster = make_registry(), ProgressBroadcaster(5)
     bridge = asyncio.create_task(bridge_scrape_to_websocket(broadcaster, registry))
     while not broadcaster.subscriber_count:

@@ -1,4 +1,4 @@
-"""The messages: exactly the shapes that clients rely on."""
+"""The messages have exactly the shapes that clients rely on."""
 
 import re
 from datetime import UTC, datetime
@@ -45,7 +45,7 @@ PROGRESS = ScrapeProgress(
     ],
 )
 def test_envelopes(built: dict[str, object], kind: str, data: dict[str, object]) -> None:
-    """Plain dicts of three keys, in this order; the timestamp is UTC, milliseconds, Z."""
+    """Envelopes are plain dicts with three keys, in this order. The timestamp is UTC, with milliseconds and Z."""
     assert list(built) == ["type", "timestamp", "data"]
     assert type(built) is dict
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", str(built["timestamp"]))
@@ -54,7 +54,7 @@ def test_envelopes(built: dict[str, object], kind: str, data: dict[str, object])
 
 
 def test_progress_is_the_same_json_as_on_the_runs_own_stream() -> None:
-    """`data` is the progress' own JSON, with its times in the same form."""
+    """`data` is the progress's own JSON, with its times in the same form."""
     built = scrape_progress_message(PROGRESS)
     assert built["type"] == "scrape_progress"
     assert built["data"] == PROGRESS.model_dump(mode="json")
@@ -67,7 +67,7 @@ def test_progress_is_the_same_json_as_on_the_runs_own_stream() -> None:
     ("missed", "says"), [(3, "3 messages were missed"), (None, "an unknown number of messages were missed")]
 )
 def test_gap_says_how_much_was_missed(missed: int | None, says: str) -> None:
-    """An error of code `gap`, in words for a person and a number for a program."""
+    """The gap notice is an error with code `gap`, with a text for people and a number for programs."""
     data = gap_message(missed)["data"]
     assert data["code"] == "gap"
     assert data["missed"] == missed
@@ -75,6 +75,6 @@ def test_gap_says_how_much_was_missed(missed: int | None, says: str) -> None:
 
 
 def test_times_without_a_zone_are_refused() -> None:
-    """A naive time would be some other time elsewhere."""
+    """A naive time is refused, because it would mean a different time elsewhere."""
     with pytest.raises(ValueError, match="no time zone"):
         iso_z(datetime(2026, 11, 22, 10, 0, 0))  # noqa: DTZ001

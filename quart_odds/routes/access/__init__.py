@@ -1,1 +1,1 @@
-"""Who may ask, how much, and how a refusal is answered."""
+"""Access control: who may send requests, how many, and how refusals are answered."""

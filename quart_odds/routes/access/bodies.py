@@ -1,8 +1,8 @@
-"""Bodies of requests: read before anything else, within bounds, whether or not a route wants them.
+"""Request bodies: read first, within limits, whether or not a route uses them.
 
-Quart gives a request to its route at once, and keeps what comes of its body meanwhile, so that a body that no route
-reads grows without bound, and one that never ends holds its route for as long as the peer likes. Here the route begins
-once the body is whole: 64 KB at most, within 10 seconds, and not too many at a time.
+Quart calls the route at once and buffers the body in the background. A body that no route reads then grows without
+limit, and one that never ends occupies its route for as long as the peer likes. Here the route starts only when the
+body is complete: at most 64 KB, within 10 seconds, and with a limit on the number of bodies at a time.
 """
 
 import asyncio
@@ -22,16 +22,16 @@ if TYPE_CHECKING:
 
 MAX_BODY_BYTES = 64 * 1024
 BODY_SECONDS = 10.0
-"""From the request's head to the end of its body."""
+"""Time from the head of the request to the end of its body."""
 MOST_BODIES = 50
-"""Bodies that are not whole yet, in all: 3 MB."""
+"""Incomplete bodies in total: 3 MB."""
 MOST_BODIES_PER_ADDRESS = 5
-"""The same, of one address; loopback and trusted proxies have no such limit, as many may be behind them."""
+"""Incomplete bodies per address. Loopback and trusted proxies are exempt, because many clients may be behind them."""
 RETRY_SECONDS = 10
 
 
 def init_app(app: Quart, parts: Services) -> None:
-    """Bound the bodies that this app takes."""
+    """Limit the request bodies that this app accepts."""
     parts.bodies = ConnectionLimits(
         MOST_BODIES, MOST_BODIES_PER_ADDRESS, trusted=parts.settings.trusted_proxies, named="unfinished request bodies"
     )
@@ -41,14 +41,14 @@ def init_app(app: Quart, parts: Services) -> None:
 
 
 class ClientLeftError(Exception):
-    """Raised when the client left before its body was whole."""
+    """Raised when the client left before its body was complete."""
 
 
 class BoundedHTTPConnection(ASGIHTTPConnection):
-    """Quart's connection, which hands a request on once its body is whole, or with the problem that its body is."""
+    """Quart's connection, which calls the app once the body is complete, or with the problem that the body caused."""
 
     async def __call__(self, receive: "ASGIReceiveCallable", send: "ASGISendCallable") -> None:
-        """Serve one request to its end."""
+        """Serve one request until it ends."""
         is_known = self.scope["http_version"] in ("1.0", "1.1")
         parts: Services = self.app.extensions[EXTENSION]
         if not check_host(self.app, self.scope):
@@ -69,7 +69,10 @@ class BoundedHTTPConnection(ASGIHTTPConnection):
         await super().__call__(_Whole(body, receive).receive, send)
 
     async def _read(self, parts: Services, asked: Request, receive: "ASGIReceiveCallable") -> bytes:
-        """The whole body. Raises Problem for one that is too long, too slow or one too many, and ClientLeftError."""
+        """Return the whole body.
+
+        Raises Problem if it is too long or too slow, or if there are too many bodies, and ClientLeftError.
+        """
         if (asked.content_length or 0) > MAX_BODY_BYTES:
             raise _too_large()
         try:
@@ -85,20 +88,20 @@ class BoundedHTTPConnection(ASGIHTTPConnection):
             raise Problem(
                 408,
                 "Request timeout",
-                f"The body did not come whole within {BODY_SECONDS:.0f} seconds.",
+                f"The body was not complete within {BODY_SECONDS:.0f} seconds.",
                 headers={"Connection": "close"},
             ) from None
 
 
 class _Whole:
-    """What an app receives of a request whose body has been read already."""
+    """What an app receives for a request whose body has already been read."""
 
     def __init__(self, body: bytes, receive: "ASGIReceiveCallable") -> None:
         self._body: bytes | None = body
         self._receive = receive
 
     async def receive(self) -> "ASGIReceiveEvent":
-        """The body, then that the client has left. What still comes of a body that was refused is dropped."""
+        """Return the body, then the client's disconnect. Any remaining data of a refused body is dropped."""
         if self._body is not None:
             body, self._body = self._body, None
             return {"type": "http.request", "body": body, "more_body": False}
@@ -108,7 +111,7 @@ class _Whole:
 
 
 def may_have_body(headers: Iterable[tuple[bytes, bytes]]) -> bool:
-    """Whether a request with these headers has a body that is not empty."""
+    """Return whether a request with these headers has a body that is not empty."""
     for name, value in headers:
         lower = name.lower()
         if lower == b"transfer-encoding" or (lower == b"content-length" and value.strip(b"0 ")):
@@ -134,6 +137,6 @@ def _too_large() -> Problem:
     return Problem(
         413,
         "Content too large",
-        f"A body may have {MAX_BODY_BYTES} bytes.",
+        f"A body may have at most {MAX_BODY_BYTES} bytes.",
         headers={"Connection": "close"},
     )

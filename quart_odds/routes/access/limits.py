@@ -1,4 +1,4 @@
-"""How much there may be: of live connections or bodies, in all and from one address, and of anything in a second."""
+"""Limits: on live connections and on bodies, in total and per address, and on the rate of anything per second."""
 
 import time
 from collections import Counter
@@ -12,16 +12,18 @@ from quart_odds.domain.origins import parse_address
 Networks = tuple[IPv4Network | IPv6Network, ...]
 
 CLIENT_PREFIX = 64
-"""Bits of an IPv6 address that tell clients apart: the others a client may choose itself."""
+"""The bits of an IPv6 address that identify a client. A client can choose the other bits itself."""
 
 NO_ADDRESS = ("", "<local>", "localhost")
-"""What stands in place of an address where a connection has none: a socket of the system's, or a test's."""
+"""Values that stand in for the address of a connection without one: a system socket, or one in a test."""
 
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """Whom a limit per address counts. An address that was forwarded is never taken for loopback or a proxy: whoever
-    claims to be one would have no limit.
+    """The client that a limit per address counts.
+
+    A forwarded address never counts as loopback or as a proxy. Otherwise a client could claim to be one, and have no
+    limit.
     """
 
     address: str
@@ -29,7 +31,7 @@ class Client:
 
     @property
     def network(self) -> str:
-        """What is counted: the address, and of IPv6 the /64 that one connection to the internet has for itself."""
+        """What is counted: the address, or for IPv6 its /64, which is what one internet connection usually has."""
         address = parse_address(self.address)
         if isinstance(address, IPv6Address):
             return str(IPv6Network((address, CLIENT_PREFIX), strict=False))
@@ -37,9 +39,9 @@ class Client:
 
 
 class TooManyConnectionsError(Exception):
-    """Raised when a connection would be one too many; its text says by which limit.
+    """Raised when there is one connection too many. Its text names the limit.
 
-    `is_of_address` says whether it was the limit of one address.
+    `is_of_address` says whether it was the limit per address.
     """
 
     def __init__(self, text: str, *, is_of_address: bool) -> None:
@@ -48,7 +50,7 @@ class TooManyConnectionsError(Exception):
 
 
 class TokenBucket:
-    """Lets `at_once` tokens pass in one go and `a_second` in the long run; its clock gives seconds."""
+    """Lets `at_once` tokens pass in a burst, and `a_second` per second in the long run. Its clock returns seconds."""
 
     __slots__ = ("_a_second", "_at", "_at_once", "_clock", "_left")
 
@@ -60,7 +62,7 @@ class TokenBucket:
         self._at = clock()
 
     def take(self, tokens: float = 1) -> bool:
-        """Take so many tokens, if there are as many; else none, and False."""
+        """Take that many tokens if there are enough, and return True. Otherwise take none and return False."""
         self._fill()
         if self._left < tokens:
             return False
@@ -68,7 +70,7 @@ class TokenBucket:
         return True
 
     def owe(self, tokens: float) -> float:
-        """Take so many tokens, whether or not there are as many; the seconds until there is no debt."""
+        """Take that many tokens even if there are not enough, and return the seconds until the debt is paid."""
         self._fill()
         self._left -= tokens
         return max(0.0, -self._left / self._a_second)
@@ -80,9 +82,10 @@ class TokenBucket:
 
 
 class ConnectionLimits:
-    """Counts live connections, WebSocket and SSE alike, or what else is `named`. A limit of 0 is none.
+    """Counts live connections (WebSocket and SSE together), or whatever `named` says. A limit of 0 means no limit.
 
-    `count` is how many there are now. Loopback and trusted proxies have no limit of their own: many may be behind them.
+    `count` is the current number. Loopback and trusted proxies have no limit per address, because many clients may be
+    behind them.
     """
 
     def __init__(
@@ -97,7 +100,7 @@ class ConnectionLimits:
 
     @contextmanager
     def admit(self, client: Client) -> Iterator[None]:
-        """Hold a place for a connection. Raises TooManyConnectionsError when there is none."""
+        """Hold a place for a connection. Raises TooManyConnectionsError if there is none."""
         self.check(client)
         network = client.network
         self._addresses[network] += 1
@@ -111,7 +114,7 @@ class ConnectionLimits:
                 del self._addresses[network]
 
     def check(self, client: Client) -> None:
-        """Raises TooManyConnectionsError when a connection from this address would be one too many."""
+        """Raise TooManyConnectionsError if a connection from this client would be one too many."""
         if self._most and self.count >= self._most:
             raise TooManyConnectionsError(
                 f"the server holds {self._most} {self._named} and takes no more now", is_of_address=False
@@ -131,7 +134,7 @@ class ConnectionLimits:
 
 
 def is_within(text: str, networks: Networks) -> bool:
-    """Whether a text is an address in one of the networks."""
+    """Return whether `text` is an address in one of the networks."""
     address = parse_address(text)
     return address is not None and any(address in network for network in networks)
 

@@ -1,4 +1,4 @@
-"""Errors over HTTP: `application/problem+json` (RFC 9457), made in one place."""
+"""HTTP errors as `application/problem+json` (RFC 9457), all made here."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 CONTENT_TYPE = "application/problem+json"
 
 LOGGED_REFUSALS = frozenset({403, 408, 413, 421, 429})
-"""Statuses below 500 that are logged: they may be an attack, or a proxy that is not set up as docs/deploy.md says."""
+"""Statuses below 500 that are logged: they may point to an attack, or to a proxy not set up as in docs/deploy.md."""
 
 
 class Problem(Exception):  # noqa: N818 - RFC 9457 calls it a problem
     """Raised by a route to answer with a problem. `errors` names each bad field: `{"field", "message"}`.
 
-    `extra` adds members of its own to the body, `headers` to the answer.
+    `extra` adds members to the body, and `headers` adds headers to the response.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class Problem(Exception):  # noqa: N818 - RFC 9457 calls it a problem
         self.headers = dict(headers or {})
 
     def response(self) -> Response:
-        """The answer."""
+        """Return the response."""
         body: dict[str, object] = {
             "type": "about:blank",
             "title": self.title,
@@ -70,12 +70,12 @@ class Problem(Exception):  # noqa: N818 - RFC 9457 calls it a problem
 
 
 def bad_request(detail: str, *errors: tuple[str, str]) -> Problem:
-    """A 400 that names the fields that are wrong, each with what is wrong with it."""
+    """Return a 400 that names each bad field and what is wrong with it."""
     return Problem(400, "Bad request", detail, errors=[{"field": field, "message": text} for field, text in errors])
 
 
 def problem_of(error: Exception) -> Problem:
-    """How an error is answered."""
+    """Return the problem that answers an error."""
     match error:
         case Problem():
             return error
@@ -101,7 +101,7 @@ def problem_of(error: Exception) -> Problem:
 
 
 def log_problem(problem: Problem, error: Exception) -> None:
-    """Log what an operator should know of: a refusal of ours is a line, and what nobody foresaw a traceback."""
+    """Log what an operator should know: one line for an expected refusal, a traceback for an unexpected error."""
     if problem.status == HTTPStatus.INTERNAL_SERVER_ERROR:
         refusals.tell("request.failed", str(problem.status), path=_path(), status=problem.status, exc_info=error)
     elif problem.status > HTTPStatus.INTERNAL_SERVER_ERROR or problem.status in LOGGED_REFUSALS:

@@ -1,4 +1,4 @@
-"""Log lines about what was refused or failed at a peer's doing: a few of each kind, then a count."""
+"""Log lines about refusals and failures that a peer caused: a few of each kind, then a count."""
 
 import time
 from collections.abc import Callable
@@ -10,22 +10,22 @@ from quart_odds.routes.access.limits import TokenBucket
 LINES_AT_ONCE = 10
 LINES_A_SECOND = 0.2
 MAX_KINDS = 100
-"""Kinds are our own words and statuses; should they ever come from peers, they do not pile up."""
+"""Kinds are names and statuses from our own code. If they ever came from peers, their number would still be limited."""
 
 log = structlog.get_logger(__name__)
 
 
 class Refusals:
-    """Logs refusals by kind. Whoever causes them cannot fill the disk, or hide what else the log says."""
+    """Logs refusals by kind. Peers that cause them can neither fill the disk nor hide the rest of the log."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._kinds: dict[tuple[str, str], _Kind] = {}
 
     def tell(self, event: str, kind: str, **fields: object) -> None:
-        """Log a line, unless too many of this event and kind were logged: the next line says how many were left out.
+        """Log a line, unless too many of this event and kind were logged. The next line says how many were left out.
 
-        A failure of ours (`exc_info` is given) is an error, everything else a warning.
+        A failure of the server (`exc_info` is given) is logged as an error, everything else as a warning.
         """
         key = event, kind if len(self._kinds) < MAX_KINDS or (event, kind) in self._kinds else ""
         known = self._kinds.get(key)
@@ -47,4 +47,4 @@ class _Kind:
 
 
 refusals = Refusals()
-"""Of this process."""
+"""The refusals of this process."""

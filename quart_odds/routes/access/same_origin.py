@@ -1,9 +1,9 @@
-"""Who may ask: by which name of ours, from which page, and from which address.
+"""Which host names, pages and addresses requests may come from.
 
-Browsers act for whoever made the page that they show. A page of another site can make a browser send requests here,
-and by DNS rebinding it can even make its own name lead here. So the name is checked first (`Host`), and a route that
-changes something wants proof that a page of ours sent the request. Programs send no such proof: they pass because
-nothing about their requests says that they come from a browser.
+Browsers act for the author of any page they show. A page of another site can make a browser send requests here, and
+with DNS rebinding it can even make its own host name resolve to this server. So the host name (`Host`) is checked
+first, and a route that changes something requires proof that one of our own pages sent the request. Programs send no
+such proof. They are let through because nothing in their requests indicates a browser.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
     from quart_odds.settings import Settings
 
 ANY_HOST_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
-"""Asked for by monitors, under whatever name they know; they change nothing and hold no odds."""
+"""Monitors request these, under any host name. They change nothing and contain no odds."""
 
 LOOPBACK_NAME = "localhost"
 REFUSAL = "quart_odds.refusal"
-"""Where a scope holds the problem for which a request is refused."""
+"""The scope key of the problem with which a request is refused."""
 SHOWN_LENGTH = 100
-"""How much of a header an answer repeats."""
+"""How many characters of a header a response repeats."""
 
 CHECKED = "__checks_same_origin__"
 """The attribute of a view that `same_origin_only` has wrapped."""
@@ -41,7 +41,7 @@ R = TypeVar("R")
 
 @dataclass(frozen=True, slots=True)
 class AccessPolicy:
-    """What settings say of hosts, origins and proxies, parsed once. `*.example.com` stands for all names below it."""
+    """The settings for hosts, origins and proxies, parsed once. `*.example.com` matches all names below it."""
 
     hosts: frozenset[str]
     origins: frozenset[Origin]
@@ -49,7 +49,7 @@ class AccessPolicy:
 
     @classmethod
     def of(cls, settings: "Settings") -> "AccessPolicy":
-        """The policy of an app."""
+        """Return the policy of an app with these settings."""
         origins = (parse_origin(text) for text in settings.allowed_origins)
         return cls(
             frozenset(settings.allowed_hosts),
@@ -58,7 +58,7 @@ class AccessPolicy:
         )
 
     def knows(self, host: Host) -> bool:
-        """Whether this is a name or an address of ours. Any address is: DNS rebinding needs a name."""
+        """Return whether this is one of our host names, or an IP address. DNS rebinding needs a name."""
         if host.is_address or host.name == LOOPBACK_NAME or host.name in self.hosts:
             return True
         labels = host.name.split(".")
@@ -66,7 +66,7 @@ class AccessPolicy:
 
 
 def init_app(app: Quart) -> None:
-    """Answer what was refused before it came to the app."""
+    """Answer requests that were refused before they reached the app."""
 
     @app.before_request
     async def refuse_request() -> None:
@@ -83,10 +83,11 @@ def _raise_refusal(scope: Any) -> None:
 
 
 def check_host(app: Quart, scope: Any) -> bool:
-    """Whether an ASGI scope's `Host` is a name of ours, or need not be; else a 421 is noted in the scope.
+    """Return whether the `Host` of an ASGI scope is acceptable. Otherwise put a 421 into the scope.
 
-    A request without `Host`, or with two, is refused as well. A name that is not ours is taken out of the scope:
-    frameworks fail at some of what may stand there.
+    Acceptable is any name of ours, and for the paths of monitors any name at all. A request without `Host`, or with
+    two, is refused as well. A name that is not ours is removed from the scope, because frameworks fail on some of the
+    values that it can have.
     """
     policy: AccessPolicy = app.extensions[EXTENSION].access
     names = [value.decode("latin-1").strip() for name, value in scope["headers"] if name.lower() == b"host"]
@@ -113,7 +114,7 @@ def _misdirected(names: Sequence[str]) -> Problem:
 
 
 def same_origin_only(view: Callable[P, Awaitable[R]]) -> Callable[P, Awaitable[R]]:
-    """The view, behind `require_same_origin`. Every route that changes something has this decorator."""
+    """Return the view, guarded by `require_same_origin`. Every route that changes something has this decorator."""
 
     @wraps(view)
     async def checked(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -125,10 +126,10 @@ def same_origin_only(view: Callable[P, Awaitable[R]]) -> Callable[P, Awaitable[R
 
 
 def require_same_origin(asked: Request | Websocket) -> None:
-    """Raise a 403 unless a page of ours or of an allowed origin sent this, or no browser did.
+    """Raise a 403 unless the request came from one of our pages, from an allowed origin, or from no browser at all.
 
-    Proof is an `Origin`, or `Sec-Fetch-Site: same-origin`, or, for an EventSource over plain HTTP, which sends neither,
-    a `Referer` of ours with `Accept: text/event-stream`. A page of another site can forge none of them.
+    Proof is an `Origin` or `Sec-Fetch-Site: same-origin`. An EventSource over plain HTTP sends neither; for it, proof
+    is a `Referer` of ours with `Accept: text/event-stream`. A page of another site can forge none of these.
     """
     policy = services().access
     ours = own_origins(asked, policy.trusted_proxies)
@@ -155,7 +156,10 @@ def require_same_origin(asked: Request | Websocket) -> None:
 
 
 def browser_mark(headers: Headers, *, is_referer_ours: bool) -> str | None:
-    """The header that only browsers send, or None: then it was a program. Browsers cannot be made to leave all out."""
+    """Return the name of a header that only browsers send; None if a program sent the request.
+
+    A page cannot make a browser omit all of these headers.
+    """
     for name, _ in headers:
         lower = name.lower()
         if lower in ("accept-language", "cookie", "upgrade-insecure-requests"):
@@ -170,23 +174,23 @@ def browser_mark(headers: Headers, *, is_referer_ours: bool) -> str | None:
 
 
 def _is_fetch_metadata(name: str) -> bool:
-    """Whether a header is one of those that no script can set, such as Sec-Fetch-Site and Sec-CH-UA."""
+    """Return whether a header is one that no script can set, such as Sec-Fetch-Site and Sec-CH-UA."""
     lower = name.lower()
     return lower.startswith("sec-") and not lower.startswith("sec-websocket-")
 
 
 def own_origins(asked: Request | Websocket, trusted_proxies: Networks) -> frozenset[Origin]:
-    """The origins of our own pages, by the Host of this request.
+    """Return the origins of our own pages, according to the Host of this request.
 
-    The scheme is the connection's, or what a trusted proxy says in `X-Forwarded-Proto`. Without that, HTTPS counts as
-    well: a proxy may do TLS and not say so, and a page of the same host and port is ours.
+    The scheme is that of the connection, or what a trusted proxy says in `X-Forwarded-Proto`. Without that header,
+    HTTPS counts as well: a proxy may terminate TLS without saying so, and a page with the same host and port is ours.
     """
     host = parse_host(asked.headers.get("Host", ""))
     if host is None:
         return frozenset()
     forwarded = ",".join(asked.headers.getlist("X-Forwarded-Proto"))
     if forwarded and is_within(_peer(asked), trusted_proxies):
-        # Some proxies say ws and wss of a WebSocket.
+        # Some proxies send ws and wss for a WebSocket.
         scheme = forwarded.rpartition(",")[2].strip().lower().replace("ws", "http")
         return frozenset({Origin.of(scheme, host)}) if scheme in DEFAULT_PORTS else frozenset()
     schemes = ("https",) if asked.scheme in ("https", "wss") else ("http", "https")
@@ -194,10 +198,10 @@ def own_origins(asked: Request | Websocket, trusted_proxies: Networks) -> frozen
 
 
 def client_of(asked: Request | Websocket, trusted_proxies: Networks) -> Client:
-    """The client: the connection's peer, or what trusted proxies forwarded: the last address that is not theirs.
+    """Return the client: the peer of the connection, or the last forwarded address that is not a trusted proxy's.
 
-    Each proxy may have added a line of its own, which stands for one more item of the same list. Nothing is believed of
-    what a client may have written there itself; see `Client.is_forwarded`.
+    Each proxy may add a header line of its own; the lines form a single list. What a client may have written there
+    itself is not trusted: see `Client.is_forwarded`.
     """
     peer = _peer(asked)
     if not is_within(peer, trusted_proxies):
@@ -214,7 +218,7 @@ def client_of(asked: Request | Websocket, trusted_proxies: Networks) -> Client:
 
 
 def check_room(parts: "Services", client: Client) -> None:
-    """Raise a 503 while draining, or when the connection would be one too many."""
+    """Raise a 503 while draining, or if the connection would be one too many."""
     if parts.is_draining:
         raise Problem(
             503, "Shutting down", "The server is being restarted; come back in a moment.", headers={"Retry-After": "2"}
@@ -226,13 +230,13 @@ def check_room(parts: "Services", client: Client) -> None:
 
 
 def _peer(asked: Request | Websocket) -> str:
-    """The address at the other end of the connection; empty for a Unix socket."""
+    """Return the address at the other end of the connection; empty for a Unix socket."""
     scope: Mapping[str, Any] = asked.scope or {}
     return (scope.get("client") or ("",))[0] or ""
 
 
 def _normal(text: str) -> str | None:
-    """An address without port and brackets, IPv4 where it is mapped; None for what is no address."""
+    """Return an address without port and brackets, as IPv4 if it is IPv4-mapped; None if it is not an address."""
     address = parse_address(text)
     if address is None:
         host = parse_host(text)
@@ -241,7 +245,7 @@ def _normal(text: str) -> str | None:
 
 
 def _origin_of_url(url: str | None) -> Origin | None:
-    """The origin of a page by its URL, as in Referer."""
+    """Return the origin of a page's URL, as in Referer."""
     scheme, mark, rest = (url or "").partition("://")
     return parse_origin(f"{scheme}{mark}{rest.partition('/')[0].partition('?')[0]}") if mark else None
 

@@ -1,1 +1,1 @@
-"""Streams that stay open: SSE and WebSocket, and what begins them."""
+"""Streams that stay open: SSE and WebSocket, and how they start."""

@@ -1,4 +1,4 @@
-"""What the WebSocket and its SSE twin begin with: which topics were asked for, and the acknowledgement."""
+"""How the WebSocket and its SSE twin start: the requested topics, and the handshake message."""
 
 from collections.abc import Callable
 
@@ -7,7 +7,7 @@ from quart_odds.websocket.messages import Envelope, connection_ack_message
 
 
 def split_topics(asked: str | None) -> tuple[frozenset[str], list[str]]:
-    """The topics of a `?topics=a,b`, and the names that are none. Omitted or empty means all."""
+    """Return the topics in a `?topics=a,b`, and the names that are not topics. Omitted or empty means all topics."""
     names = [name.strip() for name in (asked or "").split(",") if name.strip()]
     if not names:
         return TOPICS, []
@@ -15,7 +15,7 @@ def split_topics(asked: str | None) -> tuple[frozenset[str], list[str]]:
 
 
 def handshake_message(topics: frozenset[str], place: ResumePosition) -> Callable[[Subscriber], Envelope]:
-    """Makes the acknowledgement of a connection at this place: what it may expect, and where it is in the log."""
+    """Return a function that makes the handshake of a connection: its topics, and its position in the log."""
 
     def make(subscriber: Subscriber) -> Envelope:
         message = connection_ack_message(topics)

@@ -1,8 +1,8 @@
-"""What a WebSocket client sends, read when the route asks for it, so that nothing of it piles up with us.
+"""What a WebSocket client sends: read only when the route asks for it, so messages never pile up in the process.
 
-Quart has a task of its own empty the server's bounded queue into one without a bound, and another for the handler. Here
-the route reads from the server itself, in one task: a client that floods fills the server's queue, which then stops
-reading from it, and an idle connection is 4 KB smaller.
+Quart uses one task to move messages from the server's bounded queue to an unbounded one, and another for the handler.
+Here the route reads from the server directly, in a single task. A client that floods fills the server's queue, and the
+server then stops reading from that client. An idle connection takes 4 KB less memory.
 """
 
 import asyncio
@@ -23,11 +23,11 @@ LINGER_SECONDS = 2.0
 
 
 class ReceiveEndedError(Exception):
-    """Raised by `get` once our side has ended the connection."""
+    """Raised by `get` once the server has ended the connection."""
 
 
 class ReceiveQueue:
-    """What comes from one client, for one reader, which our side can end at once, whatever is still to be read."""
+    """Messages from one client, for one reader. The server can end it at any time, even with messages unread."""
 
     __slots__ = ("_is_ended", "_reader", "has_left", "receive")
 
@@ -38,16 +38,16 @@ class ReceiveQueue:
         self._reader: asyncio.Task[object] | None = None
 
     async def get(self) -> str | bytes | None:
-        """The next message, in order. Raises InboxEndedError once `end` was called.
+        """Return the next message, in order. Raises ReceiveEndedError once `end` has been called.
 
-        When the client has left it raises CancelledError, as Quart cancels a handler then.
+        Raises CancelledError if the client has left, because that is when Quart cancels a handler.
         """
         while not self._is_ended:
             self._reader = reader = asyncio.current_task()
             try:
                 event = await self.receive()
             except asyncio.CancelledError:
-                # Our own doing, unless someone else has cancelled the task as well.
+                # `end` cancelled the reader, unless something else has cancelled the task as well.
                 if not self._is_ended or (reader is not None and reader.uncancel()):
                     raise
                 break
@@ -63,7 +63,7 @@ class ReceiveQueue:
         raise ReceiveEndedError
 
     def end(self) -> None:
-        """Whoever waits in `get`, now or later, is told that it is over."""
+        """End the queue: a `get` that waits now, and every later one, raises."""
         if not self._is_ended:
             self._is_ended = True
             if self._reader is not None:
@@ -71,9 +71,9 @@ class ReceiveQueue:
 
 
 class BoundedWebsocketConnection(ASGIWebsocketConnection):
-    """Quart's connection, in one task, with a queue of what comes that the route finds in the scope.
+    """Quart's connection, in a single task. It puts the queue of received messages into the scope for the route.
 
-    The handler has to read: it learns only there that the client has left.
+    The handler has to read: only reading tells it that the client has left.
     """
 
     def __init__(self, app: "Quart", scope: "WebsocketScope") -> None:
@@ -82,7 +82,7 @@ class BoundedWebsocketConnection(ASGIWebsocketConnection):
         scope[SCOPE_KEY] = self.queue  # type: ignore[literal-required]
 
     async def __call__(self, receive: "ASGIReceiveCallable", send: "ASGISendCallable") -> None:
-        """Serve one connection to its end."""
+        """Serve one connection until it ends."""
         received: ReceiveQueue = self.scope[SCOPE_KEY]  # type: ignore[literal-required]
         received.receive = receive
         check_host(self.app, self.scope)
@@ -97,8 +97,10 @@ class BoundedWebsocketConnection(ASGIWebsocketConnection):
                 await self._linger(receive)
 
     async def _linger(self, receive: "ASGIReceiveCallable") -> None:
-        """Let the client take our close frame: closed with something of its unread, TCP would reset the connection,
-        and the reset would overtake that frame.
+        """Give the client time to take our close frame.
+
+        If the socket were closed with unread data, TCP would reset the connection, and the reset would overtake the
+        frame.
         """
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LINGER_SECONDS):

@@ -27,14 +27,14 @@ from quart_odds.services import Services, services
 from quart_odds.websocket.messages import gap_message
 
 RETRY_MS = 2000
-"""How long an EventSource waits before it comes back; spread, so that all do not come at once."""
+"""How long an EventSource waits before it reconnects; randomised, so that clients do not all return at once."""
 
 MOST_RETRY_MS = 10_000
 
 _RUN_EPOCH = re.compile(r"r([0-9]{1,18})-[0-9a-z]+")
 
 HEADERS = {"Cache-Control": "no-store, no-transform", "X-Accel-Buffering": "no"}
-"""A proxy that compressed a stream (a transform), or buffered it, would hold its messages back."""
+"""A proxy that compresses (a transform) or buffers a stream would hold its messages back."""
 
 blueprint = Blueprint("sse", __name__)
 
@@ -44,7 +44,7 @@ Connect = Callable[[Sink, Framing], tuple[Subscriber, Flusher]]
 @blueprint.get("/api/sse")
 @answers_text("text/event-stream", description="Messages, without end.")
 async def listen() -> Response:
-    """Every topic over SSE: the same envelopes and cursors as `/api/ws`."""
+    """Stream all topics over SSE: the same envelopes and cursors as `/api/ws`."""
     parts = services()
     topics, unknown = split_topics(request.args.get("topics"))
     if not topics:
@@ -68,7 +68,7 @@ async def listen() -> Response:
 @same_origin_only
 @answers_text("text/event-stream", description="The progress of a run, to its end.")
 async def start_and_observe() -> Response:
-    """Start a run, or attach to the one that is active, and stream its progress; with a cursor, only resume."""
+    """Start a run, or attach to the active one, and stream its progress. A request with a cursor only resumes."""
     parts = services()
     if (cursor := asked_cursor()) is not None:
         return await _resume(parts, _run_of(cursor), cursor)
@@ -81,7 +81,7 @@ async def start_and_observe() -> Response:
     except RunActiveError as error:
         return await _observe(parts, error.scrape_run_id, None)
     except TooSoonError as error:
-        # An EventSource that gets an error status never comes back.
+        # An EventSource that gets an error status never reconnects.
         return _come_back(math.ceil(error.retry_after_seconds * 1000))
     return await _stream_run(parts, run.broadcaster, None)
 
@@ -89,19 +89,23 @@ async def start_and_observe() -> Response:
 @blueprint.get("/api/scrape/runs/<int:scrape_run_id>/progress")
 @answers_text("text/event-stream", description="The progress of a run, to its end.")
 async def observe(scrape_run_id: int) -> Response:
-    """Observe a run: from its beginning or from a cursor while it is in memory, else its end, from its row."""
+    """Observe a run: from its start or from a cursor while it is in memory, otherwise only its end.
+
+    The end is the terminal progress, rebuilt from the run's row.
+    """
     cursor = asked_cursor()
     if cursor is None:
         return await _observe(services(), scrape_run_id, None)
     if _run_of(cursor) != scrape_run_id:
         raise bad_request(
-            "The cursor is of another run.", ("last_event_id", f"{cursor!r} is not of run {scrape_run_id}")
+            "The cursor belongs to another run.",
+            ("last_event_id", f"{cursor!r} does not belong to run {scrape_run_id}"),
         )
     return await _resume(services(), scrape_run_id, cursor)
 
 
 def asked_cursor() -> str | None:
-    """The cursor that the request bears: the header of an EventSource that comes back, or the query's."""
+    """Return the cursor of the request: from the header of an EventSource that reconnects, or from the query."""
     found = (
         request.headers.get("Last-Event-ID") or request.args.get("last_event_id") or request.args.get("since") or None
     )
@@ -113,7 +117,7 @@ def _run_of(cursor: str) -> int:
     found = _RUN_EPOCH.fullmatch(parts[0]) if parts else None
     if found is None:
         raise bad_request(
-            "This is no cursor of a run.", ("last_event_id", f"{cursor[:80]!r} is not of the form r1-…-1")
+            "This is not the cursor of a run.", ("last_event_id", f"{cursor[:80]!r} is not of the form r1-…-1")
         )
     return int(found[1])
 
@@ -144,7 +148,7 @@ def _row_cursor(scrape_run_id: int) -> str:
 
 
 def _row_blocks(record: RunRecord) -> bytes:
-    """All that is left of a run that is long over: its terminal progress."""
+    """Return all that is left of a run that ended long ago: its terminal progress."""
     payload = orjson.dumps(terminal_progress(record).model_dump(mode="json"))
     return sse_retry(RETRY_MS) + sse_block(payload, cursor=_row_cursor(record.id).encode())
 
@@ -165,12 +169,12 @@ async def _stream_run(parts: Services, broadcaster: ProgressBroadcaster, cursor:
 
 
 def run_gap(missed: int | None) -> tuple[str, bytes]:
-    """The notice of a gap on a run's stream: an event of its own name, so that `onmessage` gets progress only."""
+    """Return the gap notice of a run's stream. It has its own event name, so `onmessage` receives only progress."""
     return "gap", orjson.dumps(gap_message(missed)["data"])
 
 
 def _no_room(parts: Services) -> Response | None:
-    """The answer to one for whom there is no room: an EventSource is told to come back, and never sees an error."""
+    """Return the refusal if there is no room. An EventSource is told to reconnect and never gets an error status."""
     try:
         check_room(parts, client_of(request, parts.settings.trusted_proxies))
     except Problem:
@@ -190,7 +194,7 @@ async def _stream(parts: Services, connect: Connect) -> Response:
     if (refusal := _no_room(parts)) is not None:
         return refusal
     client = client_of(request, parts.settings.trusted_proxies)
-    # HTTP/1.0 knows no chunks, and other servers have no connection to write to: the standard lane.
+    # HTTP/1.0 has no chunks, and other servers expose no connection to write to: use the standard lane.
     connection = live_connection.get() if request.http_version == "1.1" else None
     body = _blocks(parts.limits, client, connection, connect)
     response = Response(body, headers=HEADERS, content_type="text/event-stream")
@@ -201,12 +205,12 @@ async def _stream(parts: Services, connect: Connect) -> Response:
 async def _blocks(
     limits: ConnectionLimits, client: Client, connection: LiveConnection | None, connect: Connect
 ) -> AsyncIterator[bytes]:
-    """The body of a stream. It goes on the fast lane, where there is one, once the server has sent the head."""
+    """Yield the body of a stream. Where there is a fast lane, it is used once the server has sent the response head."""
     async with AsyncExitStack() as stack:
         try:
             stack.enter_context(limits.admit(client))
         except TooManyConnectionsError:
-            # Others took the last place since there was room for this one.
+            # Others took the last place after the check.
             yield sse_retry(random.randint(RETRY_MS, MOST_RETRY_MS))
             return
         yield sse_retry(random.randint(RETRY_MS, 2 * RETRY_MS))
@@ -241,7 +245,8 @@ async def _standard(connect: Connect) -> AsyncGenerator[bytes, None]:
         async for chunk in mailbox.chunks():
             yield chunk
         if mailbox.is_cut:
-            # Quart takes this for its own time-out: the answer ends without the last chunk, so as no whole one does.
+            # Quart treats this as its own timeout. The response ends without the last chunk, so it does not look
+            # complete.
             raise TimeoutError("the client took nothing for too long, or its stream failed")
     finally:
         mailbox.close()
@@ -251,6 +256,6 @@ async def _standard(connect: Connect) -> AsyncGenerator[bytes, None]:
 
 
 def _farewell(subscriber: Subscriber) -> bytes:
-    """The last block of a stream that we end before its time: when to come back."""
+    """Return the last block of a stream that the server ends early: it says when to reconnect."""
     found = re.search(r"retry_ms=([0-9]+)", subscriber.close_reason)
     return sse_retry(int(found[1])) if found else b""

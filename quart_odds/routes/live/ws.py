@@ -1,4 +1,4 @@
-"""`/api/ws`: every topic over one WebSocket, with cursors. docs/protocol.md is the contract."""
+"""`/api/ws`: all topics over one WebSocket, with cursors. docs/protocol.md is the contract."""
 
 import asyncio
 import contextlib
@@ -27,11 +27,11 @@ MAX_MESSAGE_BYTES = 4096
 MESSAGES_A_SECOND = 10.0
 MESSAGES_AT_ONCE = 40.0
 MOST_OFFENCES = 60
-"""Errors in a row, give or take: every good message takes one back."""
+"""Approximate number of errors in a row before the connection is closed: each valid message cancels one."""
 MOST_WAITING = 128
-"""Answers that a client asked for and has not taken."""
+"""Maximum number of answers that a client has requested but not taken."""
 CLOSE_SECONDS = 2.0
-"""Longest wait for a client to take its close frame."""
+"""Maximum wait for a client to take its close frame."""
 
 POLICY = 1008
 
@@ -42,7 +42,7 @@ blueprint = Blueprint("ws", __name__)
 @blueprint.websocket("/api/ws")
 @same_origin_only
 async def listen() -> None:
-    """Everything that is told, to one client, and its questions answered, until either side ends it."""
+    """Send one client everything that is published, and answer its messages, until either side ends the connection."""
     parts = services()
     client = client_of(websocket, parts.settings.trusted_proxies)
     check_room(parts, client)
@@ -58,7 +58,7 @@ async def listen() -> None:
 
 
 class _Conversation:
-    """One client's connection: a subscriber, and the loop that reads what the client says."""
+    """One client's connection: a subscriber, and the loop that reads the client's messages."""
 
     __slots__ = (
         "_address",
@@ -84,7 +84,7 @@ class _Conversation:
         self._subscriber: Subscriber
 
     async def hold(self, topics: frozenset[str], unknown: list[str]) -> None:
-        """Register the client, read until the end, and leave nothing behind."""
+        """Register the client, read until the end, and clean up."""
         mailbox: MailboxSink | None = None
         sink = self._connection.websocket_sink() if self._connection is not None else None
         has_cursor = "since" in self._websocket.args or self._websocket.args.get("cursor", "0") not in ("", "0")
@@ -119,7 +119,7 @@ class _Conversation:
         await self._close()
 
     async def _write(self, mailbox: MailboxSink) -> None:
-        """The standard lane: this client's own task sends its messages one by one."""
+        """Send the client's messages one by one, in a task of its own: the standard lane."""
         try:
             async for chunk in mailbox.chunks():
                 for line in chunk.splitlines():
@@ -130,7 +130,7 @@ class _Conversation:
             self._subscriber.end(None)
 
     async def _read(self) -> None:
-        """Answer what the client says. It never sleeps: the client's leaving would wait behind its messages."""
+        """Answer the client's messages. Must never sleep: a disconnect would wait behind the unread messages."""
         with contextlib.suppress(ReceiveEndedError):
             while True:
                 message = await self._received.get()
@@ -148,7 +148,7 @@ class _Conversation:
         if not isinstance(message, str):
             return error_message("invalid_message", "send text, not binary")
         if len(message) > MAX_MESSAGE_BYTES:
-            return error_message("too_large", f"a message may have {MAX_MESSAGE_BYTES} characters")
+            return error_message("too_large", f"a message may have at most {MAX_MESSAGE_BYTES} characters")
         try:
             said = orjson.loads(message)
         except orjson.JSONDecodeError:
@@ -179,7 +179,7 @@ class _Conversation:
         return subscription_update_message(change(self._subscriber, known))
 
     async def _close(self) -> None:
-        """Send the close frame, if the end was ours; a client that does not take even that is cut."""
+        """Send the close frame if the server ended the connection. A client that does not take it is cut."""
         code = self._subscriber.close_code
         if code is None:
             return
@@ -192,6 +192,6 @@ class _Conversation:
 
 
 def unknown_topics(topics: list[str]) -> Envelope:
-    """The error for topics that there are not."""
+    """Return the error for topics that do not exist."""
     names = ", ".join(repr(each[:40]) for each in topics[:8])
     return error_message("invalid_topic", f"there is no topic {names}; there are {', '.join(sorted(TOPICS))}")

@@ -1,1 +1,1 @@
-"""For whoever runs the server: health, and descriptions of the API and the streams."""
+"""For operators and integrators: health, and machine-readable descriptions of the API and the streams."""

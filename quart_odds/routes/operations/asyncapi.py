@@ -1,4 +1,4 @@
-"""The description of what is told over WebSocket and SSE: `/asyncapi.json` (AsyncAPI 3.0)."""
+"""The description of the messages on WebSocket and SSE: `/asyncapi.json` (AsyncAPI 3.0)."""
 
 from typing import Any
 
@@ -27,12 +27,12 @@ _TOPICS = {"type": "array", "items": {"type": "string", "enum": sorted(TOPICS)}}
 
 @blueprint.get("/asyncapi.json")
 async def asyncapi() -> Response:
-    """The messages and channels."""
+    """Return the AsyncAPI document: messages and channels."""
     return json_response(document())
 
 
 def document() -> dict[str, Any]:
-    """The whole description."""
+    """Return the AsyncAPI document."""
     progress = ScrapeProgress.model_json_schema(mode="serialization", ref_template="#/components/schemas/{model}")
     schemas = progress.pop("$defs", {}) | {"ScrapeProgress": progress}
     told = _told()
@@ -50,7 +50,7 @@ def document() -> dict[str, Any]:
                         "query": {
                             "type": "object",
                             "properties": {
-                                "topics": {"type": "string", "description": "names by comma; all when left out"},
+                                "topics": {"type": "string", "description": "comma-separated names; all if omitted"},
                                 "cursor": {"type": "string", "enum": ["0", "1"]},
                                 "since": {"type": "string", "description": "resume after this cursor"},
                             },
@@ -86,7 +86,7 @@ def document() -> dict[str, Any]:
 
 
 def _told() -> dict[str, Any]:
-    """What the server sends."""
+    """Return the messages that the server sends."""
     return {
         "connection_ack": _message(
             "connection_ack",
@@ -123,7 +123,7 @@ def _told() -> dict[str, Any]:
 
 
 def _said() -> dict[str, Any]:
-    """What a client may send."""
+    """Return the messages that a client may send."""
     ping = {"type": "object", "required": ["type"], "properties": {"type": {"const": "ping"}}}
     return {"ping": {"payload": ping}} | {
         name: {

@@ -1,4 +1,4 @@
-"""For whoever runs the server: is it alive, does it take work, how is it."""
+"""Health checks for operators: whether the process is alive, and whether it accepts work. Also the restart notice."""
 
 import random
 
@@ -23,7 +23,7 @@ blueprint = Blueprint("operations", __name__)
 @blueprint.get("/healthz")
 @document_response(Alive)
 async def healthz() -> Response:
-    """200 while the process answers at all."""
+    """Return 200 as long as the process answers at all."""
     return json_response({"status": "ok", "version": __version__})
 
 
@@ -31,7 +31,7 @@ async def healthz() -> Response:
 @document_response(Ready)
 @document_response(Ready, 503)
 async def readyz() -> Response:
-    """200 while new work is welcome; 503 while draining, reading only, or with a silent database or decoder."""
+    """Return 200 if new work is accepted; 503 if draining, read-only, or the database or decoder does not respond."""
     parts = services()
     if parts.is_draining:
         return json_response({"status": "draining"}, 503)
@@ -50,7 +50,7 @@ async def readyz() -> Response:
 
 
 def tell_restart(parts: Services) -> None:
-    """End every stream with the word to come back: WebSocket by 1012, SSE by `retry:`, each after another while."""
+    """End every stream with a request to reconnect after a random delay: WebSocket by 1012, SSE by `retry:`."""
     for flusher in _flushers(parts):
         flusher.flush()
         for subscriber in list(flusher.subscribers):

@@ -1,4 +1,4 @@
-"""How late the loop is: anything that holds it for over five milliseconds is a fault to find."""
+"""Event loop lag. Anything that blocks the loop for more than five milliseconds is a bug to find."""
 
 import asyncio
 import time
@@ -9,7 +9,7 @@ KEPT = 6000
 
 
 class LoopLag:
-    """Asks the loop to wake it each ten milliseconds, and keeps how much later it was woken, for the last minute."""
+    """Asks the loop to wake it every ten milliseconds, and records how late it was woken, for the last minute."""
 
     def __init__(self) -> None:
         self._seconds: deque[float] = deque(maxlen=KEPT)
@@ -17,22 +17,22 @@ class LoopLag:
         self._due = 0.0
 
     def open(self) -> None:
-        """Begin to measure, in the running loop."""
+        """Start to measure, in the running loop."""
         self._due = time.monotonic() + INTERVAL_SECONDS
         self._timer = asyncio.get_running_loop().call_later(INTERVAL_SECONDS, self._wake)
 
     def close(self) -> None:
-        """Stop."""
+        """Stop measuring."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
     def reset(self) -> None:
-        """Forget what was measured so far."""
+        """Discard all measurements."""
         self._seconds.clear()
 
     def quantile(self, share: float) -> float:
-        """Seconds of lag that this share of the wakes did not exceed; 0 while nothing was measured."""
+        """Return the lag in seconds that this share of the wake-ups did not exceed; 0 before the first measurement."""
         ordered = sorted(self._seconds)
         return ordered[min(len(ordered) - 1, int(len(ordered) * share))] if ordered else 0.0
 
