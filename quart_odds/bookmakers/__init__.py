@@ -6,7 +6,8 @@ A scrape opens a client per bookmaker, discovers events, fetches their bodies, a
 from typing import TYPE_CHECKING, Any
 
 from quart_odds.bookmakers.bodies import RawBody
-from quart_odds.bookmakers.decoder import Decoder, decode
+from quart_odds.bookmakers.decoder import Decoder
+from quart_odds.bookmakers.decoding import decode
 
 if TYPE_CHECKING:
     from quart_odds.bookmakers.client import BookmakerClient, SiteClient
