@@ -10,33 +10,24 @@ from quart_odds.bookmakers.decoder import Decoder
 from quart_odds.bookmakers.decoding import decode
 
 if TYPE_CHECKING:
-    from quart_odds.bookmakers.client import BookmakerClient, SiteClient
+    from quart_odds.bookmakers.client import BookmakerClient
     from quart_odds.bookmakers.client_pool import ClientPool, open_client
     from quart_odds.bookmakers.recorder import Recorder
-    from quart_odds.bookmakers.transport import AiohttpTransport, Answer, Transport
 
 __all__ = [
-    "AiohttpTransport",
-    "Answer",
     "BookmakerClient",
     "ClientPool",
     "Decoder",
     "RawBody",
     "Recorder",
-    "SiteClient",
-    "Transport",
     "decode",
     "open_client",
 ]
 
 _LAZY = {
-    "AiohttpTransport": "transport",
-    "Answer": "transport",
     "BookmakerClient": "client",
     "ClientPool": "client_pool",
     "Recorder": "recorder",
-    "SiteClient": "client",
-    "Transport": "transport",
     "open_client": "client_pool",
 }
 

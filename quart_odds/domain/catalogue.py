@@ -86,10 +86,6 @@ class Market:
         """Whether its prices carry a line."""
         return self.line_kind != "none"
 
-    def offered_by(self, platform: Platform) -> bool:
-        """Whether we know how this bookmaker names it."""
-        return any(mapping.platform is platform for mapping in self.mappings)
-
 
 @dataclass(frozen=True)
 class Catalogue:

@@ -7,8 +7,9 @@ from collections.abc import Callable
 import pytest
 from aiohttp import web
 
-from quart_odds.bookmakers import Answer, Decoder, RawBody, decode, open_client
+from quart_odds.bookmakers import Decoder, RawBody, decode, open_client
 from quart_odds.bookmakers.lists import RawList, read_root
+from quart_odds.bookmakers.transport import Answer
 from quart_odds.domain.platforms import Platform
 from quart_odds.errors import BookmakerError, MalformedBodyError
 from tests.bookmakers.fake_site import Handler, serving, settings_for

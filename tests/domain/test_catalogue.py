@@ -65,7 +65,7 @@ def test_the_main_markets_keep_their_ids_and_outcomes(market_id: str, slug: str,
     market = CATALOGUE.by_id[market_id]
     assert (market.slug, market.line_kind) == (slug, line_kind)
     assert [outcome.name for outcome in market.outcomes] == outcomes.split()
-    assert all(market.offered_by(platform) for platform in Platform)
+    assert {mapping.platform for mapping in market.mappings} == set(Platform)
     assert market.is_comparable
 
 
