@@ -1,6 +1,7 @@
-"""Bookmakers: each site's addresses and JSON, turned into domain values.
+"""Bookmakers: the requests to each site, and the parsing of their JSON into domain values.
 
-A scrape opens a client per bookmaker, discovers events, fetches their bodies, and has them decoded off the loop.
+A scrape opens one client per bookmaker, discovers events, fetches their bodies and has them decoded outside the event
+loop.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -33,7 +34,7 @@ _LAZY = {
 
 
 def __getattr__(name: str) -> Any:
-    """What speaks HTTP is imported when asked for, so that decoding processes start fast and stay small."""
+    """Import the modules that use HTTP on first access, so that decoding processes start fast and stay small."""
     if name not in _LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module

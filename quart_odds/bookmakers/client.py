@@ -1,6 +1,6 @@
-"""What the three bookmakers' clients share: politeness, retries, errors, and discovery that flows.
+"""The client of a bookmaker: discovery of events and fetching of their bodies, the same for all three sites.
 
-A site's own module knows its addresses and JSON (`Site`); a client asks for them and hands on headers and raw bodies.
+A `Site` knows the requests and the JSON of its bookmaker, a `Requester` sends the requests.
 """
 
 import asyncio
@@ -20,35 +20,35 @@ from quart_odds.errors import BlockedError, BookmakerError, ListLimitError, Malf
 from quart_odds.settings import Settings
 
 MAX_EVENTS = 20_000
-"""Events that one discovery takes in: the largest bookmaker lists some 1,500."""
+"""Events in one discovery. The largest bookmaker lists about 1,500."""
 
 MAX_PAGES = 100
-"""Pages of one list: of ten competitions, with nearly ten thousand events."""
+"""Pages of one list. A list of ten competitions of this length has almost ten thousand events."""
 
 MAX_PAGES_IN_ALL = 5_000
-"""Pages of one discovery: a real one has about 400."""
+"""Pages in one discovery. A real one has about 400."""
 
 MAX_ERRORS = 1_000
-"""Faults of one discovery that are kept one by one; of the others only their number is told."""
+"""Errors kept individually in one discovery. Further errors are only counted."""
 
 
 class ListReader(Protocol):
-    """Reads bodies of lists: the Decoder."""
+    """Parses the bodies of lists. Implemented by Decoder."""
 
     async def read_root(self, raw: RawList) -> Listings:
-        """The lists that a root names. Raises BookmakerError where it is no root."""
+        """Parse the list of competitions. Raises BookmakerError if the body is not such a list."""
         ...
 
     async def read_page(self, raw: RawList) -> Page:
-        """A page of a list. Raises BookmakerError where it is none."""
+        """Parse a page of events. Raises BookmakerError if the body is not such a page."""
         ...
 
 
 class BookmakerClient(Protocol):
-    """One bookmaker, asked politely.
+    """A rate-limited client for one bookmaker.
 
-    `listed` says, after a discovery that came to its end, what it listed whole; nothing before. Where `turn_by` is a
-    time of the loop, no request is begun after it: what waits for its turn then raises TimeoutError.
+    `listed` tells which competitions the last finished discovery listed completely; it is empty until then. `turn_by`
+    is a time of the event loop's clock: requests that have not started by then raise TimeoutError.
     """
 
     platform: Platform
@@ -58,38 +58,41 @@ class BookmakerClient(Protocol):
 
     @property
     def requests(self) -> int:
-        """How many requests were sent, each try of them."""
+        """How many requests were sent, retries included."""
         ...
 
     @property
     def refusals_in_a_row(self) -> int:
-        """How many requests the bookmaker has refused running, whoever made them."""
+        """How many requests in a row the bookmaker has refused, counted over all its clients."""
         ...
 
     def count_refusal(self) -> None:
-        """One more request was refused, or turned out to be when its body was decoded."""
+        """Count a refused request. Also called when decoding reveals that a body is a refusal."""
         ...
 
     def forget_refusals(self) -> None:
-        """A body was decoded well, or somebody wants to try anew."""
+        """Reset the count of refusals, because a body was decoded successfully or a new attempt was requested."""
         ...
 
     def discover(self) -> AsyncIterator[EventHeader]:
-        """The coming football events, each once, as they are found.
+        """Yield the upcoming football events as they are found, each once.
 
-        What goes wrong with one competition or event goes to `discovery_errors`, which each discovery empties first;
-        the others go on. Where lists have more than any bookmaker has, they are read up to a limit and a ListLimitError
-        is among the errors; `listed` then covers nothing. Raises BookmakerError where the list of competitions itself
-        cannot be had.
+        Errors of single competitions or events are added to `discovery_errors`, which each discovery clears first; the
+        others continue. Lists that exceed the limits are read up to the limit: `discovery_errors` then has a
+        ListLimitError and `listed` stays empty. Raises BookmakerError if the list of competitions itself is not
+        available.
         """
         ...
 
     async def fetch(self, header: EventHeader) -> RawBody:
-        """An event with all its prices, not yet decoded; `release` it. Raises BookmakerError naming the event."""
+        """Fetch an event with all its prices, not decoded yet.
+
+        Call `release` when the body has been decoded. Raises BookmakerError naming the event.
+        """
         ...
 
     def release(self, raw: RawBody) -> None:
-        """This body is decoded, or given up: large bodies are held one at a time."""
+        """Free the memory reserved for a body that was decoded or given up. Only one large body is held at a time."""
         ...
 
     async def aclose(self) -> None:
@@ -98,7 +101,7 @@ class BookmakerClient(Protocol):
 
 
 class SiteClient:
-    """A BookmakerClient for any site whose addresses and JSON a `Site` knows."""
+    """A BookmakerClient for the site that a `Site` describes."""
 
     def __init__(
         self,
@@ -159,7 +162,7 @@ class SiteClient:
         listings, errors = await self._read_root()
         self._note(errors)
         is_tree_whole = not errors
-        # Each page is put once, and each task puts its end: it is never full.
+        # Large enough for every page plus the final None of every task, so put_nowait() never fails.
         found: asyncio.Queue[Sequence[EventHeader] | None] = asyncio.Queue(MAX_PAGES_IN_ALL + MAX_LISTINGS)
         whole: set[str] = set()
         broken: set[str] = set()
@@ -212,7 +215,7 @@ class SiteClient:
         whole: set[str],
         broken: set[str],
     ) -> None:
-        """Read the lists that are left, then put None into `found`, whatever happens."""
+        """Read listings from `left` until none remain, then put None into `found` in any case."""
         try:
             for listing in left:
                 if self._is_full:
@@ -222,7 +225,7 @@ class SiteClient:
             found.put_nowait(None)
 
     async def _list(self, listing: Listing, found: asyncio.Queue[Sequence[EventHeader] | None]) -> bool:
-        """Put all pages of one listing into `found`; whether the listing is whole."""
+        """Put all pages of a listing into `found`. Returns whether the listing is complete."""
         is_whole = True
         page: Listing | None = listing
         pages = 0
@@ -248,7 +251,7 @@ class SiteClient:
         return is_whole
 
     def _refuse_more(self, listing: Listing, pages: int) -> None:
-        """Raises ListLimitError where another page would be one too many."""
+        """Raise ListLimitError if another page would exceed a limit."""
         if pages >= MAX_PAGES:
             raise ListLimitError(self.platform, f"a list of more than {MAX_PAGES} pages", where=listing.name)
         if self._pages >= MAX_PAGES_IN_ALL:
@@ -256,7 +259,7 @@ class SiteClient:
             raise ListLimitError(self.platform, f"lists of more than {MAX_PAGES_IN_ALL} pages in all")
 
     def _note(self, errors: Sequence[BookmakerError]) -> None:
-        """Keep what was wrong with lists, and nothing of their bodies."""
+        """Keep errors of lists, without any part of the bodies."""
         for error in errors:
             self._is_limited = self._is_limited or isinstance(error, ListLimitError)
             if len(self.discovery_errors) < MAX_ERRORS:

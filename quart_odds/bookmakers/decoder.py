@@ -1,6 +1,6 @@
-"""Decoding off the loop: processes that read raw bodies, of events and of lists, each body within a deadline.
+"""Decoding outside the event loop: a pool of processes that parse the bodies of events and lists under a deadline.
 
-A full body costs some milliseconds of pure computing; in the server's own loop a scrape would delay every listener.
+A full body takes several milliseconds of computation. In the server's own loop, a scrape would delay every listener.
 """
 
 import asyncio
@@ -20,27 +20,27 @@ from quart_odds.domain.odds import MappedEvent
 from quart_odds.errors import DecoderError, MalformedBodyError
 
 DECODE_SECONDS = 3.0
-"""A body takes milliseconds. A process that takes so long for one is replaced, and the body is tried once more."""
+"""The deadline of the first attempt; a body normally takes milliseconds. A slower process is replaced."""
 
 LAST_TRY_SECONDS = 15.0
-"""How long the second try has, which nothing else can delay: what takes longer is taken to be endless."""
+"""The deadline of the second attempt, which runs alone. A body that takes longer is considered endless."""
 
 ANSWER_SECONDS = 2.0
-"""A process that has not answered for so long is reported by `check`."""
+"""`check` reports a process that does not answer within this time."""
 
 PLACES_PER_PROCESS = 2
-"""Bodies that are with one process: the next one is there when it has done one."""
+"""Bodies handed to one process at a time: the next one is waiting when the first is done."""
 
 Result = TypeVar("Result")
 Raw = TypeVar("Raw", RawBody, RawList)
 
 
 class Decoder:
-    """`decode`, and the reading of lists, in `workers` processes, or in the loop where there are none.
+    """Decodes events and parses lists in `workers` processes, or in the event loop if `workers` is 0.
 
-    A process that dies or hangs is replaced. The body that it was busy with is tried once more, alone, so that only a
-    body that kills or stops processes fails; those that waited behind it go to the new process. Bookmakers share the
-    processes by time, so that one whose bodies take long delays its own.
+    A process that dies or hangs is replaced. The body that it was working on is tried again alone, so only bodies that
+    really kill or block a process fail. Bodies queued behind it go to the new process. Bookmakers share the processes
+    by time used: one whose bodies take long delays only itself.
     """
 
     def __init__(self, workers: int) -> None:
@@ -52,9 +52,9 @@ class Decoder:
         self._is_closed = False
 
     async def warm(self) -> None:
-        """Start the processes now, off the loop: starting one takes half a second, which the first run would wait.
+        """Start the processes in advance. Otherwise the first run would wait half a second for each.
 
-        One that does not start is logged; `check` reports it, and the first body tries again.
+        A process that fails to start is logged and reported by `check`. The first body tries to start it again.
         """
         for worker in self._all() if self._size else ():
             try:
@@ -63,28 +63,29 @@ class Decoder:
                 warn("decoder.not_started", str(error))
 
     async def decode(self, raw: RawBody) -> MappedEvent:
-        """See `decode`. Also raises MalformedBodyError for a body whose decoding kills its process or does not end.
+        """Decode an event, see `decoding.decode`.
 
-        Raises DecoderError where no process can be started, and once the decoder is closed.
+        Also raises MalformedBodyError for a body that kills the process or never finishes, and DecoderError if no
+        process can be started or the decoder is closed.
         """
         return await self._do(decode, raw, f"event {raw.header.external_id}")
 
     async def read_root(self, raw: RawList) -> Listings:
-        """See `lists.read_root`. Raises as `decode`."""
+        """Parse a list of competitions, see `lists.read_root`. Raises the same errors as `decode`."""
         return await self._do(lists.read_root, raw, raw.where)
 
     async def read_page(self, raw: RawList) -> Page:
-        """See `lists.read_page`. Raises as `decode`."""
+        """Parse a page of events, see `lists.read_page`. Raises the same errors as `decode`."""
         return await self._do(lists.read_page, raw, raw.where)
 
     async def check(self) -> None:
-        """Raises DecoderError where a process does not start, or has not answered for a while."""
+        """Raise DecoderError if a process does not start, or has not answered within ANSWER_SECONDS."""
         if not self._size or self._is_closed:
             return
         await asyncio.gather(*(self._check(worker) for worker in self._all()))
 
     async def aclose(self) -> None:
-        """End the processes, by force where they do not end at once; what they still had to do is given up."""
+        """Stop the processes, by force if necessary. Unfinished work is abandoned."""
         self._is_closed = True
         self._turns.open_all()
         workers = [*self._workers, *([self._second] if self._second else [])]
@@ -92,7 +93,7 @@ class Decoder:
         await asyncio.gather(*(worker.aclose() for worker in workers))
 
     def _all(self) -> list[Worker]:
-        """The processes, those that lack started now. Raises DecoderError once closed."""
+        """Return all processes after starting missing ones. Raises DecoderError once closed."""
         if self._is_closed:
             raise DecoderError("the decoder is closed")
         for worker in [each for each in self._workers if each.is_broken]:

@@ -1,4 +1,4 @@
-"""What runs inside a decoding process: its start, and the decoding of one body."""
+"""Code that runs inside a decoding process: its initialisation and the decoding of one body."""
 
 import os
 import signal
@@ -17,10 +17,10 @@ from quart_odds.domain.platforms import Platform
 from quart_odds.errors import BookmakerError, MalformedBodyError
 
 WORKER_BYTES = 2_000_000_000
-"""Address space of a process: ten times what the costliest body that is let through takes."""
+"""The address space of a process, ten times what the most expensive accepted body needs."""
 
 MAX_PRICES = 20_000
-"""Prices of one event: real ones have up to 2,000."""
+"""Maximum number of prices of one event. Real events have up to 2,000."""
 
 PR_SET_PDEATHSIG = 1
 
@@ -35,7 +35,10 @@ _PARSERS = {
 
 
 def decode(raw: RawBody) -> MappedEvent:
-    """A raw body as prices: pure, and the same in any process. Raises BookmakerError naming the event, nothing else."""
+    """Decode a body into prices. Without side effects, so it can run in any process.
+
+    Raises only BookmakerError, naming the event.
+    """
     where = f"event {raw.header.external_id}"
     plain = decompress(raw.platform, raw.content, raw.content_encoding, raw.max_bytes, where)
     mapped = _PARSERS[raw.platform](plain, raw.header)
@@ -45,11 +48,11 @@ def decode(raw: RawBody) -> MappedEvent:
 
 
 Done = tuple[float, Result | None, BookmakerError | None]
-"""What came of a body, after how many seconds. An error travels as a value: it has no traceback then."""
+"""Seconds spent on a body, and its result or error. An error passed as a value carries no traceback."""
 
 
 def timed(task: tuple[Callable[[Raw], Result], Raw, str]) -> Done[Result]:
-    """What a process does with a body."""
+    """Run a task and measure the time. This is what a process executes per body."""
     began = time.perf_counter()
     value, error = None, None
     try:
@@ -68,7 +71,10 @@ def unwrap(done: Done[Result]) -> Result:
 
 
 def guarded(function: Callable[[Raw], Result], raw: Raw, where: str) -> Result:
-    """The result, or a BookmakerError that holds nothing of the body, also for one that is too costly to read."""
+    """Run a function that raises only BookmakerError, without any part of the body.
+
+    Running out of memory or stack counts as a MalformedBodyError.
+    """
     try:
         return function(raw)
     except BookmakerError as exc:
@@ -79,11 +85,14 @@ def guarded(function: Callable[[Raw], Result], raw: Raw, where: str) -> Result:
 
 
 def nothing(_: None) -> None:
-    """What a process does to show that it is there."""
+    """Do nothing. A process that returns from this is alive."""
 
 
 def start_worker() -> None:
-    """Leave Ctrl-C to the parent, and end with it however it ends: a worker alone would wait for ever."""
+    """Initialise a decoding process: ignore Ctrl-C, limit its memory, and exit when the parent exits.
+
+    Ctrl-C is left to the parent. A process that outlived its parent would wait for work for ever.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = parent_process()
     if parent is None:
@@ -95,7 +104,7 @@ def start_worker() -> None:
         _, most = resource.getrlimit(resource.RLIMIT_AS)
         if most == resource.RLIM_INFINITY or most > WORKER_BYTES:
             resource.setrlimit(resource.RLIMIT_AS, (WORKER_BYTES, WORKER_BYTES))
-        # The kernel kills a worker that is stopped, or in a loop that lets no thread run.
+        # Lets the kernel kill a process that is stopped, or in a loop that never releases the GIL.
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         if os.getppid() != parent.pid:
             os._exit(1)

@@ -1,4 +1,4 @@
-"""One request to a bookmaker: sent at its pace, tried again where that could help, and refused answers told apart."""
+"""Sending requests to a bookmaker: rate limiting, retries, and detection of refusals."""
 
 import zlib
 from collections.abc import Mapping
@@ -27,11 +27,15 @@ from quart_odds.settings import Settings
 _USER_AGENT = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/138.0.0.0 Safari/537.36"
 
 _PEEK_BYTES = 64
-"""As much of a body as shows that it is empty, or a page of HTML."""
+"""Bytes of a body that are enough to recognise an empty body or an HTML page."""
 
 
 class Requester:
-    """Asks one site. `requests` counts what was sent; after `turn_by`, a time of the loop, no request is begun."""
+    """Sends requests to one site.
+
+    `requests` counts what was sent, retries included. `turn_by` is a time of the event loop's clock: requests that have
+    not started by then raise TimeoutError.
+    """
 
     def __init__(
         self, site: Site, settings: Settings, transport: Transport, throttle: Throttle, recorder: Recorder | None
@@ -48,7 +52,7 @@ class Requester:
         self._room = BodyRoom()
 
     async def ask(self, request: Request) -> Answer:
-        """A good answer, tried again where that could help."""
+        """Return a successful answer, after retries if the error is temporary. Raises BookmakerError."""
         settings = self._settings
         answer: Answer | None = None
         async for attempt in stamina.retry_context(
@@ -67,7 +71,7 @@ class Requester:
         return answer
 
     async def _try(self, request: Request) -> Answer:
-        """One try. An error keeps nothing of the answer: it may be held for as long as the next try waits."""
+        """Send a request once. An error keeps no reference to the answer while the next try is waiting."""
         try:
             return await self._send(request)
         except BookmakerError as exc:
@@ -124,7 +128,7 @@ class Requester:
             raise RateLimitedError(
                 self._platform, "too many requests (429)", status=status, retry_after_seconds=seconds
             )
-        # A firewall in front of a site challenges with an empty 202, or does not allow the method.
+        # A firewall in front of a site may challenge with an empty 202, or reject the method.
         if status in (202, 401, 403, 405):
             raise BlockedError(self._platform, f"refused ({status})", status=status)
         if status in (404, 410):
@@ -134,7 +138,7 @@ class Requester:
         raise MalformedBodyError(self._platform, f"an answer with status {status}", status=status)
 
     def _refuse_bad_start(self, answer: Answer) -> None:
-        """What the first bytes show: nothing at all is asked for again, a page of HTML is a refusal."""
+        """Check the first bytes: an empty body is retried, an HTML page is a refusal."""
         start = _start(answer)
         if start == b"":
             raise EmptyBodyError(self._platform, "an empty body", status=answer.status)
@@ -142,12 +146,12 @@ class Requester:
             raise BlockedError(self._platform, "an HTML page where JSON was due", status=answer.status)
 
     def release(self, content: bytes) -> None:
-        """This body is not needed any more."""
+        """Free the memory reserved for a body."""
         self._room.release(content)
 
 
 def _backoff(error: Exception) -> bool | float:
-    """Whether to try again: False, True, or after so many seconds."""
+    """Return whether to retry after an error: False, True, or the number of seconds to wait."""
     if isinstance(error, RateLimitedError):
         asked = error.retry_after_seconds
         return True if asked is None else asked if asked <= MAX_RETRY_AFTER_SECONDS else False
@@ -155,7 +159,7 @@ def _backoff(error: Exception) -> bool | float:
 
 
 def _start(answer: Answer) -> bytes | None:
-    """The first bytes of a body that are not blank; None where only decoding all of it can tell."""
+    """Return the first non-blank bytes of a body, or None if only full decompression can tell."""
     encoding = answer.headers.get("content-encoding", "identity").strip().lower()
     if encoding in ("", "identity") or not answer.content:
         start, is_all = answer.content[:_PEEK_BYTES], len(answer.content) <= _PEEK_BYTES

@@ -1,4 +1,4 @@
-"""One decoding process as its parent sees it: what it has to do, and the deadline of what it does now."""
+"""One decoding process, seen from its parent: its queue, its deadlines and its end."""
 
 import asyncio
 import contextlib
@@ -13,17 +13,20 @@ from quart_odds.bookmakers.decoding import nothing, start_worker
 from quart_odds.errors import DecoderError
 
 START_SECONDS = 30.0
-"""How long a process has to start: half a second is usual, and a machine may be busy."""
+"""How long a process may take to start. Half a second is normal, but the machine may be busy."""
 
 CLOSE_SECONDS = 1.0
-"""How long processes have to end by themselves before they are killed."""
+"""How long processes may take to exit before they are killed."""
 
 Result = TypeVar("Result")
 Argument = TypeVar("Argument")
 
 
 class Worker:
-    """One process, what it has to do in turn, and the deadline of what it does now: waiting in turn costs no time."""
+    """One process, its queue, and the deadline of its current task. Time in the queue does not count.
+
+    If the process breaks, `suspect` is the body that it was working on and `reason` says what happened.
+    """
 
     def __init__(self) -> None:
         self.suspect: object = None
@@ -31,23 +34,24 @@ class Worker:
         self.is_broken = False
         self.reason = "the process was ended"
         self._loop = asyncio.get_running_loop()
-        # spawn, because a fork of a process with threads and a running loop may hang.
+        # spawn, because forking a process with threads and a running loop may hang.
         self._context = _Spawning()
         self._pool = ProcessPoolExecutor(1, mp_context=self._context, initializer=start_worker)
         self._under_way: deque[tuple[Future[Any], object, float]] = deque()
         self._timer: asyncio.TimerHandle | None = None
         self._waiting = 0
         self._starting = asyncio.create_task(self._start(), name="start-decoder")
-        # Whoever needs the process gets the error; where nobody does, nobody has to hear of it.
+        # Tasks that need the process get the error from `started`. Retrieving it here avoids a warning if there are
+        # none.
         self._starting.add_done_callback(lambda task: task.cancelled() or task.exception())
 
     @property
     def load(self) -> int:
-        """How much it has to do."""
+        """The number of tasks, running and queued."""
         return self._waiting + len(self._under_way)
 
     async def started(self) -> None:
-        """Returns once the process answers. Raises DecoderError when it does not start."""
+        """Wait until the process answers. Raises DecoderError if it does not start."""
         if not self._starting.done():
             await asyncio.wait([self._starting])
         if self._starting.cancelled():
@@ -55,7 +59,10 @@ class Worker:
         self._starting.result()
 
     async def run(self, function: Callable[[Argument], Result], argument: Argument, seconds: float) -> Result:
-        """The function's result. Raises BrokenProcessPool when the process dies first, or is killed at the deadline."""
+        """Run a function in the process and return its result.
+
+        Raises BrokenProcessPool if the process dies or is killed at the deadline of `seconds`.
+        """
         self._waiting += 1
         try:
             await self.started()
@@ -71,7 +78,7 @@ class Worker:
             raise
 
     async def answer(self, seconds: float) -> None:
-        """Returns when the process has done something: what it is at, or nothing at all where it is idle."""
+        """Wait until the process completes something: its current task, or an empty one if it is idle."""
         await self.started()
         future = self._under_way[0][0] if self._under_way else self._submit(nothing, None, seconds)
         answered = asyncio.Event()
@@ -81,14 +88,14 @@ class Worker:
             raise BrokenProcessPool(self.reason)
 
     def discard(self) -> None:
-        """Let go of a process that is broken; what waited for it is told so."""
+        """Abandon a broken process. Its remaining tasks raise BrokenProcessPool."""
         if not self.is_broken:
             self._break("the process died")
         self._starting.cancel()
         self._pool.shutdown(wait=False)
 
     async def aclose(self) -> None:
-        """End the process: at once when it is idle, after CLOSE_SECONDS by force, stopped or not."""
+        """Stop the process: immediately if it is idle, by force after CLOSE_SECONDS otherwise."""
         self.is_broken = True
         self._starting.cancel()
         self._stop_timer()
@@ -124,7 +131,7 @@ class Worker:
         return future
 
     def _tell(self, act: Callable[..., object], *arguments: object) -> None:
-        """Have the loop do something, from the pool's thread; a loop that has ended needs no word."""
+        """Call a function in the event loop from the pool's thread, or do nothing if the loop is closed."""
         with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(act, *arguments)
 
@@ -140,7 +147,7 @@ class Worker:
                 self._start_timer()
 
     def _break(self, reason: str) -> None:
-        """What it was at is what broke it."""
+        """Mark the process as broken by its current task, and kill it."""
         self.is_broken = True
         self.reason = reason
         task = self._under_way[0][1] if self._under_way else None
@@ -164,28 +171,28 @@ class Worker:
         self._break(f"a body took over {seconds:g} s")
 
     def _kill(self) -> None:
-        """SIGKILL ends a stopped process too; the pool then tells all that waited that it is broken."""
+        """Kill the process, even a stopped one. All its tasks then raise BrokenProcessPool."""
         for process in self._context.made:
             if process.is_alive():
                 process.kill()
 
 
 class _Spawning(SpawnContext):
-    """A way to start processes that remembers them: a pool can end its processes only when they answer."""
+    """A spawn context that remembers its processes: a pool can only end processes that still respond."""
 
     def __init__(self) -> None:
         super().__init__()
         self.made: list[SpawnProcess] = []
 
     def Process(self, *args: Any, **kwargs: Any) -> SpawnProcess:  # type: ignore[override]  # noqa: N802
-        """A process, remembered."""
+        """Create a process and remember it."""
         process = SpawnProcess(*args, **kwargs)
         self.made.append(process)
         return process
 
 
 def warn(event: str, reason: str) -> None:
-    """Log; the logger is imported here, because the processes need none."""
+    """Log a warning. Imports structlog here, because the decoding processes do not need it."""
     import structlog
 
     structlog.get_logger(__name__).warning(event, reason=reason)
