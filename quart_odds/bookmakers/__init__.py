@@ -1,47 +1,40 @@
-"""Bookmakers: each site's addresses and JSON, turned into domain values.
+"""Bookmakers: the requests to each site, and the parsing of their JSON into domain values.
 
-A scrape opens a client per bookmaker, discovers events, fetches their bodies, and has them decoded off the loop.
+A scrape opens one client per bookmaker, discovers events, fetches their bodies and has them decoded outside the event
+loop.
 """
 
 from typing import TYPE_CHECKING, Any
 
 from quart_odds.bookmakers.bodies import RawBody
-from quart_odds.bookmakers.decoder import Decoder, decode
+from quart_odds.bookmakers.decoder import Decoder
+from quart_odds.bookmakers.decoding import decode
 
 if TYPE_CHECKING:
-    from quart_odds.bookmakers.client import BookmakerClient, SiteClient
+    from quart_odds.bookmakers.client import BookmakerClient
     from quart_odds.bookmakers.client_pool import ClientPool, open_client
     from quart_odds.bookmakers.recorder import Recorder
-    from quart_odds.bookmakers.transport import AiohttpTransport, Answer, Transport
 
 __all__ = [
-    "AiohttpTransport",
-    "Answer",
     "BookmakerClient",
     "ClientPool",
     "Decoder",
     "RawBody",
     "Recorder",
-    "SiteClient",
-    "Transport",
     "decode",
     "open_client",
 ]
 
 _LAZY = {
-    "AiohttpTransport": "transport",
-    "Answer": "transport",
     "BookmakerClient": "client",
     "ClientPool": "client_pool",
     "Recorder": "recorder",
-    "SiteClient": "client",
-    "Transport": "transport",
     "open_client": "client_pool",
 }
 
 
 def __getattr__(name: str) -> Any:
-    """What speaks HTTP is imported when asked for, so that decoding processes start fast and stay small."""
+    """Import the modules that use HTTP on first access, so that decoding processes start fast and stay small."""
     if name not in _LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module

@@ -1,8 +1,8 @@
-"""Bet9ja's addresses and JSON, turned into domain values.
+"""Bet9ja: request paths and queries, and parsing of its JSON into domain values.
 
-An event's odds are one flat object whose keys name market, line and outcome: `S_OU@2.5_O`. A price that is not there
-is suspended; there is no other mark but odds of 1. `STARTDATE` has no zone and is UTC, not Lagos time. A match in play
-has a body of another shape: the event in `AA`, the clock in `A`, keys that begin with `LIVES_`.
+The odds of an event are one flat object whose keys name market, line and outcome: `S_OU@2.5_O`. Suspended prices are
+missing; the only other sign of suspension is odds of 1. `STARTDATE` has no time zone and is in UTC, not Lagos time. The
+body of a match in play has a different shape: the event is in `AA`, the clock in `A`, and keys begin with `LIVES_`.
 """
 
 from collections.abc import Iterator
@@ -44,23 +44,23 @@ _REMEMBERED = 20_000
 _UNMAPPED = -1
 _MEANINGLESS = -2
 _keys: dict[str, int] = {}
-"""What price keys came to: a packed key, or one of the two marks above; the same few thousand come with each event."""
+"""Cached results of `_find`: a packed key or one of the two markers above. The same few thousand names recur."""
 
 
 def sports_query() -> dict[str, str]:
-    """The query of the tree of sports."""
+    """Build the query for the tree of sports."""
     return {"DISP": "0"}
 
 
 def list_query(group_id: str) -> dict[str, str]:
-    """The query of a group's events, with its main markets."""
+    """Build the query for a group's events with their main market."""
     return {"GROUPID": group_id, "DISP": "0", "GROUPMARKETID": "1", "matches": "true"}
 
 
 def parse_groups(plain: bytes) -> tuple[list[ListedCompetition], list[MalformedBodyError]]:
-    """The soccer groups (competitions) with the number of their events, simulated ones left out, and what was wrong.
+    """Parse the soccer groups (competitions) and their event counts. Returns them and the errors.
 
-    Raises BookmakerError where there is no tree of them.
+    Simulated groups are left out. Raises BookmakerError if the body has no tree of groups.
     """
     read = Reader(BET9JA, "the list of groups")
     sports = read.get(_data(read, plain), "PAL", dict, "D")
@@ -85,13 +85,14 @@ def parse_groups(plain: bytes) -> tuple[list[ListedCompetition], list[MalformedB
 
 
 def parse_list(plain: bytes, where: str) -> tuple[list[EventHeader], list[MalformedBodyError]]:
-    """A group's events: those understood, and what was wrong with the others.
+    """Parse a group's events. Returns the valid ones, and the errors of the others.
 
-    Raises BookmakerError where there is no list: without one a success says nothing of what the group has.
+    Raises BookmakerError if the list is missing: such an answer says nothing about the group, even if it reports
+    success.
     """
     read = Reader(BET9JA, where)
     body = _body(read, plain)
-    # A group without events has an empty list in place of the object.
+    # For a group without events, D is an empty list instead of an object.
     listed = read.get(body, "D", dict).get("E") if body.get("D") != [] else []
     if not isinstance(listed, list | dict):
         raise read.wrong("D.E", "no list")
@@ -108,7 +109,10 @@ def parse_list(plain: bytes, where: str) -> tuple[list[EventHeader], list[Malfor
 
 
 def read_header(plain: bytes, where: str) -> EventHeader | None:
-    """What an event's body says of itself, None for a list or another body. Raises BookmakerError naming the field."""
+    """Parse the header of an event's body. Returns None for a list or another body.
+
+    Raises BookmakerError naming the field.
+    """
     data = _body(Reader(BET9JA, where), plain).get("D")
     if not isinstance(data, dict) or not data.keys() & {"ID", "O", "AA"}:
         return None
@@ -116,7 +120,7 @@ def read_header(plain: bytes, where: str) -> EventHeader | None:
 
 
 def parse_event(plain: bytes, asked: EventHeader) -> MappedEvent:
-    """An event and its prices. Raises BookmakerError naming the event and the field."""
+    """Parse an event and its prices. Raises BookmakerError naming the event and the field."""
     where = f"event {asked.external_id}"
     read = Reader(BET9JA, where)
     data = _data(read, plain)
@@ -125,7 +129,7 @@ def parse_event(plain: bytes, asked: EventHeader) -> MappedEvent:
     refuse_another(read, header, asked, _FIELDS)
     accumulator = Accumulator()
     unknown: dict[str, int] = {}
-    # An event that lost all its odds has an empty list here.
+    # For an event that has lost all its odds, O is an empty list.
     odds = read.php_object(data, "O", "D")
     raised = _raised(data)
     for name, value in odds.items():
@@ -149,13 +153,13 @@ def parse_event(plain: bytes, asked: EventHeader) -> MappedEvent:
 
 @dataclass(slots=True)
 class _Raised:
-    """Which prices of a body the site has boosted. Where it does not say so in a way we understand, all may be."""
+    """The boosted prices of a body. If the site's marking is not understood, any price may be boosted."""
 
     names: set[str] = field(default_factory=set)
     is_understood: bool = True
 
     def promotion(self, name: str) -> int:
-        """The promotion of the price with this key, 0 for none."""
+        """Return the promotion of the price with this key, 0 for none."""
         market, _, _ = name.rpartition("_")
         if name in self.names or market in self.names or market.partition("@")[0] in self.names:
             return BOOSTED
@@ -163,7 +167,7 @@ class _Raised:
 
 
 def _raised(data: dict[str, Any]) -> _Raised | None:
-    """What BOOSTED_ODDS (price keys) and BOOSTED_MARKETS (markets) list: by name, as members or as keys."""
+    """Collect what BOOSTED_ODDS (price keys) and BOOSTED_MARKETS (markets) name, in lists or as object keys."""
     listed = [entry for field in ("BOOSTED_ODDS", "BOOSTED_MARKETS") if (entry := data.get(field))]
     if not listed:
         return None
@@ -187,7 +191,7 @@ def _members(entry: Any) -> list[Any]:
 
 
 def _texts(entry: Any) -> Iterator[str]:
-    """Every text and number in an entry, at any depth, as text."""
+    """Yield every text and number in an entry as text, at any depth."""
     if isinstance(entry, dict):
         entry = [*entry.keys(), *entry.values()]
     if isinstance(entry, list | tuple):
@@ -198,9 +202,9 @@ def _texts(entry: Any) -> Iterator[str]:
 
 
 def _body(read: Reader, plain: bytes) -> dict[str, Any]:
-    """The envelope. Raises NotFoundError where the site knows no such event."""
+    """Parse the envelope. Raises NotFoundError if the site does not know the requested event."""
     body = read_object(BET9JA, plain, read.where)
-    # Both are success; a listing kept without its envelope has none.
+    # Both codes mean success. A recorded list without its envelope has no code.
     if (answer := body.get("R", "OK")) not in ("OK", "D"):
         kind = NotFoundError if answer == "E" and (read.where or "").startswith("event ") else MalformedBodyError
         raise kind(BET9JA, f"answered R {str(answer)[:40]!r}", where=read.where, field="R")
@@ -208,7 +212,7 @@ def _body(read: Reader, plain: bytes) -> dict[str, Any]:
 
 
 def _data(read: Reader, plain: bytes) -> dict[str, Any]:
-    """What the envelope holds. Raises as `_body`."""
+    """Return the content of the envelope. Raises the same errors as `_body`."""
     return read.get(_body(read, plain), "D", dict)
 
 
@@ -238,12 +242,12 @@ def _header(event: Any, where: str) -> EventHeader:
 
 
 def _market_of(name: str) -> str:
-    """The market of a price key: outcomes have no `_`, so the last one parts them."""
+    """Return the market of a price key. Outcomes contain no `_`, so the last one separates them from the market."""
     return (name.rpartition("_")[0] or name).partition("@")[0]
 
 
 def _find(name: str) -> int:
-    """The packed key that a price key means, or one of the marks for those that mean none."""
+    """Look up the packed key for a price key, or return one of the markers if there is none."""
     market, _, outcome = name.rpartition("_")
     market, at, line = market.partition("@")
     variants = _TABLE.get(market)
@@ -266,7 +270,7 @@ def _find(name: str) -> int:
 
 
 def _name_unmapped(unknown: dict[str, int], catalogue: Any, accumulator: Accumulator) -> None:
-    """Unknown markets with the names that the body's own catalogue gives them, and the number of their prices."""
+    """Report unknown markets with their number of prices, named as in the body's own catalogue."""
     markets = {
         entry["ID"]: entry
         for entry in values(catalogue)
@@ -278,6 +282,6 @@ def _name_unmapped(unknown: dict[str, int], catalogue: Any, accumulator: Accumul
 
 
 def _are_players(market: dict[str, Any]) -> bool:
-    """Whether a market's outcomes are players: the body's own catalogue names each outcome."""
+    """Return whether a market's outcomes are players, judging by their names in the body's own catalogue."""
     names = list(values(market.get("SGN")))
     return len(names) >= _MANY_PLAYERS and 2 * sum(map(is_person, names)) > len(names)

@@ -1,7 +1,7 @@
-"""BetPawa's addresses and JSON (v4, and v3's event shape, which recordings still have), turned into domain values.
+"""BetPawa: request paths and queries, and parsing of its JSON into domain values.
 
-Differs from the site's own texts on purpose: lines come from a row's `handicap` (four times the line), never from
-display names, which are templates; outcomes go by `typeId`.
+The API is v4; recordings may still contain events of v3. Deliberately ignores display names, which are templates: lines
+come from a row's `handicap` (four times the line) and outcomes are identified by `typeId`.
 """
 
 import re
@@ -23,14 +23,14 @@ from quart_odds.errors import MalformedBodyError
 
 BETPAWA = Platform.BETPAWA
 HEADERS = {
-    # Without the brand the site answers 400; without this Accept it answers Protocol Buffers.
+    # Without the brand the site answers 400; without this Accept header it sends Protocol Buffers.
     "x-pawa-brand": "betpawa-nigeria",
     "accept": "application/json",
     "devicetype": "web",
     "x-pawa-language": "en",
 }
 PAGE_SIZE = 100
-"""The site refuses to list more at once."""
+"""The site rejects requests for longer pages."""
 
 FOOTBALL = "2"
 CATEGORIES_PATH = f"/api/sportsbook/v4/categories/list/{FOOTBALL}"
@@ -45,20 +45,20 @@ _PROMOTED_IDS = {
     for market, mapping in CATALOGUE.mappings(BETPAWA)
     if "_1up_" in market.slug or "_2up_" in market.slug
 }
-"""Markets that are promotions by their id: there the mark of that promotion says nothing new."""
+"""Markets that are promotions in themselves. A mark for the same promotion adds nothing to them."""
 
 _PROMOTION = re.compile(r"(?:[a-z0-9]Up|_up|_?UP)$|(?i:boost|enhanc|promo|pay_?out)")
-"""Names of marks that can only mean a promotion. Others, such as `hot` and `cashoutable`, change no price."""
+"""Names of marks that can only mean a promotion. Others, such as `hot` and `cashoutable`, do not affect the price."""
 
 _NOTHING_SAID = ({"hot": False, "twoUp": False, "anyUp": "NO_UP"}, {"anyUp": "NO_UP"})
-"""What nearly all prices say of themselves, in v3 and in v4: compared whole, because it is looked at for each price."""
+"""The `additionalInfo` of nearly all prices in v3 and v4. Compared as a whole, because every price is checked."""
 
 _MANY_PLAYERS = 6
 _NO_PROMOTION = frozenset({"", "no_up", "none", "no", "false"})
 
 
 def list_query(competition_ids: list[str], skip: int) -> str:
-    """The `q` that asks for a page of these competitions' coming events, with the least markets that can be asked."""
+    """Build the `q` for a page of these competitions' upcoming events, with as few markets as the site allows."""
     zones = {"competitions": competition_ids}
     query = {"eventType": "UPCOMING", "categories": [FOOTBALL], "zones": zones, "hasOdds": True}
     page = {"query": query, "view": {"marketTypes": ["3743"]}, "skip": skip, "take": PAGE_SIZE}
@@ -66,9 +66,9 @@ def list_query(competition_ids: list[str], skip: int) -> str:
 
 
 def parse_competitions(plain: bytes) -> tuple[list[str], list[MalformedBodyError]]:
-    """Ids of the football competitions, simulated ones left out, and what was wrong with others.
+    """Parse the ids of the football competitions. Returns them and the errors.
 
-    Raises BookmakerError where there is no list of them.
+    Simulated competitions are left out. Raises BookmakerError if the body has no list of competitions.
     """
     read = Reader(BETPAWA, "the list of competitions")
     body = read_object(BETPAWA, plain, read.where)
@@ -88,16 +88,16 @@ def parse_competitions(plain: bytes) -> tuple[list[str], list[MalformedBodyError
 
 
 def parse_list(plain: bytes, where: str) -> tuple[list[EventHeader], list[MalformedBodyError], int]:
-    """A page of events: those understood, what was wrong with the others, and how many the page had.
+    """Parse a page of events. Returns the valid ones, the errors of the others, and the size of the page.
 
-    Events in play are left out: their prices are no pre-match prices.
+    Events in play are left out, because their prices are not pre-match prices.
     """
     read = Reader(BETPAWA, where)
     body = read_object(BETPAWA, plain, where)
     events = [
         event
         for answer in read.get(body, "responses", list)
-        # An answer of no events leaves its list out.
+        # A response without events omits its list.
         for event in (read.get(answer, "responses", list, "responses") if answer != {} else ())
     ]
     headers, errors = [], []
@@ -115,27 +115,30 @@ def parse_list(plain: bytes, where: str) -> tuple[list[EventHeader], list[Malfor
 
 
 def read_header(plain: bytes, where: str) -> EventHeader | None:
-    """What an event's body says of itself, None for a list or another body. Raises BookmakerError naming the field."""
+    """Parse the header of an event's body. Returns None for a list or another body.
+
+    Raises BookmakerError naming the field.
+    """
     body = read_object(BETPAWA, plain, where)
     return _header(body, f"event of {where}") if "id" in body or "participants" in body else None
 
 
 def parse_event(plain: bytes, asked: EventHeader) -> MappedEvent:
-    """An event and its prices. Raises BookmakerError naming the event and the field."""
+    """Parse an event and its prices. Raises BookmakerError naming the event and the field."""
     where = f"event {asked.external_id}"
     read = Reader(BETPAWA, where)
     body = read_object(BETPAWA, plain, where)
     header = _header(body, where)
     refuse_another(read, header, asked, _FIELDS)
     accumulator = Accumulator()
-    # v4 leaves out what is empty.
+    # v4 omits empty fields.
     for market in read.get(body, "markets", list) if "markets" in body else ():
         _add_market(market, accumulator)
     return accumulator.event(header, is_in_play=_is_in_play(body))
 
 
 def _is_in_play(event: dict[str, Any]) -> bool:
-    """Whether the match has begun: the site says so, or has results of it."""
+    """Return whether the match has started: the site says so, or already has results."""
     about = event.get("additionalInfo")
     is_live = about.get("live") if isinstance(about, dict) else None
     return bool(is_live) or bool(event.get("results"))
@@ -178,7 +181,7 @@ def _widget_id(event: dict[str, Any], kind: str) -> str | None:
 
 
 def _add_market(market: Any, accumulator: Accumulator) -> None:
-    """All of a market's rows; one that is not as it must be is dropped and counted, and costs no other."""
+    """Add the rows of a market. An invalid row is dropped and counted; the others are kept."""
     try:
         market_type = market["marketType"]
         market_id, name = market_type["id"], market_type.get("displayName")
@@ -210,7 +213,10 @@ def _add_market(market: Any, accumulator: Accumulator) -> None:
 
 
 def _add_price(price: Any, keys: Mapping[str, int], line: int, mark: str, own: str, accumulator: Accumulator) -> None:
-    """A price, under its promotion where the market or the price is marked; `own` is what the market is by its id."""
+    """Add a price, under its promotion if the market or the price is marked.
+
+    `own` is the promotion that the market's id implies.
+    """
     try:
         key = keys[price["typeId"]] + line
         about = price.get("additionalInfo")
@@ -225,16 +231,16 @@ def _add_price(price: Any, keys: Mapping[str, int], line: int, mark: str, own: s
 
 
 def _promotion(market_mark: str, about: Any) -> str:
-    """The promotion of a price, from its market's mark and what is said about itself. Empty for a plain price."""
+    """Return the promotion of a price, based on its own marks and its market's. Empty for a plain price."""
     mark, is_denied = _marks(about) if about else ("", False)
     if not mark and is_denied and market_mark in _PERKS:
-        # The market has the perk, this one of its prices does not.
+        # The market has the perk, but this price is exempt.
         return ""
     return _stronger(market_mark, mark)
 
 
 def _marks(about: Any) -> tuple[str, bool]:
-    """The promotion that is marked, and whether a perk is denied. What is not understood is never taken for plain."""
+    """Return the marked promotion and whether a perk is denied. A mark that is not understood never counts as plain."""
     if not isinstance(about, dict):
         return "other", False
     word, is_denied = "", False
@@ -254,7 +260,7 @@ def _is_promotion(name: str) -> bool:
 
 
 def _word(name: str, value: object) -> str:
-    """A mark as a word: its value where that is a text, its name where it is true."""
+    """Turn a mark into a promotion word: its value if that is text, its name if the value is true."""
     if value is True:
         return word_of(re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name))
     if not isinstance(value, str):
@@ -264,20 +270,20 @@ def _word(name: str, value: object) -> str:
 
 
 def _stronger(one: str, other: str) -> str:
-    """Of two marks the one that changes the price more: a perk is the weaker, because it leaves a price comparable."""
+    """Return the mark that changes the price more. A perk is weaker, because the price stays comparable."""
     if not one or not other:
         return one or other
     return other if one in _PERKS else one
 
 
 def _add_unknown(market: Any, market_id: str, name: object, accumulator: Accumulator) -> None:
-    """A market that the catalogue does not know."""
+    """Add a market that the catalogue does not know."""
     prices = [price for row in values(market.get("row")) for price in _prices(row)]
     accumulator.unmapped(market_id, name, len(prices), are_players=_are_players(market["marketType"], prices))
 
 
 def _are_players(market_type: dict[str, Any], prices: list[Any]) -> bool:
-    """Whether most outcomes are players: they name their team, or have a person's name where many of them stand."""
+    """Return whether most outcomes are players: they have a team, or a market of many has names of persons."""
     tabs = market_type.get("tabs")
     is_players_tab = isinstance(tabs, list) and "players" in tabs
     players = sum(1 for price in prices if isinstance(price, dict) and _is_player(price))
@@ -293,11 +299,11 @@ def _prices(row: Any) -> list[Any]:
 
 
 def _count(market: Any) -> int:
-    """How many prices a market holds that was dropped whole, at least one."""
+    """Count the prices of a market that was dropped as a whole, at least one."""
     rows = market.get("row") if isinstance(market, dict) else None
     return max(1, sum(len(_prices(row)) for row in values(rows)))
 
 
 def _ordinal(quarters: Any) -> str:
-    """The number that a row carries where it is no line but a count, such as the first goal."""
+    """Return the number in a row's `handicap` if it is an ordinal, such as the first goal, rather than a line."""
     return str(quarters // 4) if isinstance(quarters, int) and quarters % 4 == 0 else ""

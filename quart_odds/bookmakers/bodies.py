@@ -1,7 +1,7 @@
-"""Bodies as they come from a bookmaker: decompressed within a bound and read as JSON, or refused with the reason.
+"""Bodies as they arrive from a bookmaker: limited decompression and JSON parsing.
 
-The pure side of the bookmakers: it runs in the decoding process. Errors never hold the body, or parts of it: whoever
-keeps an error would keep a body that may be large.
+This code has no I/O and runs in the decoding processes. Errors never contain any part of the body: a stored error would
+otherwise keep a body in memory that may be large.
 """
 
 import zlib
@@ -16,7 +16,7 @@ from quart_odds.domain.platforms import Platform
 from quart_odds.errors import BlockedError, EmptyBodyError, MalformedBodyError
 
 ACCEPT_ENCODING = "gzip, deflate"
-"""What clients ask for: the encodings that `decompress` undoes within a bound."""
+"""The encodings that clients accept: `decompress` can decode them within a limit."""
 
 MAX_BODY_BYTES = 16_000_000
 
@@ -26,9 +26,9 @@ _RAW_DEFLATE = -zlib.MAX_WBITS
 
 @dataclass(frozen=True, slots=True)
 class RawBody:
-    """An event's body as it was received, still compressed, and the event that it was asked for.
+    """An event's body as received, still compressed, and the header of the event that was requested.
 
-    `max_bytes` bounds what it may decompress to.
+    `max_bytes` limits the decompressed size.
     """
 
     platform: Platform
@@ -41,7 +41,10 @@ class RawBody:
 def decompress(
     platform: Platform, content: bytes, content_encoding: str | None, max_bytes: int, where: str | None
 ) -> bytes:
-    """A body's plain bytes. Raises MalformedBodyError for a cut or damaged one, an unknown encoding, or too many."""
+    """Decompress a body.
+
+    Raises MalformedBodyError if it is truncated, damaged, too large or in an unknown encoding.
+    """
     encoding = (content_encoding or "identity").strip().lower()
     damage = ""
     plain, is_whole = b"", True
@@ -64,8 +67,8 @@ def decompress(
 
 
 def _inflate(content: bytes, max_bytes: int) -> tuple[bytes, bool]:
-    """At most a byte more than `max_bytes`, so that the caller can tell, and whether the stream came to its end."""
-    # "deflate" is zlib by the standard, and raw deflate from some servers: the first bytes tell.
+    """Inflate at most `max_bytes` + 1 bytes, which reveals an excess. Also return whether the stream ended."""
+    # "deflate" means zlib in the standard, but some servers send raw deflate. The first bytes tell which it is.
     is_wrapped = content[:2] == b"\x1f\x8b" or (
         len(content) > 1 and content[0] & 0x0F == 8 and int.from_bytes(content[:2], "big") % 31 == 0
     )
@@ -75,10 +78,10 @@ def _inflate(content: bytes, max_bytes: int) -> tuple[bytes, bool]:
 
 
 def read_json(platform: Platform, plain: bytes, where: str | None) -> Any:
-    """The JSON of a body.
+    """Parse the JSON of a body.
 
-    Raises BlockedError for an HTML page in its place, EmptyBodyError for none at all, MalformedBodyError for anything
-    else, JSON of too many values or levels included: see `shape`.
+    Raises BlockedError for an HTML page, EmptyBodyError for an empty body and MalformedBodyError for anything else,
+    including JSON with too many values or levels (see `shape`).
     """
     start = plain[:256].lstrip(b"\xef\xbb\xbf \t\r\n")
     if start[:1] == b"<":
@@ -90,12 +93,12 @@ def read_json(platform: Platform, plain: bytes, where: str | None) -> Any:
         return orjson.loads(plain.removeprefix(b"\xef\xbb\xbf"))
     except orjson.JSONDecodeError as exc:
         fault = str(exc)
-    # Not in the except clause: that error has the whole body in `doc`, and would be this one's context.
+    # Raised outside the except clause: the decoder's error holds the whole body in `doc` and would become the context.
     raise MalformedBodyError(platform, f"no valid JSON: {fault}", where=where)
 
 
 def read_object(platform: Platform, plain: bytes, where: str | None) -> dict[str, Any]:
-    """The JSON object of a body. Raises as `read_json`, and MalformedBodyError where the JSON is no object."""
+    """Parse the JSON object of a body. Raises like `read_json`, and MalformedBodyError if the JSON is not an object."""
     value = read_json(platform, plain, where)
     if not isinstance(value, dict):
         raise MalformedBodyError(platform, f"a JSON {type(value).__name__} where an object was due", where=where)

@@ -1,4 +1,4 @@
-"""Opening bookmakers' clients: with the settings' address, proxy and politeness, and what all of them share."""
+"""Opening of bookmaker clients with the address, proxy and request rate from the settings."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -23,10 +23,10 @@ def open_client(
     throttle: Throttle | None = None,
     decoder: Decoder | None = None,
 ) -> BookmakerClient:
-    """A client for a bookmaker; `aclose` it. Another `transport` is closed with it, `recorder` and `decoder` are not.
+    """Open a client for a bookmaker; close it with `aclose`.
 
-    Without a `throttle` it has one of its own: see ClientPool for clients that share one. Without a `decoder` it reads
-    lists in the loop.
+    A given `transport` is closed with the client, `recorder` and `decoder` are not. Without a `throttle` the client has
+    its own; use ClientPool for clients that share one. Without a `decoder` lists are parsed in the event loop.
     """
     transport = transport or AiohttpTransport(
         platform,
@@ -45,14 +45,15 @@ def open_client(
 
 
 def pace(settings: Settings, platform: Platform) -> Pace:
-    """How fast these settings let a bookmaker be asked."""
+    """Return the request rate that the settings allow for a bookmaker."""
     return Pace(settings.concurrency(platform), settings.delay_seconds(platform))
 
 
 class ClientPool:
-    """One throttle and one session for each bookmaker, for as long as the process runs; `settings` may change.
+    """One throttle and one HTTP session per bookmaker, for the lifetime of the process.
 
-    Lists are read by `decoder`, in the loop where there is none.
+    `settings` is called for each client, so changes apply to new clients. Lists are parsed by `decoder`, or in the
+    event loop if there is none.
     """
 
     def __init__(
@@ -74,7 +75,7 @@ class ClientPool:
 
     @asynccontextmanager
     async def client(self, platform: Platform) -> AsyncIterator[BookmakerClient]:
-        """A client of a bookmaker for one piece of work, which counts its own requests."""
+        """Provide a client for one piece of work. It counts its own requests."""
         settings = self._settings()
         yield SiteClient(
             SITES[platform],

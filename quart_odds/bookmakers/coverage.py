@@ -1,7 +1,7 @@
-"""How much of recorded bodies the catalogue understands: `quart-odds coverage FOLDER`.
+"""How much of a recording the catalogue understands: `quart-odds coverage FOLDER`.
 
-A recording is a folder with a folder of bodies for each bookmaker, as `quart-odds record` writes it. Bodies of events
-are counted, with every outcome that they hold; lists and trees are not, because their prices come again in the events'.
+A recording has one folder of bodies per bookmaker, as written by `quart-odds record`. Every outcome in the bodies of
+events is counted. Lists and trees are not counted, because the events repeat their prices.
 """
 
 from collections import Counter
@@ -21,7 +21,7 @@ _COMMONEST = 15
 
 @dataclass(slots=True)
 class BookmakerCoverage:
-    """What one bookmaker's bodies hold. `prices` are all outcomes: mapped, unmapped and dropped ones together."""
+    """Counts over one bookmaker's bodies. `prices` includes mapped, unmapped and dropped prices."""
 
     events: int = 0
     prices: int = 0
@@ -33,12 +33,12 @@ class BookmakerCoverage:
 
     @property
     def mapped_percent_without_players(self) -> float | None:
-        """How many of the prices are mapped, markets of players aside. None where there are no such prices."""
+        """The percentage of mapped prices, not counting players' markets. None if there are no such prices."""
         others = self.prices - self.player_prices
         return round(100 * self.mapped / others, 2) if others else None
 
     def add(self, event: MappedEvent) -> None:
-        """Count an event."""
+        """Add the counts of an event."""
         self.events += 1
         self.prices += event.total
         self.mapped += event.understood
@@ -49,7 +49,7 @@ class BookmakerCoverage:
             self.markets[market] += market.prices
 
     def counts(self) -> dict[str, int | float | None]:
-        """The counts by name, as `--json` prints them."""
+        """Return the counts by name, as printed by `--json`."""
         return {
             "events": self.events,
             "prices": self.prices,
@@ -63,7 +63,7 @@ class BookmakerCoverage:
 
 @dataclass(slots=True)
 class Coverage:
-    """What a recording holds: counts by bookmaker, files that could not be read and why, and what was passed over."""
+    """The coverage of a recording: counts per bookmaker, unreadable files with their errors, and skipped bodies."""
 
     bookmakers: Mapping[Platform, BookmakerCoverage] = field(
         default_factory=lambda: {each: BookmakerCoverage() for each in Platform}
@@ -73,7 +73,7 @@ class Coverage:
     other_bodies: int = 0
 
     def lines(self) -> Iterator[str]:
-        """The counts as a table for a person, the commonest unmapped markets, and what was not counted."""
+        """Yield the report: a table of counts, the most common unmapped markets, and what was not counted."""
         yield "              events   prices   mapped  unmapped  dropped  players  mapped %"
         for platform, counts in self.bookmakers.items():
             percent = counts.mapped_percent_without_players
@@ -95,9 +95,9 @@ class Coverage:
 
 
 def measure(folder: Path) -> Coverage:
-    """Count what the bodies of a recording hold.
+    """Count the contents of a recording's bodies.
 
-    A file that cannot be read is named in `broken`, and costs no other. Raises RecordingError for a folder without any
+    Unreadable files are listed in `broken` and do not stop the count. Raises RecordingError if the folder contains no
     body of an event.
     """
     coverage = Coverage()

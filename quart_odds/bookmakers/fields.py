@@ -1,4 +1,4 @@
-"""Reading fields of a bookmaker's JSON: what is needed must be there and of its type, the rest may be anything."""
+"""Typed access to fields in a bookmaker's JSON. Required fields are checked, everything else may have any value."""
 
 import re
 from collections.abc import Iterator
@@ -25,24 +25,24 @@ _PREFIX = "1111111"
 _ID = re.compile(r"[A-Za-z0-9:._|-]{1,100}")
 _ID_LENGTHS = (8, 9)
 MAX_NUMBER_LENGTH = 32
-"""Characters of a number that is written as text: longer ones are none, and are not read to find that out."""
+"""Maximum length of a number in text form. Longer text is rejected without being parsed."""
 
 _KINDS = {dict: "object", list: "list", str: "text", int: "number"}
 
 
 class Reader:
-    """Reads fields of one body, and knows what to say when one is not as it must be."""
+    """Reads fields of one body and raises errors that name the field and the body."""
 
     def __init__(self, platform: Platform, where: str | None) -> None:
         self.platform = platform
         self.where = where
 
     def wrong(self, field: str, reason: str) -> MalformedBodyError:
-        """The error for a field that is not as it must be."""
+        """Return the error for an invalid field."""
         return MalformedBodyError(self.platform, reason, where=self.where, field=field)
 
     def get(self, holder: Any, key: str, kind: type[Kind], path: str = "") -> Kind:
-        """`holder[key]`, of type `kind`. Raises MalformedBodyError naming the field."""
+        """Return `holder[key]`, which must have type `kind`. Raises MalformedBodyError naming the field."""
         field = f"{path}.{key}" if path else key
         value = holder.get(key) if isinstance(holder, dict) else None
         if not isinstance(value, kind) or isinstance(value, bool):
@@ -50,33 +50,33 @@ class Reader:
         return value
 
     def php_object(self, holder: Any, key: str, path: str = "") -> dict[str, Any]:
-        """`holder[key]`, an object; an empty list is an empty object, as PHP writes it."""
+        """Return `holder[key]`, which must be an object. PHP encodes an empty object as an empty list."""
         if isinstance(holder, dict) and holder.get(key) == []:
             return {}
         return self.get(holder, key, dict, path)
 
     def text(self, holder: Any, key: str, path: str = "") -> str:
-        """A text that is not blank, cleaned: see `domain.text.clean_text`."""
+        """Return a required text after `domain.text.clean_text`. It must not be blank."""
         value = clean_text(self.get(holder, key, str, path))
         if not value:
             raise self.wrong(f"{path}.{key}" if path else key, "an empty text")
         return value
 
     def ident(self, holder: Any, key: str, path: str = "") -> str:
-        """A bookmaker's id: it becomes part of addresses and keys, so that one of other characters is refused."""
+        """Return a bookmaker's id. Ids become part of URLs and keys, so unexpected characters are rejected."""
         value = self.get(holder, key, str, path).strip()
         if not is_ident(value):
             raise self.wrong(f"{path}.{key}" if path else key, "an id that is none")
         return value
 
     def optional_text(self, holder: Any, *keys: str) -> str:
-        """The text at the end of a path of keys, cleaned; empty where there is none."""
+        """Return the cleaned text at the end of a path of keys, or an empty string."""
         for key in keys:
             holder = holder.get(key) if isinstance(holder, dict) else None
         return clean_text(holder) if isinstance(holder, str) else ""
 
     def moment(self, text: str, field: str) -> datetime:
-        """An ISO date and time as aware UTC; one without a zone is UTC, as all three bookmakers mean it."""
+        """Parse an ISO date and time as aware UTC. Without a time zone it is in UTC, as at all three bookmakers."""
         try:
             moment = datetime.fromisoformat(text)
             return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
@@ -85,12 +85,12 @@ class Reader:
 
 
 def is_ident(text: str) -> bool:
-    """Whether a text may be a bookmaker's id: up to 100 letters, digits and `:._|-`."""
+    """Return whether a text can be a bookmaker's id: up to 100 letters, digits and `:._|-`."""
     return _ID.fullmatch(text) is not None
 
 
 def values(holder: Any) -> Iterator[Any]:
-    """The members of a list, or the values of an object: the sites use both for the same thing."""
+    """Yield the members of a list or the values of an object. The sites use both for the same purpose."""
     if isinstance(holder, dict):
         yield from holder.values()
     elif isinstance(holder, list):
@@ -98,9 +98,9 @@ def values(holder: Any) -> Iterator[Any]:
 
 
 def sportradar_id(value: object) -> str | None:
-    """A SportRadar id of a match: text of 8 or 9 digits, or such digits behind a prefix of seven ones. Else None.
+    """Return a SportRadar match id, or None: text of 8 or 9 digits, optionally prefixed with seven ones.
 
-    Ids of other lengths are another feed's, at every bookmaker.
+    At every bookmaker, ids of other lengths belong to other feeds.
     """
     if not isinstance(value, str) or not value.isascii() or not value.isdigit():
         return None
@@ -109,29 +109,29 @@ def sportradar_id(value: object) -> str | None:
 
 
 def genius_id(value: object) -> str | None:
-    """Genius Sports' id of a match. Its shape is that of a SportRadar id: only where it stands tells them apart."""
+    """Return a Genius Sports match id, or None. It looks like a SportRadar id; only its field distinguishes the two."""
     return sportradar_id(value)
 
 
 def count_or_none(value: object) -> int | None:
-    """A number of things, from a number or its text, else None."""
+    """Return a count given as a number or as text, or None."""
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 10:
         return int(value)
     return value if type(value) is int and value >= 0 else None
 
 
 def is_person(name: object) -> bool:
-    """Whether an outcome's name may be a player's: letters alone, and none of the words that outcomes are made of."""
+    """Return whether an outcome's name may be a player's: only letters, and none of the usual outcome words."""
     return isinstance(name, str) and _PERSON.fullmatch(name) is not None and not _OUTCOME_WORDS.search(name)
 
 
 def is_simulated(*names: str) -> bool:
-    """Whether a competition or country is one that no people play: simulated reality, e-sports, virtual leagues."""
+    """Return whether a competition or country is simulated: simulated reality, e-sports, virtual leagues."""
     return any(_SIMULATED.search(name) for name in names)
 
 
 def odds_number(value: object) -> float:
-    """Decimal odds from a number or its text, 0 for the dash that means none. Raises ValueError or TypeError."""
+    """Parse decimal odds given as a number or as text. A dash means 0. Raises ValueError or TypeError."""
     if isinstance(value, str):
         if len(value) > MAX_NUMBER_LENGTH:
             raise ValueError(f"a number of {len(value)} characters")

@@ -1,4 +1,4 @@
-"""Whether a body is the event that was asked for. The bookmaker's own id alone does not prove it: sites reuse ids."""
+"""Verification that a body is the event that was requested. Sites reuse ids, so the id alone proves nothing."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -8,12 +8,12 @@ from quart_odds.domain.names import are_others
 from quart_odds.domain.odds import EventHeader
 
 FURTHEST_POSTPONEMENT = timedelta(days=365)
-"""A kick-off moves by days or months when a match is postponed; further away it is another season's match."""
+"""A postponement moves the kick-off by days or months. Beyond this it is a match of another season."""
 
 
 @dataclass(frozen=True, slots=True)
 class IdentityFields:
-    """What a bookmaker calls the fields that say which event a body is."""
+    """The names of a bookmaker's fields that identify an event."""
 
     external_id: str
     sportradar_id: str
@@ -22,10 +22,11 @@ class IdentityFields:
 
 
 def refuse_another(read: Reader, found: EventHeader, asked: EventHeader, fields: IdentityFields) -> None:
-    """Raises MalformedBodyError, naming both events and the fields, for a body that is not the event asked for.
+    """Raise MalformedBodyError if a body is a different event from the one requested.
 
-    Another id of the bookmaker's, another SportRadar id, two other teams, or a kick-off more than a year away. Teams
-    that are spelled otherwise or have changed sides, and a postponement, are the same event.
+    The error names both events and the fields that differ. An event is different if it has another id at the bookmaker,
+    another SportRadar id, two other teams, or a kick-off more than a year away. Team names spelled differently, swapped
+    sides and a postponement do not make it different.
     """
     different = [
         field
@@ -47,7 +48,7 @@ def _are_two(one: str | None, other: str | None) -> bool:
 
 def _have_other_teams(found: EventHeader, asked: EventHeader) -> bool:
     here, there = (found.home_team, found.away_team), (asked.home_team, asked.away_team)
-    # Nearly always the same text: the comparison of names costs far more.
+    # The names are almost always equal, and comparing dissimilar names is expensive.
     return here != there and are_others(here, there)
 
 

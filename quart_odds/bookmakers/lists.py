@@ -1,6 +1,6 @@
-"""Lists of competitions and events as they come from a bookmaker: read in the decoding process, within limits.
+"""Lists of competitions and events as they arrive from a bookmaker: parsed in the decoding process, with limits.
 
-What is beyond a limit is left out and told by a ListLimitError, so that the list counts as incomplete.
+Entries beyond a limit are left out and reported as a ListLimitError, which marks the list as incomplete.
 """
 
 from collections.abc import Sequence
@@ -13,22 +13,22 @@ from quart_odds.domain.platforms import Platform
 from quart_odds.errors import BookmakerError, ListLimitError, MalformedBodyError
 
 MAX_LISTINGS = 2_000
-"""Lists of events at one bookmaker: a real one has about 400 competitions."""
+"""Lists of events at one bookmaker. A real one has about 400 competitions."""
 
 MAX_PAGE_EVENTS = 1_000
-"""Events on one page: the largest competitions have some 200 at once."""
+"""Events on one page. The largest competitions have about 200 at once."""
 
 MAX_ERRORS = 100
-"""Faults of one list that are told one by one; of the others only their number is told."""
+"""Errors reported individually for one list. Further errors are only counted."""
 
 Entry = TypeVar("Entry")
 
 
 @dataclass(frozen=True, slots=True)
 class RawList:
-    """A list's body as it was received, still compressed. `listing` is what was asked for, None for the root.
+    """A list's body as received, still compressed. `listing` is what was requested, None for the root.
 
-    `max_bytes` bounds what it may decompress to.
+    `max_bytes` limits the decompressed size.
     """
 
     platform: Platform
@@ -40,14 +40,14 @@ class RawList:
 
 
 def read_root(raw: RawList) -> Listings:
-    """The lists that a root names: see `Site.listings`. Pure. Raises BookmakerError where there is no root."""
+    """Parse the list of competitions, see `Site.listings`. No side effects. Raises BookmakerError if there is none."""
     listings, errors = SITES[raw.platform].listings(_plain(raw))
     kept, limit = _within(listings, MAX_LISTINGS, "lists of events", raw)
     return kept, [*limit, *_told(errors, raw)]
 
 
 def read_page(raw: RawList) -> Page:
-    """A page of a list: see `Site.read_listing`. Pure. Raises BookmakerError where it is no list."""
+    """Parse a page of events, see `Site.read_listing`. No side effects. Raises BookmakerError if it is not a list."""
     assert raw.listing is not None
     headers, errors, following = SITES[raw.platform].read_listing(_plain(raw), raw.listing)
     kept, limit = _within(headers, MAX_PAGE_EVENTS, "events on a page", raw)

@@ -1,4 +1,4 @@
-"""The catalogue as the parsers need it: for each bookmaker, from its ids straight to a price's packed key."""
+"""The catalogue prepared for the parsers: a bookmaker's ids lead directly to the packed key of a price."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,29 +11,32 @@ from quart_odds.domain.promotions import KNOWN, MAX_WORDS, OTHER, promotion_numb
 from quart_odds.domain.text import clean_text
 
 MAX_UNMAPPED = 5_000
-"""Unknown markets of one event that are told apart: a real one has up to 150. Prices of others are only counted."""
+"""Unknown markets of one event that are listed. Real events have up to 150. Prices of further ones are counted only."""
 
 MAX_TEXT = 120
-"""Characters of a market's id or name that are kept."""
+"""Maximum length of an unknown market's id or name, in characters."""
 
 MAX_REMEMBERED_TEXT = 120
-"""Texts up to this length are remembered: keys of prices, specifiers. Real ones have up to 60 characters."""
+"""Longest text to cache, such as price keys and specifiers. Real ones have up to 60 characters."""
 
 _REMEMBERED = 20_000
 _values: dict[str, int] = {}
-"""What texts of odds came to, as open prices: the same few thousand come with each event."""
+"""Cached conversions of odds texts into active prices. The same few thousand recur in all events."""
 
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """A market as one bookmaker names it: the kind of its line, and outcome ids with keys that still lack the line."""
+    """A market as one bookmaker identifies it. `keys` maps outcome ids to packed keys that lack the line."""
 
     line_kind: LineKind
     keys: Mapping[str, int]
 
 
 def compile_table(platform: Platform) -> dict[str, dict[str, Variant]]:
-    """By market id, then specifier. Two markets of ours may share one of theirs: there their outcomes are joined."""
+    """Index a bookmaker's markets by market id, then by specifier.
+
+    If two of our markets share one of the bookmaker's, their outcomes are merged.
+    """
     table: dict[str, dict[str, Variant]] = {}
     for market, mapping in CATALOGUE.mappings(platform):
         specifiers = table.setdefault(mapping.market_id, {})
@@ -47,7 +50,7 @@ def compile_table(platform: Platform) -> dict[str, dict[str, Variant]]:
 
 
 class Accumulator:
-    """Collects the prices of one event while its body is walked."""
+    """Collects the prices of one event while its body is parsed."""
 
     def __init__(self) -> None:
         self.pairs: list[tuple[int, int]] = []
@@ -57,11 +60,11 @@ class Accumulator:
         self._words: list[str] = []
 
     def add(self, key: int, odds: object, is_open: bool) -> None:
-        """A price; one at odds of 1 or less cannot be taken, whatever the bookmaker says.
+        """Add a price. It is inactive at odds of 1 or less, whatever the bookmaker says.
 
-        Raises ValueError or TypeError for odds that are none.
+        Raises ValueError or TypeError for invalid odds.
         """
-        # Looked up by text alone: 1, 1.0 and True are one key of a dict.
+        # Only text is looked up: as keys of a dict, 1, 1.0 and True are equal.
         value = _values.get(odds) if type(odds) is str else None
         if value is None:
             number = odds_number(odds)
@@ -73,11 +76,11 @@ class Accumulator:
         self.pairs.append((key, value if is_open else value & ~1))
 
     def drop(self, count: int = 1) -> None:
-        """Prices that could not be understood."""
+        """Count prices that could not be understood."""
         self.dropped += count
 
     def promotion(self, word: str) -> int:
-        """The number of a promotion's word in this event, 0 for no word; OTHER once there are too many words."""
+        """Return the number of a promotion's word in this event: 0 for no word, OTHER if there are too many words."""
         number = promotion_number(word, self._words)
         if number == OTHER and word != "other" and len(self._words) < MAX_WORDS:
             self._words.append(word)
@@ -85,11 +88,11 @@ class Accumulator:
         return number
 
     def unmapped(self, market_id: str, name: object, prices: int = 0, *, are_players: bool = False) -> None:
-        """A market that the catalogue does not know, and how many prices it holds."""
+        """Add a market that the catalogue does not know, with its number of prices."""
         market_id = clean_text(market_id, MAX_TEXT)
         known = self._unmapped.get(market_id)
         if known is not None:
-            # Another line of it: players' markets have none.
+            # This is another line of the market, and players' markets have no lines.
             both = known.are_players and are_players
             self._unmapped[market_id] = UnmappedMarket(market_id, known.name, known.prices + prices, both)
         elif len(self._unmapped) < MAX_UNMAPPED:
@@ -99,7 +102,7 @@ class Accumulator:
             self._more_unmapped_prices += prices
 
     def event(self, header: EventHeader, *, is_in_play: bool = False) -> MappedEvent:
-        """What the body came to."""
+        """Return the event with everything collected so far."""
         prices = Prices.from_pairs(self.pairs)
         unmapped = tuple(self._unmapped.values())
         unmapped_prices = sum(market.prices for market in unmapped) + self._more_unmapped_prices
@@ -118,5 +121,5 @@ class Accumulator:
 
 
 def count_members(holders: object) -> int:
-    """How many prices a market that was dropped whole held, at least one."""
+    """Count the prices of a market that was dropped as a whole, at least one."""
     return max(1, len(holders)) if isinstance(holders, list | dict) else 1

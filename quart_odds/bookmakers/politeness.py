@@ -1,4 +1,4 @@
-"""How gently a bookmaker is asked: how many requests at once, how far apart, and a pause when it says it is busy."""
+"""Rate limiting per bookmaker: concurrent requests, the delay between them, and pauses after refusals."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -8,28 +8,28 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 MAX_RETRY_AFTER_SECONDS = 60.0
-"""A bookmaker that asks for a longer pause is not waited for: the request fails."""
+"""A bookmaker that asks for a longer pause is not waited for; the request fails."""
 
 MOST_REFUSALS_IN_A_ROW = 20
-"""A bookmaker that refuses so many requests running is left alone."""
+"""After this many refusals in a row, the bookmaker gets no requests for a while."""
 
 REFUSAL_REST_SECONDS = 60.0
-"""How long a bookmaker is left alone after that, unless a new run starts."""
+"""How long that rest lasts, unless a new run starts."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How many requests may be under way at once, and the least time between the starts of two."""
+    """The maximum number of concurrent requests, and the minimum delay between the starts of two requests."""
 
     concurrency: int
     delay_seconds: float
 
 
 class Throttle:
-    """Lets requests to one bookmaker through one by one, at the pace that is in force at that moment.
+    """Admits requests to one bookmaker one by one, at the rate currently configured.
 
-    There is one for each bookmaker in a process, whoever asks, so that runs and refreshes together keep the pace, a
-    pause holds all of them, and refusals count whoever met them.
+    A process has one throttle per bookmaker, used by runs and refreshes alike. They share the rate, pauses apply to all
+    of them, and refusals of all of them are counted together.
     """
 
     def __init__(
@@ -51,14 +51,15 @@ class Throttle:
 
     @property
     def is_resting(self) -> bool:
-        """Whether the bookmaker is left alone, because it refused too often."""
+        """Whether the bookmaker currently gets no requests, because it refused too many."""
         return self._clock() < self._rests_until
 
     @asynccontextmanager
     async def slot(self, turn_by: float | None = None) -> AsyncIterator[None]:
-        """A place to make one request in, first come, first served. Waiting for the delay takes none of the places.
+        """Hold a slot for one request, in order of arrival. Waiting for the delay does not occupy a slot.
 
-        Raises TimeoutError where the turn does not come by this time of the loop; a request is never cut by it.
+        Raises TimeoutError if no slot is free by `turn_by`, a time of the event loop's clock. A request that has
+        started is never interrupted.
         """
         async with asyncio.timeout_at(turn_by):
             await self._enter()
@@ -71,7 +72,7 @@ class Throttle:
     async def _enter(self) -> None:
         async with self._turn:
             while True:
-                # Both are looked at anew after each wait: a pause may have been asked for while all places were taken.
+                # Both conditions are checked again after each wait: a pause may have begun while all slots were taken.
                 if (wait := self._open_at - self._clock()) > 0:
                     await self._sleep(wait)
                 elif self._under_way >= self._pace().concurrency:
@@ -83,13 +84,13 @@ class Throttle:
             self._open_at = max(self._open_at, self._clock() + self._pace().delay_seconds)
 
     def pause(self, seconds: float) -> None:
-        """Let nobody through for so long; those under way go on."""
+        """Admit no request for this long. Requests that have started continue."""
         self._open_at = max(self._open_at, self._clock() + seconds)
 
     def count_refusal(self) -> None:
-        """One more request was refused; after too many in a row the bookmaker is left alone for a while.
+        """Count a refused request. After too many in a row the bookmaker gets a rest.
 
-        What was still under way then makes that no longer.
+        Refusals of requests that were already under way do not extend the rest.
         """
         if self.is_resting:
             return
@@ -98,13 +99,13 @@ class Throttle:
             self._rests_until = self._clock() + REFUSAL_REST_SECONDS
 
     def forget_refusals(self) -> None:
-        """A request went well, or somebody wants to try anew."""
+        """Reset the count and end the rest, because a request succeeded or a new attempt was requested."""
         self.refusals_in_a_row = 0
         self._rests_until = 0.0
 
 
 def retry_after_seconds(header: str | None, now: datetime | None = None) -> float | None:
-    """What a Retry-After asks for, in seconds or as a date; None where it says nothing that can be understood."""
+    """Parse a Retry-After header, given in seconds or as a date. Returns seconds, or None if it is invalid."""
     if not header:
         return None
     text = header.strip()

@@ -1,7 +1,7 @@
-"""Record mode: raw bodies with the requests that they answer, in a folder that the sandbox can replay.
+"""Recording of requests and response bodies in a folder that the sandbox can replay.
 
-The folder has a `requests.json` (bookmaker, method, path, query, body, status, content type, file) and the bodies,
-decompressed. All writing happens off the loop.
+The folder contains the decompressed bodies and a `requests.json` (bookmaker, method, path, query, body, status, content
+type, file). Files are written outside the event loop.
 """
 
 import asyncio
@@ -21,11 +21,11 @@ from quart_odds.errors import MalformedBodyError
 
 _INDEX = "requests.json"
 _INDEX_EACH = 100
-"""Bodies between two writings of the index, so that a recording cut short has most of it."""
+"""The index is written after this many bodies, so that an interrupted recording has most of it."""
 
 
 class Recorder:
-    """Saves answers. A request that was recorded before, in this folder, is recorded over."""
+    """Saves answers. Repeating a request replaces its earlier answer in the folder."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -42,12 +42,12 @@ class Recorder:
         await self.aclose()
 
     async def record(self, platform: Platform, request: Request, answer: Answer, max_bytes: int) -> None:
-        """Save an answer; one that cannot be decompressed is left out, for whoever decodes it will say so."""
+        """Save an answer. One that cannot be decompressed is skipped, because its decoding reports the error."""
         async with self._writing:
             await asyncio.to_thread(self._save, platform, request, answer, max_bytes)
 
     async def aclose(self) -> None:
-        """Write the index a last time."""
+        """Write the index one last time."""
         async with self._writing:
             await asyncio.to_thread(self._write_index)
 
@@ -84,7 +84,7 @@ class Recorder:
         return self._entries
 
     def _write_index(self) -> None:
-        """Atomically: a reader sees the index before or after, never half of it."""
+        """Write the index atomically, so that no reader sees half of it."""
         self._folder.mkdir(parents=True, exist_ok=True)
         fresh = self._folder / f".{_INDEX}.new"
         fresh.write_bytes(orjson.dumps(list(self._index().values()), option=orjson.OPT_INDENT_2))
@@ -98,7 +98,7 @@ def _identity(entry: dict[str, Any]) -> str:
 
 
 def _file_name(request: Request, identity: bytes) -> str:
-    """The end of the path, what was asked for where that is short, and enough of a digest to be the only one."""
+    """Combine the end of the path, the start of the query and enough of a hash to make the name unique."""
     words = [request.path.rstrip("/").rpartition("/")[2], *request.query.values()]
     readable = re.sub(r"[^A-Za-z0-9]+", "_", "_".join(words)).strip("_")[:48].strip("_")
     return f"{readable}_{hashlib.sha256(identity).hexdigest()[:10]}.json"

@@ -1,7 +1,7 @@
-"""How much JSON a body may hold, found out before it is parsed.
+"""Limits on the structure of JSON, checked before parsing.
 
-A body that is small on the wire may cost gigabytes once it is parsed: `[],` is three bytes, and a list of its own. What
-counts are members and levels. They are counted on the bytes, which takes a fraction of the time of parsing.
+A body that is small on the wire may take gigabytes once parsed: `[],` is three bytes, but a list object in memory.
+Values and levels are counted on the raw bytes, which takes a fraction of the parsing time.
 """
 
 import re
@@ -10,11 +10,10 @@ from quart_odds.domain.platforms import Platform
 from quart_odds.errors import MalformedBodyError
 
 MAX_MEMBERS = 400_000
-"""Values in one body: the largest body that was seen holds 16,000. So many empty objects are about 80 MB."""
+"""Maximum number of values in a body. The largest body seen has 16,000. This many empty objects take about 80 MB."""
 
 MAX_DEPTH = 64
-"""Levels of lists and objects: a real body has ten. Python code that walks a body a level at a time stays far from its
-own limit."""
+"""Maximum nesting. Real bodies have ten levels. Recursive Python code stays far below its own limit."""
 
 _STRUCTURE = b'[]{},"'
 _OTHERS = bytes(set(range(256)) - set(_STRUCTURE))
@@ -30,9 +29,10 @@ def refuse_costly(
     max_members: int = MAX_MEMBERS,
     max_depth: int = MAX_DEPTH,
 ) -> None:
-    """Raises MalformedBodyError for JSON of too many members or levels. Says nothing of what is no JSON."""
+    """Raise MalformedBodyError for JSON with too many values or levels. Does not check whether it is valid JSON."""
     left = plain.replace(rb"\\", b"").replace(rb"\"", b"") if b"\\" in plain else plain
-    # Texts without structure inside become `""`: with them gone, what still is in quotes is a text to leave out.
+    # Strings without structural characters become `""` and are removed. Strings still left contain such characters and
+    # are removed below.
     left = left.translate(_AS_LISTS, _OTHERS).replace(b'""', b"")
     too_many = MalformedBodyError(platform, f"JSON of more than {max_members} values", where=where)
     if left.count(b'"') > 4 * max_members:
@@ -41,7 +41,7 @@ def refuse_costly(
     if left.count(b",") + left.count(b"[") > max_members:
         raise too_many
     left = left.replace(b",", b"")
-    # Each round takes away the innermost level.
+    # Each round removes the innermost level.
     for _ in range(max_depth):
         if b"[]" not in left:
             break

@@ -1,4 +1,4 @@
-"""What a client needs to know of a site: which requests list its events, and how to read the answers."""
+"""The requests that list each site's events, and the interpretation of their answers."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,21 +13,20 @@ from quart_odds.domain.platforms import Platform
 from quart_odds.errors import BookmakerError, IncompleteListError
 
 _COMPETITIONS_AT_ONCE = 10
-"""How many of BetPawa's competitions one request lists: a tenth of the requests, and few of them need a second page."""
+"""BetPawa competitions per request. Needs a tenth of the requests, and few of them have a second page."""
 
 _OVERLAP = 5
-"""How many events of a page the next one repeats. Where it does not, the list moved, and an event may have slipped
-between the two."""
+"""Events of a page that the next page repeats. If they differ, the list shifted and an event may have been missed."""
 
 MAX_ID_LENGTH = 100
-"""Characters of a bookmaker's id of an event or a competition."""
+"""Maximum length of a bookmaker's id of an event or a competition."""
 
 _BOM = b"\xef\xbb\xbf"
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request to a site; `where` says in an error what it was for. `body` is JSON."""
+    """A request to a site. `where` describes its purpose in errors; `body` is JSON."""
 
     path: str
     where: str
@@ -38,10 +37,10 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """A page of a list of events: its request, the competitions that it lists, and how many events come before it.
+    """One page of a list of events: its request, the competitions it covers, and the number of events before it.
 
-    `name` is what people call it, `expected` how many events the site's own tree counts in it. `before` are the ids of
-    the page before, in order.
+    `name` is for people. `expected` is the number of events according to the site's own tree. `before` holds the ids of
+    the previous page, in order.
     """
 
     request: Request
@@ -53,56 +52,56 @@ class Listing:
 
 
 Listings = tuple[Sequence[Listing], Sequence[BookmakerError]]
-"""First pages of lists of events, and what was wrong with other competitions."""
+"""The first page of each list of events, and the errors of other competitions."""
 
 Page = tuple[Sequence[EventHeader], Sequence[BookmakerError], Listing | None]
-"""Events of a page, what was wrong with others or with the page as a whole, and the page after it."""
+"""The events of a page, the errors of other events or of the page, and the next page."""
 
 
 class Site(Protocol):
-    """A bookmaker's addresses and JSON. Reading raises BookmakerError where the body as a whole is not understood."""
+    """The requests and JSON of a bookmaker. Parsing raises BookmakerError if a body is invalid as a whole."""
 
     platform: Platform
     headers: Mapping[str, str]
     hosts: Collection[str]
-    """The hosts that are the bookmaker's own, between which it may redirect."""
+    """The bookmaker's own hosts, between which redirects are followed."""
 
     def root(self) -> Request:
-        """What lists the competitions."""
+        """Return the request for the list of competitions."""
         ...
 
     def listings(self, plain: bytes) -> Listings:
-        """First pages of the lists of events, from the root's body. Without errors they are all that there are."""
+        """Parse the root's body into the first pages of all lists. They are complete if there are no errors."""
         ...
 
     def read_listing(self, plain: bytes, listing: Listing) -> Page:
-        """The events of a page. Without errors they are all that it should have."""
+        """Parse the events of a page. They are complete if there are no errors."""
         ...
 
     def event(self, header: EventHeader) -> Request:
-        """What asks for one event with all its prices."""
+        """Return the request for one event with all its prices."""
         ...
 
 
 class BetPawaSite:
-    """BetPawa: some competitions at once, paged by 100."""
+    """BetPawa: several competitions per list, with pages of 100 events."""
 
     platform = Platform.BETPAWA
     headers: Mapping[str, str] = betpawa.HEADERS
     hosts: Collection[str] = ("www.betpawa.ng", "betpawa.ng")
 
     def root(self) -> Request:
-        """The categories of football."""
+        """See Site."""
         return Request(betpawa.CATEGORIES_PATH, "the list of competitions")
 
     def listings(self, plain: bytes) -> Listings:
-        """A list for every ten competitions."""
+        """See Site. Each list covers ten competitions."""
         ids, errors = betpawa.parse_competitions(plain)
         starts = range(0, len(ids), _COMPETITIONS_AT_ONCE)
         return [self._page(tuple(ids[start : start + _COMPETITIONS_AT_ONCE]), 0) for start in starts], errors
 
     def read_listing(self, plain: bytes, listing: Listing) -> Page:
-        """A page is the last when it is short: the site gives no total."""
+        """See Site. A short page is the last one, because the site sends no total."""
         headers, malformed, size = betpawa.parse_list(plain, listing.request.where)
         errors: list[BookmakerError] = [*malformed]
         listed = [_id(event, "id") for event in _events(plain, "responses", "responses")]
@@ -116,7 +115,7 @@ class BetPawaSite:
         return headers, errors, self._page(listing.competition_ids, skip, tuple(listed))
 
     def event(self, header: EventHeader) -> Request:
-        """One event."""
+        """See Site."""
         return Request(betpawa.EVENT_PATH + header.external_id, f"event {header.external_id}")
 
     def _page(self, ids: tuple[str, ...], skip: int, before: tuple[str, ...] = ()) -> Listing:
@@ -127,18 +126,18 @@ class BetPawaSite:
 
 
 class SportyBetSite:
-    """SportyBet: the tree of tournaments, then each tournament's events."""
+    """SportyBet: a tree of tournaments, and one list of events per tournament."""
 
     platform = Platform.SPORTYBET
     headers: Mapping[str, str] = sportybet.HEADERS
     hosts: Collection[str] = ("www.sportybet.com", "sportybet.com")
 
     def root(self) -> Request:
-        """The tree of football tournaments."""
+        """See Site."""
         return Request(sportybet.TREE_PATH, "the list of tournaments", sportybet.tree_query())
 
     def listings(self, plain: bytes) -> Listings:
-        """A list for each tournament."""
+        """See Site. Each list covers one tournament."""
         tournaments, malformed = sportybet.parse_tournaments(plain)
         listings = [
             Listing(
@@ -158,18 +157,18 @@ class SportyBetSite:
         return listings, [*malformed, *self._contradictions(plain)]
 
     def read_listing(self, plain: bytes, listing: Listing) -> Page:
-        """The site sends a tournament whole."""
+        """See Site. The site sends all events of a tournament at once."""
         headers, malformed = sportybet.parse_list(plain, listing.request.where)
         listed = {_id(event, "eventId") for event in _events(plain, "data", "events", through="tournaments")}
         return headers, [*malformed, *_shortage(self.platform, listing, len(listed))], None
 
     def event(self, header: EventHeader) -> Request:
-        """One event."""
+        """See Site."""
         query = {"eventId": header.external_id, "productId": sportybet.PRE_MATCH}
         return Request(sportybet.EVENT_PATH, f"event {header.external_id}", query)
 
     def _contradictions(self, plain: bytes) -> list[BookmakerError]:
-        """Where the sport or a country counts more events than all that it names."""
+        """Report the sport and countries whose event count exceeds that of their parts."""
         data = orjson.loads(plain.removeprefix(_BOM)).get("data")
         errors: list[BookmakerError] = []
         for sport in values(data.get("sportList") if isinstance(data, dict) else None):
@@ -191,18 +190,18 @@ class SportyBetSite:
 
 
 class Bet9jaSite:
-    """Bet9ja: the tree of soccer groups, then each group's events."""
+    """Bet9ja: a tree of soccer groups, and one list of events per group."""
 
     platform = Platform.BET9JA
     headers: Mapping[str, str] = bet9ja.HEADERS
     hosts: Collection[str] = ("sports.bet9ja.com", "www.bet9ja.com", "bet9ja.com")
 
     def root(self) -> Request:
-        """The tree of sports."""
+        """See Site."""
         return Request(bet9ja.SPORTS_PATH, "the list of groups", bet9ja.sports_query())
 
     def listings(self, plain: bytes) -> Listings:
-        """A list for each group."""
+        """See Site. Each list covers one group."""
         groups, errors = bet9ja.parse_groups(plain)
         listings = [
             Listing(
@@ -221,13 +220,13 @@ class Bet9jaSite:
         return listings, errors
 
     def read_listing(self, plain: bytes, listing: Listing) -> Page:
-        """The site sends a group whole."""
+        """See Site. The site sends all events of a group at once."""
         headers, malformed = bet9ja.parse_list(plain, listing.request.where)
         listed = {_id(event, "ID") for event in _events(plain, "D", "E")}
         return headers, [*malformed, *_shortage(self.platform, listing, len(listed))], None
 
     def event(self, header: EventHeader) -> Request:
-        """One event."""
+        """See Site."""
         return Request(bet9ja.EVENT_PATH, f"event {header.external_id}", {"EVENTID": header.external_id})
 
 
@@ -236,9 +235,9 @@ def _name(competition: Competition) -> str:
 
 
 def _events(plain: bytes, outer: str, inner: str, through: str | None = None) -> list[dict[str, Any]]:
-    """All entries of a list of events, as they are: also those that are left out, or are not understood.
+    """Return the raw entries of a list of events, including those that are skipped or invalid.
 
-    Only for bodies that a parser has read as JSON.
+    Only for bodies that a parser has already accepted as JSON.
     """
     holders = orjson.loads(plain.removeprefix(_BOM)).get(outer)
     if through is not None and isinstance(holders, dict):
@@ -254,13 +253,13 @@ def _events(plain: bytes, outer: str, inner: str, through: str | None = None) ->
 
 
 def _id(event: dict[str, Any], field: str) -> str:
-    """An entry's id as text, whatever it is: cut, because ids go from page to page."""
+    """Return an entry's id as text. Truncated, because the ids are kept until the next page."""
     found = event.get(field)
     return str(found)[:MAX_ID_LENGTH] if isinstance(found, str | int) else ""
 
 
 def _shortage(platform: Platform, listing: Listing, listed: int) -> list[BookmakerError]:
-    """What there is to say where a list has fewer events than the site's own tree counts."""
+    """Report a list that has fewer events than the site's own tree announces."""
     if listing.expected is None or listed >= listing.expected:
         return []
     reason = f"{listed} of {listing.expected} events were listed"

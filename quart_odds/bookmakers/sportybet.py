@@ -1,9 +1,9 @@
-"""SportyBet's addresses and JSON, turned into domain values.
+"""SportyBet: request paths and queries, and parsing of its JSON into domain values.
 
-Outcomes go by market id, specifier and outcome id. The descriptions carry lines and team names, and the order of
-outcomes differs from market to market, so neither is looked at. Promotions are markets with ids of their own:
-`earlyPayoutMarkets` and `marketExtendVOS` only point to them, and `oddsBoostLfb` says which prices a customer's boost
-may be used on. In recorded bodies such prices return less than their neighbours, so they are not raised.
+Outcomes are identified by market id, specifier and outcome id. Descriptions are ignored because they contain lines and
+team names, positions because they differ between markets. Promotions are markets with their own ids:
+`earlyPayoutMarkets` and `marketExtendVOS` only refer to them. `oddsBoostLfb` marks prices on which a customer may use a
+boost. In recorded bodies such prices are lower than their neighbours, so they are not boosted prices.
 """
 
 from datetime import UTC, datetime
@@ -34,43 +34,43 @@ EVENT_PATH = "/api/ng/factsCenter/event"
 
 _OK = 10000
 _UNKNOWN = 19000
-"""What the site says of an id that it does not know; any other refusal is trouble, not an event that is gone."""
+"""The site's code for an unknown id. Any other error code is a failure and does not mean that the event is gone."""
 _FIELDS = IdentityFields("eventId", "eventSource", "homeTeamName", "estimateStartTime")
 _LIVE_PRODUCT = 1
 _GENIUS, _RADAR = "BET_GENIUS", "BET_RADAR"
 _TABLE = compile_table(SPORTYBET)
 _SIMULATORS = frozenset({"BETER", "BET_BETER", "SRL", "BET_SRL", "GOLDEN_RACE", "VIRTUAL", "BET_VIRTUAL"})
-"""Sources of matches that no people play. Only BETER was seen in a body."""
+"""Sources of simulated matches. Only BETER has been seen in a body."""
 
 _PLAYER = "sr:player:"
 _REMEMBERED = 20_000
 
 
 class _Place(NamedTuple):
-    """Where a market's prices go: its variant and the code of its line."""
+    """Where a market's prices belong: its variant and the code of its line."""
 
     variant: Variant
     line: int
 
 
 _places: dict[tuple[str, str | None], _Place | None] = {}
-"""What markets and specifiers came to; the same few thousand come with each event."""
+"""Cached results of `_find`. The same few thousand markets and specifiers recur in all events."""
 
 
 def tree_query() -> dict[str, str]:
-    """The query of the tree of football competitions that are not in play."""
+    """Build the query for the tree of football competitions, without matches in play."""
     return {"sportId": FOOTBALL, "timeline": "", "productId": PRE_MATCH}
 
 
 def list_body(tournament_id: str) -> list[dict[str, object]]:
-    """The request for a tournament's events, with the least markets that can be asked."""
+    """Build the request body for a tournament's events, with as few markets as the site allows."""
     return [{"sportId": FOOTBALL, "marketId": "1", "tournamentId": [[tournament_id]]}]
 
 
 def parse_tournaments(plain: bytes) -> tuple[list[ListedCompetition], list[MalformedBodyError]]:
-    """The football tournaments with the number of their events, and what was wrong with others.
+    """Parse the football tournaments and their event counts. Returns them and the errors.
 
-    Simulated ones are left out. Raises BookmakerError where there is no tree of them.
+    Simulated tournaments are left out. Raises BookmakerError if the body has no tree of tournaments.
     """
     read = Reader(SPORTYBET, "the list of tournaments")
     data = _data(read, plain)
@@ -94,13 +94,13 @@ def parse_tournaments(plain: bytes) -> tuple[list[ListedCompetition], list[Malfo
 
 
 def parse_list(plain: bytes, where: str) -> tuple[list[EventHeader], list[MalformedBodyError]]:
-    """A tournament's events: those understood, and what was wrong with the others.
+    """Parse a tournament's events. Returns the valid ones, and the errors of the others.
 
-    Simulated events and those in play are left out. Raises BookmakerError where there is no list.
+    Simulated events and events in play are left out. Raises BookmakerError if the body has no list.
     """
     read = Reader(SPORTYBET, where)
     data = _data(read, plain, list | dict)
-    # pcEvents answers a list of tournaments, the paged list an object that holds one.
+    # pcEvents returns a list of tournaments, the paged endpoint an object that contains one.
     tournaments = data if isinstance(data, list) else read.get(data, "tournaments", list, "data")
     headers, errors = [], []
     for tournament in tournaments:
@@ -116,13 +116,16 @@ def parse_list(plain: bytes, where: str) -> tuple[list[EventHeader], list[Malfor
 
 
 def read_header(plain: bytes, where: str) -> EventHeader | None:
-    """What an event's body says of itself, None for a list or another body. Raises BookmakerError naming the field."""
+    """Parse the header of an event's body. Returns None for a list or another body.
+
+    Raises BookmakerError naming the field.
+    """
     data = _data(Reader(SPORTYBET, where), plain, list | dict)
     return _header(data, f"event of {where}") if "eventId" in data or "markets" in data else None
 
 
 def parse_event(plain: bytes, asked: EventHeader) -> MappedEvent:
-    """An event and its prices. Raises BookmakerError naming the event and the field."""
+    """Parse an event and its prices. Raises BookmakerError naming the event and the field."""
     where = f"event {asked.external_id}"
     read = Reader(SPORTYBET, where)
     data = _data(read, plain)
@@ -137,12 +140,15 @@ def parse_event(plain: bytes, asked: EventHeader) -> MappedEvent:
 
 
 def _is_in_play(event: dict[str, Any]) -> bool:
-    """Whether the match has begun, or is over: 0 is a match to come, a missing status says nothing."""
+    """Return whether the match has started or is over. Status 0 means upcoming; a missing status says nothing."""
     return event.get("status") not in (0, None)
 
 
 def _data(read: Reader, plain: bytes, kind: Any = dict) -> Any:
-    """What the envelope holds. Raises NotFoundError where the site, with HTTP 200, refuses an event."""
+    """Return the content of the envelope.
+
+    Raises NotFoundError if the site, with HTTP status 200, does not know the requested event.
+    """
     body = read_object(SPORTYBET, plain, read.where)
     code = read.get(body, "bizCode", int)
     if code != _OK:
@@ -188,7 +194,7 @@ def _kickoff(read: Reader, milliseconds: int) -> datetime:
 
 
 def _sources(event: Any) -> list[dict[str, Any]]:
-    """Where the event comes from, before the match and in it."""
+    """Return the sources of the event's data, before the match and in play."""
     sources = event.get("eventSource") if isinstance(event, dict) else None
     if not isinstance(sources, dict):
         return []
@@ -197,10 +203,10 @@ def _sources(event: Any) -> list[dict[str, Any]]:
 
 
 def _match_ids(event: dict[str, Any], external_id: str) -> tuple[str | None, str | None]:
-    """SportRadar's id and Genius Sports'.
+    """Return the match ids of SportRadar and Genius Sports.
 
-    An event id of 8 or 9 digits is SportRadar's, whatever the source. A longer one with the prefix of seven ones may be
-    either's: the source decides, and without one it is Genius Sports', as the site uses it.
+    An event id of 8 or 9 digits is SportRadar's, whatever the source. A longer one with a prefix of seven ones may
+    belong to either. The source decides; without one the id is Genius Sports', which matches the site's own use.
     """
     digits = external_id.rpartition(":")[2]
     known = sportradar_id(digits)
@@ -228,7 +234,7 @@ def _is_simulated(event: Any) -> bool:
 
 
 def _add_market(market: Any, accumulator: Accumulator) -> None:
-    """All of a market's outcomes; what is not as it must be is dropped and counted, and costs no other."""
+    """Add the outcomes of a market. An invalid outcome is dropped and counted; the others are kept."""
     try:
         market_id, specifier = market["id"], market.get("specifier")
         asked = (market_id, specifier)
@@ -251,7 +257,7 @@ def _add_market(market: Any, accumulator: Accumulator) -> None:
 
 
 def _add_unknown(market: dict[str, Any], market_id: str, accumulator: Accumulator) -> None:
-    """A market that the catalogue does not know. It is a player's if most of its outcomes are players."""
+    """Add a market that the catalogue does not know. It is a players' market if most of its outcomes are players."""
     outcomes = list(values(market.get("outcomes")))
     players = sum(1 for outcome in outcomes if isinstance(outcome, dict) and _is_player(outcome))
     accumulator.unmapped(market_id, market.get("desc"), len(outcomes), are_players=2 * players > len(outcomes))
@@ -268,9 +274,9 @@ def _whole(value: object) -> int:
 
 
 def _find(market_id: str, specifier: str | None) -> _Place | None:
-    """The market and line that an id and a specifier mean; None for one that the catalogue does not know.
+    """Look up the market and line for an id and a specifier. Returns None if the catalogue does not know them.
 
-    Raises ValueError for a line that is no line.
+    Raises ValueError for an invalid line.
     """
     variants = _TABLE.get(market_id)
     place = None
@@ -288,7 +294,7 @@ def _find(market_id: str, specifier: str | None) -> _Place | None:
 
 
 def _line(variant: Variant, text: str | None) -> float | None:
-    """The line as the home side's: `1:0` gives the home side a goal."""
+    """Return the line from the home side's perspective: `1:0` gives the home side one goal."""
     if text is None:
         return None
     if variant.line_kind != "european":

@@ -1,6 +1,7 @@
-"""How requests leave the house: the seam through which another HTTP client could be put, and aiohttp behind it.
+"""Sending of HTTP requests: the `Transport` interface, and its implementation with aiohttp.
 
-Some sites are said to block by TLS fingerprint at times; a client that looks like a browser's needs only `Transport`.
+Some sites reportedly block clients by TLS fingerprint at times. A client that imitates a browser would only have to
+implement `Transport`.
 """
 
 import asyncio
@@ -24,12 +25,12 @@ _REDIRECTS_TO_GET = {301, 302, 303}
 _CHUNK_BYTES = 65_536
 
 Grow = Callable[[int], Awaitable[None]]
-"""Called with the size of a body so far, before it is kept; returns when there is room for it."""
+"""Called with the size that a body is about to reach; returns when there is room for it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back. `headers` have lower-case names; `content` is as it was sent, compressed or not."""
+    """A response. Header names are in lower case; `content` is as received, compressed or not."""
 
     status: int
     headers: Mapping[str, str]
@@ -37,7 +38,7 @@ class Answer:
 
 
 class Transport(Protocol):
-    """Sends one request and reads its answer whole."""
+    """Sends one request and reads the whole answer."""
 
     async def request(
         self,
@@ -50,9 +51,10 @@ class Transport(Protocol):
         timeout_seconds: float,
         grow: Grow,
     ) -> Answer:
-        """The answer, whatever its status.
+        """Return the answer, whatever its status.
 
-        Raises UnreachableError where none came in time, MalformedBodyError for one too large or in circles.
+        Raises UnreachableError if there is none in time, MalformedBodyError for a body that is too large or a redirect
+        loop.
         """
         ...
 
@@ -62,10 +64,11 @@ class Transport(Protocol):
 
 
 class AiohttpTransport:
-    """One keep-alive session of aiohttp for one bookmaker. Bodies stay compressed: they are undone elsewhere.
+    """One aiohttp keep-alive session for one bookmaker. Bodies are not decompressed here.
 
-    Redirects are followed to the host that was asked, or from one of `hosts`, the bookmaker's own, to another of them;
-    never to another scheme or port. A site that lies could otherwise have us ask what only this machine can reach.
+    Redirects are followed if they stay on the requested host or lead from one of the bookmaker's own `hosts` to
+    another, never to another scheme or port. Otherwise a malicious site could make us request addresses that only this
+    machine can reach.
     """
 
     def __init__(
@@ -95,7 +98,7 @@ class AiohttpTransport:
         timeout_seconds: float,
         grow: Grow,
     ) -> Answer:
-        """See Transport. The time-out is for the whole answer, so that one which drips slowly ends too."""
+        """See Transport. The timeout covers the whole answer, so it also ends an answer that arrives very slowly."""
         address = URL(url).with_query(params) if params else URL(url)
         try:
             async with asyncio.timeout(timeout_seconds):
@@ -122,18 +125,22 @@ class AiohttpTransport:
             fault = UnreachableError(self._platform, _reason(exc))
         except BookmakerError as exc:
             fault = exc.bare()
-        # Not in the except clauses: frames of the error's context would hold what was read of the body.
+        # Raised outside the except clauses: the frames in the error's context would hold the part of the body read so
+        # far.
         raise fault
 
     async def aclose(self) -> None:
         """Close all connections."""
         if self._session is not None:
             await self._session.close()
-            # aiohttp closes TLS connections in the loop's next turns.
+            # aiohttp closes TLS connections in later iterations of the loop.
             await asyncio.sleep(0)
 
     def _target(self, address: URL, location: str | None) -> URL:
-        """Where a redirect leads. Raises MalformedBodyError, which does not say where, for one that leads elsewhere."""
+        """Return the target of a redirect.
+
+        Raises MalformedBodyError, which does not reveal the target, if it is not allowed.
+        """
         try:
             target = address.join(URL(location or ""))
             is_own = (target.scheme, target.port) == (address.scheme, address.port) and (
@@ -148,7 +155,7 @@ class AiohttpTransport:
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None or self._session.closed:
             self._session = aiohttp.ClientSession(
-                # No limit of its own: the throttle has let a request through when it comes here.
+                # No limit here, because the throttle already limits the requests.
                 connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=300, resolver=self._resolver),
                 auto_decompress=False,
                 cookie_jar=aiohttp.DummyCookieJar(),
@@ -168,7 +175,7 @@ class AiohttpTransport:
 
 
 def _reason(exc: Exception) -> str:
-    """What a person needs to know of aiohttp's error: which kind, and the system's own words where it has some."""
+    """Describe an aiohttp error for people: its kind, and the system's message if there is one."""
     if isinstance(exc, aiohttp.ClientConnectorDNSError):
         return f"no address for {exc.host}"
     if isinstance(exc, aiohttp.ClientHttpProxyError):

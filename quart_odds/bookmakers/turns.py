@@ -1,4 +1,4 @@
-"""Who decodes next where several bookmakers share the processes: the one that has used least of their time."""
+"""Fair sharing of the decoding processes between bookmakers: the one that has used the least time goes next."""
 
 import asyncio
 from collections import deque
@@ -9,10 +9,10 @@ from quart_odds.domain.platforms import Platform
 
 
 class Turns:
-    """So many places, given by time used and not by the number of bodies.
+    """A number of places, assigned by time used rather than by number of bodies.
 
-    A bookmaker whose bodies take long gets its share of the time and no more; the others' bodies go before its next
-    one. A bookmaker that had nothing to do saves up nothing for later.
+    A bookmaker whose bodies take long gets its share of the time and no more: bodies of the others go before its next
+    one. Idle time is not saved up for later.
     """
 
     def __init__(self, places: int) -> None:
@@ -23,7 +23,7 @@ class Turns:
 
     @asynccontextmanager
     async def turn(self, platform: Platform) -> AsyncIterator[None]:
-        """A place. Say with `use` how much time it took."""
+        """Hold a place. Report the time it took with `use`."""
         if not self._busy.get(platform):
             others = [self._used[each] for each, count in self._busy.items() if count]
             self._used[platform] = max(self._used.get(platform, 0.0), min(others, default=0.0))
@@ -39,17 +39,17 @@ class Turns:
             self._busy[platform] -= 1
 
     def use(self, platform: Platform, seconds: float) -> None:
-        """Count time against a bookmaker."""
+        """Charge time to a bookmaker."""
         self._used[platform] = self._used.get(platform, 0.0) + seconds
 
     def open_all(self) -> None:
-        """Let everyone through, because nothing will be decoded any more."""
+        """Admit everybody, because nothing will be decoded any more."""
         self._free = 1 << 30
         self._pass_on()
 
     async def _enter(self, platform: Platform) -> None:
         if self._free > 0:
-            # Whoever waits was passed over by nobody: a free place is given to those that wait at once.
+            # A free place means that no body is waiting, because free places are assigned immediately.
             self._free -= 1
             return
         place: asyncio.Future[None] = asyncio.get_running_loop().create_future()

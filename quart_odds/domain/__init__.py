@@ -1,1 +1,1 @@
-"""What the house talks about: platforms, events, markets, prices. Plain values; the standard library only."""
+"""Domain values: bookmakers, events, markets, prices and runs. Plain values, standard library only."""

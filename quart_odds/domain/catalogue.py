@@ -1,5 +1,6 @@
-"""The markets that Quart Odds knows, read once from markets.toml: what a market is called, its outcomes, and how each
-bookmaker names them. Parsers look prices up in it, storage and API name prices by it. docs/markets.md: how to add one.
+"""The catalogue of markets, read from markets.toml at import: their names, outcomes and ids at each bookmaker.
+
+Parsers use it to look up prices, storage and API to name them. docs/markets.md explains how to add a market.
 """
 
 import tomllib
@@ -24,7 +25,7 @@ MARKETS_FILE = Path(__file__).with_name("markets.toml")
 _LINE_ZERO = 32_768
 _SHORT_LINE_ZERO = 513
 FIRST_PROMOTED_KEY = 1 << 31
-"""Keys of promoted prices have the highest bit set, so that they follow all plain ones."""
+"""The keys of promoted prices have the highest bit set, which sorts them after all plain keys."""
 
 _PLACE_MASK = 0x7FFF << 16
 _LINE_KINDS = frozenset(get_args(LineKind))
@@ -35,12 +36,12 @@ _KEYS = frozenset(
 
 
 class CatalogueError(ValueError):
-    """Raised at import when markets.toml contradicts itself; the message names the market."""
+    """Raised at import when markets.toml contradicts itself. The message names the market."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """One way a market can end. `index` is its place in the market, for ever."""
+    """One possible result of a market. `index` is its position in the market and never changes."""
 
     index: int
     name: str
@@ -48,10 +49,11 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class MarketMapping:
-    """How one bookmaker names a market: its id, a part of the market that must be so, and an id per outcome.
+    """How one bookmaker identifies a market: its market id, an optional specifier, and one id per outcome.
 
-    `specifier` is empty for most; otherwise SportyBet's text without the line (`from=1|to=10`), BetPawa's row number
-    (`1`, the first goal) or promotion (`boosted`, `twoUp`). `outcome_ids` stand beside the outcomes, None for none.
+    `specifier` is usually empty. Otherwise it is SportyBet's specifier without the line (`from=1|to=10`), BetPawa's row
+    number (`1` for the first goal) or a promotion (`boosted`, `twoUp`). `outcome_ids` are in the order of the market's
+    outcomes, with None for an outcome that the bookmaker does not offer.
     """
 
     platform: Platform
@@ -62,12 +64,13 @@ class MarketMapping:
 
 @dataclass(frozen=True, slots=True)
 class Market:
-    """A market and its outcomes. Only one whose outcomes mean the same everywhere `is_comparable`.
+    """A market and its outcomes.
 
-    `number` and the positions of `outcomes` are stored in packed keys: they are never changed or used again. All
-    outcomes together are the full set, which a margin or a comparison needs. The line of `total` markets is the number
-    of goals (corners, cards), that of `asian` and `european` ones the goals given to the home side. `winning_outcomes`
-    of the outcomes win at once (two of double chance's three), so a fair book's inverse odds sum to that number.
+    `number` and the positions in `outcomes` are part of stored keys: never change or reuse them. Together the outcomes
+    are the full set, which margins and comparisons need. The line of a `total` market is a number of goals (or corners,
+    or cards); that of an `asian` or `european` market is the handicap of the home side in goals. `winning_outcomes` is
+    how many outcomes win at once (two of the three of double chance); the inverse odds of a fair book sum to that
+    number. `is_comparable` is true only if the outcomes mean the same at every bookmaker.
     """
 
     number: int
@@ -83,28 +86,24 @@ class Market:
 
     @property
     def has_line(self) -> bool:
-        """Whether its prices carry a line."""
+        """Whether the market's prices have a line."""
         return self.line_kind != "none"
-
-    def offered_by(self, platform: Platform) -> bool:
-        """Whether we know how this bookmaker names it."""
-        return any(mapping.platform is platform for mapping in self.mappings)
 
 
 @dataclass(frozen=True)
 class Catalogue:
-    """All markets in the order of the file, which is the order to show them in."""
+    """All markets in the order of the file, which is also the display order."""
 
     markets: tuple[Market, ...]
 
     @cached_property
     def by_number(self) -> Mapping[int, Market]:
-        """Markets by the number that packed keys carry."""
+        """Markets by the number used in packed keys."""
         return {market.number: market for market in self.markets}
 
     @cached_property
     def by_id(self) -> Mapping[str, Market]:
-        """Markets by canonical id: BetPawa's where it has the market, else the slug."""
+        """Markets by canonical id: the file's `id` if given, else BetPawa's market id, else the slug."""
         return {market.id: market for market in self.markets}
 
     @cached_property
@@ -113,17 +112,17 @@ class Catalogue:
         return {market.slug: market for market in self.markets}
 
     def mappings(self, platform: Platform) -> Iterator[tuple[Market, MarketMapping]]:
-        """Each market with each name that this bookmaker has for it."""
+        """Yield each market of this bookmaker with each of its mappings; a market may have several."""
         return (
             (market, mapping) for market in self.markets for mapping in market.mappings if mapping.platform is platform
         )
 
 
 def pack_key(market_number: int, outcome_index: int, line: float | None, promotion: int = 0) -> int:
-    """Market, outcome, line and promotion in 32 bits, so that ascending keys group by market, outcome, then line.
+    """Pack market, outcome, line and promotion into 32 bits. Keys sort by market, then outcome, then line.
 
-    The keys of promoted prices (see `domain.promotions`) follow all plain ones: their highest bit is set. Raises
-    ValueError where a part does not fit, and for a line that is no multiple of a quarter.
+    The keys of promoted prices (see `domain.promotions`) have the highest bit set and sort after all plain keys. Raises
+    ValueError if a part is out of range or the line is not a multiple of 0.25.
     """
     if not 0 < market_number <= MAX_MARKET_NUMBER:
         raise ValueError(f"market number {market_number} is not between 1 and {MAX_MARKET_NUMBER}")
@@ -133,20 +132,24 @@ def pack_key(market_number: int, outcome_index: int, line: float | None, promoti
 
 
 def line_code(line: float | None) -> int:
-    """The lowest 16 bits of a plain key: 0 for no line, else quarters above -8192. Raises ValueError for another."""
+    """Return the lowest 16 bits of a plain key: 0 for no line, otherwise the number of quarters above -8192.
+
+    Raises ValueError if the line is out of range or not a multiple of 0.25.
+    """
     if line is None:
         return 0
     quarters = line * 4
-    # Written so that nan fails too.
+    # Written as a negated condition because comparisons with nan are false.
     if not (-_LINE_ZERO < quarters < _LINE_ZERO and quarters == round(quarters)):
         raise ValueError(f"line {line!r} is no multiple of 0.25 between -8192 and 8192")
     return round(quarters) + _LINE_ZERO
 
 
 def promoted_key(key: int, promotion: int) -> int:
-    """A plain key as the key of the same price under a promotion; 0 leaves it plain.
+    """Turn a plain key into the key of the same price under a promotion. Promotion 0 leaves the key unchanged.
 
-    Promoted keys keep 12 bits of the line: -128 to 895. Raises ValueError for a line or a promotion beyond.
+    Promoted keys have 12 bits for the line, enough for -128 to 895. Raises ValueError for a line or a promotion out of
+    range.
     """
     if promotion == 0:
         return key
@@ -160,7 +163,7 @@ def promoted_key(key: int, promotion: int) -> int:
 
 
 def plain_key(key: int) -> int:
-    """The key of the same price without its promotion."""
+    """Return the key of the same price without its promotion."""
     if key < FIRST_PROMOTED_KEY:
         return key
     short = key & 0xFFF
@@ -168,23 +171,23 @@ def plain_key(key: int) -> int:
 
 
 def promotion_of(key: int) -> int:
-    """The number of a price's promotion, 0 for a plain price."""
+    """Return the number of the price's promotion, 0 for a plain price."""
     return key >> 12 & 0xF if key >= FIRST_PROMOTED_KEY else 0
 
 
 def market_number_of(key: int) -> int:
-    """The number of a price's market."""
+    """Return the number of the price's market."""
     return key >> 22 & MAX_MARKET_NUMBER
 
 
 def unpack_key(key: int) -> tuple[int, int, float | None]:
-    """Market number, outcome index and line, whatever the promotion."""
+    """Return market number, outcome index and line of a key, plain or promoted."""
     code = plain_key(key) & 0xFFFF
     return market_number_of(key), key >> 16 & 0x3F, (code - _LINE_ZERO) / 4 if code else None
 
 
 def read_catalogue(text: str) -> Catalogue:
-    """The catalogue that `text` (TOML) describes. Raises CatalogueError naming the first market that is wrong."""
+    """Parse the TOML of a catalogue. Raises CatalogueError naming the first invalid market."""
     try:
         rows = tomllib.loads(text)["market"]
     except (tomllib.TOMLDecodeError, KeyError) as exc:
@@ -207,7 +210,7 @@ def _read_market(row: dict[str, object]) -> Market:
     slug = cast(str, row["slug"])
     line_kind, group = row.get("line", "none"), row["group"]
     if line_kind not in _LINE_KINDS or group not in _GROUPS:
-        raise ValueError(f"line {line_kind!r} or group {group!r} is none of those that there are")
+        raise ValueError(f"line {line_kind!r} or group {group!r} is unknown")
     table = cast("list[list[str]]", row["outcomes"])
     if not 0 < len(table) <= MAX_OUTCOMES or any(len(line) != 1 + len(Platform) for line in table):
         raise ValueError("outcomes are rows of: name, id at BetPawa, at SportyBet, at Bet9ja")
@@ -226,7 +229,7 @@ def _read_market(row: dict[str, object]) -> Market:
         if platform not in row and any(line[column] for line in table):
             raise ValueError(f"outcome ids at {platform}, but no market id")
     if any(len(mapping.outcome_ids) != len(table) for mapping in mappings):
-        raise ValueError("as many outcome ids as outcomes, please; empty where there is none")
+        raise ValueError("the number of outcome ids differs from the number of outcomes; use an empty id for none")
     betpawa_id = next((mapping.market_id for mapping in mappings if mapping.platform is Platform.BETPAWA), slug)
     return Market(
         number=number,

@@ -1,4 +1,4 @@
-"""Names of teams, compared as a person would: accents, cases, and words such as FC make no difference."""
+"""Comparison of team names. Accents, case and words such as "FC" make no difference."""
 
 import re
 from difflib import SequenceMatcher
@@ -7,7 +7,7 @@ from functools import lru_cache
 from quart_odds.domain.text import plain_letters
 
 MAX_COMPARED = 60
-"""Letters of a name that are compared: the time that takes grows with their square. Real names have up to 40."""
+"""How many characters of a name are compared. The cost is quadratic; real names have up to 40 characters."""
 
 _LIKENESS = 0.5
 _SIDE_LIKENESS = 0.65
@@ -17,17 +17,17 @@ _PLACEHOLDER = re.compile(r"\b(winners?|losers?|runners?|tb[acd]|to be|group|[wl
 
 
 def names_differ(one: str, other: str) -> bool:
-    """Whether two names of a team are so unlike that a person should look. Never a reason not to match."""
+    """Return whether two names of a team differ so much that a person should check. Does not prevent a match."""
     one, other = one[:MAX_COMPARED], other[:MAX_COMPARED]
     return bool(_core(one) and _core(other)) and _likeness(one, other) < _LIKENESS
 
 
 def sides_are_crossed(home: str, away: str, other_home: str, other_away: str) -> bool:
-    """Whether the other names are the same two teams with home and away swapped.
+    """Return whether the other names are the same two teams with home and away swapped.
 
-    Both teams must be clearly more alike crosswise than straight: one that is not understood is not taken for crossed.
+    Both teams must be clearly more similar when swapped, so a name that cannot be compared never counts as a swap.
     """
-    # Cut before they are remembered, so that memory is bounded whatever a bookmaker calls its teams.
+    # Truncated before the cached call, so that a bookmaker with huge names cannot fill the cache's memory.
     home, away, other_home, other_away = (name[:MAX_COMPARED] for name in (home, away, other_home, other_away))
     straight = _likeness(home, other_home), _likeness(away, other_away)
     crossed = _likeness(home, other_away), _likeness(away, other_home)
@@ -35,14 +35,14 @@ def sides_are_crossed(home: str, away: str, other_home: str, other_away: str) ->
 
 
 def is_unknown(name: str) -> bool:
-    """Whether a name says nothing of who plays: nothing but signs, or a place in a draw such as "Winner Group A"."""
+    """Return whether a name identifies no team: only punctuation, or a placeholder such as "Winner Group A"."""
     return _PLACEHOLDER.search(name[:MAX_COMPARED]) is not None
 
 
 def are_others(one: tuple[str, str], other: tuple[str, str]) -> bool:
-    """Whether two pairs of teams have no team in common, by any spelling, whichever of them plays at home.
+    """Return whether two pairs of teams have no team in common, whatever the spelling and whoever plays at home.
 
-    A name that says nothing decides nothing.
+    Returns False if any name is a placeholder.
     """
     if any(map(is_unknown, (*one, *other))):
         return False
@@ -51,13 +51,13 @@ def are_others(one: tuple[str, str], other: tuple[str, str]) -> bool:
 
 @lru_cache(maxsize=65_536)
 def _likeness(one: str, other: str) -> float:
-    """From 0 to 1; 1 where one name holds the other, 0 where there is nothing to compare."""
+    """Return a similarity from 0 to 1: 1 if one name contains the other, 0 if there is nothing to compare."""
     first, second = _core(one), _core(other)
     if not first or not second:
         return 0.0
     if first in second or second in first:
         return 1.0
-    # The ratio depends on which comes first.
+    # SequenceMatcher.ratio() depends on the order of its arguments.
     return max(SequenceMatcher(None, *pair).ratio() for pair in ((first, second), (second, first)))
 
 

@@ -1,7 +1,7 @@
-"""Events and prices as they travel from a bookmaker's body to the cache, the database and the wire.
+"""Events and prices, from a bookmaker's body to the cache, the database and the wire.
 
-Prices are kept packed, because a full scrape holds about 1.6 million of them: a price is a `key` (market, line and
-outcome: see `domain.catalogue`) and a `value` (the odds and whether they can be taken), two unsigned 32-bit integers.
+Prices are packed because a full scrape holds about 1.6 million of them. A price is a pair of unsigned 32-bit integers:
+a `key` (market, outcome and line, see `domain.catalogue`) and a `value` (the odds and whether they are active).
 """
 
 from array import array
@@ -12,7 +12,7 @@ from datetime import datetime
 from quart_odds.domain.platforms import Platform
 
 MAX_ODDS = 1_000_000.0
-"""Odds above this are nonsense, and would not fit a packed value."""
+"""Higher odds are implausible and do not fit into a packed value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +26,9 @@ class Competition:
 
 @dataclass(frozen=True, slots=True)
 class EventHeader:
-    """An event as one bookmaker names it, without its prices. `kickoff` is aware UTC.
+    """An event as one bookmaker describes it, without prices. `kickoff` is aware and in UTC.
 
-    `genius_id` is Genius Sports' id of the match, the second key where there is no SportRadar id.
+    `genius_id` is the match id of Genius Sports, which identifies matches that have no SportRadar id.
     """
 
     platform: Platform
@@ -42,15 +42,15 @@ class EventHeader:
 
     @property
     def name(self) -> str:
-        """ "Home - Away"."""
+        """The event's title: "Home - Away"."""
         return f"{self.home_team} - {self.away_team}"
 
 
 @dataclass(frozen=True, slots=True)
 class UnmappedMarket:
-    """A market that a bookmaker offers and the catalogue does not know, by the bookmaker's own id and name.
+    """A market that the catalogue does not know, with the bookmaker's own id and name.
 
-    `prices` is how many outcomes it has in this body, `are_players` whether these are players.
+    `prices` is the number of its outcomes in this body. `are_players` tells whether these outcomes are players.
     """
 
     market_id: str
@@ -61,14 +61,17 @@ class UnmappedMarket:
 
 @dataclass(frozen=True, slots=True)
 class Prices:
-    """All prices of one event at one bookmaker: `keys` ascending and unique, `values` beside them, both array('I')."""
+    """All prices of one event at one bookmaker.
+
+    `keys` is ascending and unique, and `values` is parallel to it. Both are array('I').
+    """
 
     keys: "array[int]" = field(default_factory=lambda: array("I"))
     values: "array[int]" = field(default_factory=lambda: array("I"))
 
     @classmethod
     def from_pairs(cls, pairs: Iterable[tuple[int, int]]) -> "Prices":
-        """Prices from (key, value) pairs in any order; where a key comes twice the last one stands."""
+        """Build prices from (key, value) pairs in any order. If a key occurs twice, the last pair wins."""
         ordered = sorted(dict(pairs).items())
         return cls(array("I", [key for key, _ in ordered]), array("I", [value for _, value in ordered]))
 
@@ -80,7 +83,7 @@ class Prices:
 
 
 def pack_value(odds: float, is_active: bool) -> int:
-    """Decimal odds in thousandths, shifted left, with the lowest bit set when the price can be taken.
+    """Pack decimal odds: thousandths, shifted left by one bit; the lowest bit is set if the price is active.
 
     Raises ValueError for odds that are negative, not finite or above MAX_ODDS.
     """
@@ -90,22 +93,22 @@ def pack_value(odds: float, is_active: bool) -> int:
 
 
 def unpack_value(value: int) -> tuple[float, bool]:
-    """The decimal odds and whether they can be taken."""
+    """Return the decimal odds and whether the price is active."""
     return (value >> 1) / 1000, bool(value & 1)
 
 
 @dataclass(frozen=True, slots=True)
 class MappedEvent:
-    """One bookmaker's event, decoded: its header, its prices, and the count of what was not understood.
+    """One bookmaker's event after decoding: header, prices, and counts of what was not understood.
 
-    `dropped` counts prices that had to be left out (an outcome that the catalogue does not know, a line that is no
-    quarter, odds that are no number); `unmapped` names the markets that the catalogue does not know.
+    `dropped` counts prices that were left out: an outcome missing from the catalogue, a line that is not a multiple of
+    0.25, odds that are not a number. `unmapped` lists markets that the catalogue does not know.
 
-    `promotions` are the bookmaker's own words for promotions that the prices' keys refer to: see `domain.promotions`.
-    `is_in_play` says that the match has begun and these are no pre-match prices.
+    `promotions` holds the bookmaker's own words for the promotions in the keys, see `domain.promotions`. `is_in_play`
+    means that the match has started and the prices are not pre-match prices.
 
-    `total` counts all outcomes that the body holds: those that were understood, `dropped`, and `unmapped_prices` of the
-    unmapped markets, of which `player_prices` belong to markets whose outcomes are players.
+    `total` counts all outcomes in the body: the understood ones, those in `dropped`, and the `unmapped_prices` of
+    unmapped markets. Of the latter, `player_prices` belong to markets whose outcomes are players.
     """
 
     header: EventHeader
@@ -121,15 +124,15 @@ class MappedEvent:
 
     @property
     def understood(self) -> int:
-        """How many of the body's outcomes have a place in the catalogue and a price that can be read."""
+        """The number of outcomes that are in the catalogue and have a readable price."""
         return self.total - self.dropped - self.unmapped_prices
 
 
 @dataclass(frozen=True, slots=True)
 class ListedCompetition:
-    """A competition in a bookmaker's tree, with the number of events that the tree says it has; None where it does not.
+    """A competition in a bookmaker's tree. `expected` is the number of events that the tree announces, None if unknown.
 
-    The number stands beside the competition and not in it, because competitions are compared across fetches.
+    The number is not a field of Competition because competitions are compared across fetches.
     """
 
     competition: Competition
@@ -138,10 +141,10 @@ class ListedCompetition:
 
 @dataclass(frozen=True, slots=True)
 class ListedCompetitions:
-    """What a discovery listed whole, by the bookmaker's ids of competitions.
+    """Which competitions a discovery listed completely, by the bookmaker's ids.
 
-    `whole` competitions were listed with all their events, those in `broken` were not. A complete tree
-    (`is_tree_whole`) names every competition there is: one that it lacks has no events any more.
+    `whole` competitions were listed with all their events, `broken` ones were not. If `is_tree_whole`, the tree names
+    every competition of the bookmaker, so a competition that is missing from it has no events left.
     """
 
     whole: frozenset[str] = frozenset()
@@ -149,7 +152,7 @@ class ListedCompetitions:
     is_tree_whole: bool = False
 
     def covers(self, competition_id: str) -> bool:
-        """Whether an event of this competition would have been listed if the bookmaker still had it."""
+        """Return whether an event of this competition would have been listed if the bookmaker still offered it."""
         if competition_id in self.broken:
             return False
         return competition_id in self.whole or self.is_tree_whole

@@ -1,7 +1,7 @@
-"""Hosts and origins as requests name them, parsed in one place: lower case, default ports filled in, nothing guessed.
+"""Strict parsing of hosts and origins as they occur in requests. Results are lower case with default ports filled in.
 
-What cannot be read exactly is None. The grammar is narrower than RFC 3986: no user, no path, no zone, ASCII only, which
-is what browsers send in `Host` and `Origin`.
+The parsers return None for anything they cannot read exactly. Their grammar is narrower than RFC 3986 (no user, path or
+zone; ASCII only) and covers what browsers send in `Host` and `Origin`.
 """
 
 import re
@@ -19,14 +19,14 @@ _ORIGIN = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.+)")
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """A host and its port, None where it was not given. `name` is in lower case; an IPv6 address has no brackets."""
+    """A host and an optional port. `name` is in lower case; an IPv6 address has no brackets."""
 
     name: str
     port: int | None = None
 
     @property
     def is_address(self) -> bool:
-        """Whether this is an IP address and not a name."""
+        """Whether the host is an IP address rather than a name."""
         return parse_address(self.name) is not None
 
     def __str__(self) -> str:
@@ -44,7 +44,7 @@ class Origin:
 
     @classmethod
     def of(cls, scheme: str, host: Host) -> "Origin":
-        """The origin of pages of a host that are served by a scheme."""
+        """Return the origin of pages that a host serves with this scheme."""
         return cls(scheme, host.name, DEFAULT_PORTS.get(scheme) if host.port is None else host.port)
 
     def __str__(self) -> str:
@@ -53,7 +53,7 @@ class Origin:
 
 
 def parse_address(text: str) -> Address | None:
-    """The IP address that a text is; None for another text. An IPv4-mapped address (`::ffff:10.0.0.1`) is IPv4."""
+    """Parse an IP address, or return None. An IPv4-mapped address (`::ffff:10.0.0.1`) becomes IPv4."""
     try:
         address = ip_address(text)
     except ValueError:
@@ -62,7 +62,7 @@ def parse_address(text: str) -> Address | None:
 
 
 def parse_host(text: str) -> Host | None:
-    """The host of a `Host` header: a name, an IPv4 address or an IPv6 address in brackets, with or without a port."""
+    """Parse a `Host` header: a name, an IPv4 address or a bracketed IPv6 address, each with an optional port."""
     found = _HOST.fullmatch(text) if len(text) <= MAX_HOST_LENGTH else None
     if found is None:
         return None
@@ -77,7 +77,7 @@ def parse_host(text: str) -> Host | None:
 
 
 def parse_origin(text: str) -> Origin | None:
-    """The origin of an `Origin` header. `null`, a list, a path and everything malformed are None."""
+    """Parse an `Origin` header. Returns None for `null`, a list, a URL with a path and anything malformed."""
     found = _ORIGIN.fullmatch(text)
     host = parse_host(found[2]) if found else None
     return None if found is None or host is None else Origin.of(found[1].lower(), host)

@@ -1,10 +1,10 @@
-"""The three bookmakers that Quart Odds knows."""
+"""The three supported bookmakers."""
 
 from enum import StrEnum
 
 
 class Platform(StrEnum):
-    """A bookmaker; its value is the slug used on the wire, in the database and in settings."""
+    """A bookmaker. Its value is the slug used on the wire, in the database and in settings."""
 
     BETPAWA = "betpawa"
     SPORTYBET = "sportybet"
@@ -12,7 +12,7 @@ class Platform(StrEnum):
 
     @property
     def display_name(self) -> str:
-        """The name that a person reads: BetPawa, SportyBet, Bet9ja."""
+        """The name shown to people: BetPawa, SportyBet, Bet9ja."""
         return _DISPLAY_NAMES[self]
 
 

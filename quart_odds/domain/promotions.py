@@ -1,7 +1,7 @@
-"""Promotions: what makes a price another one than the market's plain price.
+"""Promotions, which make a price differ from the market's plain price.
 
-A price that pays early (one goal or two goals up) is the plain price with a perk. A boosted price is a raised one. What
-a bookmaker calls anything else is kept in the bookmaker's own word and treated like a raised price.
+An early payout (when a team is one or two goals up) is a perk on top of the plain price. A boosted price is higher than
+the plain one. Any other promotion keeps the bookmaker's own word and is treated like a boosted price.
 """
 
 import re
@@ -9,13 +9,13 @@ from collections.abc import Sequence
 
 ONE_UP, TWO_UP, BOOSTED = 1, 2, 3
 KNOWN = ("", "one_up", "two_up", "boosted")
-"""The promotions that mean the same everywhere, by number."""
+"""Promotions that mean the same at every bookmaker, indexed by number."""
 
 OTHER = 15
-"""The number of every word that an event has no room for."""
+"""The number shared by all words beyond an event's MAX_WORDS."""
 
 MAX_WORDS = OTHER - len(KNOWN)
-"""How many words of a bookmaker's own one event tells apart."""
+"""How many of a bookmaker's own words one event can distinguish."""
 
 MAX_WORD_LENGTH = 32
 
@@ -23,12 +23,15 @@ _NO_LETTERS = re.compile(r"[^a-z0-9]+")
 
 
 def word_of(text: str) -> str:
-    """A bookmaker's text as a word: lower case, ASCII letters and digits, joined by `_`. "other" if nothing is left."""
+    """Turn a bookmaker's text into a word of ASCII lower-case letters, digits and `_`; "other" if nothing is left."""
     return _NO_LETTERS.sub("_", text.casefold()).strip("_")[:MAX_WORD_LENGTH].strip("_") or "other"
 
 
 def promotion_name(promotion: int, words: Sequence[str]) -> str | None:
-    """What a promotion is called; None for a plain price. `words` are the event's own, numbered after those known."""
+    """Return the name of a promotion, None for a plain price.
+
+    `words` are the event's own words, numbered after the known ones.
+    """
     if promotion == 0:
         return None
     if promotion < len(KNOWN):
@@ -38,12 +41,12 @@ def promotion_name(promotion: int, words: Sequence[str]) -> str | None:
 
 
 def promotion_number(word: str, words: Sequence[str]) -> int:
-    """The number of a word, by `promotion_name`. OTHER for one that is in neither list."""
+    """Return the number of a word, the inverse of `promotion_name`. OTHER if the word is in neither list."""
     if word in KNOWN:
         return KNOWN.index(word)
     return len(KNOWN) + words.index(word) if word in words else OTHER
 
 
 def is_comparable(promotion: int) -> bool:
-    """Whether a price under it may enter a margin or a comparison: plain prices, and those with a known perk."""
+    """Return whether a price may enter a margin or a comparison: plain prices and those with a known perk."""
     return promotion in (0, ONE_UP, TWO_UP)

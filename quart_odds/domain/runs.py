@@ -1,4 +1,4 @@
-"""Runs as they are kept: one row a run, what each platform came to, the phases it went through, what went wrong."""
+"""Stored runs: one record per run, with the result of each platform, the phases and the errors."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,7 +8,7 @@ from quart_odds.domain.platforms import Platform
 
 
 class ScrapePhase(StrEnum):
-    """Where a platform, or the run as a whole, stands."""
+    """The phase of a platform, or of the run as a whole."""
 
     INITIALIZING = "initializing"
     DISCOVERING = "discovering"
@@ -20,12 +20,12 @@ class ScrapePhase(StrEnum):
 
     @property
     def is_final(self) -> bool:
-        """Whether nothing follows it on the same platform."""
+        """Whether this is the last phase of a platform."""
         return self in (ScrapePhase.COMPLETED, ScrapePhase.FAILED)
 
 
 class RunStatus(StrEnum):
-    """How a run stands in its row. All but `running` are final."""
+    """The status of a stored run. All but `running` are final."""
 
     RUNNING = "running"
     COMPLETED = "completed"
@@ -37,7 +37,7 @@ class RunStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RunError:
-    """One thing that went wrong. `where` is the event or competition it concerns; `count` is how often it happened."""
+    """An error of a run. `where` is the event or competition concerned, `count` the number of occurrences."""
 
     error_type: str
     error_message: str
@@ -50,11 +50,11 @@ class RunError:
 
 @dataclass(frozen=True, slots=True)
 class PlatformResult:
-    """What a run came to at one platform. `phase` is completed or failed once it has ended.
+    """The result of a run at one platform. `phase` is completed or failed once the platform has finished.
 
-    `found` events were listed, `fetched` have their odds, `failed` could not be got; `mapped_markets` and
+    `found` events were listed, `fetched` ones have odds, `failed` ones could not be fetched. `mapped_markets` and
     `unmapped_markets` count markets over all events, `dropped_prices` the prices that were not understood.
-    `is_shrunken` says that the discovery found half, or less, of what the run before it did.
+    `is_shrunken` means that the discovery found at most half as many events as the previous run.
     """
 
     platform: Platform
@@ -72,7 +72,7 @@ class PlatformResult:
 
 @dataclass(frozen=True, slots=True)
 class PhaseRecord:
-    """One phase of a run, of a platform or (None) of the whole; `ended_at` None while it lasts."""
+    """A phase of one platform, or of the whole run if `platform` is None. `ended_at` is None during the phase."""
 
     phase: ScrapePhase
     started_at: datetime
@@ -84,7 +84,7 @@ class PhaseRecord:
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """A run's row. `trigger` is `api`, `api-stream`, `page`, `scheduled`, `cli` or `retry:<id>`."""
+    """A stored run. `trigger` is `api`, `api-stream`, `page`, `scheduled`, `cli` or `retry:<id>`."""
 
     id: int
     status: RunStatus
@@ -99,7 +99,7 @@ class RunRecord:
 
     @property
     def duration_ms(self) -> int | None:
-        """How long it took, None while it runs. 0 where a clock that was set back meanwhile hides it."""
+        """The run's duration, None while it is running. 0 if the clock was set back in the meantime."""
         if self.completed_at is None:
             return None
         return max(0, round((self.completed_at - self.started_at).total_seconds() * 1000))

@@ -1,4 +1,4 @@
-"""Passwords in texts that are shown: URLs of databases and proxies come back in the errors of drivers and clients."""
+"""Masking of passwords in displayed text: drivers and clients repeat database and proxy URLs in their errors."""
 
 import re
 from urllib.parse import unquote
@@ -8,7 +8,7 @@ MASK = "***"
 _WORDS = ("password", "passwd", "passphrase", "pwd", "secret", "token", "apikey", "api_key", "api-key", "auth")
 _NAMES = frozenset({"pass", "key", "user", "username"})
 
-# Up to the last @ before a blank or a quote: people write passwords with @ and / in them.
+# Matches up to the last @ before whitespace or a quote, because people use passwords that contain @ and /.
 _USER_INFO = re.compile(r"(?<=://)[^ \t\r\n'\"<>]*@")
 _ARGUMENT = re.compile(r"(?P<before>[?&;])(?P<name>[^=&;?# \t\r\n'\"]+)=(?:\*{3}|[^&# \t\r\n'\"<>]*)")
 _PAIR = re.compile(
@@ -17,7 +17,7 @@ _PAIR = re.compile(
 
 
 def masked(text: str) -> str:
-    """A text without passwords: user and password of each URL, and arguments such as `?password=`, become `***`."""
+    """Replace the user and password of each URL, and arguments such as `?password=`, with `***`."""
     if "://" in text:
         text = _USER_INFO.sub(f"{MASK}@", text)
     if "=" in text:

@@ -1,12 +1,12 @@
-"""Texts of others: cleaned where they come in, searched in plain letters, and escaped where a terminal shows them."""
+"""Untrusted text: cleaned on arrival, reduced to plain letters for search, escaped for terminals and spreadsheets."""
 
 import unicodedata
 
 MAX_NAME_LENGTH = 200
-"""Characters of a name that are kept: real ones have up to 80."""
+"""Maximum length of a name in characters. Real names have up to 80."""
 
 _JOINERS = "\u200c\u200d"
-"""Invisible, and part of how names are spelled in Persian, Hindi and other languages."""
+"""Invisible characters that are part of the spelling of names in Persian, Hindi and other languages."""
 
 _FULL_WIDTH = {0xFF1D: "=", 0xFF0B: "+", 0xFF0D: "-", 0xFF20: "@"}
 _FORMULA_STARTS = ("=", "+", "-", "@")
@@ -19,15 +19,15 @@ PLAIN_LETTERS = str.maketrans(
         "ʋ": "v", "ƴ": "y", "ƶ": "z",
     }
 )  # fmt: skip
-"""Letters that Unicode does not take apart into a plain letter and a mark."""
+"""Letters that Unicode does not decompose into a plain letter and a mark."""
 
 
 def clean_text(text: str, max_length: int = MAX_NAME_LENGTH) -> str:
-    """A text from outside, fit to be stored, sorted and shown: one line, nothing invisible, bounded in length.
+    """Clean text from outside for storing, sorting and display: one line, nothing invisible, limited in length.
 
-    Blanks of every kind become a space. Control characters, lone surrogates and the controls of writing direction are
-    removed: a database refuses the first, and the last change how the text around them reads. Letters of right-to-left
-    scripts stay; whoever shows names beside each other isolates them (`<bdi>`).
+    Whitespace of any kind becomes a space. Control characters and lone surrogates are removed because databases refuse
+    them, bidirectional controls because they change how the surrounding text reads. Letters of right-to-left scripts
+    are kept; code that displays names side by side isolates them (`<bdi>`).
     """
     if not text.isprintable():
         text = "".join(map(_clean_letter, text[: 4 * max_length]))
@@ -44,9 +44,9 @@ def _clean_letter(letter: str) -> str:
 
 
 def printable(text: str) -> str:
-    """A text for a terminal or a log: what is not printable is escaped, as `\\x1b` or `\\u202e`; line breaks stay.
+    """Escape unprintable characters for a terminal or a log, as `\\x1b` or `\\u202e`. Line breaks are kept.
 
-    A terminal obeys control characters: it can be made to hide what was printed before, or to type for its user.
+    Terminals execute control sequences, which can hide earlier output or insert input in the user's name.
     """
     if text.isprintable():
         return text
@@ -57,20 +57,20 @@ def printable(text: str) -> str:
 
 
 def without_formula(text: str) -> str:
-    """A text that no spreadsheet takes for a formula: an apostrophe stands before one that begins like it.
+    """Prefix text that a spreadsheet would take for a formula with an apostrophe.
 
-    Spreadsheets pass over blanks before it, and some read full-width signs as plain ones.
+    Spreadsheets skip leading whitespace, and some treat full-width signs like plain ones.
     """
     start = text.lstrip().translate(_FULL_WIDTH)[:1]
     return f"'{text}" if (start in _FORMULA_STARTS and start) or text[:1] in ("\t", "\r", "\n") else text
 
 
 def plain_letters(text: str) -> str:
-    """A text in small letters without accents, each Latin letter as the plain one that stands for it.
+    """Return the text in lower case without accents, with each Latin letter replaced by its plain equivalent.
 
-    `Bodø/Glimt` is `bodo/glimt`, `Þór` is `thor`, `Łódź` is `lodz`. Letters of other alphabets stay.
+    `Bodø/Glimt` becomes `bodo/glimt`, `Þór` `thor` and `Łódź` `lodz`. Other alphabets are kept.
     """
-    # Twice: what is taken apart may be a capital, and a small letter may be one that can be taken apart.
+    # Twice, because decomposition can produce capitals and case folding can produce letters that decompose.
     return _without_marks(_without_marks(text.casefold()).casefold()).translate(PLAIN_LETTERS)
 
 

@@ -16,6 +16,7 @@ from multiprocessing.context import SpawnProcess
 import pytest
 
 from quart_odds.bookmakers import Decoder, RawBody, decode, decoder
+from quart_odds.bookmakers.worker import CLOSE_SECONDS
 from quart_odds.domain.platforms import Platform
 from quart_odds.errors import DecoderError, MalformedBodyError
 from tests.bookmakers.wire import BET9JA, BETPAWA_V4, asked, dumps
@@ -215,7 +216,7 @@ async def test_closing_ends_a_process_that_hangs(
         os.kill(pid, number)
     bodies = [asyncio.create_task(made.decode(ENDLESS)) for _ in range(5)]
     await asyncio.sleep(0.1)
-    async with asyncio.timeout(decoder.CLOSE_SECONDS + 1):
+    async with asyncio.timeout(CLOSE_SECONDS + 1):
         await made.aclose()
     assert not is_running(pid)
     assert {type(each) for each in await asyncio.gather(*bodies, return_exceptions=True)} == {DecoderError}

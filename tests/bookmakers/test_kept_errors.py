@@ -7,8 +7,9 @@ from collections.abc import Callable
 import pytest
 from aiohttp import web
 
-from quart_odds.bookmakers import Answer, Decoder, RawBody, decode, open_client
+from quart_odds.bookmakers import Decoder, RawBody, decode, open_client
 from quart_odds.bookmakers.lists import RawList, read_root
+from quart_odds.bookmakers.transport import Answer
 from quart_odds.domain.platforms import Platform
 from quart_odds.errors import BookmakerError, MalformedBodyError
 from tests.bookmakers.fake_site import Handler, serving, settings_for
@@ -134,7 +135,7 @@ async def test_an_error_that_waits_for_the_next_try_keeps_no_body(
     waiting: list[BaseException] = []
     async with serving(handler) as site:
         client = open_client(Platform.BETPAWA, settings_for(site.url, request_tries=1, max_body_bytes=500_000))
-        send = client._try  # type: ignore[attr-defined]
+        send = client._requester._try  # type: ignore[attr-defined]
 
         async def listen(request: object) -> object:
             try:
@@ -143,7 +144,7 @@ async def test_an_error_that_waits_for_the_next_try_keeps_no_body(
                 waiting.append(error)
                 raise
 
-        monkeypatch.setattr(client, "_try", listen)
+        monkeypatch.setattr(client._requester, "_try", listen)  # type: ignore[attr-defined]
         try:
             with pytest.raises(BookmakerError):
                 await client.fetch(asked(Platform.BETPAWA, "501"))

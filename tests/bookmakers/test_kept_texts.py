@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from quart_odds.bookmakers import RawBody, bet9ja, betpawa, decode, decoder, lookup, sportybet
+from quart_odds.bookmakers import RawBody, bet9ja, betpawa, decode, decoding, lookup, sportybet
 from quart_odds.domain.platforms import Platform
 from quart_odds.errors import MalformedBodyError
 from tests.bookmakers.wire import BET9JA, BETPAWA_V4, SPORTYBET_DATA, asked, dumps
@@ -78,7 +78,7 @@ def test_of_many_unknown_markets_so_many_are_told_and_all_are_counted(monkeypatc
 
 def test_an_event_of_too_many_prices_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """It would fill the memory of all that is known."""
-    monkeypatch.setattr(decoder, "MAX_PRICES", 2)
+    monkeypatch.setattr(decoding, "MAX_PRICES", 2)
     prices = [{"id": each, "odds": "2.0", "isActive": 1} for each in "123"]
     with pytest.raises(MalformedBodyError, match="3 prices, more than 2"):
         decoded(Platform.SPORTYBET, sportybet_with({"id": "1", "status": 0, "outcomes": prices}))

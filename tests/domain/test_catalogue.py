@@ -1,4 +1,4 @@
-"""The catalogue: packed keys, the checks at import, and what the markets must be."""
+"""The catalogue: packed keys, the checks at import, and properties of the markets."""
 
 import pytest
 from hypothesis import given
@@ -19,7 +19,7 @@ lines = st.none() | st.integers(-32_767, 32_767).map(lambda quarters: quarters /
 
 @given(st.integers(1, 511), st.integers(0, 63), lines)
 def test_a_key_survives_the_round_trip(number: int, index: int, line: float | None) -> None:
-    """Any market, outcome and line come back from a key of 31 bits."""
+    """Unpacking a key, which has 31 bits, returns its market, outcome and line."""
     key = pack_key(number, index, line)
     assert 0 < key < 2**31
     assert unpack_key(key) == (number, index, line)
@@ -27,21 +27,21 @@ def test_a_key_survives_the_round_trip(number: int, index: int, line: float | No
 
 @given(st.lists(st.tuples(st.integers(1, 511), st.integers(0, 63), st.integers(-32_767, 32_767)), min_size=2))
 def test_keys_order_by_market_then_outcome_then_line(parts: list[tuple[int, int, int]]) -> None:
-    """Sorting keys groups them by market, in it by outcome, in it by line."""
+    """Sorted keys are grouped by market, then by outcome, then by line."""
     keys = [pack_key(number, index, quarters / 4) for number, index, quarters in parts]
     assert [unpack_key(key) for key in sorted(keys)] == [(n, i, q / 4) for n, i, q in sorted(parts)]
 
 
 @pytest.mark.parametrize("line", [0.1, 2.3, 8192.0, -8192.0, float("nan"), float("inf")])
 def test_a_line_that_is_no_quarter_is_refused(line: float) -> None:
-    """Only multiples of a quarter between -8192 and 8192 are lines."""
+    """Lines are multiples of 0.25 between -8192 and 8192."""
     with pytest.raises(ValueError, match="no multiple"):
         pack_key(1, 0, line)
 
 
 @pytest.mark.parametrize(("number", "index"), [(0, 0), (512, 0), (1, -1), (1, 64)])
 def test_numbers_that_do_not_fit_are_refused(number: int, index: int) -> None:
-    """A market number has nine bits, an outcome six."""
+    """A market number has nine bits, an outcome index six."""
     with pytest.raises(ValueError, match="between"):
         pack_key(number, index, None)
 
@@ -61,15 +61,15 @@ def test_numbers_that_do_not_fit_are_refused(number: int, index: int) -> None:
     ],
 )
 def test_the_main_markets_keep_their_ids_and_outcomes(market_id: str, slug: str, line_kind: str, outcomes: str) -> None:
-    """These ids and names are on the wire, so they stay; all three bookmakers offer them."""
+    """Clients rely on these ids and names, and all three bookmakers offer these markets."""
     market = CATALOGUE.by_id[market_id]
     assert (market.slug, market.line_kind) == (slug, line_kind)
     assert [outcome.name for outcome in market.outcomes] == outcomes.split()
-    assert all(market.offered_by(platform) for platform in Platform)
+    assert {mapping.platform for mapping in market.mappings} == set(Platform)
     assert market.is_comparable
 
 
-# Stored in databases: append to it, change nothing.
+# These numbers are stored in databases: add to them, but change none.
 NUMBERS = {
     "1x2_ft": 1,
     "double_chance_ft": 2,
@@ -94,19 +94,19 @@ NUMBERS = {
 
 
 def test_numbers_are_stable() -> None:
-    """A market keeps the number that stored prices know it by."""
+    """A market keeps the number under which its prices are stored."""
     assert {slug: CATALOGUE.by_slug[slug].number for slug in NUMBERS} == NUMBERS
 
 
 def test_every_market_is_found_by_number_id_and_slug() -> None:
-    """Nothing shadows anything, and positions are indexes."""
+    """No two markets share an identifier, and an outcome's index is its position."""
     for market in CATALOGUE.markets:
         assert CATALOGUE.by_number[market.number] is CATALOGUE.by_id[market.id] is CATALOGUE.by_slug[market.slug]
         assert [outcome.index for outcome in market.outcomes] == list(range(len(market.outcomes)))
         assert market.mappings or market.slug == "1x2_boosted_ft"
 
 
-# On the wire although BetPawa has the market too: its ids were learnt later.
+# These ids stay on the wire although BetPawa has the markets too: BetPawa's ids became known later.
 IDS = {
     "home_over_under_1h": "home_over_under_1h",
     "last_corner_ft": "last_corner_ft",
@@ -119,12 +119,12 @@ IDS = {
 
 
 def test_ids_are_stable() -> None:
-    """A market keeps its id on the wire when another bookmaker's names for it are added."""
+    """A market keeps its wire id when another bookmaker's ids are added to it."""
     assert {slug: CATALOGUE.by_slug[slug].id for slug in IDS} == IDS
 
 
 def test_a_boosted_market_has_no_name_any_more() -> None:
-    """Its number stays, so that stored history can be read; a boosted price is its own market's."""
+    """It keeps its number for stored history. New boosted prices belong to the market that they boost."""
     market = CATALOGUE.by_number[13]
     assert (market.slug, market.mappings) == ("1x2_boosted_ft", ())
     assert [outcome.name for outcome in market.outcomes] == ["1", "X", "2"]
@@ -141,7 +141,7 @@ def test_cards_and_counts_of_other_sources_are_not_comparable() -> None:
 
 
 def test_promotions_and_unequal_buckets_are_not_comparable() -> None:
-    """Early payout, boosted prices and sets that differ never enter a margin or a comparison."""
+    """Early payouts, boosted prices and unequal sets of outcomes never enter a margin or a comparison."""
     slugs = {market.slug for market in CATALOGUE.markets if not market.is_comparable}
     assert slugs >= {
         "1x2_1up_ft",
@@ -157,7 +157,7 @@ def test_promotions_and_unequal_buckets_are_not_comparable() -> None:
 
 
 def test_two_of_double_chances_outcomes_win() -> None:
-    """A fair double chance book sums to two, one of 1X2 to one."""
+    """The inverse odds of a fair book sum to two for double chance and to one for 1X2."""
     assert CATALOGUE.by_slug["double_chance_ft"].winning_outcomes == 2
     assert CATALOGUE.by_slug["1x2_ft"].winning_outcomes == 1
 
@@ -195,11 +195,11 @@ outcomes = [["Yes", "11", "", ""], ["No", "12", "", ""]]
     ],
 )
 def test_a_contradiction_names_its_market(text: str, message: str) -> None:
-    """The start stops with the row that is wrong."""
+    """The import fails, and the error names the faulty market."""
     with pytest.raises(CatalogueError, match=message):
         read_catalogue(text)
 
 
 def test_the_file_is_read_as_it_is() -> None:
-    """The catalogue is what the file says, so that docs/markets.md can speak of the file."""
+    """The catalogue matches the file, so docs/markets.md can refer to the file."""
     assert read_catalogue(MARKETS_FILE.read_text(encoding="utf-8")) == CATALOGUE

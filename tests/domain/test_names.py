@@ -1,4 +1,4 @@
-"""Names of teams as a person compares them."""
+"""Comparison of team names."""
 
 import random
 from difflib import SequenceMatcher
@@ -26,7 +26,7 @@ from quart_odds.domain.names import are_others, is_unknown, names_differ, sides_
     ],
 )
 def test_spelling_is_no_difference(one: str, other: str, differ: bool) -> None:
-    """Only names that are unlike differ."""
+    """Spelling variants are equal; only dissimilar names differ."""
     assert names_differ(one, other) is differ
     assert names_differ(other, one) is differ
 
@@ -45,14 +45,14 @@ def test_spelling_is_no_difference(one: str, other: str, differ: bool) -> None:
     ],
 )
 def test_two_matches_have_no_team_in_common(one: tuple[str, str], other: tuple[str, str], others: bool) -> None:
-    """Whichever plays at home; a name that says nothing decides nothing."""
+    """Home and away do not matter, and a placeholder is never proof."""
     assert are_others(one, other) is others
     assert are_others(other, one) is others
 
 
 @pytest.mark.parametrize(("name", "unknown"), [("?", True), ("", True), ("Loser SF1", True), ("Wigan", False)])
 def test_a_place_in_a_draw_is_no_team(name: str, unknown: bool) -> None:
-    """Until the draw is played."""
+    """Until the draw has been made, a placeholder such as "Loser SF1" is not a team."""
     assert is_unknown(name) is unknown
 
 
@@ -71,12 +71,12 @@ def test_a_place_in_a_draw_is_no_team(name: str, unknown: bool) -> None:
 def test_crossed_sides_are_told_from_other_spellings(
     named: tuple[str, str], other: tuple[str, str], crossed: bool
 ) -> None:
-    """Only two teams that are both more alike crosswise are the same match with the sides swapped."""
+    """A match has its sides swapped only if both teams are more similar when swapped."""
     assert sides_are_crossed(*named, *other) is crossed
 
 
 def test_long_names_are_compared_by_their_beginning(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The time that comparing takes grows with the square of the length, and a bookmaker sets that."""
+    """Comparison takes quadratic time, and the length is up to the bookmaker."""
     longest = 0
 
     def watched(junk: None, one: str, other: str) -> SequenceMatcher[str]:

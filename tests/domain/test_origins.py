@@ -1,4 +1,4 @@
-"""Hosts and origins: what browsers send is read exactly, and nothing else is read at all."""
+"""Hosts and origins: what browsers send is parsed exactly, and everything else is rejected."""
 
 import pytest
 from hypothesis import given
@@ -15,7 +15,7 @@ ANYTHING = st.text(max_size=40) | st.text(alphabet="ab01.:[]@/-%# \t", max_size=
 
 @given(NAMES | ADDRESSES, PORTS)
 def test_a_host_is_read_as_it_was_written(name: str, port: int | None) -> None:
-    """In whatever case; addresses are told from names."""
+    """In any case; addresses are distinguished from names."""
     host = Host(name, port)
     assert parse_host(str(host)) == parse_host(str(host).upper()) == host
     assert host.is_address == (parse_address(name) is not None)
@@ -23,7 +23,7 @@ def test_a_host_is_read_as_it_was_written(name: str, port: int | None) -> None:
 
 @given(st.sampled_from(["http", "https"]), NAMES | ADDRESSES, PORTS)
 def test_an_origin_is_read_as_it_was_written(scheme: str, name: str, port: int | None) -> None:
-    """With its default port, given or not."""
+    """With or without an explicit default port."""
     origin = Origin.of(scheme, Host(name, port))
     assert parse_origin(str(origin)) == parse_origin(f"{scheme}://{Host(name, origin.port)}") == origin
     assert parse_origin(str(origin).upper()) == origin
@@ -31,7 +31,7 @@ def test_an_origin_is_read_as_it_was_written(scheme: str, name: str, port: int |
 
 @given(ANYTHING)
 def test_nothing_that_is_read_means_more_than_it_says(text: str) -> None:
-    """Whatever the text, there is no error; and what is read is a host and a port as other parsers read it too."""
+    """No text raises an error, and an accepted text means the same host and port to other parsers."""
     host = parse_host(text)
     if host is not None:
         url = URL(f"http://{text}/")
@@ -81,11 +81,11 @@ def test_nothing_that_is_read_means_more_than_it_says(text: str) -> None:
     ],
 )
 def test_what_no_browser_sends_is_no_origin(text: str) -> None:
-    """A path, a user, a list, a broken address, another alphabet."""
+    """A path, a user, a list, a malformed address, a foreign alphabet."""
     assert parse_origin(text) is None
 
 
 def test_mapped_addresses_are_their_ipv4() -> None:
-    """A socket bound to `[::]` shows IPv4 peers so."""
+    """A socket bound to `[::]` reports IPv4 peers this way."""
     assert parse_host("[::ffff:10.0.0.9]:80") == Host("10.0.0.9", 80)
     assert str(parse_address("::ffff:127.0.0.1")) == "127.0.0.1"

@@ -1,4 +1,4 @@
-"""Promotions: their words, their numbers, and their place in a price's key."""
+"""Promotions: their words, their numbers, and their bits in a price's key."""
 
 import pytest
 from hypothesis import given
@@ -40,7 +40,7 @@ words = st.lists(
 
 @given(numbers, outcomes, short_lines, st.integers(1, OTHER))
 def test_a_promoted_key_survives_the_round_trip(number: int, index: int, line: float | None, promotion: int) -> None:
-    """Market, outcome, line and promotion come back from 32 bits, and the plain key with them."""
+    """Market, outcome, line, promotion and the plain key can all be recovered from 32 bits."""
     key = pack_key(number, index, line, promotion)
     assert 2**31 <= key < 2**32
     assert unpack_key(key) == (number, index, line)
@@ -50,7 +50,7 @@ def test_a_promoted_key_survives_the_round_trip(number: int, index: int, line: f
 
 @given(numbers, outcomes, all_lines)
 def test_a_plain_key_is_what_it_was_before_promotions(number: int, index: int, line: float | None) -> None:
-    """Stored prices keep their keys: nine bits of market, six of outcome, sixteen of the line."""
+    """Stored keys stay valid: nine bits for the market, six for the outcome, sixteen for the line."""
     key = pack_key(number, index, line)
     assert key == number << 22 | index << 16 | (0 if line is None else round(line * 4) + 32_768)
     assert key & 0xFFFF == line_code(line)
@@ -61,7 +61,7 @@ def test_a_plain_key_is_what_it_was_before_promotions(number: int, index: int, l
 def test_promoted_keys_order_by_market_then_outcome_and_follow_all_plain_ones(
     parts: list[tuple[int, int, int, int]],
 ) -> None:
-    """In a market by outcome, then promotion, then line."""
+    """Within a market, they sort by outcome, then promotion, then line."""
     keys = sorted(pack_key(number, index, quarters / 4, promotion) for number, index, promotion, quarters in parts)
     found = [(*unpack_key(key)[:2], promotion_of(key), unpack_key(key)[2]) for key in keys]
     assert found == [(n, i, p, q / 4) for n, i, p, q in sorted(parts)]
@@ -70,21 +70,21 @@ def test_promoted_keys_order_by_market_then_outcome_and_follow_all_plain_ones(
 
 @pytest.mark.parametrize("line", [-128.25, 895.75])
 def test_a_line_that_a_promoted_key_has_no_room_for_is_refused(line: float) -> None:
-    """It is never taken for another line."""
+    """The line is never truncated to another line."""
     with pytest.raises(ValueError, match="not between -128 and 895"):
         pack_key(1, 0, line, BOOSTED)
 
 
 @pytest.mark.parametrize("promotion", [-1, 16])
 def test_a_promotion_that_does_not_fit_is_refused(promotion: int) -> None:
-    """Four bits hold it."""
+    """A promotion has four bits."""
     with pytest.raises(ValueError, match="promotion"):
         pack_key(1, 0, None, promotion)
 
 
 @given(words)
 def test_a_word_survives_its_number(own: list[str]) -> None:
-    """Known words have fixed numbers, an event's own follow them, and plain has no name."""
+    """Known words have fixed numbers, an event's own words follow, and a plain price has no name."""
     for word in (*KNOWN[1:], *own, "other"):
         assert promotion_name(promotion_number(word, own), own) == word
     assert promotion_name(0, own) is None
@@ -94,7 +94,7 @@ def test_a_word_survives_its_number(own: list[str]) -> None:
 
 @given(st.text())
 def test_any_text_comes_to_a_word(text: str) -> None:
-    """Lower case letters and digits joined by `_`, never empty, of bounded length, and a word of itself."""
+    """Words are ASCII lower-case letters, digits and `_`, neither empty nor too long, and map to themselves."""
     word = word_of(text)
     assert 0 < len(word) <= MAX_WORD_LENGTH
     assert word.isascii()
@@ -106,10 +106,10 @@ def test_any_text_comes_to_a_word(text: str) -> None:
     ("text", "word"), [("TWO_UP", "two_up"), ("Happy Hour!", "happy_hour"), ("  ", "other"), ("Ω", "other")]
 )
 def test_a_text_becomes_its_word(text: str, word: str) -> None:
-    """What is left of it in plain letters."""
+    """Only its plain letters and digits are kept."""
     assert word_of(text) == word
 
 
 def test_only_plain_prices_and_known_perks_are_compared() -> None:
-    """Boosted prices, and those whose promotion is not known to leave the price alone, are not."""
+    """Boosted prices, and those with an unknown promotion, are not comparable: the odds may be raised."""
     assert [number for number in range(OTHER + 1) if is_comparable(number)] == [0, ONE_UP, TWO_UP]

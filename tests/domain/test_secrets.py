@@ -1,4 +1,4 @@
-"""Passwords in texts: gone from whatever is shown, whatever they are made of and wherever a URL stands."""
+"""Passwords are masked in displayed text, whatever characters they contain and wherever the URL occurs."""
 
 from urllib.parse import quote
 
@@ -19,7 +19,7 @@ SECRET_NAMES = ["password", "PASSWORD", "p%61ssword", "sslpassword", "token", "a
 
 @given(PASSWORDS, AROUND, st.booleans())
 def test_no_password_of_a_url_is_shown(password: str, around: str, is_quoted: bool) -> None:
-    """Before the host, quoted or as people type it: with @, /, : and # in it."""
+    """Whether quoted or raw, and with @, /, : and # in it."""
     written = quote(password, safe="") if is_quoted else password
     for scheme in ("http", "postgresql", "postgresql+asyncpg", "socks5"):
         text = masked(around.format(f"{scheme}://someone:{written}@host.example:5432/odds?mode=rw"))
@@ -30,7 +30,7 @@ def test_no_password_of_a_url_is_shown(password: str, around: str, is_quoted: bo
 
 @given(PASSWORDS, AROUND, st.sampled_from(SECRET_NAMES))
 def test_no_password_of_an_argument_is_shown(password: str, around: str, name: str) -> None:
-    """Under any of the usual names, in any case, percent-encoded too."""
+    """Under any usual name, in any case, and percent-encoded."""
     written = quote(password, safe="")
     text = masked(around.format(f"postgresql://host.example/odds?mode=rw&{name}={written}&user=someone"))
     assert f"={written}" not in text
@@ -40,7 +40,7 @@ def test_no_password_of_an_argument_is_shown(password: str, around: str, name: s
 
 @given(st.text(max_size=60))
 def test_masking_is_done_once(text: str) -> None:
-    """A text that is masked stays as it is, and whatever the text there is no error."""
+    """Masking masked text changes nothing, and no text raises an error."""
     assert masked(masked(text)) == masked(text)
 
 
@@ -54,11 +54,11 @@ def test_masking_is_done_once(text: str) -> None:
     ],
 )
 def test_what_holds_no_secret_stays(text: str) -> None:
-    """An operator needs it."""
+    """Operators need the rest of the text."""
     assert masked(text) == text
 
 
 def test_what_drivers_write_is_masked() -> None:
-    """Outside URLs, too."""
+    """Passwords outside URLs are masked as well."""
     assert masked("dsn: user=odds password=s3cret host=db") == "dsn: user=odds password=*** host=db"
     assert masked("{'password': 's3cret'}") == "{'password': ***}"

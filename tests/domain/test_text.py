@@ -1,4 +1,4 @@
-"""Texts of others: what one types finds them, and nothing that shows them obeys them."""
+"""Untrusted text: found by plain letters, and harmless wherever it is shown."""
 
 import unicodedata
 
@@ -33,20 +33,20 @@ from quart_odds.domain.text import MAX_NAME_LENGTH, clean_text, plain_letters, p
     ],
 )
 def test_letters_are_found_by_the_plain_ones(text: str, plain: str) -> None:
-    """Those that Unicode takes apart and those that it does not; other alphabets stay what they are."""
+    """Letters are replaced whether or not Unicode decomposes them; other alphabets are kept."""
     assert plain_letters(text) == plain
 
 
 @given(st.text())
 def test_plain_letters_are_plain(text: str) -> None:
-    """Making them plain once more changes nothing, and the case in which a name is written does not matter."""
+    """A second pass changes nothing, and the case of the input does not matter."""
     assert plain_letters(plain_letters(text)) == plain_letters(text)
     assert plain_letters(text.casefold()) == plain_letters(text)
 
 
 @given(st.text(max_size=300))
 def test_a_cleaned_text_is_one_line_that_can_be_stored_and_shown(text: str) -> None:
-    """Whatever comes in: no control characters, no lone surrogates, no controls of direction; and once is enough."""
+    """No control characters, lone surrogates or bidirectional controls survive, and a second pass changes nothing."""
     cleaned = clean_text(text)
     assert clean_text(cleaned) == cleaned
     assert len(cleaned) <= MAX_NAME_LENGTH
@@ -75,20 +75,20 @@ def test_a_cleaned_text_is_one_line_that_can_be_stored_and_shown(text: str) -> N
     ],
 )
 def test_texts_are_cleaned(text: str, cleaned: str) -> None:
-    """Names of every script stay as they are."""
+    """Names in every script are kept."""
     assert clean_text(text) == cleaned
 
 
 @given(st.text(max_size=100))
 def test_a_printable_text_moves_no_terminal(text: str) -> None:
-    """It has no control character but line breaks, and a text that is printable is left alone."""
+    """The only control characters left are line breaks, and printable text is unchanged."""
     shown = printable(text)
     assert all(letter.isprintable() or letter == "\n" for letter in shown)
     assert printable(shown) == shown
 
 
 def test_what_a_terminal_would_obey_is_escaped() -> None:
-    """One sees what it was."""
+    """The escapes show which characters the text contained."""
     assert printable("a\x1b]0;x\x07\r\u202eb\nc") == "a\\x1b]0;x\\x07\\r\\u202eb\nc"
 
 
@@ -96,7 +96,7 @@ def test_what_a_terminal_would_obey_is_escaped() -> None:
     "start", ["=", "+", "-", "@", "＝", "＋", "－", "＠", " =", "\u00a0=", "　＝", "\t", "\r", "\n"]
 )
 def test_no_spreadsheet_takes_a_text_for_a_formula(start: str) -> None:
-    """Full-width signs and blanks before them included."""
+    """This includes full-width signs and leading whitespace."""
     assert without_formula(f"{start}1+1") == f"'{start}1+1"
     assert without_formula(f"a{start}1") == f"a{start}1"
     assert without_formula("") == ""
