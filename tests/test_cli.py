@@ -20,7 +20,8 @@ import pytest
 from click.testing import CliRunner
 
 from quart_odds import __version__
-from quart_odds.cli import main, sandbox_settings
+from quart_odds.cli import main
+from quart_odds.cli.stand_ins import sandbox_settings
 from quart_odds.domain.clock import utc_now
 from quart_odds.domain.platforms import Platform
 from quart_odds.errors import SettingsError
