@@ -15,7 +15,7 @@ from quart_odds.cli.watch import watch_command
 @click.group(cls=CommandGroup)
 @click.version_option(__version__, prog_name="quart-odds")
 def main() -> None:
-    """Football odds from BetPawa, SportyBet and Bet9ja, matched and told live."""
+    """Football odds from BetPawa, SportyBet and Bet9ja, matched and streamed live."""
 
 
 for command in (serve_command, scrape_command, watch_command, record_command, coverage_command, migrate_command):

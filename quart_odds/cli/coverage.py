@@ -1,4 +1,4 @@
-"""`quart-odds coverage`: how much of a recording is understood."""
+"""`quart-odds coverage`: counts how much of a recording is mapped."""
 
 import json
 from pathlib import Path
@@ -10,9 +10,9 @@ from quart_odds.cli.runner import exit_with
 
 @click.command("coverage")
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option("--json", "as_json", is_flag=True, help="Print the counts by bookmaker as one line of JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print the counts per bookmaker as one line of JSON.")
 def coverage_command(folder: Path, as_json: bool) -> None:
-    """Count how many prices of a recording are understood. Ends with 3 when a file could not be read."""
+    """Count how many prices of a recording are mapped. Exits with 3 if a file could not be read."""
     from quart_odds.bookmakers.coverage import measure
 
     measured = measure(folder)

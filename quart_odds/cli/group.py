@@ -1,4 +1,4 @@
-"""The group of all commands: how they are found, and how their errors are shown."""
+"""The group of all commands: finds a command and reports its errors."""
 
 import os
 import sys
@@ -13,17 +13,17 @@ from quart_odds.errors import QuartOddsError, SettingsError
 
 
 class CommandGroup(click.Group):
-    """Commands whose errors are sentences, not tracebacks.
+    """Commands that report errors as sentences, not tracebacks.
 
-    `sandbox` is imported when it is asked for: the decoding processes import this module, and should stay small.
+    The `sandbox` command is imported on demand: decoding processes import this module and should stay small.
     """
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """All names."""
+        """Return the names of all commands."""
         return sorted([*super().list_commands(ctx), "sandbox"])
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """A command by its name."""
+        """Return a command by name."""
         if cmd_name == "sandbox":
             from quart_odds.sandbox import sandbox_command
 
@@ -31,7 +31,7 @@ class CommandGroup(click.Group):
         return super().get_command(ctx, cmd_name)
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
-        """Run a command from the command line, on whatever standard streams there are."""
+        """Run a command from the command line, even if a standard stream is closed, full or not read."""
         prepare_streams()
         try:
             return super().main(*args, **kwargs)
@@ -43,11 +43,11 @@ class CommandGroup(click.Group):
             sys.exit(1)
 
     def invoke(self, ctx: click.Context) -> object:
-        """Run a command; our own errors, and files that cannot be had, end it with their text."""
+        """Run a command. Our own errors, and errors about a named file, end it with a message."""
         try:
             return super().invoke(ctx)
         except SettingsError as error:
-            # It shows nothing of what was given, and examples with passwords of what is allowed.
+            # Not masked: the message never shows the given value, and masking would spoil its example URLs.
             raise click.UsageError(printable(str(error))) from None
         except QuartOddsError as error:
             raise click.ClickException(_shown(error)) from None

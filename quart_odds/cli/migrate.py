@@ -1,4 +1,4 @@
-"""`quart-odds migrate`: brings the database to the newest form."""
+"""`quart-odds migrate`: upgrades the database."""
 
 import asyncio
 
@@ -9,7 +9,7 @@ from quart_odds.settings import load_settings
 
 @click.command("migrate")
 def migrate_command() -> None:
-    """Bring the database to the newest form. `serve` does it by itself."""
+    """Upgrade the database to the newest revision. `serve` does this by itself."""
     from quart_odds.storage import migrate as migrate_database
 
     revision = asyncio.run(migrate_database(load_settings().database_url))

@@ -1,4 +1,4 @@
-"""Options that several commands share."""
+"""Options shared by several commands."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -13,10 +13,11 @@ Command = TypeVar("Command", bound=Callable[..., object])
 
 
 def sandbox_options(command: Command) -> Command:
+    """Add `--sandbox`, `--events` and `--latency-ms` to a command."""
     for option in (
-        click.option("--latency-ms", default=340, show_default=True, help="How long the stand-ins take to answer."),
-        click.option("--events", default=60, show_default=True, help="Events that the stand-ins have."),
-        click.option("--sandbox", is_flag=True, help="Start stand-in bookmakers, with a database of their own."),
+        click.option("--latency-ms", default=340, show_default=True, help="Response time of the stand-ins."),
+        click.option("--events", default=60, show_default=True, help="Number of events at the stand-ins."),
+        click.option("--sandbox", is_flag=True, help="Start stand-in bookmakers, with a separate database."),
     ):
         command = option(command)
     return command
@@ -27,6 +28,6 @@ platforms_option = click.option(
     "platforms",
     multiple=True,
     type=click.Choice([each.value for each in Platform]),
-    help="Only this one; may be repeated.",
+    help="Only this bookmaker; may be repeated.",
 )
-json_option = click.option("--json", "as_json", is_flag=True, help="Print each progress as a line of JSON.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print each progress update as a line of JSON.")

@@ -1,4 +1,4 @@
-"""`quart-odds record`: a recording of the bookmakers' answers for the sandbox."""
+"""`quart-odds record`: records the bookmakers' responses for the sandbox."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,10 +18,12 @@ if TYPE_CHECKING:
 @click.command("record")
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
 @platforms_option
-@click.option("--events", type=click.IntRange(min=1), help="Only so many events, those at most bookmakers first.")
+@click.option(
+    "--events", type=click.IntRange(min=1), help="Maximum number of events; those at most bookmakers come first."
+)
 @json_option
 def record_command(folder: Path, platforms: tuple[str, ...], events: int | None, as_json: bool) -> None:
-    """Record what the bookmakers answer, for `quart-odds sandbox --replay FOLDER`. Ends as `scrape` does."""
+    """Record the bookmakers' responses for `quart-odds sandbox --replay FOLDER`. Exit codes are those of `scrape`."""
     from quart_odds.cli.terminal import exit_code, opened_screen
     from quart_odds.scraping.recording import record as record_into
 

@@ -1,4 +1,4 @@
-"""Runs the work of a command with settings, logs and, where wanted, stand-in bookmakers."""
+"""Runs a command's work with settings, logging and, if wanted, stand-in bookmakers."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from types import MappingProxyType
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from quart_odds.sandbox import SandboxOptions
 
 QUIET = {"log_level": "warning"}
-"""For commands that show their progress themselves."""
+"""Default settings of commands that show their progress themselves."""
 
 T = TypeVar("T")
 
@@ -24,7 +24,10 @@ def run_command(
     stand_ins: "SandboxOptions | None",
     defaults: Mapping[str, object] = MappingProxyType({}),
 ) -> T:
-    """Do a command's work with the settings of the environment, beside stand-in bookmakers where these are wanted."""
+    """Run a command's work with settings from the environment and return its result.
+
+    With `stand_ins` it runs against stand-in bookmakers. `defaults` hold where the environment sets nothing.
+    """
     from hypercorn.utils import LifespanFailureError
 
     from quart_odds.logs import configure_logging
@@ -55,4 +58,5 @@ def run_command(
 
 
 def exit_with(code: int) -> NoReturn:
+    """End the current command with an exit code."""
     click.get_current_context().exit(code)

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 @json_option
 @sandbox_options
 def scrape_command(platforms: tuple[str, ...], as_json: bool, sandbox: bool, events: int, latency_ms: int) -> None:
-    """Scrape once, here, and show it live.
+    """Scrape once, without a server, and show progress live.
 
-    Ends with 0 when all went well, 3 when a bookmaker failed, 1 when all did or it was cancelled.
+    Exits with 0 if all went well, 3 if a bookmaker failed, 1 if all failed or the run was cancelled.
     """
     from quart_odds.cli.one_shot_run import scrape_once
     from quart_odds.cli.terminal import exit_code, opened_screen

@@ -1,4 +1,4 @@
-"""`quart-odds serve`: the server with its page and API."""
+"""`quart-odds serve`: the server with its pages and API."""
 
 import sys
 
@@ -12,11 +12,11 @@ from quart_odds.settings import Settings
 
 
 @click.command("serve")
-@click.option("--bind", default=DEFAULT_BIND, show_default=True, metavar="HOST:PORT", help="Where to listen.")
-@click.option("--open-to-network", is_flag=True, help="Allow an address that others can reach: there is no login.")
+@click.option("--bind", default=DEFAULT_BIND, show_default=True, metavar="HOST:PORT", help="Address to listen on.")
+@click.option("--open-to-network", is_flag=True, help="Allow an address that others can reach. There is no login.")
 @sandbox_options
 def serve_command(bind: str, open_to_network: bool, sandbox: bool, events: int, latency_ms: int) -> None:
-    """Serve the page and the API. Settings come from QUART_ODDS_* in the environment: docs/settings.md."""
+    """Serve the pages and the API. Settings are QUART_ODDS_* environment variables: see docs/settings.md."""
     import structlog
 
     from quart_odds.server.serve import serve_settings
@@ -26,7 +26,7 @@ def serve_command(bind: str, open_to_network: bool, sandbox: bool, events: int, 
             click.echo(f"Quart Odds is at {address}")
             sys.stdout.flush()
         except OSError as error:
-            # Nobody reads it, or there is no room for it: that is no reason not to serve.
+            # Standard output has no reader, or its disk is full. The server works all the same.
             drop_stdout()
             structlog.get_logger(__name__).warning("server.address_not_printed", address=address, reason=str(error))
 

@@ -1,4 +1,4 @@
-"""`quart-odds watch`: the runs of a server, followed from outside."""
+"""`quart-odds watch`: follows the runs of a server from outside."""
 
 import contextlib
 import signal
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 @click.command("watch")
 @click.argument("url", default=f"http://{DEFAULT_BIND}")
-@click.option("--once", is_flag=True, help="End with the run that is going or comes next, with an exit code as scrape.")
+@click.option("--once", is_flag=True, help="Exit after the active or the next run, with the exit codes of scrape.")
 @json_option
 def watch_command(url: str, once: bool, as_json: bool) -> None:
-    """Show the runs of a server live; comes back with its cursor whenever the connection is lost."""
+    """Show the runs of a server live. A lost connection is resumed from its cursor."""
     from quart_odds.cli.terminal import exit_code, opened_screen
     from quart_odds.cli.watcher import Watcher
     from quart_odds.server.serve import run_in_loop
@@ -38,7 +38,7 @@ def watch_command(url: str, once: bool, as_json: bool) -> None:
     try:
         run_in_loop(lambda: run_while_read(follow()))
     except KeyboardInterrupt:
-        # The way to end a watch; but one that was to see a run to its end has not.
+        # Ctrl-C is the normal way to stop watching. With --once it means that no run was seen to its end.
         if once and not last:
             exit_with(128 + signal.SIGINT)
     if last:
