@@ -1,8 +1,8 @@
-# Two commands do everything: `make demo` and `make test`. The rest is for people who work on it.
+# Users need `make demo` and `make test`. The other targets are for development.
 PYTHON ?= python3
 HOST ?= 127.0.0.1
 PORT ?= 8000
-# For HOST=0.0.0.0: OPTIONS=--open-to-network
+# HOST=0.0.0.0 also needs OPTIONS=--open-to-network.
 OPTIONS ?=
 VENV := .venv
 BIN := $(VENV)/bin
@@ -13,11 +13,11 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
 help:
 	@echo "make demo       install, start stand-in bookmakers and the server, print the address (PORT=8000)"
-	@echo "make serve      the same against the real bookmakers"
-	@echo "make test       install what tests need, and run them"
-	@echo "make check      format, lint and types"
-	@echo "make bench      all benchmarks, beside their peers"
-	@echo "make endurance  the tests that take minutes"
+	@echo "make serve      the same with the real bookmakers"
+	@echo "make test       install what the tests need, and run them"
+	@echo "make check      check formatting, lint and types"
+	@echo "make bench      run all benchmarks, with their peers"
+	@echo "make endurance  run the tests that take minutes"
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
@@ -28,7 +28,7 @@ $(VENV)/.runtime: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@touch $@
 
 $(VENV)/.development: pyproject.toml constraints.txt Makefile | $(VENV)/bin/python
-	@echo "Installing Quart Odds and what its tests need into $(VENV) …"
+	@echo "Installing Quart Odds and its test dependencies into $(VENV) …"
 	$(PIP) install --constraint constraints.txt --editable '.[dev,postgres,bench]'
 	@touch $@ $(VENV)/.runtime
 

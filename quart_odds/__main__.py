@@ -1,4 +1,4 @@
-"""`python -m quart_odds` is `quart-odds`."""
+"""`python -m quart_odds` runs `quart-odds`."""
 
 from quart_odds.cli import main
 

@@ -1,4 +1,4 @@
-"""Settings, from `QUART_ODDS_…` in the environment. A wrong or unknown name stops the start with a sentence."""
+"""Settings from `QUART_ODDS_…` environment variables. An unknown name or a wrong value is an error at startup."""
 
 import difflib
 import os
@@ -17,10 +17,10 @@ from quart_odds.errors import SettingsError
 
 PREFIX = "QUART_ODDS_"
 TEST_ONLY_NAMES = frozenset({"RECORDED", "BIN", "DOCS"})
-"""Names that the tests read and the server leaves alone."""
+"""Names that only the tests read. The server ignores them."""
 
 MAPPED_BITS = 96
-"""What stands before the IPv4 address in an IPv6 address that maps it."""
+"""Length of the prefix before the IPv4 address in an IPv4-mapped IPv6 address."""
 
 IPNetwork = IPv4Network | IPv6Network
 
@@ -29,7 +29,7 @@ WEB_SCHEMES = ("http", "https")
 
 
 def _url(text: str, allowed: str) -> URL:
-    """A URL with a host. Raises ValueError that says what is wrong, and what is allowed."""
+    """Return a URL that has a host. Raises ValueError with what is wrong and what is allowed."""
     try:
         url = URL(text)
     except ValueError as error:
@@ -46,7 +46,7 @@ def _is_origin_only(url: URL) -> bool:
 
 
 def _bookmaker(text: str) -> str:
-    """Scheme and host, without a path: the clients add the sites' own paths."""
+    """Return scheme and host without a path: the clients add the paths of the sites."""
     allowed = "give scheme and host only, such as https://www.example.com"
     url = _url(text, allowed)
     if url.scheme not in WEB_SCHEMES or not _is_origin_only(url):
@@ -62,7 +62,7 @@ def _proxy(text: str) -> str:
 
 
 def _allowed_origin(text: str) -> str:
-    """An origin in the form in which browsers send it. Apps have schemes of their own, such as `capacitor`."""
+    """Return an origin in the form that browsers send. Apps may have custom schemes, such as `capacitor`."""
     allowed = f"{text!r} matches no origin; give scheme, host and port only, such as https://app.example.com"
     url = _url(text, allowed)
     if url.scheme in ("ws", "wss", "file") or not _is_origin_only(url):
@@ -71,8 +71,8 @@ def _allowed_origin(text: str) -> str:
 
 
 def _allowed_host(text: str) -> str:
-    """A name of this server in the form of a `Host` header, without a port; `*.` before it stands for all below."""
-    allowed = f"{text!r} is no name of a host; give such as odds.example.com, or *.example.com for all names below it"
+    """Return a host name as in a `Host` header, without a port. A leading `*.` matches all subdomains."""
+    allowed = f"{text!r} is not a host name; use for example odds.example.com, or *.example.com for all subdomains"
     if text == "*":
         raise ValueError("'*' would let any web page act as this server's own; list the names")
     host = parse_host(text.removeprefix("*."))
@@ -84,7 +84,7 @@ def _allowed_host(text: str) -> str:
 
 
 def _trusted_proxy(text: str) -> IPNetwork:
-    """The network of an address or a network. What IPv6 says of IPv4 (`::ffff:10.0.0.1`) is IPv4."""
+    """Return the network of an address or a network. IPv4-mapped IPv6 (`::ffff:10.0.0.1`) becomes IPv4."""
     try:
         network = ip_network(text)
     except ValueError:
@@ -99,7 +99,7 @@ def _why_no_network(text: str) -> str:
     try:
         network = ip_network(text, strict=False)
     except ValueError:
-        return f"{text!r} is neither an address nor a network; give such as 10.0.0.9 or 10.0.0.0/8, and no name"
+        return f"{text!r} is neither an address nor a network; use for example 10.0.0.9 or 10.0.0.0/8, not a name"
     return f"{text!r} is an address in {network}; give that network, or the address alone"
 
 
@@ -109,7 +109,7 @@ def _database_url(text: str) -> str:
     match scheme.partition("+")[0]:
         case "sqlite":
             if not rest.startswith("/") or Path(rest[1:].partition("?")[0]).name in ("", ".."):
-                raise ValueError(f"this names no file; {allowed}")
+                raise ValueError(f"this does not name a file; {allowed}")
         case "postgresql" | "postgres":
             _check_server(text, allowed)
         case _:
@@ -118,8 +118,11 @@ def _database_url(text: str) -> str:
 
 
 def _check_server(text: str, allowed: str) -> None:
-    """Raises ValueError for a host or port that is none: the driver would end in a traceback. It shows no password."""
-    # Imported here: the decoding processes import this module, and should stay small.
+    """Raise ValueError for an invalid host or port, for which the driver would fail with a traceback.
+
+    The error shows no password.
+    """
+    # Imported here: decoding processes import this module and should stay small.
     from sqlalchemy import make_url
     from sqlalchemy.exc import ArgumentError
 
@@ -139,12 +142,12 @@ TrustedProxy = Annotated[IPNetwork, PlainValidator(_trusted_proxy)]
 
 
 class Settings(BaseSettings):
-    """All that can be set. Each field is `QUART_ODDS_` and its name in capitals; docs/settings.md lists them."""
+    """All settings. A field is read from `QUART_ODDS_` plus its name in capitals; docs/settings.md lists them."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True, hide_input_in_errors=True)
 
     database_url: Annotated[str, AfterValidator(_database_url)] = Field(
-        "sqlite:///quart-odds.db", description="where odds and runs are kept: SQLite or PostgreSQL"
+        "sqlite:///quart-odds.db", description="where odds and runs are stored: SQLite or PostgreSQL"
     )
 
     betpawa_url: BookmakerURL = Field("https://www.betpawa.ng", description="BetPawa's scheme and host")
@@ -153,51 +156,67 @@ class Settings(BaseSettings):
     betpawa_proxy: ProxyURL | None = Field(None, description="outbound proxy for BetPawa")
     sportybet_proxy: ProxyURL | None = Field(None, description="outbound proxy for SportyBet")
     bet9ja_proxy: ProxyURL | None = Field(None, description="outbound proxy for Bet9ja")
-    betpawa_concurrency: int = Field(50, ge=1, le=100, description="requests under way at BetPawa at once")
-    sportybet_concurrency: int = Field(50, ge=1, le=100, description="requests under way at SportyBet at once")
-    bet9ja_concurrency: int = Field(15, ge=1, le=50, description="requests under way at Bet9ja at once")
-    betpawa_delay_ms: int = Field(0, ge=0, le=10_000, description="least time between two requests' starts at BetPawa")
-    sportybet_delay_ms: int = Field(
-        0, ge=0, le=10_000, description="least time between two requests' starts at SportyBet"
+    betpawa_concurrency: int = Field(50, ge=1, le=100, description="maximum concurrent requests to BetPawa")
+    sportybet_concurrency: int = Field(50, ge=1, le=100, description="maximum concurrent requests to SportyBet")
+    bet9ja_concurrency: int = Field(15, ge=1, le=50, description="maximum concurrent requests to Bet9ja")
+    betpawa_delay_ms: int = Field(
+        0, ge=0, le=10_000, description="minimum time between the starts of two requests to BetPawa"
     )
-    bet9ja_delay_ms: int = Field(0, ge=0, le=10_000, description="least time between two requests' starts at Bet9ja")
+    sportybet_delay_ms: int = Field(
+        0, ge=0, le=10_000, description="minimum time between the starts of two requests to SportyBet"
+    )
+    bet9ja_delay_ms: int = Field(
+        0, ge=0, le=10_000, description="minimum time between the starts of two requests to Bet9ja"
+    )
 
-    request_timeout_seconds: float = Field(20, gt=0, le=300, description="longest wait for one answer of a bookmaker")
-    request_tries: int = Field(3, ge=1, le=10, description="times a request is tried in all")
-    retry_wait_seconds: float = Field(0.5, ge=0, le=60, description="first wait before a request is tried again")
-    retry_wait_max_seconds: float = Field(10, ge=0, le=300, description="longest wait before a request is tried again")
-    platform_deadline_seconds: float = Field(600, gt=0, le=7200, description="longest a run waits for one bookmaker")
-    run_deadline_seconds: float = Field(900, gt=0, le=7200, description="longest a run may take")
-    max_body_bytes: int = Field(16_000_000, ge=10_000, description="largest body of a bookmaker, decompressed")
-    decode_workers: int = Field(1, ge=0, le=16, description="processes that decode bodies; 0 decodes in the loop")
+    request_timeout_seconds: float = Field(
+        20, gt=0, le=300, description="timeout for a whole response from a bookmaker"
+    )
+    request_tries: int = Field(3, ge=1, le=10, description="maximum attempts per request, the first included")
+    retry_wait_seconds: float = Field(0.5, ge=0, le=60, description="wait before the first retry of a request")
+    retry_wait_max_seconds: float = Field(10, ge=0, le=300, description="maximum wait before a retry")
+    platform_deadline_seconds: float = Field(
+        600, gt=0, le=7200, description="maximum time that a run waits for one bookmaker"
+    )
+    run_deadline_seconds: float = Field(900, gt=0, le=7200, description="maximum duration of a run")
+    max_body_bytes: int = Field(
+        16_000_000, ge=10_000, description="maximum size of a bookmaker's response body, decompressed"
+    )
+    decode_workers: int = Field(1, ge=0, le=16, description="processes that decode bodies; 0 decodes in the event loop")
 
     refresh_cooldown_seconds: float = Field(
-        10, ge=0, le=3600, description="time between two refreshes of one event by hand"
+        10, ge=0, le=3600, description="minimum time between two manual refreshes of one event"
     )
 
-    scrape_interval_minutes: int = Field(0, ge=0, le=1440, description="time between scheduled scrapes; 0 is never")
-    odds_retention_days: int = Field(30, ge=1, le=3650, description="how long changes of odds are kept")
+    scrape_interval_minutes: int = Field(
+        0, ge=0, le=1440, description="time between scheduled scrapes; 0 disables the schedule"
+    )
+    odds_retention_days: int = Field(30, ge=1, le=3650, description="how long odds changes are kept")
     run_retention_days: int = Field(30, ge=1, le=3650, description="how long runs are kept")
 
-    heartbeat_seconds: float = Field(15, gt=0, le=15, description="longest silence on an SSE stream")
-    write_timeout_seconds: float = Field(10, gt=0, le=600, description="a client that takes nothing so long is cut")
-    drain_seconds: float = Field(6, ge=0, le=600, description="longest wait at shutdown for a run under way")
-    max_connections: int = Field(10_000, ge=0, description="live connections in all; 0 is no limit")
+    heartbeat_seconds: float = Field(15, gt=0, le=15, description="maximum silence on an SSE stream")
+    write_timeout_seconds: float = Field(
+        10, gt=0, le=600, description="a client that reads nothing for this long is disconnected"
+    )
+    drain_seconds: float = Field(6, ge=0, le=600, description="maximum wait for an active run at shutdown")
+    max_connections: int = Field(10_000, ge=0, description="maximum live connections in total; 0 means no limit")
     max_connections_per_address: int = Field(
-        100, ge=0, description="live connections of one address, loopback and trusted proxies apart; 0 is no limit"
+        100, ge=0, description="live connections per address, except loopback and trusted proxies; 0 means no limit"
     )
     trusted_proxies: Annotated[tuple[TrustedProxy, ...], NoDecode] = Field(
-        (), description="addresses and networks (10.0.0.0/8) whose X-Forwarded-For is believed, by comma"
+        (), description="addresses and networks (10.0.0.0/8) whose X-Forwarded-For is trusted, comma-separated"
     )
     allowed_hosts: Annotated[tuple[AllowedHost, ...], NoDecode] = Field(
-        (), description="names that the server is asked by, besides localhost and IP addresses, comma-separated"
+        (), description="host names of the server, besides localhost and IP addresses, comma-separated"
     )
     allowed_origins: Annotated[tuple[AllowedOrigin, ...], NoDecode] = Field(
-        (), description="origins, besides our own, whose pages may connect and start work, by comma"
+        (), description="other origins whose pages may connect and start work, comma-separated"
     )
 
-    log_format: Literal["console", "json"] = Field("console", description="how log lines look")
-    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="the least that is logged")
+    log_format: Literal["console", "json"] = Field("console", description="format of log lines: console or json")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="minimum log level: debug, info, warning or error"
+    )
 
     @field_validator("trusted_proxies", "allowed_hosts", "allowed_origins", mode="before")
     @classmethod
@@ -215,29 +234,29 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Only what is passed in: `load_settings` reads the environment, so that a test's settings are its own."""
+        """Take values only from arguments. `load_settings` reads the environment, so tests control their settings."""
         return (init_settings,)
 
     def url(self, platform: Platform) -> str:
-        """Scheme and host of a bookmaker."""
+        """Return scheme and host of a bookmaker."""
         return str(getattr(self, f"{platform}_url"))
 
     def proxy(self, platform: Platform) -> str | None:
-        """The outbound proxy of a bookmaker, None for a direct connection."""
+        """Return the outbound proxy for a bookmaker, or None for a direct connection."""
         proxy: str | None = getattr(self, f"{platform}_proxy")
         return proxy
 
     def concurrency(self, platform: Platform) -> int:
-        """Requests under way at a bookmaker at once."""
+        """Return the maximum number of concurrent requests to a bookmaker."""
         return int(getattr(self, f"{platform}_concurrency"))
 
     def delay_seconds(self, platform: Platform) -> float:
-        """Least time between two requests' starts at a bookmaker."""
+        """Return the minimum time between the starts of two requests to a bookmaker."""
         return int(getattr(self, f"{platform}_delay_ms")) / 1000
 
 
 def load_settings(environ: Mapping[str, str] | None = None, **overrides: Any) -> Settings:
-    """Settings from the environment and `overrides`, which win. Raises SettingsError naming all that is wrong."""
+    """Load settings from the environment; `overrides` win. Raises SettingsError that names every problem."""
     environ = os.environ if environ is None else environ
     given = {name.removeprefix(PREFIX): value for name, value in environ.items() if name.startswith(PREFIX)}
     known = {name.upper() for name in Settings.model_fields}
@@ -263,7 +282,7 @@ def _unknown(name: str, known: set[str]) -> str:
 
 
 def sqlite_path(url: str) -> Path | None:
-    """The file of a SQLite URL; None for a database in memory or one that is not SQLite."""
+    """Return the file of a SQLite URL, or None for an in-memory database or another engine."""
     scheme, _, rest = url.partition("://")
     path = rest.removeprefix("/").partition("?")[0]
     return Path(path) if scheme.startswith("sqlite") and path and path != ":memory:" else None

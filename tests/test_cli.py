@@ -20,7 +20,8 @@ import pytest
 from click.testing import CliRunner
 
 from quart_odds import __version__
-from quart_odds.cli import main, sandbox_settings
+from quart_odds.cli import main
+from quart_odds.cli.stand_ins import sandbox_settings
 from quart_odds.domain.clock import utc_now
 from quart_odds.domain.platforms import Platform
 from quart_odds.errors import SettingsError
@@ -209,7 +210,7 @@ async def test_watch_shows_the_runs_of_a_server_from_outside(sandbox: Sandbox, t
 def test_watch_says_when_there_is_nothing_to_watch(tmp_path: Path) -> None:
     """A sentence and 1."""
     done = run(["watch", "http://127.0.0.1:9"], {}, tmp_path, 1)
-    assert "Error: there is no Quart Odds to watch at http://127.0.0.1:9: " in done.stderr
+    assert "Error: there is no Quart Odds server at http://127.0.0.1:9: " in done.stderr
     assert "Traceback" not in done.stderr
 
 
@@ -463,7 +464,7 @@ def test_a_url_that_is_none_is_a_sentence(url: str) -> None:
     """And 1."""
     result = CliRunner().invoke(main, ["watch", url])
     assert result.exit_code == 1
-    assert f"Error: {url!r} is no address of a server" in result.output
+    assert f"Error: {url!r} is not a server address" in result.output
 
 
 def test_a_folder_that_cannot_be_made_is_a_sentence(sandbox: Sandbox, tmp_path: Path) -> None:

@@ -88,7 +88,7 @@ async def test_it_comes_back_with_its_cursor_when_the_server_asked_it_to() -> No
     asked_first = {"topics": "scrape_progress", "cursor": "1"}
     assert asked == [asked_first, asked_first | {"since": "e-2"}]
     assert waits.seconds == [1.234]
-    assert states == [f"watching {url}", f"{url} is away; again in 1.2 s", f"watching {url}"]
+    assert states == [f"watching {url}", f"lost {url}; retrying in 1.2 s", f"watching {url}"]
 
 
 async def test_it_waits_longer_each_time_that_a_connection_is_lost_at_once() -> None:
@@ -116,11 +116,11 @@ async def test_it_waits_longer_each_time_that_a_connection_is_lost_at_once() -> 
 
 async def test_a_server_that_is_not_there_is_an_error_at_first() -> None:
     """Nothing is watched then, so there is nothing to come back to."""
-    with pytest.raises(WatchError, match="no Quart Odds to watch at http://127"):
+    with pytest.raises(WatchError, match="no Quart Odds server at http://127"):
         await seen(Watcher(closed_port()), 1)
 
 
-@pytest.mark.parametrize(("status", "words"), [(403, "refuses to be watched: status 403"), (503, "status 503")])
+@pytest.mark.parametrize(("status", "words"), [(403, "refuses the connection: status 403"), (503, "status 503")])
 async def test_a_server_that_refuses_is_an_error(status: int, words: str) -> None:
     """With the status that it gave."""
 

@@ -1,4 +1,4 @@
-"""One run without a server: the same path, rows and reasons as any other, with nobody served."""
+"""One run without a server: same path, database rows and failure reasons as any other run."""
 
 import asyncio
 import contextlib
@@ -16,9 +16,9 @@ from quart_odds.settings import Settings
 async def scrape_once(
     settings: Settings, platforms: list[Platform], tell: Callable[[ScrapeProgress], None]
 ) -> ScrapeProgress | None:
-    """Make one run over these platforms, those that are enabled where none are named; its last progress.
+    """Run once over these platforms, or over the enabled ones if none are named. Return the last progress.
 
-    SIGINT and SIGTERM cancel it. Raises StorageError where another process writes to the database.
+    SIGINT and SIGTERM cancel the run. Raises StorageError if another process writes to the database.
     """
     app = create_app(settings)
     await app.startup()
@@ -26,7 +26,7 @@ async def scrape_once(
         parts: Services = app.extensions[EXTENSION]
         if not await parts.store.database.take_writer_lock():
             raise StorageError(
-                "another process writes to this database: stop it, or watch its runs by quart-odds watch"
+                "another process writes to this database: stop it, or watch its runs with quart-odds watch"
             )
         run = await parts.runs.start("cli", platforms or None)
         progress = None
@@ -35,7 +35,7 @@ async def scrape_once(
                 async for progress in run.broadcaster.subscribe(from_start=True):
                     tell(progress)
         finally:
-            # Whoever we told may be gone, such as `head -1`: nobody waits for the rest.
+            # `tell` fails when the reader of standard output is gone, such as `head -1`. Do not finish the run for it.
             if parts.runs.active is run:
                 await parts.runs.cancel(run.record.id)
         return progress
@@ -45,7 +45,7 @@ async def scrape_once(
 
 @contextlib.contextmanager
 def _on_signals(act: Callable[[], Coroutine[None, None, None]]) -> Iterator[None]:
-    """Do something at SIGINT and SIGTERM instead of ending; what it then has no right to do is let be."""
+    """Call `act` on SIGINT and SIGTERM instead of exiting. Its RunStateError is ignored: the run has ended already."""
     loop = asyncio.get_running_loop()
     tasks: set[asyncio.Task[None]] = set()
 

@@ -1,4 +1,4 @@
-"""The standard streams of a command: closed, full, read by nobody, or in an encoding that lacks letters."""
+"""Standard streams of a command: closed, full, without a reader, or with a limited encoding."""
 
 import asyncio
 import contextlib
@@ -11,18 +11,18 @@ from collections.abc import Coroutine
 from typing import TypeVar
 
 LOOK_SECONDS = 0.5
-"""How often it is asked whether anybody still reads what is printed."""
+"""Time between two checks whether standard output still has a reader."""
 
 T = TypeVar("T")
 
 
 class _WatchedFile(io.FileIO):
-    """A file that remembers that it could not be written."""
+    """A file that remembers a failed write."""
 
     is_broken = False
 
     def write(self, data: object) -> int:
-        """Write what can be written now."""
+        """Write as `FileIO.write` does, and note a failure."""
         try:
             return super().write(data)  # type: ignore[arg-type]
         except OSError:
@@ -33,9 +33,9 @@ class _WatchedFile(io.FileIO):
 def prepare_streams() -> None:
     """Make the standard streams safe to write to.
 
-    A stream that is closed goes nowhere: left closed, its number would be given to the next file or socket, which would
-    then get what is printed (and uvloop takes it for a fault of its own). A letter that the stream's encoding lacks is
-    replaced.
+    A closed stream is redirected to the null device. Otherwise the next file or socket would get its descriptor and
+    receive the output, and uvloop would mistake that for a fault of its own. Characters that the encoding of a stream
+    lacks are replaced.
     """
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         try:
@@ -53,7 +53,7 @@ def prepare_streams() -> None:
 
 
 def _watched(stream: io.TextIOWrapper) -> io.TextIOWrapper:
-    """The same stream, of which one can ask whether it could be written."""
+    """Return the same stream over a file that remembers a failed write."""
     file = _WatchedFile(stream.fileno(), "w", closefd=False)
     return io.TextIOWrapper(
         file if isinstance(stream.buffer, io.RawIOBase) else io.BufferedWriter(file),
@@ -65,15 +65,15 @@ def _watched(stream: io.TextIOWrapper) -> io.TextIOWrapper:
 
 
 def is_stdout_broken() -> bool:
-    """Whether something that was printed could not be written, since `prepare_streams`, or nobody reads it any more."""
+    """Whether a write to standard output has failed since `prepare_streams`, or its reader is gone."""
     file = _watched_stdout()
     return file is not None and file.is_broken
 
 
 async def run_while_read(work: Coroutine[None, None, T]) -> T:
-    """Run to the end, or cancel it when the reader of standard output leaves, such as `head -1`.
+    """Run `work` and return its result, or cancel it when the reader of standard output is gone, such as `head -1`.
 
-    A command that has nothing to print for a while would not notice before its next line. Raises BrokenPipeError then.
+    Raises BrokenPipeError in that case. Without the check, a command would notice only when it prints its next line.
     """
     file = _watched_stdout()
     task = asyncio.create_task(work)
@@ -91,7 +91,7 @@ async def run_while_read(work: Coroutine[None, None, T]) -> T:
 
 def _has_no_reader(file: io.FileIO) -> bool:
     poll = select.poll()
-    poll.register(file.fileno(), 0)  # errors are always reported
+    poll.register(file.fileno(), 0)  # no events: errors are reported in any case
     return any(what & select.POLLERR for _, what in poll.poll(0))
 
 
@@ -102,7 +102,7 @@ def _watched_stdout() -> _WatchedFile | None:
 
 
 def drop_stdout() -> None:
-    """Let all that is printed go nowhere: else the interpreter would try once more, and complain, when it ends."""
+    """Discard further output. Otherwise the interpreter would flush once more at exit, and complain."""
     with contextlib.suppress(io.UnsupportedOperation), open(os.devnull, "w") as nowhere:
         os.dup2(nowhere.fileno(), sys.stdout.fileno())
 

@@ -1,4 +1,4 @@
-"""A run in the terminal: the three bookmakers side by side, live, for `scrape`, `watch` and `record`."""
+"""Live progress of a run in the terminal, one row per bookmaker, for `scrape`, `watch` and `record`."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,18 +21,18 @@ BAR_WIDTH = 20
 COLOURS = {ScrapePhase.COMPLETED: "green", ScrapePhase.FAILED: "red"}
 
 COMPLETED, FAILED, PARTIAL = 0, 1, 3
-"""Exit codes; 2 is a wrong command line or setting."""
+"""Exit codes. 2 means an invalid command line or setting."""
 
 
 def exit_code(terminal: ScrapeProgress | None) -> int:
-    """How a command ends that has seen this terminal progress, or none."""
+    """Return the exit code for a run's terminal progress, or for a run without one."""
     if terminal is None or terminal.phase is ScrapePhase.FAILED:
         return FAILED
     return PARTIAL if terminal.error is not None else COMPLETED
 
 
 class ProgressTable:
-    """The newest progress of each platform of one run. Another run's progress begins it anew."""
+    """Table of the newest progress of each platform of one run. Progress of another run starts it anew."""
 
     def __init__(self) -> None:
         self._state = ""
@@ -47,11 +47,11 @@ class ProgressTable:
         self._newest[progress.platform] = progress
 
     def say(self, state: str) -> None:
-        """Show a line below it."""
+        """Show a line of text below the table."""
         self._state = state
 
     def __rich__(self) -> ConsoleRenderable:
-        """The table, and below it what is to be said of the run and of the connection."""
+        """Return the table, followed by errors, the run's message and the state of the connection."""
         table = Table(box=None, pad_edge=False, header_style="dim")
         for name in ("bookmaker", "phase"):
             table.add_column(name, no_wrap=True)
@@ -89,18 +89,18 @@ def _row(progress: ScrapeProgress) -> Iterator[ConsoleRenderable]:
 
 
 class Screen(Protocol):
-    """Where a command shows a run."""
+    """Output of a command that shows a run."""
 
     def tell(self, progress: ScrapeProgress) -> None:
         """Show a progress."""
 
     def say(self, state: str) -> None:
-        """Show how things stand beside the run, such as a connection that is lost."""
+        """Show a state other than the run's progress, such as a lost connection."""
 
 
 @contextmanager
 def opened_screen(*, as_json: bool) -> Iterator[Screen]:
-    """A live table for a person, or lines of JSON. Where no terminal is, the table is shown once, at the end."""
+    """Open a live table, or JSON lines. Without a terminal, the table is printed once, at the end."""
     if as_json:
         yield JsonLines()
         return
@@ -115,12 +115,12 @@ def opened_screen(*, as_json: bool) -> Iterator[Screen]:
 
 
 class JsonLines:
-    """Each progress as one line of JSON on standard output, as the streams tell it; the rest on standard error."""
+    """Prints each progress as one line of JSON, as the streams send it, and everything else to standard error."""
 
     def tell(self, progress: ScrapeProgress) -> None:
-        """Print a progress."""
+        """Print a progress to standard output."""
         click.echo(orjson.dumps(progress.model_dump(mode="json")))
 
     def say(self, state: str) -> None:
-        """Print to standard error."""
+        """Print a state to standard error."""
         click.echo(printable(state), err=True)

@@ -1,4 +1,4 @@
-"""Follows the runs of a server from outside, over its WebSocket, and comes back with its cursor after every loss."""
+"""Follows the runs of a server over its WebSocket. Each reconnection resumes from the last cursor."""
 
 import asyncio
 import random
@@ -22,13 +22,13 @@ Sleep = Callable[[float], Awaitable[None]]
 
 
 class WatchError(QuartOddsError):
-    """Raised when there is nothing to watch: no such server, or one that refuses us."""
+    """Raised when there is nothing to watch: the server is missing, is not Quart Odds, or refuses the connection."""
 
 
 class Watcher:
-    """The progress of a server's runs, whatever becomes of the connection. `on_state` is told how that stands.
+    """Progress of a server's runs, across lost connections. `on_state` gets the state of the connection as text.
 
-    Nothing is missed while the server's log reaches back; after a longer absence it goes on with the newest state.
+    Nothing is missed as long as the server's log reaches back to the cursor. After that, the newest state follows.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class Watcher:
         self._asked_wait: float | None = None
 
     async def follow(self) -> AsyncGenerator[ScrapeProgress, None]:
-        """Every progress, without end. Raises WatchError where the first connection fails, or any is refused."""
+        """Yield every progress, without end. Raises WatchError if the first connection fails or any is refused."""
         async with aiohttp.ClientSession() as session:
             while True:
                 self._asked_wait = None
@@ -55,7 +55,7 @@ class Watcher:
                             yield progress
                 except aiohttp.WSServerHandshakeError as error:
                     if error.status < 500:
-                        raise WatchError(f"{self._shown} refuses to be watched: status {error.status}") from error
+                        raise WatchError(f"{self._shown} refuses the connection: status {error.status}") from error
                     self._give_up_at_first(f"status {error.status}")
                 except aiohttp.ClientConnectorError as error:
                     self._give_up_at_first(error.strerror or str(error.os_error))
@@ -90,24 +90,24 @@ class Watcher:
 
     def _give_up_at_first(self, reason: str) -> None:
         if self._cursor is None:
-            raise WatchError(f"there is no Quart Odds to watch at {self._shown}: {reason}")
+            raise WatchError(f"there is no Quart Odds server at {self._shown}: {reason}")
 
     async def _rest(self) -> None:
-        """Wait as long as the server asked for, else longer each time, and never all watchers at once."""
+        """Wait as long as the server asked for. Otherwise back off, with jitter to spread watchers out."""
         longest = min(LONGEST_WAIT_SECONDS, FIRST_WAIT_SECONDS * 2**self._losses)
         wait = random.uniform(longest / 2, longest) if self._asked_wait is None else self._asked_wait
         self._losses += 1
-        self._on_state(f"{self._shown} is away; again in {wait:.1f} s")
+        self._on_state(f"lost {self._shown}; retrying in {wait:.1f} s")
         await self._sleep(wait)
 
 
 def websocket_url(url: str) -> str:
-    """The WebSocket's address on a server. Raises WatchError for a text that is no http address."""
+    """Return the URL of a server's WebSocket. Raises WatchError if `url` is not an HTTP address."""
     schemes = {"http": "ws", "https": "wss"}
     try:
         parts = URL(url)
         if parts.scheme not in schemes or not parts.host or parts.explicit_port == 0:
             raise ValueError
     except ValueError:
-        raise WatchError(f"{masked(url)!r} is no address of a server; give one such as http://127.0.0.1:8000") from None
+        raise WatchError(f"{masked(url)!r} is not a server address; give one such as http://127.0.0.1:8000") from None
     return f"{schemes[parts.scheme]}://{parts.raw_authority}{parts.raw_path.rstrip('/')}/api/ws"

@@ -1,0 +1,34 @@
+"""`quart-odds scrape`: one run in this process."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from quart_odds.cli.options import json_option, platforms_option, sandbox_options
+from quart_odds.cli.runner import QUIET, exit_with, run_command
+from quart_odds.cli.stand_ins import stand_ins
+from quart_odds.cli.streams import run_while_read
+from quart_odds.domain.platforms import Platform
+from quart_odds.settings import Settings
+
+if TYPE_CHECKING:
+    from quart_odds.scraping.schemas import ScrapeProgress
+
+
+@click.command("scrape")
+@platforms_option
+@json_option
+@sandbox_options
+def scrape_command(platforms: tuple[str, ...], as_json: bool, sandbox: bool, events: int, latency_ms: int) -> None:
+    """Scrape once, without a server, and show progress live.
+
+    Exits with 0 if all went well, 3 if a bookmaker failed, 1 if all failed or the run was cancelled.
+    """
+    from quart_odds.cli.one_shot_run import scrape_once
+    from quart_odds.cli.terminal import exit_code, opened_screen
+
+    async def work(settings: Settings) -> "ScrapeProgress | None":
+        with opened_screen(as_json=as_json) as screen:
+            return await run_while_read(scrape_once(settings, [Platform(each) for each in platforms], screen.tell))
+
+    exit_with(exit_code(run_command(work, stand_ins(sandbox, events, latency_ms), QUIET)))

@@ -1,0 +1,36 @@
+"""`quart-odds serve`: the server with its pages and API."""
+
+import sys
+
+import click
+
+from quart_odds.cli.options import DEFAULT_BIND, sandbox_options
+from quart_odds.cli.runner import run_command
+from quart_odds.cli.stand_ins import stand_ins
+from quart_odds.cli.streams import drop_stdout
+from quart_odds.settings import Settings
+
+
+@click.command("serve")
+@click.option("--bind", default=DEFAULT_BIND, show_default=True, metavar="HOST:PORT", help="Address to listen on.")
+@click.option("--open-to-network", is_flag=True, help="Allow an address that others can reach. There is no login.")
+@sandbox_options
+def serve_command(bind: str, open_to_network: bool, sandbox: bool, events: int, latency_ms: int) -> None:
+    """Serve the pages and the API. Settings are QUART_ODDS_* environment variables: see docs/settings.md."""
+    import structlog
+
+    from quart_odds.server.serve import serve_settings
+
+    def announce(address: str) -> None:
+        try:
+            click.echo(f"Quart Odds is at {address}")
+            sys.stdout.flush()
+        except OSError as error:
+            # Standard output has no reader, or its disk is full. The server works all the same.
+            drop_stdout()
+            structlog.get_logger(__name__).warning("server.address_not_printed", address=address, reason=str(error))
+
+    async def work(settings: Settings) -> None:
+        await serve_settings(settings, bind, open_to_network=open_to_network, on_ready=announce)
+
+    run_command(work, stand_ins(sandbox, events, latency_ms))

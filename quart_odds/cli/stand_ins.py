@@ -1,0 +1,43 @@
+"""Options and settings for a command that runs with stand-in bookmakers."""
+
+import os
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from quart_odds.settings import PREFIX, Settings, load_settings
+
+if TYPE_CHECKING:
+    from quart_odds.sandbox import SandboxOptions
+
+SANDBOX_DATABASE = "sqlite:///quart-odds-sandbox.db"
+SANDBOX_PACE = {"betpawa_concurrency": 4, "sportybet_concurrency": 5, "bet9ja_concurrency": 3}
+"""Few concurrent requests: sixty events take about ten seconds."""
+
+
+def sandbox_settings(urls: Mapping[str, str], defaults: Mapping[str, object] = MappingProxyType({})) -> Settings:
+    """Return settings for stand-in bookmakers at `urls`. Values set in the environment win, except the URLs.
+
+    The database is a separate one, so that invented odds never mix with real ones. The pace is slow enough to watch.
+    """
+    there = {f"{platform}_url": url for platform, url in urls.items()}
+    return load_settings(None, **not_given({"database_url": SANDBOX_DATABASE, **SANDBOX_PACE, **defaults}), **there)
+
+
+def not_given(defaults: Mapping[str, object]) -> dict[str, Any]:
+    """Return the defaults of the settings that the environment does not set."""
+    return {name: value for name, value in defaults.items() if PREFIX + name.upper() not in os.environ}
+
+
+def stand_ins(sandbox: bool, events: int, latency_ms: int) -> "SandboxOptions | None":
+    """Return the sandbox options that a command line asks for, or None. Raises UsageError for impossible values."""
+    from quart_odds.sandbox import SandboxOptions
+
+    if not sandbox:
+        return None
+    try:
+        return SandboxOptions(events=events, latency_ms=latency_ms, jitter_ms=latency_ms // 2)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
