@@ -25,7 +25,7 @@ from quart_odds.routes.api import analytics, odds, openapi, refresh, scheduler, 
 from quart_odds.routes.live import sse, ws
 from quart_odds.routes.live.receive import BoundedWebsocketConnection
 from quart_odds.routes.operations import asyncapi, health
-from quart_odds.routes.operations.loop_lag import LoopLag
+from quart_odds.server.loop_lag import LoopLag
 from quart_odds.routes.pages import docs, views
 from quart_odds.routes.pages.assets import asset_folder
 from quart_odds.routes.pages.shell import static_files

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from quart_odds.odds.service import OddsService
     from quart_odds.routes.access.limits import ConnectionLimits
     from quart_odds.routes.access.same_origin import AccessPolicy
-    from quart_odds.routes.operations.loop_lag import LoopLag
+    from quart_odds.server.loop_lag import LoopLag
     from quart_odds.scraping.maintenance import Maintenance
     from quart_odds.scraping.refresh import EventRefresher
     from quart_odds.scraping.runs import RunService
