@@ -3,29 +3,27 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from types import TracebackType
 
-import orjson
 import structlog
 from quart import Quart, Response
 from quart.typing import ResponseTypes
 from werkzeug.exceptions import NotFound
 
 from quart_odds.bookmakers import ClientPool, Decoder
-from quart_odds.broadcast import ODDS_UPDATES, BroadcastRegistry
+from quart_odds.broadcast import BroadcastRegistry
 from quart_odds.broadcast import context as broadcast_context
-from quart_odds.domain.platforms import Platform
 from quart_odds.errors import QuartOddsError
 from quart_odds.logs import ensure_logging
 from quart_odds.odds import OddsService
-from quart_odds.odds.notices import OddsNotifier, Publish
+from quart_odds.odds.notices import OddsNotifier
 from quart_odds.routes.access import bodies, problems, same_origin
 from quart_odds.routes.access.limits import ConnectionLimits
 from quart_odds.routes.api import analytics, odds, openapi, refresh, scheduler, scrape
 from quart_odds.routes.live import sse, ws
 from quart_odds.routes.live.receive import BoundedWebsocketConnection
 from quart_odds.routes.operations import asyncapi, health
-from quart_odds.server.loop_lag import LoopLag
 from quart_odds.routes.pages import docs, views
 from quart_odds.routes.pages.assets import asset_folder
 from quart_odds.routes.pages.shell import static_files
@@ -36,11 +34,12 @@ from quart_odds.scraping.refresh import EventRefresher
 from quart_odds.scraping.runs import RunService
 from quart_odds.scraping.runtime_settings import RuntimeSettings
 from quart_odds.scraping.scheduler import Scheduler
+from quart_odds.server.drain import drain
+from quart_odds.server.loop_lag import LoopLag
 from quart_odds.services import EXTENSION, Services
 from quart_odds.settings import Settings, load_settings
 from quart_odds.storage import open_store
-from quart_odds.websocket import bridge_scrape_to_websocket, odds_update_message
-from quart_odds.websocket.messages import gap_message
+from quart_odds.websocket import OddsUpdates, bridge_scrape_to_websocket, gap_notice
 
 CLOSE_SECONDS = 0.3
 """How long a stop waits for odds that are not committed yet; the run that recorded them has waited already."""
@@ -65,7 +64,7 @@ def create_app(settings: Settings | None = None) -> Quart:
     )
     app.asgi_websocket_class = BoundedWebsocketConnection
     registry = BroadcastRegistry(
-        gap_notice=_gap_notice,
+        gap_notice=gap_notice,
         heartbeat_seconds=settings.heartbeat_seconds,
         write_timeout_seconds=settings.write_timeout_seconds,
     )
@@ -126,7 +125,7 @@ async def _opened(parts: Services) -> AsyncIterator[None]:
     settings = parts.settings
     parts.store = await open_store(settings.database_url)
     try:
-        parts.notifier = OddsNotifier(_teller(parts.registry))
+        parts.notifier = OddsNotifier(OddsUpdates(parts.registry))
         parts.odds_service = OddsService(parts.store, on_change=parts.notifier)
         await parts.odds_service.load()
         parts.decoder = Decoder(settings.decode_workers)
@@ -152,41 +151,16 @@ async def _opened(parts: Services) -> AsyncIterator[None]:
         await parts.store.aclose()
 
 
-async def drain(parts: Services) -> None:
-    """Refuse newcomers, tell all streams to come back, and finish or mark the run. Only the first call does it."""
-    if parts.is_draining:
-        await parts.drained.wait()
-        return
-    parts.is_draining = True
-    try:
-        health.tell_restart(parts)
-        await asyncio.sleep(0)
-        await parts.runs.close(wait_seconds=parts.settings.drain_seconds)
-        # Those that were let in just before, and came to listen just after.
-        health.tell_restart(parts)
-    finally:
-        parts.drained.set()
-
-
 def _add_scraping(parts: Services) -> None:
     """The run service, the refresher and the scheduler, over the same clients, decoder and odds service."""
-    settings = parts.settings
-
-    parts.clients = ClientPool(lambda: parts.preferences.current.applied_to(settings), decoder=parts.decoder)
-
-    def make_broadcaster(scrape_run_id: int) -> ProgressBroadcaster:
-        return ProgressBroadcaster(
-            scrape_run_id,
-            heartbeat_seconds=settings.heartbeat_seconds,
-            write_timeout_seconds=settings.write_timeout_seconds,
-        )
-
+    settings, preferences = parts.settings, parts.preferences
+    parts.clients = ClientPool(preferences.settings, decoder=parts.decoder)
     coordinator = Coordinator(
         parts.clients.client,
         parts.decoder,
         parts.odds_service,
         platform_deadline_seconds=settings.platform_deadline_seconds,
-        fetchers=lambda platform: parts.preferences.current.applied_to(settings).concurrency(platform),
+        fetchers=preferences.concurrency,
     )
     parts.runs = RunService(
         coordinator,
@@ -194,28 +168,18 @@ def _add_scraping(parts: Services) -> None:
         parts.registry,
         bridge_scrape_to_websocket,
         run_deadline_seconds=settings.run_deadline_seconds,
-        platforms=lambda: parts.preferences.current.enabled_platforms,
-        make_broadcaster=make_broadcaster,
+        platforms=preferences.enabled_platforms,
+        make_broadcaster=partial(
+            ProgressBroadcaster,
+            heartbeat_seconds=settings.heartbeat_seconds,
+            write_timeout_seconds=settings.write_timeout_seconds,
+        ),
         take_over=parts.odds_service.take_over,
     )
     parts.refresher = EventRefresher(
         parts.clients.client, parts.decoder, parts.odds_service, cooldown_seconds=settings.refresh_cooldown_seconds
     )
-
-    async def start_scheduled() -> None:
-        await parts.odds_service.take_over()  # skipped, and no run, while another process writes
-        await parts.runs.start("scheduled")
-
-    parts.scheduler = Scheduler(start_scheduled, interval_minutes=parts.preferences.current.scrape_interval_minutes)
-    parts.maintenance = Maintenance(parts.store, parts.odds_service, parts.preferences, parts.scheduler)
-
-
-def _teller(registry: BroadcastRegistry) -> Publish:
-    def tell(event_ids: list[int], platform: Platform, snapshot_count: int) -> None:
-        registry.broadcast(odds_update_message(event_ids, platform, snapshot_count), ODDS_UPDATES)
-
-    return tell
-
-
-def _gap_notice(missed: int | None) -> tuple[str, bytes]:
-    return "error", orjson.dumps(gap_message(missed))
+    parts.scheduler = Scheduler(
+        parts.runs.start_scheduled, interval_minutes=preferences.current.scrape_interval_minutes
+    )
+    parts.maintenance = Maintenance(parts.store, parts.odds_service, preferences, parts.scheduler)

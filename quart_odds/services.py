@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from quart_odds.odds.service import OddsService
     from quart_odds.routes.access.limits import ConnectionLimits
     from quart_odds.routes.access.same_origin import AccessPolicy
-    from quart_odds.server.loop_lag import LoopLag
     from quart_odds.scraping.maintenance import Maintenance
     from quart_odds.scraping.refresh import EventRefresher
     from quart_odds.scraping.runs import RunService
     from quart_odds.scraping.runtime_settings import RuntimeSettings
     from quart_odds.scraping.scheduler import Scheduler
+    from quart_odds.server.loop_lag import LoopLag
     from quart_odds.settings import Settings
     from quart_odds.storage.store import Store
 

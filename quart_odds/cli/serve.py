@@ -19,7 +19,8 @@ def serve_command(bind: str, open_to_network: bool, sandbox: bool, events: int, 
     """Serve the pages and the API. Settings are QUART_ODDS_* environment variables: see docs/settings.md."""
     import structlog
 
-    from quart_odds.server.serve import serve_settings
+    from quart_odds.app import create_app
+    from quart_odds.server.serve import serve
 
     def announce(address: str) -> None:
         try:
@@ -31,6 +32,19 @@ def serve_command(bind: str, open_to_network: bool, sandbox: bool, events: int, 
             structlog.get_logger(__name__).warning("server.address_not_printed", address=address, reason=str(error))
 
     async def work(settings: Settings) -> None:
-        await serve_settings(settings, bind, open_to_network=open_to_network, on_ready=announce)
+        app = create_app(_allowing_its_own_name(settings, bind))
+        await serve(app, bind, open_to_network=open_to_network, on_ready=announce)
 
     run_command(work, stand_ins(sandbox, events, latency_ms))
+
+
+def _allowing_its_own_name(settings: Settings, bind: str) -> Settings:
+    """The settings, with the host name of `--bind` allowed: whoever binds to a name will use it in requests."""
+    from quart_odds.domain.origins import parse_host
+    from quart_odds.server.sockets import split_bind
+
+    host, _ = split_bind(bind)
+    named = parse_host(host)
+    if named is None or named.is_address:
+        return settings
+    return settings.model_copy(update={"allowed_hosts": (*settings.allowed_hosts, named.name)})

@@ -204,6 +204,12 @@ class RunService:
         """
         return await owned(self._start(trigger, platforms), self._starts)
 
+    async def start_scheduled(self) -> None:
+        """Start a run because it is time. Raises NotWriterError, and starts none, while another process writes."""
+        if self._take_over is not None:
+            await self._take_over()
+        await self.start("scheduled")
+
     async def _start(self, trigger: str, platforms: Sequence[Platform] | None) -> ActiveRun:
         async with self._starting:
             if self._active is not None:

@@ -91,6 +91,7 @@ class RuntimeSettings:
 
     def __init__(self, settings: Settings, values: KeyValueStore, now: Callable[[], datetime] = utc_now) -> None:
         self.on_change: Callable[[Preferences], None] = lambda _: None
+        self._settings = settings
         self._values = values
         self._now = now
         self._first = Preferences(
@@ -106,6 +107,18 @@ class RuntimeSettings:
         self._changed: dict[str, object] = {}
         self._changing: set[asyncio.Task[Any]] = set()
         self.current = self._first
+
+    def settings(self) -> Settings:
+        """The settings of the process, with the preferences in place of their first values."""
+        return self.current.applied_to(self._settings)
+
+    def concurrency(self, platform: Platform) -> int:
+        """How many requests a bookmaker may have at once."""
+        return self.settings().concurrency(platform)
+
+    def enabled_platforms(self) -> tuple[Platform, ...]:
+        """What a run scrapes unless it names its platforms."""
+        return self.current.enabled_platforms
 
     async def load(self) -> None:
         """Put in force what was changed before the last restart."""

@@ -5,17 +5,21 @@ from quart_odds.websocket.messages import (
     connection_ack_message,
     error_message,
     gap_message,
+    gap_notice,
     odds_update_message,
     pong_message,
     scrape_progress_message,
     subscription_update_message,
 )
+from quart_odds.websocket.odds_updates import OddsUpdates
 
 __all__ = [
+    "OddsUpdates",
     "bridge_scrape_to_websocket",
     "connection_ack_message",
     "error_message",
     "gap_message",
+    "gap_notice",
     "odds_update_message",
     "pong_message",
     "scrape_progress_message",

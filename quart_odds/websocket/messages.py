@@ -6,6 +6,8 @@ Each message is `{"type", "timestamp", "data"}`. docs/protocol.md is the contrac
 from collections.abc import Iterable
 from typing import Any
 
+import orjson
+
 from quart_odds.domain.clock import iso_z, utc_now
 from quart_odds.scraping.schemas import ScrapeProgress
 
@@ -58,3 +60,8 @@ def gap_message(missed: int | None) -> Envelope:
     )
     message["data"]["missed"] = missed
     return message
+
+
+def gap_notice(missed: int | None) -> tuple[str, bytes]:
+    """The same notice as the broadcast needs it: the SSE event's name, and the message encoded."""
+    return "error", orjson.dumps(gap_message(missed))

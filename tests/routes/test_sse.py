@@ -12,8 +12,8 @@ from quart_odds.broadcast import ODDS_UPDATES, SCRAPE_PROGRESS, LogBounds
 from quart_odds.domain.runs import RunStatus
 from quart_odds.errors import TooSoonError
 from quart_odds.routes.access.limits import Client, ConnectionLimits
-from quart_odds.routes.operations import health
 from quart_odds.scraping import broadcaster as broadcaster_module
+from quart_odds.server.drain import LEAST_RETRY_MS, MOST_RETRY_MS, tell_restart
 from quart_odds.websocket import odds_update_message, scrape_progress_message
 from tests.routes.hub import END, Hub, progress, record, stream
 
@@ -376,14 +376,14 @@ async def test_drain_ends_streams_with_the_time_to_come_back(hub: Hub) -> None:
         await hub.until_listening(1)
         _tell(hub, 1)
         hub.services.is_draining = True
-        health.tell_restart(hub.services)
+        tell_restart(hub.services)
         assert [each.event for each in await everything.rest()] == ["connection_ack", "odds_update"]
         await run.rest()
         for each in (everything, run):
             waits = [int(found) for found in re.findall(rb"retry: (\d+)\n\n", each.data)]
             assert len(waits) == 2
             assert each.data.endswith(b"retry: %d\n\n" % waits[-1])
-            assert health.LEAST_RETRY_MS <= waits[-1] <= health.MOST_RETRY_MS
+            assert LEAST_RETRY_MS <= waits[-1] <= MOST_RETRY_MS
 
 
 async def test_limits_are_given_back(hub: Hub) -> None:

@@ -11,7 +11,7 @@ from quart.typing import TestWebsocketConnectionProtocol as LiveConnection
 
 from quart_odds.broadcast import ODDS_UPDATES, SCRAPE_PROGRESS, LogBounds
 from quart_odds.routes.live import ws as ws_module
-from quart_odds.routes.operations import health
+from quart_odds.server.drain import tell_restart
 from quart_odds.websocket import odds_update_message, scrape_progress_message
 from tests.routes.hub import END, Hub, progress
 
@@ -349,7 +349,7 @@ async def test_drain_tells_everyone_to_come_back_and_refuses_newcomers(hub: Hub)
         await _json(live)
         _tell(hub, 1)
         hub.services.is_draining = True
-        health.tell_restart(hub.services)
+        tell_restart(hub.services)
         assert (await _json(live))["data"]["event_ids"] == [1]
         assert await _code(live) == 1012
         async with hub.client.websocket("/api/ws") as other:

@@ -17,7 +17,8 @@ from subprocess import TimeoutExpired
 
 import pytest
 
-from quart_odds.server.serve import CONFIRM_SECONDS, FAREWELL_SECONDS, GIVE_UP_SECONDS, STOP_SECONDS
+from quart_odds.server.serve import CONFIRM_SECONDS, GIVE_UP_SECONDS, STOP_SECONDS
+from quart_odds.server.stop import FAREWELL_SECONDS
 from quart_odds.settings import load_settings
 from tests.served.harness import CLOSE, Peer, Served, connect, event_stream, served, stream_head, websocket
 

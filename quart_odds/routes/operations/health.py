@@ -1,21 +1,14 @@
 """Health checks for operators: whether the process is alive, and whether it accepts work. Also the restart notice."""
 
-import random
-
 from quart import Blueprint, Response
 from quart_schema import document_response
 
 from quart_odds import __version__
-from quart_odds.broadcast.flush import Flusher
 from quart_odds.errors import DecoderError, StorageError
 from quart_odds.routes.access.refusals import refusals
 from quart_odds.routes.api.schemas.scrape import Alive, Ready
 from quart_odds.routes.api.scrape import json_response
-from quart_odds.services import Services, services
-
-RESTART = 1012
-LEAST_RETRY_MS = 500
-MOST_RETRY_MS = 5000
+from quart_odds.services import services
 
 blueprint = Blueprint("operations", __name__)
 
@@ -47,17 +40,3 @@ async def readyz() -> Response:
     except DecoderError as error:
         return json_response({"status": "no decoder", "detail": str(error)}, 503)
     return json_response({"status": "ready"})
-
-
-def tell_restart(parts: Services) -> None:
-    """End every stream with a request to reconnect after a random delay: WebSocket by 1012, SSE by `retry:`."""
-    for flusher in _flushers(parts):
-        flusher.flush()
-        for subscriber in list(flusher.subscribers):
-            wait = random.randint(LEAST_RETRY_MS, MOST_RETRY_MS)
-            flusher.remove(subscriber)
-            subscriber.end(RESTART, f"retry_ms={wait}")
-
-
-def _flushers(parts: Services) -> list[Flusher]:
-    return [parts.registry.flusher, *(each.flusher for each in parts.runs.broadcasters)]

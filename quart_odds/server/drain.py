@@ -1,0 +1,41 @@
+"""The drain: refuse new clients, tell every stream when to come back, and let the run end."""
+
+import asyncio
+import random
+
+from quart_odds.broadcast.flush import Flusher
+from quart_odds.services import Services
+
+RESTART = 1012
+LEAST_RETRY_MS = 500
+MOST_RETRY_MS = 5000
+
+
+async def drain(parts: Services) -> None:
+    """Refuse newcomers, tell all streams to come back, and finish or mark the run. Only the first call does it."""
+    if parts.is_draining:
+        await parts.drained.wait()
+        return
+    parts.is_draining = True
+    try:
+        tell_restart(parts)
+        await asyncio.sleep(0)
+        await parts.runs.close(wait_seconds=parts.settings.drain_seconds)
+        # Those that were let in just before, and came to listen just after.
+        tell_restart(parts)
+    finally:
+        parts.drained.set()
+
+
+def tell_restart(parts: Services) -> None:
+    """End every stream with a request to reconnect after a random delay: WebSocket by 1012, SSE by `retry:`."""
+    for flusher in _flushers(parts):
+        flusher.flush()
+        for subscriber in list(flusher.subscribers):
+            wait = random.randint(LEAST_RETRY_MS, MOST_RETRY_MS)
+            flusher.remove(subscriber)
+            subscriber.end(RESTART, f"retry_ms={wait}")
+
+
+def _flushers(parts: Services) -> list[Flusher]:
+    return [parts.registry.flusher, *(each.flusher for each in parts.runs.broadcasters)]
