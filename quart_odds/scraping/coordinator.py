@@ -27,7 +27,8 @@ from quart_odds.errors import (
     QuartOddsError,
 )
 from quart_odds.odds.event import EventChange
-from quart_odds.scraping.progress_tracker import PlatformTracker, RunTracker, run_error
+from quart_odds.scraping.faults import run_error
+from quart_odds.scraping.progress_tracker import PlatformTracker, RunTracker
 
 __all__ = ["MOST_REFUSALS_IN_A_ROW", "BodyDecoder", "ClientFactory", "Coordinator", "OddsSink", "count_refusal"]
 

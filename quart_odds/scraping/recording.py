@@ -14,7 +14,8 @@ from quart_odds.domain.odds import EventHeader, MappedEvent, Prices
 from quart_odds.domain.platforms import Platform
 from quart_odds.domain.runs import RunError, ScrapePhase
 from quart_odds.errors import BlockedError, BookmakerError, NothingFoundError
-from quart_odds.scraping.progress_tracker import PlatformTracker, RunTracker, error_context, run_error
+from quart_odds.scraping.faults import error_context, run_error
+from quart_odds.scraping.progress_tracker import PlatformTracker, RunTracker
 from quart_odds.scraping.schemas import ScrapeProgress
 from quart_odds.settings import Settings
 

@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
@@ -26,12 +26,14 @@ from quart_odds.errors import (
     StorageError,
     TooSoonError,
 )
-from quart_odds.odds.ownership import Recording, recording_for
+from quart_odds.odds.ownership import recording_for
+from quart_odds.scraping.active_run import ActiveRun
 from quart_odds.scraping.broadcaster import BroadcasterRegistry, ProgressBroadcaster
 from quart_odds.scraping.coordinator import Coordinator
+from quart_odds.scraping.faults import run_error
+from quart_odds.scraping.outcome import terminal_progress, unfinished_platforms
 from quart_odds.scraping.owned import owned
-from quart_odds.scraping.progress_tracker import PlatformTracker, RunTracker, error_context, run_error
-from quart_odds.scraping.schemas import ScrapeProgress
+from quart_odds.scraping.progress_tracker import PlatformTracker, RunTracker
 
 REPORT_SECONDS = 0.2
 """Time between two progress messages of one platform; its few changes of phase are told at once, so that it never tells
@@ -84,67 +86,6 @@ class RunStore(Protocol):
 
     async def interrupt_running(self, at: datetime, besides: Collection[int] = ()) -> list[RunRecord]:
         """End all that are found running, but for these."""
-
-
-@dataclass(eq=False, slots=True)
-class ActiveRun:
-    """A run that is going."""
-
-    record: RunRecord
-    broadcaster: ProgressBroadcaster
-    tracker: RunTracker
-    began: float
-    work: asyncio.Task[None] | None = None
-    task: asyncio.Task[None] | None = None
-    bridge: asyncio.Task[None] | None = None
-    ending: RunStatus | None = None
-    is_ending: bool = False
-    told_phase: ScrapePhase | None = None
-    recording: Recording = field(default_factory=Recording)
-    refusal: StorageError | None = None
-    store_error: StorageError | None = None
-    store_limit: asyncio.Timeout | None = None
-
-    @property
-    def elapsed_ms(self) -> int:
-        """Time since it began."""
-        return round((time.monotonic() - self.began) * 1000)
-
-    def snapshot(self) -> RunRecord:
-        """The run's row, as far as it has come."""
-        return replace(
-            self.record,
-            events_scraped=self.tracker.fetched,
-            events_failed=self.tracker.failed,
-            results=tuple(each.result() for each in self.tracker.platforms),
-            errors=self.tracker.errors(),
-        )
-
-    def publish(self, progress: ScrapeProgress) -> None:
-        """Tell a progress, bearing this run's id and time."""
-        self.broadcaster.publish(progress.with_run(self.record.id, self.elapsed_ms))
-
-    def tell(self, platform: PlatformTracker) -> None:
-        """Tell where a platform stands, and the whole run where that has come to another phase."""
-        platform.is_told = True
-        self.publish(platform.progress())
-        overall = self.tracker.progress()
-        if overall.phase is not self.told_phase:
-            self.tell_overall(overall)
-
-    def tell_overall(self, overall: ScrapeProgress | None = None) -> None:
-        """Tell where the whole run stands."""
-        overall = overall or self.tracker.progress()
-        self.told_phase = overall.phase
-        self.publish(overall)
-
-    def tell_moved(self) -> None:
-        """Tell what has moved since it was last told."""
-        moved = [each for each in self.tracker.platforms if not each.is_told]
-        for each in moved:
-            self.tell(each)
-        if moved:
-            self.tell_overall()
 
 
 class RunService:
@@ -483,41 +424,3 @@ class RunService:
             await self._bridge(run.broadcaster, self._registry)
         except Exception:
             log.exception("ws.bridge.broke", scrape_run_id=run.record.id)
-
-
-def unfinished_platforms(record: RunRecord) -> tuple[Platform, ...]:
-    """The platforms that a run did not complete; all of them where the run failed as a whole, in storing the odds."""
-    done = {each.platform for each in record.results if each.phase is ScrapePhase.COMPLETED}
-    unfinished = tuple(each for each in record.platforms if each not in done)
-    return unfinished or (record.platforms if record.status is RunStatus.FAILED else ())
-
-
-def terminal_progress(record: RunRecord) -> ScrapeProgress:
-    """The terminal progress of a run that is over, from its row alone."""
-    is_good = record.status in (RunStatus.COMPLETED, RunStatus.PARTIAL)
-    found = sum(each.found for each in record.results)
-    error = record.errors[0] if record.errors and record.status is not RunStatus.COMPLETED else None
-    return ScrapeProgress(
-        phase=ScrapePhase.COMPLETED if is_good else ScrapePhase.FAILED,
-        current=record.events_scraped + record.events_failed,
-        total=max(found, record.events_scraped + record.events_failed),
-        events_count=record.events_scraped,
-        duration_ms=record.duration_ms,
-        message=_terminal_words(record),
-        timestamp=record.completed_at or record.started_at,
-        scrape_run_id=record.id,
-        elapsed_ms=record.duration_ms,
-        error=error_context(error),
-    )
-
-
-def _terminal_words(record: RunRecord) -> str:
-    bad = [each.platform.display_name for each in record.results if each.phase is ScrapePhase.FAILED]
-    got = f"odds of {record.events_scraped} events" + (
-        f", {record.events_failed} failed" if record.events_failed else ""
-    )
-    if record.status is RunStatus.PARTIAL:
-        return f"{got}; {' and '.join(bad)} failed"
-    if record.status is RunStatus.COMPLETED:
-        return got
-    return f"{record.status}: {record.errors[0].error_message}" if record.errors else str(record.status)

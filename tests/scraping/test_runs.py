@@ -29,9 +29,10 @@ from quart_odds.errors import (
 )
 from quart_odds.odds.event import EventChange
 from quart_odds.scraping import runs as runs_module
+from quart_odds.scraping.active_run import ActiveRun
 from quart_odds.scraping.broadcaster import ProgressBroadcaster
 from quart_odds.scraping.coordinator import MANY_MISSING, MOST_REFUSALS_IN_A_ROW, RECORDERS, Coordinator
-from quart_odds.scraping.runs import ActiveRun, RunService
+from quart_odds.scraping.runs import RunService
 from quart_odds.scraping.schemas import ScrapeProgress
 from quart_odds.websocket import bridge_scrape_to_websocket
 from tests.scraping.fakes import Bookmakers, FakeDecoder, FakeStore, RecordingSink

@@ -22,7 +22,7 @@ from quart_odds.routes.access.same_origin import check_room, client_of, same_ori
 from quart_odds.routes.api.openapi import answers_text
 from quart_odds.routes.live.handshake import handshake_message, split_topics
 from quart_odds.scraping.broadcaster import ProgressBroadcaster
-from quart_odds.scraping.runs import terminal_progress
+from quart_odds.scraping.outcome import terminal_progress
 from quart_odds.services import Services, services
 from quart_odds.websocket.messages import gap_message
 

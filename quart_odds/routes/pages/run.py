@@ -10,7 +10,8 @@ from quart_odds.domain.clock import iso_z
 from quart_odds.domain.platforms import Platform
 from quart_odds.domain.runs import PhaseRecord, PlatformResult, RunError, RunRecord, RunStatus, ScrapePhase
 from quart_odds.routes.pages.shell import clock, duration, trigger_words
-from quart_odds.scraping.runs import ActiveRun, terminal_progress, unfinished_platforms
+from quart_odds.scraping.active_run import ActiveRun
+from quart_odds.scraping.outcome import terminal_progress, unfinished_platforms
 
 JSON = dict[str, object]
 

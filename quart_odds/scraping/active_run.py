@@ -1,0 +1,73 @@
+"""A run that is going: its row, its counters, and what it publishes of them."""
+
+import asyncio
+import time
+from dataclasses import dataclass, field, replace
+
+from quart_odds.domain.runs import RunRecord, RunStatus, ScrapePhase
+from quart_odds.errors import StorageError
+from quart_odds.odds.ownership import Recording
+from quart_odds.scraping.broadcaster import ProgressBroadcaster
+from quart_odds.scraping.progress_tracker import PlatformTracker, RunTracker
+from quart_odds.scraping.schemas import ScrapeProgress
+
+
+@dataclass(eq=False, slots=True)
+class ActiveRun:
+    """A run that is going."""
+
+    record: RunRecord
+    broadcaster: ProgressBroadcaster
+    tracker: RunTracker
+    began: float
+    work: asyncio.Task[None] | None = None
+    task: asyncio.Task[None] | None = None
+    bridge: asyncio.Task[None] | None = None
+    ending: RunStatus | None = None
+    is_ending: bool = False
+    told_phase: ScrapePhase | None = None
+    recording: Recording = field(default_factory=Recording)
+    refusal: StorageError | None = None
+    store_error: StorageError | None = None
+    store_limit: asyncio.Timeout | None = None
+
+    @property
+    def elapsed_ms(self) -> int:
+        """Time since it began."""
+        return round((time.monotonic() - self.began) * 1000)
+
+    def snapshot(self) -> RunRecord:
+        """The run's row, as far as it has come."""
+        return replace(
+            self.record,
+            events_scraped=self.tracker.fetched,
+            events_failed=self.tracker.failed,
+            results=tuple(each.result() for each in self.tracker.platforms),
+            errors=self.tracker.errors(),
+        )
+
+    def publish(self, progress: ScrapeProgress) -> None:
+        """Tell a progress, bearing this run's id and time."""
+        self.broadcaster.publish(progress.with_run(self.record.id, self.elapsed_ms))
+
+    def tell(self, platform: PlatformTracker) -> None:
+        """Tell where a platform stands, and the whole run where that has come to another phase."""
+        platform.is_told = True
+        self.publish(platform.progress())
+        overall = self.tracker.progress()
+        if overall.phase is not self.told_phase:
+            self.tell_overall(overall)
+
+    def tell_overall(self, overall: ScrapeProgress | None = None) -> None:
+        """Tell where the whole run stands."""
+        overall = overall or self.tracker.progress()
+        self.told_phase = overall.phase
+        self.publish(overall)
+
+    def tell_moved(self) -> None:
+        """Tell what has moved since it was last told."""
+        moved = [each for each in self.tracker.platforms if not each.is_told]
+        for each in moved:
+            self.tell(each)
+        if moved:
+            self.tell_overall()
