@@ -4,11 +4,12 @@ import asyncio
 import time
 from dataclasses import dataclass, field, replace
 
-from quart_odds.domain.runs import RunRecord, RunStatus, ScrapePhase
+from quart_odds.domain.runs import RunRecord, RunStatus
 from quart_odds.errors import StorageError
 from quart_odds.odds.ownership import Recording
 from quart_odds.scraping.broadcaster import ProgressBroadcaster
-from quart_odds.scraping.progress_tracker import PlatformTracker, RunTracker
+from quart_odds.scraping.progress_tracker import RunTracker
+from quart_odds.scraping.reporter import ProgressReporter
 from quart_odds.scraping.schemas import ScrapeProgress
 
 
@@ -20,16 +21,19 @@ class ActiveRun:
     broadcaster: ProgressBroadcaster
     tracker: RunTracker
     began: float
+    reporter: ProgressReporter = field(init=False)
     work: asyncio.Task[None] | None = None
     task: asyncio.Task[None] | None = None
     bridge: asyncio.Task[None] | None = None
     ending: RunStatus | None = None
     is_ending: bool = False
-    told_phase: ScrapePhase | None = None
     recording: Recording = field(default_factory=Recording)
     refusal: StorageError | None = None
     store_error: StorageError | None = None
     store_limit: asyncio.Timeout | None = None
+
+    def __post_init__(self) -> None:
+        self.reporter = ProgressReporter(self.tracker, self.publish)
 
     @property
     def elapsed_ms(self) -> int:
@@ -49,25 +53,3 @@ class ActiveRun:
     def publish(self, progress: ScrapeProgress) -> None:
         """Tell a progress, bearing this run's id and time."""
         self.broadcaster.publish(progress.with_run(self.record.id, self.elapsed_ms))
-
-    def tell(self, platform: PlatformTracker) -> None:
-        """Tell where a platform stands, and the whole run where that has come to another phase."""
-        platform.is_told = True
-        self.publish(platform.progress())
-        overall = self.tracker.progress()
-        if overall.phase is not self.told_phase:
-            self.tell_overall(overall)
-
-    def tell_overall(self, overall: ScrapeProgress | None = None) -> None:
-        """Tell where the whole run stands."""
-        overall = overall or self.tracker.progress()
-        self.told_phase = overall.phase
-        self.publish(overall)
-
-    def tell_moved(self) -> None:
-        """Tell what has moved since it was last told."""
-        moved = [each for each in self.tracker.platforms if not each.is_told]
-        for each in moved:
-            self.tell(each)
-        if moved:
-            self.tell_overall()

@@ -1,9 +1,46 @@
 """What a run came to: the record of its end, and the terminal progress that follows from it alone."""
 
+from dataclasses import replace
+from datetime import datetime, timedelta
+
 from quart_odds.domain.platforms import Platform
-from quart_odds.domain.runs import RunRecord, RunStatus, ScrapePhase
+from quart_odds.domain.runs import RunError, RunRecord, RunStatus, ScrapePhase
+from quart_odds.scraping.active_run import ActiveRun
 from quart_odds.scraping.faults import error_context
 from quart_odds.scraping.schemas import ScrapeProgress
+
+
+def outcome(run: ActiveRun, fault: RunError | None, at: datetime) -> RunRecord:
+    """The record of a run's end. `fault` is what ended the run as a whole, if anything did."""
+    tracker = run.tracker
+    errors = tracker.errors()
+    if run.ending is not None:
+        status = run.ending
+        words = {RunStatus.CANCELLED: "the run was cancelled", RunStatus.INTERRUPTED: "the server was shut down"}
+        errors = (RunError(str(run.ending), words[run.ending], at, recoverable=True), *errors)
+    elif fault is not None:
+        status = RunStatus.FAILED
+        errors = (fault, *errors)
+    elif len(tracker.failed_platforms) == len(tracker.platforms):
+        status = RunStatus.FAILED
+    else:
+        status = RunStatus.PARTIAL if tracker.failed_platforms else RunStatus.COMPLETED
+    for each in tracker.platforms:
+        if not each.phase.is_final:
+            each.fail(replace(errors[0], platform=each.platform))
+    return RunRecord(
+        run.record.id,
+        status,
+        run.record.trigger,
+        run.record.platforms,
+        run.record.started_at,
+        # Not what the clock says now: it may have been set meanwhile.
+        run.record.started_at + timedelta(milliseconds=run.elapsed_ms),
+        tracker.fetched,
+        tracker.failed,
+        tuple(each.result() for each in tracker.platforms),
+        errors,
+    )
 
 
 def unfinished_platforms(record: RunRecord) -> tuple[Platform, ...]:

@@ -49,7 +49,8 @@ class PlatformTracker:
         self.phases: list[PhaseRecord] = []
         self.message: str | None = None
         self.error: RunError | None = None
-        self.is_told = True
+        self.revision = 0
+        """Grows with everything that progress shows."""
         self.on_phase = on_phase
         self._notes: list[str] = []
         self._expected = expected
@@ -93,14 +94,14 @@ class PlatformTracker:
         self.phases.append(PhaseRecord(phase, now, self.platform, ended, processed, self.message))
         if phase.is_final:
             self._ended = self._clock()
-        self.is_told = False
+        self.revision += 1
         self.on_phase(self)
 
     def count_found(self) -> None:
         """One more event is listed."""
         self.found += 1
         self._fetching_since = self._fetching_since or self._clock()
-        self.is_told = False
+        self.revision += 1
 
     def count_fetched(self, mapped: MappedEvent) -> None:
         """One more event's odds are in."""
@@ -108,14 +109,14 @@ class PlatformTracker:
         self.mapped_markets += mapped.mapped_markets
         self.unmapped_markets += len(mapped.unmapped)
         self.dropped_prices += mapped.dropped
-        self.is_told = False
+        self.revision += 1
 
     def count_failed(self, error: BaseException) -> None:
         """One more event could not be got."""
         self.failed += 1
         self.gone += isinstance(error, NotFoundError)
         self.faults.add(run_error(error, self.platform))
-        self.is_told = False
+        self.revision += 1
 
     def count_in_play(self, mapped: MappedEvent) -> None:
         """One more event is dealt with, and gave no odds: its match has begun, which is no trouble."""
@@ -124,7 +125,7 @@ class PlatformTracker:
         where = f"event {mapped.header.external_id}"
         reason = f"{self.platform.display_name} at {where}: in play, so its prices are left out"
         self.faults.add(RunError("in_play", reason, utc_now(), self.platform, where))
-        self.is_told = False
+        self.revision += 1
 
     def note_lists(self, errors: Sequence[BookmakerError]) -> None:
         """What was wrong with the lists: each kind in the errors, the first in words."""
@@ -147,7 +148,7 @@ class PlatformTracker:
     def _note(self, words: str) -> None:
         self._notes.append(words)
         self.message = "; ".join(self._notes)
-        self.is_told = False
+        self.revision += 1
 
     def fail(self, error: RunError) -> None:
         """End the platform's part with a reason."""
@@ -237,7 +238,12 @@ class RunTracker:
 
     def _overall_phase(self) -> ScrapePhase:
         going = [each.phase for each in self.platforms if not each.phase.is_final]
-        for phase in (ScrapePhase.SCRAPING, ScrapePhase.DISCOVERING, ScrapePhase.INITIALIZING):
+        for phase in (
+            ScrapePhase.SCRAPING,
+            ScrapePhase.DISCOVERING,
+            ScrapePhase.INITIALIZING,
+            ScrapePhase.MAPPING,
+        ):
             if phase in going:
                 return phase
         return ScrapePhase.STORING

@@ -4,48 +4,48 @@ It asks as a scrape does, with the same clients, limits and retries, and maps an
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import AsyncExitStack
 from pathlib import Path
 
-from quart_odds.bookmakers import BookmakerClient, ClientPool, Recorder
-from quart_odds.domain.clock import utc_now
+from quart_odds.bookmakers import BookmakerClient, ClientPool, RawBody, Recorder
 from quart_odds.domain.odds import EventHeader, MappedEvent, Prices
 from quart_odds.domain.platforms import Platform
-from quart_odds.domain.runs import RunError, ScrapePhase
-from quart_odds.errors import BlockedError, BookmakerError, NothingFoundError
-from quart_odds.scraping.faults import error_context, run_error
+from quart_odds.domain.runs import ScrapePhase
+from quart_odds.errors import NothingFoundError
+from quart_odds.scraping.faults import error_context
+from quart_odds.scraping.pipeline import Pipeline, failing_platform
 from quart_odds.scraping.progress_tracker import PlatformTracker, RunTracker
+from quart_odds.scraping.reporter import ProgressReporter, Publish
 from quart_odds.scraping.schemas import ScrapeProgress
 from quart_odds.settings import Settings
 
-TELL_SECONDS = 0.2
-
-Tell = Callable[[ScrapeProgress], None]
 Headers = Mapping[Platform, Sequence[EventHeader]]
 
 
 async def record(
-    settings: Settings, folder: Path, platforms: Sequence[Platform], most_events: int | None, tell: Tell
+    settings: Settings, folder: Path, platforms: Sequence[Platform], most_events: int | None, publish: Publish
 ) -> ScrapeProgress:
-    """Record into a folder, adding to what is there, and tell how it goes; the last progress says what came of it.
+    """Record into a folder, adding to what is there, and publish how it goes. Returns the last progress.
 
-    With `most_events` so many events are recorded: those that most bookmakers have, the next to kick off first.
+    With `most_events`, at most so many events are recorded: those that most bookmakers have, the earliest first.
     """
-    trackers = {each: PlatformTracker(each, on_phase=lambda tracker: tell(_told(tracker))) for each in platforms}
+    tracker = RunTracker([PlatformTracker(each) for each in platforms])
+    reporter = ProgressReporter(tracker, publish, with_overall=False)
     async with (
         Recorder(folder) as recorder,
         ClientPool(lambda: settings, recorder) as pool,
         AsyncExitStack() as opened,
-        _telling(trackers, tell),
+        reporter.reporting(),
     ):
         clients = {each: await opened.enter_async_context(pool.client(each)) for each in platforms}
-        found = await asyncio.gather(*(_discover(clients[each], trackers[each]) for each in platforms))
+        trackers = {each.platform: each for each in tracker.platforms}
+        found = await asyncio.gather(*(_discover(clients[each], trackers[each], settings) for each in platforms))
         wanted = chosen(dict(zip(platforms, found, strict=True)), most_events)
         fetched = (_fetch(clients[each], wanted[each], trackers[each], settings) for each in platforms)
         await asyncio.gather(*fetched)
-    last = _last(RunTracker(tuple(trackers.values())), folder)
-    tell(last)
+    last = _last(tracker, folder)
+    publish(last)
     return last
 
 
@@ -64,17 +64,15 @@ def chosen(found: Headers, most_events: int | None) -> dict[Platform, list[Event
     return wanted
 
 
-async def _discover(client: BookmakerClient, tracker: PlatformTracker) -> list[EventHeader]:
-    tracker.enter(ScrapePhase.DISCOVERING)
-    try:
-        found = [header async for header in client.discover()]
+async def _discover(client: BookmakerClient, tracker: PlatformTracker, settings: Settings) -> list[EventHeader]:
+    found: list[EventHeader] = []
+    async with failing_platform(tracker, settings.platform_deadline_seconds):
+        tracker.enter(ScrapePhase.DISCOVERING)
+        found += [header async for header in client.discover()]
         if not found:
             raise NothingFoundError(client.platform, "no event was found, and there always are some")
-    except BookmakerError as error:
-        tracker.fail(run_error(error))
-        return []
-    tracker.note_lists(client.discovery_errors)
-    return found
+        tracker.note_lists(client.discovery_errors)
+    return [] if tracker.phase.is_final else found
 
 
 async def _fetch(
@@ -82,19 +80,19 @@ async def _fetch(
 ) -> None:
     if tracker.phase.is_final:
         return
-    for _ in headers:
-        tracker.count_found()
-    tracker.is_discovered = True
-    tracker.enter(ScrapePhase.SCRAPING)
-    left = iter(headers)
-    try:
-        async with asyncio.timeout(settings.platform_deadline_seconds), asyncio.TaskGroup() as group:
-            for _ in range(settings.concurrency(client.platform)):
-                group.create_task(_fetch_each(client, left, tracker))
-    except TimeoutError:
-        words = f"{client.platform.display_name} did not finish within {settings.platform_deadline_seconds:g} s"
-        tracker.fail(RunError("deadline", words, utc_now(), client.platform, recoverable=True))
-    if tracker.phase is ScrapePhase.SCRAPING:
+
+    async def listed() -> AsyncGenerator[EventHeader, None]:
+        for header in headers:
+            tracker.count_found()
+            yield header
+
+    async def count(mapped: MappedEvent) -> None:
+        tracker.count_fetched(mapped)
+
+    # A recording is not worth being blocked for: the first refusal ends it.
+    pipeline = Pipeline(client, tracker, _Unread(), fetchers=settings.concurrency(client.platform), most_refusals=1)
+    async with failing_platform(tracker, settings.platform_deadline_seconds):
+        await pipeline.run(listed(), count)
         worst = tracker.faults.commonest()
         if worst is not None and not tracker.fetched:
             tracker.fail(worst)
@@ -102,40 +100,12 @@ async def _fetch(
             tracker.enter(ScrapePhase.COMPLETED)
 
 
-async def _fetch_each(client: BookmakerClient, left: Iterator[EventHeader], tracker: PlatformTracker) -> None:
-    for header in left:
-        if tracker.phase is ScrapePhase.FAILED:
-            return
-        try:
-            client.release(await client.fetch(header))
-        except BookmakerError as error:
-            tracker.count_failed(error)
-            # A recording is not worth being shut out for: the first refusal is the last request.
-            if isinstance(error, BlockedError) and tracker.phase is ScrapePhase.SCRAPING:
-                tracker.fail(run_error(error))
-        else:
-            tracker.count_fetched(MappedEvent(header, Prices()))
+class _Unread:
+    """Takes bodies as they are: the recorder has kept them, and they are mapped when they are replayed."""
 
-
-@asynccontextmanager
-async def _telling(trackers: Mapping[Platform, PlatformTracker], tell: Tell) -> AsyncIterator[None]:
-    async def report() -> None:
-        while True:
-            await asyncio.sleep(TELL_SECONDS)
-            for each in trackers.values():
-                if not each.is_told:
-                    tell(_told(each))
-
-    reporter = asyncio.create_task(report(), name="report-recording")
-    try:
-        yield
-    finally:
-        reporter.cancel()
-
-
-def _told(tracker: PlatformTracker) -> ScrapeProgress:
-    tracker.is_told = True
-    return tracker.progress()
+    async def decode(self, raw: RawBody) -> MappedEvent:
+        """The event without any prices."""
+        return MappedEvent(raw.header, Prices())
 
 
 def _last(tracker: RunTracker, folder: Path) -> ScrapeProgress:

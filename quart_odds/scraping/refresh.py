@@ -12,7 +12,8 @@ from quart_odds.domain.odds import EventHeader
 from quart_odds.domain.platforms import Platform
 from quart_odds.errors import BookmakerError, DecoderError, NotFoundError, TooSoonError
 from quart_odds.odds.ownership import Recording, recording_for
-from quart_odds.scraping.coordinator import BodyDecoder, ClientFactory, OddsSink, count_refusal
+from quart_odds.scraping.coordinator import ClientFactory, OddsSink
+from quart_odds.scraping.pipeline import BodyDecoder, count_refusal
 
 REFRESH_SECONDS = 30.0
 """How long a refresh may begin requests: longest it waits for its turn among all requests to a bookmaker."""

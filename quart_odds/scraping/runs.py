@@ -4,11 +4,9 @@ start → row committed → broadcaster, bridge → Coordinator.scrape → odds 
 """
 
 import asyncio
-import contextlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
-from dataclasses import replace
-from datetime import datetime, timedelta
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from datetime import datetime
 from typing import Any, Protocol
 
 import structlog
@@ -16,7 +14,7 @@ import structlog
 from quart_odds.broadcast import BroadcastRegistry
 from quart_odds.domain.clock import utc_now
 from quart_odds.domain.platforms import Platform
-from quart_odds.domain.runs import PhaseRecord, RunError, RunRecord, RunStatus, ScrapePhase
+from quart_odds.domain.runs import RunError, RunRecord, RunStatus, ScrapePhase
 from quart_odds.errors import (
     NotWriterError,
     QuartOddsError,
@@ -31,13 +29,10 @@ from quart_odds.scraping.active_run import ActiveRun
 from quart_odds.scraping.broadcaster import BroadcasterRegistry, ProgressBroadcaster
 from quart_odds.scraping.coordinator import Coordinator
 from quart_odds.scraping.faults import run_error
-from quart_odds.scraping.outcome import terminal_progress, unfinished_platforms
+from quart_odds.scraping.outcome import outcome, terminal_progress, unfinished_platforms
 from quart_odds.scraping.owned import owned
 from quart_odds.scraping.progress_tracker import PlatformTracker, RunTracker
-
-REPORT_SECONDS = 0.2
-"""Time between two progress messages of one platform; its few changes of phase are told at once, so that it never tells
-more than ten in a second."""
+from quart_odds.scraping.run_ends import EndStore, RunEnds
 
 BRIDGE_SECONDS = 5.0
 """Longest wait, at the end of a run, for the bridge to pass on what is left."""
@@ -58,28 +53,17 @@ CLOSE_STEP_SECONDS = 0.3
 CANCELLED_START_SECONDS = 2.0
 """Time between two starts where the first was cancelled: each start asks the bookmakers and leaves a row."""
 
-FIRST_WAIT_SECONDS = 0.1
-LONGEST_WAIT_SECONDS = 5.0
 
 log = structlog.get_logger(__name__)
 
 Bridge = Callable[[ProgressBroadcaster, BroadcastRegistry], Awaitable[None]]
 
 
-class RunStore(Protocol):
+class RunStore(EndStore, Protocol):
     """Where runs are kept. Every method returns once its change is committed."""
 
     async def create_run(self, *, trigger: str, platforms: Sequence[Platform], started_at: datetime) -> int:
         """A new row, running; its id."""
-
-    async def save_phases(self, run_id: int, phases: Sequence[PhaseRecord]) -> None:
-        """Keep the phases that a run went through."""
-
-    async def finish_run(self, record: RunRecord) -> bool:
-        """End a run that is running; False when it was not."""
-
-    async def get_run(self, run_id: int) -> RunRecord | None:
-        """A run with its results and errors."""
 
     async def last_found(self, platform: Platform) -> int | None:
         """How many events the platform's last good discovery found."""
@@ -120,8 +104,7 @@ class RunService:
         self._active: ActiveRun | None = None
         self._starting = asyncio.Lock()
         self._starts: set[asyncio.Task[Any]] = set()
-        self._unstored: dict[int, RunRecord] = {}
-        self._storing: set[asyncio.Task[RunRecord]] = set()
+        self._ends = RunEnds(store)
         self._is_closing = False
         self._may_start_at = 0.0
 
@@ -134,7 +117,7 @@ class RunService:
         """A run as far as it has come: also one whose end the database has not taken yet."""
         if self._active is not None and self._active.record.id == run_id:
             return self._active.snapshot()
-        return self._unstored.get(run_id) or await self._store.get_run(run_id)
+        return self._ends.pending(run_id) or await self._store.get_run(run_id)
 
     async def start(self, trigger: str, platforms: Sequence[Platform] | None = None) -> ActiveRun:
         """Start a run over these platforms (those that are enabled when None); its row is committed when this returns.
@@ -171,8 +154,6 @@ class RunService:
                 time.monotonic(),
                 refusal=refusal,
             )
-            for tracker in run.tracker.platforms:
-                tracker.on_phase = run.tell
             self.broadcasters.add(run.broadcaster)
             self._active = run
             run.bridge = asyncio.create_task(self._run_bridge(run), name=f"bridge-{run_id}")
@@ -218,7 +199,7 @@ class RunService:
 
     async def recover(self) -> list[RunRecord]:
         """End the runs that were going when the process stopped that wrote before, and tell their terminal progress."""
-        ours = set(self._unstored) | ({self._active.record.id} if self._active is not None else set())
+        ours = set(self._ends.pending_ids) | ({self._active.record.id} if self._active is not None else set())
         interrupted = await self._store.interrupt_running(self._now(), ours)
         for record in interrupted:
             broadcaster = self._make_broadcaster(record.id)
@@ -245,11 +226,11 @@ class RunService:
             if run.store_limit is not None and not run.task.done():
                 run.store_limit.reschedule(loop.time() + CLOSE_STEP_SECONDS)
             await asyncio.wait([run.task], timeout=CLOSE_SECONDS)
-        left: set[asyncio.Task[Any]] = {*self._starts, *self._storing}
+        left: set[asyncio.Task[Any]] = {*self._starts, *self._ends.tasks}
         if run is not None and run.task is not None:
             left.add(run.task)
         await self._cut(left)
-        for run_id in self._unstored:
+        for run_id in self._ends.pending_ids:
             log.error("run.end_not_stored", scrape_run_id=run_id, reason="the next start will end it as interrupted")
         self.broadcasters.close()
 
@@ -267,13 +248,13 @@ class RunService:
             run.work.cancel()
 
     async def _scrape(self, run: ActiveRun, last_found: dict[Platform, int]) -> None:
-        run.tell_overall()
+        run.reporter.report_overall()
         if run.refusal is not None:
             raise run.refusal
         with recording_for(run.recording):
-            async with asyncio.timeout(self._run_deadline_seconds), self._reporting(run):
+            async with asyncio.timeout(self._run_deadline_seconds), run.reporter.reporting():
                 await self._coordinator.scrape(run.tracker, last_found)
-            run.tell_overall()
+            run.reporter.report_overall()
             await self._coordinator.confirm()
 
     async def _see_to_the_end(self, run: ActiveRun, work: asyncio.Task[None]) -> None:
@@ -303,19 +284,18 @@ class RunService:
 
         Where the database does not take it in time, the end is told as a failure, and that is stored when it can be.
         """
-        record = self._outcome(run, fault)
+        record = outcome(run, fault, self._now())
         phases = [each for tracker in run.tracker.platforms for each in tracker.phases]
         try:
             limit_seconds = CLOSE_STEP_SECONDS if self._is_closing else STORE_END_SECONDS
             async with asyncio.timeout(limit_seconds) as run.store_limit:
-                record = await self._store_end(record, phases, lambda error: self._tell_not_stored(run, error))
+                record = await self._ends.commit(record, phases, lambda error: self._tell_not_stored(run, error))
         except TimeoutError:
             reason = str(run.store_error or "the database does not answer")
             log.error("run.not_stored", scrape_run_id=record.id, reason=reason)
-            record = self._outcome(
-                run, RunError("storage", f"the end of the run was not stored: {reason}", self._now())
-            )
-            self._store_later(record, phases)
+            fault = RunError("storage", f"the end of the run was not stored: {reason}", self._now())
+            record = outcome(run, fault, self._now())
+            self._ends.commit_later(record, phases)
         finally:
             self._active = None
         terminal = terminal_progress(record)
@@ -325,45 +305,10 @@ class RunService:
             await asyncio.wait([run.bridge], timeout=CLOSE_STEP_SECONDS if self._is_closing else BRIDGE_SECONDS)
             run.bridge.cancel()
 
-    async def _store_end(
-        self, record: RunRecord, phases: Sequence[PhaseRecord], on_failure: Callable[[StorageError], None]
-    ) -> RunRecord:
-        """Commit the end of a run, and try until that is done; the record as it is stored.
-
-        That is another one where another process has taken over and ended the run.
-        """
-        wait_seconds = FIRST_WAIT_SECONDS
-        while True:
-            try:
-                await self._store.save_phases(record.id, phases)
-                if await self._store.finish_run(record):
-                    return record
-                return await self._store.get_run(record.id) or record
-            except StorageError as error:
-                on_failure(error)
-            await asyncio.sleep(wait_seconds)
-            wait_seconds = min(2 * wait_seconds, LONGEST_WAIT_SECONDS)
-
     def _tell_not_stored(self, run: ActiveRun, error: StorageError) -> None:
         run.store_error = error
         message = f"the end of the run is not stored yet, and is tried again: {error}"
         run.publish(run.tracker.progress(phase=ScrapePhase.STORING, message=message))
-
-    def _store_later(self, record: RunRecord, phases: Sequence[PhaseRecord]) -> None:
-        self._unstored[record.id] = record
-        task = asyncio.create_task(self._store_end(record, phases, lambda _: None), name=f"store-end-{record.id}")
-        self._storing.add(task)
-        task.add_done_callback(lambda task: self._stored(record, task))
-
-    def _stored(self, record: RunRecord, task: asyncio.Task[RunRecord]) -> None:
-        self._storing.discard(task)
-        if task.cancelled():
-            return
-        if (error := task.exception()) is not None:
-            log.error("run.end_not_stored", scrape_run_id=record.id, exc_info=error)
-            return
-        del self._unstored[record.id]
-        log.info("run.end_stored", scrape_run_id=record.id, status=str(task.result().status))
 
     async def _confirm_what_was_got(self, run: ActiveRun) -> None:
         try:
@@ -372,52 +317,6 @@ class RunService:
                     await self._coordinator.confirm()
         except (QuartOddsError, TimeoutError) as error:
             log.warning("run.cancelled_unconfirmed", scrape_run_id=run.record.id, reason=str(error))
-
-    def _outcome(self, run: ActiveRun, fault: RunError | None) -> RunRecord:
-        tracker = run.tracker
-        errors = tracker.errors()
-        if run.ending is not None:
-            status = run.ending
-            words = {RunStatus.CANCELLED: "the run was cancelled", RunStatus.INTERRUPTED: "the server was shut down"}
-            errors = (RunError(str(run.ending), words[run.ending], self._now(), recoverable=True), *errors)
-        elif fault is not None:
-            status = RunStatus.FAILED
-            errors = (fault, *errors)
-        elif len(tracker.failed_platforms) == len(tracker.platforms):
-            status = RunStatus.FAILED
-        else:
-            status = RunStatus.PARTIAL if tracker.failed_platforms else RunStatus.COMPLETED
-        for each in tracker.platforms:
-            if not each.phase.is_final:
-                each.fail(replace(errors[0], platform=each.platform))
-        return RunRecord(
-            run.record.id,
-            status,
-            run.record.trigger,
-            run.record.platforms,
-            run.record.started_at,
-            # Not what the clock says now: it may have been set meanwhile.
-            run.record.started_at + timedelta(milliseconds=run.elapsed_ms),
-            tracker.fetched,
-            tracker.failed,
-            tuple(each.result() for each in tracker.platforms),
-            errors,
-        )
-
-    @contextlib.asynccontextmanager
-    async def _reporting(self, run: ActiveRun) -> AsyncIterator[None]:
-        """Tell what has moved, each REPORT_SECONDS while the body runs, and at its end."""
-        reporter = asyncio.create_task(self._report(run), name=f"report-{run.record.id}")
-        try:
-            yield
-        finally:
-            reporter.cancel()
-            run.tell_moved()
-
-    async def _report(self, run: ActiveRun) -> None:
-        while True:
-            run.tell_moved()
-            await asyncio.sleep(REPORT_SECONDS)
 
     async def _run_bridge(self, run: ActiveRun) -> None:
         try:

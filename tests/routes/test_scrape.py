@@ -186,7 +186,7 @@ async def test_a_run_that_is_over_says_what_came_of_it(running: RunningApp) -> N
     assert [each["id"] for each in phases] == list(range(1, len(phases) + 1))
     assert [each["started_at"] for each in phases] == sorted(each["started_at"] for each in phases)
     of_betpawa = [each["phase"] for each in phases if each["platform"] == "betpawa"]
-    assert of_betpawa == ["discovering", "scraping", "storing", "completed"]
+    assert of_betpawa == ["discovering", "scraping", "mapping", "storing", "completed"]
     assert all(each["ended_at"] for each in phases)
 
 

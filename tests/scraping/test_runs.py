@@ -10,6 +10,7 @@ from unittest.mock import AsyncMock
 import pytest
 from structlog.testing import capture_logs
 
+from quart_odds.bookmakers.politeness import MOST_REFUSALS_IN_A_ROW
 from quart_odds.broadcast import BroadcastRegistry
 from quart_odds.domain.odds import ListedCompetitions
 from quart_odds.domain.platforms import Platform
@@ -28,10 +29,12 @@ from quart_odds.errors import (
     UnreachableError,
 )
 from quart_odds.odds.event import EventChange
+from quart_odds.scraping import run_ends
 from quart_odds.scraping import runs as runs_module
 from quart_odds.scraping.active_run import ActiveRun
 from quart_odds.scraping.broadcaster import ProgressBroadcaster
-from quart_odds.scraping.coordinator import MANY_MISSING, MOST_REFUSALS_IN_A_ROW, RECORDERS, Coordinator
+from quart_odds.scraping.coordinator import MANY_MISSING, Coordinator
+from quart_odds.scraping.pipeline import RECORDERS
 from quart_odds.scraping.runs import RunService
 from quart_odds.scraping.schemas import ScrapeProgress
 from quart_odds.websocket import bridge_scrape_to_websocket
@@ -479,7 +482,7 @@ async def test_odds_that_cannot_be_stored_fail_the_run(scene: Scene) -> None:
 async def test_a_row_that_cannot_be_ended_still_ends_the_run(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     """Listeners are told, meanwhile and at the end, and the next run can start; the row ends once that is possible."""
     monkeypatch.setattr(runs_module, "STORE_END_SECONDS", 0.3)
-    monkeypatch.setattr(runs_module, "LONGEST_WAIT_SECONDS", 0.05)
+    monkeypatch.setattr(run_ends, "LONGEST_WAIT_SECONDS", 0.05)
     scene.store.finish_error = StorageError("the database is gone")
     run, told = await scene.run()
     waiting = next(each for each in told if "not stored yet" in (each.message or ""))

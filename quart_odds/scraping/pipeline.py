@@ -1,0 +1,162 @@
+"""One bookmaker's pipeline: discover → fetch → map → record, each step at its own pace.
+
+Events flow through a bounded queue to fetchers, and their bodies through another one to where they are mapped. The
+steps overlap, and only a few bodies are in memory at once.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from datetime import datetime
+from typing import Protocol
+
+import structlog
+
+from quart_odds.bookmakers import BookmakerClient, RawBody
+from quart_odds.bookmakers.politeness import MOST_REFUSALS_IN_A_ROW
+from quart_odds.domain.clock import utc_now
+from quart_odds.domain.odds import EventHeader, MappedEvent
+from quart_odds.domain.runs import RunError, ScrapePhase
+from quart_odds.errors import BlockedError, BookmakerError, NotFoundError, QuartOddsError
+from quart_odds.scraping.faults import run_error
+from quart_odds.scraping.progress_tracker import PlatformTracker
+
+RECORDERS = 4
+"""Bodies of one platform that are decoded or recorded at once: enough to hide the way to the decoding process."""
+
+log = structlog.get_logger(__name__)
+
+
+class BodyDecoder(Protocol):
+    """Turns bodies into domain values, off the loop."""
+
+    async def decode(self, raw: RawBody) -> MappedEvent:
+        """The event. Raises BookmakerError for a body that cannot be understood."""
+
+
+Record = Callable[[MappedEvent], Awaitable[None]]
+"""Records one event. Raises BookmakerError, naming the event, if its odds cannot be used."""
+
+
+class Pipeline:
+    """Fetches and records events of one bookmaker, and counts those that failed.
+
+    It raises the bookmaker's own error after `most_refusals` refusals in a row.
+    """
+
+    def __init__(
+        self,
+        client: BookmakerClient,
+        tracker: PlatformTracker,
+        decoder: BodyDecoder,
+        *,
+        fetchers: int,
+        most_refusals: int = MOST_REFUSALS_IN_A_ROW,
+    ) -> None:
+        self.not_found: list[str] = []
+        """The ids of events that the bookmaker said it does not have."""
+        self._client = client
+        self._tracker = tracker
+        self._decoder = decoder
+        self._fetchers = fetchers
+        self._most_refusals = most_refusals
+        self._headers: asyncio.Queue[EventHeader | None] = asyncio.Queue(maxsize=4 * fetchers)
+        self._bodies: asyncio.Queue[RawBody | None] = asyncio.Queue(maxsize=2 * RECORDERS + fetchers // 2)
+
+    async def run(self, headers: AsyncGenerator[EventHeader, None], record: Record) -> None:
+        """Fetch each of these events, decode its body, and have `record` record it.
+
+        The platform's phase is SCRAPING from the first odds on, or once all events are listed, and MAPPING once all
+        events are fetched and only bodies are left.
+        """
+        async with asyncio.TaskGroup() as mapping:
+            for _ in range(RECORDERS):
+                mapping.create_task(self._map(record))
+            async with asyncio.TaskGroup() as fetching:
+                for _ in range(self._fetchers):
+                    fetching.create_task(self._fetch())
+                async with contextlib.aclosing(headers):
+                    async for header in headers:
+                        await self._headers.put(header)
+                self._tracker.is_discovered = True
+                self._go_on(ScrapePhase.DISCOVERING, ScrapePhase.SCRAPING)
+                for _ in range(self._fetchers):
+                    await self._headers.put(None)
+            self._go_on(ScrapePhase.SCRAPING, ScrapePhase.MAPPING)
+            for _ in range(RECORDERS):
+                await self._bodies.put(None)
+
+    async def _fetch(self) -> None:
+        while (header := await self._headers.get()) is not None:
+            try:
+                raw = await self._client.fetch(header)
+            except BookmakerError as error:
+                self._count_failed(header, error)
+            else:
+                await self._bodies.put(raw)
+                # Not held while this waits for the next event.
+                del raw
+
+    async def _map(self, record: Record) -> None:
+        while (raw := await self._bodies.get()) is not None:
+            header = raw.header
+            try:
+                mapped = await self._decoder.decode(raw)
+            except BookmakerError as error:
+                self._count_failed(header, error.bare())
+                continue
+            finally:
+                self._client.release(raw)
+                # Not held while the database is waited for.
+                del raw
+            self._client.forget_refusals()
+            try:
+                await record(mapped)
+            except BookmakerError as error:
+                self._count_failed(header, error)
+                continue
+            self._go_on(ScrapePhase.DISCOVERING, ScrapePhase.SCRAPING)
+
+    def _count_failed(self, header: EventHeader, error: BookmakerError) -> None:
+        """Count an event that failed. Raises the error itself after too many refusals in a row."""
+        self._tracker.count_failed(error)
+        if isinstance(error, NotFoundError):
+            self.not_found.append(header.external_id)
+        count_refusal(self._client, error)
+        if isinstance(error, BlockedError) and self._client.refusals_in_a_row >= self._most_refusals:
+            raise error
+
+    def _go_on(self, after: ScrapePhase, phase: ScrapePhase) -> None:
+        if self._tracker.phase is after:
+            self._tracker.enter(phase)
+
+
+@contextlib.asynccontextmanager
+async def failing_platform(
+    tracker: PlatformTracker, deadline_seconds: float, now: Callable[[], datetime] = utc_now
+) -> AsyncIterator[None]:
+    """End the platform's part of a run with the reason if the body fails or takes too long."""
+    platform = tracker.platform
+    try:
+        async with asyncio.timeout(deadline_seconds):
+            yield
+    except TimeoutError:
+        reason = f"{platform.display_name} did not finish within {deadline_seconds:g} s"
+        tracker.fail(RunError("deadline", reason, now(), platform, recoverable=True))
+    except Exception as error:
+        first = _first(error)
+        if not isinstance(first, QuartOddsError):
+            log.exception("scrape.platform_broke", platform=platform)
+        tracker.fail(run_error(first, platform))
+
+
+def count_refusal(client: BookmakerClient, error: BookmakerError) -> None:
+    """Count an error that is a refusal, whether the status showed it or only the body."""
+    if isinstance(error, BlockedError):
+        client.count_refusal()
+
+
+def _first(error: BaseException) -> BaseException:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
