@@ -93,7 +93,7 @@ def mask_values(_: object, __: str, event: Mapping[str, Any]) -> Mapping[str, An
 
 
 def escape_values(_: object, __: str, event: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Escape control characters from bookmakers and clients, for a terminal (a structlog processor)."""
+    """Escape unprintable characters that a bookmaker or client sent, for a terminal (a structlog processor)."""
     return {name: printable(value) if isinstance(value, str) else value for name, value in event.items()}
 
 

@@ -51,7 +51,7 @@ def _find() -> BroadcastRegistry:
 
 
 broadcast_registry = cast(BroadcastRegistry, LocalProxy(_find))
-"""The registry of the current context. Tasks and generators that outlive the context keep `current_registry()`."""
+"""The registry of the current context. Code that outlives the context keeps the result of `current_registry()`."""
 
 
 def current_registry() -> BroadcastRegistry:

@@ -150,7 +150,7 @@ class EventLog:
             return None if ahead is None or beyond is None else ahead - beyond
         found = self._count_to_end(start, topics & self.appended.keys())
         if found is None:
-            # If another topic is much busier, the positions of its evicted entries may be the only ones still known.
+            # Busy topics may have forgotten their oldest positions while those of all the other topics are still known.
             others = self._count_to_end(start, self.appended.keys() - topics)
             found = None if others is None else stop - start - others
         return found
@@ -212,7 +212,7 @@ class EventLog:
         return ResumePosition(self._next_seq, self.since(seq), recovered=False, missed=self.count(seq, topics))
 
     def since(self, seq: int) -> tuple[Entry, ...]:
-        """Return the newest retained entries from `seq` on, also of ended groups: what fills a gap that began there."""
+        """Return the newest retained entries from `seq` on, ended groups included, to make up for a gap there."""
         return self._newest(lambda _, entry: entry.seq >= seq)
 
     def _newest(self, wanted: Callable[[Hashable, Entry], bool]) -> tuple[Entry, ...]:

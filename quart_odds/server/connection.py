@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from hypercorn.typing import AppWrapper, LifespanState
 
 READ_BYTES = 4096
-"""Small enough that parsing it does not delay other connections noticeably."""
+"""Small enough that parsing it does not delay other connections for long."""
 REFUSED_SECONDS = 1.0
 """How long a refused connection stays open after its response.
 

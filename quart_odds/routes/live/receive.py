@@ -40,7 +40,7 @@ class ReceiveQueue:
     async def get(self) -> str | bytes | None:
         """Return the next message, in order. Raises ReceiveEndedError once `end` has been called.
 
-        Raises CancelledError if the client has left, because that is when Quart cancels a handler.
+        Raises CancelledError if the client has left: Quart also cancels a handler in that case.
         """
         while not self._is_ended:
             self._reader = reader = asyncio.current_task()
