@@ -15,16 +15,9 @@ from aiohttp import web
 from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
-from quart_odds.bookmakers import (
-    AiohttpTransport,
-    Answer,
-    BookmakerClient,
-    ClientPool,
-    Transport,
-    decode,
-    open_client,
-)
+from quart_odds.bookmakers import BookmakerClient, ClientPool, decode, open_client
 from quart_odds.bookmakers.sites import SITES
+from quart_odds.bookmakers.transport import AiohttpTransport, Answer, Transport
 from quart_odds.domain.odds import EventHeader, ListedCompetitions
 from quart_odds.domain.platforms import Platform
 from quart_odds.errors import (
