@@ -87,8 +87,7 @@ def parse_groups(plain: bytes) -> tuple[list[ListedCompetition], list[MalformedB
 def parse_list(plain: bytes, where: str) -> tuple[list[EventHeader], list[MalformedBodyError]]:
     """Parse a group's events. Returns the valid ones, and the errors of the others.
 
-    Raises BookmakerError if the list is missing: such an answer says nothing about the group, even if it reports
-    success.
+    Raises BookmakerError if the list is missing: such an answer says nothing about the group, even with a success code.
     """
     read = Reader(BET9JA, where)
     body = _body(read, plain)

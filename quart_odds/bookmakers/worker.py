@@ -41,8 +41,7 @@ class Worker:
         self._timer: asyncio.TimerHandle | None = None
         self._waiting = 0
         self._starting = asyncio.create_task(self._start(), name="start-decoder")
-        # Tasks that need the process get the error from `started`. Retrieving it here avoids a warning if there are
-        # none.
+        # Callers get the error from `started`. Retrieving it here avoids asyncio's warning if there are none.
         self._starting.add_done_callback(lambda task: task.cancelled() or task.exception())
 
     @property

@@ -62,7 +62,7 @@ async def serve_sandbox(
     async def trigger() -> None:
         ready()  # Hypercorn calls the shutdown trigger after it has started to listen
         await stop()
-        # Hypercorn waits for ever for a peer that reads nothing, so all connections are cut after the grace period.
+        # Hypercorn waits forever for a peer that reads nothing, so all connections are cut after the grace period.
         asyncio.get_running_loop().call_later(GRACE_SECONDS, _cut_all)
 
     vars(hypercorn.asyncio.run)["TCPServer"] = _HeldServer

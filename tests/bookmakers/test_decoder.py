@@ -118,7 +118,7 @@ if __name__ == "__main__":
 
 
 async def test_a_worker_ends_with_a_parent_that_is_killed() -> None:
-    """No worker is left waiting for ever."""
+    """No worker is left waiting forever."""
     parent = await asyncio.create_subprocess_exec(sys.executable, "-c", PARENT, stdout=subprocess.PIPE)
     assert parent.stdout is not None
     async with asyncio.timeout(60):

@@ -167,7 +167,7 @@ async def test_many_requests_share_connections(session: aiohttp.ClientSession) -
 
 
 async def test_a_sandbox_that_cannot_start_is_an_error(tmp_path: Path) -> None:
-    """It raises an error instead of waiting for ever."""
+    """It raises an error instead of waiting forever."""
     (tmp_path / "requests.json").write_text("{}")
     with pytest.raises(SandboxStartError, match="exit code was 2"):
         await start_sandbox_process(SandboxOptions(replay=tmp_path))

@@ -57,7 +57,7 @@ class FaultKind(StrEnum):
     DEEP = "deep"
     """Sends JSON with 10,000 levels."""
     REDIRECT = "redirect"
-    """Redirects to itself for ever."""
+    """Redirects to itself forever."""
 
 
 class Where(StrEnum):
