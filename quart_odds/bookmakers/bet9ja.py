@@ -75,7 +75,7 @@ def parse_groups(plain: bytes) -> tuple[list[ListedCompetition], list[MalformedB
             continue
         for group_id, group in groups.items():
             if not is_ident(group_id):
-                errors.append(read.wrong("D.PAL.1.SG.G", "an id that is none"))
+                errors.append(read.wrong("D.PAL.1.SG.G", "an invalid id"))
                 continue
             name = read.optional_text(group, "G_DESC")
             if not is_simulated(country_name, name):
@@ -87,8 +87,7 @@ def parse_groups(plain: bytes) -> tuple[list[ListedCompetition], list[MalformedB
 def parse_list(plain: bytes, where: str) -> tuple[list[EventHeader], list[MalformedBodyError]]:
     """Parse a group's events. Returns the valid ones, and the errors of the others.
 
-    Raises BookmakerError if the list is missing: such an answer says nothing about the group, even if it reports
-    success.
+    Raises BookmakerError if the list is missing: such an answer says nothing about the group, even with a success code.
     """
     read = Reader(BET9JA, where)
     body = _body(read, plain)
@@ -223,7 +222,7 @@ def _header(event: Any, where: str) -> EventHeader:
         read.where = f"event {external_id} in {where}"
     home, dash, away = read.text(event, "DS").partition(" - ")
     if not (dash and home.strip() and away.strip()):
-        raise read.wrong("DS", "no two teams")
+        raise read.wrong("DS", "no two team names")
     field = "STARTDATEUTC" if event.get("STARTDATEUTC") else "STARTDATE"
     group_id = event.get("GID")
     return EventHeader(

@@ -155,7 +155,7 @@ def _header(event: Any, where: str) -> EventHeader:
         if isinstance(participant, dict) and type(participant.get("position")) is int
     }
     if 1 not in teams or 2 not in teams:
-        raise read.wrong("participants", "no home and away team")
+        raise read.wrong("participants", "no home or away team")
     return EventHeader(
         platform=BETPAWA,
         external_id=external_id,

@@ -89,9 +89,9 @@ class Coverage:
                 players = "  (players)" if market.are_players else ""
                 yield f"  {prices:6}  {market.market_id}  {market.name}{players}"
         if self.other_bodies:
-            yield f"\nPassed over: {self.other_bodies} lists and other bodies that are no event's."
+            yield f"\nSkipped: {self.other_bodies} lists and other bodies that are not events."
         for name, bodies in self.unknown_bookmakers.items():
-            yield f"Passed over: {bodies} bodies of {name}, a bookmaker that is not known."
+            yield f"Skipped: {bodies} bodies of {name}, an unknown bookmaker."
 
 
 def measure(folder: Path) -> Coverage:
@@ -116,7 +116,7 @@ def measure(folder: Path) -> Coverage:
             coverage.unknown_bookmakers[entry.name] = len(files)
     if not coverage.broken and not any(counts.events for counts in coverage.bookmakers.values()):
         names = ", ".join(Platform)
-        raise RecordingError(folder, f"it has no body of an event in a folder named for a bookmaker ({names})")
+        raise RecordingError(folder, f"it has no body of an event in a folder named after a bookmaker ({names})")
     return coverage
 
 

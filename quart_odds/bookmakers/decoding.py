@@ -91,7 +91,7 @@ def nothing(_: None) -> None:
 def start_worker() -> None:
     """Initialise a decoding process: ignore Ctrl-C, limit its memory, and exit when the parent exits.
 
-    Ctrl-C is left to the parent. A process that outlived its parent would wait for work for ever.
+    Ctrl-C is left to the parent. A process that outlived its parent would wait for work forever.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = parent_process()

@@ -66,7 +66,7 @@ class Reader:
         """Return a bookmaker's id. Ids become part of URLs and keys, so unexpected characters are rejected."""
         value = self.get(holder, key, str, path).strip()
         if not is_ident(value):
-            raise self.wrong(f"{path}.{key}" if path else key, "an id that is none")
+            raise self.wrong(f"{path}.{key}" if path else key, "an invalid id")
         return value
 
     def optional_text(self, holder: Any, *keys: str) -> str:
@@ -81,7 +81,7 @@ class Reader:
             moment = datetime.fromisoformat(text)
             return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
         except (ValueError, OverflowError) as exc:
-            raise self.wrong(field, f"{text[:40]!r}, which is no date and time") from exc
+            raise self.wrong(field, f"an invalid date and time, {text[:40]!r},") from exc
 
 
 def is_ident(text: str) -> bool:
@@ -139,7 +139,7 @@ def odds_number(value: object) -> float:
     elif isinstance(value, int | float) and not isinstance(value, bool):
         odds = float(value)
     else:
-        raise TypeError(f"{value!r} is no number")
+        raise TypeError(f"{value!r} is not a number")
     if not 0 <= odds <= MAX_ODDS:
-        raise ValueError(f"{value!r} are no odds")
+        raise ValueError(f"{value!r} is not a valid price")
     return odds

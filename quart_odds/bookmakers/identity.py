@@ -39,7 +39,7 @@ def refuse_another(read: Reader, found: EventHeader, asked: EventHeader, fields:
         if differs
     ]
     if different:
-        raise read.wrong(", ".join(different), f"another event, {_words(found)}, where {_words(asked)} was asked for")
+        raise read.wrong(", ".join(different), f"another event, {_words(found)}, instead of {_words(asked)}")
 
 
 def _are_two(one: str | None, other: str | None) -> bool:

@@ -132,7 +132,7 @@ class Requester:
         if status in (202, 401, 403, 405):
             raise BlockedError(self._platform, f"refused ({status})", status=status)
         if status in (404, 410):
-            raise NotFoundError(self._platform, f"not there ({status})", status=status)
+            raise NotFoundError(self._platform, f"not found ({status})", status=status)
         if status >= 500:
             raise ServerFaultError(self._platform, f"a fault of the server ({status})", status=status)
         raise MalformedBodyError(self._platform, f"an answer with status {status}", status=status)

@@ -185,7 +185,7 @@ class SportyBetSite:
         known = [size for size in sizes if size is not None]
         if total is None or len(known) < len(sizes) or sum(known) >= total:
             return []
-        reason = f"the tree names competitions of {sum(known)} events, and counts {total}"
+        reason = f"the tree counts {total} events, but its competitions only {sum(known)}"
         return [IncompleteListError(self.platform, reason, where=name)]
 
 

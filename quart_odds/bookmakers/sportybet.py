@@ -190,7 +190,7 @@ def _kickoff(read: Reader, milliseconds: int) -> datetime:
     try:
         return datetime.fromtimestamp(milliseconds / 1000, UTC)
     except (ValueError, OverflowError, OSError) as exc:
-        raise read.wrong("estimateStartTime", f"{milliseconds}, which is no time") from exc
+        raise read.wrong("estimateStartTime", f"an invalid time, {milliseconds},") from exc
 
 
 def _sources(event: Any) -> list[dict[str, Any]]:
@@ -269,7 +269,7 @@ def _is_player(outcome: dict[str, Any]) -> bool:
 
 def _whole(value: object) -> int:
     if type(value) is not int:
-        raise TypeError(f"{value!r} is no whole number")
+        raise TypeError(f"{value!r} is not a whole number")
     return value
 
 

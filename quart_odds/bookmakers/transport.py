@@ -125,8 +125,7 @@ class AiohttpTransport:
             fault = UnreachableError(self._platform, _reason(exc))
         except BookmakerError as exc:
             fault = exc.bare()
-        # Raised outside the except clauses: the frames in the error's context would hold the part of the body read so
-        # far.
+        # Raised outside the except clauses: the frames in the error's context would hold what was read of the body.
         raise fault
 
     async def aclose(self) -> None:

@@ -41,8 +41,7 @@ class Worker:
         self._timer: asyncio.TimerHandle | None = None
         self._waiting = 0
         self._starting = asyncio.create_task(self._start(), name="start-decoder")
-        # Tasks that need the process get the error from `started`. Retrieving it here avoids a warning if there are
-        # none.
+        # Callers get the error from `started`. Retrieving it here avoids asyncio's warning if there are none.
         self._starting.add_done_callback(lambda task: task.cancelled() or task.exception())
 
     @property
@@ -55,7 +54,7 @@ class Worker:
         if not self._starting.done():
             await asyncio.wait([self._starting])
         if self._starting.cancelled():
-            raise BrokenProcessPool("the process was given up while it started")
+            raise BrokenProcessPool("the process was abandoned while it was starting")
         self._starting.result()
 
     async def run(self, function: Callable[[Argument], Result], argument: Argument, seconds: float) -> Result:
@@ -102,7 +101,7 @@ class Worker:
         ending = asyncio.create_task(asyncio.to_thread(self._pool.shutdown, wait=True, cancel_futures=True))
         done, _ = await asyncio.wait([ending], timeout=CLOSE_SECONDS)
         if not done:
-            warn("decoder.killed", "a process did not end by itself")
+            warn("decoder.killed", "a process did not exit by itself")
             self._kill()
             done, _ = await asyncio.wait([ending], timeout=CLOSE_SECONDS)
         for task in done:

@@ -1,6 +1,6 @@
-"""Stand-in bookmakers that speak the three wire formats, so that all can be run, tested and measured offline.
+"""Stand-in bookmakers that speak the three wire formats, for running, testing and measuring without a network.
 
-Nothing here imports the clients or the catalogue: what the sandbox says is evidence of its own.
+Nothing here imports the clients or the catalogue, so the sandbox is independent evidence for both.
 """
 
 from quart_odds.sandbox.app import create_sandbox

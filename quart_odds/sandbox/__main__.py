@@ -1,4 +1,4 @@
-"""`python -m quart_odds.sandbox` is `quart-odds sandbox`."""
+"""Makes `python -m quart_odds.sandbox` an alias of `quart-odds sandbox`."""
 
 from quart_odds.sandbox.command import sandbox_command
 

@@ -1,4 +1,4 @@
-"""The sandbox as a Quart app: three bookmakers on one port, told apart by path, and `/_sandbox` to steer them."""
+"""The sandbox as a Quart app: three bookmakers on one port, distinguished by path, and `/_sandbox` to control them."""
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -29,7 +29,7 @@ _PATHS = {
 
 
 def create_sandbox(options: SandboxOptions, *, now: Callable[[], datetime] = utc_now) -> Quart:
-    """The app of a sandbox; `now` is the time that its kick-offs are relative to. ValueError for a bad recording."""
+    """Create the sandbox app. Kick-offs are relative to `now`. Raises ValueError for an invalid recording."""
     app = Quart(__name__)
     app.config["MAX_CONTENT_LENGTH"] = 1_000_000
     board = FaultBoard(dict(options.faults))
@@ -48,7 +48,7 @@ def create_sandbox(options: SandboxOptions, *, now: Callable[[], datetime] = utc
 
 
 def generated_sites(options: SandboxOptions, now: datetime) -> tuple[Books, dict[Platform, Site]]:
-    """The books of a made-up world, and the three bookmakers that sell from them."""
+    """Create the books of an invented world, and the three bookmakers that offer them."""
     fixtures = make_world(options.events, options.seed, now)
     lines = dict.fromkeys(Platform, options.market_lines)
     most = max(options.market_lines)

@@ -1,4 +1,4 @@
-"""`quart-odds sandbox`: serves a sandbox and says where it is."""
+"""The command `quart-odds sandbox`."""
 
 import asyncio
 import ctypes
@@ -35,23 +35,23 @@ def _faults(context: click.Context, parameter: click.Parameter, value: str) -> d
 @click.command("sandbox")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=0, show_default=True, type=click.IntRange(0, 65535), help="Port; 0 takes a free one.")
-@click.option("--events", default=_DEFAULTS.events, show_default=True, help="Events to make up.")
-@click.option("--seed", default=_DEFAULTS.seed, show_default=True, help="The same seed makes the same odds.")
+@click.option("--events", default=_DEFAULTS.events, show_default=True, help="Number of events to generate.")
+@click.option("--seed", default=_DEFAULTS.seed, show_default=True, help="The same seed produces the same odds.")
 @click.option("--latency-ms", default=0.0, show_default=True, help="Wait before each answer.")
-@click.option("--jitter-ms", default=0.0, show_default=True, help="Further wait, at random up to this.")
+@click.option("--jitter-ms", default=0.0, show_default=True, help="Additional random wait, up to this.")
 @click.option(
     "--faults",
     default="",
     callback=_faults,
     metavar="BOOKMAKER=FAULT[@lists|@details][:SHARE],…",
-    help=f"What goes wrong, such as betpawa=403,bet9ja=timeout:0.5. Faults: {', '.join(FAULT_NAMES)}.",
+    help=f"Faults to simulate, such as betpawa=403,bet9ja=timeout:0.5. Available: {', '.join(FAULT_NAMES)}.",
 )
 @click.option("--replay", type=click.Path(path_type=Path), help="Answer from a folder of recorded bodies.")
 @click.option("--body-kb", type=float, help="Cut or pad each event's body to about this many KB.")
-@click.option("--markets", type=int, help="Market lines of an event.  [default: 45; about 170 from 300 events on]")
-@click.option("--warm", is_flag=True, help="Write all bodies before saying that it is ready.")
+@click.option("--markets", type=int, help="Market lines per event.  [default: 45; about 170 from 300 events on]")
+@click.option("--warm", is_flag=True, help="Write all bodies before reporting readiness.")
 @click.option("--move/--no-move", default=True, help="Whether odds move between requests.")
-@click.option("--parent", type=int, hidden=True, help="End when this process, which started us, ends.")
+@click.option("--parent", type=int, hidden=True, help="Exit when this parent process exits.")
 def sandbox_command(
     host: str,
     port: int,
@@ -67,9 +67,9 @@ def sandbox_command(
     move: bool,
     parent: int | None,
 ) -> None:
-    """Stand-in bookmakers that speak the wire formats of the three real ones.
+    """Run stand-in bookmakers that speak the wire formats of the three real ones.
 
-    Prints one line of JSON when it listens: {"ready": true, "betpawa": URL, "sportybet": URL, "bet9ja": URL}.
+    Prints one line of JSON as soon as it listens: {"ready": true, "betpawa": URL, "sportybet": URL, "bet9ja": URL}.
     """
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     try:
@@ -112,13 +112,13 @@ def _run(app: Quart, bound: socket.socket, host: str) -> None:
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     try:
         import uvloop
-    except ImportError:  # not made for Windows
+    except ImportError:  # not available on Windows
         return None
     return uvloop.new_event_loop
 
 
 def _end_with(parent: int) -> None:
-    """Asks Linux to send SIGTERM when the parent dies, however it dies; ends at once if it has already."""
+    """Make Linux send SIGTERM when the parent exits for any reason. Exit now if it already has."""
     if sys.platform == "linux":
         set_parent_death_signal = 1
         ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""`/_sandbox`: what the sandbox is, what it was asked, and how to change faults and odds while it runs."""
+"""The API under `/_sandbox`: state and request counts, and changes of faults and odds at run time."""
 
 from dataclasses import dataclass
 from random import Random
@@ -27,12 +27,12 @@ _CHANGED_AT_RANDOM = frozenset(
         "1x2_2h",
     }
 )
-"""Main markets, which every client knows: a random change is there to be seen."""
+"""Main markets, which every client knows, so every random change is visible."""
 
 
 @dataclass(slots=True)
 class Controls:
-    """What can be steered. `books` is None for a replay, whose odds are what was recorded."""
+    """The controllable parts of a sandbox. `books` is None for a replay, whose odds are fixed by the recording."""
 
     throttle: Throttle
     board: FaultBoard
@@ -40,7 +40,7 @@ class Controls:
     books: Books | None
 
     def state(self) -> dict[str, object]:
-        """Events listed and requests taken, by bookmaker, and what is in force."""
+        """Return the events and request counts per bookmaker, and the current movement and faults."""
         bookmakers = {
             platform: {
                 "events": len(site.shelf.listed()),
@@ -58,12 +58,12 @@ class Controls:
         }
 
     def faults(self) -> dict[str, object]:
-        """The fault in force at each bookmaker, None for none."""
+        """Return the current fault of each bookmaker, or None."""
         faults = self.board.faults
         return {platform: faults[platform].as_json() if platform in faults else None for platform in Platform}
 
     def set_faults(self, wanted: object) -> None:
-        """Puts faults in force or ends them: `{bookmaker: fault or null}`. ValueError for what is no such thing."""
+        """Set or clear faults: `{bookmaker: fault or null}`. Raises ValueError for anything else."""
         if not isinstance(wanted, dict) or not set(wanted) <= set(Platform):
             raise ValueError(f"give an object with the names of bookmakers: {', '.join(Platform)}")
         faults = {Platform(name): fault_of_json(value) for name, value in wanted.items()}
@@ -72,21 +72,23 @@ class Controls:
 
 
 class OddsService:
-    """Changes prices, and says exactly which."""
+    """Changes prices and reports exactly what changed."""
 
     def __init__(self, books: Books, seed: int) -> None:
         self._books = books
         self._random = Random(f"desk {seed}")
 
     def change(self, wanted: object) -> list[dict[str, object]]:
-        """Does what a body asks for, all of it or nothing: `changes` (a number of random ones, or a list of particular
-        ones), one particular change, `move`. ValueError says what cannot be done.
+        """Apply all requested changes, or none of them.
+
+        The object may contain `changes` (a number of random changes, or a list of single ones), the fields of one
+        single change, and `move`. Raises ValueError if a change is impossible.
         """
         if not isinstance(wanted, dict):
             raise ValueError("give an object")
         move = wanted.get("move")
         if move is not None and (isinstance(move, bool) or not isinstance(move, int | float) or not 0 <= move <= 1):
-            raise ValueError(f"move {move!r} is no share between 0 and 1")
+            raise ValueError(f"move {move!r} is not a share between 0 and 1")
         changes = wanted.get("changes", [wanted] if "sportradar_id" in wanted else [])
         if isinstance(changes, list):
             done = [self._apply(*found) for found in [self._found(change) for change in changes]]
@@ -99,7 +101,7 @@ class OddsService:
         return done
 
     def _at_random(self, number: int) -> list[dict[str, object]]:
-        """So many changes, each of another price as long as there are others."""
+        """Make this many random changes, each to a different price as long as there are enough."""
         done: dict[tuple[Platform, int, int], dict[str, object]] = {}
         tries = 0
         while len(done) < number and tries < 20 * number + 100:
@@ -115,11 +117,11 @@ class OddsService:
         return list(done.values())
 
     def _found(self, change: object) -> tuple[Book, int, int | None, bool | None]:
-        """The price that a particular change means, its new odds in hundredths and whether it is closed."""
+        """Return the price that a single change refers to, its new odds in hundredths, and whether to suspend it."""
         if not isinstance(change, dict):
-            raise ValueError(f"{change!r} is no change")
+            raise ValueError(f"{change!r} is not a change")
         if change.get("bookmaker") not in list(Platform):
-            raise ValueError(f"bookmaker {change.get('bookmaker')!r} is none of {', '.join(Platform)}")
+            raise ValueError(f"bookmaker {change.get('bookmaker')!r} is not one of {', '.join(Platform)}")
         book = self._books.find(Platform(change["bookmaker"]), str(change.get("sportradar_id")))
         if book is None:
             raise ValueError(f"{change['bookmaker']} has no event {change.get('sportradar_id')!r}")
@@ -155,7 +157,7 @@ def _cents(odds: object) -> int | None:
     if odds is None:
         return None
     if isinstance(odds, bool) or not isinstance(odds, int | float) or not LEAST <= round(odds * 100) <= MOST:
-        raise ValueError(f"odds {odds!r} are no number from {LEAST / 100:g} to {MOST / 100:g}")
+        raise ValueError(f"odds {odds!r} are not a number from {LEAST / 100:g} to {MOST / 100:g}")
     return round(odds * 100)
 
 
@@ -166,7 +168,7 @@ def _closed(suspended: object) -> bool | None:
 
 
 def control_blueprint(controls: Controls) -> Blueprint:
-    """The addresses under `/_sandbox`. A body that makes no sense is answered with 400 and a sentence."""
+    """Build the routes under `/_sandbox`. An invalid body is answered with 400 and an error message."""
     blueprint = Blueprint("control", __name__, url_prefix="/_sandbox")
     odds_service = OddsService(controls.books, controls.throttle.options.seed) if controls.books else None
 
@@ -190,7 +192,7 @@ def control_blueprint(controls: Controls) -> Blueprint:
     @blueprint.post("/odds")
     async def odds() -> ResponseReturnValue:
         if odds_service is None or controls.books is None:
-            return jsonify(error="the odds of a replay are what was recorded"), 409
+            return jsonify(error="the odds of a replay cannot be changed"), 409
         changes = odds_service.change(await _body())
         return jsonify(changes=changes, move=controls.books.move)
 
@@ -200,5 +202,5 @@ def control_blueprint(controls: Controls) -> Blueprint:
 async def _body() -> object:
     body = cast("object", await request.get_json(force=True, silent=True))
     if body is None:
-        raise ValueError("the body is no JSON")
+        raise ValueError("the body is not valid JSON")
     return body

@@ -1,4 +1,4 @@
-"""What a sandbox is asked to be."""
+"""The options of a sandbox."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,22 +8,22 @@ from quart_odds.domain.platforms import Platform
 from quart_odds.sandbox.faults.faults import Fault
 
 FULL_MARKETS = (320, 170, 170, 110, 110)
-"""Market lines of an event as the real bookmakers have them: many in every fifth league, about 170 on average."""
+"""Market lines per event as at the real bookmakers: many in every fifth league, about 170 on average."""
 DEMO_MARKETS = (45,)
 LARGE_EVENTS = 300
-"""From so many events on an event has as many markets as at a real bookmaker, unless told otherwise."""
+"""With this many events or more, events have as many markets as at a real bookmaker by default."""
 
 
 @dataclass(frozen=True, slots=True)
 class SandboxOptions:
-    """A sandbox: the same options give the same events and prices, relative to the time of the start.
+    """The options of a sandbox. Equal options produce equal events and prices, relative to the start time.
 
-    `events` have a SportRadar id and are at two or three bookmakers; a few more are there to be left out or to stand
-    alone. `move` is the share of all prices that move between two times of asking; three events in ten have part in it.
-    `body_kb` cuts or pads the body of an event to about that many thousand bytes. `markets` is the number of market
-    lines an event has, None for 45, or about 170 with 300 events and more. `warm` writes all bodies before the sandbox
-    says that it is ready, so that a benchmark measures the client and not the writing. `replay` answers from a folder
-    of recorded bodies instead.
+    `events` is the number of events with a SportRadar id, each at two or three bookmakers. There are a few additional
+    ones that clients should leave out or cannot match. `move` is the share of all prices that change between two
+    requests for an event; three in ten events take part. `body_kb` cuts or pads the body of an event to about this many
+    thousand bytes. `markets` is the number of market lines per event; None means 45, or about 170 from 300 events on.
+    `warm` writes all bodies before the sandbox reports that it is ready, so that a benchmark measures only the client.
+    `replay` answers from a folder of recorded bodies instead.
     """
 
     events: int = 60
@@ -49,11 +49,11 @@ class SandboxOptions:
         if self.markets is not None and self.markets < 10:
             raise ValueError(f"markets {self.markets} is not at least 10")
         if self.replay is not None and not (self.replay / "requests.json").is_file():
-            raise ValueError(f"{self.replay} is no recording: it has no requests.json")
+            raise ValueError(f"{self.replay} is not a recording: it has no requests.json")
 
     @property
     def market_lines(self) -> tuple[int, ...]:
-        """Market lines an event has at each bookmaker, at most; leagues take turns where there are several numbers."""
+        """The maximum number of market lines per event. Leagues alternate between several numbers."""
         if self.markets is not None:
             return (self.markets,)
         if self.body_kb is not None:

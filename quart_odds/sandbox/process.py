@@ -1,4 +1,4 @@
-"""A sandbox in a process of its own, for `serve --sandbox`, tests and benchmarks."""
+"""A sandbox in a separate process, for `serve --sandbox`, tests and benchmarks."""
 
 import asyncio
 import contextlib
@@ -18,23 +18,23 @@ STOP_SECONDS = 3
 
 
 class SandboxStartError(RuntimeError):
-    """Raised when a sandbox process ended, or said nothing, before it was ready."""
+    """Raised when a sandbox process exited, or printed nothing, before it was ready."""
 
 
 @dataclass(frozen=True, slots=True)
 class SandboxProcess:
-    """A running sandbox. `urls` are scheme, host and port, by bookmaker."""
+    """A running sandbox. `urls` contains scheme, host and port per bookmaker."""
 
     urls: Mapping[Platform, str]
     process: asyncio.subprocess.Process
 
     @property
     def url(self) -> str:
-        """Where `/_sandbox` is."""
+        """The base URL of `/_sandbox`."""
         return self.urls[Platform.BETPAWA]
 
     async def stop(self) -> int:
-        """Ends it and gives its exit code; one that does not end by itself within three seconds is killed."""
+        """Stop the process and return its exit code. It is killed if it does not exit within three seconds."""
         if self.process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 self.process.terminate()
@@ -48,9 +48,9 @@ class SandboxProcess:
 
 
 async def start_sandbox_process(options: SandboxOptions | None = None, *, host: str = "127.0.0.1") -> SandboxProcess:
-    """Starts a sandbox on a free port and waits until it listens; its log goes where ours does.
+    """Start a sandbox on a free port and wait until it listens. It shares this process's standard error for its log.
 
-    On Linux it ends when this process does, however that ends. Raises SandboxStartError when it does not come up.
+    On Linux it exits when this process exits for any reason. Raises SandboxStartError if it does not start.
     """
     options = options or SandboxOptions()
     process = await asyncio.create_subprocess_exec(
@@ -70,7 +70,7 @@ async def start_sandbox_process(options: SandboxOptions | None = None, *, host: 
         with contextlib.suppress(ProcessLookupError):
             process.kill()
         code = await process.wait()
-        raise SandboxStartError(f"the sandbox did not start; it ended with {code}") from error
+        raise SandboxStartError(f"the sandbox did not start; its exit code was {code}") from error
     except BaseException:
         with contextlib.suppress(ProcessLookupError):
             process.kill()
@@ -80,7 +80,7 @@ async def start_sandbox_process(options: SandboxOptions | None = None, *, host: 
 
 @contextlib.asynccontextmanager
 async def sandbox_process(options: SandboxOptions | None = None) -> AsyncIterator[SandboxProcess]:
-    """A sandbox process that lasts as long as the block."""
+    """Run a sandbox process for the duration of the block."""
     sandbox = await start_sandbox_process(options)
     try:
         yield sandbox
@@ -89,7 +89,7 @@ async def sandbox_process(options: SandboxOptions | None = None) -> AsyncIterato
 
 
 def arguments(options: SandboxOptions, host: str = "127.0.0.1") -> list[str]:
-    """The command line of the options."""
+    """Return the command-line arguments for these options."""
     given: dict[str, object] = {
         "--host": host,
         "--port": 0,

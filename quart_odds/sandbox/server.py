@@ -1,4 +1,4 @@
-"""How the sandbox is served: Hypercorn with hold of its connections, so that one can be cut and all can be ended."""
+"""Serves the sandbox with Hypercorn, and keeps hold of its connections so that they can be cut."""
 
 import asyncio
 import contextlib
@@ -14,19 +14,19 @@ from hypercorn.config import Config
 from quart import Quart
 
 GRACE_SECONDS = 0.2
-"""How long requests under way may take at the end before their connections are cut."""
+"""How long pending requests may take at shutdown before their connections are cut."""
 
 _connection: ContextVar[asyncio.WriteTransport] = ContextVar("connection")
 _connections: "WeakSet[asyncio.WriteTransport]" = WeakSet()
 
 
 def cut_connection() -> None:
-    """Ends the connection of the request under way at once, without an answer. LookupError where it has none."""
+    """Cut the connection of the current request without an answer. Raises LookupError if there is none."""
     _connection.get().abort()
 
 
 class _HeldServer(TCPServer):
-    """One connection; requests on it find its transport in their context."""
+    """A connection whose requests find its transport in their context."""
 
     async def run(self) -> None:
         transport = self.writer.transport
@@ -37,7 +37,7 @@ class _HeldServer(TCPServer):
 
 
 def listening_socket(host: str, port: int) -> socket.socket:
-    """A bound socket; OSError where the address cannot be had."""
+    """Return a bound socket. Raises OSError if the address is not available."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     bound = socket.create_server((host, port), family=family, backlog=1000)
     bound.setblocking(False)
@@ -47,9 +47,9 @@ def listening_socket(host: str, port: int) -> socket.socket:
 async def serve_sandbox(
     app: Quart, bound: socket.socket, stop: Callable[[], Awaitable[object]], *, ready: Callable[[], None]
 ) -> None:
-    """Serves on a socket, which it takes over, until `stop` returns; `ready` is called when requests are taken.
+    """Serve on a socket, which it then owns, until `stop` returns. `ready` is called when requests are accepted.
 
-    Ends what hangs after GRACE_SECONDS.
+    Pending requests are cut after GRACE_SECONDS.
     """
     config = Config()
     config.bind = [f"fd://{bound.detach()}"]
@@ -60,9 +60,9 @@ async def serve_sandbox(
     config.keep_alive_max_requests = 10**9
 
     async def trigger() -> None:
-        ready()  # Hypercorn asks for its trigger once it has started to listen
+        ready()  # Hypercorn calls the shutdown trigger after it has started to listen
         await stop()
-        # Hypercorn waits for ever for a peer that reads nothing: no connection outlives the grace.
+        # Hypercorn waits forever for a peer that reads nothing, so all connections are cut after the grace period.
         asyncio.get_running_loop().call_later(GRACE_SECONDS, _cut_all)
 
     vars(hypercorn.asyncio.run)["TCPServer"] = _HeldServer

@@ -1,4 +1,4 @@
-"""Every request of a stand-in bookmaker passes here: counted, kept waiting, perhaps struck by a fault, answered."""
+"""The path of every request to a stand-in bookmaker: counting, latency, faults and the answer."""
 
 import asyncio
 import zlib
@@ -18,33 +18,36 @@ from quart_odds.sandbox.options import SandboxOptions
 from quart_odds.sandbox.sites.answers import HTML, JSON, REFUSAL, Answer, Ask, Site
 
 KEPT_BYTES = 500_000_000
-"""How many bytes of written bodies are kept, the least used thrown away first."""
+"""How many bytes of written bodies are cached. The least recently used are removed first."""
 _SMALL = 500
-"""Bodies below this are not worth compressing."""
+"""Smaller bodies are not worth compressing."""
 _DRIP_SECONDS = 0.2
 
 
 @dataclass(slots=True)
 class Traffic:
-    """What a bookmaker was asked: requests in all, under way now, and the most that were ever under way at once."""
+    """The requests to a bookmaker: the total, those under way, and the maximum under way at once."""
 
     requests: int = 0
     active: int = 0
     most_active: int = 0
 
     def enter(self) -> None:
-        """Counts a request in."""
+        """Count the start of a request."""
         self.requests += 1
         self.active += 1
         self.most_active = max(self.most_active, self.active)
 
     def leave(self) -> None:
-        """Counts it out."""
+        """Count the end of a request."""
         self.active -= 1
 
 
 class Kept:
-    """Bodies as they go out, compressed or not: the newest version of each key, until the least used make room."""
+    """A cache of bodies as sent, compressed or not.
+
+    It keeps the newest version of each key, and removes the least recently used ones.
+    """
 
     def __init__(self, limit_bytes: int = KEPT_BYTES) -> None:
         self._limit = limit_bytes
@@ -52,7 +55,10 @@ class Kept:
         self._bodies: OrderedDict[Hashable, tuple[Hashable, bytes]] = OrderedDict()
 
     def body(self, answer: Answer, scope: str, is_gzip: bool) -> tuple[bytes, bool]:
-        """The body of an answer, written unless it is kept, and whether it is compressed. Keys are of their scope."""
+        """Return the body of an answer, cached if possible, and whether it is compressed.
+
+        Keys are unique within `scope`.
+        """
         key = (scope, answer.key, is_gzip)
         version, body = self._bodies.get(key, (None, b""))
         if body and version == answer.version:
@@ -77,14 +83,14 @@ class Kept:
 
 
 def gzipped(body: bytes) -> bytes:
-    """The body as gzip, at the level that costs least: the sandbox shares a machine with what it serves."""
+    """Compress a body at the fastest level, because the sandbox shares the machine with its clients."""
     compressor = zlib.compressobj(level=1, wbits=31)
     return compressor.compress(body) + compressor.flush()
 
 
 @dataclass(slots=True)
 class Throttle:
-    """The way to all bookmakers of one sandbox. `cut` ends the connection of the request under way, at once."""
+    """Handles the requests to all bookmakers of a sandbox. `cut` cuts the connection of the current request."""
 
     options: SandboxOptions
     board: FaultBoard
@@ -97,7 +103,7 @@ class Throttle:
         self._random = Random(f"gate {self.options.seed}")
 
     def warm(self, sites: Mapping[Platform, Site]) -> None:
-        """Writes and compresses the bodies of all events, which takes about 3 ms each."""
+        """Write and compress the bodies of all events, which takes about 3 ms each."""
         for platform, site in sites.items():
             for event in site.shelf.listed():
                 answer = site.shelf.untouched_detail(event.external_id)
@@ -105,7 +111,7 @@ class Throttle:
                     self.kept.body(answer, platform, is_gzip=True)
 
     async def answer(self, site: Site, ask: Ask) -> Response:
-        """What the bookmaker, or the fault in force there, answers."""
+        """Return the answer of the bookmaker, or of its current fault."""
         async with self._counted(site.platform):
             await self._wait()
             fault = self._fault(site, ask)
@@ -192,7 +198,7 @@ class Throttle:
 
 
 def _is_later_page(ask: Ask) -> bool:
-    """Whether a request is for another page of a list than the first: BetPawa's by `skip`."""
+    """Return whether a request is for a later page of a BetPawa list, by `skip`."""
     try:
         return any(query.get("skip") for query in orjson.loads(ask.query.get("q", "{}")).get("queries", ()))
     except (ValueError, AttributeError, TypeError):
@@ -200,7 +206,7 @@ def _is_later_page(ask: Ask) -> bool:
 
 
 async def _dripping(body: bytes) -> AsyncIterator[bytes]:
-    """The body, a few bytes every now and then: a read time-out alone never ends it."""
+    """Yield the body a few bytes at a time, so that a read timeout never triggers."""
     for start in range(0, len(body), 8):
         yield body[start : start + 8]
         await asyncio.sleep(_DRIP_SECONDS)

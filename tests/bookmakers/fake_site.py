@@ -1,4 +1,4 @@
-"""A small real server that answers a client by a script, on a free port of this machine."""
+"""A small real HTTP server that answers a client from a script, on a free local port."""
 
 import asyncio
 import socket
@@ -14,7 +14,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class FakeSite:
-    """Remembers its requests and answers them with `handler`; `connections` counts the sockets that it saw."""
+    """Records its requests and answers them with `handler`. `connections` counts the sockets it has seen."""
 
     def __init__(self, handler: Handler) -> None:
         self.handler = handler
@@ -27,7 +27,7 @@ class FakeSite:
         self.url = ""
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
-        """One request."""
+        """Record and answer one request."""
         self.requests.append(request)
         self.started_at.append(asyncio.get_running_loop().time())
         self.connections.add(request.transport)
@@ -42,7 +42,7 @@ class FakeSite:
 
 @asynccontextmanager
 async def serving(handler: Handler) -> AsyncIterator[FakeSite]:
-    """A FakeSite that listens."""
+    """Run a FakeSite."""
     site = FakeSite(handler)
     app = web.Application()
     app.router.add_route("*", "/{tail:.*}", site.answer)
@@ -58,14 +58,14 @@ async def serving(handler: Handler) -> AsyncIterator[FakeSite]:
 
 
 def closed_port() -> str:
-    """An address where nobody listens."""
+    """Return the URL of a port on which nothing listens."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return f"http://127.0.0.1:{probe.getsockname()[1]}"
 
 
 def settings_for(url: str, **overrides: object) -> Settings:
-    """Settings with all three bookmakers at one address, and waits that a test can afford."""
+    """Return settings with all bookmakers at one URL and with short waits."""
     values: dict[str, object] = {f"{platform}_url": url for platform in Platform}
     values |= {"request_timeout_seconds": 5, "retry_wait_seconds": 0.01, "retry_wait_max_seconds": 0.02}
     return load_settings({}, **(values | overrides))

@@ -1,4 +1,4 @@
-"""What an object keeps alive: errors must not keep bodies."""
+"""What an object keeps in memory: errors must not keep bodies."""
 
 import gc
 import types
@@ -8,7 +8,7 @@ _LIVES_ANYWAY = (type, types.ModuleType, types.FunctionType, types.BuiltinFuncti
 
 
 def kept_bytes(roots: Iterable[object], least: int = 10_000) -> list[int]:
-    """The sizes of all byte strings and texts of at least `least` that can be reached from these objects."""
+    """Return the sizes of all bytes and texts, of at least `least`, that are reachable from these objects."""
     seen: dict[int, object] = {}
     left = list(roots)
     while left:

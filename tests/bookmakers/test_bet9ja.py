@@ -1,4 +1,4 @@
-"""Bet9ja's bodies: the flat object of odds, the time without a zone, and the envelope's answers."""
+"""Bet9ja's bodies: the flat object of odds, times without a zone, and the codes of the envelope."""
 
 from datetime import UTC, datetime
 
@@ -14,7 +14,7 @@ ASKED = asked(Platform.BET9JA, "601")
 
 
 def test_the_header_reads_the_start_as_utc() -> None:
-    """STARTDATE has no zone and is UTC; names part at the first dash."""
+    """STARTDATE has no zone and is in UTC. The first dash separates the team names."""
     header = parse_event(dumps(BET9JA), ASKED).header
     assert header.kickoff == datetime(2026, 8, 21, 9, 30, tzinfo=UTC)
     assert (header.home_team, header.away_team) == ("Rovers", "United - City")
@@ -23,13 +23,13 @@ def test_the_header_reads_the_start_as_utc() -> None:
 
 
 def test_the_start_that_names_its_zone_is_preferred() -> None:
-    """Newer bodies carry both."""
+    """Newer bodies have both fields."""
     body = with_(BET9JA, "2026-08-21T10:00:00Z", "D", "STARTDATEUTC")
     assert parse_event(dumps(body), ASKED).header.kickoff == datetime(2026, 8, 21, 10, 0, tzinfo=UTC)
 
 
 def test_prices_go_by_their_keys() -> None:
-    """The whole table: team totals are parted, Asian totals joined, odds of 1 closed, absent keys not there."""
+    """The whole table: team totals are split, Asian totals merged, odds of 1 inactive, missing keys absent."""
     event = parse_event(dumps(BET9JA), ASKED)
     assert table(event) == {
         ("3743", "1", None): (2.12, True),
@@ -55,14 +55,14 @@ def test_prices_go_by_their_keys() -> None:
         ("3591790", "1 & Yes", None): (4.65, True),
         ("3795", "Yes", None): (0.0, False),
     }
-    # An unknown outcome, a line where none belongs, a line that is no number.
+    # An unknown outcome, a line on a market without lines, and a line that is not a number.
     assert event.dropped == 3
     assert event.unmapped == (UnmappedMarket("S_UNHEARD", "Never heard of"),)
 
 
 @pytest.mark.parametrize("value", [None, True, [], {}, "1,5", "nan", "-2", "1e9"])
 def test_a_bad_price_costs_no_other(value: object) -> None:
-    """It is dropped and counted."""
+    """The invalid price is dropped and counted."""
     whole = parse_event(dumps(without(BET9JA, "D", "O", "S_DC_12")), ASKED)
     spoiled = parse_event(dumps(with_(BET9JA, value, "D", "O", "S_DC_12")), ASKED)
     assert table(spoiled) == table(whole)
@@ -70,7 +70,7 @@ def test_a_bad_price_costs_no_other(value: object) -> None:
 
 
 def promotions(body: Json) -> dict[str, set[str | None]]:
-    """The promotions of each market's prices; none is lost."""
+    """Return the promotions of each market's prices, after checking that no price was lost."""
     event = parse_event(dumps(body), ASKED)
     assert (len(event.prices), event.dropped) == (22, 3)
     found: dict[str, set[str | None]] = {}
@@ -83,7 +83,7 @@ def promotions(body: Json) -> dict[str, set[str | None]]:
     "listed", [["S_1X2_1"], {"S_1X2_1": "2.5"}, [{"KEY": "S_1X2_1", "ODD": 2.5}], {"0": {"MARKET": "S_1X2_1"}}]
 )
 def test_a_boosted_price_is_the_markets_own_under_a_promotion(listed: object) -> None:
-    """It is kept and marked, in whatever shape the site lists it."""
+    """The price is kept and marked, whatever the form in which the site lists the boost."""
     body = with_(BET9JA, listed, "D", "BOOSTED_ODDS")
     assert table(parse_event(dumps(body), ASKED))["3743", "1", None, "boosted"] == (2.12, True)
     found = promotions(body)
@@ -93,23 +93,23 @@ def test_a_boosted_price_is_the_markets_own_under_a_promotion(listed: object) ->
 
 @pytest.mark.parametrize("listed", [["S_OU"], {"S_OU": True}, [{"ID": "S_OU"}], ["77"], [77]])
 def test_a_boosted_market_raises_all_its_prices(listed: object) -> None:
-    """By its id, or by the number that the body's own catalogue gives it."""
+    """The market is given by its id, or by its number in the body's own catalogue."""
     body = with_(BET9JA, [*BET9JA["D"]["MK"], {"ID": "S_OU", "MARKETID": "77"}], "D", "MK")
     found = promotions(with_(body, listed, "D", "BOOSTED_MARKETS"))
-    # S_OUA is another market of the site and not boosted.
+    # S_OUA is a different market of the site and is not boosted.
     assert found.pop("5000") == {"boosted", None}
     assert set().union(*found.values()) == {None}
 
 
 @pytest.mark.parametrize("listed", [True, 5, "something", [None], [{"what": None}], ["12345"], {"5": None}])
 def test_a_boost_that_is_not_understood_may_be_any_prices(listed: object) -> None:
-    """Then no price is taken for plain."""
+    """If the marking is not understood, no price counts as plain."""
     assert set().union(*promotions(with_(BET9JA, listed, "D", "BOOSTED_ODDS")).values()) == {"other"}
 
 
 @pytest.mark.parametrize("listed", [None, [], {}, ""])
 def test_no_boost_leaves_all_prices_plain(listed: object) -> None:
-    """As nearly all bodies say."""
+    """Almost all bodies look like this."""
     assert set().union(*promotions(with_(BET9JA, listed, "D", "BOOSTED_MARKETS")).values()) == {None}
 
 
@@ -130,7 +130,7 @@ LIVE: Json = {
 
 
 def test_a_body_in_play_is_told_and_read() -> None:
-    """The event stands in AA, the prices are objects; one that is not as it must be is dropped and counted."""
+    """The event is in AA and prices are objects. An invalid price is dropped and counted."""
     event = parse_event(dumps(LIVE), ASKED)
     assert event.is_in_play
     assert (event.header.sportradar_id, event.header.name) == ("70000001", "Rovers - United - City")
@@ -153,7 +153,7 @@ def test_a_body_in_play_is_told_and_read() -> None:
     ],
 )
 def test_a_players_market_is_known_by_its_outcomes(names: list[str], player_prices: int) -> None:
-    """The body's own catalogue names them; the market stays unmapped, and its prices are counted apart."""
+    """The body's own catalogue names the outcomes. The market stays unmapped and its prices are counted separately."""
     body = with_(BET9JA, {"S_SCORER_a": "2", "S_SCORER_b": "3"}, "D", "O")
     body = with_(body, [{"ID": "S_SCORER", "DS": "Goalscorer", "SGN": names}], "D", "MK")
     event = parse_event(dumps(body), ASKED)
@@ -161,12 +161,12 @@ def test_a_players_market_is_known_by_its_outcomes(names: list[str], player_pric
 
 
 def test_an_event_without_odds_is_an_event() -> None:
-    """An empty list takes the place of an empty object."""
+    """Its odds are an empty list instead of an empty object."""
     assert len(parse_event(dumps(with_(BET9JA, [], "D", "O")), ASKED).prices) == 0
 
 
 def test_r_is_ok_or_d_and_e_is_gone() -> None:
-    """Both words mean success; E is an event that the site does not know."""
+    """OK and D mean success. E means that the site does not know the event."""
     assert table(parse_event(dumps(with_(BET9JA, "D", "R")), ASKED)) == table(parse_event(dumps(BET9JA), ASKED))
     with pytest.raises(NotFoundError):
         parse_event(dumps({"R": "E", "D": None}), ASKED)
@@ -188,7 +188,7 @@ def test_r_is_ok_or_d_and_e_is_gone() -> None:
     ],
 )
 def test_a_body_without_what_is_needed_names_the_field(body: Json, field: str) -> None:
-    """The error says which bookmaker, which event and which part."""
+    """The error names the bookmaker, the event and the field."""
     with pytest.raises(MalformedBodyError) as caught:
         parse_event(dumps(body), ASKED)
     assert (caught.value.platform, caught.value.where, caught.value.field) == (Platform.BET9JA, "event 601", field)
@@ -196,18 +196,18 @@ def test_a_body_without_what_is_needed_names_the_field(body: Json, field: str) -
 
 @pytest.mark.parametrize("external", ["", None, "12ab", 70000001, "0", "545514", "7000000", "7000000123", "00000000"])
 def test_an_id_of_another_kind_stands_alone(external: object) -> None:
-    """EXTID is SportRadar's only as text of 8 or 9 digits."""
+    """EXTID is a SportRadar id only if it is text of 8 or 9 digits."""
     assert parse_event(dumps(with_(BET9JA, external, "D", "EXTID")), ASKED).header.sportradar_id is None
 
 
 def test_groups_are_soccers_without_simulated_ones() -> None:
-    """Group ids are the keys of the tree, which says how many events each has."""
+    """Group ids are the keys of the tree, which also gives the number of events per group."""
     known = Competition("170", "First Division", "Nowhere")
     assert parse_groups(dumps(BET9JA_SPORTS)) == ([ListedCompetition(known, 21)], [])
 
 
 def test_a_bad_country_costs_no_other() -> None:
-    """It is told, and the others are listed."""
+    """The error is reported, and the other countries are listed."""
     countries = {"1": {"SG_DESC": "Broken"}, "2": {"SG_DESC": "Nowhere", "G": {"170": {"G_DESC": "First Division"}}}}
     groups, errors = parse_groups(dumps({"R": "OK", "D": {"PAL": {"1": {"SG": countries}}}}))
     assert [(group.competition.external_id, group.expected) for group in groups] == [("170", None)]
@@ -215,7 +215,7 @@ def test_a_bad_country_costs_no_other() -> None:
 
 
 def test_a_bad_event_in_a_group_costs_no_other() -> None:
-    """A list kept without R is a list."""
+    """A list without R, as in recordings, is accepted."""
     body = {"D": {"E": [BET9JA["D"], {"ID": 602}]}}
     headers, errors = parse_list(dumps(body), "group 170")
     assert [header.external_id for header in headers] == ["601"]
@@ -223,7 +223,7 @@ def test_a_bad_event_in_a_group_costs_no_other() -> None:
 
 
 def test_empty_objects_come_as_empty_lists() -> None:
-    """As PHP writes them: a group without events, a country without groups, no countries."""
+    """PHP encodes empty objects this way: a group without events, a country without groups, no countries."""
     empty: list[object] = [[], {"E": []}, {"E": {}}]
     for data in empty:
         assert parse_list(dumps({"R": "OK", "D": data}), "group 170") == ([], [])
@@ -233,14 +233,14 @@ def test_empty_objects_come_as_empty_lists() -> None:
 
 
 def test_the_events_of_a_group_may_be_an_object() -> None:
-    """The site uses lists and objects for the same thing."""
+    """The site uses lists and objects for the same purpose."""
     headers, errors = parse_list(dumps({"R": "OK", "D": {"E": {"601": BET9JA["D"]}}}), "group 170")
     assert ([header.external_id for header in headers], errors) == (["601"], [])
 
 
 @pytest.mark.parametrize("data", [{}, {"E": None}, {"E": "maintenance"}, {"E": 5}, {"GID": 170}])
 def test_a_success_without_its_list_is_wrong_and_not_empty(data: Json) -> None:
-    """It says nothing of what the group has."""
+    """Such an answer says nothing about the group's events."""
     with pytest.raises(MalformedBodyError) as caught:
         parse_list(dumps({"R": "OK", "D": data}), "group 170")
     assert caught.value.field == "D.E"
@@ -250,6 +250,6 @@ def test_a_success_without_its_list_is_wrong_and_not_empty(data: Json) -> None:
     ("number", "expected"), [(21, 21), ("21", 21), (0, 0), (-1, None), (True, None), ("many", None)]
 )
 def test_the_tree_may_say_how_many_events_a_group_has(number: object, expected: int | None) -> None:
-    """What is no number says nothing."""
+    """Anything but a number counts as unknown."""
     tree = with_(BET9JA_SPORTS, number, "D", "PAL", "1", "SG", "10", "G", "170", "NUM")
     assert [group.expected for group in parse_groups(dumps(tree))[0]] == [expected]

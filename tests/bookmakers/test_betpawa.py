@@ -1,4 +1,4 @@
-"""BetPawa's bodies: v4 as it is today, and the v3 shape that recordings have."""
+"""BetPawa's bodies: the current v4, and the v3 events found in recordings."""
 
 from datetime import UTC, datetime
 
@@ -17,7 +17,7 @@ ASKED = asked(Platform.BETPAWA, "501")
 
 
 def test_the_header_comes_from_participants_and_widgets() -> None:
-    """Teams by position, not from the name; the SportRadar id by the widget's type; the kick-off aware."""
+    """Teams are identified by position and not by name, SportRadar ids by the widget's type. The kick-off is aware."""
     header = parse_event(dumps(BETPAWA_V4), ASKED).header
     assert (header.home_team, header.away_team) == ("Rovers", "United - City")
     assert header.sportradar_id == "70000001"
@@ -26,7 +26,7 @@ def test_the_header_comes_from_participants_and_widgets() -> None:
 
 
 def test_v4_prices_go_by_type_id_and_row_handicap() -> None:
-    """The whole table of a body with every quirk of v4."""
+    """The whole table of a body with every peculiarity of v4."""
     event = parse_event(dumps(BETPAWA_V4), ASKED)
     assert table(event) == {
         ("3743", "1", None): (2.1, True),
@@ -53,14 +53,14 @@ def test_v4_prices_go_by_type_id_and_row_handicap() -> None:
         ("4693", "1X", None): (1.3, True),
         ("4693", "X2", None): (0.0, False),
     }
-    # A row without its line (two prices), and an outcome that nobody knows.
+    # A row without its line (two prices), and an unknown outcome.
     assert event.dropped == 3
     assert event.unmapped == (UnmappedMarket("28000224|2", "Next Goal"), UnmappedMarket("999", "Unheard Of"))
     assert event.mapped_markets == 7
 
 
 def test_the_v3_shape_is_read_too() -> None:
-    """`price` for `odds`, `suspended` always there, and odds that stay when it is true."""
+    """v3 has `price` for `odds`, always has `suspended`, and keeps the odds of suspended prices."""
     event = parse_event(dumps(BETPAWA_V3), ASKED)
     assert table(event) == {
         ("3743", "1", None): (2.1, True),
@@ -85,7 +85,7 @@ LINES = {"5000": 10, "3774": -2, "4724": -4}
 
 
 def market(market_id: str, odds: float = 2.0, about: object = None, price_about: object = None) -> Json:
-    """A market with all its outcomes at the same odds, marked as a whole or price by price."""
+    """Build a market with equal odds for all outcomes, marked as a whole or per price."""
     prices = [
         {"typeId": each, "odds": odds, **({"additionalInfo": price_about} if price_about is not None else {})}
         for each in MARKED.get(market_id, ["28000851", "28000852", "28000853"])
@@ -99,7 +99,7 @@ def market(market_id: str, odds: float = 2.0, about: object = None, price_about:
 
 
 def promotions(*markets: Json) -> list[str | None]:
-    """The promotion of each price that these markets come to; each price must be there."""
+    """Return the promotion of each price of these markets, after checking that no price was lost."""
     event = parse_event(dumps(with_(BETPAWA_V4, list(markets), "markets")), ASKED)
     assert (event.dropped, event.unmapped) == (0, ())
     return [promotion_name(promotion_of(key), event.promotions) for key in event.prices.keys]
@@ -123,28 +123,28 @@ def promotions(*markets: Json) -> list[str | None]:
         (None, {"anyUp": ""}, None),
         (None, {"anyUp": None, "twoUp": False, "hot": True}, None),
         ({"boosted": False, "twoUp": False, "cashoutable": True}, None, None),
-        # Marks that are neither text nor true or false.
+        # Marks whose values are neither text nor booleans.
         (None, {"anyUp": 2}, "other"),
         (None, {"anyUp": ["TWO_UP"]}, "other"),
         ({"boosted": {"by": 10}}, None, "other"),
         ({"boosted": 1}, None, "other"),
         (["boosted"], None, "other"),
         (None, "TWO_UP", "other"),
-        # Marked twice: what raises the price outweighs the perk, and so does what is unknown.
+        # Marked twice: a boost outweighs a perk, and so does an unknown promotion.
         ({"boosted": True, "twoUp": True}, None, "boosted"),
         ({"twoUp": True, "boosted": True}, None, "boosted"),
         ({"boosted": True}, {"anyUp": "TWO_UP"}, "boosted"),
         ({"twoUp": True}, {"anyUp": "THREE_UP"}, "three_up"),
         ({"twoUp": True}, {"anyUp": "TWO_UP"}, "two_up"),
         ({"boosted": True}, {"anyUp": "NO_UP"}, "boosted"),
-        # A perk of the market that this price does not have.
+        # A perk of the market from which this price is exempt.
         ({"twoUp": True}, {"anyUp": "NO_UP"}, None),
     ],
 )
 def test_a_marked_price_is_the_markets_own_under_a_promotion(
     market_id: str, about: object, price_about: object, promotion: str | None
 ) -> None:
-    """In every market, and never dropped; a mark that is not understood is not taken for plain."""
+    """This holds in every market. No price is dropped, and a mark that is not understood never counts as plain."""
     found = promotions(market(market_id, about=about, price_about=price_about))
     assert found == [promotion] * len(MARKED[market_id])
 
@@ -152,7 +152,7 @@ def test_a_marked_price_is_the_markets_own_under_a_promotion(
 @pytest.mark.parametrize("boosted_first", [True, False])
 @pytest.mark.parametrize("market_id", MARKED)
 def test_a_plain_and_a_boosted_price_both_stand(market_id: str, boosted_first: bool) -> None:
-    """Whichever comes first."""
+    """The order does not matter."""
     markets = [market(market_id, 2.4, {"boosted": True}), market(market_id, 1.9)]
     event = parse_event(dumps(with_(BETPAWA_V4, markets if boosted_first else markets[::-1], "markets")), ASKED)
     odds = {place[3:]: odds for place, (odds, _) in table(event).items()}
@@ -172,12 +172,12 @@ def test_a_plain_and_a_boosted_price_both_stand(market_id: str, boosted_first: b
 def test_a_market_that_is_a_promotion_ignores_only_the_mark_that_repeats_it(
     about: object, price_about: object, promotion: str | None
 ) -> None:
-    """A 2UP market's TWO_UP says nothing new; boosted does."""
+    """On a 2UP market, TWO_UP adds nothing, but a boost does."""
     assert promotions(market("28000850", about=about, price_about=price_about)) == [promotion] * 3
 
 
 def test_words_beyond_the_room_share_one() -> None:
-    """An event has room for eleven words of the bookmaker's own; no price is lost for lack of it."""
+    """An event has room for eleven of the bookmaker's own words. Prices with further words are kept as "other"."""
     marks = [market("3795", 2.0, {"promotion": f"word {number}"}) for number in range(12)]
     names = promotions(*marks)
     assert set(names) == {*(f"word_{number}" for number in range(11)), "other"}
@@ -185,7 +185,7 @@ def test_words_beyond_the_room_share_one() -> None:
 
 
 def test_the_perk_of_a_plain_double_chance_stays_on_it() -> None:
-    """1X and X2 pay early, 12 does not, though the market as a whole is marked."""
+    """1X and X2 pay early but 12 does not, although the market as a whole is marked."""
     prices = [
         {"typeId": type_id, "price": 1.5, "additionalInfo": {"hot": False, "twoUp": is_up, "anyUp": word}}
         for type_id, is_up, word in (("4694", True, "TWO_UP"), ("4695", True, "TWO_UP"), ("4696", False, "NO_UP"))
@@ -196,7 +196,7 @@ def test_the_perk_of_a_plain_double_chance_stays_on_it() -> None:
 
 
 def test_an_event_may_leave_its_markets_out() -> None:
-    """v4 leaves out what is empty: an event without prices."""
+    """v4 omits empty fields, so an event without prices has no markets."""
     event = parse_event(dumps(without(BETPAWA_V4, "markets")), ASKED)
     assert (len(event.prices), event.total) == (0, 0)
 
@@ -205,7 +205,7 @@ def test_an_event_may_leave_its_markets_out() -> None:
     ("value", "path"), [(True, ("additionalInfo", "live")), ({"display": {"minute": "12"}}, ("results",))]
 )
 def test_a_match_in_play_is_told(value: object, path: tuple[str, ...]) -> None:
-    """By the site's mark or by its results; the prices are read all the same, and a list leaves the event out."""
+    """The site's mark or existing results say so. The prices are still parsed; lists leave the event out."""
     body = with_({**BETPAWA_V4, "additionalInfo": {"live": False}}, value, *path)
     event = parse_event(dumps(body), ASKED)
     assert event.is_in_play
@@ -214,20 +214,20 @@ def test_a_match_in_play_is_told(value: object, path: tuple[str, ...]) -> None:
 
 
 def test_a_match_to_come_is_not_in_play() -> None:
-    """Neither shape says so before kick-off."""
+    """Neither v3 nor v4 says so before the kick-off."""
     for body in (BETPAWA_V4, BETPAWA_V3, {**BETPAWA_V4, "additionalInfo": {"live": False}, "results": None}):
         assert not parse_event(dumps(body), ASKED).is_in_play
 
 
 def test_every_outcome_of_a_body_is_counted() -> None:
-    """What is understood, what is dropped and what is unmapped come to all that there is."""
+    """Understood, dropped and unmapped outcomes add up to the total."""
     event = parse_event(dumps(BETPAWA_V4), ASKED)
     assert (event.total, event.understood, event.dropped, event.unmapped_prices) == (28, 23, 3, 2)
     assert [market.prices for market in event.unmapped] == [1, 1]
 
 
 def players(*names: str, **about: object) -> Json:
-    """A market of an unknown type with these outcomes."""
+    """Build a market of an unknown type with these outcomes."""
     prices = [{"typeId": str(number), "name": name, "odds": 2.0} for number, name in enumerate(names)]
     return {"marketType": {"id": "129108", "displayName": "Anytime Goalscorer", **about}, "row": [{"prices": prices}]}
 
@@ -240,7 +240,7 @@ SCORERS = ("Jean-Luc O'Neill", "Adriano", "Ngan Cheuk Pan", "J. R. Müller", "Ł
     [
         (players(*SCORERS), 7),
         (players(*SCORERS[:2], tabs=["players", "all"]), 2),
-        # A few names may be anything's, and a tab alone makes no player.
+        # A few names may be anything, and the players tab alone does not make an outcome a player.
         (players(*SCORERS[:2]), 0),
         (players("Yes", "No", tabs=["players"]), 0),
         (players("Over 0.5", "Under 0.5", tabs=["players"]), 0),
@@ -249,7 +249,7 @@ SCORERS = ("Jean-Luc O'Neill", "Adriano", "Ngan Cheuk Pan", "J. R. Müller", "Ł
     ],
 )
 def test_a_players_market_is_known_by_its_outcomes(unknown: Json, player_prices: int) -> None:
-    """It stays unmapped, and its prices are counted apart."""
+    """The market stays unmapped and its prices are counted separately."""
     event = parse_event(dumps(with_(BETPAWA_V4, [unknown], "markets")), ASKED)
     assert event.player_prices == player_prices
     assert event.unmapped_prices == event.total == len(unknown["row"][0]["prices"])
@@ -274,7 +274,7 @@ def test_a_players_market_is_known_by_its_outcomes(unknown: Json, player_prices:
     ],
 )
 def test_a_bad_market_costs_no_other(bad: object) -> None:
-    """It is dropped and counted; the rest of the table is the same."""
+    """The invalid market is dropped and counted; the rest of the table is unchanged."""
     whole = parse_event(dumps(BETPAWA_V4), ASKED)
     spoiled = parse_event(dumps(with_(BETPAWA_V4, [bad, *BETPAWA_V4["markets"]], "markets")), ASKED)
     assert table(spoiled) == table(whole)
@@ -293,27 +293,27 @@ def test_a_bad_market_costs_no_other(bad: object) -> None:
     ],
 )
 def test_a_body_without_what_is_needed_names_the_field(body: Json, field: str) -> None:
-    """The error says which bookmaker, which event and which part."""
+    """The error names the bookmaker, the event and the field."""
     with pytest.raises(MalformedBodyError) as caught:
         parse_event(dumps(body), ASKED)
     assert (caught.value.platform, caught.value.where, caught.value.field) == (Platform.BETPAWA, "event 501", field)
 
 
 def test_html_is_a_refusal() -> None:
-    """A page in place of JSON means that somebody keeps us out."""
+    """An HTML page instead of JSON means that the request was blocked."""
     with pytest.raises(BlockedError):
         parse_event(b"\n<!doctype html><title>no</title>", ASKED)
 
 
 def test_an_event_without_a_sportradar_widget_stands_alone() -> None:
-    """Another source's id is not taken for SportRadar's."""
+    """An id of another source is not mistaken for SportRadar's."""
     body = with_(BETPAWA_V4, [{"id": "13", "type": "GENIUSSPORTS"}, {"id": "x1", "type": "SPORTRADAR"}], "widgets")
     header = parse_event(dumps(body), ASKED).header
     assert (header.sportradar_id, header.genius_id) == (None, None)
 
 
 def test_a_genius_id_is_the_second_key() -> None:
-    """The widget of the other feed, kept apart from SportRadar's; ids of another length are neither's."""
+    """It comes from the other feed's widget, separate from SportRadar's. Ids of other lengths belong to neither."""
     widgets = [
         {"id": "545514", "type": "SPORTRADAR"},
         {"id": "13000001", "type": "GENIUSSPORTS"},
@@ -324,12 +324,12 @@ def test_a_genius_id_is_the_second_key() -> None:
 
 
 def test_competitions_are_listed_without_simulated_ones() -> None:
-    """Ids in the site's order."""
+    """Ids are in the site's order."""
     assert parse_competitions(dumps(BETPAWA_CATEGORIES)) == (["77", "78"], [])
 
 
 def test_a_bad_competition_costs_no_other() -> None:
-    """It is told, and the others are listed."""
+    """The error is reported, and the other competitions are listed."""
     regions = [{"competitions": [{"competition": {"id": 5}}, {"competition": {"id": "78"}}]}]
     ids, errors = parse_competitions(dumps({"withRegions": [{"regions": regions}]}))
     assert ids == ["78"]
@@ -337,7 +337,7 @@ def test_a_bad_competition_costs_no_other() -> None:
 
 
 def test_a_page_tells_events_errors_and_its_size() -> None:
-    """A bad event costs no other, and counts for the size of the page."""
+    """An invalid event does not affect the others, and it counts towards the size of the page."""
     page = {"responses": [{"responses": [BETPAWA_V4, {"id": "502"}, 3]}]}
     headers, errors, size = parse_list(dumps(page), "competitions 77")
     assert [header.external_id for header in headers] == ["501"]
@@ -346,7 +346,7 @@ def test_a_page_tells_events_errors_and_its_size() -> None:
 
 
 def test_a_page_past_the_end_is_empty() -> None:
-    """An answer of no events leaves its list out; an answer that is none, or a list that is none, is wrong."""
+    """A response without events omits its list. An invalid response or list is an error."""
     assert parse_list(b'{"responses":[{}]}', "competitions 77") == ([], [], 0)
     for bad in (b"{}", b'{"responses":[null]}', b'{"responses":[{"responses":null}]}', b'{"responses":"soon"}'):
         with pytest.raises(MalformedBodyError):
@@ -354,7 +354,7 @@ def test_a_page_past_the_end_is_empty() -> None:
 
 
 def test_the_query_asks_for_a_page_of_a_hundred() -> None:
-    """More is refused by the site."""
+    """The site rejects larger pages."""
     (query,) = orjson.loads(list_query(["77", "78"], 100))["queries"]
     assert (query["skip"], query["take"]) == (100, 100)
     assert query["query"]["zones"] == {"competitions": ["77", "78"]}

@@ -1,4 +1,4 @@
-"""Decompressing within a bound, and telling JSON from what stands in its place."""
+"""Decompression within a limit, and the distinction between JSON and anything else."""
 
 import gzip
 import zlib
@@ -27,7 +27,7 @@ PLAIN = b'{"a": 1}' * 100
     ],
 )
 def test_what_was_asked_for_is_undone(content: bytes, encoding: str | None) -> None:
-    """Both things that servers call deflate are understood."""
+    """Both formats that servers call deflate are accepted."""
     assert decompress(Platform.BET9JA, content, encoding, len(PLAIN), None) == PLAIN
 
 
@@ -43,14 +43,14 @@ def test_what_was_asked_for_is_undone(content: bytes, encoding: str | None) -> N
     ],
 )
 def test_what_cannot_be_undone_is_refused(content: bytes, encoding: str | None, reason: str) -> None:
-    """With the event that it was about."""
+    """The error names the event."""
     with pytest.raises(MalformedBodyError, match=reason.replace(".", r"\.")) as caught:
         decompress(Platform.BET9JA, content, encoding, len(PLAIN) - 1, "event 1")
     assert caught.value.where == "event 1"
 
 
 def test_a_bomb_is_not_blown_up() -> None:
-    """A gigabyte of zeros costs no more than the bound."""
+    """A gigabyte of zeros takes no more memory than the limit."""
     inflater = zlib.compressobj(9, wbits=31)
     bomb = b"".join(inflater.compress(bytes(1_000_000)) for _ in range(200)) + inflater.flush()
     with pytest.raises(MalformedBodyError, match="more than 10000 bytes"):
@@ -59,14 +59,14 @@ def test_a_bomb_is_not_blown_up() -> None:
 
 @pytest.mark.parametrize("plain", [b"<html>", b"  \r\n<!DOCTYPE html>", b"\xef\xbb\xbf<html>"])
 def test_html_is_a_block(plain: bytes) -> None:
-    """However it begins."""
+    """Whatever the page starts with."""
     with pytest.raises(BlockedError):
         read_json(Platform.BET9JA, plain, None)
 
 
 @pytest.mark.parametrize("plain", [b"", b"  ", b"\xef\xbb\xbf", b"\r\n"])
 def test_no_body_at_all_may_be_asked_for_again(plain: bytes) -> None:
-    """It says nothing, neither that there is nothing nor what is wrong."""
+    """An empty body says neither that there are no events nor what is wrong."""
     with pytest.raises(EmptyBodyError) as caught:
         read_json(Platform.BET9JA, plain, "event 1")
     assert (caught.value.error_type, caught.value.recoverable) == ("empty_body", True)
@@ -75,7 +75,7 @@ def test_no_body_at_all_may_be_asked_for_again(plain: bytes) -> None:
 
 @pytest.mark.parametrize("plain", [b"{", b'{"a": 1', b"Access Denied", b'{"a": "\xff"}', b"[" * 5000])
 def test_what_is_no_json_is_malformed(plain: bytes) -> None:
-    """Cut, text, broken UTF-8, too deep."""
+    """Truncated JSON, plain text, invalid UTF-8, deep nesting."""
     with pytest.raises(MalformedBodyError):
         read_json(Platform.BET9JA, plain, None)
 
@@ -86,6 +86,6 @@ def test_a_byte_order_mark_is_no_harm() -> None:
 
 
 def test_json_that_is_no_object_is_malformed() -> None:
-    """The error says what it was instead."""
+    """The error says what the body was instead."""
     with pytest.raises(MalformedBodyError, match="a JSON list"):
         read_object(Platform.BET9JA, b"[]", None)

@@ -1,4 +1,4 @@
-"""The clients against small real servers: what they ask, what they endure, and which error each fault becomes."""
+"""The clients against small real servers: their requests, their resilience, and the error for each kind of failure."""
 
 import asyncio
 import gzip
@@ -15,16 +15,9 @@ from aiohttp import web
 from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
-from quart_odds.bookmakers import (
-    AiohttpTransport,
-    Answer,
-    BookmakerClient,
-    ClientPool,
-    Transport,
-    decode,
-    open_client,
-)
+from quart_odds.bookmakers import BookmakerClient, ClientPool, decode, open_client
 from quart_odds.bookmakers.sites import SITES
+from quart_odds.bookmakers.transport import AiohttpTransport, Answer, Transport
 from quart_odds.domain.odds import EventHeader, ListedCompetitions
 from quart_odds.domain.platforms import Platform
 from quart_odds.errors import (
@@ -60,7 +53,7 @@ EVENT = asked(Platform.BETPAWA, "501")
 async def opened(
     platform: Platform, settings: Settings, transport: Transport | None = None
 ) -> AsyncIterator[BookmakerClient]:
-    """A client that is closed at the end."""
+    """Open a client and close it afterwards."""
     client = open_client(platform, settings, transport=transport)
     try:
         yield client
@@ -69,17 +62,17 @@ async def opened(
 
 
 def json_answer(body: object, status: int = 200) -> web.Response:
-    """A JSON answer."""
+    """Build a JSON answer."""
     return web.Response(body=dumps(body), status=status, content_type="application/json")
 
 
 def compressed(plain: bytes) -> web.Response:
-    """An answer in gzip."""
+    """Build a gzip answer."""
     return web.Response(body=gzip.compress(plain), headers={"content-encoding": "gzip"})
 
 
 def always(make: Callable[[], web.Response]) -> Handler:
-    """A handler that gives one answer to everything."""
+    """Return a handler that answers every request alike."""
 
     async def answer(request: web.Request) -> web.Response:
         return make()
@@ -88,7 +81,7 @@ def always(make: Callable[[], web.Response]) -> Handler:
 
 
 def one_after_another(*makes: Callable[[], web.Response]) -> Handler:
-    """A handler that goes through answers, and stays at the last."""
+    """Return a handler that gives these answers in order and then repeats the last one."""
     left = list(makes)
 
     async def answer(request: web.Request) -> web.Response:
@@ -98,17 +91,17 @@ def one_after_another(*makes: Callable[[], web.Response]) -> Handler:
 
 
 def good() -> web.Response:
-    """The event that most tests ask for."""
+    """Return the event that most tests request."""
     return json_answer(BETPAWA_V4)
 
 
 async def listed(client: BookmakerClient) -> list[EventHeader]:
-    """All that a discovery finds."""
+    """Collect everything that a discovery finds."""
     return [header async for header in client.discover()]
 
 
 async def test_fetch_asks_betpawa_as_it_wants_to_be_asked() -> None:
-    """v4, as JSON, with the brand; encodings that can be undone; the body is handed on as it came."""
+    """v4 and JSON, with the brand and with encodings that we can decode. The body is passed on unchanged."""
     async with serving(always(good)) as site, opened(Platform.BETPAWA, settings_for(site.url)) as client:
         raw = await client.fetch(EVENT)
     (request,) = site.requests
@@ -122,7 +115,7 @@ async def test_fetch_asks_betpawa_as_it_wants_to_be_asked() -> None:
 
 
 async def test_fetch_asks_sportybet_for_the_pre_match_product() -> None:
-    """The event's id with its colons, product 3, and the site's own headers."""
+    """The request has the event's id with its colons, product 3, and the site's own headers."""
     header = asked(Platform.SPORTYBET, "sr:match:70000001")
     answer = always(lambda: json_answer(SPORTYBET))
     async with serving(answer) as site, opened(Platform.SPORTYBET, settings_for(site.url)) as client:
@@ -135,7 +128,7 @@ async def test_fetch_asks_sportybet_for_the_pre_match_product() -> None:
 
 
 async def test_fetch_asks_bet9ja_with_a_referer() -> None:
-    """Its CDN refuses requests without one."""
+    """Bet9ja's CDN rejects requests without one."""
     answer = always(lambda: json_answer(BET9JA))
     async with serving(answer) as site, opened(Platform.BET9JA, settings_for(site.url)) as client:
         raw = await client.fetch(asked(Platform.BET9JA, "601"))
@@ -158,7 +151,7 @@ async def test_fetch_asks_bet9ja_with_a_referer() -> None:
 async def test_a_compressed_body_stays_compressed_until_it_is_decoded(
     encoding: str, compress: Callable[[bytes], bytes]
 ) -> None:
-    """The loop does not spend its time on it."""
+    """Decompression would block the event loop."""
     content = compress(dumps(BETPAWA_V4))
     answer = always(lambda: web.Response(body=content, headers={"content-encoding": encoding}))
     async with serving(answer) as site, opened(Platform.BETPAWA, settings_for(site.url)) as client:
@@ -192,7 +185,7 @@ async def test_a_compressed_body_stays_compressed_until_it_is_decoded(
 async def test_a_status_becomes_its_error(
     make: Callable[[], web.Response], error: type[BookmakerError], requests: int
 ) -> None:
-    """Each names the bookmaker and the event; only what may pass is tried again."""
+    """Each error names the bookmaker and the event. Only temporary errors are retried."""
     async with serving(always(make)) as site, opened(Platform.BETPAWA, settings_for(site.url)) as client:
         with pytest.raises(error) as caught:
             await client.fetch(EVENT)
@@ -213,7 +206,7 @@ async def test_a_status_becomes_its_error(
     ],
 )
 async def test_a_passing_fault_is_tried_again(fault: Callable[[], web.Response]) -> None:
-    """The second answer counts."""
+    """The second answer is used."""
     handler = one_after_another(fault, good)
     async with serving(handler) as site, opened(Platform.BETPAWA, settings_for(site.url)) as client:
         assert decode(await client.fetch(EVENT)).header.external_id == "501"
@@ -221,7 +214,7 @@ async def test_a_passing_fault_is_tried_again(fault: Callable[[], web.Response])
 
 
 async def test_retry_after_is_honoured_by_all_requests() -> None:
-    """Nothing more is asked of a bookmaker before the time that it asked for."""
+    """No request is sent to the bookmaker before the time that it asked for."""
     handler = one_after_another(lambda: web.Response(status=429, headers={"retry-after": "1"}), good)
     async with serving(handler) as site, opened(Platform.BETPAWA, settings_for(site.url)) as client:
         first = asyncio.create_task(client.fetch(EVENT))
@@ -233,7 +226,7 @@ async def test_retry_after_is_honoured_by_all_requests() -> None:
 
 
 async def test_a_refused_connection_is_unreachable() -> None:
-    """Tried as often as the settings say."""
+    """The number of tries comes from the settings."""
     async with opened(Platform.BETPAWA, settings_for(closed_port(), request_tries=2)) as client:
         with pytest.raises(UnreachableError, match=r"no connection to 127\.0\.0\.1"):
             await client.fetch(EVENT)
@@ -241,7 +234,7 @@ async def test_a_refused_connection_is_unreachable() -> None:
 
 
 async def test_a_name_without_an_address_is_unreachable() -> None:
-    """The error says which name it was."""
+    """The error contains the host name."""
     transport = AiohttpTransport(Platform.BETPAWA, proxy=None, max_body_bytes=10_000, resolver=NoNames())
     settings = settings_for("http://bookmaker.invalid", request_tries=1)
     async with opened(Platform.BETPAWA, settings, transport) as client:
@@ -250,7 +243,7 @@ async def test_a_name_without_an_address_is_unreachable() -> None:
 
 
 async def test_a_slow_drip_is_bounded_by_the_time_for_the_whole_answer() -> None:
-    """A byte now and then does not keep a request alive."""
+    """Receiving a byte now and then does not keep a request alive."""
 
     async def drip(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse(headers={"content-length": "100000"})
@@ -266,7 +259,7 @@ async def test_a_slow_drip_is_bounded_by_the_time_for_the_whole_answer() -> None
 
 
 async def test_a_cut_connection_is_tried_again() -> None:
-    """A body that ends before its length is no answer."""
+    """A body shorter than its announced length is not accepted."""
 
     async def cut(request: web.Request) -> web.StreamResponse:
         if len(site.requests) > 1:
@@ -284,7 +277,7 @@ async def test_a_cut_connection_is_tried_again() -> None:
 
 
 async def test_a_redirect_loop_ends() -> None:
-    """A few are followed, then no more; it is not tried again."""
+    """A few redirects are followed. The failure is not retried."""
 
     async def again(request: web.Request) -> web.Response:
         return web.Response(status=302, headers={"location": f"{request.path}0"})
@@ -314,7 +307,7 @@ async def test_a_redirect_loop_ends() -> None:
     ],
 )
 async def test_a_redirect_elsewhere_is_not_followed(location: str | None) -> None:
-    """Another host, port or scheme, a private address, or nothing at all; the error does not say where it led."""
+    """Another host, port or scheme, a private address, or no location. The error does not reveal the target."""
 
     async def elsewhere(request: web.Request) -> web.Response:
         port = request.url.port
@@ -329,7 +322,7 @@ async def test_a_redirect_elsewhere_is_not_followed(location: str | None) -> Non
 
 
 async def test_a_redirect_on_the_same_host_is_followed() -> None:
-    """By its path, or by the whole address."""
+    """The redirect gives a path or a full URL."""
 
     async def there(request: web.Request) -> web.Response:
         if request.path == "/there":
@@ -353,7 +346,7 @@ async def test_a_redirect_on_the_same_host_is_followed() -> None:
     ],
 )
 def test_a_bookmaker_may_lead_to_hosts_of_its_own(start: str, location: str, is_followed: bool) -> None:
-    """Those that are declared, under the same scheme and port."""
+    """Only to its declared hosts, with the same scheme and port."""
     hosts = SITES[Platform.BETPAWA].hosts
     transport = AiohttpTransport(Platform.BETPAWA, proxy=None, max_body_bytes=1000, hosts=hosts)
     if is_followed:
@@ -364,7 +357,7 @@ def test_a_bookmaker_may_lead_to_hosts_of_its_own(start: str, location: str, is_
 
 
 async def test_a_body_that_is_too_large_is_not_read_to_its_end() -> None:
-    """The bound holds for what is sent, before anything is decompressed."""
+    """The limit applies to the bytes on the wire, before decompression."""
     answer = always(lambda: web.Response(body=b" " * 60_000))
     settings = {"max_body_bytes": 10_000}
     async with serving(answer) as site, opened(Platform.BETPAWA, settings_for(site.url, **settings)) as client:
@@ -374,7 +367,7 @@ async def test_a_body_that_is_too_large_is_not_read_to_its_end() -> None:
 
 
 async def test_a_gzip_bomb_is_refused_when_it_is_decoded() -> None:
-    """It is small on the wire; the bound of the settings goes with the body to whoever decodes it."""
+    """The body is small on the wire. The limit from the settings travels with it to the decoder."""
     bomb = gzip.compress(b" " * 5_000_000)
     answer = always(lambda: web.Response(body=bomb, headers={"content-encoding": "gzip"}))
     settings = {"max_body_bytes": 50_000}
@@ -393,7 +386,7 @@ async def test_a_gzip_bomb_is_refused_when_it_is_decoded() -> None:
     ],
 )
 async def test_what_is_no_event_is_found_out_when_it_is_decoded(content: bytes, error: type[BookmakerError]) -> None:
-    """With a status of 200 too."""
+    """This also covers answers with status 200."""
     async with (
         serving(always(lambda: web.Response(body=content))) as site,
         opened(Platform.BETPAWA, settings_for(site.url)) as client,
@@ -405,7 +398,7 @@ async def test_what_is_no_event_is_found_out_when_it_is_decoded(content: bytes, 
 
 
 async def test_a_proxy_is_used() -> None:
-    """The request goes to the proxy, with the bookmaker's whole address."""
+    """The request goes to the proxy and contains the bookmaker's full URL."""
     async with serving(always(good)) as proxy:
         settings = settings_for("http://bookmaker.invalid", betpawa_proxy=proxy.url)
         async with opened(Platform.BETPAWA, settings) as client:
@@ -415,7 +408,7 @@ async def test_a_proxy_is_used() -> None:
 
 
 async def test_connections_are_kept_and_limited() -> None:
-    """Twenty requests need no more sockets than may be under way at once."""
+    """Twenty requests use no more sockets than concurrent requests are allowed."""
 
     async def slowly(request: web.Request) -> web.Response:
         await asyncio.sleep(0.01)
@@ -431,7 +424,7 @@ async def test_connections_are_kept_and_limited() -> None:
 
 
 async def test_a_cancelled_fetch_gives_its_place_back() -> None:
-    """With one place, the next request goes through."""
+    """With a single slot, the next request gets through."""
     waiting = asyncio.Event()
 
     async def hang_once(request: web.Request) -> web.Response:
@@ -453,20 +446,20 @@ async def test_a_cancelled_fetch_gives_its_place_back() -> None:
 
 
 class NoNames(AbstractResolver):
-    """A resolver that knows no name, so that no test asks the network."""
+    """A resolver that knows no names, so that the test uses no network."""
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
-        """No name has an address."""
+        """Fail for every name."""
         raise socket.gaierror(socket.EAI_NONAME, "no such name")
 
     async def close(self) -> None:
-        """Nothing to close."""
+        """Do nothing."""
 
 
 def betpawa_site(pages: Mapping[int, list[Any]]) -> Handler:
-    """Categories, and pages of events by `skip`."""
+    """Serve the categories, and pages of events by `skip`."""
 
     async def answer(request: web.Request) -> web.Response:
         if request.path.endswith("/categories/list/2"):
@@ -479,7 +472,7 @@ def betpawa_site(pages: Mapping[int, list[Any]]) -> Handler:
 
 
 async def test_betpawa_is_paged_past_a_hundred_events() -> None:
-    """By skip and take, until a page is short; each page repeats the end of the one before."""
+    """Pages are requested by skip and take until one is short. Each page repeats the end of the previous one."""
     events = [with_(BETPAWA_V4, str(number), "id") for number in range(230)]
     pages = {0: events[:100], 95: events[95:195], 190: events[190:]}
     async with serving(betpawa_site(pages)) as site, opened(Platform.BETPAWA, settings_for(site.url)) as client:
@@ -496,7 +489,7 @@ async def test_betpawa_is_paged_past_a_hundred_events() -> None:
     ids=["one left", "one came", "nearly all left", "all left", "the same page again"],
 )
 async def test_a_list_of_betpawa_that_moves_between_two_pages_is_not_whole(second: slice) -> None:
-    """It is said, its events are taken, and the discovery ends."""
+    """The shift is reported, the events are used, and the discovery ends."""
     events = [with_(BETPAWA_V4, str(number), "id") for number in range(230)]
     pages = {0: events[:100], 95: events[second], 190: events[190:]}
     async with serving(betpawa_site(pages)) as site, opened(Platform.BETPAWA, settings_for(site.url)) as client:
@@ -509,7 +502,7 @@ async def test_a_list_of_betpawa_that_moves_between_two_pages_is_not_whole(secon
 
 
 async def test_an_event_of_betpawa_that_is_not_understood_makes_its_list_not_whole() -> None:
-    """It may be any of those that were listed before."""
+    """The invalid event could be any of those listed before."""
     events = [with_(BETPAWA_V4, str(number), "id") for number in range(3)]
     pages = {0: [*events, {"id": "9"}]}
     async with serving(betpawa_site(pages)) as site, opened(Platform.BETPAWA, settings_for(site.url)) as client:
@@ -518,7 +511,7 @@ async def test_an_event_of_betpawa_that_is_not_understood_makes_its_list_not_who
 
 
 async def test_sportybet_lists_each_tournament() -> None:
-    """A POST with a bare list, as JSON."""
+    """The request is a POST with a plain list as JSON."""
 
     async def answer(request: web.Request) -> web.Response:
         if request.path.endswith("/popularAndSportList"):
@@ -536,7 +529,7 @@ async def test_sportybet_lists_each_tournament() -> None:
 
 
 async def test_bet9ja_lists_each_group() -> None:
-    """By the group ids of the tree."""
+    """Requests use the group ids of the tree."""
 
     async def answer(request: web.Request) -> web.Response:
         if request.path.endswith("/GetSports"):
@@ -549,7 +542,7 @@ async def test_bet9ja_lists_each_group() -> None:
 
 
 def many_groups(count: int, broken: Callable[[str], web.Response | None], *, counted: bool = False) -> Handler:
-    """A Bet9ja with many groups of one event each, some of them broken; the tree may count their events."""
+    """Serve a Bet9ja with many groups of one event each. Some are broken; the tree may count their events."""
     size = {"NUM": 1} if counted else {}
     groups = {str(number): {"G_DESC": f"Division {number}", **size} for number in range(1, count + 1)}
 
@@ -563,7 +556,7 @@ def many_groups(count: int, broken: Callable[[str], web.Response | None], *, cou
 
 
 async def test_a_competition_that_fails_costs_no_other() -> None:
-    """It is remembered with what it was, and the next discovery starts afresh."""
+    """The error is kept with its context, and the next discovery starts afresh."""
     handler = many_groups(5, lambda group: web.Response(status=403) if group == "3" else None)
     async with serving(handler) as site, opened(Platform.BET9JA, settings_for(site.url)) as client:
         assert sorted(header.external_id for header in await listed(client)) == ["1", "2", "4", "5"]
@@ -576,7 +569,7 @@ async def test_a_competition_that_fails_costs_no_other() -> None:
 
 
 def sportybet_site(sizes: tuple[object, object, object], events: list[Any]) -> Handler:
-    """One tournament of these events, with the event counts of the sport, the country and the tournament."""
+    """Serve one tournament with these events, and the event counts of the sport, country and tournament."""
     sport, country, tournament = sizes
     countries = SPORTYBET_TREE["data"]["sportList"][1]["categories"][:1]
     tree = with_(SPORTYBET_TREE, countries, "data", "sportList", 1, "categories")
@@ -593,7 +586,7 @@ def sportybet_site(sizes: tuple[object, object, object], events: list[Any]) -> H
 
 
 async def test_a_list_that_is_shorter_than_the_tree_counts_is_not_whole() -> None:
-    """Each of its events counts once; those that are not understood count too, but make it not whole themselves."""
+    """Each event counts once. Invalid events count too, but make the list incomplete by themselves."""
     events = [with_(SPORTYBET_DATA, f"sr:match:{70000000 + number}", "eventId") for number in range(10)]
     for listed_events, is_whole, words in (
         (events, True, []),
@@ -625,7 +618,7 @@ async def test_a_list_that_is_shorter_than_the_tree_counts_is_not_whole() -> Non
 async def test_a_tree_that_counts_more_than_it_names_is_not_whole(
     sizes: tuple[object, object, object], is_whole: bool
 ) -> None:
-    """A competition that it lacks may still have its events; the lists that it names are as whole as they are."""
+    """A competition missing from the tree may still have events. Completeness of the listed ones is not affected."""
     handler = sportybet_site(sizes, [SPORTYBET_DATA])
     async with serving(handler) as site, opened(Platform.SPORTYBET, settings_for(site.url)) as client:
         await listed(client)
@@ -635,7 +628,7 @@ async def test_a_tree_that_counts_more_than_it_names_is_not_whole(
 
 
 async def test_what_a_discovery_left_out_is_known_by_competition() -> None:
-    """One fails, one is short, the others are whole; the next discovery starts afresh."""
+    """One competition fails, one is short, the others are complete. The next discovery starts afresh."""
     handler = many_groups(
         4,
         lambda group: {"1": web.Response(status=403), "2": json_answer({"R": "OK", "D": {"E": []}})}.get(group),
@@ -655,7 +648,7 @@ async def test_what_a_discovery_left_out_is_known_by_competition() -> None:
 
 
 async def test_an_empty_answer_is_asked_for_again_in_a_discovery_too() -> None:
-    """The root and a list."""
+    """This holds for the root and for a list."""
     empty: set[str] = set()
 
     def once(name: str) -> web.Response | None:
@@ -676,7 +669,7 @@ async def test_an_empty_answer_is_asked_for_again_in_a_discovery_too() -> None:
 
 
 async def test_a_bookmaker_that_refuses_lists_is_left_alone() -> None:
-    """After twenty refusals in a row nothing more is asked; the rest is said to be left alone."""
+    """After twenty refusals in a row no more requests are sent, and the remaining lists fail."""
     handler = many_groups(60, lambda group: web.Response(status=403))
     async with serving(handler) as site:
         async with opened(Platform.BET9JA, settings_for(site.url, bet9ja_concurrency=1)) as client:
@@ -687,7 +680,7 @@ async def test_a_bookmaker_that_refuses_lists_is_left_alone() -> None:
 
 
 async def test_clients_of_one_pool_share_the_throttle_and_the_connections() -> None:
-    """However many there are: the places, the time between starts, the pause that is asked for, and refusals."""
+    """All clients share the slots, the delay between starts, the requested pause and the count of refusals."""
 
     async def slowly(request: web.Request) -> web.Response:
         await asyncio.sleep(0.01)
@@ -727,7 +720,7 @@ async def test_clients_of_one_pool_share_the_throttle_and_the_connections() -> N
 
 
 async def pool_fetch(pool: ClientPool) -> None:
-    """One piece of work: a client, a request, and its refusal counted."""
+    """Do one piece of work: open a client, fetch, and count the refusal."""
     async with pool.client(Platform.BETPAWA) as client:
         try:
             await client.fetch(EVENT)
@@ -737,7 +730,7 @@ async def pool_fetch(pool: ClientPool) -> None:
 
 
 async def test_a_list_of_competitions_that_fails_is_the_discoverys_failure() -> None:
-    """There is nothing else to go by."""
+    """Without it there is nothing to discover."""
     async with (
         serving(always(lambda: web.Response(status=403, text="<html>"))) as site,
         opened(Platform.BET9JA, settings_for(site.url)) as client,
@@ -748,7 +741,7 @@ async def test_a_list_of_competitions_that_fails_is_the_discoverys_failure() -> 
 
 
 async def test_events_flow_while_others_are_still_listed() -> None:
-    """The first event comes before the last competition has answered."""
+    """The first event arrives before the last competition has answered."""
     release = asyncio.Event()
     handler = many_groups(3, lambda group: None)
 
@@ -769,7 +762,7 @@ async def test_events_flow_while_others_are_still_listed() -> None:
 
 
 async def test_a_discovery_that_is_left_ends_its_requests() -> None:
-    """No task stays behind."""
+    """No task is left running."""
     handler = many_groups(3, lambda group: None)
 
     async def answer(request: web.Request) -> web.StreamResponse:
@@ -785,7 +778,7 @@ async def test_a_discovery_that_is_left_ends_its_requests() -> None:
 
 
 class CannedTransport:
-    """Another HTTP client at the seam: gives one answer, and remembers what it was asked."""
+    """A Transport in place of aiohttp. Gives one answer and records the requests."""
 
     def __init__(self, content: bytes) -> None:
         self.urls: list[str] = []
@@ -813,7 +806,7 @@ class CannedTransport:
 
 
 async def test_another_transport_takes_the_place_of_aiohttp() -> None:
-    """It is all that a client needs, and is closed with it."""
+    """A client needs nothing else, and closes the transport."""
     transport = CannedTransport(dumps(BETPAWA_V4))
     async with opened(Platform.BETPAWA, settings_for("https://www.example.com"), transport) as client:
         await client.fetch(EVENT)
@@ -822,5 +815,5 @@ async def test_another_transport_takes_the_place_of_aiohttp() -> None:
 
 
 def test_the_server_is_a_fake() -> None:
-    """A FakeSite counts nothing before it is asked."""
+    """A FakeSite has recorded nothing before the first request."""
     assert FakeSite(always(good)).most_under_way == 0

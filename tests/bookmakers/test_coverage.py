@@ -1,4 +1,4 @@
-"""`quart-odds coverage`: how much of a recording's bodies is understood."""
+"""`quart-odds coverage`: how much of a recording is understood."""
 
 import json
 from pathlib import Path
@@ -34,7 +34,7 @@ SCORERS = {
 
 @pytest.fixture
 def recording(tmp_path: Path) -> Path:
-    """Bodies of all kinds at all three bookmakers, and of one that nobody knows."""
+    """Create bodies of all kinds for all three bookmakers and for an unknown one."""
     markets = [*SPORTYBET_DATA["markets"], SCORERS]
     bodies: dict[str, bytes] = {
         "requests.json": b"[]",
@@ -60,7 +60,7 @@ def recording(tmp_path: Path) -> Path:
 
 
 def test_every_outcome_of_every_event_is_counted(recording: Path) -> None:
-    """Mapped, unmapped and dropped ones come to all there are; players' are told apart."""
+    """Mapped, unmapped and dropped prices add up to the total. Players' prices are counted separately."""
     measured = measure(recording)
     assert {platform: each.counts() for platform, each in measured.bookmakers.items()} == {
         Platform.BETPAWA: {
@@ -96,7 +96,7 @@ def test_every_outcome_of_every_event_is_counted(recording: Path) -> None:
 
 
 def test_a_file_that_cannot_be_read_costs_no_other(recording: Path) -> None:
-    """It is named with the reason, and the rest is counted."""
+    """The file is listed with the reason, and the others are counted."""
     whole = measure(recording)
     broken = {
         "betpawa/a_cut.json": dumps(BETPAWA_V4)[:200],
@@ -119,22 +119,22 @@ def test_a_file_that_cannot_be_read_costs_no_other(recording: Path) -> None:
 
 @pytest.mark.parametrize("names", [[], ["betpawa"], ["odds"]])
 def test_a_folder_without_events_is_no_recording(tmp_path: Path, names: list[str]) -> None:
-    """The error names the folder and what was looked for."""
+    """The error names the folder and what was expected in it."""
     for name in names:
         (tmp_path / name).mkdir()
-    with pytest.raises(RecordingError, match="no body of an event in a folder named for a bookmaker") as caught:
+    with pytest.raises(RecordingError, match="no body of an event in a folder named after a bookmaker") as caught:
         measure(tmp_path)
     assert str(caught.value).startswith(str(tmp_path))
 
 
 def test_a_folder_that_is_not_there_is_no_recording(tmp_path: Path) -> None:
-    """Nor is a file."""
+    """Neither is a file."""
     with pytest.raises(RecordingError, match="cannot be read"):
         measure(tmp_path / "nowhere")
 
 
 def test_the_command_prints_json_last(recording: Path) -> None:
-    """One object by bookmaker on standard output, faults on standard error, and 3 for a file that could not be read."""
+    """Errors go to standard error, and exit code 3 means unreadable files."""
     result = CliRunner().invoke(main, ["coverage", str(recording), "--json"])
     assert result.exit_code == 0
     counts = json.loads(result.stdout.splitlines()[-1])
@@ -147,18 +147,18 @@ def test_the_command_prints_json_last(recording: Path) -> None:
 
 
 def test_the_command_prints_a_table(recording: Path) -> None:
-    """With the commonest unmapped markets by id and name, and what was passed over."""
+    """The table includes the most common unmapped markets with id and name, and what was skipped."""
     result = CliRunner().invoke(main, ["coverage", str(recording)])
     assert result.exit_code == 0
     assert "SportyBet          1       44       35         6        3        3      85.4" in result.stdout
     assert "       3  40  Anytime Goalscorer  (players)" in result.stdout
     assert "       1  999  Unheard Of\n" in result.stdout
-    assert "Passed over: 7 lists and other bodies that are no event's." in result.stdout
-    assert "Passed over: 1 bodies of msport, a bookmaker that is not known." in result.stdout
+    assert "Skipped: 7 lists and other bodies that are not events." in result.stdout
+    assert "Skipped: 1 bodies of msport, an unknown bookmaker." in result.stdout
 
 
 def test_a_bookmaker_without_bodies_has_no_percentage(recording: Path) -> None:
-    """Nothing is no hundred per cent."""
+    """No prices does not mean one hundred per cent."""
     for file in (recording / "bet9ja").iterdir():
         file.unlink()
     counts = measure(recording).bookmakers[Platform.BET9JA]
@@ -168,7 +168,7 @@ def test_a_bookmaker_without_bodies_has_no_percentage(recording: Path) -> None:
 
 
 def test_the_command_says_what_is_no_recording(tmp_path: Path) -> None:
-    """A sentence, not a traceback."""
+    """The command prints a sentence instead of a traceback."""
     result = CliRunner().invoke(main, ["coverage", str(tmp_path)])
     assert (result.exit_code, result.stdout) == (1, "")
     assert f"Error: {tmp_path} is no recording" in result.stderr

@@ -1,4 +1,4 @@
-"""Decoding in other processes: the same results and errors, and a process that dies costs only its own body."""
+"""Decoding in other processes: same results and errors, and a crash only affects the body that caused it."""
 
 import asyncio
 import gzip
@@ -27,7 +27,7 @@ CUT = RawBody(Platform.BET9JA, dumps(BET9JA)[:-5], None, asked(Platform.BET9JA, 
 
 @asynccontextmanager
 async def decoding(workers: int) -> AsyncIterator[Decoder]:
-    """A decoder that is closed at the end."""
+    """Open a decoder and close it afterwards."""
     made = Decoder(workers)
     try:
         yield made
@@ -36,13 +36,13 @@ async def decoding(workers: int) -> AsyncIterator[Decoder]:
 
 
 def pids() -> list[int]:
-    """The processes that this one has started and that still run."""
+    """Return the ids of this process's running children."""
     return [each.pid for each in multiprocessing.active_children() if each.pid is not None]
 
 
 @pytest.mark.parametrize("workers", [0, 1, 2])
 async def test_results_are_the_same_in_any_process(workers: int) -> None:
-    """And so are errors, with all that they carry."""
+    """Errors are equal too, with all their attributes."""
     async with decoding(workers) as made:
         assert await made.decode(RAW) == decode(RAW)
         with pytest.raises(MalformedBodyError) as caught:
@@ -51,7 +51,7 @@ async def test_results_are_the_same_in_any_process(workers: int) -> None:
 
 
 async def test_a_body_under_way_when_its_process_dies_is_tried_again() -> None:
-    """The process is replaced, and nothing is lost."""
+    """The process is replaced, and no result is lost."""
     async with decoding(1) as made:
         await made.decode(RAW)
         (pid,) = pids()
@@ -63,14 +63,14 @@ async def test_a_body_under_way_when_its_process_dies_is_tried_again() -> None:
 
 
 def kill_or_decode(raw: RawBody) -> object:
-    """Stands in for `decode`: dies of one event."""
+    """Replaces `decode`. Kills its process for one event."""
     if raw.header.external_id == "deadly":
         os.kill(os.getpid(), signal.SIGKILL)
     return decode(raw)
 
 
 async def test_a_body_that_kills_its_process_fails_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Those beside it come to their results; it is an error of its event."""
+    """The other bodies are decoded. The error names the event."""
     monkeypatch.setattr(decoder, "decode", kill_or_decode)
     deadly = RawBody(Platform.BETPAWA, b"{}", None, asked(Platform.BETPAWA, "deadly"))
     async with decoding(1) as made:
@@ -93,7 +93,7 @@ async def test_a_cancelled_decode_leaves_the_decoder_working() -> None:
 
 
 async def test_a_worker_imports_no_more_than_it_needs() -> None:
-    """No HTTP client and no web framework: workers start fast and stay small."""
+    """Workers import no HTTP client and no web framework, so they start fast and stay small."""
     code = (
         "import sys, quart_odds.bookmakers.decoder; print(sorted({'aiohttp', 'quart', 'stamina'} & sys.modules.keys()))"
     )
@@ -118,7 +118,7 @@ if __name__ == "__main__":
 
 
 async def test_a_worker_ends_with_a_parent_that_is_killed() -> None:
-    """Nobody is left to wait for ever."""
+    """No worker is left waiting forever."""
     parent = await asyncio.create_subprocess_exec(sys.executable, "-c", PARENT, stdout=subprocess.PIPE)
     assert parent.stdout is not None
     async with asyncio.timeout(60):
@@ -130,7 +130,7 @@ async def test_a_worker_ends_with_a_parent_that_is_killed() -> None:
 
 
 def is_running(pid: int) -> bool:
-    """Whether a process is there and no zombie."""
+    """Return whether a process exists and is not a zombie."""
     try:
         with open(f"/proc/{pid}/stat", encoding="ascii") as stat:
             return stat.read().rpartition(")")[2].split()[0] != "Z"
@@ -140,14 +140,14 @@ def is_running(pid: int) -> bool:
 
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Deadlines that a test can wait for."""
+    """Set deadlines short enough for a test."""
     monkeypatch.setattr(decoder, "DECODE_SECONDS", 1.0)
     monkeypatch.setattr(decoder, "LAST_TRY_SECONDS", 1.5)
     monkeypatch.setattr(decoder, "ANSWER_SECONDS", 0.3)
 
 
 def hang_or_decode(raw: RawBody) -> object:
-    """Stands in for `decode`: never comes back from one event."""
+    """Replaces `decode`. Never returns for one event."""
     while raw.header.external_id == "endless":
         pass
     return decode(raw)
@@ -159,7 +159,7 @@ ENDLESS = RawBody(Platform.BETPAWA, b"{}", None, asked(Platform.BETPAWA, "endles
 @pytest.mark.alone
 @pytest.mark.usefixtures("hasty")
 async def test_a_stopped_process_is_replaced_and_its_bodies_are_not_lost() -> None:
-    """Also where there are more bodies than fit the way to it."""
+    """This also holds for more bodies than fit into the pipe to the process."""
     padded = replace(RAW, content=dumps(BETPAWA_V4) + b" " * 200_000, content_encoding=None)
     async with decoding(1) as made:
         await made.decode(RAW)
@@ -174,7 +174,7 @@ async def test_a_stopped_process_is_replaced_and_its_bodies_are_not_lost() -> No
 @pytest.mark.alone
 @pytest.mark.usefixtures("hasty")
 async def test_a_body_whose_decoding_does_not_end_fails_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is tried twice, and said to be what it is; those beside and behind it come to their results."""
+    """The body is tried twice, and the error says what happened. All other bodies are decoded."""
     monkeypatch.setattr(decoder, "decode", hang_or_decode)
     async with decoding(1) as made, asyncio.timeout(20):
         results = await asyncio.gather(*(made.decode(raw) for raw in (RAW, ENDLESS, RAW, RAW)), return_exceptions=True)
@@ -186,7 +186,7 @@ async def test_a_body_whose_decoding_does_not_end_fails_alone(monkeypatch: pytes
 
 
 def slow_or_decode(raw: RawBody) -> object:
-    """Stands in for `decode`: takes a while for each event."""
+    """Replaces `decode`. Takes a while for each event."""
     time.sleep(0.2)
     return decode(raw)
 
@@ -194,7 +194,7 @@ def slow_or_decode(raw: RawBody) -> object:
 @pytest.mark.alone
 @pytest.mark.usefixtures("hasty")
 async def test_waiting_in_turn_is_no_time_of_decoding(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ten bodies take twice as long as one may, and no process is replaced."""
+    """Ten bodies take twice as long as the deadline of one, and no process is replaced."""
     monkeypatch.setattr(decoder, "decode", slow_or_decode)
     async with decoding(1) as made:
         await made.decode(RAW)
@@ -207,7 +207,7 @@ async def test_waiting_in_turn_is_no_time_of_decoding(monkeypatch: pytest.Monkey
 async def test_closing_ends_a_process_that_hangs(
     number: signal.Signals | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Within its bound, and what waited is told that the decoder is closed."""
+    """Closing takes limited time, and waiting bodies fail because the decoder is closed."""
     monkeypatch.setattr(decoder, "decode", hang_or_decode)
     made = Decoder(1)
     await made.decode(RAW)
@@ -227,7 +227,7 @@ async def test_closing_ends_a_process_that_hangs(
 @pytest.mark.alone
 @pytest.mark.usefixtures("hasty")
 async def test_a_process_that_hangs_is_reported_until_it_is_replaced() -> None:
-    """Whoever asks whether all is well hears of it, though no body is under way."""
+    """A health check reports it even if no body is being decoded."""
     async with decoding(1) as made:
         await made.warm()
         await made.check()
@@ -247,7 +247,7 @@ async def test_a_process_that_hangs_is_reported_until_it_is_replaced() -> None:
 
 
 async def test_a_process_that_cannot_be_started_is_no_fault_of_a_body(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is reported as what it is; when processes can be started again, all goes on."""
+    """The error says so, and decoding resumes once processes can be started again."""
 
     def refuse(*_: object) -> None:
         raise OSError(11, "Resource temporarily unavailable")
@@ -265,7 +265,7 @@ async def test_a_process_that_cannot_be_started_is_no_fault_of_a_body(monkeypatc
 
 
 async def test_a_stopped_process_ends_with_a_parent_that_is_killed() -> None:
-    """It cannot see that its parent is gone: the kernel ends it."""
+    """It cannot notice that its parent is gone, so the kernel ends it."""
     parent = await asyncio.create_subprocess_exec(sys.executable, "-c", PARENT, stdout=subprocess.PIPE)
     assert parent.stdout is not None
     async with asyncio.timeout(60):
@@ -278,14 +278,14 @@ async def test_a_stopped_process_ends_with_a_parent_that_is_killed() -> None:
 
 
 def costly_or_decode(raw: RawBody) -> object:
-    """Stands in for `decode`: takes long for one bookmaker's events."""
+    """Replaces `decode`. Takes long for one bookmaker's events."""
     if raw.platform is Platform.BET9JA:
         time.sleep(0.3)
     return decode(raw)
 
 
 async def test_a_bookmaker_of_costly_bodies_does_not_starve_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One process, and the others' bodies come to their results before the second of the costly ones."""
+    """With one process, the other bookmakers' bodies are done before the second expensive one."""
     monkeypatch.setattr(decoder, "decode", costly_or_decode)
     costly = RawBody(Platform.BET9JA, dumps(BET9JA), None, asked(Platform.BET9JA, "601"))
     order: list[Platform] = []
@@ -303,7 +303,7 @@ async def test_a_bookmaker_of_costly_bodies_does_not_starve_the_others(monkeypat
 
 
 def hungry_or_decode(raw: RawBody) -> object:
-    """Stands in for `decode`: wants more memory than a process may have for one event."""
+    """Replaces `decode`. Needs more memory than a process may have, for one event."""
     if raw.header.external_id == "hungry":
         return bytes(8_000_000_000)
     return decode(raw)
@@ -311,7 +311,7 @@ def hungry_or_decode(raw: RawBody) -> object:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="a bound of the address space is Linux's")
 async def test_a_body_that_takes_too_much_memory_fails_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The process has a bound of its own, and lives on."""
+    """The process has its own memory limit and survives."""
     monkeypatch.setattr(decoder, "decode", hungry_or_decode)
     hungry = RawBody(Platform.BETPAWA, b"{}", None, asked(Platform.BETPAWA, "hungry"))
     async with decoding(1) as made:

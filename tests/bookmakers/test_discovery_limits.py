@@ -1,4 +1,4 @@
-"""A bookmaker whose lists have no end: they are read up to a limit, which is told, and prove nothing."""
+"""Endless lists are read up to a limit, which is reported, and never count as complete."""
 
 from typing import Any
 
@@ -16,14 +16,14 @@ from tests.bookmakers.wire import BETPAWA_V4, dumps
 
 
 class Endless:
-    """BetPawa's lists: so many competitions, and a page of a hundred new events wherever one asks, up to a number."""
+    """Serves BetPawa's lists: a number of competitions, and pages of a hundred new events up to a limit."""
 
     def __init__(self, competitions: int, events: int = 10**9) -> None:
         self.competitions = competitions
         self.events = events
 
     async def __call__(self, request: web.Request) -> web.Response:
-        """The root, or a page."""
+        """Answer with the root or a page."""
         if "categories" in request.path:
             found = [{"competition": {"id": str(each), "name": "League"}} for each in range(self.competitions)]
             body: Any = {"withRegions": [{"regions": [{"region": {"name": "Country"}, "competitions": found}]}]}
@@ -36,7 +36,7 @@ class Endless:
 
 
 async def discovered(site: FakeSite) -> tuple[list[str], list[BookmakerError], ListedCompetitions]:
-    """The ids that are found, what was wrong, and what is known to be whole."""
+    """Return the discovered ids, the errors, and which lists are complete."""
     client = open_client(Platform.BETPAWA, settings_for(site.url))
     try:
         found = [header.external_id async for header in client.discover()]
@@ -54,7 +54,7 @@ def _low(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_a_list_without_an_end_is_read_up_to_so_many_pages() -> None:
-    """Its events count, and its competitions are not known to be whole."""
+    """Its events are used, but its competitions do not count as complete."""
     async with serving(Endless(1)) as site:
         found, errors, listed = await discovered(site)
     assert len(found) == len(set(found)) == 5 * 95 + 5
@@ -65,7 +65,7 @@ async def test_a_list_without_an_end_is_read_up_to_so_many_pages() -> None:
 
 
 async def test_lists_of_too_many_events_are_read_up_to_so_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No list is asked for after that."""
+    """No further list is requested."""
     monkeypatch.setattr(client_module, "MAX_PAGES_IN_ALL", 1_000)
     async with serving(Endless(400)) as site:
         found, errors, listed = await discovered(site)
@@ -77,7 +77,7 @@ async def test_lists_of_too_many_events_are_read_up_to_so_many(monkeypatch: pyte
 
 
 async def test_lists_of_too_many_pages_are_read_up_to_so_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also where they name nothing new."""
+    """This holds even if the pages contain nothing new."""
     monkeypatch.setattr(client_module, "MAX_EVENTS", 10**6)
     async with serving(Endless(400)) as site:
         found, errors, listed = await discovered(site)
@@ -88,7 +88,7 @@ async def test_lists_of_too_many_pages_are_read_up_to_so_many(monkeypatch: pytes
 
 
 async def test_a_root_of_too_many_lists_is_read_up_to_so_many() -> None:
-    """Those that were read whole prove nothing either: such a bookmaker is not believed."""
+    """Completely read lists do not count as complete either, because such a bookmaker cannot be trusted."""
     async with serving(Endless(1_000, events=3)) as site:
         found, errors, listed = await discovered(site)
         assert len(site.requests) == 21
@@ -98,7 +98,7 @@ async def test_a_root_of_too_many_lists_is_read_up_to_so_many() -> None:
 
 
 async def test_within_the_limits_nothing_is_said() -> None:
-    """The same site, with an end."""
+    """The same site with a finite list."""
     async with serving(Endless(20, events=120)) as site:
         found, errors, listed = await discovered(site)
     assert len(found) == 2 * 120
@@ -108,7 +108,7 @@ async def test_within_the_limits_nothing_is_said() -> None:
 
 
 async def test_of_many_faults_the_first_are_kept_and_the_others_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A discovery of nothing but faults costs no more than one with a few."""
+    """A discovery full of errors uses no more memory than one with a few."""
     monkeypatch.setattr(client_module, "MAX_ERRORS", 5)
     monkeypatch.setattr(client_module, "MAX_PAGES_IN_ALL", 1_000)
 

@@ -1,4 +1,4 @@
-"""A body that is another event than the one that was asked for is refused, at every bookmaker."""
+"""At every bookmaker, a body is rejected if it is a different event from the one requested."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -38,7 +38,7 @@ every_bookmaker = pytest.mark.parametrize(
 
 
 def listed(platform: Platform, external_id: str, **changes: object) -> EventHeader:
-    """The event as a list named it, spelled a little otherwise than its body."""
+    """Return the event as a list named it, spelled slightly differently from its body."""
     known = replace(
         asked(platform, external_id),
         sportradar_id="70000001",
@@ -53,7 +53,7 @@ def listed(platform: Platform, external_id: str, **changes: object) -> EventHead
 def test_the_event_that_was_asked_for_is_read(
     platform: Platform, parse: Parse, plain: bytes, external_id: str, id_field: str, team_field: str, time_field: str
 ) -> None:
-    """Spelled otherwise, with changed sides, postponed by months, or hardly known: it is the same event."""
+    """Different spelling, swapped sides, a postponement by months and missing details do not matter."""
     for header in (
         listed(platform, external_id),
         listed(platform, external_id, home_team="ROVERS F.C.", away_team="Utd. City"),
@@ -92,7 +92,7 @@ def test_another_event_is_refused_by_both_names_and_the_field(
 def test_every_field_that_differs_is_named(
     platform: Platform, parse: Parse, plain: bytes, external_id: str, id_field: str, team_field: str, time_field: str
 ) -> None:
-    """A body of another season differs in all of them."""
+    """A match of another season differs in all of them."""
     header = listed(
         platform,
         external_id,
@@ -110,20 +110,20 @@ def test_every_field_that_differs_is_named(
 def test_another_id_of_the_bookmakers_is_another_event(
     platform: Platform, parse: Parse, plain: bytes, external_id: str, id_field: str, team_field: str, time_field: str
 ) -> None:
-    """Both ids are named."""
-    with pytest.raises(MalformedBodyError, match=rf"{external_id} .* where 999 "):
+    """The error contains both ids."""
+    with pytest.raises(MalformedBodyError, match=rf"{external_id} .* instead of 999 "):
         parse(plain, listed(platform, "999"))
 
 
 @given(st.integers(10_000_000, 999_999_999).map(str))
 def test_an_id_survives_its_prefix(digits: str) -> None:
-    """Eight or nine digits are the same id with and without the prefix of seven ones."""
+    """Eight or nine digits mean the same id with and without the prefix of seven ones."""
     assert sportradar_id(digits) == sportradar_id("1111111" + digits) == genius_id("1111111" + digits) == digits
 
 
 @given(st.text() | st.from_regex(r"\d{1,20}", fullmatch=True) | st.integers() | st.none())
 def test_an_id_is_eight_or_nine_digits_or_none(value: object) -> None:
-    """Whatever a body holds."""
+    """No value raises an error."""
     found = sportradar_id(value)
     assert found is None or (
         found.isascii() and found.isdigit() and len(found) in (8, 9) and str(value).endswith(found)
@@ -140,5 +140,5 @@ def test_ids_of_another_kind_are_none(value: object) -> None:
 
 @pytest.mark.parametrize(("value", "found"), [("11111111", "11111111"), ("111111111", "111111111")])
 def test_an_id_of_ones_keeps_them(value: str, found: str) -> None:
-    """A prefix is one only where an id remains."""
+    """Seven ones are a prefix only if an id remains after them."""
     assert sportradar_id(value) == found

@@ -1,4 +1,4 @@
-"""Errors that are kept, or wait for the next try, hold nothing of the body that they are about."""
+"""Errors that are stored, or wait for the next try, hold no part of the body."""
 
 import gzip
 import traceback
@@ -45,7 +45,7 @@ def test_the_search_finds_a_body_in_a_frame() -> None:
 @pytest.mark.parametrize(("content", "encoding"), BODIES)
 @pytest.mark.parametrize("platform", Platform)
 def test_errors_of_reading_keep_no_body(platform: Platform, content: bytes, encoding: str | None) -> None:
-    """Neither as the parser's own error with its whole document, nor in a frame below."""
+    """The body is neither in the JSON error, which has the whole document, nor in a traceback frame."""
     content = b"".join([content])
     for act in (
         lambda: decode(RawBody(platform, content, encoding, asked(platform, "501"), max_bytes=100_000)),
@@ -58,7 +58,7 @@ def test_errors_of_reading_keep_no_body(platform: Platform, content: bytes, enco
 
 
 def error_of(act: Callable[[], object]) -> BookmakerError:
-    """What it raises."""
+    """Return the error that a call raises."""
     try:
         act()
     except BookmakerError as error:
@@ -68,7 +68,7 @@ def error_of(act: Callable[[], object]) -> BookmakerError:
 
 @pytest.mark.parametrize("workers", [0, 1])
 async def test_errors_of_a_decoder_keep_no_document(workers: int) -> None:
-    """Nor do errors that come from another process, however they are chained."""
+    """The same holds for errors from another process, however they are chained."""
     decoder = Decoder(workers)
     try:
         raw = RawBody(Platform.BETPAWA, b"{" + PADDING, None, asked(Platform.BETPAWA, "501"))
@@ -80,12 +80,12 @@ async def test_errors_of_a_decoder_keep_no_document(workers: int) -> None:
 
 
 async def broken(_: web.Request) -> web.Response:
-    """A fault of the server, with a large page about it."""
+    """Answer with a server error and a large page."""
     return web.Response(body=PADDING, status=500)
 
 
 async def endless(request: web.Request) -> web.StreamResponse:
-    """A body beyond any bound."""
+    """Send a body that exceeds every limit."""
     response = web.StreamResponse()
     await response.prepare(request)
     for _ in range(100):
@@ -94,7 +94,7 @@ async def endless(request: web.Request) -> web.StreamResponse:
 
 
 async def cut(request: web.Request) -> web.StreamResponse:
-    """A connection that is cut in the middle of a body."""
+    """Cut the connection in the middle of a body."""
     response = web.StreamResponse(headers={"content-length": "1000000"})
     await response.prepare(request)
     await response.write(PADDING * 2)
@@ -104,13 +104,13 @@ async def cut(request: web.Request) -> web.StreamResponse:
 
 
 async def no_json(_: web.Request) -> web.Response:
-    """A body that is no JSON, after its first bytes."""
+    """Send a body that starts like JSON but is invalid."""
     return web.Response(body=b"{" + PADDING)
 
 
 @pytest.mark.parametrize("handler", [broken, endless, cut, no_json])
 async def test_errors_of_a_discovery_keep_no_body(handler: Handler) -> None:
-    """All that it keeps until the run has ended."""
+    """These errors are kept until the end of the run."""
 
     async def answer(request: web.Request) -> web.StreamResponse:
         if "categories" in request.path:
@@ -131,7 +131,7 @@ async def test_errors_of_a_discovery_keep_no_body(handler: Handler) -> None:
 async def test_an_error_that_waits_for_the_next_try_keeps_no_body(
     handler: Handler, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The requests of fifty events may wait at once."""
+    """Fifty events may be waiting for their next try at once."""
     waiting: list[BaseException] = []
     async with serving(handler) as site:
         client = open_client(Platform.BETPAWA, settings_for(site.url, request_tries=1, max_body_bytes=500_000))

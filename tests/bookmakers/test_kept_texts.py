@@ -1,4 +1,4 @@
-"""What is remembered of bodies: so many texts, and none that is longer than a real one."""
+"""Caches of texts from bodies have limits on the number and the length of the entries."""
 
 from typing import Any
 
@@ -13,28 +13,28 @@ LONG = "z" * 50_000
 
 
 def decoded(platform: Platform, body: Any) -> Any:
-    """An event, decoded as it is in a run."""
+    """Decode an event as a run does."""
     external_id = body.get("id") or body.get("data", {}).get("eventId") or body["D"]["ID"]
     return decode(RawBody(platform, dumps(body), None, asked(platform, str(external_id))))
 
 
 def betpawa_with(*markets: Any) -> Any:
-    """An event with these markets alone."""
+    """Build an event with only these markets."""
     return {**BETPAWA_V4, "markets": list(markets)}
 
 
 def sportybet_with(*markets: Any) -> Any:
-    """An event with these markets alone."""
+    """Build an event with only these markets."""
     return {"bizCode": 10000, "data": {**SPORTYBET_DATA, "markets": list(markets)}}
 
 
 def bet9ja_with(odds: Any) -> Any:
-    """An event with these odds alone."""
+    """Build an event with only these odds."""
     return {**BET9JA, "D": {**BET9JA["D"], "O": odds}}
 
 
 def test_long_specifiers_keys_and_odds_are_not_remembered() -> None:
-    """A bookmaker could fill gigabytes with them, one event after the other."""
+    """Otherwise a bookmaker could fill gigabytes, event by event."""
     outcome = {"id": "1", "odds": "1." + "5" * 50_000, "isActive": 1}
     known = {"id": "1", "status": 0, "outcomes": [outcome]}
     specifiers = [{"id": "18", "status": 0, "specifier": f"total=2.5|x={each}{LONG}", "outcomes": []} for each in "ab"]
@@ -55,7 +55,7 @@ def test_long_specifiers_keys_and_odds_are_not_remembered() -> None:
 
 @pytest.mark.parametrize("platform", Platform)
 def test_ids_and_names_of_unknown_markets_are_cut(platform: Platform) -> None:
-    """They are kept in memory, and told."""
+    """Ids and names of unknown markets stay in memory and are shown."""
     body = {
         Platform.BETPAWA: lambda: betpawa_with({"marketType": {"id": LONG, "displayName": LONG}, "row": []}),
         Platform.SPORTYBET: lambda: sportybet_with({"id": LONG, "desc": LONG, "status": 0, "outcomes": []}),
@@ -67,7 +67,7 @@ def test_ids_and_names_of_unknown_markets_are_cut(platform: Platform) -> None:
 
 
 def test_of_many_unknown_markets_so_many_are_told_and_all_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The prices of the others are among those that were not understood."""
+    """The prices of the others are counted as not understood."""
     monkeypatch.setattr(lookup, "MAX_UNMAPPED", 10)
     prices = [{"id": "1", "odds": "2.0", "isActive": 1}] * 3
     markets = [{"id": str(9_000_000 + each), "status": 0, "outcomes": prices} for each in range(50)]
@@ -77,7 +77,7 @@ def test_of_many_unknown_markets_so_many_are_told_and_all_are_counted(monkeypatc
 
 
 def test_an_event_of_too_many_prices_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It would fill the memory of all that is known."""
+    """It would fill the cache's memory."""
     monkeypatch.setattr(decoding, "MAX_PRICES", 2)
     prices = [{"id": each, "odds": "2.0", "isActive": 1} for each in "123"]
     with pytest.raises(MalformedBodyError, match="3 prices, more than 2"):

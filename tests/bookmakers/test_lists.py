@@ -1,4 +1,4 @@
-"""Lists are read off the loop, up to limits that no real bookmaker comes near."""
+"""Lists are parsed outside the event loop, up to limits that no real bookmaker reaches."""
 
 import gzip
 import os
@@ -21,33 +21,33 @@ ROOTS = {
 
 
 def root_of(platform: Platform, body: Any = None) -> RawList:
-    """A root as it comes."""
+    """Return a root as received."""
     plain = dumps(ROOTS[platform] if body is None else body)
     return RawList(platform, gzip.compress(plain), "gzip", "the list")
 
 
 def categories(ids: list[str]) -> Any:
-    """BetPawa's root with these competitions."""
+    """Build BetPawa's root with these competitions."""
     competitions = [{"competition": {"id": each, "name": "League"}} for each in ids]
     return {"withRegions": [{"regions": [{"region": {"name": "Country"}, "competitions": competitions}]}]}
 
 
 def page(events: list[Any]) -> RawList:
-    """A page of BetPawa's list."""
+    """Build a page of BetPawa's list."""
     [listing], _ = SITES[Platform.BETPAWA].listings(dumps(categories(["1"])))
     plain = dumps({"responses": [{"responses": events}]})
     return RawList(Platform.BETPAWA, plain, None, listing.request.where, listing)
 
 
 def shown(listings: Listings) -> tuple[list[Any], list[tuple[str, str]]]:
-    """What can be compared: errors are not equal to each other."""
+    """Return comparable values, because errors with the same content are not equal."""
     found, errors = listings
     return list(found), [(type(each).__name__, str(each)) for each in errors]
 
 
 @pytest.mark.parametrize("workers", [0, 1])
 async def test_lists_are_the_same_wherever_they_are_read(workers: int) -> None:
-    """In the loop or in a process, for each bookmaker, errors included."""
+    """In the event loop or in a process, for each bookmaker, including errors."""
     decoder = Decoder(workers)
     try:
         for platform in Platform:
@@ -64,12 +64,12 @@ async def test_lists_are_the_same_wherever_they_are_read(workers: int) -> None:
 
 
 def process_of(raw: RawList) -> Listings:
-    """Stands in for `read_root`: says where it runs."""
+    """Replaces `read_root`. Returns the id of its process."""
     raise MalformedBodyError(raw.platform, f"process {os.getpid()}")
 
 
 async def test_lists_are_read_in_another_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where there is one, the loop has nothing to parse."""
+    """With a decoding process, the event loop parses nothing."""
     monkeypatch.setattr(lists, "read_root", process_of)
     decoder = Decoder(1)
     try:
@@ -81,7 +81,7 @@ async def test_lists_are_read_in_another_process(monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_root_of_too_many_lists_is_read_up_to_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The error says how many there were, and is a list that is not complete."""
+    """The error has the number of lists and marks them as incomplete."""
     monkeypatch.setattr(lists, "MAX_LISTINGS", 3)
     found, errors = read_root(root_of(Platform.BETPAWA, categories([str(number) for number in range(50)])))
     assert len(found) == 3
@@ -92,7 +92,7 @@ def test_a_root_of_too_many_lists_is_read_up_to_the_limit(monkeypatch: pytest.Mo
 
 
 def test_a_page_of_too_many_events_is_read_up_to_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    """There is no next page then."""
+    """No next page is requested."""
     monkeypatch.setattr(lists, "MAX_PAGE_EVENTS", 20)
     headers, errors, following = read_page(page([{**BETPAWA_V4, "id": str(number)} for number in range(100)]))
     assert [header.external_id for header in headers] == [str(number) for number in range(20)]
@@ -101,7 +101,7 @@ def test_a_page_of_too_many_events_is_read_up_to_the_limit(monkeypatch: pytest.M
 
 
 def test_of_many_faults_the_first_are_told_and_the_others_counted() -> None:
-    """A list of nothing but faults costs no more than one with a few."""
+    """A list full of errors uses no more memory than one with a few."""
     headers, errors, _ = read_page(page([{"id": ""}] * 5000))
     assert headers == []
     assert len(errors) == lists.MAX_ERRORS + 1
@@ -109,21 +109,21 @@ def test_of_many_faults_the_first_are_told_and_the_others_counted() -> None:
 
 
 def test_an_id_of_a_competition_that_is_no_id_is_left_out() -> None:
-    """It would go into requests and error messages; the others go on."""
+    """The id would end up in requests and error messages. The other competitions are kept."""
     found, errors = read_root(root_of(Platform.SPORTYBET, with_tournament("x" * 30_000)))
     assert [listing.competition_ids for listing in found] == [("sr:tournament:1",)]
-    assert [each.reason for each in errors] == ["an id that is none"]
+    assert [each.reason for each in errors] == ["an invalid id"]
 
 
 def with_tournament(external_id: str) -> Any:
-    """SportyBet's root with a good tournament and another."""
+    """Build SportyBet's root with a valid tournament and another one."""
     tournaments = [{"id": "sr:tournament:1", "name": "Good"}, {"id": external_id, "name": "Bad"}]
     sport = {"id": "sr:sport:1", "categories": [{"name": "Country", "tournaments": tournaments}]}
     return {"bizCode": 10000, "data": {"sportList": [sport]}}
 
 
 def test_a_list_is_opened_within_its_bound() -> None:
-    """As an event's body is."""
+    """As for an event's body."""
     raw = RawList(Platform.BET9JA, gzip.compress(bytes(1_000_000)), "gzip", "the list", max_bytes=10_000)
     with pytest.raises(BookmakerError, match="more than 10000 bytes"):
         read_root(raw)

@@ -1,4 +1,4 @@
-"""Whatever a body holds, a parser answers with an event or with our own error, and a bad market costs no other."""
+"""Whatever a body contains, a parser returns an event or raises our own error. An invalid market affects no other."""
 
 import copy
 from collections.abc import Callable, Iterator
@@ -48,7 +48,7 @@ anything = st.recursive(
 
 
 def paths(value: Any, at: Path = ()) -> Iterator[Path]:
-    """Every place in a body."""
+    """Yield the path of every value in a body."""
     if at:
         yield at
     if isinstance(value, dict):
@@ -60,7 +60,7 @@ def paths(value: Any, at: Path = ()) -> Iterator[Path]:
 
 
 def holder_of(body: Any, path: Path) -> Any:
-    """What holds the place at the end of a path."""
+    """Return the container of the value at the end of a path."""
     for step in path[:-1]:
         body = body[step]
     return body
@@ -68,7 +68,7 @@ def holder_of(body: Any, path: Path) -> Any:
 
 @st.composite
 def mutated(draw: st.DrawFn, body: Json) -> Json:
-    """A body with some of its places replaced, removed or exchanged with others."""
+    """Generate a body with some values replaced, removed or swapped."""
     changed = copy.deepcopy(body)
     for _ in range(draw(st.integers(1, 4))):
         places = list(paths(changed))
@@ -125,7 +125,7 @@ thorough = settings(max_examples=200, deadline=None, suppress_health_check=[Heal
 
 
 def event_or_error(raw: RawBody) -> MappedEvent | BookmakerError:
-    """What decoding comes to; anything but our own error goes on up and fails the test."""
+    """Decode a body into an event or our own error. Any other exception fails the test."""
     try:
         return decode(raw)
     except BookmakerError as error:
@@ -138,7 +138,7 @@ def event_or_error(raw: RawBody) -> MappedEvent | BookmakerError:
 def test_a_mutated_body_gives_an_event_or_our_error(
     platform: Platform, external_id: str, body: Json, data: st.DataObject
 ) -> None:
-    """The error names the bookmaker and the event; the event has prices that can be packed and read."""
+    """The error names the bookmaker and the event. The event's prices can be packed and read."""
     content = dumps(data.draw(mutated(body)))
     outcome = event_or_error(RawBody(platform, content, None, asked(platform, external_id)))
     if isinstance(outcome, BookmakerError):
@@ -156,7 +156,7 @@ def test_a_mutated_body_gives_an_event_or_our_error(
 def test_a_body_cut_or_damaged_gives_an_event_or_our_error(
     platform: Platform, external_id: str, body: Json, data: st.DataObject
 ) -> None:
-    """Bytes that were cut short, or changed on the way, or said to be compressed."""
+    """Bytes are truncated, changed, or wrongly declared as compressed."""
     content = bytearray(dumps(body))
     del content[data.draw(st.integers(0, len(content))) :]
     for _ in range(data.draw(st.integers(0, 3)) if content else 0):
@@ -178,7 +178,7 @@ def _markets_of(platform: Platform, body: Json) -> list[Any]:
 @thorough
 @given(bad=anything, index=st.integers(0, 20))
 def test_a_bad_market_costs_no_other(platform: Platform, external_id: str, body: Json, bad: Any, index: int) -> None:
-    """Anything at all among the markets leaves the others as they were."""
+    """Any value among the markets leaves the others unchanged."""
     whole = decode(RawBody(platform, dumps(body), None, asked(platform, external_id)))
     changed = copy.deepcopy(body)
     _markets_of(platform, changed).insert(index, bad)
@@ -216,7 +216,7 @@ LISTS: list[tuple[Callable[[bytes], object], Json]] = [
 def test_a_mutated_list_gives_a_list_or_our_error(
     parse: Callable[[bytes], object], body: Json, data: st.DataObject
 ) -> None:
-    """Discovery is as hard to upset as details are."""
+    """Lists are as robust as events."""
     content = dumps(data.draw(mutated(body)))
     with suppress(BookmakerError):
         parse(content)

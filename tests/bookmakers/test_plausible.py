@@ -1,7 +1,7 @@
-"""One match at three bookmakers: prices for one outcome agree, in order and within bounds, so that no id is swapped.
+"""One match at three bookmakers: prices of the same outcome must agree in size and order, which reveals mixed-up ids.
 
-Suspended prices are left out. Margins differ, and some books cap or lengthen long odds, so bounds are wide; a pair of
-outcomes exchanged at one bookmaker still shows in nearly every market.
+Suspended prices are ignored. The bounds are wide, because margins differ and some books cap or raise long odds.
+Nevertheless, swapping two outcomes at one bookmaker shows up in nearly every market.
 """
 
 import itertools
@@ -19,11 +19,11 @@ from tests.bookmakers.wire import asked
 pytestmark = pytest.mark.recorded
 
 CLEARLY = 1.35
-"""One outcome is clearly likelier than another when its inverse odds are so many times the other's."""
+"""An outcome is clearly likelier than another if its inverse odds are this many times as high."""
 
 Place = tuple[int, float | None]
 Book = dict[Place, dict[int, float]]
-"""Inverse odds by market and line, then outcome."""
+"""Inverse odds by market and line, then by outcome."""
 
 BODIES = {
     Platform.BETPAWA: ("betpawa/event_v3_33289995.json", "33289995"),
@@ -34,7 +34,7 @@ BODIES = {
 
 @pytest.fixture(scope="module")
 def books(recorded: Path) -> dict[Platform, Book]:
-    """The open prices of the match at each bookmaker."""
+    """Load the active prices of the match at each bookmaker."""
     found = {}
     for platform, (file, external_id) in BODIES.items():
         content = (recorded / file).read_bytes()
@@ -43,7 +43,7 @@ def books(recorded: Path) -> dict[Platform, Book]:
 
 
 def book(event: MappedEvent) -> Book:
-    """Open prices as inverse odds."""
+    """Return the active prices of an event as inverse odds."""
     prices: Book = {}
     for key, value in event.prices:
         odds, is_open = unpack_value(value)
@@ -54,7 +54,7 @@ def book(event: MappedEvent) -> Book:
 
 
 def disagreements(books: Mapping[Platform, Book]) -> list[str]:
-    """Every outcome and pair of outcomes about which two bookmakers clearly contradict each other."""
+    """List all outcomes and pairs of outcomes on which two bookmakers clearly disagree."""
     found = []
     for (one, ours), (other, theirs) in itertools.combinations(books.items(), 2):
         for place in ours.keys() & theirs.keys():
@@ -83,17 +83,17 @@ def _ratio(one: float, other: float) -> float:
 
 
 def _bound(one: float, other: float) -> float:
-    """Long odds differ more: some books cap them."""
+    """Return the accepted ratio. Long odds differ more, because some books cap them."""
     return 2.0 if max(one, other) > 0.05 else 5.0
 
 
 def test_three_bookmakers_agree_on_every_outcome(books: dict[Platform, Book]) -> None:
-    """No price contradicts another bookmaker's for the same outcome, in size or in order."""
+    """No price contradicts another bookmaker's price of the same outcome, in size or in order."""
     assert disagreements(books) == []
 
 
 def test_the_check_covers_most_of_the_catalogue(books: dict[Platform, Book]) -> None:
-    """The markets that two bookmakers share are really looked at."""
+    """Markets shared by two bookmakers are really compared."""
     shared = {
         place[0]
         for one, other in itertools.combinations(books.values(), 2)
@@ -104,7 +104,7 @@ def test_the_check_covers_most_of_the_catalogue(books: dict[Platform, Book]) -> 
         market.number for market in CATALOGUE.markets if len({mapping.platform for mapping in market.mappings}) > 1
     }
     unseen = {CATALOGUE.by_number[number].slug for number in expected - shared}
-    # Without prices for this match; their names at the bookmakers show what they are.
+    # These have no prices for this match. The names that the bookmakers use show what they mean.
     counts = ("shots_", "fouls_", "offsides_", "saves_", "tackles_")
     cards = {market.slug for market in CATALOGUE.markets if market.group == "cards"}
     assert {slug for slug in unseen - cards if not slug.startswith(counts)} == {
@@ -122,7 +122,7 @@ def test_the_check_covers_most_of_the_catalogue(books: dict[Platform, Book]) -> 
 
 
 def test_a_swapped_pair_is_caught(books: dict[Platform, Book]) -> None:
-    """Exchanging any two outcomes that clearly differ, at one bookmaker, makes a disagreement."""
+    """Swapping any two clearly different outcomes at one bookmaker is detected."""
     missed = []
     for platform, prices in books.items():
         for place, outcomes in prices.items():
@@ -153,7 +153,7 @@ def _shared(books: Mapping[Platform, Book], platform: Platform, place: Place, fi
 
 @pytest.mark.parametrize("platform", list(Platform))
 def test_odds_follow_their_lines(books: dict[Platform, Book], platform: Platform) -> None:
-    """More goals make Over less likely; a better start makes the home side's win likelier. Half lines only."""
+    """A higher total makes Over less likely; a bigger head start makes a home win likelier. Half lines only."""
     for market in CATALOGUE.markets:
         ladder = sorted(
             (line, outcomes[0])
@@ -172,7 +172,7 @@ def _steps(market: Market, line: float) -> bool:
 
 @pytest.mark.parametrize("platform", list(Platform))
 def test_full_books_sum_to_their_winners_and_a_margin(books: dict[Platform, Book], platform: Platform) -> None:
-    """Where all outcomes of a comparable market are open, their inverse odds sum to `winning_outcomes` and a margin."""
+    """If all outcomes of a comparable market are active, their inverse odds sum to `winning_outcomes` plus a margin."""
     for (number, line), outcomes in books[platform].items():
         market = CATALOGUE.by_number[number]
         if market.is_comparable and len(outcomes) == len(market.outcomes):

@@ -1,4 +1,4 @@
-"""The throttle that requests go through one by one, on a clock that the test turns."""
+"""The throttle, tested with a controlled clock."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -15,7 +15,7 @@ from quart_odds.bookmakers.politeness import (
 
 
 class Clock:
-    """A clock that only sleeping moves."""
+    """A clock that only advances by sleeping."""
 
     def __init__(self) -> None:
         self.now = 100.0
@@ -24,13 +24,13 @@ class Clock:
         return self.now
 
     async def sleep(self, seconds: float) -> None:
-        """Let others run, then be so much later."""
+        """Let other tasks run, then advance the clock."""
         await asyncio.sleep(0)
         self.now += seconds
 
 
 async def test_starts_are_the_delay_apart() -> None:
-    """Whatever the number of places."""
+    """However many slots there are."""
     clock = Clock()
     throttle = Throttle(lambda: Pace(10, 0.5), clock=clock, sleep=clock.sleep)
     starts: list[float] = []
@@ -44,7 +44,7 @@ async def test_starts_are_the_delay_apart() -> None:
 
 
 async def test_no_more_than_the_places_are_under_way() -> None:
-    """The next request starts when a place is given back."""
+    """The next request starts when a slot becomes free."""
     throttle = Throttle(lambda: Pace(2, 0))
     under_way = 0
     most = 0
@@ -62,7 +62,7 @@ async def test_no_more_than_the_places_are_under_way() -> None:
 
 
 async def test_waiting_for_the_delay_takes_no_place() -> None:
-    """With one place, it is free for whoever is under way and again while the next waits its turn."""
+    """The only slot is free again while the next request waits for the delay."""
     clock = Clock()
     places: list[int] = []
     throttle = Throttle(lambda: Pace(1, 5), clock=clock, sleep=clock.sleep)
@@ -79,7 +79,7 @@ async def test_waiting_for_the_delay_takes_no_place() -> None:
 
 
 async def test_a_pause_holds_those_that_wait_for_a_place_too() -> None:
-    """It was asked for while all places were taken."""
+    """The pause begins while all slots are taken."""
     clock = Clock()
     throttle = Throttle(lambda: Pace(1, 0), clock=clock, sleep=clock.sleep)
     started: list[float] = []
@@ -98,7 +98,7 @@ async def test_a_pause_holds_those_that_wait_for_a_place_too() -> None:
 
 
 async def test_a_cancelled_wait_leaves_the_throttle_as_it_was() -> None:
-    """The next one gets through."""
+    """The next request gets through."""
     throttle = Throttle(lambda: Pace(1, 0))
     async with throttle.slot():
         task = asyncio.create_task(throttle.slot().__aenter__())
@@ -111,7 +111,7 @@ async def test_a_cancelled_wait_leaves_the_throttle_as_it_was() -> None:
 
 
 async def test_the_pace_is_the_one_in_force() -> None:
-    """Whoever waits keeps the pace that was set meanwhile."""
+    """Waiting requests use the rate that was set in the meantime."""
     pace = Pace(1, 0)
     throttle = Throttle(lambda: pace)
     under_way = 0
@@ -137,7 +137,7 @@ async def test_the_pace_is_the_one_in_force() -> None:
 
 
 async def test_a_bookmaker_that_refuses_is_left_alone_for_a_while() -> None:
-    """After so many in a row; a success between them, or a new start, forgets them."""
+    """It rests after too many refusals in a row. A success or a new start resets the count."""
     clock = Clock()
     throttle = Throttle(lambda: Pace(1, 0), clock=clock, sleep=clock.sleep)
     for _ in range(MOST_REFUSALS_IN_A_ROW - 1):
@@ -172,12 +172,12 @@ async def test_a_bookmaker_that_refuses_is_left_alone_for_a_while() -> None:
     ],
 )
 def test_retry_after_is_seconds_or_a_date(header: str | None, seconds: float | None) -> None:
-    """What says nothing is None."""
+    """An invalid header means None."""
     assert retry_after_seconds(header, datetime(2026, 11, 6, 10, 0, tzinfo=UTC)) == seconds
 
 
 async def test_a_turn_that_does_not_come_in_time_takes_nothing() -> None:
-    """Whoever has a place keeps it, and the next one gets it after."""
+    """The current holder keeps its slot, and the next request gets it afterwards."""
     throttle = Throttle(lambda: Pace(1, 0))
     async with throttle.slot():
         for _ in range(2):

@@ -1,4 +1,4 @@
-"""Golden tables: what each recorded body must give. Numbers and ids only; the bodies are the sites' own."""
+"""Expected results for each recorded body. Numbers and ids only, because the bodies belong to the sites."""
 
 import re
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ MATCH = datetime(2026, 5, 6, 11, 0, tzinfo=UTC)
 
 @dataclass(frozen=True)
 class Golden:
-    """What an event's body must come to."""
+    """The expected result of an event's body."""
 
     platform: Platform
     file: str
@@ -137,7 +137,7 @@ EVENTS = [
             "double_chance_1up": [1.68, 1.01, 1.16],
         },
     ),
-    # In play: nearly all is suspended, and correct scores come that no pre-match body has.
+    # In play: nearly everything is suspended, and there are correct scores that no pre-match body has.
     Golden(
         Platform.BETPAWA,
         "betpawa/event_v3_33247830_live.json",
@@ -168,13 +168,13 @@ EVENTS = [
 
 
 def decoded(recorded: Path, golden: Golden) -> MappedEvent:
-    """The recorded body as the decoder gives it."""
+    """Decode a recorded body."""
     content = (recorded / golden.file).read_bytes()
     return decode(RawBody(golden.platform, content, None, asked(golden.platform, golden.external_id)))
 
 
 def odds_of(event: MappedEvent, place: str) -> list[float]:
-    """The odds of a market, in the order of its outcomes; `id@line` for one line."""
+    """Return the odds of a market in the order of its outcomes; `id@line` selects a line."""
     market_id, at, line = place.partition("@")
     wanted = float(line) if at else None
     slugs = {"double_chance_1up": "80000"}
@@ -187,7 +187,7 @@ def odds_of(event: MappedEvent, place: str) -> list[float]:
 
 @pytest.mark.parametrize("golden", EVENTS, ids=lambda golden: golden.file)
 def test_an_event_comes_to_its_golden_table(recorded: Path, golden: Golden) -> None:
-    """Ids, kick-off, counts, and prices read by hand from the body."""
+    """Ids, kick-off, counts, and prices read manually from the body."""
     event = decoded(recorded, golden)
     assert event.header.external_id == golden.external_id
     assert event.header.sportradar_id == golden.sportradar_id
@@ -201,7 +201,7 @@ def test_an_event_comes_to_its_golden_table(recorded: Path, golden: Golden) -> N
 
 
 def test_two_names_for_one_match_are_matched_by_id(recorded: Path) -> None:
-    """The three bodies of one match name it differently and carry one SportRadar id."""
+    """The three bodies of one match use different names but the same SportRadar id."""
     headers = [decoded(recorded, golden).header for golden in EVENTS[:3]]
     assert {header.sportradar_id for header in headers} == {"68995116"}
     assert len({header.name for header in headers}) == 2
@@ -232,7 +232,7 @@ def test_the_lists_come_to_their_golden_ids(recorded: Path) -> None:
 
 
 def test_bodies_in_play_are_told(recorded: Path) -> None:
-    """Those of the match that had begun, and no other."""
+    """Only the bodies of the match that had started."""
     assert [golden.file for golden in EVENTS if decoded(recorded, golden).is_in_play] == [
         "betpawa/event_v3_33247830_live.json",
         "sportybet/event_67645534_live.json",
@@ -242,12 +242,12 @@ def test_bodies_in_play_are_told(recorded: Path) -> None:
     assert event.is_in_play
     assert event.header.sportradar_id == "67645534"
     assert (event.total, event.understood, event.dropped) == (69, 40, 0)
-    # Every price is closed at 1.
+    # Every price is inactive at odds of 1.
     assert set(event.prices.values) == {2000}
 
 
 def test_a_match_has_one_genius_id(recorded: Path) -> None:
-    """BetPawa's widget of the other feed."""
+    """It comes from BetPawa's widget of the other feed."""
     found = [decoded(recorded, golden).header.genius_id for golden in EVENTS]
     assert found == ["13599033", None, None, "13395068", "13571147", None]
 
@@ -288,7 +288,10 @@ BET9JA_MAIN = {
 
 
 def raw_betpawa(body: Json) -> tuple[Raw, int]:
-    """The main prices by the texts that BetPawa shows (the parser goes by the rows' numbers), and all there are."""
+    """Return the main prices according to the texts that BetPawa shows, and the total number of prices.
+
+    The parser uses the numbers in the rows instead.
+    """
     found: Raw = {}
     count = 0
     for market in body["markets"]:
@@ -310,7 +313,7 @@ def raw_betpawa(body: Json) -> tuple[Raw, int]:
 
 
 def raw_sportybet(body: Json) -> tuple[Raw, int]:
-    """The main prices of SportyBet's body, and how many outcomes it holds."""
+    """Return the main prices of SportyBet's body, and its number of outcomes."""
     found: Raw = {}
     for market in body["data"]["markets"]:
         market_id, names = SPORTYBET_MAIN.get(market["id"], ("", {}))
@@ -327,7 +330,7 @@ def raw_sportybet(body: Json) -> tuple[Raw, int]:
 
 
 def raw_bet9ja(body: Json) -> tuple[Raw, int]:
-    """The main prices of Bet9ja's body, and how many odds it holds."""
+    """Return the main prices of Bet9ja's body, and its number of odds."""
     found: Raw = {}
     for key, text in body["D"]["O"].items():
         matched = re.fullmatch(r"(S_[A-Z0-9]+)(?:@(-?[0-9.]+))?_(\w+)", key)
@@ -343,7 +346,7 @@ RAW = {Platform.BETPAWA: raw_betpawa, Platform.SPORTYBET: raw_sportybet, Platfor
 
 @pytest.mark.parametrize("golden", EVENTS, ids=lambda golden: golden.file)
 def test_every_main_price_equals_its_raw_body(recorded: Path, golden: Golden) -> None:
-    """Eight main markets with all their lines, read again from the body by another way; and nothing goes uncounted."""
+    """Eight main markets with all lines match an independent reading of the body, and every outcome is counted."""
     raw, count = RAW[golden.platform](orjson.loads((recorded / golden.file).read_bytes()))
     event = decoded(recorded, golden)
     assert {place: price for place, price in table(event).items() if place[0] in BETPAWA_MAIN} == raw
@@ -355,7 +358,7 @@ def test_every_main_price_equals_its_raw_body(recorded: Path, golden: Golden) ->
     ("platform", "least"), [(Platform.BETPAWA, 97), (Platform.SPORTYBET, 75), (Platform.BET9JA, 80)]
 )
 def test_the_catalogue_covers_the_recording(recorded: Path, platform: Platform, least: float) -> None:
-    """Of all prices but players', so many in a hundred have their place; none is dropped."""
+    """At least this percentage of the prices is mapped, not counting players. No price is dropped."""
     measured = measure(recorded)
     counts = measured.bookmakers[platform]
     assert (counts.mapped_percent_without_players or 0) >= least
@@ -366,6 +369,6 @@ def test_the_catalogue_covers_the_recording(recorded: Path, platform: Platform, 
 
 
 def test_the_refusal_of_a_cdn_is_a_block(recorded: Path) -> None:
-    """An HTML page where JSON was due."""
+    """The body is an HTML page instead of JSON."""
     with pytest.raises(BlockedError):
         read_json(Platform.BET9JA, (recorded / "bet9ja/blocked_403.html").read_bytes(), None)

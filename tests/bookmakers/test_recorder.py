@@ -1,4 +1,4 @@
-"""Record mode: bodies with the requests that they answer, in a folder that can be replayed."""
+"""Recording of bodies with their requests, in a folder that can be replayed."""
 
 import gzip
 from pathlib import Path
@@ -13,7 +13,7 @@ from tests.bookmakers.wire import SPORTYBET, SPORTYBET_DATA, SPORTYBET_TREE, ask
 
 
 async def sportybet(request: web.Request) -> web.Response:
-    """The site, compressed."""
+    """Answer like the site, compressed."""
     body: object = SPORTYBET
     if request.path.endswith("popularAndSportList"):
         body = SPORTYBET_TREE
@@ -56,7 +56,7 @@ async def test_a_recording_has_every_request_and_its_plain_body(tmp_path: Path) 
 
 
 async def test_a_second_recording_adds_to_the_first(tmp_path: Path) -> None:
-    """The same request is recorded over, another one is added."""
+    """The same request is overwritten, and another one is added."""
     for event_id in ("sr:match:1", "sr:match:2", "sr:match:2"):
         async with serving(sportybet) as site, Recorder(tmp_path) as recorder:
             client = open_client(Platform.SPORTYBET, settings_for(site.url), recorder=recorder)
@@ -68,7 +68,7 @@ async def test_a_second_recording_adds_to_the_first(tmp_path: Path) -> None:
 
 
 async def test_what_cannot_be_decompressed_is_not_recorded(tmp_path: Path) -> None:
-    """The fetch goes on, and its decoding will say what is wrong."""
+    """The fetch continues, and decoding reports the error."""
 
     async def damaged(request: web.Request) -> web.Response:
         return web.Response(body=b"no gzip", headers={"content-encoding": "gzip"})

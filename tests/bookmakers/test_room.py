@@ -1,4 +1,4 @@
-"""Memory for bodies on their way: large ones are held one at a time, small ones as they come."""
+"""Memory limit for undecoded bodies: large ones are held one at a time, small ones as they arrive."""
 
 import asyncio
 
@@ -17,7 +17,7 @@ EVENT = asked(Platform.BETPAWA, "501")
 
 
 async def test_large_bodies_are_held_one_at_a_time() -> None:
-    """The next is read on when the one before is released; small ones wait for nothing."""
+    """Reading of the next large body resumes when the previous one is released. Small bodies never wait."""
 
     async def answer(request: web.Request) -> web.Response:
         return web.Response(body=b"{}" if request.path.endswith("small") else LARGE)
@@ -31,7 +31,7 @@ async def test_large_bodies_are_held_one_at_a_time() -> None:
             while left:
                 done, pending = await asyncio.wait(left, timeout=30, return_when=asyncio.FIRST_COMPLETED)
                 assert len(done) == 1
-                # The others have their chance to come to an end, and do not.
+                # The other large bodies get the chance to finish, but must not.
                 await client.fetch(asked(Platform.BETPAWA, "small"))
                 assert not any(task.done() for task in pending)
                 [task] = done
@@ -44,7 +44,7 @@ async def test_large_bodies_are_held_one_at_a_time() -> None:
 
 @pytest.mark.parametrize(("status", "kind"), [(500, ServerFaultError), (418, MalformedBodyError)])
 async def test_a_large_answer_that_is_no_body_leaves_its_room(status: int, kind: type[BookmakerError]) -> None:
-    """Whatever was wrong with it, the next one finds room."""
+    """Whatever was wrong with the answer, the next one finds room."""
 
     async def answer(request: web.Request) -> web.Response:
         return web.Response(body=LARGE, status=200 if request.path.endswith("good") else status)
@@ -62,7 +62,7 @@ async def test_a_large_answer_that_is_no_body_leaves_its_room(status: int, kind:
 
 
 async def test_a_large_body_that_is_given_up_leaves_its_room() -> None:
-    """While it is read, or while it waits to be."""
+    """While it is being read, or while it waits for that."""
 
     async def answer(request: web.Request) -> web.StreamResponse:
         if request.path.endswith("good"):

@@ -1,4 +1,4 @@
-"""How much JSON a body may hold: counted on its bytes, texts and escapes apart."""
+"""Limits on JSON: values and levels are counted on the raw bytes, ignoring the contents of strings."""
 
 import json
 from typing import Any
@@ -23,7 +23,7 @@ JSON = st.recursive(
 
 
 def members_of(value: Any) -> int:
-    """The commas and openings that a value is written with."""
+    """Count the commas and opening brackets needed to write a value."""
     if not isinstance(value, dict | list):
         return 0
     inner = value.values() if isinstance(value, dict) else value
@@ -31,14 +31,14 @@ def members_of(value: Any) -> int:
 
 
 def levels_of(value: Any) -> int:
-    """The levels of lists and objects."""
+    """Count the levels of lists and objects."""
     if not isinstance(value, dict | list):
         return 0
     return 1 + max(map(levels_of, value.values() if isinstance(value, dict) else value), default=0)
 
 
 def is_refused(plain: bytes, **limits: int) -> bool:
-    """Whether a body is too costly under these limits."""
+    """Return whether a body exceeds these limits."""
     try:
         refuse_costly(Platform.BETPAWA, plain, None, **limits)
     except MalformedBodyError:
@@ -48,7 +48,7 @@ def is_refused(plain: bytes, **limits: int) -> bool:
 
 @given(JSON, st.booleans())
 def test_members_and_levels_are_counted_as_they_are(value: Any, is_ascii: bool) -> None:
-    """Exactly: what stands in texts does not count, however it is escaped."""
+    """The count is exact: the contents of strings do not matter, however they are escaped."""
     plain = json.dumps(value, ensure_ascii=is_ascii).encode()
     members, levels = members_of(value), levels_of(value)
     assert not is_refused(plain, max_members=max(1, members), max_depth=levels)
@@ -73,7 +73,7 @@ def test_members_and_levels_are_counted_as_they_are(value: Any, is_ascii: bool) 
 def test_a_body_beyond_the_limits_is_refused_before_it_is_parsed(
     plain: bytes, reason: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In an event and in anything else that is read as JSON; the error says which limit."""
+    """This applies to events and to all other JSON. The error names the limit."""
     monkeypatch.setattr("orjson.loads", lambda _: pytest.fail("parsed"))
     with pytest.raises(MalformedBodyError, match=reason):
         read_json(Platform.BET9JA, plain, None)
@@ -83,5 +83,5 @@ def test_a_body_beyond_the_limits_is_refused_before_it_is_parsed(
 
 
 def test_a_long_text_of_brackets_and_commas_is_no_structure() -> None:
-    """It is one value."""
+    """A string is a single value."""
     assert not is_refused(b'["' + b"[,{," * MAX_MEMBERS + b'"]')

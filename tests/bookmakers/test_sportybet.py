@@ -1,4 +1,4 @@
-"""SportyBet's bodies: envelope, specifiers, what is suspended, and whose id an event id is."""
+"""SportyBet's bodies: envelope, specifiers, suspension, and the owner of an event id."""
 
 from datetime import UTC, datetime
 
@@ -14,7 +14,7 @@ ASKED = asked(Platform.SPORTYBET, "sr:match:70000001")
 
 
 def test_the_header_has_utc_from_milliseconds() -> None:
-    """The kick-off is epoch milliseconds, the competition the sport's category and tournament."""
+    """The kick-off is in epoch milliseconds; the competition consists of the sport's category and tournament."""
     header = parse_event(dumps(SPORTYBET), ASKED).header
     assert header.kickoff == datetime(2026, 8, 21, 9, 30, tzinfo=UTC)
     assert header.name == "Rovers FC - United - City"
@@ -23,7 +23,7 @@ def test_the_header_has_utc_from_milliseconds() -> None:
 
 
 def test_prices_go_by_market_specifier_and_outcome_id() -> None:
-    """The whole table of a body with every quirk."""
+    """The whole table of a body with every peculiarity."""
     event = parse_event(dumps(SPORTYBET), ASKED)
     assert table(event) == {
         ("3743", "1", None): (2.15, True),
@@ -62,7 +62,7 @@ def test_prices_go_by_market_specifier_and_outcome_id() -> None:
         ("over_under_early_10min_ft", "Over", 1.5): (1.28, True),
         ("over_under_early_10min_ft", "Under", 1.5): (3.4, False),
     }
-    # Two prices at a line that is no quarter, one outcome that nobody knows.
+    # Two prices at a line that is not a multiple of 0.25, and one unknown outcome.
     assert event.dropped == 3
     assert event.unmapped == (UnmappedMarket("105|to=20|from=11", "Market 105"),)
     assert (event.total, event.understood, event.unmapped_prices) == (41, 35, 3)
@@ -86,7 +86,7 @@ def test_prices_go_by_market_specifier_and_outcome_id() -> None:
     ],
 )
 def test_a_bad_market_costs_no_other(bad: object) -> None:
-    """It is dropped and counted; the rest of the table is the same."""
+    """The invalid market is dropped and counted; the rest of the table is unchanged."""
     whole = parse_event(dumps(SPORTYBET), ASKED)
     markets = [bad, *SPORTYBET_DATA["markets"]]
     spoiled = parse_event(dumps(with_(SPORTYBET, markets, "data", "markets")), ASKED)
@@ -95,7 +95,7 @@ def test_a_bad_market_costs_no_other(bad: object) -> None:
 
 
 def test_a_market_without_its_line_is_another_market() -> None:
-    """Over/under that says no line, and 1X2 that says one, are not taken for those we know."""
+    """Over/under without a line, and 1X2 with one, are not mistaken for the markets that we know."""
     outcomes = [{"id": "12", "odds": "2.00", "isActive": 1}]
     markets = [
         {"id": "18", "status": 0, "outcomes": outcomes},
@@ -107,7 +107,7 @@ def test_a_market_without_its_line_is_another_market() -> None:
 
 
 def test_a_refused_id_is_an_event_that_is_gone_and_any_other_refusal_is_trouble() -> None:
-    """The site says both with HTTP 200."""
+    """The site reports both with HTTP status 200."""
     with pytest.raises(MalformedBodyError):
         parse_event(dumps({"bizCode": 5003, "message": "busy"}), ASKED)
     with pytest.raises(NotFoundError) as caught:
@@ -116,7 +116,7 @@ def test_a_refused_id_is_an_event_that_is_gone_and_any_other_refusal_is_trouble(
 
 
 def test_another_biz_code_for_a_list_is_a_bad_answer() -> None:
-    """A list that is refused is no event that is gone."""
+    """A rejected list does not mean that an event is gone."""
     with pytest.raises(MalformedBodyError, match="19000"):
         parse_list(dumps({"bizCode": 19000, "message": "Invalid"}), "sr:tournament:5")
 
@@ -136,7 +136,7 @@ def test_another_biz_code_for_a_list_is_a_bad_answer() -> None:
     ],
 )
 def test_a_body_without_what_is_needed_names_the_field(body: Json, field: str) -> None:
-    """The error says which bookmaker, which event and which part."""
+    """The error names the bookmaker, the event and the field."""
     with pytest.raises(MalformedBodyError) as caught:
         parse_event(dumps(body), ASKED)
     assert caught.value.platform is Platform.SPORTYBET
@@ -158,11 +158,11 @@ RADAR, GENIUS = "BET_RADAR", "BET_GENIUS"
         ("70000001", [(GENIUS, "111111113000001")], "70000001", "13000001"),
         ("70000001", [(RADAR, "70000001"), (GENIUS, "13000001")], "70000001", "13000001"),
         ("70000001", [(GENIUS, "70000001")], "70000001", None),
-        # The source's id carries a prefix of seven ones.
+        # The source's id has a prefix of seven ones.
         ("70000001", [(RADAR, "111111170000001"), (RADAR, "70000001")], "70000001", None),
         ("111111170000001", [(RADAR, "111111170000001")], "70000001", None),
         ("B6EV||i9", [(RADAR, "111111170000001")], "70000001", None),
-        # The same shape is Genius Sports' where the source says so, or nothing says anything.
+        # An id of this form is Genius Sports' if the source says so or there is no source.
         ("111111113000001", [(GENIUS, "111111113000001")], None, "13000001"),
         ("111111113000001", [(GENIUS, "13000001"), (GENIUS, "13000001")], None, "13000001"),
         ("111111113000001", [], None, "13000001"),
@@ -176,7 +176,7 @@ RADAR, GENIUS = "BET_RADAR", "BET_GENIUS"
 def test_whose_an_id_is(
     digits: str, sources: list[tuple[str, object]], sportradar_id: str | None, genius_id: str | None
 ) -> None:
-    """By its length and prefix, and by the source where these do not tell."""
+    """Length and prefix decide, or else the source."""
     named = zip(("preMatchSource", "liveSource"), sources, strict=False)
     source = {name: {"sourceType": kind, "sourceId": source_id} for name, (kind, source_id) in named}
     event_id = f"sr:match:{digits}"
@@ -187,7 +187,7 @@ def test_whose_an_id_is(
 
 @pytest.mark.parametrize(("path", "value"), [(("status",), 1), (("status",), 4), (("status",), "1")])
 def test_a_match_in_play_is_told(path: tuple[str, ...], value: object) -> None:
-    """Any status but that of a match to come; a list leaves the event out, and it is no error."""
+    """Any status except that of an upcoming match counts. Lists leave the event out without an error."""
     body = with_(SPORTYBET, value, "data", *path)
     event = parse_event(dumps(body), ASKED)
     assert event.is_in_play
@@ -197,7 +197,7 @@ def test_a_match_in_play_is_told(path: tuple[str, ...], value: object) -> None:
 
 
 def test_live_markets_are_prices_in_play() -> None:
-    """The product of a market says so even where the status does not."""
+    """A market's product shows it even if the status does not."""
     live = {**SPORTYBET_DATA["markets"][0], "product": 1}
     assert parse_event(dumps(with_(SPORTYBET, [live], "data", "markets")), ASKED).is_in_play
     assert not parse_event(dumps(SPORTYBET), ASKED).is_in_play
@@ -205,7 +205,7 @@ def test_live_markets_are_prices_in_play() -> None:
 
 
 def test_marks_that_raise_no_price_leave_it_plain() -> None:
-    """Links to early payout markets, and the mark of where a customer's boost may be used."""
+    """Links to early payout markets, and the mark of prices on which customers may use a boost."""
     first, *others = SPORTYBET_DATA["markets"]
     outcomes = [{**outcome, "oddsBoostLfb": True} for outcome in first["outcomes"]]
     marked = {**first, "outcomes": outcomes, "earlyPayoutMarkets": [{"name": "2UP"}], "marketExtendVOS": [{}]}
@@ -223,20 +223,20 @@ def test_marks_that_raise_no_price_leave_it_plain() -> None:
     ],
 )
 def test_a_players_market_is_known_by_its_outcomes(outcomes: list[Json], player_prices: int) -> None:
-    """It stays unmapped, and its prices are counted apart."""
+    """The market stays unmapped and its prices are counted separately."""
     unknown = {"id": "40", "desc": "Anytime Goalscorer", "specifier": "type=prematch", "outcomes": outcomes}
     event = parse_event(dumps(with_(SPORTYBET, [unknown], "data", "markets")), ASKED)
     assert (event.unmapped_prices, event.player_prices) == (len(outcomes), player_prices)
 
 
 def test_tournaments_are_listed_without_simulated_ones() -> None:
-    """Football only, with country, name, and the number of events that the tree gives."""
+    """Only football, with country, name, and the number of events in the tree."""
     known = Competition("sr:tournament:5", "First Division", "Nowhere")
     assert parse_tournaments(dumps(SPORTYBET_TREE)) == ([ListedCompetition(known, 2)], [])
 
 
 def test_a_bad_category_costs_no_other() -> None:
-    """It is told, and the others are listed."""
+    """The error is reported, and the other tournaments are listed."""
     good = {"name": "Nowhere", "tournaments": [{"id": "sr:tournament:5"}]}
     sport = {"id": "sr:sport:1", "categories": [{"name": "Broken"}, good]}
     found, errors = parse_tournaments(dumps({"bizCode": 10000, "data": {"sportList": [sport]}}))
@@ -246,7 +246,7 @@ def test_a_bad_category_costs_no_other() -> None:
 
 @pytest.mark.parametrize("shape", ["list", "object"])
 def test_both_shapes_of_lists_are_read(shape: str) -> None:
-    """A bad event costs no other, e-sports are left out by their source."""
+    """An invalid event affects no other, and e-sports are left out because of their source."""
     game = with_(SPORTYBET_DATA, {"preMatchSource": {"sourceType": "BETER", "sourceId": "x"}}, "eventSource")
     tournaments = [{"id": "sr:tournament:5", "events": [SPORTYBET_DATA, game, {"eventId": "sr:match:3"}]}]
     data = tournaments if shape == "list" else {"totalNum": 3, "tournaments": tournaments}
@@ -260,7 +260,7 @@ def test_both_shapes_of_lists_are_read(shape: str) -> None:
     [[], {"totalNum": 0, "tournaments": []}, [{"id": "sr:tournament:5", "events": []}]],
 )
 def test_a_list_may_be_empty(data: object) -> None:
-    """Nothing to list is no error."""
+    """An empty list is not an error."""
     assert parse_list(dumps({"bizCode": 10000, "data": data}), "sr:tournament:5") == ([], [])
 
 
@@ -277,7 +277,7 @@ def test_a_list_may_be_empty(data: object) -> None:
     ],
 )
 def test_a_success_without_its_list_is_wrong_and_not_empty(data: object, field: str) -> None:
-    """It says nothing of what the tournament has."""
+    """Such an answer says nothing about the tournament's events."""
     with pytest.raises(MalformedBodyError) as caught:
         parse_list(dumps({"bizCode": 10000, "data": data}), "sr:tournament:5")
     assert caught.value.field == field

@@ -1,4 +1,4 @@
-"""Who decodes next: by time used, so that long bodies delay their own bookmaker."""
+"""Sharing by time used: long bodies delay only their own bookmaker."""
 
 import asyncio
 
@@ -11,7 +11,7 @@ BETPAWA, SPORTYBET, BET9JA = Platform
 
 
 async def work(turns: Turns, platform: Platform, seconds: float, done: list[Platform]) -> None:
-    """One body that takes so long, as is said."""
+    """Use a place for this much time."""
     async with turns.turn(platform):
         await asyncio.sleep(0)
         turns.use(platform, seconds)
@@ -19,7 +19,7 @@ async def work(turns: Turns, platform: Platform, seconds: float, done: list[Plat
 
 
 async def test_a_bookmaker_of_long_bodies_delays_its_own() -> None:
-    """The others' bodies go before its next one, as many as take the time of one."""
+    """Its next body waits until the others have used as much time."""
     turns = Turns(1)
     done: list[Platform] = []
     slow = [work(turns, BETPAWA, 3.0, done) for _ in range(4)]
@@ -30,7 +30,7 @@ async def test_a_bookmaker_of_long_bodies_delays_its_own() -> None:
 
 
 async def test_bookmakers_alike_take_turns() -> None:
-    """None of them waits for the end of another."""
+    """Nobody waits until another has finished."""
     turns = Turns(1)
     done: list[Platform] = []
     await asyncio.gather(*(work(turns, each, 1.0, done) for each in Platform for _ in range(5)))
@@ -39,7 +39,7 @@ async def test_bookmakers_alike_take_turns() -> None:
 
 
 async def test_a_bookmaker_that_comes_late_has_saved_up_nothing() -> None:
-    """It shares from then on."""
+    """It gets its share only from then on."""
     turns = Turns(1)
     done: list[Platform] = []
     first = [asyncio.create_task(work(turns, BETPAWA, 1.0, done)) for _ in range(20)]
@@ -51,7 +51,7 @@ async def test_a_bookmaker_that_comes_late_has_saved_up_nothing() -> None:
 
 
 async def test_a_turn_that_nobody_waits_for_any_more_goes_to_the_next() -> None:
-    """Cancelled before or just when it came."""
+    """It was cancelled before or just when the place was assigned."""
     turns = Turns(1)
     done: list[Platform] = []
     async with turns.turn(BETPAWA):
@@ -67,7 +67,7 @@ async def test_a_turn_that_nobody_waits_for_any_more_goes_to_the_next() -> None:
 
 @pytest.mark.parametrize("waiters", [1, 5])
 async def test_all_are_let_through_at_the_end(waiters: int) -> None:
-    """Nobody waits for a decoder that is closed."""
+    """Nobody waits for a decoder that has been closed."""
     turns = Turns(1)
     done: list[Platform] = []
     async with turns.turn(BETPAWA):

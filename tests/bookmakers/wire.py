@@ -1,4 +1,4 @@
-"""Hand-written bodies in the three wire formats, with the quirks that parsers must know. Names and odds are made up."""
+"""Hand-written bodies in the three wire formats, with all peculiarities that parsers must handle. Invented data."""
 
 import copy
 from datetime import UTC, datetime
@@ -17,17 +17,17 @@ Place = tuple[str, str, float | None] | tuple[str, str, float | None, str]
 
 
 def asked(platform: Platform, external_id: str) -> EventHeader:
-    """The header that a discovery would have given."""
+    """Return the header that a discovery would have found."""
     return EventHeader(platform, external_id, None, "?", "?", datetime(2026, 1, 1, tzinfo=UTC), Competition("", "", ""))
 
 
 def dumps(body: object) -> bytes:
-    """A body's bytes."""
+    """Serialise a body."""
     return orjson.dumps(body)
 
 
 def table(event: MappedEvent) -> dict[Place, Price]:
-    """Prices as a person reads them: (market id, outcome, line and, if there is one, promotion) to (odds, open)."""
+    """Return the prices in readable form: (market id, outcome, line and optional promotion) to (odds, active)."""
     prices: dict[Place, Price] = {}
     for key, value in event.prices:
         number, index, line = unpack_key(key)
@@ -60,7 +60,7 @@ BETPAWA_V4: Json = {
     "competition": {"id": "77", "name": "First Division"},
     "totalMarketCount": "9",
     "markets": [
-        # Outcomes in another order than ours, and one suspended with its odds still there.
+        # Outcomes in a different order from ours; one is suspended but keeps its odds.
         _v4_market(
             "3743", [{"id": "r", "prices": [_v4("3746", 3.5), _v4("3744", 2.1), _v4("3745", 3.2, suspended=True)]}]
         ),
@@ -171,7 +171,7 @@ SPORTYBET_DATA: Json = {
         _sb("1", [_o("3", "3.40"), _o("1", "2.15"), _o("2", "3.25", 0)]),
         _sb("60200", [_o("1", "1.66"), _o("2", "3.30"), _o("3", "1.88")]),
         _sb("60100", [_o("1", "2.01"), _o("2", "3.30"), _o("3", "2.88")]),
-        # The description of double chance comes as 1X, 12, X2; so do the ids.
+        # The description of double chance has the order 1X, 12, X2, and so do the ids.
         _sb("10", [_o("9", "1.30"), _o("10", "1.31"), _o("11", "1.60")]),
         _sb("18", [_o("12", "1.95"), _o("13", "1.82")], "total=2.5"),
         _sb("18", [_o("12", "2.60"), _o("13", "1.45")], "total=3", status=2),
@@ -179,7 +179,7 @@ SPORTYBET_DATA: Json = {
         _sb("16", [_o("1714", "2.35"), _o("1715", "1.57")], "hcp=-0.5"),
         _sb("14", [_o("1711", "4.75"), _o("1712", "4.25"), _o("1713", "1.56")], "hcp=0:1"),
         _sb("14", [_o("1711", "1.38"), _o("1712", "4.50"), _o("1713", "6.00")], "hcp=1:0"),
-        # Under stands first here.
+        # Under comes first here.
         _sb("37", [_o("794", "3.10"), _o("796", "3.90")], "total=2.5"),
         _sb("105", [_o("1", "7.80"), _o("2", "1.16"), _o("3", "9.00")], "from=1|to=10"),
         _sb("105", [_o("1", "7.70"), _o("2", "1.17"), _o("3", "9.10")], "to=20|from=11"),
@@ -301,7 +301,7 @@ BET9JA_SPORTS: Json = {
 
 
 def without(body: Json, *path: str) -> Json:
-    """A copy of a body that lacks what is at the end of the path."""
+    """Copy a body without the value at the end of the path."""
     changed = copy.deepcopy(body)
     holder = changed
     for step in path[:-1]:
@@ -311,7 +311,7 @@ def without(body: Json, *path: str) -> Json:
 
 
 def with_(body: Json, value: object, *path: str | int) -> Json:
-    """A copy of a body with another value at the end of the path."""
+    """Copy a body with another value at the end of the path."""
     changed = copy.deepcopy(body)
     holder: Any = changed
     for step in path[:-1]:

@@ -1,4 +1,4 @@
-"""Stand-in bookmakers without a server, and requests to them, for the tests here."""
+"""Stand-in bookmakers without a server, and requests to them."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -22,29 +22,29 @@ HEADERS: Mapping[Platform, Mapping[str, str]] = {
 
 
 def sites(options: SandboxOptions | None = None) -> tuple[Books, dict[Platform, Site]]:
-    """The books and bookmakers of options, by default 60 events whose prices stand still."""
+    """Create books and bookmakers, by default for 60 events whose prices do not move."""
     return generated_sites(options or SandboxOptions(move=0), NOW)
 
 
 def ask(platform: Platform, path: str, method: str = "GET", body: object = None, **query: str) -> Ask:
-    """A request as a well-behaved client sends it."""
+    """Build a request as a well-behaved client sends it."""
     return Ask(method, path, query, HEADERS[platform], b"" if body is None else orjson.dumps(body))
 
 
 def said(site: Site, request: Ask) -> Any:
-    """The JSON of an answer that must be 200."""
+    """Return the JSON of an answer, which must have status 200."""
     answer = site.refuse(request) or site.answer(request)
     assert answer.status == 200, answer
     return orjson.loads(answer.write())
 
 
 def detail(site: Site, fixture: Fixture) -> Any:
-    """The body of one event."""
+    """Return the body of an event."""
     return said(site, detail_ask(site.platform, fixture.listings[site.platform].external_id))
 
 
 def detail_ask(platform: Platform, external_id: str) -> Ask:
-    """The request for one event."""
+    """Build the request for an event."""
     match platform:
         case Platform.BETPAWA:
             return ask(platform, f"/api/sportsbook/v4/events/{external_id}")
@@ -55,7 +55,7 @@ def detail_ask(platform: Platform, external_id: str) -> Ask:
 
 
 def events_of(site: Site) -> list[dict[str, Any]]:
-    """All events that a bookmaker lists, found as a client finds them: from the tree down, page by page."""
+    """Find all events of a bookmaker the way a client does: from the tree down, page by page."""
     return list({_id(event): event for event in _listed(site)}.values())
 
 
@@ -95,14 +95,14 @@ def _all_pages(site: Site, competition: str) -> list[dict[str, Any]]:
 
 
 def by_queries(site: Site, competitions: list[str], *, skip: int = 0, take: int = 100) -> list[dict[str, Any]]:
-    """A page of BetPawa's events of competitions, with their 1X2."""
+    """Return a page of BetPawa's events of these competitions, with their 1X2."""
     text = queries(competitions, skip=skip, take=take)
     body = said(site, ask(Platform.BETPAWA, "/api/sportsbook/v4/events/lists/by-queries", q=text))
     return cast("list[dict[str, Any]]", body["responses"][0]["responses"])
 
 
 def queries(competitions: list[str], *, skip: int = 0, take: int = 100, event_type: str = "UPCOMING") -> str:
-    """The `q` of BetPawa's lists."""
+    """Build the `q` of BetPawa's lists."""
     zones = {"competitions": competitions}
     query = {"eventType": event_type, "categories": ["2"], "zones": zones, "hasOdds": True}
     view = {"marketTypes": ["3743"]}

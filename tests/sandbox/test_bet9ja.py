@@ -1,4 +1,4 @@
-"""Bet9ja's stand-in speaks the PalimpsestAjax format, by hand-written examples of it."""
+"""Bet9ja's stand-in produces the PalimpsestAjax format, compared with hand-written examples."""
 
 from quart_odds.domain.platforms import Platform
 from quart_odds.sandbox.options import SandboxOptions
@@ -9,7 +9,7 @@ PATH = "/desktop/feapi/PalimpsestAjax/"
 
 
 def test_an_event_has_flat_odds_and_a_kickoff_without_a_zone() -> None:
-    """Texts without trailing zeros under keys of market, line and outcome; EXTID is the SportRadar id as a text."""
+    """Keys contain market, line and outcome; odds have no trailing zeros; EXTID is the SportRadar id as text."""
     books, found = sites()
     fixture = next(f for f in books.fixtures if len(f.listings) == 3)
     book = books.book(Platform.BET9JA, fixture)
@@ -33,7 +33,7 @@ def test_an_event_has_flat_odds_and_a_kickoff_without_a_zone() -> None:
 
 
 def test_team_totals_of_both_teams_are_one_market_with_four_outcomes() -> None:
-    """S_HAOU has OH, UH, OA and UA, and is described once."""
+    """S_HAOU has OH, UH, OA and UA, and a single description."""
     books, found = sites(SandboxOptions(move=0, markets=200))
     fixture = next(f for f in books.fixtures if len(f.listings) == 3)
     event = detail(found[Platform.BET9JA], fixture)["D"]
@@ -43,7 +43,7 @@ def test_team_totals_of_both_teams_are_one_market_with_four_outcomes() -> None:
 
 
 def test_a_closed_price_is_absent_or_one() -> None:
-    """There is no flag; which of the two depends on the price."""
+    """There is no flag. Which of the two is used depends on the price."""
     books, found = sites()
     fixture = next(f for f in books.fixtures if len(f.listings) == 3)
     book = books.book(Platform.BET9JA, fixture)
@@ -54,7 +54,7 @@ def test_a_closed_price_is_absent_or_one() -> None:
 
 
 def test_the_tree_is_of_objects_keyed_by_id() -> None:
-    """PAL, sport 1, countries, groups; the keys of G are what GROUPID takes."""
+    """PAL contains sport 1, countries and groups. The keys of G are the values of GROUPID."""
     _, found = sites()
     site = found[Platform.BET9JA]
     soccer = said(site, ask(Platform.BET9JA, f"{PATH}GetSports", DISP="0"))["D"]["PAL"]["1"]
@@ -65,7 +65,7 @@ def test_the_tree_is_of_objects_keyed_by_id() -> None:
 
 
 def test_a_group_has_all_its_events_with_the_main_markets_only() -> None:
-    """SPORT stands where an event's own body has S, and there are no texts."""
+    """SPORT takes the place of S in an event's own body, and there are no texts."""
     _, found = sites()
     path = f"{PATH}GetEventsInGroupV2"
     wanted = ask(Platform.BET9JA, path, GROUPID="170001", DISP="0", GROUPMARKETID="1", matches="true")
@@ -85,7 +85,7 @@ def test_a_group_has_all_its_events_with_the_main_markets_only() -> None:
 
 
 def test_without_a_referer_the_cdn_refuses_with_html() -> None:
-    """403 Access Denied."""
+    """The answer is 403 Access Denied."""
     _, found = sites()
     refusal = found[Platform.BET9JA].refuse(Ask("GET", f"{PATH}GetSports"))
     assert refusal is not None
@@ -94,6 +94,6 @@ def test_without_a_referer_the_cdn_refuses_with_html() -> None:
 
 
 def test_an_unknown_event_is_an_error_in_the_envelope() -> None:
-    """R says E."""
+    """R is E."""
     _, found = sites()
     assert said(found[Platform.BET9JA], detail_ask(Platform.BET9JA, "1")) == {"R": "E", "D": None}

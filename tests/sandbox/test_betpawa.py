@@ -1,4 +1,4 @@
-"""BetPawa's stand-in speaks the v4 format, by hand-written examples of it."""
+"""BetPawa's stand-in produces the v4 format, compared with hand-written examples."""
 
 from typing import Any
 
@@ -25,12 +25,12 @@ def _book() -> Book:
 
 
 def said_of(book: Book) -> dict[str, Any]:
-    """Markets of an event's body by id."""
+    """Return the markets of an event's body by id."""
     return {market["marketType"]["id"]: market for market in orjson.loads(write_detail(book))["markets"]}
 
 
 def test_a_plain_market_is_written_with_texts_for_ids_and_numbers_for_odds() -> None:
-    """1X2 has one row; the odds are under `odds`; nothing says that a price is not suspended."""
+    """1X2 has one row, odds are under `odds`, and prices that are not suspended have no `suspended`."""
     books, found = sites()
     fixture = next(f for f in books.fixtures if f.number == 4)
     book = books.book(Platform.BETPAWA, fixture)
@@ -50,7 +50,7 @@ def test_a_plain_market_is_written_with_texts_for_ids_and_numbers_for_odds() -> 
 
 
 def test_an_event_has_texts_where_v4_has_texts() -> None:
-    """Ids, counts and the version are texts, the position a number, and the kick-off ends in Z."""
+    """Ids, counts and the version are text, the position is a number, and the kick-off ends in Z."""
     books, found = sites()
     fixture = next(f for f in books.fixtures if len(f.listings) == 3 and f.number % 3)
     event = detail(found[Platform.BETPAWA], fixture)
@@ -69,7 +69,7 @@ def test_an_event_has_texts_where_v4_has_texts() -> None:
 
 
 def test_the_sportradar_id_stands_twice_beside_another_numbering() -> None:
-    """Its order is not fixed, and the other numbering has no retention."""
+    """The order varies, and the other number has no retention."""
     books, found = sites()
     orders = set()
     for fixture in books.fixtures:
@@ -83,7 +83,7 @@ def test_the_sportradar_id_stands_twice_beside_another_numbering() -> None:
 
 
 def test_an_event_that_sportradar_does_not_know_has_only_the_other_numbering() -> None:
-    """There is one such event, and it is at BetPawa alone."""
+    """There is one such event, and only BetPawa has it."""
     books, found = sites()
     (alone,) = (f for f in books.fixtures if f.sportradar_id is None and Platform.BETPAWA in f.listings)
     assert [w["type"] for w in detail(found[Platform.BETPAWA], alone)["widgets"]] == ["GENIUSSPORTS"]
@@ -116,14 +116,14 @@ def test_totals_are_rows_of_one_market_with_the_line_times_four() -> None:
 def test_handicaps_are_of_the_home_side_on_the_row_and_of_its_own_on_the_price(
     market: str, handicap: int, expected: dict[str, str]
 ) -> None:
-    """Row `handicap` is the home side's line times four; X of a three-way handicap repeats the giving side."""
+    """A row's `handicap` is the home side's line times four. X of a three-way handicap repeats the favoured side."""
     row = next(row for row in said_of(_book())[market]["row"] if row["handicap"] == handicap)
     assert {price["typeId"]: price["handicap"] for price in row["prices"]} == expected
     assert all(price["specifier"] == {"hcp": price["handicap"]} for price in row["prices"])
 
 
 def test_a_suspended_price_says_so_and_has_no_odds() -> None:
-    """`suspended` is there only when it is true, and the odds are 0.0."""
+    """`suspended` is present only if true, and the odds are 0.0."""
     book = _book()
     book.set(1, None, True)
     prices = said_of(book)["3743"]["row"][0]["prices"]
@@ -131,14 +131,14 @@ def test_a_suspended_price_says_so_and_has_no_odds() -> None:
 
 
 def test_wide_markets_take_several_rows_without_an_id() -> None:
-    """Half time/full time has three rows of three."""
+    """Half time/full time has three rows of three prices."""
     rows = said_of(_book())["4706"]["row"]
     assert [len(row["prices"]) for row in rows] == [3, 3, 3]
     assert all("id" not in row for row in rows)
 
 
 def test_a_boosted_market_is_a_second_one_with_the_same_id() -> None:
-    """Every twentieth event has its 1X2 once more, better and marked as boosted."""
+    """Every twentieth event has its 1X2 a second time, with better odds and marked as boosted."""
     books, found = sites()
     fixture = next(f for f in books.fixtures if f.number % 20 == 3 and Platform.BETPAWA in f.listings)
     markets = detail(found[Platform.BETPAWA], fixture)["markets"]
@@ -149,7 +149,7 @@ def test_a_boosted_market_is_a_second_one_with_the_same_id() -> None:
 
 
 def test_it_refuses_a_request_without_a_brand() -> None:
-    """400 for any address."""
+    """The answer is 400 for any path."""
     _, found = sites()
     site = found[Platform.BETPAWA]
     refusal = site.refuse(Ask("GET", "/api/sportsbook/v4/categories/list/2", headers={"accept": "application/json"}))
@@ -167,7 +167,7 @@ def test_a_list_is_protobuf_unless_json_is_asked_for() -> None:
 
 
 def test_more_than_a_hundred_events_are_refused() -> None:
-    """400 with the site's sentence."""
+    """The answer is 400 with the site's message."""
     _, found = sites()
     answer = found[Platform.BETPAWA].answer(ask(Platform.BETPAWA, LIST, q=queries(["11001"], take=101)))
     assert answer.status == 400
@@ -187,13 +187,13 @@ def test_more_than_a_hundred_events_are_refused() -> None:
     ],
 )
 def test_a_malformed_query_is_refused(text: str) -> None:
-    """400, whatever is wrong with it."""
+    """Any malformation is answered with 400."""
     _, found = sites()
     assert found[Platform.BETPAWA].answer(ask(Platform.BETPAWA, LIST, q=text)).status == 400
 
 
 def test_lists_have_the_markets_asked_for_and_page_by_skip_and_take() -> None:
-    """There is neither a total nor a link to the next page; the last page is short."""
+    """There is neither a total nor a link to the next page. The last page is short."""
     _, found = sites(SandboxOptions(events=500, move=0, markets=20))
     site = found[Platform.BETPAWA]
     first, second = (by_queries(site, ["11001"], skip=skip) for skip in (0, 100))
@@ -215,6 +215,6 @@ def test_events_in_play_are_not_to_be_had() -> None:
     "path", ["/api/sportsbook/v3/events/33000011", "/api/sportsbook/v4/events/1", "/api/sportsbook/v4"]
 )
 def test_what_it_does_not_know_is_404(path: str) -> None:
-    """Version 3 is gone, and so are unknown events."""
+    """Version 3 is gone, and unknown events do not exist."""
     _, found = sites()
     assert found[Platform.BETPAWA].answer(ask(Platform.BETPAWA, path)).status == 404

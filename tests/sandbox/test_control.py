@@ -1,4 +1,4 @@
-"""Odds are changed while the sandbox runs, and what changed is said exactly."""
+"""Odds are changed while the sandbox runs, and the answer reports the exact changes."""
 
 from typing import Any
 
@@ -12,12 +12,12 @@ from tests.sandbox.sites import HEADERS, NOW, sites
 
 @pytest.fixture
 def client() -> QuartClient:
-    """A client of sixty events that stand still."""
+    """A client for sixty events whose prices do not move."""
     return create_sandbox(SandboxOptions(move=0), now=lambda: NOW).test_client()
 
 
 async def change(client: QuartClient, body: object) -> dict[str, Any]:
-    """What is answered to a change that must be possible."""
+    """Request a change that must succeed, and return the answer."""
     response = await client.post("/_sandbox/odds", json=body)
     assert response.status_code == 200, await response.get_data()
     answer: dict[str, Any] = await response.get_json()
@@ -25,14 +25,14 @@ async def change(client: QuartClient, body: object) -> dict[str, Any]:
 
 
 async def home_win(client: QuartClient, external_id: str) -> dict[str, Any]:
-    """The price of BetPawa's home win."""
+    """Return BetPawa's price of the home win."""
     response = await client.get(f"/api/sportsbook/v4/events/{external_id}", headers=HEADERS[Platform.BETPAWA])
     price: dict[str, Any] = (await response.get_json())["markets"][0]["row"][0]["prices"][0]
     return price
 
 
 async def test_a_particular_price_is_changed(client: QuartClient) -> None:
-    """The body has it at the next request, and the answer has old and new."""
+    """The next request sees the new odds, and the answer contains the old and new ones."""
     fixture = next(f for f in sites()[0].fixtures if len(f.listings) == 3)
     external_id = fixture.listings[Platform.BETPAWA].external_id
     old = await home_win(client, external_id)
@@ -72,7 +72,7 @@ async def test_a_line_is_named_as_a_number(client: QuartClient) -> None:
 
 
 async def test_random_changes_are_as_many_as_asked_for_each_of_another_open_price(client: QuartClient) -> None:
-    """In main markets, of events that are matched, with odds that differ."""
+    """They affect main markets of events that clients can match, and the odds always differ."""
     done = (await change(client, {"changes": 200}))["changes"]
     assert len({(c["sportradar_id"], c["bookmaker"], c["market"], c["line"], c["outcome"]) for c in done}) == 200
     assert all(c["old"] != c["new"] and not c["suspended"] and c["sportradar_id"] for c in done)
@@ -81,7 +81,7 @@ async def test_random_changes_are_as_many_as_asked_for_each_of_another_open_pric
 
 
 async def test_movement_is_switched_on_and_off(client: QuartClient) -> None:
-    """A share between 0 and 1."""
+    """The value is a share between 0 and 1."""
     assert (await change(client, {"move": 1}))["move"] == 1
     events = [f.listings[Platform.BETPAWA].external_id for f in sites()[0].fixtures if Platform.BETPAWA in f.listings]
     assert any([await home_win(client, events[0]) != await home_win(client, e) for e in events[:1] for _ in range(8)])
@@ -107,7 +107,7 @@ async def test_movement_is_switched_on_and_off(client: QuartClient) -> None:
     ],
 )
 async def test_a_change_that_makes_no_sense_is_refused_whole(client: QuartClient, body: object) -> None:
-    """400 with a sentence, and nothing has changed."""
+    """The answer is 400 with an error message, and nothing has changed."""
     fixture = next(f for f in sites()[0].fixtures if len(f.listings) == 3)
 
     def real(value: object) -> object:

@@ -1,4 +1,4 @@
-"""Faults are written down, read back, and strike whom they should."""
+"""Faults can be written and parsed, and affect the right requests."""
 
 import pytest
 from hypothesis import given
@@ -32,7 +32,7 @@ B = Platform.BETPAWA
     ],
 )
 def test_a_fault_is_read_from_a_word(text: str, fault: Fault) -> None:
-    """With a place and a share where given."""
+    """Optionally with a place and a share."""
     assert parse_fault(text) == fault
     assert str(fault) == text
 
@@ -43,7 +43,7 @@ def test_a_fault_is_read_from_a_word(text: str, fault: Fault) -> None:
     share=st.floats(0.01, 1),
 )
 def test_a_fault_survives_text_and_json(name: str, where: str, share: float) -> None:
-    """Its text reads back as itself; its JSON as one that strikes the same."""
+    """Its text parses to an equal fault, its JSON to one with the same effect."""
     fault = parse_fault(f"{name}{where}:{share:g}")
     assert parse_fault(str(fault)) == fault
     again = fault_of_json(fault.as_json())
@@ -54,21 +54,21 @@ def test_a_fault_survives_text_and_json(name: str, where: str, share: float) -> 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("nonsense", "there are timeout, drip, 403"),
-        ("timeout@moon", "there are all, lists, details"),
+        ("nonsense", "choose from timeout, drip, 403"),
+        ("timeout@moon", "choose from all, lists, details"),
         ("timeout:many", "number above 0"),
         ("timeout:2", "at most 1"),
         ("timeout:0", "not above 0"),
     ],
 )
 def test_a_wrong_fault_is_answered_with_what_is_allowed(text: str, said: str) -> None:
-    """In one sentence."""
+    """The error is a single sentence."""
     with pytest.raises(ValueError, match=said):
         parse_fault(text)
 
 
 def test_faults_are_given_by_bookmaker() -> None:
-    """`all` stands for the three; a later one replaces an earlier one."""
+    """`all` means all three, and a later fault replaces an earlier one."""
     assert parse_faults("betpawa=403, bet9ja=timeout:0.5") == {
         B: Fault(FaultKind.FORBIDDEN),
         Platform.BET9JA: Fault(FaultKind.TIMEOUT, share=0.5),
@@ -95,13 +95,13 @@ def test_faults_are_given_by_bookmaker() -> None:
     ],
 )
 def test_json_that_is_no_fault_is_refused(value: object) -> None:
-    """Whatever is wrong with it."""
+    """Any kind of invalid JSON is rejected."""
     with pytest.raises(ValueError):
         fault_of_json(value)
 
 
 def test_a_fault_strikes_lists_and_details_unless_it_has_a_place() -> None:
-    """Faults of lists strike lists; a share, or named events, strike details."""
+    """Faults of lists affect lists. With a share or named events, a fault affects details."""
     board = FaultBoard()
     for fault, on_list, on_detail in (
         (Fault(FaultKind.FORBIDDEN), True, True),
@@ -120,7 +120,7 @@ def test_a_fault_strikes_lists_and_details_unless_it_has_a_place() -> None:
 
 
 def test_404_and_huge_strike_one_event() -> None:
-    """The first, unless a share or events are named."""
+    """The first event, unless a share or events are given."""
     board = FaultBoard({B: Fault(FaultKind.NOT_FOUND)})
     assert board.strike(B, "1", ("1",)) is None
     assert board.strike(B, "1", ("1",), is_first_event=True) is not None
@@ -129,7 +129,7 @@ def test_404_and_huge_strike_one_event() -> None:
 
 
 def test_a_share_strikes_that_part_of_the_events_and_always_the_same() -> None:
-    """About half of a thousand."""
+    """About half of a thousand events."""
     board = FaultBoard({B: Fault(FaultKind.BROKEN, share=0.5)})
     struck = [board.strike(B, str(n), (str(70_000_000 + n * 37),)) is not None for n in range(1000)]
     assert 430 < sum(struck) < 570
@@ -137,7 +137,7 @@ def test_a_share_strikes_that_part_of_the_events_and_always_the_same() -> None:
 
 
 def test_a_fault_for_a_time_strikes_each_address_once_and_is_forgotten_with_it() -> None:
-    """500 then fine; put in force again, it strikes again."""
+    """500, then success. Setting the fault again restarts the count."""
     board = FaultBoard({B: parse_fault("500-then-fine")})
     assert [board.strike(B, a) is not None for a in ("x", "y", "x", "y")] == [True, True, False, False]
     board.set(B, parse_fault("500-then-fine"))

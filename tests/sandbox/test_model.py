@@ -1,4 +1,4 @@
-"""The chances behind the prices add up, and every market that the tables name can be priced."""
+"""The probabilities behind the prices add up, and every market in the tables can be priced."""
 
 from itertools import groupby
 
@@ -14,7 +14,7 @@ FULL_SETS = {"asian", "dnb", "no_bet", "european", "htft", "parity", "halves", "
 
 @pytest.mark.parametrize("platform", list(Platform))
 def test_every_price_on_every_sheet_has_a_chance(platform: Platform) -> None:
-    """Between nothing and certainty, for weak and strong teams."""
+    """It lies between impossible and certain, for weak and strong teams."""
     for rates in ((0.75, 1.6), (2.0, 0.6)):
         chances = implied(platform, ALL, *rates)
         assert len(chances) == len(market_list(platform, ALL).keys)
@@ -23,7 +23,7 @@ def test_every_price_on_every_sheet_has_a_chance(platform: Platform) -> None:
 
 @pytest.mark.parametrize("platform", list(Platform))
 def test_the_chances_of_a_full_set_of_outcomes_add_up_to_one(platform: Platform) -> None:
-    """Whole and quarter lines too, where some of the stake comes back."""
+    """This includes whole and quarter lines, for which part of the stake is refunded."""
     chances = dict(zip(market_list(platform, ALL).keys, implied(platform, ALL, 1.5, 1.1), strict=True))
     checked = 0
     for (market, _), group in groupby(chances.items(), key=lambda item: item[0][:2]):
@@ -36,7 +36,7 @@ def test_the_chances_of_a_full_set_of_outcomes_add_up_to_one(platform: Platform)
 
 
 def test_chances_agree_across_markets() -> None:
-    """Double chance is the sum of two results; home -0.5 is the home win; over 2.5 goes down as lines go up."""
+    """Double chance is the sum of two results, home -0.5 is the home win, and higher lines make over less likely."""
     chances = {
         (key[0].slug, key[1], key[2]): chance
         for key, chance in zip(
@@ -74,7 +74,7 @@ def test_the_line_of_a_specifier_is_the_total_or_the_home_sides_handicap(specifi
 
 
 def test_a_sheet_starts_with_the_main_markets_everywhere() -> None:
-    """Within the smallest sheet are the markets that every bookmaker compares, and some that no one knows."""
+    """The smallest list has the markets that every bookmaker compares, and some unknown ones."""
     for platform in Platform:
         slugs = {offer.site.market.slug for offer in market_list(platform, 45).offers}
         assert {"1x2_ft", "double_chance_ft", "over_under_ft", "btts_ft", "draw_no_bet_ft", "1x2_1h", "1x2_2h"} <= slugs

@@ -1,4 +1,4 @@
-"""Prices of one outcome are close at the three bookmakers, read from their bodies by hand; and they move as told."""
+"""Prices of the same outcome, read independently from the bodies, are close everywhere and move as requested."""
 
 from typing import Any
 
@@ -35,7 +35,7 @@ BET9JA = {
 
 
 def betpawa_prices(body: Any) -> dict[str, float]:
-    """Open prices by a name of ours; boosted markets left out."""
+    """Return the active prices by a name of ours, without boosted markets."""
     found = {}
     for market in body["markets"]:
         for row in market["row"] if not market["additionalInfo"].get("boosted") else ():
@@ -46,7 +46,7 @@ def betpawa_prices(body: Any) -> dict[str, float]:
 
 
 def sportybet_prices(body: Any) -> dict[str, float]:
-    """Likewise; a three-way handicap of 0:1 is -1."""
+    """Do the same for SportyBet. A three-way handicap of 0:1 is -1."""
     found = {}
     for market in body["data"]["markets"]:
         line = market.get("specifier", "=0").partition("=")[2]
@@ -60,7 +60,7 @@ def sportybet_prices(body: Any) -> dict[str, float]:
 
 
 def bet9ja_prices(body: Any) -> dict[str, float]:
-    """Likewise, from the flat keys."""
+    """Do the same for Bet9ja, from the flat keys."""
     found = {}
     for key, odds in body["D"]["O"].items():
         head, _, outcome = key.rpartition("_")
@@ -75,14 +75,14 @@ READ = {Platform.BETPAWA: betpawa_prices, Platform.SPORTYBET: sportybet_prices, 
 
 
 def prices(site: Site, fixture: Fixture) -> dict[str, float]:
-    """Main prices of an event as a bookmaker's body has them."""
+    """Return the main prices in a bookmaker's body of an event."""
     return READ[site.platform](detail(site, fixture))
 
 
 @settings(max_examples=10, deadline=None)
 @given(seed=st.integers(0, 10**6))
 def test_one_outcome_has_close_prices_everywhere(seed: int) -> None:
-    """Within a quarter of each other, for main markets, lines and handicaps, whatever the seed."""
+    """They differ by at most a quarter in main markets, lines and handicaps, for any seed."""
     books, found = sites(SandboxOptions(events=6, seed=seed, move=0, markets=80))
     compared = 0
     for fixture in books.fixtures:
@@ -97,7 +97,7 @@ def test_one_outcome_has_close_prices_everywhere(seed: int) -> None:
 
 
 def test_margins_are_those_of_bookmakers_and_now_and_then_there_is_an_arbitrage() -> None:
-    """A bookmaker's own 1X2 adds up to more than one nearly always; the best of three to less at a few events."""
+    """One bookmaker's inverse odds of 1X2 nearly always exceed one. The best of three are below one at a few events."""
     books, found = sites(SandboxOptions(events=150, move=0, markets=12))
     sums, best_sums = [], []
     for fixture in books.fixtures:
@@ -111,7 +111,7 @@ def test_margins_are_those_of_bookmakers_and_now_and_then_there_is_an_arbitrage(
 
 
 def test_prices_stand_still_without_movement() -> None:
-    """Asked twice, the same body."""
+    """Two requests return the same body."""
     books, found = sites(SandboxOptions(move=0))
     for fixture in books.fixtures[:20]:
         for platform in fixture.listings:
@@ -119,7 +119,7 @@ def test_prices_stand_still_without_movement() -> None:
 
 
 def test_a_few_prices_move_when_an_event_is_asked_for_again() -> None:
-    """By default some of the events; the same ones whenever the seed is the same."""
+    """By default some events move, the same ones for the same seed."""
     runs = []
     for _ in range(2):
         books, found = sites(SandboxOptions())
@@ -132,7 +132,7 @@ def test_a_few_prices_move_when_an_event_is_asked_for_again() -> None:
 
 
 def test_with_full_movement_every_event_moves_and_prices_stay_close() -> None:
-    """Prices are drawn anew around the truth, so that they never drift apart."""
+    """New prices are drawn around the model's value, so they never drift apart."""
     books, found = sites(SandboxOptions(events=3, move=1.0, markets=60))
     fixture = next(f for f in books.fixtures if len(f.listings) == 3 and f.sportradar_id)
     first = prices(found[Platform.BETPAWA], fixture)
@@ -146,7 +146,7 @@ def test_with_full_movement_every_event_moves_and_prices_stay_close() -> None:
 @pytest.mark.parametrize("platform", list(Platform))
 @pytest.mark.parametrize("kilobytes", [10, 300])
 def test_bodies_are_cut_or_padded_to_the_size_asked_for(platform: Platform, kilobytes: int) -> None:
-    """Within an eighth."""
+    """The size is within an eighth."""
     books, found = sites(SandboxOptions(events=20, body_kb=kilobytes))
     fixture = next(f for f in books.fixtures if len(f.listings) == 3)
     body = found[platform].answer(detail_ask(platform, fixture.listings[platform].external_id)).write()

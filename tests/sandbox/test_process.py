@@ -1,4 +1,4 @@
-"""The sandbox as a process: its line, its options, its end; and what only sockets show."""
+"""The sandbox as a process: its output, its options, its exit, and behaviour that needs real sockets."""
 
 import asyncio
 import contextlib
@@ -28,7 +28,7 @@ BETPAWA = HEADERS[Platform.BETPAWA]
 
 @pytest.fixture
 def started() -> Iterator[list[subprocess.Popen[str]]]:
-    """Processes that a test starts; none outlives it."""
+    """Collect the processes that a test starts, and kill them afterwards."""
     processes: list[subprocess.Popen[str]] = []
     yield processes
     for process in processes:
@@ -37,7 +37,7 @@ def started() -> Iterator[list[subprocess.Popen[str]]]:
 
 
 def start(started: list[subprocess.Popen[str]], *words: str) -> subprocess.Popen[str]:
-    """A sandbox process with its output at hand."""
+    """Start a sandbox process with captured output."""
     process = subprocess.Popen([*COMMAND, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     started.append(process)
     return process
@@ -45,13 +45,13 @@ def start(started: list[subprocess.Popen[str]], *words: str) -> subprocess.Popen
 
 @pytest.fixture
 async def session() -> AsyncIterator[aiohttp.ClientSession]:
-    """An HTTP client that gives up after ten seconds."""
+    """Open an HTTP client with a timeout of ten seconds."""
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(10)) as session:
         yield session
 
 
 async def get(session: aiohttp.ClientSession, url: str) -> tuple[int, bytes]:
-    """Status and body."""
+    """Return status and body."""
     async with session.get(url, headers={**BETPAWA, "referer": "x"}) as response:
         return response.status, await response.read()
 
@@ -59,7 +59,7 @@ async def get(session: aiohttp.ClientSession, url: str) -> tuple[int, bytes]:
 async def test_one_line_says_where_it_listens_and_requests_are_taken_from_then_on(
     started: list[subprocess.Popen[str]], session: aiohttp.ClientSession
 ) -> None:
-    """JSON on standard output, nothing else there; the log is on standard error."""
+    """Standard output has only that line, in JSON. The log goes to standard error."""
     process = start(started, "--events", "5")
     assert process.stdout is not None
     line = await asyncio.to_thread(process.stdout.readline)
@@ -80,7 +80,7 @@ async def test_one_line_says_where_it_listens_and_requests_are_taken_from_then_o
 async def test_it_ends_within_a_second_with_requests_hanging(
     started: list[subprocess.Popen[str]], session: aiohttp.ClientSession, number: signal.Signals
 ) -> None:
-    """Answers that never come, answers that drip, and a peer that reads nothing of its answer."""
+    """Answers that never come, answers that drip, and a peer that does not read its answer."""
     faults = "betpawa=timeout,bet9ja=drip"
     process = start(started, "--events", "300", "--body-kb", "3000", "--faults", faults, "--no-move")
     assert process.stdout is not None
@@ -121,9 +121,9 @@ async def _until_active(session: aiohttp.ClientSession, url: str, requests: int)
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--faults", "betpawa=nonsense"], "'nonsense' is no fault; there are timeout, drip, 403, 404"),
-        (["--faults", "ladbrokes=403"], "'ladbrokes=403' is no fault of a bookmaker"),
-        (["--replay", "/nowhere"], "/nowhere is no recording: it has no requests.json"),
+        (["--faults", "betpawa=nonsense"], "'nonsense' is not a fault; choose from timeout, drip, 403, 404"),
+        (["--faults", "ladbrokes=403"], "'ladbrokes=403' is not a fault of a bookmaker"),
+        (["--replay", "/nowhere"], "/nowhere is not a recording: it has no requests.json"),
         (["--events", "0"], "events 0 is not at least 1"),
         (["--events", "many"], "'many' is not a valid integer"),
         (["--port", "70000"], "70000 is not in the range"),
@@ -134,14 +134,14 @@ async def _until_active(session: aiohttp.ClientSession, url: str, requests: int)
     ],
 )
 def test_a_wrong_option_is_answered_with_what_is_allowed(words: list[str], said: str) -> None:
-    """Exit code 2 and a sentence, no traceback."""
+    """The exit code is 2, with one sentence and no traceback."""
     result = CliRunner().invoke(sandbox_command, words)
     assert result.exit_code == 2
     assert said in " ".join(result.output.split())
 
 
 async def test_a_port_that_is_taken_is_said_to_be(started: list[subprocess.Popen[str]]) -> None:
-    """Exit code 1 and a sentence."""
+    """The exit code is 1, with one sentence."""
     async with sandbox_process(SandboxOptions(events=3)) as sandbox:
         result = CliRunner().invoke(sandbox_command, ["--port", sandbox.url.rpartition(":")[2]])
     assert result.exit_code == 1
@@ -149,7 +149,7 @@ async def test_a_port_that_is_taken_is_said_to_be(started: list[subprocess.Popen
 
 
 async def test_a_reset_cuts_the_connection_before_the_answer(session: aiohttp.ClientSession) -> None:
-    """At the struck bookmaker alone."""
+    """Only the affected bookmaker is cut."""
     async with sandbox_process(SandboxOptions(events=5, faults=parse_faults("betpawa=reset"))) as sandbox:
         with pytest.raises(aiohttp.ClientConnectionError):
             await get(session, sandbox.url + CATEGORIES)
@@ -158,7 +158,7 @@ async def test_a_reset_cuts_the_connection_before_the_answer(session: aiohttp.Cl
 
 
 async def test_many_requests_share_connections(session: aiohttp.ClientSession) -> None:
-    """Kept alive past a thousand requests on one connection."""
+    """Connections are kept alive beyond a thousand requests."""
     async with sandbox_process(SandboxOptions(events=5)) as sandbox:
         connector = aiohttp.TCPConnector(limit=1)
         async with aiohttp.ClientSession(connector=connector) as one:
@@ -167,21 +167,21 @@ async def test_many_requests_share_connections(session: aiohttp.ClientSession) -
 
 
 async def test_a_sandbox_that_cannot_start_is_an_error(tmp_path: Path) -> None:
-    """Not a wait without end."""
+    """It raises an error instead of waiting forever."""
     (tmp_path / "requests.json").write_text("{}")
-    with pytest.raises(SandboxStartError, match="ended with 2"):
+    with pytest.raises(SandboxStartError, match="exit code was 2"):
         await start_sandbox_process(SandboxOptions(replay=tmp_path))
 
 
 async def test_stopping_twice_is_stopping_once() -> None:
-    """The exit code is told both times."""
+    """Both calls return the exit code."""
     sandbox = await start_sandbox_process(SandboxOptions(events=3))
     assert [await sandbox.stop(), await sandbox.stop()] == [0, 0]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the parent's death is told by Linux alone")
 async def test_it_ends_when_its_parent_dies(started: list[subprocess.Popen[str]], tmp_path: Path) -> None:
-    """However the parent dies."""
+    """This holds however the parent dies."""
     program = (
         "import asyncio, os\n"
         "from quart_odds.sandbox import SandboxOptions, start_sandbox_process\n"
@@ -210,7 +210,7 @@ def _is_running(number: int) -> bool:
 
 
 def test_options_survive_the_command_line() -> None:
-    """What the command makes of the words is what they were made of."""
+    """The command turns the arguments back into equal options."""
     options = SandboxOptions(7, 3, 10, 5, parse_faults("betpawa=timeout@lists:0.5"), None, 0, 12.5, 50, warm=True)
     words = arguments(options)
     for expected in (
@@ -225,7 +225,7 @@ def test_options_survive_the_command_line() -> None:
 
 
 def test_the_sandbox_is_evidence_of_its_own() -> None:
-    """It imports neither the clients nor the catalogue nor anything that stands on them."""
+    """It imports neither the clients nor the catalogue nor anything that depends on them."""
     program = "import sys, quart_odds.sandbox; print(*[n for n in sys.modules if n.startswith('quart_odds.')])"
     loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
     allowed = {"quart_odds.domain", "quart_odds.domain.platforms", "quart_odds.domain.clock"}
@@ -233,7 +233,7 @@ def test_the_sandbox_is_evidence_of_its_own() -> None:
 
 
 def test_the_documentation_names_every_option_and_every_fault() -> None:
-    """docs/sandbox.md, which a user reads instead of the code."""
+    """docs/sandbox.md is complete, so users need not read the code."""
     text = (Path(__file__).parents[2] / "docs" / "sandbox.md").read_text(encoding="utf-8")
     options = [
         name for p in sandbox_command.params if not getattr(p, "hidden", False) for name in (*p.opts, *p.secondary_opts)

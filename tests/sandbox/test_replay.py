@@ -1,4 +1,4 @@
-"""A recording is replayed: what it has as it was, missing lists made from the rest, 404 for what is not in it."""
+"""Replay of a recording: recorded answers unchanged, missing lists generated from the rest, 404 otherwise."""
 
 import gzip
 from pathlib import Path
@@ -20,12 +20,12 @@ GET_SPORTS = "/desktop/feapi/PalimpsestAjax/GetSports"
 
 
 def replayed(folder: Path, platform: Platform) -> Site:
-    """A bookmaker that answers from a folder."""
+    """Create a bookmaker that answers from a folder."""
     return ReplayedSite(platform, Recording.load(folder), _site)
 
 
 def record(folder: Path, *entries: dict[str, Any]) -> Path:
-    """A recording of these requests, each with its answer under `says`."""
+    """Write a recording of these requests, each with its answer under `says`."""
     requests = []
     for number, entry in enumerate(entries):
         says = entry.pop("says")
@@ -37,7 +37,7 @@ def record(folder: Path, *entries: dict[str, Any]) -> Path:
 
 
 def betpawa_event(event_id: str, competition: str = "9", **members: object) -> dict[str, object]:
-    """A small event of BetPawa's."""
+    """Build a small BetPawa event."""
     where = {"region": {"id": "3", "name": "Elsewhere"}, "competition": {"id": competition, "name": "Cup"}}
     return {"id": event_id, "name": "A - B", "markets": [{"marketType": {"id": "3743"}, "row": []}], **where, **members}
 
@@ -46,7 +46,7 @@ BETPAWA_EVENTS = "/api/sportsbook/v4/events"
 
 
 def test_a_recorded_event_is_found_from_a_tree_that_is_made(tmp_path: Path) -> None:
-    """And its detail is answered byte for byte."""
+    """Its detail is answered byte for byte."""
     event = betpawa_event("5")
     text = b" " + orjson.dumps(event) + b"\n"
     record(tmp_path, {"bookmaker": "betpawa", "path": f"{BETPAWA_EVENTS}/5", "says": text})
@@ -57,7 +57,7 @@ def test_a_recorded_event_is_found_from_a_tree_that_is_made(tmp_path: Path) -> N
 
 
 def test_events_of_recorded_lists_are_listed_and_their_details_are_404(tmp_path: Path) -> None:
-    """A recorded list without a query is nobody's list in particular: its events are in their competitions."""
+    """A list recorded without a query matches no request. Its events appear in their competitions' lists."""
     lists = {"responses": [{"responses": [betpawa_event("7", "10"), betpawa_event("5", "9")]}]}
     record(
         tmp_path,
@@ -74,7 +74,7 @@ def test_events_of_recorded_lists_are_listed_and_their_details_are_404(tmp_path:
 
 
 def test_a_recorded_list_is_answered_to_its_own_query_however_it_is_written(tmp_path: Path) -> None:
-    """`q` is compared as JSON; volatile parts of a query are not compared; further parts do no harm."""
+    """`q` is compared as JSON, volatile parameters are ignored, and additional parameters are allowed."""
     answer: dict[str, object] = {"responses": [{"responses": []}]}
     record(
         tmp_path,
@@ -93,7 +93,7 @@ def test_a_recorded_list_is_answered_to_its_own_query_however_it_is_written(tmp_
 
 
 def sportybet_event(number: int, tournament: str = "t1", status: int = 0) -> dict[str, object]:
-    """A small event of SportyBet's."""
+    """Build a small SportyBet event."""
     category = {"id": "c1", "name": "Elsewhere", "tournament": {"id": tournament, "name": "Cup"}}
     return {
         "eventId": f"sr:match:{number}",
@@ -104,7 +104,7 @@ def sportybet_event(number: int, tournament: str = "t1", status: int = 0) -> dic
 
 
 def test_a_recorded_post_is_answered_to_its_own_body(tmp_path: Path) -> None:
-    """Another body gets a list made from all that is known."""
+    """Any other body is answered with a list generated from everything known."""
     body = [{"sportId": "sr:sport:1", "marketId": "1", "tournamentId": [["t1"]]}]
     answer = {"bizCode": 10000, "data": [{"id": "t1", "events": [sportybet_event(1)], "mark": "recorded"}]}
     path = "/api/ng/factsCenter/pcEvents"
@@ -135,7 +135,7 @@ def test_a_recorded_post_is_answered_to_its_own_body(tmp_path: Path) -> None:
 
 
 def test_pages_that_were_not_recorded_have_the_events_that_the_recorded_ones_lack(tmp_path: Path) -> None:
-    """Page 1 as it was; page 2 has what else is known; page 3 nothing."""
+    """Page 1 is as recorded, page 2 has everything else that is known, page 3 is empty."""
     page = {"bizCode": 10000, "data": {"totalNum": 900, "tournaments": [{"id": "t1", "events": [sportybet_event(1)]}]}}
     query = {"pageSize": "100", "pageNum": "1", "marketId": "1"}
     record(
@@ -156,7 +156,7 @@ def test_pages_that_were_not_recorded_have_the_events_that_the_recorded_ones_lac
 
 
 def test_a_recorded_refusal_of_the_tree_gives_way_to_a_made_one(tmp_path: Path) -> None:
-    """Bet9ja: the group and the event are found; D alone gets its R and D back."""
+    """Bet9ja: the group and the event are found. A body with D alone gets its envelope back."""
     listed = {"ID": 1, "GID": 50, "GN": "Cup", "SGID": 5, "SG": "Elsewhere", "SPORT": "Soccer", "O": {"S_1X2_1": "2"}}
     event = {**listed, "ID": 2, "GID": 60, "O": {"S_1X2_1": "2", "S_XYZ_1": "3"}, "MK": [], "TRANS": {}}
     record(
@@ -188,7 +188,7 @@ def test_a_recorded_refusal_of_the_tree_gives_way_to_a_made_one(tmp_path: Path) 
 
 
 def test_a_body_recorded_compressed_is_opened(tmp_path: Path) -> None:
-    """`content_encoding` says so."""
+    """`content_encoding` declares the compression."""
     record(
         tmp_path,
         {
@@ -214,7 +214,7 @@ def test_a_body_recorded_compressed_is_opened(tmp_path: Path) -> None:
     ],
 )
 def test_a_folder_that_is_no_recording_is_refused(tmp_path: Path, text: bytes) -> None:
-    """With a sentence that names the file; nothing outside the folder is ever served."""
+    """The error names the file. Files outside the folder are never served."""
     (tmp_path / "requests.json").write_bytes(text)
     with pytest.raises(ValueError, match=r"requests\.json"):
         Recording.load(tmp_path)
@@ -223,7 +223,7 @@ def test_a_folder_that_is_no_recording_is_refused(tmp_path: Path, text: bytes) -
 
 
 async def test_the_odds_of_a_replay_do_not_change(tmp_path: Path) -> None:
-    """409; faults can be put in force as ever."""
+    """The answer is 409. Faults can still be set."""
     record(tmp_path, {"bookmaker": "betpawa", "path": f"{BETPAWA_EVENTS}/5", "says": betpawa_event("5")})
     client = create_sandbox(SandboxOptions(replay=tmp_path)).test_client()
     assert (await client.post("/_sandbox/odds", json={"changes": 1})).status_code == 409
@@ -246,7 +246,7 @@ async def test_the_odds_of_a_replay_do_not_change(tmp_path: Path) -> None:
 def test_the_event_recorded_at_all_three_is_found_at_each(
     recorded: Path, platform: Platform, external_id: str, listed: int, size: int
 ) -> None:
-    """From the made tree down; its body is the recorded file; events that are only listed answer 404."""
+    """It is found from the generated tree down, and its body is the recorded file. Merely listed events answer 404."""
     site = replayed(recorded, platform)
     ids = [str(e.get("eventId") or e.get("id") or e.get("ID")) for e in events_of(site)]
     assert external_id in ids

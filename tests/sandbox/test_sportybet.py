@@ -1,4 +1,4 @@
-"""SportyBet's stand-in speaks the factsCenter format, by hand-written examples of it."""
+"""SportyBet's stand-in produces the factsCenter format, compared with hand-written examples."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ WANTED = {"sportId": "sr:sport:1", "marketId": "1,18,16", "tournamentId": [["sr:
 
 @pytest.fixture
 def book() -> Book:
-    """An event's prices: 2.00, 2.01, 2.02 and so on, all open."""
+    """Create a book with prices 2.00, 2.01, 2.02 and so on, all active."""
     books, _ = sites()
     fixture = next(f for f in books.fixtures if len(f.listings) == 3)
     book = books.book(Platform.SPORTYBET, fixture)
@@ -29,14 +29,14 @@ def book() -> Book:
 
 
 def market_of(book: Book, market: str, specifier: str | None = None) -> Any:
-    """One market of an event's body."""
+    """Return one market of an event's body."""
     event = orjson.loads(write_detail(book))["data"]
     (found,) = (m for m in event["markets"] if m["id"] == market and m.get("specifier") == specifier)
     return found
 
 
 def test_an_event_is_in_an_envelope_and_its_kickoff_is_milliseconds(book: Book) -> None:
-    """bizCode 10000, and data is the event itself."""
+    """bizCode is 10000, and data is the event itself."""
     body = orjson.loads(write_detail(book))
     assert (body["bizCode"], body["message"]) == (10000, "0#0")
     event, fixture = body["data"], book.fixture
@@ -48,7 +48,7 @@ def test_an_event_is_in_an_envelope_and_its_kickoff_is_milliseconds(book: Book) 
 
 
 def test_prices_are_texts_with_two_decimals_and_outcomes_have_ids(book: Book) -> None:
-    """1X2: outcomes 1, 2, 3."""
+    """1X2 has the outcomes 1, 2, 3."""
     book.set(0, 240, None)
     market = market_of(book, "1")
     assert "specifier" not in market
@@ -73,13 +73,13 @@ def test_prices_are_texts_with_two_decimals_and_outcomes_have_ids(book: Book) ->
 def test_every_line_is_a_market_of_its_own(
     book: Book, market: str, specifier: str | None, expected: dict[str, str]
 ) -> None:
-    """Ids and texts of the main markets; the text carries the line."""
+    """Ids and texts of the main markets. The text contains the line."""
     found = market_of(book, market, specifier)
     assert {outcome["id"]: outcome["desc"] for outcome in found["outcomes"]} == expected
 
 
 def test_a_price_is_closed_by_itself_and_a_market_by_its_status(book: Book) -> None:
-    """One closed price has isActive 0; with all closed the market's status is not 0 and its prices stay active."""
+    """A suspended price has isActive 0. If all are suspended, only the market's status changes from 0."""
     book.set(1, None, True)
     market = market_of(book, "1")
     assert (market["status"], [o["isActive"] for o in market["outcomes"]]) == (0, [1, 0, 1])
@@ -99,7 +99,7 @@ def test_early_goals_never_offers_the_under() -> None:
 
 
 def test_the_tree_counts_the_events_of_each_tournament() -> None:
-    """sportList, categories and tournaments each have an eventSize, and categories only come for the asked sport."""
+    """sportList, categories and tournaments each have an eventSize. Only the requested sport has categories."""
     _, found = sites()
     site = found[Platform.SPORTYBET]
     path = "/api/ng/factsCenter/popularAndSportList"
@@ -113,7 +113,7 @@ def test_the_tree_counts_the_events_of_each_tournament() -> None:
 
 
 def test_pc_events_is_a_list_of_tournaments_with_the_markets_asked_for() -> None:
-    """Each market comes with all its lines, and the event says how many markets there are in all."""
+    """Each market has all its lines, and the event has the total number of markets."""
     _, found = sites()
     (tournament,) = said(found[Platform.SPORTYBET], ask(Platform.SPORTYBET, EVENTS, "POST", [WANTED]))["data"]
     assert (tournament["id"], tournament["categoryId"]) == ("sr:tournament:1", "sr:category:1")
@@ -124,7 +124,7 @@ def test_pc_events_is_a_list_of_tournaments_with_the_markets_asked_for() -> None
 
 
 def test_a_bare_object_a_wrong_content_type_and_a_list_in_a_text_are_refused() -> None:
-    """403, 500 and bizCode 19000."""
+    """The answers are 403, 500 and bizCode 19000."""
     _, found = sites()
     site = found[Platform.SPORTYBET]
     bare = site.refuse(ask(Platform.SPORTYBET, EVENTS, "POST", WANTED))
@@ -138,7 +138,7 @@ def test_a_bare_object_a_wrong_content_type_and_a_list_in_a_text_are_refused() -
 
 
 def test_upcoming_events_come_in_pages_with_their_total() -> None:
-    """All pages together have every event once; a tournament can go on on the next page."""
+    """Together the pages have every event once. A tournament can continue on the next page."""
     _, found = sites(SandboxOptions(events=150, move=0, markets=20))
     site = found[Platform.SPORTYBET]
     pages = [
@@ -152,7 +152,7 @@ def test_upcoming_events_come_in_pages_with_their_total() -> None:
 
 
 def test_an_unknown_event_is_an_error_with_http_200() -> None:
-    """Only the bizCode tells."""
+    """Only the bizCode shows the error."""
     _, found = sites()
     body = said(found[Platform.SPORTYBET], detail_ask(Platform.SPORTYBET, "sr:match:1"))
     assert (body["bizCode"], body["data"]) == (19000, None)
@@ -164,7 +164,7 @@ def test_under_another_product_an_event_has_no_markets(book: Book) -> None:
 
 
 def test_simulated_and_video_game_leagues_are_listed_as_the_site_lists_them() -> None:
-    """An SRL league, an id that is no number, and a synthetic one: all there to be left out."""
+    """An SRL league, an id that is not a number, and a synthetic id: clients must leave all of them out."""
     _, found = sites()
     odd = [e for e in events_of(found[Platform.SPORTYBET]) if "England" not in e["sport"]["category"]["name"]]
     sources = {e["eventId"]: e["eventSource"]["preMatchSource"]["sourceType"] for e in odd}

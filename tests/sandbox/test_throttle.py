@@ -1,4 +1,4 @@
-"""What a client of the sandbox sees: good answers, compressed and counted, and every fault."""
+"""The sandbox as its clients see it: successful answers, compressed and counted, and every fault."""
 
 import asyncio
 import gzip
@@ -30,26 +30,26 @@ BOTH = {**HEADERS[Platform.BETPAWA], **HEADERS[Platform.BET9JA]}
 
 
 def client_of(faults: str = "", **options: Any) -> QuartClient:
-    """A client of a sandbox of sixty events with these faults."""
+    """Create a client for a sandbox of sixty events with these faults."""
     options = {"move": 0, **options}
     app: Quart = create_sandbox(SandboxOptions(faults=parse_faults(faults), **options), now=lambda: NOW)
     return app.test_client()
 
 
 async def get(client: QuartClient, path: str, **headers: str) -> Response:
-    """A GET with the headers that all bookmakers want."""
+    """Send a GET with the headers that the bookmakers require."""
     response = await client.get(path, headers={**BOTH, **headers})
     assert isinstance(response, Response)
     return response
 
 
 async def data_of(response: Response) -> bytes:
-    """The body's bytes."""
+    """Return the body's bytes."""
     return await response.get_data(as_text=False)
 
 
 async def listed(client: QuartClient) -> list[dict[str, Any]]:
-    """BetPawa's events of one competition."""
+    """Return BetPawa's events of one competition."""
     response = await get(client, f"{LIST}?q={queries(['11001'])}")
     events: list[dict[str, Any]] = (await response.get_json())["responses"][0]["responses"]
     return events
@@ -57,12 +57,12 @@ async def listed(client: QuartClient) -> list[dict[str, Any]]:
 
 @pytest.fixture
 async def first_event() -> str:
-    """The address of BetPawa's first event."""
+    """Return the path of BetPawa's first event."""
     return f"/api/sportsbook/v4/events/{(await listed(client_of()))[0]['id']}"
 
 
 async def test_the_three_bookmakers_are_on_one_port_told_apart_by_path() -> None:
-    """One request to each, each counted at its own."""
+    """One request to each bookmaker is counted there."""
     client = client_of()
     assert (await get(client, CATEGORIES)).status_code == 200
     assert (await get(client, SPORTS)).status_code == 200
@@ -73,7 +73,7 @@ async def test_the_three_bookmakers_are_on_one_port_told_apart_by_path() -> None
 
 
 async def test_an_answer_is_compressed_where_the_client_takes_gzip(first_event: str) -> None:
-    """And is the same when opened."""
+    """It decompresses to the same body."""
     client = client_of()
     plain = await get(client, first_event)
     packed = await get(client, first_event, **{"accept-encoding": "gzip, deflate"})
@@ -83,7 +83,7 @@ async def test_an_answer_is_compressed_where_the_client_takes_gzip(first_event: 
 
 
 async def test_requests_under_way_at_once_are_counted() -> None:
-    """The most that there were, by bookmaker."""
+    """The maximum is counted per bookmaker."""
     client = client_of(latency_ms=30, jitter_ms=10)
     await asyncio.gather(*(get(client, CATEGORIES) for _ in range(7)), *(get(client, SPORTS) for _ in range(3)))
     state = await (await get(client, "/_sandbox/state")).get_json()
@@ -93,7 +93,7 @@ async def test_requests_under_way_at_once_are_counted() -> None:
 
 
 def test_a_body_is_written_once_while_it_does_not_change() -> None:
-    """A new version replaces the old one, and the least used make room."""
+    """A new version replaces the old one, and the least recently used are removed."""
     written: list[int] = []
 
     def answer(key: str, version: int) -> Answer:
@@ -117,7 +117,7 @@ def test_a_body_is_written_once_while_it_does_not_change() -> None:
     [("403", 403, "text/html"), ("500", 500, "application/json"), ("429", 429, "application/json")],
 )
 async def test_a_refusal_is_for_that_bookmaker_alone(fault: str, status: int, content_type: str) -> None:
-    """Lists and details, and nobody else."""
+    """It affects lists and details of that bookmaker and of no other."""
     client = client_of(f"betpawa={fault}")
     response = await get(client, CATEGORIES)
     assert (response.status_code, response.mimetype) == (status, content_type)
@@ -126,20 +126,20 @@ async def test_a_refusal_is_for_that_bookmaker_alone(fault: str, status: int, co
 
 
 async def test_a_429_can_say_when_to_come_again() -> None:
-    """In seconds."""
+    """Retry-After is in seconds."""
     client = client_of("betpawa=429-retry-after")
     assert (await get(client, CATEGORIES)).headers["Retry-After"] == "1"
 
 
 async def test_500_then_fine_is_well_at_the_second_try(first_event: str) -> None:
-    """For each address by itself."""
+    """Each address is counted separately."""
     client = client_of("betpawa=500-then-fine")
     for path in (CATEGORIES, first_event):
         assert [(await get(client, path)).status_code for _ in range(3)] == [500, 200, 200]
 
 
 async def test_404_strikes_one_event() -> None:
-    """All others are there."""
+    """All other events are found."""
     client = client_of("betpawa=404")
     state = await (await get(client_of(), CATEGORIES)).get_json()
     ids = [c["competition"]["id"] for r in state["withRegions"][0]["regions"] for c in r["competitions"]]
@@ -150,7 +150,7 @@ async def test_404_strikes_one_event() -> None:
 
 
 async def test_cut_json_is_a_whole_answer_that_ends_in_the_middle(first_event: str) -> None:
-    """200, and no JSON."""
+    """The status is 200, but the body is not valid JSON."""
     body = await data_of(await get(client_of("betpawa=cut"), first_event))
     assert body.startswith(b'{"id":')
     with pytest.raises(orjson.JSONDecodeError):
@@ -158,7 +158,7 @@ async def test_cut_json_is_a_whole_answer_that_ends_in_the_middle(first_event: s
 
 
 async def test_wrong_shape_and_wrong_types_are_valid_json(first_event: str) -> None:
-    """One has nothing that is expected, the other the right keys with texts and numbers exchanged."""
+    """One has nothing that is expected, the other the right keys with texts and numbers swapped."""
     assert isinstance(await (await get(client_of("betpawa=wrong-shape"), first_event)).get_json(), list)
     event = await (await get(client_of("betpawa=wrong-types"), first_event)).get_json()
     assert event["id"] == 7
@@ -167,7 +167,7 @@ async def test_wrong_shape_and_wrong_types_are_valid_json(first_event: str) -> N
 
 @pytest.mark.parametrize(("fault", "expected"), [("empty", [0]), ("duplicates", [28]), ("half", range(2, 13))])
 async def test_lists_are_emptied_halved_or_doubled_and_the_tree_stays(fault: str, expected: list[int]) -> None:
-    """At all three bookmakers, whose lists of England's premier league have fourteen events at most."""
+    """At all three bookmakers, whose lists of England's Premier League have at most fourteen events."""
     client, good = client_of(f"all={fault}"), client_of()
     everywhere = {}
     for name, of in (("good", good), ("struck", client)):
@@ -189,7 +189,7 @@ async def test_lists_are_emptied_halved_or_doubled_and_the_tree_stays(fault: str
 
 @pytest.mark.parametrize("platform", list(Platform))
 async def test_a_huge_event_has_five_thousand_markets(platform: Platform) -> None:
-    """In each bookmaker's own shape."""
+    """The event has each bookmaker's own structure."""
     client = client_of(f"{platform}=huge:1.0")
     if platform is Platform.BETPAWA:
         event = (await listed(client))[0]["id"]
@@ -208,7 +208,7 @@ async def test_a_huge_event_has_five_thousand_markets(platform: Platform) -> Non
 
 
 async def test_a_redirect_leads_back_to_where_it_came_from() -> None:
-    """Without end, each time with another query."""
+    """It never ends, and the query differs each time."""
     client = client_of("betpawa=redirect")
     path = CATEGORIES
     for _ in range(25):
@@ -220,7 +220,7 @@ async def test_a_redirect_leads_back_to_where_it_came_from() -> None:
 
 
 async def test_a_bomb_is_small_until_it_is_opened() -> None:
-    """Half a megabyte that says it is gzip, and 512 when opened."""
+    """Half a megabyte of gzip, and 512 MB after decompression."""
     response = await get(client_of("betpawa=bomb"), CATEGORIES)
     assert response.headers["Content-Encoding"] == "gzip"
     packed = await data_of(response)
@@ -234,7 +234,7 @@ async def test_a_bomb_is_small_until_it_is_opened() -> None:
 
 
 async def test_a_timeout_is_an_answer_that_does_not_come() -> None:
-    """Details of the named event only, by SportRadar id."""
+    """Only details of the named event, by SportRadar id, are affected."""
     good = await listed(client_of())
     sportradar_id = next(w["id"] for w in good[0]["widgets"] if w["type"] == "SPORTRADAR")
     client = client_of()
@@ -250,7 +250,7 @@ async def test_a_timeout_is_an_answer_that_does_not_come() -> None:
 
 
 async def test_a_drip_comes_a_few_bytes_at_a_time(first_event: str) -> None:
-    """The first are there at once, the last after minutes."""
+    """The first bytes arrive at once, the last after minutes."""
     client = client_of("betpawa=drip")
     async with client.request(first_event, headers=BOTH) as connection:
         await connection.send_complete()
@@ -263,7 +263,7 @@ async def test_a_drip_comes_a_few_bytes_at_a_time(first_event: str) -> None:
 
 
 async def test_faults_are_changed_while_it_runs() -> None:
-    """Given, read, ended; what is no fault is refused with a sentence and changes nothing."""
+    """Faults can be set, read and cleared. An invalid one is rejected with a message and changes nothing."""
     client = client_of()
     response = await client.post("/_sandbox/faults", json={"betpawa": "500", "bet9ja": {"kind": "cut", "share": 0.5}})
     faults = await response.get_json()
@@ -287,7 +287,7 @@ async def test_faults_are_changed_while_it_runs() -> None:
 
 
 async def test_a_warm_gate_writes_nothing_when_it_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """All events' bodies are there already, and warming is not asking: the first answer is still the first."""
+    """All bodies are already written, and warming is not a request: the first answer has the initial prices."""
     options = SandboxOptions(events=5)
     _, bookmakers = generated_sites(options, NOW)
     throttle = Throttle(options, FaultBoard(), cut_connection)

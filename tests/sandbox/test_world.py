@@ -1,4 +1,4 @@
-"""The made-up football is plausible, the same for the same seed, and has what a scrape must cope with."""
+"""The generated football is plausible, reproducible by seed, and contains the special cases a scrape must handle."""
 
 from collections import Counter
 from datetime import timedelta
@@ -18,7 +18,7 @@ def test_most_events_are_at_all_three_bookmakers_and_each_at_two() -> None:
 
 
 def test_ids_are_unique() -> None:
-    """SportRadar's and each bookmaker's own."""
+    """Both SportRadar's ids and each bookmaker's own."""
     fixtures = make_world(5200, 1, NOW)
     for platform in Platform:
         ids = [f.listings[platform].external_id for f in fixtures if platform in f.listings]
@@ -28,13 +28,13 @@ def test_ids_are_unique() -> None:
 
 
 def test_the_same_seed_makes_the_same_world() -> None:
-    """And another seed another one."""
+    """Another seed produces a different one."""
     assert make_world(60, 1, NOW) == make_world(60, 1, NOW)
     assert make_world(60, 1, NOW) != make_world(60, 2, NOW)
 
 
 def test_kickoffs_are_in_the_next_days_and_a_few_have_started() -> None:
-    """Within a week, none longer ago than the time that a match takes."""
+    """All are within a week, and none started longer ago than a match lasts."""
     kickoffs = [f.kickoff for f in make_world(300, 1, NOW)]
     started = [k for k in kickoffs if k < NOW]
     assert 0 < len(started) < 30
@@ -43,14 +43,14 @@ def test_kickoffs_are_in_the_next_days_and_a_few_have_started() -> None:
 
 
 def test_a_large_world_has_a_competition_of_more_than_a_hundred_events() -> None:
-    """At every bookmaker, so that a page of BetPawa's does not hold it."""
+    """At every bookmaker, and too large for one page of BetPawa."""
     for platform in Platform:
         sizes = Counter(f.league.number for f in make_world(1300, 1, NOW) if platform in f.listings)
         assert max(sizes.values()) > 100
 
 
 def test_names_have_hyphens_and_diacritics_and_differ_between_bookmakers() -> None:
-    """Hyphens without blanks: " - " is what parts home and away."""
+    """Hyphens have no spaces around them, because " - " separates home and away."""
     fixtures = [f for f in make_world(1300, 1, NOW) if len(f.listings) == 3]
     names = [(f.listings[Platform.BETPAWA].home, f.listings[Platform.BET9JA].home) for f in fixtures]
     assert any("-" in name for name, _ in names)
@@ -63,13 +63,13 @@ def test_names_have_hyphens_and_diacritics_and_differ_between_bookmakers() -> No
 
 
 def test_teams_do_not_play_themselves() -> None:
-    """However many rounds a league takes."""
+    """However many rounds a league plays."""
     listings = [listing for f in make_world(5200, 1, NOW) for listing in f.listings.values()]
     assert all(listing.home != listing.away for listing in listings)
 
 
 def test_every_listed_event_is_found_from_the_tree_down() -> None:
-    """What a client discovers is what there is."""
+    """Discovery finds exactly the existing events."""
     books, found = sites()
     for platform, site in found.items():
         assert len(events_of(site)) == sum(platform in f.listings for f in books.fixtures)

@@ -1,1 +1,1 @@
-"""What goes wrong on request, and how it is asked for."""
+"""Faults: what can go wrong, and how to request it."""

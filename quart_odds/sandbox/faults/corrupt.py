@@ -1,4 +1,4 @@
-"""Bodies made wrong on purpose: cut, of another shape, with wrong types, lists with too few or too many, giants."""
+"""Deliberately broken bodies: truncated, misshapen, with wrong types, with too few or too many events, or huge."""
 
 import zlib
 from collections.abc import Iterator
@@ -11,18 +11,18 @@ from quart_odds.sandbox.faults.faults import FaultKind, share_of
 
 HUGE_MARKETS = 5000
 BOMB_BYTES = 512 * 1024 * 1024
-"""What the bomb is when opened; it is about half a megabyte closed."""
+"""Size of the bomb after decompression. Compressed it has about half a megabyte."""
 
 
 WIDE_MEMBERS = 1_000_000
 DEEP_LEVELS = 10_000
 
 OVERCOUNTED = 3
-"""How many events more a tree counts than there are."""
+"""How many events a tree announces in excess."""
 
 
 def corrupt(platform: Platform, kind: FaultKind, body: bytes, *, is_later_page: bool = False) -> bytes:
-    """The body of a good answer, as the fault leaves it. Kinds that do not concern bodies leave it as it is."""
+    """Apply a fault to the body of a successful answer. Faults that do not concern bodies return it unchanged."""
     match kind:
         case FaultKind.CUT:
             return body[: max(1, len(body) * 3 // 5)]
@@ -52,7 +52,7 @@ def corrupt(platform: Platform, kind: FaultKind, body: bytes, *, is_later_page: 
 
 
 def _twisted(value: object) -> object:
-    """Every number a text that is no number, every text a number; the keys and the nesting stay."""
+    """Replace every number with text that is not a number, and every text with a number. Keys and nesting are kept."""
     if isinstance(value, dict):
         return {key: _twisted(member) for key, member in value.items()}
     if isinstance(value, list):
@@ -61,7 +61,7 @@ def _twisted(value: object) -> object:
 
 
 def _overcounted(value: object) -> object:
-    """Every count of a competition's events larger than it is; those of countries and of the sport stay."""
+    """Increase every competition's event count. The counts of countries and of the sport stay the same."""
     if isinstance(value, list):
         return [_overcounted(member) for member in value]
     if not isinstance(value, dict):
@@ -75,7 +75,7 @@ def _overcounted(value: object) -> object:
 
 
 def _event_lists(platform: Platform, value: object) -> Iterator[list[object]]:
-    """The lists of events in a list's body; none in a tree of competitions, which stays as it is."""
+    """Yield the lists of events in a list's body. A tree of competitions has none and stays unchanged."""
     data = value.get("responses" if platform is Platform.BETPAWA else "data") if isinstance(value, dict) else None
     if platform is Platform.BET9JA:
         data = value.get("D") if isinstance(value, dict) else None
@@ -103,7 +103,7 @@ def _id_of(event: object) -> str:
 
 
 def _huge(platform: Platform, body: bytes) -> bytes:
-    """The event with its own markets and as many unknown ones as make 5,000."""
+    """Fill the event up to 5,000 markets with unknown ones."""
     value = orjson.loads(body)
     if platform is Platform.BET9JA:
         prices = value["D"]["O"]
@@ -124,7 +124,7 @@ def _huge(platform: Platform, body: bytes) -> bytes:
 
 @cache
 def bomb() -> bytes:
-    """A gzip answer of half a megabyte that opens to a JSON text of 512 MB, nearly all of it spaces."""
+    """Return half a megabyte of gzip that decompresses to 512 MB of JSON, almost entirely spaces."""
     compressor = zlib.compressobj(level=9, wbits=31)
     chunk = b" " * (1 << 20)
     parts = [compressor.compress(b'{"data":[')]

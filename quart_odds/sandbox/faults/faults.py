@@ -1,4 +1,4 @@
-"""What can be made to go wrong at a stand-in bookmaker, how it is written down, and whom it strikes."""
+"""The faults of a stand-in bookmaker: kinds, notation, and which requests they affect."""
 
 import zlib
 from collections import Counter
@@ -13,55 +13,55 @@ class FaultKind(StrEnum):
     """How a bookmaker misbehaves."""
 
     TIMEOUT = "timeout"
-    """It takes the request and never answers."""
+    """Accepts the request and never answers."""
     DRIP = "drip"
-    """It sends its answer a few bytes at a time."""
+    """Sends the answer a few bytes at a time."""
     FORBIDDEN = "403"
-    """It refuses with the CDN's HTML page."""
+    """Refuses with the CDN's HTML page."""
     NOT_FOUND = "404"
-    """It does not know the event."""
+    """Does not know the event."""
     TOO_MANY = "429"
-    """It is asked too often; `retry_after` seconds are named if set."""
+    """Reports too many requests, with a Retry-After of `retry_after` seconds if set."""
     BROKEN = "500"
-    """It answers 500."""
+    """Answers 500."""
     CUT = "cut"
-    """Its JSON ends in the middle, in an answer that is whole."""
+    """Sends truncated JSON in a complete answer."""
     RESET = "reset"
-    """The connection is cut before the answer."""
+    """Cuts the connection before answering."""
     WRONG_SHAPE = "wrong-shape"
-    """Its JSON is valid and of another shape."""
+    """Sends valid JSON with a different structure."""
     WRONG_TYPES = "wrong-types"
-    """Its JSON has the right keys, and numbers for texts and texts for numbers."""
+    """Sends JSON with the right keys, but numbers and texts swapped."""
     EMPTY = "empty"
-    """Its lists of events are empty."""
+    """Sends empty lists of events."""
     HALF = "half"
-    """Half of its events are missing from its lists."""
+    """Omits half of the events from lists."""
     DUPLICATES = "duplicates"
-    """Its lists name each event twice."""
+    """Lists each event twice."""
     OVERCOUNT = "overcount"
-    """Its trees count three events more in each competition than its lists have."""
+    """Announces three more events per competition in trees than lists contain."""
     SHIFT = "shift"
-    """Its lists lose their first event between two pages."""
+    """Loses the first event of a list between two pages."""
     BLANK = "blank"
-    """It answers 200 with nothing."""
+    """Answers 200 with an empty body."""
     CHALLENGE = "202"
-    """Its firewall answers 202 with nothing."""
+    """Answers 202 with an empty body, like a firewall."""
     BLOCK_PAGE = "block-page"
-    """It refuses with a page of HTML and status 200."""
+    """Refuses with an HTML page and status 200."""
     HUGE = "huge"
-    """An event has 5,000 markets."""
+    """Sends an event with 5,000 markets."""
     BOMB = "bomb"
-    """Its compressed answer is 512 MB when opened."""
+    """Sends a compressed answer of 512 MB."""
     WIDE = "wide"
-    """Its compressed answer is JSON of a million empty lists."""
+    """Sends compressed JSON with a million empty lists."""
     DEEP = "deep"
-    """Its JSON is nested 10,000 levels deep."""
+    """Sends JSON with 10,000 levels."""
     REDIRECT = "redirect"
-    """It redirects to itself without end."""
+    """Redirects to itself forever."""
 
 
 class Where(StrEnum):
-    """Which requests a fault may strike."""
+    """Which requests a fault can affect."""
 
     ALL = "all"
     LISTS = "lists"
@@ -74,7 +74,7 @@ _ALIASES: Mapping[str, Mapping[str, float]] = {
     "500-then-fine": {"times": 1},
     "blank-then-fine": {"times": 1},
 }
-"""Names that stand for a kind (the part before the first dash) and some of its particulars."""
+"""Names that combine a kind (the part before the first dash) with some parameters."""
 
 FAULT_NAMES = (*FaultKind, *_ALIASES)
 _ON_LISTS = {FaultKind.EMPTY, FaultKind.HALF, FaultKind.DUPLICATES, FaultKind.OVERCOUNT, FaultKind.SHIFT}
@@ -83,12 +83,12 @@ _ON_ONE_EVENT = {FaultKind.NOT_FOUND, FaultKind.HUGE}
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A fault and whom it strikes.
+    """A fault and the requests that it affects.
 
-    `share` is the part of the events it strikes, None for the kind's own measure: one event for 404 and huge, all for
-    the rest. `events` (SportRadar ids or the bookmaker's own) strikes those alone. `times` is how often each address is
-    struck before it is well again, None for always. `where` None is lists for what befalls lists, details where only
-    some events are struck, otherwise all.
+    `share` is the proportion of affected events. The default None means one event for 404 and huge, and all events for
+    other kinds. `events` limits the fault to these events, given by SportRadar id or the bookmaker's own. `times` is
+    how often each address is affected before it recovers, None for always. If `where` is None, faults of lists affect
+    lists, faults of some events affect details, and others affect all requests.
     """
 
     kind: FaultKind
@@ -106,12 +106,12 @@ class Fault:
 
     @property
     def strikes_one_event(self) -> bool:
-        """Whether it strikes one event of the bookmaker's choosing."""
+        """Whether it affects a single event that the bookmaker chooses."""
         return self.kind in _ON_ONE_EVENT and self.share is None and not self.events
 
     @property
     def place(self) -> Where:
-        """Which requests it may strike."""
+        """Which requests it can affect."""
         if self.where is not None:
             return self.where
         if self.kind in _ON_LISTS:
@@ -120,7 +120,7 @@ class Fault:
         return Where.DETAILS if is_partial or self.kind in _ON_ONE_EVENT else Where.ALL
 
     def as_json(self) -> dict[str, object]:
-        """The object that `fault_of_json` takes."""
+        """Return the object that `fault_of_json` accepts."""
         given = {"share": self.share, "times": self.times, "retry_after": self.retry_after}
         return {
             "kind": str(self.kind),
@@ -140,17 +140,20 @@ class Fault:
 
 
 def parse_fault(text: str) -> Fault:
-    """The fault of `403`, `timeout:0.5` (half of the events), `500@lists`. ValueError says what is allowed."""
+    """Parse a fault such as `403`, `timeout:0.5` (half of the events) or `500@lists`.
+
+    Raises ValueError listing the valid values.
+    """
     head, _, share = text.strip().partition(":")
     name, _, where = head.partition("@")
     if name not in FAULT_NAMES:
-        raise ValueError(f"{name!r} is no fault; there are {', '.join(FAULT_NAMES)}")
+        raise ValueError(f"{name!r} is not a fault; choose from {', '.join(FAULT_NAMES)}")
     if where and where not in list(Where):
-        raise ValueError(f"{where!r} in {text!r} is no place; there are {', '.join(Where)}")
+        raise ValueError(f"{where!r} in {text!r} is not a place; choose from {', '.join(Where)}")
     try:
         part = float(share) if share else None
     except ValueError:
-        raise ValueError(f"{share!r} in {text!r} is no share; give a number above 0 and at most 1") from None
+        raise ValueError(f"{share!r} in {text!r} is not a share; give a number above 0 and at most 1") from None
     particulars = _ALIASES.get(name, {})
     times, retry_after = particulars.get("times"), particulars.get("retry_after")
     return Fault(
@@ -163,13 +166,16 @@ def parse_fault(text: str) -> Fault:
 
 
 def parse_faults(text: str) -> dict[Platform, Fault]:
-    """The faults of `betpawa=403,bet9ja=timeout:0.5`; `all=` stands for the three. ValueError says what is allowed."""
+    """Parse faults such as `betpawa=403,bet9ja=timeout:0.5`; `all=` means all three bookmakers.
+
+    Raises ValueError listing the valid values.
+    """
     faults: dict[Platform, Fault] = {}
     for part in filter(None, (part.strip() for part in text.split(","))):
         name, equals, fault = part.partition("=")
         if not equals or name not in ("all", *Platform):
             raise ValueError(
-                f"{part!r} is no fault of a bookmaker; write {'|'.join(Platform)}|all=FAULT[@WHERE][:SHARE]"
+                f"{part!r} is not a fault of a bookmaker; write {'|'.join(Platform)}|all=FAULT[@WHERE][:SHARE]"
             )
         for platform in Platform if name == "all" else (Platform(name),):
             faults[platform] = parse_fault(fault)
@@ -177,27 +183,27 @@ def parse_faults(text: str) -> dict[Platform, Fault]:
 
 
 def fault_of_json(value: object) -> Fault | None:
-    """The fault of a text as `parse_fault` takes, of an object as `Fault.as_json` gives, or None for null."""
+    """Build a fault from text for `parse_fault`, from an object like that of `Fault.as_json`, or None from null."""
     if value is None:
         return None
     if isinstance(value, str):
         return parse_fault(value)
     if not isinstance(value, dict) or not isinstance(value.get("kind"), str):
-        raise ValueError(f"{value!r} is no fault; give a name, an object with a kind, or null")
+        raise ValueError(f"{value!r} is not a fault; give a name, an object with a kind, or null")
     unknown = set(value) - {"kind", "share", "where", "events", "times", "retry_after"}
     if unknown:
-        raise ValueError(f"a fault has no {', '.join(sorted(unknown))}")
+        raise ValueError(f"unknown members of a fault: {', '.join(sorted(unknown))}")
     fault = parse_fault(value["kind"])
     numbers = {name: value[name] for name in ("share", "times", "retry_after") if value.get(name) is not None}
     for name, number in numbers.items():
         if isinstance(number, bool) or not isinstance(number, int | float):
-            raise ValueError(f"{name} {number!r} of a fault is no number")
+            raise ValueError(f"{name} {number!r} of a fault is not a number")
     events = value.get("events") or []
     if not isinstance(events, list):
-        raise ValueError(f"events {events!r} of a fault is no list")
+        raise ValueError(f"events {events!r} of a fault is not a list")
     where = value.get("where")
     if where is not None and where not in list(Where):
-        raise ValueError(f"{where!r} is no place; there are {', '.join(Where)}")
+        raise ValueError(f"{where!r} is not a place; choose from {', '.join(Where)}")
     return replace(
         fault,
         share=numbers.get("share", fault.share),
@@ -210,13 +216,13 @@ def fault_of_json(value: object) -> Fault | None:
 
 @dataclass(slots=True)
 class FaultBoard:
-    """The faults in force, which can be changed while the sandbox runs."""
+    """The current faults, which can be changed at run time."""
 
     faults: dict[Platform, Fault] = field(default_factory=dict)
     _struck: Counter[tuple[Platform, str]] = field(default_factory=Counter)
 
     def set(self, platform: Platform, fault: Fault | None) -> None:
-        """Puts a fault in force at a bookmaker, or with None ends the one there is."""
+        """Set the fault of a bookmaker, or clear it with None."""
         self.faults.pop(platform, None)
         for key in [key for key in self._struck if key[0] is platform]:
             del self._struck[key]
@@ -226,7 +232,7 @@ class FaultBoard:
     def strike(
         self, platform: Platform, address: str, event_ids: Iterable[str] = (), *, is_first_event: bool = False
     ) -> Fault | None:
-        """The fault that strikes a request, None for none. `event_ids` are the event's, none for a list."""
+        """Return the fault that affects a request, or None. `event_ids` are the ids of the event, empty for a list."""
         fault = self.faults.get(platform)
         if fault is None or not self._concerns(fault, tuple(event_ids), is_first_event):
             return None
@@ -250,5 +256,5 @@ class FaultBoard:
 
 
 def share_of(text: str) -> float:
-    """A number from 0 to below 1 that is always the same for the same text, and evenly spread over many."""
+    """Map a text to a number in [0, 1) that is always the same and evenly distributed over many texts."""
     return zlib.crc32(text.encode()) % 9973 / 9973

@@ -1,1 +1,1 @@
-"""Recorded bodies, served again."""
+"""Replay of recorded bodies."""

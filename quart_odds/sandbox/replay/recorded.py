@@ -1,4 +1,4 @@
-"""A folder of recorded bodies: requests.json says what each file answers, and here is how a request finds its file."""
+"""A folder of recorded bodies: requests.json lists the answers, and requests are matched to them."""
 
 import gzip
 from collections.abc import Mapping
@@ -11,14 +11,14 @@ from quart_odds.domain.platforms import Platform
 from quart_odds.sandbox.sites.answers import HTML, JSON, Answer, Ask
 
 VOLATILE = frozenset({"_t", "v_cache_version"})
-"""Parts of a query that change with each request and mean nothing."""
+"""Query parameters that differ in each request and mean nothing."""
 _TELLING = ("eventId", "EVENTID", "GROUPID")
-"""Parts of a query by which the recorded answers of one address are looked up."""
+"""Query parameters by which recorded answers with the same path are indexed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """One recorded answer and the request that it answers."""
+    """A recorded answer and the request that it belongs to."""
 
     platform: Platform
     method: str
@@ -31,9 +31,9 @@ class Recorded:
     is_gzip: bool = False
 
     def answers(self, ask: Ask) -> bool:
-        """Whether it answers a request: the recorded query is part of the request's, and the body is the same.
+        """Return whether it answers a request: its query is part of the request's, and the body is the same.
 
-        A list of BetPawa's says in `q` what it is of: one recorded without `q` answers none that has it.
+        `q` says what a list of BetPawa contains. A list recorded without `q` does not answer a request with one.
         """
         if "q" in ask.query and "q" not in self.query:
             return False
@@ -44,7 +44,7 @@ class Recorded:
         return self.body is None or self.body == _loaded(ask.body)
 
     def read(self) -> bytes:
-        """The body as recorded; one of Bet9ja's of which only D was kept gets its R and D back."""
+        """Read the body. If only D of a Bet9ja body was kept, the envelope with R and D is restored."""
         body = self.file.read_bytes()
         if self.is_gzip:
             body = gzip.decompress(body)
@@ -55,11 +55,11 @@ class Recorded:
         return body
 
     def value(self) -> object:
-        """The body as JSON, None for one that is none."""
+        """Return the body as JSON, or None if it is not JSON."""
         return _loaded(self.read())
 
     def answer(self) -> Answer:
-        """The recorded answer."""
+        """Return the recorded answer."""
         content_type = self.content_type or (JSON if self.file.suffix == ".json" else HTML)
         return Answer(self.read, self.status, content_type, key=("recorded", str(self.file)))
 
@@ -75,21 +75,21 @@ class Recording:
 
     @classmethod
     def load(cls, folder: Path) -> "Recording":
-        """Reads requests.json. ValueError says what is wrong with it."""
+        """Read requests.json. Raises ValueError if it is invalid."""
         try:
             entries = orjson.loads((folder / "requests.json").read_bytes())
         except (OSError, ValueError) as error:
             raise ValueError(f"{folder / 'requests.json'} cannot be read: {error}") from error
         if not isinstance(entries, list):
-            raise ValueError(f"{folder / 'requests.json'} is no list of requests")
-        # A recording may have further bookmakers than these stand in for.
+            raise ValueError(f"{folder / 'requests.json'} is not a list of requests")
+        # A recording may contain bookmakers that the sandbox does not support.
         known = [entry for entry in entries if not _is_of_another(entry)]
         if entries and not known:
             raise ValueError(f"{folder / 'requests.json'} has no request of {', '.join(Platform)}")
         return cls(tuple(_entry(folder, entry) for entry in known))
 
     def find(self, platform: Platform, ask: Ask) -> Recorded | None:
-        """The recorded answer to a request, None where there is none."""
+        """Return the recorded answer to a request, or None."""
         for query in (ask.query, {}):
             for entry in self._found.get(self._key(platform, ask.method, ask.path, query), ()):
                 if entry.answers(ask):
@@ -97,7 +97,7 @@ class Recording:
         return None
 
     def of(self, platform: Platform, ending: str) -> tuple[Recorded, ...]:
-        """The good answers recorded at a bookmaker's addresses that hold a text."""
+        """Return the successful answers of a bookmaker whose paths contain this text."""
         return tuple(
             entry
             for entry in self.entries
@@ -110,7 +110,7 @@ class Recording:
 
 
 def _is_of_another(entry: object) -> bool:
-    """Whether an entry names a bookmaker that this program does not know."""
+    """Return whether an entry belongs to an unsupported bookmaker."""
     slug = entry.get("bookmaker") if isinstance(entry, dict) else None
     return isinstance(slug, str) and slug not in tuple(Platform)
 
@@ -120,7 +120,7 @@ def _entry(folder: Path, entry: object) -> Recorded:
         assert isinstance(entry, dict)
         file = (folder / entry["file"]).resolve()
         if not file.is_relative_to(folder.resolve()) or not file.is_file():
-            raise ValueError(f"{entry['file']} is no file of the recording")
+            raise ValueError(f"{entry['file']} is not a file of the recording")
         query = {name: str(value) for name, value in (entry.get("query") or {}).items() if name not in VOLATILE}
         return Recorded(
             Platform(entry["bookmaker"]),

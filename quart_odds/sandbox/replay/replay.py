@@ -1,4 +1,4 @@
-"""Bookmakers that answer from a recording: what was recorded as it was, missing lists made from the rest."""
+"""Bookmakers that replay a recording: recorded answers unchanged, missing lists generated from the rest."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -22,7 +22,7 @@ Body = Mapping[str, object]
 
 
 class RecordedShelf:
-    """The events of a recording: those whose detail was recorded, and those that a recorded list names."""
+    """The events of a recording: those with a recorded detail, and those named in a recorded list."""
 
     def __init__(self, platform: Platform, recording: Recording, *, without: frozenset[str] = frozenset()) -> None:
         self.platform = platform
@@ -30,24 +30,24 @@ class RecordedShelf:
         self._without = without
 
     def listed(self) -> Sequence[ListedEvent]:
-        """All events that had not started when they were recorded."""
+        """Return all events that had not started when they were recorded."""
         return self._listed
 
     def detail(self, ask: Ask, external_id: str) -> Answer | None:
-        """None: a detail that was recorded is answered before it comes to this."""
+        """Return None, because recorded details are answered before this is called."""
         return None
 
     def untouched_detail(self, external_id: str) -> Answer | None:
-        """None, likewise."""
+        """Return None, like `detail`."""
         return None
 
     def ids_of(self, external_id: str) -> tuple[str, ...]:
-        """The id of an event; which SportRadar id it has is in its body."""
+        """Return the event's id. Its SportRadar id is only in its body."""
         return (external_id, external_id.removeprefix("sr:match:"))
 
     @property
     def first_event(self) -> str | None:
-        """The first event whose detail was recorded."""
+        """The first event with a recorded detail."""
         details = _READERS[self.platform][0](self._recording)
         return next((event.external_id for event in details), None)
 
@@ -59,7 +59,7 @@ class RecordedShelf:
 
 
 class ReplayedSite:
-    """A bookmaker that answers from a recording, refuses as the real one does, and does not know what is not in it."""
+    """A bookmaker that replays a recording. It refuses like the real one and knows nothing outside the recording."""
 
     def __init__(self, platform: Platform, recording: Recording, open_site: Callable[[Platform, Shelf], Site]) -> None:
         self.platform = platform
@@ -69,15 +69,18 @@ class ReplayedSite:
         self._site = open_site(platform, self.shelf)
 
     def event_of(self, ask: Ask) -> str | None:
-        """As the bookmaker has it."""
+        """See Site."""
         return self._site.event_of(ask)
 
     def refuse(self, ask: Ask) -> Answer | None:
-        """As the bookmaker does."""
+        """See Site."""
         return self._site.refuse(ask)
 
     def answer(self, ask: Ask) -> Answer:
-        """What was recorded; else a list made from what was; else 404. A recorded refusal of a list is no list."""
+        """Return the recorded answer, else a list generated from the recording, else 404.
+
+        A recorded refusal of a list is ignored.
+        """
         is_event = self.event_of(ask) is not None
         recorded = self._recording.find(self.platform, ask)
         if recorded is not None and (is_event or recorded.status == 200):
@@ -88,14 +91,14 @@ class ReplayedSite:
         return self._rest_of_pages(ask, pages) if pages else self._site.answer(ask)
 
     def _recorded_pages(self, ask: Ask) -> list[Recorded]:
-        """Recorded pages of the list that a page is asked of, of the same size."""
+        """Return the recorded pages of the requested list that have the same page size."""
         if not ask.path.endswith("/pcUpcomingEvents"):
             return []
         pages = self._recording.of(self.platform, "/pcUpcomingEvents")
         return [page for page in pages if page.query.get("pageSize") == ask.query.get("pageSize")]
 
     def _rest_of_pages(self, ask: Ask, pages: list[Recorded]) -> Answer:
-        """The pages that were not recorded have the events that the recorded ones lack."""
+        """Answer a page that was not recorded with the events that are on no recorded page."""
         numbers = {int(page.query.get("pageNum", 1)) for page in pages}
         seen = frozenset(event.external_id for page in pages for event in _sportybet_listed([page]))
         number = int(ask.query.get("pageNum", 1))
@@ -104,7 +107,7 @@ class ReplayedSite:
         return rest.answer(replace(ask, query={**ask.query, "pageNum": str(number)}))
 
 
-# How each bookmaker's recorded bodies give their events
+# How the events are found in each bookmaker's recorded bodies
 
 
 def _betpawa_details(recording: Recording) -> Iterator[ListedEvent]:

@@ -1,4 +1,4 @@
-"""What passes between the server and a stand-in bookmaker: an ask, an answer, and where the events come from."""
+"""The interface between the server and a stand-in bookmaker: requests, answers, and the source of events."""
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ REFUSAL = (
     b"You don't have permission to access this address on this server.<P>\n"
     b"Reference&#32;&#35;18&#46;5a9dbc11&#46;1790000000&#46;0badcafe\n</BODY>\n</HTML>\n"
 )
-"""What the CDN before Bet9ja sends instead of JSON."""
+"""What the CDN in front of Bet9ja sends instead of JSON."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An answer, written when it is needed. Bytes of the same `key` and `version` are written and compressed once."""
+    """An answer that is written on demand. Equal `key` and `version` mean equal bytes, which are cached."""
 
     write: Callable[[], bytes]
     status: int = 200
@@ -43,17 +43,17 @@ class Answer:
 
 
 def json_answer(value: object, status: int = 200) -> Answer:
-    """An answer of a small value."""
+    """Build an answer from a small value."""
     return Answer(lambda: orjson.dumps(value), status)
 
 
 def refused() -> Answer:
-    """403 with the CDN's page."""
+    """Build a 403 with the CDN's page."""
     return Answer(lambda: REFUSAL, 403, HTML)
 
 
 def not_found() -> Answer:
-    """404, as a site answers what it does not know."""
+    """Build the 404 of a site that does not know something."""
     return json_answer({"status": 404, "error": "NOT_FOUND"}, 404)
 
 
@@ -68,12 +68,12 @@ class ListedCompetition:
 
 
 Markets = frozenset[str] | None
-"""The bookmaker's ids of the markets that a list is asked for, None for all it lists by itself."""
+"""The bookmaker's ids of the markets requested for a list, None for the site's default."""
 
 
 @dataclass(frozen=True, slots=True)
 class ListedEvent:
-    """An event that a bookmaker lists. `write` gives its object for a list; `version` changes when that does."""
+    """An event in a bookmaker's list. `write` returns its object for a list; `version` changes when that does."""
 
     competition: ListedCompetition
     external_id: str
@@ -82,44 +82,44 @@ class ListedEvent:
 
 
 class Shelf(Protocol):
-    """Where a bookmaker's events come from: made up, or recorded."""
+    """The source of a bookmaker's events: generated or recorded."""
 
     def listed(self) -> Sequence[ListedEvent]:
-        """The events before their kick-off, in the bookmaker's order."""
+        """Return the events before their kick-off, in the bookmaker's order."""
         ...
 
     def detail(self, ask: Ask, external_id: str) -> Answer | None:
-        """The body of one event, None for one that there is not."""
+        """Return the body of an event, or None if there is no such event."""
         ...
 
     def untouched_detail(self, external_id: str) -> Answer | None:
-        """The body of one event as it is, without its being asked for: asking is what makes made-up prices move."""
+        """Return the body of an event without counting as a request, because requests make generated prices move."""
         ...
 
     def ids_of(self, external_id: str) -> tuple[str, ...]:
-        """The bookmaker's own id of an event, and its SportRadar id where it has one."""
+        """Return the bookmaker's own id of an event, and its SportRadar id if it has one."""
         ...
 
     @property
     def first_event(self) -> str | None:
-        """The bookmaker's id of the event that a fault strikes which strikes one."""
+        """The bookmaker's id of the event affected by faults that affect a single event."""
         ...
 
 
 class Site(Protocol):
-    """A bookmaker's addresses, in front of a shelf. Pure: it knows nothing of servers, and waits for nothing."""
+    """A bookmaker's interface to its events. Has no I/O and knows nothing about servers."""
 
     platform: Platform
     shelf: Shelf
 
     def event_of(self, ask: Ask) -> str | None:
-        """The bookmaker's id of the event that is asked for, None for a list."""
+        """Return the bookmaker's id of the requested event, or None for a list."""
         ...
 
     def refuse(self, ask: Ask) -> Answer | None:
-        """What is said to a request that the real site would not look at, None where it would."""
+        """Return the answer to a request that the real site would refuse, or None if it would accept it."""
         ...
 
     def answer(self, ask: Ask) -> Answer:
-        """The answer to a request that is not refused."""
+        """Answer a request that is not refused."""
         ...

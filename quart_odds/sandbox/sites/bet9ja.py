@@ -1,4 +1,4 @@
-"""A stand-in for Bet9ja's PalimpsestAjax: the tree of groups, their events, one event."""
+"""A stand-in for Bet9ja's PalimpsestAjax: the tree of groups, the events of a group, and single events."""
 
 import orjson
 
@@ -9,7 +9,7 @@ _PATH = "/desktop/feapi/PalimpsestAjax/"
 
 
 class Bet9jaSite:
-    """Bet9ja: R and D around all it says; the CDN before it refuses who comes without a Referer."""
+    """Bet9ja: an envelope with R and D around all answers. Its CDN refuses requests without a Referer."""
 
     platform = Platform.BET9JA
 
@@ -17,15 +17,15 @@ class Bet9jaSite:
         self.shelf = shelf
 
     def event_of(self, ask: Ask) -> str | None:
-        """The query's EVENTID."""
+        """Return the query's EVENTID."""
         return ask.query.get("EVENTID") if ask.path == f"{_PATH}GetEvent" else None
 
     def refuse(self, ask: Ask) -> Answer | None:
-        """The CDN's page, without a Referer."""
+        """Refuse requests without a Referer with the CDN's page."""
         return None if ask.headers.get("referer") else refused()
 
     def answer(self, ask: Ask) -> Answer:
-        """One of the three addresses, or 404."""
+        """Answer one of the three paths, or 404."""
         if ask.method != "GET" or not ask.path.startswith(_PATH):
             return not_found()
         match ask.path.removeprefix(_PATH):
@@ -53,7 +53,7 @@ class Bet9jaSite:
         return json_answer(envelope({"PAL": {"1": soccer, "2": {"S_DESC": "Tennis", "NUM": 0, "SG": {}}}}))
 
     def _group(self, ask: Ask) -> Answer:
-        """All events of a group in one answer; a group that there is not has none."""
+        """Answer all events of a group at once. An unknown group has none."""
         group = ask.query.get("GROUPID", "")
         found = [event for event in self.shelf.listed() if event.competition.id == group]
 
@@ -68,5 +68,5 @@ class Bet9jaSite:
 
 
 def envelope(data: object, result: str = "OK") -> dict[str, object]:
-    """What Bet9ja puts around everything."""
+    """Wrap data in Bet9ja's envelope."""
     return {"R": result, "D": data}

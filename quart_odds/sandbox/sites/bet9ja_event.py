@@ -1,4 +1,4 @@
-"""Bet9ja's event object: all prices in one flat object of keys, times without a zone, closed prices absent or "1"."""
+"""Bet9ja's event object: prices in one flat object, times without a zone, suspended prices missing or "1"."""
 
 from collections.abc import Iterable
 from functools import cache
@@ -10,11 +10,11 @@ from quart_odds.sandbox.world.book import Book
 from quart_odds.sandbox.world.markets import MarketList, Offer
 
 MAIN_KEYS = frozenset({"S_1X2", "S_DC", "S_OU", "S_1X21", "S_1X22"})
-"""The markets of the group that a list of events has."""
+"""The markets shown in a list of events."""
 
 
 def event_object(book: Book, offers: Iterable[Offer], *, is_listed: bool = False) -> dict[str, object]:
-    """The object of an event with the prices of `offers`; GetEvent's has the markets' texts beside them."""
+    """Build an event with the prices of `offers`. Only GetEvent includes the markets' texts."""
     fixture, listing = book.fixture, book.fixture.listings[Platform.BET9JA]
     league, kickoff = fixture.league, fixture.kickoff
     offers = list(offers)
@@ -55,12 +55,12 @@ def event_object(book: Book, offers: Iterable[Offer], *, is_listed: bool = False
 
 
 def group_id(number: int) -> int:
-    """Bet9ja's id of a competition."""
+    """Return Bet9ja's id of a competition."""
     return 170_000 + number
 
 
 def country_id(number: int) -> int:
-    """Bet9ja's id of a country."""
+    """Return Bet9ja's id of a country."""
     return 11_000 + number
 
 
@@ -84,8 +84,8 @@ def _lines(offers: Iterable[Offer]) -> dict[str, dict[str, float]]:
 
 @cache
 def _catalogue(offered: MarketList) -> tuple[orjson.Fragment, orjson.Fragment, orjson.Fragment]:
-    """MK, CATMARKET and TRANS: the same for every event, and most of its bytes."""
-    # Markets that Bet9ja sends in one (both teams' totals) come as two of ours with the same key.
+    """Return MK, CATMARKET and TRANS, which are the same for every event and most of its bytes."""
+    # Two of our markets have the same key if Bet9ja sends them as one, such as both teams' totals.
     sites = {offer.site.id: offer.site for offer in offered.offers}
     codes: dict[str, list[str]] = {}
     for offer in offered.offers:

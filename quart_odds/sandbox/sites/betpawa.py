@@ -1,4 +1,4 @@
-"""A stand-in for BetPawa's v4 addresses: categories, lists by query, events."""
+"""A stand-in for BetPawa's v4 API: categories, lists by query, and events."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -9,14 +9,14 @@ from quart_odds.domain.platforms import Platform
 from quart_odds.sandbox.sites.answers import Answer, Ask, ListedCompetition, ListedEvent, Shelf, json_answer, not_found
 
 MOST_EVENTS = 100
-"""The largest `take` that the site allows."""
+"""The maximum `take` that the site allows."""
 _EVENT = re.compile(r"/api/sportsbook/v4/events/(\d+)")
 _PROTOBUF = b"\x0a\x04\x08\x01\x10\x02"
 _DEFAULT_MARKETS = frozenset({"3743", "4693", "3774"})
 
 
 class BetpawaSite:
-    """BetPawa: refuses without a brand, answers lists as protobuf unless JSON is asked for, v3 with 404."""
+    """BetPawa: requires a brand, sends lists as protobuf unless JSON is requested, and answers v3 with 404."""
 
     platform = Platform.BETPAWA
 
@@ -24,12 +24,12 @@ class BetpawaSite:
         self.shelf = shelf
 
     def event_of(self, ask: Ask) -> str | None:
-        """The id at the end of an event's address."""
+        """Return the id at the end of an event's path."""
         match = _EVENT.fullmatch(ask.path)
         return match[1] if match else None
 
     def refuse(self, ask: Ask) -> Answer | None:
-        """400 without the header `x-pawa-brand`; a list as protobuf unless JSON is asked for by name."""
+        """Answer 400 without `x-pawa-brand`, and a list as protobuf unless JSON is explicitly requested."""
         if not ask.headers.get("x-pawa-brand"):
             return _bad("Header x-pawa-brand is missing")
         if ask.method != "GET":
@@ -39,7 +39,7 @@ class BetpawaSite:
         return None
 
     def answer(self, ask: Ask) -> Answer:
-        """One of the three addresses, or 404."""
+        """Answer one of the three paths, or 404."""
         event_id = self.event_of(ask)
         if event_id is not None:
             return self.shelf.detail(ask, event_id) or not_found()
@@ -89,14 +89,14 @@ class BetpawaSite:
 
 
 class _Query:
-    """One of the queries of `q`. Raises KeyError, TypeError or ValueError for one of another shape."""
+    """One of the queries in `q`. Raises KeyError, TypeError or ValueError if it is malformed."""
 
     def __init__(self, query: Mapping[str, Mapping[str, object]]) -> None:
         what = query["query"]
         zones = what.get("zones") or {}
         categories = what.get("categories") or ["2"]
         if not isinstance(zones, dict) or not isinstance(categories, list):
-            raise TypeError("zones are no object, or categories no list")
+            raise TypeError("zones is not an object, or categories is not a list")
         competitions = zones.get("competitions")
         self.competitions = frozenset(map(str, competitions)) if competitions else None
         self.is_upcoming = what.get("eventType") == "UPCOMING" and "2" in categories
@@ -107,7 +107,7 @@ class _Query:
         self.take = int(str(query.get("take", 20)))
 
     def page(self, events: Iterable[ListedEvent]) -> list[ListedEvent]:
-        """The events asked for, from `skip` on, `take` at most."""
+        """Return the matching events from `skip` on, at most `take`."""
         if not self.is_upcoming:
             return []
         found = [e for e in events if self.competitions is None or e.competition.id in self.competitions]

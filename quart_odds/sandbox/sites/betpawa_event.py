@@ -1,4 +1,4 @@
-"""BetPawa's event object, v4: empty, false and default members are left out, lines are times four, ids are texts."""
+"""BetPawa's v4 event object: empty, false and default fields are omitted, lines are times four, ids are text."""
 
 from collections.abc import Iterable, Mapping
 from itertools import groupby
@@ -10,7 +10,7 @@ _TABS = {"goals": "goals", "corners": "corners", "players": "players"}
 
 
 def event_object(book: Book, offers: Iterable[Offer]) -> dict[str, object]:
-    """The object of an event with the markets of `offers`, as by-queries and the detail address give it."""
+    """Build an event with the markets of `offers`, for lists and details alike."""
     fixture, listing = book.fixture, book.fixture.listings[book.market_list.platform]
     markets = [_market(book, site, list(group)) for site, group in groupby(offers, key=lambda offer: offer.site)]
     if fixture.number % 20 == 3:
@@ -37,17 +37,17 @@ def event_object(book: Book, offers: Iterable[Offer]) -> dict[str, object]:
 
 
 def competition_id(number: int) -> str:
-    """BetPawa's id of a competition."""
+    """Return BetPawa's id of a competition."""
     return str(11_000 + number)
 
 
 def region_id(number: int) -> str:
-    """BetPawa's id of a country."""
+    """Return BetPawa's id of a country."""
     return str(100 + number)
 
 
 def _widgets(book: Book) -> list[dict[str, str]]:
-    """The SportRadar id stands twice, in no fixed order, beside another numbering."""
+    """Build the widgets: the SportRadar id twice, in varying order, next to an unrelated number."""
     fixture = book.fixture
     other = {"id": str(13_000_000 + fixture.number), "type": "GENIUSSPORTS"}
     if fixture.sportradar_id is None:
@@ -80,7 +80,7 @@ def _market(book: Book, site: SiteMarket, offers: list[Offer]) -> dict[str, obje
 
 
 def _rows(book: Book, offer: Offer) -> Iterable[dict[str, object]]:
-    """A line is one row, or as many as its prices take; only a line that fits one row has a row id."""
+    """Yield the rows of a line: as many as its prices need. Only a line that fits into one row has a row id."""
     site, line = offer.site, offer.line
     prices = [_price(book, offer, index, outcome) for index, outcome in zip(offer.indices, site.outcomes, strict=True)]
     base = 300_000_000 + book.fixture.number * 1000
@@ -122,7 +122,11 @@ def _price(book: Book, offer: Offer, index: int, outcome: SiteOutcome) -> dict[s
 
 
 def _handicap(kind: str, line: float, outcome: str) -> str:
-    """The line as the price shows it: its own side's for Asian, named for three-way (X repeats the giving side)."""
+    """Return the line as shown on a price.
+
+    It is the price's own side's line for Asian handicaps; three-way handicaps name the side, and X repeats the favoured
+    one.
+    """
     if kind == "ASIAN":
         own = line if outcome == "1" else -line
         return f"{own:+g}" if own else "0"
@@ -133,7 +137,7 @@ def _handicap(kind: str, line: float, outcome: str) -> str:
 
 
 def _boosted(market: Mapping[str, object]) -> dict[str, object]:
-    """The same market once more at better odds, marked as boosted: a promotion, not a price to compare."""
+    """Repeat the market at better odds and marked as boosted, which is a promotion and not comparable."""
     rows = market["row"]
     assert isinstance(rows, list)
     better = [

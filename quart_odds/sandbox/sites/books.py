@@ -1,4 +1,4 @@
-"""All prices of the sandbox, by bookmaker and event; and the shelf from which a stand-in bookmaker takes its events."""
+"""All prices of the sandbox by bookmaker and event, and the generated events of a stand-in bookmaker."""
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import partial
@@ -15,9 +15,9 @@ from quart_odds.sandbox.world.world import Fixture
 
 
 class Books:
-    """The books of all events, each written when it is first asked for. `move` can be changed at any time.
+    """The books of all events, each created on first use. `move` can be changed at any time.
 
-    `limits` are the market lines of an event at each bookmaker; leagues take turns where there are several numbers.
+    `limits` has the number of market lines per event for each bookmaker. Leagues alternate between several numbers.
     """
 
     def __init__(
@@ -30,7 +30,7 @@ class Books:
         self._books: dict[tuple[Platform, int], Book] = {}
 
     def book(self, platform: Platform, fixture: Fixture) -> Book:
-        """The prices of an event at a bookmaker that has it."""
+        """Return the prices of an event at a bookmaker that offers it."""
         book = self._books.get((platform, fixture.number))
         if book is None:
             limits = self._limits[platform]
@@ -41,26 +41,26 @@ class Books:
         return book
 
     def version(self, platform: Platform, fixture: Fixture) -> int:
-        """How often an event's prices have changed at a bookmaker."""
+        """Return how often an event's prices have changed at a bookmaker."""
         book = self._books.get((platform, fixture.number))
         return book.version if book else 0
 
     def find(self, platform: Platform, sportradar_id: str) -> Book | None:
-        """The book of an event at a bookmaker by SportRadar id, None where it has no such event."""
+        """Return a bookmaker's book of the event with this SportRadar id, or None."""
         for fixture in self.fixtures:
             if fixture.sportradar_id == sportradar_id and platform in fixture.listings:
                 return self.book(platform, fixture)
         return None
 
     def random_book(self, random: Random) -> Book:
-        """Any book of an event that a scrape matches by its SportRadar id."""
+        """Return the book of a random event that clients can match by its SportRadar id."""
         real = [fixture for fixture in self.fixtures if fixture.sportradar_id and not fixture.league.is_virtual]
         fixture = random.choice(real)
         return self.book(random.choice(sorted(fixture.listings)), fixture)
 
 
 class GeneratedShelf:
-    """A bookmaker's events as the sandbox made them up. `padding` bytes are added to each event's body."""
+    """The generated events of a bookmaker. `padding` bytes are added to the body of each event."""
 
     def __init__(self, platform: Platform, books: Books, padding: int = 0) -> None:
         self.platform = platform
@@ -74,18 +74,18 @@ class GeneratedShelf:
         self._listed = tuple(self._list(fixture) for fixture in self._fixtures.values())
 
     def listed(self) -> Sequence[ListedEvent]:
-        """All its events, by kick-off; those that have just started are listed still."""
+        """Return all events by kick-off, including those that have just started."""
         return self._listed
 
     def detail(self, ask: Ask, external_id: str) -> Answer | None:
-        """An event with all its markets; being asked for is what makes its prices move."""
+        """Return an event with all its markets. Each request may make its prices move."""
         fixture = self._fixtures.get(external_id)
         if fixture is not None:
             self._books.book(self.platform, fixture).asked(self._books.move)
         return self.untouched_detail(external_id, ask.query.get("productId", "3"))
 
     def untouched_detail(self, external_id: str, product: str = "3") -> Answer | None:
-        """An event with all its markets as they stand."""
+        """Return an event with all its markets as they are."""
         fixture = self._fixtures.get(external_id)
         if fixture is None:
             return None
@@ -97,13 +97,13 @@ class GeneratedShelf:
         )
 
     def ids_of(self, external_id: str) -> tuple[str, ...]:
-        """The bookmaker's own id, and the SportRadar id."""
+        """Return the bookmaker's own id and the SportRadar id."""
         fixture = self._fixtures.get(external_id)
         return (fixture.sportradar_id, external_id) if fixture and fixture.sportradar_id else (external_id,)
 
     @property
     def first_event(self) -> str | None:
-        """The first event after those that have started that is at all three bookmakers."""
+        """The first event that has not started and is at all three bookmakers."""
         for external_id, fixture in self._fixtures.items():
             if fixture.number % 29 != 7 and len(fixture.listings) == len(Platform) and not fixture.league.is_virtual:
                 return external_id
@@ -143,11 +143,11 @@ _LISTED: Mapping[Platform, frozenset[str]] = {
     Platform.SPORTYBET: frozenset({"1", "18", "10"}),
     Platform.BET9JA: bet9ja_event.MAIN_KEYS,
 }
-"""The markets that a list has when none are asked for."""
+"""The markets of a list by default."""
 
 
 def write_detail(book: Book, product: str = "3", padding: int = 0) -> bytes:
-    """The body of an event. SportyBet's has no markets under another product than 3, which is pre-match."""
+    """Write the body of an event. SportyBet's has no markets unless the product is 3, pre-match."""
     offers: Sequence[Offer] = book.market_list.offers
     extra = {"sandboxPadding": _filler(padding)} if padding else {}
     match book.market_list.platform:
@@ -161,14 +161,14 @@ def write_detail(book: Book, product: str = "3", padding: int = 0) -> bytes:
 
 
 def _filler(size: int) -> str:
-    """Text that compresses about as well as a body does."""
+    """Return text that compresses about as well as a real body."""
     return "".join(f"id {number * 7919} name Over odds 1.{number % 89 + 10}; " for number in range(size // 25 + 1))[
         :size
     ]
 
 
 def fit(platform: Platform, fixture: Fixture, lines: int, body_kb: float) -> tuple[int, int]:
-    """How many market lines, and how many bytes of padding, bring an event's body to about `body_kb`."""
+    """Return the number of market lines and padding bytes for bodies of about `body_kb`."""
     target = round(body_kb * 1000)
 
     def size(limit: int) -> int:

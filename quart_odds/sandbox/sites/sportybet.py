@@ -1,4 +1,4 @@
-"""A stand-in for SportyBet's factsCenter: the tree of tournaments, their events, one event."""
+"""A stand-in for SportyBet's factsCenter: the tree of tournaments, the events of a tournament, and single events."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -10,11 +10,11 @@ from quart_odds.sandbox.sites.answers import Answer, Ask, ListedEvent, Markets, 
 
 _PATH = re.compile(r"/api/[a-z]{2}/factsCenter/(\w+)")
 MOST_EVENTS = 100
-"""The largest page that pcUpcomingEvents gives."""
+"""The maximum page size of pcUpcomingEvents."""
 
 
 class SportybetSite:
-    """SportyBet: an envelope with a bizCode around all it says, and HTTP 200 around most of what goes wrong."""
+    """SportyBet: an envelope with a bizCode around all answers, and HTTP status 200 for most errors."""
 
     platform = Platform.SPORTYBET
 
@@ -22,11 +22,11 @@ class SportybetSite:
         self.shelf = shelf
 
     def event_of(self, ask: Ask) -> str | None:
-        """The query's eventId."""
+        """Return the query's eventId."""
         return ask.query.get("eventId") if _name(ask) == "event" else None
 
     def refuse(self, ask: Ask) -> Answer | None:
-        """Only a list of queries that is no list, or is not called JSON: 403 and 500."""
+        """Refuse a list's request body that is not a list with 403, and one that is not declared as JSON with 500."""
         if ask.method != "POST":
             return None
         if not ask.headers.get("content-type", "").startswith("application/json"):
@@ -37,7 +37,7 @@ class SportybetSite:
             return json_answer({"message": "Malformed body"}, 500)
 
     def answer(self, ask: Ask) -> Answer:
-        """One of the four addresses, or 404."""
+        """Answer one of the four paths, or 404."""
         match ask.method, _name(ask):
             case "GET", "popularAndSportList":
                 return self._sports(ask)
@@ -77,7 +77,7 @@ class SportybetSite:
         return json_answer(envelope({"popularEvents": [], "sportList": [football]}))
 
     def _events(self, ask: Ask) -> Answer:
-        """Events of the tournaments in the body, grouped by tournament, with all lines of the markets asked for."""
+        """Answer the requested tournaments with their events and all lines of the requested markets."""
         try:
             tournaments = [
                 (str(tournament), _market_ids(item.get("marketId")))
@@ -103,7 +103,7 @@ class SportybetSite:
         )
 
     def _upcoming(self, ask: Ask) -> Answer:
-        """A page of all events; a tournament can go on on the next page."""
+        """Answer a page of all events. A tournament can continue on the next page."""
         try:
             size = min(int(ask.query.get("pageSize", 20)), MOST_EVENTS)
             number = int(ask.query.get("pageNum", 1))
@@ -122,12 +122,12 @@ class SportybetSite:
 
 
 def envelope(data: object, code: int = 10_000, message: str = "0#0") -> dict[str, object]:
-    """What SportyBet puts around everything."""
+    """Wrap data in SportyBet's envelope."""
     return {"bizCode": code, "message": message, "data": data}
 
 
 def biz_error(message: str) -> Answer:
-    """An error, which comes with HTTP 200."""
+    """Build an error, which has HTTP status 200."""
     return json_answer(envelope(None, 19_000, message))
 
 

@@ -1,4 +1,4 @@
-"""SportyBet's event object: every line is a market of its own, odds are texts, times are milliseconds."""
+"""SportyBet's event object: every line is a separate market, odds are text, times are milliseconds."""
 
 from collections.abc import Iterable
 
@@ -7,7 +7,7 @@ from quart_odds.sandbox.world.markets import Offer, SiteOutcome
 
 
 def event_object(book: Book, offers: Iterable[Offer], *, is_listed: bool = False) -> dict[str, object]:
-    """The object of an event with the markets of `offers`; a listed one says how many markets there are in all."""
+    """Build an event with the markets of `offers`. In a list it also has the total number of markets."""
     fixture, listing = book.fixture, book.fixture.listings[book.market_list.platform]
     league = fixture.league
     source = {"sourceType": fixture.source, "sourceId": fixture.sportradar_id or str(fixture.number)}
@@ -51,12 +51,12 @@ def event_object(book: Book, offers: Iterable[Offer], *, is_listed: bool = False
 
 
 def category_id(number: int) -> str:
-    """SportyBet's id of a country."""
+    """Return SportyBet's id of a country."""
     return f"sr:category:{number}"
 
 
 def tournament_id(number: int) -> str:
-    """SportyBet's id of a competition."""
+    """Return SportyBet's id of a competition."""
     return f"sr:tournament:{number}"
 
 
@@ -114,7 +114,10 @@ def _outcome(
 
 
 def _describe(offer: Offer, outcome: SiteOutcome) -> str:
-    """ "Over 2.5", "Home (0:1)", "Away (+0.5)": the line is in the text, which is why nobody should match by it."""
+    """Return a description such as "Over 2.5", "Home (0:1)" or "Away (+0.5)".
+
+    It contains the line, so clients should not identify outcomes by it.
+    """
     if offer.line is None or "{line}" not in outcome.name:
         return outcome.name
     if offer.site.market.family == "asian":

@@ -1,1 +1,1 @@
-"""What the stand-in bookmakers know: events, markets, and prices that move."""
+"""What the stand-in bookmakers offer: events, markets and moving prices."""

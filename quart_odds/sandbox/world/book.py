@@ -10,21 +10,21 @@ from quart_odds.sandbox.world.model import implied
 from quart_odds.sandbox.world.world import Fixture
 
 LEAST = 101
-"""Odds are kept in hundredths; less than this cannot be offered."""
+"""The lowest possible odds, in hundredths."""
 MOST = 50_000
 MOVING = 0.3
-"""The part of the events that move between two times of asking, where not nearly all prices are to move."""
+"""The proportion of events that move between two requests, unless nearly all prices are to move."""
 _MARGINS = {Platform.BETPAWA: 1.052, Platform.SPORTYBET: 1.058, Platform.BET9JA: 1.068}
 _OPINION = 0.012
-"""How far two bookmakers' views of one price lie apart, as a standard deviation."""
+"""The standard deviation of a bookmaker's opinion on a price."""
 
 
 _EARLY_GOALS = "60180"
-"""SportyBet's market whose Under can never be taken."""
+"""SportyBet's market whose Under is always suspended."""
 
 
 class Book:
-    """Odds in hundredths, and which of them cannot be taken; `version` grows with every change."""
+    """Odds in hundredths and their suspension. `version` increases with every change."""
 
     def __init__(self, fixture: Fixture, market_list: MarketList, limit: int, seed: int) -> None:
         self.fixture = fixture
@@ -40,9 +40,9 @@ class Book:
             self._open_with_a_flaw(offer, random)
 
     def asked(self, move: float) -> int:
-        """Notes that the event was asked for; if it was before, prices may move. Gives how many did.
+        """Count a request for the event. From the second one on, prices may move. Returns how many did.
 
-        Which events and prices move depends on the seed and on how often the event was asked for, not on the time.
+        Which events and prices move depends on the seed and the number of requests, not on the time.
         """
         self._asked += 1
         if self._asked == 1 or not move:
@@ -61,7 +61,7 @@ class Book:
         return changes
 
     def another_price(self, index: int, random: Random) -> int:
-        """A likely price that is not the present one, in hundredths."""
+        """Return a plausible price other than the current one, in hundredths."""
         present = self.cents[index]
         for _ in range(8):
             cents = max(self._price(self._fair[index], random), LEAST)
@@ -70,7 +70,7 @@ class Book:
         return present + 1
 
     def set(self, index: int, cents: int | None, closed: bool | None) -> None:
-        """Changes one price: its odds in hundredths, whether it is closed, or both."""
+        """Change the odds of a price, its suspension, or both."""
         if cents is not None:
             self.cents[index] = cents
         if closed is not None:
@@ -78,18 +78,18 @@ class Book:
         self.version += 1
 
     def open_indices(self) -> Iterator[int]:
-        """The prices that can be taken."""
+        """Yield the indices of prices that are not suspended."""
         return (index for index, closed in enumerate(self.closed) if not closed)
 
     def _price(self, fair: float, random: Random) -> int:
-        """The odds of a fair chance after margin and opinion; below LEAST where nothing can be offered."""
+        """Return the odds for a fair chance after margin and opinion, below LEAST if there can be no offer."""
         chance = fair * (1 + (_MARGINS[self.market_list.platform] - 1) * (1 - fair / 2)) * random.gauss(1, _OPINION)
         if chance >= 0.995:
             return 0
         return max(LEAST, min(MOST, round(100 / max(chance, 1e-4))))
 
     def _open_with_a_flaw(self, offer: Offer, random: Random) -> None:
-        """Now and then a market or a price starts suspended, or a bookmaker errs in the punter's favour."""
+        """Occasionally suspend a market or a price, or let the bookmaker err in the customer's favour."""
         if offer.site.id == _EARLY_GOALS:
             self.closed[offer.indices[-1]] = True
         luck = random.random()

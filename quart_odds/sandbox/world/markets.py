@@ -1,7 +1,7 @@
-"""The markets that the stand-in bookmakers offer, from data/: ids, names and outcomes as each site writes them.
+"""The markets of the stand-in bookmakers, read from data/: ids, names and outcomes as each site writes them.
 
-The tables are the sandbox's own, read from recorded bodies, so that a fault in the catalogue of the clients cannot hide
-behind the same fault here.
+The tables are the sandbox's own, taken from recorded bodies. An error in the clients' catalogue therefore cannot be
+hidden by the same error here.
 """
 
 import csv
@@ -14,7 +14,7 @@ from quart_odds.domain.platforms import Platform
 
 @dataclass(frozen=True, slots=True)
 class Market:
-    """A market in itself: what it is about, whoever offers it. `family`, `subject`, `period`, `side`: see model.py."""
+    """A market independent of bookmakers. See model.py for `family`, `subject`, `period` and `side`."""
 
     slug: str
     family: str
@@ -25,13 +25,16 @@ class Market:
 
     @property
     def id(self) -> str:
-        """BetPawa's market id, the canonical one; the slug where BetPawa has none."""
+        """The canonical id: BetPawa's market id, or the slug if BetPawa lacks the market."""
         return self.betpawa_id or self.slug
 
 
 @dataclass(frozen=True, slots=True)
 class SiteOutcome:
-    """An outcome as a bookmaker writes it: `outcome` is ours, `id` (typeId, outcome id, key suffix) and `name` its."""
+    """An outcome at a bookmaker.
+
+    `outcome` is our name; `id` (typeId, outcome id or key suffix) and `name` are the bookmaker's.
+    """
 
     outcome: str
     id: str
@@ -42,8 +45,8 @@ class SiteOutcome:
 class SiteMarket:
     """A market as a bookmaker writes it.
 
-    `labels` are its names there: BetPawa name and display name, SportyBet description, name and group, Bet9ja name and
-    group. `kind` and `row` are BetPawa's handicap type and prices in a row.
+    `labels` are its names: BetPawa's name and display name; SportyBet's description, name and group; Bet9ja's name and
+    group. `kind` and `row` are BetPawa's handicap type and the number of prices in a row.
     """
 
     market: Market
@@ -56,12 +59,12 @@ class SiteMarket:
 
 
 PriceKey = tuple[Market, float | None, str]
-"""What a price is for, whoever offers it: market, line, outcome."""
+"""What a price is for, independent of bookmakers: market, line, outcome."""
 
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """One line of a market at a bookmaker; its prices are those from `first` on in the event's book."""
+    """One line of a market at a bookmaker. Its prices start at index `first` of the event's book."""
 
     site: SiteMarket
     line: float | None
@@ -70,13 +73,13 @@ class Offer:
 
     @property
     def indices(self) -> range:
-        """Where its prices are in the book, in the order of its outcomes."""
+        """The indices of its prices in the book, in the order of its outcomes."""
         return range(self.first, self.first + len(self.site.outcomes))
 
 
 @dataclass(frozen=True, slots=True)
 class MarketList:
-    """All that a bookmaker offers on an event, in its order, and what each price is for."""
+    """Everything a bookmaker offers on an event, in its order, and what each price is for."""
 
     platform: Platform
     offers: tuple[Offer, ...]
@@ -84,12 +87,12 @@ class MarketList:
 
 
 PLAYERS = 24
-"""Players that have prices in a goalscorer market."""
+"""Players with prices in a goalscorer market."""
 
 
 @cache
 def market_list(platform: Platform, limit: int) -> MarketList:
-    """The first `limit` market lines that a bookmaker offers, main markets first."""
+    """Return the first `limit` market lines of a bookmaker, main markets first."""
     offers: list[Offer] = []
     keys: list[PriceKey] = []
     for site, lines in _site_markets(platform):
@@ -103,12 +106,12 @@ def market_list(platform: Platform, limit: int) -> MarketList:
 
 @cache
 def outcomes_of(slug: str) -> tuple[str, ...]:
-    """All outcomes of a market, at whichever bookmaker."""
+    """Return all outcomes of a market at any bookmaker."""
     return tuple(row["outcome"] for row in _read("outcomes.csv") if row["slug"] == slug)
 
 
 def line_of_specifier(specifier: str) -> float | None:
-    """The line of a SportyBet specifier: `total=2.5` is 2.5, `hcp=0:1` is -1, `goalnr=1` has none."""
+    """Return the line of a SportyBet specifier: `total=2.5` is 2.5, `hcp=0:1` is -1, `goalnr=1` has none."""
     for part in specifier.split("|"):
         name, _, value = part.partition("=")
         if name == "total":
@@ -135,12 +138,12 @@ _COLUMNS = {
     ),
     Platform.BET9JA: ("bet9ja_key", "bet9ja_code", "bet9ja_code", ("bet9ja_name", "bet9ja_group")),
 }
-"""By bookmaker: the columns of its market id, its outcome id, its outcome name, its labels."""
+"""Column names per bookmaker: market id, outcome id, outcome name, and labels."""
 
 
 @cache
 def _site_markets(platform: Platform) -> tuple[tuple[SiteMarket, tuple[tuple[float | None, str], ...]], ...]:
-    """A bookmaker's markets, each with its lines and (SportyBet) their specifiers."""
+    """Return a bookmaker's markets with their lines and, for SportyBet, specifiers."""
     market_id, outcome_id, outcome_name, labels = _COLUMNS[platform]
     outcomes: dict[str, list[SiteOutcome]] = {}
     for row in _read("outcomes.csv"):
@@ -174,7 +177,7 @@ def _lines(platform: Platform, row: dict[str, str]) -> tuple[tuple[float | None,
 
 
 def _players(platform: Platform) -> tuple[SiteOutcome, ...]:
-    """Invented players, half of each team; each bookmaker numbers them in its own way."""
+    """Invent players, half of them in each team. Each bookmaker has its own numbering."""
     first = {Platform.BETPAWA: 30_364_900, Platform.SPORTYBET: 1_009_300, Platform.BET9JA: 1}[platform]
     prefix = "sr:player:" if platform is Platform.SPORTYBET else ""
     return tuple(

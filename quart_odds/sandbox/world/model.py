@@ -1,7 +1,7 @@
-"""The truth behind the prices: how likely each outcome is when each team scores at its own rate.
+"""The model behind the prices: the probability of each outcome, given the scoring rate of each team.
 
-Goals of the two teams in the two halves are four independent Poisson numbers; so are corners. Every market that says
-something about the score is a sum over the likely scores, so that all prices of an event agree with each other.
+The goals of each team in each half are four independent Poisson variables; corners are modelled the same way. Markets
+on the score are sums over the likely scores, so all prices of an event are consistent.
 """
 
 import re
@@ -15,16 +15,16 @@ from quart_odds.domain.platforms import Platform
 from quart_odds.sandbox.world.markets import Market, PriceKey, market_list, outcomes_of
 
 Score = tuple[int, int, int, int]
-"""First half home and away, second half home and away."""
+"""Goals of home and away in the first half, then of home and away in the second half."""
 
 FIRST_HALF = 0.45
-"""The part of the goals that falls in the first half."""
+"""The proportion of goals scored in the first half."""
 _MOST_GOALS_A_HALF = 5
 _MOST_CORNERS = 15
 
 
 def implied(platform: Platform, lines: int, home_rate: float, away_rate: float) -> tuple[float, ...]:
-    """The fair inverse odds of every price on a bookmaker's sheet, for goals that each team scores in a match."""
+    """Return the fair inverse odds of every price of a bookmaker. The rates are goals per match."""
     return _implied(platform, lines, round(home_rate, 2), round(away_rate, 2))
 
 
@@ -50,7 +50,7 @@ def _fair(key: PriceKey, home_rate: float, away_rate: float) -> float:
 
 
 def _space(market: Market) -> str:
-    """Which numbers a market is about: goals of both halves, goals of the first minutes, corners."""
+    """Return which numbers a market is about: goals of both halves, goals of the first minutes, or corners."""
     if market.period.startswith("0-"):
         return market.period
     return "goals" if market.subject == "goals" else f"corners {market.period}"
@@ -87,7 +87,7 @@ Weighted = tuple[tuple[float, tuple[int, ...]], ...]
 
 @cache
 def _settled(key: PriceKey) -> tuple[str, Weighted, Weighted]:
-    """By part of the stake (1 or a half), the states in which an outcome wins, and those in which it loses."""
+    """Return the states in which an outcome wins and loses, grouped by share of the stake (1 or a half)."""
     market, line, outcome = key
     space = _space(market)
     settle = _settler(market, line, outcome)
@@ -96,7 +96,7 @@ def _settled(key: PriceKey) -> tuple[str, Weighted, Weighted]:
         value = settle(state)
         if value:
             by_value.setdefault(value, []).append(index)
-    # itemgetter gives no tuple for a single index: a lone state counts twice at half its weight
+    # itemgetter returns no tuple for a single index, so a single state counts twice at half its weight.
     parts = [(v, tuple(i)) if len(i) > 1 else (v / 2, (i[0], i[0])) for v, i in by_value.items()]
     wins = tuple((value, indices) for value, indices in parts if value > 0)
     losses = tuple((-value, indices) for value, indices in parts if value < 0)
@@ -104,7 +104,7 @@ def _settled(key: PriceKey) -> tuple[str, Weighted, Weighted]:
 
 
 def _settler(market: Market, line: float | None, outcome: str) -> Callable[[Score], float]:
-    """What a score is worth to an outcome: 1 wins, 0.5 wins half the stake, 0 is void, and so down to -1."""
+    """Return the value of a score for an outcome: 1 wins, 0.5 wins half the stake, 0 is void, and so on down to -1."""
     period = "ft" if market.period.startswith("0-") or market.subject == "corners" else market.period
     sides = _sides(period)
     if market.family == "asian":
@@ -147,7 +147,7 @@ def _result(home: float, away: float) -> str:
 def _claim(
     market: Market, line: float | None, outcome: str, sides: Callable[[Score], tuple[int, int]]
 ) -> Callable[[Score], bool]:
-    """Whether an outcome that knows no void holds at a score."""
+    """Return a test of whether an outcome wins at a score, for markets without void results."""
     own, other = (1, 0) if market.side == "away" else (0, 1)
     count = _counter(market.side, sides)
     half = _sides("1h"), _sides("2h")
@@ -212,23 +212,23 @@ def _claim(
         case "btts2":
             yes = lambda score: min(sides(score)) > 1  # noqa: E731
         case family:
-            raise ValueError(f"market {market.slug} is of no known family: {family}")
+            raise ValueError(f"market {market.slug} has an unknown family: {family}")
     return lambda score: yes(score) == (outcome == "Yes")
 
 
 def _part(text: str, line: float | None, sides: Callable[[Score], tuple[int, int]]) -> Callable[[Score], bool]:
-    """One part of a combined outcome: a result or double chance, over or under, both teams to score or not."""
+    """Parse one part of a combined outcome: a result or double chance, over or under, both teams to score or not."""
     if text in ("Over", "Under"):
         return lambda score: (sum(sides(score)) > (2.5 if line is None else line)) == (text == "Over")
     if text in ("Yes", "No"):
         return lambda score: (min(sides(score)) > 0) == (text == "Yes")
     if not re.fullmatch("1|X|2|1X|12|X2", text):
-        raise ValueError(f"{text!r} is no part of an outcome")
+        raise ValueError(f"{text!r} is not part of an outcome")
     return lambda score: _result(*sides(score)) in text
 
 
 def _range(text: str) -> tuple[int, int]:
-    """`2` is 2 to 2, `1-3` is 1 to 3, `4+` has no end."""
+    """Parse a range: `2` is 2 to 2, `1-3` is 1 to 3, `4+` has no upper bound."""
     low, dash, high = text.partition("-")
     return (int(text[:-1]), 99) if text.endswith("+") else (int(low), int(high if dash else low))
 
@@ -240,7 +240,7 @@ def _margin(home: int, away: int) -> str:
     return ("H" if home > away else "A") + (str(by) if by < 3 else "3+")
 
 
-# What no score tells
+# Markets that do not depend on the score alone
 
 
 def _last_goal(market: Market, outcome: str, home_rate: float, away_rate: float) -> float:
@@ -252,7 +252,7 @@ def _last_goal(market: Market, outcome: str, home_rate: float, away_rate: float)
 
 
 def _paid_early(lead: int) -> Callable[[Market, str, float, float], float]:
-    """1X2 that pays as soon as a team leads by so many goals: better than 1X2 for the teams, the same for the draw."""
+    """Price a 1X2 that pays once a team leads by `lead` goals: better than 1X2 for the teams, equal for the draw."""
     gain = {1: 0.34, 2: 0.07}[lead]
 
     def fair(market: Market, outcome: str, home_rate: float, away_rate: float) -> float:
@@ -270,7 +270,7 @@ def _player(market: Market, outcome: str, home_rate: float, away_rate: float) ->
 
 
 def _first_goal_result(market: Market, outcome: str, home_rate: float, away_rate: float) -> float:
-    """Who scores first and what comes of it: who does wins more often than otherwise."""
+    """Combine the first scorer with the result. The team that scores first wins more often than usual."""
     nothing = exp(-home_rate - away_rate)
     if outcome == "None":
         return nothing
@@ -283,7 +283,7 @@ def _first_goal_result(market: Market, outcome: str, home_rate: float, away_rate
 
 
 def _other(market: Market, outcome: str, home_rate: float, away_rate: float) -> float:
-    """Markets that the sandbox has only to fill its bodies: any chances that add up to one will do."""
+    """Price markets that only fill the bodies: any probabilities that add up to one will do."""
 
     def weight(text: str) -> int:
         return 40 + sum(map(ord, market.slug + text)) % 61

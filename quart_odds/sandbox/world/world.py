@@ -1,4 +1,4 @@
-"""The football that the stand-in bookmakers offer: leagues, teams and events, and how each bookmaker names them."""
+"""The football that the stand-in bookmakers offer: leagues, teams and events, and their names at each bookmaker."""
 
 import unicodedata
 from collections.abc import Iterator, Mapping
@@ -11,15 +11,15 @@ from quart_odds.domain.platforms import Platform
 from quart_odds.sandbox.world.names import FORMS, FRIENDLIES, LEAGUES, places
 
 AT_ALL_THREE = 0.8
-"""The part of the events that all three bookmakers have; the others are at two."""
+"""The proportion of events at all three bookmakers. The others are at two."""
 FRIENDLY_GAMES = 125
-"""Events of the competition that does not fit one page of BetPawa's, in a world large enough to have one."""
+"""The size of the competition that does not fit on one page of BetPawa. Only large worlds have it."""
 LARGE_WORLD = 400
 
 
 @dataclass(frozen=True, slots=True)
 class League:
-    """A competition. `number` is its place in the world, from which each bookmaker's id is made."""
+    """A competition. Each bookmaker's id is derived from `number`, its position in the world."""
 
     number: int
     country_number: int
@@ -30,7 +30,7 @@ class League:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """How a bookmaker names an event."""
+    """How a bookmaker identifies and names an event."""
 
     external_id: str
     home: str
@@ -39,7 +39,7 @@ class Listing:
 
 @dataclass(frozen=True, slots=True)
 class Fixture:
-    """An event. `sportradar_id` is None where SportRadar does not know it; `rates` are the goals of home and away."""
+    """An event. `sportradar_id` is None if SportRadar does not know it; `rates` are the expected goals per team."""
 
     number: int
     sportradar_id: str | None
@@ -51,9 +51,10 @@ class Fixture:
 
 
 def make_world(events: int, seed: int, now: datetime) -> tuple[Fixture, ...]:
-    """So many events with a SportRadar id at two or three bookmakers, and a few more that a scrape leaves out or alone.
+    """Generate this many events with a SportRadar id at two or three bookmakers, plus a few special ones.
 
-    The order is by kick-off; a few have started. The same arguments give the same world.
+    Clients should leave the special ones out or cannot match them. Events are ordered by kick-off, and a few have
+    started. The same arguments produce the same world.
     """
     random = Random(f"world {seed}")
     numbers = count(1)
@@ -78,7 +79,7 @@ def _platforms(random: Random) -> tuple[Platform, ...]:
 
 
 def _pairings(events: int, random: Random) -> Iterator[tuple[League, str, str]]:
-    """League, home and away team, league by league, as many rounds of each as it takes to have so many events."""
+    """Yield league, home team and away team, with as many rounds per league as needed for this many events."""
     numbers = count(1)
     if events >= LARGE_WORLD:
         friendlies = League(next(numbers), 0, *FRIENDLIES)
@@ -100,7 +101,7 @@ def _pairings(events: int, random: Random) -> Iterator[tuple[League, str, str]]:
 
 
 def _rounds(league: League, towns: tuple[str, ...], random: Random) -> Iterator[list[tuple[str, str]]]:
-    """Every team against every other, round by round, by the circle method; then again with home and away changed."""
+    """Yield rounds in which all teams meet by the circle method, then again with home and away swapped."""
     forms = list(FORMS)
     random.shuffle(forms)
     suffix = " U21" if "U21" in league.name else ""
@@ -139,19 +140,19 @@ def _listing(platform: Platform, number: int, sportradar_id: str, home: str, awa
 
 
 def _sporty_name(name: str) -> str:
-    """ "Leeds United FC" where BetPawa says "Leeds United", "Kano" where it says "Kano FC"."""
+    """Return SportyBet's name: "Leeds United FC" for BetPawa's "Leeds United", "Kano" for "Kano FC"."""
     return name.removesuffix(" FC") if name.endswith(" FC") else f"{name} FC" if name.endswith("United") else name
 
 
 def _bet9ja_name(name: str) -> str:
-    """Without diacritics, shortened: "Nurnberg Utd"."""
+    """Return Bet9ja's name, without diacritics and abbreviated: "Nurnberg Utd"."""
     special = str.maketrans({"ł": "l", "Ł": "L", "ø": "o", "Ø": "O", "æ": "ae", "Æ": "Ae", "ı": "i", "ß": "ss"})
     plain = unicodedata.normalize("NFKD", name.translate(special)).encode("ascii", "ignore").decode()
     return plain.replace(" United", " Utd").replace(" Athletic", " Ath").removesuffix(" FC")
 
 
 def _odd_ones(numbers: Iterator[int], start: datetime, random: Random) -> list[Fixture]:
-    """Events to leave out (simulated leagues, matches of video games) and one that SportRadar does not know."""
+    """Generate simulated and video-game matches to be left out, and one event that SportRadar does not know."""
     simulated = League(901, 901, "Simulated Reality League", "Premier League SRL", is_virtual=True)
     efootball = League(902, 902, "eFootball", "eSoccer Battle - 8 mins play", is_virtual=True)
     kickoff = start + timedelta(hours=5)
