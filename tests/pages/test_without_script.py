@@ -12,7 +12,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 async def test_form_starts_a_scrape_and_leads_to_it(serve: Serve, visit: Visit) -> None:
     """Without a script the button is a form: 303 to the run's page, which reloads itself until the end."""
     async with serve() as server, visit(server.url, script=False) as visitor:
-        assert "Nothing is scraped before you ask" in await visitor.text(".run-title")
+        assert "Nothing is scraped until you start a run" in await visitor.text(".run-title")
         await visitor.page.click("#start")
         await visitor.page.wait_for_url(f"{server.url}/runs/1")
         await visitor.until_text("#run-status", "completed")
