@@ -131,7 +131,7 @@ async def test_pages_while_a_run_goes_and_when_it_has_been_left_behind(running: 
     """A run of this process, one of another that goes on, and the same after its process was killed."""
     elsewhere = await store_run(running.parts.store, replace(KINDS["all three"], status=RunStatus.RUNNING))
     text = await page(running, f"/runs/{elsewhere}")
-    assert "going in another process" in text
+    assert "running in another process" in text
     assert row_of(await page(running, "/runs"), elsewhere)[5:8] == ["–", "–", "–"]
     run_id = await running.start(BETPAWA)
     for path in ("/", "/runs", f"/runs/{run_id}"):
