@@ -1,4 +1,4 @@
-"""One table of figures: a line a server and kind of work, with ratios to ours."""
+"""One table of figures: a line per server and kind of work, with ratios to ours."""
 
 import click
 
@@ -8,7 +8,7 @@ HEADS = ("work", "server", "deliveries/s", "CPU µs each", "p50 ms", "p99 ms", "
 
 
 def print_table(rows: dict[str, str], servers: dict[str, str], medians: Medians, *, markdown: bool) -> None:
-    """Print what was measured, in the order of `rows` and `servers`; both map names to titles."""
+    """Print the measurements in the order of `rows` and `servers`; both map names to titles."""
     lines = [HEADS]
     for row, title in rows.items():
         found = medians.get(row, {})
@@ -59,7 +59,7 @@ def _cells(figures: dict[str, float]) -> tuple[str, str, str, str, str]:
 
 
 def _ratio(figures: dict[str, float], ours: dict[str, float] | None) -> str:
-    """How ours compares with this one: how many times the deliveries, and what part of the CPU."""
+    """Compare ours with this server: the ratio of deliveries, and the share of CPU."""
     if ours is None or ours is figures:
         return ""
     if "kb_a_connection" in figures:
