@@ -176,7 +176,7 @@ async def measure(options: argparse.Namespace) -> dict[str, float]:
                 alone = await load(HOST, port, PATH, rate=RATE, seconds=options.seconds, headers=headers)
                 say(began, f"alone: {len(alone.latencies)} answers of {alone.body_bytes} bytes")
                 together, rate = await beside(session, base, port, options.seconds)
-                say(began, f"beside a scrape of {rate:.0f} events a second: {len(together.latencies)} answers")
+                say(began, f"during a scrape of {rate:.0f} events a second: {len(together.latencies)} responses")
                 told = await updates(session, base, sandbox.url, port, options.clients)
                 say(began, f"{len(told.latencies)} notices")
     return {

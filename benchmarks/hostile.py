@@ -50,15 +50,15 @@ def _head(start: str, *more: str) -> bytes:
 CHUNKED = _head("PUT /api/settings", "Transfer-Encoding: chunked")
 
 KINDS = (
-    Kind("nobody", 0),
+    Kind("none", 0),
     Kind("pings", 1, again=(b"\x89\x80" + MASK) * 2000),
     Kind("pings", 10, again=(b"\x89\x80" + MASK) * 2000),
     Kind("pongs", 10, again=(b"\x8a\x80" + MASK) * 2000),
     Kind("empty fragments", 10, before=b"\x01\x80" + MASK, again=(b"\x00\x80" + MASK) * 2000),
     Kind("messages of 60 KB", 10, again=b"\x81\xfe\xea\x60" + MASK + b"x" * 60_000),
-    Kind("requests, pipelined", 10, again=_head("GET /healthz") * 500, is_websocket=False),
-    Kind("bodies without end", 10, before=CHUNKED, again=CHUNK, is_websocket=False),
-    Kind("bodies in chunks of a byte", 10, before=CHUNKED, again=b"1\r\nx\r\n" * 5000, is_websocket=False),
+    Kind("pipelined requests", 10, again=_head("GET /healthz") * 500, is_websocket=False),
+    Kind("endless bodies", 10, before=CHUNKED, again=CHUNK, is_websocket=False),
+    Kind("bodies in one-byte chunks", 10, before=CHUNKED, again=b"1\r\nx\r\n" * 5000, is_websocket=False),
     Kind("HTTP/2 PRIORITY frames", 10, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"\0\0\5\2\0" * 5000, is_websocket=False),
 )
 

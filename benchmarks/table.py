@@ -4,7 +4,7 @@ import click
 
 Medians = dict[str, dict[str, dict[str, float]]]
 
-HEADS = ("work", "server", "deliveries/s", "CPU µs each", "p50 ms", "p99 ms", "memory", "beside ours")
+HEADS = ("work", "server", "deliveries/s", "CPU µs each", "p50 ms", "p99 ms", "memory", "compared with ours")
 
 
 def print_table(rows: dict[str, str], servers: dict[str, str], medians: Medians, *, markdown: bool) -> None:
@@ -38,7 +38,7 @@ def _cells(figures: dict[str, float]) -> tuple[str, str, str, str, str]:
         return ("", "", "", "", f"{figures['kb_a_connection']:.1f} KB each")
     if "gone_s" in figures:
         return (
-            f"{figures['told']:.0f} of {figures['clients']:.0f} told",
+            f"{figures['told']:.0f} of {figures['clients']:.0f} notified",
             "",
             "",
             "",
@@ -47,7 +47,7 @@ def _cells(figures: dict[str, float]) -> tuple[str, str, str, str, str]:
     memory = f"{figures['rss_kb'] / 1024:.0f} MB"
     if figures["stalled"]:
         each = figures["stalled"]
-        memory += f", {figures['stalled_told']:.0f}+{figures['stalled_closed']:.0f} of {each:.0f} told, closed"
+        memory += f", {figures['stalled_told']:.0f}+{figures['stalled_closed']:.0f} of {each:.0f} notified, closed"
     lost = f" ({figures['lost']:,.0f} lost)" if figures.get("lost") else ""
     return (
         f"{figures['per_s']:,.0f}{lost}",
