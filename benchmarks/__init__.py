@@ -1,1 +1,1 @@
-"""Benchmarks: each prints a table and, as its last line, the same figures as one line of JSON."""
+"""Benchmarks. Each prints a table and, as its last line, the same figures as one line of JSON."""

@@ -1,7 +1,7 @@
-"""The odds API under load: alone, beside a scrape, and how soon a thousand clients hear of a change.
+"""The odds API under load, alone and during a scrape, and how soon a thousand clients receive a change.
 
-`python -m benchmarks.api`: 1,300 events at three bookmakers are stored; the server, the stand-in bookmakers and the
-thousand WebSocket clients each have a process of their own. Ends within 50 seconds; its last line is JSON.
+`python -m benchmarks.api` stores 1,300 events at three bookmakers. The server, the stand-in bookmakers and the
+thousand WebSocket clients run in separate processes. It ends within 50 seconds, and its last line is JSON.
 """
 
 import argparse
@@ -31,13 +31,13 @@ HOST = "127.0.0.1"
 PATH = "/api/events?page_size=50"
 RATE = 200
 SCRAPED_EVENTS = 300
-"""Of all events so many are at the stand-in bookmakers, which the scrape goes through again and again."""
+"""Number of events at the stand-in bookmakers, which the scrapes fetch again and again."""
 
 UPDATES = 40
 
 
 async def prefill(database: str, events: int) -> None:
-    """Stores invented events at three bookmakers, with as many prices as real ones have."""
+    """Store invented events at three bookmakers, with as many prices as real ones have."""
     store = await open_store(database)
     odds_service = OddsService(store)
     now = datetime.now(UTC)
@@ -56,7 +56,7 @@ async def prefill(database: str, events: int) -> None:
 
 @asynccontextmanager
 async def server(database: str, urls: dict[str, str], delay_ms: int) -> AsyncIterator[int]:
-    """A server in a process of its own; its port."""
+    """Run a server in a separate process and yield its port."""
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         port = int(probe.getsockname()[1])
@@ -88,7 +88,7 @@ async def server(database: str, urls: dict[str, str], delay_ms: int) -> AsyncIte
 
 
 async def scrape(session: aiohttp.ClientSession, base: str) -> tuple[int, float]:
-    """One run to its end; the events that it fetched at all bookmakers together, and its seconds."""
+    """Make one run. Return the number of events fetched at all bookmakers together, and the duration in seconds."""
     started = time.perf_counter()
     async with session.post(f"{base}/api/scrape", json={}) as answer:
         run_id = (await answer.json())["scrape_run_id"]
@@ -103,7 +103,7 @@ async def scrape(session: aiohttp.ClientSession, base: str) -> tuple[int, float]
 
 
 async def beside(session: aiohttp.ClientSession, base: str, port: int, seconds: float) -> tuple[Load, float]:
-    """The load while scrapes go on; with it the events a second that they fetched."""
+    """Generate the load while scrapes run. Return it with the rate of events that the scrapes fetched per second."""
     over = asyncio.Event()
     fetched, spent, deadline = 0, 0.0, time.perf_counter() + seconds
 
@@ -121,7 +121,7 @@ async def beside(session: aiohttp.ClientSession, base: str, port: int, seconds: 
 
 
 async def updates(session: aiohttp.ClientSession, base: str, sandbox: str, port: int, clients: int) -> Load:
-    """How long after the order to fetch a changed event every client has the odds_update: fetch and all."""
+    """Measure the time from the order to fetch a changed event until every client has the odds_update."""
     watcher = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -139,14 +139,14 @@ async def updates(session: aiohttp.ClientSession, base: str, sandbox: str, port:
     try:
         ready = json.loads(await watcher.stdout.readline())
         if ready["open"] != clients:
-            print(f"only {ready['open']} of {clients} clients were let in", file=sys.stderr)
+            print(f"only {ready['open']} of {clients} clients were accepted", file=sys.stderr)
         async with session.post(f"{sandbox}/_sandbox/odds", json={"move": 0}) as answer:
             answer.raise_for_status()
         for _ in range(UPDATES):
             async with session.post(f"{sandbox}/_sandbox/odds", json={"changes": 1}) as answer:
                 sportradar_id = (await answer.json())["changes"][0]["sportradar_id"]
             watcher.stdin.write(b"next\n")
-            await asyncio.sleep(0.06)  # past the interval in which notices are coalesced
+            await asyncio.sleep(0.06)  # longer than the interval in which notices are coalesced
             started = time.monotonic()
             async with session.post(f"{base}/api/scrape/event/{sportradar_id}") as answer:
                 await answer.read()
@@ -160,7 +160,7 @@ async def updates(session: aiohttp.ClientSession, base: str, sandbox: str, port:
 
 
 async def measure(options: argparse.Namespace) -> dict[str, float]:
-    """All of it; milliseconds."""
+    """Run everything and return milliseconds."""
     began = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="quart-odds-bench-") as folder:
         database = f"sqlite:///{Path(folder) / 'odds.db'}"
@@ -177,7 +177,7 @@ async def measure(options: argparse.Namespace) -> dict[str, float]:
                 alone = await load(HOST, port, PATH, rate=RATE, seconds=options.seconds, headers=headers)
                 say(began, f"alone: {len(alone.latencies)} answers of {alone.body_bytes} bytes")
                 together, rate = await beside(session, base, port, options.seconds)
-                say(began, f"beside a scrape of {rate:.0f} events a second: {len(together.latencies)} answers")
+                say(began, f"during a scrape of {rate:.0f} events a second: {len(together.latencies)} responses")
                 told = await updates(session, base, sandbox.url, port, options.clients)
                 say(began, f"{len(told.latencies)} notices")
     return {
@@ -194,21 +194,21 @@ async def measure(options: argparse.Namespace) -> dict[str, float]:
 
 
 def say(began: float, what: str) -> None:
-    """A line of progress."""
+    """Print a line of progress."""
     print(f"{time.perf_counter() - began:5.1f} s  {what}", flush=True)
 
 
 def main() -> None:
-    """Prints progress and, as the last line, JSON."""
+    """Print progress and, as the last line, JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--events", type=int, default=1300)
     parser.add_argument("--clients", type=int, default=1000)
-    parser.add_argument("--seconds", type=float, default=6, help="of load, alone and beside a scrape")
+    parser.add_argument("--seconds", type=float, default=6, help="duration of the load, alone and during a scrape")
     parser.add_argument(
-        "--scrape-rate", type=float, default=130, help="requests a second at each bookmaker, lists included"
+        "--scrape-rate", type=float, default=130, help="requests per second to each bookmaker, lists included"
     )
-    parser.add_argument("--body-kb", type=float, default=None, help="size of the stand-in bookmakers' bodies")
-    parser.add_argument("--gzip", action="store_true", help="ask for compressed answers")
+    parser.add_argument("--body-kb", type=float, default=None, help="size of the bodies of the stand-in bookmakers")
+    parser.add_argument("--gzip", action="store_true", help="request compressed responses")
     print(json.dumps(asyncio.run(measure(parser.parse_args()))))
 
 

@@ -1,4 +1,4 @@
-"""A steady stream of GET requests at a fixed rate, and how long each took from when it was due."""
+"""A steady stream of GET requests at a fixed rate, and the latency of each, measured from when it was due."""
 
 import asyncio
 import time
@@ -9,20 +9,20 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Load:
-    """What a stream of requests came to. Latencies are seconds from the due time to the last byte."""
+    """Result of a stream of requests. Latencies are seconds from the due time to the last byte."""
 
     latencies: list[float] = field(default_factory=list)
     errors: int = 0
     body_bytes: int = 0
 
     def percentile_ms(self, percent: float) -> float:
-        """A percentile of the latencies in milliseconds."""
+        """Return a percentile of the latencies in milliseconds."""
         ordered = sorted(self.latencies)
         return round(ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100))] * 1000, 2)
 
 
 class _Connection(asyncio.Protocol):
-    """One kept-alive HTTP/1.1 connection that knows just enough to see an answer end."""
+    """One keep-alive HTTP/1.1 connection that parses just enough to find the end of a response."""
 
     def __init__(self, on_end: Callable[["_Connection", bool, int], None]) -> None:
         self._on_end = on_end
@@ -70,7 +70,7 @@ async def load(
     headers: str = "",
     until: asyncio.Event | None = None,
 ) -> Load:
-    """Asks for `path` `rate` times a second for `seconds`, or until the event is set. Nothing waits for an answer."""
+    """Request `path` `rate` times a second for `seconds`, or until the event is set, without waiting for responses."""
     loop = asyncio.get_running_loop()
     found = Load()
     idle: deque[_Connection] = deque()

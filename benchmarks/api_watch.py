@@ -1,7 +1,7 @@
-"""Many WebSocket clients in a process of their own, and when each had the next odds_update.
+"""Many WebSocket clients in a separate process, and the times of their next odds_update.
 
-`python -m benchmarks.api_watch HOST PORT CLIENTS`: prints `ready`; for each line on stdin it then waits until every
-client has had an odds_update, and prints the moments (of the system's monotonic clock) as a JSON list.
+`python -m benchmarks.api_watch HOST PORT CLIENTS` prints `ready`. For each line on stdin it then waits until every
+client has received an odds_update, and prints the times (of the system's monotonic clock) as a JSON list.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ OPENING_AT_ONCE = 50
 
 
 class _Watcher(asyncio.Protocol):
-    """A WebSocket client that notes when an odds_update came in, and understands nothing else."""
+    """A WebSocket client that records when an odds_update arrived, and parses nothing else."""
 
     def __init__(self, clients: "Clients", request: bytes) -> None:
         self._clients = clients
@@ -46,25 +46,25 @@ class Clients:
         self._moved = asyncio.Event()
 
     def opened(self, is_good: bool) -> None:
-        """A handshake ended."""
+        """Count a finished handshake."""
         self.open += is_good
         self.refused += not is_good
         self._moved.set()
 
     def told(self) -> None:
-        """A client had a notice."""
+        """Record that a client received a notice."""
         self.moments.append(time.monotonic())
         self._moved.set()
 
     async def until_open(self, count: int) -> None:
-        """Waits for so many handshakes."""
+        """Wait for this many handshakes."""
         async with asyncio.timeout(20):
             while self.open + self.refused < count:
                 self._moved.clear()
                 await self._moved.wait()
 
     async def until_told(self, count: int) -> list[float]:
-        """The moments of the next notices, one a client, as far as they come in time."""
+        """Return the times of the next notices, one per client, as far as they arrive in time."""
         try:
             async with asyncio.timeout(WAIT_SECONDS):
                 while len(self.moments) < count:
@@ -77,7 +77,7 @@ class Clients:
 
 
 async def main(host: str, port: int, count: int) -> None:
-    """Opens the clients and answers stdin."""
+    """Open the clients and answer lines on stdin."""
     loop = asyncio.get_running_loop()
     clients = Clients()
     request = (

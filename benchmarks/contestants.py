@@ -1,4 +1,4 @@
-"""Who is measured: how each server is started, where its streams are, and how it is made to publish."""
+"""The servers to measure: how each is started, where its streams are, and how it is made to publish."""
 
 import contextlib
 import importlib.util
@@ -25,7 +25,7 @@ START_SECONDS = 20.0
 
 @dataclass(frozen=True)
 class Contestant:
-    """A server that is measured. `missing` says what it lacks here, None where it can run."""
+    """A server to measure. `missing` names what it lacks on this machine, or is None if it can run."""
 
     name: str
     title: str
@@ -89,14 +89,14 @@ CONTESTANTS = (
 
 @dataclass
 class Running:
-    """A server that is up."""
+    """A running server."""
 
     process: subprocess.Popen[bytes]
     port: int
 
     @property
     def memory_kb(self) -> int:
-        """What its processes hold of the machine's memory."""
+        """Return the memory that its processes use."""
         pages = 0
         for path in Path("/proc").glob("[0-9]*/stat"):
             with contextlib.suppress(OSError):
@@ -105,7 +105,7 @@ class Running:
         return pages * os.sysconf("SC_PAGESIZE") // 1024
 
     def stop_seconds(self, timeout: float = 30.0) -> float:
-        """Ask it to end as an operator does; how long it took."""
+        """Ask it to stop as an operator does, and return how long that took."""
         began = time.monotonic()
         self.process.send_signal(signal.SIGTERM)
         self.process.wait(timeout)
@@ -114,7 +114,7 @@ class Running:
 
 @contextmanager
 def running(contestant: Contestant, folder: Path) -> Iterator[Running]:
-    """Start a server on a free port; it is gone in the end."""
+    """Run a server on a free port. It is stopped at the end."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     with (folder / f"{contestant.name}.log").open("wb") as log:
@@ -140,7 +140,7 @@ def _until_listening(process: subprocess.Popen[bytes], port: int, log: Path) -> 
 
 
 def publish_to_nchan(port: int, messages: int, interval_ms: float) -> None:
-    """Publish on one keep-alive connection, in pipelined requests: Nchan has no way to publish by itself."""
+    """Publish with pipelined requests on one keep-alive connection: Nchan cannot publish by itself."""
     with socket.create_connection(("127.0.0.1", port)) as sock:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         answers = threading.Thread(target=_read_answers, args=(sock, messages))
@@ -156,7 +156,7 @@ def publish_to_nchan(port: int, messages: int, interval_ms: float) -> None:
 
 
 def _read_answers(sock: socket.socket, count: int) -> None:
-    """Read them all: closed with answers unread, the connection would be reset with requests on their way."""
+    """Read all responses. Closing with unread responses would reset the connection and lose requests in transit."""
     sock.settimeout(30)
     got, tail = 0, b""
     while got < count and (data := sock.recv(65536)):

@@ -1,16 +1,16 @@
-// Fan-out load client: opens CLIENTS WebSocket or SSE connections to 127.0.0.1, counts what arrives, prints one line of JSON.
+// Fan-out load client: opens CLIENTS WebSocket or SSE connections to 127.0.0.1, counts messages, prints one line of JSON.
 //
 //   fanclient ws|sse PORT PATH CLIENTS EXPECT IDLE_MS [TRIGGER_PATH [STALL [SERVER_PGID]]]
 //
-// One message is one WebSocket text frame, or one SSE block that holds a "data:" line. Once all connections are answered and
-// have been quiet for a moment the counters start at zero and TRIGGER_PATH is POSTed (an empty one prints READY instead, for
-// a publisher that reads it). It ends when every live connection has EXPECT messages, or when nothing came for IDLE_MS.
-// With EXPECT 0 it prints READY and then holds the connections until the server has ended them all, or nothing came for
-// IDLE_MS: "told" are those that were told when to come back, by 1012 or by retry.
-// STALL of the connections have a small receive buffer and never read. A message that holds "t=SECONDS" (CLOCK_MONOTONIC,
-// what Python's time.monotonic() gives) is timed, one in sixteen so that the client is not what is measured. With SERVER_PGID,
-// that process group's CPU time and memory are reported. At the end the stalled connections are read: stalled_told of them hold
-// a gap notice, stalled_closed were closed by the server, the others were simply left with everything.
+// A message is a WebSocket text frame, or an SSE block with a "data:" line. Once all connections are accepted and
+// have been quiet for a moment, the counters are reset and TRIGGER_PATH is POSTed (if it is empty, READY is printed for
+// a publisher that reads it). It ends when every live connection has EXPECT messages, or when nothing arrived for IDLE_MS.
+// With EXPECT 0 it prints READY and keeps the connections until the server has closed them all, or nothing arrived for
+// IDLE_MS. "told" counts those that were told when to reconnect, by 1012 or by retry.
+// STALL of the connections have a small receive buffer and never read. A message with "t=SECONDS" (CLOCK_MONOTONIC, as
+// returned by Python's time.monotonic()) is timed, but only one in sixteen, to keep the client's own cost low. With
+// SERVER_PGID, the CPU time and memory of that process group are reported. At the end the stalled connections are read:
+// stalled_told of them contain a gap notice, stalled_closed were closed by the server, the others have everything.
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <dirent.h>
@@ -31,11 +31,11 @@ struct connection {
     long got;
     unsigned char *buf;
     size_t len, cap;
-    size_t line, block;  // SSE: where the line being scanned, and the block it belongs to, begin in buf
+    size_t line, block;  // SSE: start of the current line and of its block in buf
     size_t scanned;      // SSE: how far buf has been scanned
-    int told;            // has been told when to come back
-    int has_data;        // SSE: the block has had a data: line
-    double first;        // when the first message came
+    int told;            // was told when to reconnect
+    int has_data;        // SSE: the block has a data: line
+    double first;        // arrival of the first message
 };
 
 static float *latencies;
@@ -52,7 +52,7 @@ static int dial(int port, int receive_buffer) {
     int fd = socket(AF_INET, SOCK_STREAM, 0), one = 1;
     if (receive_buffer) setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &receive_buffer, sizeof receive_buffer);
     struct sockaddr_in from = {.sin_family = AF_INET}, to = {.sin_family = AF_INET, .sin_port = htons(port)};
-    from.sin_addr.s_addr = htonl(INADDR_LOOPBACK + dialed++ / 20000);  // 127.0.0.2 and on, past one address's ports
+    from.sin_addr.s_addr = htonl(INADDR_LOOPBACK + dialed++ / 20000);  // continue with 127.0.0.2 when the ports of an address are used up
     to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     bind(fd, (void *)&from, sizeof from);
     if (connect(fd, (void *)&to, sizeof to)) { perror("connect"); exit(1); }

@@ -1,9 +1,9 @@
-"""Fan-out, side by side: ours and what a user would otherwise write or take, on the same work, on this machine.
+"""Fan-out side by side: our server and its alternatives, on the same work, on this machine.
 
     python -m benchmarks.fanout [--runs 3] [--clients 1000] [--rows burst-ws,paced-ws] [--only ours,nchan] [--markdown]
 
-Runs are interleaved, each figure is the median of its runs; peers that are not installed are named as missing. The last
-line is one line of JSON with the same figures. It needs a C compiler, for the client.
+Runs are interleaved, and each figure is the median of its runs. Peers that are not installed are reported as missing.
+The last line is JSON with the same figures. The client needs a C compiler.
 """
 
 import json
@@ -25,7 +25,7 @@ IDLE_MS = 4000
 
 @dataclass(frozen=True)
 class Row:
-    """One kind of work: which transport, how much is published and how fast, and how many never read."""
+    """One kind of work: the transport, how much is published and how fast, and how many clients never read."""
 
     name: str
     title: str
@@ -53,7 +53,7 @@ Figures = dict[str, float]
 
 
 def measure(row: Row, contestant: Contestant, client: Path, clients: int, folder: Path) -> Figures:
-    """One run of one server on one kind of work."""
+    """One measurement of one server on one kind of work."""
     with running(contestant, folder) as server:
         if row.name.startswith("idle"):
             return _idle(row, contestant, server, client, clients)
@@ -77,7 +77,7 @@ def measure(row: Row, contestant: Contestant, client: Path, clients: int, folder
 
 
 def _idle(row: Row, contestant: Contestant, server: Running, client: Path, clients: int) -> Figures:
-    # A first few connections pay for what the server makes once, such as compiled patterns and caches.
+    # The first connections pay for one-time work of the server, such as compiled patterns and caches.
     _run_client(client, row, contestant, server, (50, 0, 100, "", 0, server.process.pid))
     before_kb = server.memory_kb
     found = _run_client(client, row, contestant, server, (clients, 0, 500, "", 0, server.process.pid))
@@ -105,7 +105,7 @@ def _run_client(
     arguments: tuple[object, ...],
     when_ready: Callable[[], None] | None = None,
 ) -> Figures:
-    """Run the client; once it says that it is ready, do what there is to do."""
+    """Run the client, and call `when_ready` once it says that it is ready."""
     process = subprocess.Popen(
         [client, row.kind, str(server.port), contestant.paths[row.kind], *map(str, arguments)],
         stdout=subprocess.PIPE,
@@ -129,7 +129,7 @@ def _run_client(
 
 
 def build_client(folder: Path) -> Path:
-    """Compile the client. Raises ClickException where there is no compiler."""
+    """Compile the client. Raises ClickException if there is no compiler."""
     client = folder / "fanclient"
     source = Path(__file__).parent / "fanclient.c"
     try:
@@ -147,13 +147,13 @@ def _chosen(given: str, known: list[str], what: str) -> list[str]:
 
 
 @click.command()
-@click.option("--runs", default=1, show_default=True, help="Figures are medians of so many.")
+@click.option("--runs", default=1, show_default=True, help="Number of runs; figures are their medians.")
 @click.option("--clients", default=1000, show_default=True)
-@click.option("--rows", default="", help=f"By comma: {', '.join(row.name for row in ROWS)}.")
-@click.option("--only", default="", help=f"By comma: {', '.join(each.name for each in CONTESTANTS)}.")
-@click.option("--markdown", is_flag=True, help="Print the table as docs/performance.md holds it.")
+@click.option("--rows", default="", help=f"Comma-separated: {', '.join(row.name for row in ROWS)}.")
+@click.option("--only", default="", help=f"Comma-separated: {', '.join(each.name for each in CONTESTANTS)}.")
+@click.option("--markdown", is_flag=True, help="Print the table as in docs/performance.md.")
 def main(runs: int, clients: int, rows: str, only: str, markdown: bool) -> None:
-    """Measure, and print one table."""
+    """Measure the servers and print one table."""
     row_names = _chosen(rows, [row.name for row in ROWS], "row")
     names = _chosen(only, [each.name for each in CONTESTANTS], "server")
     missing = {each.name: why for each in CONTESTANTS if each.name in names and (why := each.missing())}

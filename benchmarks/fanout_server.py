@@ -1,9 +1,9 @@
-"""Our server as shipped, connection caps off, and one more route that publishes: what the fan-out is measured on.
+"""The server that the fan-out measures: ours as shipped, without connection limits, plus a route that publishes.
 
     python -m benchmarks.fanout_server --bind 127.0.0.1:PORT
 
 `POST /bench/publish?messages=N&interval_ms=T` publishes N messages to `scrape_progress`, each of about 330 bytes and
-stamped with the time it was made, giving way to the loop after each.
+stamped with its creation time, and yields to the event loop after each.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ blueprint = Blueprint("bench", __name__)
 
 @blueprint.post("/bench/publish")
 async def publish() -> Response:
-    """Publish to everyone who listens, in the background."""
+    """Publish to all clients, in the background."""
     messages = request.args.get("messages", 1000, int)
     pause = request.args.get("interval_ms", 0.0, float) / 1000
     registry = current_registry()
@@ -55,8 +55,8 @@ async def publish() -> Response:
 
 @click.command()
 @click.option("--bind", default="127.0.0.1:0", show_default=True)
-@click.option("--standard-lane", is_flag=True, help="Keep the fast lane out.")
-@click.option("--asyncio", "plain_loop", is_flag=True, help="asyncio's own loop instead of uvloop.")
+@click.option("--standard-lane", is_flag=True, help="Disable the fast lane.")
+@click.option("--asyncio", "plain_loop", is_flag=True, help="Use asyncio's own event loop instead of uvloop.")
 def main(bind: str, standard_lane: bool, plain_loop: bool) -> None:
     """Serve until stopped."""
     with tempfile.TemporaryDirectory() as folder:

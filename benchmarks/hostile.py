@@ -1,7 +1,7 @@
-"""What a client that means well feels beside others that do not: `python -m benchmarks.hostile`.
+"""What a well-behaved client notices of hostile peers: `python -m benchmarks.hostile`.
 
-The server, the hostile peers and the client are three processes on this machine. The client asks a WebSocket for a pong
-every 150 ms and `/healthz` every 100 ms, on a connection each. A peer that is closed connects again at once.
+The server, the hostile peers and the client are three processes on this machine. The client sends a ping on a WebSocket
+every 150 ms and requests `/healthz` every 100 ms, on one connection each. A closed peer reconnects at once.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ CHUNK = b"10000\r\n" + b"x" * 65536 + b"\r\n"
 
 @dataclass(frozen=True)
 class Kind:
-    """What a hostile peer sends: `before` once, then `again` for as long as it may."""
+    """What a hostile peer sends: `before` once, then `again` for as long as it can."""
 
     title: str
     peers: int
@@ -50,15 +50,15 @@ def _head(start: str, *more: str) -> bytes:
 CHUNKED = _head("PUT /api/settings", "Transfer-Encoding: chunked")
 
 KINDS = (
-    Kind("nobody", 0),
+    Kind("none", 0),
     Kind("pings", 1, again=(b"\x89\x80" + MASK) * 2000),
     Kind("pings", 10, again=(b"\x89\x80" + MASK) * 2000),
     Kind("pongs", 10, again=(b"\x8a\x80" + MASK) * 2000),
     Kind("empty fragments", 10, before=b"\x01\x80" + MASK, again=(b"\x00\x80" + MASK) * 2000),
     Kind("messages of 60 KB", 10, again=b"\x81\xfe\xea\x60" + MASK + b"x" * 60_000),
-    Kind("requests, pipelined", 10, again=_head("GET /healthz") * 500, is_websocket=False),
-    Kind("bodies without end", 10, before=CHUNKED, again=CHUNK, is_websocket=False),
-    Kind("bodies in chunks of a byte", 10, before=CHUNKED, again=b"1\r\nx\r\n" * 5000, is_websocket=False),
+    Kind("pipelined requests", 10, again=_head("GET /healthz") * 500, is_websocket=False),
+    Kind("endless bodies", 10, before=CHUNKED, again=CHUNK, is_websocket=False),
+    Kind("bodies in one-byte chunks", 10, before=CHUNKED, again=b"1\r\nx\r\n" * 5000, is_websocket=False),
     Kind("HTTP/2 PRIORITY frames", 10, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"\0\0\5\2\0" * 5000, is_websocket=False),
 )
 
@@ -72,7 +72,7 @@ HANDSHAKE = _head(
 
 
 def flood(port: int, kind: Kind, is_over: Event) -> None:
-    """Be so many hostile peers, in a process of their own, until it is over."""
+    """Act as this many hostile peers, in a separate process, until it is over."""
     threads = [threading.Thread(target=_peer, args=(port, kind, is_over), daemon=True) for _ in range(kind.peers)]
     for thread in threads:
         thread.start()
@@ -92,7 +92,7 @@ def _peer(port: int, kind: Kind, is_over: Event) -> None:
 
 
 def _read(peer: socket.socket) -> None:
-    """Read to the end, then be gone, so that the writer connects again."""
+    """Read to the end, then close, so that the writer reconnects."""
     with contextlib.suppress(OSError):
         while peer.recv(65536):
             pass
@@ -101,7 +101,7 @@ def _read(peer: socket.socket) -> None:
 
 @dataclass
 class Felt:
-    """Milliseconds that the client waited."""
+    """Waiting times of the client in milliseconds."""
 
     pongs: list[float]
     health: list[float]
@@ -109,7 +109,7 @@ class Felt:
 
 
 async def be_a_client(port: int, seconds: float) -> Felt:
-    """Ask all the while, and measure."""
+    """Send requests continuously and measure."""
     felt = Felt([], [])
     until = time.monotonic() + seconds
 
@@ -142,7 +142,7 @@ async def be_a_client(port: int, seconds: float) -> Felt:
 
 
 async def measure(kind: Kind, seconds: float) -> tuple[Felt, float]:
-    """What the client felt beside such peers, and the server's peak memory in MB."""
+    """Return what the client noticed next to such peers, and the server's peak memory in MB."""
     spawning = multiprocessing.get_context("spawn")
     with tempfile.TemporaryDirectory() as folder:
         environ = {name: value for name, value in os.environ.items() if not name.startswith("QUART_ODDS_")}
@@ -188,10 +188,10 @@ def _percentiles(values: list[float]) -> list[str]:
 
 
 @click.command()
-@click.option("--seconds", default=15.0, show_default=True, help="How long each kind of peer is measured.")
-@click.option("--kind", "chosen", multiple=True, help="Only the kinds whose title contains this.")
+@click.option("--seconds", default=15.0, show_default=True, help="Duration of the measurement of each kind of peer.")
+@click.option("--kind", "chosen", multiple=True, help="Only kinds whose title contains this text.")
 def main(seconds: float, chosen: tuple[str, ...]) -> None:
-    """Measure what hostile peers do to a client that means well, and print a table for docs/performance.md."""
+    """Measure how hostile peers affect a well-behaved client, and print a table for docs/performance.md."""
     choose: Callable[[Kind], bool] = lambda kind: not chosen or any(each in kind.title for each in chosen)  # noqa: E731
     click.echo(
         "| peers | kind | pong p50 ms | pong p99 ms | /healthz p50 ms | /healthz p99 ms | errors | peak memory |"

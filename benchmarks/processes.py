@@ -9,14 +9,14 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """CPU seconds used so far, and the highest resident memory so far, of a set of processes."""
+    """CPU seconds and peak resident memory of a set of processes so far."""
 
     cpu_seconds: float
     peak_mb: float
 
 
 def children(pid: int) -> list[int]:
-    """The processes that this one has started and that live."""
+    """Return the living child processes of this process."""
     found = []
     for task in Path(f"/proc/{pid}/task").glob("*/children"):
         found += [int(each) for each in task.read_text().split()]
@@ -24,14 +24,14 @@ def children(pid: int) -> list[int]:
 
 
 def family(pid: int, *, without: frozenset[int] = frozenset()) -> list[int]:
-    """A process and all below it, less those in `without` and what is below them."""
+    """Return a process and all its descendants, except those in `without` and their descendants."""
     if pid in without:
         return []
     return [pid, *(each for child in children(pid) for each in family(child, without=without))]
 
 
 def usage(pids: list[int]) -> Usage:
-    """What these processes have used together."""
+    """Return the combined usage of these processes."""
     cpu = peak = 0.0
     for pid in pids:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()

@@ -1,9 +1,9 @@
-"""A whole scrape, storing included, against stand-in bookmakers in a process of their own.
+"""A whole scrape, storing included, against stand-in bookmakers in a separate process.
 
     python -m benchmarks.scrape --events 1300 --latency-ms 100 [--body-kb 10] [--memory]
 
-Prints the time, the bound (what the limits on concurrency and the latency alone allow) and their ratio, the CPU time an
-event and bookmaker, the highest memory, and how late the server's loop was meanwhile. Last line: the same as JSON.
+Prints the time, the bound (the time by concurrency limits and latency alone) and their ratio, the CPU time per event
+and bookmaker, the peak memory, and the lag of the server's event loop meanwhile. The last line is the same as JSON.
 """
 
 import subprocess
@@ -16,10 +16,10 @@ Figures = dict[str, object]
 
 
 def measure(events: int, latency_ms: float, body_kb: float | None, decode_workers: int) -> Figures:
-    """Measure in a process of its own: the highest memory of a process is for its whole life.
+    """Measure in a separate process, because the peak memory of a process covers its whole life.
 
-    It is started so that the decoding processes, which import what their parent was started with, stay as small as the
-    server's are.
+    Decoding processes import the main module of their parent. The process is started with `-c` to keep them as small
+    as the server's.
     """
     options = {"events": events, "latency_ms": latency_ms, "body_kb": body_kb, "decode_workers": decode_workers}
     words = [sys.executable, "-c", "from benchmarks.scrape_run import main; main()", orjson.dumps(options).decode()]
@@ -31,9 +31,9 @@ def measure(events: int, latency_ms: float, body_kb: float | None, decode_worker
 @click.command()
 @click.option("--events", default=1300, show_default=True)
 @click.option("--latency-ms", default=100.0, show_default=True)
-@click.option("--body-kb", type=float, help="Bodies of about this size; as large as real ones when left out.")
+@click.option("--body-kb", type=float, help="Approximate size of the bodies; real size by default.")
 @click.option("--decode-workers", default=1, show_default=True)
-@click.option("--memory", is_flag=True, help="Measure four times as many events too: memory should be flat.")
+@click.option("--memory", is_flag=True, help="Also measure four times as many events: memory should stay flat.")
 def main(events: int, latency_ms: float, body_kb: float | None, decode_workers: int, memory: bool) -> None:
     """Measure a scrape."""
     figures = measure(events, latency_ms, body_kb, decode_workers)

@@ -1,4 +1,4 @@
-"""One scrape, measured from inside the server's process: what `benchmarks.scrape` starts, a process a measure."""
+"""One scrape, measured inside the server's process. `benchmarks.scrape` starts a separate process per measurement."""
 
 import asyncio
 import math
@@ -23,7 +23,7 @@ Figures = dict[str, object]
 
 
 def bound_seconds(requests: dict[str, int], settings: Settings, latency_ms: float) -> float:
-    """What limits and latency allow: at the slowest bookmaker the list of competitions, then the rest in waves."""
+    """Return the bound by limits and latency: at the slowest bookmaker the competitions, then the rest in waves."""
     return max(
         (1 + math.ceil((requests[platform] - 1) / settings.concurrency(platform))) * latency_ms / 1000
         for platform in Platform
@@ -31,7 +31,7 @@ def bound_seconds(requests: dict[str, int], settings: Settings, latency_ms: floa
 
 
 async def measure(events: int, latency_ms: float, body_kb: float | None, decode_workers: int) -> Figures:
-    """Run one scrape and see what it takes."""
+    """Run one scrape and measure it."""
     options = SandboxOptions(events=events, latency_ms=latency_ms, body_kb=body_kb, move=0, warm=True)
     with tempfile.TemporaryDirectory() as folder:
         async with sandbox_process(options) as sandbox, aiohttp.ClientSession() as session:
@@ -100,7 +100,7 @@ async def _requests(session: aiohttp.ClientSession, url: str) -> dict[str, int]:
 
 
 def main() -> None:
-    """Measure with the options of the first argument, and print the figures as JSON."""
+    """Measure with the options in the first argument, and print the figures as JSON."""
     options = orjson.loads(sys.argv[1])
     figures: Figures = {}
 

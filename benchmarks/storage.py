@@ -1,7 +1,7 @@
-"""A day of scrapes in SQLite: how large it becomes, and whether writing ever holds up a scrape.
+"""A day of scrapes in SQLite: the size of the database, and whether writing ever holds up a scrape.
 
-`python -m benchmarks.storage`: 1,300 events at three bookmakers, a scrape each five simulated minutes, 5 % of the
-prices moved each time. Scrapes follow each other without a pause, which asks far more of the writer than a real day.
+`python -m benchmarks.storage` stores 1,300 events at three bookmakers, with a scrape every five simulated minutes and
+5 % of the prices moved each time. Scrapes follow each other without a pause, a far higher load than a real day.
 """
 
 import argparse
@@ -22,16 +22,16 @@ from quart_odds.odds import OddsService
 from quart_odds.storage import open_store
 
 PRICES = 400
-"""Prices of one event at one bookmaker, as a real body has them."""
+"""Prices of one event at one bookmaker, as many as in a real body."""
 
 EARLIER_SYSTEM_MB = 3.1
-"""What the system that did this before needed for an event and day, by its own measurement."""
+"""What the predecessor of this system needed per event and day, by its own measurement."""
 
 START = datetime(2026, 11, 22, tzinfo=UTC)
 
 
 def price_keys() -> "array[int]":
-    """The keys of the first PRICES prices of the catalogue, lines included."""
+    """Return the keys of the first PRICES prices of the catalogue, lines included."""
     keys = [
         pack_key(market.number, outcome.index, line)
         for market in CATALOGUE.markets
@@ -42,7 +42,7 @@ def price_keys() -> "array[int]":
 
 
 class Bookmakers:
-    """Invented odds that move: `scrape()` moves a share of each event's prices and gives all events."""
+    """Invented odds that move: `scrape()` moves a share of each event's prices and returns all events."""
 
     def __init__(self, events: int, share: float, seed: int = 1) -> None:
         self._random = random.Random(seed)
@@ -66,11 +66,11 @@ class Bookmakers:
         ]
 
     def first(self) -> list[MappedEvent]:
-        """Every event as it opens."""
+        """Return every event with its opening prices."""
         return [self._mapped(place) for place in range(len(self._headers))]
 
     def scrape(self) -> list[MappedEvent]:
-        """Every event after some of its prices moved."""
+        """Return every event after some of its prices have moved."""
         sample, places = self._random.sample, range(len(self._keys))
         for number, before in enumerate(self._values):
             values = array("I", before)
@@ -84,7 +84,7 @@ class Bookmakers:
 
 
 async def day(path: Path, events: int, scrapes: int, share: float) -> dict[str, float]:
-    """Runs the scrapes of a day; sizes in MB, times in ms."""
+    """Run the scrapes of a day. Sizes are in MB, times in ms."""
     bookmakers = Bookmakers(events, share)
     store = await open_store(f"sqlite:///{path}")
     odds_service = OddsService(store, clock=lambda: START, confirm_seconds=120)
@@ -135,16 +135,16 @@ async def day(path: Path, events: int, scrapes: int, share: float) -> dict[str, 
 
 
 def megabytes(path: Path) -> float:
-    """A file's size."""
+    """Return the size of a file."""
     return path.stat().st_size / 1e6 if path.exists() else 0.0
 
 
 def main() -> None:
-    """Prints a table and, as the last line, JSON."""
+    """Print a table and, as the last line, JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--events", type=int, default=1300)
-    parser.add_argument("--scrapes", type=int, default=288, help="288 are a day")
-    parser.add_argument("--share", type=float, default=0.05, help="of the prices that move each time")
+    parser.add_argument("--scrapes", type=int, default=288, help="number of scrapes; 288 are a day")
+    parser.add_argument("--share", type=float, default=0.05, help="share of the prices that move each time")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="quart-odds-bench-") as folder:
         found = asyncio.run(day(Path(folder) / "odds.db", options.events, options.scrapes, options.share))

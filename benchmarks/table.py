@@ -1,14 +1,14 @@
-"""One table of figures: a line a server and kind of work, with ratios to ours."""
+"""One table of figures: a line per server and kind of work, with ratios to ours."""
 
 import click
 
 Medians = dict[str, dict[str, dict[str, float]]]
 
-HEADS = ("work", "server", "deliveries/s", "CPU µs each", "p50 ms", "p99 ms", "memory", "beside ours")
+HEADS = ("work", "server", "deliveries/s", "CPU µs each", "p50 ms", "p99 ms", "memory", "compared with ours")
 
 
 def print_table(rows: dict[str, str], servers: dict[str, str], medians: Medians, *, markdown: bool) -> None:
-    """Print what was measured, in the order of `rows` and `servers`; both map names to titles."""
+    """Print the measurements in the order of `rows` and `servers`; both map names to titles."""
     lines = [HEADS]
     for row, title in rows.items():
         found = medians.get(row, {})
@@ -38,7 +38,7 @@ def _cells(figures: dict[str, float]) -> tuple[str, str, str, str, str]:
         return ("", "", "", "", f"{figures['kb_a_connection']:.1f} KB each")
     if "gone_s" in figures:
         return (
-            f"{figures['told']:.0f} of {figures['clients']:.0f} told",
+            f"{figures['told']:.0f} of {figures['clients']:.0f} notified",
             "",
             "",
             "",
@@ -47,7 +47,7 @@ def _cells(figures: dict[str, float]) -> tuple[str, str, str, str, str]:
     memory = f"{figures['rss_kb'] / 1024:.0f} MB"
     if figures["stalled"]:
         each = figures["stalled"]
-        memory += f", {figures['stalled_told']:.0f}+{figures['stalled_closed']:.0f} of {each:.0f} told, closed"
+        memory += f", {figures['stalled_told']:.0f}+{figures['stalled_closed']:.0f} of {each:.0f} notified, closed"
     lost = f" ({figures['lost']:,.0f} lost)" if figures.get("lost") else ""
     return (
         f"{figures['per_s']:,.0f}{lost}",
@@ -59,7 +59,7 @@ def _cells(figures: dict[str, float]) -> tuple[str, str, str, str, str]:
 
 
 def _ratio(figures: dict[str, float], ours: dict[str, float] | None) -> str:
-    """How ours compares with this one: how many times the deliveries, and what part of the CPU."""
+    """Compare ours with this server: the ratio of deliveries, and the share of CPU."""
     if ours is None or ours is figures:
         return ""
     if "kb_a_connection" in figures:

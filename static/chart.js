@@ -1,4 +1,4 @@
-/** A price over time at each bookmaker: steps, since odds hold until they change or are gone. */
+/** A price over time at each bookmaker, drawn in steps: odds stay the same until they change or are removed. */
 import { clockOf, momentOf } from "./page.js";
 
 const NS = "http://www.w3.org/2000/svg";
@@ -29,7 +29,7 @@ export function drawChart(place, history, outcome) {
 	if (!odds.length) {
 		const none = document.createElement("p");
 		none.className = "none";
-		none.textContent = "No bookmaker has had a price for this.";
+		none.textContent = "No bookmaker has offered a price for this.";
 		place.replaceChildren(none);
 		return;
 	}
@@ -43,7 +43,7 @@ export function drawChart(place, history, outcome) {
 		return `${line.bookmaker_name} ${last ? say(last) : "none"}`;
 	});
 	const name = `${history.market_name} ${history.line ?? ""} ${outcome}`.replace(/\s+/g, " ");
-	const svg = shape("svg", { viewBox: `0 0 ${width} ${HEIGHT}`, role: "img", "aria-label": `${name} over time; now ${summary.join(", ")}. The table below has it all.` });
+	const svg = shape("svg", { viewBox: `0 0 ${width} ${HEIGHT}`, role: "img", "aria-label": `${name} over time; now ${summary.join(", ")}. The table below lists every change.` });
 	for (let step = 0; step <= 4; step++) {
 		const value = low + ((high - low) * step) / 4;
 		svg.append(shape("line", { class: "rule", x1: LEFT, x2: width - RIGHT, y1: y(value), y2: y(value) }), shape("text", { x: LEFT - 8, y: y(value) + 4, "text-anchor": "end" }, value.toFixed(2)));

@@ -1,4 +1,4 @@
-/** One event: live prices, search in its markets, the chart of one market's past, and a fetch on request. */
+/** One event: live prices, market search, the chart of one market's history, and refresh on request. */
 import { drawChart } from "./chart.js";
 import { byId, connect, load, localise, paced, patchPrices } from "./page.js";
 
@@ -94,7 +94,7 @@ function search() {
 		}
 		group.hidden = !tables.some(isShown);
 	}
-	byId("nothing").textContent = groups.some(isShown) ? "" : "No market has all these words.";
+	byId("nothing").textContent = groups.some(isShown) ? "" : "No market contains all these words.";
 }
 
 find.closest("p").hidden = false;
@@ -114,7 +114,7 @@ refresh.addEventListener("click", async () => {
 	const response = await fetch(`/api/events/${eventId}/refresh`, { method: "POST" }).catch(() => null);
 	const answer = await response?.json().catch(() => null);
 	const bad = answer?.platform_results?.find((each) => each.error);
-	said.textContent = response?.ok ? (bad?.error ?? "Fetched.") : (answer?.detail ?? "The server does not answer.");
+	said.textContent = response?.ok ? (bad?.error ?? "Fetched.") : (answer?.detail ?? "No response from the server.");
 	refresh.disabled = false;
 	renew();
 });

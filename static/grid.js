@@ -1,4 +1,4 @@
-/** The table of events, kept live: only rows in sight are asked for again, a few times a second, and patched in place. */
+/** The live table of events. Only visible rows are fetched again, a few times a second, and patched in place. */
 import { aging, byId, load, localise, number, paced, patchPrices, setText, tickAges } from "./page.js";
 
 const MOST_ROWS = 60;
@@ -21,7 +21,7 @@ export class Grid {
 	#pump = paced(() => this.#freshen(), PACE_MS);
 	#relist = paced(() => this.list(), 1500);
 
-	/** `query` says which rows, in the words of the odds page. */
+	/** `query` selects the rows, with the parameters of the odds page. */
 	constructor(live, query) {
 		this.query = query;
 		aging.roots = () => this.#inSight;
@@ -35,12 +35,12 @@ export class Grid {
 		return Number(this.#root.dataset.pages);
 	}
 
-	/** Whether a first page would have room for more. */
+	/** Whether the first page has room for more rows. */
 	get #hasRoom() {
 		return this.#rows.childElementCount < Number(this.query.get("page_size") || 50);
 	}
 
-	/** Every row may have changed, if only in age. */
+	/** Mark every row as stale: each may have changed, if only in age. */
 	staleAll() {
 		for (const row of this.#rows.children) this.#stale.add(idOf(row));
 		this.#pump();
@@ -77,7 +77,7 @@ export class Grid {
 		for (const [old, fresh] of pairs) patchRest(old, fresh);
 	}
 
-	/** Show a page of the list: rows that are here stay the same elements, so that nothing jumps. */
+	/** Show a page of the list. Rows that are already shown keep their elements, so that nothing jumps. */
 	async list() {
 		const found = await load(`/odds/rows?${this.query}`);
 		if (!found) return;
@@ -94,7 +94,7 @@ export class Grid {
 		this.#counted(found);
 	}
 
-	/** Add a page at the end. */
+	/** Append a page. */
 	async append(page) {
 		const query = new URLSearchParams(this.query);
 		query.set("page", page);

@@ -1,7 +1,7 @@
 // @ts-check
 /**
- * A client of Quart Odds: one ordered stream of messages over WebSocket, over SSE where WebSocket does not get through,
- * and back, on one cursor. No dependencies; docs/client.md says how to use it.
+ * A client for Quart Odds: one ordered stream of messages over WebSocket, with SSE as a fallback.
+ * Both use the same cursor. No dependencies; docs/client.md says how to use it.
  *
  * @typedef {{type: string, timestamp: string, data: any, id?: string}} Message
  * @typedef {"websocket" | "sse"} Transport
@@ -10,25 +10,25 @@
  * @typedef {{missed: number | null, reason: "restart" | "slow"}} GapDetail
  *
  * @typedef {object} Options
- * @property {string} [base] where the server is; the page's own origin by default
+ * @property {string} [base] address of the server; the page's own origin by default
  * @property {string[]} [topics] "scrape_progress", "odds_updates"; none means all
- * @property {string | null} [since] the cursor to begin after; none: the newest state
- * @property {number} [pingMs] silence after which a WebSocket is asked whether it lives
- * @property {number} [answerMs] longest wait for that answer
+ * @property {string | null} [since] the cursor to resume after; null begins with the newest state
+ * @property {number} [pingMs] silence after which a WebSocket is pinged
+ * @property {number} [answerMs] maximum wait for the answer to a ping
  * @property {number} [silenceMs] silence after which an SSE stream is given up
- * @property {number} [openMs] longest wait for a connection's first message
+ * @property {number} [openMs] maximum wait for the first message of a connection
  * @property {number} [leastWaitMs] first wait before a new attempt; doubles, with jitter
- * @property {number} [mostWaitMs] longest wait before a new attempt
+ * @property {number} [mostWaitMs] maximum wait before a new attempt
  * @property {number} [upgradeMs] first wait on SSE before WebSocket is tried again; doubles, up to 20 times this
  *
  * @typedef {{retryMs?: number | null, reason: string}} End
  * @typedef {{message: (message: Message) => void, end: (end: End) => void}} Listener
  */
 
-/** Messages for everyone; all others are for this connection only. */
+/** Messages to all clients. Other types are for this connection only. */
 const TOPIC_TYPES = new Set(["scrape_progress", "odds_update"]);
 
-/** A connection that lived shorter than this counts as a failure. */
+/** A connection that lasts less than this counts as a failure. */
 const STABLE_MS = 5000;
 
 /** @type {Required<Options>} */
@@ -46,9 +46,9 @@ const DEFAULTS = {
 };
 
 /**
- * Dispatches, each a CustomEvent:
- * `message` and an event named by the message's type (`scrape_progress`, `odds_update`), detail a Message;
- * `state`, detail a StateDetail; `gap`, detail a GapDetail: something was missed, so read what you show from the API.
+ * Dispatches CustomEvents:
+ * `message`, and an event named after the message's type (`scrape_progress`, `odds_update`), detail a Message;
+ * `state`, detail a StateDetail; `gap`, detail a GapDetail: messages were missed, so read your data from the API again.
  */
 export class LiveClient extends EventTarget {
 	#options;
@@ -72,7 +72,7 @@ export class LiveClient extends EventTarget {
 		this.#cursor = this.#options.since;
 	}
 
-	/** Give it as `since` to go on from here. */
+	/** Pass it as `since` to resume from here. */
 	get cursor() {
 		return this.#cursor;
 	}
@@ -81,7 +81,7 @@ export class LiveClient extends EventTarget {
 		return this.#state;
 	}
 
-	/** What carries the messages now. @returns {Transport | null} */
+	/** The transport in use. @returns {Transport | null} */
 	get transport() {
 		return this.#link && this.#state === "live" ? this.#link.transport : null;
 	}
@@ -93,7 +93,7 @@ export class LiveClient extends EventTarget {
 		const { signal } = this.#abort;
 		document.addEventListener("visibilitychange", () => document.hidden || this.#wake(), { signal });
 		addEventListener("online", () => this.#wake(), { signal });
-		// A page with an open connection is not kept for the back button: let go, and come back on the same cursor.
+		// The back-forward cache rejects a page with an open connection: disconnect, and resume from the cursor later.
 		addEventListener("pagehide", () => this.#drop("page hidden"), { signal });
 		addEventListener("pageshow", (event) => event.persisted && this.#connect(), { signal });
 		this.#connect();
@@ -161,7 +161,7 @@ export class LiveClient extends EventTarget {
 		else if (link === this.#probe) return;
 		if (TOPIC_TYPES.has(message.type) && message.id) {
 			if (link.transport === "websocket" && this.#seen.size) {
-				// What SSE brought while this WebSocket was being opened comes once more, in the same order.
+				// Messages that SSE delivered while this WebSocket was opening arrive again, in the same order.
 				if (this.#seen.has(message.id)) return;
 				this.#seen.clear();
 			} else if (this.#probe) this.#seen.add(message.id);
@@ -254,7 +254,7 @@ export class LiveClient extends EventTarget {
 	}
 }
 
-/** One connection. It ends once, and then says no more. */
+/** One connection. It ends once, and reports nothing after that. */
 class Link {
 	/** @type {number | null} */ liveSince = null;
 	heardAt = performance.now();
@@ -290,7 +290,7 @@ class Link {
 		clearInterval(this.watch);
 	}
 
-	/** Look whether the other side still lives. */
+	/** Check whether the peer is still alive. */
 	check() {}
 }
 
@@ -317,7 +317,7 @@ class WebSocketLink extends Link {
 		super.close();
 		const socket = this.#socket;
 		socket.onmessage = socket.onclose = null;
-		// Closed before it is open, it would put a warning on the console.
+		// Closing it before it is open would log a warning to the console.
 		if (socket.readyState === WebSocket.CONNECTING) socket.onopen = () => socket.close();
 		else socket.close();
 	}
@@ -334,7 +334,7 @@ class WebSocketLink extends Link {
 	}
 }
 
-/** SSE read with fetch: unlike EventSource it shows comments, so that silence can be told from a dead line. */
+/** SSE read with fetch. Unlike EventSource it exposes comments, which distinguish silence from a dead connection. */
 class StreamLink extends Link {
 	#abort = new AbortController();
 	/** @type {number | null} */ #retryMs = null;
@@ -383,7 +383,7 @@ class StreamLink extends Link {
 			const [, field, value] = /** @type {RegExpExecArray} */ (/^([^:]*):? ?([^]*)$/.exec(line));
 			if (field === "data") data.push(value);
 			else if (field === "id") id = value;
-			// The stream's first `retry:` is a rule for EventSource; one later is the server's word before it restarts.
+			// The first `retry:` of a stream is meant for EventSource. A later one announces a restart of the server.
 			else if (field === "retry" && this.liveSince !== null) this.#retryMs = Number(value);
 		}
 		if (data.length) this.heard({ ...JSON.parse(data.join("\n")), ...(id && { id }) });

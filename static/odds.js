@@ -1,4 +1,4 @@
-/** The odds page: filters without reloading, more rows as one scrolls, live prices, and keys. */
+/** The odds page: filters without reloading, endless scrolling, live prices, and keyboard shortcuts. */
 import { Grid } from "./grid.js";
 import { byId, connect, load, number } from "./page.js";
 
@@ -14,7 +14,7 @@ live.addEventListener("scrape_progress", async ({ detail: { data } }) => {
 	if (data.phase !== "completed" && data.phase !== "failed") return;
 	grid.staleAll();
 	if (data.platform !== null) return;
-	// Other events than those shown: say so, rather than let the page jump.
+	// The list has changed: offer to show it instead of letting the page jump.
 	const total = (await load(`/odds/rows?${grid.query}`))?.querySelector("[data-total]").dataset.total;
 	news.hidden = !total || number(total) === byId("total").textContent;
 });
@@ -49,7 +49,7 @@ form.addEventListener("submit", (event) => {
 	show();
 });
 
-// More rows come before one reaches the end; the links to pages are for those without scripts.
+// Rows are loaded before the reader reaches the end. The links to pages are for browsers without scripts.
 const end = document.createElement("p");
 byId("grid").after(end);
 byId("pages")?.setAttribute("hidden", "");

@@ -1,4 +1,4 @@
-/** What all pages share: the connection and its sign, times, words for numbers. */
+/** Shared by all pages: the connection and its indicator, times, number formats. */
 import { LiveClient } from "./live.js";
 
 export const byId = (id) => document.getElementById(id);
@@ -16,7 +16,7 @@ export function connect(topics) {
 			closed: "Not connected",
 		};
 		clearTimeout(later);
-		// A connection that is back within a moment is not worth a word.
+		// A connection that is restored at once is not worth showing.
 		later = setTimeout(() => {
 			sign.dataset.state = state;
 			setText(sign.lastElementChild, words[state]);
@@ -31,7 +31,7 @@ export function connect(topics) {
 	return live.open();
 }
 
-/** `4.2 s`, `2 min 05 s`, `1 h 02 min`; a dash for none. routes/page_shell.py has its twin. */
+/** `4.2 s`, `2 min 05 s`, `1 h 02 min`; a dash for null. The same as `duration` in routes/pages/shell.py. */
 export function duration(ms) {
 	if (ms == null) return "–";
 	if (ms < 60_000) return `${(ms / 1000).toFixed(1)} s`;
@@ -75,7 +75,7 @@ export function localise(root) {
 	for (const place of root.querySelectorAll(".zone")) place.textContent = zone;
 }
 
-/** Where ages are to grow: a table of many rows says which are in sight. */
+/** Elements whose ages are updated. A long table limits them to its visible rows. */
 export const aging = { roots: () => [document] };
 
 export function tickAges(roots = document.hidden ? [] : aging.roots()) {
@@ -98,7 +98,7 @@ export async function load(address) {
 	}
 }
 
-/** Does `work` now, or `ms` after the last time: never twice at once, always once after the last call. */
+/** Run `work` now, or `ms` after the previous run. Never twice at once, and always once after the last call. */
 export function paced(work, ms) {
 	let isBusy = false;
 	let isWanted = false;
@@ -115,7 +115,7 @@ export function paced(work, ms) {
 	return run;
 }
 
-/** Make prices what fresh ones are, in place; those that moved get a mark that fades. */
+/** Update prices in place from fresh ones. Prices that moved get a mark that fades. */
 export function patchPrices(olds, freshes) {
 	const moved = [];
 	olds.forEach((old, place) => {
@@ -127,7 +127,7 @@ export function patchPrices(olds, freshes) {
 	});
 	if (!moved.length) return;
 	for (const [price] of moved) delete price.dataset.move;
-	void document.body.offsetWidth; // the animation begins anew
+	void document.body.offsetWidth; // restarts the animation
 	const at = performance.now();
 	for (const [price, way] of moved) {
 		price.dataset.move = way;

@@ -1,16 +1,16 @@
-/** The run as it goes: begins with what the server rendered, and goes on from the cursor of that moment. */
+/** Live progress of a run: begins with the server's view and resumes from the cursor of that view. */
 import { Grid } from "./grid.js";
 import { byId, connect, duration, load, localise, number, paced, setText } from "./page.js";
 
 const RATE_WINDOW_MS = 5000;
 const isFinal = (phase) => phase === "completed" || phase === "failed";
 
-let run; // what the server said: routes/page_run.py
+let run; // the server's view: routes/pages/run.py
 let lanes; // by platform, and "all"
 let lastElapsed = 0;
 let lastAt = 0;
 let failedShown = 0;
-let waiting = null; // what is told while a newer view is fetched
+let waiting = null; // messages that arrive while a newer view is fetched
 let isDirty = false;
 
 function begin() {
@@ -26,7 +26,7 @@ function begin() {
 	title();
 }
 
-/** Put the server's newest view in place of ours, then what was told meanwhile. */
+/** Replace the page with the server's newest view, then apply the messages that arrived meanwhile. */
 async function renew(id) {
 	if (waiting) return;
 	waiting = [];
@@ -35,7 +35,7 @@ async function renew(id) {
 	const focused = document.activeElement?.id;
 	const mine = byId("run");
 	for (const { name, value } of found.attributes) mine.setAttribute(name, value);
-	// The announcer stays: a live region that is replaced is silent.
+	// The announcer stays: a replaced live region is silent.
 	mine.replaceChildren(...[...found.children].filter((part) => part.id !== "announcer"), byId("announcer"));
 	if (focused && document.activeElement === document.body) (byId(focused) ?? byId("start") ?? byId("cancel")).focus({ preventScroll: true });
 	begin();
@@ -55,7 +55,7 @@ function take(progress) {
 		return;
 	}
 	const isEnd = platform === null && isFinal(phase);
-	// Of what the page shows already, or shows later than, nothing is news.
+	// Ignore progress that is not newer than what the page shows.
 	if (run.is_over || (!isEnd && progress.elapsed_ms < run.elapsed_ms)) return;
 	apply(progress);
 	if (!isEnd) return;
@@ -102,7 +102,7 @@ const tellMore = paced(async () => {
 	found.querySelectorAll(".fault").forEach((fault, place) => document.querySelectorAll(".fault")[place].replaceWith(fault));
 }, 1000);
 
-/** Draw with the next frame; a hidden page draws nothing. */
+/** Draw with the next frame. A hidden page draws nothing. */
 function draw() {
 	if (isDirty || !run.id) return;
 	isDirty = true;

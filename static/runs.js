@@ -1,4 +1,4 @@
-/** The list of runs, live: numbers of the one that goes, and the server's own list when one begins or ends. */
+/** The live list of runs: counts of the active run, and the server's list again whenever a run begins or ends. */
 import { byId, connect, load, localise, number, paced, setText } from "./page.js";
 
 const live = connect(["scrape_progress"]);

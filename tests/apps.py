@@ -1,6 +1,6 @@
-"""The real app over stand-in bookmakers: what tests of scraping and of routes stand on.
+"""The real app over stand-in bookmakers, for tests of scraping and of routes.
 
-The bookmakers are one process for a whole module of tests, each test's app is its own and lives in the test's loop.
+The bookmakers are one process for a whole module of tests. Each test has its own app in the test's event loop.
 """
 
 import contextlib
@@ -33,30 +33,30 @@ HASTE: Mapping[str, object] = {
     "drain_seconds": 0.1,
     "refresh_cooldown_seconds": 0,
 }
-"""Settings with waits that a test can afford."""
+"""Settings with waits that are short enough for tests."""
 
 
 @dataclass(frozen=True)
 class Sandbox:
-    """Three stand-in bookmakers in a process of their own."""
+    """Three stand-in bookmakers in a separate process."""
 
     url: str
 
     def post(self, path: str, body: object) -> Json:
-        """Steer it: `/_sandbox/faults`, `/_sandbox/odds`."""
+        """Control the sandbox: `/_sandbox/faults`, `/_sandbox/odds`."""
         request = Request(f"{self.url}{path}", orjson.dumps(body), {"content-type": "application/json"}, method="POST")
         with urlopen(request, timeout=30) as response:
             answer: Json = orjson.loads(response.read())
         return answer
 
     def state(self) -> Json:
-        """What it has and was asked."""
+        """Return the sandbox's events and requests."""
         with urlopen(f"{self.url}/_sandbox/state", timeout=30) as response:
             answer: Json = orjson.loads(response.read())
         return answer
 
     def strike(self, fault: object, *platforms: Platform) -> None:
-        """Put a fault in force at these bookmakers, and none at the others."""
+        """Set a fault at these bookmakers, and none at the others."""
         self.post("/_sandbox/faults", {each.value: fault if each in platforms else None for each in Platform})
 
     def heal(self) -> None:
@@ -66,7 +66,7 @@ class Sandbox:
 
 @contextlib.contextmanager
 def running_sandbox(*words: str) -> Iterator[Sandbox]:
-    """A sandbox process with these options, whose odds do not move by themselves."""
+    """Run a sandbox process with these options, whose odds do not move by themselves."""
     command = [sys.executable, "-m", "quart_odds.sandbox", "--no-move", *words]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
         try:
@@ -78,25 +78,25 @@ def running_sandbox(*words: str) -> Iterator[Sandbox]:
 
 @dataclass(frozen=True)
 class RunningApp:
-    """A started app, its parts and a client of it."""
+    """A started app, its parts and a client for it."""
 
     app: Quart
     parts: Services
     client: TestClientProtocol
 
     async def get(self, path: str) -> Any:
-        """The JSON of a good answer."""
+        """Return the JSON of a successful response."""
         response = await self.client.get(path)
         assert response.status_code == 200, await response.get_data()
         return await response.get_json()
 
     async def ask(self, method: str, path: str, headers: Mapping[str, str] | None = None) -> Response:
-        """The answer to a request with this method and without a body."""
+        """Return the response to a request with this method and without a body."""
         send: Callable[..., Awaitable[Response]] = getattr(self.client, method.lower())
         return await send(path, headers=dict(headers or {}))
 
     async def start(self, *platforms: Platform) -> int:
-        """Start a run; its id."""
+        """Start a run and return its id."""
         response = await self.client.post(
             "/api/scrape", json={"platforms": [each.value for each in platforms or Platform]}
         )
@@ -104,19 +104,19 @@ class RunningApp:
         return int((await response.get_json())["scrape_run_id"])
 
     async def told(self, scrape_run_id: int) -> list[Json]:
-        """All that a run tells, from its beginning to its end."""
+        """Return every progress of a run, from its beginning to its end."""
         response = await self.client.get(f"/api/scrape/runs/{scrape_run_id}/progress")
         assert response.status_code == 200
         return blocks(await response.get_data())
 
     async def scrape(self, *platforms: Platform) -> tuple[Json, list[Json]]:
-        """A whole run: its row, and all that it told."""
+        """Make a whole run. Return its row and every progress."""
         run_id = await self.start(*platforms)
         told = await self.told(run_id)
         return await self.get(f"/api/scrape/{run_id}"), told
 
     async def odds(self, platform: Platform) -> dict[str, Json]:
-        """What stands at a bookmaker, by its own event ids, as the list of events shows it."""
+        """Return the odds at a bookmaker, by its own event ids, as the list of events shows them."""
         answer = await self.get("/api/events?include_started=true&page_size=100")
         assert answer["total"] <= 100
         return {
@@ -129,7 +129,7 @@ class RunningApp:
 
 @contextlib.asynccontextmanager
 async def running_app(folder: Path, url: str, **settings: object) -> AsyncIterator[RunningApp]:
-    """An app with a database in this folder, whose bookmakers are all at one address unless settings say otherwise."""
+    """Run an app with a database in this folder. All bookmakers are at one address unless settings say otherwise."""
     given = {f"{platform}_url": url for platform in Platform} | {"database_url": f"sqlite:///{folder / 'odds.db'}"}
     app = create_app(load_settings({}, **(given | dict(HASTE) | settings)))
     async with app.test_app():
@@ -137,6 +137,6 @@ async def running_app(folder: Path, url: str, **settings: object) -> AsyncIterat
 
 
 def blocks(stream: str | bytes) -> list[Json]:
-    """The `data` of an SSE stream's blocks."""
+    """Yield the `data` of an SSE stream's blocks."""
     text = stream.decode() if isinstance(stream, bytes) else stream
     return [orjson.loads(line.removeprefix("data: ")) for line in text.splitlines() if line.startswith("data: ")]

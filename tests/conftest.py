@@ -1,4 +1,4 @@
-"""What tests share: where recorded bodies are, and settings that reach nothing outside this machine."""
+"""Shared by all tests: the recorded bodies, and settings that reach nothing outside this machine."""
 
 import os
 import signal
@@ -13,18 +13,18 @@ RECORDED = Path(os.environ.get("QUART_ODDS_RECORDED") or Path(__file__).parents[
 
 @pytest.fixture(scope="session")
 def recorded() -> Path:
-    """The folder of bodies recorded from the real sites; tests that need it skip for a user who has none."""
+    """The folder of bodies recorded from the real sites. Tests that need it are skipped if there is none."""
     if not (RECORDED / "requests.json").is_file():
         pytest.skip(f"no recorded bodies at {RECORDED}; set QUART_ODDS_RECORDED to a folder that has a requests.json")
     return RECORDED
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """One process more than there are cores: many tests wait for others' processes, such as a browser."""
+    """Use one process more than there are cores: many tests wait for other processes, such as a browser."""
     return (os.cpu_count() or 1) + 1
 
 
 def pytest_configure() -> None:
-    """Let tests interrupt commands: a shell's background jobs ignore SIGINT, and so would what they start."""
+    """Let tests interrupt commands: background jobs of a shell ignore SIGINT, and their child processes would too."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -1,4 +1,4 @@
-"""The application as a whole: made twice without a mix-up, described truly, with its pages and its public names."""
+"""The application as a whole: two apps in one process, the API description, the bundled pages, and the public names."""
 
 import asyncio
 import importlib
@@ -35,7 +35,7 @@ def app() -> Quart:
 
 
 def test_an_app_is_made_without_opening_anything(tmp_path: Path) -> None:
-    """No database before it is served; its parts are its own."""
+    """An app opens no database before it is served, and its parts belong to it alone."""
     database = tmp_path / "odds.db"
     one, other = (create_app(load_settings({}, database_url=f"sqlite:///{database}")) for _ in range(2))
     assert not database.exists()
@@ -43,7 +43,7 @@ def test_an_app_is_made_without_opening_anything(tmp_path: Path) -> None:
 
 
 def test_the_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """`create_app()` as a server calls it; a wrong setting is an error that names it."""
+    """`create_app()` reads the environment, as a server calls it, and names a wrong setting in its error."""
     monkeypatch.setenv("QUART_ODDS_MAX_CONNECTIONS", "7")
     parts: Services = quart_odds.create_app().extensions[EXTENSION]
     assert parts.settings.max_connections == 7
@@ -53,7 +53,7 @@ def test_the_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch)
 
 
 async def test_two_apps_in_one_process_never_see_each_others_clients(tmp_path: Path) -> None:
-    """What is told in one app's context reaches its clients alone."""
+    """A message published in one app's context reaches only that app's clients."""
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
     async with (
@@ -78,7 +78,7 @@ async def test_two_apps_in_one_process_never_see_each_others_clients(tmp_path: P
 
 
 async def test_a_background_task_of_an_app_finds_that_apps_registry(tmp_path: Path) -> None:
-    """Its context goes with it."""
+    """A background task runs in the context of its app."""
     found: asyncio.Future[BroadcastRegistry] = asyncio.get_running_loop().create_future()
 
     async def work() -> None:
@@ -91,7 +91,7 @@ async def test_a_background_task_of_an_app_finds_that_apps_registry(tmp_path: Pa
 
 
 async def test_a_registry_can_be_lent_and_there_is_none_elsewhere() -> None:
-    """`use_registry` wins within its block; outside of everything a RuntimeError says what to do."""
+    """`use_registry` wins within its block; outside of any context a RuntimeError says what to do."""
     with pytest.raises(RuntimeError, match="lend one with `with use_registry"):
         broadcast_registry.active_count  # noqa: B018 - the look is the test
     async with Quart("stranger").app_context():
@@ -111,7 +111,7 @@ async def test_a_registry_can_be_lent_and_there_is_none_elsewhere() -> None:
 def test_the_folders_of_the_page_are_found_beside_the_package_or_in_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In it first, as in a wheel; a folder that is nowhere is an error that names both places."""
+    """The package is searched first, as in a wheel; a missing folder is an error that names both places."""
     assert (asset_folder("templates") / "base.html").is_file()
     assert list(asset_folder("static").glob("*.css"))
     package = tmp_path / "site" / "quart_odds"
@@ -126,7 +126,7 @@ def test_the_folders_of_the_page_are_found_beside_the_package_or_in_it(
 
 
 async def test_the_description_of_the_api_is_whole_and_true(app: Quart) -> None:
-    """Every path is a route with that method, every reference leads somewhere, every path parameter is described."""
+    """Every path is a route with that method, every reference resolves, and every path parameter is described."""
     response = await app.test_client().get("/openapi.json")
     assert response.status_code == 200
     described = await response.get_json()
@@ -154,7 +154,7 @@ async def test_the_description_of_the_api_is_whole_and_true(app: Quart) -> None:
 
 
 def test_every_route_that_the_contract_names_is_there(app: Quart) -> None:
-    """docs/protocol.md, with the method where it names one."""
+    """The routes in docs/protocol.md exist, with the method if one is given."""
     text = PROTOCOL.read_text()
     named = re.findall(
         r"`(?:(GET|POST|PUT|HEAD) )?(/(?:api/|healthz|readyz|metrics|openapi|asyncapi|docs)[^`\s]*)", text
@@ -166,7 +166,7 @@ def test_every_route_that_the_contract_names_is_there(app: Quart) -> None:
 
 
 def test_names_that_others_rely_on_stay() -> None:
-    """The public imports, and the shape that they give."""
+    """The public imports stay, and so does the shape of their messages."""
     schemas = importlib.import_module("quart_odds.scraping.schemas")
     messages = importlib.import_module("quart_odds.websocket.messages")
     progress = schemas.ScrapeProgress(phase=schemas.ScrapePhase.SCRAPING, current=1, total=3, events_count=50)
@@ -188,14 +188,14 @@ def test_names_that_others_rely_on_stay() -> None:
     ],
 )
 def test_what_starts_often_imports_little(module: str, too_heavy: tuple[str, ...]) -> None:
-    """The package itself, and what a decoding process needs."""
+    """The package itself, and what a decoding process needs, import no heavy packages."""
     code = f"import sys, {module}; print(*(set({too_heavy!r}) & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, check=True, timeout=30)
     assert done.stdout.split() == []
 
 
 def is_route(app: Quart, path: str, method: str | None, *, is_websocket: bool = False) -> bool:
-    """Whether a path with `{parameters}` leads somewhere, by this method or by any."""
+    """Whether a path with `{parameters}` is a route for this method, or for any method."""
     filled = re.sub(r"{\w+}", "1", path)
     try:
         app.url_map.bind("localhost").match(filled, method=method or "GET", websocket=is_websocket or path == "/api/ws")
@@ -207,7 +207,7 @@ def is_route(app: Quart, path: str, method: str | None, *, is_websocket: bool = 
 
 
 def references(value: object) -> Iterator[str]:
-    """Every `$ref` in a JSON value."""
+    """Yield every `$ref` in a JSON value."""
     if isinstance(value, dict):
         for key, member in value.items():
             if key == "$ref":

@@ -1,7 +1,7 @@
-"""Imports run one way, so that a reader can start anywhere and never go round in a circle.
+"""Imports go in one direction, so that a reader can start anywhere and never goes in circles.
 
-A room is a folder of the package, or a module at its top. Every module is in a room, and each room names the rooms that
-it may know.
+A room is a folder of the package, or a top-level module. Every module is in a room, and each room lists the rooms that
+it may import from ("know").
 """
 
 import ast
@@ -14,7 +14,7 @@ import quart_odds
 
 PACKAGE = Path(quart_odds.__file__).parent
 SPLIT = ("routes", "sandbox")
-"""Folders whose own folders are rooms, too."""
+"""Folders whose subfolders are rooms as well."""
 
 BASE = {"domain", "errors"}
 SCRAPED = {*BASE, "odds", "scraping", "broadcast"}
@@ -62,13 +62,14 @@ MAY_KNOW: dict[str, set[str]] = {
     "__main__": {"cli"},
     "__init__": {"app", "settings"},
 }
-"""What each room may know, besides itself and the version. What `services` names for types alone does not count: it is
-where everything that an app is made of is found.
+"""The rooms that each room may know, besides itself and the version.
+
+Imports of `services` that are only for types do not count: it names every part of an app.
 """
 
 
 def modules() -> dict[str, Path]:
-    """Each module of the package by its dotted name without the package's, migrations apart."""
+    """Return each module of the package by its dotted name without the package's. Migrations are excluded."""
     found = {}
     for path in sorted(PACKAGE.rglob("*.py")):
         if "migrations" not in path.parts:
@@ -81,7 +82,7 @@ MODULES = modules()
 
 
 def room_of(module: str) -> str:
-    """The room that a module is in: `routes.api.schemas.odds` is in `routes.api`."""
+    """Return the room of a module: `routes.api.schemas.odds` is in `routes.api`."""
     parts = module.split(".")
     if parts[0] in SPLIT and len(parts) > 2:
         return ".".join(parts[:2])
@@ -89,7 +90,7 @@ def room_of(module: str) -> str:
 
 
 def imported(module: str, *, with_types: bool = True) -> Iterator[str]:
-    """The modules of the package that a module imports, wherever the import stands."""
+    """Yield the modules of the package that a module imports, at any level of the code."""
     tree = ast.parse(MODULES[module].read_text())
     typing_only = {
         id(node)
@@ -111,7 +112,7 @@ def imported(module: str, *, with_types: bool = True) -> Iterator[str]:
 
 
 def resolved(name: str) -> str:
-    """The module that a dotted name is in: the name of a module, of a package, or of something in one of them."""
+    """Return the module that a dotted name belongs to: a module, a package, or something defined in one of them."""
     for known in (name, f"{name}.__init__", name.rpartition(".")[0], f"{name.rpartition('.')[0]}.__init__"):
         if known in MODULES:
             return known
@@ -119,13 +120,13 @@ def resolved(name: str) -> str:
 
 
 def test_every_module_has_a_room_and_every_room_a_module() -> None:
-    """A new folder or module at the top has to say what it may know."""
+    """A new folder or top-level module has to be listed with what it may import."""
     assert {room_of(module) for module in MODULES} == MAY_KNOW.keys()
 
 
 @pytest.mark.parametrize("room", MAY_KNOW)
 def test_each_room_knows_only_what_it_may(room: str) -> None:
-    """No module of a room imports from a room above it."""
+    """No module of a room imports from a room that its own may not know."""
     for module in MODULES:
         if room_of(module) == room:
             rooms = {room_of(each) for each in imported(module, with_types=room != "services")}
@@ -134,7 +135,7 @@ def test_each_room_knows_only_what_it_may(room: str) -> None:
 
 
 def test_rooms_are_in_order() -> None:
-    """What a room may know, it may know of rooms before it alone: no two know each other, directly or not."""
+    """A room may know only rooms listed before it, so no two rooms know each other, directly or indirectly."""
     before: set[str] = set()
     for room, known in MAY_KNOW.items():
         assert known <= before, f"{room} may know {', '.join(sorted(known - before))}, which come later"
@@ -142,7 +143,7 @@ def test_rooms_are_in_order() -> None:
 
 
 def test_no_module_imports_itself_by_way_of_others() -> None:
-    """Not for types alone either."""
+    """Imports for types count, too."""
     done: set[str] = set()
 
     def visit(module: str, way: tuple[str, ...]) -> None:
@@ -159,7 +160,7 @@ def test_no_module_imports_itself_by_way_of_others() -> None:
 
 
 def test_the_domain_uses_the_standard_library_alone() -> None:
-    """The domain imports no package that has to be installed."""
+    """The domain imports no third-party package."""
     third_party = {"aiohttp", "orjson", "pydantic", "quart", "sqlalchemy", "structlog"}
     for path in sorted((PACKAGE / "domain").rglob("*.py")):
         tree = ast.parse(path.read_text())

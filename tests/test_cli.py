@@ -1,4 +1,4 @@
-"""The command line, as one uses it: what it prints, how it ends, and what it says when something is wrong."""
+"""The command line as a user sees it: output, exit codes, and error messages."""
 
 import asyncio
 import contextlib
@@ -39,14 +39,14 @@ EVENTS = 6
 
 @pytest.fixture(scope="module")
 def process() -> Iterator[Sandbox]:
-    """Bookmakers of six events."""
+    """Stand-in bookmakers with six events."""
     with running_sandbox("--events", str(EVENTS), "--markets", "12") as sandbox:
         yield sandbox
 
 
 @pytest.fixture
 def sandbox(process: Sandbox) -> Iterator[Sandbox]:
-    """The same bookmakers, without faults before and after."""
+    """The same bookmakers, without faults before and after the test."""
     process.heal()
     yield process
     process.heal()
@@ -54,20 +54,20 @@ def sandbox(process: Sandbox) -> Iterator[Sandbox]:
 
 @pytest.fixture(autouse=True)
 def no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a developer has set is no matter here."""
+    """Remove the settings of the developer's environment."""
     for name in environment({}).keys() ^ os.environ.keys():
         monkeypatch.delenv(name)
 
 
 def settings_at(url: str, folder: Path) -> dict[str, object]:
-    """Settings that ask one address and keep the odds in a folder."""
+    """Settings with all bookmakers at one address and the database in this folder."""
     return {**HASTE, **at(dict.fromkeys(Platform, url)), "database_url": f"sqlite:///{folder / 'odds.db'}"}
 
 
 def run(
     words: list[str], settings: Mapping[str, object], folder: Path, code: int = 0
 ) -> subprocess.CompletedProcess[str]:
-    """A command run to its end, which is with this exit code."""
+    """Run a command to its end and check its exit code."""
     done = subprocess.run(
         [*COMMAND, *words], env=environment(settings), cwd=folder, capture_output=True, text=True, timeout=60
     )
@@ -76,18 +76,18 @@ def run(
 
 
 def statuses(folder: Path) -> list[str]:
-    """How the runs in a folder's database ended."""
+    """Return the statuses of the runs in a folder's database."""
     with contextlib.closing(sqlite3.connect(folder / "odds.db")) as connection:
         return [status for (status,) in connection.execute("select status from runs order by id")]
 
 
 def lines(text: str) -> list[dict[str, Any]]:
-    """The lines of JSON that a command printed."""
+    """Parse the lines of JSON that a command printed."""
     return [json.loads(line) for line in text.splitlines()]
 
 
 async def test_scrape_is_one_run_whose_progress_is_printed(sandbox: Sandbox, tmp_path: Path) -> None:
-    """A line of JSON each, the last one terminal; the run's row and the odds are in the database then."""
+    """Each progress is a line of JSON, and the last one is terminal. By then row and odds are in the database."""
     done = run(["scrape", "--json"], settings_at(sandbox.url, tmp_path), tmp_path)
     told = lines(done.stdout)
     assert done.stderr == ""
@@ -102,7 +102,7 @@ async def test_scrape_is_one_run_whose_progress_is_printed(sandbox: Sandbox, tmp
 
 
 def test_scrape_shows_the_bookmakers_side_by_side(sandbox: Sandbox, tmp_path: Path) -> None:
-    """In a pipe only how it ended: all three, the whole, and a sentence."""
+    """In a pipe only the result is printed: all three bookmakers, the total, and a sentence."""
     text = run(["scrape"], settings_at(sandbox.url, tmp_path), tmp_path).stdout
     for name in ("BetPawa", "SportyBet", "Bet9ja", "all"):
         assert re.search(rf"^{name} +completed .*[0-9]+ of [0-9]+", text, re.MULTILINE), text
@@ -121,14 +121,14 @@ def test_scrape_shows_the_bookmakers_side_by_side(sandbox: Sandbox, tmp_path: Pa
 def test_the_exit_code_says_what_came_of_it(
     struck: list[Platform], words: list[str], code: int, reason: str, sandbox: Sandbox, tmp_path: Path
 ) -> None:
-    """0 when all went well, 3 when a bookmaker failed, 1 when all did."""
+    """The code is 0 if all went well, 3 if a bookmaker failed, 1 if all did."""
     sandbox.strike("403", *struck)
     done = run(["scrape", *words], settings_at(sandbox.url, tmp_path), tmp_path, code)
     assert reason in " ".join(done.stdout.split())
 
 
 def test_a_signal_cancels_the_run(sandbox: Sandbox, tmp_path: Path) -> None:
-    """It ends at once, with its terminal progress, and 1."""
+    """The command ends at once with its terminal progress and exit code 1."""
     sandbox.strike("timeout", *Platform)
     settings = settings_at(sandbox.url, tmp_path)
     command = [*COMMAND, "scrape", "--json"]
@@ -143,7 +143,7 @@ def test_a_signal_cancels_the_run(sandbox: Sandbox, tmp_path: Path) -> None:
 
 
 def test_a_reader_that_leaves_cancels_the_run(sandbox: Sandbox, tmp_path: Path) -> None:
-    """As `head` does: the command ends at once, without a traceback, though it has nothing to print for a while."""
+    """As with `head`, the command ends at once without a traceback, even if it has nothing to print for a while."""
     sandbox.strike("timeout", *Platform)
     command = [*COMMAND, "scrape", "--json"]
     env = environment(settings_at(sandbox.url, tmp_path) | {"drain_seconds": 60})
@@ -164,7 +164,7 @@ def test_a_reader_that_leaves_cancels_the_run(sandbox: Sandbox, tmp_path: Path) 
 
 
 def test_scrape_brings_its_own_bookmakers_where_it_is_asked_to(tmp_path: Path) -> None:
-    """With a database that real odds never see."""
+    """The database is a separate one that real odds never reach."""
     words = ["scrape", "--json", "--sandbox", "--events", "4", "--latency-ms", "1"]
     told = lines(run(words, {"decode_workers": 0}, tmp_path).stdout)
     assert told[-1]["phase"] == "completed"
@@ -174,7 +174,7 @@ def test_scrape_brings_its_own_bookmakers_where_it_is_asked_to(tmp_path: Path) -
 
 
 async def test_scrape_leaves_the_database_of_a_server_alone(sandbox: Sandbox, tmp_path: Path) -> None:
-    """A sentence that says who has it, and 1."""
+    """The error names the reason, and the exit code is 1."""
     store = await open_store(f"sqlite:///{tmp_path / 'odds.db'}")
     try:
         assert await store.database.take_writer_lock()
@@ -188,7 +188,7 @@ async def test_scrape_leaves_the_database_of_a_server_alone(sandbox: Sandbox, tm
 
 
 async def test_watch_shows_the_runs_of_a_server_from_outside(sandbox: Sandbox, tmp_path: Path) -> None:
-    """With `--once` to the end of the run that comes next, with an exit code as `scrape` has."""
+    """With `--once` it ends with the next run, with the exit codes of `scrape`."""
     async with served(tmp_path, at(dict.fromkeys(Platform, sandbox.url))) as server:
         watch = await asyncio.create_subprocess_exec(
             *COMMAND, "watch", "--once", "--json", server.url,
@@ -208,14 +208,14 @@ async def test_watch_shows_the_runs_of_a_server_from_outside(sandbox: Sandbox, t
 
 
 def test_watch_says_when_there_is_nothing_to_watch(tmp_path: Path) -> None:
-    """A sentence and 1."""
+    """The exit code is 1, with a message."""
     done = run(["watch", "http://127.0.0.1:9"], {}, tmp_path, 1)
     assert "Error: there is no Quart Odds server at http://127.0.0.1:9: " in done.stderr
     assert "Traceback" not in done.stderr
 
 
 async def test_a_recording_can_be_replayed(sandbox: Sandbox, tmp_path: Path) -> None:
-    """A scrape of the replay gives the very odds that a scrape of the bookmakers gives."""
+    """A scrape of the replay returns exactly the odds that a scrape of the bookmakers returns."""
     folder = tmp_path / "recording"
     done = run(["record", str(folder)], settings_at(sandbox.url, tmp_path), tmp_path)
     assert re.search(r"bodies of events are in .*recording", " ".join(done.stdout.split()))
@@ -238,7 +238,7 @@ async def test_a_recording_can_be_replayed(sandbox: Sandbox, tmp_path: Path) -> 
 
 
 def test_a_recording_can_be_of_a_few_events_and_of_one_bookmaker(sandbox: Sandbox, tmp_path: Path) -> None:
-    """Those events that most bookmakers have; a second recording adds to the first."""
+    """The events are those that most bookmakers have; a second recording adds to the first."""
     settings = settings_at(sandbox.url, tmp_path)
     last = lines(run(["record", "rec", "--events", "2", "--json"], settings, tmp_path).stdout)[-1]
     assert (last["phase"], last["current"], last["events_count"]) == ("completed", 6, 6)
@@ -257,7 +257,7 @@ def test_a_recording_can_be_of_a_few_events_and_of_one_bookmaker(sandbox: Sandbo
 def test_a_recording_says_who_could_not_be_recorded(
     fault: str, struck: list[Platform], code: int, sandbox: Sandbox, tmp_path: Path
 ) -> None:
-    """With an exit code as a scrape has; the first refusal of a body is the last request."""
+    """The exit codes are those of a scrape. After the first refused body, no further request is sent."""
     sandbox.strike(fault, *struck)
     before = sandbox.state()["bookmakers"]["bet9ja"]["requests"]
     settings = settings_at(sandbox.url, tmp_path) | {"bet9ja_concurrency": 1}
@@ -280,7 +280,7 @@ def test_a_recording_says_who_could_not_be_recorded(
 def test_a_wrong_setting_is_a_sentence(
     command: list[str], name: str, value: str, said: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """And 2, before anything is opened or started."""
+    """The exit code is 2, before anything is opened or started."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv(PREFIX + name, value)
     result = CliRunner().invoke(main, command)
@@ -301,14 +301,14 @@ def test_a_wrong_setting_is_a_sentence(
     ],
 )
 def test_a_wrong_word_is_answered_with_what_is_allowed(words: list[str], said: str) -> None:
-    """And 2."""
+    """The exit code is 2."""
     result = CliRunner().invoke(main, words)
     assert (result.exit_code, said in " ".join(result.output.split())) == (2, True), result.output
 
 
 @pytest.mark.parametrize("bind", ["127.0.0.1:{}", "nowhere.invalid:8000", "nonsense"])
 def test_an_address_that_cannot_be_had_is_a_sentence(bind: str, tmp_path: Path) -> None:
-    """And 2, without a traceback: somebody else's port, or no address at all."""
+    """The exit code is 2, without a traceback, for a port in use and for an invalid address."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         bind = bind.format(taken.getsockname()[1])
         done = run(["serve", "--bind", bind], {}, tmp_path, 2)
@@ -331,14 +331,14 @@ def test_an_address_that_cannot_be_had_is_a_sentence(bind: str, tmp_path: Path) 
     ],
 )
 def test_a_bind_that_is_none_says_what_is_wrong_with_it(bind: str, said: str) -> None:
-    """Whatever the text is."""
+    """The message fits the text, whatever it is."""
     with pytest.raises(SettingsError, match=said):
         listen(bind, 10.0)
 
 
 @pytest.mark.parametrize("bind", ["0.0.0.0:0", "[::]:0"])
 async def test_an_address_that_others_can_reach_has_to_be_asked_for(bind: str, tmp_path: Path) -> None:
-    """Otherwise the start is refused, with what anyone could do; with it the same is a warning, and it serves."""
+    """The start is refused with what anyone could do. With the option, the same is a warning and the server runs."""
     done = run(["serve", "--bind", bind], {}, tmp_path, 2)
     said = " ".join(done.stderr.split())
     assert "anyone there could start, cancel and retry scrapes" in said
@@ -359,7 +359,7 @@ async def test_an_address_that_others_can_reach_has_to_be_asked_for(bind: str, t
 @pytest.mark.parametrize("encoding", ["latin-1", "ascii", "utf-8"])
 @pytest.mark.parametrize("command", [[], ["serve"], ["scrape"], ["watch"], ["record"], ["sandbox"], ["migrate"]])
 def test_help_can_be_read_on_any_terminal(command: list[str], encoding: str) -> None:
-    """What its encoding lacks is replaced."""
+    """Characters that the encoding lacks are replaced."""
     env = environment({}) | {"PYTHONIOENCODING": encoding, "COLUMNS": "100"}
     done = subprocess.run([*COMMAND, *command, "--help"], env=env, capture_output=True, timeout=30)
     assert done.returncode == 0, done.stderr
@@ -369,7 +369,7 @@ def test_help_can_be_read_on_any_terminal(command: list[str], encoding: str) -> 
 
 @pytest.mark.parametrize("as_json", [[], ["--json"]])
 def test_a_run_is_shown_on_a_terminal_that_lacks_letters(as_json: list[str], sandbox: Sandbox, tmp_path: Path) -> None:
-    """The table with replacement characters, JSON as UTF-8, which it always is; the exit code is the run's."""
+    """The table has replacement characters; JSON is UTF-8 as always; the exit code is that of the run."""
     sandbox.strike("403", BET9JA)
     env = environment(settings_at(sandbox.url, tmp_path)) | {"PYTHONIOENCODING": "ascii"}
     done = subprocess.run([*COMMAND, "scrape", *as_json], env=env, capture_output=True, cwd=tmp_path, timeout=60)
@@ -395,8 +395,8 @@ def test_a_run_is_shown_on_a_terminal_that_lacks_letters(as_json: list[str], san
 def test_output_that_nobody_can_have_ends_a_command_with_a_sentence_at_most(
     words: list[str], redirection: str, code: int, said: str, sandbox: Sandbox, tmp_path: Path
 ) -> None:
-    """A full disk is told; a stream that was closed on purpose is not missed. Nothing aborts."""
-    # One way for the one command, and the other for the other.
+    """A full disk is reported; a stream that was closed on purpose is not. No run is aborted."""
+    # The two variants cover unbuffered and buffered output.
     env = environment(settings_at(sandbox.url, tmp_path)) | {"PYTHONUNBUFFERED": "1" if "--json" in words else ""}
     line = f"{shlex.join([*COMMAND, *words])} {redirection}"
     done = subprocess.run(["sh", "-c", line], env=env, capture_output=True, text=True, cwd=tmp_path, timeout=60)
@@ -405,7 +405,7 @@ def test_output_that_nobody_can_have_ends_a_command_with_a_sentence_at_most(
 
 @pytest.mark.parametrize("redirection", [">/dev/full", "| true", ">&-", ">/dev/full 2>&1"])
 async def test_serve_goes_on_when_its_address_cannot_be_printed(redirection: str, tmp_path: Path) -> None:
-    """It serves, and ends by its signal with 0; where it can, the log says what was not printed."""
+    """It serves, exits with 0 on its signal, and if possible logs that the address was not printed."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     line = f"exec {shlex.join([*COMMAND, 'serve', '--bind', f'127.0.0.1:{port}'])} {redirection}"
@@ -432,7 +432,7 @@ async def test_serve_goes_on_when_its_address_cannot_be_printed(redirection: str
 
 
 async def answer_of(port: int) -> int:
-    """The status of a server that may not be up yet."""
+    """Return the status of a server that may not be up yet."""
     with contextlib.suppress(OSError):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(b"GET /healthz HTTP/1.0\r\n\r\n")
@@ -444,7 +444,7 @@ async def answer_of(port: int) -> int:
 
 @pytest.mark.parametrize(("words", "code"), [([], 0), (["--once"], 130)])
 async def test_ctrl_c_ends_a_watch(words: list[str], code: int, sandbox: Sandbox, tmp_path: Path) -> None:
-    """It is the way to end one; with `--once` the run was not seen to its end, so the code is the signal's."""
+    """Ctrl-C is the way to stop watching. With `--once` no run was seen to its end, so the code is the signal's."""
     async with served(tmp_path, at(dict.fromkeys(Platform, sandbox.url))) as server:
         watch = await asyncio.create_subprocess_exec(
             *COMMAND, "watch", "--json", *words, server.url, env=environment({}), stderr=asyncio.subprocess.PIPE
@@ -461,14 +461,14 @@ async def test_ctrl_c_ends_a_watch(words: list[str], code: int, sandbox: Sandbox
     "url", ["127.0.0.1:8000", "http://127.0.0.1:port", "http://127.0.0.1:99999", "http://[::1", "ftp://x", "http://"]
 )
 def test_a_url_that_is_none_is_a_sentence(url: str) -> None:
-    """And 1."""
+    """The exit code is 1."""
     result = CliRunner().invoke(main, ["watch", url])
     assert result.exit_code == 1
     assert f"Error: {url!r} is not a server address" in result.output
 
 
 def test_a_folder_that_cannot_be_made_is_a_sentence(sandbox: Sandbox, tmp_path: Path) -> None:
-    """And 1: here a file stands in its place."""
+    """The exit code is 1. Here a file is in the way."""
     (tmp_path / "file").write_text("")
     done = run(["record", "file/recording", "--events", "1"], settings_at(sandbox.url, tmp_path), tmp_path, 1)
     assert "Not a directory" in done.stderr
@@ -476,7 +476,7 @@ def test_a_folder_that_cannot_be_made_is_a_sentence(sandbox: Sandbox, tmp_path: 
 
 
 def test_a_database_that_cannot_be_opened_is_a_sentence(tmp_path: Path) -> None:
-    """And 1, for every command that needs one."""
+    """The exit code is 1, for every command that needs a database."""
     settings = {"database_url": f"sqlite:///{tmp_path / 'no' / 'such' / 'folder' / 'odds.db'}"}
     for words in (["serve", "--bind", "127.0.0.1:0"], ["scrape"], ["migrate"]):
         done = run(words, settings, tmp_path, 1)
@@ -485,19 +485,19 @@ def test_a_database_that_cannot_be_opened_is_a_sentence(tmp_path: Path) -> None:
 
 
 def test_migrate_names_the_revision(tmp_path: Path) -> None:
-    """Twice is the same as once."""
+    """Migrating twice has the same result as once."""
     for _ in range(2):
         done = run(["migrate"], {"database_url": "sqlite:///odds.db"}, tmp_path)
         assert re.fullmatch(r"The database is at revision \w+\.\n", done.stdout)
 
 
 def test_the_version_is_the_package_s() -> None:
-    """One number, in one place."""
+    """The version is defined in one place."""
     assert CliRunner().invoke(main, ["--version"]).output == f"quart-odds, version {__version__}\n"
 
 
 def test_settings_of_the_sandbox_give_way_to_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A pace that can be watched and a database of its own, unless these are set."""
+    """The slow pace and the separate database are defaults, which the environment overrides."""
     monkeypatch.setenv("QUART_ODDS_BETPAWA_CONCURRENCY", "9")
     settings = sandbox_settings({"betpawa": "http://127.0.0.1:9"}, {"log_level": "warning"})
     assert (settings.betpawa_concurrency, settings.bet9ja_concurrency) == (9, 3)
@@ -506,7 +506,7 @@ def test_settings_of_the_sandbox_give_way_to_the_environment(monkeypatch: pytest
 
 
 def test_the_page_about_it_names_every_command_and_option() -> None:
-    """docs/cli.md and the commands are held together."""
+    """docs/cli.md describes every command and option."""
     text = DOCS.read_text()
     for name, command in main.commands.items():
         if name == "sandbox":

@@ -1,4 +1,4 @@
-"""Log lines, ours and those of libraries: one event a line, and nothing of the machinery behind them."""
+"""Log lines of our code and of libraries: one event per line, without internals."""
 
 import errno
 import io
@@ -27,7 +27,7 @@ logging.getLogger("some.library").info("and this is not worth a line")
 
 @pytest.mark.parametrize("log_format", ["console", "json"])
 def test_a_line_has_what_happened_and_no_machinery(log_format: str) -> None:
-    """On standard error; libraries are heard from warnings on."""
+    """Lines go to standard error; libraries log from level warning on."""
     code = CODE.replace("FORMAT", repr(log_format))
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30)
     assert done.stdout == ""
@@ -62,7 +62,7 @@ except ValueError as error:
 
 @pytest.mark.parametrize("log_format", ["console", "json"])
 def test_an_app_logs_no_secret_whoever_serves_it(log_format: str) -> None:
-    """`create_app` sets logging up: no values of variables, no passwords, nothing that a terminal obeys."""
+    """`create_app` configures logging: no values of variables, no passwords, no terminal control sequences."""
     code = APP.format(log_format=log_format, before="")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30)
     text = done.stdout + done.stderr
@@ -77,7 +77,7 @@ def test_an_app_logs_no_secret_whoever_serves_it(log_format: str) -> None:
 
 
 def test_logging_that_is_set_up_already_is_left_alone() -> None:
-    """By a process of somebody else's, in which the app is one of many."""
+    """The process belongs to somebody else, and the app is one of many in it."""
     before = (
         "structlog.configure(processors=[lambda *each: 'theirs'], logger_factory=structlog.PrintLoggerFactory())\n"
         "logging.basicConfig(format='theirs too: %(message)s')"
@@ -89,7 +89,7 @@ def test_logging_that_is_set_up_already_is_left_alone() -> None:
 
 
 class FullDisk(io.StringIO):
-    """A stream that takes nothing."""
+    """A stream that cannot be written."""
 
     def write(self, text: str) -> int:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -99,7 +99,7 @@ class FullDisk(io.StringIO):
 
 
 def test_a_log_that_cannot_be_written_stops_nothing() -> None:
-    """What a line tells of goes on, and the next line is tried again."""
+    """The logged work continues, and the next line is tried again."""
     stream = LogStream(FullDisk())
     logger = structlog.PrintLogger(cast("TextIO", stream))
     logger.info("a line")

@@ -1,4 +1,4 @@
-"""The wheel: it has all that the server needs, and serves the page from an empty environment in an empty folder."""
+"""The wheel contains all that the server needs, and serves the page from an empty environment in an empty folder."""
 
 import asyncio
 import os
@@ -22,7 +22,7 @@ UNREACHABLE = re.compile("from versions: none|NewConnectionError|NameResolution|
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel of this tree, built with what is installed here."""
+    """The wheel of this tree, built with the installed tools."""
     folder = tmp_path_factory.mktemp("dist")
     build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(ROOT)]
     done = subprocess.run(build, capture_output=True, text=True, timeout=120)
@@ -32,7 +32,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_wheel_has_all_that_the_server_needs(wheel: Path) -> None:
-    """Every file of the package, of templates/ and of static/, and nothing else."""
+    """The wheel contains every file of the package, of templates/ and of static/, and nothing else."""
     with zipfile.ZipFile(wheel) as archive:
         names = {name for name in archive.namelist() if name.startswith("quart_odds/")}
         others = {name.partition("/")[0] for name in archive.namelist()} - {"quart_odds"}
@@ -56,7 +56,7 @@ def test_the_wheel_has_all_that_the_server_needs(wheel: Path) -> None:
 async def test_it_serves_and_scrapes_from_an_empty_environment(
     wheel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Installed with the dependencies that it names: the page, its files, and a run of the sandbox's events."""
+    """Installed with its declared dependencies, it serves the page and its files, and scrapes the sandbox's events."""
     monkeypatch.delenv("PYTHONPATH", raising=False)
     python = tmp_path / "venv" / "bin" / "python"
     await asyncio.to_thread(quietly, [sys.executable, "-m", "venv", str(tmp_path / "venv")])
@@ -83,7 +83,7 @@ async def test_it_serves_and_scrapes_from_an_empty_environment(
 
 
 def files_of(folder: Path) -> set[str]:
-    """The files below a folder that belong to it."""
+    """Return the files below a folder that belong to the package."""
     return {
         path.relative_to(folder).as_posix()
         for path in folder.rglob("*")
@@ -98,7 +98,7 @@ def quietly(command: Sequence[str]) -> None:
 
 
 def install(command: Sequence[str]) -> None:
-    """Run pip; where no package index can be reached that is no fault of ours, except in CI, which has to have one."""
+    """Run pip. Skip the test if no package index can be reached, except in CI, which must have one."""
     done = subprocess.run(command, capture_output=True, text=True, timeout=110)
     if done.returncode and UNREACHABLE.search(done.stderr) and os.environ.get("CI") != "true":
         pytest.skip(f"pip cannot reach a package index: {done.stderr.strip().splitlines()[-1]}")

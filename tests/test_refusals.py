@@ -1,4 +1,4 @@
-"""Log lines about refusals: a few of each kind, then a count, whoever causes them."""
+"""Log lines about refusals: a few of each kind, then a count, whatever causes them."""
 
 from structlog.testing import capture_logs
 
@@ -6,17 +6,17 @@ from quart_odds.routes.access.refusals import LINES_AT_ONCE, MAX_KINDS, Refusals
 
 
 class Clock:
-    """A clock that a test sets."""
+    """A clock that the test sets."""
 
     now = 0.0
 
     def __call__(self) -> float:
-        """The time."""
+        """Return the time."""
         return self.now
 
 
 def test_a_flood_of_refusals_is_a_few_lines_and_a_count() -> None:
-    """Other kinds are heard all the same, and the count is in the next line."""
+    """Other kinds are still logged, and the next line contains the count."""
     clock = Clock()
     refusals = Refusals(clock)
     with capture_logs() as logs:
@@ -32,7 +32,7 @@ def test_a_flood_of_refusals_is_a_few_lines_and_a_count() -> None:
 
 
 def test_kinds_do_not_pile_up() -> None:
-    """Should they ever come from outside."""
+    """The number of kinds is bounded, in case they ever come from outside."""
     refusals = Refusals(Clock())
     with capture_logs():
         for number in range(10 * MAX_KINDS):
@@ -41,7 +41,7 @@ def test_kinds_do_not_pile_up() -> None:
 
 
 def test_a_failure_of_ours_is_an_error_with_its_traceback() -> None:
-    """The first ones; a thousand of the same say no more."""
+    """The first errors are logged in full; a thousand of the same add nothing."""
     refusals = Refusals(Clock())
     with capture_logs() as logs:
         for _ in range(100):

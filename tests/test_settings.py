@@ -1,4 +1,4 @@
-"""Settings: read from the environment, refused with a sentence when wrong."""
+"""Settings are read from the environment, and wrong ones are refused with a sentence."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from quart_odds.settings import PREFIX, Settings, load_settings, sqlite_path
 
 
 def test_defaults_need_no_environment() -> None:
-    """Nothing has to be set."""
+    """No setting is required."""
     settings = load_settings({})
     assert settings.database_url == "sqlite:///quart-odds.db"
     assert settings.concurrency(Platform.BET9JA) == 15
@@ -18,7 +18,7 @@ def test_defaults_need_no_environment() -> None:
 
 
 def test_the_environment_is_read() -> None:
-    """Names are prefixed and in capitals; lists are by comma."""
+    """Names are prefixed and in capitals; lists are comma-separated."""
     settings = load_settings(
         {
             "QUART_ODDS_BETPAWA_URL": "http://127.0.0.1:8090/",
@@ -100,7 +100,7 @@ def test_a_wrong_setting_is_named_with_what_is_allowed(name: str, value: str, sa
     ],
 )
 def test_an_allowed_origin_is_kept_as_browsers_send_it(given: str, kept: str) -> None:
-    """Without the slash, in lower case, without the scheme's own port."""
+    """Origins lose a trailing slash, upper case and the scheme's default port."""
     assert load_settings({"QUART_ODDS_ALLOWED_ORIGINS": given}).allowed_origins == (kept,)
 
 
@@ -116,7 +116,7 @@ def test_an_allowed_origin_is_kept_as_browsers_send_it(given: str, kept: str) ->
     ],
 )
 def test_a_trusted_proxy_is_an_address_or_a_network(given: str, kept: str) -> None:
-    """IPv4 within IPv6 is IPv4."""
+    """IPv4-mapped IPv6 becomes IPv4."""
     assert [str(each) for each in load_settings({"QUART_ODDS_TRUSTED_PROXIES": given}).trusted_proxies] == [kept]
 
 
@@ -131,26 +131,26 @@ def test_a_trusted_proxy_is_an_address_or_a_network(given: str, kept: str) -> No
     ],
 )
 def test_what_names_a_database_is_taken_as_it_is(url: str) -> None:
-    """Passwords with odd characters, sockets, drivers and databases in memory."""
+    """Passwords with unusual characters, sockets, drivers and in-memory databases are accepted."""
     assert load_settings({"QUART_ODDS_DATABASE_URL": url}).database_url == url
 
 
 def test_all_that_is_wrong_is_said_at_once() -> None:
-    """Nobody has to start the server once for each mistake."""
+    """An operator sees all mistakes at the first start."""
     with pytest.raises(SettingsError) as caught:
         load_settings({"QUART_ODDS_X": "1", "QUART_ODDS_LOG_LEVEL": "loud", "QUART_ODDS_DECODE_WORKERS": "-1"})
     assert len(str(caught.value).splitlines()) == 3
 
 
 def test_secrets_do_not_show_in_errors() -> None:
-    """A password in a URL that is refused is not printed."""
+    """A password in a refused URL is not printed."""
     with pytest.raises(SettingsError) as caught:
         load_settings({"QUART_ODDS_DATABASE_URL": "mysql://user:hunter2@host/db"})
     assert "hunter2" not in str(caught.value)
 
 
 def test_the_name_that_only_tests_read_is_let_through() -> None:
-    """QUART_ODDS_RECORDED says where recorded bodies are, and is no setting of the server."""
+    """QUART_ODDS_RECORDED is the folder of recorded bodies, and not a setting of the server."""
     assert load_settings({"QUART_ODDS_RECORDED": "/somewhere"}) == load_settings({})
 
 
@@ -165,12 +165,12 @@ def test_the_name_that_only_tests_read_is_let_through() -> None:
     ],
 )
 def test_the_file_of_a_sqlite_url(url: str, path: Path | None) -> None:
-    """Only SQLite in a file has a file."""
+    """Only a SQLite database in a file has a file."""
     assert sqlite_path(url) == path
 
 
 def test_every_setting_is_documented() -> None:
-    """docs/settings.md names each setting, with its default and what it is for."""
+    """docs/settings.md lists each setting with its default and description."""
     text = (Path(__file__).parents[1] / "docs" / "settings.md").read_text()
     for name, field in Settings.model_fields.items():
         default = "" if field.default in (None, ()) else field.default

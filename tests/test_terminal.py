@@ -1,4 +1,4 @@
-"""What a run looks like in the terminal, and how a command ends that has seen it."""
+"""The display of a run in the terminal, and the exit code of the command that shows it."""
 
 import io
 
@@ -14,7 +14,7 @@ BLOCKED = ScrapeErrorContext(error_type="blocked", error_message="Bet9ja: refuse
 
 
 def shown(table: ProgressTable) -> str:
-    """The text of a table in a terminal of eighty columns."""
+    """Return the text of a table in a terminal of eighty columns."""
     console = Console(file=io.StringIO(), width=80, color_system=None)
     console.print(table)
     assert isinstance(console.file, io.StringIO)
@@ -22,13 +22,13 @@ def shown(table: ProgressTable) -> str:
 
 
 def progress(platform: Platform | None, phase: ScrapePhase, current: int = 0, **more: object) -> ScrapeProgress:
-    """A progress of run 7."""
+    """Return a progress of run 7."""
     given: dict[str, object] = {"scrape_run_id": 7, "elapsed_ms": 4000, "total": 60}
     return ScrapeProgress.model_validate({"platform": platform, "phase": phase, "current": current, **(given | more)})
 
 
 def test_the_bookmakers_stand_side_by_side_with_the_whole_below() -> None:
-    """Phase, events done of found, how fast, how long, how long still; the newest progress of each."""
+    """A row has phase, events done of found, rate, elapsed time and time left, from the newest progress."""
     table = ProgressTable()
     table.tell(progress(None, ScrapePhase.SCRAPING, 50, total=180, remaining_ms=9400))
     table.tell(progress(SPORTYBET, ScrapePhase.SCRAPING, 10))
@@ -46,7 +46,7 @@ def test_the_bookmakers_stand_side_by_side_with_the_whole_below() -> None:
 
 
 def test_a_failure_is_told_once_with_its_reason() -> None:
-    """The terminal progress repeats what its platform said; the table does not."""
+    """The terminal progress repeats the platform's error; the table does not."""
     table = ProgressTable()
     table.tell(progress(BET9JA, ScrapePhase.FAILED, error=BLOCKED))
     table.tell(progress(None, ScrapePhase.COMPLETED, 120, message="odds of 120 events; Bet9ja failed", error=BLOCKED))
@@ -59,7 +59,7 @@ def test_a_failure_is_told_once_with_its_reason() -> None:
 
 
 def test_another_run_begins_the_table_anew() -> None:
-    """Nothing of the run before is left."""
+    """Nothing of the previous run is left."""
     table = ProgressTable()
     assert shown(table).strip() == ""
     table.tell(progress(BETPAWA, ScrapePhase.COMPLETED, 60))
@@ -70,7 +70,7 @@ def test_another_run_begins_the_table_anew() -> None:
 
 
 def test_a_terminal_obeys_nothing_that_a_bookmaker_or_a_server_says() -> None:
-    """Escape sequences, carriage returns and controls of direction are shown as what they are."""
+    """Escape sequences, carriage returns and bidirectional controls are printed as replacements."""
     table = ProgressTable()
     error = ScrapeErrorContext(error_type="odd", error_message="a\x1b]0;owned\x07b", platform=BET9JA)
     table.tell(progress(BET9JA, ScrapePhase.FAILED, error=error))
@@ -83,7 +83,7 @@ def test_a_terminal_obeys_nothing_that_a_bookmaker_or_a_server_says() -> None:
 
 
 def test_what_a_bookmaker_says_is_never_taken_for_markup() -> None:
-    """Square brackets are square brackets."""
+    """Square brackets are printed as square brackets."""
     table = ProgressTable()
     odd = ScrapeErrorContext(error_type="odd", error_message="[bold]x[/nonsense]", platform=BET9JA)
     table.tell(progress(BET9JA, ScrapePhase.FAILED, error=odd))
@@ -100,5 +100,5 @@ def test_what_a_bookmaker_says_is_never_taken_for_markup() -> None:
     ],
 )
 def test_exit_codes(terminal: ScrapeProgress | None, code: int) -> None:
-    """Nothing or failed, partial, completed."""
+    """The code is 1 without progress or after a failure, 3 for a partial run, 0 for a completed one."""
     assert exit_code(terminal) == code

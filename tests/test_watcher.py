@@ -1,4 +1,4 @@
-"""Watching a server from outside: what it tells, and coming back where the connection was lost."""
+"""Watching a server from outside: reported progress, and resuming after a lost connection."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -17,7 +17,7 @@ Talk = Callable[[web.WebSocketResponse, web.Request], Awaitable[None]]
 
 @asynccontextmanager
 async def talking(talks: list[Talk]) -> AsyncIterator[tuple[str, list[dict[str, str]]]]:
-    """A server that has each conversation in turn; its address, and what was asked for each time."""
+    """Run a server that has each conversation in turn. Yield its address and the query of each connection."""
     asked: list[dict[str, str]] = []
 
     async def answer(request: web.Request) -> web.StreamResponse:
@@ -33,7 +33,7 @@ async def talking(talks: list[Talk]) -> AsyncIterator[tuple[str, list[dict[str, 
 
 
 async def tell(websocket: web.WebSocketResponse, *numbers: int) -> None:
-    """An acknowledgement, then a progress for each number, which is its cursor as well."""
+    """Send an acknowledgement, then a progress for each number, which is also its cursor."""
     await websocket.send_json(connection_ack_message(["scrape_progress"]) | {"id": f"e-{numbers[0] - 1}"})
     for number in numbers:
         progress = ScrapeProgress(phase=ScrapePhase.SCRAPING, current=number, total=9, scrape_run_id=1)
@@ -41,25 +41,25 @@ async def tell(websocket: web.WebSocketResponse, *numbers: int) -> None:
 
 
 async def listen(websocket: web.WebSocketResponse) -> None:
-    """Until the other side leaves."""
+    """Wait until the other side closes."""
     async for message in websocket:
         assert message.type is not WSMsgType.ERROR
 
 
 class Waits:
-    """Sleeps that take no time and are remembered."""
+    """Sleeps that take no time and are recorded."""
 
     def __init__(self) -> None:
         self.seconds: list[float] = []
 
     async def __call__(self, seconds: float) -> None:
-        """Remember."""
+        """Record the wait."""
         self.seconds.append(seconds)
         await asyncio.sleep(0)
 
 
 async def seen(watcher: Watcher, count: int) -> list[int]:
-    """So many progresses, by their number."""
+    """Return this many progresses, by their number."""
     found: list[int] = []
     async with asyncio.timeout(10), aclosing(watcher.follow()) as progresses:
         async for progress in progresses:
@@ -70,7 +70,7 @@ async def seen(watcher: Watcher, count: int) -> list[int]:
 
 
 async def test_it_comes_back_with_its_cursor_when_the_server_asked_it_to() -> None:
-    """After the wait that the close frame named; it goes on after the last message that it had."""
+    """The watcher waits as long as the close frame said, then resumes after the last message that it received."""
 
     async def restarting(websocket: web.WebSocketResponse, _: web.Request) -> None:
         await tell(websocket, 1, 2)
@@ -92,7 +92,7 @@ async def test_it_comes_back_with_its_cursor_when_the_server_asked_it_to() -> No
 
 
 async def test_it_waits_longer_each_time_that_a_connection_is_lost_at_once() -> None:
-    """At random up to a bound that doubles, so that not all watchers come at once; a good connection ends that."""
+    """The wait is random up to a doubling limit, so that watchers spread out. A good connection resets it."""
 
     async def cut(_: web.WebSocketResponse, request: web.Request) -> None:
         assert request.transport is not None
@@ -115,14 +115,14 @@ async def test_it_waits_longer_each_time_that_a_connection_is_lost_at_once() -> 
 
 
 async def test_a_server_that_is_not_there_is_an_error_at_first() -> None:
-    """Nothing is watched then, so there is nothing to come back to."""
+    """There is nothing to watch, so there is nothing to reconnect to."""
     with pytest.raises(WatchError, match="no Quart Odds server at http://127"):
         await seen(Watcher(closed_port()), 1)
 
 
 @pytest.mark.parametrize(("status", "words"), [(403, "refuses the connection: status 403"), (503, "status 503")])
 async def test_a_server_that_refuses_is_an_error(status: int, words: str) -> None:
-    """With the status that it gave."""
+    """The error contains the status."""
 
     async def refuse(_: web.Request) -> web.Response:
         return web.Response(status=status)
@@ -141,20 +141,20 @@ async def test_a_server_that_refuses_is_an_error(status: int, words: str) -> Non
     ],
 )
 def test_the_address_of_a_server_is_that_of_its_page(url: str, address: str) -> None:
-    """The WebSocket is below it."""
+    """The WebSocket is below the path of the URL."""
     assert websocket_url(url) == address
 
 
 @pytest.mark.parametrize("url", ["127.0.0.1:8000", "ws://127.0.0.1", "http://", "nonsense"])
 def test_a_text_that_is_no_address_is_an_error(url: str) -> None:
-    """It says what is one."""
+    """The error shows a valid example."""
     with pytest.raises(WatchError, match="give one such as http"):
         websocket_url(url)
 
 
 @pytest.mark.parametrize("text", ["hello", "[]", "{}", "7", '{"type": "scrape_progress", "data": {"current": "many"}}'])
 async def test_a_server_that_is_no_quart_odds_is_a_sentence(text: str) -> None:
-    """Whatever else speaks WebSocket at that address."""
+    """The address may belong to any other WebSocket server."""
 
     async def talk(websocket: web.WebSocketResponse, _: web.Request) -> None:
         await websocket.send_str(text)

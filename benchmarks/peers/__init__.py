@@ -1,1 +1,1 @@
-"""What a user would otherwise write or take, doing the same work: what ours is measured beside."""
+"""Servers that users would otherwise write or install, doing the same work: the peers that ours is compared with."""

@@ -17,7 +17,7 @@ tasks: set[asyncio.Task[None]] = set()
 
 @app.websocket("/ws")
 async def listen(websocket: WebSocket) -> None:
-    """Hold a client."""
+    """Serve a WebSocket client."""
     await websocket.accept()
     connections.add(websocket)
     try:
@@ -31,7 +31,7 @@ async def listen(websocket: WebSocket) -> None:
 
 @app.get("/sse")
 async def stream() -> StreamingResponse:
-    """Stream to a client from a queue of its own."""
+    """Stream to an SSE client from its own queue."""
     queue: asyncio.Queue[dict[str, object]] = asyncio.Queue(maxsize=1000)
     queues.add(queue)
 
@@ -47,7 +47,7 @@ async def stream() -> StreamingResponse:
 
 @app.post("/bench/publish")
 async def publish(messages: int = 1000, interval_ms: float = 0) -> dict[str, str]:
-    """Publish to everyone, in the background."""
+    """Publish to all clients, in the background."""
 
     async def work() -> None:
         for number in range(messages):

@@ -1,11 +1,11 @@
-"""The message that every peer sends: one `scrape_progress` of about 330 bytes, stamped with the time it was made."""
+"""The message that every peer sends: a `scrape_progress` of about 330 bytes, stamped with its creation time."""
 
 import time
 from datetime import UTC, datetime
 
 
 def message(number: int) -> dict[str, object]:
-    """The message of this number."""
+    """Return the message with this number."""
     return {
         "type": "scrape_progress",
         "timestamp": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),

@@ -1,4 +1,4 @@
-"""python-websockets' own `broadcast()`: a frame made per connection, writes that are not awaited.
+"""python-websockets' own `broadcast()`: one frame per connection, and writes that are not awaited.
 
 python -m benchmarks.peers.websockets_broadcast PORT
 """
@@ -19,7 +19,7 @@ tasks: set[asyncio.Task[None]] = set()
 
 
 async def hold(websocket: ServerConnection) -> None:
-    """Hold a client."""
+    """Serve a client."""
     connections.add(websocket)
     try:
         await websocket.wait_closed()
@@ -28,7 +28,7 @@ async def hold(websocket: ServerConnection) -> None:
 
 
 async def publish(connection: ServerConnection, request: Request) -> Response | None:
-    """Publish to everyone, in the background; None lets a WebSocket pass."""
+    """Publish to all clients, in the background. Returns None for a WebSocket handshake, which then proceeds."""
     path = urlsplit(request.path)
     if not path.path.startswith("/bench/"):
         return None

@@ -1,4 +1,4 @@
-"""A served app whose odds change by themselves: so many events at three bookmakers, so many changes a second."""
+"""A served app whose odds change by themselves: a number of events at three bookmakers, and of changes per second."""
 
 import asyncio
 import contextlib
@@ -20,7 +20,7 @@ KEYS = [pack_key(market.number, outcome.index, None) for market in MARKETS for o
 
 
 def offered(platform: Platform, number: int, kickoff: datetime, dice: random.Random) -> MappedEvent:
-    """A match as a bookmaker offers it now."""
+    """Return a match as a bookmaker offers it now."""
     names = (f"Home {number} United", f"Away {number} Rovers")
     header = EventHeader(platform, f"{number}", f"{number}", *names, kickoff, Competition("1", "League", "Nigeria"))
     pairs = [(key, pack_value(round(dice.uniform(1.2, 6.0), 2), is_active=True)) for key in KEYS]
@@ -28,7 +28,7 @@ def offered(platform: Platform, number: int, kickoff: datetime, dice: random.Ran
 
 
 async def change(parts: Services, events: int, changes_a_second: int) -> None:
-    """Fill the cache, then change an event at a bookmaker again and again, at an even pace."""
+    """Fill the cache, then change one event at one bookmaker again and again, at an even pace."""
     dice = random.Random(1)
     began = utc_now() + timedelta(hours=1)
     kickoffs = [began + timedelta(minutes=number) for number in range(events)]
@@ -46,7 +46,7 @@ async def change(parts: Services, events: int, changes_a_second: int) -> None:
 
 
 def main(events: int, changes_a_second: int) -> None:
-    """Serve until told to stop."""
+    """Serve until stopped."""
     app = create_app()
     parts: Services = app.extensions[EXTENSION]
 

@@ -27,14 +27,14 @@ SetFaults = Callable[[dict[str, object]], "contextlib._AsyncGeneratorContextMana
 
 
 def missing(what: str) -> None:
-    """Skip, or fail where all has to be there."""
+    """Skip the test, or fail it if everything has to be there."""
     if os.environ.get("CI") == "true":
         pytest.fail(what)
     pytest.skip(what)
 
 
 def chromium() -> str | None:
-    """The program of the system's Chromium. Skips the test, or fails it in CI, where there is none."""
+    """The program of the system's Chromium. Without one, the test is skipped, or fails in CI."""
     program = shutil.which("chromium") or shutil.which("chromium-browser")
     if program is None:
         missing("no chromium or chromium-browser in the PATH: install it to run the tests of the pages")
@@ -59,7 +59,7 @@ async def sandbox() -> AsyncIterator[SandboxProcess]:
 
 @pytest.fixture
 def set_faults(sandbox: SandboxProcess) -> SetFaults:
-    """Makes stand-in bookmakers misbehave as long as a block lasts."""
+    """Make stand-in bookmakers fail for the duration of a block."""
 
     @contextlib.asynccontextmanager
     async def misbehaving(faults: dict[str, object]) -> AsyncIterator[None]:
@@ -78,7 +78,7 @@ def set_faults(sandbox: SandboxProcess) -> SetFaults:
 
 @pytest.fixture
 def serve(sandbox: SandboxProcess, tmp_path: Path) -> Serve:
-    """Serves an app over the stand-in bookmakers; `requests` under way at each at once decide how long a run takes."""
+    """Serve an app over the stand-in bookmakers. The number of concurrent `requests` at each sets a run's duration."""
 
     def serving(requests: int = 4, **settings: object) -> AbstractAsyncContextManager[Server]:
         slowly = {f"{platform}_concurrency": requests for platform in Platform}
@@ -90,7 +90,7 @@ def serve(sandbox: SandboxProcess, tmp_path: Path) -> Serve:
 
 @pytest_asyncio.fixture(loop_scope="session", scope="session")
 async def scraped(sandbox: SandboxProcess, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Server]:
-    """A served app that has a run and odds, for tests that only look."""
+    """A served app that has a run and odds, for tests that only read."""
     folder = tmp_path_factory.mktemp("scraped")
     async with served(folder, at(sandbox.urls) | {"log_level": "warning", "refresh_cooldown_seconds": 0}) as server:
         async with aiohttp.ClientSession(raise_for_status=True) as session:
@@ -102,9 +102,9 @@ async def scraped(sandbox: SandboxProcess, tmp_path_factory: pytest.TempPathFact
 
 @pytest.fixture
 def visit(browser: Browser) -> Visit:
-    """Opens a page in a browser context of its own; at the end its console must have been silent.
+    """Open a page in a separate browser context. At the end its console must be empty.
 
-    Where the test breaks the line, what the browser itself says of that is forgiven.
+    With `is_line_broken`, the browser's own messages about failed connections are ignored.
     """
 
     @contextlib.asynccontextmanager
@@ -131,7 +131,7 @@ def visit(browser: Browser) -> Visit:
 
 @pytest.fixture(scope="session")
 def axe() -> str:
-    """The text of axe-core, an accessibility checker."""
+    """The source of axe-core, an accessibility checker."""
     if not AXE.is_file():
         missing(f"no axe-core at {AXE}: npm install --no-save --prefix .make axe-core@4")
     return AXE.read_text()

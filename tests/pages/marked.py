@@ -1,4 +1,4 @@
-"""A database with prices that bear marks: promoted, of reversed sides, fetched in play."""
+"""A database with marked prices: promoted, with reversed sides, fetched in play."""
 
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -23,7 +23,7 @@ PROMOTED, REVERSED, IN_PLAY = 1, 2, 3
 
 
 async def fill(folder: Path) -> None:
-    """Puts the events into odds.db of this folder: one with promotions, one with reversed sides, one in play."""
+    """Store three events in odds.db of this folder: with promotions, with reversed sides, and in play."""
     store = await open_store(f"sqlite:///{folder / 'odds.db'}")
     odds_service = OddsService(store)
     now = utc_now()

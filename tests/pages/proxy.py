@@ -1,4 +1,4 @@
-"""A proxy between browser and server, for what goes wrong in between: WebSocket refused or cut, the server moved."""
+"""A proxy between browser and server that causes failures: WebSocket refused or cut, server moved."""
 
 import asyncio
 import contextlib
@@ -8,7 +8,7 @@ HEAD_BYTES = 64 * 1024
 
 
 class Proxy:
-    """Passes bytes on to a port of this machine. `takes_websocket` False refuses the handshake, as some proxies do."""
+    """Forwards bytes to a port of this machine. With `takes_websocket` False it refuses WebSocket handshakes."""
 
     def __init__(self, target: int) -> None:
         self.target = target
@@ -21,7 +21,7 @@ class Proxy:
 
     @property
     def url(self) -> str:
-        """Where it listens."""
+        """The URL that it listens on."""
         return f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
 
     async def open(self) -> None:
@@ -29,7 +29,7 @@ class Proxy:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, limit=HEAD_BYTES)
 
     async def close(self) -> None:
-        """Cut everything."""
+        """Close all connections."""
         self._server.close()
         self._cut(self._cuts)
         await self._server.wait_closed()
@@ -82,7 +82,7 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 @contextlib.asynccontextmanager
 async def proxied(target: int) -> AsyncIterator[Proxy]:
-    """A proxy as long as the block lasts."""
+    """Run a proxy for the duration of a block."""
     proxy = Proxy(target)
     await proxy.open()
     try:

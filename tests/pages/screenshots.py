@@ -1,4 +1,4 @@
-"""Makes the pictures of docs/screenshots: every page, wide and narrow, light and dark.
+"""Takes the screenshots in docs/screenshots: every page, wide and narrow, light and dark.
 
 python -m tests.pages.screenshots [FOLDER]
 """
@@ -24,15 +24,15 @@ SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 HEIGHTS = {"progress": 860, "odds": 600, "event": 860, "runs": 760}
 NARROW_HEIGHT = 780
 PAST: tuple[dict[str, object], ...] = ({}, {}, {"bet9ja": "403"}, {}, {}, {}, {"sportybet": "timeout"}, {}, {})
-"""The faults of the runs that come before the pictures, so that there is a past to see."""
+"""Faults of the runs before the screenshots, so that the pages show a history."""
 
 
 CHANGES = 2500
-"""Prices that move between two runs: about every second one of the main markets."""
+"""Number of prices that move between two runs: about every second one of the main markets."""
 
 
 async def make_past(server: Server, sandbox_url: str, session: aiohttp.ClientSession) -> None:
-    """Some runs, one partial, one cancelled."""
+    """Make some runs, one partial and one cancelled."""
     for faults in PAST:
         async with session.post(f"{sandbox_url}/_sandbox/faults", json=dict.fromkeys(Platform) | faults):
             pass
@@ -54,7 +54,7 @@ async def make_past(server: Server, sandbox_url: str, session: aiohttp.ClientSes
 
 
 async def take(browser: Browser, server: Server, folder: Path) -> None:
-    """All pictures: the progress of a run in its middle, then the other pages at its end."""
+    """Take all screenshots: the progress of a run half-way through, then the other pages after its end."""
     visitors: dict[str, Visitor] = {}
     for width in WIDTHS:
         for scheme in SCHEMES:
@@ -79,7 +79,7 @@ async def take(browser: Browser, server: Server, folder: Path) -> None:
 
 
 async def show(visitor: Visitor, width: int, name: str, url: str) -> None:
-    """Open a page in the window that its picture is to have."""
+    """Open a page in a window of the size of its screenshot."""
     height = HEIGHTS[name] if width == WIDTHS[0] else NARROW_HEIGHT
     await visitor.page.set_viewport_size({"width": width, "height": height})
     await visitor.page.goto(url)
@@ -89,7 +89,7 @@ async def show(visitor: Visitor, width: int, name: str, url: str) -> None:
 
 
 async def main(folder: Path) -> None:
-    """Serve, make a past, take the pictures."""
+    """Serve, make some runs, take the screenshots."""
     folder.mkdir(parents=True, exist_ok=True)
     options = SandboxOptions(events=60, latency_ms=300, jitter_ms=100)
     slowly = {f"{platform}_concurrency": 4 for platform in Platform} | {"log_level": "warning", "request_tries": 1}

@@ -1,4 +1,4 @@
-"""1,300 events and fifty changes a second for a minute: the page stays quick, still and small."""
+"""With 1,300 events and fifty changes a second for a minute, the page stays fast, stable and small."""
 
 import asyncio
 import sys
@@ -30,7 +30,7 @@ WATCH = """() => {
 
 
 async def test_table_of_1300_events_stays_quick_and_small(tmp_path: Path, visit: Visit) -> None:
-    """All rows are loaded and scrolled through, prices change all the time: no long task, flat memory, no jump."""
+    """With all rows loaded, scrolling and constant changes, there is no long task, no growth of memory, and no jump."""
     command = (sys.executable, "-m", "tests.pages.changing_server", str(EVENTS), str(CHANGES_A_SECOND))
     async with (
         served(tmp_path, {"log_level": "warning"}, command) as server,

@@ -1,4 +1,4 @@
-"""static/live.js, as another site's developer would use it, in the browser: one stream, whatever carries it."""
+"""static/live.js in the browser, used as by the developer of another site: one stream over any transport."""
 
 import asyncio
 from typing import Any
@@ -19,7 +19,7 @@ ACK = {"type": "connection_ack", "timestamp": "2026-11-22T10:00:00.000Z", "data"
 
 
 async def open_client(visitor: Visitor, **options: object) -> None:
-    """Open a client on the page; what it tells is kept in `told` and `states`."""
+    """Open a client on the page. Its messages are collected in `told`, its states in `states`."""
     await visitor.page.evaluate(
         """async (options) => {
             const { LiveClient } = await import("/static/live.js");
@@ -35,13 +35,13 @@ async def open_client(visitor: Visitor, **options: object) -> None:
 
 
 async def states(visitor: Visitor) -> list[dict[str, Any]]:
-    """Every state that the client came to, with what carried it."""
+    """Return every state of the client with its transport."""
     found: list[dict[str, Any]] = await visitor.value("states")
     return found
 
 
 async def is_live_on(visitor: Visitor, transport: str) -> None:
-    """Wait until this carries the messages."""
+    """Wait until the client uses this transport."""
     await visitor.until(f"window.client.transport === '{transport}'")
 
 
@@ -71,7 +71,7 @@ async def test_nothing_is_lost_or_doubled_while_the_line_changes(serve: Serve, v
 
 
 async def undisturbed(server: Server, reference: Any) -> list[dict[str, Any]]:
-    """The progress that a client sees whose line is not touched."""
+    """Return the progress that an undisturbed client sees."""
     assert server.process.returncode is None
     seen = []
     async for text in reference:
@@ -102,18 +102,18 @@ async def test_restart_notice_is_honoured(scraped: Server, visit: Visit) -> None
 
 
 def greet(opened: list[WebSocketRoute], route: WebSocketRoute) -> None:
-    """Take a WebSocket in the server's place, and acknowledge it."""
+    """Accept a WebSocket in place of the server, and acknowledge it."""
     opened.append(route)
     route.send(orjson.dumps(ACK).decode())
 
 
 async def truth(value: bool) -> bool:
-    """A condition that needs no waiting."""
+    """Return an already fulfilled condition."""
     return value
 
 
 async def test_silent_websocket_is_asked_and_given_up(scraped: Server, visit: Visit) -> None:
-    """A line that is dead without an end is found by a ping that nobody answers."""
+    """A silently dead connection is detected by a ping without an answer."""
     async with visit(f"{scraped.url}/runs") as visitor:
         opened: list[WebSocketRoute] = []
         said: list[str | bytes] = []
@@ -130,7 +130,7 @@ async def test_silent_websocket_is_asked_and_given_up(scraped: Server, visit: Vi
 
 
 async def test_answered_ping_keeps_the_connection(scraped: Server, visit: Visit) -> None:
-    """A real server answers, and nothing is reopened."""
+    """A real server answers the ping, and nothing is reopened."""
     async with visit(f"{scraped.url}/runs") as visitor:
         await open_client(visitor, pingMs=50, answerMs=400)
         await visitor.until("told.filter((m) => m.type === 'pong').length > 2")
@@ -138,7 +138,7 @@ async def test_answered_ping_keeps_the_connection(scraped: Server, visit: Visit)
 
 
 async def test_lost_past_is_a_gap(scraped: Server, visit: Visit) -> None:
-    """A cursor of another epoch cannot be resumed: the client says so, and the page reads anew."""
+    """A cursor of another epoch cannot be resumed: the client reports a gap, and the page reads its data again."""
     async with visit(f"{scraped.url}/runs") as visitor:
         await open_client(visitor, since="00000000-7")
         await is_live_on(visitor, "websocket")
@@ -148,7 +148,7 @@ async def test_lost_past_is_a_gap(scraped: Server, visit: Visit) -> None:
 
 
 async def test_waits_grow_with_jitter_and_end_when_the_page_is_looked_at(scraped: Server, visit: Visit) -> None:
-    """Nobody answers: each wait is between half and all of a doubling time; a returning reader does not wait."""
+    """If no server answers, each wait is between half and all of a doubling time. A returning user does not wait."""
     async with visit(f"{scraped.url}/runs", is_line_broken=True) as visitor:
         await visitor.page.route("**/api/sse*", lambda route: route.abort())
         await visitor.page.route_web_socket("**/api/ws*", lambda route: route.close(code=1011))
@@ -165,7 +165,7 @@ async def test_waits_grow_with_jitter_and_end_when_the_page_is_looked_at(scraped
 
 
 async def test_closed_client_stays_closed(scraped: Server, visit: Visit) -> None:
-    """After `close` nothing is opened again, and `open` begins where it left."""
+    """After `close` nothing is opened again, and `open` resumes where it stopped."""
     async with visit(f"{scraped.url}/runs") as visitor:
         await open_client(visitor)
         await is_live_on(visitor, "websocket")

@@ -1,4 +1,4 @@
-"""What the pages say of prices that are not plain: in words, in every look, with a script and without."""
+"""How pages show prices that are not plain: in words, in every colour scheme, with and without scripts."""
 
 from collections.abc import AsyncIterator
 
@@ -25,7 +25,7 @@ async def marked(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Serv
 
 
 async def test_promotions_are_told_in_words(marked: Server, visit: Visit) -> None:
-    """A mark on the price with words for everyone; further prices in a row of their own that leads to their past."""
+    """A price has a mark with a text for screen readers; separate prices have a row that links to their history."""
     async with visit(f"{marked.url}{ODDS}", script=False) as visitor:
         page = visitor.page
         price = page.locator(f"#e{PROMOTED} .g.bet9ja .p").first
@@ -50,7 +50,7 @@ async def test_promotions_are_told_in_words(marked: Server, visit: Visit) -> Non
 
 
 async def test_reversed_sides_and_prices_in_play_are_told(marked: Server, visit: Visit) -> None:
-    """In the list and on the event's page, with the bookmaker's own order of the teams."""
+    """The list and the event page say so, with the bookmaker's own order of the teams."""
     async with visit(f"{marked.url}{ODDS}", script=False) as visitor:
         page = visitor.page
         assert await page.locator(".flag").count() == 2
@@ -66,7 +66,7 @@ async def test_reversed_sides_and_prices_in_play_are_told(marked: Server, visit:
 
 
 async def test_chart_follows_the_promotion_that_is_shown(marked: Server, visit: Visit) -> None:
-    """A click on a promoted price draws its past alone, with its points marked; one on a plain price the market's."""
+    """A click on a promoted price draws only its history, with marked points; on a plain price, that of the market."""
     async with visit(f"{marked.url}/odds/{PROMOTED}") as visitor:
         await visitor.until("document.querySelector('#chart svg')")
         assert await visitor.value("document.querySelectorAll('#chart .promoted.bet9ja').length") == 2
@@ -79,7 +79,7 @@ async def test_chart_follows_the_promotion_that_is_shown(marked: Server, visit: 
 
 
 async def test_promotion_that_there_is_not_is_told_to_a_person(marked: Server, visit: Visit) -> None:
-    """As a page, with what there is."""
+    """The error is a page that lists the existing ones."""
     async with visit(f"{marked.url}/odds/{PROMOTED}?market=3743&promotion=happy_hour", script=False) as visitor:
         assert "promotion" in await visitor.text("main")
         visitor.errors.clear()

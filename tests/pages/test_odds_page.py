@@ -1,4 +1,4 @@
-"""The odds page and the event page in a real browser: filters, markets, keys, live prices, the past of a price."""
+"""The odds page and the event page in a real browser: filters, markets, keys, live prices, history of a price."""
 
 from urllib.parse import parse_qs, urlsplit
 
@@ -17,12 +17,12 @@ NAMES = "[...document.querySelectorAll('.rows .m a')].map((a) => a.textContent)"
 
 
 def asked(visitor: Visitor) -> dict[str, list[str]]:
-    """The query of the page's address."""
+    """Return the query of the page's address."""
     return parse_qs(urlsplit(visitor.page.url).query)
 
 
 async def event_at_all_three(server: Server) -> tuple[int, str]:
-    """An event that every bookmaker lists: its id and its SportRadar id."""
+    """Return the id and the SportRadar id of an event that every bookmaker lists."""
     async with aiohttp.ClientSession() as session, session.get(f"{server.url}/api/events?min_bookmakers=3") as answer:
         event = (await answer.json())["events"][3]
     return event["id"], event["sportradar_id"]
@@ -38,7 +38,7 @@ async def set_odds(sandbox: SandboxProcess, body: dict[str, object]) -> None:
 
 
 async def refetch(server: Server, event_id: int) -> None:
-    """Have an event fetched again."""
+    """Refresh an event."""
     async with (
         aiohttp.ClientSession(raise_for_status=True) as session,
         session.post(f"{server.url}/api/events/{event_id}/refresh") as answer,
@@ -47,7 +47,7 @@ async def refetch(server: Server, event_id: int) -> None:
 
 
 async def test_markets_are_switched_and_the_address_says_which(scraped: Server, visit: Visit) -> None:
-    """1X2 has three outcomes a bookmaker, over/under two and a line, double chance three of two."""
+    """1X2 has three outcomes per bookmaker, over/under two and a line, double chance three pairs."""
     async with visit(f"{scraped.url}/odds") as visitor:
         assert await visitor.value("document.querySelector('.grid-head .g').innerText.split('\\n')") == [
             "BetPawa",
@@ -67,7 +67,7 @@ async def test_markets_are_switched_and_the_address_says_which(scraped: Server, 
 
 
 async def test_filters_act_while_one_types_and_stay_in_the_address(scraped: Server, visit: Visit) -> None:
-    """A search narrows the rows without a reload, and the address shows the same when it is opened anew."""
+    """A search narrows the rows without a reload, and reopening the address shows the same."""
     async with visit(f"{scraped.url}/odds") as visitor:
         before = await visitor.value(ROWS)
         first = (await visitor.value(NAMES))[2].split(" ")[0]
@@ -86,7 +86,7 @@ async def test_filters_act_while_one_types_and_stay_in_the_address(scraped: Serv
 
 
 async def test_rows_are_reached_by_keys(scraped: Server, visit: Visit) -> None:
-    """Arrows go from match to match, and enter opens one."""
+    """Arrow keys move from match to match, and Enter opens one."""
     async with visit(f"{scraped.url}/odds") as visitor:
         await visitor.page.locator(".rows .m a").first.focus()
         await visitor.page.keyboard.press("ArrowDown")
@@ -99,7 +99,7 @@ async def test_rows_are_reached_by_keys(scraped: Server, visit: Visit) -> None:
 
 
 async def test_more_rows_come_as_one_scrolls(scraped: Server, visit: Visit) -> None:
-    """Pages are joined at the end, each event once, and the links to pages are out of the way."""
+    """Pages are appended at the end, each event once, and the links to pages are hidden."""
     async with visit(f"{scraped.url}/odds?page_size=10") as visitor:
         total = await visitor.number("#total")
         await visitor.until(f"(scrollTo(0, 1e6), {ROWS} === {total})")
@@ -108,7 +108,7 @@ async def test_more_rows_come_as_one_scrolls(scraped: Server, visit: Visit) -> N
 
 
 async def test_changed_price_is_marked_in_place(scraped: Server, sandbox: SandboxProcess, visit: Visit) -> None:
-    """A price that moves gets an arrow, in place, and the page stays where it is; a suspended one says so."""
+    """A price that moves gets an arrow in place, and the page does not scroll; a suspended price says so."""
     event_id, sportradar_id = await event_at_all_three(scraped)
     price = f"#e{event_id} .g.sportybet .p"
     which = {"bookmaker": "sportybet", "sportradar_id": sportradar_id, "market": "1x2_ft", "line": None, "outcome": "1"}
@@ -132,7 +132,7 @@ async def test_changed_price_is_marked_in_place(scraped: Server, sandbox: Sandbo
 async def test_event_page_shows_all_markets_their_past_and_fetches_on_request(
     scraped: Server, sandbox: SandboxProcess, visit: Visit
 ) -> None:
-    """Markets are searched, a price's name leads to its chart, the button fetches, and what changed is shown live."""
+    """Markets can be searched, a price's name leads to its chart, the button refreshes, and changes appear live."""
     event_id, sportradar_id = await event_at_all_three(scraped)
     which = {"bookmaker": "betpawa", "sportradar_id": sportradar_id, "market": "1x2_ft", "line": None, "outcome": "X"}
     async with visit(f"{scraped.url}/odds/{event_id}") as visitor:
@@ -155,7 +155,7 @@ async def test_event_page_shows_all_markets_their_past_and_fetches_on_request(
 
 
 async def test_runs_page_follows_what_happens(scraped: Server, visit: Visit) -> None:
-    """A run that another starts comes into the list, and its end with its numbers."""
+    """A run started elsewhere appears in the list, and its end with its counts."""
     async with visit(f"{scraped.url}/runs") as visitor:
         await visitor.until_text("#connection", "Live over WebSocket")
         await visitor.page.request.post(f"{scraped.url}/api/scrape", headers={"Origin": scraped.url})

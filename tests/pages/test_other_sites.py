@@ -1,7 +1,7 @@
-"""Pages of other sites in a real browser, over plain HTTP and a name, where browsers say least of who sends a request.
+"""Pages of other sites in a real browser, over plain HTTP and a name: browsers then say least about a request's origin.
 
-Every way that a page has to make a browser send something is tried; none starts, changes or reads anything. Our own
-pages work under the same name.
+The tests try every way in which a page can make a browser send something. None starts, changes or reads anything. Our
+own pages work under the same name.
 """
 
 from collections.abc import AsyncIterator
@@ -86,7 +86,7 @@ REBOUND = """async () => {
 
 @pytest_asyncio.fixture(loop_scope="session", scope="module")
 async def named() -> AsyncIterator[Browser]:
-    """A Chromium for which two names lead to this machine, which keeps pages from nothing on account of that."""
+    """A Chromium in which two names resolve to this machine, with no protection of pages that depends on this."""
     names = ", ".join(f"MAP {name} 127.0.0.1" for name in (OURS, EVIL))
     features = "LocalNetworkAccessChecks,LocalNetworkAccessChecksWebRTC,PrivateNetworkAccessChecks"
     arguments = [*ARGUMENTS, f"--host-resolver-rules={names}", f"--disable-features={features}"]
@@ -98,14 +98,14 @@ async def named() -> AsyncIterator[Browser]:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def page(named: Browser) -> AsyncIterator[Page]:
-    """A page of a browser context of its own."""
+    """Open a page in a separate browser context."""
     context = await named.new_context()
     yield await context.new_page()
     await context.close()
 
 
 async def ask(server: Server, path: str) -> object:
-    """The JSON of an answer."""
+    """Return the JSON of a response."""
     async with (
         aiohttp.ClientSession(raise_for_status=True) as session,
         session.get(f"{server.url}{path}") as answer,
@@ -114,12 +114,12 @@ async def ask(server: Server, path: str) -> object:
 
 
 async def state(server: Server) -> list[object]:
-    """What a page could have changed."""
+    """Return everything that a page could have changed."""
     return [await ask(server, path) for path in ("/api/scrape/runs", "/api/settings", "/api/scheduler/status")]
 
 
 async def test_a_page_of_another_site_changes_and_reads_nothing(serve: Serve, page: Page) -> None:
-    """Images, scripts, frames, forms, fetches with and without a referrer, beacons, EventSource, WebSocket."""
+    """Images, scripts, frames, forms, fetches with and without a referrer, beacons, EventSource and WebSocket fail."""
     async with serve(allowed_hosts=OURS) as server:
         before = await state(server)
         for name in (OURS, "127.0.0.1"):
@@ -146,7 +146,7 @@ async def test_a_page_of_another_site_changes_and_reads_nothing(serve: Serve, pa
 
 
 async def test_a_name_that_was_rebound_to_us_reaches_nothing(serve: Serve, page: Page) -> None:
-    """A page of another site whose name leads here has our port for its origin, and is still not ours."""
+    """A page of another site whose name resolves to us has an origin with our port, and still is not ours."""
     async with serve(allowed_hosts=OURS) as server:
         before = await state(server)
         url = f"http://{EVIL}:{server.port}/evil.html"
@@ -157,7 +157,7 @@ async def test_a_name_that_was_rebound_to_us_reaches_nothing(serve: Serve, page:
 
 
 async def test_our_own_pages_work_under_a_name_over_plain_http(serve: Serve, page: Page) -> None:
-    """The form starts a run, its page listens over WebSocket, and an EventSource starts one, too."""
+    """The form starts a run, its page connects over WebSocket, and an EventSource starts one, too."""
     async with serve(allowed_hosts=OURS) as server:
         visitor = Visitor.at(page)
         await page.goto(f"http://{OURS}:{server.port}/")
@@ -173,5 +173,5 @@ async def test_our_own_pages_work_under_a_name_over_plain_http(serve: Serve, pag
             })"""
         )
         assert got == 2
-        # What Chromium says of one header on any page over plain HTTP.
+        # Chromium's message about a header, on any page over plain HTTP.
         assert [each for each in visitor.errors if "Cross-Origin-Opener-Policy" not in each] == []

@@ -1,4 +1,4 @@
-"""What pages are made of, without a browser: rows and best prices, plots, words, and the weight of the static files."""
+"""The content of pages, without a browser: rows and best prices, plots, texts, and the size of the static files."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -21,7 +21,7 @@ MOST_BYTES = 62_000
 
 
 def row(*offers: tuple[Platform, tuple[float, ...], tuple[bool, ...]]) -> Row:
-    """The row of one match at which these bookmakers offer 1X2."""
+    """Return the row of one match at which these bookmakers offer 1X2."""
     cache = OddsCache()
     for platform, odds, are_active in offers:
         header = EventHeader(platform, "1", "77", "Home", "Away", NOW, Competition("9", "Cup", "Nigeria"))
@@ -37,7 +37,7 @@ ALL = (True, True, True)
 
 
 def test_best_price_of_each_outcome_is_marked_at_everyone_who_has_it() -> None:
-    """Equal prices are both best, and the best together have a margin of their own."""
+    """Equal prices are both best, and the best prices have a combined margin."""
     made = row((Platform.BETPAWA, (2.0, 3.5, 4.0), ALL), (Platform.BET9JA, (2.0, 3.4, 4.2), ALL))
     betpawa, sportybet, bet9ja = made.cells
     assert [price.is_best for price in betpawa.prices] == [True, True, False]
@@ -48,14 +48,14 @@ def test_best_price_of_each_outcome_is_marked_at_everyone_who_has_it() -> None:
 
 
 def test_price_that_nobody_else_offers_is_not_the_best() -> None:
-    """One alone is not the best of any, and there is no comparison."""
+    """A single price is not marked as best, and there is no comparison."""
     made = row((Platform.SPORTYBET, (2.0, 3.5, 4.0), ALL))
     assert not any(price.is_best for price in made.cells[1].prices)
     assert made.best_margin is None
 
 
 def test_suspended_price_is_never_the_best_and_ends_the_margin() -> None:
-    """What cannot be taken does not count."""
+    """A suspended price does not count."""
     made = row(
         (Platform.BETPAWA, (9.0, 3.5, 4.0), (False, True, True)),
         (Platform.SPORTYBET, (2.0, 3.5, 4.0), ALL),
@@ -68,7 +68,7 @@ def test_suspended_price_is_never_the_best_and_ends_the_margin() -> None:
 
 
 def test_price_that_left_is_shown_gone() -> None:
-    """A price that was in the last fetch and is not in this one stays, struck through."""
+    """A price that was in the last fetch and is missing from this one stays, struck through."""
     cache = OddsCache()
     header = EventHeader(Platform.BETPAWA, "1", "77", "Home", "Away", NOW, Competition("9", "Cup", "Nigeria"))
     keys = [pack_key(ONE_X_TWO.number, index, None) for index in range(3)]
@@ -95,18 +95,18 @@ def test_odds_have_two_decimals_and_a_third_only_where_there_is_one(thousandths:
     [(None, "–"), (0, "0.0 s"), (4240, "4.2 s"), (125_000, "2 min 05 s"), (3_720_000, "1 h 02 min")],
 )
 def test_durations_are_words(milliseconds: int | None, text: str) -> None:
-    """As short as they can be said."""
+    """Durations are as short as possible."""
     assert duration(milliseconds) == text
 
 
 def record(number: int, seconds: float | None, status: RunStatus = RunStatus.COMPLETED) -> RunRecord:
-    """A run of this length, None while it goes."""
+    """Return a run of this duration, None for an active one."""
     end = None if seconds is None else NOW + timedelta(seconds=seconds)
     return RunRecord(number, status, "page", tuple(Platform), NOW, end)
 
 
 def test_bars_go_from_the_oldest_to_the_newest_by_duration() -> None:
-    """The longest is as high as the plot; a run that goes has no bar; one bar alone is no plot."""
+    """The longest bar has the height of the plot; an active run has no bar; a single bar makes no plot."""
     plot = run_bars([record(3, None, RunStatus.RUNNING), record(2, 20), record(1, 10)])
     assert plot is not None
     assert [bar.record.id for bar in plot.bars] == [1, 2]
@@ -116,14 +116,14 @@ def test_bars_go_from_the_oldest_to_the_newest_by_duration() -> None:
 
 
 def test_run_without_any_result_has_a_view() -> None:
-    """A run that broke before anything was found still has its lanes, its log and its outcome."""
+    """A run that failed before anything was found still has its lanes, its log and its result."""
     view = stored_view(record(5, 3, RunStatus.FAILED), [])
     assert (view["status"], view["is_over"], view["can_retry"]) == ("failed", True, True)
     assert len(view["platforms"]) == 3  # type: ignore[arg-type]
 
 
 def test_triggers_and_errors_have_words() -> None:
-    """Everything that a run or an error may be named has a sentence for a person."""
+    """Each name of a run's trigger or an error has a sentence for a person."""
     assert trigger_words("retry:4") == "a retry of run 4"
     assert trigger_words("something new") == "something new"
     assert all(sentence.endswith((".", "?")) for sentence in ADVICE.values())
@@ -131,13 +131,13 @@ def test_triggers_and_errors_have_words() -> None:
 
 
 def test_script_and_style_are_light() -> None:
-    """All of ours together, uncompressed, is within the budget."""
+    """All static files together, uncompressed, are within the budget."""
     files = [path for path in asset_folder("static").iterdir() if path.suffix in (".js", ".css")]
     assert sum(path.stat().st_size for path in files) <= MOST_BYTES
 
 
 def test_static_files_are_all_there_under_one_version() -> None:
-    """Modules import each other by relative address, so one version holds them all."""
+    """Modules import each other by relative address, so one version covers them all."""
     kept = static_files()
     assert {"live.js", "page.js", "style.css", "icon.svg"} <= kept.files.keys()
     assert kept.files["live.js"].content_type == "text/javascript; charset=utf-8"

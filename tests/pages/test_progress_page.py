@@ -1,4 +1,4 @@
-"""The progress page in a real browser: started, watched, cancelled, retried, and right whatever happens to the line."""
+"""The progress page in a real browser: started, watched, cancelled, retried, and right after any lost connection."""
 
 import asyncio
 import signal
@@ -19,14 +19,14 @@ MANY = "document.querySelector('#bar-all').value > 8"
 
 
 async def start(visitor: Visitor) -> None:
-    """Press the button, and arrive where the run is seen."""
+    """Press the button and arrive at the page of the run."""
     await visitor.page.click("#start")
     await visitor.page.wait_for_url("**/runs/*")
     await visitor.until_text("#connection", OVER_WEBSOCKET, OVER_SSE)
 
 
 async def test_page_opens_idle_and_its_button_starts_a_run_that_is_seen_to_its_end(serve: Serve, visit: Visit) -> None:
-    """Nothing runs until someone asks; then each bookmaker's bar moves, and the odds stand there with best prices."""
+    """Nothing runs until the user starts it; then each bookmaker's bar moves, and odds appear with best prices."""
     async with serve() as server, visit(server.url) as visitor:
         await visitor.until_text("#connection", OVER_WEBSOCKET)
         await visitor.until_text("#run-status", "idle")
@@ -47,7 +47,7 @@ async def test_page_opens_idle_and_its_button_starts_a_run_that_is_seen_to_its_e
 
 
 async def test_run_of_another_trigger_appears_on_an_open_page(serve: Serve, visit: Visit) -> None:
-    """The first page follows whatever run is newest, whoever started it."""
+    """The first page follows the newest run, whatever started it."""
     async with serve() as server, visit(server.url) as visitor:
         await visitor.until_text("#connection", OVER_WEBSOCKET)
         await visitor.page.request.post(f"{server.url}/api/scrape", headers={"Origin": server.url})
@@ -58,7 +58,7 @@ async def test_run_of_another_trigger_appears_on_an_open_page(serve: Serve, visi
 
 
 async def test_cancelled_run_says_so_and_is_retried(serve: Serve, visit: Visit) -> None:
-    """Cancel ends the run for everyone; a retry of it is a run of its own."""
+    """Cancelling ends the run for everyone; a retry of it is a new run."""
     async with serve(requests=1) as server, visit(server.url) as visitor:
         await start(visitor)
         await visitor.until(MANY)
@@ -92,7 +92,7 @@ async def test_bookmaker_that_refuses_is_shown_failed_with_advice_and_retried_al
 
 
 async def test_sse_takes_over_when_the_websocket_is_killed(serve: Serve, visit: Visit) -> None:
-    """The line is cut in the middle of a run and WebSocket refused from then on: the end of the run is not lost."""
+    """If the connection is cut during a run, and WebSocket refused from then on, the end of the run is not lost."""
     async with (
         serve(requests=1) as server,
         proxied(server.port) as proxy,
@@ -112,7 +112,7 @@ async def test_sse_takes_over_when_the_websocket_is_killed(serve: Serve, visit: 
 
 
 async def test_page_lives_behind_a_proxy_that_knows_no_websocket(serve: Serve, visit: Visit) -> None:
-    """Where WebSocket never gets through, SSE carries the run from the start."""
+    """If WebSocket never gets through, SSE carries the run from the start."""
     async with serve() as server, proxied(server.port) as proxy:
         proxy.takes_websocket = False
         async with visit(proxy.url, is_line_broken=True) as visitor:
@@ -126,7 +126,7 @@ async def test_page_lives_behind_a_proxy_that_knows_no_websocket(serve: Serve, v
 async def test_page_is_right_after_a_restart_in_the_middle_of_a_run(
     how: signal.Signals, serve: Serve, visit: Visit
 ) -> None:
-    """The server goes away and comes back: the page reconnects, and shows that the run was interrupted."""
+    """The server stops and returns: the page reconnects, and shows that the run was interrupted."""
     async with (
         serve(requests=1) as server,
         proxied(server.port) as proxy,
@@ -148,7 +148,7 @@ async def test_page_is_right_after_a_restart_in_the_middle_of_a_run(
 
 
 async def test_eight_tabs_are_all_live_on_websocket(serve: Serve, visit: Visit) -> None:
-    """A browser opens six HTTP/1.1 connections to a host: eight tabs live only because each has a WebSocket."""
+    """A browser opens six HTTP/1.1 connections to a host: eight tabs are live only because each has a WebSocket."""
     async with serve() as server, visit(server.url) as visitor:
         tabs = [visitor, *[Visitor.at(await visitor.page.context.new_page()) for _ in range(7)]]
         await asyncio.gather(*(tab.page.goto(server.url) for tab in tabs))
@@ -164,7 +164,7 @@ async def test_eight_tabs_are_all_live_on_websocket(serve: Serve, visit: Visit) 
 
 
 async def test_past_run_is_the_same_view_from_storage(serve: Serve, visit: Visit) -> None:
-    """After a restart nothing of a run is in memory, and its page shows all of it."""
+    """After a restart no run is in memory, and the page of an earlier run still shows all of it."""
     async with serve() as server, visit(server.url) as visitor:
         await start(visitor)
         await visitor.until_text("#run-status", "completed")

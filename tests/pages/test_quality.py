@@ -1,4 +1,4 @@
-"""What the pages promise everyone: accessible, within a strict policy, light, still, and soon there."""
+"""Quality of the pages: accessible, within a strict security policy, small, stable, and fast."""
 
 from typing import Any, Literal
 
@@ -19,7 +19,7 @@ OTHER_LOOKS: tuple[tuple[int, Literal["light", "dark"]], ...] = ((1280, "dark"),
 
 
 async def test_no_page_has_a_serious_fault_of_accessibility(scraped: Server, visit: Visit, axe: str) -> None:
-    """axe-core finds nothing serious or critical, in any look; and nothing is wider than the window."""
+    """axe-core finds nothing serious or critical, in any colour scheme, and nothing is wider than the window."""
     async with visit(f"{scraped.url}/healthz") as visitor:
         for path in PAGES:
             await visitor.page.set_viewport_size({"width": 1280, "height": 860})
@@ -38,7 +38,7 @@ async def test_no_page_has_a_serious_fault_of_accessibility(scraped: Server, vis
 
 
 async def faults(visitor: Visitor, script: str) -> list[tuple[str, str, str]]:
-    """What axe-core holds for serious or critical: the rule, the first element, and what to do."""
+    """Return what axe-core rates as serious or critical: the rule, the first element, and what to do."""
     found: list[dict[str, Any]] = await visitor.value(f"{script}.then((result) => result.violations)")
     return [
         (fault["id"], fault["nodes"][0]["html"], fault["nodes"][0]["failureSummary"])
@@ -48,7 +48,7 @@ async def faults(visitor: Visitor, script: str) -> list[tuple[str, str, str]]:
 
 
 async def test_policy_is_strict_and_nothing_is_asked_of_others(scraped: Server, visit: Visit) -> None:
-    """No inline script or style, no other origin: in the header, in the markup, and in what the browser asks for."""
+    """There is no inline script or style, and no other origin, in the header, the markup and the browser's requests."""
     async with visit(f"{scraped.url}/healthz") as visitor:
         hosts: set[str] = set()
         visitor.page.on("request", lambda request: hosts.add("/".join(request.url.split("/")[:3])))
@@ -69,7 +69,7 @@ async def test_policy_is_strict_and_nothing_is_asked_of_others(scraped: Server, 
 
 
 async def test_static_files_are_kept_for_ever_under_a_name_of_their_content(scraped: Server) -> None:
-    """Each is immutable under its version's address, answers 304, and another version's address is none."""
+    """Each file is immutable under its version's address and answers 304; another version's address is a 404."""
     async with aiohttp.ClientSession() as session:
         async with session.get(scraped.url) as answer:
             text = await answer.text()
@@ -89,7 +89,7 @@ async def test_static_files_are_kept_for_ever_under_a_name_of_their_content(scra
 
 @pytest.mark.endurance
 async def test_first_paint_comes_soon(scraped: Server, visit: Visit) -> None:
-    """The best of five visits paints within the time that a person takes for at once."""
+    """The best of five visits paints within the time that people perceive as immediate."""
     paint = "performance.getEntriesByName('first-contentful-paint')[0]?.startTime ?? 1e9"
     for path in ("/", "/odds"):
         times = []
@@ -102,7 +102,7 @@ async def test_first_paint_comes_soon(scraped: Server, visit: Visit) -> None:
 
 
 async def test_nothing_shifts_while_a_run_goes(scraped: Server, visit: Visit) -> None:
-    """The layout stands still from the first paint to the end of a run."""
+    """The layout does not move from the first paint to the end of a run."""
     async with visit(scraped.url) as visitor:
         await visitor.page.evaluate(
             """() => { window.shift = 0; new PerformanceObserver((list) => {

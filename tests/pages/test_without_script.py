@@ -1,4 +1,4 @@
-"""The pages with JavaScript off, over HTTP alone: their data is there, and their forms do the work."""
+"""The pages without JavaScript, over HTTP alone: they contain their data, and their forms do the work."""
 
 import aiohttp
 import pytest
@@ -12,7 +12,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 async def test_form_starts_a_scrape_and_leads_to_it(serve: Serve, visit: Visit) -> None:
     """Without a script the button is a form: 303 to the run's page, which reloads itself until the end."""
     async with serve() as server, visit(server.url, script=False) as visitor:
-        assert "Nothing is scraped before you ask" in await visitor.text(".run-title")
+        assert "Nothing is scraped until you start a run" in await visitor.text(".run-title")
         await visitor.page.click("#start")
         await visitor.page.wait_for_url(f"{server.url}/runs/1")
         await visitor.until_text("#run-status", "completed")
@@ -21,7 +21,7 @@ async def test_form_starts_a_scrape_and_leads_to_it(serve: Serve, visit: Visit) 
 
 
 async def test_every_page_shows_its_data(scraped: Server, visit: Visit) -> None:
-    """Odds with best prices and links to further pages, an event with its markets and past, runs with their plot."""
+    """Odds have best prices and links to further pages, an event has markets and history, runs have their plot."""
     async with visit(f"{scraped.url}/odds?page_size=10&market=ou&line=2.5", script=False) as visitor:
         page = visitor.page
         assert await page.locator(".rows .r").count() == 10
@@ -39,7 +39,7 @@ async def test_every_page_shows_its_data(scraped: Server, visit: Visit) -> None:
 
 
 async def test_schedule_is_shown_paused_and_resumed(serve: Serve, visit: Visit) -> None:
-    """The page says when the next run starts by itself, and its form holds it back."""
+    """The page says when the next scheduled run starts, and its form pauses the schedule."""
     async with serve(scrape_interval_minutes=5) as server, visit(server.url, script=False) as visitor:
         assert "Every 5 min" in await visitor.text(".schedule")
         assert "next at" in await visitor.text(".schedule")
@@ -67,7 +67,7 @@ async def test_second_start_leads_to_the_run_that_is_going(serve: Serve) -> None
 
 
 async def test_trouble_is_a_page_for_people_and_a_problem_for_programs(scraped: Server) -> None:
-    """An unknown run, event or market, and a wrong query, say what is wrong."""
+    """An unknown run, event or market, and an invalid query, say what is wrong."""
     async with aiohttp.ClientSession() as session:
         for path, status, words in (
             ("/runs/999", 404, "there is no run 999"),

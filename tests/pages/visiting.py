@@ -1,4 +1,4 @@
-"""A visitor: a page in a real browser, the errors that its console showed, and waiting for what it shows."""
+"""A visitor: a page in a real browser, the errors in its console, and waiting for its content."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -19,19 +19,19 @@ ARGUMENTS = (
 )
 
 BROKEN_LINE = ("WebSocket connection to", "net::ERR_", "Failed to load resource")
-"""What Chromium itself writes to the console when a connection fails; only tests that break lines may see it."""
+"""What Chromium itself logs when a connection fails. Only tests that break connections may see it."""
 
 
 @dataclass
 class Visitor:
-    """A page, and what went wrong on it."""
+    """A page, and the errors on it."""
 
     page: Page
     errors: list[str] = field(default_factory=list)
 
     @classmethod
     def at(cls, page: Page) -> "Visitor":
-        """Watch a page that has shown nothing yet."""
+        """Watch a page that has not loaded anything yet."""
         visitor = cls(page)
         page.on("console", lambda message: visitor._note(message.type, message.text))
         page.on("pageerror", lambda error: visitor.errors.append(f"uncaught: {error}"))
@@ -42,23 +42,23 @@ class Visitor:
             self.errors.append(f"{kind}: {text}")
 
     def forgive_broken_lines(self) -> None:
-        """Forget what the browser said of connections that the test broke."""
+        """Forget what the browser logged about connections that the test broke."""
         self.errors = [each for each in self.errors if not any(words in each for words in BROKEN_LINE)]
 
     async def text(self, selector: str) -> str:
-        """What an element says."""
+        """Return the text of an element."""
         return (await self.page.locator(selector).first.inner_text()).strip()
 
     async def number(self, selector: str) -> int:
-        """The number that an element says."""
+        """Return the number in an element."""
         return int((await self.text(selector)).replace(",", ""))
 
     async def value(self, script: str) -> Any:
-        """What a script gives; it is a test's own, so its type is the test's to know."""
+        """Return the result of a script. The test that wrote the script knows its type."""
         return await self.page.evaluate(script)
 
     async def until_text(self, selector: str, *wanted: str, seconds: float = PATIENCE_SECONDS) -> None:
-        """Wait until an element says one of these."""
+        """Wait until an element has one of these texts."""
 
         async def says() -> bool:
             return await self.text(selector) in wanted
@@ -66,11 +66,11 @@ class Visitor:
         await until(says, f"{selector} says {' or '.join(wanted)}", seconds)
 
     async def until_contains(self, selector: str, words: str, seconds: float = PATIENCE_SECONDS) -> None:
-        """Wait until there is such an element and the first one contains these words, as after a click on a link."""
+        """Wait until such an element exists and the first one contains this text, such as after a click on a link."""
         await expect(self.page.locator(selector).first).to_contain_text(words, timeout=seconds * 1000)
 
     async def until_count(self, selector: str, least: int, seconds: float = PATIENCE_SECONDS) -> None:
-        """Wait until the page shows at least so many of these elements, as after a click on a link."""
+        """Wait until the page shows at least this many of these elements, for example after a click on a link."""
 
         async def shows() -> bool:
             return await self.page.locator(selector).count() >= least
@@ -78,7 +78,7 @@ class Visitor:
         await until(shows, f"{least} or more {selector}", seconds)
 
     async def until(self, script: str, seconds: float = PATIENCE_SECONDS) -> None:
-        """Wait until a script gives something true. Playwright's own wait needs `unsafe-eval`, which we refuse."""
+        """Wait until a script returns something true. Playwright's own wait needs `unsafe-eval`, which we forbid."""
 
         async def holds() -> bool:
             return bool(await self.page.evaluate(script))
@@ -87,7 +87,7 @@ class Visitor:
 
 
 async def until(condition: Callable[[], Awaitable[bool]], words: str, seconds: float = PATIENCE_SECONDS) -> None:
-    """Wait until a condition holds; AssertionError naming it otherwise."""
+    """Wait until a condition holds. Raises AssertionError that names it otherwise."""
     loop = asyncio.get_running_loop()
     end = loop.time() + seconds
     while not await condition():

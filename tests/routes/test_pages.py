@@ -131,7 +131,7 @@ async def test_pages_while_a_run_goes_and_when_it_has_been_left_behind(running: 
     """A run of this process, one of another that goes on, and the same after its process was killed."""
     elsewhere = await store_run(running.parts.store, replace(KINDS["all three"], status=RunStatus.RUNNING))
     text = await page(running, f"/runs/{elsewhere}")
-    assert "going in another process" in text
+    assert "running in another process" in text
     assert row_of(await page(running, "/runs"), elsewhere)[5:8] == ["–", "–", "–"]
     run_id = await running.start(BETPAWA)
     for path in ("/", "/runs", f"/runs/{run_id}"):
@@ -149,7 +149,7 @@ async def test_pages_while_a_run_goes_and_when_it_has_been_left_behind(running: 
 async def test_a_page_beyond_the_last_says_so(running: RunningApp) -> None:
     """It does not say that there was no run, and leads back."""
     await store_run(running.parts.store, KINDS["all three"])
-    assert "There was no run yet" not in await page(running, "/runs?page=1000000")
+    assert "There are no runs yet" not in await page(running, "/runs?page=1000000")
     response = await running.client.get("/runs/99999999999999999999999", headers={"Accept": "text/html"})
     assert response.status_code == 404
 

@@ -108,7 +108,7 @@ async def test_a_server_that_only_reads_says_so_and_shows_no_old_odds(tmp_path: 
             assert (await ask(reading, "/api/health"))[1]["writer"] is False
             assert (await ask(writing, "/api/health"))[1]["writer"] is True
             async with aiohttp.ClientSession() as session, session.get(f"{reading.url}/") as page:
-                assert "This server only reads" in await page.text()
+                assert "This server is read-only" in await page.text()
             row = await scrape(reading)
             assert (row["status"], row["events_scraped"]) == ("failed", 0)
             assert "another process writes" in row["errors"][0]["error_message"]

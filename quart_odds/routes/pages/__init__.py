@@ -1,1 +1,1 @@
-"""The bundled pages: views of the same data, rendered on the server."""
+"""The bundled pages: server-rendered views of the same data that the API serves."""

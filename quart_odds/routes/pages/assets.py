@@ -1,6 +1,6 @@
-"""Where templates/ and static/ are: inside the package in a wheel, beside it in a checkout.
+"""Location of templates/ and static/: inside the package in a wheel, beside it in a checkout.
 
-They are looked for from `quart_odds.__file__` alone: an editable install leaves a stale copy elsewhere.
+The search starts only from `quart_odds.__file__`, because an editable install leaves a stale copy elsewhere.
 """
 
 from pathlib import Path
@@ -9,7 +9,7 @@ import quart_odds
 
 
 def asset_folder(name: str) -> Path:
-    """The folder `templates` or `static`. Raises FileNotFoundError naming the places that were tried."""
+    """Return the folder `templates` or `static`. Raises FileNotFoundError that names the places tried."""
     package = Path(quart_odds.__file__).parent
     tried = (package / name, package.parent / name)
     for folder in tried:

@@ -1,4 +1,4 @@
-"""`/docs`: the API for people, made from the same description that machines read."""
+"""`/docs`: the API documentation page, generated from the OpenAPI description."""
 
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -18,7 +18,7 @@ blueprint = Blueprint("docs", __name__)
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """One thing that a request may say."""
+    """One parameter of an operation. `kind` is its type, as text."""
 
     name: str
     where: str
@@ -28,7 +28,7 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One thing that can be asked."""
+    """One operation of the API. `answers` are its response statuses, as text."""
 
     method: str
     path: str
@@ -38,13 +38,16 @@ class Operation:
 
     @property
     def anchor(self) -> str:
-        """Its place on the page."""
+        """The id of the operation's element on the page."""
         return f"{self.method}{self.path}".replace("/", "-").replace("{", "").replace("}", "").lower()
 
 
 @dataclass(slots=True)
 class Description:
-    """The description of one app's routes, for machines and for people, each made when it is first asked for."""
+    """Description of one app's routes: the OpenAPI schema and body, and the rendered pages by what they show.
+
+    Each is created on first use.
+    """
 
     schema: dict[str, Any]
     body: Body
@@ -52,7 +55,7 @@ class Description:
 
 
 def description() -> Description:
-    """The current app's."""
+    """Return the description of the current app."""
     made: Description | None = current_app.extensions.get(EXTENSION)
     if made is None:
         schema = cast(QuartSchema, current_app.extensions["QUART_SCHEMA"]).openapi_provider.schema()
@@ -64,14 +67,14 @@ def description() -> Description:
 @blueprint.get("/openapi.json")
 @hide
 async def openapi() -> Response:
-    """The same for machines."""
+    """Serve the OpenAPI description."""
     return description().body.answer(request)
 
 
 @blueprint.get("/docs")
 @hide
 async def docs() -> Response:
-    """Every route, by what it is about."""
+    """Show every route, grouped by subject."""
     made = description()
     shown = frame("", "docs")
     key = shown["is_sandbox"], shown["read_only_reason"]
@@ -82,7 +85,7 @@ async def docs() -> Response:
 
 
 def groups(schema: dict[str, Any]) -> dict[str, list[Operation]]:
-    """The operations of an OpenAPI description, by the first part of their path."""
+    """Return the operations of an OpenAPI description, grouped by the first part of their path."""
     found: dict[str, list[Operation]] = {}
     for path, methods in sorted(schema["paths"].items()):
         parts = path.strip("/").split("/")
@@ -103,7 +106,7 @@ def _operation(method: str, path: str, operation: dict[str, Any]) -> Operation:
 
 
 def kind(schema: dict[str, Any]) -> str:
-    """A schema in a word or two: its type, what is allowed, what it is by default."""
+    """Describe a schema in a few words: its type, allowed values, and default."""
     options = [each for each in schema.get("anyOf", [schema]) if each.get("type") != "null"]
     first = options[0] if options else schema
     words = first["$ref"].rpartition("/")[2] if "$ref" in first else str(first.get("type", "text"))

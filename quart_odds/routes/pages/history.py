@@ -1,4 +1,4 @@
-"""The past of one market of an event, for its page: a table that its chart is drawn from, too."""
+"""History of one market of an event, for the event page: the table of changes."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,11 +18,11 @@ from quart_odds.routes.api.query import Query
 from quart_odds.routes.pages.odds import Promotion, odds_text
 
 MOST_CHANGES = 200
-"""Rows of the table, the newest first; the chart has them all."""
+"""Maximum rows of the table, newest first. The chart has no such limit."""
 
 
 class HistoryQuery(Query):
-    """Which market's past an event's page shows: 1X2 unless asked."""
+    """Query for the history on an event page. The default market is 1X2."""
 
     market: str = "1x2_ft"
     line: Annotated[float | None, Field(allow_inf_nan=False)] = None
@@ -31,7 +31,7 @@ class HistoryQuery(Query):
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """How one bookmaker stood from a moment on: by outcome the odds, or "gone", and what they were promoted as."""
+    """The state at one bookmaker from `at` on. `odds` has the text ("gone", "suspended") and promotion per outcome."""
 
     at: datetime
     platform: Platform
@@ -41,7 +41,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """The past of a market and line, the newest change first; of one promotion's prices alone where that was asked."""
+    """History of a market and line, newest change first. If `promotion` is set, only that promotion's prices."""
 
     market: Market
     line: float | None
@@ -50,7 +50,7 @@ class History:
 
 
 async def history_of(event: CachedEvent, query: HistoryQuery) -> History:
-    """The past of the market that the query names. Raises a 400 for one that there is not."""
+    """Return the history of the market that the query names. Raises a 400 for an unknown market."""
     market = CATALOGUE.by_id.get(query.market) or CATALOGUE.by_slug.get(query.market)
     if market is None:
         raise bad_request("There is no such market.", ("market", f"{query.market[:60]!r} is not known"))

@@ -1,4 +1,4 @@
-"""Odds as pages show them: rows of events with one market side by side, and one event with all its markets."""
+"""Odds as pages show them: rows of events with one market each, and one event with all its markets."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -48,7 +48,7 @@ def _quarter(value: object) -> object:
 
 
 class OddsPageQuery(EventsQuery):
-    """What the odds page may be asked: the list's own query, and which market it shows."""
+    """Query of the odds page: the query of the event list, and the market to show."""
 
     market: MarketName = "1x2"
     line: Annotated[float, BeforeValidator(_quarter)] = 2.5
@@ -56,7 +56,7 @@ class OddsPageQuery(EventsQuery):
 
     @property
     def shown_line(self) -> float | None:
-        """The line of the market that is shown; None for one that has no lines."""
+        """The line of the shown market, or None for a market without lines."""
         return self.line if MARKETS[self.market].has_line else None
 
 
@@ -65,12 +65,12 @@ PROMOTION_WORDS = {
     "two_up": ("2UP", "two goals up pays early"),
     "boosted": ("boost", "boosted price, not compared"),
 }
-"""The mark of a promotion, and what it says."""
+"""Mark and description of each known promotion."""
 
 
 @dataclass(frozen=True, slots=True)
 class Promotion:
-    """What makes a price another one than the plain price, for a person: a short mark, and words."""
+    """A promotion for display: its name, a short mark, and a description."""
 
     name: str
     mark: str
@@ -78,7 +78,7 @@ class Promotion:
 
     @classmethod
     def named(cls, name: str | None) -> "Promotion | None":
-        """The promotion of this name; None for a plain price."""
+        """Return the promotion with this name, or None for a plain price."""
         if name is None:
             return None
         mark, words = PROMOTION_WORDS.get(name, ("promo", f"the bookmaker’s “{name.replace('_', ' ')}”, not compared"))
@@ -87,7 +87,7 @@ class Promotion:
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """One price in a cell. `state` is active, suspended, gone or none; `since` when it became what it is."""
+    """One price in a cell. `state` is active, suspended, gone or none; `since` is the time of its last change."""
 
     name: str
     odds: str
@@ -100,10 +100,10 @@ class Price:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A bookmaker's part of a row. `state` is listed, gone or absent; `margin` is percent.
+    """A bookmaker's part of a row. `state` is listed, gone or absent; `margin` is a percentage.
 
-    `sides` are its own teams where it names home and away the other way round. `is_late`: its prices were fetched
-    after the kick-off.
+    `sides` are the teams as the bookmaker names them, if it has home and away the other way round. `is_late`: its
+    prices were fetched after kick-off.
     """
 
     slug: str
@@ -120,7 +120,7 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """An event, or one line of a market, side by side; `best_margin` is that of the best prices together."""
+    """An event with one market and line. `best_margin` is the combined margin of the best prices, in percent."""
 
     event: CachedEvent
     cells: tuple[Cell, ...]
@@ -128,14 +128,14 @@ class Row:
 
 
 def event_row(event: CachedEvent, market: Market, line: float | None) -> Row:
-    """An event with one market at all three bookmakers. About 15 µs."""
+    """Return the row of an event with one market at all three bookmakers. Takes about 15 µs."""
     keys = [pack_key(market.number, outcome.index, line) for outcome in market.outcomes]
     offers = {platform: offer_of(event_odds, market, line, keys) for platform, event_odds in event.odds.items()}
     return Row(event, *_cells(event, market, offers, event.comparable_odds))
 
 
 def sides_of(event: CachedEvent, event_odds: EventOdds) -> str | None:
-    """The teams as a bookmaker names them that has home and away the other way round; None for the others."""
+    """Return the teams as the bookmaker names them, if it has home and away the other way round; otherwise None."""
     if not event.is_reversed(event_odds.header.platform):
         return None
     return f"{event_odds.header.home_team} – {event_odds.header.away_team}"
@@ -144,7 +144,7 @@ def sides_of(event: CachedEvent, event_odds: EventOdds) -> str | None:
 def _cells(
     event: CachedEvent, market: Market, offers: Mapping[Platform, Offer], comparable: Sequence[EventOdds]
 ) -> tuple[tuple[Cell, ...], float | None]:
-    """What each bookmaker has of a market and line, and the margin of the best prices together."""
+    """Return the cell of each bookmaker for a market and line, and the combined margin of the best prices."""
     compared = [platform for event_odds in comparable if (platform := event_odds.header.platform) in offers]
     best = best_values(market, [offers[platform] for platform in compared])
     cells = tuple(
@@ -198,14 +198,14 @@ def _price(event_odds: EventOdds, offer: Offer, name: str, index: int, *, is_bes
 
 
 def odds_text(thousandths: int) -> str:
-    """`2.41`; a third decimal only where there is one."""
+    """Format odds: `2.41`. A third decimal is shown only if it is not zero."""
     text = f"{thousandths / 1000:.3f}"
     return text[:-1] if text.endswith("0") else text
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A bookmaker's part in an event. `state` is listed, gone or absent; `sides` and `is_late` as in a cell."""
+    """What one bookmaker has of an event. `state` is listed, gone or absent; `sides` and `is_late` as in `Cell`."""
 
     slug: str
     name: str
@@ -219,7 +219,7 @@ class Source:
 
 
 def sources(event: CachedEvent) -> list[Source]:
-    """Every bookmaker, and what it has of an event."""
+    """Return what each bookmaker has of an event."""
     return [_source(event, platform, event.odds.get(platform)) for platform in Platform]
 
 
@@ -242,7 +242,7 @@ def _source(event: CachedEvent, platform: Platform, event_odds: EventOdds | None
 
 @dataclass(frozen=True, slots=True)
 class MarketTable:
-    """A market of an event: its lines, each with its outcomes at the three bookmakers."""
+    """A market of an event with its lines."""
 
     market: Market
     lines: tuple["LineTable", ...]
@@ -250,9 +250,9 @@ class MarketTable:
 
 @dataclass(frozen=True, slots=True)
 class LineTable:
-    """One line of a market (None for a market without): for each outcome its prices, and the margins below.
+    """One line of a market (None for a market without lines): the prices of each outcome, and the margins.
 
-    `promotion` is set where these are the promoted prices that stand beside the plain ones.
+    `promotion` is set if these are promoted prices shown beside the plain ones.
     """
 
     line: float | None
@@ -262,7 +262,7 @@ class LineTable:
 
     @property
     def outcomes(self) -> tuple[tuple[str, tuple[Price, ...]], ...]:
-        """(outcome, its price at each bookmaker); of promoted prices only those that somebody has."""
+        """(outcome name, its price at each bookmaker). For promoted prices, only outcomes that somebody offers."""
         columns = [cell.prices for cell in self.cells]
         rows = ((prices[0].name, prices) for prices in zip(*columns, strict=True))
         return tuple(
@@ -273,11 +273,11 @@ class LineTable:
 
 
 _Place = tuple[float | None, str | None]
-"""A line and, for a further offer, the promotion that sets it apart."""
+"""A line and, for a separate promoted offer, its promotion."""
 
 
 def market_groups(event: CachedEvent) -> list[tuple[str, list[MarketTable]]]:
-    """All markets of an event by group, in the catalogue's order. Some milliseconds for a full event."""
+    """Return all markets of an event by group, in catalogue order. Takes some milliseconds for a full event."""
     found: dict[int, dict[_Place, dict[Platform, Offer]]] = {}
     for platform, event_odds in event.odds.items():
         for offer in offers_of(event_odds):
@@ -309,5 +309,5 @@ def _line(
 
 
 def line_text(line: float | None) -> str:
-    """`2.5`, `-1`, nothing for none."""
+    """Format a line: `2.5`, `-1`, or an empty string for None."""
     return "" if line is None else f"{line:g}"

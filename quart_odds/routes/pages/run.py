@@ -1,6 +1,6 @@
-"""A run as its page shows it: one plain dictionary, the same for a run that is going and one that is long over.
+"""A run as its page shows it: one plain dictionary with the same keys for active and past runs.
 
-The template renders it; the page's script reads the same dictionary and goes on from there.
+The template renders it, and the page's script starts from the same dictionary.
 """
 
 from collections.abc import Sequence
@@ -16,38 +16,38 @@ from quart_odds.scraping.outcome import terminal_progress, unfinished_platforms
 JSON = dict[str, object]
 
 MARKS = {Platform.BETPAWA: "BP", Platform.SPORTYBET: "SB", Platform.BET9JA: "B9"}
-"""Two letters that stand for a bookmaker where its name has no room."""
+"""Two-letter abbreviation of each bookmaker, for places too small for its name."""
 
 ADVICE = {
-    "unreachable": "Check that this machine reaches the bookmaker; set a proxy for it, or a longer request time-out.",
+    "unreachable": "Check that this machine reaches the bookmaker. Set a proxy for it, or a longer request timeout.",
     "blocked": "The bookmaker refuses this address. Set a proxy for it, and lower its concurrency.",
     "rate_limited": "Lower the bookmaker's concurrency, or put a delay between its requests.",
-    "server_fault": "The trouble is the bookmaker's. Retry in a few minutes.",
-    "not_found": "Nothing to do: these events were taken down between being listed and being fetched.",
-    "malformed_body": "The answer was cut or has changed its shape. If a retry does not help, the parser needs care.",
-    "nothing_found": "The bookmaker listed no event at all, which never is so. Retry; if it stays, look at its site.",
+    "server_fault": "The problem is at the bookmaker. Retry in a few minutes.",
+    "not_found": "Nothing to do: these events were removed after they were listed and before they were fetched.",
+    "malformed_body": "The response was cut or its format has changed. If a retry does not help, fix the parser.",
+    "nothing_found": "The bookmaker listed no events, which is never right. Retry, and check its site if it recurs.",
     "deadline": "The bookmaker was too slow. Raise the platform deadline, or its concurrency.",
-    "empty_body": "The bookmaker answered with nothing, more than once. Retry; a lower concurrency may help.",
-    "incomplete_list": "The list lacks events that the bookmaker counts. Those that it lacks are not marked gone.",
-    "list_limit": "More than any bookmaker has. What was beyond the limit is left out, and nothing is marked gone.",
-    "too_much": "More events or prices than any bookmaker has: the rest was not taken in. Look at its site.",
-    "missing": "Many events vanished at once. One is marked gone when a second complete list lacks it too.",
-    "in_play": "Nothing to do: these matches have begun, and only prices before the match are kept.",
-    "decoder": "Look at the machine: has it memory and processes left?",
-    "shrunken": "Far fewer events than the last time. Look at the bookmaker's site if it stays so.",
+    "empty_body": "The bookmaker sent empty responses more than once. Retry. A lower concurrency may help.",
+    "incomplete_list": "The list lacks events that the bookmaker counts. The missing ones are not marked as gone.",
+    "list_limit": "More than any bookmaker has. The rest was left out, and nothing is marked as gone.",
+    "too_much": "More events or prices than any bookmaker has: the rest was left out. Check its site.",
+    "missing": "Many events vanished at once. Each is marked as gone if a second complete list lacks it too.",
+    "in_play": "Nothing to do: these matches have begun, and only pre-match prices are kept.",
+    "decoder": "Check the machine: does it have memory and processes left?",
+    "shrunken": "Far fewer events than last time. If it stays like this, check the bookmaker's site.",
     "cancelled": "Someone cancelled this run. Retry scrapes what is missing.",
     "interrupted": "The server stopped during this run. Retry scrapes what is missing.",
-    "storage": "Look at the database: is it full, locked or gone?",
+    "storage": "Check the database: is it full, locked or gone?",
 }
-OTHER_ADVICE = "The server's log says more."
+OTHER_ADVICE = "See the server's log for details."
 
-ELSEWHERE = "going in another process, which alone knows how far it is"
+ELSEWHERE = "running in another process, so its progress is not known here"
 
 IDLE: JSON = {"id": None, "status": "idle", "is_over": True, "platforms": [], "phases": [], "errors": [], "log": []}
 
 
 def active_view(run: ActiveRun) -> JSON:
-    """A run that is going, at this very moment."""
+    """Return the view of an active run at this moment."""
     record = run.snapshot()
     overall = run.tracker.progress()
     phases = [phase for tracker in run.tracker.platforms for phase in tracker.phases]
@@ -63,7 +63,7 @@ def active_view(run: ActiveRun) -> JSON:
 
 
 def stored_view(record: RunRecord, phases: Sequence[PhaseRecord]) -> JSON:
-    """A run from its row."""
+    """Return the view of a run from its database row."""
     if record.status is RunStatus.RUNNING:
         return _view(record, phases, phase=ScrapePhase.INITIALIZING, elapsed_ms=0, message=ELSEWHERE)
     end = terminal_progress(record)
@@ -71,7 +71,7 @@ def stored_view(record: RunRecord, phases: Sequence[PhaseRecord]) -> JSON:
 
 
 def can_retry(record: RunRecord) -> bool:
-    """Whether there is something that a retry would scrape."""
+    """Whether a retry of the run would scrape anything."""
     return record.status is not RunStatus.RUNNING and bool(unfinished_platforms(record))
 
 
@@ -134,7 +134,7 @@ def _platform(platform: Platform, result: PlatformResult | None, record: RunReco
 
 
 def advice(error_type: str) -> str:
-    """What a person may do about an error."""
+    """Return advice on what a person can do about an error."""
     return ADVICE.get(error_type, OTHER_ADVICE)
 
 
@@ -150,7 +150,7 @@ def _error(error: RunError) -> JSON:
 
 
 def _phase(phase: PhaseRecord, began: datetime, elapsed_ms: int) -> JSON:
-    """A phase within the run: rows of earlier releases may lie outside of it, where the clock was set meanwhile."""
+    """Return a phase, limited to the run's duration: rows of earlier releases may exceed it if the clock was set."""
     start_ms = _ms(phase.started_at, began, 0, elapsed_ms)
     return {
         "platform": str(phase.platform),

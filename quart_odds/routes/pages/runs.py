@@ -1,4 +1,4 @@
-"""The runs page: what each run came to at each bookmaker, and how long runs took, as bars that the server draws."""
+"""The runs page: the result of each run per bookmaker, and a bar chart of durations, drawn by the server."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,16 +10,16 @@ HEIGHT = 120
 WIDE = 36
 NARROW = 18
 FEW = 30
-"""With so many runs or fewer, bars are wide."""
+"""Up to this many runs, bars are wide."""
 
 
 NO_PART = "–"
-"""What stands where a bookmaker had no part in a run, or it is not known what came of it."""
+"""Shown if a bookmaker had no part in a run, or its result is unknown."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """What a run came to at one bookmaker, in words."""
+    """The result of a run at one bookmaker, as text."""
 
     text: str
     is_bad: bool = False
@@ -34,7 +34,7 @@ class Row:
 
 
 def run_rows(records: Sequence[RunRecord]) -> list[Row]:
-    """Runs as the page shows them, in their order."""
+    """Return the rows of these runs, in the same order."""
     return [Row(record, _cells(record)) for record in records]
 
 
@@ -54,7 +54,7 @@ def _cell(result: PlatformResult | None, status: RunStatus) -> Cell:
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One run: where its bar stands and how high it is, in the plot's own units."""
+    """Position and size of one run's bar, in the plot's own units."""
 
     record: RunRecord
     x: int
@@ -74,7 +74,7 @@ class Bars:
 
 
 def run_bars(records: Sequence[RunRecord]) -> Bars | None:
-    """The bars of finished runs, which come the newest first; None when fewer than two have finished."""
+    """Return the bars of the finished runs among `records` (newest first), or None if fewer than two have finished."""
     done = [record for record in reversed(records) if record.duration_ms is not None]
     if len(done) < 2:
         return None

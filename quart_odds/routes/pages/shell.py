@@ -1,4 +1,4 @@
-"""What every page stands in: its template, the static files by the hash of their content, and the security headers."""
+"""Shared by all pages: templates, static files addressed by their content hash, and security headers."""
 
 import asyncio
 import mimetypes
@@ -37,7 +37,7 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
-    # A page holds the cursor of its moment: kept by the browser, it goes on from there, and misses nothing.
+    # A page contains the cursor of its moment. If the browser keeps the page, it resumes from there and misses nothing.
     "Cache-Control": "no-cache",
 }
 
@@ -50,7 +50,7 @@ STATIC_HEADERS = {
 
 @dataclass(frozen=True, slots=True)
 class StaticFile:
-    """A file of static/, ready to be sent."""
+    """A file of static/, ready to send."""
 
     content: bytes
     content_type: str
@@ -58,7 +58,7 @@ class StaticFile:
 
 @dataclass(frozen=True, slots=True)
 class StaticFiles:
-    """All of static/, read once. `version` names their content: one for all, so that modules find each other by it."""
+    """All files of static/, read once. `version` is one hash for all, so that modules can import each other by it."""
 
     version: str
     files: Mapping[str, StaticFile]
@@ -66,7 +66,7 @@ class StaticFiles:
 
 @cache
 def static_files() -> StaticFiles:
-    """The static files as they were when first asked for."""
+    """Return the static files as they were at the first call."""
     folder = asset_folder("static")
     files = {}
     digest = blake2b(digest_size=8)
@@ -82,7 +82,7 @@ def static_files() -> StaticFiles:
 
 
 def static_answer(version: str, name: str) -> Response | None:
-    """A static file under its version's address, kept by browsers for ever; None for one that there is not."""
+    """Return the response with a static file, which browsers may cache forever, or None for an unknown file."""
     kept = static_files()
     file = kept.files.get(name)
     if file is None or version != kept.version:
@@ -95,13 +95,13 @@ def static_answer(version: str, name: str) -> Response | None:
 
 
 def asset_url(name: str) -> str:
-    """The address of a static file, which changes with the content of any of them."""
+    """Return the address of a static file. It changes with the content of any static file."""
     return f"/assets/{static_files().version}/{name}"
 
 
 @cache
 def _environment() -> Environment:
-    # Quart's own environment is asynchronous, which makes a page of odds several times slower to render.
+    # Quart's own environment is asynchronous, which makes rendering a page of odds several times slower.
     environment = Environment(
         loader=FileSystemLoader(asset_folder("templates")),
         autoescape=True,
@@ -124,7 +124,7 @@ def _environment() -> Environment:
 
 
 async def rendered(template: str, values: Mapping[str, object]) -> str:
-    """The text of a template. A long one gives the loop its turns: everyone else's messages wait behind it."""
+    """Render a template. A long one yields to the event loop: all other clients' messages wait behind it."""
     parts = []
     turn = CooperativeYield()
     for part in _environment().get_template(template).generate(values):
@@ -135,38 +135,38 @@ async def rendered(template: str, values: Mapping[str, object]) -> str:
 
 
 def rendered_now(template: str, values: Mapping[str, object]) -> Markup:
-    """The text of a short template, to be put into others."""
+    """Render a short template for use in others, without yielding."""
     return Markup(_environment().get_template(template).render(values))  # noqa: S704
 
 
 async def page(template: str, values: Mapping[str, object], *, status: int = 200) -> Response:
-    """A whole page."""
+    """Return a whole page as a response."""
     return Response(await rendered(template, values), status, HEADERS, content_type="text/html; charset=utf-8")
 
 
 async def fragment(template: str, values: Mapping[str, object]) -> Response:
-    """A part of a page, for a script to put in its place."""
+    """Return part of a page as a response, for a script to insert."""
     headers = {**HEADERS, "Cache-Control": "no-store"}
     return Response(await rendered(template, values), 200, headers, content_type="text/html; charset=utf-8")
 
 
 def clock(moment: datetime) -> str:
-    """`14:03:22`."""
+    """Format a time of day: `14:03:22`."""
     return f"{moment:%H:%M:%S}"
 
 
 def day(moment: datetime) -> str:
-    """`Sat 22 Nov`."""
+    """Format a day: `Sat 22 Nov`."""
     return f"{moment:%a} {moment.day} {moment:%b}"
 
 
 def number(value: int) -> str:
-    """`1,300`."""
+    """Format a count: `1,300`."""
     return f"{value:,}"
 
 
 def duration(milliseconds: float | None) -> str:
-    """`4.2 s`, `2 min 05 s`, `1 h 02 min`; a dash for none. static/words.js has its twin."""
+    """Format a duration: `4.2 s`, `2 min 05 s`, `1 h 02 min`, or a dash for None. The same as in static/page.js."""
     if milliseconds is None:
         return "–"
     seconds = milliseconds / 1000
@@ -179,7 +179,7 @@ def duration(milliseconds: float | None) -> str:
 
 
 def trigger_words(trigger: str) -> str:
-    """Who started a run, for a person."""
+    """Return what started a run, as text."""
     if trigger.startswith("retry:"):
         return f"a retry of run {trigger.removeprefix('retry:')}"
     return {

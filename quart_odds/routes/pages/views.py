@@ -1,7 +1,7 @@
-"""The bundled pages: right without JavaScript, then live. Each bears the cursor of the moment that it shows.
+"""The bundled pages. They work without JavaScript and are live with it. Each contains the cursor of its moment.
 
-The cursor is read before, or in the same turn of the loop as, what the page shows, so that a script that goes on from
-it misses nothing; what it is told twice it can tell by its run and its time.
+The cursor is read before the data of the page, or in the same turn of the event loop. A script that resumes from it
+misses nothing, and recognises repeated messages by their run and time.
 """
 
 from quart import Blueprint, Response, redirect, request
@@ -26,10 +26,10 @@ from quart_odds.routes.pages.shell import asset_url, fragment, page, static_answ
 from quart_odds.services import Services, services
 
 NEXT_EVENTS = 12
-"""Events under the progress."""
+"""Number of events below the progress."""
 
 MOST_IDS = 100
-"""Rows that a script may ask for at once."""
+"""Maximum rows per request of a script."""
 
 blueprint = Blueprint("pages", __name__)
 
@@ -37,7 +37,7 @@ blueprint = Blueprint("pages", __name__)
 @blueprint.get("/assets/<version>/<path:name>")
 @hide
 async def asset(version: str, name: str) -> Response:
-    """A static file, under an address that changes with the content."""
+    """Serve a static file under an address that changes with the content."""
     answer = static_answer(version, name)
     if answer is None:
         raise NotFound(f"there is no {name!r} under this address; reload the page that names it")
@@ -47,14 +47,14 @@ async def asset(version: str, name: str) -> Response:
 @blueprint.get("/favicon.ico")
 @hide
 async def icon() -> WerkzeugResponse:
-    """The icon, where browsers look for it beside answers that are not pages."""
+    """Redirect to the icon: browsers look for it here when a response is not one of our pages."""
     return redirect(asset_url("icon.svg"))
 
 
 @blueprint.get("/")
 @hide
 async def progress() -> Response:
-    """The run that is going, or the last one; nothing starts before someone asks."""
+    """Show the active run, or the last one. This starts no run."""
     parts = services()
     cursor = _cursor()
     active = parts.runs.active
@@ -68,7 +68,7 @@ async def progress() -> Response:
 @blueprint.get("/runs/<int:scrape_run_id>")
 @hide
 async def run(scrape_run_id: int) -> Response:
-    """The same view of one run, past or present."""
+    """Show one run, active or past, in the same view."""
     parts = services()
     cursor = _cursor()
     active = parts.runs.active
@@ -82,7 +82,7 @@ async def run(scrape_run_id: int) -> Response:
 @same_origin_only
 @hide
 async def start() -> WerkzeugResponse:
-    """Start a run, and go where it is seen."""
+    """Start a run and redirect to its page. If a run is active, redirect to that one."""
     parts = services()
     try:
         started = await parts.runs.start("page")
@@ -95,7 +95,7 @@ async def start() -> WerkzeugResponse:
 @same_origin_only
 @hide
 async def cancel(scrape_run_id: int) -> WerkzeugResponse:
-    """Ask a run to end."""
+    """Cancel a run and redirect to its page."""
     parts = services()
     await parts.runs.cancel(scrape_run_id)
     return _see(scrape_run_id)
@@ -105,7 +105,7 @@ async def cancel(scrape_run_id: int) -> WerkzeugResponse:
 @same_origin_only
 @hide
 async def retry(scrape_run_id: int) -> WerkzeugResponse:
-    """Scrape again what failed in a run, and go where that is seen."""
+    """Start a run over what failed in another one, and redirect to its page."""
     parts = services()
     try:
         started = await parts.runs.retry(scrape_run_id)
@@ -118,7 +118,7 @@ async def retry(scrape_run_id: int) -> WerkzeugResponse:
 @same_origin_only
 @hide
 async def schedule(change: str) -> WerkzeugResponse:
-    """Pause scheduled runs, or start them again."""
+    """Pause or resume scheduled runs."""
     parts = services()
     await parts.maintenance.pause(change == "pause")
     return redirect("/", 303)
@@ -127,7 +127,7 @@ async def schedule(change: str) -> WerkzeugResponse:
 @blueprint.get("/runs")
 @hide
 async def runs() -> Response:
-    """All runs, the newest first, and how long they took."""
+    """Show all runs, newest first, with a chart of their durations."""
     parts = services()
     cursor = _cursor()
     asked = read_query(PageQuery, request.args)
@@ -143,7 +143,7 @@ async def runs() -> Response:
 @blueprint.get("/odds")
 @hide
 async def odds() -> Response:
-    """Events by kick-off, one market of each at the three bookmakers."""
+    """Show events by kick-off, with one market each at the three bookmakers."""
     query = read_query(OddsPageQuery, request.args)
     return await page("odds.html", {**frame(_cursor(), "odds"), **_listing(query)})
 
@@ -151,7 +151,7 @@ async def odds() -> Response:
 @blueprint.get("/odds/rows")
 @hide
 async def odds_rows() -> Response:
-    """Rows of the odds page alone: those of `ids=1,2,3`, or a page of a query."""
+    """Return only rows of the odds page: those of `ids=1,2,3`, or a page of a query."""
     query = read_query(OddsPageQuery, request.args)
     if (ids := request.args.get("ids")) is None:
         return await fragment("rows.html", _listing(query))
@@ -165,11 +165,11 @@ async def odds_rows() -> Response:
 @blueprint.get("/odds/<int:event_id>")
 @hide
 async def event(event_id: int) -> Response:
-    """One event: every market at the three bookmakers, and the past of one of them."""
+    """Show one event: all markets at the three bookmakers, and the history of one market."""
     cursor = _cursor()
     found = await find_event(event_id)
     history = await history_of(found, read_query(HistoryQuery, request.args))
-    # The template gives the loop its turns: what it shows is put together before, of one moment.
+    # Rendering yields to the event loop. The data is collected first, so that the page shows a single moment.
     shown = {
         "event_id": found.id,
         "sportradar_id": found.sportradar_id,
@@ -183,7 +183,7 @@ async def event(event_id: int) -> Response:
 
 @blueprint.errorhandler(Exception)
 async def trouble(error: Exception) -> Response | WerkzeugResponse:
-    """What went wrong, as a page for a person."""
+    """Return an error as a page, or as problem JSON for a client that does not accept HTML."""
     if isinstance(error, HTTPException) and error.code is not None and error.code < 400:
         return error.get_response()
     problem = problem_of(error)
@@ -201,7 +201,7 @@ async def _progress(parts: Services, view: JSON, cursor: str, *, follow: str) ->
 
 
 def _listing(query: OddsPageQuery) -> dict[str, object]:
-    """A page of events with the market that is asked for. One turn of the loop, some milliseconds."""
+    """Return a page of events with the requested market. Takes one turn of the event loop, some milliseconds."""
     now = utc_now()
     cache = services().odds_service.cache
     found = select_events(cache, query, now)
@@ -220,7 +220,7 @@ def _listing(query: OddsPageQuery) -> dict[str, object]:
 
 
 def frame(cursor: str, section: str) -> dict[str, object]:
-    """What the frame of every page shows."""
+    """Return the template values of the frame that all pages share."""
     parts = services()
     settings = parts.settings
     urls = (settings.betpawa_url, settings.sportybet_url, settings.bet9ja_url)
@@ -246,5 +246,5 @@ def _see(scrape_run_id: int) -> WerkzeugResponse:
 def _ids(text: str) -> list[int]:
     parts = text.split(",")
     if len(parts) > MOST_IDS or not all(part.isascii() and part.isdigit() and len(part) < 16 for part in parts):
-        raise bad_request("ids is not as it should be.", ("ids", f"give up to {MOST_IDS} numbers, by comma"))
+        raise bad_request("ids is not as it should be.", ("ids", f"give up to {MOST_IDS} comma-separated numbers"))
     return [int(part) for part in parts]
