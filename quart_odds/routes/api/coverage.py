@@ -10,7 +10,7 @@ from weakref import WeakKeyDictionary
 import orjson
 from pydantic import Field
 from quart import Blueprint, Response, request
-from quart_schema import document_querystring, document_response
+from quart_schema import document_response
 
 from quart_odds.domain.catalogue import CATALOGUE
 from quart_odds.domain.clock import iso_z, utc_now
@@ -23,13 +23,12 @@ from quart_odds.routes.api.encoded import Body, CooperativeYield
 from quart_odds.routes.api.query import (
     EventsFilter,
     StartedQuery,
-    read_query,
     select_events,
     tournament_order,
     upcoming,
 )
+from quart_odds.routes.api.requests import takes_query
 from quart_odds.routes.api.schemas.coverage import Coverage, CoverageEvents, MarketsCoverage
-from quart_odds.routes.api.schemas.odds import ProblemBody
 from quart_odds.routes.api.views import JSON, SPORT
 from quart_odds.services import services
 
@@ -40,7 +39,7 @@ class CoverageQuery(StartedQuery):
     """Which events."""
 
     availability: Literal["all", "matched", "betpawa-only", "competitor-only"] = "all"
-    platforms: list[Platform] = Field(default_factory=list, max_length=3, description="events at any of these")
+    platforms: list[Platform] = Field(default=[], max_length=3, description="events at any of these")
     search: Annotated[str | None, Field(max_length=200)] = None
     sort: Literal["kickoff", "alphabetical", "tournament"] = "kickoff"
 
@@ -112,21 +111,17 @@ def _numbers_of(event_odds: EventOdds) -> frozenset[int]:
     return market_numbers((key for key in event_odds.keys if key not in gone) if gone else event_odds.keys)
 
 
-@document_querystring(StartedQuery)
+@takes_query(StartedQuery)
 @document_response(Coverage)
-@document_response(ProblemBody, 400)
-async def coverage() -> Response:
+async def coverage(query: StartedQuery) -> Response:
     """How the bookmakers' events overlap."""
-    query = read_query(StartedQuery, request.args)
     return Body.of(_coverage(upcoming(services().odds_service.cache, query, utc_now()))).answer(request)
 
 
-@document_querystring(CoverageQuery)
+@takes_query(CoverageQuery)
 @document_response(CoverageEvents)
-@document_response(ProblemBody, 400)
-async def coverage_events() -> Response:
+async def coverage_events(query: CoverageQuery) -> Response:
     """Every event by competition, with the bookmakers that have it."""
-    query = read_query(CoverageQuery, request.args)
     sort: Literal["kickoff", "name", "tournament"] = "name" if query.sort == "alphabetical" else query.sort
     asked = EventsFilter(include_started=query.include_started, search=query.search, sort=sort)
     events = select_events(services().odds_service.cache, asked, utc_now())

@@ -12,13 +12,12 @@ from weakref import WeakKeyDictionary
 
 import orjson
 from quart import Request, Response
-from werkzeug.datastructures import MultiDict
 
 from quart_odds.domain.clock import utc_now
 from quart_odds.odds.cache import OddsCache
 from quart_odds.odds.event import CachedEvent
 from quart_odds.routes.access.problems import Problem
-from quart_odds.routes.api.query import FAR, EventsQuery, StartedQuery, next_kickoff, read_query, select_events
+from quart_odds.routes.api.query import FAR, EventsQuery, StartedQuery, next_kickoff, select_events
 from quart_odds.routes.api.views import best_prices, bookmaker_markets, list_item
 from quart_odds.services import services
 
@@ -98,14 +97,13 @@ class EventBodies:
         self._details: OrderedDict[int, tuple[int, Body]] = OrderedDict()
         self.encoded = 0
 
-    def page(self, cache: OddsCache, query_string: str, arguments: "MultiDict[str, str]") -> Body:
-        """The page that a query asks for. Raises a 400 for a query that is wrong."""
+    def page(self, cache: OddsCache, query_string: str, query: EventsQuery) -> Body:
+        """The page that a query asks for, kept by the text of its query string."""
         now = self._clock()
         kept = self._pages.get(query_string)
         if kept is not None and kept.is_right(cache.version, now):
             self._pages.move_to_end(query_string)
             return kept.body
-        query = read_query(EventsQuery, arguments)
         found = select_events(cache, query, now)
         start = (query.page - 1) * query.page_size
         shown = found[start : start + query.page_size]

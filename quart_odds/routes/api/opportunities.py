@@ -7,7 +7,7 @@ from weakref import WeakKeyDictionary
 
 from pydantic import Field
 from quart import Blueprint, Response, request
-from quart_schema import document_querystring, document_response
+from quart_schema import document_response
 
 from quart_odds.domain.clock import iso_z, utc_now
 from quart_odds.domain.odds import unpack_value
@@ -17,8 +17,9 @@ from quart_odds.odds.event_odds import EventOdds
 from quart_odds.odds.margin import BestMarket, BestPrice, best_markets
 from quart_odds.odds.offers import effective_key
 from quart_odds.routes.api.encoded import Body, CooperativeYield
-from quart_odds.routes.api.query import PageQuery, StartedQuery, read_query, upcoming
-from quart_odds.routes.api.schemas.odds import OpportunitiesPage, ProblemBody
+from quart_odds.routes.api.query import PageQuery, StartedQuery, upcoming
+from quart_odds.routes.api.requests import takes_query
+from quart_odds.routes.api.schemas.odds import OpportunitiesPage
 from quart_odds.routes.api.views import JSON, event_fields, held_under, second_z
 from quart_odds.services import services
 
@@ -75,12 +76,10 @@ def add_routes(blueprint: Blueprint) -> None:
     blueprint.add_url_rule("/api/opportunities", view_func=opportunities)
 
 
-@document_querystring(OpportunitiesQuery)
+@takes_query(OpportunitiesQuery)
 @document_response(OpportunitiesPage)
-@document_response(ProblemBody, 400)
-async def opportunities() -> Response:
+async def opportunities(query: OpportunitiesQuery) -> Response:
     """Best prices across the three whose inverse sum is below one, the best first, with the age of each price."""
-    query = read_query(OpportunitiesQuery, request.args)
     cache = services().odds_service.cache
     finder = _finders.setdefault(cache, Finder())
     finder.forget_others(cache)

@@ -2,9 +2,6 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated
-
-from pydantic import Field
 
 from quart_odds.domain.catalogue import CATALOGUE, Market
 from quart_odds.domain.platforms import Platform
@@ -14,19 +11,11 @@ from quart_odds.odds.event_odds import GONE, EventOdds
 from quart_odds.odds.history import MarketState, market_keys
 from quart_odds.routes.access.problems import bad_request
 from quart_odds.routes.api.history import past_of, refuse_unknown
-from quart_odds.routes.api.query import Query
 from quart_odds.routes.pages.odds import Promotion, odds_text
+from quart_odds.routes.pages.query import HistoryQuery
 
 MOST_CHANGES = 200
 """Rows of the table, the newest first; the chart has them all."""
-
-
-class HistoryQuery(Query):
-    """Which market's past an event's page shows: 1X2 unless asked."""
-
-    market: str = "1x2_ft"
-    line: Annotated[float | None, Field(allow_inf_nan=False)] = None
-    promotion: Annotated[str | None, Field(max_length=64)] = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,13 +12,15 @@ from werkzeug.wrappers import Response as WerkzeugResponse
 from quart_odds.broadcast import current_registry
 from quart_odds.domain.clock import utc_now
 from quart_odds.errors import RunActiveError
-from quart_odds.routes.access.problems import bad_request, log_problem, problem_of
+from quart_odds.routes.access.problems import log_problem, problem_of
 from quart_odds.routes.access.same_origin import same_origin_only
 from quart_odds.routes.api.encoded import find_event
-from quart_odds.routes.api.query import PageQuery, read_query, select_events
+from quart_odds.routes.api.query import PageQuery, select_events
+from quart_odds.routes.api.requests import takes_query
 from quart_odds.routes.api.scrape import find_run
-from quart_odds.routes.pages.history import HistoryQuery, history_of
-from quart_odds.routes.pages.odds import LINES, MARKETS, OddsPageQuery, line_text, market_groups, sources
+from quart_odds.routes.pages.history import history_of
+from quart_odds.routes.pages.odds import line_text, market_groups, sources
+from quart_odds.routes.pages.query import LINES, MARKETS, HistoryQuery, OddsPageQuery, RowsQuery
 from quart_odds.routes.pages.rows import rows_html
 from quart_odds.routes.pages.run import IDLE, JSON, active_view, stored_view
 from quart_odds.routes.pages.runs import run_bars, run_rows
@@ -27,9 +29,6 @@ from quart_odds.services import Services, services
 
 NEXT_EVENTS = 12
 """Events under the progress."""
-
-MOST_IDS = 100
-"""Rows that a script may ask for at once."""
 
 blueprint = Blueprint("pages", __name__)
 
@@ -126,49 +125,49 @@ async def schedule(change: str) -> WerkzeugResponse:
 
 @blueprint.get("/runs")
 @hide
-async def runs() -> Response:
+@takes_query(PageQuery)
+async def runs(query: PageQuery) -> Response:
     """All runs, the newest first, and how long they took."""
     parts = services()
     cursor = _cursor()
-    asked = read_query(PageQuery, request.args)
-    size = min(asked.page_size, 50)
-    found = await parts.store.list_runs(limit=size, offset=(asked.page - 1) * size)
+    size = min(query.page_size, 50)
+    found = await parts.store.list_runs(limit=size, offset=(query.page - 1) * size)
     total = await parts.store.count_runs()
     active = parts.runs.active
     records = [active.snapshot() if active and active.record.id == each.id else each for each in found]
-    shown = {"rows": run_rows(records), "bars": run_bars(records), "total": total, "page": asked.page}
+    shown = {"rows": run_rows(records), "bars": run_bars(records), "total": total, "page": query.page}
     return await page("runs.html", {**frame(cursor, "runs"), **shown, "pages": -(-total // size)})
 
 
 @blueprint.get("/odds")
 @hide
-async def odds() -> Response:
+@takes_query(OddsPageQuery)
+async def odds(query: OddsPageQuery) -> Response:
     """Events by kick-off, one market of each at the three bookmakers."""
-    query = read_query(OddsPageQuery, request.args)
     return await page("odds.html", {**frame(_cursor(), "odds"), **_listing(query)})
 
 
 @blueprint.get("/odds/rows")
 @hide
-async def odds_rows() -> Response:
+@takes_query(RowsQuery)
+async def odds_rows(query: RowsQuery) -> Response:
     """Rows of the odds page alone: those of `ids=1,2,3`, or a page of a query."""
-    query = read_query(OddsPageQuery, request.args)
-    if (ids := request.args.get("ids")) is None:
+    if query.ids is None:
         return await fragment("rows.html", _listing(query))
-    wanted = _ids(ids)
     cache = services().odds_service.cache
-    found = [event for each in wanted if (event := cache.get(each)) is not None]
+    found = [event for each in query.ids if (event := cache.get(each)) is not None]
     rows = rows_html(cache, found, MARKETS[query.market], query.shown_line)
     return await fragment("rows.html", {"rows": rows, "total": None})
 
 
 @blueprint.get("/odds/<int:event_id>")
 @hide
-async def event(event_id: int) -> Response:
+@takes_query(HistoryQuery)
+async def event(event_id: int, query: HistoryQuery) -> Response:
     """One event: every market at the three bookmakers, and the past of one of them."""
     cursor = _cursor()
     found = await find_event(event_id)
-    history = await history_of(found, read_query(HistoryQuery, request.args))
+    history = await history_of(found, query)
     # The template gives the loop its turns: what it shows is put together before, of one moment.
     shown = {
         "event_id": found.id,
@@ -241,10 +240,3 @@ def _cursor() -> str:
 
 def _see(scrape_run_id: int) -> WerkzeugResponse:
     return redirect(f"/runs/{scrape_run_id}", 303)
-
-
-def _ids(text: str) -> list[int]:
-    parts = text.split(",")
-    if len(parts) > MOST_IDS or not all(part.isascii() and part.isdigit() and len(part) < 16 for part in parts):
-        raise bad_request("ids is not as it should be.", ("ids", f"give up to {MOST_IDS} numbers, by comma"))
-    return [int(part) for part in parts]
