@@ -12,6 +12,7 @@ from weakref import WeakKeyDictionary
 
 import orjson
 from quart import Request, Response
+from werkzeug.http import quote_etag
 
 from quart_odds.domain.clock import utc_now
 from quart_odds.odds.cache import OddsCache
@@ -48,11 +49,11 @@ class Body:
     def answer(self, request: Request, *, odds_cursor: str | None = None) -> Response:
         """200 with the body, or 304 if the client has it."""
         as_gzip = len(self.content) >= GZIP_FROM_BYTES and request.accept_encodings.quality("gzip") > 0
-        etag = f'"{self.etag}-gzip"' if as_gzip else f'"{self.etag}"'
-        headers = {"ETag": etag, "Cache-Control": "no-cache", "Vary": "Accept-Encoding"}
+        etag = f"{self.etag}-gzip" if as_gzip else self.etag
+        headers = {"ETag": quote_etag(etag), "Cache-Control": "no-cache", "Vary": "Accept-Encoding"}
         if odds_cursor is not None:
             headers["Odds-Cursor"] = odds_cursor
-        if _has(request.headers.get("If-None-Match"), etag):
+        if request.if_none_match.contains_weak(etag):
             return Response(b"", 304, headers=headers)
         content = self.content
         if as_gzip:
@@ -61,13 +62,6 @@ class Body:
             content = self.zipped
             headers["Content-Encoding"] = "gzip"
         return Response(content, headers=headers, content_type="application/json")
-
-
-def _has(if_none_match: str | None, etag: str) -> bool:
-    if if_none_match is None:
-        return False
-    given = [tag.strip().removeprefix("W/") for tag in if_none_match.split(",")]
-    return "*" in given or etag in given
 
 
 @dataclass(slots=True)
