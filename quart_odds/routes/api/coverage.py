@@ -19,7 +19,8 @@ from quart_odds.odds.cache import OddsCache
 from quart_odds.odds.event import CachedEvent
 from quart_odds.odds.event_odds import EventOdds
 from quart_odds.odds.offers import market_numbers
-from quart_odds.routes.api.encoded import Body, CooperativeYield
+from quart_odds.routes.api.cooperative_yield import CooperativeYield
+from quart_odds.routes.api.encoded import Body
 from quart_odds.routes.api.query import (
     EventsFilter,
     StartedQuery,

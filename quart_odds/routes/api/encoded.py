@@ -2,7 +2,6 @@
 
 import asyncio
 import gzip
-import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -191,20 +190,3 @@ async def find_event(event_id: int) -> CachedEvent:
     if found is None:
         raise Problem(404, "No such event", f"there is no event {event_id}")
     return found
-
-
-class CooperativeYield:
-    """Gives the loop a turn when a piece of work has held it for `budget_seconds`."""
-
-    def __init__(self, budget_seconds: float = 0.003) -> None:
-        self._budget_seconds = budget_seconds
-        self._since = time.perf_counter()
-
-    @property
-    def is_due(self) -> bool:
-        """Whether it is time to `await sleep(0)`; asking starts the next turn."""
-        now = time.perf_counter()
-        if now - self._since < self._budget_seconds:
-            return False
-        self._since = now
-        return True

@@ -17,7 +17,7 @@ from quart_odds.domain.text import without_formula
 from quart_odds.odds.event import CachedEvent
 from quart_odds.odds.event_odds import GONE
 from quart_odds.odds.offers import offers_of, promotion_word
-from quart_odds.routes.api.encoded import CooperativeYield
+from quart_odds.routes.api.cooperative_yield import CooperativeYield
 from quart_odds.routes.api.openapi import answers_text
 from quart_odds.routes.api.query import EventsFilter, select_events
 from quart_odds.routes.api.requests import takes_query

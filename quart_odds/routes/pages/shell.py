@@ -15,7 +15,7 @@ from werkzeug.http import quote_etag
 
 from quart_odds import __version__
 from quart_odds.domain.clock import iso_z
-from quart_odds.routes.api.encoded import CooperativeYield
+from quart_odds.routes.api.cooperative_yield import CooperativeYield
 from quart_odds.routes.pages.assets import asset_folder
 
 POLICY = "; ".join(
