@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import blake2b
-from weakref import WeakKeyDictionary
 
 import orjson
 from quart import Request, Response
@@ -83,6 +82,7 @@ class EventBodies:
     """
 
     def __init__(self, cache: OddsCache, *, clock: Callable[[], datetime] = utc_now) -> None:
+        self._cache = cache
         self._clock = clock
         self._items: dict[int, tuple[int, bytes]] = {}
         self._pages: OrderedDict[str, _Page] = OrderedDict()
@@ -90,9 +90,9 @@ class EventBodies:
         self._details: OrderedDict[int, tuple[int, Body]] = OrderedDict()
         self.encoded = 0
 
-    def page(self, cache: OddsCache, query_string: str, query: EventsQuery) -> Body:
+    def page(self, query_string: str, query: EventsQuery) -> Body:
         """The page that a query asks for, kept by the text of its query string."""
-        now = self._clock()
+        cache, now = self._cache, self._clock()
         kept = self._pages.get(query_string)
         if kept is not None and kept.is_right(cache.version, now):
             self._pages.move_to_end(query_string)
@@ -100,6 +100,7 @@ class EventBodies:
         found = select_events(cache, query, now)
         start = (query.page - 1) * query.page_size
         shown = found[start : start + query.page_size]
+        self._forget_others()
         body = self._page_body(cache.epoch, shown, len(found), query, kept.body if kept else None)
         valid_until = FAR if query.include_started else next_kickoff(cache, now)
         self._pages[query_string] = _Page(cache.version, now, valid_until, body)
@@ -108,11 +109,9 @@ class EventBodies:
             self._pages.popitem(last=False)
         return body
 
-    def tournaments(
-        self, cache: OddsCache, query: StartedQuery, rows: Callable[[datetime], list[dict[str, object]]]
-    ) -> Body:
+    def tournaments(self, query: StartedQuery, rows: Callable[[datetime], list[dict[str, object]]]) -> Body:
         """The list of competitions that a query asks for, from its `rows` at a time."""
-        now = self._clock()
+        cache, now = self._cache, self._clock()
         # By what was understood of the query: of that there is little, of texts there is any number.
         key = query.model_dump_json()
         kept = self._tournaments.get(key)
@@ -145,11 +144,6 @@ class EventBodies:
             self._details.popitem(last=False)
         return body
 
-    def forget_others(self, cache: OddsCache) -> None:
-        """Drops what belongs to events that the cache no longer has."""
-        if len(self._items) > 2 * len(cache.events) + 100:
-            self._items = {event_id: kept for event_id, kept in self._items.items() if event_id in cache.events}
-
     def _page_body(
         self, epoch: str, shown: list[CachedEvent], total: int, query: EventsQuery, former: Body | None
     ) -> Body:
@@ -159,6 +153,12 @@ class EventBodies:
             return former
         tail = b'],"total":%d,"page":%d,"page_size":%d}' % (total, query.page, query.page_size)
         return Body(b'{"events":[' + b",".join(map(self.item, shown)) + tail, etag.hexdigest())
+
+    def _forget_others(self) -> None:
+        """Drops the items of events that the cache no longer has."""
+        events = self._cache.events
+        if len(self._items) > 2 * len(events) + 100:
+            self._items = {event_id: kept for event_id, kept in self._items.items() if event_id in events}
 
 
 async def encode_detail(event: CachedEvent) -> Body:
@@ -170,18 +170,6 @@ async def encode_detail(event: CachedEvent) -> Body:
         await asyncio.sleep(0)
     best = orjson.Fragment(orjson.dumps(best_prices(frozen)))
     return Body.of({**list_item(frozen), "markets_by_bookmaker": markets, "best_prices": best})
-
-
-_bodies: WeakKeyDictionary[OddsCache, EventBodies] = WeakKeyDictionary()
-
-
-def bodies_of(cache: OddsCache) -> EventBodies:
-    """The encoded events of a cache; each cache has its own."""
-    bodies = _bodies.get(cache)
-    if bodies is None:
-        bodies = _bodies[cache] = EventBodies(cache)
-    bodies.forget_others(cache)
-    return bodies
 
 
 async def find_event(event_id: int) -> CachedEvent:

@@ -13,7 +13,7 @@ from quart_odds.domain.platforms import Platform
 from quart_odds.odds.cache import OddsCache
 from quart_odds.odds.event import CachedEvent
 from quart_odds.odds.event_odds import EventOdds
-from quart_odds.routes.api.encoded import Body, bodies_of
+from quart_odds.routes.api.encoded import Body
 from quart_odds.routes.api.query import (
     Availability,
     EventsFilter,
@@ -50,8 +50,9 @@ def add_routes(blueprint: Blueprint) -> None:
 @document_response(cast("type[Tournament]", list[Tournament]))
 async def tournaments(query: TournamentsQuery) -> Response:
     """The competitions of the events that there are, by country and name."""
-    cache = services().odds_service.cache
-    return bodies_of(cache).tournaments(cache, query, lambda now: _tournaments(cache, query, now)).answer(request)
+    parts = services()
+    cache = parts.odds_service.cache
+    return parts.event_bodies.tournaments(query, lambda now: _tournaments(cache, query, now)).answer(request)
 
 
 def _tournaments(cache: OddsCache, query: TournamentsQuery, now: datetime) -> list[dict[str, object]]:

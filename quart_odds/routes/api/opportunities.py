@@ -3,7 +3,6 @@
 import asyncio
 from datetime import UTC, datetime
 from typing import Annotated
-from weakref import WeakKeyDictionary
 
 from pydantic import Field
 from quart import Blueprint, Response, request
@@ -32,17 +31,19 @@ class OpportunitiesQuery(StartedQuery, PageQuery):
     max_age_seconds: Annotated[float | None, Field(gt=0, allow_inf_nan=False)] = None
 
 
-class Finder:
+class OpportunityFinder:
     """The opportunities of each event of a cache, looked for once per change of it.
 
     They are kept by revision. The cache gives a revision once, also after it was cleared and filled anew.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, cache: OddsCache) -> None:
+        self._cache = cache
         self._found: dict[int, tuple[int, list[BestMarket]]] = {}
 
     async def prepare(self, events: list[CachedEvent]) -> None:
         """Looks at events that changed, about 0.2 ms each, in short turns of the loop."""
+        self._forget_others()
         turn = CooperativeYield()
         for event in events:
             if not self._is_kept(event):
@@ -63,13 +64,11 @@ class Finder:
             self._found[event.id] = (event.revision, _opportunities(event))
         return self._found[event.id][1]
 
-    def forget_others(self, cache: OddsCache) -> None:
+    def _forget_others(self) -> None:
         """Drops what belongs to events that the cache no longer has."""
-        if len(self._found) > 2 * len(cache.events) + 100:
-            self._found = {event_id: kept for event_id, kept in self._found.items() if event_id in cache.events}
-
-
-_finders: WeakKeyDictionary[OddsCache, Finder] = WeakKeyDictionary()
+        events = self._cache.events
+        if len(self._found) > 2 * len(events) + 100:
+            self._found = {event_id: kept for event_id, kept in self._found.items() if event_id in events}
 
 
 def add_routes(blueprint: Blueprint) -> None:
@@ -81,9 +80,8 @@ def add_routes(blueprint: Blueprint) -> None:
 @document_response(OpportunitiesPage)
 async def opportunities(query: OpportunitiesQuery) -> Response:
     """Best prices across the three whose inverse sum is below one, the best first, with the age of each price."""
-    cache = services().odds_service.cache
-    finder = _finders.setdefault(cache, Finder())
-    finder.forget_others(cache)
+    parts = services()
+    cache, finder = parts.odds_service.cache, parts.opportunity_finder
     await finder.prepare(upcoming(cache, query, utc_now()))
     # From here on nothing waits: events, prices and ages are all of this moment.
     now = utc_now()

@@ -21,7 +21,6 @@ from quart_odds.routes.api.scrape import find_run
 from quart_odds.routes.pages.history import history_of
 from quart_odds.routes.pages.odds import line_text, market_groups, sources
 from quart_odds.routes.pages.query import LINES, MARKETS, HistoryQuery, OddsPageQuery, RowsQuery
-from quart_odds.routes.pages.rows import rows_html
 from quart_odds.routes.pages.run import IDLE, JSON, active_view, stored_view
 from quart_odds.routes.pages.runs import run_bars, run_rows
 from quart_odds.routes.pages.shell import asset_url, fragment, page, static_answer
@@ -154,9 +153,10 @@ async def odds_rows(query: RowsQuery) -> Response:
     """Rows of the odds page alone: those of `ids=1,2,3`, or a page of a query."""
     if query.ids is None:
         return await fragment("rows.html", _listing(query))
-    cache = services().odds_service.cache
+    parts = services()
+    cache = parts.odds_service.cache
     found = [event for each in query.ids if (event := cache.get(each)) is not None]
-    rows = rows_html(cache, found, MARKETS[query.market], query.shown_line)
+    rows = parts.event_rows.html(found, MARKETS[query.market], query.shown_line)
     return await fragment("rows.html", {"rows": rows, "total": None})
 
 
@@ -202,11 +202,11 @@ async def _progress(parts: Services, view: JSON, cursor: str, *, follow: str) ->
 def _listing(query: OddsPageQuery) -> dict[str, object]:
     """A page of events with the market that is asked for. One turn of the loop, some milliseconds."""
     now = utc_now()
-    cache = services().odds_service.cache
-    found = select_events(cache, query, now)
+    parts = services()
+    found = select_events(parts.odds_service.cache, query, now)
     first = (query.page - 1) * query.page_size
     market, line = MARKETS[query.market], query.shown_line
-    rows = rows_html(cache, found[first : first + query.page_size], market, line)
+    rows = parts.event_rows.html(found[first : first + query.page_size], market, line)
     pages = max(1, -(-len(found) // query.page_size))
     return {
         "query": query,
