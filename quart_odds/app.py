@@ -21,11 +21,15 @@ from quart_odds.odds.notices import OddsNotifier
 from quart_odds.routes.access import bodies, problems, same_origin
 from quart_odds.routes.access.limits import ConnectionLimits
 from quart_odds.routes.api import analytics, odds, openapi, refresh, scheduler, scrape
+from quart_odds.routes.api.coverage import MarketNumbers
+from quart_odds.routes.api.encoded import EventBodies
+from quart_odds.routes.api.opportunities import OpportunityFinder
 from quart_odds.routes.live import sse, ws
 from quart_odds.routes.live.receive import BoundedWebsocketConnection
 from quart_odds.routes.operations import asyncapi, health
 from quart_odds.routes.pages import docs, views
 from quart_odds.routes.pages.assets import asset_folder
+from quart_odds.routes.pages.rows import EventRows
 from quart_odds.routes.pages.shell import static_files
 from quart_odds.scraping.broadcaster import ProgressBroadcaster
 from quart_odds.scraping.coordinator import Coordinator
@@ -127,6 +131,7 @@ async def _opened(parts: Services) -> AsyncIterator[None]:
     try:
         parts.notifier = OddsNotifier(OddsUpdates(parts.registry))
         parts.odds_service = OddsService(parts.store, on_change=parts.notifier)
+        _add_kept_answers(parts)
         await parts.odds_service.load()
         parts.decoder = Decoder(settings.decode_workers)
         parts.preferences = RuntimeSettings(settings, parts.store)
@@ -149,6 +154,15 @@ async def _opened(parts: Services) -> AsyncIterator[None]:
             parts.registry.close()
     finally:
         await parts.store.aclose()
+
+
+def _add_kept_answers(parts: Services) -> None:
+    """What routes keep of the odds in memory, encoded or rendered, until these change."""
+    cache = parts.odds_service.cache
+    parts.event_bodies = EventBodies(cache)
+    parts.event_rows = EventRows()
+    parts.market_numbers = MarketNumbers(cache)
+    parts.opportunity_finder = OpportunityFinder(cache)
 
 
 def _add_scraping(parts: Services) -> None:

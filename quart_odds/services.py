@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from quart_odds.odds.service import OddsService
     from quart_odds.routes.access.limits import ConnectionLimits
     from quart_odds.routes.access.same_origin import AccessPolicy
+    from quart_odds.routes.api.coverage import MarketNumbers
+    from quart_odds.routes.api.encoded import EventBodies
+    from quart_odds.routes.api.opportunities import OpportunityFinder
+    from quart_odds.routes.pages.rows import EventRows
     from quart_odds.scraping.maintenance import Maintenance
     from quart_odds.scraping.refresh import EventRefresher
     from quart_odds.scraping.runs import RunService
@@ -40,6 +44,10 @@ class Services:
     bodies: "ConnectionLimits" = field(init=False)
     store: "Store" = field(init=False)
     odds_service: "OddsService" = field(init=False)
+    event_bodies: "EventBodies" = field(init=False)
+    event_rows: "EventRows" = field(init=False)
+    market_numbers: "MarketNumbers" = field(init=False)
+    opportunity_finder: "OpportunityFinder" = field(init=False)
     notifier: "OddsNotifier" = field(init=False)
     decoder: "Decoder" = field(init=False)
     clients: "ClientPool" = field(init=False)

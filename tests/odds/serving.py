@@ -14,7 +14,10 @@ from quart_odds.domain.odds import Competition, UnmappedMarket
 from quart_odds.domain.platforms import Platform
 from quart_odds.odds import OddsService
 from quart_odds.routes.access import problems
+from quart_odds.routes.api.coverage import MarketNumbers
+from quart_odds.routes.api.encoded import EventBodies
 from quart_odds.routes.api.odds import odds_blueprint
+from quart_odds.routes.api.opportunities import OpportunityFinder
 from quart_odds.services import EXTENSION
 from quart_odds.storage import Store, open_store
 from tests.odds.making import OVER_UNDER, PREMIER, X1, header, key, mapped
@@ -29,6 +32,9 @@ class Parts:
 
     store: Store
     odds_service: OddsService
+    event_bodies: EventBodies
+    market_numbers: MarketNumbers
+    opportunity_finder: OpportunityFinder
 
 
 @dataclass
@@ -36,8 +42,13 @@ class Served:
     """An app with the odds API, and a client of it."""
 
     client: TestClientProtocol
-    odds_service: OddsService
+    parts: Parts
     now: datetime
+
+    @property
+    def odds_service(self) -> OddsService:
+        """The app's odds."""
+        return self.parts.odds_service
 
     async def json(self, path: str, status: int = 200) -> object:
         """The body of an answer, which must have this status."""
@@ -56,7 +67,9 @@ async def served(*, filled: bool = True) -> AsyncIterator[Served]:
     store = await open_store("sqlite:///:memory:")
     odds_service = OddsService(store)
     app = Quart("odds_app")
-    app.extensions[EXTENSION] = Parts(store, odds_service)
+    cache = odds_service.cache
+    parts = Parts(store, odds_service, EventBodies(cache), MarketNumbers(cache), OpportunityFinder(cache))
+    app.extensions[EXTENSION] = parts
     problems.init_app(app)
     app.register_blueprint(odds_blueprint())
     QuartSchema(app, convert_casing=False)
@@ -64,7 +77,7 @@ async def served(*, filled: bool = True) -> AsyncIterator[Served]:
     if filled:
         await fill(odds_service, now)
     try:
-        yield Served(app.test_client(), odds_service, now)
+        yield Served(app.test_client(), parts, now)
     finally:
         await odds_service.close()
         await store.aclose()

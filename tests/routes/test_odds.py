@@ -11,7 +11,6 @@ from pydantic import BaseModel
 
 from quart_odds.domain.clock import iso_z, utc_now
 from quart_odds.domain.platforms import Platform
-from quart_odds.routes.api.encoded import bodies_of
 from quart_odds.routes.api.schemas.odds import EventDetail, EventsPage
 from tests.odds.making import OVER_UNDER, X1, header, key, mapped
 from tests.odds.serving import Served, served
@@ -184,7 +183,7 @@ async def test_a_large_answer_is_compressed_for_those_who_take_it() -> None:
 async def test_bodies_are_encoded_once_a_change() -> None:
     """Asking again encodes nothing; a changed event is encoded alone, when asked for."""
     async with served() as app:
-        bodies = bodies_of(app.odds_service.cache)
+        bodies = app.parts.event_bodies
         for query in ("", "", "sort=name", "search=arsenal"):
             await app.client.get(f"/api/events?{query}")
         assert bodies.encoded == 3
@@ -210,7 +209,7 @@ async def test_a_cursor_asks_for_what_changed_since() -> None:
 async def test_a_kept_list_forgets_what_has_started() -> None:
     """No change of odds, only time: the event that has kicked off is no longer listed."""
     async with served() as app:
-        bodies = bodies_of(app.odds_service.cache)
+        bodies = app.parts.event_bodies
         now = app.now
         bodies._clock = lambda: now
         assert await ids(app, "") == [1, 2, 4]
@@ -230,7 +229,7 @@ async def test_letters_without_a_plain_form_of_their_own_are_found_by_plain_ones
 async def test_a_list_kept_under_a_clock_that_was_ahead_is_made_again() -> None:
     """The clock jumps a month ahead, the list is asked for, and the clock is set right: the events are listed."""
     async with served() as app:
-        bodies = bodies_of(app.odds_service.cache)
+        bodies = app.parts.event_bodies
         now = app.now + timedelta(days=30)
         bodies._clock = lambda: now
         assert await ids(app, "") == []

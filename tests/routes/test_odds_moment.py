@@ -21,7 +21,7 @@ from quart_odds.domain.catalogue import CATALOGUE, pack_key
 from quart_odds.domain.platforms import Platform
 from quart_odds.odds.cache import OddsCache
 from quart_odds.routes.api import coverage, events_csv, opportunities
-from quart_odds.routes.api.encoded import bodies_of, encode_detail
+from quart_odds.routes.api.encoded import encode_detail
 from quart_odds.routes.live import sse
 from quart_odds.server.fast_lane import LiveTCPServer
 from tests.odds.making import NOW, OVER_UNDER, X1, header, key, mapped
@@ -111,7 +111,7 @@ async def test_detail_that_was_overtaken_is_not_kept_for_the_newer_state() -> No
     async with served(filled=False) as app:
         event = header(kickoff=app.now + timedelta(hours=1))
         await app.odds_service.record(mapped(event, X1), app.now)
-        bodies, booked = bodies_of(app.odds_service.cache), app.odds_service.cache.events[1]
+        bodies, booked = app.parts.event_bodies, app.odds_service.cache.events[1]
         encoding = asyncio.create_task(bodies.detail(booked))
         await asyncio.sleep(0)
         await app.odds_service.record(mapped(event, X1 | {HOME: 9.0}), app.now)
@@ -138,10 +138,9 @@ async def test_opportunities_are_all_of_the_moment_at_which_they_are_told(monkey
         for number in (1, 2, 3):
             await offer(number, 2.2)
         asking = asyncio.create_task(app.client.get("/api/opportunities"))
-        finder = None
-        while finder is None or 1 not in finder._found:
+        finder = app.parts.opportunity_finder
+        while 1 not in finder._found:
             await asyncio.sleep(0)
-            finder = opportunities._finders.get(app.odds_service.cache)
         assert 3 not in finder._found
         await offer(1, 1.6)
         body = await (await asking).get_json()
@@ -160,9 +159,9 @@ async def test_event_that_is_matched_anew_meanwhile_is_counted_once(monkeypatch:
         await offer(Platform.SPORTYBET, None)
         await offer(Platform.BETPAWA, "11")
         asking = asyncio.create_task(app.client.get("/api/coverage/markets"))
-        while not coverage._kept_numbers.get(app.odds_service.cache):
+        while not app.parts.market_numbers._found:
             await asyncio.sleep(0)
-        assert list(coverage._kept_numbers[app.odds_service.cache]) == [1]
+        assert list(app.parts.market_numbers._found) == [1]
         await offer(Platform.SPORTYBET, "11")
         body = await (await asking).get_json()
         again: Any = await app.json("/api/coverage/markets")

@@ -7,7 +7,7 @@ import pytest
 
 from quart_odds.domain.catalogue import CATALOGUE
 from quart_odds.domain.platforms import Platform
-from quart_odds.routes.pages.rows import rows_html
+from quart_odds.routes.pages.rows import EventRows
 from tests.odds.making import OVER_UNDER, X1, header, key, mapped
 from tests.odds.serving import Served, served
 
@@ -42,12 +42,12 @@ async def test_nothing_of_before_is_served_nor_taken_for_fresh(path: str) -> Non
 async def test_rows_of_pages_are_made_anew() -> None:
     """The table of events shows the odds that were taken over."""
     async with served(filled=False) as app:
-        cache = app.odds_service.cache
+        cache, rows = app.odds_service.cache, EventRows()
         await fill(app, 2.4)
-        assert "9.00" not in rows_html(cache, cache.by_kickoff(), ONE_X_TWO, None)[0]
+        assert "9.00" not in rows.html(cache.by_kickoff(), ONE_X_TWO, None)[0]
         cache.clear()
         await fill(app, 9.0)
-        assert "9.00" in rows_html(cache, cache.by_kickoff(), ONE_X_TWO, None)[0]
+        assert "9.00" in rows.html(cache.by_kickoff(), ONE_X_TWO, None)[0]
 
 
 async def test_restored_events_are_not_taken_for_those_before() -> None:

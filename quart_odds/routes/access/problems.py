@@ -6,7 +6,10 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 import orjson
+from pydantic import ValidationError
 from quart import Response, has_request_context, has_websocket_context, request, websocket
+from quart_schema import RequestSchemaValidationError
+from quart_schema.validation import QuerystringValidationError
 from werkzeug.exceptions import HTTPException
 
 from quart_odds.errors import (
@@ -24,6 +27,13 @@ if TYPE_CHECKING:
     from quart import Quart
 
 CONTENT_TYPE = "application/problem+json"
+
+MESSAGES = {
+    "extra_forbidden": "is not known",
+    "missing": "is required",
+    "model_type": "send a JSON object",
+}
+"""What an answer says of a field in place of pydantic's words, by the type of pydantic's error."""
 
 LOGGED_REFUSALS = frozenset({403, 408, 413, 421, 429})
 """Statuses below 500 that are logged: they may point to an attack, or to a proxy not set up as in docs/deploy.md."""
@@ -94,6 +104,8 @@ def problem_of(error: Exception) -> Problem:
             return Problem(502, "A bookmaker did not answer as it should", str(error))
         case QuartOddsError():
             return Problem(500, "Something went wrong", str(error))
+        case RequestSchemaValidationError():
+            return _of_validation(error)
         case HTTPException():
             return _of_werkzeug(error)
         case _:
@@ -121,6 +133,18 @@ def init_app(app: "Quart") -> None:
         return problem.response()
 
     app.register_error_handler(Exception, answer)
+
+
+def _of_validation(error: RequestSchemaValidationError) -> Problem:
+    is_query = isinstance(error, QuerystringValidationError)
+    faults = error.validation_error.errors() if isinstance(error.validation_error, ValidationError) else []
+    errors: list[tuple[str, str]] = []
+    for fault in faults:
+        # An item of a repeated parameter has no name of its own; an item of a body's list is named by its place.
+        where = (fault["loc"][:1] if is_query else fault["loc"]) or ("body",)
+        message = MESSAGES.get(fault["type"], fault["msg"].removeprefix("Value error, "))
+        errors.append((".".join(map(str, where)), message))
+    return bad_request("The query string is not valid." if is_query else "The request body is not valid.", *errors)
 
 
 def _of_werkzeug(error: HTTPException) -> Problem:

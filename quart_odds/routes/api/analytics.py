@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from quart import Blueprint, Response
-from quart_schema import document_querystring, document_response
+from quart_schema import document_response
 
 from quart_odds.domain.clock import utc_now
 from quart_odds.domain.platforms import Platform
@@ -16,8 +16,16 @@ from quart_odds.domain.runs import RunRecord, ScrapePhase
 from quart_odds.errors import StorageError
 from quart_odds.routes.access.refusals import refusals
 from quart_odds.routes.api.openapi import answers_text
-from quart_odds.routes.api.schemas.scrape import Analytics, DaysQuery, EventMetrics, Health, Stats
-from quart_odds.routes.api.scrape import asked_number, json_response
+from quart_odds.routes.api.requests import takes_query
+from quart_odds.routes.api.schemas.scrape import (
+    Analytics,
+    AnalyticsQuery,
+    EventMetrics,
+    EventMetricsQuery,
+    Health,
+    Stats,
+)
+from quart_odds.routes.api.scrape import json_response
 from quart_odds.services import Services, services
 
 RUNS_LOOKED_AT = 100
@@ -40,12 +48,11 @@ async def stats() -> Response:
 
 
 @blueprint.get("/api/scrape/analytics")
-@document_querystring(DaysQuery)
+@takes_query(AnalyticsQuery)
 @document_response(Analytics)
-async def analytics() -> Response:
+async def analytics(query: AnalyticsQuery) -> Response:
     """Runs of the last days, by day and by platform."""
-    days = asked_number("days", 14, 1, 30)
-    found = await services().store.run_analytics(days, utc_now())
+    found = await services().store.run_analytics(query.days, utc_now())
     return json_response(
         {
             "period_start": found.period_start.isoformat(),
@@ -75,12 +82,11 @@ async def analytics() -> Response:
 
 
 @blueprint.get("/api/scrape/event-metrics")
-@document_querystring(DaysQuery)
+@takes_query(EventMetricsQuery)
 @document_response(EventMetrics)
-async def event_metrics() -> Response:
+async def event_metrics(query: EventMetricsQuery) -> Response:
     """Events asked for and got in the last days, by platform. An event counts once for each platform and run."""
-    days = asked_number("days", 7, 1, 30)
-    found = await services().store.run_analytics(days, utc_now())
+    found = await services().store.run_analytics(query.days, utc_now())
     rows = [
         {
             "platform": str(each.platform),

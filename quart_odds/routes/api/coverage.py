@@ -5,12 +5,11 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Literal
-from weakref import WeakKeyDictionary
 
 import orjson
 from pydantic import Field
 from quart import Blueprint, Response, request
-from quart_schema import document_querystring, document_response
+from quart_schema import document_response
 
 from quart_odds.domain.catalogue import CATALOGUE
 from quart_odds.domain.clock import iso_z, utc_now
@@ -19,17 +18,17 @@ from quart_odds.odds.cache import OddsCache
 from quart_odds.odds.event import CachedEvent
 from quart_odds.odds.event_odds import EventOdds
 from quart_odds.odds.offers import market_numbers
-from quart_odds.routes.api.encoded import Body, CooperativeYield
+from quart_odds.routes.api.cooperative_yield import CooperativeYield
+from quart_odds.routes.api.encoded import Body
 from quart_odds.routes.api.query import (
     EventsFilter,
     StartedQuery,
-    read_query,
     select_events,
     tournament_order,
     upcoming,
 )
+from quart_odds.routes.api.requests import takes_query
 from quart_odds.routes.api.schemas.coverage import Coverage, CoverageEvents, MarketsCoverage
-from quart_odds.routes.api.schemas.odds import ProblemBody
 from quart_odds.routes.api.views import JSON, SPORT
 from quart_odds.services import services
 
@@ -40,9 +39,41 @@ class CoverageQuery(StartedQuery):
     """Which events."""
 
     availability: Literal["all", "matched", "betpawa-only", "competitor-only"] = "all"
-    platforms: list[Platform] = Field(default_factory=list, max_length=3, description="events at any of these")
+    platforms: list[Platform] = Field(default=[], max_length=3, description="events at any of these")
     search: Annotated[str | None, Field(max_length=200)] = None
     sort: Literal["kickoff", "alphabetical", "tournament"] = "kickoff"
+
+
+_Numbers = Mapping[Platform, frozenset[int]]
+
+
+class MarketNumbers:
+    """The markets that each bookmaker has of each event, found once per change of the event.
+
+    They are kept by revision. The cache gives a revision once, also after it was cleared and filled anew.
+    """
+
+    def __init__(self, cache: OddsCache) -> None:
+        self._cache = cache
+        self._found: dict[int, tuple[int, _Numbers]] = {}
+
+    def of(self, event: CachedEvent) -> _Numbers:
+        """The markets of which each bookmaker that lists the event has a price."""
+        found = self._found.get(event.id)
+        if found is None or found[0] != event.revision:
+            numbers = {
+                platform: _numbers_of(event_odds)
+                for platform, event_odds in event.odds.items()
+                if event_odds.gone_at is None
+            }
+            found = self._found[event.id] = (event.revision, numbers)
+        return found[1]
+
+    def forget_others(self) -> None:
+        """Drops what belongs to events that the cache no longer has."""
+        events = self._cache.events
+        if len(self._found) > 2 * len(events) + 100:
+            self._found = {event_id: found for event_id, found in self._found.items() if event_id in events}
 
 
 def add_routes(blueprint: Blueprint) -> None:
@@ -58,18 +89,15 @@ def add_routes(blueprint: Blueprint) -> None:
 @document_response(MarketsCoverage)
 async def markets_coverage() -> Response:
     """How many current events have each market, by bookmaker, and the markets that the catalogue does not know."""
-    odds_service = services().odds_service
+    parts = services()
+    odds_service, numbers = parts.odds_service, parts.market_numbers
+    numbers.forget_others()
     counts: Counter[tuple[int, Platform]] = Counter()
-    kept = _kept_numbers.setdefault(odds_service.cache, {})
-    if len(kept) > 2 * len(odds_service.cache.events) + 100:
-        kept = _kept_numbers[odds_service.cache] = {
-            each: kept[each] for each in kept.keys() & odds_service.cache.events.keys()
-        }
     turn = CooperativeYield()
     # All events as they are matched now: one that is matched anew meanwhile is counted once.
     for event in [event.snapshot() for event in odds_service.cache.events.values()]:
-        for platform, numbers in _market_numbers(event, kept).items():
-            counts.update((number, platform) for number in numbers)
+        for platform, found in numbers.of(event).items():
+            counts.update((number, platform) for number in found)
         if turn.is_due:
             await asyncio.sleep(0)
     markets = [
@@ -88,45 +116,22 @@ async def markets_coverage() -> Response:
     return Body.of({"markets": markets, "unmapped": unmapped}).answer(request)
 
 
-_Numbers = Mapping[Platform, frozenset[int]]
-
-_kept_numbers: WeakKeyDictionary[OddsCache, dict[int, tuple[int, _Numbers]]] = WeakKeyDictionary()
-"""By event: the revision at which they were found, and the markets that each bookmaker has. No revision comes twice."""
-
-
-def _market_numbers(event: CachedEvent, kept: dict[int, tuple[int, _Numbers]]) -> _Numbers:
-    """The markets of which each bookmaker that lists the event has a price, remembered until the event changes."""
-    found = kept.get(event.id)
-    if found is None or found[0] != event.revision:
-        numbers = {
-            platform: _numbers_of(event_odds)
-            for platform, event_odds in event.odds.items()
-            if event_odds.gone_at is None
-        }
-        found = kept[event.id] = (event.revision, numbers)
-    return found[1]
-
-
 def _numbers_of(event_odds: EventOdds) -> frozenset[int]:
     gone = event_odds.last_seen
     return market_numbers((key for key in event_odds.keys if key not in gone) if gone else event_odds.keys)
 
 
-@document_querystring(StartedQuery)
+@takes_query(StartedQuery)
 @document_response(Coverage)
-@document_response(ProblemBody, 400)
-async def coverage() -> Response:
+async def coverage(query: StartedQuery) -> Response:
     """How the bookmakers' events overlap."""
-    query = read_query(StartedQuery, request.args)
     return Body.of(_coverage(upcoming(services().odds_service.cache, query, utc_now()))).answer(request)
 
 
-@document_querystring(CoverageQuery)
+@takes_query(CoverageQuery)
 @document_response(CoverageEvents)
-@document_response(ProblemBody, 400)
-async def coverage_events() -> Response:
+async def coverage_events(query: CoverageQuery) -> Response:
     """Every event by competition, with the bookmakers that have it."""
-    query = read_query(CoverageQuery, request.args)
     sort: Literal["kickoff", "name", "tournament"] = "name" if query.sort == "alphabetical" else query.sort
     asked = EventsFilter(include_started=query.include_started, search=query.search, sort=sort)
     events = select_events(services().odds_service.cache, asked, utc_now())

@@ -2,23 +2,21 @@
 
 import asyncio
 import gzip
-import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import blake2b
-from weakref import WeakKeyDictionary
 
 import orjson
 from quart import Request, Response
-from werkzeug.datastructures import MultiDict
+from werkzeug.http import quote_etag
 
 from quart_odds.domain.clock import utc_now
 from quart_odds.odds.cache import OddsCache
 from quart_odds.odds.event import CachedEvent
 from quart_odds.routes.access.problems import Problem
-from quart_odds.routes.api.query import FAR, EventsQuery, StartedQuery, next_kickoff, read_query, select_events
+from quart_odds.routes.api.query import FAR, EventsQuery, StartedQuery, next_kickoff, select_events
 from quart_odds.routes.api.views import best_prices, bookmaker_markets, list_item
 from quart_odds.services import services
 
@@ -49,11 +47,11 @@ class Body:
     def answer(self, request: Request, *, odds_cursor: str | None = None) -> Response:
         """200 with the body, or 304 if the client has it."""
         as_gzip = len(self.content) >= GZIP_FROM_BYTES and request.accept_encodings.quality("gzip") > 0
-        etag = f'"{self.etag}-gzip"' if as_gzip else f'"{self.etag}"'
-        headers = {"ETag": etag, "Cache-Control": "no-cache", "Vary": "Accept-Encoding"}
+        etag = f"{self.etag}-gzip" if as_gzip else self.etag
+        headers = {"ETag": quote_etag(etag), "Cache-Control": "no-cache", "Vary": "Accept-Encoding"}
         if odds_cursor is not None:
             headers["Odds-Cursor"] = odds_cursor
-        if _has(request.headers.get("If-None-Match"), etag):
+        if request.if_none_match.contains_weak(etag):
             return Response(b"", 304, headers=headers)
         content = self.content
         if as_gzip:
@@ -62,13 +60,6 @@ class Body:
             content = self.zipped
             headers["Content-Encoding"] = "gzip"
         return Response(content, headers=headers, content_type="application/json")
-
-
-def _has(if_none_match: str | None, etag: str) -> bool:
-    if if_none_match is None:
-        return False
-    given = [tag.strip().removeprefix("W/") for tag in if_none_match.split(",")]
-    return "*" in given or etag in given
 
 
 @dataclass(slots=True)
@@ -91,6 +82,7 @@ class EventBodies:
     """
 
     def __init__(self, cache: OddsCache, *, clock: Callable[[], datetime] = utc_now) -> None:
+        self._cache = cache
         self._clock = clock
         self._items: dict[int, tuple[int, bytes]] = {}
         self._pages: OrderedDict[str, _Page] = OrderedDict()
@@ -98,17 +90,17 @@ class EventBodies:
         self._details: OrderedDict[int, tuple[int, Body]] = OrderedDict()
         self.encoded = 0
 
-    def page(self, cache: OddsCache, query_string: str, arguments: "MultiDict[str, str]") -> Body:
-        """The page that a query asks for. Raises a 400 for a query that is wrong."""
-        now = self._clock()
+    def page(self, query_string: str, query: EventsQuery) -> Body:
+        """The page that a query asks for, kept by the text of its query string."""
+        cache, now = self._cache, self._clock()
         kept = self._pages.get(query_string)
         if kept is not None and kept.is_right(cache.version, now):
             self._pages.move_to_end(query_string)
             return kept.body
-        query = read_query(EventsQuery, arguments)
         found = select_events(cache, query, now)
         start = (query.page - 1) * query.page_size
         shown = found[start : start + query.page_size]
+        self._forget_others()
         body = self._page_body(cache.epoch, shown, len(found), query, kept.body if kept else None)
         valid_until = FAR if query.include_started else next_kickoff(cache, now)
         self._pages[query_string] = _Page(cache.version, now, valid_until, body)
@@ -117,11 +109,9 @@ class EventBodies:
             self._pages.popitem(last=False)
         return body
 
-    def tournaments(
-        self, cache: OddsCache, query: StartedQuery, rows: Callable[[datetime], list[dict[str, object]]]
-    ) -> Body:
+    def tournaments(self, query: StartedQuery, rows: Callable[[datetime], list[dict[str, object]]]) -> Body:
         """The list of competitions that a query asks for, from its `rows` at a time."""
-        now = self._clock()
+        cache, now = self._cache, self._clock()
         # By what was understood of the query: of that there is little, of texts there is any number.
         key = query.model_dump_json()
         kept = self._tournaments.get(key)
@@ -154,11 +144,6 @@ class EventBodies:
             self._details.popitem(last=False)
         return body
 
-    def forget_others(self, cache: OddsCache) -> None:
-        """Drops what belongs to events that the cache no longer has."""
-        if len(self._items) > 2 * len(cache.events) + 100:
-            self._items = {event_id: kept for event_id, kept in self._items.items() if event_id in cache.events}
-
     def _page_body(
         self, epoch: str, shown: list[CachedEvent], total: int, query: EventsQuery, former: Body | None
     ) -> Body:
@@ -168,6 +153,12 @@ class EventBodies:
             return former
         tail = b'],"total":%d,"page":%d,"page_size":%d}' % (total, query.page, query.page_size)
         return Body(b'{"events":[' + b",".join(map(self.item, shown)) + tail, etag.hexdigest())
+
+    def _forget_others(self) -> None:
+        """Drops the items of events that the cache no longer has."""
+        events = self._cache.events
+        if len(self._items) > 2 * len(events) + 100:
+            self._items = {event_id: kept for event_id, kept in self._items.items() if event_id in events}
 
 
 async def encode_detail(event: CachedEvent) -> Body:
@@ -181,38 +172,9 @@ async def encode_detail(event: CachedEvent) -> Body:
     return Body.of({**list_item(frozen), "markets_by_bookmaker": markets, "best_prices": best})
 
 
-_bodies: WeakKeyDictionary[OddsCache, EventBodies] = WeakKeyDictionary()
-
-
-def bodies_of(cache: OddsCache) -> EventBodies:
-    """The encoded events of a cache; each cache has its own."""
-    bodies = _bodies.get(cache)
-    if bodies is None:
-        bodies = _bodies[cache] = EventBodies(cache)
-    bodies.forget_others(cache)
-    return bodies
-
-
 async def find_event(event_id: int) -> CachedEvent:
     """An event of the cache, or one that is long over, from the database. Raises a 404."""
     found = await services().odds_service.find(event_id)
     if found is None:
         raise Problem(404, "No such event", f"there is no event {event_id}")
     return found
-
-
-class CooperativeYield:
-    """Gives the loop a turn when a piece of work has held it for `budget_seconds`."""
-
-    def __init__(self, budget_seconds: float = 0.003) -> None:
-        self._budget_seconds = budget_seconds
-        self._since = time.perf_counter()
-
-    @property
-    def is_due(self) -> bool:
-        """Whether it is time to `await sleep(0)`; asking starts the next turn."""
-        now = time.perf_counter()
-        if now - self._since < self._budget_seconds:
-            return False
-        self._since = now
-        return True

@@ -9,7 +9,6 @@ from typing import IO
 
 import structlog
 from quart import Blueprint, Response, request
-from quart_schema import document_querystring, document_response
 
 from quart_odds.broadcast.lane import LiveConnection, live_connection
 from quart_odds.domain.clock import iso_z, utc_now
@@ -18,10 +17,10 @@ from quart_odds.domain.text import without_formula
 from quart_odds.odds.event import CachedEvent
 from quart_odds.odds.event_odds import GONE
 from quart_odds.odds.offers import offers_of, promotion_word
-from quart_odds.routes.api.encoded import CooperativeYield
+from quart_odds.routes.api.cooperative_yield import CooperativeYield
 from quart_odds.routes.api.openapi import answers_text
-from quart_odds.routes.api.query import EventsFilter, read_query, select_events
-from quart_odds.routes.api.schemas.odds import ProblemBody
+from quart_odds.routes.api.query import EventsFilter, select_events
+from quart_odds.routes.api.requests import takes_query
 from quart_odds.routes.api.views import INLINE, second_z
 from quart_odds.services import services
 
@@ -69,12 +68,10 @@ def add_routes(blueprint: Blueprint) -> None:
     blueprint.add_url_rule("/api/events.csv", view_func=events_csv)
 
 
-@document_querystring(CSVQuery)
+@takes_query(CSVQuery)
 @answers_text("text/csv", description="One line a price.")
-@document_response(ProblemBody, 400)
-async def events_csv() -> Response:
+async def events_csv(query: CSVQuery) -> Response:
     """The events of a query as CSV, all of them, as they are matched now. One that breaks off is cut, not ended."""
-    query = read_query(CSVQuery, request.args)
     found = [event.snapshot() for event in select_events(services().odds_service.cache, query, utc_now())]
     headers = {"Content-Disposition": 'attachment; filename="events.csv"', "Cache-Control": "no-store"}
     if request.http_version == "1.0":

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 from quart import Blueprint, Response, request
-from quart_schema import document_querystring, document_response
+from quart_schema import document_response
 
 from quart_odds.domain.catalogue import CATALOGUE, Market
 from quart_odds.domain.clock import iso_z, utc_now
@@ -20,7 +20,8 @@ from quart_odds.odds.margin import market_margin
 from quart_odds.odds.offers import price_keys, promotion_word
 from quart_odds.routes.access.problems import Problem, bad_request
 from quart_odds.routes.api.encoded import Body, find_event
-from quart_odds.routes.api.query import Instant, Query, read_query
+from quart_odds.routes.api.query import Instant
+from quart_odds.routes.api.requests import Query, takes_query
 from quart_odds.routes.api.schemas.odds import EventHistory, MarginHistory, MarketHistory, ProblemBody
 from quart_odds.routes.api.views import JSON
 from quart_odds.services import services
@@ -39,7 +40,7 @@ Line = Annotated[float | None, Field(allow_inf_nan=False, description="needed fo
 class EventHistoryQuery(Query):
     """Which market, at which bookmaker (all, if none is named), and when."""
 
-    market: Annotated[str | None, Field(description="the market's id, such as 3743, or its slug")] = None
+    market: Annotated[str, Field(description="the market's id, such as 3743, or its slug")]
     line: Line = None
     promotion: Promotion = None
     platform: Platform | None = None
@@ -65,16 +66,12 @@ def add_routes(blueprint: Blueprint) -> None:
     blueprint.add_url_rule(f"{markets}/margin-history", view_func=margin_history)
 
 
-@document_querystring(EventHistoryQuery)
+@takes_query(EventHistoryQuery)
 @document_response(EventHistory)
-@document_response(ProblemBody, 400)
 @document_response(ProblemBody, 404)
 @document_response(ProblemBody, 503)
-async def event_history(event_id: int) -> Response:
+async def event_history(event_id: int, query: EventHistoryQuery) -> Response:
     """How a market stood over time at each bookmaker."""
-    query = read_query(EventHistoryQuery, request.args)
-    if query.market is None:
-        raise bad_request("Name a market.", ("market", "give its id, such as 3743, or its slug"))
     market = _market(query.market)
     keys = _keys(market, query.line)
     event = await find_event(event_id)
@@ -88,31 +85,28 @@ async def event_history(event_id: int) -> Response:
     return Body.of({**named, "bookmakers": bookmakers}).answer(request)
 
 
-@document_querystring(MarketHistoryQuery)
+@takes_query(MarketHistoryQuery)
 @document_response(MarketHistory)
-@document_response(ProblemBody, 400)
 @document_response(ProblemBody, 404)
 @document_response(ProblemBody, 503)
-async def market_history(event_id: int, market_id: str) -> Response:
+async def market_history(event_id: int, market_id: str, query: MarketHistoryQuery) -> Response:
     """How a market stood over time at one bookmaker."""
-    named, points = await _asked(event_id, market_id)
+    named, points = await _asked(event_id, market_id, query)
     return Body.of({**named, "history": points}).answer(request)
 
 
-@document_querystring(MarketHistoryQuery)
+@takes_query(MarketHistoryQuery)
 @document_response(MarginHistory)
-@document_response(ProblemBody, 400)
 @document_response(ProblemBody, 404)
 @document_response(ProblemBody, 503)
-async def margin_history(event_id: int, market_id: str) -> Response:
+async def margin_history(event_id: int, market_id: str, query: MarketHistoryQuery) -> Response:
     """A market's margin over time at one bookmaker."""
-    named, found = await _asked(event_id, market_id)
+    named, found = await _asked(event_id, market_id, query)
     points = [{name: value for name, value in point.items() if name != "outcomes"} for point in found]
     return Body.of({**named, "history": points}).answer(request)
 
 
-async def _asked(event_id: int, market_id: str) -> tuple[JSON, list[JSON]]:
-    query = read_query(MarketHistoryQuery, request.args)
+async def _asked(event_id: int, market_id: str, query: MarketHistoryQuery) -> tuple[JSON, list[JSON]]:
     market = _market(market_id)
     keys = _keys(market, query.line)
     event = await find_event(event_id)

@@ -5,7 +5,7 @@ from typing import Annotated, cast
 
 from pydantic import Field
 from quart import Blueprint, Response, request
-from quart_schema import document_querystring, document_response
+from quart_schema import document_response
 
 from quart_odds.domain.clock import utc_now
 from quart_odds.domain.names import names_differ
@@ -13,19 +13,17 @@ from quart_odds.domain.platforms import Platform
 from quart_odds.odds.cache import OddsCache
 from quart_odds.odds.event import CachedEvent
 from quart_odds.odds.event_odds import EventOdds
-from quart_odds.routes.access.problems import bad_request
-from quart_odds.routes.api.encoded import Body, bodies_of
+from quart_odds.routes.api.encoded import Body
 from quart_odds.routes.api.query import (
     Availability,
     EventsFilter,
     StartedQuery,
     UnmatchedQuery,
-    read_query,
     select_events,
     upcoming,
 )
+from quart_odds.routes.api.requests import takes_query
 from quart_odds.routes.api.schemas.coverage import Count, Tournament, UnmatchedPage
-from quart_odds.routes.api.schemas.odds import ProblemBody
 from quart_odds.routes.api.views import JSON, SPORT, list_item
 from quart_odds.services import services
 
@@ -48,14 +46,13 @@ def add_routes(blueprint: Blueprint) -> None:
         blueprint.add_url_rule(path, view_func=view)
 
 
-@document_querystring(TournamentsQuery)
+@takes_query(TournamentsQuery)
 @document_response(cast("type[Tournament]", list[Tournament]))
-@document_response(ProblemBody, 400)
-async def tournaments() -> Response:
+async def tournaments(query: TournamentsQuery) -> Response:
     """The competitions of the events that there are, by country and name."""
-    query = read_query(TournamentsQuery, request.args)
-    cache = services().odds_service.cache
-    return bodies_of(cache).tournaments(cache, query, lambda now: _tournaments(cache, query, now)).answer(request)
+    parts = services()
+    cache = parts.odds_service.cache
+    return parts.event_bodies.tournaments(query, lambda now: _tournaments(cache, query, now)).answer(request)
 
 
 def _tournaments(cache: OddsCache, query: TournamentsQuery, now: datetime) -> list[dict[str, object]]:
@@ -75,38 +72,27 @@ def _tournaments(cache: OddsCache, query: TournamentsQuery, now: datetime) -> li
     ]
 
 
-@document_querystring(TournamentsQuery)
+@takes_query(TournamentsQuery)
 @document_response(cast("type[str]", list[str]))
-@document_response(ProblemBody, 400)
-async def countries() -> Response:
+async def countries(query: TournamentsQuery) -> Response:
     """The countries of the events that there are, by name."""
-    query = read_query(TournamentsQuery, request.args)
     asked = EventsFilter(include_started=query.include_started, availability=query.availability)
     found = select_events(services().odds_service.cache, asked, utc_now())
     return Body.of(sorted({event.header.competition.country for event in found})).answer(request)
 
 
-@document_querystring(StartedQuery)
+@takes_query(StartedQuery)
 @document_response(Count)
-@document_response(ProblemBody, 400)
-async def alerts_count() -> Response:
+async def alerts_count(query: StartedQuery) -> Response:
     """How many events lost a price, or their place at a bookmaker."""
-    query = read_query(StartedQuery, request.args)
     asked = EventsFilter(include_started=query.include_started, availability="alerts")
     return Body.of({"count": len(select_events(services().odds_service.cache, asked, utc_now()))}).answer(request)
 
 
-@document_querystring(UnmatchedQuery)
+@takes_query(UnmatchedQuery)
 @document_response(UnmatchedPage)
-@document_response(ProblemBody, 400)
-async def unmatched() -> Response:
+async def unmatched(query: UnmatchedQuery) -> Response:
     """Events that some bookmaker lacks, and why."""
-    query = read_query(UnmatchedQuery, request.args)
-    if query.missing_platform is not None and query.missing_platform not in tuple(Platform):
-        allowed = ", ".join(Platform)
-        raise bad_request(
-            "There is no such platform.", ("missing_platform", f"{query.missing_platform!r} is none of {allowed}")
-        )
     cache = services().odds_service.cache
     found = [
         event

@@ -1,11 +1,12 @@
 """The cache-first API of odds: events side by side, from the cache in memory. Its other parts are in `odds_*.py`."""
 
 from quart import Blueprint, Response, request
-from quart_schema import document_querystring, document_response
+from quart_schema import document_response
 
 from quart_odds.routes.api import coverage, events_csv, history, lists, opportunities
-from quart_odds.routes.api.encoded import bodies_of, encode_detail, find_event
+from quart_odds.routes.api.encoded import encode_detail, find_event
 from quart_odds.routes.api.query import EventsQuery, cursor
+from quart_odds.routes.api.requests import takes_query
 from quart_odds.routes.api.schemas.odds import EventDetail, EventsPage, ProblemBody
 from quart_odds.services import services
 
@@ -20,15 +21,13 @@ def odds_blueprint() -> Blueprint:
     return blueprint
 
 
-@document_querystring(EventsQuery)
+@takes_query(EventsQuery)
 @document_response(EventsPage)
-@document_response(ProblemBody, 400)
-async def events() -> Response:
+async def events(query: EventsQuery) -> Response:
     """Events with each bookmaker's main odds, a page of them."""
-    cache = services().odds_service.cache
-    query_string = request.query_string.decode("latin-1")
-    body = bodies_of(cache).page(cache, query_string, request.args)
-    return body.answer(request, odds_cursor=cursor(cache))
+    parts = services()
+    body = parts.event_bodies.page(request.query_string.decode("latin-1"), query)
+    return body.answer(request, odds_cursor=cursor(parts.odds_service.cache))
 
 
 @document_response(EventDetail)
@@ -36,8 +35,8 @@ async def events() -> Response:
 @document_response(ProblemBody, 503)
 async def event(event_id: int) -> Response:
     """One event with all markets side by side, margins and best prices."""
-    cache = services().odds_service.cache
-    found = cache.get(event_id)
+    parts = services()
+    found = parts.odds_service.cache.get(event_id)
     if found is not None:
-        return (await bodies_of(cache).detail(found)).answer(request)
+        return (await parts.event_bodies.detail(found)).answer(request)
     return (await encode_detail(await find_event(event_id))).answer(request)

@@ -12,6 +12,7 @@ from quart_schema import Info, OpenAPIProvider, QuartSchema
 from werkzeug.routing import Rule
 
 from quart_odds import __version__
+from quart_odds.routes.api.requests import BODY_REQUIRED
 
 _TEXT = "_quart_odds_text"
 _PREFIXES = ("/api/", "/healthz", "/readyz", "/metrics")
@@ -67,6 +68,8 @@ class Provider(OpenAPIProvider):
         view = self._app.view_functions[rule.endpoint]
         for operations in paths.values():
             for operation in operations.values():
+                if "requestBody" in operation:
+                    operation["requestBody"]["required"] = getattr(view, BODY_REQUIRED)
                 responses = {str(status): each for status, each in operation["responses"].items()}
                 if text := getattr(view, _TEXT, None):
                     content_type, description = text
@@ -79,6 +82,15 @@ class Provider(OpenAPIProvider):
                 responses["default"] = copy.deepcopy(_PROBLEM)
                 operation["responses"] = responses
         return paths, components
+
+    def build_querystring_parameters(self, model: type[Any]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+        """The parameters of a query; quart-schema takes each for optional."""
+        parameters, definitions = super().build_querystring_parameters(model)
+        required = {field.alias or name for name, field in model.model_fields.items() if field.is_required()}
+        for parameter in parameters:
+            if parameter["name"] in required:
+                parameter["required"] = True
+        return parameters, definitions
 
 
 def _is_own(response: dict[str, Any]) -> bool:

@@ -3,11 +3,10 @@
 import asyncio
 from datetime import UTC, datetime
 from typing import Annotated
-from weakref import WeakKeyDictionary
 
 from pydantic import Field
 from quart import Blueprint, Response, request
-from quart_schema import document_querystring, document_response
+from quart_schema import document_response
 
 from quart_odds.domain.clock import iso_z, utc_now
 from quart_odds.domain.odds import unpack_value
@@ -16,9 +15,11 @@ from quart_odds.odds.event import CachedEvent
 from quart_odds.odds.event_odds import EventOdds
 from quart_odds.odds.margin import BestMarket, BestPrice, best_markets
 from quart_odds.odds.offers import effective_key
-from quart_odds.routes.api.encoded import Body, CooperativeYield
-from quart_odds.routes.api.query import PageQuery, StartedQuery, read_query, upcoming
-from quart_odds.routes.api.schemas.odds import OpportunitiesPage, ProblemBody
+from quart_odds.routes.api.cooperative_yield import CooperativeYield
+from quart_odds.routes.api.encoded import Body
+from quart_odds.routes.api.query import PageQuery, StartedQuery, upcoming
+from quart_odds.routes.api.requests import takes_query
+from quart_odds.routes.api.schemas.odds import OpportunitiesPage
 from quart_odds.routes.api.views import JSON, event_fields, held_under, second_z
 from quart_odds.services import services
 
@@ -30,17 +31,19 @@ class OpportunitiesQuery(StartedQuery, PageQuery):
     max_age_seconds: Annotated[float | None, Field(gt=0, allow_inf_nan=False)] = None
 
 
-class Finder:
+class OpportunityFinder:
     """The opportunities of each event of a cache, looked for once per change of it.
 
     They are kept by revision. The cache gives a revision once, also after it was cleared and filled anew.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, cache: OddsCache) -> None:
+        self._cache = cache
         self._found: dict[int, tuple[int, list[BestMarket]]] = {}
 
     async def prepare(self, events: list[CachedEvent]) -> None:
         """Looks at events that changed, about 0.2 ms each, in short turns of the loop."""
+        self._forget_others()
         turn = CooperativeYield()
         for event in events:
             if not self._is_kept(event):
@@ -61,13 +64,11 @@ class Finder:
             self._found[event.id] = (event.revision, _opportunities(event))
         return self._found[event.id][1]
 
-    def forget_others(self, cache: OddsCache) -> None:
+    def _forget_others(self) -> None:
         """Drops what belongs to events that the cache no longer has."""
-        if len(self._found) > 2 * len(cache.events) + 100:
-            self._found = {event_id: kept for event_id, kept in self._found.items() if event_id in cache.events}
-
-
-_finders: WeakKeyDictionary[OddsCache, Finder] = WeakKeyDictionary()
+        events = self._cache.events
+        if len(self._found) > 2 * len(events) + 100:
+            self._found = {event_id: kept for event_id, kept in self._found.items() if event_id in events}
 
 
 def add_routes(blueprint: Blueprint) -> None:
@@ -75,15 +76,12 @@ def add_routes(blueprint: Blueprint) -> None:
     blueprint.add_url_rule("/api/opportunities", view_func=opportunities)
 
 
-@document_querystring(OpportunitiesQuery)
+@takes_query(OpportunitiesQuery)
 @document_response(OpportunitiesPage)
-@document_response(ProblemBody, 400)
-async def opportunities() -> Response:
+async def opportunities(query: OpportunitiesQuery) -> Response:
     """Best prices across the three whose inverse sum is below one, the best first, with the age of each price."""
-    query = read_query(OpportunitiesQuery, request.args)
-    cache = services().odds_service.cache
-    finder = _finders.setdefault(cache, Finder())
-    finder.forget_others(cache)
+    parts = services()
+    cache, finder = parts.odds_service.cache, parts.opportunity_finder
     await finder.prepare(upcoming(cache, query, utc_now()))
     # From here on nothing waits: events, prices and ages are all of this moment.
     now = utc_now()

@@ -3,19 +3,19 @@
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Annotated, Literal, TypeVar, get_origin
+from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
-from werkzeug.datastructures import MultiDict
+from pydantic import AwareDatetime, BeforeValidator, Field, PlainValidator, WithJsonSchema
 
 from quart_odds.domain.odds import EventHeader
 from quart_odds.domain.platforms import Platform
 from quart_odds.domain.text import plain_letters
 from quart_odds.odds.cache import OddsCache
 from quart_odds.odds.event import CachedEvent
-from quart_odds.routes.access.problems import bad_request
+from quart_odds.routes.api.requests import Query
 
 MAX_PAGE_SIZE = 100
 _SPACE_FOR_PLUS = re.compile(r" (\d\d:?\d\d)$")
@@ -32,15 +32,32 @@ def _with_plus(value: object) -> object:
     return _SPACE_FOR_PLUS.sub(r"+\1", value)
 
 
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """Where a cache stood, as an Odds-Cursor of an earlier answer has it."""
+
+    epoch: str
+    number: int
+
+
+def _revision_or_moment(value: object) -> Revision | datetime | None:
+    text = str(value or "")
+    if not text:
+        return None
+    if known := _CURSOR.match(text):
+        return Revision(known[1], int(known[2]))
+    try:
+        moment = datetime.fromisoformat(str(_with_plus(text)))
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise ValueError("give an Odds-Cursor of an earlier answer, or a moment such as 2026-11-22T10:00:00Z")
+    return moment
+
+
 Instant = Annotated[AwareDatetime, BeforeValidator(_with_plus)]
 Sort = Literal["kickoff", "-kickoff", "name", "tournament", "changed", "bookmakers"]
 Availability = Literal["betpawa", "competitor", "alerts"]
-
-
-class Query(BaseModel):
-    """A query string. Unknown names are ignored, as older clients send some."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
 
 
 class StartedQuery(Query):
@@ -64,15 +81,20 @@ class EventsFilter(StartedQuery):
     search: Annotated[str | None, Field(max_length=200, description="words in teams, tournament or country")] = None
     min_bookmakers: Annotated[int, Field(ge=1, le=3)] = 1
     tournament_id: int | None = None
-    tournament_ids: list[int] = Field(default_factory=list, max_length=500)
+    tournament_ids: list[int] = Field(default=[], max_length=500)
     competition: Annotated[str | None, Field(max_length=200, description="words in the tournament's name")] = None
     country: str | None = None
-    countries: list[str] = Field(default_factory=list, max_length=500)
+    countries: list[str] = Field(default=[], max_length=500)
     availability: Annotated[
         Availability | None,
         Field(description="betpawa: listed there; competitor: only elsewhere; alerts: with something that is gone"),
     ] = None
-    changed_since: Annotated[str | None, Field(description="an Odds-Cursor of an earlier answer, or a moment")] = None
+    changed_since: Annotated[
+        Revision | datetime | None,
+        PlainValidator(_revision_or_moment),
+        WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "null"}]}),
+        Field(description="an Odds-Cursor of an earlier answer, or a moment"),
+    ] = None
     sort: Annotated[Sort, Field(description="changed: the newest change first; bookmakers: the most first")] = "kickoff"
 
 
@@ -83,25 +105,7 @@ class EventsQuery(EventsFilter, PageQuery):
 class UnmatchedQuery(StartedQuery, PageQuery):
     """Events that a bookmaker lacks."""
 
-    missing_platform: Annotated[str | None, Field(description="betpawa, sportybet or bet9ja; left out: any")] = None
-
-
-QueryType = TypeVar("QueryType", bound=Query)
-
-
-def read_query(model: type[QueryType], arguments: "MultiDict[str, str]") -> QueryType:
-    """The query as `model` has it. Raises a 400 that names every field that is wrong."""
-    values: dict[str, object] = {}
-    for name, field in model.model_fields.items():
-        known_as = field.alias or name
-        given = arguments.getlist(known_as)
-        if given:
-            values[known_as] = given if get_origin(field.annotation) is list else given[0]
-    try:
-        return model.model_validate(values)
-    except ValidationError as error:
-        faults = [(str(fault["loc"][0]), fault["msg"].removeprefix("Value error, ")) for fault in error.errors()]
-        raise bad_request("The query is not as it should be.", *faults) from None
+    missing_platform: Annotated[Platform | None, Field(description="left out: any")] = None
 
 
 def select_events(cache: OddsCache, query: EventsFilter, now: datetime) -> list[CachedEvent]:
@@ -155,7 +159,7 @@ def _filters(cache: OddsCache, query: EventsFilter) -> list[Callable[[CachedEven
         filters.append(lambda event: _has_all(in_name, _plain_name(event.header.competition.name)))
     if query.availability is not None:
         filters.append(_AVAILABILITY[query.availability])
-    if query.changed_since:
+    if query.changed_since is not None:
         filters.append(_changed_since(cache, query.changed_since))
     if query.search:
         words = plain_letters(query.search).split()
@@ -177,20 +181,11 @@ _AVAILABILITY: dict[Availability, Callable[[CachedEvent], bool]] = {
 }
 
 
-def _changed_since(cache: OddsCache, text: str) -> Callable[[CachedEvent], bool]:
-    if known := _CURSOR.match(text):
-        epoch, revision = known[1], int(known[2])
-        # Of a cursor from before a restart we know nothing: everything may have changed.
-        return (lambda event: event.revision > revision) if epoch == cache.epoch else (lambda event: True)
-    try:
-        moment = datetime.fromisoformat(str(_with_plus(text)))
-    except ValueError:
-        moment = None
-    if moment is None or moment.tzinfo is None:
-        hint = "give an Odds-Cursor of an earlier answer, or a moment such as 2026-11-22T10:00:00Z"
-        raise bad_request("changed_since is not as it should be.", ("changed_since", hint))
-    since = moment
-    return lambda event: event.changed_at > since
+def _changed_since(cache: OddsCache, since: Revision | datetime) -> Callable[[CachedEvent], bool]:
+    if isinstance(since, datetime):
+        return lambda event: event.changed_at > since
+    # Of a cursor from before a restart we know nothing: everything may have changed.
+    return (lambda event: event.revision > since.number) if since.epoch == cache.epoch else (lambda event: True)
 
 
 def _sorted(events: Iterable[CachedEvent], sort: Sort) -> list[CachedEvent]:

@@ -2,30 +2,29 @@
 
 from datetime import datetime, timedelta
 
-import orjson
-from pydantic import ValidationError
-from quart import Blueprint, Response, request
-from quart_schema import document_querystring, document_request, document_response
+from quart import Blueprint, Response
+from quart_schema import document_response
 
 from quart_odds.domain.clock import iso_z, utc_now
 from quart_odds.domain.platforms import Platform
-from quart_odds.domain.runs import RunStatus, ScrapePhase
+from quart_odds.domain.runs import ScrapePhase
 from quart_odds.odds.retention import Removal
-from quart_odds.routes.access.problems import bad_request
 from quart_odds.routes.access.same_origin import same_origin_only
+from quart_odds.routes.api.requests import takes_body, takes_query
 from quart_odds.routes.api.schemas.scrape import (
     CleanupAgreed,
     CleanupDone,
     CleanupPreview,
     CleanupQuery,
     PlatformSuccesses,
+    PreferencesBody,
     RunsQuery,
     SchedulerAnswer,
     SchedulerHistory,
     SchedulerStatus,
 )
-from quart_odds.routes.api.scrape import asked_number, json_response, run_row
-from quart_odds.scraping.runtime_settings import PreferenceChanges, Preferences
+from quart_odds.routes.api.scrape import json_response, run_row
+from quart_odds.scraping.runtime_settings import Preferences
 from quart_odds.services import Services, services
 
 JOB = "scrape_all_platforms"
@@ -63,22 +62,16 @@ async def resume() -> Response:
 
 
 @blueprint.get("/api/scheduler/history")
-@document_querystring(RunsQuery)
+@takes_query(RunsQuery)
 @document_response(SchedulerHistory)
-async def history() -> Response:
+async def history(query: RunsQuery) -> Response:
     """Runs, the newest first, with how many there are in all."""
     parts = services()
-    limit = asked_number("limit", 20, 1, 100)
-    offset = asked_number("offset", 0, 0, 1_000_000_000)
-    wanted = request.args.get("status")
-    if wanted is not None and wanted not in tuple(RunStatus):
-        raise bad_request("There is no such status.", ("status", f"{wanted!r} is none of {', '.join(RunStatus)}"))
-    status = RunStatus(wanted) if wanted else None
     rows = []
-    for record in await parts.store.list_runs(limit=limit, offset=offset, status=status):
+    for record in await parts.store.list_runs(limit=query.limit, offset=query.offset, status=query.status):
         seconds = None if record.duration_ms is None else record.duration_ms / 1000
         rows.append(run_row(record) | {"duration_seconds": seconds})
-    return json_response({"runs": rows, "total": await parts.store.count_runs(status)})
+    return json_response({"runs": rows, "total": await parts.store.count_runs(query.status)})
 
 
 @blueprint.get("/api/scheduler/health")
@@ -111,32 +104,21 @@ async def preferences() -> Response:
 
 @blueprint.put("/api/settings")
 @same_origin_only
-@document_request(PreferenceChanges)
+@takes_body(PreferencesBody)
 @document_response(Preferences)
-async def change_preferences() -> Response:
+async def change_preferences(body: PreferencesBody) -> Response:
     """Change some of them; they stand over a restart."""
-    parts = services()
-    try:
-        body = orjson.loads(await request.get_data())
-        if isinstance(body, dict):
-            body.pop("updatedAt", None)
-        changes = PreferenceChanges.model_validate(body)
-    except orjson.JSONDecodeError as error:
-        raise bad_request(f"The body is no JSON: {error}.", ("body", "send a JSON object")) from None
-    except ValidationError as error:
-        faults = [(".".join(map(str, fault["loc"])) or "body", fault["msg"]) for fault in error.errors()]
-        raise bad_request("The settings are not as they should be.", *faults) from None
-    current = await parts.preferences.change(changes)
+    current = await services().preferences.change(body)
     return json_response(current.model_dump(mode="json", by_alias=True))
 
 
 @blueprint.get("/api/cleanup/preview")
-@document_querystring(CleanupQuery)
+@takes_query(CleanupQuery)
 @document_response(CleanupPreview)
-async def preview_cleanup() -> Response:
+async def preview_cleanup(query: CleanupQuery) -> Response:
     """What a clean-up would remove now."""
     parts = services()
-    odds_before, runs_before = _cut_offs(parts)
+    odds_before, runs_before = _cut_offs(parts, query)
     removal = await parts.store.preview_removal(odds_before, runs_before)
     return json_response(
         {
@@ -151,26 +133,13 @@ async def preview_cleanup() -> Response:
 
 @blueprint.post("/api/cleanup/execute")
 @same_origin_only
-@document_request(CleanupAgreed)
+@takes_body(CleanupAgreed, is_optional=True)
 @document_response(CleanupDone)
-async def execute_cleanup() -> Response:
+async def execute_cleanup(body: CleanupAgreed | None) -> Response:
     """Remove what is older than the settings say, in small batches; 409 where that is more than the body agrees to."""
-    parts = services()
-    removal = await parts.maintenance.clean_up(await _agreed())
+    agreed = Removal(events=body.events, history_rows=body.history_rows, runs=body.runs) if body is not None else None
+    removal = await services().maintenance.clean_up(agreed)
     return json_response({"events": removal.events, "history_rows": removal.history_rows, "runs": removal.runs})
-
-
-async def _agreed() -> Removal | None:
-    """The numbers of a preview that a body agrees to, None where there is no body. Raises a 400."""
-    text = await request.get_data()
-    if not text.strip():
-        return None
-    try:
-        agreed = CleanupAgreed.model_validate_json(text)
-    except ValidationError as error:
-        faults = [(".".join(map(str, fault["loc"])) or "body", fault["msg"]) for fault in error.errors()]
-        raise bad_request("Send the numbers of a preview, or no body at all.", *faults) from None
-    return Removal(events=agreed.events, history_rows=agreed.history_rows, runs=agreed.runs)
 
 
 def scheduler_row(parts: Services) -> dict[str, object]:
@@ -194,13 +163,9 @@ def scheduler_row(parts: Services) -> dict[str, object]:
     }
 
 
-def _cut_offs(parts: Services) -> tuple[datetime, datetime]:
-    days = {
-        name: asked_number(name, default, 1, 3650)
-        for name, default in (
-            ("odds_days", parts.preferences.current.odds_retention_days),
-            ("match_days", parts.preferences.current.match_retention_days),
-        )
-    }
+def _cut_offs(parts: Services, query: CleanupQuery) -> tuple[datetime, datetime]:
+    current = parts.preferences.current
+    odds_days = current.odds_retention_days if query.odds_days is None else query.odds_days
+    match_days = current.match_retention_days if query.match_days is None else query.match_days
     now = utc_now()
-    return now - timedelta(days=days["odds_days"]), now - timedelta(days=days["match_days"])
+    return now - timedelta(days=odds_days), now - timedelta(days=match_days)

@@ -3,15 +3,15 @@
 from collections.abc import Sequence
 
 import orjson
-from quart import Blueprint, Response, request
-from quart_schema import document_querystring, document_request, document_response
+from quart import Blueprint, Response
+from quart_schema import document_response
 
 from quart_odds.domain.clock import iso_z
 from quart_odds.domain.platforms import Platform
-from quart_odds.domain.runs import PhaseRecord, PlatformResult, RunError, RunRecord, RunStatus
+from quart_odds.domain.runs import PhaseRecord, PlatformResult, RunError, RunRecord
 from quart_odds.errors import RunNotFoundError
-from quart_odds.routes.access.problems import bad_request
 from quart_odds.routes.access.same_origin import same_origin_only
+from quart_odds.routes.api.requests import takes_body, takes_query
 from quart_odds.routes.api.schemas.scrape import (
     Accepted,
     ActiveRuns,
@@ -24,34 +24,26 @@ from quart_odds.routes.api.schemas.scrape import (
 )
 from quart_odds.services import services
 
-MAX_PAGE = 100
-
 blueprint = Blueprint("scrape", __name__, url_prefix="/api/scrape")
 
 
 @blueprint.post("")
 @same_origin_only
-@document_request(StartBody)
+@takes_body(StartBody, is_optional=True)
 @document_response(Accepted, 202)
-async def start() -> Response:
+async def start(body: StartBody | None) -> Response:
     """Start a run: 202 with its id, its row committed; 409 with the active run's id while one is going."""
     parts = services()
-    run = await parts.runs.start("api", await asked_platforms())
+    run = await parts.runs.start("api", _platforms(body))
     return _accepted(run.record.id, {"scrape_run_id": run.record.id, "status": str(run.record.status)})
 
 
 @blueprint.get("/runs")
-@document_querystring(RunsQuery)
+@takes_query(RunsQuery)
 @document_response(RunRows)
-async def runs() -> Response:
+async def runs(query: RunsQuery) -> Response:
     """The newest runs first."""
-    limit = asked_number("limit", 20, 1, MAX_PAGE)
-    offset = asked_number("offset", 0, 0, 1_000_000_000)
-    status = request.args.get("status")
-    if status is not None and status not in tuple(RunStatus):
-        allowed = ", ".join(RunStatus)
-        raise bad_request("There is no such status.", ("status", f"{status!r} is none of {allowed}"))
-    found = await services().store.list_runs(limit=limit, offset=offset, status=RunStatus(status) if status else None)
+    found = await services().store.list_runs(limit=query.limit, offset=query.offset, status=query.status)
     return json_response([run_row(each) for each in found])
 
 
@@ -102,12 +94,12 @@ async def cancel(scrape_run_id: int) -> Response:
 
 @blueprint.post("/<int:scrape_run_id>/retry")
 @same_origin_only
-@document_request(StartBody)
+@takes_body(StartBody, is_optional=True)
 @document_response(Retried, 202)
-async def retry(scrape_run_id: int) -> Response:
+async def retry(scrape_run_id: int, body: StartBody | None) -> Response:
     """Start a run over what failed in another one: 202 with the new run's id; 409 where it makes no sense."""
     parts = services()
-    run = await parts.runs.retry(scrape_run_id, await asked_platforms())
+    run = await parts.runs.retry(scrape_run_id, _platforms(body))
     names = [str(each) for each in run.record.platforms]
     return _accepted(
         run.record.id,
@@ -127,31 +119,6 @@ async def find_run(scrape_run_id: int) -> RunRecord:
     if record is None:
         raise RunNotFoundError(scrape_run_id)
     return record
-
-
-async def asked_platforms() -> tuple[Platform, ...] | None:
-    """The platforms that a body names, None where it names none. Raises a 400 that says what is wrong with it."""
-    body = await request.get_data()
-    if not body.strip():
-        return None
-    try:
-        said = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise bad_request(f"The body is no JSON: {error}.", ("body", "send JSON, or no body at all")) from None
-    if not isinstance(said, dict):
-        raise bad_request("The body is no JSON object.", ("body", 'send {"platforms": ["betpawa"]}, or no body'))
-    if unknown := set(said) - {"platforms"}:
-        raise bad_request("The body has a field too many.", *[(each, "is not known") for each in sorted(unknown)])
-    names = said.get("platforms")
-    if names is None:
-        return None
-    if not isinstance(names, list) or not names:
-        raise bad_request("platforms is no list of names.", ("platforms", "give one or more, or leave it out for all"))
-    allowed = tuple(Platform)
-    faults = [("platforms", f"{name!r} is none of {', '.join(allowed)}") for name in names if name not in allowed]
-    if faults:
-        raise bad_request("There is no such platform.", *faults)
-    return tuple(Platform(name) for name in names)
 
 
 def run_row(record: RunRecord) -> dict[str, object]:
@@ -224,6 +191,11 @@ def phase_rows(phases: Sequence[PhaseRecord]) -> list[dict[str, object]]:
     ]
 
 
+def _platforms(body: StartBody | None) -> tuple[Platform, ...] | None:
+    """The bookmakers that a body names; None for the enabled ones."""
+    return tuple(body.platforms) if body is not None and body.platforms is not None else None
+
+
 def _accepted(scrape_run_id: int, body: dict[str, object]) -> Response:
     base = f"/api/scrape/{scrape_run_id}"
     links = {
@@ -235,22 +207,6 @@ def _accepted(scrape_run_id: int, body: dict[str, object]) -> Response:
     response = json_response(body | {"links": links}, 202)
     response.headers["Location"] = base
     return response
-
-
-MOST_DIGITS = 18
-"""Of a number in a query: what fits into 64 bits."""
-
-
-def asked_number(name: str, default: int, least: int, most: int) -> int:
-    """A whole number of the query. Raises a 400 that says what is allowed."""
-    text = request.args.get(name)
-    if text is None:
-        return default
-    # Python refuses to read a number of more than 4,300 digits, by an error of its own.
-    is_number = text.isascii() and text.isdigit() and len(text) <= MOST_DIGITS
-    if not is_number or not least <= int(text) <= most:
-        raise bad_request(f"{name} is not as it should be.", (name, f"give a whole number from {least} to {most}"))
-    return int(text)
 
 
 def json_response(body: object, status: int = 200) -> Response:

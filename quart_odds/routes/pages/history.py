@@ -2,9 +2,6 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated
-
-from pydantic import Field
 
 from quart_odds.domain.catalogue import CATALOGUE, Market
 from quart_odds.domain.platforms import Platform
@@ -14,19 +11,11 @@ from quart_odds.odds.event_odds import GONE, EventOdds
 from quart_odds.odds.history import MarketState, market_keys
 from quart_odds.routes.access.problems import bad_request
 from quart_odds.routes.api.history import past_of, refuse_unknown
-from quart_odds.routes.api.query import Query
 from quart_odds.routes.pages.odds import Promotion, odds_text
+from quart_odds.routes.pages.query import HistoryQuery
 
 MOST_CHANGES = 200
 """Maximum rows of the table, newest first. The chart has no such limit."""
-
-
-class HistoryQuery(Query):
-    """Query for the history on an event page. The default market is 1X2."""
-
-    market: str = "1x2_ft"
-    line: Annotated[float | None, Field(allow_inf_nan=False)] = None
-    promotion: Annotated[str | None, Field(max_length=64)] = None
 
 
 @dataclass(frozen=True, slots=True)

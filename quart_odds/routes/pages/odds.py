@@ -3,29 +3,15 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field
-
-from quart_odds.domain.catalogue import CATALOGUE, FIRST_PROMOTED_KEY, Market, line_code, pack_key
+from quart_odds.domain.catalogue import CATALOGUE, FIRST_PROMOTED_KEY, Market, pack_key
 from quart_odds.domain.platforms import Platform
 from quart_odds.odds.event import CachedEvent
 from quart_odds.odds.event_odds import GONE, EventOdds
 from quart_odds.odds.margin import best_values, is_active_price, margin_of
 from quart_odds.odds.offers import Offer, offer_of, offers_of, promotion_word
-from quart_odds.routes.api.query import EventsQuery
 from quart_odds.routes.api.views import margin_of_offer, offer_word
 from quart_odds.routes.pages.run import MARKS
-
-MarketName = Literal["1x2", "ou", "btts", "dc"]
-
-MARKETS: dict[MarketName, Market] = {
-    "1x2": CATALOGUE.by_slug["1x2_ft"],
-    "ou": CATALOGUE.by_slug["over_under_ft"],
-    "btts": CATALOGUE.by_slug["btts_ft"],
-    "dc": CATALOGUE.by_slug["double_chance_ft"],
-}
-LINES = (0.5, 1.5, 2.5, 3.5, 4.5, 5.5)
 
 GROUP_NAMES = {
     "main": "Main",
@@ -40,24 +26,6 @@ GROUP_NAMES = {
     "specials": "Specials",
     "players": "Players",
 }
-
-
-def _quarter(value: object) -> object:
-    line_code(float(str(value)))
-    return value
-
-
-class OddsPageQuery(EventsQuery):
-    """Query of the odds page: the query of the event list, and the market to show."""
-
-    market: MarketName = "1x2"
-    line: Annotated[float, BeforeValidator(_quarter)] = 2.5
-    page_size: Annotated[int, Field(ge=1, le=100)] = 50
-
-    @property
-    def shown_line(self) -> float | None:
-        """The line of the shown market, or None for a market without lines."""
-        return self.line if MARKETS[self.market].has_line else None
 
 
 PROMOTION_WORDS = {

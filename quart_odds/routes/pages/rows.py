@@ -2,12 +2,10 @@
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from weakref import WeakKeyDictionary
 
 from markupsafe import Markup
 
 from quart_odds.domain.catalogue import Market
-from quart_odds.odds.cache import OddsCache
 from quart_odds.odds.event import CachedEvent
 from quart_odds.routes.pages.odds import event_row
 from quart_odds.routes.pages.shell import rendered_now
@@ -18,24 +16,28 @@ KEPT_ROWS = 4000
 Key = tuple[int, int, float | None]
 """(event, market number, line)."""
 
-_kept: WeakKeyDictionary[OddsCache, OrderedDict[Key, tuple[int, Markup]]] = WeakKeyDictionary()
 
+class EventRows:
+    """The rendered rows of one cache, by the version of their event. The cache gives a version once."""
 
-def rows_html(cache: OddsCache, events: Sequence[CachedEvent], market: Market, line: float | None) -> list[Markup]:
-    """Return the rows of these events with one market each. A row takes 0.2 ms, a cached one almost nothing.
+    def __init__(self) -> None:
+        self._kept: OrderedDict[Key, tuple[int, Markup]] = OrderedDict()
 
-    The content does not depend on the time of display: the page's script fills in ages.
-    """
-    kept = _kept.setdefault(cache, OrderedDict())
-    rows = []
-    for event in events:
-        key = (event.id, market.number, line)
-        found = kept.get(key)
-        if found is None or found[0] != event.version:
-            found = (event.version, rendered_now("row.html", {"row": event_row(event, market, line)}))
-            kept[key] = found
-        kept.move_to_end(key)
-        rows.append(found[1])
-    while len(kept) > KEPT_ROWS:
-        kept.popitem(last=False)
-    return rows
+    def html(self, events: Sequence[CachedEvent], market: Market, line: float | None) -> list[Markup]:
+        """Return the rows of these events with one market each. A row takes 0.2 ms, a cached one almost nothing.
+
+        The content does not depend on the time of display: the page's script fills in ages.
+        """
+        kept = self._kept
+        rows = []
+        for event in events:
+            key = (event.id, market.number, line)
+            found = kept.get(key)
+            if found is None or found[0] != event.version:
+                found = (event.version, rendered_now("row.html", {"row": event_row(event, market, line)}))
+                kept[key] = found
+            kept.move_to_end(key)
+            rows.append(found[1])
+        while len(kept) > KEPT_ROWS:
+            kept.popitem(last=False)
+        return rows

@@ -11,10 +11,11 @@ from hashlib import blake2b
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from quart import Response, request
+from werkzeug.http import quote_etag
 
 from quart_odds import __version__
 from quart_odds.domain.clock import iso_z
-from quart_odds.routes.api.encoded import CooperativeYield
+from quart_odds.routes.api.cooperative_yield import CooperativeYield
 from quart_odds.routes.pages.assets import asset_folder
 
 POLICY = "; ".join(
@@ -87,9 +88,8 @@ def static_answer(version: str, name: str) -> Response | None:
     file = kept.files.get(name)
     if file is None or version != kept.version:
         return None
-    etag = f'"{kept.version}"'
-    headers = {**STATIC_HEADERS, "ETag": etag}
-    if etag in request.headers.get("If-None-Match", ""):
+    headers = {**STATIC_HEADERS, "ETag": quote_etag(kept.version)}
+    if request.if_none_match.contains_weak(kept.version):
         return Response(b"", 304, headers)
     return Response(file.content, 200, headers, content_type=file.content_type)
 

@@ -12,14 +12,15 @@ from werkzeug.wrappers import Response as WerkzeugResponse
 from quart_odds.broadcast import current_registry
 from quart_odds.domain.clock import utc_now
 from quart_odds.errors import RunActiveError
-from quart_odds.routes.access.problems import bad_request, log_problem, problem_of
+from quart_odds.routes.access.problems import log_problem, problem_of
 from quart_odds.routes.access.same_origin import same_origin_only
 from quart_odds.routes.api.encoded import find_event
-from quart_odds.routes.api.query import PageQuery, read_query, select_events
+from quart_odds.routes.api.query import PageQuery, select_events
+from quart_odds.routes.api.requests import takes_query
 from quart_odds.routes.api.scrape import find_run
-from quart_odds.routes.pages.history import HistoryQuery, history_of
-from quart_odds.routes.pages.odds import LINES, MARKETS, OddsPageQuery, line_text, market_groups, sources
-from quart_odds.routes.pages.rows import rows_html
+from quart_odds.routes.pages.history import history_of
+from quart_odds.routes.pages.odds import line_text, market_groups, sources
+from quart_odds.routes.pages.query import LINES, MARKETS, HistoryQuery, OddsPageQuery, RowsQuery
 from quart_odds.routes.pages.run import IDLE, JSON, active_view, stored_view
 from quart_odds.routes.pages.runs import run_bars, run_rows
 from quart_odds.routes.pages.shell import asset_url, fragment, page, static_answer
@@ -27,9 +28,6 @@ from quart_odds.services import Services, services
 
 NEXT_EVENTS = 12
 """Number of events below the progress."""
-
-MOST_IDS = 100
-"""Maximum rows per request of a script."""
 
 blueprint = Blueprint("pages", __name__)
 
@@ -126,50 +124,51 @@ async def schedule(change: str) -> WerkzeugResponse:
 
 @blueprint.get("/runs")
 @hide
-async def runs() -> Response:
+@takes_query(PageQuery)
+async def runs(query: PageQuery) -> Response:
     """Show all runs, newest first, with a chart of their durations."""
     parts = services()
     cursor = _cursor()
-    asked = read_query(PageQuery, request.args)
-    size = min(asked.page_size, 50)
-    found = await parts.store.list_runs(limit=size, offset=(asked.page - 1) * size)
+    size = min(query.page_size, 50)
+    found = await parts.store.list_runs(limit=size, offset=(query.page - 1) * size)
     total = await parts.store.count_runs()
     active = parts.runs.active
     records = [active.snapshot() if active and active.record.id == each.id else each for each in found]
-    shown = {"rows": run_rows(records), "bars": run_bars(records), "total": total, "page": asked.page}
+    shown = {"rows": run_rows(records), "bars": run_bars(records), "total": total, "page": query.page}
     return await page("runs.html", {**frame(cursor, "runs"), **shown, "pages": -(-total // size)})
 
 
 @blueprint.get("/odds")
 @hide
-async def odds() -> Response:
+@takes_query(OddsPageQuery)
+async def odds(query: OddsPageQuery) -> Response:
     """Show events by kick-off, with one market each at the three bookmakers."""
-    query = read_query(OddsPageQuery, request.args)
     return await page("odds.html", {**frame(_cursor(), "odds"), **_listing(query)})
 
 
 @blueprint.get("/odds/rows")
 @hide
-async def odds_rows() -> Response:
+@takes_query(RowsQuery)
+async def odds_rows(query: RowsQuery) -> Response:
     """Return only rows of the odds page: those of `ids=1,2,3`, or a page of a query."""
-    query = read_query(OddsPageQuery, request.args)
-    if (ids := request.args.get("ids")) is None:
+    if query.ids is None:
         return await fragment("rows.html", _listing(query))
-    wanted = _ids(ids)
-    cache = services().odds_service.cache
-    found = [event for each in wanted if (event := cache.get(each)) is not None]
-    rows = rows_html(cache, found, MARKETS[query.market], query.shown_line)
+    parts = services()
+    cache = parts.odds_service.cache
+    found = [event for each in query.ids if (event := cache.get(each)) is not None]
+    rows = parts.event_rows.html(found, MARKETS[query.market], query.shown_line)
     return await fragment("rows.html", {"rows": rows, "total": None})
 
 
 @blueprint.get("/odds/<int:event_id>")
 @hide
-async def event(event_id: int) -> Response:
+@takes_query(HistoryQuery)
+async def event(event_id: int, query: HistoryQuery) -> Response:
     """Show one event: all markets at the three bookmakers, and the history of one market."""
     cursor = _cursor()
     found = await find_event(event_id)
-    history = await history_of(found, read_query(HistoryQuery, request.args))
-    # Rendering yields to the event loop. The data is collected first, so that the page shows a single moment.
+    history = await history_of(found, query)
+    # The template gives the loop its turns: what it shows is put together before, of one moment.
     shown = {
         "event_id": found.id,
         "sportradar_id": found.sportradar_id,
@@ -203,11 +202,11 @@ async def _progress(parts: Services, view: JSON, cursor: str, *, follow: str) ->
 def _listing(query: OddsPageQuery) -> dict[str, object]:
     """Return a page of events with the requested market. Takes one turn of the event loop, some milliseconds."""
     now = utc_now()
-    cache = services().odds_service.cache
-    found = select_events(cache, query, now)
+    parts = services()
+    found = select_events(parts.odds_service.cache, query, now)
     first = (query.page - 1) * query.page_size
     market, line = MARKETS[query.market], query.shown_line
-    rows = rows_html(cache, found[first : first + query.page_size], market, line)
+    rows = parts.event_rows.html(found[first : first + query.page_size], market, line)
     pages = max(1, -(-len(found) // query.page_size))
     return {
         "query": query,
@@ -241,10 +240,3 @@ def _cursor() -> str:
 
 def _see(scrape_run_id: int) -> WerkzeugResponse:
     return redirect(f"/runs/{scrape_run_id}", 303)
-
-
-def _ids(text: str) -> list[int]:
-    parts = text.split(",")
-    if len(parts) > MOST_IDS or not all(part.isascii() and part.isdigit() and len(part) < 16 for part in parts):
-        raise bad_request("ids is not as it should be.", ("ids", f"give up to {MOST_IDS} comma-separated numbers"))
-    return [int(part) for part in parts]

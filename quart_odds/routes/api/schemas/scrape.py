@@ -3,10 +3,12 @@
 from datetime import date
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, RootModel
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, RootModel, field_validator
 
 from quart_odds.domain.platforms import Platform
 from quart_odds.domain.runs import RunStatus, ScrapePhase
+from quart_odds.routes.api.requests import Query, WholeNumber
+from quart_odds.scraping.runtime_settings import PreferenceChanges
 
 PlatformStatus = Literal["healthy", "unhealthy", "unknown"]
 
@@ -20,28 +22,53 @@ class Shape(BaseModel):
 class StartBody(Shape):
     """What may be sent to start a run; the body may be left out."""
 
-    platforms: Annotated[list[Platform] | None, Field(description="those that are enabled when left out")] = None
+    platforms: Annotated[
+        list[Platform] | None, Field(min_length=1, description="those that are enabled when left out")
+    ] = None
+
+    @field_validator("platforms", mode="before")
+    @classmethod
+    def _name_unknown(cls, value: object) -> object:
+        """Name every unknown bookmaker in one error of the field, not in one error of each item."""
+        if isinstance(value, list) and (unknown := [each for each in value if each not in tuple(Platform)]):
+            named = ", ".join(dict.fromkeys(map(repr, unknown)))
+            raise ValueError(f"{named}: not among {', '.join(Platform)}")
+        return value
 
 
-class RunsQuery(BaseModel):
+class PreferencesBody(PreferenceChanges):
+    """The preferences to change; the others stay. Times are in the unit that their names say."""
+
+    updated_at: Annotated[
+        object, Field(exclude=True, description="ignored, so that what was read may be sent back")
+    ] = None
+
+
+class RunsQuery(Query):
     """Which runs."""
 
-    limit: Annotated[int, Field(ge=1, le=100)] = 20
-    offset: Annotated[int, Field(ge=0, le=1_000_000_000)] = 0
+    limit: Annotated[int, WholeNumber(1, 100)] = 20
+    offset: Annotated[int, WholeNumber(0, 1_000_000_000)] = 0
     status: RunStatus | None = None
 
 
-class DaysQuery(BaseModel):
+class AnalyticsQuery(Query):
     """How far back."""
 
-    days: Annotated[int, Field(ge=1, le=30)] = 14
+    days: Annotated[int, WholeNumber(1, 30)] = 14
 
 
-class CleanupQuery(BaseModel):
-    """What counts as old, in days; as the settings say where left out."""
+class EventMetricsQuery(Query):
+    """How far back."""
 
-    odds_days: Annotated[int | None, Field(ge=1, le=3650)] = None
-    match_days: Annotated[int | None, Field(ge=1, le=3650)] = None
+    days: Annotated[int, WholeNumber(1, 30)] = 7
+
+
+class CleanupQuery(Query):
+    """What counts as old, in days. The settings decide where a number is left out."""
+
+    odds_days: Annotated[int, WholeNumber(1, 3650)] | None = None
+    match_days: Annotated[int, WholeNumber(1, 3650)] | None = None
 
 
 class Links(Shape):

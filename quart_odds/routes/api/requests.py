@@ -1,0 +1,138 @@
+"""Requests as models. One decorator per source, `takes_query` and `takes_body`, both documents and validates.
+
+They stand in for quart-schema's `validate_querystring` and `validate_request`, set the same attributes and raise the
+same errors, because those two cannot give the answers that clients rely on:
+
+- `validate_querystring` turns a parameter that occurs once into a string and one that occurs more often into a list,
+  whatever the field's type, and reads `name[]` as `name`. Here a list field takes every value, any other field the
+  first, and unknown names are ignored.
+- `validate_request` demands a JSON content type and a body, and fails before validation names what is wrong.
+
+`routes.access.problems` turns the errors into answers.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import cache, wraps
+from typing import Any, TypeVar, get_origin
+
+from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, ValidationError
+from pydantic_core import CoreSchema, core_schema
+from quart import request
+from quart_schema import (
+    RequestSchemaValidationError,
+    document_querystring,
+    document_request,
+    document_response,
+)
+from quart_schema.validation import QuerystringValidationError
+from werkzeug.datastructures import MultiDict
+
+from quart_odds.routes.api.schemas.odds import ProblemBody
+
+MOST_DIGITS = 18
+"""Digits of a whole number in a query: what fits into 64 bits."""
+
+QUERY_MODEL = "_quart_odds_query_model"
+"""The attribute of a view that holds the model of its query string."""
+
+BODY_MODEL = "_quart_odds_body_model"
+"""The attribute of a view that holds the model of its body."""
+
+BODY_REQUIRED = "_quart_odds_body_required"
+"""The attribute of a view that says whether its request needs a body."""
+
+R = TypeVar("R")
+View = Callable[..., Awaitable[R]]
+
+
+class Query(BaseModel):
+    """A query string. Unknown names are ignored, because older clients send some."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+QueryType = TypeVar("QueryType", bound=Query)
+
+
+@dataclass(frozen=True, slots=True)
+class WholeNumber:
+    """Annotation of an `int` of a query: ASCII digits alone, within bounds."""
+
+    least: int
+    most: int
+
+    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Check the text before pydantic reads the number: Python refuses more than 4,300 digits."""
+        bounded = core_schema.int_schema(ge=self.least, le=self.most)
+        return core_schema.no_info_before_validator_function(self._checked, bounded)
+
+    def _checked(self, value: object) -> object:
+        if isinstance(value, str):
+            is_number = value.isascii() and value.isdigit() and len(value) <= MOST_DIGITS
+            if not is_number or not self.least <= int(value) <= self.most:
+                raise ValueError(f"give a whole number from {self.least} to {self.most}")
+        return value
+
+
+def takes_query(model: type[Query]) -> Callable[[View[R]], View[R]]:
+    """Document the query string by `model`, and pass it to the route as `query`.
+
+    The route raises RequestSchemaValidationError for a query string that the model refuses.
+    """
+
+    def decorate(view: View[R]) -> View[R]:
+        @wraps(view)
+        async def validated(*args: Any, **kwargs: Any) -> R:
+            return await view(*args, query=read_query(model, request.args), **kwargs)
+
+        setattr(validated, QUERY_MODEL, model)
+        return document_querystring(model)(_documents_problem(validated))
+
+    return decorate
+
+
+def takes_body(model: type[BaseModel], *, is_optional: bool = False) -> Callable[[View[R]], View[R]]:
+    """Document the JSON body by `model`, and pass it to the route as `body`; None for an optional body that is empty.
+
+    The content type does not matter. The route raises RequestSchemaValidationError for a body that is not JSON or that
+    the model refuses.
+    """
+
+    def decorate(view: View[R]) -> View[R]:
+        @wraps(view)
+        async def validated(*args: Any, **kwargs: Any) -> R:
+            text = await request.get_data()
+            if is_optional and not text.strip():
+                return await view(*args, body=None, **kwargs)
+            try:
+                read = model.model_validate_json(text)
+            except ValidationError as error:
+                raise RequestSchemaValidationError(error) from None
+            return await view(*args, body=read, **kwargs)
+
+        setattr(validated, BODY_MODEL, model)
+        setattr(validated, BODY_REQUIRED, not is_optional)
+        return document_request(model)(_documents_problem(validated))
+
+    return decorate
+
+
+def _documents_problem(view: View[R]) -> View[R]:
+    return document_response(ProblemBody, 400)(view)
+
+
+def read_query(model: type[QueryType], arguments: "MultiDict[str, str]") -> QueryType:
+    """Return the query string as `model`. Raises RequestSchemaValidationError."""
+    is_list = _list_fields(model)
+    given = {name: values if is_list[name] else values[0] for name, values in arguments.lists() if name in is_list}
+    try:
+        return model.model_validate(given)
+    except ValidationError as error:
+        raise QuerystringValidationError(error) from None
+
+
+@cache
+def _list_fields(model: type[Query]) -> dict[str, bool]:
+    """Each parameter's name, and whether it is a list."""
+    return {field.alias or name: get_origin(field.annotation) is list for name, field in model.model_fields.items()}

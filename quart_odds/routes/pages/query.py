@@ -1,0 +1,61 @@
+"""The query strings that the pages take."""
+
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field
+
+from quart_odds.domain.catalogue import CATALOGUE, Market, line_code
+from quart_odds.routes.api.query import EventsQuery
+from quart_odds.routes.api.requests import Query
+
+MOST_IDS = 100
+"""Rows that a script may ask for at once."""
+
+MarketName = Literal["1x2", "ou", "btts", "dc"]
+
+MARKETS: dict[MarketName, Market] = {
+    "1x2": CATALOGUE.by_slug["1x2_ft"],
+    "ou": CATALOGUE.by_slug["over_under_ft"],
+    "btts": CATALOGUE.by_slug["btts_ft"],
+    "dc": CATALOGUE.by_slug["double_chance_ft"],
+}
+LINES = (0.5, 1.5, 2.5, 3.5, 4.5, 5.5)
+
+
+def _quarter(value: object) -> object:
+    line_code(float(str(value)))
+    return value
+
+
+class OddsPageQuery(EventsQuery):
+    """What the odds page may be asked: the list's own query, and which market it shows."""
+
+    market: MarketName = "1x2"
+    line: Annotated[float, BeforeValidator(_quarter)] = 2.5
+    page_size: Annotated[int, Field(ge=1, le=100)] = 50
+
+    @property
+    def shown_line(self) -> float | None:
+        """The line of the market that is shown; None for one that has no lines."""
+        return self.line if MARKETS[self.market].has_line else None
+
+
+def _ids(value: object) -> object:
+    parts = str(value).split(",")
+    if len(parts) > MOST_IDS or not all(part.isascii() and part.isdigit() and len(part) < 16 for part in parts):
+        raise ValueError(f"give up to {MOST_IDS} numbers, comma-separated")
+    return [int(part) for part in parts]
+
+
+class RowsQuery(OddsPageQuery):
+    """Rows of the odds page: those of `ids=1,2,3`, or a page of its query."""
+
+    ids: Annotated[tuple[int, ...] | None, BeforeValidator(_ids)] = None
+
+
+class HistoryQuery(Query):
+    """Which market's past an event's page shows: 1X2 unless asked."""
+
+    market: str = "1x2_ft"
+    line: Annotated[float | None, Field(allow_inf_nan=False)] = None
+    promotion: Annotated[str | None, Field(max_length=64)] = None
