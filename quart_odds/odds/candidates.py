@@ -63,9 +63,3 @@ class Candidates:
     def take_unheard(self, key: str) -> list[EventOdds]:
         """Those that have become part of a crowd since this was last asked, each once."""
         return list(self._unheard.pop(key, {}).values())
-
-    def clear(self) -> None:
-        """Forget everything."""
-        self._slots.clear()
-        self._places.clear()
-        self._unheard.clear()

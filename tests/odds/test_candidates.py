@@ -7,9 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from quart_odds.domain.platforms import Platform
-from quart_odds.odds import OddsCache
-from quart_odds.odds import cache as cache
-from quart_odds.odds import candidates as candidates
+from quart_odds.odds import OddsCache, candidates, matched_events
 from quart_odds.odds.candidates import MAX_CANDIDATES
 from quart_odds.odds.matching import Candidate, agreeing, lone_key, match_key
 from tests.odds.making import NOW, header, mapped
@@ -42,7 +40,7 @@ def compared(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         counts.append(len(known))
         return agreeing(known)
 
-    monkeypatch.setattr(cache, "agreeing", count)
+    monkeypatch.setattr(matched_events, "agreeing", count)
     return counts
 
 

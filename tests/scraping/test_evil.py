@@ -131,7 +131,7 @@ async def test_more_events_than_any_bookmaker_has_are_not_taken_in(
     sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Run after run with other ids: the others' events find room, and this bookmaker's known ones go on."""
-    monkeypatch.setattr(cache_module, "MAX_QUOTES", 25)
+    monkeypatch.setattr(cache_module, "MAX_EVENTS", 25)
     async with beside(EvilBookmaker(events=40), sandbox, tmp_path) as (running, _):
         for _ in range(2):
             row, _ = await running.scrape()
