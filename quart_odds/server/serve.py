@@ -62,7 +62,7 @@ async def serve_settings(
     """Serve the application with these settings until SIGINT or SIGTERM. See `serve`."""
     host, _ = split_bind(bind)
     if (named := parse_host(host)) is not None and not named.is_address:
-        # Whoever binds to a host name will use that name in requests.
+        # A server that binds to a host name will be addressed by that name.
         settings = settings.model_copy(update={"allowed_hosts": (*settings.allowed_hosts, named.name)})
     await serve(create_app(settings), bind, open_to_network=open_to_network, on_ready=on_ready)
 
