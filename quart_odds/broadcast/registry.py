@@ -20,7 +20,7 @@ class BroadcastRegistry:
     """The listeners, their topics, and the messages published to them.
 
     `broadcast` appends to the log and schedules a flush. It never waits, and there is no back-pressure. A slow listener
-    lags behind in the log, and gets a gap notice once its position has been evicted.
+    lags, and gets a gap notice once the log no longer reaches back to its position.
     """
 
     def __init__(

@@ -39,7 +39,7 @@ def serve_command(bind: str, open_to_network: bool, sandbox: bool, events: int, 
 
 
 def _allowing_its_own_name(settings: Settings, bind: str) -> Settings:
-    """The settings, with the host name of `--bind` allowed: whoever binds to a name will use it in requests."""
+    """The settings, with the host name of `--bind` allowed: a server bound to a name is addressed by it."""
     from quart_odds.domain.origins import parse_host
     from quart_odds.server.sockets import split_bind
 

@@ -18,7 +18,7 @@ HTTP_BYTES_A_SECOND = 256 * 1024
 """A connection above this rate is read more slowly, not refused: a proxy may send the requests of many on it."""
 PIPELINED_AT_ONCE = 500
 PIPELINED_A_SECOND = 50
-"""Requests sent before the previous response. No browser and no proxy does that."""
+"""Requests sent before the response to the previous one. No browser and no proxy does that."""
 MOST_BODY_PARTS = 1024
 """Parts in which one request body may be parsed. These are its chunks: 64 bytes each, in a body of 64 KB."""
 SLICE_BODY_PARTS = 8

@@ -1,4 +1,4 @@
-"""A subscriber: what it takes and in which order, and what it receives after its position was evicted."""
+"""A subscriber: what it takes and in which order, and what it receives after it fell behind the log."""
 
 import orjson
 import pytest
@@ -118,7 +118,7 @@ def test_snapshot_holds_only_what_the_filter_lets_through() -> None:
 
 
 def test_gap_is_told_with_its_count_then_the_newest_state() -> None:
-    """An evicted listener learns how much it missed, gets the newest entry of each key, and continues."""
+    """A listener that falls behind the log learns how much it missed, gets the newest of each key, and continues."""
     registry = make_registry(SMALL)
     subscriber = _listen(registry)
     for number in range(20):
@@ -167,7 +167,7 @@ def test_one_who_lost_nothing_gets_what_is_left_of_the_log() -> None:
 
 
 def test_private_messages_outlive_a_gap_in_their_order() -> None:
-    """Answers that were queued when the client was evicted still arrive, in order."""
+    """Answers that were queued when the client fell behind the log still arrive, in order."""
     registry = make_registry(SMALL)
     subscriber = _listen(registry)
     subscriber.send({"type": "ack"})
@@ -192,7 +192,7 @@ def test_no_cursor_leads_past_a_gap_before_the_gap_is_told() -> None:
 
 
 def test_snapshot_that_a_gap_swallowed_is_given_again() -> None:
-    """A snapshot that was still queued when the client was evicted is part of the state after the gap."""
+    """A snapshot that was still queued when the client fell behind the log is in the state after the gap."""
     registry = make_registry(SMALL)
     registry.broadcast(message(1), SCRAPE_PROGRESS, retain=("run", "a"))
     subscriber = _listen(registry)
@@ -249,7 +249,7 @@ def test_clients_that_lag_alike_share_the_same_bytes() -> None:
 
 
 def test_what_is_shared_is_bounded() -> None:
-    """Otherwise a thousand clients at a thousand positions would hold a thousand joins until the flush ends."""
+    """Without a limit, a thousand clients at a thousand positions would hold a thousand joins until the flush ends."""
     registry = make_registry()
     _say(registry, *range(300))
     joined: Joined = {}

@@ -1,4 +1,4 @@
-"""Access: requests from other sites are refused before anything happens, and errors are helpful problems."""
+"""Access: requests from other sites are refused before anything happens, and errors say what is wrong."""
 
 import contextlib
 from collections.abc import AsyncIterator

@@ -58,7 +58,7 @@ class AccessPolicy:
         )
 
     def knows(self, host: Host) -> bool:
-        """Return whether this is one of our host names, or an IP address. DNS rebinding needs a name."""
+        """Return whether this is one of our host names, or any IP address: DNS rebinding needs a name."""
         if host.is_address or host.name == LOOPBACK_NAME or host.name in self.hosts:
             return True
         labels = host.name.split(".")
@@ -198,7 +198,7 @@ def own_origins(asked: Request | Websocket, trusted_proxies: Networks) -> frozen
 
 
 def client_of(asked: Request | Websocket, trusted_proxies: Networks) -> Client:
-    """Return the client: the peer of the connection, or the last forwarded address that is not a trusted proxy's.
+    """Return the client: the connection's peer, or, behind trusted proxies, the last address that is not theirs.
 
     Each proxy may add a header line of its own; the lines form a single list. What a client may have written there
     itself is not trusted: see `Client.is_forwarded`.
