@@ -7,8 +7,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, PlainValidator, ValidationError, field_validator
-from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator, ValidationError, field_validator
 from yarl import URL
 
 from quart_odds.domain.origins import parse_host
@@ -141,10 +140,13 @@ AllowedHost = Annotated[str, AfterValidator(_allowed_host)]
 TrustedProxy = Annotated[IPNetwork, PlainValidator(_trusted_proxy)]
 
 
-class Settings(BaseSettings):
-    """All settings. A field is read from `QUART_ODDS_` plus its name in capitals; docs/settings.md lists them."""
+class Settings(BaseModel):
+    """All settings. `load_settings` reads a field from `QUART_ODDS_` plus its name in capitals; see docs/settings.md.
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True, hide_input_in_errors=True)
+    A plain model: the environment is read in one place, which also names unknown settings and suggests known ones.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     database_url: Annotated[str, AfterValidator(_database_url)] = Field(
         "sqlite:///quart-odds.db", description="where odds and runs are stored: SQLite or PostgreSQL"
@@ -203,13 +205,13 @@ class Settings(BaseSettings):
     max_connections_per_address: int = Field(
         100, ge=0, description="live connections per address, except loopback and trusted proxies; 0 means no limit"
     )
-    trusted_proxies: Annotated[tuple[TrustedProxy, ...], NoDecode] = Field(
+    trusted_proxies: tuple[TrustedProxy, ...] = Field(
         (), description="addresses and networks (10.0.0.0/8) whose X-Forwarded-For is trusted, comma-separated"
     )
-    allowed_hosts: Annotated[tuple[AllowedHost, ...], NoDecode] = Field(
+    allowed_hosts: tuple[AllowedHost, ...] = Field(
         (), description="host names of the server, besides localhost and IP addresses, comma-separated"
     )
-    allowed_origins: Annotated[tuple[AllowedOrigin, ...], NoDecode] = Field(
+    allowed_origins: tuple[AllowedOrigin, ...] = Field(
         (), description="other origins whose pages may connect and start work, comma-separated"
     )
 
@@ -224,18 +226,6 @@ class Settings(BaseSettings):
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Take values only from arguments. `load_settings` reads the environment, so tests control their settings."""
-        return (init_settings,)
 
     def url(self, platform: Platform) -> str:
         """Return scheme and host of a bookmaker."""
