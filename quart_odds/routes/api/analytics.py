@@ -10,6 +10,7 @@ from prometheus_client.registry import Collector
 from quart import Blueprint, Response
 from quart_schema import document_response
 
+from quart_odds.broadcast import broadcast_registry
 from quart_odds.domain.clock import utc_now
 from quart_odds.domain.platforms import Platform
 from quart_odds.domain.runs import RunRecord, ScrapePhase
@@ -179,9 +180,8 @@ class _Metrics(Collector):
     def collect(self) -> list[Metric]:
         """All metrics."""
         parts = self._parts
-        registry = parts.registry
         topics = GaugeMetricFamily("quart_odds_subscribers", "Listeners of the hub by topic", labels=["topic"])
-        for topic, count in registry.topic_counts.items():
+        for topic, count in broadcast_registry.topic_counts.items():
             topics.add_metric([topic], count)
         lag = GaugeMetricFamily("quart_odds_loop_lag_seconds", "How late the loop was in a minute", labels=["quantile"])
         for share in (0.5, 0.99, 1.0):
@@ -190,9 +190,13 @@ class _Metrics(Collector):
         return [
             GaugeMetricFamily("quart_odds_connections", "Live connections", value=parts.limits.count),
             topics,
-            CounterMetricFamily("quart_odds_messages", "Messages told to the hub", value=registry.log.next_seq - 1),
-            CounterMetricFamily("quart_odds_cut", "Listeners cut for taking nothing", value=registry.flusher.cut_count),
-            GaugeMetricFamily("quart_odds_log_bytes", "JSON in the hub's log", value=registry.log.size_bytes),
+            CounterMetricFamily(
+                "quart_odds_messages", "Messages told to the hub", value=broadcast_registry.log.next_seq - 1
+            ),
+            CounterMetricFamily(
+                "quart_odds_cut", "Listeners cut for taking nothing", value=broadcast_registry.flusher.cut_count
+            ),
+            GaugeMetricFamily("quart_odds_log_bytes", "JSON in the hub's log", value=broadcast_registry.log.size_bytes),
             GaugeMetricFamily("quart_odds_events", "Events in memory", value=len(parts.odds_service.cache.events)),
             GaugeMetricFamily("quart_odds_run_active", "Whether a run is going", value=int(run is not None)),
             GaugeMetricFamily("quart_odds_draining", "Whether the server is going down", value=int(parts.is_draining)),

@@ -12,16 +12,14 @@ from quart import Blueprint, Response, request
 
 from quart_odds.broadcast.lane import LiveConnection, live_connection
 from quart_odds.domain.clock import iso_z, utc_now
-from quart_odds.domain.odds import unpack_value
 from quart_odds.domain.text import without_formula
 from quart_odds.odds.event import CachedEvent
-from quart_odds.odds.event_odds import GONE
 from quart_odds.odds.offers import offers_of, promotion_word
 from quart_odds.routes.api.cooperative_yield import CooperativeYield
 from quart_odds.routes.api.openapi import answers_text
 from quart_odds.routes.api.query import EventsFilter, select_events
 from quart_odds.routes.api.requests import takes_query
-from quart_odds.routes.api.views import INLINE, second_z
+from quart_odds.routes.api.views import INLINE, last_seen_at, price_state, second_z
 from quart_odds.services import services
 
 COLUMNS = (
@@ -139,17 +137,15 @@ def rows_of(event: CachedEvent, all_markets: bool) -> list[tuple[object, ...]]:
         without_formula(header.away_team),
     )
     for event_odds in event.odds.values():
-        seen = iso_z(event_odds.seen_at)
+        is_listed = event_odds.gone_at is None
         is_reversed = event.is_reversed(event_odds.header.platform)
         for offer in offers_of(event_odds):
             market, line = offer.market, offer.line
             if not all_markets and (market.number, line) not in wanted:
                 continue
             for index, value in sorted(offer.values.items()):
-                odds, is_active = unpack_value(value & ~GONE)
-                is_here = not value & GONE and event_odds.gone_at is None
+                odds, is_active, is_available = price_state(value, is_listed=is_listed)
                 key = offer.keys[index]
-                last_seen = second_z(event_odds.last_seen[key]) if value & GONE else seen
                 rows.append(
                     (
                         *named,
@@ -159,9 +155,9 @@ def rows_of(event: CachedEvent, all_markets: bool) -> list[tuple[object, ...]]:
                         "" if line is None else line,
                         market.outcomes[index].name,
                         odds,
-                        _claim(is_active and is_here),
-                        _claim(is_here),
-                        last_seen,
+                        _claim(is_active),
+                        _claim(is_available),
+                        last_seen_at(event_odds, key, value),
                         second_z(offer.changed[index]),
                         promotion_word(event_odds, key) or "",
                         _claim(is_reversed),

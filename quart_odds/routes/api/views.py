@@ -6,6 +6,7 @@ from functools import lru_cache
 from quart_odds.domain.catalogue import CATALOGUE, Market, pack_key
 from quart_odds.domain.clock import iso_z
 from quart_odds.domain.odds import unpack_value
+from quart_odds.domain.platforms import Platform
 from quart_odds.domain.promotions import promotion_name
 from quart_odds.odds.event import CachedEvent
 from quart_odds.odds.event_odds import GONE, EventOdds
@@ -46,7 +47,7 @@ def list_item(event: CachedEvent) -> JSON:
 def bookmaker_markets(event: CachedEvent, event_odds: EventOdds) -> JSON:
     """Every market of an event at one bookmaker."""
     return {
-        **_bookmaker(event_odds),
+        **bookmaker_name_fields(event_odds.header.platform),
         **_market_state(event, event_odds),
         "markets": [_market(event_odds, offer) for offer in offers_of(event_odds)],
     }
@@ -79,7 +80,7 @@ def event_fields(event: CachedEvent) -> JSON:
 def bookmaker_fields(event: CachedEvent, event_odds: EventOdds) -> JSON:
     """A bookmaker's part of an event in a list."""
     return {
-        **_bookmaker(event_odds),
+        **bookmaker_name_fields(event_odds.header.platform),
         "external_event_id": event_odds.header.external_id,
         "event_url": None,
         "has_odds": event_odds.gone_at is None and event_odds.price_count > 0,
@@ -97,13 +98,23 @@ def margin_of_offer(event_odds: EventOdds, offer: Offer) -> float | None:
     return None if event_odds.gone_at is not None else market_margin(offer.market, offer.comparable_values())
 
 
-def market_groups(market: Market) -> list[str]:
-    """The groups that a market is shown in."""
-    return [market.group]
+def price_state(value: int, *, is_listed: bool) -> tuple[float, bool, bool]:
+    """Return the odds of a packed value, whether they can be taken, and whether they are there at all.
+
+    `is_listed` is whether the bookmaker lists the event.
+    """
+    odds, is_active = unpack_value(value & ~GONE)
+    is_available = is_listed and not value & GONE
+    return odds, is_active and is_available, is_available
 
 
-def _bookmaker(event_odds: EventOdds) -> JSON:
-    platform = event_odds.header.platform
+def last_seen_at(event_odds: EventOdds, key: int, value: int) -> str:
+    """Return when a price was last seen: with the others, or before it was gone."""
+    return second_z(event_odds.last_seen[key]) if value & GONE else iso_z(event_odds.seen_at)
+
+
+def bookmaker_name_fields(platform: Platform) -> JSON:
+    """Return a bookmaker's slug and name."""
     return {"bookmaker_slug": platform.value, "bookmaker_name": platform.display_name}
 
 
@@ -122,20 +133,18 @@ def _inline(event_odds: EventOdds, offer: Offer) -> JSON:
     market = offer.market
     is_listed = event_odds.gone_at is None
     since = unavailable_since(event_odds, offer)
+    outcomes = []
+    for index, value in sorted(offer.values.items()):
+        odds, is_active, _ = price_state(value, is_listed=is_listed)
+        promotion = promotion_word(event_odds, offer.keys[index])
+        name = market.outcomes[index].name
+        outcomes.append({"name": name, "odds": odds, "is_active": is_active, "promotion": promotion})
     return {
         "market_id": market.id,
         "market_name": market.name,
         "line": offer.line,
         "promotion": offer_word(event_odds, offer),
-        "outcomes": [
-            {
-                "name": market.outcomes[index].name,
-                "odds": unpack_value(value & ~GONE)[0],
-                "is_active": bool(value & 1) and not value & GONE and is_listed,
-                "promotion": promotion_word(event_odds, offer.keys[index]),
-            }
-            for index, value in sorted(offer.values.items())
-        ],
+        "outcomes": outcomes,
         "margin": margin_of_offer(event_odds, offer),
         "available": since is None,
         "unavailable_since": since,
@@ -144,22 +153,21 @@ def _inline(event_odds: EventOdds, offer: Offer) -> JSON:
 
 def _market(event_odds: EventOdds, offer: Offer) -> JSON:
     market = offer.market
-    seen = iso_z(event_odds.seen_at)
+    is_listed = event_odds.gone_at is None
     since = unavailable_since(event_odds, offer)
     outcomes = []
     for index, value in sorted(offer.values.items()):
-        is_here = not value & GONE
-        odds, is_active = unpack_value(value & ~GONE)
+        odds, is_active, is_available = price_state(value, is_listed=is_listed)
         key = offer.keys[index]
         outcomes.append(
             {
                 "name": market.outcomes[index].name,
                 "odds": odds,
-                "is_active": is_active and is_here and event_odds.gone_at is None,
-                "available": is_here and event_odds.gone_at is None,
+                "is_active": is_active,
+                "available": is_available,
                 "promotion": promotion_word(event_odds, key),
                 "changed_at": second_z(offer.changed[index]),
-                "last_seen_at": seen if is_here else second_z(event_odds.last_seen[key]),
+                "last_seen_at": last_seen_at(event_odds, key, value),
             }
         )
     return {
@@ -169,7 +177,7 @@ def _market(event_odds: EventOdds, offer: Offer) -> JSON:
         "promotion": offer_word(event_odds, offer),
         "outcomes": outcomes,
         "margin": margin_of_offer(event_odds, offer),
-        "market_groups": market_groups(market),
+        "market_groups": [market.group],
         "available": since is None,
         "unavailable_since": since,
     }

@@ -2,9 +2,10 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, PlainValidator
 
 from quart_odds.domain.catalogue import CATALOGUE, Market, line_code
+from quart_odds.routes.api.markets import Line, Promotion, known_market
 from quart_odds.routes.api.query import EventsQuery
 from quart_odds.routes.api.requests import Query
 
@@ -53,9 +54,16 @@ class RowsQuery(OddsPageQuery):
     ids: Annotated[tuple[int, ...] | None, BeforeValidator(_ids)] = None
 
 
+def _market(value: object) -> Market:
+    market = known_market(str(value))
+    if market is None:
+        raise ValueError(f"there is no such market: {str(value)[:60]!r}")
+    return market
+
+
 class HistoryQuery(Query):
     """Which market's past an event's page shows: 1X2 unless asked."""
 
-    market: str = "1x2_ft"
-    line: Annotated[float | None, Field(allow_inf_nan=False)] = None
-    promotion: Annotated[str | None, Field(max_length=64)] = None
+    market: Annotated[Market, PlainValidator(_market)] = MARKETS["1x2"]
+    line: Line = None
+    promotion: Promotion = None
