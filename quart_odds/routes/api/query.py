@@ -110,7 +110,7 @@ class UnmatchedQuery(StartedQuery, PageQuery):
 
 def select_events(cache: OddsCache, query: EventsFilter, now: datetime) -> list[CachedEvent]:
     """The events that the query asks for, all of them, in its order."""
-    events: Sequence[CachedEvent] = kickoff_window(cache, query, now)
+    events: Sequence[CachedEvent] = _kickoff_window(cache, query, now)
     for wanted in _filters(cache, query):
         events = [event for event in events if wanted(event)]
     return _sorted(events, query.sort)
@@ -127,7 +127,7 @@ def next_kickoff(cache: OddsCache, now: datetime) -> datetime:
     return coming[0].header.kickoff if coming else FAR
 
 
-def kickoff_window(cache: OddsCache, query: EventsFilter, now: datetime) -> list[CachedEvent]:
+def _kickoff_window(cache: OddsCache, query: EventsFilter, now: datetime) -> list[CachedEvent]:
     """The events that kick off when the query says."""
     events = upcoming(cache, query, now)
     if query.kickoff_from is not None:

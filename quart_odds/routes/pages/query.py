@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, PlainValidator
+from pydantic import BeforeValidator, PlainValidator
 
 from quart_odds.domain.catalogue import CATALOGUE, Market, line_code
 from quart_odds.routes.api.markets import Line, Promotion, known_market
@@ -33,7 +33,6 @@ class OddsPageQuery(EventsQuery):
 
     market: MarketName = "1x2"
     line: Annotated[float, BeforeValidator(_quarter)] = 2.5
-    page_size: Annotated[int, Field(ge=1, le=100)] = 50
 
     @property
     def shown_line(self) -> float | None:

@@ -8,15 +8,10 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, RootModel, fie
 from quart_odds.domain.platforms import Platform
 from quart_odds.domain.runs import RunStatus, ScrapePhase
 from quart_odds.routes.api.requests import Query, WholeNumber
+from quart_odds.routes.api.schemas.odds import Shape
 from quart_odds.scraping.runtime_settings import PreferenceChanges
 
 PlatformStatus = Literal["healthy", "unhealthy", "unknown"]
-
-
-class Shape(BaseModel):
-    """A body with these fields and no others."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class StartBody(Shape):
