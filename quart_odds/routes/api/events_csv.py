@@ -1,4 +1,4 @@
-"""Events and their main odds as CSV: one line a price, for spreadsheets."""
+"""Events and their odds as CSV for spreadsheets, one line per price."""
 
 import asyncio
 import csv
@@ -45,35 +45,38 @@ COLUMNS = (
 )
 
 SPOOL_BYTES = 8_000_000
-"""What is held in memory of an answer to a client that must be told its length; the rest waits in a file."""
+"""How much of a response is held in memory when its length must be sent first; the rest goes to a temporary file."""
 
 SENT_BYTES = 256_000
 
 MOST_SECONDS = 900
-"""Every market of a thousand events is 100 MB: a slow line needs longer than the minute that Quart gives an answer."""
+"""All markets of a thousand events are 100 MB. A slow connection needs more than Quart's default of one minute."""
 
 log = structlog.get_logger(__name__)
 
 
 class CSVQuery(EventsFilter):
-    """Which events, and whether all their markets or the four of a list."""
+    """Which events, and whether with all their markets or only the four that lists show."""
 
     all_markets: bool = False
 
 
 def add_routes(blueprint: Blueprint) -> None:
-    """Adds the routes of this module."""
+    """Add the routes of this module."""
     blueprint.add_url_rule("/api/events.csv", view_func=events_csv)
 
 
 @takes_query(CSVQuery)
-@answers_text("text/csv", description="One line a price.")
+@answers_text("text/csv", description="One line per price.")
 async def events_csv(query: CSVQuery) -> Response:
-    """The events of a query as CSV, all of them, as they are matched now. One that breaks off is cut, not ended."""
+    """Export all events that a query selects as CSV.
+
+    The export shows them as they are matched when it begins. If an error occurs halfway, the connection is cut, so that the export does not look complete.
+    """
     found = [event.snapshot() for event in select_events(services().odds_service.cache, query, utc_now())]
     headers = {"Content-Disposition": 'attachment; filename="events.csv"', "Cache-Control": "no-store"}
     if request.http_version == "1.0":
-        # It has no chunks, and so no sign of the end but the length.
+        # HTTP/1.0 has no chunked encoding: only the length shows where the response ends.
         spooled, length = await _spooled(_lines(found, query.all_markets, None))
         headers["Content-Length"] = str(length)
         lines = _sent(spooled)
@@ -93,7 +96,7 @@ async def _lines(
         try:
             rows = rows_of(event, all_markets)
         except Exception:
-            # The head is sent, so no status can tell: the answer ends without its last chunk, and the connection.
+            # The status line has been sent already. Leave out the last chunk and cut the connection instead.
             log.exception("odds.csv.broken_off", event_id=event.id)
             if connection is not None:
                 connection.abort()
@@ -104,7 +107,7 @@ async def _lines(
 
 
 async def _spooled(lines: AsyncIterator[bytes]) -> tuple[IO[bytes], int]:
-    spooled = tempfile.SpooledTemporaryFile(max_size=SPOOL_BYTES)  # noqa: SIM115 - closed where it is sent
+    spooled = tempfile.SpooledTemporaryFile(max_size=SPOOL_BYTES)  # noqa: SIM115 - closed after it is sent
     try:
         async for part in lines:
             spooled.write(part)
@@ -123,7 +126,7 @@ async def _sent(spooled: IO[bytes]) -> AsyncIterator[bytes]:
 
 
 def rows_of(event: CachedEvent, all_markets: bool) -> list[tuple[object, ...]]:
-    """The lines of an event, in the order of COLUMNS."""
+    """Return the lines of an event, with columns in the order of COLUMNS."""
     rows: list[tuple[object, ...]] = []
     wanted = {(market.number, line) for market, line in INLINE}
     header = event.header

@@ -1,4 +1,4 @@
-"""The past of a market: for charts, with the gaps in which a price was not there."""
+"""The price history of a market, for charts, including the gaps in which a price was gone."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -27,7 +27,7 @@ from quart_odds.services import services
 
 
 class EventHistoryQuery(Query):
-    """Which market, at which bookmaker (all, if none is named), and when."""
+    """Which market, at which bookmaker (default: all), and which period."""
 
     market: Annotated[str, Field(description="the market's id, such as 3743, or its slug")]
     line: Line = None
@@ -38,7 +38,7 @@ class EventHistoryQuery(Query):
 
 
 class MarketHistoryQuery(Query):
-    """Which bookmaker and when."""
+    """Which bookmaker, and which period."""
 
     bookmaker_slug: Platform = Platform.BETPAWA
     line: Line = None
@@ -48,7 +48,7 @@ class MarketHistoryQuery(Query):
 
 
 def add_routes(blueprint: Blueprint) -> None:
-    """Adds the routes of this module."""
+    """Add the routes of this module."""
     blueprint.add_url_rule("/api/events/<int:event_id>/history", view_func=event_history)
     markets = "/api/events/<int:event_id>/markets/<market_id>"
     blueprint.add_url_rule(f"{markets}/history", view_func=market_history)
@@ -60,7 +60,7 @@ def add_routes(blueprint: Blueprint) -> None:
 @document_response(ProblemBody, 404)
 @document_response(ProblemBody, 503)
 async def event_history(event_id: int, query: EventHistoryQuery) -> Response:
-    """How a market stood over time at each bookmaker."""
+    """Return a market's history at each bookmaker."""
     market = find_market(query.market)
     keys = keys_of(market, query.line)
     event = await find_event(event_id)
@@ -81,7 +81,7 @@ async def event_history(event_id: int, query: EventHistoryQuery) -> Response:
 @document_response(ProblemBody, 404)
 @document_response(ProblemBody, 503)
 async def market_history(event_id: int, market_id: str, query: MarketHistoryQuery) -> Response:
-    """How a market stood over time at one bookmaker."""
+    """Return a market's history at one bookmaker."""
     named, points = await _asked(event_id, market_id, query)
     return Body.of({**named, "history": points}).answer(request)
 
@@ -91,7 +91,7 @@ async def market_history(event_id: int, market_id: str, query: MarketHistoryQuer
 @document_response(ProblemBody, 404)
 @document_response(ProblemBody, 503)
 async def margin_history(event_id: int, market_id: str, query: MarketHistoryQuery) -> Response:
-    """A market's margin over time at one bookmaker."""
+    """Return a market's margin over time at one bookmaker."""
     named, found = await _asked(event_id, market_id, query)
     points = [{name: value for name, value in point.items() if name != "outcomes"} for point in found]
     return Body.of({**named, "history": points}).answer(request)
@@ -118,10 +118,10 @@ async def past_of(
     *,
     promotion: str | None = None,
 ) -> list[MarketState]:
-    """How the market with these plain keys stood over time at a bookmaker, or its prices of one promotion.
+    """Return the history of the market with these plain keys at a bookmaker, or of its prices of one promotion.
 
-    The quote is read when the history is: it may be newer than what is committed, and never lacks what is. Of a window
-    that begins in the future nothing is known.
+    The event odds are read together with the stored history: they may be newer than what is committed, and never lack
+    what is committed. The history is empty if the window begins in the future.
     """
     if since is not None and since > max(utc_now(), event_odds.seen_at):
         return []

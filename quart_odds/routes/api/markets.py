@@ -1,4 +1,4 @@
-"""The market, line and promotion that a request names: looked up and checked here for all routes."""
+"""Lookup and validation of the market, line and promotion that a request names."""
 
 from typing import Annotated
 
@@ -15,11 +15,11 @@ Promotion = Annotated[
     str | None,
     Field(
         max_length=64,
-        description="one_up, two_up, boosted or the bookmaker's own word: the prices of this promotion alone; "
-        "left out: the market's own prices",
+        description="one_up, two_up, boosted or the bookmaker's own word: only prices of this promotion; "
+        "default: the market's own prices",
     ),
 ]
-Line = Annotated[float | None, Field(allow_inf_nan=False, description="needed for a market that has lines")]
+Line = Annotated[float | None, Field(allow_inf_nan=False, description="required for a market that has lines")]
 
 
 def known_market(name: str) -> Market | None:
