@@ -71,7 +71,8 @@ def add_routes(blueprint: Blueprint) -> None:
 async def events_csv(query: CSVQuery) -> Response:
     """Export all events that a query selects as CSV.
 
-    The export shows them as they are matched when it begins. If an error occurs halfway, the connection is cut, so that the export does not look complete.
+    The export shows them as they are matched when it begins. If an error occurs halfway, the connection is cut, so that
+    the export does not look complete.
     """
     found = [event.snapshot() for event in select_events(services().odds_service.cache, query, utc_now())]
     headers = {"Content-Disposition": 'attachment; filename="events.csv"', "Cache-Control": "no-store"}

@@ -100,7 +100,7 @@ async def cancel(scrape_run_id: int) -> Response:
 @takes_body(StartBody, is_optional=True)
 @document_response(Retried, 202)
 async def retry(scrape_run_id: int, body: StartBody | None) -> Response:
-    """Start a run that scrapes what failed in another: 202 with the new run's id; 409 if it still runs or nothing failed."""
+    """Start a run that scrapes what failed in another: 202 with the new run's id; 409 if nothing can be retried."""
     parts = services()
     run = await parts.runs.retry(scrape_run_id, _platforms(body))
     names = [str(each) for each in run.record.platforms]

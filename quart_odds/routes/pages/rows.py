@@ -1,4 +1,4 @@
-"""Rows of the table of events, rendered once for all readers and kept until their event is touched."""
+"""Rows of the table of events, rendered once for all readers and kept until their event changes."""
 
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -18,15 +18,15 @@ Key = tuple[int, int, float | None]
 
 
 class EventRows:
-    """The rendered rows of one cache, by the version of their event. The cache gives a version once."""
+    """The rendered rows of one cache, kept by the version of their event. The cache uses each version once."""
 
     def __init__(self) -> None:
         self._kept: OrderedDict[Key, tuple[int, Markup]] = OrderedDict()
 
     def html(self, events: Sequence[CachedEvent], market: Market, line: float | None) -> list[Markup]:
-        """The rows of these events with one market of each. A row takes a fifth of a millisecond, a kept one nothing.
+        """Return the rows of these events with one market each. Rendering a row takes a fifth of a millisecond.
 
-        What is in them does not depend on when they are shown: ages are for the page's script to tell.
+        The rows do not depend on the time at which they are shown: the page's script computes ages.
         """
         kept = self._kept
         rows = []
