@@ -1,4 +1,4 @@
-"""Bodies that come slowly, or too many at a time: what the app itself promises, whatever server runs it."""
+"""Request bodies that arrive slowly, or too many at a time: what the app guarantees under any server."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -17,7 +17,7 @@ LOOPBACK, FAR, FARTHER = "127.0.0.1", "192.0.2.1", "192.0.2.2"
 
 
 class Upload:
-    """A request whose body comes in parts, under the app as any ASGI server would call it."""
+    """A request whose body arrives in parts, sent to the app as an ASGI server would send it."""
 
     def __init__(self, running: RunningApp, path: str, address: str = LOOPBACK, *headers: tuple[bytes, bytes]) -> None:
         self._sent: list[Any] = []
@@ -44,15 +44,15 @@ class Upload:
         self._sent.append(event)
 
     def part(self, data: bytes, *, is_last: bool = False) -> None:
-        """One part of the body comes."""
+        """Send one part of the body."""
         self._received.put_nowait({"type": "http.request", "body": data, "more_body": not is_last})
 
     def leave(self) -> None:
-        """The client leaves."""
+        """Disconnect the client."""
         self._received.put_nowait({"type": "http.disconnect"})
 
     async def answer(self) -> tuple[int, dict[str, str], Any]:
-        """Status, headers and body, once the app is done; 0 where it has answered nothing."""
+        """Return status, headers and body once the app is done; status 0 if it sent no response."""
         async with asyncio.timeout(30):
             await self._task
         if not self._sent:
@@ -81,7 +81,7 @@ async def _until_unfinished(running: RunningApp, count: int) -> None:
 
 
 async def test_body_in_parts_reaches_its_route(running: RunningApp) -> None:
-    """Whole, once its last part has come; nothing of it is counted afterwards."""
+    """The route receives the whole body after its last part, and the body no longer counts as unfinished."""
     upload = Upload(running, "/api/settings")
     upload.part(b'{"scrapeInterval')
     await _until_unfinished(running, 1)
@@ -93,7 +93,7 @@ async def test_body_in_parts_reaches_its_route(running: RunningApp) -> None:
 
 @pytest.mark.parametrize("path", ["/api/settings", "/nowhere", "/healthz"])
 async def test_body_that_does_not_end_in_time(running: RunningApp, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """408 and the end of the connection, whether or not a route wants it."""
+    """A body that takes too long is answered 408 and the connection is closed, even if no route reads it."""
     monkeypatch.setattr(bodies, "BODY_SECONDS", 0.01)
     upload = Upload(running, path)
     upload.part(b"{")
@@ -104,7 +104,7 @@ async def test_body_that_does_not_end_in_time(running: RunningApp, path: str, mo
 
 @pytest.mark.parametrize("path", ["/api/settings", "/nowhere", "/healthz"])
 async def test_body_that_is_too_long(running: RunningApp, path: str) -> None:
-    """413 by what it declares, before any of it is read, or once too much has come."""
+    """A body is answered 413 if its declared length is too large, or once too much has arrived."""
     declared = Upload(running, path, LOOPBACK, (b"content-length", b"65537"))
     assert (await declared.answer())[0] == 413
     coming = Upload(running, path)
@@ -116,7 +116,7 @@ async def test_body_that_is_too_long(running: RunningApp, path: str) -> None:
 
 
 async def test_client_that_leaves_amid_its_body(running: RunningApp) -> None:
-    """Is answered nothing, changes nothing, and is not counted."""
+    """The client gets no response, nothing changes, and the body no longer counts as unfinished."""
     upload = Upload(running, "/api/settings")
     upload.part(b'{"scrapeIntervalMinutes":9}')
     upload.leave()
@@ -126,7 +126,7 @@ async def test_client_that_leaves_amid_its_body(running: RunningApp) -> None:
 
 
 async def test_unfinished_bodies_of_one_address(running: RunningApp) -> None:
-    """Five; then 429 with the time to come back. Others, and what has no body, are served."""
+    """An address may have five; more are answered 429 with Retry-After. Others are served, as are empty bodies."""
     held = [Upload(running, "/api/settings", FAR) for _ in range(bodies.MOST_BODIES_PER_ADDRESS)]
     await _until_unfinished(running, bodies.MOST_BODIES_PER_ADDRESS)
     status, headers, problem = await Upload(running, "/api/settings", FAR).answer()
@@ -144,7 +144,7 @@ async def test_unfinished_bodies_of_one_address(running: RunningApp) -> None:
 
 
 async def test_unfinished_bodies_in_all(running: RunningApp) -> None:
-    """Fifty, and loopback may have them all; then 503 with the time to come back, until one is whole."""
+    """Fifty are allowed, all of them from loopback; more are answered 503 with Retry-After until one is complete."""
     held = [Upload(running, "/api/settings") for _ in range(bodies.MOST_BODIES)]
     await _until_unfinished(running, bodies.MOST_BODIES)
     status, headers, problem = await Upload(running, "/api/settings").answer()
@@ -158,7 +158,7 @@ async def test_unfinished_bodies_in_all(running: RunningApp) -> None:
 
 
 async def test_bodies_of_nothing_are_not_counted(running: RunningApp) -> None:
-    """A length of zero is no body."""
+    """A body with a declared length of zero does not count."""
     upload = Upload(running, "/api/settings", LOOPBACK, (b"content-length", b"0"))
     await asyncio.sleep(0)
     assert _parts(running).bodies.count == 0
