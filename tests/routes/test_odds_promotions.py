@@ -35,7 +35,7 @@ def promoted(odds: dict[int, float], platform: Platform = Platform.BETPAWA, *, w
 
 
 async def record(app: Served, odds: dict[int, float], platform: Platform = Platform.BETPAWA, **more: Any) -> None:
-    """Return a bookmaker's header of event 1, which kicks off in six hours."""
+    """Record a bookmaker's odds of event 1, fetched now; it kicks off in six hours."""
     found = promoted(odds, platform, **more)
     event = header(platform, f"{platform}-1", "11", kickoff=app.now + timedelta(hours=6))
     await app.odds_service.record(

@@ -187,25 +187,29 @@ class _Metrics(Collector):
     def collect(self) -> list[Metric]:
         """Return all metrics."""
         parts = self._parts
-        topics = GaugeMetricFamily("quart_odds_subscribers", "Listeners of the hub by topic", labels=["topic"])
+        topics = GaugeMetricFamily("quart_odds_subscribers", "Subscribers by topic", labels=["topic"])
         for topic, count in broadcast_registry.topic_counts.items():
             topics.add_metric([topic], count)
-        lag = GaugeMetricFamily("quart_odds_loop_lag_seconds", "How late the loop was in a minute", labels=["quantile"])
+        lag = GaugeMetricFamily(
+            "quart_odds_loop_lag_seconds", "How late the event loop was within the last minute", labels=["quantile"]
+        )
         for share in (0.5, 0.99, 1.0):
             lag.add_metric([str(share)], parts.loop_lag.quantile(share))
         run = parts.runs.active
         return [
             GaugeMetricFamily("quart_odds_connections", "Live connections", value=parts.limits.count),
             topics,
+            CounterMetricFamily("quart_odds_messages", "Messages published", value=broadcast_registry.log.next_seq - 1),
             CounterMetricFamily(
-                "quart_odds_messages", "Messages told to the hub", value=broadcast_registry.log.next_seq - 1
+                "quart_odds_cut",
+                "Subscribers cut because they read nothing",
+                value=broadcast_registry.flusher.cut_count,
             ),
-            CounterMetricFamily(
-                "quart_odds_cut", "Listeners cut for taking nothing", value=broadcast_registry.flusher.cut_count
+            GaugeMetricFamily(
+                "quart_odds_log_bytes", "Size of the JSON in the event log", value=broadcast_registry.log.size_bytes
             ),
-            GaugeMetricFamily("quart_odds_log_bytes", "JSON in the hub's log", value=broadcast_registry.log.size_bytes),
             GaugeMetricFamily("quart_odds_events", "Events in memory", value=len(parts.odds_service.cache.events)),
-            GaugeMetricFamily("quart_odds_run_active", "Whether a run is going", value=int(run is not None)),
-            GaugeMetricFamily("quart_odds_draining", "Whether the server is going down", value=int(parts.is_draining)),
+            GaugeMetricFamily("quart_odds_run_active", "Whether a run is active", value=int(run is not None)),
+            GaugeMetricFamily("quart_odds_draining", "Whether the server is draining", value=int(parts.is_draining)),
             lag,
         ]
