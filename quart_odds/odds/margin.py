@@ -3,6 +3,8 @@
 All of it asks for a market's full set of outcomes, every one of them there and active; anything less has no margin.
 """
 
+from bisect import bisect_left
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -13,6 +15,9 @@ from quart_odds.odds.event_odds import GONE, EventOdds
 from quart_odds.odds.offers import Offer, effective_key, perked_values
 
 _INDEX_MASK = 0x3F << 16
+
+_LEAST_VALUE = 1000 << 1 | 1
+"""Packed odds of 1.000, active: a price has to be above to pay."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +88,10 @@ def best_markets(event: CachedEvent, *, only_gaining: bool = False) -> list[Best
     best: dict[int, int] = {}
     here = event.comparable_odds
     for event_odds in here:
-        for key, value in zip(event_odds.keys, event_odds.values, strict=True):
-            if value & 1 and not value & GONE and key < FIRST_PROMOTED_KEY and value > best.get(key, 2001):
-                best[key] = value
-        for key, value in perked_values(event_odds):
-            if value & 1 and value > best.get(key, 2001):
-                best[key] = value
+        columns = event_odds.columns
+        plain = columns.keys[: bisect_left(columns.keys, FIRST_PROMOTED_KEY)]
+        _take_better(best, zip(plain, columns.values, strict=False))
+        _take_better(best, perked_values(event_odds))
     found = []
     for first in best:
         if first & _INDEX_MASK:
@@ -112,12 +115,21 @@ def best_values(market: Market, offers: Iterable[Offer]) -> dict[int, int]:
     """
     if not market.is_comparable:
         return {}
-    offered: dict[int, list[int]] = {}
+    best: dict[int, int] = {}
+    counts: Counter[int] = Counter()
     for offer in offers:
-        for index, value in offer.comparable_values().items():
-            if is_active_price(value):
-                offered.setdefault(index, []).append(value)
-    return {index: max(values) for index, values in sorted(offered.items()) if len(values) > 1}
+        values = offer.comparable_values()
+        counts.update(index for index, value in values.items() if is_active_price(value))
+        _take_better(best, values.items())
+    return {index: value for index, value in sorted(best.items()) if counts[index] > 1}
+
+
+def _take_better(best: dict[int, int], prices: Iterable[tuple[int, int]]) -> None:
+    """Put each active price that is better than the one in `best`, under the same key, in its place."""
+    for key, value in prices:
+        # `is_active_price`, written out: this loop sees every price of an event.
+        if value & 1 and not value & GONE and value > best.get(key, _LEAST_VALUE):
+            best[key] = value
 
 
 @lru_cache(maxsize=512)

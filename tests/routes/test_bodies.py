@@ -1,4 +1,4 @@
-"""Bodies that come slowly, or too many at a time: what the app itself guarantees, whatever server runs it."""
+"""Request bodies that arrive slowly, or too many at a time: what the app guarantees under any server."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -17,7 +17,7 @@ LOOPBACK, FAR, FARTHER = "127.0.0.1", "192.0.2.1", "192.0.2.2"
 
 
 class Upload:
-    """A request whose body comes in parts, sent to the app as any ASGI server would."""
+    """A request whose body arrives in parts, sent to the app as an ASGI server would send it."""
 
     def __init__(self, running: RunningApp, path: str, address: str = LOOPBACK, *headers: tuple[bytes, bytes]) -> None:
         self._sent: list[Any] = []
@@ -44,7 +44,7 @@ class Upload:
         self._sent.append(event)
 
     def part(self, data: bytes, *, is_last: bool = False) -> None:
-        """Deliver one part of the body."""
+        """Send one part of the body."""
         self._received.put_nowait({"type": "http.request", "body": data, "more_body": not is_last})
 
     def leave(self) -> None:
@@ -81,7 +81,7 @@ async def _until_unfinished(running: RunningApp, count: int) -> None:
 
 
 async def test_body_in_parts_reaches_its_route(running: RunningApp) -> None:
-    """The route gets the complete body once its last part has come. After that, nothing of it is counted."""
+    """The route receives the whole body after its last part, and the body no longer counts as unfinished."""
     upload = Upload(running, "/api/settings")
     upload.part(b'{"scrapeInterval')
     await _until_unfinished(running, 1)
@@ -93,7 +93,7 @@ async def test_body_in_parts_reaches_its_route(running: RunningApp) -> None:
 
 @pytest.mark.parametrize("path", ["/api/settings", "/nowhere", "/healthz"])
 async def test_body_that_does_not_end_in_time(running: RunningApp, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The answer is 408, and the connection ends, whether or not a route wants the body."""
+    """A body that takes too long is answered 408 and the connection is closed, even if no route reads it."""
     monkeypatch.setattr(bodies, "BODY_SECONDS", 0.01)
     upload = Upload(running, path)
     upload.part(b"{")
@@ -104,7 +104,7 @@ async def test_body_that_does_not_end_in_time(running: RunningApp, path: str, mo
 
 @pytest.mark.parametrize("path", ["/api/settings", "/nowhere", "/healthz"])
 async def test_body_that_is_too_long(running: RunningApp, path: str) -> None:
-    """The answer is 413: at once if the declared length is too long, otherwise when too much has arrived."""
+    """A body is answered 413 if its declared length is too large, or once too much has arrived."""
     declared = Upload(running, path, LOOPBACK, (b"content-length", b"65537"))
     assert (await declared.answer())[0] == 413
     coming = Upload(running, path)
@@ -116,7 +116,7 @@ async def test_body_that_is_too_long(running: RunningApp, path: str) -> None:
 
 
 async def test_client_that_leaves_amid_its_body(running: RunningApp) -> None:
-    """The client gets no response, nothing changes, and the body is no longer counted."""
+    """The client gets no response, nothing changes, and the body no longer counts as unfinished."""
     upload = Upload(running, "/api/settings")
     upload.part(b'{"scrapeIntervalMinutes":9}')
     upload.leave()
@@ -126,7 +126,7 @@ async def test_client_that_leaves_amid_its_body(running: RunningApp) -> None:
 
 
 async def test_unfinished_bodies_of_one_address(running: RunningApp) -> None:
-    """Five are allowed; then 429 says when to retry. Other addresses, and requests without a body, are served."""
+    """An address may have five; more are answered 429 with Retry-After. Others are served, as are empty bodies."""
     held = [Upload(running, "/api/settings", FAR) for _ in range(bodies.MOST_BODIES_PER_ADDRESS)]
     await _until_unfinished(running, bodies.MOST_BODIES_PER_ADDRESS)
     status, headers, problem = await Upload(running, "/api/settings", FAR).answer()
@@ -144,7 +144,7 @@ async def test_unfinished_bodies_of_one_address(running: RunningApp) -> None:
 
 
 async def test_unfinished_bodies_in_all(running: RunningApp) -> None:
-    """Fifty are allowed, even all from loopback; then 503 says when to retry, until one is complete."""
+    """Fifty are allowed, all of them from loopback; more are answered 503 with Retry-After until one is complete."""
     held = [Upload(running, "/api/settings") for _ in range(bodies.MOST_BODIES)]
     await _until_unfinished(running, bodies.MOST_BODIES)
     status, headers, problem = await Upload(running, "/api/settings").answer()
@@ -158,7 +158,7 @@ async def test_unfinished_bodies_in_all(running: RunningApp) -> None:
 
 
 async def test_bodies_of_nothing_are_not_counted(running: RunningApp) -> None:
-    """A length of zero means that there is no body."""
+    """A body with a declared length of zero does not count."""
     upload = Upload(running, "/api/settings", LOOPBACK, (b"content-length", b"0"))
     await asyncio.sleep(0)
     assert _parts(running).bodies.count == 0

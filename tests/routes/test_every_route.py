@@ -1,4 +1,4 @@
-"""Every route and method, under forged hosts and from pages of other sites: nothing changes or breaks."""
+"""Requests to every route with a forged Host or from pages of other sites: nothing changes and nothing breaks."""
 
 import re
 from collections.abc import AsyncIterator
@@ -54,7 +54,7 @@ OTHER_SITES = [
 
 
 def rules(app: Quart) -> list[Rule]:
-    """Return all routes, in order."""
+    """Return all routes, sorted by path."""
     return sorted(app.url_map.iter_rules(), key=lambda rule: str(rule.rule))
 
 
@@ -64,19 +64,19 @@ def path_of(rule: Rule) -> str:
 
 
 def changes(rule: Rule) -> bool:
-    """Return whether a route may change something, or opens a connection on which a client can send commands."""
+    """Whether a route can change something, or opens a connection on which clients send commands."""
     return bool(rule.websocket or set(rule.methods or ()) - READING or rule.rule == STARTS_BY_GET)
 
 
 @pytest.fixture
 async def running(tmp_path: Path) -> AsyncIterator[RunningApp]:
-    """An app without bookmakers and without data."""
+    """An app without data."""
     async with running_app(tmp_path, NOWHERE) as opened:
         yield opened
 
 
 def test_every_route_that_changes_something_checks_who_sent_it() -> None:
-    """The decorator `same_origin_only` does it. A route added without it fails here."""
+    """Every such route has the decorator `same_origin_only`; a route added without it fails this test."""
     app = create_app(load_settings({}))
     changing = [rule for rule in rules(app) if changes(rule)]
     assert len(changing) >= 15
@@ -97,7 +97,7 @@ async def things(running: RunningApp) -> object:
 
 
 async def test_requests_under_a_forged_host_are_misdirected(running: RunningApp) -> None:
-    """Every route and method answers 421, except those that monitors request."""
+    """Every route answers 421, except those that monitors use."""
     before = await things(running)
     for rule in rules(running.app):
         path = path_of(rule)
@@ -117,7 +117,7 @@ async def test_requests_under_a_forged_host_are_misdirected(running: RunningApp)
 
 @pytest.mark.parametrize("headers", OTHER_SITES, ids=str)
 async def test_pages_of_other_sites_change_nothing(headers: dict[str, str], running: RunningApp) -> None:
-    """Every route that changes something answers 403. The others answer as usual, and change nothing."""
+    """Routes that change something answer 403; the others answer as usual and change nothing."""
     before = await things(running)
     for rule in rules(running.app):
         path = path_of(rule)
@@ -138,7 +138,7 @@ async def test_pages_of_other_sites_change_nothing(headers: dict[str, str], runn
 
 
 async def test_every_answer_forbids_sniffing(running: RunningApp) -> None:
-    """The header is on responses of every kind, so no browser takes JSON or a stream for a page."""
+    """Responses of every kind have the header, so that no browser takes JSON or a stream for a page."""
     for path in ("/", "/healthz", "/api/events", "/api/events.csv", "/openapi.json", "/docs", "/nowhere", "/metrics"):
         response = await running.client.get(path)
         assert response.headers["X-Content-Type-Options"] == "nosniff", path
@@ -156,14 +156,14 @@ async def test_every_answer_forbids_sniffing(running: RunningApp) -> None:
 
 
 async def test_browsers_find_an_icon_beside_answers_that_are_not_pages(running: RunningApp) -> None:
-    """Browsers request /favicon.ico for such responses, and report a 404 in the console."""
+    """Browsers request /favicon.ico there, and would log a 404 to the console."""
     response = await running.client.get("/favicon.ico", follow_redirects=True)
     assert response.status_code == 200
     assert response.content_type == "image/svg+xml"
 
 
 async def test_descriptions_are_encoded_once(running: RunningApp, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The descriptions are encoded only once, and the competitions only once per state of the cache."""
+    """The OpenAPI document and the docs are built once, the list of tournaments once per state of the cache."""
     first = [await (await running.client.get(path)).get_data() for path in ("/openapi.json", "/docs", TOURNAMENTS)]
 
     def never(*_: object, **__: object) -> None:
@@ -181,7 +181,7 @@ async def test_descriptions_are_encoded_once(running: RunningApp, monkeypatch: p
 async def test_refreshes_in_their_cooldown_say_when_to_ask_again(
     running: RunningApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The answer is 429 with Retry-After, and a problem that says it in words."""
+    """A refresh within the cooldown is answered 429, with Retry-After and an explanation."""
 
     async def too_soon(*_: object) -> None:
         raise TooSoonError("this event was fetched a moment ago; ask again in 7 s", 6.2)
@@ -194,7 +194,7 @@ async def test_refreshes_in_their_cooldown_say_when_to_ask_again(
 
 
 async def test_programs_pass(running: RunningApp) -> None:
-    """Without headers that only browsers send, each route does its work or says why not, and never answers 5xx."""
+    """Requests without headers that only browsers send are served or refused with a reason, never with a 5xx."""
     for rule in rules(running.app):
         if not rule.websocket and changes(rule) and rule.rule != STARTS_BY_GET:
             for method in sorted(set(rule.methods or ()) - READING):

@@ -1,6 +1,6 @@
-"""Input that no client has reason to send: numbers with thousands of digits, endless names, deep and wide bodies.
+"""Input that no client has reason to send: numbers of thousands of digits, very long names, deep and wide bodies.
 
-It is answered with 4xx or ignored, but never with 5xx. Routes and parameters are taken from `/openapi.json`.
+It is answered with a 4xx or ignored, never with a 5xx. The routes and parameters come from `/openapi.json`.
 """
 
 import re
@@ -38,7 +38,7 @@ VALUES = (
     *("cc52dbce-0", "cc52dbce-999999999999999", "r1-x-1", f"r{'9' * 5000}-x-1", f"cc52dbce-{'9' * 5000}"),
 )
 STREAMS = ("/api/sse", "/api/scrape/stream", "/api/scrape/runs/{scrape_run_id}/progress")
-"""These do not end by themselves."""
+"""Streams do not end by themselves."""
 PAGES = {
     "/": (),
     "/runs": ("page", "page_size"),
@@ -109,7 +109,7 @@ async def running(tmp_path: Path) -> AsyncIterator[RunningApp]:
 
 
 async def _asked(running: RunningApp) -> dict[str, list[str]]:
-    """Return each path for GET requests that end, with its query parameters."""
+    """Return each GET route that ends, with the parameters of its query string."""
     document = await running.get("/openapi.json")
     found = {
         path: [each["name"] for each in operations["get"].get("parameters", []) if each["in"] == "query"]
@@ -122,12 +122,12 @@ async def _asked(running: RunningApp) -> dict[str, list[str]]:
 
 
 def _filled(path: str, name: str = "", value: str = "") -> str:
-    """Return a path with one of its parameters set, and 1 for the others."""
+    """Return a path with one parameter set to the value, and the others to 1."""
     return re.sub(r"\{(\w+)\}", lambda found: value if found[1] == name else "1", path)
 
 
 async def test_odd_values_of_queries(running: RunningApp) -> None:
-    """Each parameter of each route is sent once, repeated, and repeated very often."""
+    """Every parameter of every route, once, repeated, and repeated 1,500 times."""
     failed = []
     for path, names in (await _asked(running)).items():
         for name in names:
@@ -141,7 +141,7 @@ async def test_odd_values_of_queries(running: RunningApp) -> None:
 
 
 async def test_odd_values_in_paths(running: RunningApp) -> None:
-    """Each parameter of each path is tried, in routes that read and in routes that change something."""
+    """Every parameter of every path, for routes that read and routes that change something."""
     failed = []
     asked = [(path, name) for path in await _asked(running) for name in re.findall(r"\w+(?=\})", path)]
     assert len(asked) > 10
@@ -156,7 +156,7 @@ async def test_odd_values_in_paths(running: RunningApp) -> None:
 
 
 async def test_odd_bodies(running: RunningApp) -> None:
-    """Bodies are deep, wide, full of endless numbers, or not JSON at all."""
+    """Bodies that are deeply nested, very wide, with huge numbers, or not JSON."""
     failed = []
     for method, path in CHANGING:
         for body in BODIES:
@@ -171,7 +171,7 @@ async def test_odd_bodies(running: RunningApp) -> None:
 @pytest.mark.parametrize("name", ["a" * 300, "a" * 5000, "a/" * 3000, "%00", "x%00.css", "..%2f..%2fpyproject.toml"])
 @pytest.mark.parametrize("folder", ["/static", "/assets/1"])
 async def test_static_names_that_no_file_has(running: RunningApp, folder: str, name: str) -> None:
-    """The answer is 404, even if the file system refuses the name."""
+    """Unknown names are answered 404, even if the file system refuses to look them up."""
     assert (await running.client.get(f"{folder}/{name}")).status_code == 404
 
 
@@ -188,7 +188,7 @@ async def test_static_names_that_no_file_has(running: RunningApp, folder: str, n
     ],
 )
 async def test_number_that_is_too_long_is_named(running: RunningApp, query: str, digits: int) -> None:
-    """The answer is a 400 that says what is allowed."""
+    """A number that is too long is answered 400, with the allowed range."""
     response = await running.client.get(f"{query}={'9' * digits}")
     problem: Json = await response.get_json()
     assert response.status_code == 400

@@ -1,4 +1,4 @@
-"""The lists and the detail of events: what they hold, what may be asked, how they are kept."""
+"""The list of events and their details: contents, queries, and caching."""
 
 import gzip
 import json
@@ -20,13 +20,13 @@ SOON = timedelta(hours=5)
 
 
 def held_to(model: type[BaseModel], body: object) -> Any:
-    """The body, which has the model's fields with the model's types, and nothing else."""
+    """Return the body after validating it strictly against the model."""
     model.model_validate_json(json.dumps(body), strict=True)
     return body
 
 
 async def ids(app: Served, query: str) -> list[int]:
-    """The ids of the events that a query finds, in its order."""
+    """Return the ids of the events that a query selects, in its order."""
     body: Any = await app.json(f"/api/events?{query}")
     held_to(EventsPage, body)
     assert body["total"] == len(body["events"])
@@ -34,7 +34,7 @@ async def ids(app: Served, query: str) -> list[int]:
 
 
 async def test_the_list_has_the_shape_that_clients_know() -> None:
-    """Each event with its bookmakers, each with the four markets of a list."""
+    """Each event has its bookmakers, and each bookmaker the four markets of a list."""
     async with served() as app:
         body: Any = held_to(EventsPage, await app.json("/api/events"))
     assert {name: body[name] for name in ("total", "page", "page_size")} == {"total": 3, "page": 1, "page_size": 50}
@@ -87,13 +87,13 @@ async def test_the_list_has_the_shape_that_clients_know() -> None:
     ],
 )
 async def test_the_list_can_be_asked_for_what_is_wanted(query: str, found: list[int]) -> None:
-    """Filters and orders, alone; names that nobody knows are ignored."""
+    """Each filter and each order works alone; unknown parameters are ignored."""
     async with served() as app:
         assert await ids(app, query) == found
 
 
 async def test_the_kick_off_window_includes_its_ends() -> None:
-    """From and to, with any zone, with the plus sign escaped or not."""
+    """Both ends are inclusive, in any time zone, whether or not the plus sign is escaped."""
     async with served() as app:
         kickoff = app.odds_service.cache.events[2].header.kickoff
         text = kickoff.isoformat()
@@ -105,7 +105,7 @@ async def test_the_kick_off_window_includes_its_ends() -> None:
 
 
 async def test_pages_divide_the_list() -> None:
-    """The total is of all; a page beyond the end is empty."""
+    """The total counts all events; a page beyond the end is empty."""
     async with served() as app:
         pages: list[Any] = [await app.json(f"/api/events?page_size=2&page={number}") for number in (1, 2, 3)]
     assert [[event["id"] for event in page["events"]] for page in pages] == [[1, 2], [4], []]
@@ -132,7 +132,7 @@ async def test_pages_divide_the_list() -> None:
     ],
 )
 async def test_a_wrong_query_is_named(query: str, field: str) -> None:
-    """400, as a problem that names the field."""
+    """An invalid query is answered 400 with a problem that names the field."""
     async with served(filled=False) as app:
         response = await app.client.get(f"/api/events?{query}")
         body = await response.get_json(force=True)
@@ -143,14 +143,14 @@ async def test_a_wrong_query_is_named(query: str, field: str) -> None:
 
 
 async def test_every_wrong_field_is_named_at_once() -> None:
-    """One answer, all faults."""
+    """One response lists all invalid fields."""
     async with served(filled=False) as app:
         body: Any = await app.json("/api/events?page=0&page_size=0&sort=no", 400)
     assert {error["field"] for error in body["errors"]} == {"page", "page_size", "sort"}
 
 
 async def test_what_the_client_has_is_not_sent_again() -> None:
-    """304 while nothing on the page changed, 200 once something did; each encoding has its own tag."""
+    """304 while nothing on the page changed, 200 after a change; each encoding has its own ETag."""
     async with served() as app:
         first = await app.client.get("/api/events")
         tag = first.headers["ETag"]
@@ -167,7 +167,7 @@ async def test_what_the_client_has_is_not_sent_again() -> None:
 
 
 async def test_a_large_answer_is_compressed_for_those_who_take_it() -> None:
-    """gzip where asked for, the same content; a small answer is left alone."""
+    """A large response is compressed on request, with the same content; a small one is not."""
     async with served() as app:
         plain = await app.client.get("/api/events", headers={"Accept-Encoding": "gzip;q=0"})
         zipped = await app.client.get("/api/events", headers={"Accept-Encoding": "br, gzip"})
@@ -181,7 +181,7 @@ async def test_a_large_answer_is_compressed_for_those_who_take_it() -> None:
 
 
 async def test_bodies_are_encoded_once_a_change() -> None:
-    """Asking again encodes nothing; a changed event is encoded alone, when asked for."""
+    """A repeated query encodes nothing; after a change, only the changed event is encoded, on the next request."""
     async with served() as app:
         bodies = app.parts.event_bodies
         for query in ("", "", "sort=name", "search=arsenal"):
@@ -195,7 +195,7 @@ async def test_bodies_are_encoded_once_a_change() -> None:
 
 
 async def test_a_cursor_asks_for_what_changed_since() -> None:
-    """Odds-Cursor of one answer, given back, finds exactly the events that changed after it."""
+    """Sent back, the Odds-Cursor of a response selects exactly the events that changed after it."""
     async with served() as app:
         cursor = (await app.client.get("/api/events")).headers["Odds-Cursor"]
         assert await ids(app, f"changed_since={cursor}") == []
@@ -207,7 +207,7 @@ async def test_a_cursor_asks_for_what_changed_since() -> None:
 
 
 async def test_a_kept_list_forgets_what_has_started() -> None:
-    """No change of odds, only time: the event that has kicked off is no longer listed."""
+    """An event leaves the cached list when it kicks off, without any change of odds."""
     async with served() as app:
         bodies = app.parts.event_bodies
         now = app.now
@@ -219,7 +219,7 @@ async def test_a_kept_list_forgets_what_has_started() -> None:
 
 @pytest.mark.parametrize("word", ["bodo", "BODØ", "koge", "lodz", "thor", "igdir"])
 async def test_letters_without_a_plain_form_of_their_own_are_found_by_plain_ones(word: str) -> None:
-    """As one types them on any keyboard, and as they are written."""
+    """Names are found as typed on any keyboard, and as they are spelt."""
     async with served() as app:
         event = header(Platform.BETPAWA, "n", "99", home="Bodø Køge", away="Łódź Þór Iğdır", kickoff=app.now + SOON)
         await app.odds_service.record(mapped(event), app.now)
@@ -227,7 +227,7 @@ async def test_letters_without_a_plain_form_of_their_own_are_found_by_plain_ones
 
 
 async def test_a_list_kept_under_a_clock_that_was_ahead_is_made_again() -> None:
-    """The clock jumps a month ahead, the list is asked for, and the clock is set right: the events are listed."""
+    """The clock jumps a month ahead, the list is requested, and the clock is corrected: the events are listed again."""
     async with served() as app:
         bodies = app.parts.event_bodies
         now = app.now + timedelta(days=30)
@@ -238,7 +238,7 @@ async def test_a_list_kept_under_a_clock_that_was_ahead_is_made_again() -> None:
 
 
 async def test_the_detail_has_every_market_side_by_side() -> None:
-    """All markets at each bookmaker with margin and ages, and the best price of each outcome."""
+    """The detail has all markets at each bookmaker, with margins and ages, and the best price of each outcome."""
     async with served() as app:
         body: Any = held_to(EventDetail, await app.json("/api/events/2"))
     assert [each["bookmaker_slug"] for each in body["markets_by_bookmaker"]] == ["sportybet", "bet9ja"]
@@ -256,7 +256,7 @@ async def test_the_detail_has_every_market_side_by_side() -> None:
 
 
 async def test_suspended_and_gone_prices_are_told_apart() -> None:
-    """Suspended: there, not active, no margin. Gone: since when, and when it was last seen."""
+    """A suspended price is available but inactive and has no margin; one that is gone shows since when."""
     async with served() as app:
         event = app.odds_service.cache.events[1].odds[Platform.BETPAWA].header
         later = app.now + timedelta(seconds=30)
@@ -281,7 +281,7 @@ async def test_suspended_and_gone_prices_are_told_apart() -> None:
 
 
 async def test_an_event_that_is_not_there_is_a_404() -> None:
-    """Unknown, impossible and misspelt ids."""
+    """Unknown, impossible and misspelt ids are answered 404."""
     async with served() as app:
         for path in ("/api/events/999", "/api/events/99999999999999999999", "/api/events/first"):
             body: Any = await app.json(path, 404)
@@ -289,7 +289,7 @@ async def test_an_event_that_is_not_there_is_a_404() -> None:
 
 
 async def test_an_event_that_is_long_over_is_read_from_the_database() -> None:
-    """A link keeps working after the event has left memory."""
+    """A link still works after its event has left memory."""
     async with served() as app:
         app.odds_service.cache.forget(1)
         body: Any = held_to(EventDetail, await app.json("/api/events/1"))
@@ -298,7 +298,7 @@ async def test_an_event_that_is_long_over_is_read_from_the_database() -> None:
 
 
 async def test_an_event_without_a_price_is_listed_without_odds() -> None:
-    """A healthy fetch that found no market."""
+    """A complete fetch may find no market."""
     async with served(filled=False) as app:
         await app.odds_service.record(mapped(header(kickoff=app.now + timedelta(hours=1)), {}), app.now)
         body: Any = held_to(EventsPage, await app.json("/api/events"))

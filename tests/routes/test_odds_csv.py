@@ -1,4 +1,4 @@
-"""Events as CSV."""
+"""The CSV export of events."""
 
 import csv
 import io
@@ -10,7 +10,7 @@ from tests.odds.serving import Served, served
 
 
 async def lines(app: Served, query: str = "") -> list[dict[str, str]]:
-    """The rows of an answer by column."""
+    """Return the rows of a response by column."""
     response = await app.client.get(f"/api/events.csv?{query}")
     assert response.status_code == 200
     assert response.content_type == "text/csv; charset=utf-8"
@@ -18,7 +18,7 @@ async def lines(app: Served, query: str = "") -> list[dict[str, str]]:
 
 
 async def test_there_is_a_line_a_price() -> None:
-    """Every price of the events asked for, with where and when it was seen."""
+    """The export has every price of the selected events, with when and at which bookmaker it was seen."""
     async with served() as app:
         rows = await lines(app, "min_bookmakers=3")
     assert len(rows) == 3 * 5
@@ -36,13 +36,13 @@ async def test_there_is_a_line_a_price() -> None:
 
 
 async def test_no_name_is_a_formula() -> None:
-    """A team's name that begins like one is marked as text."""
+    """A team's name that looks like a formula is marked as text."""
     async with served() as app:
         assert {row["home_team"] for row in await lines(app, "search=sevilla")} == {"'=Sevilla"}
 
 
 async def test_prices_that_are_gone_say_so() -> None:
-    """They are listed, not available, with when they were last seen."""
+    """They are in the export, as not available, with when they were last seen."""
     async with served() as app:
         event = app.odds_service.cache.events[1].odds[Platform.BETPAWA].header
         await app.odds_service.record(mapped(event, X1), app.now)
@@ -53,7 +53,7 @@ async def test_prices_that_are_gone_say_so() -> None:
 
 
 async def test_an_empty_answer_has_its_header() -> None:
-    """A spreadsheet opens it."""
+    """An empty export has a header, so that a spreadsheet opens it."""
     async with served(filled=False) as app:
         response = await app.client.get("/api/events.csv")
         assert (await response.get_data(as_text=True)).strip() == ",".join(COLUMNS)

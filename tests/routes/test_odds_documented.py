@@ -1,4 +1,4 @@
-"""The odds API and what its documents say of it."""
+"""The documentation of the odds API matches its routes."""
 
 import re
 from pathlib import Path
@@ -13,7 +13,7 @@ DOCS = Path(__file__).parents[2] / "docs" / "api.md"
 
 
 async def test_every_route_is_in_the_docs_and_in_openapi() -> None:
-    """No route without words for people and a shape for machines."""
+    """Every route is described in docs/api.md and in the OpenAPI document."""
     async with served(filled=False) as app:
         schema: Any = await app.json("/openapi.json")
     text = DOCS.read_text()
@@ -28,7 +28,7 @@ async def test_every_route_is_in_the_docs_and_in_openapi() -> None:
 
 
 def test_every_filter_is_in_the_docs() -> None:
-    """And none that there is not."""
+    """The table of filters lists every filter and no other."""
     table = DOCS.read_text().partition("## Which events")[2].partition("## An event")[0]
     named = set(re.findall(r"`(\w+)`", "".join(line.split("|")[1] for line in table.splitlines() if line[:1] == "|")))
     assert named == set(EventsQuery.model_fields)
@@ -36,7 +36,7 @@ def test_every_filter_is_in_the_docs() -> None:
 
 
 async def test_the_query_is_documented_with_its_bounds() -> None:
-    """What a client generator needs to know."""
+    """The OpenAPI document has the bounds and types that client generators need."""
     async with served(filled=False) as app:
         schema: Any = await app.json("/openapi.json")
     parameters = {each["name"]: each["schema"] for each in schema["paths"]["/api/events"]["get"]["parameters"]}
@@ -47,7 +47,7 @@ async def test_the_query_is_documented_with_its_bounds() -> None:
 
 
 def test_every_column_of_the_csv_and_every_known_promotion_is_in_the_docs() -> None:
-    """In the order in which they come."""
+    """The columns are documented in their order."""
     text = DOCS.read_text()
     columns = re.findall(r"`(\w+)`", text.partition("## CSV")[2].partition("New columns")[0])
     assert columns == list(COLUMNS)

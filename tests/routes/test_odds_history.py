@@ -1,4 +1,4 @@
-"""The past of a market, by our path and by those that older clients know."""
+"""The history of a market, on our route and on those that existing clients know."""
 
 from datetime import timedelta
 from typing import Any
@@ -17,14 +17,14 @@ HOME = key("1x2_ft", "1")
 
 
 async def move(app: Served, minutes: int, odds: dict[int, float]) -> None:
-    """BetPawa's odds of event 1, so many minutes later, committed."""
+    """Record and commit BetPawa's odds of event 1, this many minutes later."""
     event = app.odds_service.cache.events[1].odds[Platform.BETPAWA].header
     await app.odds_service.record(mapped(event, odds), app.now + timedelta(minutes=minutes))
     await app.odds_service.confirm()
 
 
 async def test_a_market_is_followed_at_every_bookmaker() -> None:
-    """Points at each change with margin and availability, and a last one that confirms."""
+    """The history has a point for each change, with margin and availability, and a last point that confirms."""
     async with served() as app:
         await move(app, 5, X1 | {HOME: 2.5} | OVER_UNDER)
         await move(app, 10, OVER_UNDER)
@@ -44,7 +44,7 @@ async def test_a_market_is_followed_at_every_bookmaker() -> None:
 
 
 async def test_a_window_and_a_bookmaker_can_be_chosen() -> None:
-    """What stood at `from`, then the changes up to `to`, at one bookmaker."""
+    """A window begins with the prices at `from`, followed by the changes up to `to`, for one bookmaker."""
     async with served() as app:
         for minutes, odds in ((5, 2.5), (10, 2.6), (15, 2.7)):
             await move(app, minutes, X1 | {HOME: odds} | OVER_UNDER)
@@ -74,7 +74,7 @@ async def test_a_window_and_a_bookmaker_can_be_chosen() -> None:
 async def test_window_begins_with_how_things_stood_and_tells_nothing_outside_of_it(
     start: int | None, end: int | None, told: list[tuple[int, float]]
 ) -> None:
-    """On all three paths, in minutes from now: changes at -30 and -20, seen again at -10."""
+    """All three routes, in minutes from now: changes at -30 and -20, seen again at -10."""
     async with served(filled=False) as app:
         event = header(kickoff=app.now + timedelta(hours=3))
         for minutes, odds in ((-30, 2.4), (-20, 2.5), (-10, 2.5)):
@@ -102,7 +102,7 @@ async def test_window_begins_with_how_things_stood_and_tells_nothing_outside_of_
 
 
 async def test_lines_are_kept_apart() -> None:
-    """A market with lines is asked for by one."""
+    """The history of a market with lines is of the line in the query."""
     async with served() as app:
         body: Any = held_to(EventHistory, await app.json("/api/events/1/history?market=5000&line=2.5"))
         assert [each["odds"] for each in body["bookmakers"][0]["history"][0]["outcomes"]] == [1.98, 1.83]
@@ -111,7 +111,7 @@ async def test_lines_are_kept_apart() -> None:
 
 
 async def test_older_clients_paths_answer_too() -> None:
-    """One bookmaker's market, and its margin alone."""
+    """These routes return one bookmaker's market, and its margin alone."""
     async with served() as app:
         await move(app, 5, X1 | {HOME: 2.5} | OVER_UNDER)
         path = "/api/events/1/markets/3743"
@@ -144,14 +144,14 @@ async def test_older_clients_paths_answer_too() -> None:
     ],
 )
 async def test_a_wrong_question_is_told(path: str, status: int) -> None:
-    """400 for a query that is wrong, 404 for what is not there."""
+    """An invalid query is answered 400, an unknown event or market 404."""
     async with served() as app:
         body: Any = await app.json(path, status)
         assert body["status"] == status
 
 
 async def test_history_of_an_event_that_is_long_over_is_still_there() -> None:
-    """The database answers for what has left memory."""
+    """The history of an event that has left memory comes from the database."""
     async with served() as app:
         await move(app, 5, X1 | {HOME: 2.5} | OVER_UNDER)
         app.odds_service.cache.forget(1)

@@ -1,4 +1,4 @@
-"""Competitions, countries, what somebody lacks, and how the offers overlap."""
+"""Tournaments, countries, unmatched events, and how the bookmakers overlap."""
 
 from datetime import timedelta
 from typing import Any
@@ -12,7 +12,7 @@ from tests.routes.test_odds import held_to
 
 
 async def test_competitions_are_listed_with_their_events() -> None:
-    """By country and name, as the bookmaker that names the events has them."""
+    """Tournaments are sorted by country and name, as named by the bookmaker that names the events."""
     async with served() as app:
         body: Any = await app.json("/api/events/tournaments")
         with_started: Any = await app.json("/api/events/tournaments?include_started=true&availability=betpawa")
@@ -26,14 +26,14 @@ async def test_competitions_are_listed_with_their_events() -> None:
 
 
 async def test_countries_are_names() -> None:
-    """Each once, in order."""
+    """Each country is listed once, sorted."""
     async with served() as app:
         assert await app.json("/api/events/countries") == ["England", "Spain"]
         assert await app.json("/api/events/countries?availability=betpawa") == ["England"]
 
 
 async def test_unmatched_events_say_why() -> None:
-    """Who lacks it, and whether an id or a kick-off is the reason."""
+    """Each event shows which bookmakers lack it, and whether an id or a kick-off is the reason."""
     async with served() as app:
         body: Any = held_to(UnmatchedPage, await app.json("/api/events/unmatched?include_started=true"))
         found = {
@@ -52,7 +52,7 @@ async def test_unmatched_events_say_why() -> None:
 
 
 async def test_alerts_count_events_that_lost_something() -> None:
-    """A price or a whole listing."""
+    """An alert is a lost price or a lost listing."""
     async with served() as app:
         assert await app.json("/api/events/alerts/count") == {"count": 0}
         for at in (app.now - timedelta(minutes=5), app.now):
@@ -61,7 +61,7 @@ async def test_alerts_count_events_that_lost_something() -> None:
 
 
 async def test_coverage_counts_how_the_offers_overlap() -> None:
-    """Matched, BetPawa's own and the competitors', in all and by bookmaker."""
+    """Events count as matched, BetPawa's alone or competitors' alone, overall and by bookmaker."""
     async with served() as app:
         body: Any = held_to(Coverage, await app.json("/api/palimpsest/coverage?include_started=true"))
         held_to(Coverage, await app.json("/api/palimpsest/coverage"))
@@ -72,7 +72,7 @@ async def test_coverage_counts_how_the_offers_overlap() -> None:
 
 
 async def test_coverage_lists_every_event_by_competition() -> None:
-    """Groups in the order asked for, their counts, and a filter that leaves the whole's coverage alone."""
+    """Tournaments are in the order of the query, with counts; a filter does not change the overall coverage."""
     async with served() as app:
         path = "/api/palimpsest/events?include_started=true"
         body: Any = held_to(CoverageEvents, await app.json(path))
@@ -93,7 +93,7 @@ async def test_coverage_lists_every_event_by_competition() -> None:
 
 
 async def test_market_coverage_shows_what_is_mapped_and_what_is_not() -> None:
-    """Events by market and bookmaker; unknown markets with their count."""
+    """Events are counted by market and bookmaker, and unmapped markets are listed with their counts."""
     async with served() as app:
         body: Any = held_to(MarketsCoverage, await app.json("/api/coverage/markets"))
         one_x_two = next(each for each in body["markets"] if each["market_id"] == "3743")
@@ -108,7 +108,7 @@ async def test_market_coverage_shows_what_is_mapped_and_what_is_not() -> None:
 
 
 async def test_an_empty_book_is_no_error() -> None:
-    """Before the first scrape every list is empty."""
+    """Every list is empty before the first scrape."""
     async with served(filled=False) as app:
         assert await app.json("/api/events/tournaments") == []
         assert await app.json("/api/events/countries") == []

@@ -1,4 +1,4 @@
-"""Answers that take several turns of the loop are of one moment, and a stream that breaks off does not look whole."""
+"""Responses that are built in several steps show one moment, and a stream that breaks off does not look complete."""
 
 import asyncio
 import json
@@ -37,15 +37,15 @@ Lane = Callable[[pytest.MonkeyPatch], None]
 
 
 class AlwaysDue:
-    """A pause that gives others a turn at every step."""
+    """A cooperative yield that is due at every step."""
 
     is_due = True
 
 
 async def turn(app: Served, generation: int, count: int) -> None:
-    """Fetches of so many matches at two bookmakers: in odd generations they share an id, in even ones they have none.
+    """Record this many matches at two bookmakers: in odd generations they share an id, in even ones they have none.
 
-    So every event is emptied, or made, with each generation.
+    Each generation therefore empties or creates every event.
     """
     for number in range(count):
         for platform in (Platform.BETPAWA, Platform.SPORTYBET):
@@ -71,7 +71,7 @@ async def turn(app: Served, generation: int, count: int) -> None:
     ],
 )
 async def test_nothing_breaks_while_events_are_matched_anew(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every answer is whole, or a 404 of an event that is no more; none is a 500."""
+    """Every response is complete, or a 404 for an event that no longer exists; none is a 500."""
     for module in (coverage, events_csv, opportunities):
         monkeypatch.setattr(module, "CooperativeYield", AlwaysDue)
     async with served(filled=False) as app:
@@ -90,7 +90,7 @@ async def test_nothing_breaks_while_events_are_matched_anew(path: str, monkeypat
 
 
 async def test_detail_is_of_the_moment_at_which_it_was_begun() -> None:
-    """What is fetched, or matched anew, while it is encoded is in the next one."""
+    """Changes during encoding are in the next response."""
     cache = OddsCache()
     for platform in Platform:
         cache.apply(mapped(header(platform, platform), X1), NOW)
@@ -107,7 +107,7 @@ async def test_detail_is_of_the_moment_at_which_it_was_begun() -> None:
 
 
 async def test_detail_that_was_overtaken_is_not_kept_for_the_newer_state() -> None:
-    """A change in the middle of encoding is in the next answer."""
+    """A detail that changed while it was encoded is not kept."""
     async with served(filled=False) as app:
         event = header(kickoff=app.now + timedelta(hours=1))
         await app.odds_service.record(mapped(event, X1), app.now)
@@ -121,7 +121,7 @@ async def test_detail_that_was_overtaken_is_not_kept_for_the_newer_state() -> No
 
 
 async def test_opportunities_are_all_of_the_moment_at_which_they_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One that ended while others were looked for is not among them."""
+    """An opportunity that ended during the search is not listed."""
     monkeypatch.setattr(opportunities, "CooperativeYield", AlwaysDue)
     over, under = OVER_UNDER
     async with served(filled=False) as app:
@@ -148,7 +148,7 @@ async def test_opportunities_are_all_of_the_moment_at_which_they_are_told(monkey
 
 
 async def test_event_that_is_matched_anew_meanwhile_is_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A bookmaker's event that joins another, while that waits to be counted, is not counted there again."""
+    """An event that joins another before that one is counted is not counted twice."""
     monkeypatch.setattr(coverage, "CooperativeYield", AlwaysDue)
     async with served(filled=False) as app:
 
@@ -171,17 +171,17 @@ async def test_event_that_is_matched_anew_meanwhile_is_counted_once(monkeypatch:
 
 
 def standard_lane(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Hypercorn as it is."""
+    """Plain Hypercorn."""
 
 
 def fast_lane(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Hypercorn as our launcher has it."""
+    """Hypercorn as our launcher runs it."""
     monkeypatch.setattr(hypercorn.asyncio.run, "TCPServer", LiveTCPServer)
 
 
 @asynccontextmanager
 async def on_a_socket(app: Quart) -> AsyncIterator[int]:
-    """The app under Hypercorn on a free port."""
+    """Serve the app with Hypercorn on a free port."""
     sock = socket.create_server(("127.0.0.1", 0))
     port: int = sock.getsockname()[1]
     config = Config()
@@ -198,7 +198,7 @@ async def on_a_socket(app: Quart) -> AsyncIterator[int]:
 
 
 async def ask(port: int, path: str, version: str = "1.1") -> tuple[bytes, bytes]:
-    """The head and the body of an answer, byte by byte."""
+    """Return the head and the body of a response as bytes."""
     async with asyncio.timeout(20):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(f"GET {path} HTTP/{version}\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
@@ -209,7 +209,7 @@ async def ask(port: int, path: str, version: str = "1.1") -> tuple[bytes, bytes]
 
 
 def breaking_at(event_id: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let one event break the CSV."""
+    """Make one event raise an error in the CSV export."""
     rows_of = events_csv.rows_of
 
     def broken(event: Any, all_markets: bool) -> Any:
@@ -222,7 +222,7 @@ def breaking_at(event_id: int, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("lane", [standard_lane, fast_lane])
 async def test_csv_that_breaks_off_does_not_end_as_if_whole(lane: Lane, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The connection ends without the last chunk, and the log says which event was to blame."""
+    """The connection ends without the last chunk, and the log names the event that failed."""
     lane(monkeypatch)
     async with served() as app, on_a_socket(app.client.app) as port:
         head, whole = await ask(port, "/api/events.csv")
@@ -238,7 +238,7 @@ async def test_csv_that_breaks_off_does_not_end_as_if_whole(lane: Lane, monkeypa
 
 
 async def test_csv_may_take_longer_than_other_answers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is not cut at the time that an answer has, which a slow line would need for it."""
+    """The export may take longer than the default response timeout, which a slow connection needs."""
     monkeypatch.setattr(events_csv, "CooperativeYield", AlwaysDue)
     async with served() as app, on_a_socket(app.client.app) as port:
         rows_of = events_csv.rows_of
@@ -255,7 +255,7 @@ async def test_csv_may_take_longer_than_other_answers(monkeypatch: pytest.Monkey
 
 @pytest.mark.parametrize("lane", [standard_lane, fast_lane])
 async def test_csv_for_a_client_without_chunks_has_its_length(lane: Lane, monkeypatch: pytest.MonkeyPatch) -> None:
-    """HTTP/1.0 ends an answer with the connection, so the length says that it is whole; one that breaks is a 500."""
+    """For HTTP/1.0, the Content-Length shows whether the export is complete; an error is a 500."""
     lane(monkeypatch)
     monkeypatch.setattr(events_csv, "SPOOL_BYTES", 100)
     monkeypatch.setattr(events_csv, "SENT_BYTES", 200)
@@ -270,7 +270,7 @@ async def test_csv_for_a_client_without_chunks_has_its_length(lane: Lane, monkey
 
 
 async def test_stream_of_events_that_was_cut_does_not_end_as_if_whole() -> None:
-    """On the standard lane, where the connection is not ours to cut: no last chunk."""
+    """On the standard lane, where we cannot cut the connection, the last chunk is missing."""
 
     class Cutting:
         """A flusher that cuts its subscriber at once."""
@@ -280,10 +280,10 @@ async def test_stream_of_events_that_was_cut_does_not_end_as_if_whole() -> None:
             subscriber.sink.abort()
 
         def remove(self, subscriber: Any) -> None:
-            """Nothing is kept."""
+            """Remove nothing: this flusher keeps no subscribers."""
 
     class Listening:
-        """A subscriber that knows its sink alone."""
+        """A subscriber with nothing but a sink."""
 
         close_reason = ""
 

@@ -1,4 +1,4 @@
-"""Best prices that together pay more than they cost."""
+"""Opportunities: best prices that together guarantee a gain."""
 
 from datetime import timedelta
 from typing import Any
@@ -16,18 +16,18 @@ YES, NO = key("btts_ft", "Yes"), key("btts_ft", "No")
 
 
 async def offer(app: Served, platform: Platform, odds: dict[int, float], *, name: str = "a", age: float = 0) -> None:
-    """A bookmaker's odds of an event, fetched `age` seconds ago."""
+    """Record a bookmaker's odds of an event, fetched `age` seconds ago."""
     event = header(platform, name, name, kickoff=app.now + timedelta(hours=3))
     await app.odds_service.record(mapped(event, odds), app.now - timedelta(seconds=age))
 
 
 async def find(app: Served, query: str = "") -> Any:
-    """The body of an answer."""
+    """Return the body of the response."""
     return held_to(OpportunitiesPage, await app.json(f"/api/opportunities?{query}"))
 
 
 async def test_prices_that_beat_the_market_are_found() -> None:
-    """Which event, market and line, what it gives, and where each price is and how old."""
+    """An opportunity has its event, market, line and gain, and the bookmaker and age of each price."""
     async with served(filled=False) as app:
         await offer(app, Platform.BETPAWA, {OVER: 2.1, UNDER: 1.8}, age=40)
         await offer(app, Platform.SPORTYBET, {OVER: 1.8, UNDER: 2.1})
@@ -43,7 +43,7 @@ async def test_prices_that_beat_the_market_are_found() -> None:
 
 
 async def test_the_best_come_first_and_the_least_can_be_set() -> None:
-    """Sorted by what they give; `min_margin` in percent; pages."""
+    """Opportunities are sorted by gain and paged; `min_margin` is in percent."""
     async with served(filled=False) as app:
         await offer(app, Platform.BETPAWA, {OVER: 2.1, UNDER: 1.8, YES: 2.2, NO: 1.7})
         await offer(app, Platform.SPORTYBET, {OVER: 1.8, UNDER: 2.1, YES: 1.7, NO: 2.2})
@@ -54,7 +54,7 @@ async def test_the_best_come_first_and_the_least_can_be_set() -> None:
 
 
 async def test_old_prices_can_be_left_out() -> None:
-    """An opportunity is as fresh as its oldest price."""
+    """An opportunity is as old as its oldest price."""
     async with served(filled=False) as app:
         await offer(app, Platform.BETPAWA, {OVER: 2.1, UNDER: 1.8}, age=600)
         await offer(app, Platform.SPORTYBET, {OVER: 1.8, UNDER: 2.1})
@@ -63,7 +63,7 @@ async def test_old_prices_can_be_left_out() -> None:
 
 
 async def test_half_a_market_is_no_opportunity() -> None:
-    """Missing, suspended and gone outcomes make none; a change is seen at once."""
+    """Missing, suspended and gone outcomes prevent an opportunity; changes take effect at once."""
     async with served(filled=False) as app:
         await offer(app, Platform.BETPAWA, {OVER: 2.1})
         await offer(app, Platform.SPORTYBET, {OVER: 2.1})
@@ -80,7 +80,7 @@ async def test_half_a_market_is_no_opportunity() -> None:
 
 
 async def test_started_events_are_left_out_unless_asked_for() -> None:
-    """Their prices are old."""
+    """Events that have kicked off are left out because their prices are old."""
     async with served(filled=False) as app:
         for platform, odds in ((Platform.BETPAWA, {OVER: 2.1}), (Platform.BET9JA, {UNDER: 2.1})):
             event = header(platform, "a", "a", kickoff=app.now - timedelta(minutes=1))
@@ -91,6 +91,6 @@ async def test_started_events_are_left_out_unless_asked_for() -> None:
 
 @pytest.mark.parametrize("query", ["min_margin=-1", "min_margin=inf", "max_age_seconds=0", "page=0"])
 async def test_a_wrong_query_is_told(query: str) -> None:
-    """400."""
+    """An invalid query is answered 400."""
     async with served(filled=False) as app:
         await app.json(f"/api/opportunities?{query}", 400)

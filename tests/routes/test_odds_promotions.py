@@ -1,4 +1,4 @@
-"""Promoted, reversed and late prices: served as what they are, and never compared with others."""
+"""Promoted, reversed and late prices are served as such, and never compared with others."""
 
 import csv
 import io
@@ -25,17 +25,17 @@ from tests.routes.test_odds import held_to
 HOME, DRAW, AWAY = (key("1x2_ft", name) for name in ("1", "X", "2"))
 ONE_X_TWO = CATALOGUE.by_slug["1x2_ft"]
 OWN = len(KNOWN)
-"""The number of an event's first own word."""
+"""The number of the first promotion word that is an event's own."""
 
 
 def promoted(odds: dict[int, float], platform: Platform = Platform.BETPAWA, *, words: tuple[str, ...] = ()) -> Any:
-    """A fetch of event 1 with promoted prices, by their keys."""
+    """Return a fetch of event 1 with promoted prices, by their keys."""
     found = mapped(header(platform, f"{platform}-1", "11", kickoff=KICKOFF), odds)
     return MappedEvent(found.header, found.prices, promotions=words, mapped_markets=1)
 
 
 async def record(app: Served, odds: dict[int, float], platform: Platform = Platform.BETPAWA, **more: Any) -> None:
-    """A bookmaker's odds of event 1, seen now and to be played in six hours."""
+    """Record a bookmaker's odds of event 1, fetched now; it kicks off in six hours."""
     found = promoted(odds, platform, **more)
     event = header(platform, f"{platform}-1", "11", kickoff=app.now + timedelta(hours=6))
     await app.odds_service.record(
@@ -44,7 +44,7 @@ async def record(app: Served, odds: dict[int, float], platform: Platform = Platf
 
 
 async def test_further_entry_of_promoted_prices_follows_its_market() -> None:
-    """Same id and line, its own promotion, no margin; the market's own entry holds the plain prices."""
+    """The further entry has the same id and line, a promotion, and no margin; the market's own has plain prices."""
     async with served(filled=False) as app:
         await record(app, X1 | {promoted_key(HOME, BOOSTED): 2.9, promoted_key(HOME, OWN): 2.6}, words=("bore_draw",))
         page: Any = held_to(EventsPage, await app.json("/api/events"))
@@ -73,7 +73,7 @@ async def test_further_entry_of_promoted_prices_follows_its_market() -> None:
 async def test_promoted_price_without_a_plain_one_is_the_markets_own(
     promotion: int, word: str, *, has_margin: bool
 ) -> None:
-    """It is marked in every answer. A perk leaves the margin as it is; a raised price ends it."""
+    """The price is marked in every response. A perk leaves the margin unchanged; a boosted price removes it."""
     async with served(filled=False) as app:
         await record(app, {promoted_key(HOME, promotion): 2.4, DRAW: 3.3, AWAY: 3.0}, words=("gift",))
         await app.odds_service.confirm()
@@ -93,7 +93,7 @@ async def test_promoted_price_without_a_plain_one_is_the_markets_own(
 
 
 async def test_csv_has_a_line_for_each_promoted_price() -> None:
-    """Right after its market's plain prices, told apart by the last columns but one."""
+    """Promoted prices follow their market's plain prices and differ in the column `promotion`."""
     async with served(filled=False) as app:
         await record(app, X1 | {promoted_key(HOME, TWO_UP): 2.35})
         text = await (await app.client.get("/api/events.csv?all_markets=true")).get_data(as_text=True)
@@ -109,7 +109,7 @@ async def test_csv_has_a_line_for_each_promoted_price() -> None:
 
 
 async def test_history_keeps_each_promotion_apart() -> None:
-    """Unasked, the market's own prices; asked for, those of one promotion, at every bookmaker that has it."""
+    """By default the history is of the market's own prices; with `promotion`, of those prices alone."""
     async with served(filled=False) as app:
         await record(app, X1 | {promoted_key(HOME, BOOSTED): 2.9})
         await record(app, X1, Platform.BET9JA)
@@ -133,7 +133,7 @@ async def test_history_keeps_each_promotion_apart() -> None:
 
 
 async def test_promotion_that_there_is_not_is_told_with_those_that_there_are() -> None:
-    """400, on every path; a word of the event's own is known, and another bookmaker has no prices of it."""
+    """All routes answer 400; a word of the event's own is known, and the other bookmaker has no prices of it."""
     async with served(filled=False) as app:
         await record(app, X1 | {promoted_key(HOME, OWN): 2.9}, words=("gift",))
         await record(app, X1 | {promoted_key(HOME, OWN): 2.9}, Platform.BET9JA, words=("early_bird",))
@@ -148,7 +148,7 @@ async def test_promotion_that_there_is_not_is_told_with_those_that_there_are() -
 
 
 async def test_raised_price_is_never_the_best_and_makes_no_opportunity() -> None:
-    """Not in best prices, opportunities, or the page's best cells, whether it stands alone or beside a plain one."""
+    """It is not among best prices, opportunities or the page's best cells, alone or beside a plain price."""
     async with served(filled=False) as app:
         await record(app, {promoted_key(HOME, BOOSTED): 9.0, DRAW: 3.3, AWAY: 3.0})
         await record(app, X1 | {promoted_key(HOME, BOOSTED): 9.0}, Platform.SPORTYBET)
@@ -166,7 +166,7 @@ async def test_raised_price_is_never_the_best_and_makes_no_opportunity() -> None
 
 
 async def test_best_price_with_a_perk_says_so() -> None:
-    """In best prices where nobody has it without, and in opportunities where it is the one that is named."""
+    """Best prices show a perk unless a bookmaker offers the price without; opportunities show their bookmaker's."""
     async with served(filled=False) as app:
         await record(app, {promoted_key(HOME, TWO_UP): 4.0, DRAW: 4.0, AWAY: 4.0})
         await record(app, X1 | {DRAW: 4.0}, Platform.BET9JA)
@@ -185,7 +185,7 @@ async def test_best_price_with_a_perk_says_so() -> None:
 
 
 async def test_bookmaker_with_reversed_sides_is_served_marked_and_not_compared() -> None:
-    """Its prices are for its own sides: shown as they are, in no best price, no opportunity, no best cell."""
+    """Its prices are shown in its own order, and are in no best price, opportunity or best cell."""
     async with served(filled=False) as app:
         kickoff = app.now + timedelta(hours=6)
         for platform, home, away, odds in (
@@ -218,7 +218,7 @@ async def test_bookmaker_with_reversed_sides_is_served_marked_and_not_compared()
 
 
 async def test_late_prices_are_marked_and_not_compared_with_those_before_the_kick_off() -> None:
-    """A bookmaker whose first prices come in play stands beside pre-match prices, and beats none of them."""
+    """A bookmaker whose first prices come in play is shown beside pre-match prices, and never beats them."""
     async with served(filled=False) as app:
         kickoff = app.now - timedelta(minutes=10)
         for platform, odds, seen in (
@@ -241,7 +241,7 @@ async def test_late_prices_are_marked_and_not_compared_with_those_before_the_kic
 
 
 async def test_event_page_has_a_row_of_its_own_for_promoted_prices_beside_plain_ones() -> None:
-    """Under its market, of those outcomes alone that have one, in words."""
+    """Promoted prices are shown below their market, in words, and only for outcomes that have them."""
     async with served(filled=False) as app:
         await record(app, X1 | {promoted_key(HOME, BOOSTED): 2.9, promoted_key(AWAY, OWN): 3.3}, words=("bore_draw",))
         await record(app, X1 | {promoted_key(HOME, BOOSTED): 2.8}, Platform.BET9JA)
@@ -268,7 +268,7 @@ FETCHES = st.lists(st.tuples(st.sampled_from(list(Platform)), OFFER, st.booleans
 
 
 def filled(fetches: list[tuple[Platform, Any, bool]]) -> OddsCache:
-    """A cache after these fetches: who, what, and whether with reversed sides."""
+    """Fill a cache with these fetches: bookmaker, prices, and whether the sides are reversed."""
     cache = OddsCache()
     for number, (platform, offer, is_reversed) in enumerate(fetches):
         home, away = ("Enyimba", "Rangers") if is_reversed else ("Rangers", "Enyimba")
@@ -284,7 +284,7 @@ def filled(fetches: list[tuple[Platform, Any, bool]]) -> OddsCache:
 @given(FETCHES)
 @settings(deadline=None)
 def test_one_market_is_read_as_all_of_them_are(fetches: list[tuple[Platform, Any, bool]]) -> None:
-    """What a list shows of a market is what the detail shows of it, whatever prices came and went."""
+    """Lists and details show the same offers of a market, whatever prices came and went."""
     for event in filled(fetches).events.values():
         for event_odds in event.odds.values():
             assert offers_at(event_odds, ONE_X_TWO, None, [HOME, DRAW, AWAY]) == offers_of(event_odds)
@@ -293,7 +293,7 @@ def test_one_market_is_read_as_all_of_them_are(fetches: list[tuple[Platform, Any
 @given(FETCHES)
 @settings(deadline=None)
 def test_page_and_api_agree_on_the_best_prices(fetches: list[tuple[Platform, Any, bool]]) -> None:
-    """The page marks what the API names, where two bookmakers or more can be compared."""
+    """The page marks the prices that the API lists as best, if two or more bookmakers can be compared."""
     for event in filled(fetches).events.values():
         named = {
             (bookmaker, outcome["name"]): odds_text(round(outcome["odds"] * 1000))

@@ -1,4 +1,4 @@
-"""A cache that is cleared and filled anew, as when another process's odds are taken over: nothing old is served."""
+"""A cache that is cleared and refilled, as when another process's odds are loaded: nothing stale is served."""
 
 from datetime import timedelta
 from typing import Any
@@ -16,7 +16,7 @@ ONE_X_TWO = CATALOGUE.by_slug["1x2_ft"]
 
 
 async def fill(app: Served, home: float, more: dict[int, float] | None = None) -> None:
-    """One event at two bookmakers, under the ids that it always gets, seen at the same moment."""
+    """Record one event at two bookmakers, always with the same ids and the same time."""
     for platform in (Platform.BETPAWA, Platform.BET9JA):
         event = header(platform, f"{platform}-1", "11", kickoff=app.now + timedelta(hours=2))
         odds = X1 | (more or {}) | ({HOME: home} if platform is Platform.BET9JA else {})
@@ -25,7 +25,7 @@ async def fill(app: Served, home: float, more: dict[int, float] | None = None) -
 
 @pytest.mark.parametrize("path", ["/api/events", "/api/events/1", "/api/opportunities", "/api/coverage/markets"])
 async def test_nothing_of_before_is_served_nor_taken_for_fresh(path: str) -> None:
-    """The body is the new one, and a client that has the old one is not told that it still holds."""
+    """The body is new, and a client that has the old one is not answered 304."""
     async with served(filled=False) as app:
         await fill(app, 2.4)
         before = await app.client.get(path)
@@ -40,7 +40,7 @@ async def test_nothing_of_before_is_served_nor_taken_for_fresh(path: str) -> Non
 
 
 async def test_rows_of_pages_are_made_anew() -> None:
-    """The table of events shows the odds that were taken over."""
+    """The table of events shows the new odds."""
     async with served(filled=False) as app:
         cache, rows = app.odds_service.cache, EventRows()
         await fill(app, 2.4)
@@ -51,7 +51,7 @@ async def test_rows_of_pages_are_made_anew() -> None:
 
 
 async def test_restored_events_are_not_taken_for_those_before() -> None:
-    """Versions go on after the odds were put back from storage, so that no kept page fits by chance."""
+    """Versions continue after odds are restored from storage, so that no cached page matches by chance."""
     async with served(filled=False) as app:
         cache = app.odds_service.cache
         await fill(app, 2.4)
@@ -66,7 +66,7 @@ async def test_restored_events_are_not_taken_for_those_before() -> None:
 
 
 async def test_two_processes_never_share_a_tag() -> None:
-    """A client that comes to another process, whose odds differ and whose counts are the same, gets what that has."""
+    """A client that switches to a process with other odds but equal counts gets that process's odds."""
     async with served(filled=False) as one, served(filled=False) as other:
         await fill(one, 2.4)
         await fill(other, 9.0)

@@ -17,12 +17,12 @@ from quart_odds.errors import StorageError
 from tests.apps import RunningApp, Sandbox, running_app, running_sandbox
 
 NOWHERE = "http://127.0.0.1:9"
-"""The discard port: these tests send no requests to bookmakers."""
+"""The discard port: these tests send no request to a bookmaker."""
 
 
 @pytest.fixture(scope="module")
 def sandbox() -> Iterator[Sandbox]:
-    """Bookmakers with four events."""
+    """A sandbox with four events."""
     with running_sandbox("--events", "4", "--markets", "10") as running:
         yield running
 
@@ -35,7 +35,7 @@ async def running(tmp_path: Path) -> AsyncIterator[RunningApp]:
 
 
 async def test_the_scheduler_pauses_and_resumes_over_a_restart(tmp_path: Path) -> None:
-    """The only job has a next run unless it is paused, and it stays paused after a restart."""
+    """The job has a next run unless the scheduler is paused, and a pause persists across restarts."""
     async with running_app(tmp_path, NOWHERE, scrape_interval_minutes=60) as running:
         status = await running.get("/api/scheduler/status")
         assert (status["running"], status["paused"]) == (True, False)
@@ -54,7 +54,7 @@ async def test_the_scheduler_pauses_and_resumes_over_a_restart(tmp_path: Path) -
 
 
 async def test_without_an_interval_there_is_no_job(tmp_path: Path) -> None:
-    """The scheduler is off, and resuming it says that nothing will be started."""
+    """Without an interval the scheduler is off, and resuming it says that nothing will be started."""
     async with running_app(tmp_path, NOWHERE) as running:
         status = await running.get("/api/scheduler/status")
         assert (status["running"], status["jobs"]) == (False, [])
@@ -63,7 +63,7 @@ async def test_without_an_interval_there_is_no_job(tmp_path: Path) -> None:
 
 
 async def test_settings_are_changed_while_it_runs_and_stand_over_a_restart(tmp_path: Path) -> None:
-    """A new interval takes effect at once, and settings that were not named keep their values."""
+    """A new interval reschedules the job at once; settings that the request leaves out stay as they are."""
     async with running_app(tmp_path, NOWHERE) as running:
         before = await running.get("/api/settings")
         assert (before["scrapeIntervalMinutes"], before["bet9jaConcurrency"]) == (0, 15)
@@ -94,7 +94,7 @@ async def test_settings_are_changed_while_it_runs_and_stand_over_a_restart(tmp_p
     ],
 )
 async def test_settings_that_make_no_sense_change_nothing(body: bytes, field: str, running: RunningApp) -> None:
-    """The answer is 400, and names the wrong field."""
+    """Invalid settings are answered 400, with the name of the invalid field, and change nothing."""
     before = await running.get("/api/settings")
     response = await running.client.put("/api/settings", data=body)
     said = await response.get_json()
@@ -103,7 +103,7 @@ async def test_settings_that_make_no_sense_change_nothing(body: bytes, field: st
 
 
 async def test_a_run_scrapes_the_platforms_that_are_enabled(sandbox: Sandbox, tmp_path: Path) -> None:
-    """A request that names platforms takes precedence."""
+    """A run covers the enabled bookmakers unless the request names others."""
     async with running_app(tmp_path, sandbox.url) as running:
         await running.client.put("/api/settings", json={"enabledPlatforms": ["sportybet"]})
         response = await running.client.post("/api/scrape")
@@ -114,10 +114,7 @@ async def test_a_run_scrapes_the_platforms_that_are_enabled(sandbox: Sandbox, tm
 
 
 async def test_a_clean_up_is_previewed_and_done(running: RunningApp) -> None:
-    """The preview shows what would be removed, by the settings or by other numbers of days.
-
-    Here, nothing is old enough to be removed.
-    """
+    """A preview uses the settings or the days of the query; with nothing old enough, nothing is removed."""
     preview = await running.get("/api/cleanup/preview?odds_days=1&match_days=2")
     assert (preview["events"], preview["history_rows"], preview["runs"]) == (0, 0, 0)
     assert preview["runs_before"] < preview["odds_before"]
@@ -140,7 +137,7 @@ async def test_nothing_is_removed_within_a_day(body: dict[str, int], running: Ru
 
 
 async def test_it_says_that_it_is_alive_and_ready(running: RunningApp, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is ready if the database answers and it is not draining. It is alive in any case."""
+    """The process is ready while the database responds and it is not draining; it is alive in any case."""
     assert await running.get("/healthz") == {"status": "ok", "version": __version__}
     assert await running.get("/readyz") == {"status": "ready"}
 
@@ -161,7 +158,7 @@ async def test_it_says_that_it_is_alive_and_ready(running: RunningApp, monkeypat
 
 
 async def test_a_decoding_process_that_hangs_is_no_readiness(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The app is not ready until another process has replaced the one that hangs."""
+    """The process is not ready until another decoding process has replaced the one that hangs."""
     monkeypatch.setattr(decoder, "DECODE_SECONDS", 1.0)
     monkeypatch.setattr(decoder, "ANSWER_SECONDS", 0.3)
     async with running_app(tmp_path, NOWHERE, decode_workers=1) as running:
@@ -180,7 +177,7 @@ async def test_a_decoding_process_that_hangs_is_no_readiness(tmp_path: Path, mon
 
 
 async def test_health_tells_of_the_database_and_of_each_platform(sandbox: Sandbox, tmp_path: Path) -> None:
-    """A platform is unknown before the first run, then as the last run found it. A health check sends no requests."""
+    """Bookmakers are unknown before the first run, then as in the last run; a health check sends them no request."""
     sandbox.heal()
     async with running_app(tmp_path, sandbox.url) as running:
         health = await running.get("/api/health")
@@ -199,7 +196,7 @@ async def test_health_tells_of_the_database_and_of_each_platform(sandbox: Sandbo
 
 
 async def test_figures_over_runs(sandbox: Sandbox, tmp_path: Path) -> None:
-    """They cover the number, duration and success of runs, by day and by platform."""
+    """Statistics count the runs, their duration and their success, by day and by bookmaker."""
     sandbox.heal()
     async with running_app(tmp_path, sandbox.url) as running:
         assert (await running.get("/api/scrape/stats"))["total_runs"] == 0
@@ -222,7 +219,7 @@ async def test_figures_over_runs(sandbox: Sandbox, tmp_path: Path) -> None:
 
 
 async def test_metrics_are_there_for_prometheus(running: RunningApp) -> None:
-    """They are in the Prometheus text format, each with a type, and current."""
+    """Metrics are in Prometheus text format, with types, and show the current values."""
     text = await metrics(running)
     for name in ("connections", "messages_total", "log_bytes", "events", "run_active", "draining"):
         assert f"\nquart_odds_{name} " in text, name
@@ -235,7 +232,7 @@ async def test_metrics_are_there_for_prometheus(running: RunningApp) -> None:
 
 
 async def metrics(running: RunningApp) -> str:
-    """Return the text that Prometheus reads."""
+    """Return the metrics in text format."""
     response = await running.client.get("/metrics")
     assert (response.status_code, response.content_type) == (200, "text/plain; version=0.0.4; charset=utf-8")
     text: Any = await response.get_data(as_text=True)

@@ -1,4 +1,4 @@
-"""Every page over every kind of row: runs that are over, going, cut short or known in part, and names without end."""
+"""Pages with every kind of row: finished, active, interrupted and partly known runs, and very long names."""
 
 import re
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -24,7 +24,7 @@ BETPAWA, SPORTYBET, BET9JA = Platform
 NOWHERE = "http://127.0.0.1:9"
 BEGIN = datetime(2026, 11, 22, 10, tzinfo=UTC)
 LONG = "Llanfairpwllgwyngyll" * 10
-"""A name of two hundred characters, without a place to break it."""
+"""A name of two hundred characters without a place to break it."""
 
 DONE = ScrapePhase.COMPLETED
 KINDS: dict[str, RunRecord] = {
@@ -52,25 +52,25 @@ KINDS: dict[str, RunRecord] = {
     ),
     "of nobody": RunRecord(0, RunStatus.FAILED, "api", (), BEGIN, BEGIN),
 }  # fmt: skip
-"""What rows there are: as runs leave them, as a crash leaves them, as a clock that was set leaves them."""
+"""Rows as runs leave them, as a crash leaves them, and as a changed clock leaves them."""
 
 
 @pytest.fixture(scope="module")
 def sandbox() -> Iterator[Sandbox]:
-    """Bookmakers of a few events."""
+    """A sandbox with a few events."""
     with running_sandbox("--events", "6", "--markets", "12") as process:
         yield process
 
 
 @pytest.fixture
 async def running(sandbox: Sandbox, tmp_path: Path) -> AsyncIterator[RunningApp]:
-    """An app that has scraped nothing yet."""
+    """An app that has not scraped yet."""
     async with running_app(tmp_path, sandbox.url) as opened:
         yield opened
 
 
 async def store_run(store: Store, record: RunRecord, phases: Sequence[PhaseRecord] = ()) -> int:
-    """Keep a run as it is; its id."""
+    """Store a run unchanged and return its id."""
     run_id = await store.create_run(trigger=record.trigger, platforms=record.platforms, started_at=record.started_at)
     await store.save_phases(run_id, phases)
     if record.status is not RunStatus.RUNNING:
@@ -79,7 +79,7 @@ async def store_run(store: Store, record: RunRecord, phases: Sequence[PhaseRecor
 
 
 async def page(running: RunningApp, path: str) -> str:
-    """The text of a page, which has to be a good one."""
+    """Return the text of a page, which must be answered 200."""
     response = await running.client.get(path, headers={"Accept": "text/html"})
     text: str = await response.get_data(as_text=True)
     assert (response.status_code, response.content_type) == (200, "text/html; charset=utf-8"), (path, text[:400])
@@ -88,7 +88,7 @@ async def page(running: RunningApp, path: str) -> str:
 
 
 def row_of(text: str, run_id: int) -> list[str]:
-    """What the cells of a run's row on the page of runs say."""
+    """Return the cells of a run's row on the page of runs."""
     found = re.search(rf'<tr id="r{run_id}".*?</tr>', text, re.DOTALL)
     assert found is not None, text
     return [re.sub(r"<[^>]*>", "", cell).strip() for cell in re.findall(r"<td.*?</td>", found[0], re.DOTALL)]
@@ -96,7 +96,7 @@ def row_of(text: str, run_id: int) -> list[str]:
 
 @pytest.mark.parametrize("kind", KINDS)
 async def test_every_page_shows_a_run_of_every_kind(kind: str, running: RunningApp) -> None:
-    """Alone and among others; the API, too."""
+    """Each kind of run is shown alone and among others, also by the API."""
     run_id = await store_run(running.parts.store, KINDS[kind])
     for path in ("/", "/runs", f"/runs/{run_id}", "/odds"):
         await page(running, path)
@@ -122,13 +122,13 @@ async def test_every_page_shows_a_run_of_every_kind(kind: str, running: RunningA
     ],
 )
 async def test_a_bookmaker_that_had_no_part_is_a_dash(kind: str, cells: list[str], running: RunningApp) -> None:
-    """Each of the others says what came of it."""
+    """A bookmaker without a part in the run is a dash; the others show their result."""
     run_id = await store_run(running.parts.store, KINDS[kind])
     assert row_of(await page(running, "/runs"), run_id)[5:8] == cells
 
 
 async def test_pages_while_a_run_goes_and_when_it_has_been_left_behind(running: RunningApp, tmp_path: Path) -> None:
-    """A run of this process, one of another that goes on, and the same after its process was killed."""
+    """A run of this process, an active one of another process, and the same after that process was killed."""
     elsewhere = await store_run(running.parts.store, replace(KINDS["all three"], status=RunStatus.RUNNING))
     text = await page(running, f"/runs/{elsewhere}")
     assert "running in another process" in text
@@ -147,7 +147,7 @@ async def test_pages_while_a_run_goes_and_when_it_has_been_left_behind(running: 
 
 
 async def test_a_page_beyond_the_last_says_so(running: RunningApp) -> None:
-    """It does not say that there was no run, and leads back."""
+    """The page does not claim that there were no runs, and links back."""
     await store_run(running.parts.store, KINDS["all three"])
     assert "There are no runs yet" not in await page(running, "/runs?page=1000000")
     response = await running.client.get("/runs/99999999999999999999999", headers={"Accept": "text/html"})
@@ -155,7 +155,7 @@ async def test_a_page_beyond_the_last_says_so(running: RunningApp) -> None:
 
 
 async def test_an_event_of_every_kind_has_its_page(running: RunningApp) -> None:
-    """Names of two hundred characters, at one bookmaker alone, without prices, gone, and long over."""
+    """Names of two hundred characters, one bookmaker alone, no prices, gone, and long over."""
     competition = Competition("1", LONG, LONG)
     kickoff = datetime.now(UTC) + timedelta(hours=3)
     long = header(BETPAWA, "a", "91", home=LONG, away=LONG, competition=competition, kickoff=kickoff)
@@ -209,7 +209,7 @@ class NoSchedule:
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(records=st.lists(RECORDS, max_size=4), phases=st.lists(PHASES, max_size=6))
 async def test_any_row_can_be_shown(records: list[RunRecord], phases: list[PhaseRecord]) -> None:
-    """Whatever of a run is missing, and whatever its times are, the templates have words for it, none below zero."""
+    """Whatever a run lacks, and whatever its times are, the templates can show it, and no duration is negative."""
     frame = {"cursor": "", "section": "runs", "rendered_at": BEGIN, "is_sandbox": False, "read_only_reason": None}
     shown = {"rows": run_rows(records), "bars": run_bars(records), "total": len(records), "page": 1, "pages": 1}
     text = await rendered("runs.html", {**frame, **shown})

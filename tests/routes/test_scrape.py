@@ -1,4 +1,4 @@
-"""Runs over HTTP: started, looked at, cancelled and retried, on the real app over stand-in bookmakers."""
+"""Runs over HTTP: starting, inspecting, cancelling and retrying them, in the real app with sandbox bookmakers."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -18,14 +18,14 @@ PROBLEM = "application/problem+json"
 
 @pytest.fixture(scope="module")
 def sandbox() -> Iterator[Sandbox]:
-    """Bookmakers of four events."""
+    """A sandbox with four events."""
     with running_sandbox("--events", str(EVENTS), "--markets", "10") as running:
         yield running
 
 
 @pytest.fixture
 async def running(sandbox: Sandbox, tmp_path: Path) -> AsyncIterator[RunningApp]:
-    """An app over bookmakers that are well."""
+    """An app whose bookmakers work."""
     sandbox.heal()
     async with running_app(tmp_path, sandbox.url) as opened:
         yield opened
@@ -33,13 +33,13 @@ async def running(sandbox: Sandbox, tmp_path: Path) -> AsyncIterator[RunningApp]
 
 @pytest.fixture
 async def busy(sandbox: Sandbox, running: RunningApp) -> tuple[RunningApp, int]:
-    """An app, and the id of a run that goes on for as long as the test."""
+    """An app, and the id of a run that lasts as long as the test."""
     sandbox.strike("timeout", *Platform)
     return running, await running.start()
 
 
 async def problem(response: Any, status: int) -> Json:
-    """The body of an answer that is a problem with this status."""
+    """Return the body of a response, which must be a problem with this status."""
     body: Json = await response.get_json()
     assert (response.status_code, response.content_type) == (status, PROBLEM), body
     assert body["status"] == status
@@ -50,7 +50,7 @@ async def problem(response: Any, status: int) -> Json:
 async def test_a_run_is_accepted_with_its_address_and_its_row_committed(
     busy: tuple[RunningApp, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The answer says where it is; its row is there, running, and it is the one active run."""
+    """The response links to the run; its row is committed, and it is the one active run."""
     monkeypatch.setattr(runs, "CANCELLED_START_SECONDS", 0)
     running, run_id = busy
     await running.client.post(f"/api/scrape/{run_id}/cancel")
@@ -73,7 +73,7 @@ async def test_a_run_is_accepted_with_its_address_and_its_row_committed(
 
 @pytest.mark.parametrize("body", [b"", b"{}", b'{"platforms": null}', b" \n"])
 async def test_a_body_may_be_left_out(body: bytes, busy: tuple[RunningApp, int]) -> None:
-    """Then all platforms are meant; here it is a conflict with the run that is going, which it names."""
+    """Without a body, a run covers all bookmakers. Here it conflicts with the active run, which the problem names."""
     running, run_id = busy
     said = await problem(await running.client.post("/api/scrape", data=body), 409)
     assert said["scrape_run_id"] == run_id
@@ -98,7 +98,7 @@ async def test_a_body_may_be_left_out(body: bytes, busy: tuple[RunningApp, int])
 async def test_a_body_that_makes_no_sense_starts_nothing(
     path: str, body: bytes, field: str, running: RunningApp
 ) -> None:
-    """400, and the field that is wrong."""
+    """An invalid body is answered 400, with the name of the invalid field, and starts nothing."""
     said = await problem(await running.client.post(path, data=body), 400)
     assert field in {each["field"] for each in said["errors"]}
     assert await running.get("/api/scrape/runs") == []
@@ -117,7 +117,7 @@ async def test_a_body_that_makes_no_sense_starts_nothing(
 async def test_nothing_is_started_or_changed_for_a_page_of_another_site(
     headers: dict[str, str], running: RunningApp
 ) -> None:
-    """403 at every route that does something; reading is not concerned."""
+    """Every route that changes something answers 403; routes that read do not."""
     for method, path in [
         ("POST", "/api/scrape"),
         ("GET", "/api/scrape/stream"),
@@ -135,7 +135,7 @@ async def test_nothing_is_started_or_changed_for_a_page_of_another_site(
 
 
 async def test_head_starts_nothing(running: RunningApp) -> None:
-    """It answers the headers of the stream and holds nothing."""
+    """HEAD returns the headers of the stream and keeps no connection open."""
     response = await running.client.head("/api/scrape/stream")
     assert (response.status_code, await response.get_data()) == (200, b"")
     assert response.content_type.startswith("text/event-stream")
@@ -143,7 +143,7 @@ async def test_head_starts_nothing(running: RunningApp) -> None:
 
 
 async def test_the_stream_starts_a_run_and_tells_it_to_its_end(running: RunningApp) -> None:
-    """The same data as the run's own stream, and a row that says who started it."""
+    """The stream sends the same data as the run's own stream, and the row records what started the run."""
     response = await running.client.get("/api/scrape/stream")
     told = blocks(await response.get_data())
     assert told[-1]["phase"] == "completed"
@@ -153,7 +153,7 @@ async def test_the_stream_starts_a_run_and_tells_it_to_its_end(running: RunningA
 
 
 async def test_runs_are_listed_newest_first_in_pages_and_by_status(sandbox: Sandbox, running: RunningApp) -> None:
-    """With their results; what is asked wrongly is refused."""
+    """Runs are listed with their results; an invalid query is refused."""
     await running.scrape()
     sandbox.strike("403", *Platform)
     await running.scrape(BETPAWA)
@@ -173,7 +173,7 @@ async def test_runs_are_listed_newest_first_in_pages_and_by_status(sandbox: Sand
 
 
 async def test_a_run_that_is_over_says_what_came_of_it(running: RunningApp) -> None:
-    """Its platforms, their figures, and its phases in the order in which they began."""
+    """A finished run shows its result at each bookmaker, and its phases in the order in which they began."""
     row, _ = await running.scrape()
     assert (row["scrape_run_id"], row["status"], row["errors"]) == (1, "completed", [])
     assert row["events_scraped"] == 3 * EVENTS
@@ -192,14 +192,14 @@ async def test_a_run_that_is_over_says_what_came_of_it(running: RunningApp) -> N
 
 @pytest.mark.parametrize("path", ["/api/scrape/77", "/api/scrape/runs/77/phases", "/api/scrape/runs/77/progress"])
 async def test_a_run_that_there_is_not(path: str, running: RunningApp) -> None:
-    """404, for what acts on it as well."""
+    """Reading, cancelling and retrying an unknown run are answered 404."""
     assert "no run 77" in (await problem(await running.client.get(path), 404))["detail"]
     for action in ("cancel", "retry"):
         await problem(await running.client.post(f"/api/scrape/77/{action}"), 404)
 
 
 async def test_a_cancelled_run_says_so_and_cannot_be_cancelled_again(busy: tuple[RunningApp, int]) -> None:
-    """202, then the one terminal progress, then 409."""
+    """Cancelling is answered 202, followed by one terminal progress; cancelling again is answered 409."""
     running, run_id = busy
     response = await running.client.post(f"/api/scrape/{run_id}/cancel")
     assert (response.status_code, (await response.get_json())["status"]) == (202, "cancelling")
@@ -211,7 +211,7 @@ async def test_a_cancelled_run_says_so_and_cannot_be_cancelled_again(busy: tuple
 
 
 async def test_a_retry_scrapes_what_failed(sandbox: Sandbox, running: RunningApp) -> None:
-    """A new run over the failed platform alone; a run that failed nowhere needs names; a running one is a conflict."""
+    """A retry covers what failed, or what the body names; 409 if there is neither, or if the run is active."""
     sandbox.strike("403", SPORTYBET)
     await running.scrape()
     sandbox.heal()
@@ -232,7 +232,7 @@ async def test_a_retry_scrapes_what_failed(sandbox: Sandbox, running: RunningApp
 
 
 async def test_starts_at_the_same_moment_are_one_run(sandbox: Sandbox, running: RunningApp) -> None:
-    """One is accepted, the others are told which."""
+    """One start is accepted; the others are answered 409 with the id of its run."""
     sandbox.strike("timeout", *Platform)
     answers = await asyncio.gather(*(running.client.post("/api/scrape") for _ in range(8)))
     assert sorted(each.status_code for each in answers) == [202, *[409] * 7]
@@ -240,7 +240,7 @@ async def test_starts_at_the_same_moment_are_one_run(sandbox: Sandbox, running: 
 
 
 async def test_one_event_is_fetched_again_on_demand(sandbox: Sandbox, running: RunningApp) -> None:
-    """By its id or its SportRadar id: each bookmaker's result; an event that there is not is 404."""
+    """An event is refreshed by its id or SportRadar id, with each bookmaker's result; an unknown event is a 404."""
     await running.scrape()
     event = (await running.get("/api/events?include_started=true&min_bookmakers=3"))["events"][0]
     response = await running.client.post(f"/api/events/{event['id']}/refresh")

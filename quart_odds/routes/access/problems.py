@@ -33,7 +33,7 @@ MESSAGES = {
     "missing": "is required",
     "model_type": "send a JSON object",
 }
-"""What an answer says of a field in place of pydantic's words, by the type of pydantic's error."""
+"""Messages that replace pydantic's own, by the type of the error."""
 
 LOGGED_REFUSALS = frozenset({403, 408, 413, 421, 429})
 """Statuses below 500 that are logged: they may point to an attack, or to a proxy not set up as in docs/deploy.md."""
@@ -140,7 +140,7 @@ def _of_validation(error: RequestSchemaValidationError) -> Problem:
     faults = error.validation_error.errors() if isinstance(error.validation_error, ValidationError) else []
     errors: list[tuple[str, str]] = []
     for fault in faults:
-        # An item of a repeated parameter has no name of its own; an item of a body's list is named by its place.
+        # Items of a repeated parameter share its name. Items of a list in a body are named by their index.
         where = (fault["loc"][:1] if is_query else fault["loc"]) or ("body",)
         message = MESSAGES.get(fault["type"], fault["msg"].removeprefix("Value error, "))
         errors.append((".".join(map(str, where)), message))

@@ -1,4 +1,4 @@
-"""Figures over many runs, and how healthy everything is."""
+"""Statistics over many runs, the health report, and metrics for Prometheus."""
 
 import asyncio
 import time
@@ -10,6 +10,7 @@ from prometheus_client.registry import Collector
 from quart import Blueprint, Response
 from quart_schema import document_response
 
+from quart_odds.broadcast import broadcast_registry
 from quart_odds.domain.clock import utc_now
 from quart_odds.domain.platforms import Platform
 from quart_odds.domain.runs import RunRecord, ScrapePhase
@@ -36,7 +37,7 @@ blueprint = Blueprint("analytics", __name__)
 @blueprint.get("/api/scrape/stats")
 @document_response(Stats)
 async def stats() -> Response:
-    """How many runs there were, and how long they take."""
+    """Count the runs and average their duration."""
     found = await services().store.run_stats(utc_now())
     return json_response(
         {
@@ -51,7 +52,7 @@ async def stats() -> Response:
 @takes_query(AnalyticsQuery)
 @document_response(Analytics)
 async def analytics(query: AnalyticsQuery) -> Response:
-    """Runs of the last days, by day and by platform."""
+    """Summarise the runs of the last days, by day and by bookmaker."""
     found = await services().store.run_analytics(query.days, utc_now())
     return json_response(
         {
@@ -85,7 +86,10 @@ async def analytics(query: AnalyticsQuery) -> Response:
 @takes_query(EventMetricsQuery)
 @document_response(EventMetrics)
 async def event_metrics(query: EventMetricsQuery) -> Response:
-    """Events asked for and got in the last days, by platform. An event counts once for each platform and run."""
+    """Count events requested and scraped in the last days, by bookmaker.
+
+    An event counts once for each bookmaker and run.
+    """
     found = await services().store.run_analytics(query.days, utc_now())
     rows = [
         {
@@ -115,7 +119,11 @@ async def event_metrics(query: EventMetricsQuery) -> Response:
 @document_response(Health)
 @document_response(Health, 503)
 async def health() -> Response:
-    """The database asked now; the platforms as the last runs found them: nobody is bothered for a health check."""
+    """Report the health of the database and the bookmakers.
+
+    The database is queried now. The state of the bookmakers comes from the last runs: a health check sends no request
+    to a bookmaker.
+    """
     parts = services()
     began = time.monotonic()
     try:
@@ -145,14 +153,14 @@ async def health() -> Response:
 @blueprint.get("/metrics")
 @answers_text("text/plain", description="Metrics for Prometheus.")
 async def metrics() -> Response:
-    """For Prometheus."""
+    """Return the metrics in Prometheus text format."""
     registry = CollectorRegistry()
     registry.register(_Metrics(services()))
     return Response(generate_latest(registry), content_type="text/plain; version=0.0.4; charset=utf-8")
 
 
 def _platform_health(platform: Platform, records: list[RunRecord]) -> dict[str, object]:
-    """As the last finished run that asked it found it."""
+    """Return a bookmaker's state as of the last finished run that included it."""
     for record in records:
         for result in record.results:
             if result.platform is platform and record.completed_at is not None:
@@ -171,30 +179,37 @@ def _average_ms(seconds: float, count: int) -> float:
 
 
 class _Metrics(Collector):
-    """What is so at this moment, read when it is asked for."""
+    """Metrics that are read at the moment of the scrape."""
 
     def __init__(self, parts: Services) -> None:
         self._parts = parts
 
     def collect(self) -> list[Metric]:
-        """All metrics."""
+        """Return all metrics."""
         parts = self._parts
-        registry = parts.registry
-        topics = GaugeMetricFamily("quart_odds_subscribers", "Listeners of the hub by topic", labels=["topic"])
-        for topic, count in registry.topic_counts.items():
+        topics = GaugeMetricFamily("quart_odds_subscribers", "Subscribers by topic", labels=["topic"])
+        for topic, count in broadcast_registry.topic_counts.items():
             topics.add_metric([topic], count)
-        lag = GaugeMetricFamily("quart_odds_loop_lag_seconds", "How late the loop was in a minute", labels=["quantile"])
+        lag = GaugeMetricFamily(
+            "quart_odds_loop_lag_seconds", "How late the event loop was within the last minute", labels=["quantile"]
+        )
         for share in (0.5, 0.99, 1.0):
             lag.add_metric([str(share)], parts.loop_lag.quantile(share))
         run = parts.runs.active
         return [
             GaugeMetricFamily("quart_odds_connections", "Live connections", value=parts.limits.count),
             topics,
-            CounterMetricFamily("quart_odds_messages", "Messages told to the hub", value=registry.log.next_seq - 1),
-            CounterMetricFamily("quart_odds_cut", "Listeners cut for taking nothing", value=registry.flusher.cut_count),
-            GaugeMetricFamily("quart_odds_log_bytes", "JSON in the hub's log", value=registry.log.size_bytes),
+            CounterMetricFamily("quart_odds_messages", "Messages published", value=broadcast_registry.log.next_seq - 1),
+            CounterMetricFamily(
+                "quart_odds_cut",
+                "Subscribers cut because they read nothing",
+                value=broadcast_registry.flusher.cut_count,
+            ),
+            GaugeMetricFamily(
+                "quart_odds_log_bytes", "Size of the JSON in the event log", value=broadcast_registry.log.size_bytes
+            ),
             GaugeMetricFamily("quart_odds_events", "Events in memory", value=len(parts.odds_service.cache.events)),
-            GaugeMetricFamily("quart_odds_run_active", "Whether a run is going", value=int(run is not None)),
-            GaugeMetricFamily("quart_odds_draining", "Whether the server is going down", value=int(parts.is_draining)),
+            GaugeMetricFamily("quart_odds_run_active", "Whether a run is active", value=int(run is not None)),
+            GaugeMetricFamily("quart_odds_draining", "Whether the server is draining", value=int(parts.is_draining)),
             lag,
         ]

@@ -1,10 +1,10 @@
-"""Long pieces of work that give the event loop its turns."""
+"""Yielding to the event loop during long computations."""
 
 import time
 
 
 class CooperativeYield:
-    """Gives the loop a turn when a piece of work has held it for `budget_seconds`."""
+    """Tells a long computation when it has held the event loop for `budget_seconds`."""
 
     def __init__(self, budget_seconds: float = 0.003) -> None:
         self._budget_seconds = budget_seconds
@@ -12,7 +12,7 @@ class CooperativeYield:
 
     @property
     def is_due(self) -> bool:
-        """Whether it is time to `await sleep(0)`; asking starts the next turn."""
+        """Whether it is time to `await sleep(0)`. If so, reading it starts the next period."""
         now = time.perf_counter()
         if now - self._since < self._budget_seconds:
             return False

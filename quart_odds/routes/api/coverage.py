@@ -1,4 +1,4 @@
-"""How the bookmakers' offers overlap: which events several have, which markets are mapped and which are not."""
+"""How the bookmakers overlap: which events they share, which markets are mapped and which are not."""
 
 import asyncio
 from collections import Counter
@@ -36,10 +36,10 @@ Overlap = Literal["matched", "betpawa-only", "competitor-only"]
 
 
 class CoverageQuery(StartedQuery):
-    """Which events."""
+    """Filters of the coverage report."""
 
     availability: Literal["all", "matched", "betpawa-only", "competitor-only"] = "all"
-    platforms: list[Platform] = Field(default=[], max_length=3, description="events at any of these")
+    platforms: list[Platform] = Field(default=[], max_length=3, description="events listed by any of these bookmakers")
     search: Annotated[str | None, Field(max_length=200)] = None
     sort: Literal["kickoff", "alphabetical", "tournament"] = "kickoff"
 
@@ -48,9 +48,9 @@ _Numbers = Mapping[Platform, frozenset[int]]
 
 
 class MarketNumbers:
-    """The markets that each bookmaker has of each event, found once per change of the event.
+    """The markets that each bookmaker offers for each event, computed once per change of the event.
 
-    They are kept by revision. The cache gives a revision once, also after it was cleared and filled anew.
+    They are kept by revision. The cache uses each revision once, even after it was cleared and refilled.
     """
 
     def __init__(self, cache: OddsCache) -> None:
@@ -58,7 +58,7 @@ class MarketNumbers:
         self._found: dict[int, tuple[int, _Numbers]] = {}
 
     def of(self, event: CachedEvent) -> _Numbers:
-        """The markets of which each bookmaker that lists the event has a price."""
+        """Return the markets with at least one price, for each bookmaker that lists the event."""
         found = self._found.get(event.id)
         if found is None or found[0] != event.revision:
             numbers = {
@@ -70,14 +70,14 @@ class MarketNumbers:
         return found[1]
 
     def forget_others(self) -> None:
-        """Drops what belongs to events that the cache no longer has."""
+        """Drop the entries of events that are no longer in the cache."""
         events = self._cache.events
         if len(self._found) > 2 * len(events) + 100:
             self._found = {event_id: found for event_id, found in self._found.items() if event_id in events}
 
 
 def add_routes(blueprint: Blueprint) -> None:
-    """Adds the routes of this module."""
+    """Add the routes of this module."""
     for path, view in (
         ("/api/coverage/markets", markets_coverage),
         ("/api/palimpsest/coverage", coverage),
@@ -88,13 +88,13 @@ def add_routes(blueprint: Blueprint) -> None:
 
 @document_response(MarketsCoverage)
 async def markets_coverage() -> Response:
-    """How many current events have each market, by bookmaker, and the markets that the catalogue does not know."""
+    """Count the current events that have each market, by bookmaker, and list the markets that are not mapped."""
     parts = services()
     odds_service, numbers = parts.odds_service, parts.market_numbers
     numbers.forget_others()
     counts: Counter[tuple[int, Platform]] = Counter()
     turn = CooperativeYield()
-    # All events as they are matched now: one that is matched anew meanwhile is counted once.
+    # A snapshot of the current matching: an event that is rematched during the count is counted once.
     for event in [event.snapshot() for event in odds_service.cache.events.values()]:
         for platform, found in numbers.of(event).items():
             counts.update((number, platform) for number in found)
@@ -124,14 +124,14 @@ def _numbers_of(event_odds: EventOdds) -> frozenset[int]:
 @takes_query(StartedQuery)
 @document_response(Coverage)
 async def coverage(query: StartedQuery) -> Response:
-    """How the bookmakers' events overlap."""
+    """Count how many events the bookmakers share."""
     return Body.of(_coverage(upcoming(services().odds_service.cache, query, utc_now()))).answer(request)
 
 
 @takes_query(CoverageQuery)
 @document_response(CoverageEvents)
 async def coverage_events(query: CoverageQuery) -> Response:
-    """Every event by competition, with the bookmakers that have it."""
+    """List events by tournament, with the bookmakers that list them."""
     sort: Literal["kickoff", "name", "tournament"] = "name" if query.sort == "alphabetical" else query.sort
     asked = EventsFilter(include_started=query.include_started, search=query.search, sort=sort)
     events = select_events(services().odds_service.cache, asked, utc_now())
@@ -157,7 +157,7 @@ async def coverage_events(query: CoverageQuery) -> Response:
 
 @dataclass(frozen=True, slots=True)
 class _Shown:
-    """An event as it was when the answer was begun."""
+    """An event as it was when the response was started."""
 
     event: CachedEvent
     overlap: Overlap
@@ -165,7 +165,7 @@ class _Shown:
 
 
 def overlap(event: CachedEvent) -> Overlap:
-    """Whether BetPawa and another bookmaker have the event, or only one side."""
+    """Return whether BetPawa and another bookmaker list the event, or only one side."""
     listed = event.listed or list(event.odds)
     if Platform.BETPAWA not in listed:
         return "competitor-only"

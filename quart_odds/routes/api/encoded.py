@@ -1,4 +1,4 @@
-"""Answers of the odds API: bytes encoded once per change and kept, an ETag, 304, gzip where it pays."""
+"""Response bodies of the odds API: encoded once per change and kept, with ETag, 304 and gzip."""
 
 import asyncio
 import gzip
@@ -21,10 +21,10 @@ from quart_odds.routes.api.views import best_prices, bookmaker_markets, list_ite
 from quart_odds.services import services
 
 GZIP_FROM_BYTES = 1400
-"""Less than one packet is not worth it."""
+"""Smaller bodies fit into one packet and are not compressed."""
 
 GZIP_LEVEL = 4
-"""100 KB of events shrink twelvefold in about a millisecond."""
+"""At this level, 100 KB of events shrink to a twelfth in about a millisecond."""
 
 KEPT_PAGES = 128
 KEPT_DETAILS = 128
@@ -32,7 +32,7 @@ KEPT_DETAILS = 128
 
 @dataclass(slots=True)
 class Body:
-    """A JSON body with its ETag. The gzip form is made when it is first asked for, and kept."""
+    """A JSON body with its ETag. The gzip form is created on first use and kept."""
 
     content: bytes
     etag: str
@@ -40,12 +40,12 @@ class Body:
 
     @classmethod
     def of(cls, value: object) -> "Body":
-        """The body of a value, with an ETag from its bytes."""
+        """Encode a value, with an ETag computed from its bytes."""
         content = orjson.dumps(value)
         return cls(content, blake2b(content, digest_size=9).hexdigest())
 
     def answer(self, request: Request, *, odds_cursor: str | None = None) -> Response:
-        """200 with the body, or 304 if the client has it."""
+        """Return 200 with the body, or 304 if the client already has it."""
         as_gzip = len(self.content) >= GZIP_FROM_BYTES and request.accept_encodings.quality("gzip") > 0
         etag = f"{self.etag}-gzip" if as_gzip else self.etag
         headers = {"ETag": quote_etag(etag), "Cache-Control": "no-cache", "Vary": "Accept-Encoding"}
@@ -64,7 +64,7 @@ class Body:
 
 @dataclass(slots=True)
 class _Page:
-    """A page and when it is right: not before it was made either, since a clock may be set back."""
+    """A page and its period of validity, which begins when the page was made: a clock may be set back."""
 
     version: int
     made_at: datetime
@@ -76,9 +76,9 @@ class _Page:
 
 
 class EventBodies:
-    """The encoded events of one cache: each is encoded when first asked for after a change, and joined into pages.
+    """The encoded events of one cache. An event is encoded on the first request after a change; pages join the results.
 
-    All is kept by version. The cache gives a version once, also after it was cleared and filled anew.
+    Everything is kept by version. The cache uses each version once, even after it was cleared and refilled.
     """
 
     def __init__(self, cache: OddsCache, *, clock: Callable[[], datetime] = utc_now) -> None:
@@ -91,7 +91,7 @@ class EventBodies:
         self.encoded = 0
 
     def page(self, query_string: str, query: EventsQuery) -> Body:
-        """The page that a query asks for, kept by the text of its query string."""
+        """Return the page that a query selects. It is kept under the text of the query string."""
         cache, now = self._cache, self._clock()
         kept = self._pages.get(query_string)
         if kept is not None and kept.is_right(cache.version, now):
@@ -110,9 +110,9 @@ class EventBodies:
         return body
 
     def tournaments(self, query: StartedQuery, rows: Callable[[datetime], list[dict[str, object]]]) -> Body:
-        """The list of competitions that a query asks for, from its `rows` at a time."""
+        """Return the list of tournaments that a query selects. `rows` builds it for a given time."""
         cache, now = self._cache, self._clock()
-        # By what was understood of the query: of that there is little, of texts there is any number.
+        # Keyed by the parsed query, which has few possible values; query strings are unlimited.
         key = query.model_dump_json()
         kept = self._tournaments.get(key)
         if kept is None or not kept.is_right(cache.version, now):
@@ -121,7 +121,7 @@ class EventBodies:
         return kept.body
 
     def item(self, event: CachedEvent) -> bytes:
-        """An event as a list shows it, encoded."""
+        """Return an event as lists show it, encoded."""
         kept = self._items.get(event.id)
         if kept is not None and kept[0] == event.version:
             return kept[1]
@@ -131,7 +131,7 @@ class EventBodies:
         return encoded
 
     async def detail(self, event: CachedEvent) -> Body:
-        """An event with all its markets."""
+        """Return an event with all its markets."""
         kept = self._details.get(event.id)
         if kept is not None and kept[0] == event.version:
             self._details.move_to_end(event.id)
@@ -155,14 +155,17 @@ class EventBodies:
         return Body(b'{"events":[' + b",".join(map(self.item, shown)) + tail, etag.hexdigest())
 
     def _forget_others(self) -> None:
-        """Drops the items of events that the cache no longer has."""
+        """Drop the items of events that are no longer in the cache."""
         events = self._cache.events
         if len(self._items) > 2 * len(events) + 100:
             self._items = {event_id: kept for event_id, kept in self._items.items() if event_id in events}
 
 
 async def encode_detail(event: CachedEvent) -> Body:
-    """An event with all its markets, of one moment. Takes about 2 ms a bookmaker, with a turn for others after each."""
+    """Encode an event with all its markets as of one moment.
+
+    This takes about 2 ms per bookmaker; other tasks run between bookmakers.
+    """
     frozen = event.frozen()
     markets = []
     for event_odds in frozen.odds.values():
@@ -173,7 +176,7 @@ async def encode_detail(event: CachedEvent) -> Body:
 
 
 async def find_event(event_id: int) -> CachedEvent:
-    """An event of the cache, or one that is long over, from the database. Raises a 404."""
+    """Return an event from the cache, or a past one from the database. Raises a 404."""
     found = await services().odds_service.find(event_id)
     if found is None:
         raise Problem(404, "No such event", f"there is no event {event_id}")

@@ -1,4 +1,4 @@
-"""Events and their main odds as CSV: one line a price, for spreadsheets."""
+"""Events and their odds as CSV for spreadsheets, one line per price."""
 
 import asyncio
 import csv
@@ -12,16 +12,14 @@ from quart import Blueprint, Response, request
 
 from quart_odds.broadcast.lane import LiveConnection, live_connection
 from quart_odds.domain.clock import iso_z, utc_now
-from quart_odds.domain.odds import unpack_value
 from quart_odds.domain.text import without_formula
 from quart_odds.odds.event import CachedEvent
-from quart_odds.odds.event_odds import GONE
 from quart_odds.odds.offers import offers_of, promotion_word
 from quart_odds.routes.api.cooperative_yield import CooperativeYield
 from quart_odds.routes.api.openapi import answers_text
 from quart_odds.routes.api.query import EventsFilter, select_events
 from quart_odds.routes.api.requests import takes_query
-from quart_odds.routes.api.views import INLINE, second_z
+from quart_odds.routes.api.views import INLINE, last_seen_at, price_state, second_z
 from quart_odds.services import services
 
 COLUMNS = (
@@ -47,35 +45,39 @@ COLUMNS = (
 )
 
 SPOOL_BYTES = 8_000_000
-"""What is held in memory of an answer to a client that must be told its length; the rest waits in a file."""
+"""How much of a response is held in memory when its length must be sent first; the rest goes to a temporary file."""
 
 SENT_BYTES = 256_000
 
 MOST_SECONDS = 900
-"""Every market of a thousand events is 100 MB: a slow line needs longer than the minute that Quart gives an answer."""
+"""All markets of a thousand events are 100 MB. A slow connection needs more than Quart's default of one minute."""
 
 log = structlog.get_logger(__name__)
 
 
 class CSVQuery(EventsFilter):
-    """Which events, and whether all their markets or the four of a list."""
+    """Which events, and whether with all their markets or only the four that lists show."""
 
     all_markets: bool = False
 
 
 def add_routes(blueprint: Blueprint) -> None:
-    """Adds the routes of this module."""
+    """Add the routes of this module."""
     blueprint.add_url_rule("/api/events.csv", view_func=events_csv)
 
 
 @takes_query(CSVQuery)
-@answers_text("text/csv", description="One line a price.")
+@answers_text("text/csv", description="One line per price.")
 async def events_csv(query: CSVQuery) -> Response:
-    """The events of a query as CSV, all of them, as they are matched now. One that breaks off is cut, not ended."""
+    """Export all events that a query selects as CSV.
+
+    The export shows them as they are matched when it begins. If an error occurs halfway, the connection is cut, so that
+    the export does not look complete.
+    """
     found = [event.snapshot() for event in select_events(services().odds_service.cache, query, utc_now())]
     headers = {"Content-Disposition": 'attachment; filename="events.csv"', "Cache-Control": "no-store"}
     if request.http_version == "1.0":
-        # It has no chunks, and so no sign of the end but the length.
+        # HTTP/1.0 has no chunked encoding: only the length shows where the response ends.
         spooled, length = await _spooled(_lines(found, query.all_markets, None))
         headers["Content-Length"] = str(length)
         lines = _sent(spooled)
@@ -95,7 +97,7 @@ async def _lines(
         try:
             rows = rows_of(event, all_markets)
         except Exception:
-            # The head is sent, so no status can tell: the answer ends without its last chunk, and the connection.
+            # The status line has been sent already. Leave out the last chunk and cut the connection instead.
             log.exception("odds.csv.broken_off", event_id=event.id)
             if connection is not None:
                 connection.abort()
@@ -106,7 +108,7 @@ async def _lines(
 
 
 async def _spooled(lines: AsyncIterator[bytes]) -> tuple[IO[bytes], int]:
-    spooled = tempfile.SpooledTemporaryFile(max_size=SPOOL_BYTES)  # noqa: SIM115 - closed where it is sent
+    spooled = tempfile.SpooledTemporaryFile(max_size=SPOOL_BYTES)  # noqa: SIM115 - closed after it is sent
     try:
         async for part in lines:
             spooled.write(part)
@@ -125,7 +127,7 @@ async def _sent(spooled: IO[bytes]) -> AsyncIterator[bytes]:
 
 
 def rows_of(event: CachedEvent, all_markets: bool) -> list[tuple[object, ...]]:
-    """The lines of an event, in the order of COLUMNS."""
+    """Return the lines of an event, with columns in the order of COLUMNS."""
     rows: list[tuple[object, ...]] = []
     wanted = {(market.number, line) for market, line in INLINE}
     header = event.header
@@ -139,17 +141,15 @@ def rows_of(event: CachedEvent, all_markets: bool) -> list[tuple[object, ...]]:
         without_formula(header.away_team),
     )
     for event_odds in event.odds.values():
-        seen = iso_z(event_odds.seen_at)
+        is_listed = event_odds.gone_at is None
         is_reversed = event.is_reversed(event_odds.header.platform)
         for offer in offers_of(event_odds):
             market, line = offer.market, offer.line
             if not all_markets and (market.number, line) not in wanted:
                 continue
             for index, value in sorted(offer.values.items()):
-                odds, is_active = unpack_value(value & ~GONE)
-                is_here = not value & GONE and event_odds.gone_at is None
+                odds, is_active, is_available = price_state(value, is_listed=is_listed)
                 key = offer.keys[index]
-                last_seen = second_z(event_odds.last_seen[key]) if value & GONE else seen
                 rows.append(
                     (
                         *named,
@@ -159,9 +159,9 @@ def rows_of(event: CachedEvent, all_markets: bool) -> list[tuple[object, ...]]:
                         "" if line is None else line,
                         market.outcomes[index].name,
                         odds,
-                        _claim(is_active and is_here),
-                        _claim(is_here),
-                        last_seen,
+                        _claim(is_active),
+                        _claim(is_available),
+                        last_seen_at(event_odds, key, value),
                         second_z(offer.changed[index]),
                         promotion_word(event_odds, key) or "",
                         _claim(is_reversed),

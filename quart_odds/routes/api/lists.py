@@ -1,4 +1,4 @@
-"""Short lists beside the events: their competitions and countries, those that somebody lacks, those that lost odds."""
+"""Lists derived from the events: tournaments, countries, events that a bookmaker lacks, events that lost odds."""
 
 from datetime import datetime
 from typing import Annotated, cast
@@ -29,14 +29,16 @@ from quart_odds.services import services
 
 
 class TournamentsQuery(StartedQuery):
-    """Which competitions."""
+    """Which tournaments."""
 
-    with_events_only: Annotated[bool, Field(description="those without an event are never listed here")] = True
+    with_events_only: Annotated[
+        bool, Field(description="without effect: tournaments without events are never listed")
+    ] = True
     availability: Availability | None = None
 
 
 def add_routes(blueprint: Blueprint) -> None:
-    """Adds the routes of this module."""
+    """Add the routes of this module."""
     for path, view in (
         ("/api/events/tournaments", tournaments),
         ("/api/events/countries", countries),
@@ -49,7 +51,7 @@ def add_routes(blueprint: Blueprint) -> None:
 @takes_query(TournamentsQuery)
 @document_response(cast("type[Tournament]", list[Tournament]))
 async def tournaments(query: TournamentsQuery) -> Response:
-    """The competitions of the events that there are, by country and name."""
+    """List the tournaments of the current events, by country and name."""
     parts = services()
     cache = parts.odds_service.cache
     return parts.event_bodies.tournaments(query, lambda now: _tournaments(cache, query, now)).answer(request)
@@ -75,7 +77,7 @@ def _tournaments(cache: OddsCache, query: TournamentsQuery, now: datetime) -> li
 @takes_query(TournamentsQuery)
 @document_response(cast("type[str]", list[str]))
 async def countries(query: TournamentsQuery) -> Response:
-    """The countries of the events that there are, by name."""
+    """List the countries of the current events, by name."""
     asked = EventsFilter(include_started=query.include_started, availability=query.availability)
     found = select_events(services().odds_service.cache, asked, utc_now())
     return Body.of(sorted({event.header.competition.country for event in found})).answer(request)
@@ -84,7 +86,7 @@ async def countries(query: TournamentsQuery) -> Response:
 @takes_query(StartedQuery)
 @document_response(Count)
 async def alerts_count(query: StartedQuery) -> Response:
-    """How many events lost a price, or their place at a bookmaker."""
+    """Count the events that lost a price, or that a bookmaker took down."""
     asked = EventsFilter(include_started=query.include_started, availability="alerts")
     return Body.of({"count": len(select_events(services().odds_service.cache, asked, utc_now()))}).answer(request)
 
@@ -92,7 +94,7 @@ async def alerts_count(query: StartedQuery) -> Response:
 @takes_query(UnmatchedQuery)
 @document_response(UnmatchedPage)
 async def unmatched(query: UnmatchedQuery) -> Response:
-    """Events that some bookmaker lacks, and why."""
+    """List the events that a bookmaker lacks, and the reason."""
     cache = services().odds_service.cache
     found = [
         event
@@ -133,6 +135,6 @@ def _names_differ(event: CachedEvent) -> bool:
 
 
 def _teams(event: CachedEvent, event_odds: EventOdds) -> tuple[str, str]:
-    """A bookmaker's teams in the order in which the event has them."""
+    """Return a bookmaker's teams in the order in which the event names them."""
     teams = event_odds.header.home_team, event_odds.header.away_team
     return (teams[1], teams[0]) if event.is_reversed(event_odds.header.platform) else teams

@@ -1,4 +1,7 @@
-"""The cache-first API of odds: events side by side, from the cache in memory. Its other parts are in `odds_*.py`."""
+"""The odds API, served from memory: events with the bookmakers side by side.
+
+Its other routes are in `coverage`, `events_csv`, `history`, `lists` and `opportunities`.
+"""
 
 from quart import Blueprint, Response, request
 from quart_schema import document_response
@@ -12,7 +15,7 @@ from quart_odds.services import services
 
 
 def odds_blueprint() -> Blueprint:
-    """Every route of the odds API, with full paths."""
+    """Create the blueprint with every route of the odds API, under full paths."""
     blueprint = Blueprint("odds", __name__)
     blueprint.add_url_rule("/api/events", view_func=events)
     blueprint.add_url_rule("/api/events/<int:event_id>", view_func=event)
@@ -24,7 +27,7 @@ def odds_blueprint() -> Blueprint:
 @takes_query(EventsQuery)
 @document_response(EventsPage)
 async def events(query: EventsQuery) -> Response:
-    """Events with each bookmaker's main odds, a page of them."""
+    """List events with each bookmaker's main odds, one page at a time."""
     parts = services()
     body = parts.event_bodies.page(request.query_string.decode("latin-1"), query)
     return body.answer(request, odds_cursor=cursor(parts.odds_service.cache))
@@ -34,7 +37,7 @@ async def events(query: EventsQuery) -> Response:
 @document_response(ProblemBody, 404)
 @document_response(ProblemBody, 503)
 async def event(event_id: int) -> Response:
-    """One event with all markets side by side, margins and best prices."""
+    """Return one event with all markets side by side, margins and best prices."""
     parts = services()
     found = parts.odds_service.cache.get(event_id)
     if found is not None:

@@ -1,6 +1,7 @@
-"""The description of the HTTP API: what quart-schema gathers from the routes, and what it cannot know.
+"""The OpenAPI document: what quart-schema reads from the routes, and what it cannot know.
 
-Every answer of 400 and more is a problem; some answers are text; pages and static files are not part of the API.
+Every response with a status of 400 or more is a problem (RFC 9457), some responses are text, and pages and static files
+are not part of the API.
 """
 
 import copy
@@ -46,7 +47,7 @@ View = TypeVar("View", bound=Callable[..., object])
 
 
 def answers_text(content_type: str, *, description: str) -> Callable[[View], View]:
-    """Say of a route that it answers 200 with text of this type."""
+    """Document that a route answers 200 with text of this type."""
 
     def mark(view: View) -> View:
         setattr(view, _TEXT, (content_type, description))
@@ -56,14 +57,14 @@ def answers_text(content_type: str, *, description: str) -> Callable[[View], Vie
 
 
 class Provider(OpenAPIProvider):
-    """Adds to each operation what quart-schema cannot know."""
+    """quart-schema's provider, with the additions of this module."""
 
     def generate_rules(self) -> Iterable[Rule]:
-        """The routes of the API, not its pages and files."""
+        """Return the routes of the API, without pages and static files."""
         return [rule for rule in super().generate_rules() if rule.rule.startswith(_PREFIXES)]
 
     def build_paths(self, rule: Rule) -> tuple[dict[str, Any], dict[str, Any]]:
-        """The operations of a route, with its text answers and problems."""
+        """Return the operations of a route, with its text responses and problems."""
         paths, components = super().build_paths(rule)
         view = self._app.view_functions[rule.endpoint]
         for operations in paths.values():
@@ -84,7 +85,7 @@ class Provider(OpenAPIProvider):
         return paths, components
 
     def build_querystring_parameters(self, model: type[Any]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-        """The parameters of a query; quart-schema takes each for optional."""
+        """Return the parameters of a query string. quart-schema documents every one as optional."""
         parameters, definitions = super().build_querystring_parameters(model)
         required = {field.alias or name for name, field in model.model_fields.items() if field.is_required()}
         for parameter in parameters:
@@ -94,16 +95,16 @@ class Provider(OpenAPIProvider):
 
 
 def _is_own(response: dict[str, Any]) -> bool:
-    """Whether an error answer has a shape of its own, as the health checks have."""
+    """Whether an error response has its own schema, as those of the health checks do."""
     schema = response["content"]["application/json"]["schema"]
     return schema.get("title") != "ProblemBody" and not schema.get("$ref", "").endswith("/ProblemBody")
 
 
 def init_app(app: Quart) -> None:
-    """Describe the API at `/openapi.json`. The viewers of quart-schema load scripts from elsewhere: they stay out."""
+    """Set up the OpenAPI document. quart-schema's viewers stay off because they load scripts from other sites."""
     QuartSchema(
         app,
-        openapi_path=None,  # a route of `docs`, which encodes it once
+        openapi_path=None,  # served by `routes.pages.docs`, which encodes it once
         info=Info("Quart Odds", __version__),
         openapi_provider_class=Provider,
         redoc_ui_path=None,

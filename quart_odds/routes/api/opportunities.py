@@ -1,4 +1,4 @@
-"""Best prices across the bookmakers that together cost less than they pay."""
+"""Opportunities: best prices across the bookmakers that guarantee a gain."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -25,16 +25,16 @@ from quart_odds.services import services
 
 
 class OpportunitiesQuery(StartedQuery, PageQuery):
-    """How much an opportunity has to give, and how fresh its prices have to be."""
+    """The least gain of an opportunity, and the greatest age of its prices."""
 
     min_margin: Annotated[float, Field(ge=0, allow_inf_nan=False, description="percent of the stake")] = 0
     max_age_seconds: Annotated[float | None, Field(gt=0, allow_inf_nan=False)] = None
 
 
 class OpportunityFinder:
-    """The opportunities of each event of a cache, looked for once per change of it.
+    """The opportunities in each event of a cache, computed once per change of the event.
 
-    They are kept by revision. The cache gives a revision once, also after it was cleared and filled anew.
+    They are kept by revision. The cache uses each revision once, even after it was cleared and refilled.
     """
 
     def __init__(self, cache: OddsCache) -> None:
@@ -42,7 +42,7 @@ class OpportunityFinder:
         self._found: dict[int, tuple[int, list[BestMarket]]] = {}
 
     async def prepare(self, events: list[CachedEvent]) -> None:
-        """Looks at events that changed, about 0.2 ms each, in short turns of the loop."""
+        """Examine the events that changed, about 0.2 ms each, yielding to the event loop in between."""
         self._forget_others()
         turn = CooperativeYield()
         for event in events:
@@ -52,7 +52,7 @@ class OpportunityFinder:
                     await asyncio.sleep(0)
 
     def found(self, events: list[CachedEvent]) -> list[tuple[CachedEvent, BestMarket]]:
-        """Every opportunity in these events as they are now. Quick where they are prepared."""
+        """Return every opportunity in these events as they are now. Fast for prepared events."""
         return [(event, best) for event in events for best in self._of(event)]
 
     def _is_kept(self, event: CachedEvent) -> bool:
@@ -65,25 +65,25 @@ class OpportunityFinder:
         return self._found[event.id][1]
 
     def _forget_others(self) -> None:
-        """Drops what belongs to events that the cache no longer has."""
+        """Drop the entries of events that are no longer in the cache."""
         events = self._cache.events
         if len(self._found) > 2 * len(events) + 100:
             self._found = {event_id: kept for event_id, kept in self._found.items() if event_id in events}
 
 
 def add_routes(blueprint: Blueprint) -> None:
-    """Adds the routes of this module."""
+    """Add the routes of this module."""
     blueprint.add_url_rule("/api/opportunities", view_func=opportunities)
 
 
 @takes_query(OpportunitiesQuery)
 @document_response(OpportunitiesPage)
 async def opportunities(query: OpportunitiesQuery) -> Response:
-    """Best prices across the three whose inverse sum is below one, the best first, with the age of each price."""
+    """List sets of best prices whose inverses sum to less than one, greatest gain first, with the age of each price."""
     parts = services()
     cache, finder = parts.odds_service.cache, parts.opportunity_finder
     await finder.prepare(upcoming(cache, query, utc_now()))
-    # From here on nothing waits: events, prices and ages are all of this moment.
+    # No await below: events, prices and ages are all of this moment.
     now = utc_now()
     every = finder.found(upcoming(cache, query, now))
     found = sorted(

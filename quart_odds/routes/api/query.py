@@ -1,4 +1,4 @@
-"""What may be asked of lists of events: the query read and checked, and the events of the cache that answer it."""
+"""Queries over the events: their models, and the selection of matching events from the cache."""
 
 import re
 from bisect import bisect_left, bisect_right
@@ -24,7 +24,7 @@ FAR = datetime.max.replace(tzinfo=UTC)
 
 
 def _with_plus(value: object) -> object:
-    """`+01:00` written without escaping arrives as ` 01:00`. Bare numbers are no moments here."""
+    """Restore the plus sign of `+01:00`, which arrives as a space if it was not escaped. Refuse bare numbers."""
     if not isinstance(value, str):
         return value
     if value.replace(".", "").lstrip("-").isdigit():
@@ -34,7 +34,7 @@ def _with_plus(value: object) -> object:
 
 @dataclass(frozen=True, slots=True)
 class Revision:
-    """Where a cache stood, as an Odds-Cursor of an earlier answer has it."""
+    """A revision of a cache, from the Odds-Cursor of an earlier response."""
 
     epoch: str
     number: int
@@ -51,7 +51,7 @@ def _revision_or_moment(value: object) -> Revision | datetime | None:
     except ValueError:
         moment = None
     if moment is None or moment.tzinfo is None:
-        raise ValueError("give an Odds-Cursor of an earlier answer, or a moment such as 2026-11-22T10:00:00Z")
+        raise ValueError("give an Odds-Cursor of an earlier response, or a time such as 2026-11-22T10:00:00Z")
     return moment
 
 
@@ -61,24 +61,26 @@ Availability = Literal["betpawa", "competitor", "alerts"]
 
 
 class StartedQuery(Query):
-    """Whether events that have kicked off count."""
+    """Whether to include events that have kicked off."""
 
-    include_started: Annotated[bool, Field(description="also events that have kicked off")] = False
+    include_started: Annotated[bool, Field(description="include events that have kicked off")] = False
 
 
 class PageQuery(Query):
-    """Which page of a list."""
+    """Which page of a list to return."""
 
     page: Annotated[int, Field(ge=1, le=1_000_000)] = 1
     page_size: Annotated[int, Field(ge=1, le=MAX_PAGE_SIZE)] = 50
 
 
 class EventsFilter(StartedQuery):
-    """Which events, in which order."""
+    """Which events to return, and in which order."""
 
     kickoff_from: Instant | None = None
     kickoff_to: Instant | None = None
-    search: Annotated[str | None, Field(max_length=200, description="words in teams, tournament or country")] = None
+    search: Annotated[
+        str | None, Field(max_length=200, description="words in the names of teams, tournament or country")
+    ] = None
     min_bookmakers: Annotated[int, Field(ge=1, le=3)] = 1
     tournament_id: int | None = None
     tournament_ids: list[int] = Field(default=[], max_length=500)
@@ -87,48 +89,52 @@ class EventsFilter(StartedQuery):
     countries: list[str] = Field(default=[], max_length=500)
     availability: Annotated[
         Availability | None,
-        Field(description="betpawa: listed there; competitor: only elsewhere; alerts: with something that is gone"),
+        Field(description="betpawa: listed at BetPawa; competitor: listed only elsewhere; alerts: something is gone"),
     ] = None
     changed_since: Annotated[
         Revision | datetime | None,
         PlainValidator(_revision_or_moment),
         WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "null"}]}),
-        Field(description="an Odds-Cursor of an earlier answer, or a moment"),
+        Field(description="the Odds-Cursor of an earlier response, or a time"),
     ] = None
-    sort: Annotated[Sort, Field(description="changed: the newest change first; bookmakers: the most first")] = "kickoff"
+    sort: Annotated[Sort, Field(description="changed: latest change first; bookmakers: most bookmakers first")] = (
+        "kickoff"
+    )
 
 
 class EventsQuery(EventsFilter, PageQuery):
-    """Which events, in which order, and which page of them."""
+    """Which events to return, in which order, and which page of them."""
 
 
 class UnmatchedQuery(StartedQuery, PageQuery):
-    """Events that a bookmaker lacks."""
+    """Which events to return, of those that a bookmaker lacks."""
 
-    missing_platform: Annotated[Platform | None, Field(description="left out: any")] = None
+    missing_platform: Annotated[
+        Platform | None, Field(description="the bookmaker that lacks the event; default: any")
+    ] = None
 
 
 def select_events(cache: OddsCache, query: EventsFilter, now: datetime) -> list[CachedEvent]:
-    """The events that the query asks for, all of them, in its order."""
-    events: Sequence[CachedEvent] = kickoff_window(cache, query, now)
+    """Return all events that the query selects, in its order."""
+    events: Sequence[CachedEvent] = _kickoff_window(cache, query, now)
     for wanted in _filters(cache, query):
         events = [event for event in events if wanted(event)]
     return _sorted(events, query.sort)
 
 
 def upcoming(cache: OddsCache, query: StartedQuery, now: datetime) -> list[CachedEvent]:
-    """Every event, or every one that has not kicked off."""
+    """Return every event, or every event that has not kicked off."""
     return cache.by_kickoff() if query.include_started else _after(cache.by_kickoff(), now)
 
 
 def next_kickoff(cache: OddsCache, now: datetime) -> datetime:
-    """When the next event kicks off, and so lists without started events change by themselves."""
+    """Return when the next event kicks off. Lists without started events change at that moment."""
     coming = _after(cache.by_kickoff(), now)
     return coming[0].header.kickoff if coming else FAR
 
 
-def kickoff_window(cache: OddsCache, query: EventsFilter, now: datetime) -> list[CachedEvent]:
-    """The events that kick off when the query says."""
+def _kickoff_window(cache: OddsCache, query: EventsFilter, now: datetime) -> list[CachedEvent]:
+    """Return the events within the query's kick-off window."""
     events = upcoming(cache, query, now)
     if query.kickoff_from is not None:
         events = events[bisect_left(events, query.kickoff_from, key=_kickoff) :]
@@ -138,7 +144,7 @@ def kickoff_window(cache: OddsCache, query: EventsFilter, now: datetime) -> list
 
 
 def cursor(cache: OddsCache) -> str:
-    """Where the cache stands now, to be given as `changed_since` later."""
+    """Return the cache's current revision, for use as `changed_since` later."""
     return f"{cache.epoch}-{cache.revision}"
 
 
@@ -170,7 +176,7 @@ def _filters(cache: OddsCache, query: EventsFilter) -> list[Callable[[CachedEven
 
 
 def has_gone(event: CachedEvent) -> bool:
-    """Whether a bookmaker took away the event, or a price of it."""
+    """Whether a bookmaker took down the event or one of its prices."""
     return any(event_odds.gone_at is not None or event_odds.last_seen for event_odds in event.odds.values())
 
 
@@ -184,7 +190,7 @@ _AVAILABILITY: dict[Availability, Callable[[CachedEvent], bool]] = {
 def _changed_since(cache: OddsCache, since: Revision | datetime) -> Callable[[CachedEvent], bool]:
     if isinstance(since, datetime):
         return lambda event: event.changed_at > since
-    # Of a cursor from before a restart we know nothing: everything may have changed.
+    # A cursor from before a restart says nothing about this cache: everything may have changed.
     return (lambda event: event.revision > since.number) if since.epoch == cache.epoch else (lambda event: True)
 
 
@@ -205,7 +211,7 @@ def _sorted(events: Iterable[CachedEvent], sort: Sort) -> list[CachedEvent]:
 
 
 def tournament_order(event: CachedEvent) -> tuple[str, str, int]:
-    """Country, then tournament; equal ones stay in order of kick-off."""
+    """Sort key: country, then tournament. A stable sort keeps the order of kick-off within them."""
     competition = event.header.competition
     return competition.country.casefold(), competition.name.casefold(), event.leading.competition_id
 

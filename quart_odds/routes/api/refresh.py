@@ -1,4 +1,4 @@
-"""One event, fetched again on demand."""
+"""Refreshing one event on demand."""
 
 from collections.abc import Sequence
 
@@ -20,7 +20,10 @@ blueprint = Blueprint("refresh", __name__)
 @same_origin_only
 @document_response(Refreshed)
 async def refresh(event_id: int) -> Response:
-    """Fetch an event from every bookmaker that lists it; its odds are stored, and told, when this answers."""
+    """Fetch an event again from every bookmaker that lists it.
+
+    Its odds are stored and published before the response.
+    """
     event = services().odds_service.cache.get(event_id)
     if event is None:
         raise Problem(404, "No such event", f"There is no current event {event_id}.")
@@ -31,7 +34,7 @@ async def refresh(event_id: int) -> Response:
 @same_origin_only
 @document_response(Refreshed)
 async def refresh_by_sportradar_id(sportradar_id: str) -> Response:
-    """The same, by SportRadar id."""
+    """Fetch an event again, by its SportRadar id."""
     event = services().odds_service.cache.find(sportradar_id)
     if event is None:
         raise Problem(404, "No such event", f"There is no current event with the SportRadar id {sportradar_id!r}.")
@@ -45,7 +48,7 @@ async def _refresh(event: CachedEvent) -> Response:
 
 
 def refresh_row(event: CachedEvent, results: Sequence[RefreshResult]) -> dict[str, object]:
-    """What a refresh came to."""
+    """Return the result of a refresh as the API shows it."""
     good = [str(each.platform) for each in results if each.error is None]
     bad = [str(each.platform) for each in results if each.error is not None]
     return {

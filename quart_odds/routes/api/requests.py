@@ -57,7 +57,7 @@ QueryType = TypeVar("QueryType", bound=Query)
 
 @dataclass(frozen=True, slots=True)
 class WholeNumber:
-    """Annotation of an `int` of a query: ASCII digits alone, within bounds."""
+    """Annotation for an `int` in a query string: only ASCII digits, and within bounds."""
 
     least: int
     most: int
@@ -76,9 +76,9 @@ class WholeNumber:
 
 
 def takes_query(model: type[Query]) -> Callable[[View[R]], View[R]]:
-    """Document the query string by `model`, and pass it to the route as `query`.
+    """Document the query string with `model`, validate it, and pass it to the route as `query`.
 
-    The route raises RequestSchemaValidationError for a query string that the model refuses.
+    A request with an invalid query string raises RequestSchemaValidationError.
     """
 
     def decorate(view: View[R]) -> View[R]:
@@ -93,10 +93,10 @@ def takes_query(model: type[Query]) -> Callable[[View[R]], View[R]]:
 
 
 def takes_body(model: type[BaseModel], *, is_optional: bool = False) -> Callable[[View[R]], View[R]]:
-    """Document the JSON body by `model`, and pass it to the route as `body`; None for an optional body that is empty.
+    """Document the JSON body with `model`, validate it, and pass it to the route as `body`.
 
-    The content type does not matter. The route raises RequestSchemaValidationError for a body that is not JSON or that
-    the model refuses.
+    An optional body that is empty is passed as None. The content type does not matter. A request whose body is not
+    JSON, or is invalid, raises RequestSchemaValidationError.
     """
 
     def decorate(view: View[R]) -> View[R]:
@@ -134,5 +134,5 @@ def read_query(model: type[QueryType], arguments: "MultiDict[str, str]") -> Quer
 
 @cache
 def _list_fields(model: type[Query]) -> dict[str, bool]:
-    """Each parameter's name, and whether it is a list."""
+    """Return whether each parameter, by name, is a list."""
     return {field.alias or name: get_origin(field.annotation) is list for name, field in model.model_fields.items()}

@@ -1,4 +1,4 @@
-"""The scheduler, what may be changed while the server runs, and the cleaning up of what is old."""
+"""The scheduler, the settings that can change at run time, and the clean-up of old data."""
 
 from datetime import datetime, timedelta
 
@@ -35,7 +35,7 @@ blueprint = Blueprint("scheduler", __name__)
 @blueprint.get("/api/scheduler/status")
 @document_response(SchedulerStatus)
 async def status() -> Response:
-    """Whether runs are scheduled, and when the next one starts."""
+    """Return whether runs are scheduled, and when the next one starts."""
     return json_response(scheduler_row(services()))
 
 
@@ -43,7 +43,7 @@ async def status() -> Response:
 @same_origin_only
 @document_response(SchedulerAnswer)
 async def pause() -> Response:
-    """Start no scheduled run until resumed, over a restart too."""
+    """Stop starting scheduled runs until they are resumed, also across restarts."""
     parts = services()
     await parts.maintenance.pause(True)
     return json_response({"success": True, "paused": True, "message": "no run is started until you resume"})
@@ -65,7 +65,7 @@ async def resume() -> Response:
 @takes_query(RunsQuery)
 @document_response(SchedulerHistory)
 async def history(query: RunsQuery) -> Response:
-    """Runs, the newest first, with how many there are in all."""
+    """List runs, newest first, with their total number."""
     parts = services()
     rows = []
     for record in await parts.store.list_runs(limit=query.limit, offset=query.offset, status=query.status):
@@ -77,7 +77,7 @@ async def history(query: RunsQuery) -> Response:
 @blueprint.get("/api/scheduler/health")
 @document_response(PlatformSuccesses)
 async def platforms_health() -> Response:
-    """When each platform was last scraped well."""
+    """Return when each bookmaker was last scraped successfully."""
     last: dict[Platform, datetime] = {}
     for record in await services().store.list_runs(limit=100):
         for result in record.results:
@@ -98,7 +98,7 @@ async def platforms_health() -> Response:
 @blueprint.get("/api/settings")
 @document_response(Preferences)
 async def preferences() -> Response:
-    """What may be changed while the server runs, as it is in force."""
+    """Return the current values of the settings that can change at run time."""
     return json_response(services().preferences.current.model_dump(mode="json", by_alias=True))
 
 
@@ -107,7 +107,7 @@ async def preferences() -> Response:
 @takes_body(PreferencesBody)
 @document_response(Preferences)
 async def change_preferences(body: PreferencesBody) -> Response:
-    """Change some of them; they stand over a restart."""
+    """Change some of these settings. The changes persist across restarts."""
     current = await services().preferences.change(body)
     return json_response(current.model_dump(mode="json", by_alias=True))
 
@@ -116,7 +116,7 @@ async def change_preferences(body: PreferencesBody) -> Response:
 @takes_query(CleanupQuery)
 @document_response(CleanupPreview)
 async def preview_cleanup(query: CleanupQuery) -> Response:
-    """What a clean-up would remove now."""
+    """Return what a clean-up would remove now."""
     parts = services()
     odds_before, runs_before = _cut_offs(parts, query)
     removal = await parts.store.preview_removal(odds_before, runs_before)
@@ -136,14 +136,14 @@ async def preview_cleanup(query: CleanupQuery) -> Response:
 @takes_body(CleanupAgreed, is_optional=True)
 @document_response(CleanupDone)
 async def execute_cleanup(body: CleanupAgreed | None) -> Response:
-    """Remove what is older than the settings say, in small batches; 409 where that is more than the body agrees to."""
+    """Remove data older than the settings allow, in small batches; 409 if that is more than the body agrees to."""
     agreed = Removal(events=body.events, history_rows=body.history_rows, runs=body.runs) if body is not None else None
     removal = await services().maintenance.clean_up(agreed)
     return json_response({"events": removal.events, "history_rows": removal.history_rows, "runs": removal.runs})
 
 
 def scheduler_row(parts: Services) -> dict[str, object]:
-    """The scheduler's state, as clients know it, and more."""
+    """Return the scheduler's state as the API shows it."""
     scheduler = parts.scheduler
     return {
         "running": scheduler.is_on,

@@ -1,4 +1,7 @@
-"""Runs over HTTP: start, look at, cancel and retry. Fields are those of the system that clients know, and more."""
+"""Runs over HTTP: start, inspect, cancel and retry.
+
+The fields are those of the system that existing clients know, with additions.
+"""
 
 from collections.abc import Sequence
 
@@ -32,7 +35,7 @@ blueprint = Blueprint("scrape", __name__, url_prefix="/api/scrape")
 @takes_body(StartBody, is_optional=True)
 @document_response(Accepted, 202)
 async def start(body: StartBody | None) -> Response:
-    """Start a run: 202 with its id, its row committed; 409 with the active run's id while one is going."""
+    """Start a run: 202 with its id once its row is committed; 409 with the active run's id if one is running."""
     parts = services()
     run = await parts.runs.start("api", _platforms(body))
     return _accepted(run.record.id, {"scrape_run_id": run.record.id, "status": str(run.record.status)})
@@ -42,7 +45,7 @@ async def start(body: StartBody | None) -> Response:
 @takes_query(RunsQuery)
 @document_response(RunRows)
 async def runs(query: RunsQuery) -> Response:
-    """The newest runs first."""
+    """List runs, newest first."""
     found = await services().store.list_runs(limit=query.limit, offset=query.offset, status=query.status)
     return json_response([run_row(each) for each in found])
 
@@ -50,7 +53,7 @@ async def runs(query: RunsQuery) -> Response:
 @blueprint.get("/runs/active")
 @document_response(ActiveRuns)
 async def active_runs() -> Response:
-    """The ids of the runs that are going."""
+    """Return the ids of the active runs."""
     run = services().runs.active
     return json_response([] if run is None else [run.record.id])
 
@@ -58,7 +61,7 @@ async def active_runs() -> Response:
 @blueprint.get("/runs/<int:scrape_run_id>/phases")
 @document_response(PhaseRows)
 async def phases(scrape_run_id: int) -> Response:
-    """The phases that a run went through, on each platform."""
+    """List the phases of a run at each bookmaker."""
     active = services().runs.active
     if active is not None and active.record.id == scrape_run_id:
         return json_response(phase_rows([each for tracker in active.tracker.platforms for each in tracker.phases]))
@@ -70,7 +73,7 @@ async def phases(scrape_run_id: int) -> Response:
 @blueprint.get("/<int:scrape_run_id>")
 @document_response(RunDetail)
 async def detail(scrape_run_id: int) -> Response:
-    """One run, with what each platform came to and what went wrong."""
+    """Return one run, with its result at each bookmaker and its errors."""
     record = await find_run(scrape_run_id)
     return json_response(
         {
@@ -86,7 +89,7 @@ async def detail(scrape_run_id: int) -> Response:
 @same_origin_only
 @document_response(Accepted, 202)
 async def cancel(scrape_run_id: int) -> Response:
-    """Ask a run to end: 202, its terminal progress says when it has; 409 for one that is over."""
+    """Cancel a run: 202, and its terminal progress reports its end; 409 for a run that is over."""
     parts = services()
     await parts.runs.cancel(scrape_run_id)
     return _accepted(scrape_run_id, {"scrape_run_id": scrape_run_id, "status": "cancelling"})
@@ -97,7 +100,7 @@ async def cancel(scrape_run_id: int) -> Response:
 @takes_body(StartBody, is_optional=True)
 @document_response(Retried, 202)
 async def retry(scrape_run_id: int, body: StartBody | None) -> Response:
-    """Start a run over what failed in another one: 202 with the new run's id; 409 where it makes no sense."""
+    """Start a run that scrapes what failed in another: 202 with the new run's id; 409 if nothing can be retried."""
     parts = services()
     run = await parts.runs.retry(scrape_run_id, _platforms(body))
     names = [str(each) for each in run.record.platforms]
@@ -114,7 +117,7 @@ async def retry(scrape_run_id: int, body: StartBody | None) -> Response:
 
 
 async def find_run(scrape_run_id: int) -> RunRecord:
-    """A run's row, as far as it has come while it is going. Raises RunNotFoundError."""
+    """Return a run's record, with its current figures if it is running. Raises RunNotFoundError."""
     record = await services().runs.record(scrape_run_id)
     if record is None:
         raise RunNotFoundError(scrape_run_id)
@@ -122,7 +125,7 @@ async def find_run(scrape_run_id: int) -> RunRecord:
 
 
 def run_row(record: RunRecord) -> dict[str, object]:
-    """A run as lists show it."""
+    """Return a run as lists show it."""
     return {
         "id": record.id,
         "status": str(record.status),
@@ -142,7 +145,7 @@ def run_row(record: RunRecord) -> dict[str, object]:
 
 
 def platform_row(result: PlatformResult) -> dict[str, object]:
-    """What a run came to at one platform."""
+    """Return a run's result at one bookmaker."""
     return {
         "platform": str(result.platform),
         "status": str(result.phase),
@@ -159,7 +162,7 @@ def platform_row(result: PlatformResult) -> dict[str, object]:
 
 
 def error_rows(errors: Sequence[RunError]) -> list[dict[str, object]]:
-    """What went wrong, numbered from 1."""
+    """Return a run's errors, numbered from 1."""
     return [
         {
             "id": number,
@@ -176,7 +179,7 @@ def error_rows(errors: Sequence[RunError]) -> list[dict[str, object]]:
 
 
 def phase_rows(phases: Sequence[PhaseRecord]) -> list[dict[str, object]]:
-    """A run's phases, numbered from 1, in the order in which they began."""
+    """Return a run's phases in the order in which they began, numbered from 1."""
     return [
         {
             "id": number,
@@ -192,7 +195,7 @@ def phase_rows(phases: Sequence[PhaseRecord]) -> list[dict[str, object]]:
 
 
 def _platforms(body: StartBody | None) -> tuple[Platform, ...] | None:
-    """The bookmakers that a body names; None for the enabled ones."""
+    """Return the bookmakers that a body names, None for all enabled ones."""
     return tuple(body.platforms) if body is not None and body.platforms is not None else None
 
 
@@ -210,5 +213,5 @@ def _accepted(scrape_run_id: int, body: dict[str, object]) -> Response:
 
 
 def json_response(body: object, status: int = 200) -> Response:
-    """An answer that is made anew each time."""
+    """Return a JSON response that must not be stored."""
     return Response(orjson.dumps(body), status, headers={"Cache-Control": "no-store"}, content_type="application/json")

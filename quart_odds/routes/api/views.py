@@ -1,4 +1,4 @@
-"""Events as the API shows them: plain dictionaries, made from the cache. Their shapes: `routes.odds_models`."""
+"""Events as the API shows them: plain dictionaries made from the cache, with the shapes of `schemas.odds`."""
 
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -6,6 +6,7 @@ from functools import lru_cache
 from quart_odds.domain.catalogue import CATALOGUE, Market, pack_key
 from quart_odds.domain.clock import iso_z
 from quart_odds.domain.odds import unpack_value
+from quart_odds.domain.platforms import Platform
 from quart_odds.domain.promotions import promotion_name
 from quart_odds.odds.event import CachedEvent
 from quart_odds.odds.event_odds import GONE, EventOdds
@@ -21,7 +22,7 @@ INLINE: tuple[tuple[Market, float | None], ...] = (
     (CATALOGUE.by_slug["btts_ft"], None),
     (CATALOGUE.by_slug["double_chance_ft"], None),
 )
-"""The markets that a list of events shows."""
+"""The markets that lists of events show."""
 
 _INLINE_KEYS = [
     (market, line, [pack_key(market.number, outcome.index, line) for outcome in market.outcomes])
@@ -31,12 +32,12 @@ _INLINE_KEYS = [
 
 @lru_cache(maxsize=8192)
 def second_z(epoch: int) -> str:
-    """An epoch second as the wire has it."""
+    """Format epoch seconds as on the wire."""
     return iso_z(datetime.fromtimestamp(epoch, UTC))
 
 
 def list_item(event: CachedEvent) -> JSON:
-    """An event as a list shows it: at each bookmaker, the markets of INLINE."""
+    """Return an event as lists show it, with the markets of INLINE at each bookmaker."""
     return {
         **event_fields(event),
         "bookmakers": [bookmaker_fields(event, event_odds) for event_odds in event.odds.values()],
@@ -44,21 +45,21 @@ def list_item(event: CachedEvent) -> JSON:
 
 
 def bookmaker_markets(event: CachedEvent, event_odds: EventOdds) -> JSON:
-    """Every market of an event at one bookmaker."""
+    """Return every market of an event at one bookmaker."""
     return {
-        **_bookmaker(event_odds),
+        **bookmaker_name_fields(event_odds.header.platform),
         **_market_state(event, event_odds),
         "markets": [_market(event_odds, offer) for offer in offers_of(event_odds)],
     }
 
 
 def best_prices(event: CachedEvent) -> list[JSON]:
-    """The best price of each outcome of each market that can be compared."""
+    """Return the best price of each outcome, for every market that can be compared."""
     return [_best(best) for best in sorted(best_markets(event), key=_best_order)]
 
 
 def event_fields(event: CachedEvent) -> JSON:
-    """What every answer says of an event."""
+    """Return the fields of an event that every response has."""
     header = event.header
     return {
         "id": event.id,
@@ -77,9 +78,9 @@ def event_fields(event: CachedEvent) -> JSON:
 
 
 def bookmaker_fields(event: CachedEvent, event_odds: EventOdds) -> JSON:
-    """A bookmaker's part of an event in a list."""
+    """Return a bookmaker's entry for an event in a list."""
     return {
-        **_bookmaker(event_odds),
+        **bookmaker_name_fields(event_odds.header.platform),
         "external_event_id": event_odds.header.external_id,
         "event_url": None,
         "has_odds": event_odds.gone_at is None and event_odds.price_count > 0,
@@ -93,22 +94,32 @@ def bookmaker_fields(event: CachedEvent, event_odds: EventOdds) -> JSON:
 
 
 def margin_of_offer(event_odds: EventOdds, offer: Offer) -> float | None:
-    """The margin of an offer: none of a further one, of raised prices, or where the event is not listed."""
+    """Return the margin of an offer, None for a further offer, boosted prices, or an event that is not listed."""
     return None if event_odds.gone_at is not None else market_margin(offer.market, offer.comparable_values())
 
 
-def market_groups(market: Market) -> list[str]:
-    """The groups that a market is shown in."""
-    return [market.group]
+def price_state(value: int, *, is_listed: bool) -> tuple[float, bool, bool]:
+    """Return the odds of a packed value, whether the price is active, and whether it is available.
+
+    `is_listed` tells whether the bookmaker lists the event.
+    """
+    odds, is_active = unpack_value(value & ~GONE)
+    is_available = is_listed and not value & GONE
+    return odds, is_active and is_available, is_available
 
 
-def _bookmaker(event_odds: EventOdds) -> JSON:
-    platform = event_odds.header.platform
+def last_seen_at(event_odds: EventOdds, key: int, value: int) -> str:
+    """Return when a price was last seen. For a price that is gone this is earlier than for the others."""
+    return second_z(event_odds.last_seen[key]) if value & GONE else iso_z(event_odds.seen_at)
+
+
+def bookmaker_name_fields(platform: Platform) -> JSON:
+    """Return a bookmaker's slug and name."""
     return {"bookmaker_slug": platform.value, "bookmaker_name": platform.display_name}
 
 
 def _market_state(event: CachedEvent, event_odds: EventOdds) -> JSON:
-    """How an event stands at a bookmaker: since when, whether it is there, and whether its prices can be compared."""
+    """Return when an event was fetched, whether the bookmaker lists it, and what prevents a comparison."""
     return {
         "snapshot_time": iso_z(event_odds.seen_at),
         "available": event_odds.gone_at is None,
@@ -122,20 +133,18 @@ def _inline(event_odds: EventOdds, offer: Offer) -> JSON:
     market = offer.market
     is_listed = event_odds.gone_at is None
     since = unavailable_since(event_odds, offer)
+    outcomes = []
+    for index, value in sorted(offer.values.items()):
+        odds, is_active, _ = price_state(value, is_listed=is_listed)
+        promotion = promotion_word(event_odds, offer.keys[index])
+        name = market.outcomes[index].name
+        outcomes.append({"name": name, "odds": odds, "is_active": is_active, "promotion": promotion})
     return {
         "market_id": market.id,
         "market_name": market.name,
         "line": offer.line,
         "promotion": offer_word(event_odds, offer),
-        "outcomes": [
-            {
-                "name": market.outcomes[index].name,
-                "odds": unpack_value(value & ~GONE)[0],
-                "is_active": bool(value & 1) and not value & GONE and is_listed,
-                "promotion": promotion_word(event_odds, offer.keys[index]),
-            }
-            for index, value in sorted(offer.values.items())
-        ],
+        "outcomes": outcomes,
         "margin": margin_of_offer(event_odds, offer),
         "available": since is None,
         "unavailable_since": since,
@@ -144,22 +153,21 @@ def _inline(event_odds: EventOdds, offer: Offer) -> JSON:
 
 def _market(event_odds: EventOdds, offer: Offer) -> JSON:
     market = offer.market
-    seen = iso_z(event_odds.seen_at)
+    is_listed = event_odds.gone_at is None
     since = unavailable_since(event_odds, offer)
     outcomes = []
     for index, value in sorted(offer.values.items()):
-        is_here = not value & GONE
-        odds, is_active = unpack_value(value & ~GONE)
+        odds, is_active, is_available = price_state(value, is_listed=is_listed)
         key = offer.keys[index]
         outcomes.append(
             {
                 "name": market.outcomes[index].name,
                 "odds": odds,
-                "is_active": is_active and is_here and event_odds.gone_at is None,
-                "available": is_here and event_odds.gone_at is None,
+                "is_active": is_active,
+                "available": is_available,
                 "promotion": promotion_word(event_odds, key),
                 "changed_at": second_z(offer.changed[index]),
-                "last_seen_at": seen if is_here else second_z(event_odds.last_seen[key]),
+                "last_seen_at": last_seen_at(event_odds, key, value),
             }
         )
     return {
@@ -169,19 +177,19 @@ def _market(event_odds: EventOdds, offer: Offer) -> JSON:
         "promotion": offer_word(event_odds, offer),
         "outcomes": outcomes,
         "margin": margin_of_offer(event_odds, offer),
-        "market_groups": market_groups(market),
+        "market_groups": [market.group],
         "available": since is None,
         "unavailable_since": since,
     }
 
 
 def offer_word(event_odds: EventOdds, offer: Offer) -> str | None:
-    """The promotion that sets a further offer apart; None for a market's own offer."""
+    """Return the promotion that distinguishes a further offer, None for a market's own offer."""
     return promotion_name(offer.promotion, event_odds.promotions) if offer.promotion else None
 
 
 def unavailable_since(event_odds: EventOdds, offer: Offer) -> str | None:
-    """Since when no outcome of an offer is there; None while one is."""
+    """Return since when no outcome of an offer is available, None while one is."""
     if event_odds.gone_at is not None:
         return iso_z(event_odds.gone_at)
     if all(value & GONE for value in offer.values.values()):
@@ -190,7 +198,7 @@ def unavailable_since(event_odds: EventOdds, offer: Offer) -> str | None:
 
 
 def held_under(event_odds: EventOdds, price: BestPrice) -> str | None:
-    """The perk under which a bookmaker has a best price; None where it is its plain price."""
+    """Return the perk on a bookmaker's best price, None for a plain price."""
     return promotion_word(event_odds, effective_key(event_odds, price.key))
 
 
@@ -213,7 +221,7 @@ def _best(best: BestMarket) -> JSON:
 
 
 def _perk_of_all(price: BestPrice) -> str | None:
-    """The perk on a best price; None where somebody has that price without one."""
+    """Return the perk on a best price, None if a bookmaker has that price without one."""
     words = [held_under(event_odds, price) for event_odds in price.odds]
     return None if None in words else words[0]
 

@@ -3,14 +3,14 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from quart_odds.domain.catalogue import CATALOGUE, Market
+from quart_odds.domain.catalogue import Market
 from quart_odds.domain.platforms import Platform
 from quart_odds.domain.promotions import promotion_name
 from quart_odds.odds.event import CachedEvent
 from quart_odds.odds.event_odds import GONE, EventOdds
-from quart_odds.odds.history import MarketState, market_keys
-from quart_odds.routes.access.problems import bad_request
-from quart_odds.routes.api.history import past_of, refuse_unknown
+from quart_odds.odds.history import MarketState
+from quart_odds.routes.api.history import past_of
+from quart_odds.routes.api.markets import check_promotion, keys_of
 from quart_odds.routes.pages.odds import Promotion, odds_text
 from quart_odds.routes.pages.query import HistoryQuery
 
@@ -39,19 +39,10 @@ class History:
 
 
 async def history_of(event: CachedEvent, query: HistoryQuery) -> History:
-    """Return the history of the market that the query names. Raises a 400 for an unknown market."""
-    market = CATALOGUE.by_id.get(query.market) or CATALOGUE.by_slug.get(query.market)
-    if market is None:
-        raise bad_request("There is no such market.", ("market", f"{query.market[:60]!r} is not known"))
-    if market.has_line is (query.line is None):
-        raise bad_request(
-            "line is not as it should be.", ("line", f"{market.name} {'needs one' if market.has_line else 'has none'}")
-        )
-    try:
-        keys = market_keys(market, query.line)
-    except ValueError as error:
-        raise bad_request("line is not as it should be.", ("line", str(error))) from None
-    refuse_unknown(event, query.promotion)
+    """Return the past of the market that the query names. Raises a 400 for an unknown line or promotion."""
+    market = query.market
+    keys = keys_of(market, query.line)
+    check_promotion(event, query.promotion)
     changes: list[Change] = []
     for event_odds in event.odds.values():
         past = await past_of(event_odds, keys, promotion=query.promotion)

@@ -8,7 +8,7 @@ from quart_odds.domain.catalogue import CATALOGUE, FIRST_PROMOTED_KEY, Market, p
 from quart_odds.domain.platforms import Platform
 from quart_odds.odds.event import CachedEvent
 from quart_odds.odds.event_odds import GONE, EventOdds
-from quart_odds.odds.margin import best_values, is_active_price, margin_of
+from quart_odds.odds.margin import best_values, is_active_price, market_margin
 from quart_odds.odds.offers import Offer, offer_of, offers_of, promotion_word
 from quart_odds.routes.api.views import margin_of_offer, offer_word
 from quart_odds.routes.pages.run import MARKS
@@ -119,8 +119,7 @@ def _cells(
         _cell(event, market, platform, offers.get(platform), best if platform in compared else {})
         for platform in Platform
     )
-    is_whole = len(best) == len(market.outcomes) > 1
-    return cells, margin_of(market, best.values()) if is_whole else None
+    return cells, market_margin(market, best)
 
 
 def _cell(event: CachedEvent, market: Market, platform: Platform, offer: Offer | None, best: Mapping[int, int]) -> Cell:

@@ -1,15 +1,16 @@
-"""The query strings that the pages take."""
+"""Models of the query strings of the pages."""
 
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, PlainValidator
 
 from quart_odds.domain.catalogue import CATALOGUE, Market, line_code
+from quart_odds.routes.api.markets import Line, Promotion, known_market
 from quart_odds.routes.api.query import EventsQuery
 from quart_odds.routes.api.requests import Query
 
 MOST_IDS = 100
-"""Rows that a script may ask for at once."""
+"""The most rows that a script may request at once."""
 
 MarketName = Literal["1x2", "ou", "btts", "dc"]
 
@@ -28,15 +29,14 @@ def _quarter(value: object) -> object:
 
 
 class OddsPageQuery(EventsQuery):
-    """What the odds page may be asked: the list's own query, and which market it shows."""
+    """Which events the odds page shows, and with which market."""
 
     market: MarketName = "1x2"
     line: Annotated[float, BeforeValidator(_quarter)] = 2.5
-    page_size: Annotated[int, Field(ge=1, le=100)] = 50
 
     @property
     def shown_line(self) -> float | None:
-        """The line of the market that is shown; None for one that has no lines."""
+        """The line of the shown market, None for a market without lines."""
         return self.line if MARKETS[self.market].has_line else None
 
 
@@ -48,14 +48,21 @@ def _ids(value: object) -> object:
 
 
 class RowsQuery(OddsPageQuery):
-    """Rows of the odds page: those of `ids=1,2,3`, or a page of its query."""
+    """Which rows of the odds page: those of the comma-separated `ids`, or a page of the query."""
 
     ids: Annotated[tuple[int, ...] | None, BeforeValidator(_ids)] = None
 
 
-class HistoryQuery(Query):
-    """Which market's past an event's page shows: 1X2 unless asked."""
+def _market(value: object) -> Market:
+    market = known_market(str(value))
+    if market is None:
+        raise ValueError(f"there is no such market: {str(value)[:60]!r}")
+    return market
 
-    market: str = "1x2_ft"
-    line: Annotated[float | None, Field(allow_inf_nan=False)] = None
-    promotion: Annotated[str | None, Field(max_length=64)] = None
+
+class HistoryQuery(Query):
+    """Which market's history the page of an event shows. The default is 1X2."""
+
+    market: Annotated[Market, PlainValidator(_market)] = MARKETS["1x2"]
+    line: Line = None
+    promotion: Promotion = None

@@ -9,7 +9,7 @@ from quart_schema import hide
 from werkzeug.exceptions import HTTPException, NotFound
 from werkzeug.wrappers import Response as WerkzeugResponse
 
-from quart_odds.broadcast import current_registry
+from quart_odds.broadcast import broadcast_registry
 from quart_odds.domain.clock import utc_now
 from quart_odds.errors import RunActiveError
 from quart_odds.routes.access.problems import log_problem, problem_of
@@ -234,7 +234,7 @@ def frame(cursor: str, section: str) -> dict[str, object]:
 
 
 def _cursor() -> str:
-    log = current_registry().log
+    log = broadcast_registry.log
     return log.cursor_at(log.next_seq)
 
 

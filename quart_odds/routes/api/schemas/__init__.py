@@ -1,1 +1,1 @@
-"""What the API's bodies look like, for its description and for checking requests."""
+"""Models of request and response bodies, for documentation and validation."""

@@ -1,4 +1,4 @@
-"""The shapes of answers about how the bookmakers' offers overlap."""
+"""Response models of the coverage routes and the lists of tournaments and unmatched events."""
 
 from pydantic import AwareDatetime
 
@@ -7,7 +7,7 @@ from quart_odds.routes.api.schemas.odds import EventItem, Shape
 
 
 class Tournament(Shape):
-    """A competition, as the bookmaker that names its events has it."""
+    """A tournament, as named by the bookmaker that names its events."""
 
     id: int
     name: str
@@ -17,7 +17,7 @@ class Tournament(Shape):
 
 
 class UnmatchedEvent(EventItem):
-    """An event that some bookmaker lacks. `reason`: not_listed, no_sportradar_id or kickoff_differs."""
+    """An event that a bookmaker lacks. `reason` is not_listed, no_sportradar_id or kickoff_differs."""
 
     missing_platforms: list[Platform]
     reason: str
@@ -27,7 +27,7 @@ class UnmatchedEvent(EventItem):
 
 
 class UnmatchedPage(Shape):
-    """Events that some bookmaker lacks."""
+    """A page of events that a bookmaker lacks."""
 
     events: list[UnmatchedEvent]
     total: int
@@ -36,7 +36,7 @@ class UnmatchedPage(Shape):
 
 
 class MarketCoverage(Shape):
-    """How many current events have a market, by bookmaker."""
+    """The number of current events that have a market, by bookmaker."""
 
     market_id: str
     market_name: str
@@ -45,7 +45,7 @@ class MarketCoverage(Shape):
 
 
 class UnmappedMarketCount(Shape):
-    """A bookmaker's market that the catalogue does not know, with the number of its events that have it."""
+    """A bookmaker's market that is not in the catalogue, with the number of its events that have it."""
 
     bookmaker_slug: Platform
     market_id: str
@@ -54,14 +54,14 @@ class UnmappedMarketCount(Shape):
 
 
 class MarketsCoverage(Shape):
-    """What is mapped and what is not."""
+    """Mapped and unmapped markets."""
 
     markets: list[MarketCoverage]
     unmapped: list[UnmappedMarketCount]
 
 
 class PlatformCoverage(Shape):
-    """How many of a bookmaker's events another one has too. Rates are percent."""
+    """The number of a bookmaker's events that another bookmaker has too. Rates are percentages."""
 
     platform: Platform
     total_events: int
@@ -71,7 +71,7 @@ class PlatformCoverage(Shape):
 
 
 class Coverage(Shape):
-    """How the bookmakers' events overlap: matched are at BetPawa and at another."""
+    """How the bookmakers' events overlap. A matched event is listed at BetPawa and at another bookmaker."""
 
     total_events: int
     matched_count: int
@@ -82,7 +82,7 @@ class Coverage(Shape):
 
 
 class TournamentCoverage(Shape):
-    """The counts of one competition."""
+    """The counts of one tournament."""
 
     total: int
     matched: int
@@ -91,7 +91,7 @@ class TournamentCoverage(Shape):
 
 
 class CoverageEvent(Shape):
-    """An event with the bookmakers that list it. `availability`: matched, betpawa-only or competitor-only."""
+    """An event with the bookmakers that list it. `availability` is matched, betpawa-only or competitor-only."""
 
     id: int
     sportradar_id: str | None
@@ -107,7 +107,7 @@ class CoverageEvent(Shape):
 
 
 class CoverageTournament(Shape):
-    """A competition with its events."""
+    """A tournament with its events."""
 
     tournament_id: int
     tournament_name: str
@@ -118,13 +118,13 @@ class CoverageTournament(Shape):
 
 
 class CoverageEvents(Shape):
-    """Every event by competition, and the coverage of them all."""
+    """Events by tournament, and their overall coverage."""
 
     coverage: Coverage
     tournaments: list[CoverageTournament]
 
 
 class Count(Shape):
-    """A number."""
+    """A count."""
 
     count: int

@@ -1,4 +1,4 @@
-"""The shapes of the odds API, for its documentation. Bodies are built and kept as bytes; tests hold them to these."""
+"""Response models of the odds API, for documentation. Bodies are built as bytes; tests validate them with these."""
 
 from typing import Annotated
 
@@ -6,29 +6,33 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from quart_odds.domain.platforms import Platform
 
-Margin = Annotated[float | None, Field(description="percent; null without the full set of active outcomes")]
-Since = Annotated[AwareDatetime | None, Field(description="since when it is not there; null while it is")]
+Margin = Annotated[float | None, Field(description="percent; null unless every outcome is active")]
+Since = Annotated[AwareDatetime | None, Field(description="since when it is unavailable; null while it is available")]
 Promotion = Annotated[
     str | None,
-    Field(description="one_up, two_up, boosted or the bookmaker's own word; null for the plain price"),
+    Field(description="one_up, two_up, boosted or the bookmaker's own word; null for a plain price"),
 ]
 OfferPromotion = Annotated[
     str | None,
-    Field(description="null for the market's own prices; set on a further entry of promoted prices, which follows"),
+    Field(
+        description="null for the market's own prices; set for a further entry with promoted prices, which follows it"
+    ),
 ]
-Asked = Annotated[str | None, Field(description="the promotion that was asked for; null for the market's own prices")]
-Reversed = Annotated[bool, Field(description="names home and away the other way round; its prices are its own sides'")]
-Late = Annotated[bool, Field(description="its prices were fetched after the kick-off")]
+Asked = Annotated[str | None, Field(description="the promotion in the query; null for the market's own prices")]
+Reversed = Annotated[
+    bool, Field(description="the bookmaker names home and away the other way round; prices follow its own order")
+]
+Late = Annotated[bool, Field(description="the prices were fetched after the kick-off")]
 
 
 class Shape(BaseModel):
-    """A body with these fields and no others."""
+    """A model that forbids other fields."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class InlineOutcome(Shape):
-    """An outcome in a list."""
+    """An outcome as lists show it."""
 
     name: str
     odds: float
@@ -37,7 +41,7 @@ class InlineOutcome(Shape):
 
 
 class InlineMarket(Shape):
-    """One of the four markets that a list shows: 1X2, over/under 2.5, both teams to score, double chance."""
+    """One of the four markets that lists show: 1X2, over/under 2.5, both teams to score, double chance."""
 
     market_id: str
     market_name: str
@@ -50,7 +54,7 @@ class InlineMarket(Shape):
 
 
 class EventBookmaker(Shape):
-    """What one bookmaker has of an event."""
+    """A bookmaker's entry for an event."""
 
     bookmaker_slug: Platform
     bookmaker_name: str
@@ -69,7 +73,7 @@ class EventFields(Shape):
     """A match."""
 
     id: int
-    sportradar_id: Annotated[str | None, Field(description="null for an event that stands alone")]
+    sportradar_id: Annotated[str | None, Field(description="null for an event that is not matched")]
     name: str
     home_team: str
     away_team: str
@@ -83,13 +87,13 @@ class EventFields(Shape):
 
 
 class EventItem(EventFields):
-    """A match in a list, with each bookmaker that lists it."""
+    """A match as lists show it, with each bookmaker that lists it."""
 
     bookmakers: list[EventBookmaker]
 
 
 class EventsPage(Shape):
-    """A page of events. The header Odds-Cursor may later be given as `changed_since`."""
+    """A page of events. The header Odds-Cursor can be sent as `changed_since` later."""
 
     events: list[EventItem]
     total: int
@@ -106,11 +110,11 @@ class DetailOutcome(InlineOutcome):
 
 
 class DetailMarket(Shape):
-    """A market and line at one bookmaker. The ids and names are BetPawa's where it has the market."""
+    """A market and line at one bookmaker. Ids and names are BetPawa's if it has the market."""
 
     betpawa_market_id: str
     betpawa_market_name: str
-    line: Annotated[float | None, Field(description="the total, or the home side's handicap")]
+    line: Annotated[float | None, Field(description="the total, or the handicap of the home side")]
     promotion: OfferPromotion
     outcomes: list[DetailOutcome]
     margin: Margin
@@ -133,16 +137,16 @@ class BookmakerMarkets(Shape):
 
 
 class BestOutcome(Shape):
-    """The best price of an outcome, and who has it."""
+    """The best price of an outcome, and the bookmakers that offer it."""
 
     name: str
     odds: float
     bookmakers: list[Platform]
-    promotion: Annotated[str | None, Field(description="the perk on it; null where one of them has it without")]
+    promotion: Annotated[str | None, Field(description="the perk on it; null if one of them offers it without")]
 
 
 class BestPrices(Shape):
-    """A market with the best price of each outcome over all bookmakers, and the margin of these together."""
+    """A market with the best price of each outcome across the bookmakers, and the margin of these prices together."""
 
     betpawa_market_id: str
     betpawa_market_name: str
@@ -159,13 +163,13 @@ class EventDetail(EventItem):
 
 
 class HistoryOutcome(InlineOutcome):
-    """An outcome as it stood."""
+    """An outcome at one point of the history."""
 
     available: bool
 
 
 class HistoryPoint(Shape):
-    """How a market stood from `captured_at` on. `confirmed` marks the last: seen like this again at that time."""
+    """A market's prices from `captured_at` on. `confirmed` marks the last point: seen unchanged at that time."""
 
     captured_at: AwareDatetime
     outcomes: list[HistoryOutcome]
@@ -228,7 +232,7 @@ class MarginHistory(Shape):
 
 
 class OpportunityOutcome(Shape):
-    """The best price of one outcome: where it is, and how old."""
+    """The best price of one outcome, the bookmaker that offers it, and its age."""
 
     name: str
     odds: float
@@ -237,11 +241,11 @@ class OpportunityOutcome(Shape):
     bookmaker_name: str
     changed_at: AwareDatetime
     last_seen_at: AwareDatetime
-    age_seconds: Annotated[float, Field(description="time since the price was last seen")]
+    age_seconds: Annotated[float, Field(description="seconds since the price was last seen")]
 
 
 class Opportunity(EventFields):
-    """Best prices whose inverses sum to less than one. `margin` is what they give, in percent of the stake."""
+    """Best prices whose inverses sum to less than one. `margin` is the gain in percent of the stake."""
 
     market_id: str
     market_name: str
@@ -251,7 +255,7 @@ class Opportunity(EventFields):
 
 
 class OpportunitiesPage(Shape):
-    """Opportunities, the best first."""
+    """A page of opportunities, greatest gain first."""
 
     opportunities: list[Opportunity]
     total: int
@@ -260,7 +264,7 @@ class OpportunitiesPage(Shape):
 
 
 class FieldError(Shape):
-    """A field that is wrong, and how."""
+    """An invalid field, and what is wrong with it."""
 
     field: str
     message: str

@@ -1,4 +1,4 @@
-"""The shapes of runs, the scheduler and their figures, for the API's description; tests hold the answers to them."""
+"""Models of runs, the scheduler, statistics and settings. Requests are validated by them, responses by tests."""
 
 from datetime import date
 from typing import Annotated, Literal
@@ -8,28 +8,23 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, RootModel, fie
 from quart_odds.domain.platforms import Platform
 from quart_odds.domain.runs import RunStatus, ScrapePhase
 from quart_odds.routes.api.requests import Query, WholeNumber
+from quart_odds.routes.api.schemas.odds import Shape
 from quart_odds.scraping.runtime_settings import PreferenceChanges
 
 PlatformStatus = Literal["healthy", "unhealthy", "unknown"]
 
 
-class Shape(BaseModel):
-    """A body with these fields and no others."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
 class StartBody(Shape):
-    """What may be sent to start a run; the body may be left out."""
+    """The body that starts a run. It is optional."""
 
-    platforms: Annotated[
-        list[Platform] | None, Field(min_length=1, description="those that are enabled when left out")
-    ] = None
+    platforms: Annotated[list[Platform] | None, Field(min_length=1, description="default: all enabled bookmakers")] = (
+        None
+    )
 
     @field_validator("platforms", mode="before")
     @classmethod
     def _name_unknown(cls, value: object) -> object:
-        """Name every unknown bookmaker in one error of the field, not in one error of each item."""
+        """Report unknown bookmakers as one error of the field, not as one error per item."""
         if isinstance(value, list) and (unknown := [each for each in value if each not in tuple(Platform)]):
             named = ", ".join(dict.fromkeys(map(repr, unknown)))
             raise ValueError(f"{named}: not among {', '.join(Platform)}")
@@ -37,15 +32,15 @@ class StartBody(Shape):
 
 
 class PreferencesBody(PreferenceChanges):
-    """The preferences to change; the others stay. Times are in the unit that their names say."""
+    """The settings to change; the others stay as they are. Names include the units."""
 
     updated_at: Annotated[
-        object, Field(exclude=True, description="ignored, so that what was read may be sent back")
+        object, Field(exclude=True, description="ignored, so that a response can be edited and sent back")
     ] = None
 
 
 class RunsQuery(Query):
-    """Which runs."""
+    """Which runs to list."""
 
     limit: Annotated[int, WholeNumber(1, 100)] = 20
     offset: Annotated[int, WholeNumber(0, 1_000_000_000)] = 0
@@ -53,26 +48,26 @@ class RunsQuery(Query):
 
 
 class AnalyticsQuery(Query):
-    """How far back."""
+    """How many days to cover."""
 
     days: Annotated[int, WholeNumber(1, 30)] = 14
 
 
 class EventMetricsQuery(Query):
-    """How far back."""
+    """How many days to cover."""
 
     days: Annotated[int, WholeNumber(1, 30)] = 7
 
 
 class CleanupQuery(Query):
-    """What counts as old, in days. The settings decide where a number is left out."""
+    """The age in days from which data counts as old. Defaults are in the settings."""
 
     odds_days: Annotated[int, WholeNumber(1, 3650)] | None = None
     match_days: Annotated[int, WholeNumber(1, 3650)] | None = None
 
 
 class Links(Shape):
-    """Where a run is found."""
+    """Paths of a run's resources."""
 
     self: str
     progress: str
@@ -81,7 +76,7 @@ class Links(Shape):
 
 
 class Accepted(Shape):
-    """A run that has been started, or asked to end."""
+    """A run that has been started, or whose cancellation has been requested."""
 
     scrape_run_id: int
     status: Literal["running", "cancelling"]
@@ -89,7 +84,7 @@ class Accepted(Shape):
 
 
 class Retried(Accepted):
-    """A run that scrapes again what another did not get."""
+    """A run that scrapes what failed in another."""
 
     new_run_id: int
     platforms_retried: list[Platform]
@@ -97,7 +92,7 @@ class Retried(Accepted):
 
 
 class Timing(Shape):
-    """How a run went at one platform."""
+    """A run's duration and number of events at one bookmaker."""
 
     duration_ms: int | None
     events_count: int
@@ -124,7 +119,7 @@ class RunRow(RunFields):
 
 
 class RunRows(RootModel[list[RunRow]]):
-    """Runs, the newest first."""
+    """Runs, newest first."""
 
 
 class ScheduledRow(RunRow):
@@ -145,7 +140,7 @@ class ActiveRuns(RootModel[list[int]]):
 
 
 class ErrorRow(Shape):
-    """What went wrong, and how often."""
+    """An error of a run, and how often it occurred."""
 
     id: int
     error_type: str
@@ -158,7 +153,7 @@ class ErrorRow(Shape):
 
 
 class PlatformRow(Shape):
-    """What a run came to at one platform."""
+    """A run's result at one bookmaker."""
 
     platform: Platform
     status: ScrapePhase
@@ -174,7 +169,7 @@ class PlatformRow(Shape):
 
 
 class RunDetail(RunFields):
-    """A run with its platforms and errors."""
+    """A run with its results at each bookmaker and its errors."""
 
     scrape_run_id: int
     platforms: list[PlatformRow]
@@ -182,7 +177,7 @@ class RunDetail(RunFields):
 
 
 class PhaseRow(Shape):
-    """A phase that a run went through."""
+    """A phase of a run."""
 
     id: int
     platform: Platform | None
@@ -194,11 +189,11 @@ class PhaseRow(Shape):
 
 
 class PhaseRows(RootModel[list[PhaseRow]]):
-    """Phases, in the order in which they began."""
+    """The phases of a run, in the order in which they began."""
 
 
 class Stats(Shape):
-    """How many runs there were, and how long they take."""
+    """The number of runs, and their average duration."""
 
     total_runs: int
     runs_24h: int
@@ -217,7 +212,7 @@ class DayRow(Shape):
 
 
 class PlatformFigures(Shape):
-    """The runs of some days at one platform."""
+    """Statistics of runs at one bookmaker."""
 
     platform: Platform
     success_rate: Annotated[float, Field(ge=0, le=100)]
@@ -226,7 +221,7 @@ class PlatformFigures(Shape):
 
 
 class Analytics(Shape):
-    """The runs of some days."""
+    """Statistics of runs over a period."""
 
     period_start: date
     period_end: date
@@ -235,7 +230,7 @@ class Analytics(Shape):
 
 
 class EventFigures(Shape):
-    """Events asked for and got at one platform."""
+    """Events requested and scraped at one bookmaker."""
 
     platform: Platform
     total_requested: int
@@ -246,7 +241,7 @@ class EventFigures(Shape):
 
 
 class EventMetrics(Shape):
-    """Events asked for and got."""
+    """Events requested and scraped over a period."""
 
     period_start: date
     period_end: date
@@ -258,7 +253,7 @@ class EventMetrics(Shape):
 
 
 class Job(Shape):
-    """What is scheduled."""
+    """A scheduled job."""
 
     id: str
     next_run: AwareDatetime | None
@@ -267,7 +262,7 @@ class Job(Shape):
 
 
 class SchedulerStatus(Shape):
-    """Whether runs are scheduled."""
+    """The state of the scheduler."""
 
     running: bool
     paused: bool
@@ -277,7 +272,7 @@ class SchedulerStatus(Shape):
 
 
 class SchedulerAnswer(Shape):
-    """What pausing or resuming did."""
+    """The result of pausing or resuming."""
 
     success: bool
     paused: bool
@@ -285,7 +280,7 @@ class SchedulerAnswer(Shape):
 
 
 class PlatformSuccess(Shape):
-    """When a platform was last scraped well."""
+    """When a bookmaker was last scraped successfully."""
 
     platform: Platform
     healthy: bool
@@ -293,11 +288,11 @@ class PlatformSuccess(Shape):
 
 
 class PlatformSuccesses(RootModel[list[PlatformSuccess]]):
-    """When each platform was last scraped well."""
+    """When each bookmaker was last scraped successfully."""
 
 
 class PlatformHealth(Shape):
-    """A platform, as the last run found it."""
+    """A bookmaker's state as of the last run."""
 
     platform: Platform
     status: PlatformStatus
@@ -306,7 +301,7 @@ class PlatformHealth(Shape):
 
 
 class Health(Shape):
-    """How everything is."""
+    """The health of the database and the bookmakers."""
 
     status: Literal["healthy", "degraded", "unhealthy"]
     database: Literal["connected", "disconnected"]
@@ -318,21 +313,21 @@ class Health(Shape):
 
 
 class Alive(Shape):
-    """The process answers."""
+    """The process is alive."""
 
     status: str
     version: str
 
 
 class Ready(Shape):
-    """Whether new work is welcome."""
+    """Whether the process accepts work."""
 
     status: str
     detail: str | None = None
 
 
 class CleanupPreview(Shape):
-    """What would be removed."""
+    """What a clean-up would remove."""
 
     odds_before: AwareDatetime
     runs_before: AwareDatetime
@@ -342,7 +337,7 @@ class CleanupPreview(Shape):
 
 
 class CleanupAgreed(BaseModel):
-    """What a preview said, and a clean-up may remove: no more than this. The preview may be sent back as it is."""
+    """The most that a clean-up may remove. A preview can be sent back unchanged."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -352,7 +347,7 @@ class CleanupAgreed(BaseModel):
 
 
 class CleanupDone(Shape):
-    """What was removed."""
+    """What a clean-up removed."""
 
     events: int
     history_rows: int
@@ -360,7 +355,7 @@ class CleanupDone(Shape):
 
 
 class PlatformRefresh(Shape):
-    """What one bookmaker gave."""
+    """The result of a refresh at one bookmaker."""
 
     platform: Platform
     success: bool
@@ -370,7 +365,7 @@ class PlatformRefresh(Shape):
 
 
 class Refreshed(Shape):
-    """What fetching an event again came to."""
+    """The result of refreshing an event."""
 
     event_id: int
     sportradar_id: str | None
