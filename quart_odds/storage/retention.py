@@ -10,8 +10,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from quart_odds.domain.runs import RunStatus
 from quart_odds.odds.retention import CleanUpState, Removal
-from quart_odds.storage.database import NEW_DATABASE, Database
+from quart_odds.storage.database import Database
 from quart_odds.storage.odds_rows import quote_at
+from quart_odds.storage.revisions import NEW_DATABASE
 from quart_odds.storage.tables import events, notes, odds_history, quote_openings, quote_prices, quotes, runs
 
 QUOTES_AT_ONCE = 50

@@ -20,7 +20,7 @@ from quart_odds.odds.cache import OddsCache
 from quart_odds.odds.event import EventChange
 from quart_odds.odds.history import GONE_ODDS, LISTING_KEY
 from quart_odds.odds.ownership import Recording, current_recording
-from quart_odds.storage.database import is_refusal
+from quart_odds.storage.database_errors import is_refusal
 from quart_odds.storage.odds_rows import (
     Batch,
     EncodedBatch,

@@ -17,6 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from quart_odds.errors import StorageError
+from quart_odds.storage.pooler import POOLED
 from quart_odds.storage.private_files import OWNER_ONLY
 
 WRITER_LOCK = 7_103_332
@@ -27,11 +28,6 @@ ANSWER_SECONDS = 5.0
 
 RELEASE_SECONDS = 0.5
 """How long closing it may take."""
-
-POOLED = (
-    "a transaction pooler such as PgBouncer stands before PostgreSQL, and locks and prepared statements do not work "
-    "through it: connect to PostgreSQL directly, or use pool_mode = session"
-)
 
 
 class WriterLock(Protocol):

@@ -15,7 +15,8 @@ from sqlalchemy.exc import DBAPIError
 
 from quart_odds.errors import StorageError
 from quart_odds.storage import migrate, open_store
-from quart_odds.storage.database import Database, async_url
+from quart_odds.storage.database import Database
+from quart_odds.storage.engines import async_url
 from quart_odds.storage.tables import metadata
 
 
@@ -199,7 +200,7 @@ def test_the_url_gets_our_drivers() -> None:
 
 async def test_a_lock_that_another_process_holds_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The wait is bounded, and reading goes on meanwhile."""
-    monkeypatch.setattr("quart_odds.storage.database.BUSY_SECONDS", 0.05)
+    monkeypatch.setattr("quart_odds.storage.engines.BUSY_SECONDS", 0.05)
     path = tmp_path / "odds.db"
     store = await open_store(f"sqlite:///{path}")
     other = sqlite3.connect(path, isolation_level=None)
