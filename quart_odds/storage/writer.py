@@ -8,27 +8,20 @@ refuses for what it is, is set aside and told to whoever recorded it (`odds.owne
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Protocol
 from weakref import WeakKeyDictionary
 
 import structlog
 
-from quart_odds.domain.odds import Prices
 from quart_odds.errors import NotWriterError, StorageError
 from quart_odds.odds.cache import OddsCache
 from quart_odds.odds.event import EventChange
 from quart_odds.odds.history import GONE_ODDS, LISTING_KEY
 from quart_odds.odds.ownership import Recording, current_recording
 from quart_odds.storage.database_errors import is_refusal
-from quart_odds.storage.odds_rows import (
-    Batch,
-    EncodedBatch,
-    HistoryRow,
-    encode,
-    event_row,
-    quote_at,
-)
+from quart_odds.storage.odds_rows import EncodedBatch, encode, quote_at
+from quart_odds.storage.waiting import Waiting, make_batch
 
 log = structlog.get_logger(__name__)
 
@@ -53,30 +46,6 @@ class BatchStore(Protocol):
         """Commit a batch, or nothing of it. Raises NotWriterError when this process is not the writer of `term`."""
 
 
-@dataclass(slots=True)
-class _Waiting:
-    """What has to be written of one quote, and for whom."""
-
-    first_put: int
-    recordings: set[Recording | None] = field(default_factory=set)
-    is_seen_only: bool = True
-    with_prices: bool = False
-    opening: tuple[int, Prices] | None = None
-    history: list[HistoryRow] = field(default_factory=list)
-    redated_after: int = 0
-
-    def date_back(self, second: int) -> None:
-        """Dates what waits at `second` where a clock that was ahead dated it later; of each price the last stays."""
-        dated: dict[tuple[int, int], int] = {}
-        for at, key, odds in self.history:
-            odds_id, moment = at >> 32, at & 0xFFFFFFFF
-            dated[quote_at(odds_id, min(moment, second)), key] = odds
-        self.history = [(at, key, odds) for (at, key), odds in dated.items()]
-        if self.opening is not None:
-            self.opening = (min(self.opening[0], second), self.opening[1])
-        self.redated_after = min(self.redated_after or second, second)
-
-
 class OddsWriter:
     """Takes changes of `cache` and has the store commit them; one task, started by the first change."""
 
@@ -99,8 +68,8 @@ class OddsWriter:
         self._confirm_seconds = confirm_seconds
         self._linger_seconds = linger_seconds
         self._sleep = sleep
-        self._waiting: dict[int, _Waiting] = {}
-        self._writing: dict[int, _Waiting] = {}
+        self._waiting: dict[int, Waiting] = {}
+        self._writing: dict[int, Waiting] = {}
         self._emptied: set[int] = set()
         self._history_rows = 0
         self._puts = 0
@@ -112,7 +81,7 @@ class OddsWriter:
         self._failure: StorageError | None = None
         self._refusals: WeakKeyDictionary[Recording, StorageError] = WeakKeyDictionary()
         self._refused_to_nobody: StorageError | None = None
-        self._set_aside: dict[int, _Waiting] = {}
+        self._set_aside: dict[int, Waiting] = {}
         self.rows_written = 0
         self.batches_written = 0
         self.rows_lost = 0
@@ -233,17 +202,17 @@ class OddsWriter:
             if self._refused is not None:
                 log.warning("storage.writer.refusals_untold", error=self._refused.for_operator)
 
-    def _entry(self, odds_id: int) -> _Waiting:
+    def _entry(self, odds_id: int) -> Waiting:
         entry = self._waiting.get(odds_id)
         if entry is None:
             # What was refused before is written as it is now, so that memory and database agree again.
-            entry = self._set_aside.pop(odds_id, None) or _Waiting(self._puts)
+            entry = self._set_aside.pop(odds_id, None) or Waiting(self._puts)
             entry.first_put = self._puts
             self._waiting[odds_id] = entry
         entry.recordings.add(current_recording())
         return entry
 
-    def _refuse(self, entry: _Waiting, error: StorageError) -> None:
+    def _refuse(self, entry: Waiting, error: StorageError) -> None:
         """Remembers an error for those whose odds these are, until they ask."""
         for recording in entry.recordings:
             if recording is None:
@@ -251,7 +220,7 @@ class OddsWriter:
             else:
                 self._refusals.setdefault(recording, error)
 
-    def _put_aside(self, odds_id: int, entry: _Waiting) -> None:
+    def _put_aside(self, odds_id: int, entry: Waiting) -> None:
         """Sees to it that the next write of a refused quote writes all that this one should have, but its history."""
         entry = replace(entry, recordings=set(), history=[])
         newer = self._waiting.get(odds_id)
@@ -262,7 +231,7 @@ class OddsWriter:
         newer.with_prices |= entry.with_prices
         newer.opening = newer.opening or entry.opening
 
-    def _add_history(self, entry: _Waiting, change: EventChange) -> None:
+    def _add_history(self, entry: Waiting, change: EventChange) -> None:
         at = quote_at(change.odds_id, change.moment)
         rows = [(at, key, GONE_ODDS if new is None else new) for key, _, new in change.changed]
         if change.is_available is not None:
@@ -347,12 +316,12 @@ class OddsWriter:
             older.history += newer.history
         self._waiting = self._writing
 
-    async def _commit(self, entries: dict[int, _Waiting]) -> None:
+    async def _commit(self, entries: dict[int, Waiting]) -> None:
         """Commits these quotes; one that the database refuses for what it is, is told and set aside."""
         emptied = [] if self._waiting else sorted(self._emptied)
         rows = sum(len(entry.history) for entry in entries.values())
         try:
-            batch = await asyncio.to_thread(encode, self._batch(entries, emptied))
+            batch = await asyncio.to_thread(encode, make_batch(self._cache, entries, emptied))
             await self._store.write(batch, self._term)
         except Exception as error:
             if not is_refusal(error):
@@ -360,7 +329,7 @@ class OddsWriter:
             if len(entries) > 1:
                 for odds_id in list(entries):
                     await self._commit({odds_id: entries[odds_id]})
-                    entries[odds_id] = _Waiting(self._puts)
+                    entries[odds_id] = Waiting(self._puts)
                 return
             log.exception("storage.write.refused", odds_ids=list(entries), history_rows=rows)
             self.rows_lost += rows
@@ -372,22 +341,3 @@ class OddsWriter:
             self.rows_written += rows
             self.batches_written += 1
         self._history_rows -= rows
-
-    def _batch(self, entries: dict[int, _Waiting], emptied: list[int]) -> Batch:
-        batch = Batch(emptied=emptied)
-        for odds_id, entry in entries.items():
-            event_odds = self._cache.event_odds(odds_id)
-            event = None if event_odds is None else self._cache.get(event_odds.event_id)
-            if event_odds is None or event is None:
-                continue  # forgotten since, which `OddsService` does only to what is committed
-            if entry.redated_after:
-                batch.redated.append((odds_id, entry.redated_after))
-            if entry.is_seen_only:
-                batch.seen.append((odds_id, event_odds.seen_at))
-            else:
-                batch.rows.append(
-                    event_row(
-                        event, event_odds, with_prices=entry.with_prices, opening=entry.opening, history=entry.history
-                    )
-                )
-        return batch

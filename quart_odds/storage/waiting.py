@@ -1,0 +1,52 @@
+"""What the writer has still to commit of an event's odds, and the batches that are made of it."""
+
+from dataclasses import dataclass, field
+
+from quart_odds.domain.odds import Prices
+from quart_odds.odds.cache import OddsCache
+from quart_odds.odds.ownership import Recording
+from quart_odds.storage.odds_rows import Batch, HistoryRow, event_row, quote_at
+
+
+@dataclass(slots=True)
+class Waiting:
+    """What has to be written of one quote, and for whom."""
+
+    first_put: int
+    recordings: set[Recording | None] = field(default_factory=set)
+    is_seen_only: bool = True
+    with_prices: bool = False
+    opening: tuple[int, Prices] | None = None
+    history: list[HistoryRow] = field(default_factory=list)
+    redated_after: int = 0
+
+    def date_back(self, second: int) -> None:
+        """Dates what waits at `second` where a clock that was ahead dated it later; of each price the last stays."""
+        dated: dict[tuple[int, int], int] = {}
+        for at, key, odds in self.history:
+            odds_id, moment = at >> 32, at & 0xFFFFFFFF
+            dated[quote_at(odds_id, min(moment, second)), key] = odds
+        self.history = [(at, key, odds) for (at, key), odds in dated.items()]
+        if self.opening is not None:
+            self.opening = (min(self.opening[0], second), self.opening[1])
+        self.redated_after = min(self.redated_after or second, second)
+
+
+def make_batch(cache: OddsCache, entries: dict[int, Waiting], emptied: list[int]) -> Batch:
+    batch = Batch(emptied=emptied)
+    for odds_id, entry in entries.items():
+        event_odds = cache.event_odds(odds_id)
+        event = None if event_odds is None else cache.get(event_odds.event_id)
+        if event_odds is None or event is None:
+            continue  # forgotten since, which `OddsService` does only to what is committed
+        if entry.redated_after:
+            batch.redated.append((odds_id, entry.redated_after))
+        if entry.is_seen_only:
+            batch.seen.append((odds_id, event_odds.seen_at))
+        else:
+            batch.rows.append(
+                event_row(
+                    event, event_odds, with_prices=entry.with_prices, opening=entry.opening, history=entry.history
+                )
+            )
+    return batch
