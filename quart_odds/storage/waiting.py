@@ -20,8 +20,12 @@ class Waiting:
     history: list[HistoryRow] = field(default_factory=list)
     redated_after: int = 0
 
-    def date_back(self, second: int) -> None:
-        """Dates what waits at `second` where a clock that was ahead dated it later; of each price the last stays."""
+    def date_back(self, second: int) -> int:
+        """Move what a clock that was ahead dated later than `second` back to it; return how many rows that drops.
+
+        Rows of one price that end up at the same second become one: the last.
+        """
+        before = len(self.history)
         dated: dict[tuple[int, int], int] = {}
         for at, key, odds in self.history:
             odds_id, moment = at >> 32, at & 0xFFFFFFFF
@@ -30,6 +34,22 @@ class Waiting:
         if self.opening is not None:
             self.opening = (min(self.opening[0], second), self.opening[1])
         self.redated_after = min(self.redated_after or second, second)
+        return before - len(self.history)
+
+    def join(self, newer: "Waiting") -> int:
+        """Add what has come in since this failed to be written; return how many history rows that drops."""
+        self.recordings |= newer.recordings
+        self.is_seen_only &= newer.is_seen_only
+        self.with_prices |= newer.with_prices
+        dropped = self.date_back(newer.redated_after) if newer.redated_after else 0
+        self.history += newer.history
+        return dropped
+
+    def include_refused(self, refused: "Waiting") -> None:
+        """Make the next write also write what the database refused before, except its history."""
+        self.is_seen_only &= refused.is_seen_only
+        self.with_prices |= refused.with_prices
+        self.opening = self.opening or refused.opening
 
 
 def make_batch(cache: OddsCache, entries: dict[int, Waiting], emptied: list[int]) -> Batch:

@@ -121,10 +121,8 @@ class OddsWriter:
             entry.is_seen_only = False
         entry.with_prices |= change.is_new or bool(change.changed)
         if change.redated_after:
-            rows = len(entry.history)
-            entry.date_back(change.redated_after)
+            self._history_rows -= entry.date_back(change.redated_after)
             entry.is_seen_only, entry.with_prices = False, True
-            self._history_rows += len(entry.history) - rows
         if not change.is_new:
             self._add_history(entry, change)
         if self._task is None:
@@ -227,9 +225,7 @@ class OddsWriter:
         if newer is None:
             self._set_aside[odds_id] = entry
             return
-        newer.is_seen_only &= entry.is_seen_only
-        newer.with_prices |= entry.with_prices
-        newer.opening = newer.opening or entry.opening
+        newer.include_refused(entry)
 
     def _add_history(self, entry: Waiting, change: EventChange) -> None:
         at = quote_at(change.odds_id, change.moment)
@@ -305,15 +301,8 @@ class OddsWriter:
             older = self._writing.get(odds_id)
             if older is None:
                 self._writing[odds_id] = newer
-                continue
-            older.recordings |= newer.recordings
-            older.is_seen_only &= newer.is_seen_only
-            older.with_prices |= newer.with_prices
-            if newer.redated_after:
-                rows = len(older.history)
-                older.date_back(newer.redated_after)
-                self._history_rows += len(older.history) - rows
-            older.history += newer.history
+            else:
+                self._history_rows -= older.join(newer)
         self._waiting = self._writing
 
     async def _commit(self, entries: dict[int, Waiting]) -> None:
