@@ -1,7 +1,8 @@
-"""Opens the database that a URL names, brings its tables up to date, lends connections; foreign errors end here.
+"""One open database: its connections and transactions, the upgrade of its tables, and the writer lock.
 
-SQLite has one writer, whose transactions begin immediately, and readers beside it on the write-ahead log. On both
-databases one process is the writer for a term, and `writing_as` refuses a transaction of a term that is over.
+SQLite has one writing connection, whose transactions take the write lock when they begin, and several readers that use
+the write-ahead log at the same time. With SQLite and PostgreSQL alike, one process holds the writer lock for a term,
+and `writing_as` refuses transactions of an earlier term. Errors of the drivers are translated to StorageError here.
 """
 
 import asyncio
@@ -25,19 +26,20 @@ from quart_odds.storage.tables import writer
 from quart_odds.storage.writer_lock import FileLock, ServerLock, UnsharedLock, WriterLock
 
 MIGRATION_WAIT_SECONDS = 10.0
-"""How long an upgrade waits for another process that uses the database."""
+"""How long an upgrade waits for another process to release the writer lock."""
 
 MIGRATION_LOCK = 7_103_331
-"""The PostgreSQL advisory lock that keeps two processes from migrating at once."""
+"""Key of the PostgreSQL advisory lock that prevents two processes from migrating at the same time."""
 
 log = structlog.get_logger(__name__)
 
 
 class Database:
-    """Connections to one database: `reading()` any number, `writing()` one at a time, committed at the end.
+    """Connections to one database: any number of `reading()` blocks, but only one `writing()` block at a time.
 
-    `term` is the one in which this process is the writer, None while it is not known to be. Raises StorageError for a
-    URL that names no database.
+    `term` is the term in which this process holds the writer lock, or None if it is not known to hold it. Raises
+    StorageError if the URL is invalid or names an unsupported database, or if the folder of a SQLite file does not
+    exist.
     """
 
     def __init__(self, database_url: str) -> None:
@@ -51,7 +53,7 @@ class Database:
             sqlite_engine(self.url, False, writes=False) if self.is_sqlite and not in_memory else self._writer
         )
         if self.is_sqlite and not in_memory and not Path(str(self.url.database)).parent.is_dir():
-            # Said here, because the driver leaves a thread behind when it cannot open a file.
+            # Checked before connecting: the driver leaves a thread running if it cannot open the file.
             raise StorageError(
                 "the folder of the database's file does not exist",
                 for_operator=f"{self.shown}: the folder of this file does not exist",
@@ -67,7 +69,7 @@ class Database:
 
     @contextlib.asynccontextmanager
     async def writing(self) -> AsyncIterator[AsyncConnection]:
-        """A transaction that is committed when the block ends and rolled back when it raises. Raises StorageError."""
+        """Open a transaction: commit it when the block ends, roll it back if the block raises. Raises StorageError."""
         async with self._turn:
             with translated(self.url):
                 async with self._writer.begin() as connection:
@@ -75,7 +77,10 @@ class Database:
 
     @contextlib.asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
-        """A connection to read from, one consistent view for as long as the block lasts. Raises StorageError."""
+        """Open a connection for reading. Raises StorageError.
+
+        On SQLite, every query of the block sees the same state. PostgreSQL needs REPEATABLE READ for that.
+        """
         async with self._read_turn:
             with translated(self.url):
                 async with self._reader.connect() as connection:
@@ -83,22 +88,26 @@ class Database:
 
     @contextlib.asynccontextmanager
     async def writing_as(self, term: int | None) -> AsyncIterator[AsyncConnection]:
-        """The same, for the writer alone: NotWriterError, and nothing written, unless `term` is the database's.
+        """Open a transaction as `writing` does, but only if `term` is the current term of the database.
 
-        Whoever wants to take over meanwhile waits for the end of the transaction.
+        Raises NotWriterError, with nothing written, if it is not. A process that wants to take over in the meantime
+        waits until the transaction ends.
         """
         async with self.writing() as connection:
             ours = update(writer).where(writer.c.term == term).values(revision=writer.c.revision + 1)
             if term is None or (await connection.execute(ours)).rowcount != 1:
                 if term == self.term:
-                    self.term, self._taken = None, 0  # whatever the lock says: the next lock begins a new term
+                    self.term, self._taken = (
+                        None,
+                        0,
+                    )  # even if we hold the lock: the next `take_writer_lock` must begin a new term
                 raise NotWriterError("another process has taken over the writing to this database")
             yield connection
 
     async def migrate(self) -> str:
-        """Brings the tables up to date and names the revision they have now. Raises StorageError.
+        """Upgrade the tables to the newest revision and return that revision. Raises StorageError.
 
-        A SQLite file that has older tables is copied first, beside itself.
+        A SQLite file with older tables is first copied to the same folder.
         """
         if not self.is_sqlite:
             with translated(self.url):
@@ -120,7 +129,7 @@ class Database:
         async with self.writing() as connection:
             found = await connection.run_sync(revisions.revision)
         if found == revisions.head():
-            return revisions.head()  # another process was faster
+            return revisions.head()  # another process has upgraded it in the meantime
         copy = None
         if self._file is not None:
             copy = await asyncio.to_thread(copy_beside, self._file, revisions.head())
@@ -131,7 +140,7 @@ class Database:
             revision = await self._upgrade()
         except BaseException:
             if copy is not None:
-                copy.unlink(missing_ok=True)  # the database is as it was
+                copy.unlink(missing_ok=True)  # the upgrade was rolled back
             raise
         log.info("storage.upgraded", before=found, now=revision)
         return revision
@@ -144,7 +153,7 @@ class Database:
 
     @contextlib.asynccontextmanager
     async def _alone(self) -> AsyncIterator[None]:
-        """Holds the writer's lock: nobody else may write while tables change under data."""
+        """Hold the writer lock, because no other process may write while tables that hold data change."""
         with translated(self.url):
             try:
                 async with asyncio.timeout(MIGRATION_WAIT_SECONDS):
@@ -162,9 +171,9 @@ class Database:
             await self._writer_lock.release()
 
     async def take_writer_lock(self) -> bool:
-        """Whether this process is the one that writes, asked anew; `term` then says since when. Raises StorageError.
+        """Take or check the writer lock, and return whether this process holds it; set `term`. Raises StorageError.
 
-        A lock that is got back keeps the term if nobody else has written in between.
+        A process that lost the lock and gets it back keeps its term, unless another process began a term in between.
         """
         async with self._locking:
             with translated(self.url):
@@ -192,11 +201,11 @@ class Database:
 
     @property
     def head(self) -> str:
-        """The newest revision of the tables, which a database has once it was migrated."""
+        """The newest revision of the tables: the revision of every migrated database."""
         return revisions.head()
 
     async def revision(self) -> int:
-        """A number that is another one whenever the writer has written. Raises StorageError."""
+        """Return a number that grows with each transaction of the writer. Raises StorageError."""
         async with self.reading() as connection:
             return int((await connection.execute(select(writer.c.revision))).scalar_one())
 
@@ -206,9 +215,10 @@ class Database:
         return UnsharedLock() if self._file is None else FileLock(self._file)
 
     async def aclose(self) -> None:
-        """Closes every connection, and gives up the right to write.
+        """Close every connection and release the writer lock.
 
-        A SQLite file is whole afterwards without the write-ahead log beside it, unless others still read it.
+        If this process held the writer lock, the write-ahead log of a SQLite file is moved into the file first, so
+        that the file is complete without it. That fails silently while another process still reads the file.
         """
         if self._reader is not self._writer:
             await dispose(self._reader)
@@ -222,7 +232,7 @@ class Database:
 
 
 class _Open:
-    """No turn to wait for."""
+    """An async context manager that does nothing: readers of such a database need not wait for a turn."""
 
     async def __aenter__(self) -> None:
         return None

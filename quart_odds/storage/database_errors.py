@@ -1,4 +1,4 @@
-"""Translates errors of the databases into StorageError: one text for anyone, one for the operator."""
+"""Translation of database errors into StorageError, with one text that is safe to publish and one for the operator."""
 
 import contextlib
 from collections.abc import Iterator
@@ -13,6 +13,7 @@ from quart_odds.storage.pooler import POOLED
 
 @contextlib.contextmanager
 def translated(url: URL) -> Iterator[None]:
+    """Raise errors of the database or its driver within the block as StorageError."""
     try:
         yield
     except (SQLAlchemyError, OSError, TimeoutError) as exc:
@@ -23,46 +24,49 @@ def translated(url: URL) -> Iterator[None]:
 
 
 def _public(url: URL, error: Exception, reason: str, advice: str | None) -> str:
-    """What anyone may know of a database's error. PostgreSQL's own words name hosts, users, databases and files."""
+    """Return the text that anyone may see. PostgreSQL's own messages name hosts, users, databases and files."""
     if url.get_backend_name() == "sqlite":
         words = error.strerror or type(error).__name__ if isinstance(error, OSError) else reason
         return f"{advice} ({words})" if advice else f"the database reports: {words}"
     if advice:
         return advice
     if isinstance(error, (IntegrityError, DataError)):
-        return "the database refused what was to be stored; the log says why"
-    return "the database does not answer as it should; the log says why"
+        return "the database refused the data; see the log for the reason"
+    return "the database does not respond as it should; see the log for the reason"
 
 
 def shown(url: URL) -> str:
-    """A database's URL as an operator may see it: without its password, wherever that stands."""
+    """Return a database URL for the operator's eyes: without the user, and with passwords masked anywhere in it."""
     return masked(url.set(drivername=url.get_backend_name(), username=None, password=None).render_as_string())
 
 
 _ADVICE = {
-    "disk is full": "the disk is full: make room, and writing goes on by itself",
-    "No space left on device": "the disk is full: make room, and writing goes on by itself",
-    "disk I/O error": "the disk takes or gives nothing: it may be full, read-only or failing",
-    "could not extend file": "the server's disk is full: make room, and writing goes on by itself",
+    "disk is full": "the disk is full: free some space, and writing resumes by itself",
+    "No space left on device": "the disk is full: free some space, and writing resumes by itself",
+    "disk I/O error": "the disk cannot be read or written: it may be full, read-only or failing",
+    "could not extend file": "the server's disk is full: free some space, and writing resumes by itself",
     "readonly database": "the database cannot be written: its file, folder or disk is read-only",
     "Read-only file system": "the database cannot be written: its disk is read-only",
-    "read-only transaction": "the server takes no writes: connect to the primary, not to a replica",
-    "unable to open database file": "the file cannot be opened or made: look at its folder and its permissions",
-    "file is not a database": "this file is not a database of Quart Odds, and was left as it is",
-    "disk image is malformed": "the file is damaged: put a backup in its place (docs/storage.md says how)",
+    "read-only transaction": "the server accepts no writes: connect to the primary, not to a replica",
+    "unable to open database file": "the file cannot be opened or created: check its folder and its permissions",
+    "file is not a database": "this file is not a Quart Odds database; it was not changed",
+    "disk image is malformed": "the file is damaged: replace it with a backup (see docs/storage.md)",
     "prepared statement": POOLED,
 }
-"""What to do about errors of the databases, by words of theirs."""
+"""Advice for the operator, by a part of the database's error message."""
 
 
 def is_refusal(error: Exception) -> bool:
-    """Whether rows were refused for what they are, so that they would be again; else another try may help."""
+    """Return whether the data itself caused the error, so that writing it again would fail again.
+
+    After any other error, another attempt may succeed.
+    """
     if not isinstance(error, StorageError):
-        return True  # they never got as far as the database
+        return True  # it was raised before the data reached the database
     cause = error.__cause__
     if isinstance(cause, (IntegrityError, DataError)):
         return True
     original = getattr(cause, "orig", None)
     state = getattr(original, "sqlstate", None) or ""
-    # 22: data, 23: constraints. What the driver could not encode has no state.
+    # SQLSTATE class 22 is a data error, 23 a violated constraint. Values that the driver cannot encode have no state.
     return state[:2] in ("22", "23") or isinstance(getattr(original, "__cause__", None), ValueError)

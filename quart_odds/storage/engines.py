@@ -1,4 +1,4 @@
-"""The SQLAlchemy engines of a database: drivers, timeouts, connection set-up, and how connections are closed."""
+"""SQLAlchemy engines for SQLite and PostgreSQL: drivers, timeouts, connection set-up and closing."""
 
 import asyncio
 import contextlib
@@ -12,21 +12,24 @@ from sqlalchemy.pool import ConnectionPoolEntry, StaticPool
 from quart_odds.errors import StorageError
 
 BUSY_SECONDS = 2.0
-"""How long one statement waits for a lock that another process holds; a stop waits no longer than this either."""
+"""How long a SQLite statement waits for a lock that another process holds. A stop waits no longer than this either."""
 
 CONNECT_SECONDS = 10.0
 COMMAND_SECONDS = 60.0
 IDLE_SECONDS = 30
-"""PostgreSQL ends a transaction that a sleeping process leaves open so long: it would hold up whoever takes over."""
+"""How long PostgreSQL lets a transaction stay idle before it ends it.
+
+A process that was suspended with a transaction open would otherwise block the process that takes over.
+"""
 
 CLOSE_SECONDS = 0.5
-"""How long closing a connection may take; one to a server that is gone is left to the end of the process."""
+"""How long closing connections may take. A connection to a server that is gone stays open until the process ends."""
 
 READERS = 4
 
 
 def async_url(database_url: str) -> URL:
-    """The URL with the driver we use: aiosqlite or asyncpg. Raises StorageError for another kind of database."""
+    """Return the URL with our driver, aiosqlite or asyncpg. Raises StorageError for any other kind of database."""
     try:
         url = make_url(database_url)
     except ArgumentError as exc:
@@ -36,7 +39,7 @@ def async_url(database_url: str) -> URL:
         return url.set(drivername="sqlite+aiosqlite")
     if name in ("postgresql", "postgres"):
         return url.set(drivername="postgresql+asyncpg")
-    raise StorageError(f"{name} is no database that Quart Odds knows; give sqlite:///… or postgresql://…")
+    raise StorageError(f"Quart Odds does not support the database {name}; use sqlite:///… or postgresql://…")
 
 
 def sqlite_engine(url: URL, in_memory: bool, *, writes: bool) -> AsyncEngine:
@@ -50,7 +53,7 @@ def sqlite_engine(url: URL, in_memory: bool, *, writes: bool) -> AsyncEngine:
 
     pragmas = ["foreign_keys = ON"]
     if not in_memory:
-        # FULL: what is confirmed outlives a power cut.
+        # With FULL, committed data survives a power failure.
         pragmas += ["journal_mode = WAL", "synchronous = FULL", "journal_size_limit = 67108864"]
     if not writes:
         pragmas.append("query_only = ON")
@@ -58,13 +61,13 @@ def sqlite_engine(url: URL, in_memory: bool, *, writes: bool) -> AsyncEngine:
     @event.listens_for(engine.sync_engine, "connect")
     def prepare(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
         try:
-            connection.isolation_level = None  # the driver's own BEGIN comes too late: with the first write
+            connection.isolation_level = None  # the driver itself would only begin a transaction at the first write
             cursor = connection.cursor()
             for pragma in pragmas:
                 cursor.execute(f"PRAGMA {pragma}")
             cursor.close()
         except BaseException:
-            connection.close()  # its thread would live on
+            connection.close()  # otherwise its thread keeps running
             raise
 
     @event.listens_for(engine.sync_engine, "begin")
@@ -95,7 +98,7 @@ async def dispose(engine: AsyncEngine) -> None:
 
 
 async def empty_log(engine: AsyncEngine) -> None:
-    """Moves the write-ahead log into the file; no transaction may be open for that."""
+    """Move the write-ahead log of a SQLite database into its file. No transaction may be open meanwhile."""
     async with engine.connect() as connection:
         bare = (await connection.get_raw_connection()).driver_connection
         assert bare is not None

@@ -1,4 +1,4 @@
-"""Recognises a transaction pooler before PostgreSQL, through which the writer lock would not work."""
+"""Detection of a transaction pooler in front of PostgreSQL: the writer lock does not work through one."""
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -6,16 +6,17 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from quart_odds.errors import StorageError
 
 POOLED = (
-    "a transaction pooler such as PgBouncer stands before PostgreSQL, and locks and prepared statements do not work "
+    "a transaction pooler such as PgBouncer is in front of PostgreSQL, and locks and prepared statements do not work "
     "through it: connect to PostgreSQL directly, or use pool_mode = session"
 )
 
 
 async def refuse_pooler(engine: AsyncEngine) -> None:
-    """Raises StorageError behind a pooler that gives each transaction another session.
+    """Raise StorageError if a pooler may run each transaction in a different session.
 
-    PostgreSQL names its process when a session begins; a pooler makes that number up. Then the numbers of two
-    sessions show whether they are sessions.
+    PostgreSQL sends the number of its server process when a session begins; a pooler sends an invented number. If that
+    number differs from the one that a query returns, a second connection opens a transaction. It must get a different
+    server process, and the first connection must keep its own meanwhile.
     """
     async with engine.connect() as one:
         named = (await one.get_raw_connection()).driver_connection
@@ -30,7 +31,7 @@ async def refuse_pooler(engine: AsyncEngine) -> None:
 
 
 async def _backend(connection: AsyncConnection) -> int:
-    """The server process that answers, in a transaction of its own."""
+    """Return the number of the server process that answers, and end the transaction."""
     backend = int((await connection.execute(text("SELECT pg_backend_pid()"))).scalar_one())
     await connection.rollback()
     return backend

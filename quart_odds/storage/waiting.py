@@ -1,4 +1,4 @@
-"""What the writer has still to commit of an event's odds, and the batches that are made of it."""
+"""Changes that wait to be committed, and the batches that are made from them."""
 
 from dataclasses import dataclass, field
 
@@ -10,7 +10,7 @@ from quart_odds.storage.odds_rows import Batch, HistoryRow, event_row, quote_at
 
 @dataclass(slots=True)
 class Waiting:
-    """What has to be written of one quote, and for whom."""
+    """What has to be written of one event's odds, and for which recordings."""
 
     first_put: int
     recordings: set[Recording | None] = field(default_factory=set)
@@ -21,9 +21,9 @@ class Waiting:
     redated_after: int = 0
 
     def date_back(self, second: int) -> int:
-        """Move what a clock that was ahead dated later than `second` back to it; return how many rows that drops.
+        """Date later changes at `second`, because a clock was ahead; return the number of history rows that this drops.
 
-        Rows of one price that end up at the same second become one: the last.
+        If several changes of one price end up at the same second, only the last one is kept.
         """
         before = len(self.history)
         dated: dict[tuple[int, int], int] = {}
@@ -37,7 +37,7 @@ class Waiting:
         return before - len(self.history)
 
     def join(self, newer: "Waiting") -> int:
-        """Add what has come in since this failed to be written; return how many history rows that drops."""
+        """Add changes that came in after these; return the number of history rows that this drops."""
         self.recordings |= newer.recordings
         self.is_seen_only &= newer.is_seen_only
         self.with_prices |= newer.with_prices
@@ -46,19 +46,20 @@ class Waiting:
         return dropped
 
     def include_refused(self, refused: "Waiting") -> None:
-        """Make the next write also write what the database refused before, except its history."""
+        """Let the next write include everything that was refused before, except its history."""
         self.is_seen_only &= refused.is_seen_only
         self.with_prices |= refused.with_prices
         self.opening = self.opening or refused.opening
 
 
 def make_batch(cache: OddsCache, entries: dict[int, Waiting], emptied: list[int]) -> Batch:
+    """Return a batch that writes these entries as their odds are in the cache now."""
     batch = Batch(emptied=emptied)
     for odds_id, entry in entries.items():
         event_odds = cache.event_odds(odds_id)
         event = None if event_odds is None else cache.get(event_odds.event_id)
         if event_odds is None or event is None:
-            continue  # forgotten since, which `OddsService` does only to what is committed
+            continue  # the cache has dropped it; `OddsService` only drops what is committed
         if entry.redated_after:
             batch.redated.append((odds_id, entry.redated_after))
         if entry.is_seen_only:
