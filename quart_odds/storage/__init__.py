@@ -1,4 +1,4 @@
-"""What is kept: runs, events, current odds and their history, in SQLite or PostgreSQL."""
+"""Storage of runs, events, current odds and their history in SQLite or PostgreSQL."""
 
 from quart_odds.storage.store import Store, migrate, open_store
 from quart_odds.storage.writer import OddsWriter

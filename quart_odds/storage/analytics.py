@@ -1,4 +1,4 @@
-"""Figures over many runs: counts and averages, by day and by bookmaker."""
+"""Statistics of runs: counts and averages, by day and by bookmaker."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,10 @@ from quart_odds.storage.tables import run_results, runs
 
 @dataclass(frozen=True, slots=True)
 class RunStats:
-    """How many runs there are and were started in the last 24 hours, and how long finished ones take on average."""
+    """The number of runs in total and in the last 24 hours, and the average duration of completed and partial runs.
+
+    The average is of the last 1,000 such runs; None if there are none.
+    """
 
     total_runs: int
     runs_24h: int
@@ -24,7 +27,7 @@ class RunStats:
 
 @dataclass(frozen=True, slots=True)
 class DayMetrics:
-    """The runs that started on one day, in UTC. `failure_count` has failed, cancelled and interrupted ones."""
+    """The runs that started on one day in UTC. `failure_count` includes failed, cancelled and interrupted runs."""
 
     date: date
     avg_duration_seconds: float
@@ -36,7 +39,10 @@ class DayMetrics:
 
 @dataclass(frozen=True, slots=True)
 class PlatformMetrics:
-    """One bookmaker over a time. `success_rate` is percent of its runs that completed; the rest counts events."""
+    """The runs of one bookmaker over a period.
+
+    `success_rate` is the percentage of its runs that completed. The totals count events.
+    """
 
     platform: Platform
     success_rate: float
@@ -49,7 +55,7 @@ class PlatformMetrics:
 
 @dataclass(frozen=True, slots=True)
 class RunAnalytics:
-    """The last days, from `period_start` to `period_end`, both included."""
+    """The metrics of the days from `period_start` to `period_end`, both included."""
 
     period_start: date
     period_end: date
@@ -58,12 +64,12 @@ class RunAnalytics:
 
 
 class AnalyticsRows:
-    """The part of the store that counts. Every method raises StorageError."""
+    """The part of the store that computes statistics. Every method raises StorageError."""
 
     database: Database
 
     async def run_stats(self, now: datetime) -> RunStats:
-        """Counts and the average duration of all runs."""
+        """Return the number of runs and their average duration."""
         total = select(func.count()).select_from(runs)
         recent = total.where(runs.c.started_at >= now - timedelta(hours=24))
         finished = select(runs.c.started_at, runs.c.completed_at).where(
@@ -77,7 +83,10 @@ class AnalyticsRows:
         return RunStats(total_runs, runs_24h, _average(seconds) if seconds else None)
 
     async def run_analytics(self, days: int, now: datetime) -> RunAnalytics:
-        """The last `days` days, today included, by day and by bookmaker. Days without a run are left out."""
+        """Return metrics of the last `days` days including today (UTC), by day and by bookmaker.
+
+        Days without a run are left out.
+        """
         end = now.astimezone(UTC).date()
         start = end - timedelta(days=days - 1)
         begin = datetime(start.year, start.month, start.day, tzinfo=UTC)
@@ -132,7 +141,7 @@ def _platform(platform: Platform, rows: Sequence["Row[tuple[object, ...]]"]) -> 
 
 
 def _durations(rows: Iterable[Any]) -> list[float]:
-    """Seconds that the runs which have ended took, at least 0 each: a clock may have been set back meanwhile."""
+    """Return the durations of ended runs in seconds, each at least 0 because the clock may have been set back."""
     return [max(0.0, (row.completed_at - row.started_at).total_seconds()) for row in rows if row.completed_at]
 
 

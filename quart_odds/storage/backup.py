@@ -1,4 +1,4 @@
-"""A copy of a SQLite database beside itself, made before its tables are changed."""
+"""The copy of a SQLite database that is made before an upgrade changes its tables."""
 
 import os
 import shutil
@@ -11,22 +11,23 @@ from quart_odds.storage.private_files import OWNER_ONLY
 
 
 def copy_beside(database: Path, revision: str) -> Path:
-    """Copies a database to `<name>.before-<revision>`, or `-2` and so on where that is taken; the copy's path.
+    """Copy a database to `<name>.before-<revision>` in the same folder, and return the path of the copy.
 
-    The copy has all that was committed, whatever of it is still in the write-ahead log. Raises StorageError where the
-    disk lacks room, and leaves nothing behind then.
+    If that name is taken, `-2`, `-3` and so on is appended. The copy contains everything that was committed, including
+    what is still in the write-ahead log. Raises StorageError if the disk has too little space or the copy fails; no
+    file is left behind then.
     """
     needed = _size(database)
     free = shutil.disk_usage(database.parent).free
     if free < needed:
         reason = (
-            f"before its tables are upgraded it is copied, which takes {_megabytes(needed)}, and only "
-            f"{_megabytes(free)} are free there: make room, and start again; nothing was changed"
+            f"it is copied before its tables are upgraded, which takes {_megabytes(needed)}, and only "
+            f"{_megabytes(free)} are free there: free some space and start again; nothing was changed"
         )
         raise StorageError(f"the database: {reason}", for_operator=f"{database}: {reason}")
     copy = _free_name(database, revision)
     try:
-        # SQLite fills an empty file, and leaves its mode as it is.
+        # Created here because SQLite writes into an empty file and keeps its mode.
         os.close(os.open(copy, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, OWNER_ONLY))
         source = sqlite3.connect(database, isolation_level=None)
         try:

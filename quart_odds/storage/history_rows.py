@@ -1,4 +1,4 @@
-"""The history of prices, read back from the database."""
+"""The price history, as read from the database."""
 
 from collections.abc import Collection
 
@@ -19,7 +19,7 @@ class HistoryRows:
     database: Database
 
     async def price_history(self, odds_id: int, keys: Collection[int]) -> OddsHistory:
-        """What is kept of the past of these prices of a quote, and of its being listed. Raises StorageError."""
+        """Return the stored history of these prices of an event's odds, and of its listing. Raises StorageError."""
         opening = select(quote_openings.c.at, quote_openings.c.body).where(quote_openings.c.quote_id == odds_id)
         changes = (
             select(odds_history.c.quote_at, odds_history.c.key, odds_history.c.odds)

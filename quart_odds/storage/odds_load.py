@@ -1,4 +1,4 @@
-"""Events and their odds, back from the database: what a start puts into the cache, what an old link asks for."""
+"""Loads events and their odds: all recent events for the cache at start, or one event, however old, on request."""
 
 import asyncio
 from dataclasses import dataclass
@@ -21,25 +21,25 @@ UNPACKED_AT_ONCE = 200
 
 @dataclass(frozen=True, slots=True)
 class _PackedEvent:
-    """An event with its event odds, whose prices are still packed."""
+    """An event and its event odds, whose prices are still packed."""
 
     event: CachedEvent
     odds: tuple[tuple[EventOdds, bytes], ...]
 
 
 async def load_events(connection: AsyncConnection, since: datetime) -> list[StoredEvent]:
-    """The events that kick off, or were last seen, at `since` or later."""
+    """Return the events that kick off, or were last seen, at `since` or later."""
     return await _load(connection, _odds().where((events.c.kickoff >= since) | events.c.id.in_(_seen_since(since))))
 
 
 async def load_event(connection: AsyncConnection, event_id: int) -> StoredEvent | None:
-    """One event, however old."""
+    """Return one event, however old, or None if there is no event with this id."""
     found = await _load(connection, _odds().where(events.c.id == event_id))
     return found[0] if found else None
 
 
 async def archived_odds(connection: AsyncConnection, since: datetime) -> list[ArchivedOdds]:
-    """Every quote whose event `load_events` leaves out."""
+    """Return the keys of the event odds that `load_events` leaves out."""
     rows = await connection.execute(
         select(events.c.id, events.c.key, quotes.c.platform, quotes.c.external_id, quotes.c.genius_id)
         .join(quotes, quotes.c.event_id == events.c.id)
@@ -49,20 +49,20 @@ async def archived_odds(connection: AsyncConnection, since: datetime) -> list[Ar
 
 
 async def last_ids(connection: AsyncConnection) -> tuple[int, int]:
-    """The highest event id and quote id that are kept; 0 where there is none."""
+    """Return the highest ids of events and event odds, 0 if there are none."""
     event_id = await connection.scalar(select(func.max(events.c.id)))
     odds_id = await connection.scalar(select(func.max(quotes.c.id)))
     return event_id or 0, odds_id or 0
 
 
 async def load_competitions(connection: AsyncConnection) -> list[tuple[int, Platform, str]]:
-    """(id, bookmaker, bookmaker's id) of every competition."""
+    """Return id, bookmaker and bookmaker's id of every competition."""
     rows = await connection.execute(select(competitions.c.id, competitions.c.platform, competitions.c.external_id))
     return [(row.id, Platform(row.platform), row.external_id) for row in rows]
 
 
 def _unpacked(events: list[_PackedEvent]) -> list[StoredEvent]:
-    """The events with their prices unpacked: 20 µs for each event odds. Raises StorageError for a damaged blob."""
+    """Unpack the prices of events; takes 20 µs per event and bookmaker. Raises StorageError for a damaged blob."""
     for packed in events:
         for event_odds, body in packed.odds:
             prices = unpack(body)
@@ -127,6 +127,6 @@ async def _load(connection: AsyncConnection, statement: "Select[tuple[object, ..
         )
         kept.append((event_odds, row.body))
     packed = [_PackedEvent(event, tuple(kept)) for event, kept in found.values()]
-    # Off the loop, in parts: a start has some 1,300 events.
+    # In parts and off the event loop: there are about 1,300 events at start.
     parts = [packed[start : start + UNPACKED_AT_ONCE] for start in range(0, len(packed), UNPACKED_AT_ONCE)]
     return [event for part in parts for event in await asyncio.to_thread(_unpacked, part)]

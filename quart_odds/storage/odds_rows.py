@@ -1,7 +1,7 @@
-"""Events, quotes and their history on the way to the database: batches of whole events, one transaction each.
+"""Writes events, their odds and history to the database, in batches of whole events, one transaction each.
 
-On the hot path SQLAlchemy Core only makes the statements, once; rows go to the driver as tuples that `encode` prepares
-away from the event loop. As dictionaries, through Core's own parameters, they cost ten times as much of the loop.
+On the hot path, SQLAlchemy Core only builds the statements, once. Rows go to the driver as tuples, which `encode`
+prepares off the event loop. As dictionaries for Core's own parameters, they take ten times as much time on the loop.
 """
 
 from array import array
@@ -34,23 +34,23 @@ _ROWS_AT_ONCE = 2000
 
 
 def quote_at(odds_id: int, moment: int) -> int:
-    """The first column of the history: the quote and the epoch second."""
+    """Return the first column of the history: the id of the event odds in the upper bits, the epoch second below."""
     return odds_id << 32 | moment
 
 
 def signed_key(key: int) -> int:
-    """A price's key as the history keeps it: the columns of both databases have 32 bits and a sign."""
+    """Return a price's key as the history stores it: as a signed 32-bit integer."""
     return key - (1 << 32) if key >> 31 else key
 
 
 def unsigned_key(kept: int) -> int:
-    """A key of the history as the rest of the program knows it."""
+    """Return the price's key of a stored one: the reverse of `signed_key`."""
     return kept & 0xFFFFFFFF
 
 
 @dataclass(frozen=True, slots=True)
 class EventRow:
-    """What is to be kept of one event at one bookmaker. `prices` None leaves the current ones as they are."""
+    """What is stored of one event at one bookmaker. If `prices` is None, the stored prices are left unchanged."""
 
     event_id: int
     event_key: str
@@ -73,9 +73,11 @@ class EventRow:
 
 @dataclass(slots=True)
 class Batch:
-    """One transaction's worth: whole events, quotes that were only seen again, events that ceased to be.
+    """The content of one transaction: `rows` with odds that changed, and the following.
 
-    `redated` are quotes that a clock which was ahead has dated, each with the epoch second after which that is so.
+    `seen` are ids of event odds that were seen again unchanged, each with the time. `emptied` are ids of events that
+    may have no odds left: those without any are deleted. `redated` are ids of event odds whose history was dated by a
+    clock that was ahead, each with an epoch second: later history is dated at that second.
     """
 
     rows: list[EventRow] = field(default_factory=list)
@@ -86,7 +88,7 @@ class Batch:
 
 @dataclass(slots=True)
 class EncodedBatch:
-    """A batch as rows, each with the columns of its table in order; `seen` is (microseconds, quote id)."""
+    """A batch as rows with the columns of their tables in order. `seen` is (microseconds, id of the event odds)."""
 
     competitions: list[Row]
     events: list[Row]
@@ -107,7 +109,7 @@ def event_row(
     opening: tuple[int, Prices] | None = None,
     history: Sequence[HistoryRow] = (),
 ) -> EventRow:
-    """What to keep of a quote as it stands now. Quick: everything is shared, nothing copied but what may change."""
+    """Return what to store of an event's odds as they are now. Fast: it copies only what may change."""
     return EventRow(
         event.id,
         event.key,
@@ -132,7 +134,10 @@ def event_row(
 
 
 def encode(batch: Batch) -> EncodedBatch:
-    """The batch's rows, blobs packed. Slow (70 µs a quote): call it off the loop."""
+    """Return the rows of a batch, with blobs packed.
+
+    Takes 70 µs per event and bookmaker, so call it off the event loop.
+    """
     return EncodedBatch(
         competitions=_last_by_id(map(_competition, batch.rows)),
         events=_last_by_id(map(_event, batch.rows)),
@@ -197,9 +202,9 @@ def _last_by_id(rows: Iterable[Row]) -> list[Row]:
 
 
 async def write_batch(connection: AsyncConnection, batch: EncodedBatch) -> None:
-    """Executes a batch in the transaction of `connection`. To do it twice is the same as once.
+    """Write a batch in the transaction of `connection`. Idempotent.
 
-    A commit whose answer was lost is tried again, and by then the rows may be there.
+    If the answer to a commit is lost, the batch is written again, and the rows may already be there.
     """
     dialect = connection.dialect
     for table, rows in (
@@ -225,9 +230,9 @@ async def write_batch(connection: AsyncConnection, batch: EncodedBatch) -> None:
 
 
 async def _date_back(connection: AsyncConnection, odds_id: int, second: int, new: set[tuple[int, int]]) -> None:
-    """Dates what is kept of a quote's past at `second` where it is dated later, but for the rows that are written now.
+    """Date later history of event odds at `second`, except the rows `new` that this batch writes.
 
-    Of each price's changes the last one stays.
+    Only the last of these changes of each price is kept.
     """
     later = (odds_history.c.quote_at > quote_at(odds_id, second)) & (odds_history.c.quote_at < quote_at(odds_id + 1, 0))
     rows = (await connection.execute(select(odds_history).where(later).order_by(odds_history.c.quote_at))).all()
@@ -254,7 +259,7 @@ _SEEN = {
 
 @cache
 def _upsert(table: Table, dialect: Dialect) -> str:
-    """The statement that takes a table's columns in order, and puts a row in the place of the one with its key."""
+    """Return a statement that takes a table's columns in order, and inserts a row or replaces the one with its key."""
     key = [column.name for column in table.primary_key]
     others = [column.name for column in table.columns if column.name not in key]
     statement = postgresql.insert(table) if dialect.name == "postgresql" else sqlite.insert(table)

@@ -1,7 +1,8 @@
-"""The blob that keeps a quote's prices: keys, values and times of change as they lie in memory, compressed.
+"""The blob that stores the prices of an event at one bookmaker: their keys, values and times of change, compressed.
 
-Layout: `<BBHII` (version, reserved, reserved, prices, gone prices), then, squeezed, four little-endian u32 columns:
-keys, values, changed, and, for the gone ones in order of their keys, when each was last seen. About 1.3 KB for 400.
+Layout: the header `<BBHII` (version, reserved, reserved, number of prices, number of gone prices), then, compressed,
+four little-endian u32 columns: keys, values, changed, and the time at which each gone price was last seen, in the order
+of the keys. 400 prices take about 1.3 KB.
 """
 
 import struct
@@ -19,7 +20,7 @@ _VERSION = 2
 
 @dataclass(frozen=True, slots=True)
 class PackedPrices:
-    """What a blob holds: see `odds.event_odds.EventOdds`."""
+    """The content of a blob. See `odds.event_odds.EventOdds` for the columns."""
 
     keys: "array[int]"
     values: "array[int]"
@@ -28,14 +29,14 @@ class PackedPrices:
 
 
 def pack(prices: PackedPrices) -> bytes:
-    """The blob of these prices."""
+    """Return the blob of these prices."""
     gone = array("I", [prices.last_seen[key] for key in _gone(prices.keys, prices.values)])
     body = b"".join(_little(column) for column in (prices.keys, prices.values, prices.changed, gone))
     return _HEAD.pack(_VERSION, 0, 0, len(prices.keys), len(gone)) + compress(body)
 
 
 def unpack(blob: bytes) -> PackedPrices:
-    """The prices of a blob. Raises StorageError if it is none."""
+    """Return the prices of a blob. Raises StorageError if it is damaged or has an unknown version."""
     try:
         version, _, _, count, gone_count = _HEAD.unpack_from(blob)
         body = decompress(memoryview(blob)[_HEAD.size :])

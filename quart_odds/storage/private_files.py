@@ -1,4 +1,4 @@
-"""Files of a SQLite database are for their owner alone: they hold settings and all that was ever scraped."""
+"""File modes of a SQLite database: only the owner may read it, because it holds settings and all scraped data."""
 
 import contextlib
 import os
@@ -16,10 +16,11 @@ log = structlog.get_logger(__name__)
 
 
 def keep_private(database: Path) -> None:
-    """Make a database's file, if there is none, and take others' rights from it and from the files beside it.
+    """Create a database file if there is none, and remove the rights of other users from it and its companion files.
 
-    SQLite gives the files that it makes beside a database the database's own mode. A file that is no database is left
-    as it is, and so is one that belongs to somebody else, which is logged. What else is wrong shows when it is opened.
+    Companion files are the write-ahead log, its index, and the file of the writer lock; SQLite creates its own with
+    the mode of the database. A file that is not a database is not changed. Neither is a file of another user, which is
+    logged. Other problems are left for the opening of the database to report.
     """
     with contextlib.suppress(OSError):
         os.close(os.open(database, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, OWNER_ONLY))

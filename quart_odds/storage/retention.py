@@ -1,4 +1,4 @@
-"""What is too old to be kept: counted beforehand, and removed in small transactions that never hold up a scrape."""
+"""Clean-up: counts what is too old to keep, and removes it in small transactions that never hold up a scrape."""
 
 import asyncio
 from abc import ABC, abstractmethod
@@ -10,8 +10,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from quart_odds.domain.runs import RunStatus
 from quart_odds.odds.retention import CleanUpState, Removal
-from quart_odds.storage.database import NEW_DATABASE, Database
+from quart_odds.storage.database import Database
 from quart_odds.storage.odds_rows import quote_at
+from quart_odds.storage.revisions import NEW_DATABASE
 from quart_odds.storage.tables import events, notes, odds_history, quote_openings, quote_prices, quotes, runs
 
 QUOTES_AT_ONCE = 50
@@ -19,20 +20,20 @@ EVENTS_AT_ONCE = 50
 RUNS_AT_ONCE = 100
 
 CLEAN_UPS = "clean_ups"
-"""The note that keeps the CleanUpState."""
+"""Key of the CleanUpState in the table `notes`."""
 
 
 class RetentionRows(ABC):
-    """The part of the store that forgets. Every method raises StorageError."""
+    """The part of the store that removes old data. Every method raises StorageError."""
 
     database: Database
 
     @abstractmethod
     async def set_value(self, name: str, value: str | None) -> None:
-        """Notes something to remember over a restart; None forgets it."""
+        """Store a value that survives restarts; None deletes it."""
 
     async def clean_up_state(self) -> CleanUpState | None:
-        """What is known of clean-ups so far; None in a database that was upgraded and never cleaned up since."""
+        """Return the state of clean-ups, or None for a database that was upgraded and has had no clean-up since."""
         async with self.database.reading() as connection:
             rows = await connection.execute(select(notes).where(notes.c.name.in_([CLEAN_UPS, NEW_DATABASE])))
             kept = {row.name: row.value for row in rows}
@@ -43,11 +44,11 @@ class RetentionRows(ABC):
         return None
 
     async def save_clean_up_state(self, state: CleanUpState) -> None:
-        """Keeps it."""
+        """Store the state of clean-ups."""
         await self.set_value(CLEAN_UPS, state.model_dump_json())
 
     async def preview_removal(self, odds_before: datetime, runs_before: datetime) -> Removal:
-        """What `remove_old` would remove."""
+        """Return what `remove_old` would remove."""
         async with self.database.reading() as connection:
             over = (await connection.scalars(_over(odds_before))).all()
             gone_odds = set(await connection.scalars(select(quotes.c.id).where(quotes.c.event_id.in_(over))))
@@ -63,10 +64,11 @@ class RetentionRows(ABC):
             )
 
     async def remove_old(self, odds_before: datetime, runs_before: datetime, term: int | None) -> Removal:
-        """Removes events that were over, changes that were made, and runs that had ended before these moments.
+        """Remove events and price changes older than `odds_before`, and runs that started before `runs_before`.
 
-        Each batch is a transaction of its own, and between two of them the writer has its turn. Raises NotWriterError
-        when this process is not the writer of `term`.
+        An event is older if it kicked off before that time and has not been seen since. Runs that have not ended are
+        kept. Each batch is a separate transaction, and the writer can write between two batches. Raises NotWriterError
+        if `term` is not the current term of the database.
         """
         removed_events, removed_rows = await self._remove_events(odds_before, term)
         removed_rows += await self._remove_history(odds_before, term)
@@ -113,7 +115,7 @@ class RetentionRows(ABC):
 
 
 def _over(before: datetime) -> "Select[int]":
-    """Events that kicked off before, and that nobody has seen since."""
+    """Select the events that kicked off before this moment and have not been seen at any bookmaker since."""
     seen_since = exists().where(quotes.c.event_id == events.c.id, quotes.c.seen_at >= before)
     return select(events.c.id).where(events.c.kickoff < before, ~seen_since)
 
@@ -123,7 +125,7 @@ def _old_runs(before: datetime) -> "Select[int]":
 
 
 def _old_openings(before: datetime) -> "Select[int]":
-    """First prices older than the history that is kept: between the two there would be a gap that nobody sees."""
+    """Select first prices that are older than the kept history: between the two, a gap would go unnoticed."""
     return select(quote_openings.c.quote_id).where(quote_openings.c.at < int(before.timestamp()))
 
 

@@ -1,4 +1,7 @@
-"""Runs in the database: created running, ended once, with what each platform came to, the phases and the errors."""
+"""Runs in the database, with the result of each platform, the phases and the errors.
+
+A run is created with the status `running` and ends exactly once.
+"""
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
@@ -14,12 +17,12 @@ from quart_odds.storage.tables import MAX_ID, run_errors, run_phases, run_result
 
 
 class RunRows:
-    """The part of the store that keeps runs. Every method raises StorageError when the database does not answer."""
+    """The part of the store that holds runs. Every method raises StorageError if the database does not answer."""
 
     database: Database
 
     async def create_run(self, *, trigger: str, platforms: Sequence[Platform], started_at: datetime) -> int:
-        """Commits the row of a run that starts, and gives its id."""
+        """Store a run that starts now, and return its id."""
         row = {
             "status": RunStatus.RUNNING.value,
             "trigger": trigger,
@@ -32,7 +35,7 @@ class RunRows:
             return int((await connection.execute(insert(runs).values(row).returning(runs.c.id))).scalar_one())
 
     async def save_phases(self, run_id: int, phases: Sequence[PhaseRecord]) -> None:
-        """Replaces the phases of a run by these."""
+        """Replace the phases of a run with these."""
         rows = [
             {
                 "run_id": run_id,
@@ -52,17 +55,17 @@ class RunRows:
                 await connection.execute(insert(run_phases), rows)
 
     async def finish_run(self, record: RunRecord) -> bool:
-        """Ends a run, with its results and errors, in one transaction.
+        """End a run and store its results and errors, in one transaction.
 
-        False, and nothing changed, if it was not running.
+        Returns False, with nothing changed, if the run was not running.
         """
         async with self.database.writing() as connection:
             return await _finish(connection, record)
 
     async def interrupt_running(self, at: datetime, besides: Collection[int] = ()) -> list[RunRecord]:
-        """Ends every run that is still running as interrupted, but for these, and gives their records.
+        """End every running run except `besides` as interrupted, and return the records of the ended runs.
 
-        None while another process writes: then they may well be going, there.
+        While another process holds the writer lock, nothing is ended, because the runs may be active there.
         """
         if not await self.database.take_writer_lock():
             return []
@@ -79,7 +82,7 @@ class RunRows:
         return ended
 
     async def get_run(self, run_id: int) -> RunRecord | None:
-        """The run with this id."""
+        """Return the run with this id, or None if there is none."""
         if not 0 < run_id <= MAX_ID:
             return None
         async with self.database.reading() as connection:
@@ -87,7 +90,7 @@ class RunRows:
         return found[0] if found else None
 
     async def list_runs(self, *, limit: int, offset: int = 0, status: RunStatus | None = None) -> list[RunRecord]:
-        """Runs, the newest first."""
+        """Return runs, newest first."""
         statement = select(runs.c.id).order_by(runs.c.id.desc()).limit(limit).offset(offset)
         if status is not None:
             statement = statement.where(runs.c.status == status.value)
@@ -96,7 +99,7 @@ class RunRows:
             return await _records(connection, ids)
 
     async def count_runs(self, status: RunStatus | None = None) -> int:
-        """How many runs there are, of one status or of all."""
+        """Return the number of runs, with one status or in total."""
         statement = select(func.count()).select_from(runs)
         if status is not None:
             statement = statement.where(runs.c.status == status.value)
@@ -104,7 +107,7 @@ class RunRows:
             return await connection.scalar(statement) or 0
 
     async def phases(self, run_id: int) -> list[PhaseRecord]:
-        """The phases of a run, in order."""
+        """Return the phases of a run, in order."""
         if not 0 < run_id <= MAX_ID:
             return []
         statement = select(run_phases).where(run_phases.c.run_id == run_id).order_by(run_phases.c.place)
@@ -112,9 +115,10 @@ class RunRows:
             return [_phase(row) for row in await connection.execute(statement)]
 
     async def last_found(self, platform: Platform) -> int | None:
-        """How many events the last healthy finished run found at a bookmaker; None if there was none.
+        """Return how many events the last healthy run found at a bookmaker, or None if there was none.
 
-        Healthy: the platform completed. A shrunken discovery counts, so that a second that agrees with it is believed.
+        A run is healthy if it completed, at least partially, and the bookmaker's part of it completed. A shrunken
+        discovery counts too, so that a second one with the same result is believed.
         """
         statement = (
             select(run_results.c.found)
@@ -161,7 +165,7 @@ async def _finish(connection: AsyncConnection, record: RunRecord) -> bool:
 
 
 async def _records(connection: AsyncConnection, run_ids: Sequence[int]) -> list[RunRecord]:
-    """The records of these runs, in the order of the ids, with results and errors."""
+    """Return the records of these runs with results and errors, in the order of the ids."""
     rows = {row.id: row for row in await connection.execute(select(runs).where(runs.c.id.in_(run_ids)))}
     errors: dict[int, list[RunError]] = {run_id: [] for run_id in rows}
     ending: dict[tuple[int, str], RunError] = {}

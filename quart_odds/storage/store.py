@@ -1,4 +1,4 @@
-"""The database as the rest of the program sees it: runs, events with odds and history, key-value pairs."""
+"""The interface of the database for the rest of the program: runs, events with odds and history, key-value pairs."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -28,14 +28,14 @@ __all__ = ["Store", "migrate", "open_store"]
 
 
 class Store(RunRows, HistoryRows, AnalyticsRows, RetentionRows):
-    """All that is kept. Every method raises StorageError when the database is slow, locked, full or gone."""
+    """Everything that is stored. Every method raises StorageError if the database is slow, locked, full or gone."""
 
     def __init__(self, database: Database) -> None:
         self.database = database
 
     @property
     def revision(self) -> str:
-        """The newest revision of the tables, which a migrated database has."""
+        """The newest revision of the tables: the revision of every migrated database."""
         return self.database.head
 
     @property
@@ -44,29 +44,32 @@ class Store(RunRows, HistoryRows, AnalyticsRows, RetentionRows):
         return self.database.term
 
     async def take_writer_lock(self) -> bool:
-        """Whether this process is the one that writes, asked anew; `term` is then its term."""
+        """Take or check the writer lock, and return whether this process holds it; `term` is then its term."""
         return await self.database.take_writer_lock()
 
     async def odds_revision(self) -> int:
-        """A number that changes with everything the writer commits."""
+        """Return a number that grows with each transaction of the writer."""
         return await self.database.revision()
 
     def odds_writer(
         self, cache: OddsCache, *, on_refused: Callable[[NotWriterError], None], confirm_seconds: float
     ) -> OddsWriter:
-        """A writer for a cache. `on_refused` is called when the database has another writer by now."""
+        """Return a writer for a cache. `on_refused` is called if another process has become the writer."""
         return OddsWriter(self, cache, on_refused=on_refused, confirm_seconds=confirm_seconds)
 
     async def write(self, batch: EncodedBatch, term: int | None) -> None:
-        """Commits a batch, or nothing of it. Raises NotWriterError when this process is not the writer of `term`."""
+        """Commit a batch as a whole. Raises NotWriterError if `term` is not the current term of the database."""
         async with self.database.writing_as(term) as connection:
             await write_batch(connection, batch)
 
     async def load(self, since: datetime) -> StoredOdds:
-        """Everything that the cache needs: events that kick off, or were seen, at `since` or later."""
+        """Return what the cache needs at start: events that kick off, or were last seen, at `since` or later.
+
+        Of older events, only the keys are returned, as archived odds.
+        """
         async with self.database.reading() as connection:
             if not self.database.is_sqlite:
-                # One view of all tables, as SQLite has it anyway: another process may write meanwhile.
+                # All queries must see the same state, even while another process writes. On SQLite they always do.
                 await connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
             revision = int((await connection.execute(select(writer.c.revision))).scalar_one())
             event_id, odds_id = await last_ids(connection)
@@ -80,36 +83,36 @@ class Store(RunRows, HistoryRows, AnalyticsRows, RetentionRows):
             )
 
     async def load_event(self, event_id: int) -> StoredEvent | None:
-        """One event, however old; None if there is no such id."""
+        """Return one event, however old, or None if there is no event with this id."""
         if not 0 < event_id <= MAX_ID:
             return None
         async with self.database.reading() as connection:
             return await load_event(connection, event_id)
 
     async def get_value(self, name: str) -> str | None:
-        """What was noted under this name."""
+        """Return the value of this key, or None if it is not set."""
         async with self.database.reading() as connection:
             return await connection.scalar(select(notes.c.value).where(notes.c.name == name))
 
     async def set_value(self, name: str, value: str | None) -> None:
-        """Notes something to remember over a restart; None forgets it."""
+        """Store a value that survives restarts; None deletes it."""
         async with self.database.writing() as connection:
             await connection.execute(delete(notes).where(notes.c.name == name))
             if value is not None:
                 await connection.execute(insert(notes).values(name=name, value=value))
 
     async def check(self) -> None:
-        """Returns if the database answers. Raises StorageError."""
+        """Check that the database answers. Raises StorageError if it does not."""
         async with self.database.reading() as connection:
             await connection.execute(select(1))
 
     async def aclose(self) -> None:
-        """Closes every connection."""
+        """Close every connection and release the writer lock."""
         await self.database.aclose()
 
 
 async def open_store(database_url: str) -> Store:
-    """Opens the database, brings its tables up to date, and gives the store. Raises StorageError."""
+    """Open a database, upgrade its tables, and return the store. Raises StorageError."""
     database = Database(database_url)
     try:
         await database.migrate()
@@ -120,7 +123,7 @@ async def open_store(database_url: str) -> Store:
 
 
 async def migrate(database_url: str) -> str:
-    """Brings the tables of a database up to date, and names the revision they have now. Raises StorageError."""
+    """Upgrade the tables of a database and return their revision. Raises StorageError."""
     database = Database(database_url)
     try:
         return await database.migrate()

@@ -1,7 +1,7 @@
-"""The tables, as SQLAlchemy Core sees them. Migrations make them; docs/storage.md explains them.
+"""The tables for SQLAlchemy Core. Migrations create them, and docs/storage.md explains them.
 
-Moments are microseconds since 1970 in UTC, as integers, so that both databases keep exactly the same; only the history
-counts whole seconds.
+Times are integers, in microseconds since 1970 (UTC), so that both databases store exactly the same values. Only the
+history and the openings use whole seconds.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 
 MAX_ID = 2**31 - 1
-"""Ids of events, quotes and runs are positive and at most this."""
+"""Maximum id of events, event odds and runs. Ids are positive."""
 
 metadata = MetaData(
     naming_convention={
@@ -40,24 +40,24 @@ _MICROSECOND = timedelta(microseconds=1)
 
 
 def to_micros(moment: datetime) -> int:
-    """Microseconds since 1970. Raises ValueError for a naive datetime."""
+    """Return a time as microseconds since 1970 (UTC). Raises ValueError for a naive datetime."""
     if moment.tzinfo is None:
         raise ValueError(f"{moment!r} has no time zone")
     return (moment - _EPOCH) // _MICROSECOND
 
 
 class Moment(TypeDecorator[datetime]):
-    """An aware datetime as microseconds since 1970; it comes back in UTC."""
+    """A column type for aware datetimes, stored as microseconds since 1970 and read back in UTC."""
 
     impl = BigInteger
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
-        """To the database. Raises ValueError for a naive datetime."""
+        """Convert a value for the database. Raises ValueError for a naive datetime."""
         return None if value is None else to_micros(value)
 
     def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:
-        """From the database."""
+        """Convert a value from the database."""
         return None if value is None else _EPOCH + timedelta(microseconds=value)
 
 
@@ -84,7 +84,7 @@ events = Table(
     Column("created_at", Moment, nullable=False),
     Column("changed_at", Moment, nullable=False),
 )
-"""One match. `key` is unique while nothing is moved between events, so it is indexed and not constrained."""
+"""One row per match. `key` may be duplicated while odds move between events, so it has an index but no constraint."""
 Index("ix_events_key", events.c.key)
 
 quotes = Table(
@@ -107,7 +107,7 @@ quotes = Table(
     Column("promotions", Text, nullable=False, server_default=""),
     UniqueConstraint("platform", "external_id"),
 )
-"""One event at one bookmaker. `promotions` are the bookmaker's own words, joined by commas."""
+"""One row per event and bookmaker. `promotions` are the bookmaker's own terms, comma-separated."""
 
 quote_prices = Table(
     "quote_prices",
@@ -115,7 +115,7 @@ quote_prices = Table(
     Column("quote_id", Integer, ForeignKey("quotes.id"), primary_key=True, autoincrement=False),
     Column("body", LargeBinary, nullable=False),
 )
-"""The current prices of a quote, packed by `storage.packing`."""
+"""The current prices of an event's odds, packed by `storage.packing`."""
 
 quote_openings = Table(
     "quote_openings",
@@ -124,7 +124,7 @@ quote_openings = Table(
     Column("at", Integer, nullable=False),
     Column("body", LargeBinary, nullable=False),
 )
-"""The first prices of a quote, packed: where each price's history begins."""
+"""The first prices of an event's odds, packed: each price's history begins with them."""
 
 odds_history = Table(
     "odds_history",
@@ -134,12 +134,12 @@ odds_history = Table(
     Column("odds", Integer, nullable=False),
     sqlite_with_rowid=False,
 )
-"""One row a changed price: quote id and epoch second in one integer, the price's key, the packed odds (-1: gone).
+"""One row per changed price: `quotes.id` and epoch second in one integer, the price's key, and its packed odds.
 
-Keys have 32 bits and the column is signed: see `odds_rows.signed_key`.
+Odds of -1 mean that the price is gone. Keys have 32 bits but the column is signed: see `odds_rows.signed_key`.
 
-A quote's changes of one moment lie together, so a scrape writes one or two pages a quote. With the price first, each
-row had a page of its own: four times the bytes written, measured over a day.
+The changes of an event's odds at one moment are adjacent, so a scrape writes one or two pages for each. With the key as
+the first column, every row went to a different page, and four times as many bytes were written (measured over a day).
 """
 
 runs = Table(
@@ -186,7 +186,7 @@ run_errors = Table(
     Column("recoverable", Boolean, nullable=False),
     Column("times", Integer, nullable=False),
 )
-"""What went wrong, in order. `ends_platform` marks the error of a platform's result."""
+"""The errors of a run, in order. `ends_platform` marks the error that is part of a platform's result."""
 
 run_phases = Table(
     "run_phases",
@@ -207,7 +207,7 @@ notes = Table(
     Column("name", String(64), primary_key=True),
     Column("value", Text, nullable=False),
 )
-"""Small things to remember over a restart, such as that the scheduler is paused."""
+"""Key-value pairs that survive restarts, such as whether the scheduler is paused."""
 
 writer = Table(
     "writer",
@@ -216,6 +216,7 @@ writer = Table(
     Column("term", Integer, nullable=False),
     Column("revision", BigInteger, nullable=False),
 )
-"""One row. `term` counts how often the right to write has changed hands: a transaction of the writer fails unless the
-term is its own. `revision` grows with each such transaction, so that those who only read know when to read again.
+"""A single row. `term` counts the changes of the writer: a transaction of the writer fails if its term is not this one.
+
+`revision` grows with each transaction of the writer, so other processes know when to read again.
 """

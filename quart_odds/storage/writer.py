@@ -1,84 +1,54 @@
-"""Writes what the cache learns to the database, off the scrape's path: coalesced, in batches, confirmed on request.
+"""Writes the changes of the cache to the database in the background: coalesced, in batches, confirmed on request.
 
-What waits is bounded: a quote waits once, however often it changed, as a reference to the cache; only rows of history
-add up, and `room` makes a scrape wait when too many do. A batch that fails is kept and tried again; what the database
-refuses for what it is, is set aside and told to whoever recorded it (`odds.ownership`), and to nobody else.
+Memory is bounded. However often an event's odds change, they wait as one entry that refers to the cache. Only history
+rows accumulate, and `room` makes a scrape wait when there are too many. A batch that fails is kept and written again.
+Odds that the database refuses because of their data are set aside, and the refusal is reported only to the run or
+refresh that recorded them (`odds.ownership`).
 """
 
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Protocol
 from weakref import WeakKeyDictionary
 
 import structlog
 
-from quart_odds.domain.odds import Prices
 from quart_odds.errors import NotWriterError, StorageError
 from quart_odds.odds.cache import OddsCache
 from quart_odds.odds.event import EventChange
 from quart_odds.odds.history import GONE_ODDS, LISTING_KEY
 from quart_odds.odds.ownership import Recording, current_recording
-from quart_odds.storage.database import is_refusal
-from quart_odds.storage.odds_rows import (
-    Batch,
-    EncodedBatch,
-    HistoryRow,
-    encode,
-    event_row,
-    quote_at,
-)
+from quart_odds.storage.database_errors import is_refusal
+from quart_odds.storage.odds_rows import EncodedBatch, encode, quote_at
+from quart_odds.storage.waiting import Waiting, make_batch
 
 log = structlog.get_logger(__name__)
 
 MAX_HISTORY_ROWS = 100_000
-"""Rows that may wait before a scrape has to: more than a whole scrape changes, and about 20 MB."""
+"""Number of history rows that may wait before a scrape has to wait: more than one scrape changes, and about 20 MB."""
 
 BATCH_QUOTES = 200
 BATCH_ROWS = 5_000
 LINGER_SECONDS = 0.05
 CONFIRM_SECONDS = 30.0
 CLOSE_SECONDS = 0.3
-"""How long closing waits for a write that is under way, once it has been cancelled."""
+"""How long `close` waits for a write in progress after cancelling it."""
 
 _FIRST_WAIT_SECONDS = 0.1
 _LONGEST_WAIT_SECONDS = 5.0
 
 
 class BatchStore(Protocol):
-    """Where batches go: the store."""
+    """Commits batches: the part of the store that the writer uses."""
 
     async def write(self, batch: EncodedBatch, term: int | None) -> None:
-        """Commit a batch, or nothing of it. Raises NotWriterError when this process is not the writer of `term`."""
-
-
-@dataclass(slots=True)
-class _Waiting:
-    """What has to be written of one quote, and for whom."""
-
-    first_put: int
-    recordings: set[Recording | None] = field(default_factory=set)
-    is_seen_only: bool = True
-    with_prices: bool = False
-    opening: tuple[int, Prices] | None = None
-    history: list[HistoryRow] = field(default_factory=list)
-    redated_after: int = 0
-
-    def date_back(self, second: int) -> None:
-        """Dates what waits at `second` where a clock that was ahead dated it later; of each price the last stays."""
-        dated: dict[tuple[int, int], int] = {}
-        for at, key, odds in self.history:
-            odds_id, moment = at >> 32, at & 0xFFFFFFFF
-            dated[quote_at(odds_id, min(moment, second)), key] = odds
-        self.history = [(at, key, odds) for (at, key), odds in dated.items()]
-        if self.opening is not None:
-            self.opening = (min(self.opening[0], second), self.opening[1])
-        self.redated_after = min(self.redated_after or second, second)
+        """Commit a batch as a whole. Raises NotWriterError if `term` is not the current term of the database."""
 
 
 class OddsWriter:
-    """Takes changes of `cache` and has the store commit them; one task, started by the first change."""
+    """Collects changes of `cache` and lets the store commit them. The first change starts the only task."""
 
     def __init__(
         self,
@@ -99,8 +69,8 @@ class OddsWriter:
         self._confirm_seconds = confirm_seconds
         self._linger_seconds = linger_seconds
         self._sleep = sleep
-        self._waiting: dict[int, _Waiting] = {}
-        self._writing: dict[int, _Waiting] = {}
+        self._waiting: dict[int, Waiting] = {}
+        self._writing: dict[int, Waiting] = {}
         self._emptied: set[int] = set()
         self._history_rows = 0
         self._puts = 0
@@ -112,32 +82,38 @@ class OddsWriter:
         self._failure: StorageError | None = None
         self._refusals: WeakKeyDictionary[Recording, StorageError] = WeakKeyDictionary()
         self._refused_to_nobody: StorageError | None = None
-        self._set_aside: dict[int, _Waiting] = {}
+        self._set_aside: dict[int, Waiting] = {}
         self.rows_written = 0
         self.batches_written = 0
         self.rows_lost = 0
 
     @property
     def waiting(self) -> int:
-        """How many quotes wait to be committed."""
+        """The number of event odds that wait to be committed."""
         return len(self._waiting.keys() | self._writing.keys())
 
     @property
     def is_full(self) -> bool:
-        """Whether so many rows wait that `room` would."""
+        """Whether so many history rows wait that `room` would wait."""
         return self._history_rows > self._max_history_rows
 
     @property
     def _refused(self) -> StorageError | None:
-        """The oldest refusal that nobody has been told yet."""
+        """The oldest refusal that has not been reported yet, or None."""
         return next(iter(self._refusals.values()), self._refused_to_nobody)
 
     def begin(self, term: int | None) -> None:
-        """Write in this term from now on. A batch in another term is refused: its ids may have been used twice."""
+        """Write in this term from now on.
+
+        The database refuses batches of any other term, because another writer may have used their ids.
+        """
         self._term = term
 
     def put(self, change: EventChange) -> None:
-        """Takes a change that the cache has just made, for the current recording. Never waits: call `room` after it."""
+        """Add a change that the cache has just made, for the current recording. Never waits: call `room` afterwards.
+
+        Raises StorageError if the writer is closed.
+        """
         if self._is_closed:
             raise StorageError("the writer is closed")
         self._puts += 1
@@ -152,10 +128,8 @@ class OddsWriter:
             entry.is_seen_only = False
         entry.with_prices |= change.is_new or bool(change.changed)
         if change.redated_after:
-            rows = len(entry.history)
-            entry.date_back(change.redated_after)
+            self._history_rows -= entry.date_back(change.redated_after)
             entry.is_seen_only, entry.with_prices = False, True
-            self._history_rows += len(entry.history) - rows
         if not change.is_new:
             self._add_history(entry, change)
         if self._task is None:
@@ -163,19 +137,20 @@ class OddsWriter:
         self._wanted.set()
 
     async def room(self) -> None:
-        """Returns when few enough rows wait. Raises StorageError when that takes longer than a confirmation may."""
+        """Wait until few enough history rows wait. Raises StorageError if that takes longer than `confirm_seconds`."""
         if self.is_full:
             self._hurry.set()
             await self._until(lambda: not self.is_full, "has not kept up")
 
     async def confirm(self, timeout_seconds: float | None = None) -> None:
-        """Returns when all that was put before is committed. Raises StorageError if it is not in time.
+        """Wait until everything that was put before is committed. Raises StorageError if that takes too long.
 
-        Raises it, once, where odds of the current recording were refused; those of others are told to them.
+        Also raises StorageError, once, if odds of the current recording were refused. Each other recording learns of
+        its own refusals when it calls this.
         """
         target = self._puts
         self._hurry.set()
-        await self._until(lambda: self._oldest_put() > target, "has not taken all odds", timeout_seconds)
+        await self._until(lambda: self._oldest_put() > target, "has not stored all odds", timeout_seconds)
         recording = current_recording()
         if recording is not None:
             refused = self._refusals.pop(recording, None)
@@ -185,9 +160,9 @@ class OddsWriter:
             raise refused
 
     async def give_up(self, reason: StorageError) -> None:
-        """Drops what waits, because it may not be written any more, and tells its recordings the reason.
+        """Drop what waits, because this process may no longer write it, and report `reason` to its recordings.
 
-        Whatever is under way is over when this returns. The next change begins anew.
+        When this returns, no write is in progress. The next change starts a new task.
         """
         task, self._task = self._task, None
         if task is not None:
@@ -202,7 +177,7 @@ class OddsWriter:
             self._progress.notify_all()
 
     def _abandon(self, reason: StorageError) -> None:
-        """Drops all that waits, and what was being written: for good."""
+        """Drop everything that waits or was being written, for good."""
         self._put_back()
         dropped, self._waiting = self._waiting, {}
         rows = sum(len(entry.history) for entry in dropped.values())
@@ -216,7 +191,7 @@ class OddsWriter:
             log.error("storage.write.given_up", quotes=len(dropped), history_rows=rows, reason=reason.for_operator)
 
     async def close(self, timeout_seconds: float | None = None) -> None:
-        """Writes what waits, as far as the database lets it in time, and ends. Logs what had to be left."""
+        """Write what the database accepts in time, then end the task. What is left is logged."""
         if self._is_closed:
             return
         try:
@@ -233,44 +208,44 @@ class OddsWriter:
             if self._refused is not None:
                 log.warning("storage.writer.refusals_untold", error=self._refused.for_operator)
 
-    def _entry(self, odds_id: int) -> _Waiting:
+    def _entry(self, odds_id: int) -> Waiting:
         entry = self._waiting.get(odds_id)
         if entry is None:
-            # What was refused before is written as it is now, so that memory and database agree again.
-            entry = self._set_aside.pop(odds_id, None) or _Waiting(self._puts)
+            # Odds that were refused before are included as they are now, so that cache and database agree again.
+            entry = self._set_aside.pop(odds_id, None) or Waiting(self._puts)
             entry.first_put = self._puts
             self._waiting[odds_id] = entry
         entry.recordings.add(current_recording())
         return entry
 
-    def _refuse(self, entry: _Waiting, error: StorageError) -> None:
-        """Remembers an error for those whose odds these are, until they ask."""
+    def _refuse(self, entry: Waiting, error: StorageError) -> None:
+        """Keep an error for the recordings of this entry until they call `confirm`."""
         for recording in entry.recordings:
             if recording is None:
                 self._refused_to_nobody = self._refused_to_nobody or error
             else:
                 self._refusals.setdefault(recording, error)
 
-    def _put_aside(self, odds_id: int, entry: _Waiting) -> None:
-        """Sees to it that the next write of a refused quote writes all that this one should have, but its history."""
+    def _put_aside(self, odds_id: int, entry: Waiting) -> None:
+        """Let the next write of refused event odds include everything of this one, except its history."""
         entry = replace(entry, recordings=set(), history=[])
         newer = self._waiting.get(odds_id)
         if newer is None:
             self._set_aside[odds_id] = entry
             return
-        newer.is_seen_only &= entry.is_seen_only
-        newer.with_prices |= entry.with_prices
-        newer.opening = newer.opening or entry.opening
+        newer.include_refused(entry)
 
-    def _add_history(self, entry: _Waiting, change: EventChange) -> None:
+    def _add_history(self, entry: Waiting, change: EventChange) -> None:
         at = quote_at(change.odds_id, change.moment)
         rows = [(at, key, GONE_ODDS if new is None else new) for key, _, new in change.changed]
         if change.is_available is not None:
             rows.append((at, LISTING_KEY, 0 if change.is_available else GONE_ODDS))
         if self._history_rows + len(rows) > 2 * self._max_history_rows:
-            # Nobody heeded `room`, and the database is long gone: the odds as they are survive in the cache.
+            # Nothing waited in `room`, and the database has been gone for long: the cache still has the current odds.
             self.rows_lost += len(rows)
-            self._refuse(entry, StorageError(f"{self.rows_lost} changes of odds were lost: the database was gone"))
+            self._refuse(
+                entry, StorageError(f"{self.rows_lost} changes of odds were lost: the database was unavailable")
+            )
             return
         entry.history += rows
         self._history_rows += len(rows)
@@ -316,7 +291,7 @@ class OddsWriter:
                 self._progress.notify_all()
 
     async def _linger(self) -> None:
-        """Gives a batch time to fill, unless it is full or someone waits."""
+        """Give a batch time to fill, unless it is full or a caller of `room` or `confirm` waits."""
         if len(self._waiting) < BATCH_QUOTES and not self._hurry.is_set():
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._linger_seconds):
@@ -331,28 +306,21 @@ class OddsWriter:
                 break
 
     def _put_back(self) -> None:
-        """Joins what failed with what has come since, the older first."""
+        """Join what failed with what came in since, older changes first."""
         for odds_id, newer in self._waiting.items():
             older = self._writing.get(odds_id)
             if older is None:
                 self._writing[odds_id] = newer
-                continue
-            older.recordings |= newer.recordings
-            older.is_seen_only &= newer.is_seen_only
-            older.with_prices |= newer.with_prices
-            if newer.redated_after:
-                rows = len(older.history)
-                older.date_back(newer.redated_after)
-                self._history_rows += len(older.history) - rows
-            older.history += newer.history
+            else:
+                self._history_rows -= older.join(newer)
         self._waiting = self._writing
 
-    async def _commit(self, entries: dict[int, _Waiting]) -> None:
-        """Commits these quotes; one that the database refuses for what it is, is told and set aside."""
+    async def _commit(self, entries: dict[int, Waiting]) -> None:
+        """Commit these event odds. Those that are refused because of their data are reported and set aside."""
         emptied = [] if self._waiting else sorted(self._emptied)
         rows = sum(len(entry.history) for entry in entries.values())
         try:
-            batch = await asyncio.to_thread(encode, self._batch(entries, emptied))
+            batch = await asyncio.to_thread(encode, make_batch(self._cache, entries, emptied))
             await self._store.write(batch, self._term)
         except Exception as error:
             if not is_refusal(error):
@@ -360,34 +328,15 @@ class OddsWriter:
             if len(entries) > 1:
                 for odds_id in list(entries):
                     await self._commit({odds_id: entries[odds_id]})
-                    entries[odds_id] = _Waiting(self._puts)
+                    entries[odds_id] = Waiting(self._puts)
                 return
             log.exception("storage.write.refused", odds_ids=list(entries), history_rows=rows)
             self.rows_lost += rows
             for odds_id, entry in entries.items():
-                self._refuse(entry, StorageError(f"the database refused the odds of quote {odds_id}: {error}"))
+                self._refuse(entry, StorageError(f"the database refused the event odds {odds_id}: {error}"))
                 self._put_aside(odds_id, entry)
         else:
             self._emptied.difference_update(emptied)
             self.rows_written += rows
             self.batches_written += 1
         self._history_rows -= rows
-
-    def _batch(self, entries: dict[int, _Waiting], emptied: list[int]) -> Batch:
-        batch = Batch(emptied=emptied)
-        for odds_id, entry in entries.items():
-            event_odds = self._cache.event_odds(odds_id)
-            event = None if event_odds is None else self._cache.get(event_odds.event_id)
-            if event_odds is None or event is None:
-                continue  # forgotten since, which `OddsService` does only to what is committed
-            if entry.redated_after:
-                batch.redated.append((odds_id, entry.redated_after))
-            if entry.is_seen_only:
-                batch.seen.append((odds_id, event_odds.seen_at))
-            else:
-                batch.rows.append(
-                    event_row(
-                        event, event_odds, with_prices=entry.with_prices, opening=entry.opening, history=entry.history
-                    )
-                )
-        return batch

@@ -1,8 +1,9 @@
-"""The right to write odds and to end runs. One process has it at a time: two would give one id to two events.
+"""The writer lock: the right to write odds and to end runs.
 
-The lock elects the writer, and ends with the process, however that ends. It does not protect: a connection may be lost
-and a process may sleep. What protects is the term, a number that each transaction of the writer compares with the
-database's (`Database.writing_as`).
+Only one process may hold it, because two writers would give the same id to different events. The lock ends with its
+process, even after a crash. It only elects the writer and does not protect the data: a connection may be lost, and a
+process may be suspended. The term protects the data: each transaction of the writer compares its term with the one in
+the database (`Database.writing_as`).
 """
 
 import asyncio
@@ -17,50 +18,46 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from quart_odds.errors import StorageError
+from quart_odds.storage.pooler import POOLED
 from quart_odds.storage.private_files import OWNER_ONLY
 
 WRITER_LOCK = 7_103_332
-"""The PostgreSQL advisory lock that the writing process holds, in the database that it writes to."""
+"""Key of the PostgreSQL advisory lock that the writer holds, in the database that it writes to."""
 
 ANSWER_SECONDS = 5.0
-"""How long the server may take to answer over the lock's connection before that counts as lost."""
+"""How long the server may take to answer on the lock's connection before the connection counts as lost."""
 
 RELEASE_SECONDS = 0.5
-"""How long closing it may take."""
-
-POOLED = (
-    "a transaction pooler such as PgBouncer stands before PostgreSQL, and locks and prepared statements do not work "
-    "through it: connect to PostgreSQL directly, or use pool_mode = session"
-)
+"""How long closing the lock's connection may take."""
 
 
 class WriterLock(Protocol):
-    """The right to write to one database. `taken` counts how often this process got the lock."""
+    """The writer lock of one database. `taken` counts how often this process has acquired it."""
 
     taken: int
 
     async def take(self) -> bool:
-        """Whether this process has the lock now; takes it if nobody has. Never waits for another process."""
+        """Acquire the lock if it is free, and return whether this process holds it. Never waits for another process."""
 
     async def release(self) -> None:
-        """Gives the right up."""
+        """Release the lock."""
 
 
 class UnsharedLock:
-    """The lock of a database in memory, which nobody else can reach."""
+    """The lock of an in-memory database, which no other process can reach."""
 
     taken = 1
 
     async def take(self) -> bool:
-        """Always."""
+        """Return True: there is no other process."""
         return True
 
     async def release(self) -> None:
-        """Nothing to give up."""
+        """Do nothing."""
 
 
 class FileLock:
-    """The lock of a SQLite file: on the file beside it whose name ends in `-writer`."""
+    """The lock of a SQLite database: a lock on the file `<name>-writer` in the same folder."""
 
     def __init__(self, database: Path) -> None:
         self.taken = 0
@@ -68,7 +65,7 @@ class FileLock:
         self._file: int | None = None
 
     async def take(self) -> bool:
-        """Locks the file, unless another process has. Raises OSError where it cannot be made."""
+        """Lock the file unless another process has locked it. Raises OSError if the file cannot be created."""
         if self._file is not None:
             return True
         file = os.open(self._path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, OWNER_ONLY)
@@ -85,24 +82,24 @@ class FileLock:
         return True
 
     async def release(self) -> None:
-        """Unlocks the file and leaves it: to remove it would let two processes lock two files of one name."""
+        """Unlock the file but do not remove it: otherwise two processes could lock two files of the same name."""
         if self._file is not None:
             os.close(self._file)
             self._file = None
 
 
 class ServerLock:
-    """The lock of a PostgreSQL database: an advisory lock, asked for and held over a connection of its own."""
+    """The lock of a PostgreSQL database: an advisory lock, held on a separate connection."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         self.taken = 0
         self._engine = engine
         self._connection: AsyncConnection | None = None
         self._backend: int | None = None
-        """The server process that holds the lock for us; None while we do not have it."""
+        """The number of the server process that holds the lock for us, or None while we do not hold it."""
 
     async def take(self) -> bool:
-        """Asks the server each time: a connection that was lost took the lock with it, and is opened again."""
+        """Ask the server on every call: a lost connection has lost the lock too, and is opened again."""
         if self._backend is not None and await self._still_holds():
             return True
         self._backend = None
@@ -126,7 +123,7 @@ class ServerLock:
         return backend == self._backend
 
     async def _answers(self, connection: AsyncConnection) -> int | None:
-        """The server process behind a connection; None for a connection that is lost."""
+        """Return the number of the server process behind a connection, or None if the connection is lost."""
         with contextlib.suppress(SQLAlchemyError, OSError, TimeoutError):
             async with asyncio.timeout(ANSWER_SECONDS):
                 return int((await connection.execute(text("SELECT pg_backend_pid()"))).scalar_one())
@@ -141,11 +138,11 @@ class ServerLock:
             raise
 
     async def release(self) -> None:
-        """Closes the connection, and so unlocks."""
+        """Close the connection, which releases the lock."""
         self._backend = None
         connection, self._connection = self._connection, None
         if connection is not None:
             with contextlib.suppress(SQLAlchemyError, OSError, TimeoutError):
                 async with asyncio.timeout(RELEASE_SECONDS):
-                    await connection.invalidate()  # back in the pool it would keep the lock
+                    await connection.invalidate()  # in the pool, it would keep the lock
                     await connection.close()

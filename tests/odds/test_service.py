@@ -229,7 +229,7 @@ async def test_old_odds_and_runs_are_removed_as_the_preview_says(store: Store) -
 
 async def test_a_locked_database_is_told_and_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """While another process holds the lock, confirm raises; after it, all is written."""
-    monkeypatch.setattr("quart_odds.storage.database.BUSY_SECONDS", 0.02)
+    monkeypatch.setattr("quart_odds.storage.engines.BUSY_SECONDS", 0.02)
     path = tmp_path / "odds.db"
     store = await open_store(f"sqlite:///{path}")
     odds_service = odds_service_at(store, confirm_seconds=2)

@@ -7,9 +7,9 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, text
 
-from quart_odds.storage import database as database_module
 from quart_odds.storage.database import Database
 from quart_odds.storage.packing import PackedPrices, pack
+from quart_odds.storage.revisions import MIGRATIONS
 from quart_odds.storage.tables import to_micros
 from tests.odds.making import KICKOFF, NOW, X1, key, mapped
 
@@ -44,7 +44,7 @@ async def make_first_version(
 
 def _first_tables(connection: Connection) -> None:
     config = Config()
-    config.set_main_option("script_location", str(database_module._MIGRATIONS))
+    config.set_main_option("script_location", str(MIGRATIONS))
     config.attributes["connection"] = connection
     command.upgrade(config, "0001")
 

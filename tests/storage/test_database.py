@@ -15,7 +15,8 @@ from sqlalchemy.exc import DBAPIError
 
 from quart_odds.errors import StorageError
 from quart_odds.storage import migrate, open_store
-from quart_odds.storage.database import Database, async_url
+from quart_odds.storage.database import Database
+from quart_odds.storage.engines import async_url
 from quart_odds.storage.tables import metadata
 
 
@@ -98,7 +99,7 @@ async def test_a_file_that_is_no_database_is_told(tmp_path: Path) -> None:
     """It is named, and left as it is."""
     path = tmp_path / "odds.db"
     path.write_bytes(b"this is no database, but a text of some length" * 100)
-    with pytest.raises(StorageError, match=r"^this file is not a database of Quart Odds.*not a database") as caught:
+    with pytest.raises(StorageError, match=r"^this file is not a Quart Odds database.*not a database") as caught:
         await open_store(f"sqlite:///{path}")
     assert f"{path}: this file" in caught.value.for_operator
     assert path.read_bytes() == b"this is no database, but a text of some length" * 100
@@ -106,19 +107,19 @@ async def test_a_file_that_is_no_database_is_told(tmp_path: Path) -> None:
 
 async def test_a_file_that_cannot_be_opened_is_told(tmp_path: Path) -> None:
     """Such as a folder: the sentence says where to look."""
-    with pytest.raises(StorageError, match="cannot be opened or made: look at its folder and its permissions"):
+    with pytest.raises(StorageError, match="cannot be opened or created: check its folder and its permissions"):
         await open_store(f"sqlite:///{tmp_path}")
 
 
 @pytest.mark.parametrize(
     ("error", "sentence"),
     [
-        (sqlite3.OperationalError("database or disk is full"), "the disk is full: make room"),
+        (sqlite3.OperationalError("database or disk is full"), "the disk is full: free some space"),
         (sqlite3.OperationalError("disk I/O error"), "it may be full, read-only or failing"),
-        (OSError(errno.ENOSPC, "No space left on device"), "the disk is full: make room"),
+        (OSError(errno.ENOSPC, "No space left on device"), "the disk is full: free some space"),
         (sqlite3.OperationalError("attempt to write a readonly database"), "its file, folder or disk is read-only"),
         (OSError(errno.EROFS, "Read-only file system"), "its disk is read-only"),
-        (sqlite3.DatabaseError("database disk image is malformed"), "the file is damaged: put a backup in its place"),
+        (sqlite3.DatabaseError("database disk image is malformed"), "the file is damaged: replace it with a backup"),
         (Exception('prepared statement "__asyncpg_stmt_1__" already exists'), "connect to PostgreSQL directly"),
         (Exception("cannot execute UPDATE in a read-only transaction"), "connect to the primary"),
     ],
@@ -177,7 +178,7 @@ async def test_a_server_that_does_not_answer_is_told_without_its_password() -> N
     ):
         with pytest.raises(StorageError) as caught:
             await open_store(url)
-        assert str(caught.value) == "the database does not answer as it should; the log says why"
+        assert str(caught.value) == "the database does not respond as it should; see the log for the reason"
         assert "127.0.0.1:1/odds" in caught.value.for_operator
         assert "secret" not in caught.value.for_operator
         assert "someone" not in caught.value.for_operator
@@ -199,7 +200,7 @@ def test_the_url_gets_our_drivers() -> None:
 
 async def test_a_lock_that_another_process_holds_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The wait is bounded, and reading goes on meanwhile."""
-    monkeypatch.setattr("quart_odds.storage.database.BUSY_SECONDS", 0.05)
+    monkeypatch.setattr("quart_odds.storage.engines.BUSY_SECONDS", 0.05)
     path = tmp_path / "odds.db"
     store = await open_store(f"sqlite:///{path}")
     other = sqlite3.connect(path, isolation_level=None)

@@ -13,7 +13,7 @@ from sqlalchemy import text
 from quart_odds.domain.platforms import Platform
 from quart_odds.errors import StorageError
 from quart_odds.odds import OddsService
-from quart_odds.storage import database, migrate, open_store
+from quart_odds.storage import database, migrate, open_store, revisions
 from quart_odds.storage.database import Database
 from quart_odds.storage.writer_lock import FileLock
 from tests.odds.making import KICKOFF, NOW, X1, header, mapped
@@ -167,13 +167,13 @@ async def test_an_upgrade_that_fails_leaves_the_database_and_no_copy(
     """All of it or nothing, and the next try begins anew."""
     url = f"sqlite:///{tmp_path / 'odds.db'}"
     await make_first_version(url, {1: "sr:68995116", 2: "bet9ja:n1"}, WHOLE)
-    upgrade = database._upgrade
+    upgrade = revisions.upgrade
 
     def broken(connection: object) -> str:
         upgrade(connection)  # type: ignore[arg-type]
         raise OSError("the plug was pulled")
 
-    monkeypatch.setattr(database, "_upgrade", broken)
+    monkeypatch.setattr(revisions, "upgrade", broken)
     with pytest.raises(StorageError) as caught:
         await open_store(url)
     assert "the plug was pulled" in caught.value.for_operator
@@ -226,7 +226,7 @@ async def test_an_upgrade_can_be_taken_back(database_url: str) -> None:
     await migrate(database_url)
     kept = Database(database_url)
     async with kept.writing() as connection:
-        await connection.run_sync(lambda sync: command.downgrade(database._config(sync), "0001"))
+        await connection.run_sync(lambda sync: command.downgrade(revisions.alembic_config(sync), "0001"))
         assert (await connection.execute(text("SELECT COUNT(*) FROM quotes"))).scalar_one() == 3
     await kept.aclose()
     assert await migrate(database_url) == "0002"

@@ -1,1 +1,1 @@
-"""Alembic's migrations, applied at every start by `storage.database`."""
+"""The Alembic migrations. `storage.database` applies them at every start."""

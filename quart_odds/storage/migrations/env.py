@@ -1,4 +1,4 @@
-"""What Alembic runs: the migrations on the connection that `storage.database.migrate` hands over."""
+"""The environment script of Alembic: runs the migrations on the connection that `storage.revisions` passes."""
 
 from alembic import context
 

@@ -1,4 +1,4 @@
-"""The first tables: competitions, events, quotes with their prices and history, runs, notes."""
+"""Creates the first tables: competitions, events, event odds with their prices and history, runs, notes."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,7 +10,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """To this revision."""
+    """Create the tables."""
     op.create_table(
         "competitions",
         sa.Column("id", sa.Integer(), autoincrement=False, nullable=False),
@@ -146,7 +146,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Back to an empty database."""
+    """Drop all tables."""
     op.drop_table("quote_prices")
     op.drop_table("quote_openings")
     op.drop_table("run_results")

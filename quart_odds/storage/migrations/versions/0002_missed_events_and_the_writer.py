@@ -1,4 +1,4 @@
-"""Genius ids, events missed once, promotions, the writer's term; SportRadar ids that are none are cleared."""
+"""Adds Genius ids, the time of a missed event, promotions and the writer's term; clears invalid SportRadar ids."""
 
 from dataclasses import dataclass
 
@@ -12,13 +12,13 @@ depends_on = None
 
 PLATFORMS = ("betpawa", "sportybet", "bet9ja")
 TOLERANCE = 10 * 60 * 1_000_000
-"""Kick-offs of one match are at most so many microseconds apart."""
+"""Maximum difference between the kick-offs of one match, in microseconds."""
 
 ONES = "1111111"
 
 
 def upgrade() -> None:
-    """To this revision."""
+    """Add the columns and the table, then correct SportRadar ids and the events that they determine."""
     op.add_column("quotes", sa.Column("genius_id", sa.Text(), nullable=True))
     op.add_column("quotes", sa.Column("missed_at", sa.BigInteger(), nullable=True))
     op.add_column("quotes", sa.Column("promotions", sa.Text(), nullable=False, server_default=""))
@@ -34,16 +34,19 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Back to the tables of before. SportRadar ids that were cleared stay cleared."""
+    """Restore the previous tables. Cleared SportRadar ids stay cleared."""
     op.drop_table("writer")
-    # Promoted prices have negative keys, which nothing before this revision understands.
+    # Promoted prices have negative keys, which older versions do not understand.
     op.execute("DELETE FROM odds_history WHERE key < 0")
     for column in ("promotions", "missed_at", "genius_id"):
         op.drop_column("quotes", column)
 
 
 def sportradar_id(kept: str) -> str | None:
-    """A stored id as it should be: 8 or 9 digits, without a prefix of seven ones; None for one that is not."""
+    """Return the corrected form of a stored id, or None if it is invalid.
+
+    A valid id has 8 or 9 digits. A longer one loses a prefix of seven ones first.
+    """
     if len(kept) > 9:
         kept = kept.removeprefix(ONES)
     return kept if len(kept) in (8, 9) and kept.isascii() and kept.isdigit() else None
@@ -70,9 +73,9 @@ _COLUMNS = "id, event_id, platform, external_id, sportradar_id, home_team, away_
 
 
 def _match_anew(connection: sa.Connection) -> None:
-    """Clears wrong ids, takes events apart that had nothing else in common, and joins those that a prefix kept apart.
+    """Correct wrong ids, split events that only shared a wrong id, and join events that only a prefix kept apart.
 
-    Every quote keeps its id, and so its prices and its history. An event keeps its id for one of its quotes.
+    Every row of `quotes` keeps its id, and with it its prices and history. A split event keeps its id for one of them.
     """
     wrong: dict[int, str | None] = {}
     for row in connection.execute(sa.text("SELECT id, sportradar_id FROM quotes WHERE sportradar_id IS NOT NULL")):
@@ -96,7 +99,7 @@ def _match_anew(connection: sa.Connection) -> None:
 
 
 def _place(connection: sa.Connection, event_id: int) -> None:
-    """Puts the quotes of one event where their ids, right by now, say."""
+    """Move the odds of one event to the events that their corrected ids determine."""
     quotes = _quotes_of(connection, event_id)
     claim = quotes[0].sportradar_id
     if any(quote.sportradar_id != claim for quote in quotes):
@@ -120,7 +123,10 @@ def _place(connection: sa.Connection, event_id: int) -> None:
 
 
 def _joins(connection: sa.Connection, quote: _Quote, event_id: int) -> bool:
-    """Moves a quote to the event of its match, where that has none of its bookmaker and kicks off when it does."""
+    """Move event odds to the event of the same match, and return whether that was possible.
+
+    It is not if the event already has odds of the same bookmaker, or if the kick-offs differ too much.
+    """
     others = _quotes_of(connection, event_id)
     if any(each.platform == quote.platform or abs(each.kickoff - quote.kickoff) > TOLERANCE for each in others):
         return False
@@ -141,7 +147,7 @@ def _move(connection: sa.Connection, quote: _Quote, event_id: int) -> None:
 
 
 def _name(connection: sa.Connection, event_id: int, key: str | None, claim: str | None, leading: _Quote) -> None:
-    """Names an event after its leading quote; its key stays where none is given."""
+    """Set teams and kick-off of an event from its leading odds. The event keeps its key if `key` is None."""
     values: dict[str, object] = {
         "id": event_id,
         "home": leading.home_team,

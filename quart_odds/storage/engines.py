@@ -1,0 +1,106 @@
+"""SQLAlchemy engines for SQLite and PostgreSQL: drivers, timeouts, connection set-up and closing."""
+
+import asyncio
+import contextlib
+
+from sqlalchemy import URL, Connection, event, make_url
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry, StaticPool
+
+from quart_odds.errors import StorageError
+
+BUSY_SECONDS = 2.0
+"""How long a SQLite statement waits for a lock that another process holds. A stop waits no longer than this either."""
+
+CONNECT_SECONDS = 10.0
+COMMAND_SECONDS = 60.0
+IDLE_SECONDS = 30
+"""How long PostgreSQL lets a transaction stay idle before it ends it.
+
+A process that was suspended with a transaction open would otherwise block the process that takes over.
+"""
+
+CLOSE_SECONDS = 0.5
+"""How long closing connections may take. A connection to a server that is gone stays open until the process ends."""
+
+READERS = 4
+
+
+def async_url(database_url: str) -> URL:
+    """Return the URL with our driver, aiosqlite or asyncpg. Raises StorageError for any other kind of database."""
+    try:
+        url = make_url(database_url)
+    except ArgumentError as exc:
+        raise StorageError("the database URL cannot be read") from exc
+    name = url.drivername.partition("+")[0]
+    if name == "sqlite":
+        return url.set(drivername="sqlite+aiosqlite")
+    if name in ("postgresql", "postgres"):
+        return url.set(drivername="postgresql+asyncpg")
+    raise StorageError(f"Quart Odds does not support the database {name}; use sqlite:///… or postgresql://…")
+
+
+def sqlite_engine(url: URL, in_memory: bool, *, writes: bool) -> AsyncEngine:
+    arguments = {"timeout": BUSY_SECONDS}
+    if in_memory:
+        engine = create_async_engine(url, connect_args=arguments, poolclass=StaticPool)
+    elif writes:
+        engine = create_async_engine(url, connect_args=arguments, pool_size=1, max_overflow=0)
+    else:
+        engine = create_async_engine(url, connect_args=arguments, pool_size=READERS, max_overflow=0)
+
+    pragmas = ["foreign_keys = ON"]
+    if not in_memory:
+        # With FULL, committed data survives a power failure.
+        pragmas += ["journal_mode = WAL", "synchronous = FULL", "journal_size_limit = 67108864"]
+    if not writes:
+        pragmas.append("query_only = ON")
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def prepare(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+        try:
+            connection.isolation_level = None  # the driver itself would only begin a transaction at the first write
+            cursor = connection.cursor()
+            for pragma in pragmas:
+                cursor.execute(f"PRAGMA {pragma}")
+            cursor.close()
+        except BaseException:
+            connection.close()  # otherwise its thread keeps running
+            raise
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def begin(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine
+
+
+def postgres_engine(url: URL) -> AsyncEngine:
+    arguments = {"timeout": CONNECT_SECONDS, "command_timeout": COMMAND_SECONDS}
+    engine = create_async_engine(url, connect_args=arguments, pool_size=READERS + 2, max_overflow=0, pool_pre_ping=True)
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def prepare(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+        cursor = connection.cursor()
+        cursor.execute(f"SET idle_in_transaction_session_timeout = '{IDLE_SECONDS}s'")
+        cursor.close()
+        connection.commit()
+
+    return engine
+
+
+async def dispose(engine: AsyncEngine) -> None:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(CLOSE_SECONDS):
+            await engine.dispose()
+
+
+async def empty_log(engine: AsyncEngine) -> None:
+    """Move the write-ahead log of a SQLite database into its file. No transaction may be open meanwhile."""
+    async with engine.connect() as connection:
+        bare = (await connection.get_raw_connection()).driver_connection
+        assert bare is not None
+        await bare.execute(f"PRAGMA busy_timeout = {int(CLOSE_SECONDS * 1000)}")
+        await bare.execute("PRAGMA wal_checkpoint(TRUNCATE)")
