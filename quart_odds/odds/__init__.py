@@ -1,4 +1,4 @@
-"""What is current and what changed: events matched across bookmakers, their odds in memory, notices of changes."""
+"""Current odds and their changes: events matched across bookmakers, their odds in memory, and notices of changes."""
 
 from quart_odds.odds.cache import OddsCache
 from quart_odds.odds.event import CachedEvent, EventChange

@@ -1,19 +1,19 @@
-"""Which quotes name one match by one id. A bookmaker that gives an id to many events says nothing by it."""
+"""Which event odds name the same id. An id that one bookmaker gives to many events identifies none of them."""
 
 from quart_odds.domain.platforms import Platform
 from quart_odds.odds.event_odds import EventOdds
 
 MAX_CANDIDATES = 8
-"""Events that one bookmaker may give one id at once: two are seen now and then, where an event is listed anew. With
-more, matching would take longer the more there are, and could only guess."""
+"""Maximum number of a bookmaker's events that may have the same id at once. Two occur now and then, when an event is
+listed again. With many more, matching would take ever longer and could only guess."""
 
 _Slot = tuple[Platform, bool]
 
 
 class Candidates:
-    """Quotes by the id that they name, each bookmaker's listed and absent ones apart.
+    """The event odds that name each id, separated by bookmaker and by whether they are listed or absent.
 
-    More than MAX_CLAIMS of one kind are a crowd: none of them is heard.
+    More than MAX_CANDIDATES of the same bookmaker and kind are a crowd: none of them takes part in matching.
     """
 
     def __init__(self) -> None:
@@ -22,7 +22,7 @@ class Candidates:
         self._unheard: dict[str, dict[int, EventOdds]] = {}
 
     def put(self, key: str, event_odds: EventOdds) -> str | None:
-        """Note what a quote names, in place of what it named before, and whether it is listed; the key before."""
+        """Note which id event odds name and whether they are listed. Returns the key that they had before."""
         slot = event_odds.header.platform, event_odds.is_absent
         before = self._places.get(event_odds.id)
         if before == (key, slot):
@@ -37,7 +37,7 @@ class Candidates:
         return before[0] if before else None
 
     def drop(self, event_odds: EventOdds) -> None:
-        """Forget what a quote names."""
+        """Forget which id event odds name."""
         key, slot = self._places.pop(event_odds.id, (None, None))
         if key is None or slot is None:
             return
@@ -51,15 +51,15 @@ class Candidates:
             unheard.pop(event_odds.id, None)
 
     def heard(self, key: str) -> list[EventOdds]:
-        """The quotes that name this id, without crowds: a few at most."""
+        """Return the event odds that name this id, without crowds: a few at most."""
         slots = self._slots.get(key, {})
         return [event_odds for odds in slots.values() if len(odds) <= MAX_CANDIDATES for event_odds in odds.values()]
 
     def is_heard(self, event_odds: EventOdds) -> bool:
-        """Whether a quote names something, and is not one of a crowd."""
+        """Whether event odds name an id and are not part of a crowd."""
         key, slot = self._places.get(event_odds.id, (None, None))
         return key is not None and slot is not None and len(self._slots[key][slot]) <= MAX_CANDIDATES
 
     def take_unheard(self, key: str) -> list[EventOdds]:
-        """Those that have become part of a crowd since this was last asked, each once."""
+        """Return the event odds that have become part of a crowd since the last call, each once."""
         return list(self._unheard.pop(key, {}).values())

@@ -1,4 +1,4 @@
-"""One match over all bookmakers, and what a fetch changed of it: what the cache holds and what it tells."""
+"""One match at all bookmakers, and a change of it: what the cache holds and what it reports."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -12,10 +12,11 @@ from quart_odds.odds.event_odds import EventOdds, PriceChange
 
 @dataclass(slots=True, eq=False)
 class CachedEvent:
-    """One match, with the quotes of the bookmakers that list it, in PLATFORM_ORDER.
+    """One match, with the event odds of the bookmakers that list it or have listed it, in PLATFORM_ORDER.
 
-    `odds` is replaced and never altered, so a reader may hold it; an event that ceased to be keeps its last ones.
-    `revision` is the cache's count at its last real change, `version` at the last touch of any kind (seen again, too).
+    `odds` is replaced and never modified, so a reader may keep a reference to it. An event that no longer exists keeps
+    its last odds. `revision` is the cache's counter at the event's last real change, `version` at its last update of
+    any kind, even if it was only seen again.
     """
 
     id: int
@@ -28,35 +29,35 @@ class CachedEvent:
 
     @property
     def header(self) -> EventHeader:
-        """The header that names the event: of the first bookmaker that lists it now, else that ever did."""
+        """The header that names the event: that of the first bookmaker that lists it now, or else ever listed it."""
         return self.leading.header
 
     @property
     def leading(self) -> EventOdds:
-        """The quote whose bookmaker names the event."""
+        """The event odds of the bookmaker that names the event."""
         odds = self.odds.values()
-        for event_odds in odds:  # a generator costs three times as much, and lists ask this often
+        for event_odds in odds:  # A generator takes three times as long, and lists use this often.
             if event_odds.gone_at is None:
                 return event_odds
         return next(iter(odds))
 
     @property
     def sportradar_id(self) -> str | None:
-        """The SportRadar id; None for an event that stands alone, or that only Genius Sports names."""
+        """The SportRadar id; None for an event that stands alone, or that has only a Genius Sports id."""
         return self.key.removeprefix("sr:") if self.key.startswith("sr:") else None
 
     @property
     def seen_at(self) -> datetime:
-        """When a bookmaker's odds of it were last fetched."""
+        """When any bookmaker's odds of the event were last fetched."""
         return max(event_odds.seen_at for event_odds in self.odds.values())
 
     @property
     def listed(self) -> list[Platform]:
-        """The bookmakers that list it now."""
+        """The bookmakers that list the event now."""
         return [platform for platform, event_odds in self.odds.items() if event_odds.gone_at is None]
 
     def is_reversed(self, platform: Platform) -> bool:
-        """Whether a bookmaker names the sides the other way round than the event does."""
+        """Whether a bookmaker has home and away the other way round from the event's header."""
         header = self.odds[platform].header
         named = self.header
         return header is not named and sides_are_crossed(
@@ -65,9 +66,10 @@ class CachedEvent:
 
     @property
     def comparable_odds(self) -> list[EventOdds]:
-        """The quotes whose prices can be compared: of bookmakers that list the event now, with the same sides.
+        """The event odds whose prices can be compared: the bookmaker lists the event now, with the sides not reversed.
 
-        Prices fetched before the kick-off are never compared with those fetched after it; the former count, if any.
+        Prices fetched before the kick-off are never compared with prices fetched after it. If there are any from
+        before, only those count.
         """
         here = [
             event_odds
@@ -77,24 +79,24 @@ class CachedEvent:
         return [event_odds for event_odds in here if not event_odds.is_late] or here
 
     def snapshot(self) -> "CachedEvent":
-        """The event as it is matched now, for a reader that lets others run meanwhile."""
+        """Return a copy of the event as it is matched now, for a reader that lets other tasks run meanwhile."""
         return replace(self)
 
     def frozen(self) -> "CachedEvent":
-        """The event with its prices as they are now, for a reader that lets others run meanwhile. Takes some 10 µs."""
+        """Return a copy that also keeps the current prices, for the same kind of reader. Takes about 10 µs."""
         return replace(self, odds={platform: replace(event_odds) for platform, event_odds in self.odds.items()})
 
 
 @dataclass(frozen=True, slots=True)
 class EventChange:
-    """What one fetch, or one discovery, changed at one event and bookmaker.
+    """What one fetch or one discovery changed in one event at one bookmaker.
 
-    `is_new`: the bookmaker's event was not known. `is_available`: True if it came back, False if it left, None if
-    neither. `changed` has the prices that moved, came or went. `moved` are ids of other quotes that matching put
-    elsewhere because of this one, `also` the other events that concerns, `emptied` those that ceased to be.
-    `is_missed`: a complete list lacked the event for the first time. `is_miss_noted`: it did, or has it again.
-    `redated_after`: the epoch second after which a clock that was ahead has dated what is stored; 0 for a clock that
-    was right.
+    `is_new`: the bookmaker's event was not known before. `is_available`: True if it came back, False if it left, None
+    if neither. `changed`: the prices that moved, appeared or disappeared. `moved`: the ids of other event odds that
+    matching moved to another event because of this change. `also`: the other events that this concerns. `emptied`: the
+    events that no longer exist. `is_missed`: a complete list lacked the event for the first time. `is_miss_noted`: the
+    same, or a list has the event again. `redated_after`: if the clock was ahead, the epoch second after which the dates
+    of stored data are wrong; otherwise 0.
     """
 
     event_id: int
@@ -114,15 +116,15 @@ class EventChange:
 
     @property
     def count(self) -> int:
-        """How many prices changed."""
+        """The number of prices that changed."""
         return len(self.changed)
 
     @property
     def is_change(self) -> bool:
-        """Whether odds or their availability changed: what a listener should hear of."""
+        """Whether odds or their availability changed, which is what listeners should receive."""
         return self.is_new or bool(self.changed) or self.is_available is not None
 
     @property
     def event_ids(self) -> tuple[int, ...]:
-        """Every event that the change concerns and that still is."""
+        """The ids of all events that the change concerns and that still exist."""
         return (self.event_id, *self.also)

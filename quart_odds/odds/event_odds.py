@@ -1,7 +1,8 @@
-"""One event at one bookmaker as it stands: every price with its odds, when it last changed, when it was last seen.
+"""All prices of one event at one bookmaker: their odds, when each last changed, and when it was last seen.
 
-Prices are parallel arrays (12 bytes a price), replaced and never altered, so that a writer or an encoder may hold them.
-A quote keeps them compressed (about 4 bytes a price): the arrays of those that were used last are kept beside.
+Prices are parallel arrays (12 bytes a price). Arrays are replaced and never modified, so a writer or an encoder may
+keep references to them. Event odds are kept compressed (about 4 bytes a price), and the arrays of those used most
+recently are also kept uncompressed.
 """
 
 from array import array
@@ -17,38 +18,38 @@ from quart_odds.domain.odds import EventHeader, Prices
 from quart_odds.odds.compression import compress, decompress
 
 GONE = 1 << 31
-"""Set in a value whose price was in an earlier fetch and not in the newest. Packed odds never reach this bit."""
+"""Set in the value of a price that was in an earlier fetch but not in the newest. Packed odds never reach this bit."""
 
 PriceChange = tuple[int, int | None, int | None]
-"""(key, the value before, the value now); None is a price that is not there."""
+"""(key, value before, value now). None stands for a price that is not there."""
 
 
 CLOCK_TOLERANCE_SECONDS = 60
-"""A quote whose newest change is dated further ahead of the clock was dated by a clock that was wrong."""
+"""If the newest change is dated further ahead than this, the clock that dated it was wrong."""
 
 MAX_GONE = 10_000
-"""Prices of one quote that are kept though they are gone, the latest: a bookmaker that offers other lines at each fetch
-would fill memory with those of before."""
+"""Maximum number of gone prices that event odds keep, the latest ones. Otherwise a bookmaker that offers other lines at
+each fetch would fill the memory."""
 
 COLUMNS_KEPT = 256
-"""Quotes whose arrays are kept as they are: what a few pages of a list show, about 1.5 MB."""
+"""Number of event odds whose arrays are kept uncompressed: as many as a few pages of a list show, about 1.5 MB."""
 
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """Prices side by side: `keys` ascend; `values` and `changed` (epoch seconds) stand beside them."""
+    """Prices as parallel arrays: `keys` in ascending order, and the `values` and `changed` (epoch seconds) of each."""
 
     keys: "array[int]" = field(default_factory=lambda: array("I"))
     values: "array[int]" = field(default_factory=lambda: array("I"))
     changed: "array[int]" = field(default_factory=lambda: array("I"))
 
     def packed(self) -> bytes:
-        """All three, compressed: 30 µs for 400 prices."""
+        """Return all three arrays, compressed. Takes 30 µs for 400 prices."""
         return compress(self.keys.tobytes() + self.values.tobytes() + self.changed.tobytes())
 
     @classmethod
     def unpacked(cls, packed: bytes) -> "Columns":
-        """What `packed` made these bytes of: 15 µs for 400 prices."""
+        """Return the arrays that `packed` compressed. Takes 15 µs for 400 prices."""
         column = array("I")
         column.frombytes(decompress(packed))
         count = len(column) // 3
@@ -56,9 +57,10 @@ class Columns:
 
 
 class RecentColumns:
-    """The arrays of the event odds that were used last. One for each cache; event odds outside a cache have their own.
+    """The uncompressed arrays of the event odds that were used most recently.
 
-    Not shared between threads.
+    The event odds of a cache share one of these; event odds outside a cache have their own. Not safe for use by several
+    threads.
     """
 
     def __init__(self, most: int = COLUMNS_KEPT) -> None:
@@ -66,11 +68,11 @@ class RecentColumns:
         self._columns: OrderedDict[EventOdds, Columns] = OrderedDict()
 
     def get(self, event_odds: "EventOdds") -> Columns | None:
-        """The arrays, if they are kept."""
+        """Return the arrays; None if they are not kept."""
         return self._columns.get(event_odds)
 
     def keep(self, event_odds: "EventOdds", columns: Columns) -> None:
-        """Keep these arrays; those that were kept the longest make room."""
+        """Keep these arrays. If there are too many, drop those that have been kept the longest."""
         self._columns[event_odds] = columns
         self._columns.move_to_end(event_odds)
         if len(self._columns) > self._most:
@@ -86,12 +88,12 @@ _NONE = Columns()
 
 @dataclass(slots=True, eq=False)
 class EventOdds:
-    """A bookmaker's prices of one event. `keys` ascend; `values` and `changed` (epoch seconds) stand beside them.
+    """A bookmaker's prices of one event. `keys` are ascending; `values` and `changed` (epoch seconds) belong to them.
 
-    A price that left a healthy fetch stays with the GONE bit in its value: `changed` says since when, `last_seen` (by
-    key, epoch seconds) when it was last there. `gone_at` is set while the bookmaker does not list the event at all,
-    `missed_at` since the first complete list without it. `promotions` are the bookmaker's own words for promotions, in
-    the order in which keys number them; it is only ever appended to.
+    A price that is missing from a healthy fetch stays, with the GONE bit in its value. `changed` then says since when
+    it is gone, and `last_seen` (epoch seconds by key) when it was last there. `gone_at` is set while the bookmaker does
+    not list the event at all, `missed_at` since the first complete list without it. `promotions` are the bookmaker's
+    own names of promotions, in the order in which keys number them; names are only ever appended.
     """
 
     id: int
@@ -111,17 +113,17 @@ class EventOdds:
 
     @property
     def is_absent(self) -> bool:
-        """Whether the newest list that should have it lacks the event: it may be gone, and says nothing of others."""
+        """Whether the newest list that should have the event lacks it. It may be gone, and has no vote in matching."""
         return self.gone_at is not None or self.missed_at is not None
 
     @property
     def is_late(self) -> bool:
-        """Whether its prices were fetched after the kick-off, and so are no pre-match prices."""
+        """Whether the prices were fetched after the kick-off, and so are not pre-match prices."""
         return self.seen_at >= self.header.kickoff
 
     @property
     def columns(self) -> Columns:
-        """The prices; the arrays are never altered."""
+        """The prices. The arrays are never modified."""
         if not self._packed:
             return _NONE
         columns = self.recent.get(self)
@@ -137,23 +139,24 @@ class EventOdds:
 
     @property
     def keys(self) -> "array[int]":
-        """Which prices there are, ascending."""
+        """The keys of all prices, ascending."""
         return self.columns.keys
 
     @property
     def values(self) -> "array[int]":
-        """The packed value of each, with its GONE bit."""
+        """The packed value of each price, with its GONE bit."""
         return self.columns.values
 
     @property
     def changed(self) -> "array[int]":
-        """When each last changed, in epoch seconds."""
+        """When each price last changed, in epoch seconds."""
         return self.columns.changed
 
     def take(self, prices: Prices, seen_at: datetime) -> tuple[PriceChange, ...]:
-        """Replaces the prices by those of a healthy fetch and tells what changed, by key.
+        """Replace the prices with those of a healthy fetch. Returns what changed, ordered by key.
 
-        All that changes in one call bears one moment, and no two calls share one: the history has a row for each.
+        All changes of a call have the same moment. No two calls share a moment, so each has its own rows in the
+        history.
         """
         digest = _digest(prices)
         if digest == (self._fetched or _digest(self.prices())):
@@ -167,19 +170,20 @@ class EventOdds:
         return changes
 
     def prices(self) -> Prices:
-        """The prices of the newest fetch, without those that are gone."""
+        """Return the prices of the newest fetch, without those that are gone."""
         here = [(key, value) for key, value in zip(self.keys, self.values, strict=True) if not value & GONE]
         return Prices(array("I", [key for key, _ in here]), array("I", [value for _, value in here]))
 
     def next_moment(self, at: datetime) -> int:
-        """The epoch second to note for changes at `at`: a second later than that if this quote has used it already."""
+        """Return the epoch second for changes at `at`, or the next one that these event odds have not used yet."""
         self.last_moment = max(int(at.timestamp()), self.last_moment + 1)
         return self.last_moment
 
     def heed_clock(self, at: datetime) -> bool:
-        """Dates back what a clock that was ahead has dated after `at`, so that new changes are dated near now.
+        """Change dates after `at`, from a clock that was ahead, to `at`, so that new changes get correct dates.
 
-        Whether anything was. A minute's difference is let be: changes within one second are noted a second apart.
+        Returns whether there were any. A difference of up to a minute is ignored, because changes within one second are
+        dated a second apart.
         """
         now = int(at.timestamp())
         if self.last_moment <= now + CLOCK_TOLERANCE_SECONDS:
@@ -200,7 +204,7 @@ class EventOdds:
         after: dict[int, tuple[int, int]] = {}
         changes: list[PriceChange] = []
         seen = int(self.seen_at.timestamp())
-        # Replaced and never altered: a writer or an encoder may hold the old one.
+        # Replaced and never modified: a writer or an encoder may hold the old one.
         last_seen = dict(self.last_seen)
         for key, value in prices:
             old, changed = before.pop(key, (GONE, 0))
@@ -240,41 +244,41 @@ class EventOdds:
         return tuple(changes)
 
     def place_of(self, key: int) -> int | None:
-        """Where a price stands in the arrays."""
+        """Return the position of a price in the arrays; None if it is not there."""
         keys = self.keys
         place = bisect_left(keys, key)
         return place if place < len(keys) and keys[place] == key else None
 
     def value_of(self, key: int) -> int | None:
-        """The packed value of a price, with its GONE bit; None for one that never was."""
+        """Return the packed value of a price, with its GONE bit; None for a price that has never been there."""
         place = self.place_of(key)
         return None if place is None else self.values[place]
 
     def __iter__(self) -> Iterator[tuple[int, int, int]]:
-        """(key, value, changed) of every price, those that are gone with their GONE bit."""
+        """Iterate over the (key, value, changed) of every price, including gone ones with their GONE bit."""
         columns = self.columns
         return zip(columns.keys, columns.values, columns.changed, strict=True)
 
     @property
     def price_count(self) -> int:
-        """How many prices are there now. A quote without any is still a quote."""
+        """The number of prices that are there now, which may be 0."""
         return len(self.keys) - len(self.last_seen)
 
     @property
     def promoted_keys(self) -> "array[int]":
-        """The keys of promoted prices, those that are gone included: they follow all plain ones."""
+        """The keys of promoted prices, including those that are gone. They come after all plain ones."""
         keys = self.keys
         return keys[bisect_left(keys, FIRST_PROMOTED_KEY) :]
 
     @property
     def has_promotions(self) -> bool:
-        """Whether it has, or has had, a promoted price."""
+        """Whether there is or was a promoted price."""
         keys = self.keys
         return bool(keys) and keys[-1] >= FIRST_PROMOTED_KEY
 
 
 def _digest(prices: Prices) -> bytes:
-    """What two fetches share when nothing has changed between them: 10 µs for 400 prices."""
+    """Return a digest that two fetches share if nothing changed between them. Takes 10 µs for 400 prices."""
     digest = blake2b(prices.keys.tobytes(), digest_size=16)
     digest.update(prices.values.tobytes())
     return digest.digest()

@@ -1,4 +1,4 @@
-"""How a market stood over time at one bookmaker: its first prices and the changes since, put together."""
+"""The history of a market at one bookmaker: its states over time, from its first prices and the changes since."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -11,10 +11,11 @@ from quart_odds.odds.event_odds import GONE, EventOdds
 from quart_odds.odds.offers import rank
 
 GONE_ODDS = -1
-"""In the history: the price was not there any more."""
+"""In the history: the price was no longer there."""
 
 LISTING_KEY = 0
-"""In the history: the whole event left (odds -1) or came back (odds 0) at the bookmaker. No price has this key."""
+"""In the history: the bookmaker no longer listed the event (odds -1), or listed it again (odds 0). No price has this
+key."""
 
 _SECOND = timedelta(seconds=1)
 
@@ -24,9 +25,9 @@ Change = tuple[int, int, int]
 
 @dataclass(frozen=True, slots=True)
 class OddsHistory:
-    """What is kept of a quote's past: when it was first seen, its prices then, and what changed since, in order.
+    """The stored past of event odds: when they were first seen, the prices then, and the changes since, in order.
 
-    `opening` is empty once retention has removed it.
+    `opening` is empty if retention has removed it.
     """
 
     opened_at: int | None
@@ -36,10 +37,11 @@ class OddsHistory:
 
 @dataclass(frozen=True, slots=True)
 class MarketState:
-    """How a market stood from `at` on: packed values by outcome index, GONE bit and all.
+    """The state of a market from `at` on: packed values by outcome index, with their GONE bits.
 
-    `promotions` numbers the promotion of each outcome's price, 0 for a plain one. `is_listed` False: the bookmaker did
-    not list the event. `is_confirmed`: not a change, but seen like this again.
+    `promotions` has the number of the promotion of each outcome's price, 0 for a plain price. `is_listed` is False if
+    the bookmaker did not list the event. `is_confirmed` is True if nothing changed at `at`, and the same state was seen
+    again.
     """
 
     at: datetime
@@ -50,16 +52,16 @@ class MarketState:
 
     @property
     def is_available(self) -> bool:
-        """Whether any outcome was there."""
+        """Whether any outcome had a price."""
         return self.is_listed and any(not value & GONE for value in self.values.values())
 
     def comparable_values(self) -> dict[int, int]:
-        """The packed values that may enter a margin."""
+        """Return the packed values that may be used in a margin."""
         return {index: value for index, value in self.values.items() if is_comparable(self.promotions[index])}
 
 
 def market_keys(market: Market, line: float | None) -> dict[int, int]:
-    """The outcome index of each plain key of a market and line. Raises ValueError for a line that is none."""
+    """Return the outcome index of each plain key of a market and line. Raises ValueError for an invalid line."""
     return {pack_key(market.number, outcome.index, line): outcome.index for outcome in market.outcomes}
 
 
@@ -72,12 +74,12 @@ def standings(
     *,
     promotion: int = 0,
 ) -> list[MarketState]:
-    """How the market with these keys stood at each moment at which it changed, between `since` and `until`.
+    """Return the states of the market with these keys between `since` and `until`, one for each moment of a change.
 
-    `keys` has the outcome index of each key, promoted ones included (`offers.price_keys`). An outcome stands with its
-    plain price, or with a promoted one while there is no plain one; `promotion` asks for the prices of one promotion
-    alone. The first is how it stood at `since`; the last confirms how it stands, where `until` reaches that far. A
-    window that ends before it begins has nothing.
+    `keys` has the outcome index of each key, including promoted ones (`offers.price_keys`). An outcome has its plain
+    price, or a promoted one while there is no plain one. `promotion` selects the prices of that promotion alone. The
+    first state is the one at `since`. The last one confirms the current state, if `until` reaches that far. The result
+    is empty if `since` is after `until`.
     """
     if since is not None and until is not None and since > until:
         return []
@@ -86,9 +88,9 @@ def standings(
     found = list(_changes(history, keys))
     now = _now(event_odds, keys)
     if now is not None and not found:
-        found.append(now)  # older than the history that is kept
+        found.append(now)  # The prices are older than the history that is kept.
     elif now is not None and not _same(found[-1], now) and (newest := _moment(event_odds.last_moment)) > found[-1].at:
-        # Newer than what is committed. A quote whose last change is older lags behind another process's history.
+        # Newer than what is committed. If memory is older, it lags behind the history that another process has written.
         found.append(now if now.at > found[-1].at else replace(now, at=newest))
     if found and found[-1].is_listed and event_odds.gone_at is None and event_odds.seen_at >= found[-1].at + _SECOND:
         found.append(replace(found[-1], at=event_odds.seen_at, is_confirmed=True))
@@ -112,7 +114,7 @@ def _changes(history: OddsHistory, keys: Mapping[int, int]) -> Iterable[MarketSt
                 values[key] = values.get(key, 0) | GONE if odds == GONE_ODDS else odds
         if values:
             standing = _market_state(_moment(at), values, keys, is_listed)
-            # A promoted price that moved behind a plain one changed nothing that is told here.
+            # If a promoted price moves while there is a plain one, the state stays the same.
             if told is None or (standing.values, standing.promotions, is_listed) != (
                 told.values,
                 told.promotions,
@@ -123,7 +125,7 @@ def _changes(history: OddsHistory, keys: Mapping[int, int]) -> Iterable[MarketSt
 
 
 def _market_state(at: datetime, values: Mapping[int, int], keys: Mapping[int, int], is_listed: bool) -> MarketState:
-    """The prices by outcome: what is here before what is gone, then by `offers.rank`."""
+    """Choose one price for each outcome: current prices before gone ones, then by `offers.rank`."""
     chosen: dict[int, int] = {}
     for key in sorted(values, key=lambda key: (bool(values[key] & GONE), rank(key))):
         chosen.setdefault(keys[key], key)
@@ -146,7 +148,7 @@ def _now(event_odds: EventOdds, keys: Mapping[int, int]) -> MarketState | None:
 
 
 def _same(one: MarketState, other: MarketState) -> bool:
-    """Whether both say the same; the odds of what is gone do not count."""
+    """Whether both states are the same. The odds of gone prices do not count."""
 
     def told(standing: MarketState) -> dict[int, tuple[int, int]]:
         return {
@@ -158,7 +160,7 @@ def _same(one: MarketState, other: MarketState) -> bool:
 
 
 def _from(found: list[MarketState], since: datetime) -> list[MarketState]:
-    """The window from `since` on, beginning with how things stood then, whether or not anything changed in it."""
+    """Return the states from `since` on. The first is the state at `since`, even if nothing changed then."""
     earlier = [standing for standing in found if standing.at <= since]
     later = [standing for standing in found if standing.at > since]
     if not earlier:

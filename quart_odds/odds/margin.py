@@ -1,6 +1,6 @@
-"""What prices say about each other: a bookmaker's margin, the best price of each outcome, prices that beat the market.
+"""Comparisons of prices: a bookmaker's margin, the best price of each outcome, and prices that beat the market.
 
-All of it asks for a market's full set of outcomes, every one of them there and active; anything less has no margin.
+All of them need the full set of a market's outcomes, each with an active price. Anything less has no margin.
 """
 
 from bisect import bisect_left
@@ -22,9 +22,9 @@ _LEAST_VALUE = 1000 << 1 | 1
 
 @dataclass(frozen=True, slots=True)
 class BestPrice:
-    """The best price of an outcome and who has it; two bookmakers that are equal both have it.
+    """The best price of an outcome and the bookmakers that offer it, which may be several.
 
-    `key` is the plain price's. A bookmaker that has a perk on it has the price under `offers.effective_key`.
+    `key` is that of the plain price. If a bookmaker's price has a perk, its key is `offers.effective_key`.
     """
 
     key: int
@@ -42,36 +42,39 @@ class BestMarket:
 
     @property
     def gain(self) -> float:
-        """What a book of the best prices gives, in percent of the stake."""
+        """The profit from backing all outcomes at their best prices, in percent of the stake."""
         return gain_of(self.market, [price.value for price in self.prices])
 
     @property
     def margin(self) -> float:
-        """What a book of the best prices keeps, in percent; below zero it gives."""
+        """The margin of the best prices together, in percent; negative if they yield a profit."""
         return margin_of(self.market, [price.value for price in self.prices])
 
 
 def is_active_price(value: int) -> bool:
-    """Whether a packed value is there, active, and pays."""
+    """Whether a packed value is an active price above 1.0 that is not gone."""
     return bool(value & 1) and not value & GONE and value >> 1 > 1000
 
 
 def margin_of(market: Market, values: Iterable[int]) -> float:
-    """The margin in percent of packed values, which must be active and the market's full set. Two decimals."""
+    """Return the margin of packed values in percent, to two decimals. They must be active and the market's full set."""
     inverse = sum(1000 / (value >> 1) for value in values)
     return round((inverse / market.winning_outcomes - 1) * 100, 2)
 
 
 def gain_of(market: Market, values: Iterable[int]) -> float:
-    """What active packed values of a full set give, in percent of the stake, whatever the outcome. Two decimals."""
+    """Return the profit from backing all outcomes, in percent of the stake, to two decimals.
+
+    The packed values must be active and the market's full set.
+    """
     inverse = sum(1000 / (value >> 1) for value in values)
     return round((market.winning_outcomes / inverse - 1) * 100, 2)
 
 
 def market_margin(market: Market, values: Mapping[int, int]) -> float | None:
-    """The margin in percent of packed values by outcome index.
+    """Return the margin of packed values by outcome index, in percent.
 
-    None unless the market's outcomes mean the same everywhere and every one of them can be taken.
+    None unless the market's outcomes mean the same at all bookmakers and every one of them has an active price.
     """
     if not market.is_comparable or len(market.outcomes) < 2:
         return None
@@ -80,10 +83,10 @@ def market_margin(market: Market, values: Mapping[int, int]) -> float | None:
 
 
 def best_markets(event: CachedEvent, *, only_gaining: bool = False) -> list[BestMarket]:
-    """Each comparable market and line that somebody offers in full, or several together, with its best prices.
+    """Return each comparable market and line that the bookmakers together offer in full, with its best prices.
 
-    Raised prices do not count, nor do the prices of a bookmaker that names the sides the other way round.
-    `only_gaining` leaves out markets that keep something: quicker, where few are wanted.
+    Raised prices do not count, nor do the prices of a bookmaker that has the sides reversed. `only_gaining` leaves out
+    markets that yield no profit, which is faster if few do.
     """
     best: dict[int, int] = {}
     here = event.comparable_odds
@@ -109,9 +112,9 @@ def best_markets(event: CachedEvent, *, only_gaining: bool = False) -> list[Best
 
 
 def best_values(market: Market, offers: Iterable[Offer]) -> dict[int, int]:
-    """The best packed value of each outcome that two of these offers or more have: one alone is the best of none.
+    """Return the best packed value of each outcome that at least two offers have: a lone price is not the best of any.
 
-    They are to be of bookmakers whose prices can be compared (`CachedEvent.comparable_odds`).
+    The offers must be of bookmakers whose prices can be compared (`CachedEvent.comparable_odds`).
     """
     if not market.is_comparable:
         return {}
@@ -134,7 +137,7 @@ def _take_better(best: dict[int, int], prices: Iterable[tuple[int, int]]) -> Non
 
 @lru_cache(maxsize=512)
 def _full_set(market_number: int) -> tuple[Market | None, tuple[int, ...]]:
-    """The market, if its outcomes can be compared, and what to add to its first key for each outcome's."""
+    """Return the market, if its outcomes can be compared, and the offset of each outcome's key from the first key."""
     market = CATALOGUE.by_number.get(market_number)
     if market is None or not market.is_comparable or len(market.outcomes) < 2:
         return None, ()

@@ -1,7 +1,7 @@
-"""Which bookmakers' events are the same match. Plain functions on plain values, called by `odds.cache`.
+"""Decides which bookmakers' events are the same match. Plain functions on plain values, called by `odds.cache`.
 
-The SportRadar id decides; a kick-off that is too far off vetoes it; names never decide,
-they are only compared and told.
+The SportRadar id decides, unless the kick-offs are too far apart. Names never decide: differences between them are only
+reported.
 """
 
 from collections.abc import Iterable
@@ -11,15 +11,15 @@ from datetime import datetime, timedelta
 from quart_odds.domain.platforms import Platform
 
 KICKOFF_TOLERANCE = timedelta(minutes=10)
-"""Kick-offs further apart than this are two matches, whatever the ids say."""
+"""Events whose kick-offs are further apart than this are two matches, whatever their ids are."""
 
 PLATFORM_ORDER = {platform: place for place, platform in enumerate(Platform)}
-"""BetPawa names an event where it lists it; then SportyBet, then Bet9ja."""
+"""BetPawa names an event if it lists it, otherwise SportyBet, otherwise Bet9ja."""
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One bookmaker's event that names a SportRadar id, and so claims to be that match."""
+    """One bookmaker's event that names a SportRadar id, and so is a candidate for that match."""
 
     odds_id: int
     platform: Platform
@@ -28,12 +28,12 @@ class Candidate:
 
 
 def agreeing(candidates: Iterable[Candidate]) -> tuple[int, ...]:
-    """The quote ids that are one match: the largest set of claims whose kick-offs agree, one of each bookmaker.
+    """Return the ids of the event odds that are one match: the largest set of candidates whose kick-offs agree.
 
-    What a bookmaker no longer lists has no vote: it stays with the match wherever that moves, unless the bookmaker
-    lists it anew. The answer depends on the claims alone, not on the order in which they came: of sets of one size, the
-    one whose first member stands first in PLATFORM_ORDER wins; of two claims of one bookmaker the newer stands. Those
-    left out stand alone.
+    The set has at most one candidate of each bookmaker. Candidates that are no longer listed have no vote: they stay
+    with the match even if its kick-off moves, unless their bookmaker lists it again. The result depends on the
+    candidates alone, not on their order. Of several largest sets, the one whose first member is first in PLATFORM_ORDER
+    wins. Of two candidates of one bookmaker, the newer one wins. Those left out stand alone.
     """
     ordered = sorted(candidates, key=lambda candidate: (PLATFORM_ORDER[candidate.platform], -candidate.odds_id))
     listed = [candidate for candidate in ordered if not candidate.is_gone]
@@ -45,7 +45,7 @@ def agreeing(candidates: Iterable[Candidate]) -> tuple[int, ...]:
                 group.setdefault(candidate.platform, candidate)
         if len(group) > len(best):
             best = group
-    # A bookmaker whose own listing disagrees has its place taken by nothing that is gone.
+    # If a bookmaker's current listing disagrees, its old listing does not take that place.
     absent = {candidate.platform for candidate in listed} - best.keys()
     for candidate in ordered:
         if candidate.is_gone and candidate.platform not in absent:
@@ -54,15 +54,15 @@ def agreeing(candidates: Iterable[Candidate]) -> tuple[int, ...]:
 
 
 def match_key(sportradar_id: str) -> str:
-    """The key of the one event that a SportRadar id names."""
+    """Return the key of the one event that a SportRadar id names."""
     return f"sr:{sportradar_id}"
 
 
 def genius_key(genius_id: str) -> str:
-    """The key of the one event that a Genius Sports id names, while nobody tells its SportRadar id."""
+    """Return the key of the one event that a Genius Sports id names, while its SportRadar id is unknown."""
     return f"gs:{genius_id}"
 
 
 def lone_key(platform: Platform, external_id: str) -> str:
-    """The key of an event that stands alone: it has no SportRadar id, or its kick-off contradicts the others'."""
+    """Return the key of an event that stands alone: it has no SportRadar id, or its kick-off contradicts the others."""
     return f"{platform}:{external_id}"

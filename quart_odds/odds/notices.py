@@ -1,7 +1,7 @@
-"""Tells listeners which events' odds changed: `odds_update`, one stream a bookmaker, coalesced.
+"""Publishes which events' odds changed: notices (`odds_update`), coalesced for each bookmaker.
 
-A notice goes out at once when its bookmaker was quiet, then at most one each `interval_seconds`. It is never empty, it
-names events whose odds or availability changed, and a bookmaker's first odds of an event are such a change.
+If a bookmaker was quiet, a notice is published at once; after that, at most one every `interval_seconds`. A notice is
+never empty. It names the events whose odds or availability changed; a bookmaker's first odds of an event are a change.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from quart_odds.odds.event import EventChange
 INTERVAL_SECONDS = 0.05
 
 Publish = Callable[[list[int], Platform, int], None]
-"""Called with event ids (ascending, each once), their bookmaker, and how many snapshots the notice sums up."""
+"""Called with event ids (ascending, each once), their bookmaker, and the number of snapshots in the notice."""
 
 
 @dataclass(slots=True)
@@ -25,7 +25,7 @@ class _Source:
 
 
 class OddsNotifier:
-    """Call it with every EventChange; it publishes what is worth telling. A snapshot is one fetch that changed one."""
+    """Called with every EventChange, it publishes notices of the real changes. Each of these counts as a snapshot."""
 
     def __init__(self, publish: Publish, *, interval_seconds: float = INTERVAL_SECONDS) -> None:
         self._publish = publish
@@ -33,7 +33,7 @@ class OddsNotifier:
         self._sources = {platform: _Source() for platform in Platform}
 
     def __call__(self, change: EventChange) -> None:
-        """Takes a change; publishes now if its bookmaker was quiet, else with the others of the interval."""
+        """Publish a change now if its bookmaker was quiet, otherwise with the others of the interval."""
         if not change.is_change:
             return
         source = self._sources[change.platform]
@@ -43,7 +43,7 @@ class OddsNotifier:
             self._tell(change.platform)
 
     def close(self) -> None:
-        """Publishes what waits, and nothing later by itself."""
+        """Publish all waiting changes, and stop the timers."""
         for platform, source in self._sources.items():
             if source.timer is not None:
                 source.timer.cancel()
@@ -51,7 +51,7 @@ class OddsNotifier:
             self._send(platform)
 
     def _tell(self, platform: Platform) -> None:
-        """Publishes what waits and rests for the interval; a source that stayed silent becomes quiet again."""
+        """Publish the waiting changes and start the interval. Without any, the source is quiet again."""
         source = self._sources[platform]
         source.timer = None
         if source.event_ids:

@@ -1,7 +1,7 @@
-"""What a bookmaker offers of an event, market by market: plain prices together, promoted ones beside them.
+"""A bookmaker's offers for an event, market by market: plain prices together, promoted ones separately.
 
-An outcome that has a plain price and a promoted one stands twice: the plain price in the market's own offer, the
-promoted one in a further offer. A promoted price without a plain one is the market's own price, with a mark.
+An outcome that has both a plain and a promoted price appears twice: the plain price in the market's own offer, the
+promoted one in a further offer. A promoted price without a plain one is in the market's own offer, with a mark.
 """
 
 from bisect import bisect_left
@@ -27,8 +27,8 @@ _PLACES = {market.number: place for place, market in enumerate(CATALOGUE.markets
 class Offer:
     """A market and line at one bookmaker: keys, packed values and times of change by outcome index.
 
-    `promotion` is the number of the promotion that sets a further offer apart, 0 for the market's own offer; there a
-    single price may still bear one, which its key tells.
+    `promotion` is the number of a further offer's promotion, 0 for the market's own offer. Single prices in the latter
+    may be promoted as well; their keys say so.
     """
 
     market: Market
@@ -39,15 +39,15 @@ class Offer:
     changed: dict[int, int] = field(default_factory=dict)
 
     def add(self, index: int, key: int, value: int, changed: int) -> None:
-        """Puts a price in its outcome's place."""
+        """Set the price of an outcome."""
         self.keys[index], self.values[index], self.changed[index] = key, value, changed
 
     def promotion_of(self, index: int) -> int:
-        """The number of the promotion of an outcome's price, 0 for a plain one."""
+        """Return the number of the promotion of an outcome's price, 0 for a plain price."""
         return promotion_of(self.keys[index])
 
     def comparable_values(self) -> dict[int, int]:
-        """The packed values that may enter a margin or a comparison."""
+        """Return the packed values that may be used in a margin or a comparison."""
         if self.promotion:
             return {}
         if not self.keys or max(self.keys.values()) < FIRST_PROMOTED_KEY:
@@ -56,9 +56,9 @@ class Offer:
 
 
 def offers_of(event_odds: EventOdds) -> list[Offer]:
-    """Every offer of a bookmaker, in the order of the catalogue, then of the line, the market's own offer first.
+    """Return every offer of a bookmaker, in the order of the catalogue, then by line, the market's own offer first.
 
-    What the catalogue lacks is left out.
+    Markets that are not in the catalogue are left out.
     """
     plain: dict[tuple[int, float | None], Offer] = {}
     promoted: dict[tuple[int, float | None], list[tuple[int, int, int, int]]] = {}
@@ -86,7 +86,7 @@ def offers_of(event_odds: EventOdds) -> list[Offer]:
 
 
 def offers_at(event_odds: EventOdds, market: Market, line: float | None, keys: Sequence[int]) -> list[Offer]:
-    """What `offers_of` has of one market and line. `keys` are its plain keys, in the order of the outcomes."""
+    """Return the offers of one market and line. `keys` are its plain keys, in the order of the outcomes."""
     own = offer_of(event_odds, market, line, keys)
     if not own.values:
         return []
@@ -94,13 +94,13 @@ def offers_at(event_odds: EventOdds, market: Market, line: float | None, keys: S
 
 
 def offer_of(event_odds: EventOdds, market: Market, line: float | None, keys: Iterable[int]) -> Offer:
-    """The market's own offer alone. `keys` are its plain keys, in the order of the outcomes."""
+    """Return only the market's own offer. `keys` are its plain keys, in the order of the outcomes."""
     offer = Offer(market, line)
     columns = event_odds.columns
     here, values, changed = columns.keys, columns.values, columns.changed
     count = len(here)
     has_promotions = count and here[-1] >= FIRST_PROMOTED_KEY
-    # A list asks this twelve times an event: no call that can be spared.
+    # A list calls this twelve times for each event, so function calls are avoided here.
     for index, plain in enumerate(keys):
         key = effective_key(event_odds, plain) if has_promotions else plain
         place = bisect_left(here, key)
@@ -110,7 +110,7 @@ def offer_of(event_odds: EventOdds, market: Market, line: float | None, keys: It
 
 
 def _further(event_odds: EventOdds, own: Offer, keys: Sequence[int]) -> list[Offer]:
-    """The offers beside a market's own one, by promotion."""
+    """Return a market's further offers, ordered by promotion."""
     places = {key: index for index, key in enumerate(keys)}
     columns = event_odds.columns
     found: dict[int, Offer] = {}
@@ -126,12 +126,12 @@ def _further(event_odds: EventOdds, own: Offer, keys: Sequence[int]) -> list[Off
 
 
 def place_of(market: Market) -> int:
-    """Where a market stands in the catalogue's order."""
+    """Return a market's position in the order of the catalogue."""
     return _PLACES[market.number]
 
 
 def effective_key(event_odds: EventOdds, plain: int) -> int:
-    """The key of the price that an outcome has in its market's own offer: the plain one unless only others are here."""
+    """Return the key of an outcome's price in its market's own offer: plain unless only promoted prices are there."""
     value = event_odds.value_of(plain)
     if value is not None and not value & GONE:
         return plain
@@ -143,7 +143,7 @@ def effective_key(event_odds: EventOdds, plain: int) -> int:
 
 
 def perked_values(event_odds: EventOdds) -> list[tuple[int, int]]:
-    """(plain key, packed value) of each outcome whose price in its market's own offer bears a perk."""
+    """Return the (plain key, packed value) of each outcome whose price in its market's own offer has a perk."""
     return [
         (plain, _value(event_odds, key))
         for key in event_odds.promoted_keys
@@ -154,19 +154,19 @@ def perked_values(event_odds: EventOdds) -> list[tuple[int, int]]:
 
 
 def price_keys(event_odds: EventOdds, keys: Mapping[int, int]) -> dict[int, int]:
-    """`keys` (plain key to outcome index) and the keys of promoted prices of the same outcomes that a quote has had."""
+    """Add to `keys` (outcome index by plain key) the keys of all promoted prices that these outcomes have or had."""
     return dict(keys) | {key: keys[plain_key(key)] for key in event_odds.promoted_keys if plain_key(key) in keys}
 
 
 def promotion_word(event_odds: EventOdds, key: int) -> str | None:
-    """What the promotion of a price is called; None for a plain price."""
+    """Return the name of a price's promotion; None for a plain price."""
     if key < FIRST_PROMOTED_KEY:
         return None
     return promotion_name(promotion_of(key), event_odds.promotions)
 
 
 def market_numbers(keys: Iterable[int]) -> frozenset[int]:
-    """The numbers of the markets of these prices."""
+    """Return the numbers of the markets that these price keys belong to."""
     return frozenset(map(market_number_of, keys))
 
 
@@ -176,13 +176,13 @@ def _value(event_odds: EventOdds, key: int) -> int:
 
 
 def rank(key: int) -> tuple[bool, int]:
-    """Orders the prices of one outcome: the plain one, those with a perk, then the raised ones."""
+    """Return a sort key for the prices of one outcome: the plain price, then those with a perk, then raised ones."""
     promotion = promotion_of(key)
     return not is_comparable(promotion), promotion
 
 
 def _beside(own: Offer, prices: list[tuple[int, int, int, int]]) -> list[Offer]:
-    """Completes a market's own offer by promoted prices where it lacks plain ones; the others make further offers."""
+    """Add promoted prices to a market's own offer where it lacks plain ones. Returns further offers of the others."""
     further: dict[int, Offer] = {}
     for index, key, value, changed in sorted(prices, key=lambda price: rank(price[1])):
         here = own.values.get(index)

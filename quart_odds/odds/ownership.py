@@ -1,4 +1,4 @@
-"""Whose odds these are: what a run or a refresh records is its own, and so are the errors of storing it."""
+"""Which run or refresh has recorded odds, so that each learns of errors in storing its own odds only."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -6,20 +6,20 @@ from contextvars import ContextVar
 
 
 class Recording:
-    """One run or one refresh, as the one who recorded odds and asks whether they were stored."""
+    """The identity of one run or refresh, which records odds and later asks whether they were stored."""
 
 
 _current: ContextVar[Recording | None] = ContextVar("recording", default=None)
 
 
 def current_recording() -> Recording | None:
-    """The recording that this task works for; None for one that never said."""
+    """Return the recording that this task belongs to; None if there is none."""
     return _current.get()
 
 
 @contextmanager
 def recording_for(recording: Recording) -> Iterator[None]:
-    """Within the block, and in the tasks that it starts, odds are recorded and confirmed for `recording`."""
+    """Record and confirm odds for `recording` within the block and in the tasks that are started there."""
     token = _current.set(recording)
     try:
         yield

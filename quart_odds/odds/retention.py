@@ -1,4 +1,4 @@
-"""What clean-ups remove, and when the last one was."""
+"""What a clean-up removes, and when the database was last cleaned up."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 @dataclass(frozen=True, slots=True)
 class Removal:
-    """How many rows are, or would be, removed. `events` go with all their odds; `history_rows` counts these too."""
+    """How many rows were, or would be, removed. `events` go with all their odds, which `history_rows` includes."""
 
     events: int = 0
     history_rows: int = 0

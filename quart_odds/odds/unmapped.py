@@ -1,4 +1,4 @@
-"""What bookmakers offer and the catalogue does not know: which markets, at how many current events."""
+"""Counts the markets that bookmakers offer and the catalogue does not have, by the number of current events."""
 
 from array import array
 
@@ -6,17 +6,17 @@ from quart_odds.domain.odds import MappedEvent, UnmappedMarket
 from quart_odds.domain.platforms import Platform
 
 MAX_KINDS = 10_000
-"""Kinds of unknown markets of one bookmaker that are told apart at once; there are about 400 over all bookmakers.
+"""Maximum number of kinds of unknown markets of one bookmaker; there are about 400 at all bookmakers together.
 
-All bookmakers together stay below 65,536, so that a kind is a number of two bytes.
+All bookmakers together stay below 65,536, so that a kind is a two-byte number.
 """
 
 
 class UnmappedMarkets:
-    """For each quote the unknown markets of its newest fetch, as small numbers: two bytes a market.
+    """The unknown markets in the newest fetch of all event odds, as small numbers: two bytes a market.
 
-    A kind that no quote has any more gives its number back, so that a bookmaker which makes up ids for a while keeps
-    no room.
+    The number of a kind that is no longer offered is used again, so a bookmaker that makes up ids for a while does not
+    use up the numbers.
     """
 
     def __init__(self) -> None:
@@ -27,7 +27,7 @@ class UnmappedMarkets:
         self._by_odds_id: dict[int, array[int]] = {}
 
     def note(self, odds_id: int, mapped: MappedEvent) -> None:
-        """Takes the unknown markets of a fetch in place of the former ones."""
+        """Replace the unknown markets of event odds with those of a new fetch."""
         platform = mapped.header.platform
         former = self._by_odds_id.pop(odds_id, None)
         numbers = {self._number(platform, market) for market in mapped.unmapped} - {None}
@@ -39,11 +39,11 @@ class UnmappedMarkets:
         self._drop(former)
 
     def forget(self, odds_id: int) -> None:
-        """Drops a quote."""
+        """Forget event odds."""
         self._drop(self._by_odds_id.pop(odds_id, None))
 
     def counts(self) -> list[tuple[Platform, UnmappedMarket, int]]:
-        """Each unknown market with its number of events, the most frequent first."""
+        """Return each unknown market with its number of events, the most frequent first."""
         ordered = sorted(self._counts.items(), key=lambda each: -each[1])
         return [(*self._kinds[number], count) for number, count in ordered]
 
@@ -57,7 +57,7 @@ class UnmappedMarkets:
                 self._free.append(number)
 
     def _number(self, platform: Platform, market: UnmappedMarket) -> int | None:
-        """The kind's number; a new one gets the next that is free, none where there are too many."""
+        """Return the number of a kind. A new kind gets the next free number, or None if there are too many."""
         known = self._numbers[platform]
         number = known.get(market.market_id)
         if number is None and len(known) < MAX_KINDS:

@@ -1,1 +1,1 @@
-"""Scraping: what a run is, how it goes, and who is told."""
+"""Scraping: runs, how they are started and ended, and how their progress is published."""

@@ -1,4 +1,4 @@
-"""A run that is going: its row, its counters, and what it publishes of them."""
+"""A run in progress: its row, its counters, and the progress that it publishes."""
 
 import asyncio
 import time
@@ -15,7 +15,11 @@ from quart_odds.scraping.schemas import ScrapeProgress
 
 @dataclass(eq=False, slots=True)
 class ActiveRun:
-    """A run that is going."""
+    """A run in progress.
+
+    `began` is on the monotonic clock. `ending` is the status of a run that was stopped before its end. `refusal` says
+    why the run cannot store any odds, and `store_error` why its end has not been stored so far.
+    """
 
     record: RunRecord
     broadcaster: ProgressBroadcaster
@@ -37,11 +41,11 @@ class ActiveRun:
 
     @property
     def elapsed_ms(self) -> int:
-        """Time since it began."""
+        """Milliseconds since the run began."""
         return round((time.monotonic() - self.began) * 1000)
 
     def snapshot(self) -> RunRecord:
-        """The run's row, as far as it has come."""
+        """Return the run's row with the current counts and errors."""
         return replace(
             self.record,
             events_scraped=self.tracker.fetched,
@@ -51,5 +55,5 @@ class ActiveRun:
         )
 
     def publish(self, progress: ScrapeProgress) -> None:
-        """Tell a progress, bearing this run's id and time."""
+        """Publish progress, with this run's id and elapsed time filled in."""
         self.broadcaster.publish(progress.with_run(self.record.id, self.elapsed_ms))

@@ -1,6 +1,7 @@
-"""The progress of one run, told to whoever asks: a log of its own, with the broadcast's cursors and flush.
+"""Publishes the progress of one run, in an event log that belongs to this run alone.
 
-It knows nothing of transports, and no listener can slow, stop or start the run.
+The log has the same cursors and the same flushing as the shared one. Nothing here depends on a transport, and no
+listener can slow down, stop or start the run.
 """
 
 import asyncio
@@ -13,13 +14,14 @@ from quart_odds.broadcast import EventLog, Flusher, LogBounds
 from quart_odds.scraping.schemas import ScrapeProgress
 
 RUN_LOG_BOUNDS = LogBounds(least_entries=50_000, least_bytes=0, least_seconds=0, most_bytes=64 * 1024 * 1024)
-"""A run is kept from its beginning: ten minutes at forty messages a second, with room to spare."""
+"""Keep a run's progress from its beginning. A run of ten minutes at forty messages a second fits easily."""
 
 
 class ProgressBroadcaster:
-    """What a run tells. `publish` is a plain function that never waits; `subscribe` may be called at any time.
+    """Publishes one run's progress. `publish` is a plain function and never waits.
 
-    `log` and `flusher` serve listeners with a cursor: the run's own stream.
+    `subscribe` may be called at any time. `log` and `flusher` serve the run's own stream, whose listeners have a
+    cursor.
     """
 
     def __init__(
@@ -41,26 +43,26 @@ class ProgressBroadcaster:
 
     @property
     def latest_progress(self) -> ScrapeProgress | None:
-        """The newest progress, of whichever platform; None before the first."""
+        """The newest progress, of any platform or of the run as a whole; None before the first."""
         return self._latest
 
     @property
     def is_completed(self) -> bool:
-        """Whether the run has told its terminal progress, or was closed without one."""
+        """Whether the terminal progress has been published, or the broadcaster was closed without it."""
         return self._is_completed
 
     @property
     def subscriber_count(self) -> int:
-        """How many listen: through `subscribe` and through the run's own streams."""
+        """The number of listeners, both through `subscribe` and on the run's own stream."""
         return self._followers + len(self.flusher.subscribers)
 
     @property
     def end_cursor(self) -> str:
-        """The cursor of the newest progress; of the terminal one once the run is over."""
+        """The cursor of the newest progress, which is the terminal one once the run is over."""
         return self.log.cursor_at(self.log.next_seq)
 
     def publish(self, progress: ScrapeProgress) -> None:
-        """Tell a progress to everyone. After the terminal one nothing more is told: RuntimeError."""
+        """Publish progress to all listeners. Raises RuntimeError after the terminal progress."""
         if self._is_completed:
             raise RuntimeError(f"run {self.scrape_run_id} has told its end already")
         self.log.append(
@@ -76,15 +78,17 @@ class ProgressBroadcaster:
         self._wake()
 
     def close(self) -> None:
-        """End all subscriptions, once they have had everything. Doing it twice is the same as once."""
+        """End each subscription after it has received everything. Can be called more than once."""
         self._is_completed = True
         self.log.close()
         self._wake()
 
     async def subscribe(self, *, from_start: bool = False) -> AsyncIterator[ScrapeProgress]:
-        """The run's progress until it ends: the newest first for one who comes late, or all `from_start`.
+        """Yield the run's progress until the run ends.
 
-        One who falls out of the log (tens of thousands behind) goes on with the newest of each platform.
+        A late listener starts with the newest progress, or with the first if `from_start` is true. A listener that is
+        so far behind that the log no longer has its next entry (tens of thousands of messages) continues with the
+        newest progress of each platform.
         """
         log = self.log
         seq = log.first_seq if from_start else max(log.first_seq, log.next_seq - 1)
@@ -126,33 +130,33 @@ def _progress(value: object) -> ScrapeProgress:
 
 
 class BroadcasterRegistry:
-    """The broadcasters of the runs that are going, and of the last few that are over, by run id."""
+    """The broadcasters of active runs and of the last few that are over, by run id."""
 
     def __init__(self, keep: int = 8) -> None:
         self._keep = keep
         self._broadcasters: OrderedDict[int, ProgressBroadcaster] = OrderedDict()
 
     def add(self, broadcaster: ProgressBroadcaster) -> None:
-        """Keep a run's broadcaster; the oldest of those that are over make room for it."""
+        """Keep a run's broadcaster. The oldest broadcasters of runs that are over make room for it."""
         self._broadcasters[broadcaster.scrape_run_id] = broadcaster
         over = [run_id for run_id, each in self._broadcasters.items() if each.is_completed]
         for run_id in over[: max(0, len(self._broadcasters) - self._keep)]:
-            # Streams that still read it keep it alive; nobody new will find it.
+            # Streams that are still reading keep it alive, but new listeners cannot find it.
             del self._broadcasters[run_id]
 
     def get(self, scrape_run_id: int) -> ProgressBroadcaster | None:
-        """The broadcaster of a run; None when it is long over, or never was."""
+        """Return a run's broadcaster; None if there was no such run or it ended too long ago."""
         return self._broadcasters.get(scrape_run_id)
 
     def active(self) -> list[ProgressBroadcaster]:
-        """Those of the runs that are going."""
+        """Return the broadcasters of active runs."""
         return [each for each in self._broadcasters.values() if not each.is_completed]
 
     def __iter__(self) -> Iterator[ProgressBroadcaster]:
-        """All that are kept, the oldest first."""
+        """Iterate over all broadcasters that are kept, the oldest first."""
         return iter(list(self._broadcasters.values()))
 
     def close(self) -> None:
-        """Stop all timers: at shutdown."""
+        """Stop all timers, at shutdown."""
         for each in self._broadcasters.values():
             each.flusher.close()

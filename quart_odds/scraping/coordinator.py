@@ -1,7 +1,7 @@
-"""The scrape itself: discover → fetch → map → store, for each platform at its own pace. It knows no listeners.
+"""The scrape itself: discover → fetch → map → store, for all platforms at once. It does not know about listeners.
 
-Each platform is a pipeline of its own: events flow from discovery through a bounded queue to its fetchers, their bodies
-through another to where they are decoded and recorded. Nothing waits for the others, and nothing is kept but the odds.
+Each platform has its own pipeline (`scraping.pipeline`) and waits for no other platform. Only the odds are kept, not
+the bodies.
 """
 
 import asyncio
@@ -27,10 +27,10 @@ from quart_odds.scraping.pipeline import BodyDecoder, Pipeline, failing_platform
 from quart_odds.scraping.progress_tracker import PlatformTracker, RunTracker
 
 MANY_MISSING = 10
-"""So many events that vanish from complete lists at once are told as a fault: the lists may be what is wrong."""
+"""If this many events vanish from complete lists at once, it is reported as an error: the lists may be wrong."""
 
 MAX_PRICES = 6_000_000
-"""Prices of one bookmaker in one run: ten times what the largest has."""
+"""Maximum number of prices from one bookmaker in one run: ten times as many as the largest bookmaker has."""
 
 log = structlog.get_logger(__name__)
 
@@ -38,29 +38,30 @@ ClientFactory = Callable[[Platform], AbstractAsyncContextManager[BookmakerClient
 
 
 class OddsSink(Protocol):
-    """Where odds go: the cache, the notices and the database behind it."""
+    """Takes the odds that a scrape finds. The odds service implements it: cache, notices and database."""
 
     async def record(self, mapped: MappedEvent, seen_at: datetime) -> object:
-        """Take in one event's odds; waits only while the database is far behind."""
+        """Record one event's odds. Waits only while the database is far behind."""
 
     async def mark_missing(
         self, platform: Platform, seen_external_ids: set[str], at: datetime, listed: ListedCompetitions
     ) -> Sequence[EventChange]:
-        """Take in what a discovery listed, and how much of it is known to be whole.
+        """Record which events a discovery found. `listed` says which competitions it listed completely.
 
-        An event that such a list lacks is missed; one that the next such list lacks too is gone, if that is five
-        minutes later. Both are given: the former have `is_missed`, the latter `is_available` False.
+        An event that a complete list lacks is missed. If another complete list lacks it at least five minutes later, it
+        is gone. Returns the changes of both kinds: `is_missed` is True for the former, `is_available` is False for the
+        latter.
         """
 
     async def withdraw(self, platform: Platform, external_id: str, at: datetime) -> object:
-        """Take an event away at once: the bookmaker said itself that it has it no more, or the match has begun."""
+        """Mark an event as gone at once: the bookmaker answered that it no longer has it, or the match has begun."""
 
     async def confirm(self) -> None:
-        """Return once all that was recorded is committed. Raises StorageError when it cannot be."""
+        """Wait until everything recorded is committed. Raises StorageError if it cannot be committed."""
 
 
 class Coordinator:
-    """Runs one scrape at a time over the platforms that a tracker names; what comes of it stands in the tracker."""
+    """Scrapes the platforms that a tracker names, one scrape at a time. The tracker holds the results."""
 
     def __init__(
         self,
@@ -80,9 +81,10 @@ class Coordinator:
         self._now = now
 
     async def scrape(self, tracker: RunTracker, last_found: dict[Platform, int]) -> None:
-        """Scrape all platforms of the tracker at once; one that fails leaves the others alone.
+        """Scrape all platforms of the tracker at once. A platform that fails does not affect the others.
 
-        `last_found` is what each platform's last discovery found, to say so when one has shrunk.
+        `last_found` is the number of events that each platform's last discovery found. If a platform now has at most
+        half as many, that is reported as an error.
         """
         async with asyncio.TaskGroup() as group:
             for platform_tally in tracker.platforms:
@@ -92,7 +94,7 @@ class Coordinator:
                 )
 
     async def confirm(self) -> None:
-        """Wait until everything recorded is committed. Raises StorageError when it cannot be."""
+        """Wait until everything recorded is committed. Raises StorageError if it cannot be committed."""
         await self._sink.confirm()
 
     async def _scrape_platform(self, tracker: PlatformTracker, last_found: int | None) -> None:
@@ -122,7 +124,11 @@ class Coordinator:
         work.tracker.count_fetched(mapped)
 
     def _judge(self, work: "_PlatformScrape", last_found: int | None) -> None:
-        """Say what the platform came to: failed when most of what it listed could not be got for worse than a 404."""
+        """Decide how the platform's part ended.
+
+        It failed if no event yielded odds or was in play, or if more than half of the listed events failed, not
+        counting those that the bookmaker no longer has and those in play.
+        """
         tracker = work.tracker
         trouble = tracker.failed - tracker.gone
         if trouble * 2 > tracker.found or not (tracker.fetched or work.in_play):
@@ -132,7 +138,7 @@ class Coordinator:
             return
         if last_found and tracker.found * 2 <= last_found:
             tracker.is_shrunken = True
-            reason = f"only {tracker.found} events were found, {last_found} the time before"
+            reason = f"only {tracker.found} events were found, {last_found} in the previous run"
             tracker.faults.add(RunError("shrunken", reason, self._now(), tracker.platform, recoverable=True))
         if work.client.discovery_errors:
             log.warning(
@@ -140,21 +146,21 @@ class Coordinator:
             )
 
     async def _take_away(self, work: "_PlatformScrape", not_found: list[str]) -> None:
-        """Have the sink take away what the bookmaker has no more, as far as it is known."""
+        """Report to the sink which events the bookmaker no longer has, as far as that is certain."""
         platform, tracker = work.client.platform, work.tracker
         now = self._now()
         changes = await self._sink.mark_missing(platform, work.seen, now, work.client.listed)
         missed = sum(change.is_missed for change in changes)
         gone = sum(change.is_available is False for change in changes)
         tracker.note_missing(missed, gone, is_fault=missed + gone >= MANY_MISSING)
-        # Where most of what is listed is said not to be there, it is the address that is not there any more.
+        # If most of the listed events are "not found", it is the address that has changed: the events are still there.
         withdrawn = not_found if len(not_found) * 2 <= tracker.found else []
         for external_id in (*withdrawn, *work.in_play):
             await self._sink.withdraw(platform, external_id, now)
 
 
 class _PlatformScrape:
-    """One platform's part of a scrape: who is asked, the counters, and what was learned of single events."""
+    """One platform's part of a scrape: the client, the counters, and the events that were listed or in play."""
 
     def __init__(self, client: BookmakerClient, tracker: PlatformTracker) -> None:
         self.client = client
@@ -164,7 +170,7 @@ class _PlatformScrape:
         self._prices = 0
 
     async def listed(self) -> AsyncGenerator[EventHeader, None]:
-        """The events that the bookmaker lists, each once. Raises NothingFoundError if there is none at all."""
+        """Yield the events that the bookmaker lists, each once. Raises NothingFoundError if there are none at all."""
         async with _closing(self.client.discover()) as found:
             async for header in found:
                 if header.external_id not in self.seen:
@@ -173,7 +179,7 @@ class _PlatformScrape:
                     yield header
         self.tracker.note_lists(self.client.discovery_errors)
         if not self.seen and not self.client.discovery_errors:
-            raise NothingFoundError(self.client.platform, "no event was found, and there always are some")
+            raise NothingFoundError(self.client.platform, "no event was found, although there always are some")
 
     def count_prices(self, mapped: MappedEvent) -> None:
         """Count one more event's prices. Raises CacheFullError if the run would have too many."""

@@ -1,4 +1,4 @@
-"""What went wrong in a run: exceptions as they are stored and published, and how often each kind happened."""
+"""The errors of a run: how exceptions are stored and published, and how often each kind occurred."""
 
 from dataclasses import replace
 from datetime import datetime
@@ -11,7 +11,7 @@ from quart_odds.scraping.schemas import ScrapeErrorContext
 
 
 class Faults:
-    """What went wrong, one line a kind, counted; the first of each kind is the example."""
+    """Counts errors by kind, and keeps the first of each kind as an example."""
 
     def __init__(self) -> None:
         self._first: dict[str, RunError] = {}
@@ -22,16 +22,16 @@ class Faults:
         self._first[error.error_type] = error if seen is None else replace(seen, count=seen.count + error.count)
 
     def all(self) -> tuple[RunError, ...]:
-        """Each kind once, with its count, the commonest first."""
+        """Return each kind of error once, with its count, the most common first."""
         return tuple(sorted(self._first.values(), key=lambda error: -error.count))
 
     def commonest(self) -> RunError | None:
-        """The kind that happened most; None when all went well."""
+        """Return the most common kind of error; None if there were no errors."""
         return next(iter(self.all()), None)
 
 
 def run_error(error: BaseException, platform: Platform | None = None, *, at: datetime | None = None) -> RunError:
-    """An exception as it is kept and told."""
+    """Return an exception in the form in which it is stored and published."""
     at = at or utc_now()
     if isinstance(error, BookmakerError):
         return RunError(error.error_type, str(error), at, error.platform, error.where, error.recoverable)
@@ -39,13 +39,13 @@ def run_error(error: BaseException, platform: Platform | None = None, *, at: dat
         return RunError("storage", str(error), at, platform, recoverable=True)
     if isinstance(error, DecoderError):
         return RunError("decoder", str(error), at, platform, recoverable=True)
-    # Nobody knows what stands in the text of an error that nobody foresaw: that is for the log.
+    # The text of an unexpected exception may contain anything, so it goes only to the log.
     kind = type(error).__name__
-    return RunError(kind.lower(), f"an error that was not foreseen, {kind}; the log says more", at, platform)
+    return RunError(kind.lower(), f"unexpected error of type {kind}; see the log for details", at, platform)
 
 
 def error_context(error: RunError | None) -> ScrapeErrorContext | None:
-    """A kept error as progress tells it."""
+    """Return a stored error in the form in which progress contains it."""
     if error is None:
         return None
     times = f" ({error.count} times)" if error.count > 1 else ""

@@ -1,4 +1,4 @@
-"""What happens by itself: scheduled runs, and the removal of what is too old."""
+"""Maintenance without a request: the scheduler, and the removal of old odds and runs."""
 
 import asyncio
 from collections.abc import Callable
@@ -17,59 +17,59 @@ from quart_odds.scraping.scheduler import Scheduler
 PAUSED = "scheduler_paused"
 
 START_SECONDS = 60.0
-"""A start that finds a clean-up overdue waits so long, until the server has settled."""
+"""Minimum wait before a clean-up, so that an overdue one does not run while the server is still starting."""
 
 RETRY_SECONDS = 3600.0
-"""Time between two tries where a clean-up fails, or where this process does not write."""
+"""Wait before the next try if a clean-up failed, or while this process does not write."""
 
 CLOSE_SECONDS = 0.5
-"""How long a stop waits for a clean-up that it has cancelled."""
+"""How long `Maintenance.close` waits for the tasks that it has cancelled."""
 
 FIRST_CLEAN_UP_AFTER = timedelta(days=1)
-"""The first clean-up after an upgrade is announced so long before."""
+"""The first clean-up after an upgrade is announced this long in advance."""
 
 log = structlog.get_logger(__name__)
 
 
 class MaintenanceStore(Protocol):
-    """Where maintenance keeps what has to outlast a restart. Every method raises StorageError."""
+    """Stores what maintenance needs to know after a restart. Every method raises StorageError."""
 
     @property
     def revision(self) -> str:
-        """The newest revision of the tables, which a migrated database has."""
+        """The newest revision of the tables: that of a migrated database."""
 
     async def get_value(self, name: str) -> str | None:
-        """The text noted under a name, None for none."""
+        """Return the value of a key; None if there is none."""
 
     async def set_value(self, name: str, value: str | None) -> None:
-        """Note a text; None forgets it."""
+        """Set the value of a key; None removes it."""
 
     async def clean_up_state(self) -> CleanUpState | None:
-        """What is known of clean-ups so far; None in a database that was upgraded and never cleaned up since."""
+        """Return the state of clean-ups; None if a database was upgraded and has never been cleaned up since."""
 
     async def save_clean_up_state(self, state: CleanUpState) -> None:
-        """Keep it."""
+        """Store the state of clean-ups."""
 
     async def preview_removal(self, odds_before: datetime, runs_before: datetime) -> Removal:
-        """What `KeptOdds.remove_old` would remove."""
+        """Return what `KeptOdds.remove_old` would remove."""
 
 
 class KeptOdds(Protocol):
-    """The odds that maintenance thins out."""
+    """Holds the odds that maintenance removes when they are old. The odds service implements it."""
 
     @property
     def is_writer(self) -> bool:
         """Whether this process writes to the database."""
 
     async def archive(self) -> int:
-        """Move events that are long over out of memory; how many."""
+        """Drop events from memory that are long over. Returns the number of events dropped."""
 
     async def remove_old(self, odds_before: datetime, runs_before: datetime) -> Removal:
-        """Remove odds and runs that are older. Raises NotWriterError where another process writes."""
+        """Remove odds and runs from before these moments. Raises NotWriterError if another process writes."""
 
 
 class Maintenance:
-    """Keeps the scheduler in step with the preferences, and cleans up at their interval, whatever restarts."""
+    """Applies the preferences to the scheduler, and cleans up at their interval, also across restarts."""
 
     def __init__(
         self,
@@ -92,13 +92,13 @@ class Maintenance:
         preferences.on_change = self._follow
 
     async def open(self) -> None:
-        """Begin, as it was left."""
+        """Start the scheduler and the clean-ups. The scheduler stays paused if it was paused before the restart."""
         self._scheduler.is_paused = await self._store.get_value(PAUSED) is not None
         self._scheduler.open()
         self._task = asyncio.create_task(self._clean_up_for_ever(), name="clean-up")
 
     async def close(self) -> None:
-        """Stop."""
+        """Stop the scheduler and cancel clean-ups. Waits at most CLOSE_SECONDS for the latter."""
         await self._scheduler.close()
         tasks = {*self._owned, *([self._task] if self._task is not None else [])}
         for task in tasks:
@@ -107,7 +107,7 @@ class Maintenance:
             await asyncio.wait(tasks, timeout=CLOSE_SECONDS)
 
     async def pause(self, is_paused: bool) -> None:
-        """Pause or resume the scheduler, over a restart too."""
+        """Pause or resume the scheduler. The choice survives a restart."""
         await owned(self._pause(is_paused), self._owned)
 
     async def _pause(self, is_paused: bool) -> None:
@@ -118,16 +118,16 @@ class Maintenance:
             self._scheduler.resume()
 
     async def clean_up(self, most: Removal | None = None) -> Removal:
-        """Remove what is older than the preferences say. Raises RunStateError while that is under way already.
+        """Remove what is older than the preferences allow. Raises RunStateError while another clean-up is under way.
 
-        `most` is what somebody has seen in a preview and agreed to: where it is more by now, RunStateError says how
-        much, and nothing is removed. It goes on to its end though the one who asked has left.
+        `most` is what a user has seen in a preview and agreed to. If more would be removed by now, RunStateError says
+        how much, and nothing is removed. A clean-up runs to its end even if the caller is cancelled.
         """
         return await owned(self._clean_up(most), self._owned)
 
     async def _clean_up(self, most: Removal | None) -> Removal:
         if self._cleaning.locked():
-            raise RunStateError("a clean-up is under way; wait for its end")
+            raise RunStateError("a clean-up is already under way; wait until it has finished")
         async with self._cleaning:
             await self._odds_service.archive()
             now = self._now()
@@ -136,8 +136,8 @@ class Maintenance:
                 would.events > most.events or would.history_rows > most.history_rows or would.runs > most.runs
             ):
                 raise RunStateError(
-                    f"a clean-up would remove {would.events} events, {would.history_rows} changes of odds and "
-                    f"{would.runs} runs now, which is more than was agreed to; nothing was removed"
+                    f"a clean-up would now remove {would.events} events, {would.history_rows} changes of odds and "
+                    f"{would.runs} runs, which is more than was agreed to; nothing was removed"
                 )
             log.info("clean_up.begins", events=would.events, history_rows=would.history_rows, runs=would.runs)
             removal = await self._odds_service.remove_old(*self._limits(now))
@@ -146,7 +146,7 @@ class Maintenance:
             return removal
 
     def _limits(self, now: datetime) -> tuple[datetime, datetime]:
-        """What is older than these moments may go: odds, and runs."""
+        """Return the moments before which odds and runs may be removed."""
         current = self._preferences.current
         return (
             now - timedelta(days=current.odds_retention_days),
@@ -160,7 +160,7 @@ class Maintenance:
                 wait_seconds = await self._seconds_to_wait()
             except StorageError as error:
                 log.warning("clean_up.not_planned", reason=error.for_operator)
-            # The clock says when the last one was. From here on time is measured: a clock that jumps does no harm.
+            # The wall clock is read only to plan. The wait itself is measured, so a clock that jumps does no harm.
             await asyncio.sleep(RETRY_SECONDS if wait_seconds is None else wait_seconds)
             if wait_seconds is not None:
                 await self._try_to_clean_up()
@@ -176,7 +176,7 @@ class Maintenance:
             await asyncio.sleep(RETRY_SECONDS)
 
     async def _seconds_to_wait(self) -> float | None:
-        """How long until the next clean-up is due; None while another process writes, and so cleans up."""
+        """Return the time until the next clean-up; None while another process writes, and therefore cleans up."""
         if not self._odds_service.is_writer:
             return None
         now = self._now()
@@ -191,14 +191,14 @@ class Maintenance:
         return max(START_SECONDS, min(due - now, longest).total_seconds())
 
     async def _announce(self, now: datetime) -> CleanUpState:
-        """After an upgrade: say what the first clean-up would remove, and leave a day to change the preferences."""
+        """Log what the first clean-up after an upgrade would remove. There is a day left to change preferences."""
         odds_before, runs_before = self._limits(now)
         would = await self._store.preview_removal(odds_before, runs_before)
         state = CleanUpState(revision=self._store.revision, first_at=now + FIRST_CLEAN_UP_AFTER)
         await self._store.save_clean_up_state(state)
         log.warning(
             "clean_up.announced",
-            reason="the first clean-up after an upgrade waits for a day; it would remove this",
+            reason="the first clean-up after an upgrade starts in a day and would remove this",
             events=would.events,
             history_rows=would.history_rows,
             openings=would.openings,

@@ -1,4 +1,4 @@
-"""What a run came to: the record of its end, and the terminal progress that follows from it alone."""
+"""How a run ended: the final record, and the terminal progress, which is derived from that record alone."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -11,7 +11,7 @@ from quart_odds.scraping.schemas import ScrapeProgress
 
 
 def outcome(run: ActiveRun, fault: RunError | None, at: datetime) -> RunRecord:
-    """The record of a run's end. `fault` is what ended the run as a whole, if anything did."""
+    """Return the final record of a run. `fault` is the error that ended the run as a whole, if there was one."""
     tracker = run.tracker
     errors = tracker.errors()
     if run.ending is not None:
@@ -34,7 +34,7 @@ def outcome(run: ActiveRun, fault: RunError | None, at: datetime) -> RunRecord:
         run.record.trigger,
         run.record.platforms,
         run.record.started_at,
-        # Not what the clock says now: it may have been set meanwhile.
+        # Not the current time: the clock may have been set during the run.
         run.record.started_at + timedelta(milliseconds=run.elapsed_ms),
         tracker.fetched,
         tracker.failed,
@@ -44,14 +44,14 @@ def outcome(run: ActiveRun, fault: RunError | None, at: datetime) -> RunRecord:
 
 
 def unfinished_platforms(record: RunRecord) -> tuple[Platform, ...]:
-    """The platforms that a run did not complete; all of them where the run failed as a whole, in storing the odds."""
+    """Return the platforms that a run did not complete; all of them if only storing the odds failed."""
     done = {each.platform for each in record.results if each.phase is ScrapePhase.COMPLETED}
     unfinished = tuple(each for each in record.platforms if each not in done)
     return unfinished or (record.platforms if record.status is RunStatus.FAILED else ())
 
 
 def terminal_progress(record: RunRecord) -> ScrapeProgress:
-    """The terminal progress of a run that is over, from its row alone."""
+    """Return the terminal progress of a run that is over, from its row alone."""
     is_good = record.status in (RunStatus.COMPLETED, RunStatus.PARTIAL)
     found = sum(each.found for each in record.results)
     error = record.errors[0] if record.errors and record.status is not RunStatus.COMPLETED else None

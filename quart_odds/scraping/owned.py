@@ -1,4 +1,4 @@
-"""Work that has to come to its end although whoever asked for it leaves: a request ends when its client goes."""
+"""Work that has to finish even if its caller is cancelled, as a request is when its client disconnects."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -8,9 +8,9 @@ T = TypeVar("T")
 
 
 async def owned(work: Coroutine[Any, Any, T], tasks: set[asyncio.Task[Any]]) -> T:
-    """The result of `work`, done in a task of its own, which is in `tasks` until it is over.
+    """Return the result of `work`, which runs in a separate task. The task is in `tasks` until it is done.
 
-    To be cancelled while waiting for it leaves the work alone.
+    Cancelling the caller does not cancel the work.
     """
     task = asyncio.create_task(work)
     tasks.add(task)
@@ -21,4 +21,4 @@ async def owned(work: Coroutine[Any, Any, T], tasks: set[asyncio.Task[Any]]) -> 
 def _over(task: "asyncio.Task[Any]", tasks: set[asyncio.Task[Any]]) -> None:
     tasks.discard(task)
     if not task.cancelled():
-        task.exception()  # was told to whoever waited; nobody may have
+        task.exception()  # Retrieve it even if the caller was cancelled; otherwise asyncio would log it.

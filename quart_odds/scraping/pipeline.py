@@ -1,7 +1,7 @@
 """One bookmaker's pipeline: discover → fetch → map → record, each step at its own pace.
 
-Events flow through a bounded queue to fetchers, and their bodies through another one to where they are mapped. The
-steps overlap, and only a few bodies are in memory at once.
+Events pass through a bounded queue to the fetchers, and their bodies through a second one to the tasks that map and
+record them. The steps overlap, and only a few bodies are in memory at once.
 """
 
 import asyncio
@@ -22,16 +22,16 @@ from quart_odds.scraping.faults import run_error
 from quart_odds.scraping.progress_tracker import PlatformTracker
 
 RECORDERS = 4
-"""Bodies of one platform that are decoded or recorded at once: enough to hide the way to the decoding process."""
+"""Bodies of one platform that are decoded or recorded at once: enough to hide the latency of the decoding process."""
 
 log = structlog.get_logger(__name__)
 
 
 class BodyDecoder(Protocol):
-    """Turns bodies into domain values, off the loop."""
+    """Turns bodies into domain values, outside the event loop."""
 
     async def decode(self, raw: RawBody) -> MappedEvent:
-        """The event. Raises BookmakerError for a body that cannot be understood."""
+        """Return the event. Raises BookmakerError for a body that cannot be understood."""
 
 
 Record = Callable[[MappedEvent], Awaitable[None]]
@@ -39,9 +39,9 @@ Record = Callable[[MappedEvent], Awaitable[None]]
 
 
 class Pipeline:
-    """Fetches and records events of one bookmaker, and counts those that failed.
+    """Fetches and records the events of one bookmaker, and counts those that failed.
 
-    It raises the bookmaker's own error after `most_refusals` refusals in a row.
+    After `most_refusals` refusals in a row it raises the error of the last one.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class Pipeline:
         most_refusals: int = MOST_REFUSALS_IN_A_ROW,
     ) -> None:
         self.not_found: list[str] = []
-        """The ids of events that the bookmaker said it does not have."""
+        """The ids of the events for which the bookmaker answered "not found"."""
         self._client = client
         self._tracker = tracker
         self._decoder = decoder
@@ -64,10 +64,10 @@ class Pipeline:
         self._bodies: asyncio.Queue[RawBody | None] = asyncio.Queue(maxsize=2 * RECORDERS + fetchers // 2)
 
     async def run(self, headers: AsyncGenerator[EventHeader, None], record: Record) -> None:
-        """Fetch each of these events, decode its body, and have `record` record it.
+        """Fetch each of these events, decode its body, and pass it to `record`.
 
-        The platform's phase is SCRAPING from the first odds on, or once all events are listed, and MAPPING once all
-        events are fetched and only bodies are left.
+        The platform enters the phase SCRAPING with the first recorded odds or once all events are listed, and MAPPING
+        once all events are fetched and only bodies are left.
         """
         async with asyncio.TaskGroup() as mapping:
             for _ in range(RECORDERS):
@@ -94,7 +94,7 @@ class Pipeline:
                 self._count_failed(header, error)
             else:
                 await self._bodies.put(raw)
-                # Not held while this waits for the next event.
+                # Free the body before waiting for the next event.
                 del raw
 
     async def _map(self, record: Record) -> None:
@@ -107,7 +107,7 @@ class Pipeline:
                 continue
             finally:
                 self._client.release(raw)
-                # Not held while the database is waited for.
+                # Free the body before waiting for the database.
                 del raw
             self._client.forget_refusals()
             try:
@@ -118,7 +118,7 @@ class Pipeline:
             self._go_on(ScrapePhase.DISCOVERING, ScrapePhase.SCRAPING)
 
     def _count_failed(self, header: EventHeader, error: BookmakerError) -> None:
-        """Count an event that failed. Raises the error itself after too many refusals in a row."""
+        """Count an event that failed. Raises the given error after too many refusals in a row."""
         self._tracker.count_failed(error)
         if isinstance(error, NotFoundError):
             self.not_found.append(header.external_id)
@@ -135,7 +135,7 @@ class Pipeline:
 async def failing_platform(
     tracker: PlatformTracker, deadline_seconds: float, now: Callable[[], datetime] = utc_now
 ) -> AsyncIterator[None]:
-    """End the platform's part of a run with the reason if the body fails or takes too long."""
+    """End the platform's part of a run as failed, with the reason, if the `async with` body fails or takes too long."""
     platform = tracker.platform
     try:
         async with asyncio.timeout(deadline_seconds):
@@ -151,7 +151,7 @@ async def failing_platform(
 
 
 def count_refusal(client: BookmakerClient, error: BookmakerError) -> None:
-    """Count an error that is a refusal, whether the status showed it or only the body."""
+    """Count an error as a refusal if it is one, whether the status code or only the body showed it."""
     if isinstance(error, BlockedError):
         client.count_refusal()
 

@@ -1,4 +1,4 @@
-"""How a run goes, in numbers: what each platform has found, fetched and failed, and the progress that tells it."""
+"""The counters of a run: the events that each platform found, fetched and failed, and the progress made from them."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -16,13 +16,15 @@ from quart_odds.scraping.schemas import ScrapeProgress
 Clock = Callable[[], float]
 
 ESTIMATE_FROM_SECONDS = 3.0
-"""Earlier than this a rate says little, so no time left is told."""
+"""No remaining time is estimated earlier than this: the rate would not mean much yet."""
 
 
 class PlatformTracker:
-    """One platform's part of a run, as far as it has come.
+    """The state of one platform's part of a run.
 
-    Its times are counted from `began_at` by a clock that nobody sets, so that phases keep their order and length.
+    Its times are `began_at` plus the time on a monotonic clock, so phases keep their order and length even if the wall
+    clock is set. `gone` counts the `failed` events that do not count against the platform: the bookmaker no longer has
+    them, or they are in play. `expected` is the number of events that the platform's previous discovery found.
     """
 
     def __init__(
@@ -50,7 +52,7 @@ class PlatformTracker:
         self.message: str | None = None
         self.error: RunError | None = None
         self.revision = 0
-        """Grows with everything that progress shows."""
+        """Increases with every change that progress shows."""
         self.on_phase = on_phase
         self._notes: list[str] = []
         self._expected = expected
@@ -62,17 +64,17 @@ class PlatformTracker:
 
     @property
     def done(self) -> int:
-        """Events that are dealt with, well or not."""
+        """The number of events that have been processed, successfully or not."""
         return self.fetched + self.failed
 
     @property
     def duration_ms(self) -> int | None:
-        """How long it took; None while it goes on."""
+        """How long the platform took; None while it is not finished."""
         return None if self._ended is None else round((self._ended - self._began) * 1000)
 
     @property
     def remaining_seconds(self) -> float | None:
-        """An estimate of the time left, from the rate so far; None while none can honestly be made."""
+        """An estimate of the remaining time, from the rate so far; None while there is no basis for one."""
         now = self._clock()
         if self.phase.is_final:
             return 0.0
@@ -82,7 +84,7 @@ class PlatformTracker:
         return (total - self.done) * (now - self._fetching_since) / self.done
 
     def enter(self, phase: ScrapePhase, message: str | None = None) -> None:
-        """Go on to another phase, which ends the one before it."""
+        """Enter a phase, which ends the previous one."""
         now = self._began_at + timedelta(seconds=self._clock() - self._began)
         if self.phases and self.phases[-1].ended_at is None:
             last = self.phases[-1]
@@ -98,13 +100,13 @@ class PlatformTracker:
         self.on_phase(self)
 
     def count_found(self) -> None:
-        """One more event is listed."""
+        """Count an event that was listed."""
         self.found += 1
         self._fetching_since = self._fetching_since or self._clock()
         self.revision += 1
 
     def count_fetched(self, mapped: MappedEvent) -> None:
-        """One more event's odds are in."""
+        """Count an event whose odds were recorded."""
         self.fetched += 1
         self.mapped_markets += mapped.mapped_markets
         self.unmapped_markets += len(mapped.unmapped)
@@ -112,14 +114,14 @@ class PlatformTracker:
         self.revision += 1
 
     def count_failed(self, error: BaseException) -> None:
-        """One more event could not be got."""
+        """Count an event that could not be fetched, decoded or recorded."""
         self.failed += 1
         self.gone += isinstance(error, NotFoundError)
         self.faults.add(run_error(error, self.platform))
         self.revision += 1
 
     def count_in_play(self, mapped: MappedEvent) -> None:
-        """One more event is dealt with, and gave no odds: its match has begun, which is no trouble."""
+        """Count an event that has no pre-match odds because its match has begun. It counts as `gone` as well."""
         self.failed += 1
         self.gone += 1
         where = f"event {mapped.header.external_id}"
@@ -128,7 +130,7 @@ class PlatformTracker:
         self.revision += 1
 
     def note_lists(self, errors: Sequence[BookmakerError]) -> None:
-        """What was wrong with the lists: each kind in the errors, the first in words."""
+        """Add what was wrong with the lists: every error to the faults, the first one to the message."""
         for error in errors:
             self.faults.add(run_error(error, self.platform))
         if errors:
@@ -136,7 +138,10 @@ class PlatformTracker:
             self._note(f"{errors[0].where or 'a list'}: {errors[0].reason}{more}")
 
     def note_missing(self, missed: int, gone: int, *, is_fault: bool) -> None:
-        """How many events complete lists have no more, for the first time and for good; many at once are a fault."""
+        """Note how many events complete lists lack, for the first time and for good.
+
+        `is_fault` is True if there are so many that the lists may be wrong; that is added to the faults.
+        """
         if not missed and not gone:
             return
         words = f"{missed} events were missed for the first time, {gone} are gone"
@@ -151,12 +156,12 @@ class PlatformTracker:
         self.revision += 1
 
     def fail(self, error: RunError) -> None:
-        """End the platform's part with a reason."""
+        """End the platform's part as failed, with the reason."""
         self.error = error
         self.enter(ScrapePhase.FAILED, error.error_message)
 
     def progress(self) -> ScrapeProgress:
-        """Where the platform stands."""
+        """Return the platform's current progress."""
         remaining = self.remaining_seconds
         return ScrapeProgress(
             platform=self.platform,
@@ -171,7 +176,7 @@ class PlatformTracker:
         )
 
     def result(self) -> PlatformResult:
-        """What it came to, for the row."""
+        """Return the platform's result, for the run's row."""
         return PlatformResult(
             platform=self.platform,
             phase=self.phase,
@@ -191,7 +196,7 @@ class PlatformTracker:
 
 
 class RunTracker:
-    """All platforms of a run together."""
+    """The state of a run: that of all its platforms together."""
 
     def __init__(self, platforms: Sequence[PlatformTracker]) -> None:
         self.platforms = tuple(platforms)
@@ -200,21 +205,21 @@ class RunTracker:
 
     @property
     def fetched(self) -> int:
-        """Events at bookmakers whose odds are in."""
+        """The number of events whose odds were recorded, added up over all bookmakers."""
         return sum(each.fetched for each in self.platforms)
 
     @property
     def failed(self) -> int:
-        """Events at bookmakers that could not be got."""
+        """The number of events that failed, added up over all bookmakers."""
         return sum(each.failed for each in self.platforms)
 
     @property
     def failed_platforms(self) -> tuple[PlatformTracker, ...]:
-        """Those that ended badly."""
+        """The platforms that failed."""
         return tuple(each for each in self.platforms if each.phase is ScrapePhase.FAILED)
 
     def errors(self) -> tuple[RunError, ...]:
-        """All that went wrong: why platforms failed, then what happened at single events."""
+        """Return all errors: first why platforms failed, then the errors of single events."""
         reasons = tuple(each.error for each in self.platforms if each.error is not None)
         return reasons + tuple(
             error
@@ -224,7 +229,11 @@ class RunTracker:
         )
 
     def progress(self, phase: ScrapePhase | None = None, message: str | None = None) -> ScrapeProgress:
-        """Where the run as a whole stands; the phase is that of the platform that is least far, unless given."""
+        """Return the current progress of the run as a whole.
+
+        Unless given, the phase is the first of scraping, discovering, initializing and mapping that any platform is in,
+        otherwise storing.
+        """
         remaining = [each.remaining_seconds for each in self.platforms]
         is_known = all(each is not None for each in remaining)
         return ScrapeProgress(

@@ -1,6 +1,7 @@
-"""A recording of the real sites: what each bookmaker lists, and the bodies of some events, for `sandbox --replay`.
+"""Records the real sites for `sandbox --replay`: the bookmakers' lists, and the bodies of some events.
 
-It asks as a scrape does, with the same clients, limits and retries, and maps and stores nothing.
+Requests are made as in a scrape, with the same clients, limits and retries. Nothing is mapped or stored in the
+database.
 """
 
 import asyncio
@@ -26,9 +27,9 @@ Headers = Mapping[Platform, Sequence[EventHeader]]
 async def record(
     settings: Settings, folder: Path, platforms: Sequence[Platform], most_events: int | None, publish: Publish
 ) -> ScrapeProgress:
-    """Record into a folder, adding to what is there, and publish how it goes. Returns the last progress.
+    """Record into a folder, adding to what is there, and publish the progress. Returns the last progress.
 
-    With `most_events`, at most so many events are recorded: those that most bookmakers have, the earliest first.
+    `most_events` limits the number of events. The events that the most bookmakers have come first, then the earliest.
     """
     tracker = RunTracker([PlatformTracker(each) for each in platforms])
     reporter = ProgressReporter(tracker, publish, with_overall=False)
@@ -50,7 +51,7 @@ async def record(
 
 
 def chosen(found: Headers, most_events: int | None) -> dict[Platform, list[EventHeader]]:
-    """Which of the events that were found to record, at each bookmaker."""
+    """Return which of the events found at each bookmaker to record."""
     matches: dict[str, list[EventHeader]] = {}
     for headers in found.values():
         for header in headers:
@@ -70,7 +71,7 @@ async def _discover(client: BookmakerClient, tracker: PlatformTracker, settings:
         tracker.enter(ScrapePhase.DISCOVERING)
         found += [header async for header in client.discover()]
         if not found:
-            raise NothingFoundError(client.platform, "no event was found, and there always are some")
+            raise NothingFoundError(client.platform, "no event was found, although there always are some")
         tracker.note_lists(client.discovery_errors)
     return [] if tracker.phase.is_final else found
 
@@ -89,7 +90,7 @@ async def _fetch(
     async def count(mapped: MappedEvent) -> None:
         tracker.count_fetched(mapped)
 
-    # A recording is not worth being blocked for: the first refusal ends it.
+    # A recording is not worth getting blocked: the first refusal ends it.
     pipeline = Pipeline(client, tracker, _Unread(), fetchers=settings.concurrency(client.platform), most_refusals=1)
     async with failing_platform(tracker, settings.platform_deadline_seconds):
         await pipeline.run(listed(), count)
@@ -101,10 +102,10 @@ async def _fetch(
 
 
 class _Unread:
-    """Takes bodies as they are: the recorder has kept them, and they are mapped when they are replayed."""
+    """Does not decode bodies: the recorder has kept them, and they are mapped when they are replayed."""
 
     async def decode(self, raw: RawBody) -> MappedEvent:
-        """The event without any prices."""
+        """Return the event without any prices."""
         return MappedEvent(raw.header, Prices())
 
 

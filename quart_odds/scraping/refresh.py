@@ -1,4 +1,4 @@
-"""One event, fetched again from every bookmaker that has it: stored and told like any other odds."""
+"""Refreshes one event: fetches it again from every bookmaker that has it, and records the odds as a scrape does."""
 
 import asyncio
 import math
@@ -16,18 +16,19 @@ from quart_odds.scraping.coordinator import ClientFactory, OddsSink
 from quart_odds.scraping.pipeline import BodyDecoder, count_refusal
 
 REFRESH_SECONDS = 30.0
-"""How long a refresh may begin requests: longest it waits for its turn among all requests to a bookmaker."""
+"""How long a refresh may start requests, which is also how long it waits for its turn at a bookmaker."""
 
 ANSWER_SECONDS = 30.0
-"""How long it may take after that. Nothing is begun any more, so that what is given up makes no room for others."""
+"""How long answers may take after that. No request starts in this time, so one that is given up at the end of it does
+not make room for another."""
 
 LEAST_WAIT_SECONDS = 1.0
-"""When to ask again for what is under way, where there is no cooldown."""
+"""When to retry if the event is being fetched already and there is no cooldown."""
 
 
 @dataclass(frozen=True, slots=True)
 class RefreshResult:
-    """What one bookmaker gave: `markets` is None where it gave nothing, and `error` says why."""
+    """The result at one bookmaker. `markets` is None if no odds were recorded; `error` then says why."""
 
     platform: Platform
     duration_ms: int
@@ -36,7 +37,7 @@ class RefreshResult:
 
 
 class EventRefresher:
-    """Fetches single events. The same event is fetched once at a time, however many ask, and not again at once."""
+    """Fetches single events. Simultaneous requests for an event share one fetch, and a cooldown follows it."""
 
     def __init__(
         self,
@@ -56,15 +57,15 @@ class EventRefresher:
         self._clock = clock
         self._under_way: dict[tuple[str, ...], asyncio.Task[list[RefreshResult]]] = {}
         self._fetched_now: set[str] = set()
-        """The events at a bookmaker that are under way. A run may change meanwhile which of them are one event."""
+        """The bookmakers' events being fetched. A run may change during a fetch which of them are the same event."""
         self._done_at: dict[str, float] = {}
-        """When each event at a bookmaker was last refreshed, the oldest first; only what is still in its cooldown."""
+        """When each bookmaker's event was last refreshed, the oldest first. Expired cooldowns are removed."""
 
     async def refresh(self, headers: Sequence[EventHeader]) -> list[RefreshResult]:
-        """Fetch these, the same event at several bookmakers; what each gave, its odds committed.
+        """Fetch these: the same event at several bookmakers. Returns the results once the odds are committed.
 
-        Who asks for the same while they are fetched shares what comes. Raises StorageError when they could not be
-        committed, and TooSoonError while one of them is in its cooldown, or is fetched as part of another event.
+        A call for the same event while it is being fetched shares the results. Raises StorageError if the odds could
+        not be committed, and TooSoonError while one of these is in its cooldown or is fetched as part of another event.
         """
         key = tuple(f"{header.platform}:{header.external_id}" for header in headers)
         task = self._under_way.get(key)

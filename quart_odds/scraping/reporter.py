@@ -1,4 +1,4 @@
-"""Publishes how a run goes: each phase at once, and counts as they grow, a few times a second."""
+"""Publishes the progress of a run: phases at once, and counts a few times a second."""
 
 import asyncio
 import contextlib
@@ -17,9 +17,9 @@ Publish = Callable[[ScrapeProgress], None]
 
 
 class ProgressReporter:
-    """Reads a run's counters and publishes what has changed. The counters do not know about it.
+    """Reads a run's counters and publishes what has changed. The counters do not depend on it.
 
-    `publish` is called with the progress of one platform and, unless `with_overall` is False, of the run as a whole.
+    `publish` is called with the progress of single platforms and, unless `with_overall` is False, of the whole run.
     """
 
     def __init__(self, tracker: RunTracker, publish: Publish, *, with_overall: bool = True) -> None:
@@ -32,7 +32,7 @@ class ProgressReporter:
             each.on_phase = self.report
 
     def report(self, platform: PlatformTracker) -> None:
-        """Publish one platform's progress, and the run's if that has entered another phase."""
+        """Publish one platform's progress, and that of the run as a whole if its phase has changed."""
         self._revisions[platform.platform] = platform.revision
         self._publish(platform.progress())
         overall = self._tracker.progress()
@@ -44,7 +44,7 @@ class ProgressReporter:
         self._report_overall(self._tracker.progress())
 
     def report_changed(self) -> None:
-        """Publish what has changed since it was last published."""
+        """Publish the progress of the platforms whose counters have changed since it was last published."""
         changed = [each for each in self._tracker.platforms if each.revision != self._revisions[each.platform]]
         for each in changed:
             self.report(each)
@@ -53,7 +53,7 @@ class ProgressReporter:
 
     @contextlib.asynccontextmanager
     async def reporting(self) -> AsyncIterator[None]:
-        """Publish what has changed every REPORT_SECONDS while the body runs, and at its end."""
+        """Publish changes every REPORT_SECONDS while the `async with` body runs, and at its end."""
         reporter = asyncio.create_task(self._report(), name="report-progress")
         try:
             yield

@@ -1,4 +1,4 @@
-"""Commits the ends of runs, for as long as that takes: a database that is away now will be back."""
+"""Commits the ends of runs, and keeps trying: a database that is unreachable now will be back."""
 
 import asyncio
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -16,20 +16,20 @@ log = structlog.get_logger(__name__)
 
 
 class EndStore(Protocol):
-    """Where the ends of runs are kept."""
+    """Stores the ends of runs."""
 
     async def save_phases(self, run_id: int, phases: Sequence[PhaseRecord]) -> None:
-        """Keep the phases that a run went through."""
+        """Store the phases of a run."""
 
     async def finish_run(self, record: RunRecord) -> bool:
-        """End a run that is running; False when it was not."""
+        """Store the end of a run. Returns False if the run was not running."""
 
     async def get_run(self, run_id: int) -> RunRecord | None:
-        """A run with its results and errors."""
+        """Return a run with its results and errors; None if there is no such run."""
 
 
 class RunEnds:
-    """Ends that are being committed, and those that are not committed yet."""
+    """Commits the ends of runs, and knows which are not committed yet."""
 
     def __init__(self, store: EndStore) -> None:
         self._store = store
@@ -47,7 +47,7 @@ class RunEnds:
         return self._pending.keys()
 
     def pending(self, run_id: int) -> RunRecord | None:
-        """The end of a run that is not committed yet; None for any other run."""
+        """Return the end of a run if it is not committed yet; None for any other run."""
         return self._pending.get(run_id)
 
     async def commit(

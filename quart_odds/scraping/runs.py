@@ -1,4 +1,4 @@
-"""The one path of every run, whoever triggered it: one row, one broadcaster, one bridge, one end.
+"""The one path that every run takes, whatever triggered it: one row, one broadcaster, one bridge, one end.
 
 start → row committed → broadcaster, bridge → Coordinator.scrape → odds confirmed → row ended → terminal progress
 """
@@ -35,23 +35,23 @@ from quart_odds.scraping.progress_tracker import PlatformTracker, RunTracker
 from quart_odds.scraping.run_ends import EndStore, RunEnds
 
 BRIDGE_SECONDS = 5.0
-"""Longest wait, at the end of a run, for the bridge to pass on what is left."""
+"""Maximum wait at the end of a run for the bridge to pass on the remaining progress."""
 
 CANCEL_CONFIRM_SECONDS = 1.0
-"""Longest wait, after a cancel, for odds already recorded to be committed."""
+"""Maximum wait after a cancel for odds already recorded to be committed."""
 
 STORE_END_SECONDS = 5.0
-"""How long listeners wait for the end of a run that the database does not take. Then they are told the end, as it will
-be stored: that is tried for as long as the server runs."""
+"""How long listeners wait for a run's end that cannot be committed. After that it is published as it will be stored,
+and committing is retried for as long as the server runs."""
 
 CLOSE_SECONDS = 1.0
-"""How long a shutdown waits for what is left of runs, once it has asked the active one to end."""
+"""How long a shutdown waits for the active run after asking it to end."""
 
 CLOSE_STEP_SECONDS = 0.3
-"""How long each step of an end may take in that time: the last odds' confirmation, the row."""
+"""How long each step of ending a run may take during a shutdown: confirming the last odds, committing the row."""
 
 CANCELLED_START_SECONDS = 2.0
-"""Time between two starts where the first was cancelled: each start asks the bookmakers and leaves a row."""
+"""Minimum time from the start of a cancelled run to the next start: each start makes requests and adds a row."""
 
 
 log = structlog.get_logger(__name__)
@@ -60,22 +60,22 @@ Bridge = Callable[[ProgressBroadcaster, BroadcastRegistry], Awaitable[None]]
 
 
 class RunStore(EndStore, Protocol):
-    """Where runs are kept. Every method returns once its change is committed."""
+    """Stores runs. Every method returns after its change is committed."""
 
     async def create_run(self, *, trigger: str, platforms: Sequence[Platform], started_at: datetime) -> int:
-        """A new row, running; its id."""
+        """Add a row with the status running, and return its id."""
 
     async def last_found(self, platform: Platform) -> int | None:
-        """How many events the platform's last good discovery found."""
+        """Return how many events the platform's last successful discovery found; None if there was none."""
 
     async def interrupt_running(self, at: datetime, besides: Collection[int] = ()) -> list[RunRecord]:
-        """End all that are found running, but for these."""
+        """Mark all running runs except these as interrupted, and return them."""
 
 
 class RunService:
-    """Starts, cancels and ends runs. One run at a time: a second start raises RunActiveError.
+    """Starts, cancels and ends runs, one run at a time.
 
-    What has to last belongs to the service's own tasks: whoever asks for it may leave at any moment.
+    Work that must not be lost runs in the service's own tasks, so callers may be cancelled at any moment.
     """
 
     def __init__(
@@ -110,26 +110,27 @@ class RunService:
 
     @property
     def active(self) -> ActiveRun | None:
-        """The run that is going, None when none is."""
+        """The active run; None if there is none."""
         return self._active
 
     async def record(self, run_id: int) -> RunRecord | None:
-        """A run as far as it has come: also one whose end the database has not taken yet."""
+        """Return the current record of a run, also if its end is not committed yet; None if there is no such run."""
         if self._active is not None and self._active.record.id == run_id:
             return self._active.snapshot()
         return self._ends.pending(run_id) or await self._store.get_run(run_id)
 
     async def start(self, trigger: str, platforms: Sequence[Platform] | None = None) -> ActiveRun:
-        """Start a run over these platforms (those that are enabled when None); its row is committed when this returns.
+        """Start a run over these platforms, or over the enabled ones if None. Returns after its row is committed.
 
-        A run that may not write asks no bookmaker and ends at once, with the reason. Raises RunActiveError while
-        another run is going, RunStateError at shutdown, and TooSoonError within CANCELLED_START_SECONDS of a start that
-        was cancelled. Whoever waits for this may leave: the run starts all the same.
+        If this process may not write, the run makes no requests and ends at once, with the reason. Raises
+        RunActiveError while another run is active, RunStateError at shutdown, and TooSoonError within
+        CANCELLED_START_SECONDS of the start of a run that was cancelled. The run starts even if the caller is
+        cancelled.
         """
         return await owned(self._start(trigger, platforms), self._starts)
 
     async def start_scheduled(self) -> None:
-        """Start a run because it is time. Raises NotWriterError, and starts none, while another process writes."""
+        """Start a run for the scheduler. Raises NotWriterError, without a run, while another process writes."""
         if self._take_over is not None:
             await self._take_over()
         await self.start("scheduled")
@@ -163,7 +164,7 @@ class RunService:
             return run
 
     async def _refusal(self) -> StorageError | None:
-        """Why a run that starts now could store nothing; None where it can."""
+        """Return why a run that starts now could not store any odds; None if it could."""
         if self._take_over is None:
             return None
         try:
@@ -173,7 +174,10 @@ class RunService:
         return None
 
     async def cancel(self, run_id: int) -> None:
-        """Ask the active run to end; it says so itself. Raises RunNotFoundError, RunStateError for one that is over."""
+        """Ask the active run to end, and return at once; its progress says when it has ended.
+
+        Raises RunNotFoundError for an unknown run, and RunStateError for one that is over.
+        """
         run = self._active
         if run is None or run.record.id != run_id:
             if await self.record(run_id) is None:
@@ -183,9 +187,10 @@ class RunService:
         self._stop(run, RunStatus.CANCELLED)
 
     async def retry(self, run_id: int, platforms: Sequence[Platform] | None = None) -> ActiveRun:
-        """Start a run over the platforms that failed in another one, or those given.
+        """Start a run over the given platforms, or over those that failed in another run.
 
-        Raises RunNotFoundError, RunActiveError, and RunStateError where there is nothing to try again.
+        Raises RunNotFoundError for an unknown run, RunStateError if that run is still running, or if none of its
+        platforms failed and none are given, and the errors that `start` raises.
         """
         record = await self.record(run_id)
         if record is None:
@@ -198,7 +203,10 @@ class RunService:
         return await self.start(f"retry:{run_id}", chosen)
 
     async def recover(self) -> list[RunRecord]:
-        """End the runs that were going when the process stopped that wrote before, and tell their terminal progress."""
+        """Mark the runs that were active when the previous writer stopped as interrupted, and publish their end.
+
+        Returns these runs.
+        """
         ours = set(self._ends.pending_ids) | ({self._active.record.id} if self._active is not None else set())
         interrupted = await self._store.interrupt_running(self._now(), ours)
         for record in interrupted:
@@ -210,9 +218,10 @@ class RunService:
         return interrupted
 
     async def close(self, wait_seconds: float = 0.0) -> None:
-        """Let the active run end within the time given, then mark it interrupted. No run starts from here on.
+        """Give the active run `wait_seconds` to end, then end it as interrupted. No run can start from now on.
 
-        Takes CLOSE_SECONDS more at most, database or not; what could not be stored then is ended by the next start.
+        Takes little more than CLOSE_SECONDS longer, even if the database does not respond. A run whose end could not be
+        committed by then is marked as interrupted at the next start.
         """
         self._is_closing = True
         loop = asyncio.get_running_loop()
@@ -258,7 +267,7 @@ class RunService:
             await self._coordinator.confirm()
 
     async def _see_to_the_end(self, run: ActiveRun, work: asyncio.Task[None]) -> None:
-        """Wait for the work, however it ends (it may be cancelled before it has begun), and end the run."""
+        """Wait for the work, and end the run. The work may also be cancelled before it has begun."""
         await asyncio.wait([work])
         run.is_ending = True
         if work.cancelled():
@@ -280,9 +289,10 @@ class RunService:
         return run_error(error)
 
     async def _end(self, run: ActiveRun, fault: RunError | None) -> None:
-        """Commit the run's row, then tell its terminal progress: both from the same record.
+        """Commit the run's row, then publish its terminal progress, both from the same record.
 
-        Where the database does not take it in time, the end is told as a failure, and that is stored when it can be.
+        If the row cannot be committed in time, the run's end is published as a failure, and that record is committed
+        later.
         """
         record = outcome(run, fault, self._now())
         phases = [each for tracker in run.tracker.platforms for each in tracker.phases]
@@ -307,7 +317,7 @@ class RunService:
 
     def _tell_not_stored(self, run: ActiveRun, error: StorageError) -> None:
         run.store_error = error
-        message = f"the end of the run is not stored yet, and is tried again: {error}"
+        message = f"the end of the run is not stored yet and will be retried: {error}"
         run.publish(run.tracker.progress(phase=ScrapePhase.STORING, message=message))
 
     async def _confirm_what_was_got(self, run: ActiveRun) -> None:

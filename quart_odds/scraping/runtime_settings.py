@@ -1,7 +1,7 @@
-"""What may be changed while the server runs: the pace of scrapes and how long things are kept.
+"""Settings that can be changed while the server runs: the pace of scrapes, and how long data is kept.
 
-The environment gives the first values; what is changed through the API is noted in the database and stands over a
-restart. Names on the wire are those that clients of such systems know.
+The initial values come from the environment. Changes made through the API are stored in the database and survive a
+restart. The names on the wire are those that clients of similar systems already use.
 """
 
 import asyncio
@@ -26,14 +26,16 @@ def _alias(name: str) -> str:
 
 
 class PreferenceChanges(BaseModel):
-    """Those that are to be changed; the others stay. Times are in the unit that their names say."""
+    """Changes to the preferences; None leaves a preference as it is. The names include the units."""
 
     model_config = ConfigDict(
         alias_generator=_alias, validate_by_name=True, validate_by_alias=True, extra="forbid", frozen=True
     )
 
-    scrape_interval_minutes: int | None = Field(None, ge=0, le=1440, description="0 is never")
-    enabled_platforms: tuple[Platform, ...] | None = Field(None, min_length=1, description="what a run scrapes")
+    scrape_interval_minutes: int | None = Field(None, ge=0, le=1440, description="0 turns scheduled runs off")
+    enabled_platforms: tuple[Platform, ...] | None = Field(
+        None, min_length=1, description="the bookmakers that a run scrapes"
+    )
     odds_retention_days: int | None = Field(None, ge=1, le=3650)
     match_retention_days: int | None = Field(None, ge=1, le=3650, description="how long runs are kept")
     cleanup_frequency_hours: int | None = Field(None, ge=1, le=168)
@@ -41,12 +43,12 @@ class PreferenceChanges(BaseModel):
     sportybet_concurrency: int | None = Field(None, ge=1, le=100)
     bet9ja_concurrency: int | None = Field(None, ge=1, le=50)
     bet9ja_delay_ms: int | None = Field(None, ge=0, le=10_000)
-    batch_size: int | None = Field(None, ge=10, le=200, description="without effect: nothing goes in batches here")
-    max_concurrent_events: int | None = Field(None, ge=1, le=50, description="without effect, for the same reason")
+    batch_size: int | None = Field(None, ge=10, le=200, description="has no effect: there are no batches")
+    max_concurrent_events: int | None = Field(None, ge=1, le=50, description="has no effect: there are no batches")
 
 
 class Preferences(PreferenceChanges):
-    """All of them, as they are in force."""
+    """All preferences that are in effect. `updated_at` is None if none has been changed through the API."""
 
     scrape_interval_minutes: int = Field(ge=0, le=1440)
     enabled_platforms: tuple[Platform, ...] = Field(min_length=1)
@@ -62,7 +64,7 @@ class Preferences(PreferenceChanges):
     updated_at: Timestamp | None = None
 
     def applied_to(self, settings: Settings) -> Settings:
-        """The settings with these in place of their first values."""
+        """Return a copy of the settings in which the preferences replace the initial values."""
         return settings.model_copy(
             update={
                 "betpawa_concurrency": self.betpawa_concurrency,
@@ -77,17 +79,17 @@ class Preferences(PreferenceChanges):
 
 
 class KeyValueStore(Protocol):
-    """Where a text is kept under a name."""
+    """Stores key-value pairs."""
 
     async def get_value(self, name: str) -> str | None:
-        """The text, None for none."""
+        """Return the value of a key; None if there is none."""
 
     async def set_value(self, name: str, value: str | None) -> None:
-        """Keep a text."""
+        """Set the value of a key; None removes it."""
 
 
 class RuntimeSettings:
-    """The preferences in force, and the way to change them."""
+    """Holds the preferences that are in effect, and changes them."""
 
     def __init__(self, settings: Settings, values: KeyValueStore, now: Callable[[], datetime] = utc_now) -> None:
         self.on_change: Callable[[Preferences], None] = lambda _: None
@@ -109,28 +111,28 @@ class RuntimeSettings:
         self.current = self._first
 
     def settings(self) -> Settings:
-        """The settings of the process, with the preferences in place of their first values."""
+        """Return the settings of the process, with the preferences applied to them."""
         return self.current.applied_to(self._settings)
 
     def concurrency(self, platform: Platform) -> int:
-        """How many requests a bookmaker may have at once."""
+        """Return how many requests to a bookmaker may be open at once."""
         return self.settings().concurrency(platform)
 
     def enabled_platforms(self) -> tuple[Platform, ...]:
-        """What a run scrapes unless it names its platforms."""
+        """Return the platforms that a run scrapes unless it names others."""
         return self.current.enabled_platforms
 
     async def load(self) -> None:
-        """Put in force what was changed before the last restart."""
+        """Apply the changes that are stored in the database. Call it once, at the start."""
         text = await self._values.get_value(KEY)
         if text is not None:
             kept = _Kept.model_validate_json(text)
             self._put(kept.changes, kept.updated_at)
 
     async def change(self, changes: PreferenceChanges) -> Preferences:
-        """Put changes in force, and keep them. Raises StorageError when they cannot be kept.
+        """Store changes and apply them. Raises StorageError, without applying them, if they cannot be stored.
 
-        Both or neither, also where the one who asked has left.
+        Both steps are completed even if the caller is cancelled.
         """
         return await owned(self._change(changes), self._changing)
 

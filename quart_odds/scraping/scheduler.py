@@ -1,7 +1,7 @@
-"""Starts runs at an interval. It pauses and resumes, never makes two at once, and says which it had to skip.
+"""Starts runs at an interval. It can be paused and resumed, and reports the runs that it had to skip.
 
-It counts by a clock that nobody sets and that goes on while the machine is suspended; `next_run` is what that comes to
-by the wall clock.
+Time is measured with a clock that cannot be set and that continues while the machine is suspended. `next_run` is
+converted to the wall clock.
 """
 
 import asyncio
@@ -19,16 +19,16 @@ log = structlog.get_logger(__name__)
 Sleep = Callable[[float], Awaitable[None]]
 
 LONGEST_SLEEP_SECONDS = 30.0
-"""Sleeps of the loop stand still while the machine is suspended: so much later, at most, it is seen that it was."""
+"""Sleeps of the event loop stop while the machine is suspended. This limits how late the scheduler notices it."""
 
 
 def awake_or_not() -> float:
-    """Seconds that have passed, those while the machine was suspended included where the system counts them."""
+    """Return a monotonic time in seconds. Time while the machine is suspended counts if the system supports that."""
     return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
 
 
 class Scheduler:
-    """One timer. `next_run` is when it starts a run next; None while it is off or paused."""
+    """Starts a run at each interval. A run that cannot start is skipped: `skipped` counts, `last_skip` says why."""
 
     def __init__(
         self,
@@ -54,45 +54,45 @@ class Scheduler:
 
     @property
     def interval_minutes(self) -> float:
-        """Time between two runs' starts; 0 is never."""
+        """The time between the starts of two runs; 0 means that no run is started."""
         return self._interval_seconds / 60
 
     @property
     def is_on(self) -> bool:
-        """Whether there is an interval at all."""
+        """Whether an interval is set. A scheduler that is paused is still on."""
         return bool(self._interval_seconds)
 
     @property
     def next_run(self) -> datetime | None:
-        """When the next run starts, to the second, by the wall clock as it is now."""
+        """When the next run starts, by the current wall clock, to the second; None while off or paused."""
         if self._due is None:
             return None
         at = self._now() + timedelta(seconds=max(0.0, self._due - self._clock()))
         return (at + timedelta(milliseconds=500)).replace(microsecond=0)
 
     def open(self) -> None:
-        """Begin to count; the first run starts one interval from now."""
+        """Start the timer. The first run starts one interval from now."""
         self._is_open = True
         self._restart()
 
     def pause(self) -> None:
-        """Start no run until `resume`; one that is going goes on."""
+        """Start no more runs until `resume`. An active run continues."""
         self.is_paused = True
         self._restart()
 
     def resume(self) -> None:
-        """Begin to count again."""
+        """Start the timer again. The next run starts one interval from now."""
         self.is_paused = False
         self._restart()
 
     def set_interval(self, minutes: float) -> None:
-        """Change the interval; the count begins again when it is another."""
+        """Change the interval. If it is different from before, the timer starts again."""
         if minutes * 60 != self._interval_seconds:
             self._interval_seconds = minutes * 60
             self._restart()
 
     async def close(self) -> None:
-        """Stop counting."""
+        """Stop the timer."""
         self._is_open = False
         task = self._task
         self._restart()
@@ -119,7 +119,7 @@ class Scheduler:
             self._due += self._interval_seconds
 
     def _skip_what_is_past(self, late_seconds: float) -> float:
-        """After a sleep of the machine: one run, not all that would have been. Returns by how much to go on."""
+        """After the machine was suspended, skip all due runs but one. Returns the number of seconds skipped."""
         count = int(late_seconds // self._interval_seconds)
         if count > 0:
             self._skip(count, "the machine was asleep")
@@ -133,7 +133,7 @@ class Scheduler:
         except QuartOddsError as error:
             self._skip(1, str(error))
         except Exception as error:
-            # Not known of before: the log gets all there is, and the count goes on.
+            # An unexpected error: log the traceback, and keep the timer running.
             log.exception("scheduler.start_failed")
             self._skip(1, f"an error that was not foreseen, {type(error).__name__}; the log says more")
 

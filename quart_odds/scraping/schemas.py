@@ -1,4 +1,4 @@
-"""The progress of a scrape, as every listener sees it. Names and shapes here are public: docs/protocol.md."""
+"""The progress of a scrape as listeners receive it. Names and shapes in this module are public: docs/protocol.md."""
 
 from datetime import datetime
 from typing import Annotated
@@ -12,11 +12,11 @@ from quart_odds.domain.runs import RunStatus, ScrapePhase
 __all__ = ["Platform", "RunStatus", "ScrapeErrorContext", "ScrapePhase", "ScrapeProgress", "Timestamp"]
 
 Timestamp = Annotated[AwareDatetime, PlainSerializer(iso_z, return_type=str, when_used="json")]
-"""An aware datetime, on the wire `2026-11-22T10:00:00.123Z`."""
+"""An aware datetime, written as `2026-11-22T10:00:00.123Z` on the wire."""
 
 
 class ScrapeErrorContext(BaseModel):
-    """What went wrong: a machine's name for it, a sentence for a person, where, and whether trying again could help."""
+    """An error: its type for programs, a message for people, the platform, and whether trying again could help."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -27,10 +27,11 @@ class ScrapeErrorContext(BaseModel):
 
 
 class ScrapeProgress(BaseModel):
-    """One step of a run. `platform` None speaks of the run as a whole; durations are milliseconds.
+    """One step of a run. If `platform` is None, it concerns the run as a whole. Durations are in milliseconds.
 
-    `current` of `total` are events done of events found; `events_count` is cumulative, None if unknown; `duration_ms`
-    is set when a platform or the run ends; `remaining_ms` is an estimate, None while none can honestly be made.
+    `current` events of `total` found ones have been processed. `events_count` is cumulative, None if unknown.
+    `duration_ms` is set when a platform or the run ends. `remaining_ms` is an estimate, None while there is no basis
+    for one.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -50,11 +51,11 @@ class ScrapeProgress(BaseModel):
 
     @property
     def is_terminal(self) -> bool:
-        """Whether this is the last progress of its run: completed or failed, and not of one platform only."""
+        """Whether this is the last progress of its run: the run as a whole, not only a platform, has ended."""
         return self.platform is None and self.phase.is_final
 
     def with_run(self, scrape_run_id: int, elapsed_ms: int) -> "ScrapeProgress":
-        """The same progress, bearing its run's id and the time since that began, where it has none of its own."""
+        """Return the progress with the run's id and the time since the run began filled in where they are missing."""
         return self.model_copy(
             update={
                 "scrape_run_id": self.scrape_run_id if self.scrape_run_id is not None else scrape_run_id,
@@ -64,7 +65,7 @@ class ScrapeProgress(BaseModel):
 
 
 def parse_timestamp(text: str) -> datetime:
-    """The aware datetime of an ISO text with zone. Raises ValueError for another text, or one without a zone."""
+    """Parse an ISO 8601 timestamp that has a time zone. Raises ValueError if it is anything else or has no zone."""
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
         raise ValueError(f"{text!r} has no time zone; write it as 2026-11-22T10:00:00Z")
