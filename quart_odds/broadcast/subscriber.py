@@ -133,11 +133,6 @@ class Subscriber:
         """Whether there is anything to write."""
         return bool(self._outbox) or self.cursor < self.log.next_seq
 
-    @property
-    def is_done(self) -> bool:
-        """Whether nothing more can follow: the log is closed and the client has everything."""
-        return self.log.is_closed and not self.is_behind
-
     def send(self, message: Mapping[str, object]) -> None:
         """Queue an envelope for this client only, after everything that is already in the log."""
         self.send_raw(str(message.get("type", "")), orjson.dumps(message))

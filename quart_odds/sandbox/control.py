@@ -71,7 +71,7 @@ class Controls:
             self.board.set(platform, fault)
 
 
-class OddsService:
+class PriceControl:
     """Changes prices and reports exactly what changed."""
 
     def __init__(self, books: Books, seed: int) -> None:
@@ -170,7 +170,7 @@ def _closed(suspended: object) -> bool | None:
 def control_blueprint(controls: Controls) -> Blueprint:
     """Build the routes under `/_sandbox`. An invalid body is answered with 400 and an error message."""
     blueprint = Blueprint("control", __name__, url_prefix="/_sandbox")
-    odds_service = OddsService(controls.books, controls.throttle.options.seed) if controls.books else None
+    price_control = PriceControl(controls.books, controls.throttle.options.seed) if controls.books else None
 
     @blueprint.errorhandler(ValueError)
     async def say_what_is_wrong(error: ValueError) -> ResponseReturnValue:
@@ -191,9 +191,9 @@ def control_blueprint(controls: Controls) -> Blueprint:
 
     @blueprint.post("/odds")
     async def odds() -> ResponseReturnValue:
-        if odds_service is None or controls.books is None:
+        if price_control is None or controls.books is None:
             return jsonify(error="the odds of a replay cannot be changed"), 409
-        changes = odds_service.change(await _body())
+        changes = price_control.change(await _body())
         return jsonify(changes=changes, move=controls.books.move)
 
     return blueprint

@@ -1,6 +1,5 @@
 """The progress of a scrape as listeners receive it. Names and shapes in this module are public: docs/protocol.md."""
 
-from datetime import datetime
 from typing import Annotated
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer
@@ -62,11 +61,3 @@ class ScrapeProgress(BaseModel):
                 "elapsed_ms": self.elapsed_ms if self.elapsed_ms is not None else elapsed_ms,
             }
         )
-
-
-def parse_timestamp(text: str) -> datetime:
-    """Parse an ISO 8601 timestamp that has a time zone. Raises ValueError if it is anything else or has no zone."""
-    moment = datetime.fromisoformat(text)
-    if moment.tzinfo is None:
-        raise ValueError(f"{text!r} has no time zone; write it as 2026-11-22T10:00:00Z")
-    return moment

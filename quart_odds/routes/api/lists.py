@@ -1,9 +1,8 @@
 """Lists derived from the events: tournaments, countries, events that a bookmaker lacks, events that lost odds."""
 
 from datetime import datetime
-from typing import Annotated, cast
+from typing import cast
 
-from pydantic import Field
 from quart import Blueprint, Response, request
 from quart_schema import document_response
 
@@ -31,9 +30,6 @@ from quart_odds.services import services
 class TournamentsQuery(StartedQuery):
     """Which tournaments."""
 
-    with_events_only: Annotated[
-        bool, Field(description="without effect: tournaments without events are never listed")
-    ] = True
     availability: Availability | None = None
 
 
