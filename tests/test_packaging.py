@@ -13,7 +13,7 @@ import aiohttp
 import pytest
 
 import quart_odds
-from tests.served.serving import curl, served
+from tests.server.serving import curl, served
 
 ROOT = Path(__file__).parents[1]
 CONSTRAINTS = ROOT / "constraints.txt"

@@ -7,7 +7,7 @@ from quart.typing import TestClientProtocol as QuartClient
 
 from quart_odds.domain.platforms import Platform
 from quart_odds.sandbox import SandboxOptions, create_sandbox
-from tests.sandbox.sites import HEADERS, NOW, sites
+from tests.sandbox.stand_ins import HEADERS, NOW, sites
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from quart_odds.domain.platforms import Platform
 from quart_odds.sandbox import SandboxOptions, parse_faults, sandbox_command, sandbox_process, start_sandbox_process
 from quart_odds.sandbox.faults.faults import FAULT_NAMES
 from quart_odds.sandbox.process import SandboxStartError, arguments
-from tests.sandbox.sites import HEADERS
+from tests.sandbox.stand_ins import HEADERS
 
 COMMAND = [sys.executable, "-m", "quart_odds.sandbox"]
 CATEGORIES = "/api/sportsbook/v4/categories/list/2"

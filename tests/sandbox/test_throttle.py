@@ -19,7 +19,7 @@ from quart_odds.sandbox.faults.faults import FaultBoard
 from quart_odds.sandbox.server import cut_connection
 from quart_odds.sandbox.sites.answers import Answer
 from quart_odds.sandbox.throttle import Kept, Throttle
-from tests.sandbox.sites import HEADERS, NOW, detail_ask, queries
+from tests.sandbox.stand_ins import HEADERS, NOW, detail_ask, queries
 
 CATEGORIES = "/api/sportsbook/v4/categories/list/2"
 SPORTS = "/desktop/feapi/PalimpsestAjax/GetSports"

@@ -1,0 +1,173 @@
+"""The progress page in a real browser: started, watched, cancelled, retried, and right after any lost connection."""
+
+import asyncio
+import signal
+
+import pytest
+
+from quart_odds.domain.platforms import Platform
+from quart_odds.scraping.runs import CANCELLED_START_SECONDS
+from tests.routes.pages.conftest import Serve, SetFaults, Visit
+from tests.routes.pages.proxy import proxied
+from tests.routes.pages.visiting import Visitor, until
+
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
+
+OVER_WEBSOCKET = "Live over WebSocket"
+OVER_SSE = "Live over SSE"
+MANY = "document.querySelector('#bar-all').value > 8"
+
+
+async def start(visitor: Visitor) -> None:
+    """Press the button and arrive at the page of the run."""
+    await visitor.page.click("#start")
+    await visitor.page.wait_for_url("**/runs/*")
+    await visitor.until_text("#connection", OVER_WEBSOCKET, OVER_SSE)
+
+
+async def test_page_opens_idle_and_its_button_starts_a_run_that_is_seen_to_its_end(serve: Serve, visit: Visit) -> None:
+    """Nothing runs until the user starts it; then each bookmaker's bar moves, and odds appear with best prices."""
+    async with serve() as server, visit(server.url) as visitor:
+        await visitor.until_text("#connection", OVER_WEBSOCKET)
+        await visitor.until_text("#run-status", "idle")
+        assert await visitor.value("document.querySelectorAll('.rows .r').length") == 0
+        await start(visitor)
+        for platform in Platform:
+            middle = f"(bar => bar.value > 0 && bar.value < 40)(document.querySelector('#bar-{platform}'))"
+            await visitor.until(middle)
+        await visitor.until_text("#run-status", "completed")
+        for platform in Platform:
+            lane = f"#lane-{platform}"
+            await visitor.until_text(f"{lane} .phase", "completed")
+            found = await visitor.number(f"{lane} .total")
+            assert await visitor.number(f"{lane} .current") == found > 20
+            await visitor.until_contains("#log", f"odds of {found} of {found} events")
+        await visitor.until("document.querySelectorAll('.rows .r').length === 12")
+        await visitor.until("document.querySelectorAll('.rows .p.best').length > 12")
+
+
+async def test_run_of_another_trigger_appears_on_an_open_page(serve: Serve, visit: Visit) -> None:
+    """The first page follows the newest run, whatever started it."""
+    async with serve() as server, visit(server.url) as visitor:
+        await visitor.until_text("#connection", OVER_WEBSOCKET)
+        await visitor.page.request.post(f"{server.url}/api/scrape", headers={"Origin": server.url})
+        await visitor.until_text("#run-title", "Run 1")
+        await visitor.until_text("#run-status", "completed")
+        await visitor.until_contains(".run-title .meta", "started by the API")
+        await visitor.until_text("#all-phase", "completed")
+
+
+async def test_cancelled_run_says_so_and_is_retried(serve: Serve, visit: Visit) -> None:
+    """Cancelling ends the run for everyone; a retry of it is a new run."""
+    async with serve(requests=1) as server, visit(server.url) as visitor:
+        await start(visitor)
+        await visitor.until(MANY)
+        await visitor.page.click("#cancel")
+        await visitor.until_text("#run-status", "cancelled")
+        await visitor.until_contains("#errors", "Someone cancelled this run")
+        await asyncio.sleep(CANCELLED_START_SECONDS)
+        await visitor.page.click("#retry")
+        await visitor.until_text("#run-title", "Run 2")
+        await visitor.page.click("#cancel")
+        await visitor.until_text("#run-status", "cancelled")
+
+
+async def test_bookmaker_that_refuses_is_shown_failed_with_advice_and_retried_alone(
+    serve: Serve, visit: Visit, set_faults: SetFaults
+) -> None:
+    """Its lane says why and what to do; the others finish; the retry scrapes it alone."""
+    async with serve() as server, visit(server.url) as visitor:
+        async with set_faults({"bet9ja": "403"}):
+            await start(visitor)
+            await visitor.until_text("#run-status", "partial")
+        await visitor.until_text("#lane-bet9ja .phase", "failed")
+        await visitor.until_contains("#lane-bet9ja .fault", "Set a proxy")
+        await visitor.until_contains("#errors", "blocked at Bet9ja")
+        await visitor.until_text("#lane-betpawa .phase", "completed")
+        await visitor.page.click("#retry")
+        await visitor.until_text("#run-title", "Run 2")
+        await visitor.until_text("#run-status", "completed")
+        await visitor.until_text("#lane-betpawa .phase", "left out")
+        await visitor.until_text("#lane-bet9ja .phase", "completed")
+
+
+async def test_sse_takes_over_when_the_websocket_is_killed(serve: Serve, visit: Visit) -> None:
+    """If the connection is cut during a run, and WebSocket refused from then on, the end of the run is not lost."""
+    async with (
+        serve(requests=1) as server,
+        proxied(server.port) as proxy,
+        visit(proxy.url, is_line_broken=True) as visitor,
+    ):
+        await start(visitor)
+        await visitor.until_text("#connection", OVER_WEBSOCKET)
+        await visitor.until(MANY)
+        proxy.takes_websocket = False
+        proxy.cut_websockets()
+        await visitor.until_text("#connection", OVER_SSE)
+        assert await visitor.text("#run-status") == "running"
+        before = await visitor.number("#all-current")
+        await visitor.until(f"document.querySelector('#bar-all').value > {before}")
+        await visitor.until_text("#run-status", "completed")
+        assert proxy.refused >= 1
+
+
+async def test_page_lives_behind_a_proxy_that_knows_no_websocket(serve: Serve, visit: Visit) -> None:
+    """If WebSocket never gets through, SSE carries the run from the start."""
+    async with serve() as server, proxied(server.port) as proxy:
+        proxy.takes_websocket = False
+        async with visit(proxy.url, is_line_broken=True) as visitor:
+            await visitor.until_text("#connection", OVER_SSE)
+            await start(visitor)
+            await visitor.until(MANY)
+            await visitor.until_text("#run-status", "completed")
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+async def test_page_is_right_after_a_restart_in_the_middle_of_a_run(
+    how: signal.Signals, serve: Serve, visit: Visit
+) -> None:
+    """The server stops and returns: the page reconnects, and shows that the run was interrupted."""
+    async with (
+        serve(requests=1) as server,
+        proxied(server.port) as proxy,
+        visit(proxy.url, is_line_broken=True) as visitor,
+    ):
+        await start(visitor)
+        await visitor.until(MANY)
+        server.process.send_signal(how)
+        await server.process.wait()
+        await visitor.until_text("#connection", "Reconnecting…", "Connecting…")
+        async with serve(requests=4) as again:
+            proxy.target = again.port
+            await visitor.until_text("#run-status", "interrupted")
+            await visitor.until_text("#connection", OVER_WEBSOCKET)
+            assert "The server stopped during this run" in await visitor.text("#errors")
+            await visitor.page.click("#start")
+            await visitor.until_text("#run-title", "Run 2")
+            await visitor.until_text("#run-status", "completed")
+
+
+async def test_eight_tabs_are_all_live_on_websocket(serve: Serve, visit: Visit) -> None:
+    """A browser opens six HTTP/1.1 connections to a host: eight tabs are live only because each has a WebSocket."""
+    async with serve() as server, visit(server.url) as visitor:
+        tabs = [visitor, *[Visitor.at(await visitor.page.context.new_page()) for _ in range(7)]]
+        await asyncio.gather(*(tab.page.goto(server.url) for tab in tabs))
+        for tab in tabs:
+            await tab.until_text("#connection", OVER_WEBSOCKET)
+        await visitor.page.request.post(f"{server.url}/api/scrape", headers={"Origin": server.url})
+
+        async def all_completed() -> bool:
+            return all([await tab.text("#run-status") == "completed" for tab in tabs])
+
+        await until(all_completed, "every tab shows the run completed")
+        assert [tab.errors for tab in tabs] == [[]] * 8
+
+
+async def test_past_run_is_the_same_view_from_storage(serve: Serve, visit: Visit) -> None:
+    """After a restart no run is in memory, and the page of an earlier run still shows all of it."""
+    async with serve() as server, visit(server.url) as visitor:
+        await start(visitor)
+        await visitor.until_text("#run-status", "completed")
+        shown = [await visitor.text(part) for part in ("#log", "#timeline", ".lanes")]
+    async with serve() as server, visit(f"{server.url}/runs/1") as visitor:
+        assert [await visitor.text(part) for part in ("#log", "#timeline", ".lanes")] == shown

@@ -1,0 +1,75 @@
+"""The generated football is plausible, reproducible by seed, and contains the special cases a scrape must handle."""
+
+from collections import Counter
+from datetime import timedelta
+
+from quart_odds.domain.platforms import Platform
+from quart_odds.sandbox.world.world import make_world
+from tests.sandbox.stand_ins import NOW, events_of, sites
+
+
+def test_most_events_are_at_all_three_bookmakers_and_each_at_two() -> None:
+    """At least seven in ten, for any number of events."""
+    for events in (60, 1300):
+        real = [f for f in make_world(events, 1, NOW) if f.sportradar_id and not f.league.is_virtual]
+        assert len(real) == events
+        assert min(len(f.listings) for f in real) == 2
+        assert sum(len(f.listings) == 3 for f in real) >= 0.7 * events
+
+
+def test_ids_are_unique() -> None:
+    """Both SportRadar's ids and each bookmaker's own."""
+    fixtures = make_world(5200, 1, NOW)
+    for platform in Platform:
+        ids = [f.listings[platform].external_id for f in fixtures if platform in f.listings]
+        assert len(ids) == len(set(ids))
+    known = [f.sportradar_id for f in fixtures if f.sportradar_id]
+    assert len(known) == len(set(known))
+
+
+def test_the_same_seed_makes_the_same_world() -> None:
+    """Another seed produces a different one."""
+    assert make_world(60, 1, NOW) == make_world(60, 1, NOW)
+    assert make_world(60, 1, NOW) != make_world(60, 2, NOW)
+
+
+def test_kickoffs_are_in_the_next_days_and_a_few_have_started() -> None:
+    """All are within a week, and none started longer ago than a match lasts."""
+    kickoffs = [f.kickoff for f in make_world(300, 1, NOW)]
+    started = [k for k in kickoffs if k < NOW]
+    assert 0 < len(started) < 30
+    assert NOW - timedelta(hours=2) < min(kickoffs)
+    assert max(kickoffs) < NOW + timedelta(days=8)
+
+
+def test_a_large_world_has_a_competition_of_more_than_a_hundred_events() -> None:
+    """At every bookmaker, and too large for one page of BetPawa."""
+    for platform in Platform:
+        sizes = Counter(f.league.number for f in make_world(1300, 1, NOW) if platform in f.listings)
+        assert max(sizes.values()) > 100
+
+
+def test_names_have_hyphens_and_diacritics_and_differ_between_bookmakers() -> None:
+    """Hyphens have no spaces around them, because " - " separates home and away."""
+    fixtures = [f for f in make_world(1300, 1, NOW) if len(f.listings) == 3]
+    names = [(f.listings[Platform.BETPAWA].home, f.listings[Platform.BET9JA].home) for f in fixtures]
+    assert any("-" in name for name, _ in names)
+    assert not any(" - " in name for name, _ in names)
+    assert any(not name.isascii() for name, _ in names)
+    assert all(name.isascii() for _, name in names)
+    assert any(f.listings[Platform.SPORTYBET].home.endswith(" FC") for f in fixtures)
+    differing = sum(f.listings[Platform.SPORTYBET].home != f.listings[Platform.BETPAWA].home for f in fixtures)
+    assert 0.1 < differing / len(fixtures) < 0.6
+
+
+def test_teams_do_not_play_themselves() -> None:
+    """However many rounds a league plays."""
+    listings = [listing for f in make_world(5200, 1, NOW) for listing in f.listings.values()]
+    assert all(listing.home != listing.away for listing in listings)
+
+
+def test_every_listed_event_is_found_from_the_tree_down() -> None:
+    """Discovery finds exactly the existing events."""
+    books, found = sites()
+    for platform, site in found.items():
+        assert len(events_of(site)) == sum(platform in f.listings for f in books.fixtures)

@@ -1,0 +1,42 @@
+"""The API as machines see it: `/openapi.json` describes what the server answers, whatever the request."""
+
+import asyncio
+import sys
+from pathlib import Path
+
+from quart_odds.sandbox import SandboxOptions, sandbox_process
+from tests.server.serving import at, curl, served
+
+NEVER_ENDING_OR_STARTING = (
+    r"^/api/(sse|scrape/stream|scrape/runs/\{scrape_run_id\}/progress|scrape$|scrape/\{scrape_run_id\}/(cancel|retry)"
+    r"|events/\{event_id\}/refresh|scrape/event/.*)"
+)
+"""Routes that stream endlessly, start or cancel runs, or send requests to bookmakers."""
+
+CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
+
+
+async def test_no_request_gets_a_server_error_or_an_answer_outside_its_schema(tmp_path: Path) -> None:
+    """schemathesis sends all kinds of requests to every route of a server with the odds of a whole scrape."""
+    async with (
+        sandbox_process(SandboxOptions(events=20, move=0)) as sandbox,
+        served(tmp_path, at(sandbox.urls)) as server,
+    ):
+        told = await curl(server, "/api/scrape/stream")
+        assert told[-1]["phase"] == "completed"
+        process = await asyncio.create_subprocess_exec(
+            str(Path(sys.executable).with_name("schemathesis")),
+            "run",
+            f"{server.url}/openapi.json",
+            "--checks", CHECKS,
+            "--exclude-path-regex", NEVER_ENDING_OR_STARTING,
+            "--phases", "examples,coverage,fuzzing",
+            "--max-examples", "25",
+            "--generation-deterministic",
+            "--no-color",
+            cwd=tmp_path,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )  # fmt: skip
+        output, _ = await process.communicate()
+        assert process.returncode == 0, output.decode()[-6000:]

@@ -1,0 +1,174 @@
+"""Two servers on one PostgreSQL database, and a database that goes away: who writes, who reads, what is kept."""
+
+import asyncio
+import signal
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import asyncpg  # type: ignore[import-untyped]
+import pytest
+
+from quart_odds.sandbox import SandboxOptions, sandbox_process
+from quart_odds.storage.writer_lock import WRITER_LOCK
+from tests.databases import PostgresServer, make_database, running_postgres
+from tests.server.serving import Json, Server, at, served
+
+pytestmark = pytest.mark.postgres
+
+PACE = {"betpawa_concurrency": 3, "sportybet_concurrency": 3, "bet9ja_concurrency": 3}
+PATIENCE_SECONDS = 40
+
+
+async def ask(server: Server, path: str, method: str = "GET") -> tuple[int, Any]:
+    """Return the status and JSON of a response."""
+    async with aiohttp.ClientSession() as session, session.request(method, f"{server.url}{path}") as answer:
+        return answer.status, await answer.json(content_type=None)
+
+
+async def scrape(server: Server) -> Json:
+    """Scrape, and return the row of the whole run."""
+    status, started = await ask(server, "/api/scrape", "POST")
+    assert status == 202, started
+    return await ended(server, started["scrape_run_id"])
+
+
+async def ended(server: Server, run_id: int) -> Json:
+    """Return the row of a run once it has ended."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while (row := (await ask(server, f"/api/scrape/{run_id}"))[1])["status"] == "running":
+            await asyncio.sleep(0.05)
+    return dict(row)
+
+
+async def until_ready(server: Server, status: int) -> Json:
+    """Return the body of /readyz once it answers with this status."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while (answer := await ask(server, "/readyz"))[0] != status:
+            await asyncio.sleep(0.05)
+    return dict(answer[1])
+
+
+async def matches(server: Server) -> dict[int, set[tuple[str, str]]]:
+    """Return which bookmaker events each event id is matched to, as a server shows them."""
+    _, page = await ask(server, "/api/events?include_started=true&page_size=100")
+    return {
+        event["id"]: {(each["bookmaker_slug"], each["external_event_id"]) for each in event["bookmakers"]}
+        for event in page["events"]
+    }
+
+
+async def same_matches(one: Server, other: Server) -> dict[int, set[tuple[str, str]]]:
+    """Return what both servers show, once they agree."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while (shown := await matches(one)) != await matches(other):
+            await asyncio.sleep(0.1)
+    return shown
+
+
+async def end_lock(database_url: str) -> None:
+    """End the PostgreSQL backend that holds the writer lock."""
+    connection = await asyncpg.connect(database_url)
+    try:
+        # With a timeout to wait for: the lock is held until the backend has ended.
+        ended = "SELECT pg_terminate_backend(pid, 30000) FROM pg_locks"
+        lock = f"{ended} WHERE locktype = 'advisory' AND objid = $1 AND granted"
+        assert await connection.fetchval(lock, WRITER_LOCK)
+    finally:
+        await connection.close()
+
+
+@asynccontextmanager
+async def two_servers(
+    folder: Path, postgres: PostgresServer, more: Mapping[str, object] | None = None
+) -> AsyncIterator[tuple[Server, Server, str]]:
+    """Yield a server that writes and has scraped once, a server that reads, and the URL of their database."""
+    url = await make_database(postgres.url)
+    async with sandbox_process(SandboxOptions(events=12, latency_ms=40, move=0.2)) as sandbox:
+        settings = {**at(sandbox.urls), **PACE, "database_url": url, "drain_seconds": 1, **(more or {})}
+        async with served(folder / "first", settings) as first:
+            assert (await scrape(first))["status"] == "completed"
+            async with served(folder / "second", settings) as second:
+                yield first, second, url
+
+
+async def test_a_server_that_only_reads_says_so_and_shows_no_old_odds(tmp_path: Path) -> None:
+    """It says so in /readyz, /api/health and on the page, and its runs send no requests.
+
+    What the writer commits appears within seconds.
+    """
+    with running_postgres() as postgres:
+        async with two_servers(tmp_path, postgres) as (writing, reading, _):
+            body = await until_ready(reading, 503)
+            assert body["status"] == "reads_only"
+            assert "another process writes" in body["detail"]
+            assert (await ask(reading, "/api/health"))[1]["writer"] is False
+            assert (await ask(writing, "/api/health"))[1]["writer"] is True
+            async with aiohttp.ClientSession() as session, session.get(f"{reading.url}/") as page:
+                assert "This server is read-only" in await page.text()
+            row = await scrape(reading)
+            assert (row["status"], row["events_scraped"]) == ("failed", 0)
+            assert "another process writes" in row["errors"][0]["error_message"]
+            assert (await ask(reading, "/api/events/1/refresh", "POST"))[0] == 503
+            await scrape(writing)
+            await same_matches(writing, reading)
+
+
+async def test_a_writer_that_slept_through_a_take_over_gives_no_id_twice(tmp_path: Path) -> None:
+    """Its run fails when it wakes, its rows are refused, and it shows what the other server wrote."""
+    with running_postgres() as postgres:
+        async with two_servers(tmp_path, postgres) as (older, newer, url):
+            _, started = await ask(older, "/api/scrape", "POST")
+            older.process.send_signal(signal.SIGSTOP)
+            await end_lock(url)
+            await until_ready(newer, 200)
+            assert (await ended(newer, started["scrape_run_id"]))["status"] == "interrupted"
+            assert (await scrape(newer))["status"] == "completed"
+            before = await matches(newer)
+            older.process.send_signal(signal.SIGCONT)
+            body = await until_ready(older, 503)
+            assert body["status"] == "reads_only"
+            assert (await ended(older, started["scrape_run_id"]))["status"] == "interrupted"
+            assert await same_matches(older, newer) == before
+
+
+async def test_a_restart_of_postgresql_and_a_kill_lose_nothing_that_was_confirmed(tmp_path: Path) -> None:
+    """One server continues to write. If it is killed during a run, the other ends that run and takes over."""
+    with running_postgres() as postgres:
+        async with two_servers(tmp_path, postgres) as (first, second, _):
+            confirmed = await matches(first)
+            postgres.stop()
+            postgres.start()
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                while {(await ask(each, "/readyz"))[0] for each in (first, second)} != {200, 503}:
+                    await asyncio.sleep(0.05)
+            is_first = (await ask(first, "/readyz"))[0] == 200
+            writing, reading = (first, second) if is_first else (second, first)
+            assert (await scrape(writing))["status"] == "completed"
+            _, started = await ask(writing, "/api/scrape", "POST")
+            writing.process.kill()
+            await writing.process.wait()
+            await until_ready(reading, 200)
+            assert (await ask(reading, f"/api/scrape/{started['scrape_run_id']}"))[1]["status"] == "interrupted"
+            assert (await scrape(reading))["status"] == "completed"
+            shown = await matches(reading)
+            assert {event_id: shown[event_id] for event_id in confirmed} == confirmed
+
+
+async def test_a_stop_ends_in_time_though_the_database_hangs(tmp_path: Path) -> None:
+    """With a run active and PostgreSQL no longer answering, the process ends within 3 s after its drain time."""
+    with running_postgres() as postgres:
+        async with two_servers(tmp_path, postgres) as (first, _, _):
+            await ask(first, "/api/scrape", "POST")
+            postgres.send(signal.SIGSTOP)
+            try:
+                began = time.monotonic()
+                first.process.send_signal(signal.SIGTERM)
+                async with asyncio.timeout(15):
+                    await first.process.wait()
+                assert time.monotonic() - began < 1 + 3
+            finally:
+                postgres.send(signal.SIGCONT)
