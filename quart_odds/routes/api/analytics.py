@@ -18,7 +18,7 @@ from quart_odds.errors import StorageError
 from quart_odds.routes.access.refusals import refusals
 from quart_odds.routes.api.openapi import answers_text
 from quart_odds.routes.api.requests import takes_query
-from quart_odds.routes.api.schemas.scrape import (
+from quart_odds.routes.api.schemas.operations import (
     Analytics,
     AnalyticsQuery,
     EventMetrics,

@@ -98,8 +98,7 @@ class EventBodies:
             self._pages.move_to_end(query_string)
             return kept.body
         found = select_events(cache, query, now)
-        start = (query.page - 1) * query.page_size
-        shown = found[start : start + query.page_size]
+        shown = query.cut(found)
         self._forget_others()
         body = self._page_body(cache.epoch, shown, len(found), query, kept.body if kept else None)
         valid_until = FAR if query.include_started else next_kickoff(cache, now)

@@ -97,8 +97,7 @@ async def unmatched(query: UnmatchedQuery) -> Response:
         for event in upcoming(cache, query, utc_now())
         if (query.missing_platform not in event.listed if query.missing_platform else len(event.listed) < len(Platform))
     ]
-    start = (query.page - 1) * query.page_size
-    shown = [_unmatched(cache, event) for event in found[start : start + query.page_size]]
+    shown = [_unmatched(cache, event) for event in query.cut(found)]
     body = {"events": shown, "total": len(found), "page": query.page, "page_size": query.page_size}
     return Body.of(body).answer(request)
 

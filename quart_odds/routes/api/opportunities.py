@@ -94,8 +94,7 @@ async def opportunities(query: OpportunitiesQuery) -> Response:
         ),
         key=lambda each: (-each[0], each[1].id),
     )
-    start = (query.page - 1) * query.page_size
-    shown = [_shown(*each, now) for each in found[start : start + query.page_size]]
+    shown = [_shown(*each, now) for each in query.cut(found)]
     body = {"opportunities": shown, "total": len(found), "page": query.page, "page_size": query.page_size}
     return Body.of(body).answer(request)
 

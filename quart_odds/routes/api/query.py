@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import AwareDatetime, BeforeValidator, Field, PlainValidator, WithJsonSchema
 
@@ -57,6 +57,7 @@ def _revision_or_moment(value: object) -> Revision | datetime | None:
 
 Instant = Annotated[AwareDatetime, BeforeValidator(_with_plus)]
 Sort = Literal["kickoff", "-kickoff", "name", "tournament", "changed", "bookmakers"]
+Item = TypeVar("Item")
 Availability = Literal["betpawa", "competitor", "alerts"]
 
 
@@ -71,6 +72,11 @@ class PageQuery(Query):
 
     page: Annotated[int, Field(ge=1, le=1_000_000)] = 1
     page_size: Annotated[int, Field(ge=1, le=MAX_PAGE_SIZE)] = 50
+
+    def cut(self, items: list[Item]) -> list[Item]:
+        """Return the items on the page; none if it is beyond the last."""
+        start = (self.page - 1) * self.page_size
+        return items[start : start + self.page_size]
 
 
 class EventsFilter(StartedQuery):

@@ -1,14 +1,14 @@
-"""Requests as models. One decorator per source, `takes_query` and `takes_body`, both documents and validates.
+"""Requests as models: `takes_query` and `takes_body` document a request and validate it with the same model.
 
-They stand in for quart-schema's `validate_querystring` and `validate_request`, set the same attributes and raise the
-same errors, because those two cannot give the answers that clients rely on:
+They replace quart-schema's `validate_querystring` and `validate_request`, document routes in the same way and raise the
+same errors. Clients rely on behaviour that those two do not have:
 
-- `validate_querystring` turns a parameter that occurs once into a string and one that occurs more often into a list,
-  whatever the field's type, and reads `name[]` as `name`. Here a list field takes every value, any other field the
-  first, and unknown names are ignored.
-- `validate_request` demands a JSON content type and a body, and fails before validation names what is wrong.
+- `validate_querystring` passes a parameter as a string if it occurs once and as a list otherwise, whatever the type of
+  the field, and reads `name[]` as `name`. Here a list field takes every value and any other field the first value;
+  unknown names are ignored.
+- `validate_request` requires a body with a JSON content type, and does not name the field if the body is not JSON.
 
-`routes.access.problems` turns the errors into answers.
+`routes.access.problems` turns the errors into responses.
 """
 
 from collections.abc import Awaitable, Callable
@@ -31,7 +31,7 @@ from werkzeug.datastructures import MultiDict
 from quart_odds.routes.api.schemas.odds import ProblemBody
 
 MOST_DIGITS = 18
-"""Digits of a whole number in a query: what fits into 64 bits."""
+"""The most digits of a whole number in a query string. They fit into 64 bits."""
 
 QUERY_MODEL = "_quart_odds_query_model"
 """The attribute of a view that holds the model of its query string."""
@@ -40,7 +40,7 @@ BODY_MODEL = "_quart_odds_body_model"
 """The attribute of a view that holds the model of its body."""
 
 BODY_REQUIRED = "_quart_odds_body_required"
-"""The attribute of a view that says whether its request needs a body."""
+"""The attribute of a view that tells whether its request needs a body."""
 
 R = TypeVar("R")
 View = Callable[..., Awaitable[R]]

@@ -11,18 +11,17 @@ from quart_odds.domain.runs import ScrapePhase
 from quart_odds.odds.retention import Removal
 from quart_odds.routes.access.same_origin import same_origin_only
 from quart_odds.routes.api.requests import takes_body, takes_query
-from quart_odds.routes.api.schemas.scrape import (
+from quart_odds.routes.api.schemas.operations import (
     CleanupAgreed,
     CleanupDone,
     CleanupPreview,
     CleanupQuery,
     PlatformSuccesses,
     PreferencesBody,
-    RunsQuery,
     SchedulerAnswer,
-    SchedulerHistory,
     SchedulerStatus,
 )
+from quart_odds.routes.api.schemas.scrape import RunsQuery, SchedulerHistory
 from quart_odds.routes.api.scrape import json_response, run_row
 from quart_odds.scraping.runtime_settings import Preferences
 from quart_odds.services import Services, services

@@ -6,7 +6,7 @@ from quart_schema import document_response
 from quart_odds import __version__
 from quart_odds.errors import DecoderError, StorageError
 from quart_odds.routes.access.refusals import refusals
-from quart_odds.routes.api.schemas.scrape import Alive, Ready
+from quart_odds.routes.api.schemas.operations import Alive, Ready
 from quart_odds.routes.api.scrape import json_response
 from quart_odds.services import services
 

@@ -204,9 +204,8 @@ def _listing(query: OddsPageQuery) -> dict[str, object]:
     now = utc_now()
     parts = services()
     found = select_events(parts.odds_service.cache, query, now)
-    first = (query.page - 1) * query.page_size
     market, line = MARKETS[query.market], query.shown_line
-    rows = parts.event_rows.html(found[first : first + query.page_size], market, line)
+    rows = parts.event_rows.html(query.cut(found), market, line)
     pages = max(1, -(-len(found) // query.page_size))
     return {
         "query": query,

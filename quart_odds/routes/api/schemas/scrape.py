@@ -1,17 +1,13 @@
-"""Models of runs, the scheduler, statistics and settings. Requests are validated by them, responses by tests."""
+"""Models of runs and refreshes. Requests are validated by them, responses by tests."""
 
-from datetime import date
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, RootModel, field_validator
+from pydantic import AwareDatetime, Field, RootModel, field_validator
 
 from quart_odds.domain.platforms import Platform
 from quart_odds.domain.runs import RunStatus, ScrapePhase
 from quart_odds.routes.api.requests import Query, WholeNumber
 from quart_odds.routes.api.schemas.odds import Shape
-from quart_odds.scraping.runtime_settings import PreferenceChanges
-
-PlatformStatus = Literal["healthy", "unhealthy", "unknown"]
 
 
 class StartBody(Shape):
@@ -31,39 +27,12 @@ class StartBody(Shape):
         return value
 
 
-class PreferencesBody(PreferenceChanges):
-    """The settings to change; the others stay as they are. Names include the units."""
-
-    updated_at: Annotated[
-        object, Field(exclude=True, description="ignored, so that a response can be edited and sent back")
-    ] = None
-
-
 class RunsQuery(Query):
     """Which runs to list."""
 
     limit: Annotated[int, WholeNumber(1, 100)] = 20
     offset: Annotated[int, WholeNumber(0, 1_000_000_000)] = 0
     status: RunStatus | None = None
-
-
-class AnalyticsQuery(Query):
-    """How many days to cover."""
-
-    days: Annotated[int, WholeNumber(1, 30)] = 14
-
-
-class EventMetricsQuery(Query):
-    """How many days to cover."""
-
-    days: Annotated[int, WholeNumber(1, 30)] = 7
-
-
-class CleanupQuery(Query):
-    """The age in days from which data counts as old. Defaults are in the settings."""
-
-    odds_days: Annotated[int, WholeNumber(1, 3650)] | None = None
-    match_days: Annotated[int, WholeNumber(1, 3650)] | None = None
 
 
 class Links(Shape):
@@ -190,168 +159,6 @@ class PhaseRow(Shape):
 
 class PhaseRows(RootModel[list[PhaseRow]]):
     """The phases of a run, in the order in which they began."""
-
-
-class Stats(Shape):
-    """The number of runs, and their average duration."""
-
-    total_runs: int
-    runs_24h: int
-    avg_duration_seconds: float | None
-
-
-class DayRow(Shape):
-    """The runs of a day."""
-
-    date: date
-    avg_duration_seconds: float
-    total_events: int
-    success_count: int
-    failure_count: int
-    partial_count: int
-
-
-class PlatformFigures(Shape):
-    """Statistics of runs at one bookmaker."""
-
-    platform: Platform
-    success_rate: Annotated[float, Field(ge=0, le=100)]
-    avg_duration_seconds: float
-    total_events: int
-
-
-class Analytics(Shape):
-    """Statistics of runs over a period."""
-
-    period_start: date
-    period_end: date
-    daily_metrics: list[DayRow]
-    platform_metrics: list[PlatformFigures]
-
-
-class EventFigures(Shape):
-    """Events requested and scraped at one bookmaker."""
-
-    platform: Platform
-    total_requested: int
-    total_scraped: int
-    total_failed: int
-    success_rate: float
-    avg_timing_ms: float
-
-
-class EventMetrics(Shape):
-    """Events requested and scraped over a period."""
-
-    period_start: date
-    period_end: date
-    total_events: int
-    events_fully_scraped: int
-    events_partially_scraped: int
-    events_failed: int
-    platform_metrics: list[EventFigures]
-
-
-class Job(Shape):
-    """A scheduled job."""
-
-    id: str
-    next_run: AwareDatetime | None
-    trigger_type: Literal["interval"]
-    interval_minutes: float
-
-
-class SchedulerStatus(Shape):
-    """The state of the scheduler."""
-
-    running: bool
-    paused: bool
-    jobs: list[Job]
-    skipped: int
-    last_skip: str | None
-
-
-class SchedulerAnswer(Shape):
-    """The result of pausing or resuming."""
-
-    success: bool
-    paused: bool
-    message: str
-
-
-class PlatformSuccess(Shape):
-    """When a bookmaker was last scraped successfully."""
-
-    platform: Platform
-    healthy: bool
-    last_success: AwareDatetime | None
-
-
-class PlatformSuccesses(RootModel[list[PlatformSuccess]]):
-    """When each bookmaker was last scraped successfully."""
-
-
-class PlatformHealth(Shape):
-    """A bookmaker's state as of the last run."""
-
-    platform: Platform
-    status: PlatformStatus
-    response_time_ms: float | None
-    error: str | None
-
-
-class Health(Shape):
-    """The health of the database and the bookmakers."""
-
-    status: Literal["healthy", "degraded", "unhealthy"]
-    database: Literal["connected", "disconnected"]
-    database_ms: int
-    platforms: list[PlatformHealth]
-    connections: int
-    writer: bool
-    read_only_reason: str | None = None
-
-
-class Alive(Shape):
-    """The process is alive."""
-
-    status: str
-    version: str
-
-
-class Ready(Shape):
-    """Whether the process accepts work."""
-
-    status: str
-    detail: str | None = None
-
-
-class CleanupPreview(Shape):
-    """What a clean-up would remove."""
-
-    odds_before: AwareDatetime
-    runs_before: AwareDatetime
-    events: int
-    history_rows: int
-    runs: int
-
-
-class CleanupAgreed(BaseModel):
-    """The most that a clean-up may remove. A preview can be sent back unchanged."""
-
-    model_config = ConfigDict(extra="ignore", frozen=True)
-
-    events: int
-    history_rows: int
-    runs: int
-
-
-class CleanupDone(Shape):
-    """What a clean-up removed."""
-
-    events: int
-    history_rows: int
-    runs: int
 
 
 class PlatformRefresh(Shape):
