@@ -1,4 +1,4 @@
-"""Databases for the tests of storage: a SQLite file, and a real PostgreSQL that the tests start on a free port."""
+"""Databases for tests: a SQLite file, and a real PostgreSQL server that the tests start on a free port."""
 
 import contextlib
 import os
@@ -21,7 +21,7 @@ _names = count(1)
 
 
 def _binaries() -> Path | None:
-    """Where initdb and postgres are."""
+    """Return the folder of initdb and postgres, or None if they are not installed."""
     found = [Path(path).resolve().parent for path in (shutil.which("postgres"), shutil.which("initdb")) if path]
     if shutil.which("pg_config"):
         answer = subprocess.run(["pg_config", "--bindir"], capture_output=True, text=True, timeout=10, check=False)
@@ -31,7 +31,10 @@ def _binaries() -> Path | None:
 
 
 def _as_nobody(folder: Path) -> list[str]:
-    """PostgreSQL refuses to run as root: gives the folder to nobody, and the words that start a command as them."""
+    """Return the arguments that run a command as the user nobody, who becomes the owner of the folder.
+
+    Only if the tests run as root, because PostgreSQL refuses to run as root; otherwise the list is empty.
+    """
     if os.geteuid() != 0:
         return []
     shutil.chown(folder, "nobody")
@@ -39,7 +42,7 @@ def _as_nobody(folder: Path) -> list[str]:
 
 
 class PostgresServer:
-    """A PostgreSQL server of our own on a free port, with one user, `test`, without a password."""
+    """A PostgreSQL server for the tests, on a free port, with the user `test`, who has no password."""
 
     def __init__(self, binaries: Path) -> None:
         self._binaries = binaries
@@ -66,7 +69,7 @@ class PostgresServer:
         )
 
     def start(self) -> None:
-        """Begin, and return when it answers."""
+        """Start the server, and return when it answers."""
         options = ["-p", str(self.port), "-h", "127.0.0.1", "-k", str(self._folder), "-F", "-c", "max_connections=60"]
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
@@ -76,14 +79,14 @@ class PostgresServer:
         _until_it_answers(self._binaries, self.port)
 
     def stop(self, number: signal.Signals = signal.SIGINT) -> None:
-        """End; by SIGINT every connection is cut at once."""
+        """Stop the server. SIGINT closes every connection immediately."""
         if self._process is not None:
             self._process.send_signal(number)
             self._process.wait(20)
             self._process = None
 
     def send(self, number: signal.Signals) -> None:
-        """A signal to all its processes, such as SIGSTOP: then nothing is answered, and nothing is refused."""
+        """Send a signal to all processes of the server. After SIGSTOP it neither answers nor refuses connections."""
         assert self._process is not None
         children = subprocess.run(
             ["ps", "-o", "pid=", "--ppid", str(self._process.pid)], capture_output=True, text=True, check=False
@@ -93,7 +96,7 @@ class PostgresServer:
                 os.kill(pid, number)
 
     def close(self) -> None:
-        """End, and remove everything."""
+        """Stop the server and remove its files."""
         self.stop()
         shutil.rmtree(self._folder, ignore_errors=True)
 
@@ -101,7 +104,7 @@ class PostgresServer:
 def _server() -> PostgresServer:
     binaries = _binaries()
     if binaries is None:
-        message = "no PostgreSQL server here: install it, so that initdb and postgres are in the PATH"
+        message = "PostgreSQL is not installed, or initdb and postgres are not in the PATH"
         if os.environ.get("CI") == "true":
             pytest.fail(message)
         pytest.skip(message)
@@ -110,7 +113,7 @@ def _server() -> PostgresServer:
 
 @contextlib.contextmanager
 def running_postgres() -> Iterator[PostgresServer]:
-    """A running PostgreSQL server that ends with the block; where there is none, the test is skipped."""
+    """Run a PostgreSQL server during the block. Skips the test if PostgreSQL is not installed; in CI, it fails."""
     server = _server()
     try:
         server.start()
@@ -121,14 +124,14 @@ def running_postgres() -> Iterator[PostgresServer]:
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[str]:
-    """The URL of a running PostgreSQL server, without a database."""
+    """Return the URL of a running PostgreSQL server, without a database name."""
     with running_postgres() as server:
         yield server.url
 
 
 @pytest.fixture
 def own_postgres() -> Iterator[PostgresServer]:
-    """A running PostgreSQL server for one test alone, which may stop it."""
+    """Return a running PostgreSQL server that only this test uses, so it may stop it."""
     with running_postgres() as server:
         yield server
 
@@ -142,7 +145,7 @@ def _until_it_answers(binaries: Path, port: int) -> None:
 
 
 async def make_database(postgres: str) -> str:
-    """A new empty database on a server, by its URL."""
+    """Create an empty database on a server, and return its URL."""
     name = f"test_{os.getpid()}_{next(_names)}"
     connection = await asyncpg.connect(f"{postgres}/postgres")
     try:
@@ -154,7 +157,7 @@ async def make_database(postgres: str) -> str:
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
 async def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """An empty database: each test that asks for it runs on SQLite and on PostgreSQL."""
+    """Return the URL of an empty database. Tests with this fixture run once on SQLite and once on PostgreSQL."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'odds.db'}"
     return await make_database(request.getfixturevalue("postgres"))
@@ -162,7 +165,7 @@ async def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 @pytest.fixture
 async def store(database_url: str) -> AsyncIterator[Store]:
-    """An open store on an empty database."""
+    """Return an open store with an empty database."""
     opened = await open_store(database_url)
     yield opened
     await opened.aclose()

@@ -97,11 +97,9 @@ class Database:
             ours = update(writer).where(writer.c.term == term).values(revision=writer.c.revision + 1)
             if term is None or (await connection.execute(ours)).rowcount != 1:
                 if term == self.term:
-                    self.term, self._taken = (
-                        None,
-                        0,
-                    )  # even if we hold the lock: the next `take_writer_lock` must begin a new term
-                raise NotWriterError("another process has taken over the writing to this database")
+                    # Even if we hold the lock, the next `take_writer_lock` must begin a new term.
+                    self.term, self._taken = None, 0
+                raise NotWriterError("another process has taken over writing to this database")
             yield connection
 
     async def migrate(self) -> str:
@@ -232,7 +230,7 @@ class Database:
 
 
 class _Open:
-    """An async context manager that does nothing: readers of such a database need not wait for a turn."""
+    """A stand-in for a lock, where readers need not wait for their turn."""
 
     async def __aenter__(self) -> None:
         return None

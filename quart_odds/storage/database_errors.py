@@ -13,7 +13,7 @@ from quart_odds.storage.pooler import POOLED
 
 @contextlib.contextmanager
 def translated(url: URL) -> Iterator[None]:
-    """Raise errors of the database or its driver within the block as StorageError."""
+    """Translate errors of the database or its driver that the block raises into StorageError."""
     try:
         yield
     except (SQLAlchemyError, OSError, TimeoutError) as exc:
@@ -36,7 +36,7 @@ def _public(url: URL, error: Exception, reason: str, advice: str | None) -> str:
 
 
 def shown(url: URL) -> str:
-    """Return a database URL for the operator's eyes: without the user, and with passwords masked anywhere in it."""
+    """Return a database URL for the operator: without the user, and with every password masked, wherever it occurs."""
     return masked(url.set(drivername=url.get_backend_name(), username=None, password=None).render_as_string())
 
 

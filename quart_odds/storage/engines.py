@@ -26,6 +26,7 @@ CLOSE_SECONDS = 0.5
 """How long closing connections may take. A connection to a server that is gone stays open until the process ends."""
 
 READERS = 4
+"""Maximum number of connections for reading. PostgreSQL has two more, for writing and for the writer lock."""
 
 
 def async_url(database_url: str) -> URL:
@@ -43,6 +44,11 @@ def async_url(database_url: str) -> URL:
 
 
 def sqlite_engine(url: URL, in_memory: bool, *, writes: bool) -> AsyncEngine:
+    """Return an engine of one connection for writing, or of several that only read.
+
+    The transactions of a writing engine take SQLite's write lock when they begin. An in-memory database has a single
+    connection for both.
+    """
     arguments = {"timeout": BUSY_SECONDS}
     if in_memory:
         engine = create_async_engine(url, connect_args=arguments, poolclass=StaticPool)
@@ -78,6 +84,7 @@ def sqlite_engine(url: URL, in_memory: bool, *, writes: bool) -> AsyncEngine:
 
 
 def postgres_engine(url: URL) -> AsyncEngine:
+    """Return an engine for reading, writing and the writer lock."""
     arguments = {"timeout": CONNECT_SECONDS, "command_timeout": COMMAND_SECONDS}
     engine = create_async_engine(url, connect_args=arguments, pool_size=READERS + 2, max_overflow=0, pool_pre_ping=True)
 
@@ -92,6 +99,7 @@ def postgres_engine(url: URL) -> AsyncEngine:
 
 
 async def dispose(engine: AsyncEngine) -> None:
+    """Close the connections of an engine, for at most CLOSE_SECONDS."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(CLOSE_SECONDS):
             await engine.dispose()

@@ -39,12 +39,12 @@ def quote_at(odds_id: int, moment: int) -> int:
 
 
 def signed_key(key: int) -> int:
-    """Return a price's key as the history stores it: as a signed 32-bit integer."""
+    """Return a price's key as a signed 32-bit integer, which is the column type in both databases."""
     return key - (1 << 32) if key >> 31 else key
 
 
 def unsigned_key(kept: int) -> int:
-    """Return the price's key of a stored one: the reverse of `signed_key`."""
+    """Return the price's key for a stored key: the inverse of `signed_key`."""
     return kept & 0xFFFFFFFF
 
 
@@ -73,7 +73,7 @@ class EventRow:
 
 @dataclass(slots=True)
 class Batch:
-    """The content of one transaction: `rows` with odds that changed, and the following.
+    """The content of one transaction: odds that changed, and three kinds of smaller updates.
 
     `seen` are ids of event odds that were seen again unchanged, each with the time. `emptied` are ids of events that
     may have no odds left: those without any are deleted. `redated` are ids of event odds whose history was dated by a

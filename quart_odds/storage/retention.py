@@ -66,8 +66,8 @@ class RetentionRows(ABC):
     async def remove_old(self, odds_before: datetime, runs_before: datetime, term: int | None) -> Removal:
         """Remove events and price changes older than `odds_before`, and runs that started before `runs_before`.
 
-        An event is older if it kicked off before that time and has not been seen since. Runs that have not ended are
-        kept. Each batch is a separate transaction, and the writer can write between two batches. Raises NotWriterError
+        An event counts as older if it kicked off before that time and has not been seen since. Running runs are kept.
+        Each batch is a separate transaction, and the writer can write between two batches. Raises NotWriterError
         if `term` is not the current term of the database.
         """
         removed_events, removed_rows = await self._remove_events(odds_before, term)
@@ -125,7 +125,7 @@ def _old_runs(before: datetime) -> "Select[int]":
 
 
 def _old_openings(before: datetime) -> "Select[int]":
-    """Select first prices that are older than the kept history: between the two, a gap would go unnoticed."""
+    """Select first prices that are older than the kept history, because the gap between the two would go unnoticed."""
     return select(quote_openings.c.quote_id).where(quote_openings.c.at < int(before.timestamp()))
 
 

@@ -191,7 +191,7 @@ class OddsWriter:
             log.error("storage.write.given_up", quotes=len(dropped), history_rows=rows, reason=reason.for_operator)
 
     async def close(self, timeout_seconds: float | None = None) -> None:
-        """Write what the database accepts in time, then end the task. What is left is logged."""
+        """Write what waits as far as the database accepts it in time, then end the task. Logs what is left."""
         if self._is_closed:
             return
         try:
@@ -232,8 +232,8 @@ class OddsWriter:
         newer = self._waiting.get(odds_id)
         if newer is None:
             self._set_aside[odds_id] = entry
-            return
-        newer.include_refused(entry)
+        else:
+            newer.include_refused(entry)
 
     def _add_history(self, entry: Waiting, change: EventChange) -> None:
         at = quote_at(change.odds_id, change.moment)
@@ -241,7 +241,7 @@ class OddsWriter:
         if change.is_available is not None:
             rows.append((at, LISTING_KEY, 0 if change.is_available else GONE_ODDS))
         if self._history_rows + len(rows) > 2 * self._max_history_rows:
-            # Nothing waited in `room`, and the database has been gone for long: the cache still has the current odds.
+            # The caller did not wait in `room`, and the database has been gone long. The cache has the current odds.
             self.rows_lost += len(rows)
             self._refuse(
                 entry, StorageError(f"{self.rows_lost} changes of odds were lost: the database was unavailable")

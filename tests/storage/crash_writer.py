@@ -1,4 +1,4 @@
-"""A process for test_crash: scrapes invented odds without end, and says on stdout what the database has confirmed."""
+"""A process for test_crash: records made-up odds forever, and prints the number of each confirmed scrape."""
 
 import asyncio
 import sys
@@ -14,7 +14,7 @@ HOME, DRAW = key("1x2_ft", "1"), key("1x2_ft", "X")
 
 
 def odds_of(scrape: int) -> dict[int, float]:
-    """Odds that tell which scrape they are of, with a price that comes and goes."""
+    """Return odds that identify their scrape, with one price that is missing in every other scrape."""
     odds = X1 | {HOME: 1.5 + scrape / 1000}
     if scrape % 2:
         del odds[DRAW]
@@ -22,7 +22,7 @@ def odds_of(scrape: int) -> dict[int, float]:
 
 
 async def main(database_url: str, first_scrape: int) -> None:
-    """Scrapes until it is killed."""
+    """Record scrapes until the process is killed."""
     store = await open_store(database_url)
     odds_service = OddsService(store)
     await odds_service.load()

@@ -1,4 +1,4 @@
-"""A database as the first version made it: the first migration, and rows as that version wrote them, in plain SQL."""
+"""Makes a database of the first version: the first migration, and rows as that version wrote them, in plain SQL."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,7 +18,7 @@ HOME = key("1x2_ft", "1")
 
 @dataclass(frozen=True)
 class FirstQuote:
-    """A quote of the first version: bookmaker, its id there, the SportRadar id that was stored, and its event."""
+    """A row of `quotes` in the first version. `external_id` is the bookmaker's id of the event."""
 
     id: int
     event_id: int
@@ -32,7 +32,11 @@ class FirstQuote:
 async def make_first_version(
     database_url: str, events: dict[int, str], quotes: list[FirstQuote], history_rows: int = 2
 ) -> None:
-    """Makes a database at the first revision, with these events by id and key, their quotes, prices and history."""
+    """Create a database at the first revision.
+
+    `events` maps event ids to keys. Each row of `quotes` gets the same prices, and `history_rows` changes of the home
+    price.
+    """
     database = Database(database_url)
     try:
         async with database.writing() as connection:

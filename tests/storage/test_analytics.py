@@ -1,4 +1,4 @@
-"""Figures over many runs."""
+"""Tests of the statistics of runs."""
 
 from dataclasses import replace
 from datetime import date, timedelta
@@ -11,7 +11,7 @@ from tests.storage.test_run_rows import START, finished, start
 
 
 async def test_an_empty_database_has_no_average(store: Store) -> None:
-    """None, rather than zero."""
+    """The average is None, not zero."""
     assert await store.run_stats(START) == RunStats(0, 0, None)
     analytics = await store.run_analytics(14, START)
     assert (analytics.daily_metrics, analytics.platform_metrics) == ((), ())
@@ -19,7 +19,7 @@ async def test_an_empty_database_has_no_average(store: Store) -> None:
 
 
 async def test_runs_are_counted_by_day_and_by_bookmaker(store: Store) -> None:
-    """Partial runs have a duration, running ones have none; each bookmaker's own share is its own."""
+    """Partial runs count for the average duration and running runs do not. Each bookmaker has separate metrics."""
     for _ in range(2):
         await store.finish_run(finished(await start(store)))
     await start(store)
@@ -45,7 +45,7 @@ async def test_runs_are_counted_by_day_and_by_bookmaker(store: Store) -> None:
 
 
 async def test_a_clock_that_was_set_back_during_a_run_makes_no_average_negative(store: Store) -> None:
-    """An end before the beginning counts as no time."""
+    """A run that ends before it starts counts with a duration of zero."""
     record = finished(await start(store))
     await store.finish_run(replace(record, completed_at=record.started_at - timedelta(hours=1)))
     assert (await store.run_stats(START)).avg_duration_seconds == 0

@@ -1,4 +1,4 @@
-"""kill -9 at any moment leaves a database that opens, with whole events only, and with all that was confirmed."""
+"""After kill -9 at any moment, the database opens, and holds only complete events and everything confirmed."""
 
 import asyncio
 import random
@@ -21,7 +21,10 @@ ROOT = Path(__file__).parents[2]
 
 
 async def scrape_and_die(database_url: str, first_scrape: int, more_seconds: float) -> int:
-    """Runs the writer until it has confirmed a scrape, lets it go on for a while, kills it; the last it confirmed."""
+    """Run the writer until it confirms a scrape and for a while longer, then kill it.
+
+    Returns the number of the last confirmed scrape.
+    """
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -44,7 +47,10 @@ async def scrape_and_die(database_url: str, first_scrape: int, more_seconds: flo
 
 
 async def check_whole(store: Store, odds_service: OddsService, confirmed: int) -> int:
-    """Every quote is whole, and none is older than what was confirmed; gives the newest scrape that any quote has."""
+    """Check that all event odds are complete and none are older than what was confirmed.
+
+    Returns the number of the newest scrape that any of them have.
+    """
     newest = confirmed
     for event in odds_service.cache.events.values():
         for event_odds in event.odds.values():
@@ -60,7 +66,7 @@ async def check_whole(store: Store, odds_service: OddsService, confirmed: int) -
 
 
 async def crash(database_url: str, times: int, seed: int) -> None:
-    """Kills the writer so many times on one database, and looks at what is left each time."""
+    """Kill the writer `times` times on one database, and check the database each time."""
     moments = random.Random(seed)
     scrape = 0
     for number in range(1, times + 1):
@@ -83,12 +89,12 @@ async def crash(database_url: str, times: int, seed: int) -> None:
 
 
 async def test_kill_9_leaves_whole_events(database_url: str) -> None:
-    """Three times on one database, at random moments."""
+    """The writer is killed three times on one database, at random moments."""
     await crash(database_url, 3, seed=7)
 
 
 @pytest.mark.endurance
 @pytest.mark.timeout(600)
 async def test_kill_9_twenty_times_leaves_whole_events(database_url: str) -> None:
-    """Twenty times on one database, at random moments."""
+    """The writer is killed twenty times on one database, at random moments."""
     await crash(database_url, 20, seed=11)

@@ -1,4 +1,4 @@
-"""Opening, migrating and losing a database."""
+"""Tests of opening, migrating and losing a database."""
 
 import asyncio
 import contextlib
@@ -34,19 +34,19 @@ async def test_migrations_make_exactly_the_tables_that_the_code_knows(database_u
 
 
 async def test_migrating_again_changes_nothing(database_url: str) -> None:
-    """Every start migrates; two that start at once do not collide."""
+    """Every start migrates, and simultaneous starts do not conflict."""
     first = await migrate(database_url)
     assert set(await asyncio.gather(migrate(database_url), migrate(database_url))) == {first}
 
 
 async def test_two_first_starts_at_once_make_one_database(database_url: str) -> None:
-    """The second waits for the first."""
+    """The second start waits for the first."""
     first, second = await asyncio.gather(migrate(database_url), migrate(database_url))
     assert first == second
 
 
 async def test_a_transaction_that_fails_leaves_nothing(database_url: str) -> None:
-    """What was written before the error is rolled back."""
+    """Rows that were written before the error are rolled back."""
     store = await open_store(database_url)
 
     async def write_and_fail() -> None:
@@ -61,7 +61,7 @@ async def test_a_transaction_that_fails_leaves_nothing(database_url: str) -> Non
 
 
 async def test_the_sqlite_file_is_in_wal_mode_and_every_commit_is_on_the_disk(tmp_path: Path) -> None:
-    """Readers go on while one writes, and what is confirmed outlives a power cut."""
+    """Reading is possible during a write, and committed data survives a power failure."""
     store = await open_store(f"sqlite:///{tmp_path / 'odds.db'}")
     async with store.database.writing() as connection:
         assert (await connection.execute(text("PRAGMA journal_mode"))).scalar_one() == "wal"
@@ -72,7 +72,7 @@ async def test_the_sqlite_file_is_in_wal_mode_and_every_commit_is_on_the_disk(tm
 
 
 async def test_a_reader_cannot_write(tmp_path: Path) -> None:
-    """Writing is for the one writer."""
+    """The connections of `reading` refuse writes."""
     store = await open_store(f"sqlite:///{tmp_path / 'odds.db'}")
     with pytest.raises(StorageError, match="readonly"):
         async with store.database.reading() as connection:
@@ -81,7 +81,7 @@ async def test_a_reader_cannot_write(tmp_path: Path) -> None:
 
 
 async def test_a_database_in_memory_works(tmp_path: Path) -> None:
-    """For tests and trials: gone when it is closed."""
+    """An in-memory database, for tests and trials, works until it is closed."""
     store = await open_store("sqlite:///:memory:")
     await store.set_value("a", "b")
     assert await store.get_value("a") == "b"
@@ -90,13 +90,13 @@ async def test_a_database_in_memory_works(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("url", ["mysql://host/odds", "nonsense", "sqlite:////no/such/folder/odds.db"])
 async def test_a_database_that_cannot_be_opened_is_told(url: str) -> None:
-    """One error, ours, whatever is wrong."""
+    """Opening raises StorageError for every kind of unusable URL."""
     with pytest.raises(StorageError):
         await open_store(url)
 
 
 async def test_a_file_that_is_no_database_is_told(tmp_path: Path) -> None:
-    """It is named, and left as it is."""
+    """The error names the file, and the file is not changed."""
     path = tmp_path / "odds.db"
     path.write_bytes(b"this is no database, but a text of some length" * 100)
     with pytest.raises(StorageError, match=r"^this file is not a Quart Odds database.*not a database") as caught:
@@ -106,7 +106,7 @@ async def test_a_file_that_is_no_database_is_told(tmp_path: Path) -> None:
 
 
 async def test_a_file_that_cannot_be_opened_is_told(tmp_path: Path) -> None:
-    """Such as a folder: the sentence says where to look."""
+    """The error says what to check. Here the path is a folder."""
     with pytest.raises(StorageError, match="cannot be opened or created: check its folder and its permissions"):
         await open_store(f"sqlite:///{tmp_path}")
 
@@ -125,7 +125,7 @@ async def test_a_file_that_cannot_be_opened_is_told(tmp_path: Path) -> None:
     ],
 )
 async def test_foreign_errors_become_sentences(tmp_path: Path, error: Exception, sentence: str) -> None:
-    """Each says what to do, and keeps the database's own words."""
+    """Each error says what to do and includes the message of the database."""
     store = await open_store(f"sqlite:///{tmp_path / 'odds.db'}")
     raised = error if isinstance(error, OSError) else DBAPIError("SELECT 1", {}, error)
     with pytest.raises(StorageError) as caught:
@@ -137,7 +137,7 @@ async def test_foreign_errors_become_sentences(tmp_path: Path, error: Exception,
 
 
 async def test_a_file_is_whole_by_itself_once_it_is_closed(tmp_path: Path) -> None:
-    """Nothing is left in the write-ahead log, although another process has the database open."""
+    """Closing empties the write-ahead log, even while another process has the database open."""
     path = tmp_path / "odds.db"
     writing, reading = await open_store(f"sqlite:///{path}"), await open_store(f"sqlite:///{path}")
     assert await writing.database.take_writer_lock()
@@ -154,7 +154,7 @@ async def test_a_file_is_whole_by_itself_once_it_is_closed(tmp_path: Path) -> No
 
 
 async def test_a_backup_by_sqlite_itself_has_all_that_was_committed(tmp_path: Path) -> None:
-    """`.backup` and VACUUM INTO, while a server has the database open."""
+    """`.backup` and `VACUUM INTO` work while the database is open and return all committed data."""
     path = tmp_path / "odds.db"
     store = await open_store(f"sqlite:///{path}")
     await store.set_value("a", "b")
@@ -170,7 +170,7 @@ async def test_a_backup_by_sqlite_itself_has_all_that_was_committed(tmp_path: Pa
 
 
 async def test_a_server_that_does_not_answer_is_told_without_its_password() -> None:
-    """Whoever runs the server reads which one it is; nobody reads the secret, and an answer names nothing."""
+    """The operator sees which server it is, but never the user or password. The public message names nothing."""
     for url in (
         "postgresql://someone:secret@127.0.0.1:1/odds",
         "postgresql://127.0.0.1:1/odds?user=someone&password=secret",
@@ -185,21 +185,21 @@ async def test_a_server_that_does_not_answer_is_told_without_its_password() -> N
 
 
 async def test_an_argument_of_a_url_that_means_nothing_is_told() -> None:
-    """The driver would end in a traceback."""
+    """Without this check, the driver would raise a TypeError."""
     with pytest.raises(StorageError, match="an argument that the driver does not know") as caught:
         await open_store("postgresql://someone:secret@127.0.0.1:1/odds?nosuch=1")
     assert "nosuch" in caught.value.for_operator
 
 
 def test_the_url_gets_our_drivers() -> None:
-    """Users name the database, not the driver."""
+    """A URL only needs to name the database. Its driver, if any, is replaced."""
     assert async_url("sqlite:///x.db").drivername == "sqlite+aiosqlite"
     assert async_url("postgres://u@h/d").drivername == "postgresql+asyncpg"
     assert async_url("postgresql+psycopg://u@h/d").drivername == "postgresql+asyncpg"
 
 
 async def test_a_lock_that_another_process_holds_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The wait is bounded, and reading goes on meanwhile."""
+    """Waiting for the lock is bounded, and reading is possible meanwhile."""
     monkeypatch.setattr("quart_odds.storage.engines.BUSY_SECONDS", 0.05)
     path = tmp_path / "odds.db"
     store = await open_store(f"sqlite:///{path}")

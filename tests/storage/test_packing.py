@@ -1,4 +1,4 @@
-"""The blob that keeps a quote's prices."""
+"""Tests of the blob that stores the prices of event odds."""
 
 from array import array
 
@@ -16,7 +16,7 @@ u31 = st.integers(0, GONE - 1)
 
 @given(st.dictionaries(u31, st.tuples(u31, st.booleans(), st.integers(0, 2**32 - 1)), max_size=60))
 def test_prices_survive_the_blob(prices: dict[int, tuple[int, bool, int]]) -> None:
-    """Keys, values, times of change, and when gone prices were last seen."""
+    """Keys, values, times of change and the last-seen times of gone prices are unpacked as they were packed."""
     keys = array("I", sorted(prices))
     packed = PackedPrices(
         keys,
@@ -28,7 +28,7 @@ def test_prices_survive_the_blob(prices: dict[int, tuple[int, bool, int]]) -> No
 
 
 def test_four_hundred_prices_take_less_than_two_kilobytes() -> None:
-    """A scrape rewrites thousands of these."""
+    """The size matters because a scrape rewrites thousands of blobs."""
     keys = array("I", [number << 16 | 1 << 22 for number in range(60)] + list(range(1 << 23, (1 << 23) + 340)))
     values = array("I", [(1500 + 37 * place % 4000) << 1 | 1 for place in range(400)])
     blob = pack(PackedPrices(keys, values, array("I", [1_790_000_000]) * 400, {}))
@@ -37,6 +37,6 @@ def test_four_hundred_prices_take_less_than_two_kilobytes() -> None:
 
 @pytest.mark.parametrize("blob", [b"", b"\x01\x00", b"\x09" + bytes(11) + b"x", pack(EMPTY)[:-1]])
 def test_a_damaged_blob_is_told(blob: bytes) -> None:
-    """Never half of the prices, never a foreign error."""
+    """Unpacking raises StorageError. It never returns part of the prices, and never raises another error."""
     with pytest.raises(StorageError):
         unpack(blob)

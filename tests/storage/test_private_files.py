@@ -1,4 +1,4 @@
-"""Who may read a SQLite database: its owner."""
+"""Only the owner may read the files of a SQLite database."""
 
 import contextlib
 import os
@@ -15,19 +15,19 @@ from quart_odds.storage.backup import copy_beside
 
 @pytest.fixture(autouse=True)
 def _usual_umask() -> Iterator[None]:
-    """One that lets others read."""
+    """Set a umask with which new files are readable by other users."""
     former = os.umask(0o022)
     yield
     os.umask(former)
 
 
 def modes(folder: Path) -> dict[str, int]:
-    """The mode of each file."""
+    """Return the mode of each file in a folder, by name."""
     return {path.name: stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()}
 
 
 async def test_every_file_of_a_database_is_for_its_owner_alone(tmp_path: Path) -> None:
-    """The database, the files beside it while it is open, and the lock."""
+    """That is true of the database, of the files that exist while it is open, and of the lock file."""
     store = await open_store(f"sqlite:///{tmp_path / 'odds.db'}")
     await store.database.take_writer_lock()
     await store.set_value("a", "b")
@@ -38,7 +38,7 @@ async def test_every_file_of_a_database_is_for_its_owner_alone(tmp_path: Path) -
 
 
 async def test_a_database_that_others_could_read_is_narrowed(tmp_path: Path) -> None:
-    """One of an older version, with what it holds; the owner keeps the rights that the owner had."""
+    """A database of an older version loses the rights of group and others. The owner keeps all rights."""
     path = tmp_path / "odds.db"
     with contextlib.closing(sqlite3.connect(path)) as connection:
         connection.execute("create table kept (x)")
@@ -49,7 +49,7 @@ async def test_a_database_that_others_could_read_is_narrowed(tmp_path: Path) -> 
 
 
 async def test_a_copy_is_for_its_owner_alone(tmp_path: Path) -> None:
-    """It holds the same."""
+    """A copy holds the same data, so it gets the same mode."""
     path = tmp_path / "odds.db"
     with contextlib.closing(sqlite3.connect(path)) as connection:
         connection.execute("create table kept (x)")
@@ -62,7 +62,7 @@ async def test_a_copy_is_for_its_owner_alone(tmp_path: Path) -> None:
 
 
 async def test_a_file_that_is_no_database_keeps_its_mode(tmp_path: Path) -> None:
-    """It is somebody's, named by mistake."""
+    """Such a file was named by mistake, and is not ours to change."""
     path = tmp_path / "notes.txt"
     path.write_text("not a database, and long enough to be looked at")
     path.chmod(0o644)

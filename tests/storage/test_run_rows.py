@@ -1,4 +1,4 @@
-"""Runs in the database, on SQLite and on PostgreSQL."""
+"""Tests of runs in the database, on SQLite and PostgreSQL."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -12,7 +12,7 @@ ALL = tuple(Platform)
 
 
 def finished(run_id: int, *, found: int = 40, phase: ScrapePhase = ScrapePhase.COMPLETED) -> RunRecord:
-    """A partial run: one bookmaker with `phase`, one that was blocked."""
+    """Return a partial run: one bookmaker ended in `phase`, the other blocked the scrape."""
     blocked = RunError("blocked", "403 with HTML", START, Platform.BET9JA, recoverable=False)
     return RunRecord(
         id=run_id,
@@ -32,12 +32,12 @@ def finished(run_id: int, *, found: int = 40, phase: ScrapePhase = ScrapePhase.C
 
 
 async def start(store: Store, trigger: str = "api") -> int:
-    """A run that is running."""
+    """Store a running run, and return its id."""
     return await store.create_run(trigger=trigger, platforms=ALL, started_at=START)
 
 
 async def test_a_run_that_starts_is_a_row_at_once(store: Store) -> None:
-    """create_run commits a running row, and its ids ascend."""
+    """`create_run` commits a row with the status running, and ids ascend."""
     first, second = await start(store), await start(store, "retry:1")
     assert second > first > 0
     assert await store.get_run(second) == RunRecord(second, RunStatus.RUNNING, "retry:1", ALL, START)
@@ -45,14 +45,14 @@ async def test_a_run_that_starts_is_a_row_at_once(store: Store) -> None:
 
 
 async def test_a_finished_run_comes_back_as_it_was(store: Store) -> None:
-    """finish_run keeps results, errors and moments to the microsecond."""
+    """`finish_run` stores results, errors, and times to the microsecond."""
     record = finished(await start(store))
     assert await store.finish_run(record)
     assert await store.get_run(record.id) == record
 
 
 async def test_a_run_ends_once(store: Store) -> None:
-    """The second end of a run changes nothing and says so; so does the end of a run that never was."""
+    """`finish_run` returns False and changes nothing for a run that has ended or never existed."""
     record = finished(await start(store))
     assert await store.finish_run(record)
     assert not await store.finish_run(replace(record, status=RunStatus.FAILED, results=(), errors=()))
@@ -71,7 +71,7 @@ async def test_runs_are_listed_newest_first(store: Store) -> None:
 
 
 async def test_phases_are_replaced_as_a_whole(store: Store) -> None:
-    """save_phases keeps the order, and the newest call stands."""
+    """`save_phases` keeps the order, and each call replaces the phases of the call before."""
     run_id = await start(store)
     first = PhaseRecord(ScrapePhase.DISCOVERING, START, Platform.BETPAWA)
     await store.save_phases(run_id, [first])
@@ -83,7 +83,7 @@ async def test_phases_are_replaced_as_a_whole(store: Store) -> None:
 
 
 async def test_last_found_is_of_the_last_healthy_run(store: Store) -> None:
-    """A bookmaker that failed, and a run that is going, do not count."""
+    """Failed bookmakers and running runs do not count."""
     assert await store.last_found(Platform.BETPAWA) is None
     await store.finish_run(finished(await start(store), found=40))
     await store.finish_run(finished(await start(store), found=7, phase=ScrapePhase.FAILED))
@@ -93,7 +93,7 @@ async def test_last_found_is_of_the_last_healthy_run(store: Store) -> None:
 
 
 async def test_a_run_found_running_is_interrupted(store: Store) -> None:
-    """interrupt_running ends exactly those, with a reason, and a second call finds none."""
+    """`interrupt_running` ends exactly the running runs, with an error; a second call finds none."""
     done, running = finished(await start(store)), await start(store)
     await store.finish_run(done)
     at = START + timedelta(hours=1)
@@ -108,7 +108,7 @@ async def test_a_run_found_running_is_interrupted(store: Store) -> None:
 
 
 async def test_notes_outlive_the_store(store: Store) -> None:
-    """A note is replaced, and None forgets it."""
+    """Setting a value replaces the previous one, and None deletes it."""
     assert await store.get_value("scheduler.paused") is None
     await store.set_value("scheduler.paused", "yes")
     await store.set_value("scheduler.paused", "no")

@@ -1,4 +1,4 @@
-"""A database that an older version made, or a newer one."""
+"""Tests with databases that an older or a newer version made."""
 
 import asyncio
 import shutil
@@ -27,12 +27,12 @@ WHOLE = [
 
 
 def copies(folder: Path) -> list[str]:
-    """The copies that lie beside the database."""
+    """Return the names of the copies in the folder of the database."""
     return sorted(path.name for path in folder.iterdir() if ".before-" in path.name)
 
 
 async def placed(database_url: str) -> dict[int, tuple[str, str | None, list[tuple[str, str | None]]]]:
-    """Events as a odds service loads them: key, SportRadar id, and the external id and claim of each quote."""
+    """Load the events, and return key, SportRadar id, and (external id, SportRadar id) of each bookmaker's odds."""
     store = await open_store(database_url)
     odds_service = OddsService(store, clock=lambda: NOW)
     await odds_service.load()
@@ -50,7 +50,7 @@ async def placed(database_url: str) -> dict[int, tuple[str, str | None, list[tup
 
 
 async def test_a_database_of_the_first_version_is_upgraded_and_nothing_is_lost(database_url: str) -> None:
-    """Events, quotes, prices, history, runs and notes are as they were, and a scrape goes on with the same ids."""
+    """Events, odds, history, runs and key-value pairs are unchanged, and a scrape continues with the same ids."""
     await make_first_version(database_url, {1: "sr:68995116", 2: "bet9ja:n1"}, WHOLE)
     store = await open_store(database_url)
     odds_service = OddsService(store, clock=lambda: NOW)
@@ -76,7 +76,7 @@ async def test_a_database_of_the_first_version_is_upgraded_and_nothing_is_lost(d
 
 
 async def test_sportradar_ids_that_are_none_are_cleared_and_their_events_taken_apart(database_url: str) -> None:
-    """Unrelated matches under "0" stand alone, one of them with the event's id; a short id is cleared as well."""
+    """Unrelated matches with the id "0" become separate events; one keeps the event's id. Short ids are cleared too."""
     quotes = [
         FirstQuote(1, 1, "sportybet", "s1", "0", home="Kano"),
         FirstQuote(2, 1, "bet9ja", "n1", "0", home="Lobi", kickoff=KICKOFF + timedelta(minutes=5)),
@@ -103,7 +103,10 @@ async def test_sportradar_ids_that_are_none_are_cleared_and_their_events_taken_a
 
 
 async def test_ids_with_a_prefix_of_ones_are_stripped_and_their_events_joined(database_url: str) -> None:
-    """A match that a prefix kept apart comes together; one with another kick-off stays alone, under its own claim."""
+    """Odds of one match that only a prefix kept apart are joined.
+
+    Those with another kick-off stay separate, and keep their corrected SportRadar id.
+    """
     late = KICKOFF + timedelta(hours=3)
     quotes = [
         FirstQuote(1, 1, "betpawa", "p1", "68995116"),
@@ -123,7 +126,10 @@ async def test_ids_with_a_prefix_of_ones_are_stripped_and_their_events_joined(da
 
 
 async def test_a_file_is_copied_before_its_tables_are_upgraded(tmp_path: Path) -> None:
-    """The copy is the database as it was, whole in one file; no start after it, and no new database, makes another."""
+    """The copy is the complete database before the upgrade, in one file.
+
+    Later starts and new databases do not make another copy.
+    """
     url = f"sqlite:///{tmp_path / 'odds.db'}"
     await make_first_version(url, {1: "sr:68995116", 2: "bet9ja:n1"}, WHOLE)
     assert await migrate(url) == Database(url).head
@@ -138,7 +144,7 @@ async def test_a_file_is_copied_before_its_tables_are_upgraded(tmp_path: Path) -
 
 
 async def test_a_copy_that_is_there_is_never_overwritten(tmp_path: Path) -> None:
-    """The next one gets a number."""
+    """The next copy gets a number."""
     (tmp_path / "odds.db.before-0002").write_text("precious")
     url = f"sqlite:///{tmp_path / 'odds.db'}"
     await make_first_version(url, {1: "sr:68995116", 2: "bet9ja:n1"}, WHOLE)
@@ -148,7 +154,7 @@ async def test_a_copy_that_is_there_is_never_overwritten(tmp_path: Path) -> None
 
 
 async def test_an_upgrade_is_refused_where_the_disk_lacks_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A sentence with both sizes, and the database as it was."""
+    """The error names both sizes, and the database is unchanged."""
     url = f"sqlite:///{tmp_path / 'odds.db'}"
     await make_first_version(url, {1: "sr:68995116", 2: "bet9ja:n1"}, WHOLE)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 10**9 - 1000, 1000))
@@ -164,7 +170,7 @@ async def test_an_upgrade_is_refused_where_the_disk_lacks_room(tmp_path: Path, m
 async def test_an_upgrade_that_fails_leaves_the_database_and_no_copy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """All of it or nothing, and the next try begins anew."""
+    """An upgrade is done as a whole or not at all, and the next attempt starts from the beginning."""
     url = f"sqlite:///{tmp_path / 'odds.db'}"
     await make_first_version(url, {1: "sr:68995116", 2: "bet9ja:n1"}, WHOLE)
     upgrade = revisions.upgrade
@@ -186,7 +192,7 @@ async def test_an_upgrade_that_fails_leaves_the_database_and_no_copy(
 async def test_a_database_that_another_process_writes_to_is_not_upgraded(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The older program goes on, and the newer one says what to do."""
+    """The older process continues, and the error of the newer one says what to do."""
     monkeypatch.setattr(database, "MIGRATION_WAIT_SECONDS", 0.2)
     await make_first_version(database_url, {1: "sr:68995116", 2: "bet9ja:n1"}, WHOLE)
     older = Database(database_url)
@@ -199,7 +205,7 @@ async def test_a_database_that_another_process_writes_to_is_not_upgraded(
 
 
 async def test_two_starts_at_once_upgrade_once(database_url: str, tmp_path: Path) -> None:
-    """The second waits for the first, and there is one copy."""
+    """The second start waits for the first, and only one copy is made."""
     await make_first_version(database_url, {1: "sr:68995116", 2: "bet9ja:n1"}, WHOLE)
     first, second = await asyncio.gather(migrate(database_url), migrate(database_url))
     assert first == second
@@ -207,7 +213,7 @@ async def test_two_starts_at_once_upgrade_once(database_url: str, tmp_path: Path
 
 
 async def test_a_database_of_a_newer_version_is_refused_and_left_as_it_is(database_url: str) -> None:
-    """One sentence that names both revisions, at a start and by `migrate`."""
+    """Both a start and `migrate` raise an error that names the revisions."""
     await migrate(database_url)
     newer = Database(database_url)
     async with newer.writing() as connection:
@@ -221,7 +227,7 @@ async def test_a_database_of_a_newer_version_is_refused_and_left_as_it_is(databa
 
 
 async def test_an_upgrade_can_be_taken_back(database_url: str) -> None:
-    """The tables of before, with all that they had."""
+    """A downgrade restores the previous tables with their rows."""
     await make_first_version(database_url, {1: "sr:68995116", 2: "bet9ja:n1"}, WHOLE)
     await migrate(database_url)
     kept = Database(database_url)
@@ -233,7 +239,7 @@ async def test_an_upgrade_can_be_taken_back(database_url: str) -> None:
 
 
 async def test_the_lock_of_an_upgrade_is_given_back(tmp_path: Path) -> None:
-    """Whoever starts next may write."""
+    """After an upgrade, another process can take the writer lock."""
     url = f"sqlite:///{tmp_path / 'odds.db'}"
     await make_first_version(url, {1: "sr:68995116", 2: "bet9ja:n1"}, WHOLE)
     await migrate(url)

@@ -1,4 +1,4 @@
-"""The writer: batches, confirmation, back-pressure, and a database that fails."""
+"""Tests of the writer: batches, confirmation, back-pressure, and a database that fails."""
 
 import asyncio
 from dataclasses import dataclass, field
@@ -19,7 +19,10 @@ HOME = key("1x2_ft", "1")
 
 @dataclass
 class FakeDatabase:
-    """Keeps batches; fails while `failing` says so, waits while `gate` is closed."""
+    """A store that keeps batches in memory.
+
+    It raises `failing` if set, refuses batches with event odds of the id `poison`, and waits while `gate` is not set.
+    """
 
     batches: list[EncodedBatch] = field(default_factory=list)
     failing: StorageError | None = None
@@ -44,29 +47,29 @@ class FakeDatabase:
         return [row for batch in self.batches for row in batch.history]
 
     def written(self) -> set[object]:
-        """The external ids of all quotes that were written."""
+        """Return the external ids of all event odds that were written."""
         return {row[3] for batch in self.batches for row in batch.quotes}
 
 
 async def nap(_: float) -> None:
-    """A wait between tries that is short, whatever was asked."""
+    """Wait a short time between attempts, whatever time was requested."""
     await asyncio.sleep(0.005)
 
 
 def opened(database: FakeDatabase, **options: float) -> tuple[OddsCache, OddsWriter]:
-    """A cache and its writer, as patient as a busy machine needs."""
+    """Return a cache and its writer, with time limits that suit a busy machine."""
     cache = OddsCache()
     settings = {"confirm_seconds": 10.0, "linger_seconds": 0.0} | options
     return cache, OddsWriter(database, cache, sleep=nap, **settings)  # type: ignore[arg-type]
 
 
 def offer(cache: OddsCache, external_id: str = "e1", odds: dict[int, float] | None = None) -> EventChange:
-    """One fetch of an event."""
+    """Record one fetch of an event in the cache, and return the change."""
     return cache.apply(mapped(header(external_id=external_id, sportradar_id=external_id), odds or X1), NOW)
 
 
 async def test_confirm_returns_when_all_before_it_is_committed() -> None:
-    """What was put is in the database, in whole events: header, prices and opening together."""
+    """Each batch holds complete events: header, prices and opening together."""
     database = FakeDatabase()
     cache, writer = opened(database)
     for number in range(3):
@@ -81,14 +84,14 @@ async def test_confirm_returns_when_all_before_it_is_committed() -> None:
 
 
 async def test_confirm_with_nothing_put_returns() -> None:
-    """An empty run is confirmed."""
+    """A run without odds is confirmed at once."""
     _, writer = opened(FakeDatabase())
     await writer.confirm()
     await writer.close()
 
 
 async def test_what_is_only_seen_again_writes_no_prices() -> None:
-    """A narrow update, no blob, no history."""
+    """Only the time is updated: no row, prices or history are written."""
     database = FakeDatabase()
     cache, writer = opened(database)
     writer.put(offer(cache))
@@ -101,7 +104,7 @@ async def test_what_is_only_seen_again_writes_no_prices() -> None:
 
 
 async def test_changes_that_wait_are_one_write_with_all_their_history() -> None:
-    """A quote waits once, however often it changes meanwhile."""
+    """Event odds wait once, however often they change meanwhile."""
     database = FakeDatabase()
     cache, writer = opened(database)
     for odds in (2.4, 2.5, 2.6, 2.7):
@@ -113,7 +116,7 @@ async def test_changes_that_wait_are_one_write_with_all_their_history() -> None:
 
 
 async def test_a_failure_is_tried_again_and_nothing_is_lost() -> None:
-    """While the database fails, confirm raises; once it is back, all that waited is written, the older first."""
+    """While the database fails, `confirm` raises. Once it works again, everything is written, oldest first."""
     database = FakeDatabase(failing=StorageError("disk full"))
     cache, writer = opened(database)
     writer.put(offer(cache))
@@ -131,7 +134,7 @@ async def test_a_failure_is_tried_again_and_nothing_is_lost() -> None:
 
 
 async def test_a_slow_database_makes_confirm_raise_in_time() -> None:
-    """The wait is bounded; a later confirmation may still succeed."""
+    """Waiting is bounded, and a later confirmation may still succeed."""
     database = FakeDatabase()
     database.gate.clear()
     cache, writer = opened(database)
@@ -144,7 +147,7 @@ async def test_a_slow_database_makes_confirm_raise_in_time() -> None:
 
 
 async def test_putting_never_waits_and_room_waits_for_the_database() -> None:
-    """Too many rows of history make the scrape wait; committed ones let it go on."""
+    """Too many waiting history rows make the scrape wait until they are committed."""
     database = FakeDatabase()
     cache, writer = opened(database, max_history_rows=2, confirm_seconds=5)
     writer.put(offer(cache))
@@ -164,7 +167,7 @@ async def test_putting_never_waits_and_room_waits_for_the_database() -> None:
 
 
 async def test_room_raises_when_the_database_stays_away() -> None:
-    """A scrape is told, rather than held for ever."""
+    """The scrape gets an error instead of waiting forever."""
     database = FakeDatabase(failing=StorageError("gone"))
     cache, writer = opened(database, max_history_rows=1, confirm_seconds=0.2)
     writer.put(offer(cache))
@@ -176,7 +179,7 @@ async def test_room_raises_when_the_database_stays_away() -> None:
 
 
 async def test_memory_is_bounded_and_a_loss_is_told() -> None:
-    """Who puts on regardless loses history, never the current odds, and the next confirmation says so."""
+    """Putting without `room` may lose history, but never current odds. The next confirmation reports the loss."""
     database = FakeDatabase(failing=StorageError("gone"))
     cache, writer = opened(database, max_history_rows=2)
     for number in range(20):
@@ -191,7 +194,7 @@ async def test_memory_is_bounded_and_a_loss_is_told() -> None:
 
 
 async def test_one_event_that_the_database_refuses_does_not_hold_up_the_others() -> None:
-    """It is told once and not tried for ever."""
+    """The refusal is reported once, and the write is not repeated forever."""
     database = FakeDatabase(poison=2)
     cache, writer = opened(database)
     for number in range(4):
@@ -204,7 +207,7 @@ async def test_one_event_that_the_database_refuses_does_not_hold_up_the_others()
 
 
 async def test_batches_are_bounded() -> None:
-    """A whole scrape is many transactions, not one."""
+    """A scrape is written in many transactions, not in one."""
     database = FakeDatabase()
     cache, writer = opened(database, confirm_seconds=10)
     for number in range(2 * BATCH_QUOTES + 1):
@@ -215,7 +218,7 @@ async def test_batches_are_bounded() -> None:
 
 
 async def test_close_writes_what_waits() -> None:
-    """Nothing is left behind, and nothing is taken afterwards."""
+    """Everything is written, and later changes are refused."""
     database = FakeDatabase()
     cache, writer = opened(database)
     change = offer(cache)
@@ -228,7 +231,7 @@ async def test_close_writes_what_waits() -> None:
 
 
 async def test_a_refusal_is_told_to_whoever_recorded_and_to_nobody_else() -> None:
-    """Another recording that confirms first hears nothing of it, and whoever it concerns hears it once."""
+    """Only the recording whose odds were refused gets the error, and only once, even if another confirms first."""
     database = FakeDatabase(poison=1)
     cache, writer = opened(database)
     run, refresh = Recording(), Recording()
@@ -247,7 +250,7 @@ async def test_a_refusal_is_told_to_whoever_recorded_and_to_nobody_else() -> Non
 
 
 async def test_a_quote_that_two_recorded_is_refused_to_both() -> None:
-    """Changes that waited together fail together."""
+    """Changes of two recordings that waited together are refused together."""
     database = FakeDatabase(poison=1)
     cache, writer = opened(database)
     recordings = Recording(), Recording()
@@ -261,7 +264,7 @@ async def test_a_quote_that_two_recorded_is_refused_to_both() -> None:
 
 
 async def test_what_was_refused_is_written_as_it_is_with_the_next_change() -> None:
-    """Memory and database agree again: a quote that was only seen since is written whole, opening and all."""
+    """Event odds that were only seen again are then written completely, with their opening."""
     database = FakeDatabase(poison=1)
     cache, writer = opened(database)
     writer.put(offer(cache))
@@ -276,7 +279,7 @@ async def test_what_was_refused_is_written_as_it_is_with_the_next_change() -> No
 
 
 async def test_a_refusal_while_newer_changes_wait_loses_none_of_them() -> None:
-    """They are written with all that the refused write should have, and their own history."""
+    """The next write includes the refused prices and opening as well as the newer history."""
     database = FakeDatabase(poison=1)
     database.gate.clear()
     cache, writer = opened(database)
@@ -297,7 +300,7 @@ async def test_a_refusal_while_newer_changes_wait_loses_none_of_them() -> None:
 
 
 async def test_what_another_process_may_not_see_is_given_up_and_told() -> None:
-    """After a take-over nothing waits any more; later changes are written as ever."""
+    """After a takeover, waiting changes are dropped, and later ones are written as usual."""
     database = FakeDatabase(failing=NotWriterError("another process has taken over"))
     cache, writer = opened(database)
     writer.put(offer(cache))
@@ -313,7 +316,7 @@ async def test_what_another_process_may_not_see_is_given_up_and_told() -> None:
 
 
 async def test_giving_up_ends_a_write_that_is_under_way() -> None:
-    """What was being written is over when it returns, and whoever waits for it is told why."""
+    """When `give_up` returns, the write is cancelled, and the caller of `confirm` gets the reason."""
     database = FakeDatabase()
     database.gate.clear()
     cache, writer = opened(database)
@@ -332,7 +335,7 @@ async def test_giving_up_ends_a_write_that_is_under_way() -> None:
 
 
 async def test_a_first_miss_is_written_although_no_odds_changed() -> None:
-    """The row of the quote, without prices or history."""
+    """The row of `quotes` is written, without prices or history."""
     database = FakeDatabase()
     cache, writer = opened(database)
     writer.put(offer(cache))
@@ -346,7 +349,7 @@ async def test_a_first_miss_is_written_although_no_odds_changed() -> None:
 
 
 async def test_closing_is_bounded_though_the_database_hangs() -> None:
-    """What waits is left, and logged."""
+    """`close` returns in time and leaves what waits."""
     database = FakeDatabase()
     database.gate.clear()
     cache, writer = opened(database)

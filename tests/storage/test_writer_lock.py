@@ -1,4 +1,4 @@
-"""One process writes at a time, and what an older one still has in hand is never written."""
+"""Only one process writes at a time, and rows that a former writer still holds are never written."""
 
 import asyncio
 import contextlib
@@ -33,7 +33,7 @@ HOME = key("1x2_ft", "1")
 
 
 async def test_a_second_writer_is_refused_until_the_first_has_gone(database_url: str) -> None:
-    """It reads, its scrapes are told why they cannot store, and it takes over with all that was written meanwhile."""
+    """The second one can read, but recording raises an error. Once it takes over, it has read all that was written."""
     first, second = await open_store(database_url), await open_store(database_url)
     writing, reading = odds_service_at(first), odds_service_at(second)
     await writing.load()
@@ -56,7 +56,7 @@ async def test_a_second_writer_is_refused_until_the_first_has_gone(database_url:
 
 
 async def test_runs_of_a_process_that_lives_are_not_interrupted(database_url: str) -> None:
-    """A second process that starts leaves them alone; one that starts after the first has gone ends them."""
+    """A second process interrupts the runs only after the first process has ended."""
     first = await open_store(database_url)
     odds_service = OddsService(first)
     await odds_service.load()
@@ -70,12 +70,12 @@ async def test_runs_of_a_process_that_lives_are_not_interrupted(database_url: st
 
 
 def fetched(name: str) -> MappedEvent:
-    """A fetch of an event that stands for itself."""
+    """Return a fetch of an event that matches no other event."""
     return mapped(header(external_id=name, sportradar_id=None, home=name))
 
 
 async def kept(store: Store) -> list[tuple[int, int, str]]:
-    """(event id, quote id, external id) of every quote in the database; both ids are there once."""
+    """Return event id, odds id and external id of all odds in the database, after checking that each event has one."""
     async with store.database.reading() as connection:
         rows = (await connection.execute(select(quotes.c.event_id, quotes.c.id, quotes.c.external_id))).all()
         ids = (await connection.scalars(select(events.c.id))).all()
@@ -84,9 +84,9 @@ async def kept(store: Store) -> list[tuple[int, int, str]]:
 
 
 async def lose_lock(store: Store) -> None:
-    """Ends the server's side of the connection that holds the lock, as a killer of idle connections does."""
+    """End the connection that holds the lock on the server, as some servers do with idle connections."""
     async with store.database.writing() as connection:
-        # With a time to wait for: the lock is there until the other side is gone.
+        # With a timeout, so that it waits: the lock is held until the server process is gone.
         ended = "SELECT pg_terminate_backend(pid, 30000) FROM pg_locks"
         lock = f"{ended} WHERE locktype = 'advisory' AND objid = :key AND granted"
         await connection.execute(text(lock), {"key": WRITER_LOCK})
@@ -94,7 +94,7 @@ async def lose_lock(store: Store) -> None:
 
 @contextlib.asynccontextmanager
 async def two_services(url: str) -> AsyncIterator[tuple[OddsService, OddsService]]:
-    """An odds service that writes, with one confirmed event, and one that only reads."""
+    """Open an odds service that writes, with one confirmed event, and one that only reads."""
     first, second = await open_store(url), await open_store(url)
     writing, reading = odds_service_at(first), odds_service_at(second)
     await writing.load()
@@ -111,7 +111,7 @@ async def two_services(url: str) -> AsyncIterator[tuple[OddsService, OddsService
 
 @pytest.mark.postgres
 async def test_no_id_is_given_twice_in_the_database_after_a_lost_lock(postgres: str) -> None:
-    """The older writer's rows are refused, its recording is told, and then it reads what the other one wrote."""
+    """The former writer's rows are refused, its recording gets an error, and it then reads what the other one wrote."""
     async with two_services(await make_database(postgres)) as (older, newer):
         await lose_lock(store_of(newer))
         await newer.record(fetched("newer"), NOW)
@@ -134,7 +134,7 @@ async def test_no_id_is_given_twice_in_the_database_after_a_lost_lock(postgres: 
 
 @pytest.mark.postgres
 async def test_a_lock_that_is_got_back_before_anyone_wrote_costs_nothing(postgres: str) -> None:
-    """The same term goes on: nothing is read anew, and what waits is written."""
+    """The term continues: nothing is read again, and what waits is written."""
     async with two_services(await make_database(postgres)) as (writing, reading):
         epoch, term = writing.cache.epoch, store_of(writing).database.term
         await lose_lock(store_of(reading))
@@ -149,7 +149,7 @@ async def test_a_lock_that_is_got_back_before_anyone_wrote_costs_nothing(postgre
 
 @pytest.mark.postgres
 async def test_a_restart_of_the_server_makes_no_second_writer(own_postgres: PostgresServer) -> None:
-    """Whoever asks first writes on; the other one is refused, and what was confirmed is there."""
+    """The process that takes the lock first is the writer, the other one is refused, and confirmed odds are kept."""
     async with two_services(await make_database(own_postgres.url)) as (older, newer):
         own_postgres.stop()
         own_postgres.start()
@@ -163,7 +163,7 @@ async def test_a_restart_of_the_server_makes_no_second_writer(own_postgres: Post
 
 @pytest.mark.postgres
 async def test_a_transaction_that_was_open_during_a_take_over_is_whole_or_nothing(postgres: str) -> None:
-    """Whoever takes over waits for the end of it, so that it reads all that was confirmed."""
+    """The process that takes over waits for its end, so it reads everything that was committed."""
     async with two_services(await make_database(postgres)) as (older, newer):
         async with store_of(older).database.writing_as(store_of(older).database.term) as connection:
             await connection.execute(text("UPDATE events SET home_team = 'changed'"))
@@ -182,7 +182,7 @@ async def test_a_transaction_that_was_open_during_a_take_over_is_whole_or_nothin
 async def test_a_term_that_is_over_writes_nothing_on_any_database(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The right is checked in the transaction, whatever the lock says: odds, retention, the end of other runs."""
+    """Transactions check the term even if the lock seems held: for odds, clean-up and the end of other runs."""
     odds_service = odds_service_at(store, confirm_seconds=5)
     await odds_service.load()
     await odds_service.record(mapped(), NOW)
@@ -214,7 +214,7 @@ async def test_a_term_that_is_over_writes_nothing_on_any_database(
 async def test_a_reader_follows_what_the_writer_commits_and_takes_over_when_it_is_gone(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It serves no old odds as new ones; the epoch changes each time, so old cursors and ETags are worth nothing."""
+    """The epoch changes each time it reads again, which invalidates old cursors and ETags."""
     monkeypatch.setattr(service_module, "FOLLOW_SECONDS", 0.02)
     async with two_services(database_url) as (writing, reading):
         recovered: list[int] = []
@@ -242,7 +242,7 @@ async def test_a_reader_follows_what_the_writer_commits_and_takes_over_when_it_i
 
 
 async def test_nobody_sees_a_book_that_is_half_read(store: Store) -> None:
-    """Everything is put in its place in one turn of the loop."""
+    """Reading again replaces the whole content of the cache without yielding to the event loop."""
     odds_service = odds_service_at(store)
     await odds_service.load()
     for number in range(450):
@@ -258,7 +258,7 @@ async def test_nobody_sees_a_book_that_is_half_read(store: Store) -> None:
 
 
 async def test_a_database_that_takes_no_writes_can_be_read(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A start on a full disk serves what is there, and says why it writes nothing."""
+    """A process that starts on a full disk serves the stored odds and says why it does not write."""
     odds_service = odds_service_at(store)
     await odds_service.record(mapped(), NOW)
     await odds_service.close()
@@ -280,12 +280,12 @@ async def test_a_database_that_takes_no_writes_can_be_read(store: Store, monkeyp
 
 @pytest.fixture
 def pooler(postgres: str) -> Iterator[str]:
-    """PgBouncer in transaction mode before the server, by its URL without a database."""
+    """Return the URL, without a database name, of a PgBouncer in transaction mode in front of the server."""
     program = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin")
     if program is None:
         if os.environ.get("CI"):
-            pytest.fail("CI has no PgBouncer")
-        pytest.skip("no PgBouncer here")
+            pytest.fail("PgBouncer is not installed in CI")
+        pytest.skip("PgBouncer is not installed")
     folder = Path(tempfile.mkdtemp(prefix="quart-odds-pooler-"))
     port = asyncio.run(_free_port())
     server = postgres.rpartition(":")[2]
@@ -316,7 +316,7 @@ async def _free_port() -> int:
 
 @pytest.mark.postgres
 async def test_a_transaction_pooler_is_refused_with_what_to_do(postgres: str, pooler: str) -> None:
-    """A lock held through it is nobody's; nothing is made in the database, again and again."""
+    """Each attempt creates nothing in the database, because a lock that is held through a pooler protects nothing."""
     direct = await make_database(postgres)
     url = f"{pooler}/{direct.rpartition('/')[2]}"
     async with asyncio.timeout(20):
