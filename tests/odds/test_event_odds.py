@@ -70,7 +70,7 @@ def test_an_empty_fetch_takes_everything_away() -> None:
 
 
 def test_two_changes_never_share_a_moment() -> None:
-    """Changes within one second, or under a clock that steps back, still get ascending moments."""
+    """Changes within one second, or after the clock was set back, still get ascending moments."""
     event_odds = fresh()
     moments = []
     for value, seconds in ((1, 0.0), (2, 0.4), (3, 0.9), (4, -30.0), (5, 60.0)):

@@ -120,7 +120,7 @@ def test_gaps_are_shown() -> None:
 
 
 def test_a_window_begins_with_how_things_stood() -> None:
-    """`since` carries the state before it in; `until` cuts what came later."""
+    """The first state is the one at `since`, and states after `until` are left out."""
     event_odds, past = lived((0, X1), (5, X1 | {HOME: 2.5}), (20, X1 | {HOME: 2.6}))
     found = standings(event_odds, past, KEYS, since=at(10), until=at(30))
     assert shown(found) == [(10, [2500, 3300, 3000], True, False), (20, [2600, 3300, 3000], True, False)]

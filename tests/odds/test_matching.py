@@ -1,4 +1,4 @@
-"""Which bookmakers' events are the same match."""
+"""Deciding which bookmakers' events are the same match."""
 
 from datetime import timedelta
 

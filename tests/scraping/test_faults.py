@@ -240,7 +240,7 @@ async def test_a_list_without_half_of_the_events_is_believed_only_the_second_tim
 async def test_lists_that_are_shorter_than_the_tree_counts_are_told(
     platform: Platform, sandbox: Sandbox, tmp_path: Path
 ) -> None:
-    """The run completes with all odds; its row and the platform's message say how many of how many events were listed."""
+    """The run completes with all odds; its row and the platform's message say how many of the events were listed."""
     async with running_app(tmp_path, sandbox.url) as app:
         before = await healthy(app)
         sandbox.strike("overcount", platform)
