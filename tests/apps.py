@@ -137,6 +137,6 @@ async def running_app(folder: Path, url: str, **settings: object) -> AsyncIterat
 
 
 def blocks(stream: str | bytes) -> list[Json]:
-    """Yield the `data` of an SSE stream's blocks."""
+    """Return the `data` of each block of an SSE stream."""
     text = stream.decode() if isinstance(stream, bytes) else stream
     return [orjson.loads(line.removeprefix("data: ")) for line in text.splitlines() if line.startswith("data: ")]

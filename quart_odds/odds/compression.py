@@ -9,14 +9,14 @@ _WIDTH = 4
 
 
 def compress(columns: bytes) -> bytes:
-    """Compress columns, a quarter smaller by putting all lowest bytes first, then all second bytes, and so on."""
+    """Compress columns. Lowest bytes first, then all second bytes and so on: that saves a quarter of the size."""
     return zlib.compress(b"".join(columns[place::_WIDTH] for place in range(_WIDTH)), _LEVEL)
 
 
-def decompress(squeezed: bytes | memoryview) -> bytes:
+def decompress(compressed: bytes | memoryview) -> bytes:
     """Return the columns that `compress` was given. Raises ValueError for bytes that it did not make."""
     try:
-        shuffled = zlib.decompress(squeezed)
+        shuffled = zlib.decompress(compressed)
     except zlib.error as error:
         raise ValueError(str(error)) from error
     count, rest = divmod(len(shuffled), _WIDTH)

@@ -83,7 +83,7 @@ class CachedEvent:
         return replace(self)
 
     def frozen(self) -> "CachedEvent":
-        """Return a copy that also keeps the current prices, for the same kind of reader. Takes about 10 µs."""
+        """Return a copy with the current prices, for a reader that lets other tasks run meanwhile. Takes some 10 µs."""
         return replace(self, odds={platform: replace(event_odds) for platform, event_odds in self.odds.items()})
 
 

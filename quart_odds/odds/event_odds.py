@@ -88,7 +88,7 @@ _NONE = Columns()
 
 @dataclass(slots=True, eq=False)
 class EventOdds:
-    """A bookmaker's prices of one event. `keys` are ascending; `values` and `changed` (epoch seconds) belong to them.
+    """A bookmaker's prices of one event. `keys` is ascending; `values` and `changed` (epoch seconds) run parallel.
 
     A price that is missing from a healthy fetch stays, with the GONE bit in its value. `changed` then says since when
     it is gone, and `last_seen` (epoch seconds by key) when it was last there. `gone_at` is set while the bookmaker does

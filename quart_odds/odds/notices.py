@@ -25,7 +25,7 @@ class _Source:
 
 
 class OddsNotifier:
-    """Called with every EventChange, it publishes notices of the real changes. Each of these counts as a snapshot."""
+    """Publishes notices. Call it with every EventChange. A snapshot is one fetch that changed an event."""
 
     def __init__(self, publish: Publish, *, interval_seconds: float = INTERVAL_SECONDS) -> None:
         self._publish = publish

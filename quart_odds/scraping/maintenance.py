@@ -136,8 +136,8 @@ class Maintenance:
                 would.events > most.events or would.history_rows > most.history_rows or would.runs > most.runs
             ):
                 raise RunStateError(
-                    f"a clean-up would now remove {would.events} events, {would.history_rows} changes of odds and "
-                    f"{would.runs} runs, which is more than was agreed to; nothing was removed"
+                    f"a clean-up would remove {would.events} events, {would.history_rows} changes of odds and "
+                    f"{would.runs} runs now, which is more than was agreed to; nothing was removed"
                 )
             log.info("clean_up.begins", events=would.events, history_rows=would.history_rows, runs=would.runs)
             removal = await self._odds_service.remove_old(*self._limits(now))

@@ -282,7 +282,7 @@ class RunService:
             case None:
                 return None
             case TimeoutError():
-                return RunError("deadline", f"the run took over {self._run_deadline_seconds:g} s", self._now())
+                return RunError("deadline", f"the run took longer than {self._run_deadline_seconds:g} s", self._now())
             case QuartOddsError():
                 return run_error(error)
         log.error("run.broke", scrape_run_id=run.record.id, exc_info=error)

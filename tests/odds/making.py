@@ -1,4 +1,4 @@
-"""Events and prices for tests, made from few words."""
+"""Short ways to make events and prices in tests."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -14,7 +14,7 @@ PREMIER = Competition("17", "Premier League", "England")
 
 
 def key(slug: str, outcome: str, line: float | None = None) -> int:
-    """The key of a price, by the market's slug and the outcome's name."""
+    """Return the key of a price, by the market's slug and the outcome's name."""
     market = CATALOGUE.by_slug[slug]
     index = next(each.index for each in market.outcomes if each.name == outcome)
     return pack_key(market.number, index, line)
@@ -35,7 +35,7 @@ def header(
     competition: Competition = PREMIER,
     genius_id: str | None = None,
 ) -> EventHeader:
-    """A header."""
+    """Return the header of a bookmaker's event."""
     return EventHeader(platform, external_id, sportradar_id, home, away, kickoff, competition, genius_id)
 
 
@@ -46,14 +46,14 @@ def mapped(
     suspended: frozenset[int] = frozenset(),
     unmapped: tuple[UnmappedMarket, ...] = (),
 ) -> MappedEvent:
-    """A decoded event with these odds by key, active unless suspended."""
+    """Return a decoded event with these odds by key, active unless suspended."""
     prices = X1 | OVER_UNDER if odds is None else odds
     pairs = [(each, pack_value(value, each not in suspended)) for each, value in prices.items()]
     return MappedEvent(event or header(), Prices.from_pairs(pairs), unmapped, mapped_markets=2)
 
 
 def odds_at(cache: OddsCache, platform: Platform, external_id: str) -> EventOdds | None:
-    """The event odds of a bookmaker's event; None for one that the cache does not have."""
+    """Return the event odds of a bookmaker's event; None if the cache does not have it."""
     for event in cache.events.values():
         event_odds = event.odds.get(platform)
         if event_odds is not None and event_odds.header.external_id == external_id:

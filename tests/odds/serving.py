@@ -1,4 +1,4 @@
-"""The odds API alone, in Quart's test client, over a cache that the test fills."""
+"""The odds API without the rest of the app, for Quart's test client, with a cache that the test fills."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -28,7 +28,7 @@ UNKNOWN = UnmappedMarket("S_OUA", "Over/Under Asian")
 
 @dataclass
 class Parts:
-    """The parts of an app that the odds API uses."""
+    """The parts of the app that the odds API uses."""
 
     store: Store
     odds_service: OddsService
@@ -51,7 +51,7 @@ class Served:
         return self.parts.odds_service
 
     async def json(self, path: str, status: int = 200) -> object:
-        """Return the body of a response, which must have this status."""
+        """Return the JSON of a response, which must have this status."""
         response = await self.client.get(path)
         assert response.status_code == status, await response.get_data(as_text=True)
         return await response.get_json(force=True)
@@ -59,10 +59,10 @@ class Served:
 
 @asynccontextmanager
 async def served(*, filled: bool = True) -> AsyncIterator[Served]:
-    """Run the odds API over a database in memory, with four events unless `filled` is false.
+    """Serve the odds API over a database in memory, with four events unless `filled` is False.
 
-    1: in two hours, at all three bookmakers. 2: in a day, Spain, at SportyBet and Bet9ja. 3: has started, at BetPawa
-    alone, without an id. 4: in two days, at Bet9ja, with the id of 1 and another kick-off.
+    1: in two hours, at all three bookmakers. 2: in a day, in Spain, at SportyBet and Bet9ja. 3: has started, at BetPawa
+    only, without an id. 4: in two days, at Bet9ja, with the id of event 1 and another kick-off.
     """
     store = await open_store("sqlite:///:memory:")
     odds_service = OddsService(store)

@@ -1,4 +1,4 @@
-"""The cache of current odds: ids, matching, what is new, what is gone."""
+"""The cache of current odds: ids, matching, new events and events that are gone."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -18,7 +18,7 @@ HOUR = timedelta(hours=1)
 
 
 def test_the_same_match_at_three_bookmakers_is_one_event() -> None:
-    """One SportRadar id, one event; BetPawa names it, whoever came first."""
+    """One SportRadar id is one event, and BetPawa names it, whichever bookmaker came first."""
     cache = OddsCache()
     for platform in reversed(Platform):
         change = cache.apply(mapped(header(platform, f"{platform}-1", home=f"Home at {platform}")), NOW)
@@ -33,7 +33,7 @@ def test_the_same_match_at_three_bookmakers_is_one_event() -> None:
 
 
 def test_the_same_fetch_again_is_no_change() -> None:
-    """Nothing changed, nothing to tell; only when it was seen is newer."""
+    """There is no change to report; only `seen_at` is newer."""
     cache = OddsCache()
     cache.apply(mapped(), NOW)
     revision = cache.revision
@@ -46,18 +46,18 @@ def test_the_same_fetch_again_is_no_change() -> None:
 
 
 def test_a_moved_price_is_told_with_both_values() -> None:
-    """The change names the key, the value before and the value now."""
+    """The change has the key, the value before and the value now."""
     cache = OddsCache()
     cache.apply(mapped(), NOW)
     home = key("1x2_ft", "1")
     change = cache.apply(mapped(odds=X1 | {home: 2.5}), LATER)
     assert (home, 2400 << 1 | 1, 2500 << 1 | 1) in change.changed
-    assert change.count == 3  # the two of over/under are gone
+    assert change.count == 3  # both prices of over/under are gone
     assert cache.events[1].changed_at == LATER
 
 
 def test_a_far_kick_off_vetoes_the_match() -> None:
-    """The one that differs stands alone, without the id, and is reported with the event that has it."""
+    """The differing event stands alone, without the id, and is reported together with the event that has it."""
     cache = OddsCache()
     cache.apply(mapped(header(Platform.BETPAWA, "a")), NOW)
     change = cache.apply(mapped(header(Platform.BET9JA, "b", kickoff=KICKOFF + HOUR)), NOW)
@@ -67,7 +67,7 @@ def test_a_far_kick_off_vetoes_the_match() -> None:
 
 
 def test_events_without_an_id_stand_alone() -> None:
-    """No SportRadar id, no match, whatever the names."""
+    """Without a SportRadar id there is no match, whatever the names are."""
     cache = OddsCache()
     for platform in (Platform.BETPAWA, Platform.BET9JA):
         cache.apply(mapped(header(platform, "same", None)), NOW)
@@ -76,7 +76,7 @@ def test_events_without_an_id_stand_alone() -> None:
 
 
 def test_a_quote_that_agrees_again_comes_back_to_its_match() -> None:
-    """A lone event ends when its only quote moves; the change names who was concerned."""
+    """An event is removed when its only event odds move away; the change names the events concerned."""
     cache = OddsCache()
     cache.apply(mapped(header(Platform.BETPAWA, "a")), NOW)
     cache.apply(mapped(header(Platform.BET9JA, "b", kickoff=KICKOFF + HOUR)), NOW)
@@ -90,7 +90,7 @@ def test_a_quote_that_agrees_again_comes_back_to_its_match() -> None:
 
 
 def test_a_majority_displaces_the_first_comer() -> None:
-    """When two agree against the first, the first stands alone, and both events are named."""
+    """If two bookmakers agree against the first one, the first one stands alone, and the change names both events."""
     cache = OddsCache()
     cache.apply(mapped(header(Platform.BETPAWA, "a", kickoff=KICKOFF + HOUR)), NOW)
     second = cache.apply(mapped(header(Platform.SPORTYBET, "b")), NOW)
@@ -106,7 +106,7 @@ def test_a_majority_displaces_the_first_comer() -> None:
 
 
 def test_what_a_discovery_no_longer_lists_is_gone_at_that_bookmaker() -> None:
-    """Once, with the moment; the other bookmakers are left alone; a fetch brings it back."""
+    """This is reported once and does not affect other bookmakers; a fetch brings the event back."""
     cache = OddsCache()
     for platform in (Platform.BETPAWA, Platform.SPORTYBET):
         cache.apply(mapped(header(platform, "a")), NOW)
@@ -125,7 +125,7 @@ def test_what_a_discovery_no_longer_lists_is_gone_at_that_bookmaker() -> None:
 
 
 def test_a_new_listing_takes_the_place_of_the_old_one() -> None:
-    """A bookmaker that lists the match under another id keeps its one place in the event."""
+    """A bookmaker that lists the match under a new id still has one place in the event."""
     cache = OddsCache()
     cache.apply(mapped(header(Platform.BETPAWA, "old")), NOW)
     cache.apply(mapped(header(Platform.SPORTYBET, "s")), NOW)
@@ -137,7 +137,7 @@ def test_a_new_listing_takes_the_place_of_the_old_one() -> None:
 
 
 def test_events_are_ordered_by_kick_off() -> None:
-    """The order follows a kick-off that moves."""
+    """When a kick-off changes, the order changes with it."""
     cache = OddsCache()
     cache.apply(mapped(header(external_id="a", sportradar_id="1")), NOW)
     cache.apply(mapped(header(external_id="b", sportradar_id="2", kickoff=KICKOFF - HOUR)), NOW)
@@ -147,7 +147,7 @@ def test_events_are_ordered_by_kick_off() -> None:
 
 
 def test_a_forgotten_event_leaves_nothing_behind() -> None:
-    """Its quotes, its key and its claim go; a new one gets a new id."""
+    """Its event odds, its key and its candidates are removed; a new event gets a new id."""
     cache = OddsCache()
     cache.apply(mapped(), NOW)
     cache.forget(1)
@@ -158,7 +158,7 @@ def test_a_forgotten_event_leaves_nothing_behind() -> None:
 
 
 def test_a_genius_id_matches_where_there_is_no_sportradar_id() -> None:
-    """A bookmaker that tells both joins those that tell only the second, whoever came first, and the id stays."""
+    """A bookmaker with both ids joins those with only a Genius Sports id, and the SportRadar id stays."""
     cache = OddsCache()
     alone = header(Platform.SPORTYBET, "s", None, genius_id="13000001")
     cache.apply(mapped(alone), NOW)
@@ -174,7 +174,7 @@ def test_a_genius_id_matches_where_there_is_no_sportradar_id() -> None:
 
 
 def test_a_genius_id_of_two_matches_joins_neither() -> None:
-    """Nobody knows which of two SportRadar ids is right."""
+    """It is unknown which of the two SportRadar ids is right."""
     cache = OddsCache()
     for name, sportradar_id in (("a", "70000001"), ("b", "70000002")):
         cache.apply(mapped(header(Platform.BETPAWA, name, sportradar_id, genius_id="13000001")), NOW)
@@ -183,7 +183,7 @@ def test_a_genius_id_of_two_matches_joins_neither() -> None:
 
 
 def test_an_event_that_two_complete_lists_lack_is_gone() -> None:
-    """One miss is no withdrawal; a list that has it again ends the count; two lists at once prove no more than one."""
+    """One miss is not enough, a list that has it again resets the count, and two lists at once count as one."""
     cache = OddsCache()
     cache.apply(mapped(header(Platform.BETPAWA, "a")), NOW)
     patience = timedelta(minutes=5)
@@ -199,7 +199,7 @@ def test_an_event_that_two_complete_lists_lack_is_gone() -> None:
 
 
 def test_only_a_list_that_is_whole_can_lack_an_event() -> None:
-    """What a competition's broken list does not have says nothing; a complete tree without the competition does."""
+    """A competition's broken list proves nothing; a complete tree without the competition does."""
     cache = OddsCache()
     cache.apply(mapped(header(Platform.BETPAWA, "a")), NOW)
     broken = ListedCompetitions(broken=frozenset({PREMIER.external_id}), is_tree_whole=True)
@@ -209,7 +209,7 @@ def test_only_a_list_that_is_whole_can_lack_an_event() -> None:
 
 
 def test_a_postponed_event_keeps_its_id_while_a_bookmaker_lacks_it() -> None:
-    """What a list lacks has no vote: it goes along to the new kick-off."""
+    """An event that a list lacks has no vote, so it follows the others to the new kick-off."""
     cache = OddsCache()
     for platform in Platform:
         cache.apply(mapped(header(platform, f"{platform}-1")), NOW)
@@ -224,7 +224,7 @@ def test_a_postponed_event_keeps_its_id_while_a_bookmaker_lacks_it() -> None:
 
 
 def test_prices_fetched_after_the_kick_off_do_not_follow_those_of_before() -> None:
-    """They are no pre-match prices: the last ones of before stay, with the time of their fetch."""
+    """They are not pre-match prices: the last earlier ones stay, with the time of their fetch."""
     cache = OddsCache()
     home = key("1x2_ft", "1")
     cache.apply(mapped(), NOW)
@@ -240,7 +240,7 @@ def test_prices_fetched_after_the_kick_off_do_not_follow_those_of_before() -> No
 
 
 def test_a_clock_that_was_ahead_is_dated_back() -> None:
-    """New changes are dated near now and in order, and nothing stands dated tomorrow."""
+    """New changes are dated near now and in order, and no date is in the future."""
     cache = OddsCache()
     home = key("1x2_ft", "1")
     cache.apply(mapped(header(kickoff=KICKOFF + timedelta(days=9))), NOW)
@@ -255,7 +255,7 @@ def test_a_clock_that_was_ahead_is_dated_back() -> None:
 
 
 def test_a_plain_and_a_promoted_price_are_two_prices() -> None:
-    """Each has a history of its own; a bookmaker's own word keeps its number though another fetch lists it second."""
+    """Each has its own history; a bookmaker's own promotion keeps its number even if a later fetch lists it second."""
     cache = OddsCache()
     home = key("1x2_ft", "1")
     first, second = promoted_key(home, 4), promoted_key(home, 5)
@@ -289,7 +289,7 @@ arrivals = st.lists(
 
 @given(arrivals)
 def test_the_book_holds_together_whatever_arrives(headers: list[EventHeader]) -> None:
-    """Every quote is in exactly one event, no event is empty, and each event's quotes agree with its key."""
+    """All event odds are in exactly one event, no event is empty, and each event's odds agree with its key."""
     cache = OddsCache()
     for each in headers:
         change = cache.apply(mapped(each), NOW)
@@ -311,9 +311,11 @@ def test_the_book_holds_together_whatever_arrives(headers: list[EventHeader]) ->
 
 @given(arrivals, st.randoms(use_true_random=False))
 def test_the_same_offers_in_any_order_make_the_same_matches(headers: list[EventHeader], random: object) -> None:
-    """Which events are matched depends on what the bookmakers list, not on who answered first."""
+    """The matches depend on what the bookmakers list, not on which one answered first."""
     newest = list({(each.platform, each.external_id): each for each in headers}.values())
-    newest = [each for each in newest if each.external_id == "a"]  # twins of one bookmaker go by age
+    newest = [
+        each for each in newest if each.external_id == "a"
+    ]  # of one bookmaker's two candidates, the newer one wins
 
     def matches(order: list[EventHeader]) -> set[frozenset[tuple[Platform, str]]]:
         cache = OddsCache()

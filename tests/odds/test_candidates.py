@@ -1,4 +1,4 @@
-"""A bookmaker that gives one id to many events: nothing is matched by it, and matching takes no longer for it."""
+"""An id that a bookmaker gives to many events: it matches nothing, and does not slow down matching."""
 
 from collections.abc import Iterable
 
@@ -25,14 +25,14 @@ def add(
     radar: str | None = RADAR,
     genius: str | None = None,
 ) -> None:
-    """So many events of a bookmaker that name the same match."""
+    """Add this many events of a bookmaker that all name the same match."""
     for number in range(start, start + count):
         made.apply(mapped(header(platform, f"e{number}", radar, genius_id=genius)), NOW)
 
 
 @pytest.fixture
 def compared(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How many claims were compared, each time."""
+    """The number of candidates in each comparison."""
     counts: list[int] = []
 
     def count(each: Iterable[Candidate]) -> tuple[int, ...]:
@@ -48,7 +48,7 @@ def compared(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 def test_matching_takes_no_longer_for_an_id_that_many_events_have(
     radar: str | None, genius: str | None, compared: list[int]
 ) -> None:
-    """Each event that comes, goes or comes back costs the same, however many there are."""
+    """Each event that appears, disappears or comes back takes the same time, however many there are."""
     made = OddsCache()
     add(made, 600, radar=radar, genius=genius)
     made.mark_missing(BETPAWA, (), NOW)
@@ -58,7 +58,7 @@ def test_matching_takes_no_longer_for_an_id_that_many_events_have(
 
 
 def test_events_of_one_id_stand_alone_where_they_are_many() -> None:
-    """The other bookmakers match without them."""
+    """The other bookmakers' events are matched without them."""
     made = OddsCache()
     add(made, MAX_CANDIDATES)
     assert made.find(RADAR) is not None
@@ -76,7 +76,7 @@ def test_events_of_one_id_stand_alone_where_they_are_many() -> None:
 
 
 def test_an_id_means_something_again_when_few_events_have_it() -> None:
-    """What is gone is no part of a crowd that is listed."""
+    """Events that are gone do not count as part of a crowd that is listed."""
     made = OddsCache()
     add(made, 50)
     add(made, 1, platform=SPORTYBET)
@@ -90,7 +90,7 @@ def test_an_id_means_something_again_when_few_events_have_it() -> None:
 
 
 def test_a_genius_id_of_many_events_joins_none_of_them() -> None:
-    """The other bookmakers that name it are still one match."""
+    """The events of the other bookmakers with this id are still one match."""
     made = OddsCache()
     add(made, MAX_CANDIDATES + 1, radar=None, genius=GENIUS)
     for platform, number in ((SPORTYBET, RADAR), (BET9JA, None)):
@@ -112,7 +112,7 @@ STEPS = st.lists(
 def test_the_book_is_arranged_as_its_claims_say(
     monkeypatch: pytest.MonkeyPatch, steps: list[tuple[Platform, int, str | None]]
 ) -> None:
-    """Whatever came and went before: crowds stand alone, the rest where `agreeing` says."""
+    """Whatever happened before, events of crowds stand alone, and all others are where `agreeing` puts them."""
     monkeypatch.setattr(candidates, "MAX_CANDIDATES", 2)
     made = OddsCache()
     for platform, number, radar in steps:
@@ -139,7 +139,7 @@ def test_the_book_is_arranged_as_its_claims_say(
 
 
 def test_a_forgotten_crowd_leaves_nothing_behind() -> None:
-    """The id is free for the next match."""
+    """The id can be used for the next match."""
     made = OddsCache()
     add(made, 20, genius=GENIUS)
     for event_id in list(made.events):

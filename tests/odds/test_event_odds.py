@@ -1,4 +1,4 @@
-"""A bookmaker's prices of one event: what changed, what left, what came back."""
+"""A bookmaker's prices of one event: which ones changed, disappeared and came back."""
 
 from datetime import datetime, timedelta
 
@@ -15,27 +15,27 @@ Fetch = dict[int, int]
 
 
 def fresh() -> EventOdds:
-    """A quote that has seen nothing yet."""
+    """Return event odds that have no fetch yet."""
     return EventOdds(1, header(), 1, first_seen_at=NOW, seen_at=NOW)
 
 
 def later(seconds: float) -> datetime:
-    """So many seconds after NOW."""
+    """Return the moment this many seconds after NOW."""
     return NOW + timedelta(seconds=seconds)
 
 
 def epoch(seconds: float) -> int:
-    """The epoch second so many seconds after NOW."""
+    """Return the epoch second this many seconds after NOW."""
     return int(later(seconds).timestamp())
 
 
 def take(event_odds: EventOdds, fetch: Fetch, seconds: float) -> tuple[tuple[int, int | None, int | None], ...]:
-    """One fetch."""
+    """Pass one fetch to `EventOdds.take`, and return the changes."""
     return event_odds.take(Prices.from_pairs(fetch.items()), later(seconds))
 
 
 def test_only_what_moved_is_a_change() -> None:
-    """A change has the value before and after; the same fetch again has none, and only the time it was seen moves."""
+    """A change has the values before and after; an identical fetch has no changes, and only updates `seen_at`."""
     event_odds = fresh()
     assert take(event_odds, {1: 10, 2: 20}, 0) == ((1, None, 10), (2, None, 20))
     assert take(event_odds, {1: 10, 2: 20}, 60) == ()
@@ -45,7 +45,7 @@ def test_only_what_moved_is_a_change() -> None:
 
 
 def test_a_price_that_left_is_gone_since_and_last_seen() -> None:
-    """It keeps its odds, says since when it is gone and when it was last there, and comes back as new."""
+    """It keeps its odds, since when it is gone and when it was last there; if it comes back, that is a new price."""
     event_odds = fresh()
     take(event_odds, {1: 10, 2: 20}, 0)
     take(event_odds, {1: 10, 2: 20}, 50)
@@ -62,7 +62,7 @@ def test_a_price_that_left_is_gone_since_and_last_seen() -> None:
 
 
 def test_an_empty_fetch_takes_everything_away() -> None:
-    """A healthy fetch without a price is believed."""
+    """A healthy fetch is believed even if it has no prices."""
     event_odds = fresh()
     take(event_odds, {1: 10, 2: 20}, 0)
     assert take(event_odds, {}, 5) == ((1, 10, None), (2, 20, None))
@@ -70,7 +70,7 @@ def test_an_empty_fetch_takes_everything_away() -> None:
 
 
 def test_two_changes_never_share_a_moment() -> None:
-    """Changes within one second, or under a clock that steps back, still get ascending moments."""
+    """Changes within one second, or after the clock was set back, still get ascending moments."""
     event_odds = fresh()
     moments = []
     for value, seconds in ((1, 0.0), (2, 0.4), (3, 0.9), (4, -30.0), (5, 60.0)):
@@ -80,7 +80,7 @@ def test_two_changes_never_share_a_moment() -> None:
 
 
 def test_arrays_that_were_handed_out_stay_as_they_are() -> None:
-    """A writer that holds the arrays of a moment sees that moment."""
+    """A writer that holds the arrays keeps seeing the prices of that moment."""
     event_odds = fresh()
     take(event_odds, {1: 10, 2: 20}, 0)
     held = event_odds.keys, event_odds.values, event_odds.changed
@@ -95,7 +95,7 @@ fetches = st.lists(st.dictionaries(st.integers(1, 6), st.integers(2, 5), max_siz
 
 @given(fetches)
 def test_it_is_the_newest_fetch_and_the_memory_of_the_others(seen: list[Fetch]) -> None:
-    """After any fetches: what is there is the newest fetch, all else that ever was is gone, changes add up."""
+    """The prices are those of the newest fetch, all earlier ones are gone, and the changes add up to that."""
     event_odds = fresh()
     told: dict[int, int] = {}
     ever: set[int] = set()
@@ -117,7 +117,7 @@ def test_it_is_the_newest_fetch_and_the_memory_of_the_others(seen: list[Fetch]) 
 
 
 def test_of_prices_that_are_gone_only_the_latest_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A bookmaker that offers other lines at each fetch would fill memory with those of before."""
+    """Otherwise a bookmaker that offers other lines at each fetch would fill the memory."""
     monkeypatch.setattr(event_odds_module, "MAX_GONE", 10)
     event_odds = fresh()
     for number in range(6):

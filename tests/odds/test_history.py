@@ -1,4 +1,4 @@
-"""How a market stood over time, with gaps."""
+"""The history of a market, with gaps."""
 
 from datetime import datetime, timedelta
 
@@ -15,17 +15,17 @@ FIRST = {HOME: 2400 << 1 | 1, DRAW: 3300 << 1 | 1, AWAY: 3000 << 1 | 1}
 
 
 def at(minutes: float) -> datetime:
-    """So many minutes after NOW."""
+    """Return the moment this many minutes after NOW."""
     return NOW + timedelta(minutes=minutes)
 
 
 def epoch(minutes: float) -> int:
-    """The same as an epoch second."""
+    """Return the same as an epoch second."""
     return int(at(minutes).timestamp())
 
 
 def lived(*fetches: tuple[float, dict[int, float] | None]) -> tuple[EventOdds, OddsHistory]:
-    """A quote after fetches, each at its minute (None: not listed), and the history that a writer would have kept."""
+    """Return event odds after fetches, each at its minute (None: not listed), and the history as a writer stores it."""
     cache = OddsCache()
     changes: list[tuple[int, int, int]] = []
     opening: dict[int, int] = {}
@@ -47,7 +47,7 @@ def lived(*fetches: tuple[float, dict[int, float] | None]) -> tuple[EventOdds, O
 
 
 def test_prices_in_memory_that_lag_behind_the_history_are_not_told_as_news() -> None:
-    """A process that only reads may hold older prices than another has committed: the committed ones stand."""
+    """A process that only reads may hold older prices than another one has committed; the committed ones count."""
     event_odds, past = lived((0, X1), (5, X1 | {HOME: 2.5}))
     newer = (epoch(20), HOME, 2700 << 1 | 1)
     found = standings(event_odds, OddsHistory(past.opened_at, past.opening, (*past.changes, newer)), KEYS)
@@ -59,7 +59,7 @@ def test_prices_in_memory_that_lag_behind_the_history_are_not_told_as_news() -> 
 
 
 def test_event_that_came_back_and_is_not_committed_is_told_when_it_came_back() -> None:
-    """After it was gone, never before, though its prices changed earlier."""
+    """The moment is after it was gone, even though its prices changed earlier."""
     event_odds, past = lived((0, X1), (5, None), (10, X1))
     committed = OddsHistory(past.opened_at, past.opening, tuple(each for each in past.changes if each[0] < epoch(10)))
     assert [(minute, is_listed) for minute, _, is_listed, _ in shown(standings(event_odds, committed, KEYS))] == [
@@ -70,13 +70,13 @@ def test_event_that_came_back_and_is_not_committed_is_told_when_it_came_back() -
 
 
 def test_window_that_ends_before_it_begins_has_nothing() -> None:
-    """No state is put outside of it."""
+    """There are no states outside the window."""
     event_odds, past = lived((0, X1), (5, X1 | {HOME: 2.5}))
     assert standings(event_odds, past, KEYS, at(20), at(10)) == []
 
 
 def shown(found: list[MarketState]) -> list[tuple[float, list[int | None], bool, bool]]:
-    """Minutes, odds in thousandths (None: gone), listed, confirmed."""
+    """Return each state as minutes, odds in thousandths (None: gone), listed, confirmed."""
     return [
         (
             (each.at - NOW) / timedelta(minutes=1),
@@ -89,13 +89,13 @@ def shown(found: list[MarketState]) -> list[tuple[float, list[int | None], bool,
 
 
 def test_a_price_that_never_moved_has_its_first_and_its_last_sight() -> None:
-    """The opening is where a chart begins, the confirmation where it ends."""
+    """A chart begins with the opening and ends with the confirmation."""
     found = standings(*lived((0, X1), (30, X1)), KEYS)
     assert shown(found) == [(0, [2400, 3300, 3000], True, False), (30, [2400, 3300, 3000], True, True)]
 
 
 def test_each_change_is_a_point_with_all_outcomes() -> None:
-    """What did not move is carried on."""
+    """Outcomes that did not change keep their odds."""
     found = standings(*lived((0, X1), (5, X1 | {HOME: 2.5}), (10, X1 | {HOME: 2.5, AWAY: 2.9})), KEYS)
     assert shown(found) == [
         (0, [2400, 3300, 3000], True, False),
@@ -105,7 +105,7 @@ def test_each_change_is_a_point_with_all_outcomes() -> None:
 
 
 def test_gaps_are_shown() -> None:
-    """A price that left, an event that left, and both back again."""
+    """A price disappears and comes back, and then the event does."""
     without = {DRAW: 3.3, AWAY: 3.0}
     found = standings(*lived((0, X1), (5, without), (10, X1), (15, None), (20, X1), (25, X1)), KEYS)
     assert shown(found) == [
@@ -120,7 +120,7 @@ def test_gaps_are_shown() -> None:
 
 
 def test_a_window_begins_with_how_things_stood() -> None:
-    """`since` carries the state before it in; `until` cuts what came later."""
+    """The first state is the one at `since`, and states after `until` are left out."""
     event_odds, past = lived((0, X1), (5, X1 | {HOME: 2.5}), (20, X1 | {HOME: 2.6}))
     found = standings(event_odds, past, KEYS, since=at(10), until=at(30))
     assert shown(found) == [(10, [2500, 3300, 3000], True, False), (20, [2600, 3300, 3000], True, False)]
@@ -128,13 +128,13 @@ def test_a_window_begins_with_how_things_stood() -> None:
 
 
 def test_without_an_opening_the_last_change_still_counts() -> None:
-    """Once retention has removed the beginning, a price that did not move since is known from its last change."""
+    """If retention has removed the beginning, a price that has not moved since is known from its last change."""
     event_odds, _ = lived((0, X1), (30, X1))
     found = standings(event_odds, OddsHistory(None, {}, ()), KEYS)
     assert shown(found) == [(0, [2400, 3300, 3000], True, False), (30, [2400, 3300, 3000], True, True)]
 
 
 def test_a_market_that_was_never_offered_has_no_history() -> None:
-    """No point, rather than an empty one."""
+    """There are no states, rather than an empty one."""
     event_odds, past = lived((0, X1))
     assert standings(event_odds, past, market_keys(CATALOGUE.by_slug["btts_ft"], None)) == []

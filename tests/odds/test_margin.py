@@ -1,4 +1,4 @@
-"""Margins, best prices, and what the full set means."""
+"""Margins, best prices, and the full set of outcomes that they need."""
 
 import pytest
 
@@ -15,12 +15,12 @@ DOUBLE_CHANCE = CATALOGUE.by_slug["double_chance_ft"]
 
 
 def active(*odds: float) -> dict[int, int]:
-    """Active prices by outcome index."""
+    """Return active prices by outcome index."""
     return {index: pack_value(value, True) for index, value in enumerate(odds)}
 
 
 def test_a_margin_is_what_the_inverse_odds_exceed_one_by() -> None:
-    """2.41, 3.29 and 3.02 keep 5 percent; double chance counts two winners."""
+    """2.41, 3.29 and 3.02 have a margin of 5 percent; double chance has two winning outcomes."""
     assert market_margin(ONE_X_TWO, active(2.41, 3.29, 3.02)) == pytest.approx(5.0, abs=0.01)
     assert market_margin(DOUBLE_CHANCE, active(1.39, 1.35, 1.56)) == pytest.approx(5.06, abs=0.01)
 
@@ -42,13 +42,13 @@ def test_less_than_the_full_set_has_no_margin(values: dict[int, int]) -> None:
 
 
 def test_a_market_that_means_different_things_has_no_margin() -> None:
-    """Outcomes that are no equal sets everywhere are not summed up."""
+    """Outcomes that are not the same set at all bookmakers are not added up."""
     odd = next(market for market in CATALOGUE.markets if not market.is_comparable)
     assert market_margin(odd, active(*[3.0] * len(odd.outcomes))) is None
 
 
 def test_a_price_that_is_suspended_gone_or_one_cannot_be_taken() -> None:
-    """Only active odds above one pay."""
+    """Only active odds above 1 count."""
     assert is_active_price(pack_value(1.01, True))
     assert not is_active_price(pack_value(1.0, True))
     assert not is_active_price(pack_value(2.0, False))
@@ -56,7 +56,7 @@ def test_a_price_that_is_suspended_gone_or_one_cannot_be_taken() -> None:
 
 
 def test_gain_and_margin_have_opposite_signs() -> None:
-    """Best prices that give 1 percent have a margin just below -1."""
+    """Best prices with a profit of 1 percent have a margin of -0.99 percent."""
     values = list(active(2.02, 2.02).values())
     over_under = CATALOGUE.by_slug["over_under_ft"]
     assert gain_of(over_under, values) == 1.0
@@ -64,7 +64,7 @@ def test_gain_and_margin_have_opposite_signs() -> None:
 
 
 def test_best_prices_are_taken_from_all_that_list_the_event() -> None:
-    """Each outcome's best, with everyone who has it; suspended, gone and unlisted prices do not count."""
+    """Each outcome has its best price and all who offer it; suspended, gone and unlisted prices do not count."""
     cache = OddsCache()
     home, draw, away = X1
     cache.apply(mapped(header(Platform.BETPAWA, "a")), NOW)
@@ -88,7 +88,7 @@ def test_best_prices_are_taken_from_all_that_list_the_event() -> None:
 
 
 def test_lines_are_never_mixed() -> None:
-    """Over 2.5 and under 3.5 are no market together."""
+    """Over 2.5 and under 3.5 do not make a market."""
     cache = OddsCache()
     over, _ = OVER_UNDER
     cache.apply(mapped(odds={over: 2.2, key("over_under_ft", "Under", 3.5): 2.2}), NOW)

@@ -1,4 +1,4 @@
-"""Which bookmakers' events are the same match."""
+"""Deciding which bookmakers' events are the same match."""
 
 from datetime import timedelta
 
@@ -13,12 +13,12 @@ SECOND = timedelta(seconds=1)
 
 
 def candidate(odds_id: int, platform: Platform, minutes: float = 0, *, is_gone: bool = False) -> Candidate:
-    """A claim whose kick-off is so many minutes off."""
+    """Return a candidate whose kick-off differs by this many minutes."""
     return Candidate(odds_id, platform, KICKOFF + timedelta(minutes=minutes), is_gone)
 
 
 def test_claims_with_near_kick_offs_are_one_match() -> None:
-    """Ten minutes are still the same match; a second more is another."""
+    """Kick-offs ten minutes apart are still the same match; with one second more they are not."""
     first, second = candidate(1, Platform.BETPAWA), Candidate(2, Platform.SPORTYBET, KICKOFF + KICKOFF_TOLERANCE)
     assert set(agreeing([first, second])) == {1, 2}
     far = Candidate(2, Platform.SPORTYBET, KICKOFF + KICKOFF_TOLERANCE + SECOND)
@@ -26,7 +26,7 @@ def test_claims_with_near_kick_offs_are_one_match() -> None:
 
 
 def test_two_that_agree_outvote_one() -> None:
-    """The bookmaker with the odd kick-off stands alone, even if it is BetPawa."""
+    """The event with the differing kick-off stands alone, even if it is BetPawa's."""
     candidates = [
         candidate(1, Platform.BETPAWA, 60),
         candidate(2, Platform.SPORTYBET),
@@ -36,7 +36,7 @@ def test_two_that_agree_outvote_one() -> None:
 
 
 def test_what_is_listed_now_outweighs_what_is_gone() -> None:
-    """A bookmaker's new listing takes the place of its old one, and what is gone goes along with what is listed."""
+    """A bookmaker's new listing replaces its old one, and events that are gone follow those that are listed."""
     old, new = candidate(1, Platform.BETPAWA, is_gone=True), candidate(2, Platform.BETPAWA)
     assert agreeing([old, new]) == (2,)
     moved = [candidate(1, Platform.BETPAWA, 90), candidate(2, Platform.SPORTYBET, is_gone=True)]
@@ -70,7 +70,7 @@ def test_a_bookmaker_that_disagrees_is_not_replaced_by_its_own_old_listing() -> 
     st.randoms(),
 )
 def test_the_order_of_arrival_does_not_matter(candidates: list[Candidate], random: object) -> None:
-    """The same claims in any order make the same match, of one quote a bookmaker, all near one of them."""
+    """In any order, the same candidates make the same match: one per bookmaker, with kick-offs close to one of them."""
     together = agreeing(candidates)
     shuffled = list(candidates)
     random.shuffle(shuffled)  # type: ignore[attr-defined]

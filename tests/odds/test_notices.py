@@ -1,4 +1,4 @@
-"""Notices of changed odds: at once when quiet, coalesced when busy, never empty."""
+"""Notices of changed odds: published at once after a quiet time, coalesced when there are many, and never empty."""
 
 import asyncio
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ SOON = 0.01
 
 @dataclass
 class RecordingPublisher:
-    """Keeps what is published and lets a test wait for the next."""
+    """Keeps the published notices, and lets a test wait for them."""
 
     notices: list[tuple[list[int], Platform, int]] = field(default_factory=list)
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
@@ -21,7 +21,7 @@ class RecordingPublisher:
         self.arrived.set()
 
     async def until(self, count: int) -> None:
-        """Waits for so many notices."""
+        """Wait until there are this many notices."""
         async with asyncio.timeout(30):
             while len(self.notices) < count:
                 self.arrived.clear()
@@ -29,7 +29,7 @@ class RecordingPublisher:
 
 
 def change(event_id: int, platform: Platform = Platform.BETPAWA, **kind: object) -> EventChange:
-    """A price that moved, unless `kind` says otherwise."""
+    """Return a change of one price, unless `kind` says otherwise."""
     return EventChange(event_id, platform, event_id, **(kind or {"changed": ((1, 2, 4),)}))  # type: ignore[arg-type]
 
 
@@ -41,7 +41,7 @@ async def test_a_quiet_source_is_told_at_once() -> None:
 
 
 async def test_a_busy_source_is_told_once_an_interval() -> None:
-    """What comes within the interval is one notice: ids ascending and once, every snapshot counted."""
+    """Changes within the interval make one notice, with ascending ids, each once, and the number of snapshots."""
     publisher = RecordingPublisher()
     notify = OddsNotifier(publisher, interval_seconds=SOON)
     for event_id in (5, 9, 3, 9):
@@ -51,7 +51,7 @@ async def test_a_busy_source_is_told_once_an_interval() -> None:
 
 
 async def test_each_source_has_its_own_interval() -> None:
-    """A busy bookmaker does not delay another."""
+    """A busy bookmaker does not delay another one."""
     publisher = RecordingPublisher()
     notify = OddsNotifier(publisher, interval_seconds=60)
     notify(change(1))
@@ -63,7 +63,7 @@ async def test_each_source_has_its_own_interval() -> None:
 
 
 async def test_what_is_no_change_is_not_told() -> None:
-    """An event that was only seen again, or renamed, makes no notice and starts no interval."""
+    """An event that was only seen again or renamed causes no notice and starts no interval."""
     publisher = RecordingPublisher()
     notify = OddsNotifier(publisher, interval_seconds=60)
     notify(change(1, is_new=False))
@@ -76,7 +76,7 @@ async def test_what_is_no_change_is_not_told() -> None:
 
 
 async def test_a_source_becomes_quiet_again() -> None:
-    """After an interval without a change nothing is published, and the next change goes out at once."""
+    """After an interval without changes nothing is published, and the next change is published at once."""
     publisher = RecordingPublisher()
     notify = OddsNotifier(publisher, interval_seconds=0.001)
     notify(change(1))
@@ -88,7 +88,7 @@ async def test_a_source_becomes_quiet_again() -> None:
 
 
 async def test_coming_and_going_are_changes() -> None:
-    """An event that left or came back at a bookmaker is told, with the others that it concerns."""
+    """An event that disappeared or came back is in a notice, together with the other events that this concerns."""
     publisher = RecordingPublisher()
     notify = OddsNotifier(publisher, interval_seconds=60)
     notify(change(4, is_available=False, also=(2,)))

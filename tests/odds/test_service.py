@@ -1,4 +1,4 @@
-"""Odds from a fetch to the database and back, on SQLite and on PostgreSQL."""
+"""Odds from the fetch to the database and back, on SQLite and PostgreSQL."""
 
 import asyncio
 import sqlite3
@@ -29,24 +29,24 @@ LATER = NOW + timedelta(minutes=5)
 
 
 def store_of(odds_service: OddsService) -> Store:
-    """The real store of an odds service, which knows it by its protocol alone."""
+    """Return the real store of an odds service, which knows only its protocol."""
     assert isinstance(odds_service.store, Store)
     return odds_service.store
 
 
 def odds_service_at(store: Store, now: datetime = NOW, **options: float) -> OddsService:
-    """An odds service whose clock stands still."""
+    """Return an odds service whose clock stands still."""
     return OddsService(store, clock=lambda: now, **options)  # type: ignore[arg-type]
 
 
 async def count(store: Store, table: object) -> int:
-    """How many rows a table has."""
+    """Return the number of rows in a table."""
     async with store.database.reading() as connection:
         return (await connection.execute(select(func.count()).select_from(table))).scalar_one()  # type: ignore[arg-type]
 
 
 def state(event: CachedEvent) -> object:
-    """All that must survive a restart."""
+    """Return everything about an event that must survive a restart."""
     return (
         event.id,
         event.key,
@@ -73,7 +73,7 @@ def state(event: CachedEvent) -> object:
 
 
 async def test_a_restart_finds_all_that_was_confirmed(store: Store) -> None:
-    """Ids, matches, prices, what is gone, and every moment are as they were."""
+    """Ids, matches, prices, gone prices and all times are the same as before."""
     odds_service = odds_service_at(store)
     await odds_service.load()
     for platform in Platform:
@@ -98,7 +98,7 @@ async def test_a_restart_finds_all_that_was_confirmed(store: Store) -> None:
 
 
 async def test_a_second_scrape_without_changes_writes_no_history(store: Store) -> None:
-    """And k changed prices are exactly k rows, told for exactly their events."""
+    """If k prices change, exactly k rows are written, and changes are reported for exactly their events."""
     told: list[EventChange] = []
     odds_service = OddsService(store, on_change=told.append, clock=lambda: NOW)
     for number in range(5):
@@ -114,14 +114,14 @@ async def test_a_second_scrape_without_changes_writes_no_history(store: Store) -
     for number in (1, 3):
         await odds_service.record(mapped(header(external_id=f"e{number}", sportradar_id=str(number)), changed), LATER)
     await odds_service.confirm()
-    assert await count(store, odds_history) == 6  # each: one moved, two of over/under gone
+    assert await count(store, odds_history) == 6  # for each event, one price moved and both of over/under are gone
     assert [change.event_id for change in told] == [2, 4]
     assert sum(change.count for change in told) == 6
     await odds_service.close()
 
 
 async def test_history_is_read_back_by_price(store: Store) -> None:
-    """Opening and changes of the prices asked for, in order, and of nobody else."""
+    """It has the openings and changes of the requested prices, in order, and no others."""
     odds_service = odds_service_at(store)
     await odds_service.record(mapped(header(external_id="other", sportradar_id="1")), NOW)
     change = await odds_service.record(mapped(), NOW)
@@ -144,7 +144,7 @@ async def test_history_is_read_back_by_price(store: Store) -> None:
 
 
 async def test_a_quote_that_changes_its_event_is_moved_in_the_database(store: Store) -> None:
-    """A lone event whose quote went back to its match is no more, there too."""
+    """When the only event odds of an event go back to their match, the event is removed from the database as well."""
     odds_service = odds_service_at(store)
     await odds_service.record(mapped(header(Platform.BETPAWA, "a")), NOW)
     await odds_service.record(mapped(header(Platform.BET9JA, "b", kickoff=KICKOFF + timedelta(hours=1))), NOW)
@@ -161,7 +161,7 @@ async def test_a_quote_that_changes_its_event_is_moved_in_the_database(store: St
 
 
 async def test_old_events_wait_in_the_database_and_come_back_when_listed(store: Store) -> None:
-    """They are not loaded, can be found by id, and keep their id when a bookmaker lists them again."""
+    """They are not loaded, but can be found by id, and keep their id if a bookmaker lists them again."""
     odds_service = odds_service_at(store)
     change = await odds_service.record(mapped(), NOW)
     await odds_service.close()
@@ -184,7 +184,7 @@ async def test_old_events_wait_in_the_database_and_come_back_when_listed(store: 
 
 
 async def test_tidying_takes_over_events_out_of_memory(store: Store) -> None:
-    """Only what is long over and was long not seen; it can still be found, and come back."""
+    """Only events that are long over and were last seen long ago are dropped; they can still be found and come back."""
     now = NOW
     odds_service = OddsService(store, clock=lambda: now)
     await odds_service.record(mapped(header(external_id="old", sportradar_id="1")), NOW)
@@ -201,7 +201,7 @@ async def test_tidying_takes_over_events_out_of_memory(store: Store) -> None:
 
 
 async def test_old_odds_and_runs_are_removed_as_the_preview_says(store: Store) -> None:
-    """Events that are over with all they had, changes and openings before the moment; the rest stays whole."""
+    """Old events are removed with all their odds, and so are old changes and openings of others; the rest stays."""
     odds_service = odds_service_at(store)
     for name, kickoff in (("over", NOW + timedelta(days=3)), ("coming", NOW + timedelta(days=30))):
         for day, odds in ((0, 2.4), (1, 2.5), (2, 2.6), (20, 2.7)):
@@ -228,7 +228,7 @@ async def test_old_odds_and_runs_are_removed_as_the_preview_says(store: Store) -
 
 
 async def test_a_locked_database_is_told_and_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """While another process holds the lock, confirm raises; after it, all is written."""
+    """While another process holds the lock, `confirm` raises an error; afterwards everything is written."""
     monkeypatch.setattr("quart_odds.storage.engines.BUSY_SECONDS", 0.02)
     path = tmp_path / "odds.db"
     store = await open_store(f"sqlite:///{path}")
@@ -250,7 +250,7 @@ async def test_a_locked_database_is_told_and_loses_nothing(tmp_path: Path, monke
 
 
 async def test_a_full_database_is_told_and_keeps_what_was_confirmed(tmp_path: Path) -> None:
-    """When no page is left, confirm raises and says why; what was there can be read."""
+    """When the database is full, `confirm` raises an error that says so; what was stored before can be read."""
     store = await open_store(f"sqlite:///{tmp_path / 'odds.db'}")
     odds_service = odds_service_at(store, confirm_seconds=2)
     await odds_service.record(mapped(), NOW)
@@ -274,7 +274,7 @@ async def test_a_full_database_is_told_and_keeps_what_was_confirmed(tmp_path: Pa
 
 @pytest.mark.postgres
 async def test_a_connection_that_is_lost_is_opened_again(postgres: str) -> None:
-    """The server cuts every connection: what waits is written over new ones."""
+    """When the server closes all connections, waiting odds are written over new ones."""
     url = await make_database(postgres)
     store, admin = await open_store(url), await open_store(await make_database(postgres))
     odds_service = odds_service_at(store)
@@ -293,7 +293,7 @@ async def test_a_connection_that_is_lost_is_opened_again(postgres: str) -> None:
 
 
 async def test_competitions_keep_their_ids(store: Store) -> None:
-    """One row a bookmaker's competition, with the id that the API gives."""
+    """Each bookmaker's competition has one row, with the id that the API returns."""
     odds_service = odds_service_at(store)
     for platform in Platform:
         await odds_service.record(mapped(header(platform, "a")), NOW)
@@ -308,7 +308,7 @@ async def test_competitions_keep_their_ids(store: Store) -> None:
 async def test_an_old_match_that_two_bookmakers_list_again_at_once_keeps_both_fetches(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is read back once, and never over what has come meanwhile, however slow the database is."""
+    """It is loaded once, and never replaces odds that arrived meanwhile, however slow the database is."""
     clock = [NOW]
     odds_service = OddsService(store, clock=lambda: clock[0])
     await odds_service.load()
@@ -353,7 +353,7 @@ async def test_an_old_match_that_two_bookmakers_list_again_at_once_keeps_both_fe
 
 
 async def test_a_match_that_only_genius_sports_names_comes_back_by_that_id(store: Store) -> None:
-    """Another bookmaker's listing finds the old event."""
+    """The old event is found when another bookmaker lists it."""
     odds_service = odds_service_at(store)
     await odds_service.record(mapped(replace(header(sportradar_id=None), genius_id="g7")), NOW)
     await odds_service.close()
@@ -368,7 +368,7 @@ async def test_a_match_that_only_genius_sports_names_comes_back_by_that_id(store
 
 
 async def test_promoted_prices_are_kept_with_their_history_and_their_words(store: Store) -> None:
-    """Keys use all 32 bits, and the history gives them back as they were."""
+    """Keys use all 32 bits, and the history returns them unchanged."""
     promoted = promoted_key(HOME, len(KNOWN))
     assert promoted >= 1 << 31
     odds_service = odds_service_at(store)
@@ -394,13 +394,13 @@ async def test_promoted_prices_are_kept_with_their_history_and_their_words(store
 
 @given(key=st.integers(min_value=0, max_value=2**32 - 1))
 def test_every_key_fits_a_signed_column_and_comes_back(key: int) -> None:
-    """Both databases take 32 bits with a sign."""
+    """Both databases have signed 32-bit columns."""
     assert -(2**31) <= signed_key(key) < 2**31
     assert unsigned_key(signed_key(key)) == key
 
 
 async def test_an_event_that_was_missed_and_is_seen_again_is_not_missed_any_more(store: Store) -> None:
-    """A restart in between remembers the miss; the next fetch ends it, in the database too."""
+    """The miss survives a restart; the next fetch ends it, in the database as well."""
     odds_service = odds_service_at(store)
     await odds_service.record(mapped(), NOW)
     changes = await odds_service.mark_missing(Platform.BETPAWA, [], NOW)
@@ -421,7 +421,7 @@ async def test_an_event_that_was_missed_and_is_seen_again_is_not_missed_any_more
 
 
 async def test_a_withdrawn_event_is_gone_at_once(store: Store) -> None:
-    """Its bookmaker said so; one that is not known is no news."""
+    """The bookmaker's word is enough; withdrawing an unknown event has no effect."""
     odds_service = odds_service_at(store)
     await odds_service.record(mapped(), NOW)
     change = await odds_service.withdraw(Platform.BETPAWA, "e1", LATER)
@@ -434,7 +434,7 @@ async def test_a_withdrawn_event_is_gone_at_once(store: Store) -> None:
 
 
 async def test_a_batch_that_is_written_twice_is_the_same_as_once(store: Store) -> None:
-    """A commit whose answer was lost is tried again; what came meanwhile is written with it."""
+    """A commit whose answer was lost is retried, together with changes that were recorded meanwhile."""
     odds_service = odds_service_at(store)
     await odds_service.load()
     await odds_service.record(mapped(), NOW)
@@ -458,7 +458,7 @@ async def test_a_batch_that_is_written_twice_is_the_same_as_once(store: Store) -
 
 
 async def test_text_that_the_database_cannot_keep_is_refused_and_holds_up_nobody(store: Store) -> None:
-    """A lone surrogate can be written nowhere: its event is refused, the others are there."""
+    """No database can store a lone surrogate: its event is refused, and the others are stored."""
     odds_service = odds_service_at(store)
     await odds_service.record(mapped(header(external_id="bad", sportradar_id=None, home="\ud800")), NOW)
     await odds_service.record(mapped(header(external_id="good", sportradar_id=None)), NOW)
@@ -471,7 +471,7 @@ async def test_text_that_the_database_cannot_keep_is_refused_and_holds_up_nobody
 
 @pytest.mark.postgres
 async def test_a_zero_byte_is_refused_by_postgresql_and_holds_up_nobody(postgres: str) -> None:
-    """The server says that the data is wrong, so the same is not tried for ever."""
+    """The server reports wrong data, so the same data is not retried forever."""
     store = await open_store(await make_database(postgres))
     odds_service = odds_service_at(store)
     await odds_service.record(mapped(header(external_id="bad", sportradar_id=None, home="A\0B")), NOW)
@@ -484,7 +484,7 @@ async def test_a_zero_byte_is_refused_by_postgresql_and_holds_up_nobody(postgres
 
 
 async def test_what_a_clock_that_was_ahead_has_dated_is_dated_back(store: Store) -> None:
-    """Memory and database agree on when it was, and the last value of the wrong hours stays."""
+    """Memory and database have the same dates, and the last value that was dated wrongly stays."""
     odds_service = odds_service_at(store)
     await odds_service.load()
     await odds_service.record(mapped(), NOW)

@@ -1,4 +1,4 @@
-"""The count of markets that the catalogue does not know."""
+"""Counting the markets that the catalogue does not have."""
 
 import pytest
 
@@ -13,7 +13,7 @@ ODD = UnmappedMarket("S_ODD", "Odd")
 
 
 def test_unknown_markets_are_counted_by_current_events() -> None:
-    """The newest fetch of an event counts, once a market; a bookmaker's ids are its own."""
+    """The newest fetch of an event counts, each market once; the same id at two bookmakers is two markets."""
     unmapped = UnmappedMarkets()
     unmapped.note(1, mapped(header(Platform.BET9JA, "1"), unmapped=(OUA, ODD, OUA)))
     unmapped.note(2, mapped(header(Platform.BET9JA, "2"), unmapped=(OUA,)))
@@ -26,12 +26,12 @@ def test_unknown_markets_are_counted_by_current_events() -> None:
 
 
 def kinds(start: int, count: int) -> tuple[UnmappedMarket, ...]:
-    """Markets that nobody knows."""
+    """Return markets that are in no catalogue."""
     return tuple(UnmappedMarket(f"made-up-{number}", "") for number in range(start, start + count))
 
 
 def test_a_bookmaker_that_makes_up_markets_leaves_room_for_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of its own only so many are told apart."""
+    """The number of kinds is limited for each bookmaker."""
     monkeypatch.setattr(module, "MAX_KINDS", 100)
     unmapped = UnmappedMarkets()
     for number in range(10):
@@ -43,7 +43,7 @@ def test_a_bookmaker_that_makes_up_markets_leaves_room_for_the_others(monkeypatc
 
 
 def test_markets_that_are_offered_no_more_leave_their_room(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A bookmaker that made up markets for a while is told as well as before."""
+    """After a bookmaker has made up markets for a while, its markets are counted as before."""
     monkeypatch.setattr(module, "MAX_KINDS", 100)
     unmapped = UnmappedMarkets()
     for round_ in range(5):
@@ -59,5 +59,5 @@ def test_markets_that_are_offered_no_more_leave_their_room(monkeypatch: pytest.M
 
 
 def test_numbers_of_kinds_fit_two_bytes() -> None:
-    """Of all bookmakers together."""
+    """This holds for all bookmakers together."""
     assert module.MAX_KINDS * len(Platform) < 65_536

@@ -1,4 +1,4 @@
-"""A bookmaker that lies: BetPawa's addresses, and answers that are made to take time or memory."""
+"""A hostile bookmaker: it has BetPawa's addresses, and responses that are made to cost time or memory."""
 
 import asyncio
 import gzip
@@ -15,7 +15,7 @@ KICKOFF = datetime.now(UTC).replace(microsecond=0) + timedelta(days=2)
 
 @dataclass
 class EvilBookmaker:
-    """Answers as told: `bodies` by kind of request (root, list, event) stand in for good answers."""
+    """Responds as configured. `bodies` by kind of request (root, list, event) replace good responses."""
 
     events: int = 5
     competitions: int = 1
@@ -27,13 +27,13 @@ class EvilBookmaker:
     _kept: dict[int, bytes] = field(default_factory=dict)
 
     async def __call__(self, request: web.Request) -> web.StreamResponse:
-        """An answer, compressed."""
+        """Return a compressed response."""
         kind = "root" if "categories" in request.path else "list" if "by-queries" in request.path else "event"
         packed = await asyncio.to_thread(self._packed, kind, request)
         return web.Response(body=packed, headers={"content-encoding": "gzip"}, content_type="application/json")
 
     def prepare(self) -> None:
-        """Make the answers of its events now, so that making them takes no time while somebody measures."""
+        """Make the responses for its events now, so that making them takes no time during a measurement."""
         for number in range(self.events):
             self._kept[number] = gzip.compress(orjson.dumps(self._about(number)), 1)
 
@@ -73,21 +73,21 @@ class EvilBookmaker:
 
 
 def _number(request: web.Request) -> int:
-    """Which event is asked for."""
+    """Return the number of the requested event."""
     return int(request.path.rpartition("/e")[2])
 
 
 def known_market() -> Any:
-    """1X2 with its three prices."""
+    """Return 1X2 with its three prices."""
     prices = [{"typeId": each, "odds": 2.5} for each in ("3744", "3745", "3746")]
     return {"marketType": {"id": "3743", "displayName": "1X2"}, "row": [{"handicap": 0, "prices": prices}]}
 
 
 def wide(members: int = 5_000_000) -> bytes:
-    """A few KB of gzip: JSON of so many empty lists, which take 64 bytes each."""
+    """Return a few KB of gzip: JSON of this many empty lists, which take 64 bytes each."""
     return gzip.compress(b'{"x":[' + b"[]," * members + b"1]}", 1)
 
 
 def deep(levels: int = 500_000) -> bytes:
-    """JSON that does not end, and goes ever deeper."""
+    """Return unfinished JSON that is nested this deep."""
     return b'{"a":' * levels

@@ -1,4 +1,4 @@
-"""Bookmakers, a database and a sink that live in memory and do as they are told."""
+"""Bookmakers, a database and a sink in memory that do what a test needs."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
@@ -24,7 +24,7 @@ KICKOFF = datetime(2026, 12, 1, 15, tzinfo=UTC)
 
 
 def header(platform: Platform, number: int) -> EventHeader:
-    """One event of a fake bookmaker."""
+    """Return the header of a fake bookmaker's event."""
     return EventHeader(
         platform, str(number), str(1000 + number), f"Home {number}", f"Away {number}", KICKOFF,
         Competition("1", "League", "Country"),
@@ -32,7 +32,7 @@ def header(platform: Platform, number: int) -> EventHeader:
 
 
 class FakeBookmaker:
-    """Lists `events`, answers each unless `fetch_error` says otherwise, and counts what is under way at once."""
+    """Lists `events`, answers each unless `fetch_error` says otherwise, and counts simultaneous requests."""
 
     def __init__(self, platform: Platform, events: int = 5) -> None:
         self.platform = platform
@@ -51,15 +51,15 @@ class FakeBookmaker:
         self.reached: asyncio.Event = asyncio.Event()
 
     def count_refusal(self) -> None:
-        """One more."""
+        """Count one more refusal."""
         self.refusals_in_a_row += 1
 
     def forget_refusals(self) -> None:
-        """None any more."""
+        """Reset the count of refusals."""
         self.refusals_in_a_row = 0
 
     async def discover(self) -> AsyncIterator[EventHeader]:
-        """List events, one a turn of the loop."""
+        """List the events, one in each turn of the event loop."""
         if self.root_error is not None:
             raise self.root_error
         for number in range(self.events):
@@ -67,7 +67,7 @@ class FakeBookmaker:
             yield header(self.platform, number)
 
     async def fetch(self, header: EventHeader) -> RawBody:
-        """Answer after a few turns of the loop, with an error where one is due."""
+        """Return a body after a few turns of the event loop, or raise the error for this event."""
         self.requests += 1
         self.under_way += 1
         self.most_under_way = max(self.most_under_way, self.under_way)
@@ -85,10 +85,10 @@ class FakeBookmaker:
             self.under_way -= 1
 
     def release(self, raw: RawBody) -> None:
-        """Nothing is held."""
+        """Do nothing, because no memory is accounted for."""
 
     async def aclose(self) -> None:
-        """Remember that it was closed."""
+        """Note that it was closed."""
         self.is_closed = True
 
 
@@ -100,7 +100,7 @@ class FakeDecoder:
         self.is_in_play: Callable[[RawBody], bool] = lambda _: False
 
     async def decode(self, raw: RawBody) -> MappedEvent:
-        """One price, one market that is not known."""
+        """Return an event with one price and one unknown market, or raise the error for this body."""
         await asyncio.sleep(0)
         if (error := self.error(raw)) is not None:
             raise error
@@ -110,7 +110,7 @@ class FakeDecoder:
 
 
 class RecordingSink:
-    """Keeps what it was given."""
+    """Keeps everything that it is called with."""
 
     def __init__(self) -> None:
         self.recorded: list[MappedEvent] = []
@@ -122,30 +122,30 @@ class RecordingSink:
         self.confirm_error: BaseException | None = None
 
     async def record(self, mapped: MappedEvent, seen_at: datetime) -> None:
-        """Keep an event."""
+        """Keep the event."""
         self.recorded.append(mapped)
 
     async def mark_missing(
         self, platform: Platform, seen_external_ids: set[str], at: datetime, listed: ListedCompetitions
     ) -> list[EventChange]:
-        """Keep what was seen, and give what a test says."""
+        """Keep the arguments, and return the changes that a test has set."""
         self.missing.append((platform, seen_external_ids))
         self.listed.append(listed)
         return self.missing_changes
 
     async def withdraw(self, platform: Platform, external_id: str, at: datetime) -> None:
-        """Keep which."""
+        """Keep which event it is."""
         self.withdrawn.append((platform, external_id))
 
     async def confirm(self) -> None:
-        """Count, or fail."""
+        """Count the call, and raise the error that a test has set."""
         self.confirmations += 1
         if self.confirm_error is not None:
             raise self.confirm_error
 
 
 class FakeStore:
-    """Runs in a dict."""
+    """Stores runs in a dict."""
 
     def __init__(self) -> None:
         self.runs: dict[int, RunRecord] = {}
@@ -157,18 +157,18 @@ class FakeStore:
         self.hangs = False
 
     async def create_run(self, *, trigger: str, platforms: Sequence[Platform], started_at: datetime) -> int:
-        """A new row."""
+        """Add a row, and return its id."""
         await asyncio.sleep(0)
         run_id = len(self.runs) + 1
         self.runs[run_id] = RunRecord(run_id, RunStatus.RUNNING, trigger, tuple(platforms), started_at)
         return run_id
 
     async def save_phases(self, run_id: int, phases: Sequence[PhaseRecord]) -> None:
-        """Keep phases."""
+        """Keep the phases."""
         self.kept_phases[run_id] = list(phases)
 
     async def finish_run(self, record: RunRecord) -> bool:
-        """End a row, or fail."""
+        """End a row, or fail or hang as a test has set."""
         await asyncio.sleep(0)
         if self.finish_error is not None:
             raise self.finish_error
@@ -184,15 +184,15 @@ class FakeStore:
         return True
 
     async def get_run(self, run_id: int) -> RunRecord | None:
-        """A row."""
+        """Return a row."""
         return self.runs.get(run_id)
 
     async def last_found(self, platform: Platform) -> int | None:
-        """What the last good discovery found."""
+        """Return what the last successful discovery found."""
         return self.found.get(platform)
 
     async def interrupt_running(self, at: datetime, besides: Collection[int] = ()) -> list[RunRecord]:
-        """End rows that are running, but for these."""
+        """End all running rows except these."""
         ended = [
             replace(each, status=RunStatus.INTERRUPTED, completed_at=at)
             for each in self.runs.values()
@@ -203,14 +203,14 @@ class FakeStore:
 
 
 class Bookmakers(dict[Platform, FakeBookmaker]):
-    """All three, and the factory that opens them."""
+    """All three fake bookmakers, and the factory that opens clients for them."""
 
     def __init__(self, events: int = 5) -> None:
         super().__init__({each: FakeBookmaker(each, events) for each in Platform})
 
     @asynccontextmanager
     async def open(self, platform: Platform) -> AsyncIterator[BookmakerClient]:
-        """A client of one, closed at the end."""
+        """Yield a client for one of them, and close it at the end."""
         try:
             yield self[platform]
         finally:

@@ -1,4 +1,4 @@
-"""A run's broadcaster: publish never waits, subscribe may come at any time, and the end is the end."""
+"""A run's broadcaster: `publish` never waits, `subscribe` works at any time, and nothing follows the end."""
 
 import asyncio
 
@@ -28,7 +28,7 @@ async def _listening(broadcaster: ProgressBroadcaster, count: int) -> None:
 
 
 async def test_subscribers_get_everything_until_the_end() -> None:
-    """Each in order, once, whenever it came: from the newest on, or from the start."""
+    """Each receives all progress once and in order, from the newest or from the start, whenever it subscribed."""
     broadcaster = ProgressBroadcaster(1)
     first = asyncio.create_task(_currents(broadcaster))
     await _listening(broadcaster, 1)
@@ -47,7 +47,7 @@ async def test_subscribers_get_everything_until_the_end() -> None:
 
 
 async def test_late_ones_still_get_the_end() -> None:
-    """After the run: its last progress, or all of it; never nothing, and never a wait."""
+    """After the run they receive its last progress or all of it, without waiting."""
     broadcaster = ProgressBroadcaster(1)
     broadcaster.publish(_progress(1))
     broadcaster.publish(END)
@@ -57,7 +57,7 @@ async def test_late_ones_still_get_the_end() -> None:
 
 
 async def test_after_its_end_a_run_tells_nothing() -> None:
-    """There is exactly one terminal progress; a platform's own end is none."""
+    """There is exactly one terminal progress; the end of a single platform is not terminal."""
     broadcaster = ProgressBroadcaster(1)
     broadcaster.publish(ScrapeProgress(platform=Platform.BET9JA, phase=ScrapePhase.FAILED, current=0, total=0))
     assert not broadcaster.is_completed
@@ -69,7 +69,7 @@ async def test_after_its_end_a_run_tells_nothing() -> None:
 
 
 async def test_close_without_an_end_lets_everyone_go() -> None:
-    """Whoever waits is let go; doing it twice is the same."""
+    """Waiting subscriptions end; closing twice does no harm."""
     broadcaster = ProgressBroadcaster(1)
     waiting = asyncio.create_task(_currents(broadcaster))
     await _listening(broadcaster, 1)
@@ -81,7 +81,7 @@ async def test_close_without_an_end_lets_everyone_go() -> None:
 
 
 async def test_one_who_stops_reading_holds_nobody_and_goes_on_with_the_newest(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A reader that does not come back for long is given the newest of each platform, then what follows."""
+    """A reader that stops for a long time then receives the newest progress of each platform, and what follows."""
     monkeypatch.setattr(broadcaster_module, "RUN_LOG_BOUNDS", LogBounds(4, 0, 0, 4, 1 << 20))
     broadcaster = ProgressBroadcaster(1)
     broadcaster.publish(_progress(0))
@@ -94,7 +94,7 @@ async def test_one_who_stops_reading_holds_nobody_and_goes_on_with_the_newest(mo
 
 
 async def test_leaving_in_the_midst_is_noticed() -> None:
-    """A listener that goes is counted no more."""
+    """A listener that leaves is no longer counted."""
     broadcaster = ProgressBroadcaster(1)
     broadcaster.publish(_progress(0))
     reader = broadcaster.subscribe()
@@ -105,7 +105,7 @@ async def test_leaving_in_the_midst_is_noticed() -> None:
 
 
 def test_publish_needs_no_loop() -> None:
-    """It is a plain function: with nobody listening it works anywhere."""
+    """It is a plain function, and works without an event loop if there are no listeners."""
     broadcaster = ProgressBroadcaster(1)
     broadcaster.publish(_progress(0))
     assert broadcaster.log.next_seq == 2
@@ -113,7 +113,7 @@ def test_publish_needs_no_loop() -> None:
 
 
 def test_finished_runs_make_room_for_new_ones() -> None:
-    """The last few that are over are kept; those that go on always are."""
+    """Only the last few runs that are over are kept, but all active ones."""
     registry = BroadcasterRegistry(keep=3)
     going = ProgressBroadcaster(1)
     registry.add(going)

@@ -1,4 +1,4 @@
-"""One bookmaker that lies: its own part of a run ends with a reason, the others' go on, and nobody waits."""
+"""A hostile bookmaker: its own part of a run ends with a reason, and the other bookmakers are not affected."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -23,7 +23,7 @@ EVENTS = 8
 
 @pytest.fixture(scope="module")
 def sandbox() -> Iterator[Sandbox]:
-    """Good bookmakers, of which two are asked."""
+    """Good bookmakers, of which two are used."""
     with running_sandbox("--events", str(EVENTS), "--markets", "12") as found:
         yield found
 
@@ -32,20 +32,20 @@ def sandbox() -> Iterator[Sandbox]:
 async def beside(
     evil: EvilBookmaker, sandbox: Sandbox, folder: Path, **settings: Any
 ) -> AsyncIterator[tuple[RunningApp, FakeSite]]:
-    """An app whose BetPawa lies."""
+    """Run an app whose BetPawa is the hostile bookmaker."""
     async with serving(evil) as site, running_app(folder, sandbox.url, betpawa_url=site.url, **settings) as running:
         yield running, site
 
 
 def part(row: Json, platform: Platform) -> Json:
-    """What a run came to at a bookmaker."""
+    """Return a run's result at a bookmaker."""
     [found] = [each for each in row["platforms"] if each["platform"] == platform]
     result: Json = found
     return result
 
 
 def check_others(row: Json) -> None:
-    """They completed, with all their events."""
+    """The other two completed, with all their events."""
     for platform in (SPORTYBET, BET9JA):
         result = part(row, platform)
         assert (result["status"], result["events_scraped"], result["error"]) == ("completed", EVENTS, None)
@@ -67,7 +67,7 @@ def check_others(row: Json) -> None:
 async def test_costly_json_fails_its_bookmaker_alone(
     kind: str, body: bytes, words: str, workers: int, sandbox: Sandbox, tmp_path: Path
 ) -> None:
-    """Wherever it stands, and wherever it is read."""
+    """It does not matter in which response it is, and which process decodes it."""
     async with beside(EvilBookmaker(bodies={kind: body}), sandbox, tmp_path, decode_workers=workers) as (running, _):
         row, _ = await running.scrape()
         assert row["status"] == "partial"
@@ -79,7 +79,7 @@ async def test_costly_json_fails_its_bookmaker_alone(
 async def test_a_list_without_an_end_is_told_and_marks_nothing_gone(
     sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its events are taken up to the limit; those that it no longer names stay."""
+    """Its events are recorded up to the limit; known events that are not listed now stay."""
     monkeypatch.setattr(client_module, "MAX_PAGES", 2)
     evil = EvilBookmaker(events=3)
     async with beside(evil, sandbox, tmp_path) as (running, _):
@@ -99,7 +99,7 @@ async def test_a_list_without_an_end_is_told_and_marks_nothing_gone(
 async def test_after_a_limit_nothing_is_missed(
     sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A list that is cut at a limit lacks what came later, and proves nothing by it."""
+    """A list that is cut off at a limit lacks later events, which does not mean that they are missing."""
     evil = EvilBookmaker(events=150)
     async with beside(evil, sandbox, tmp_path) as (running, _):
         await running.scrape(BETPAWA)
@@ -116,7 +116,7 @@ async def test_after_a_limit_nothing_is_missed(
 
 
 async def test_one_id_for_all_events_matches_none_of_them(sandbox: Sandbox, tmp_path: Path) -> None:
-    """They are kept, each by itself."""
+    """The events are kept, but each stands alone."""
     async with beside(EvilBookmaker(events=60, radar=lambda _: "77777777"), sandbox, tmp_path) as (running, _):
         row, _ = await running.scrape()
         assert row["status"] == "completed"
@@ -130,7 +130,7 @@ async def test_one_id_for_all_events_matches_none_of_them(sandbox: Sandbox, tmp_
 async def test_more_events_than_any_bookmaker_has_are_not_taken_in(
     sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Run after run with other ids: the others' events find room, and this bookmaker's known ones go on."""
+    """In run after run, its known events are updated, further ones fail, and other bookmakers are not affected."""
     monkeypatch.setattr(cache_module, "MAX_EVENTS", 25)
     async with beside(EvilBookmaker(events=40), sandbox, tmp_path) as (running, _):
         for _ in range(2):
@@ -144,7 +144,7 @@ async def test_more_events_than_any_bookmaker_has_are_not_taken_in(
 async def test_more_prices_than_any_bookmaker_has_are_not_taken_in(
     sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of one run, whatever events they belong to."""
+    """The limit is for one run, over all events together."""
     monkeypatch.setattr(coordinator_module, "MAX_PRICES", 70)
     async with beside(EvilBookmaker(events=40), sandbox, tmp_path) as (running, _):
         row, _ = await running.scrape(BETPAWA)
@@ -153,7 +153,7 @@ async def test_more_prices_than_any_bookmaker_has_are_not_taken_in(
 
 
 def unknown(number: int) -> list[Any]:
-    """A market with an id of a megabyte, another for each event."""
+    """Return a known market, and an unknown one with an id of a megabyte that is different for each event."""
     return [
         known_market(),
         {"marketType": {"id": f"{number}-" + "u" * 1_000_000, "displayName": "M" * 9999}, "row": []},
@@ -161,7 +161,7 @@ def unknown(number: int) -> list[Any]:
 
 
 async def test_endless_ids_of_unknown_markets_are_kept_short(sandbox: Sandbox, tmp_path: Path) -> None:
-    """In memory, and where they are told."""
+    """They are short in memory and in responses."""
     async with beside(EvilBookmaker(events=12, markets=unknown), sandbox, tmp_path) as (running, _):
         row, _ = await running.scrape(BETPAWA)
         assert row["status"] == "completed"
@@ -173,13 +173,13 @@ async def test_endless_ids_of_unknown_markets_are_kept_short(sandbox: Sandbox, t
 
 
 ENOUGH_LAGS = 1500
-"""Measurements of the loop's lag that say what its 99th percentile is."""
+"""Number of measurements of the event loop's lag that are enough for a 99th percentile."""
 
 
 @pytest.mark.endurance
 @pytest.mark.parametrize("kind", ["wide lists", "wide events", "one id", "endless", "unknown markets"])
 async def test_the_loop_answers_while_a_bookmaker_lies(kind: str, sandbox: Sandbox, tmp_path: Path) -> None:
-    """With bodies as large as they may be: the loop's lag and the process's memory stay within what is promised."""
+    """With bodies of the maximum size, the event loop's lag and the process's memory stay within the limits."""
     evil = {
         "wide lists": EvilBookmaker(competitions=400, bodies={"list": wide()}),
         "wide events": EvilBookmaker(events=200, bodies={"event": wide()}),
@@ -204,7 +204,7 @@ async def test_the_loop_answers_while_a_bookmaker_lies(kind: str, sandbox: Sandb
         try:
             async with asyncio.timeout(300):
                 row, _ = await running.scrape()
-                # Of a run that takes a second, the 99th percentile would be its one worst moment.
+                # In a run of only a second, the 99th percentile would be the single worst measurement.
                 while len(lags) < ENOUGH_LAGS:
                     row, _ = await running.scrape()
         finally:
@@ -215,6 +215,6 @@ async def test_the_loop_answers_while_a_bookmaker_lies(kind: str, sandbox: Sandb
 
 
 def resident_bytes() -> int:
-    """This process's memory, with the tests and the bookmaker that lies in it."""
+    """Return the memory use of this process, which includes the tests and the hostile bookmaker."""
     fields = Path("/proc/self/statm").read_text(encoding="ascii").split()
     return int(fields[1]) * 4096

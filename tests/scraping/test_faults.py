@@ -1,6 +1,6 @@
-"""What a bookmaker may do to us, and what the run, its row and the odds say then. The other two never feel it.
+"""Faults of bookmakers: what the run, its row and the odds show, and that the other two bookmakers are not affected.
 
-In every test a healthy run comes first, so that there are odds which a fault could wrongly take away.
+Every test begins with a healthy run, so that there are odds which a fault could wrongly remove.
 """
 
 import asyncio
@@ -26,14 +26,14 @@ NOWHERE = "http://bookmaker.invalid"
 
 @pytest.fixture(scope="module")
 def process() -> Iterator[Sandbox]:
-    """Bookmakers of eight events, all of them at all three."""
+    """Three bookmakers with the same eight events."""
     with running_sandbox("--events", str(EVENTS), "--markets", "12") as sandbox:
         yield sandbox
 
 
 @pytest.fixture
 def sandbox(process: Sandbox) -> Iterator[Sandbox]:
-    """The same bookmakers, without faults before and after."""
+    """The same bookmakers, without faults before and after each test."""
     process.heal()
     yield process
     process.heal()
@@ -41,7 +41,7 @@ def sandbox(process: Sandbox) -> Iterator[Sandbox]:
 
 @dataclass(frozen=True)
 class Case:
-    """A fault that fails its platform: as which error, with which words, under which settings."""
+    """A fault that makes its platform fail: the error type, part of the message, and the settings."""
 
     name: str
     platform: Platform
@@ -127,7 +127,7 @@ FAILING = [
 async def test_a_fault_fails_its_platform_with_its_reason_and_takes_no_odds(
     case: Case, sandbox: Sandbox, tmp_path: Path
 ) -> None:
-    """The run is partial; progress, row and health give the reason; its odds stand as they were."""
+    """The run is partial; progress, row and health have the reason; the platform's odds stay as they were."""
     async with running_app(tmp_path, sandbox.url, **case.settings) as app:
         before = await healthy(app)
         sandbox.strike(case.fault, case.platform)
@@ -147,7 +147,7 @@ async def test_a_fault_fails_its_platform_with_its_reason_and_takes_no_odds(
     ids=["connection refused", "DNS failure"],
 )
 async def test_a_bookmaker_that_cannot_be_reached(url: Any, words: str, sandbox: Sandbox, tmp_path: Path) -> None:
-    """After a restart with its address gone: the odds of before are there, and stay."""
+    """After a restart with an address that no longer works, the earlier odds are there, and stay."""
     async with running_app(tmp_path, sandbox.url) as app:
         before = await healthy(app)
     async with running_app(tmp_path, sandbox.url, bet9ja_url=url()) as app:
@@ -160,7 +160,7 @@ async def test_a_bookmaker_that_cannot_be_reached(url: Any, words: str, sandbox:
 
 @pytest.mark.parametrize("platform", Platform)
 async def test_one_event_that_is_not_there_is_counted(platform: Platform, sandbox: Sandbox, tmp_path: Path) -> None:
-    """404: the run completes with one failure, which its row names; the event is gone at that bookmaker at once."""
+    """After a 404 the run completes with one failure, which its row names; that bookmaker's event is gone at once."""
     async with running_app(tmp_path, sandbox.url) as app:
         before = await healthy(app)
         sandbox.strike("404", platform)
@@ -193,7 +193,7 @@ async def test_one_event_that_is_not_there_is_counted(platform: Platform, sandbo
 async def test_what_passes_is_tried_again(
     platform: Platform, fault: object, at_least_ms: int, sandbox: Sandbox, tmp_path: Path
 ) -> None:
-    """Nothing is lost and nothing is said; the pause that was asked for is kept."""
+    """Nothing is lost, no error is reported, and the requested pause is observed."""
     async with running_app(tmp_path, sandbox.url) as app:
         before = await healthy(app)
         sandbox.strike(fault, platform)
@@ -208,9 +208,9 @@ async def test_what_passes_is_tried_again(
 async def test_a_list_without_half_of_the_events_is_believed_only_the_second_time(
     platform: Platform, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is told, and nothing is gone, until another complete list lacks them too, five minutes later or more.
+    """It is reported, but no event is gone until another complete list lacks it, at least five minutes later.
 
-    A list that is shorter than its tree counts is never complete; BetPawa's tree counts nothing.
+    A list that is shorter than the count in its tree is never complete. BetPawa's tree has no counts.
     """
     async with running_app(tmp_path, sandbox.url) as app:
         before = await healthy(app)
@@ -240,7 +240,7 @@ async def test_a_list_without_half_of_the_events_is_believed_only_the_second_tim
 async def test_lists_that_are_shorter_than_the_tree_counts_are_told(
     platform: Platform, sandbox: Sandbox, tmp_path: Path
 ) -> None:
-    """The run completes with all odds; its row and the platform's message say how many of how many were listed."""
+    """The run completes with all odds; its row and the platform's message say how many of the events were listed."""
     async with running_app(tmp_path, sandbox.url) as app:
         before = await healthy(app)
         sandbox.strike("overcount", platform)
@@ -255,7 +255,7 @@ async def test_lists_that_are_shorter_than_the_tree_counts_are_told(
 
 
 async def test_a_list_that_moves_between_two_pages_is_told_and_believed_in_nothing(tmp_path: Path) -> None:
-    """BetPawa's longest competition: the event that left stays, and so does any that may have slipped through."""
+    """In BetPawa's longest competition, the event that left stays, and so do those that may have been skipped."""
     with running_sandbox("--events", "420", "--markets", "10") as sandbox:
         async with running_app(tmp_path, sandbox.url) as app:
             check_completed(*await app.scrape(BETPAWA))
@@ -269,7 +269,7 @@ async def test_a_list_that_moves_between_two_pages_is_told_and_believed_in_nothi
 
 @pytest.mark.parametrize("platform", Platform)
 async def test_lists_that_name_events_twice(platform: Platform, sandbox: Sandbox, tmp_path: Path) -> None:
-    """Each is fetched once and stands there once."""
+    """Each event is fetched once and recorded once."""
     async with running_app(tmp_path, sandbox.url) as app:
         before = await healthy(app)
         sandbox.strike("duplicates", platform)
@@ -286,7 +286,7 @@ async def test_lists_that_name_events_twice(platform: Platform, sandbox: Sandbox
 
 @pytest.mark.parametrize("platform", Platform)
 async def test_an_event_with_five_thousand_markets(platform: Platform, sandbox: Sandbox, tmp_path: Path) -> None:
-    """Those that are known are taken, the others are counted as what they are."""
+    """Known markets are recorded, and all others are counted as unmapped."""
     async with running_app(tmp_path, sandbox.url, max_body_bytes=16_000_000) as app:
         before = await healthy(app)
         plain = result_of(await app.get("/api/scrape/1"), platform)
@@ -301,7 +301,7 @@ async def test_an_event_with_five_thousand_markets(platform: Platform, sandbox: 
 
 
 async def test_wrong_types_in_details_never_become_odds(sandbox: Sandbox, tmp_path: Path) -> None:
-    """At each bookmaker: the events fail, or keep what can be read; no price is taken for another."""
+    """At each bookmaker, the events fail or keep what can be read; no price is mistaken for another one."""
     async with running_app(tmp_path, sandbox.url) as app:
         before = await healthy(app)
         sandbox.strike("wrong-types@details", *Platform)
@@ -313,7 +313,7 @@ async def test_wrong_types_in_details_never_become_odds(sandbox: Sandbox, tmp_pa
 
 
 async def test_all_three_failing_is_a_failed_run(sandbox: Sandbox, tmp_path: Path) -> None:
-    """One terminal progress, failed, with a reason; each platform has its own."""
+    """There is one terminal progress, failed, with a reason; each platform has its own reason."""
     async with running_app(tmp_path, sandbox.url, **HASTY) as app:
         before = await healthy(app)
         faults = {"betpawa": "403", "sportybet": "timeout", "bet9ja": "cut"}
@@ -331,7 +331,7 @@ async def test_all_three_failing_is_a_failed_run(sandbox: Sandbox, tmp_path: Pat
 async def test_a_database_that_takes_no_odds_is_no_fault_of_a_bookmaker(
     sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The run fails, and says that the storage does; it is an error that we know, not one to be traced."""
+    """The run fails with a storage error; that is an expected error, so no traceback is logged."""
 
     async def refuse(*_: object) -> None:
         raise StorageError("the disk is full")
@@ -350,7 +350,7 @@ async def test_a_database_that_takes_no_odds_is_no_fault_of_a_bookmaker(
 
 
 async def test_a_bookmaker_that_begins_to_refuse_half_way_is_failed_within_the_run(tmp_path: Path) -> None:
-    """It is left alone after twenty refusals in a row; what it gave before is kept, the others complete."""
+    """No more requests are made after twenty refusals in a row; earlier odds are kept, and the others complete."""
     with running_sandbox("--events", "60", "--markets", "12", "--latency-ms", "40") as sandbox:
         async with running_app(tmp_path, sandbox.url, betpawa_concurrency=3) as app:
             run_id = await app.start()
@@ -373,7 +373,7 @@ async def test_a_bookmaker_that_begins_to_refuse_half_way_is_failed_within_the_r
 async def test_cancelling_ends_a_run_in_any_phase(
     phase: str, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One terminal progress within two seconds, a row that says so, and no task left behind."""
+    """There is one terminal progress within two seconds, the row says cancelled, and no task is left."""
     async with running_app(tmp_path, sandbox.url, request_timeout_seconds=60) as app:
         before = await healthy(app)
         tasks = asyncio.all_tasks()
@@ -406,8 +406,9 @@ async def test_cancelling_ends_a_run_in_any_phase(
 
 
 async def test_only_real_changes_are_kept_and_told(sandbox: Sandbox, tmp_path: Path) -> None:
-    """A second scrape of the same odds tells and writes nothing; k changed prices are k rows, and notices of exactly
-    their events.
+    """A second scrape of the same odds publishes and writes nothing.
+
+    If k prices change, k rows are written, and the notices name exactly their events.
     """
     async with running_app(tmp_path, sandbox.url) as app:
         await healthy(app)
@@ -421,7 +422,7 @@ async def test_only_real_changes_are_kept_and_told(sandbox: Sandbox, tmp_path: P
             assert len(changes) == 9
             check_completed(*await app.scrape())
             assert await history_rows(app) == 9
-            app.parts.notifier.close()  # what it still held back, to be told with more, is told now
+            app.parts.notifier.close()  # publishes the notices that are still waiting
             await websocket.send('{"type":"ping"}')
             noticed: set[tuple[str, int]] = set()
             async with asyncio.timeout(30):
@@ -434,11 +435,11 @@ async def test_only_real_changes_are_kept_and_told(sandbox: Sandbox, tmp_path: P
         assert noticed == {(each["bookmaker"], ids[each["sportradar_id"]]) for each in changes}
 
 
-# What every test asks.
+# Shared by the tests.
 
 
 async def healthy(app: RunningApp) -> dict[Platform, dict[str, Json]]:
-    """A run without faults, and what stands at each bookmaker after it."""
+    """Make a run without faults, and return the odds of each bookmaker after it."""
     check_completed(*await app.scrape())
     odds = {each: await app.odds(each) for each in Platform}
     assert all(len(each) == EVENTS for each in odds.values())
@@ -446,7 +447,7 @@ async def healthy(app: RunningApp) -> dict[Platform, dict[str, Json]]:
 
 
 async def following(app: RunningApp) -> AsyncIterator[Json]:
-    """The active run's progress, as it is told."""
+    """Yield the active run's progress as it is published."""
     run = app.parts.runs.active
     assert run is not None
     async with asyncio.timeout(10):
@@ -455,32 +456,32 @@ async def following(app: RunningApp) -> AsyncIterator[Json]:
 
 
 async def history_rows(app: RunningApp) -> int:
-    """How many changes of prices are kept."""
+    """Return the number of changes in the history."""
     async with app.parts.store.database.reading() as connection:
         return int((await connection.exec_driver_sql("select count(*) from odds_history")).scalar_one())
 
 
 def result_of(row: Json, platform: Platform) -> Json:
-    """What a run came to at a platform."""
+    """Return a run's result at a platform."""
     [result] = [each for each in row["platforms"] if each["platform"] == platform]
     found: Json = result
     return found
 
 
 def last_of(told: list[Json], platform: Platform | None) -> Json:
-    """The last that a run told of a platform."""
+    """Return the last progress of a platform."""
     return [each for each in told if each["platform"] == platform][-1]
 
 
 def check_told(told: list[Json], phase: str) -> None:
-    """One terminal progress, at the end, of this phase."""
+    """There is one terminal progress, at the end, in this phase."""
     terminal = [each for each in told if each["platform"] is None and each["phase"] in ("completed", "failed")]
     assert terminal == [told[-1]]
     assert told[-1]["phase"] == phase
 
 
 def check_completed(row: Json, told: list[Json]) -> None:
-    """All went well, and nothing else is said."""
+    """The run and all platforms completed, without errors."""
     check_told(told, "completed")
     assert (row["status"], row["errors"], told[-1]["error"]) == ("completed", [], None)
     assert row["events_failed"] == 0
@@ -490,7 +491,7 @@ def check_completed(row: Json, told: list[Json]) -> None:
 def check_failed(
     row: Json, told: list[Json], platform: Platform, error_type: str, words: str, is_recoverable: bool
 ) -> None:
-    """One platform failed for this reason: progress, the terminal one and the row say the same."""
+    """One platform failed for this reason, and its progress, the terminal progress and the row agree."""
     check_told(told, "completed")
     assert row["status"] == "partial"
     result = result_of(row, platform)
@@ -509,7 +510,7 @@ def check_failed(
 async def check_others(
     app: RunningApp, row: Json, told: list[Json], before: dict[Platform, dict[str, Json]], struck: Platform
 ) -> None:
-    """The other two completed, with all events, no error, and the odds that they had."""
+    """The other two completed, with all events, without errors, and with the same odds as before."""
     for platform in Platform:
         if platform is struck:
             continue
@@ -522,7 +523,7 @@ async def check_others(
 
 
 def check_seen_again(after: dict[str, Json], before: dict[str, Json]) -> None:
-    """The same odds, all there, seen later than before."""
+    """The odds are the same and all available, and were seen later than before."""
     assert after.keys() == before.keys()
     for external_id, event_odds in after.items():
         assert event_odds["available"] is True

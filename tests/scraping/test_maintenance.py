@@ -1,4 +1,4 @@
-"""Clean-ups: when they are due, over restarts, upgrades, and clocks that jump."""
+"""Clean-ups: when they are due after restarts, upgrades and jumps of the clock."""
 
 import asyncio
 import contextlib
@@ -28,7 +28,7 @@ DAY = timedelta(days=1)
 
 
 class Life:
-    """Maintenance from a start to a stop, with a clock that is set by hand and sleeps that end when they are let."""
+    """Runs maintenance from a start to a stop, with a clock and sleeps that the test controls."""
 
     def __init__(self, store: Store) -> None:
         self.now = NOW
@@ -46,7 +46,7 @@ class Life:
         self.wake.clear()
 
     async def slept(self, times: int) -> float:
-        """The seconds of the last of so many sleeps that were asked for."""
+        """Wait until `sleep` has been called this many times, and return the seconds of the last call."""
         async with asyncio.timeout(10), self.asked:
             await self.asked.wait_for(lambda: len(self.sleeps) >= times)
         return self.sleeps[times - 1]
@@ -90,20 +90,20 @@ async def life(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
 
 
 async def old_event(life: Life) -> None:
-    """An event that was over a hundred days before the clock's time."""
+    """Record an event that was over about a hundred days ago, by the test's clock."""
     long_ago = life.now - 100 * DAY
     await life.odds_service.record(mapped(header(Platform.BETPAWA, kickoff=long_ago + timedelta(hours=1))), long_ago)
     await life.odds_service.confirm()
 
 
 async def upgraded(life: Life) -> None:
-    """What an upgrade leaves: no word of how the database was made."""
+    """Leave the database as an upgrade does: without a state of clean-ups."""
     async with life.store.database.writing() as connection:
         await connection.execute(delete(notes))
 
 
 async def test_a_server_that_is_restarted_every_day_cleans_up_every_day(life: Life) -> None:
-    """A start that finds the last one a day ago cleans up soon; one that does not waits for the rest of the day."""
+    """If the last clean-up was a day ago, a start cleans up soon; otherwise it waits for the rest of the day."""
     async with life.started(NOW):
         await old_event(life)
         assert await life.slept(1) == START_SECONDS
@@ -117,7 +117,7 @@ async def test_a_server_that_is_restarted_every_day_cleans_up_every_day(life: Li
 
 
 async def test_the_first_clean_up_after_an_upgrade_is_announced_and_waits_for_a_day(life: Life) -> None:
-    """What would go is logged, nothing does, and restarts neither hasten nor delay it."""
+    """What would be removed is logged, nothing is removed, and restarts neither advance nor delay the clean-up."""
     async with life.started(NOW):
         await old_event(life)
     await upgraded(life)
@@ -137,7 +137,7 @@ async def test_the_first_clean_up_after_an_upgrade_is_announced_and_waits_for_a_
 
 
 async def test_a_clock_that_jumps_makes_no_clean_up_wait_longer_than_the_interval(life: Life) -> None:
-    """One that was a year ahead when it noted the last one is forgiven."""
+    """This holds even if the clock was a year ahead at the last clean-up."""
     async with life.started(NOW + 365 * DAY) as keeping:
         await keeping.clean_up()
     async with life.started(NOW):
@@ -145,7 +145,7 @@ async def test_a_clock_that_jumps_makes_no_clean_up_wait_longer_than_the_interva
 
 
 async def test_no_more_is_removed_than_was_agreed_to(life: Life) -> None:
-    """A preview that is out of date removes nothing, and says what there is now; the log has the numbers first."""
+    """With an outdated preview nothing is removed, and the error has the current numbers, which are logged first."""
     async with life.started(NOW) as keeping:
         await old_event(life)
         with pytest.raises(RunStateError, match="would remove 1 events"):
@@ -159,7 +159,7 @@ async def test_no_more_is_removed_than_was_agreed_to(life: Life) -> None:
 
 
 async def test_an_interval_that_is_changed_counts_at_once(life: Life) -> None:
-    """From the last clean-up, not from the change."""
+    """It counts from the last clean-up, not from the change."""
     async with life.started(NOW) as keeping:
         await keeping.clean_up()
         await keeping._preferences.change(PreferenceChanges.model_validate({"cleanup_frequency_hours": 2}))
@@ -167,7 +167,7 @@ async def test_an_interval_that_is_changed_counts_at_once(life: Life) -> None:
 
 
 async def test_a_process_that_only_reads_leaves_clean_ups_to_the_writer(life: Life) -> None:
-    """It announces nothing and removes nothing."""
+    """A reader announces nothing and removes nothing."""
     await upgraded(life)
     other = await open_store(life.store.database.url.render_as_string().replace("+aiosqlite", ""))
     assert await other.database.take_writer_lock()
@@ -179,7 +179,7 @@ async def test_a_process_that_only_reads_leaves_clean_ups_to_the_writer(life: Li
 
 
 async def test_a_clean_up_goes_on_though_its_client_has_left(life: Life) -> None:
-    """A request that is cancelled leaves no clean-up half done."""
+    """Cancelling the request does not leave a clean-up half done."""
     async with life.started(NOW) as keeping:
         await old_event(life)
         request = asyncio.create_task(keeping.clean_up())

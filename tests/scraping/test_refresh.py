@@ -1,4 +1,4 @@
-"""Single events fetched again: what each bookmaker gave, and what is taken away on its own word."""
+"""Refreshing single events: the result at each bookmaker, and events that are withdrawn."""
 
 import asyncio
 
@@ -20,7 +20,7 @@ HEADERS = [header(each, 1) for each in Platform]
 
 
 async def test_what_each_bookmaker_gave_is_told_and_recorded() -> None:
-    """One has odds, one has the event no more, one is in play: those two are taken away at once."""
+    """One has odds; one no longer has the event and one is in play, so these two are withdrawn at once."""
     makers, decoder, sink = Bookmakers(), FakeDecoder(), RecordingSink()
     makers[SPORTYBET].fetch_error = lambda _: NotFoundError(SPORTYBET, "gone")
     decoder.is_in_play = lambda raw: raw.platform is BET9JA
@@ -36,7 +36,7 @@ async def test_what_each_bookmaker_gave_is_told_and_recorded() -> None:
 
 
 async def test_a_refusal_counts_and_a_good_body_ends_the_row() -> None:
-    """Whether the status shows it or only the body."""
+    """It is a refusal whether the status code or only the body shows it."""
     makers, decoder, sink = Bookmakers(), FakeDecoder(), RecordingSink()
     refresher = EventRefresher(makers.open, decoder, sink, cooldown_seconds=0)
     makers[BETPAWA].fetch_error = lambda _: BlockedError(BETPAWA, "refused (403)")
@@ -51,7 +51,7 @@ async def test_a_refusal_counts_and_a_good_body_ends_the_row() -> None:
 
 
 async def test_an_event_is_not_fetched_again_at_once() -> None:
-    """Those who ask while it is fetched share what comes; who asks within the cooldown is told how long to wait."""
+    """Callers during the fetch share its results; callers within the cooldown learn how long to wait."""
     now = 1000.0
     makers, sink = Bookmakers(), RecordingSink()
     refresher = EventRefresher(makers.open, FakeDecoder(), sink, cooldown_seconds=10, clock=lambda: now)
@@ -73,7 +73,7 @@ async def test_an_event_is_not_fetched_again_at_once() -> None:
 async def test_an_event_whose_bookmakers_change_meanwhile_is_not_fetched_twice(
     again: list[EventHeader], cooldown_seconds: float
 ) -> None:
-    """A run may find a match at one more bookmaker, or take it apart, while it is fetched: it is still that event."""
+    """During the fetch, a run may match it with more or fewer bookmakers' events: it is still the same event."""
     makers, sink = Bookmakers(), RecordingSink()
     refresher = EventRefresher(makers.open, FakeDecoder(), sink, cooldown_seconds=cooldown_seconds)
     under_way = asyncio.create_task(refresher.refresh(HEADERS[:2]))
@@ -88,7 +88,7 @@ async def test_an_event_whose_bookmakers_change_meanwhile_is_not_fetched_twice(
 
 
 async def test_what_is_remembered_of_refreshes_is_bounded() -> None:
-    """An event is forgotten when it may be fetched again."""
+    """An event is forgotten once it may be fetched again."""
     now = 1000.0
     makers = Bookmakers()
     refresher = EventRefresher(makers.open, FakeDecoder(), RecordingSink(), cooldown_seconds=10, clock=lambda: now)
@@ -99,7 +99,7 @@ async def test_what_is_remembered_of_refreshes_is_bounded() -> None:
 
 
 async def test_processes_that_cannot_decode_are_said_to_be_the_trouble() -> None:
-    """It is no fault of the bookmaker, and no failure of the request."""
+    """The result says so; neither the bookmaker nor the request is at fault."""
 
     class NoProcess(FakeDecoder):
         async def decode(self, raw: RawBody) -> MappedEvent:
@@ -114,7 +114,7 @@ async def test_processes_that_cannot_decode_are_said_to_be_the_trouble() -> None
 async def test_many_refreshes_keep_to_the_pace_and_say_when_their_turn_did_not_come(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """No more are under way than may be, as the bookmaker sees it, which takes its time though a client has left."""
+    """The bookmaker never sees too many simultaneous requests, even though it works on after a client has left."""
     monkeypatch.setattr(refresh, "REFRESH_SECONDS", 0.5)
 
     async def slowly(request: web.Request) -> web.Response:
@@ -134,7 +134,7 @@ async def test_many_refreshes_keep_to_the_pace_and_say_when_their_turn_did_not_c
 
 
 async def test_a_bookmaker_that_refuses_is_left_alone_by_refreshes_too() -> None:
-    """After so many refusals in a row the others are not sent, and say so."""
+    """After a number of refusals in a row, the other requests are not sent, and the results say so."""
 
     async def refuse(request: web.Request) -> web.Response:
         return web.Response(status=403)

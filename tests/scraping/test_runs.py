@@ -1,4 +1,4 @@
-"""Runs: one path, one row, one terminal progress, whatever happens."""
+"""Runs: whatever happens, each takes one path, has one row and publishes one terminal progress."""
 
 import asyncio
 import contextlib
@@ -44,7 +44,7 @@ BETPAWA, SPORTYBET, BET9JA = Platform
 
 
 class Scene:
-    """A run service over fakes, and what was told of its runs."""
+    """A run service with fakes, and the progress of its runs."""
 
     def __init__(self, *, deadline: float = 20.0, run_deadline: float = 20.0) -> None:
         self.bookmakers = Bookmakers()
@@ -64,17 +64,17 @@ class Scene:
         )
 
     async def run(self, *platforms: Platform) -> tuple[ActiveRun, list[ScrapeProgress]]:
-        """Start a run, see it to its end, and give all that was told."""
+        """Start a run, and return it with all its progress after it has ended."""
         run = await self.service.start("api", platforms or None)
         return run, await self.told(run.broadcaster)
 
     async def told(self, broadcaster: ProgressBroadcaster) -> list[ScrapeProgress]:
-        """All the progress of a run, from its beginning to its end."""
+        """Return all progress of a run, from its beginning to its end."""
         async with asyncio.timeout(10):
             return [each async for each in broadcaster.subscribe(from_start=True)]
 
     async def settled(self, run: ActiveRun) -> None:
-        """Wait until nothing of the run is left."""
+        """Wait until the run's task is done."""
         assert run.task is not None
         async with asyncio.timeout(10):
             await run.task
@@ -88,7 +88,7 @@ async def scene() -> AsyncIterator[Scene]:
 
 
 async def test_a_run_goes_through_its_phases_to_one_terminal_progress(scene: Scene) -> None:
-    """Each platform is discovered, scraped and stored; the run ends once, last, as completed."""
+    """Each platform is discovered, scraped and stored; the run ends once, after them, as completed."""
     run, told = await scene.run()
     assert [each.is_terminal for each in told].count(True) == 1
     assert told[-1].is_terminal
@@ -105,7 +105,7 @@ async def test_a_run_goes_through_its_phases_to_one_terminal_progress(scene: Sce
 
 
 async def test_every_progress_bears_its_run_and_its_time(scene: Scene) -> None:
-    """Two runs on one topic can be told apart, and time never runs backwards within one."""
+    """Two runs on one topic can be distinguished, and the elapsed time never decreases within a run."""
     run, told = await scene.run()
     assert {each.scrape_run_id for each in told} == {run.record.id}
     elapsed = [each.elapsed_ms for each in told]
@@ -115,7 +115,7 @@ async def test_every_progress_bears_its_run_and_its_time(scene: Scene) -> None:
 
 @pytest.mark.parametrize("jump", [timedelta(hours=-1), timedelta(days=1)])
 async def test_a_clock_that_is_set_during_a_run_changes_no_duration(scene: Scene, jump: timedelta) -> None:
-    """Of the row, of each phase, and in what is told: all are counted by a clock that nobody sets."""
+    """The durations of the row, of each phase and in the progress are measured with a monotonic clock."""
     begin = datetime(2026, 11, 22, 10, tzinfo=UTC)
     now = begin
     scene.service._now = lambda: now
@@ -136,14 +136,14 @@ async def test_a_clock_that_is_set_during_a_run_changes_no_duration(scene: Scene
 
 
 def test_a_row_that_seems_to_end_before_it_began_took_no_time() -> None:
-    """As one does whose clock was set back, in a database of an earlier release, or after a crash."""
+    """Such a row exists in a database of an earlier release, or after a crash, if the clock was set back."""
     begin = datetime(2026, 11, 22, 10, tzinfo=UTC)
     row = RunRecord(1, RunStatus.INTERRUPTED, "api", tuple(Platform), begin, begin - timedelta(hours=1))
     assert row.duration_ms == 0
 
 
 async def test_the_row_is_committed_before_the_end_is_told(scene: Scene) -> None:
-    """Whoever hears the end finds the row ended."""
+    """A listener that receives the end finds the row ended."""
     run = await scene.service.start("api")
 
     def check(_: object) -> None:
@@ -155,7 +155,7 @@ async def test_the_row_is_committed_before_the_end_is_told(scene: Scene) -> None
 
 
 async def test_a_second_run_is_refused_while_one_goes(scene: Scene) -> None:
-    """One run at a time, and the refusal names the active one."""
+    """There is one run at a time, and the error names the active one."""
     run = await scene.service.start("api")
     with pytest.raises(RunActiveError) as caught:
         await scene.service.start("page")
@@ -166,7 +166,7 @@ async def test_a_second_run_is_refused_while_one_goes(scene: Scene) -> None:
 
 
 async def test_starts_at_the_same_moment_make_one_run(scene: Scene) -> None:
-    """Twenty triggers at once start one run."""
+    """Twenty simultaneous triggers start one run."""
     scene.bookmakers[BETPAWA].hangs = True
     results = await asyncio.gather(*(scene.service.start("api") for _ in range(20)), return_exceptions=True)
     started = [each for each in results if isinstance(each, ActiveRun)]
@@ -175,7 +175,7 @@ async def test_starts_at_the_same_moment_make_one_run(scene: Scene) -> None:
 
 
 async def test_a_platform_that_fails_leaves_the_others_alone(scene: Scene) -> None:
-    """The run is partial: phase completed, with the error."""
+    """The run is partial: its phase is completed, and the progress has the error."""
     scene.bookmakers[BET9JA].root_error = BlockedError(BET9JA, "403 with an HTML page", status=403)
     run, told = await scene.run()
     terminal = told[-1]
@@ -193,7 +193,7 @@ async def test_a_platform_that_fails_leaves_the_others_alone(scene: Scene) -> No
 
 
 async def test_all_platforms_failing_is_a_failed_run(scene: Scene) -> None:
-    """Nothing was got: phase failed."""
+    """Without any odds, the phase is failed."""
     for platform, bookmaker in scene.bookmakers.items():
         bookmaker.root_error = UnreachableError(platform, "connection refused")
     run, told = await scene.run()
@@ -203,7 +203,7 @@ async def test_all_platforms_failing_is_a_failed_run(scene: Scene) -> None:
 
 
 async def test_a_discovery_that_finds_nothing_fails_its_platform(scene: Scene) -> None:
-    """No event at all is no success."""
+    """Finding no events at all is not a success."""
     scene.bookmakers[SPORTYBET].events = 0
     run, _ = await scene.run()
     await scene.settled(run)
@@ -213,7 +213,7 @@ async def test_a_discovery_that_finds_nothing_fails_its_platform(scene: Scene) -
 
 
 async def test_events_that_are_gone_are_counted_and_fail_nothing(scene: Scene) -> None:
-    """A 404 for an event costs that event."""
+    """A 404 for an event affects only that event."""
     bookmaker = scene.bookmakers[BETPAWA]
     bookmaker.fetch_error = lambda number: NotFoundError(BETPAWA, "gone", where=str(number)) if number else None
     run, told = await scene.run()
@@ -227,7 +227,7 @@ async def test_events_that_are_gone_are_counted_and_fail_nothing(scene: Scene) -
 
 
 async def test_a_platform_whose_bodies_mostly_make_no_sense_is_failed(scene: Scene) -> None:
-    """More than half of what was listed could not be read: failed, with the commonest reason."""
+    """If more than half of the listed events cannot be read, the platform fails with the most common reason."""
     scene.decoder.error = lambda raw: (
         MalformedBodyError(BET9JA, "cut JSON") if raw.platform is BET9JA and raw.header.external_id != "0" else None
     )
@@ -243,7 +243,7 @@ async def test_a_platform_whose_bodies_mostly_make_no_sense_is_failed(scene: Sce
 
 
 async def test_a_bookmaker_that_refuses_again_and_again_is_left_alone(scene: Scene) -> None:
-    """After so many refusals in a row nothing more is asked."""
+    """After a number of refusals in a row, no more requests are made."""
     bookmaker = scene.bookmakers[BETPAWA]
     bookmaker.events = 500
     bookmaker.fetch_error = lambda _: BlockedError(BETPAWA, "403")
@@ -255,7 +255,7 @@ async def test_a_bookmaker_that_refuses_again_and_again_is_left_alone(scene: Sce
 
 
 async def test_a_bookmaker_that_refuses_in_the_body_is_left_alone_too(scene: Scene) -> None:
-    """A page of HTML with a good status is a refusal, whatever is in flight until decoding shows it."""
+    """An HTML page with a good status is a refusal, with some more requests in flight until decoding shows it."""
     bookmaker = scene.bookmakers[BETPAWA]
     bookmaker.events = 500
     scene.decoder.error = lambda _: BlockedError(BETPAWA, "an HTML page where JSON was due")
@@ -269,7 +269,7 @@ async def test_a_bookmaker_that_refuses_in_the_body_is_left_alone_too(scene: Sce
 
 
 async def test_only_a_body_that_is_decoded_well_ends_a_row_of_refusals(scene: Scene) -> None:
-    """One in ten that is good keeps a bookmaker in the run; one in ten that comes and makes no sense does not."""
+    """One good body in ten keeps a bookmaker in the run; one malformed body in ten does not."""
     bookmaker = scene.bookmakers[BETPAWA]
     bookmaker.events = 200
     bookmaker.fetch_error = lambda number: BlockedError(BETPAWA, "403") if number % 10 else None
@@ -284,7 +284,7 @@ async def test_only_a_body_that_is_decoded_well_ends_a_row_of_refusals(scene: Sc
 
 
 async def test_matches_in_play_give_no_odds_and_are_no_trouble(scene: Scene) -> None:
-    """They are taken away, counted and told, also where there is nothing else."""
+    """They are withdrawn, counted and reported, even if there are no other matches."""
     scene.decoder.is_in_play = lambda raw: raw.header.external_id != "0"
     run, told = await scene.run(BETPAWA)
     await scene.settled(run)
@@ -304,7 +304,7 @@ async def test_matches_in_play_give_no_odds_and_are_no_trouble(scene: Scene) -> 
 async def test_events_that_are_not_there_are_taken_away_unless_most_are_not(
     not_there: set[int], withdrawn: list[str], scene: Scene
 ) -> None:
-    """When most of what is listed is not found, the address is gone, and not the events."""
+    """If most of the listed events are not found, the address has changed, and the events are still there."""
     bookmaker = scene.bookmakers[BETPAWA]
     bookmaker.fetch_error = lambda number: NotFoundError(BETPAWA, "gone") if number in not_there else None
     run, _ = await scene.run(BETPAWA)
@@ -315,7 +315,7 @@ async def test_events_that_are_not_there_are_taken_away_unless_most_are_not(
 
 
 async def test_a_platform_that_fails_takes_no_event_away(scene: Scene) -> None:
-    """Neither those that it lacks nor those that it says are not there or in play."""
+    """Neither missing events nor those that are not found or in play are taken away."""
     bookmaker = scene.bookmakers[BETPAWA]
     errors = {0: NotFoundError(BETPAWA, "gone"), 1: None}
     bookmaker.fetch_error = lambda number: errors.get(number, UnreachableError(BETPAWA, "reset"))
@@ -327,7 +327,7 @@ async def test_a_platform_that_fails_takes_no_event_away(scene: Scene) -> None:
 
 
 async def test_a_list_that_is_not_complete_is_told(scene: Scene) -> None:
-    """In the platform's message while it goes on and at its end, and among the errors; it fails nothing."""
+    """It is in the platform's message until its end, and among the errors, but nothing fails because of it."""
     fake = scene.bookmakers[BETPAWA]
     where = "England, Premier League"
     fake.discovery_errors = [
@@ -348,7 +348,7 @@ async def test_a_list_that_is_not_complete_is_told(scene: Scene) -> None:
 
 @pytest.mark.parametrize(("count", "kinds"), [(0, []), (2, []), (MANY_MISSING, ["missing"])])
 async def test_what_complete_lists_have_no_more_is_told(count: int, kinds: list[str], scene: Scene) -> None:
-    """In words; among the errors where many vanish at once. Those that lists have again are no news."""
+    """The message says so, and many at once are an error. Events that are listed again are not mentioned."""
     first = [EventChange(number, BETPAWA, number, is_missed=True) for number in range(count - count // 2)]
     gone = [EventChange(90 + number, BETPAWA, 90 + number, is_available=False) for number in range(count // 2)]
     again = [EventChange(70 + number, BETPAWA, 70 + number, is_miss_noted=True) for number in range(20)]
@@ -364,7 +364,7 @@ async def test_what_complete_lists_have_no_more_is_told(count: int, kinds: list[
 
 
 async def test_a_bookmaker_that_hangs_costs_no_more_than_its_deadline() -> None:
-    """The deadline fails the platform; the others have finished."""
+    """At the deadline the platform fails; the others have finished."""
     scene = Scene(deadline=0.2)
     scene.bookmakers[SPORTYBET].hangs = True
     run, told = await scene.run()
@@ -377,7 +377,7 @@ async def test_a_bookmaker_that_hangs_costs_no_more_than_its_deadline() -> None:
 
 
 async def test_a_run_that_takes_too_long_is_ended() -> None:
-    """The run's own deadline ends it as failed."""
+    """At the run's own deadline it ends as failed."""
     scene = Scene(run_deadline=0.2)
     scene.bookmakers[SPORTYBET].hangs = True
     run, told = await scene.run()
@@ -389,7 +389,7 @@ async def test_a_run_that_takes_too_long_is_ended() -> None:
 
 @pytest.mark.parametrize("moment", ["at once", "while fetching"])
 async def test_cancelling_ends_with_one_terminal_progress_and_leaves_nothing(scene: Scene, moment: str) -> None:
-    """A cancelled run says so, once, and no task of it is left."""
+    """A cancelled run reports it once, and none of its tasks is left."""
     before = asyncio.all_tasks()
     for bookmaker in scene.bookmakers.values():
         bookmaker.hangs = True
@@ -410,7 +410,7 @@ async def test_cancelling_ends_with_one_terminal_progress_and_leaves_nothing(sce
 
 
 async def test_a_start_right_after_a_cancelled_one_is_too_soon(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever asks, and by whichever way; a run that came to its end, or was cancelled later, is no reason to wait."""
+    """This holds for every trigger, but not after a run that ended by itself or was cancelled later."""
     run, _ = await scene.run()
     await scene.settled(run)
     for bookmaker in scene.bookmakers.values():
@@ -431,7 +431,7 @@ async def test_a_start_right_after_a_cancelled_one_is_too_soon(scene: Scene, mon
 
 
 async def test_what_cannot_be_cancelled_says_why(scene: Scene) -> None:
-    """An unknown run, and one that is over."""
+    """Cancelling an unknown run or one that is over raises an error."""
     with pytest.raises(RunNotFoundError):
         await scene.service.cancel(99)
     run, _ = await scene.run()
@@ -441,7 +441,7 @@ async def test_what_cannot_be_cancelled_says_why(scene: Scene) -> None:
 
 
 async def test_retry_of_a_run_whose_odds_were_not_stored_scrapes_all_of_it(scene: Scene) -> None:
-    """Every bookmaker completed, and the run failed as a whole."""
+    """Every bookmaker completed, but the run as a whole failed."""
     scene.sink.confirm_error = StorageError("the disk is full")
     run, _ = await scene.run(BETPAWA, BET9JA)
     await scene.settled(run)
@@ -469,7 +469,7 @@ async def test_retry_scrapes_what_failed(scene: Scene) -> None:
 
 
 async def test_odds_that_cannot_be_stored_fail_the_run(scene: Scene) -> None:
-    """A run is not called complete before its odds are confirmed."""
+    """A run is not completed before its odds are confirmed."""
     scene.sink.confirm_error = StorageError("the disk is full")
     run, told = await scene.run()
     assert told[-1].phase is ScrapePhase.FAILED
@@ -480,7 +480,7 @@ async def test_odds_that_cannot_be_stored_fail_the_run(scene: Scene) -> None:
 
 
 async def test_a_row_that_cannot_be_ended_still_ends_the_run(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Listeners are told, meanwhile and at the end, and the next run can start; the row ends once that is possible."""
+    """Listeners receive this meanwhile and at the end, the next run can start, and the row is ended once possible."""
     monkeypatch.setattr(runs_module, "STORE_END_SECONDS", 0.3)
     monkeypatch.setattr(run_ends, "LONGEST_WAIT_SECONDS", 0.05)
     scene.store.finish_error = StorageError("the database is gone")
@@ -508,7 +508,7 @@ async def test_a_row_that_cannot_be_ended_still_ends_the_run(scene: Scene, monke
 
 
 async def test_an_end_that_is_stored_with_the_second_try_is_told_as_it_is(scene: Scene) -> None:
-    """A database that was locked for a moment fails no run."""
+    """A run does not fail because the database was locked for a moment."""
     scene.store.finish_error = StorageError("locked")
     run = await scene.service.start("api")
     async with asyncio.timeout(10):
@@ -522,7 +522,7 @@ async def test_an_end_that_is_stored_with_the_second_try_is_told_as_it_is(scene:
 
 
 async def test_an_end_that_another_process_has_stored_is_told_as_that(scene: Scene) -> None:
-    """Row and terminal progress are the same record, whoever wrote it."""
+    """Row and terminal progress are the same record, whichever process wrote it."""
     run = await scene.service.start("api")
 
     def already_over(record: RunRecord) -> bool:
@@ -537,7 +537,7 @@ async def test_an_end_that_another_process_has_stored_is_told_as_that(scene: Sce
 
 
 async def test_whoever_starts_a_run_may_leave_at_any_moment(scene: Scene) -> None:
-    """The row is no one's to lose: the run goes on, ends, and nothing is left running."""
+    """The run continues, ends, and leaves no row that is still running."""
     for turns in range(12):
         request = asyncio.create_task(scene.service.start("api"))
         for _ in range(turns):
@@ -552,7 +552,7 @@ async def test_whoever_starts_a_run_may_leave_at_any_moment(scene: Scene) -> Non
 
 
 async def test_a_run_that_may_not_write_asks_no_bookmaker_and_says_why(scene: Scene) -> None:
-    """It is over at once, failed, with the reason in progress and row."""
+    """It fails at once, with the reason in its progress and its row."""
     scene.service._take_over = AsyncMock(side_effect=NotWriterError())
     run, told = await scene.run()
     await scene.settled(run)
@@ -563,7 +563,7 @@ async def test_a_run_that_may_not_write_asks_no_bookmaker_and_says_why(scene: Sc
 
 
 async def test_a_take_over_ends_no_run_of_its_own(scene: Scene) -> None:
-    """Only what others left behind."""
+    """Only runs that other processes left are ended."""
     scene.bookmakers[BETPAWA].hangs = True
     run = await scene.service.start("api")
     left = await scene.store.create_run(trigger="api", platforms=[BETPAWA], started_at=datetime(2026, 1, 1, tzinfo=UTC))
@@ -576,7 +576,7 @@ async def test_a_take_over_ends_no_run_of_its_own(scene: Scene) -> None:
 async def test_closing_is_bounded_though_the_database_takes_nothing(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The run is told as interrupted, and its row is left to the next start."""
+    """The run is published as interrupted, and the next start ends its row."""
     monkeypatch.setattr(runs_module, "CLOSE_STEP_SECONDS", 0.05)
     scene.bookmakers[BETPAWA].hangs = True
     run = await scene.service.start("api")
@@ -591,7 +591,7 @@ async def test_closing_is_bounded_though_the_database_takes_nothing(
 
 
 async def test_a_discovery_that_shrinks_by_half_is_told(scene: Scene) -> None:
-    """1st run: 5 events. 2nd: 2, told. 3rd: 2 again. What is gone is for the sink to say, which is always asked."""
+    """Of runs with 5, 2 and 2 events, the second is reported. The sink is always called: it decides what is gone."""
     for is_shrunken, events in ((False, 5), (True, 2), (False, 2)):
         scene.bookmakers[BETPAWA].events = events
         scene.sink.missing.clear()
@@ -603,7 +603,7 @@ async def test_a_discovery_that_shrinks_by_half_is_told(scene: Scene) -> None:
 
 
 async def test_a_discovery_with_holes_says_what_it_listed_whole(scene: Scene) -> None:
-    """A competition that could not be listed may hold what seems to be missing, so the sink is told of it."""
+    """A competition that could not be listed may have the events that seem missing, so it is passed to the sink."""
     fake = scene.bookmakers[BETPAWA]
     fake.discovery_errors = [UnreachableError(BETPAWA, "reset", where="competition 7")]
     fake.listed = ListedCompetitions(frozenset({"1"}), frozenset({"7"}), is_tree_whole=True)
@@ -616,7 +616,7 @@ async def test_a_discovery_with_holes_says_what_it_listed_whole(scene: Scene) ->
 
 
 async def test_runs_found_running_at_start_are_told_as_interrupted(scene: Scene) -> None:
-    """What a crash left behind ends, with its terminal progress, on the topic and on its own stream."""
+    """Runs that a crash left are ended, with their terminal progress on the topic and on the run's own stream."""
     await scene.store.create_run(trigger="api", platforms=[BETPAWA], started_at=datetime(2026, 1, 1, tzinfo=UTC))
     assert [each.status for each in await scene.service.recover()] == [RunStatus.INTERRUPTED]
     broadcaster = scene.service.broadcasters.get(1)
@@ -626,7 +626,7 @@ async def test_runs_found_running_at_start_are_told_as_interrupted(scene: Scene)
 
 
 async def test_closing_marks_a_run_that_does_not_end_in_time(scene: Scene) -> None:
-    """At shutdown a run is interrupted, and no new one starts."""
+    """At shutdown the run is interrupted, and no new one can start."""
     scene.bookmakers[BETPAWA].hangs = True
     run = await scene.service.start("api")
     await scene.service.close(wait_seconds=0.05)
@@ -639,7 +639,7 @@ async def test_closing_marks_a_run_that_does_not_end_in_time(scene: Scene) -> No
 
 
 async def test_the_bridge_runs_for_every_run_and_harms_none(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    """All progress is in the hub's log without any listener; a bridge that breaks costs the scrape nothing."""
+    """All progress is in the shared log, even without listeners; a bridge that fails does not affect the scrape."""
     with capture_logs() as logs:
         run, told = await scene.run()
         await scene.settled(run)
@@ -658,7 +658,7 @@ async def test_the_bridge_runs_for_every_run_and_harms_none(scene: Scene, monkey
 
 
 async def test_a_bridge_that_never_ends_is_cancelled(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    """At the end it is awaited for a while, and no longer."""
+    """At the end of the run it is awaited for a limited time."""
     cancelled = asyncio.Event()
 
     async def endless(*_: object) -> None:
@@ -675,7 +675,7 @@ async def test_a_bridge_that_never_ends_is_cancelled(scene: Scene, monkeypatch: 
 
 
 async def test_a_platform_never_has_more_under_way_than_it_may(scene: Scene) -> None:
-    """Two fetchers, two requests at once."""
+    """Two fetchers make at most two requests at once."""
     scene.bookmakers[BETPAWA].events = 40
     run, _ = await scene.run(BETPAWA)
     await scene.settled(run)

@@ -1,4 +1,4 @@
-"""The scheduler: counts, pauses, skips, and never overlaps."""
+"""The scheduler: its timer, pauses and skipped runs; runs never overlap."""
 
 import asyncio
 import time
@@ -14,9 +14,9 @@ BEGIN = datetime(2026, 11, 22, 10, tzinfo=UTC)
 
 
 class Clock:
-    """Two clocks that move when they are told to: the wall's, which can also be set, and one that only goes on.
+    """Two clocks that the test moves: the wall clock, which can also be set, and a monotonic clock.
 
-    Who sleeps is woken by the second, and not by what passes while the machine is suspended.
+    Sleeps follow the monotonic clock, but do not count time while the machine is suspended.
     """
 
     def __init__(self) -> None:
@@ -34,7 +34,7 @@ class Clock:
         await future
 
     async def forward(self, minutes: float, *, is_suspended: bool = False) -> None:
-        """Let time pass, and everybody do what is due."""
+        """Let time pass, and let sleepers that are due run."""
         self.now += timedelta(minutes=minutes)
         self.passed += minutes * 60
         if is_suspended:
@@ -49,19 +49,19 @@ class Clock:
                 await asyncio.sleep(0)
 
     def set(self, now: datetime) -> None:
-        """Set the clock on the wall."""
+        """Set the wall clock."""
         self.now = now
 
 
 class Starts:
-    """Counts starts, or refuses them."""
+    """Counts starts, or fails with an error."""
 
     def __init__(self) -> None:
         self.count = 0
         self.error: Exception | None = None
 
     async def __call__(self) -> None:
-        """Start."""
+        """Count a start, or raise the error."""
         if self.error is not None:
             raise self.error
         self.count += 1
@@ -87,7 +87,7 @@ async def scheduler(clock: Clock, starts: Starts) -> AsyncIterator[Scheduler]:
 
 
 async def test_runs_start_one_interval_apart(scheduler: Scheduler, clock: Clock, starts: Starts) -> None:
-    """The first comes after an interval, and the next run's time is known."""
+    """The first run starts after one interval, and the time of the next run is known."""
     assert scheduler.next_run == BEGIN + timedelta(minutes=5)
     await clock.forward(4.9)
     assert starts.count == 0
@@ -98,7 +98,7 @@ async def test_runs_start_one_interval_apart(scheduler: Scheduler, clock: Clock,
 
 
 async def test_without_an_interval_nothing_is_started(clock: Clock, starts: Starts) -> None:
-    """Off is the default."""
+    """With an interval of 0 the scheduler is off, which is the default; setting an interval turns it on."""
     scheduler = Scheduler(
         starts, interval_minutes=0, now=lambda: clock.now, sleep=clock.sleep, clock=lambda: clock.passed
     )
@@ -113,7 +113,7 @@ async def test_without_an_interval_nothing_is_started(clock: Clock, starts: Star
 
 
 async def test_paused_nothing_starts_until_resumed(scheduler: Scheduler, clock: Clock, starts: Starts) -> None:
-    """Resuming begins to count anew."""
+    """Resuming starts the timer again."""
     scheduler.pause()
     await clock.forward(60)
     assert (starts.count, scheduler.next_run) == (0, None)
@@ -127,7 +127,7 @@ async def test_paused_nothing_starts_until_resumed(scheduler: Scheduler, clock: 
 async def test_a_run_that_is_still_going_makes_the_next_be_skipped(
     scheduler: Scheduler, clock: Clock, starts: Starts
 ) -> None:
-    """It is said so, and the count goes on."""
+    """The skip is reported, and the timer continues."""
     starts.error = RunActiveError(7)
     await clock.forward(5)
     assert scheduler.skipped == 1
@@ -139,7 +139,7 @@ async def test_a_run_that_is_still_going_makes_the_next_be_skipped(
 
 
 async def test_many_that_were_missed_become_one(scheduler: Scheduler, clock: Clock, starts: Starts) -> None:
-    """A laptop that slept for an hour scrapes once, soon after it wakes."""
+    """A laptop that was suspended for an hour scrapes once, soon after it wakes up."""
     await clock.forward(62, is_suspended=True)
     assert starts.count == 0
     await clock.forward(0.5)
@@ -152,7 +152,7 @@ async def test_many_that_were_missed_become_one(scheduler: Scheduler, clock: Clo
 async def test_a_clock_that_is_set_neither_delays_a_run_nor_adds_one(
     jump: timedelta, scheduler: Scheduler, clock: Clock, starts: Starts
 ) -> None:
-    """Runs are one interval apart as before, and the next one's time is told by the clock as it now is."""
+    """Runs are still one interval apart, and the time of the next run is by the wall clock as it is now."""
     await clock.forward(2)
     clock.set(clock.now + jump)
     assert scheduler.next_run == BEGIN + jump + timedelta(minutes=5)
@@ -166,7 +166,7 @@ async def test_a_clock_that_is_set_neither_delays_a_run_nor_adds_one(
 
 
 async def test_the_wait_is_cut_into_sleeps_that_see_a_suspended_machine(scheduler: Scheduler, clock: Clock) -> None:
-    """A long sleep of the loop would go on for all its length after the machine has woken."""
+    """Otherwise a long sleep of the event loop would continue for its full length after the machine wakes up."""
     scheduler.set_interval(1440)
     await asyncio.sleep(0)
     await clock.forward(20)
@@ -174,7 +174,7 @@ async def test_the_wait_is_cut_into_sleeps_that_see_a_suspended_machine(schedule
 
 
 def test_the_clock_goes_on_and_is_not_the_wall_s() -> None:
-    """Seconds since some moment, never fewer than before."""
+    """It returns seconds since some moment and never goes back."""
     before = awake_or_not()
     assert 0 <= awake_or_not() - before < 60
     assert abs(before - time.time()) > 86_400
@@ -183,7 +183,7 @@ def test_the_clock_goes_on_and_is_not_the_wall_s() -> None:
 async def test_an_error_that_nobody_foresaw_does_not_end_the_scheduler(
     scheduler: Scheduler, clock: Clock, starts: Starts
 ) -> None:
-    """It is told as a skip, and the next run is tried."""
+    """It is reported as a skip, and the next run is tried."""
     starts.error = OSError("no more files")
     await clock.forward(5)
     assert scheduler.last_skip is not None
@@ -196,7 +196,7 @@ async def test_an_error_that_nobody_foresaw_does_not_end_the_scheduler(
 async def test_a_database_that_fails_does_not_end_the_scheduler(
     scheduler: Scheduler, clock: Clock, starts: Starts
 ) -> None:
-    """The next one is tried."""
+    """The next run is tried."""
     starts.error = StorageError("locked")
     await clock.forward(5)
     starts.error = None
