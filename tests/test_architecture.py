@@ -5,6 +5,8 @@ it may import from ("know").
 """
 
 import ast
+import re
+import statistics
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -176,3 +178,51 @@ def test_the_domain_uses_the_standard_library_alone() -> None:
             )
         }
         assert not imported & third_party, path.name
+
+
+DOCUMENT = PACKAGE.parent / "docs" / "architecture.md"
+
+
+def test_names_in_the_architecture_document_exist() -> None:
+    """Each `path.py::name` is a class, function or method of that module, and each `path.py` a module."""
+    text = DOCUMENT.read_text(encoding="utf-8")
+    named = re.findall(r"`([a-z_/]+\.py)::([\w.]+)`", text)
+    assert len(named) > 30
+    for path, name in named:
+        nodes: list[ast.stmt] = ast.parse((PACKAGE / path).read_text()).body
+        for part in name.split("."):
+            found = [
+                node
+                for node in nodes
+                if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and node.name == part
+            ]
+            assert found, f"{path} has no {name}"
+            nodes = found[0].body
+    for path in re.findall(r"`((?:\w+/)+\w+\.py)`", text):
+        assert (PACKAGE / path).is_file() or (PACKAGE.parent / path).is_file(), path
+
+
+def test_every_room_is_in_the_architecture_document() -> None:
+    """The table of rooms has a row for each of them."""
+    rows = [line.split("|")[1] for line in DOCUMENT.read_text(encoding="utf-8").splitlines() if line.startswith("| ")]
+    for room in MAY_KNOW.keys() - {"__init__", "__main__", "routes"}:
+        name = room.replace(".", "/")
+        assert any(f"{name}/" in row or f"{name}.py" in row or name.rpartition("/")[0] + "/" in row for row in rows), (
+            room
+        )
+
+
+def test_tests_have_the_same_rooms() -> None:
+    """The tests of a module are found from its path."""
+    tests = PACKAGE.parent / "tests"
+    for room in MAY_KNOW.keys() - {"__init__", "__main__", "routes"}:
+        path = tests.joinpath(*room.split("."))
+        is_folder = PACKAGE.joinpath(*room.split(".")).is_dir()
+        assert not is_folder or any(path.rglob("test_*.py")), f"no tests in {path}"
+
+
+def test_modules_are_short() -> None:
+    """None has more than 400 lines, and half of them at most 150."""
+    lengths = {module: len(path.read_text().splitlines()) for module, path in MODULES.items()}
+    assert max(lengths.values()) <= 400, max(lengths, key=lengths.__getitem__)
+    assert statistics.median(lengths.values()) <= 150
