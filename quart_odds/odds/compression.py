@@ -9,7 +9,7 @@ _WIDTH = 4
 
 
 def compress(columns: bytes) -> bytes:
-    """Compress columns. Lowest bytes first, then all second bytes and so on: that saves a quarter of the size."""
+    """Compress columns. Putting all lowest bytes first, then all second bytes and so on saves a quarter of the size."""
     return zlib.compress(b"".join(columns[place::_WIDTH] for place in range(_WIDTH)), _LEVEL)
 
 

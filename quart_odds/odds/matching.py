@@ -31,9 +31,9 @@ def agreeing(candidates: Iterable[Candidate]) -> tuple[int, ...]:
     """Return the ids of the event odds that are one match: the largest set of candidates whose kick-offs agree.
 
     The set has at most one candidate of each bookmaker. Candidates that are no longer listed have no vote: they stay
-    with the match even if its kick-off moves, unless their bookmaker lists it again. The result depends on the
-    candidates alone, not on their order. Of several largest sets, the one whose first member is first in PLATFORM_ORDER
-    wins. Of two candidates of one bookmaker, the newer one wins. Those left out stand alone.
+    with the match even if its kick-off moves, unless their bookmaker has a newer listing of it. The result depends on
+    the candidates alone, not on their order. Of several largest sets, the one whose first member comes first in
+    PLATFORM_ORDER wins. Of two candidates of one bookmaker, the newer one wins. Those left out stand alone.
     """
     ordered = sorted(candidates, key=lambda candidate: (PLATFORM_ORDER[candidate.platform], -candidate.odds_id))
     listed = [candidate for candidate in ordered if not candidate.is_gone]

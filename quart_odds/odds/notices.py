@@ -51,7 +51,7 @@ class OddsNotifier:
             self._send(platform)
 
     def _tell(self, platform: Platform) -> None:
-        """Publish the waiting changes and start the interval. Without any, the source is quiet again."""
+        """Publish the waiting changes and start the interval. If there are none, the source is quiet again."""
         source = self._sources[platform]
         source.timer = None
         if source.event_ids:

@@ -1,0 +1,20 @@
+"""Query strings of event streams."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from quart_odds.routes.api.requests import Query
+
+
+class CursorQuery(Query):
+    """Where a stream starts. The header `Last-Event-ID`, which an EventSource sends, comes first."""
+
+    last_event_id: Annotated[str | None, Field(description="a cursor: the id of the last message received")] = None
+    since: Annotated[str | None, Field(description="the same as last_event_id")] = None
+
+
+class TopicsQuery(CursorQuery):
+    """Where a stream starts, and what it carries."""
+
+    topics: Annotated[str | None, Field(description="comma-separated topics; all of them by default")] = None
