@@ -20,7 +20,9 @@ from quart_odds.routes.access.limits import Client, ConnectionLimits, TooManyCon
 from quart_odds.routes.access.problems import Problem, bad_request
 from quart_odds.routes.access.same_origin import check_room, client_of, same_origin_only
 from quart_odds.routes.api.openapi import answers_text
+from quart_odds.routes.api.requests import takes_query
 from quart_odds.routes.live.handshake import handshake_message, split_topics
+from quart_odds.routes.live.query import CursorQuery, TopicsQuery
 from quart_odds.scraping.broadcaster import ProgressBroadcaster
 from quart_odds.scraping.outcome import terminal_progress
 from quart_odds.services import Services, services
@@ -42,17 +44,18 @@ Connect = Callable[[Sink, Framing], tuple[Subscriber, Flusher]]
 
 
 @blueprint.get("/api/sse")
+@takes_query(TopicsQuery)
 @answers_text("text/event-stream", description="Messages, without end.")
-async def listen() -> Response:
+async def listen(query: TopicsQuery) -> Response:
     """Stream all topics over SSE: the same envelopes and cursors as `/api/ws`."""
     parts = services()
-    topics, unknown = split_topics(request.args.get("topics"))
+    topics, unknown = split_topics(query.topics)
     if not topics:
         raise bad_request(
             "None of these topics exists.", *[("topics", f"there is no topic {each!r}") for each in unknown]
         )
     registry = current_registry()
-    cursor = asked_cursor()
+    cursor = asked_cursor(query)
 
     def connect(sink: Sink, framing: Framing) -> tuple[Subscriber, Flusher]:
         place = registry.place(cursor, topics)
@@ -61,20 +64,21 @@ async def listen() -> Response:
             registry.flusher,
         )
 
-    return await _stream(parts, connect)
+    return await _stream(parts, connect, is_resumed=cursor is not None)
 
 
 @blueprint.get("/api/scrape/stream")
 @same_origin_only
+@takes_query(CursorQuery)
 @answers_text("text/event-stream", description="The progress of a run, to its end.")
-async def start_and_observe() -> Response:
+async def start_and_observe(query: CursorQuery) -> Response:
     """Start a run, or attach to the active one, and stream its progress. A request with a cursor only resumes."""
     parts = services()
-    if (cursor := asked_cursor()) is not None:
+    if (cursor := asked_cursor(query)) is not None:
         return await _resume(parts, _run_of(cursor), cursor)
     if request.method == "HEAD":
         return Response("", headers=HEADERS, content_type="text/event-stream")
-    if (refusal := _no_room(parts)) is not None:
+    if (refusal := _no_room(parts, is_resumed=False)) is not None:
         return refusal
     try:
         run = await parts.runs.start("api-stream")
@@ -87,13 +91,14 @@ async def start_and_observe() -> Response:
 
 
 @blueprint.get("/api/scrape/runs/<int:scrape_run_id>/progress")
+@takes_query(CursorQuery)
 @answers_text("text/event-stream", description="The progress of a run, to its end.")
-async def observe(scrape_run_id: int) -> Response:
+async def observe(scrape_run_id: int, query: CursorQuery) -> Response:
     """Observe a run: from its start or from a cursor while it is in memory, otherwise only its end.
 
     The end is the terminal progress, rebuilt from the run's row.
     """
-    cursor = asked_cursor()
+    cursor = asked_cursor(query)
     if cursor is None:
         return await _observe(services(), scrape_run_id, None)
     if _run_of(cursor) != scrape_run_id:
@@ -104,12 +109,9 @@ async def observe(scrape_run_id: int) -> Response:
     return await _resume(services(), scrape_run_id, cursor)
 
 
-def asked_cursor() -> str | None:
+def asked_cursor(query: CursorQuery) -> str | None:
     """Return the cursor of the request: from the header of an EventSource that reconnects, or from the query."""
-    found = (
-        request.headers.get("Last-Event-ID") or request.args.get("last_event_id") or request.args.get("since") or None
-    )
-    return found if found is None else str(found)
+    return request.headers.get("Last-Event-ID") or query.last_event_id or query.since or None
 
 
 def _run_of(cursor: str) -> int:
@@ -165,7 +167,7 @@ async def _stream_run(parts: Services, broadcaster: ProgressBroadcaster, cursor:
         broadcaster.flusher.add(subscriber)
         return subscriber, broadcaster.flusher
 
-    return await _stream(parts, connect)
+    return await _stream(parts, connect, is_resumed=cursor is not None)
 
 
 def run_gap(missed: int | None) -> tuple[str, bytes]:
@@ -173,12 +175,12 @@ def run_gap(missed: int | None) -> tuple[str, bytes]:
     return "gap", orjson.dumps(gap_message(missed)["data"])
 
 
-def _no_room(parts: Services) -> Response | None:
+def _no_room(parts: Services, *, is_resumed: bool) -> Response | None:
     """Return the refusal if there is no room. An EventSource is told to reconnect and never gets an error status."""
     try:
         check_room(parts, client_of(request, parts.settings.trusted_proxies))
     except Problem:
-        if asked_cursor() is None and "text/event-stream" not in request.headers.get("Accept", ""):
+        if not is_resumed and "text/event-stream" not in request.headers.get("Accept", ""):
             raise
         return _come_back(random.randint(RETRY_MS, MOST_RETRY_MS))
     return None
@@ -188,10 +190,10 @@ def _come_back(wait_ms: int) -> Response:
     return Response(sse_retry(wait_ms), headers=HEADERS, content_type="text/event-stream")
 
 
-async def _stream(parts: Services, connect: Connect) -> Response:
+async def _stream(parts: Services, connect: Connect, *, is_resumed: bool) -> Response:
     if request.method == "HEAD":
         return Response("", headers=HEADERS, content_type="text/event-stream")
-    if (refusal := _no_room(parts)) is not None:
+    if (refusal := _no_room(parts, is_resumed=is_resumed)) is not None:
         return refusal
     client = client_of(request, parts.settings.trusted_proxies)
     # HTTP/1.0 has no chunks, and other servers expose no connection to write to: use the standard lane.
