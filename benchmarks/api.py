@@ -178,17 +178,17 @@ async def measure(options: argparse.Namespace) -> dict[str, float]:
                 say(began, f"alone: {len(alone.latencies)} answers of {alone.body_bytes} bytes")
                 together, rate = await beside(session, base, port, options.seconds)
                 say(began, f"during a scrape of {rate:.0f} events a second: {len(together.latencies)} responses")
-                told = await updates(session, base, sandbox.url, port, options.clients)
-                say(began, f"{len(told.latencies)} notices")
+                published = await updates(session, base, sandbox.url, port, options.clients)
+                say(began, f"{len(published.latencies)} notices")
     return {
         "p50_ms": alone.percentile_ms(50),
         "p99_ms": alone.percentile_ms(99),
         "p50_beside_scrape_ms": together.percentile_ms(50),
         "p99_beside_scrape_ms": together.percentile_ms(99),
         "scrape_events_a_second": round(rate, 1),
-        "update_p50_ms": told.percentile_ms(50),
-        "update_p99_ms": told.percentile_ms(99),
-        "errors": alone.errors + together.errors + told.errors,
+        "update_p50_ms": published.percentile_ms(50),
+        "update_p99_ms": published.percentile_ms(99),
+        "errors": alone.errors + together.errors + published.errors,
         "seconds": round(time.perf_counter() - began, 1),
     }
 

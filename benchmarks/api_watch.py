@@ -31,7 +31,7 @@ class _Watcher(asyncio.Protocol):
             self._is_open = True
             self._clients.opened(data.startswith(b"HTTP/1.1 101"))
         if b'odds_update"' in data:
-            self._clients.told()
+            self._clients.published()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._clients.lost += 1
@@ -51,7 +51,7 @@ class Clients:
         self.refused += not is_good
         self._moved.set()
 
-    def told(self) -> None:
+    def published(self) -> None:
         """Record that a client received a notice."""
         self.moments.append(time.monotonic())
         self._moved.set()
@@ -63,7 +63,7 @@ class Clients:
                 self._moved.clear()
                 await self._moved.wait()
 
-    async def until_told(self, count: int) -> list[float]:
+    async def until_reported(self, count: int) -> list[float]:
         """Return the times of the next notices, one per client, as far as they arrive in time."""
         try:
             async with asyncio.timeout(WAIT_SECONDS):
@@ -96,7 +96,7 @@ async def main(host: str, port: int, count: int) -> None:
             clients.moments = []
             print("[]", flush=True)
         else:
-            print(json.dumps(await clients.until_told(clients.open - clients.lost)), flush=True)
+            print(json.dumps(await clients.until_reported(clients.open - clients.lost)), flush=True)
 
 
 if __name__ == "__main__":

@@ -103,7 +103,7 @@ class RunningApp:
         assert response.status_code == 202, await response.get_data()
         return int((await response.get_json())["scrape_run_id"])
 
-    async def told(self, scrape_run_id: int) -> list[Json]:
+    async def published(self, scrape_run_id: int) -> list[Json]:
         """Return every progress of a run, from its beginning to its end."""
         response = await self.client.get(f"/api/scrape/runs/{scrape_run_id}/progress")
         assert response.status_code == 200
@@ -112,8 +112,8 @@ class RunningApp:
     async def scrape(self, *platforms: Platform) -> tuple[Json, list[Json]]:
         """Make a whole run. Return its row and every progress."""
         run_id = await self.start(*platforms)
-        told = await self.told(run_id)
-        return await self.get(f"/api/scrape/{run_id}"), told
+        published = await self.published(run_id)
+        return await self.get(f"/api/scrape/{run_id}"), published
 
     async def odds(self, platform: Platform) -> dict[str, Json]:
         """Return the odds at a bookmaker, by its own event ids, as the list of events shows them."""

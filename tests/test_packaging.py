@@ -76,9 +76,9 @@ async def test_it_serves_and_scrapes_from_an_empty_environment(
             async with session.get(f"{server.url}{path}") as response:
                 assert response.status == 200, path
                 assert await response.read(), path
-        told = await curl(server, "/api/scrape/stream")
-        assert told[-1]["phase"] == "completed"
-        assert told[-1]["error"] is None
+        published = await curl(server, "/api/scrape/stream")
+        assert published[-1]["phase"] == "completed"
+        assert published[-1]["error"] is None
     assert {path.name.partition(".")[0] for path in folder.iterdir()} == {"odds"}
 
 

@@ -51,14 +51,14 @@ async def publish(messages: int = 1000, interval_ms: float = 0) -> dict[str, str
 
     async def work() -> None:
         for number in range(messages):
-            told = message(number)
+            published = message(number)
             for each in set(connections):
                 try:
-                    await each.send_json(told)
+                    await each.send_json(published)
                 except (WebSocketDisconnect, RuntimeError):
                     connections.discard(each)
             for queue in list(queues):
-                await queue.put(told)
+                await queue.put(published)
             await asyncio.sleep(interval_ms / 1000)
 
     task = asyncio.create_task(work())

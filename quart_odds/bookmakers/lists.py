@@ -43,7 +43,7 @@ def read_root(raw: RawList) -> Listings:
     """Parse the list of competitions, see `Site.listings`. No side effects. Raises BookmakerError if there is none."""
     listings, errors = SITES[raw.platform].listings(_plain(raw))
     kept, limit = _within(listings, MAX_LISTINGS, "lists of events", raw)
-    return kept, [*limit, *_told(errors, raw)]
+    return kept, [*limit, *_reported(errors, raw)]
 
 
 def read_page(raw: RawList) -> Page:
@@ -51,7 +51,7 @@ def read_page(raw: RawList) -> Page:
     assert raw.listing is not None
     headers, errors, following = SITES[raw.platform].read_listing(_plain(raw), raw.listing)
     kept, limit = _within(headers, MAX_PAGE_EVENTS, "events on a page", raw)
-    return kept, [*limit, *_told(errors, raw)], None if limit else following
+    return kept, [*limit, *_reported(errors, raw)], None if limit else following
 
 
 def _plain(raw: RawList) -> bytes:
@@ -66,7 +66,7 @@ def _within(
     return entries[:most], [ListLimitError(raw.platform, f"{len(entries)} {what}, more than {most}", where=raw.where)]
 
 
-def _told(errors: Sequence[BookmakerError], raw: RawList) -> list[BookmakerError]:
+def _reported(errors: Sequence[BookmakerError], raw: RawList) -> list[BookmakerError]:
     kept = [error.bare() for error in errors[:MAX_ERRORS]]
     if more := len(errors) - len(kept):
         kept.append(MalformedBodyError(raw.platform, f"{more} more faults", where=raw.where))

@@ -19,7 +19,7 @@ class Candidates:
     def __init__(self) -> None:
         self._slots: dict[str, dict[_Slot, dict[int, EventOdds]]] = {}
         self._places: dict[int, tuple[str, _Slot]] = {}
-        self._unheard: dict[str, dict[int, EventOdds]] = {}
+        self._ignored: dict[str, dict[int, EventOdds]] = {}
 
     def put(self, key: str, event_odds: EventOdds) -> str | None:
         """Note which id event odds name and whether they are listed. Returns the key that they had before."""
@@ -33,7 +33,7 @@ class Candidates:
         self._places[event_odds.id] = key, slot
         if len(odds) > MAX_CANDIDATES:
             newly = odds if len(odds) == MAX_CANDIDATES + 1 else {event_odds.id: event_odds}
-            self._unheard.setdefault(key, {}).update(newly)
+            self._ignored.setdefault(key, {}).update(newly)
         return before[0] if before else None
 
     def drop(self, event_odds: EventOdds) -> None:
@@ -47,19 +47,19 @@ class Candidates:
             del slots[slot]
         if not slots:
             del self._slots[key]
-        if (unheard := self._unheard.get(key)) is not None:
-            unheard.pop(event_odds.id, None)
+        if (ignored := self._ignored.get(key)) is not None:
+            ignored.pop(event_odds.id, None)
 
-    def heard(self, key: str) -> list[EventOdds]:
+    def considered(self, key: str) -> list[EventOdds]:
         """Return the event odds that name this id, without crowds: a few at most."""
         slots = self._slots.get(key, {})
         return [event_odds for odds in slots.values() if len(odds) <= MAX_CANDIDATES for event_odds in odds.values()]
 
-    def is_heard(self, event_odds: EventOdds) -> bool:
+    def is_considered(self, event_odds: EventOdds) -> bool:
         """Whether event odds name an id and are not part of a crowd."""
         key, slot = self._places.get(event_odds.id, (None, None))
         return key is not None and slot is not None and len(self._slots[key][slot]) <= MAX_CANDIDATES
 
-    def take_unheard(self, key: str) -> list[EventOdds]:
+    def take_ignored(self, key: str) -> list[EventOdds]:
         """Return the event odds that have become part of a crowd since the last call, each once."""
-        return list(self._unheard.pop(key, {}).values())
+        return list(self._ignored.pop(key, {}).values())

@@ -65,7 +65,7 @@ def market_keys(market: Market, line: float | None) -> dict[int, int]:
     return {pack_key(market.number, outcome.index, line): outcome.index for outcome in market.outcomes}
 
 
-def standings(
+def market_states(
     event_odds: EventOdds,
     history: OddsHistory,
     keys: Mapping[int, int],
@@ -95,17 +95,17 @@ def standings(
     if found and found[-1].is_listed and event_odds.gone_at is None and event_odds.seen_at >= found[-1].at + _SECOND:
         found.append(replace(found[-1], at=event_odds.seen_at, is_confirmed=True))
     if until is not None:
-        found = [standing for standing in found if standing.at <= until]
+        found = [state for state in found if state.at <= until]
     return found if since is None else _from(found, since)
 
 
 def _changes(history: OddsHistory, keys: Mapping[int, int]) -> Iterable[MarketState]:
     values = {key: history.opening[key] for key in keys if key in history.opening}
     is_listed = True
-    told: MarketState | None = None
+    previous: MarketState | None = None
     if values and history.opened_at is not None:
-        told = _market_state(_moment(history.opened_at), values, keys, True)
-        yield told
+        previous = _market_state(_moment(history.opened_at), values, keys, True)
+        yield previous
     for at, changes in groupby(history.changes, key=lambda change: change[0]):
         for _, key, odds in changes:
             if key == LISTING_KEY:
@@ -113,15 +113,15 @@ def _changes(history: OddsHistory, keys: Mapping[int, int]) -> Iterable[MarketSt
             elif key in keys:
                 values[key] = values.get(key, 0) | GONE if odds == GONE_ODDS else odds
         if values:
-            standing = _market_state(_moment(at), values, keys, is_listed)
+            state = _market_state(_moment(at), values, keys, is_listed)
             # If a promoted price moves while there is a plain one, the state stays the same.
-            if told is None or (standing.values, standing.promotions, is_listed) != (
-                told.values,
-                told.promotions,
-                told.is_listed,
+            if previous is None or (state.values, state.promotions, is_listed) != (
+                previous.values,
+                previous.promotions,
+                previous.is_listed,
             ):
-                told = standing
-                yield standing
+                previous = state
+                yield state
 
 
 def _market_state(at: datetime, values: Mapping[int, int], keys: Mapping[int, int], is_listed: bool) -> MarketState:
@@ -150,19 +150,19 @@ def _now(event_odds: EventOdds, keys: Mapping[int, int]) -> MarketState | None:
 def _same(one: MarketState, other: MarketState) -> bool:
     """Whether both states are the same. The odds of gone prices do not count."""
 
-    def told(standing: MarketState) -> dict[int, tuple[int, int]]:
+    def prices_of(state: MarketState) -> dict[int, tuple[int, int]]:
         return {
-            index: (GONE, 0) if value & GONE else (value, standing.promotions[index])
-            for index, value in standing.values.items()
+            index: (GONE, 0) if value & GONE else (value, state.promotions[index])
+            for index, value in state.values.items()
         }
 
-    return one.is_listed == other.is_listed and told(one) == told(other)
+    return one.is_listed == other.is_listed and prices_of(one) == prices_of(other)
 
 
 def _from(found: list[MarketState], since: datetime) -> list[MarketState]:
     """Return the states from `since` on. The first is the state at `since`, even if nothing changed then."""
-    earlier = [standing for standing in found if standing.at <= since]
-    later = [standing for standing in found if standing.at > since]
+    earlier = [state for state in found if state.at <= since]
+    later = [state for state in found if state.at > since]
     if not earlier:
         return later
     return [replace(earlier[-1], at=since, is_confirmed=False), *later]

@@ -134,8 +134,8 @@ class MatchedEvents:
         fellows = {event_odds.id: event_odds}
         for each in dict.fromkeys((genius_id, former_genius_id)):
             if each:
-                fellows |= {other.id: other for other in self._by_genius_id.take_unheard(each)}
-                fellows |= {other.id: other for other in self._by_genius_id.heard(each)}
+                fellows |= {other.id: other for other in self._by_genius_id.take_ignored(each)}
+                fellows |= {other.id: other for other in self._by_genius_id.considered(each)}
         return list(fellows.values())
 
     def _note_match(self, event_odds: EventOdds) -> list[str]:
@@ -149,10 +149,10 @@ class MatchedEvents:
         header = event_odds.header
         if header.sportradar_id:
             return match_key(header.sportradar_id)
-        if header.genius_id and self._by_genius_id.is_heard(event_odds):
+        if header.genius_id and self._by_genius_id.is_considered(event_odds):
             known = {
                 other.header.sportradar_id
-                for other in self._by_genius_id.heard(header.genius_id)
+                for other in self._by_genius_id.considered(header.genius_id)
                 if other.header.sportradar_id
             }
             # With two SportRadar ids for one Genius id, one of them is wrong, and nobody knows which.
@@ -161,11 +161,11 @@ class MatchedEvents:
 
     def _arrange(self, key: str, placement: Placement, at: datetime) -> None:
         """Put the candidates for one match into the events that `matching.agreeing` says."""
-        odds = {event_odds.id: event_odds for event_odds in self._by_match.heard(key)}
+        odds = {event_odds.id: event_odds for event_odds in self._by_match.considered(key)}
         together = agreeing(
             Candidate(each.id, each.header.platform, each.header.kickoff, each.is_absent) for each in odds.values()
         )
-        for event_odds in (*self._by_match.take_unheard(key), *odds.values()):
+        for event_odds in (*self._by_match.take_ignored(key), *odds.values()):
             if event_odds.id not in together:  # first out, then in: an event has the odds of a bookmaker once
                 self._move(
                     event_odds, lone_key(event_odds.header.platform, event_odds.header.external_id), placement, at

@@ -129,7 +129,7 @@ LIVE: Json = {
 }
 
 
-def test_a_body_in_play_is_told_and_read() -> None:
+def test_a_body_in_play_is_reported_and_read() -> None:
     """The event is in AA and prices are objects. An invalid price is dropped and counted."""
     event = parse_event(dumps(LIVE), ASKED)
     assert event.is_in_play

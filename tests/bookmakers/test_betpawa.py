@@ -204,7 +204,7 @@ def test_an_event_may_leave_its_markets_out() -> None:
 @pytest.mark.parametrize(
     ("value", "path"), [(True, ("additionalInfo", "live")), ({"display": {"minute": "12"}}, ("results",))]
 )
-def test_a_match_in_play_is_told(value: object, path: tuple[str, ...]) -> None:
+def test_a_match_in_play_is_reported(value: object, path: tuple[str, ...]) -> None:
     """The site's mark or existing results say so. The prices are still parsed; lists leave the event out."""
     body = with_({**BETPAWA_V4, "additionalInfo": {"live": False}}, value, *path)
     event = parse_event(dumps(body), ASKED)

@@ -66,7 +66,7 @@ def test_ids_and_names_of_unknown_markets_are_cut(platform: Platform) -> None:
     assert len(market.name) <= lookup.MAX_TEXT
 
 
-def test_of_many_unknown_markets_so_many_are_told_and_all_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_many_unknown_markets_so_many_are_reported_and_all_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     """The prices of the others are counted as not understood."""
     monkeypatch.setattr(lookup, "MAX_UNMAPPED", 10)
     prices = [{"id": "1", "odds": "2.0", "isActive": 1}] * 3

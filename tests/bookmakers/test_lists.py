@@ -100,7 +100,7 @@ def test_a_page_of_too_many_events_is_read_up_to_the_limit(monkeypatch: pytest.M
     assert following is None
 
 
-def test_of_many_faults_the_first_are_told_and_the_others_counted() -> None:
+def test_of_many_faults_the_first_are_reported_and_the_others_counted() -> None:
     """A list full of errors uses no more memory than one with a few."""
     headers, errors, _ = read_page(page([{"id": ""}] * 5000))
     assert headers == []

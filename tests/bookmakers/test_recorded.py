@@ -231,7 +231,7 @@ def test_the_lists_come_to_their_golden_ids(recorded: Path) -> None:
     ]
 
 
-def test_bodies_in_play_are_told(recorded: Path) -> None:
+def test_bodies_in_play_are_reported(recorded: Path) -> None:
     """Only the bodies of the match that had started."""
     assert [golden.file for golden in EVENTS if decoded(recorded, golden).is_in_play] == [
         "betpawa/event_v3_33247830_live.json",

@@ -186,7 +186,7 @@ def test_whose_an_id_is(
 
 
 @pytest.mark.parametrize(("path", "value"), [(("status",), 1), (("status",), 4), (("status",), "1")])
-def test_a_match_in_play_is_told(path: tuple[str, ...], value: object) -> None:
+def test_a_match_in_play_is_reported(path: tuple[str, ...], value: object) -> None:
     """Any status except that of an upcoming match counts. Lists leave the event out without an error."""
     body = with_(SPORTYBET, value, "data", *path)
     event = parse_event(dumps(body), ASKED)

@@ -232,48 +232,48 @@ def test_join_filters_by_topic_and_passes_over_the_rest() -> None:
 TOPICS = st.none() | st.frozensets(st.sampled_from("abcd"))
 
 
-def _wanted(told: str, start: int, stop: int, topics: frozenset[str] | None) -> int:
+def _wanted(published: str, start: int, stop: int, topics: frozenset[str] | None) -> int:
     """Return how many of the entries from `start` to `stop` a listener would get, by iterating over all entries."""
-    return sum(topics is None or topic in topics for topic in told[start - 1 : stop - 1])
+    return sum(topics is None or topic in topics for topic in published[start - 1 : stop - 1])
 
 
 @given(st.text("abc", max_size=40), TOPICS, st.integers(1, 9), st.data())
 def test_count_is_what_a_walk_would_find(
-    told: str, topics: frozenset[str] | None, kept: int, data: st.DataObject
+    published: str, topics: frozenset[str] | None, kept: int, data: st.DataObject
 ) -> None:
     """The number of entries between two positions is known without iterating, even if they have been evicted."""
     log = EventLog(bounds=LogBounds(kept, 0, 0.0, kept, 1 << 20))
-    for topic in told:
+    for topic in published:
         log.append(b"x", topic=topic)
     start = data.draw(st.integers(1, log.next_seq))
     stop = data.draw(st.integers(start, log.next_seq))
-    assert log.count(start, topics, stop) == _wanted(told, start, stop, topics)
-    assert log.count(start, topics) == _wanted(told, start, log.next_seq, topics)
+    assert log.count(start, topics, stop) == _wanted(published, start, stop, topics)
+    assert log.count(start, topics) == _wanted(published, start, log.next_seq, topics)
 
 
 @given(st.text("abc", max_size=40), TOPICS, st.integers(1, 9), st.integers(0, 45), st.sampled_from([2, 4, 1000]))
 def test_what_is_missing_is_counted_by_what_the_listener_hears(
-    told: str, topics: frozenset[str] | None, kept: int, had: int, remembered: int
+    published: str, topics: frozenset[str] | None, kept: int, had: int, remembered: int
 ) -> None:
     """If entries on the listener's topics were evicted, it learns how many it will not get; otherwise it recovers."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(event_log_module, "MOST_REMEMBERED", remembered)
         log = EventLog(epoch="e", bounds=LogBounds(kept, 0, 0.0, kept, 1 << 20))
-        for topic in told:
+        for topic in published:
             log.append(b"x", topic=topic)
     place = log.place(f"e-{had}", topics)
-    if had > len(told):
+    if had > len(published):
         assert (place.seq, place.recovered, place.missed) == (log.next_seq, False, None)
         return
-    lost = _wanted(told, had + 1, max(had + 1, log.first_seq), topics)
+    lost = _wanted(published, had + 1, max(had + 1, log.first_seq), topics)
     assert place.recovered == (lost == 0)
     assert place.seq == (max(had + 1, log.first_seq) if place.recovered else log.next_seq)
-    missed = _wanted(told, had + 1, place.seq, topics)
+    missed = _wanted(published, had + 1, place.seq, topics)
     assert place.missed == missed or (place.missed is None and missed > remembered // 2)
     assert place.missed is not None or remembered < 1000
 
 
-def test_where_a_rare_topic_was_is_known_however_much_is_told_beside_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_a_rare_topic_was_is_known_however_much_is_published_beside_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """A count needs the positions of either one topic or all the others. If neither is known, there is no count."""
     monkeypatch.setattr(event_log_module, "MOST_REMEMBERED", 4)
     log = EventLog(epoch="e", bounds=LogBounds(1, 0, 0.0, 1, 1 << 20))

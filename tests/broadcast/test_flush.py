@@ -36,8 +36,8 @@ def _connect(registry: BroadcastRegistry, sink: RecordingSink | None = None, fra
     return sink
 
 
-def _say(registry: BroadcastRegistry, *told: int) -> None:
-    for number in told:
+def _say(registry: BroadcastRegistry, *published: int) -> None:
+    for number in published:
         registry.broadcast(message(number), ODDS_UPDATES)
 
 
@@ -212,7 +212,7 @@ async def test_what_waits_for_a_stalled_client_is_bounded(monkeypatch: pytest.Mo
     registry.close()
 
 
-async def test_client_that_fell_out_is_told_of_the_gap() -> None:
+async def test_client_that_fell_out_gets_a_gap_notice() -> None:
     """After the gap notice, a client gets everything that is published from then on."""
     registry = make_registry(SMALL)
     sink = _connect(registry)
@@ -345,7 +345,7 @@ async def test_closing_ends_who_is_left_and_stops_the_timers() -> None:
     registry.close()
 
 
-async def test_answer_of_one_client_goes_with_what_is_told_to_all() -> None:
+async def test_answer_of_one_client_goes_with_what_is_sent_to_all() -> None:
     """A queued answer does not delay the entries behind it until another flush."""
     registry = make_registry()
     sink = RecordingSink()

@@ -43,9 +43,9 @@ class Session:
     cursor: str | None
     pings: list[int] = field(default_factory=list)
 
-    def lets_through(self, told: Told) -> bool:
+    def lets_through(self, published: Told) -> bool:
         """Return whether the filter at its position lets it through."""
-        return told.topic in [topics for at, topics in self.filters if at <= told.seq][-1]
+        return published.topic in [topics for at, topics in self.filters if at <= published.seq][-1]
 
     @property
     def seqs(self) -> list[int]:
@@ -63,7 +63,7 @@ class Hub:
     def __init__(self, bounds: LogBounds, framings: list[Framing]) -> None:
         self.registry = BroadcastRegistry(gap_notice=gap_notice, bounds=bounds)
         self.framings = framings
-        self.told: list[Told] = []
+        self.published: list[Told] = []
         self.sessions: list[list[Session]] = [[] for _ in framings]
         self.runs = 0
         self.pings = 0
@@ -80,7 +80,7 @@ class Hub:
         key = (self.runs, platform % 3) if platform else None
         ends = platform == 3
         self.registry.broadcast({"type": "told", "n": seq}, topic, retain=key, ends=ends)
-        self.told.append(Told(seq, topic, key, ends))
+        self.published.append(Told(seq, topic, key, ends))
         self.runs += ends
 
     def join(self, client: int, topics: Topics, resumes: bool) -> None:
@@ -143,7 +143,11 @@ class Hub:
 
     def newest(self, stop: int) -> dict[Key, Told]:
         """Return the newest message per key among all messages before `stop`."""
-        return {told.key: told for told in self.told if told.key is not None and told.seq < stop}
+        return {
+            published.key: published
+            for published in self.published
+            if published.key is not None and published.seq < stop
+        }
 
     def snapshot(self, start: int, stop: int, topics: Topics) -> list[int]:
         """Return the newest per key before `stop`, from `start` on: what replaces missed messages."""
@@ -161,7 +165,7 @@ def _check(hub: Hub, session: Session, *, is_settled: bool) -> None:
     if session.cursor is not None:
         had = int(session.cursor.rpartition("-")[2])
         topics = session.filters[0][1]
-        missed = sum(each.topic in topics for each in hub.told if had < each.seq < session.place.seq)
+        missed = sum(each.topic in topics for each in hub.published if had < each.seq < session.place.seq)
         assert (handshake.value["recovered"], handshake.value["missed"]) == (missed == 0, missed), (
             "counted by the filter"
         )
@@ -183,9 +187,9 @@ def _check(hub: Hub, session: Session, *, is_settled: bool) -> None:
     everything = [seq for part in parts for seq in part]
     assert everything == sorted(set(everything)), "in order, once"
 
-    snapshot = [entry.seq for entry in session.place.snapshot if session.lets_through(hub.told[entry.seq - 1])]
+    snapshot = [entry.seq for entry in session.place.snapshot if session.lets_through(hub.published[entry.seq - 1])]
     explained = _explains(hub, session, parts, gaps, is_settled, session.place.seq, snapshot)
-    assert explained, (session.place, session.filters, parts, gaps, hub.told)
+    assert explained, (session.place, session.filters, parts, gaps, hub.published)
 
 
 def _explains(
@@ -206,7 +210,9 @@ def _explains(
     may_be_short = bool(others) or not is_settled
     given = part[: len(snapshot)]
     live = part[len(snapshot) :]
-    ahead = [told.seq for told in hub.told if told.seq >= position and session.lets_through(told)]
+    ahead = [
+        published.seq for published in hub.published if published.seq >= position and session.lets_through(published)
+    ]
     is_right = given == snapshot[: len(given)] and live == ahead[: len(live)]
     if not is_right or not (may_be_short or (given == snapshot and live == ahead)):
         return False
@@ -215,8 +221,8 @@ def _explains(
     position = live[-1] + 1 if live else position
     # Newest state that had not been sent when the next gap came is sent again after it.
     floor = position if given == snapshot else given[-1] + 1 if given else snapshot[0]
-    for end in range(position, len(hub.told) + 2):
-        lost = sum(session.lets_through(told) for told in hub.told if position <= told.seq < end)
+    for end in range(position, len(hub.published) + 2):
+        lost = sum(session.lets_through(published) for published in hub.published if position <= published.seq < end)
         if gaps[0] != lost:
             continue
         for newest in _newest(hub, session, floor, end):
@@ -235,7 +241,7 @@ def _newest(hub: Hub, session: Session, floor: int, end: int) -> Iterator[list[i
     for topics in [before, *(topics for at, topics in session.filters if at == end)]:
         for start in range(floor, end + 1):
             yield hub.snapshot(start, end, topics)
-            if start <= len(hub.told) and session.lets_through(hub.told[start - 1]):
+            if start <= len(hub.published) and session.lets_through(hub.published[start - 1]):
                 break
 
 
@@ -283,7 +289,7 @@ def _play(hub: Hub, steps: list[tuple[object, ...]]) -> None:
 @pytest.mark.parametrize("most_bytes", [150, 64 * 1024])
 @settings(max_examples=150, deadline=None)
 @given(steps=STEPS, bounds=BOUNDS)
-def test_each_client_has_everything_or_is_told_of_a_gap(
+def test_each_client_has_everything_or_gets_a_gap_notice(
     most_bytes: int, steps: list[tuple[object, ...]], bounds: LogBounds
 ) -> None:
     """A client gets the log from its cursor, in order and once, or a gap with its count, whatever happens."""
@@ -337,8 +343,8 @@ def test_one_who_comes_back_has_everything_or_knows_that_it_has_not(
                     passed = range(begins, int(each.cursor.rpartition("-")[2]) + 1)
                     assert len(passed) - len(had.intersection(passed)) <= declared, (each, begins, had, declared)
             # In the end, the client has the newest state of everything published since it first connected.
-            for told in hub.newest(len(hub.told) + 1).values():
-                assert told.seq in had or told.seq < begins, (told, had, begins)
+            for published in hub.newest(len(hub.published) + 1).values():
+                assert published.seq in had or published.seq < begins, (published, had, begins)
         hub.registry.close()
 
     asyncio.run(play())

@@ -42,8 +42,8 @@ def _take(subscriber: Subscriber) -> list[Message]:
     return read_messages(data, subscriber.framing)
 
 
-def _say(registry: BroadcastRegistry, *told: int, topic: str = ODDS_UPDATES) -> None:
-    for number in told:
+def _say(registry: BroadcastRegistry, *published: int, topic: str = ODDS_UPDATES) -> None:
+    for number in published:
         registry.broadcast(message(number), topic)
 
 
@@ -117,7 +117,7 @@ def test_snapshot_holds_only_what_the_filter_lets_through() -> None:
     assert _take(_listen(registry, topics=frozenset({ODDS_UPDATES}))) == []
 
 
-def test_gap_is_told_with_its_count_then_the_newest_state() -> None:
+def test_gap_is_reported_with_its_count_then_the_newest_state() -> None:
     """A listener that falls behind the log learns how much it missed, gets the newest of each key, and continues."""
     registry = make_registry(SMALL)
     subscriber = _listen(registry)
@@ -177,7 +177,7 @@ def test_private_messages_outlive_a_gap_in_their_order() -> None:
     assert numbers(_take(subscriber)) == ["ack", "pong", "gap"]
 
 
-def test_no_cursor_leads_past_a_gap_before_the_gap_is_told() -> None:
+def test_no_cursor_leads_past_a_gap_before_the_gap_is_reported() -> None:
     """A client cut between an answer and the gap notice returns with a cursor before the gap, and is notified then."""
     registry = make_registry(SMALL)
     _say(registry, 0)
@@ -259,7 +259,7 @@ def test_what_is_shared_is_bounded() -> None:
         assert len(joined) <= MOST_JOINED
 
 
-def test_end_is_told_once() -> None:
+def test_end_is_reported_once() -> None:
     """Only the first end is reported, with its code."""
     registry = make_registry()
     subscriber = _listen(registry)

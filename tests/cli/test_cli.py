@@ -89,14 +89,18 @@ def lines(text: str) -> list[dict[str, Any]]:
 async def test_scrape_is_one_run_whose_progress_is_printed(sandbox: Sandbox, tmp_path: Path) -> None:
     """Each progress is a line of JSON, and the last one is terminal. By then row and odds are in the database."""
     done = run(["scrape", "--json"], settings_at(sandbox.url, tmp_path), tmp_path)
-    told = lines(done.stdout)
+    published = lines(done.stdout)
     assert done.stderr == ""
-    assert told[0]["phase"] == "initializing"
-    assert [is_terminal(each) for each in told].count(True) == 1
-    assert (told[-1]["phase"], told[-1]["platform"]) == ("completed", None)
+    assert published[0]["phase"] == "initializing"
+    assert [is_terminal(each) for each in published].count(True) == 1
+    assert (published[-1]["phase"], published[-1]["platform"]) == ("completed", None)
     async with running_app(tmp_path, sandbox.url) as app:
-        row = await app.get(f"/api/scrape/{told[-1]['scrape_run_id']}")
-        assert (row["status"], row["trigger"], row["events_scraped"]) == ("completed", "cli", told[-1]["events_count"])
+        row = await app.get(f"/api/scrape/{published[-1]['scrape_run_id']}")
+        assert (row["status"], row["trigger"], row["events_scraped"]) == (
+            "completed",
+            "cli",
+            published[-1]["events_count"],
+        )
         for platform in Platform:
             assert await app.odds(platform)
 
@@ -166,9 +170,9 @@ def test_a_reader_that_leaves_cancels_the_run(sandbox: Sandbox, tmp_path: Path) 
 def test_scrape_brings_its_own_bookmakers_where_it_is_asked_to(tmp_path: Path) -> None:
     """The database is a separate one that real odds never reach."""
     words = ["scrape", "--json", "--sandbox", "--events", "4", "--latency-ms", "1"]
-    told = lines(run(words, {"decode_workers": 0}, tmp_path).stdout)
-    assert told[-1]["phase"] == "completed"
-    assert told[-1]["events_count"] >= 8
+    published = lines(run(words, {"decode_workers": 0}, tmp_path).stdout)
+    assert published[-1]["phase"] == "completed"
+    assert published[-1]["events_count"] >= 8
     assert (tmp_path / "quart-odds-sandbox.db").is_file()
     assert not (tmp_path / "quart-odds.db").exists()
 
@@ -198,13 +202,13 @@ async def test_watch_shows_the_runs_of_a_server_from_outside(sandbox: Sandbox, t
             assert watch.stderr is not None
             async with asyncio.timeout(30):
                 assert await watch.stderr.readline() == f"watching {server.url}\n".encode()
-                told = await curl(server, "/api/scrape/stream")
+                published = await curl(server, "/api/scrape/stream")
                 out, _ = await watch.communicate()
         finally:
             if watch.returncode is None:
                 watch.kill()
     assert watch.returncode == 0
-    assert lines(out.decode()) == told
+    assert lines(out.decode()) == published
 
 
 def test_watch_says_when_there_is_nothing_to_watch(tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ def test_the_bookmakers_stand_side_by_side_with_the_whole_below() -> None:
     ]
 
 
-def test_a_failure_is_told_once_with_its_reason() -> None:
+def test_a_failure_is_reported_once_with_its_reason() -> None:
     """The terminal progress repeats the platform's error; the table does not."""
     table = ProgressTable()
     table.tell(progress(BET9JA, ScrapePhase.FAILED, error=BLOCKED))

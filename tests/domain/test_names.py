@@ -68,7 +68,7 @@ def test_a_place_in_a_draw_is_no_team(name: str, unknown: bool) -> None:
         (("Arsenal", "Chelsea"), ("", ""), False),
     ],
 )
-def test_crossed_sides_are_told_from_other_spellings(
+def test_crossed_sides_are_distinguished_from_other_spellings(
     named: tuple[str, str], other: tuple[str, str], crossed: bool
 ) -> None:
     """A match has its sides swapped only if both teams are more similar when swapped."""

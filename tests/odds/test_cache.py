@@ -45,7 +45,7 @@ def test_the_same_fetch_again_is_no_change() -> None:
     assert cache.events[1].changed_at == NOW
 
 
-def test_a_moved_price_is_told_with_both_values() -> None:
+def test_a_moved_price_is_reported_with_both_values() -> None:
     """The change has the key, the value before and the value now."""
     cache = OddsCache()
     cache.apply(mapped(), NOW)

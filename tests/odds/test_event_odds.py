@@ -97,17 +97,17 @@ fetches = st.lists(st.dictionaries(st.integers(1, 6), st.integers(2, 5), max_siz
 def test_it_is_the_newest_fetch_and_the_memory_of_the_others(seen: list[Fetch]) -> None:
     """The prices are those of the newest fetch, all earlier ones are gone, and the changes add up to that."""
     event_odds = fresh()
-    told: dict[int, int] = {}
+    known: dict[int, int] = {}
     ever: set[int] = set()
     for number, fetch in enumerate(seen):
         for key, old, new in take(event_odds, fetch, number * 10):
-            assert told.get(key) == old
+            assert known.get(key) == old
             if new is None:
-                del told[key]
+                del known[key]
             else:
-                told[key] = new
+                known[key] = new
         ever |= fetch.keys()
-        assert told == fetch
+        assert known == fetch
         assert {key: value for key, value, _ in event_odds if not value & GONE} == fetch
         assert (
             {key for key, value, _ in event_odds if value & GONE} == ever - fetch.keys() == event_odds.last_seen.keys()

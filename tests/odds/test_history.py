@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from quart_odds.domain.catalogue import CATALOGUE
 from quart_odds.odds import OddsCache
 from quart_odds.odds.event_odds import GONE, EventOdds
-from quart_odds.odds.history import GONE_ODDS, LISTING_KEY, MarketState, OddsHistory, market_keys, standings
+from quart_odds.odds.history import GONE_ODDS, LISTING_KEY, MarketState, OddsHistory, market_keys, market_states
 from tests.odds.making import NOW, X1, header, mapped
 
 KEYS = market_keys(CATALOGUE.by_slug["1x2_ft"], None)
@@ -46,11 +46,11 @@ def lived(*fetches: tuple[float, dict[int, float] | None]) -> tuple[EventOdds, O
     return event_odds, OddsHistory(epoch(fetches[0][0]), opening, tuple(sorted(changes)))
 
 
-def test_prices_in_memory_that_lag_behind_the_history_are_not_told_as_news() -> None:
+def test_prices_in_memory_that_lag_behind_the_history_are_not_reported_as_news() -> None:
     """A process that only reads may hold older prices than another one has committed; the committed ones count."""
     event_odds, past = lived((0, X1), (5, X1 | {HOME: 2.5}))
     newer = (epoch(20), HOME, 2700 << 1 | 1)
-    found = standings(event_odds, OddsHistory(past.opened_at, past.opening, (*past.changes, newer)), KEYS)
+    found = market_states(event_odds, OddsHistory(past.opened_at, past.opening, (*past.changes, newer)), KEYS)
     assert [(each.at, each.values[HOME_INDEX] >> 1) for each in found] == [
         (at(0), 2400),
         (at(5), 2500),
@@ -58,11 +58,11 @@ def test_prices_in_memory_that_lag_behind_the_history_are_not_told_as_news() -> 
     ]
 
 
-def test_event_that_came_back_and_is_not_committed_is_told_when_it_came_back() -> None:
+def test_event_that_came_back_and_is_not_committed_is_reported_when_it_came_back() -> None:
     """The moment is after it was gone, even though its prices changed earlier."""
     event_odds, past = lived((0, X1), (5, None), (10, X1))
     committed = OddsHistory(past.opened_at, past.opening, tuple(each for each in past.changes if each[0] < epoch(10)))
-    assert [(minute, is_listed) for minute, _, is_listed, _ in shown(standings(event_odds, committed, KEYS))] == [
+    assert [(minute, is_listed) for minute, _, is_listed, _ in shown(market_states(event_odds, committed, KEYS))] == [
         (0, True),
         (5, False),
         (10, True),
@@ -72,7 +72,7 @@ def test_event_that_came_back_and_is_not_committed_is_told_when_it_came_back() -
 def test_window_that_ends_before_it_begins_has_nothing() -> None:
     """There are no states outside the window."""
     event_odds, past = lived((0, X1), (5, X1 | {HOME: 2.5}))
-    assert standings(event_odds, past, KEYS, at(20), at(10)) == []
+    assert market_states(event_odds, past, KEYS, at(20), at(10)) == []
 
 
 def shown(found: list[MarketState]) -> list[tuple[float, list[int | None], bool, bool]]:
@@ -90,13 +90,13 @@ def shown(found: list[MarketState]) -> list[tuple[float, list[int | None], bool,
 
 def test_a_price_that_never_moved_has_its_first_and_its_last_sight() -> None:
     """A chart begins with the opening and ends with the confirmation."""
-    found = standings(*lived((0, X1), (30, X1)), KEYS)
+    found = market_states(*lived((0, X1), (30, X1)), KEYS)
     assert shown(found) == [(0, [2400, 3300, 3000], True, False), (30, [2400, 3300, 3000], True, True)]
 
 
 def test_each_change_is_a_point_with_all_outcomes() -> None:
     """Outcomes that did not change keep their odds."""
-    found = standings(*lived((0, X1), (5, X1 | {HOME: 2.5}), (10, X1 | {HOME: 2.5, AWAY: 2.9})), KEYS)
+    found = market_states(*lived((0, X1), (5, X1 | {HOME: 2.5}), (10, X1 | {HOME: 2.5, AWAY: 2.9})), KEYS)
     assert shown(found) == [
         (0, [2400, 3300, 3000], True, False),
         (5, [2500, 3300, 3000], True, False),
@@ -107,7 +107,7 @@ def test_each_change_is_a_point_with_all_outcomes() -> None:
 def test_gaps_are_shown() -> None:
     """A price disappears and comes back, and then the event does."""
     without = {DRAW: 3.3, AWAY: 3.0}
-    found = standings(*lived((0, X1), (5, without), (10, X1), (15, None), (20, X1), (25, X1)), KEYS)
+    found = market_states(*lived((0, X1), (5, without), (10, X1), (15, None), (20, X1), (25, X1)), KEYS)
     assert shown(found) == [
         (0, [2400, 3300, 3000], True, False),
         (5, [None, 3300, 3000], True, False),
@@ -122,19 +122,19 @@ def test_gaps_are_shown() -> None:
 def test_a_window_begins_with_how_things_stood() -> None:
     """The first state is the one at `since`, and states after `until` are left out."""
     event_odds, past = lived((0, X1), (5, X1 | {HOME: 2.5}), (20, X1 | {HOME: 2.6}))
-    found = standings(event_odds, past, KEYS, since=at(10), until=at(30))
+    found = market_states(event_odds, past, KEYS, since=at(10), until=at(30))
     assert shown(found) == [(10, [2500, 3300, 3000], True, False), (20, [2600, 3300, 3000], True, False)]
-    assert shown(standings(event_odds, past, KEYS, until=at(4))) == [(0, [2400, 3300, 3000], True, False)]
+    assert shown(market_states(event_odds, past, KEYS, until=at(4))) == [(0, [2400, 3300, 3000], True, False)]
 
 
 def test_without_an_opening_the_last_change_still_counts() -> None:
     """If retention has removed the beginning, a price that has not moved since is known from its last change."""
     event_odds, _ = lived((0, X1), (30, X1))
-    found = standings(event_odds, OddsHistory(None, {}, ()), KEYS)
+    found = market_states(event_odds, OddsHistory(None, {}, ()), KEYS)
     assert shown(found) == [(0, [2400, 3300, 3000], True, False), (30, [2400, 3300, 3000], True, True)]
 
 
 def test_a_market_that_was_never_offered_has_no_history() -> None:
     """There are no states, rather than an empty one."""
     event_odds, past = lived((0, X1))
-    assert standings(event_odds, past, market_keys(CATALOGUE.by_slug["btts_ft"], None)) == []
+    assert market_states(event_odds, past, market_keys(CATALOGUE.by_slug["btts_ft"], None)) == []

@@ -33,14 +33,14 @@ def change(event_id: int, platform: Platform = Platform.BETPAWA, **kind: object)
     return EventChange(event_id, platform, event_id, **(kind or {"changed": ((1, 2, 4),)}))  # type: ignore[arg-type]
 
 
-async def test_a_quiet_source_is_told_at_once() -> None:
+async def test_a_quiet_source_is_reported_at_once() -> None:
     """The first change is published before the call returns."""
     publisher = RecordingPublisher()
     OddsNotifier(publisher, interval_seconds=SOON)(change(7))
     assert publisher.notices == [([7], Platform.BETPAWA, 1)]
 
 
-async def test_a_busy_source_is_told_once_an_interval() -> None:
+async def test_a_busy_source_is_reported_once_an_interval() -> None:
     """Changes within the interval make one notice, with ascending ids, each once, and the number of snapshots."""
     publisher = RecordingPublisher()
     notify = OddsNotifier(publisher, interval_seconds=SOON)
@@ -62,7 +62,7 @@ async def test_each_source_has_its_own_interval() -> None:
     assert publisher.notices[2:] == [([2], Platform.BETPAWA, 1)]
 
 
-async def test_what_is_no_change_is_not_told() -> None:
+async def test_what_is_no_change_is_not_reported() -> None:
     """An event that was only seen again or renamed causes no notice and starts no interval."""
     publisher = RecordingPublisher()
     notify = OddsNotifier(publisher, interval_seconds=60)

@@ -99,24 +99,24 @@ async def test_a_restart_finds_all_that_was_confirmed(store: Store) -> None:
 
 async def test_a_second_scrape_without_changes_writes_no_history(store: Store) -> None:
     """If k prices change, exactly k rows are written, and changes are reported for exactly their events."""
-    told: list[EventChange] = []
-    odds_service = OddsService(store, on_change=told.append, clock=lambda: NOW)
+    published: list[EventChange] = []
+    odds_service = OddsService(store, on_change=published.append, clock=lambda: NOW)
     for number in range(5):
         await odds_service.record(mapped(header(external_id=f"e{number}", sportradar_id=str(number))), NOW)
     await odds_service.confirm()
     assert await count(store, odds_history) == 0
-    told.clear()
+    published.clear()
     for number in range(5):
         await odds_service.record(mapped(header(external_id=f"e{number}", sportradar_id=str(number))), LATER)
     await odds_service.confirm()
-    assert (await count(store, odds_history), told) == (0, [])
+    assert (await count(store, odds_history), published) == (0, [])
     changed = X1 | {HOME: 2.5}
     for number in (1, 3):
         await odds_service.record(mapped(header(external_id=f"e{number}", sportradar_id=str(number)), changed), LATER)
     await odds_service.confirm()
     assert await count(store, odds_history) == 6  # for each event, one price moved and both of over/under are gone
-    assert [change.event_id for change in told] == [2, 4]
-    assert sum(change.count for change in told) == 6
+    assert [change.event_id for change in published] == [2, 4]
+    assert sum(change.count for change in published) == 6
     await odds_service.close()
 
 
@@ -227,7 +227,7 @@ async def test_old_odds_and_runs_are_removed_as_the_preview_says(store: Store) -
     await odds_service.close()
 
 
-async def test_a_locked_database_is_told_and_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_locked_database_is_reported_and_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """While another process holds the lock, `confirm` raises an error; afterwards everything is written."""
     monkeypatch.setattr("quart_odds.storage.engines.BUSY_SECONDS", 0.02)
     path = tmp_path / "odds.db"
@@ -249,7 +249,7 @@ async def test_a_locked_database_is_told_and_loses_nothing(tmp_path: Path, monke
     await store.aclose()
 
 
-async def test_a_full_database_is_told_and_keeps_what_was_confirmed(tmp_path: Path) -> None:
+async def test_a_full_database_is_reported_and_keeps_what_was_confirmed(tmp_path: Path) -> None:
     """When the database is full, `confirm` raises an error that says so; what was stored before can be read."""
     store = await open_store(f"sqlite:///{tmp_path / 'odds.db'}")
     odds_service = odds_service_at(store, confirm_seconds=2)

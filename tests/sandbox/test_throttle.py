@@ -61,7 +61,7 @@ async def first_event() -> str:
     return f"/api/sportsbook/v4/events/{(await listed(client_of()))[0]['id']}"
 
 
-async def test_the_three_bookmakers_are_on_one_port_told_apart_by_path() -> None:
+async def test_the_three_bookmakers_are_on_one_port_distinguished_by_path() -> None:
     """One request to each bookmaker is counted there."""
     client = client_of()
     assert (await get(client, CATEGORIES)).status_code == 200

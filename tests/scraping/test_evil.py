@@ -76,7 +76,7 @@ async def test_costly_json_fails_its_bookmaker_alone(
         check_others(row)
 
 
-async def test_a_list_without_an_end_is_told_and_marks_nothing_gone(
+async def test_a_list_without_an_end_is_reported_and_marks_nothing_gone(
     sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its events are recorded up to the limit; known events that are not listed now stay."""
@@ -86,11 +86,13 @@ async def test_a_list_without_an_end_is_told_and_marks_nothing_gone(
         row, _ = await running.scrape(BETPAWA)
         assert row["status"] == "completed"
         evil.is_endless = True
-        row, told = await running.scrape()
+        row, published = await running.scrape()
         assert row["status"] == "completed"
         assert [(each["error_type"], each["platform"]) for each in row["errors"]] == [("list_limit", "betpawa")]
         assert "a list of more than 2 pages" in row["errors"][0]["error_message"]
-        assert any("more than 2 pages" in (each["message"] or "") for each in told if each["platform"] == "betpawa")
+        assert any(
+            "more than 2 pages" in (each["message"] or "") for each in published if each["platform"] == "betpawa"
+        )
         check_others(row)
         cache = running.parts.odds_service.cache
         assert len([event for event in cache.events.values() if BETPAWA in event.odds]) == 195

@@ -131,10 +131,10 @@ async def test_a_fault_fails_its_platform_with_its_reason_and_takes_no_odds(
     async with running_app(tmp_path, sandbox.url, **case.settings) as app:
         before = await healthy(app)
         sandbox.strike(case.fault, case.platform)
-        row, told = await app.scrape()
-        check_failed(row, told, case.platform, case.error_type, case.words, case.is_recoverable)
+        row, published = await app.scrape()
+        check_failed(row, published, case.platform, case.error_type, case.words, case.is_recoverable)
         assert await app.odds(case.platform) == before[case.platform]
-        await check_others(app, row, told, before, case.platform)
+        await check_others(app, row, published, before, case.platform)
         health = await app.get("/api/health")
         assert health["status"] == "degraded"
         [struck] = [each for each in health["platforms"] if each["status"] == "unhealthy"]
@@ -152,10 +152,10 @@ async def test_a_bookmaker_that_cannot_be_reached(url: Any, words: str, sandbox:
         before = await healthy(app)
     async with running_app(tmp_path, sandbox.url, bet9ja_url=url()) as app:
         assert await app.odds(BET9JA) == before[BET9JA]
-        row, told = await app.scrape()
-        check_failed(row, told, BET9JA, "unreachable", words, True)
+        row, published = await app.scrape()
+        check_failed(row, published, BET9JA, "unreachable", words, True)
         assert await app.odds(BET9JA) == before[BET9JA]
-        await check_others(app, row, told, before, BET9JA)
+        await check_others(app, row, published, before, BET9JA)
 
 
 @pytest.mark.parametrize("platform", Platform)
@@ -164,10 +164,10 @@ async def test_one_event_that_is_not_there_is_counted(platform: Platform, sandbo
     async with running_app(tmp_path, sandbox.url) as app:
         before = await healthy(app)
         sandbox.strike("404", platform)
-        row, told = await app.scrape()
-        assert row["status"] == told[-1]["phase"] == "completed"
-        assert told[-1]["error"] is None
-        assert "1 failed" in told[-1]["message"]
+        row, published = await app.scrape()
+        assert row["status"] == published[-1]["phase"] == "completed"
+        assert published[-1]["error"] is None
+        assert "1 failed" in published[-1]["message"]
         result = result_of(row, platform)
         assert (result["events_scraped"], result["events_failed"]) == (EVENTS - 1, 1)
         [error] = row["errors"]
@@ -177,7 +177,7 @@ async def test_one_event_that_is_not_there_is_counted(platform: Platform, sandbo
         assert after.pop(struck)["available"] is False
         assert before[platform].pop(struck)["available"] is True
         check_seen_again(after, before[platform])
-        await check_others(app, row, told, before, platform)
+        await check_others(app, row, published, before, platform)
 
 
 @pytest.mark.parametrize(
@@ -197,11 +197,11 @@ async def test_what_passes_is_tried_again(
     async with running_app(tmp_path, sandbox.url) as app:
         before = await healthy(app)
         sandbox.strike(fault, platform)
-        row, told = await app.scrape()
-        check_completed(row, told)
+        row, published = await app.scrape()
+        check_completed(row, published)
         check_seen_again(await app.odds(platform), before[platform])
         assert result_of(row, platform)["duration_ms"] >= at_least_ms
-        await check_others(app, row, told, before, platform)
+        await check_others(app, row, published, before, platform)
 
 
 @pytest.mark.parametrize("platform", Platform)
@@ -216,20 +216,20 @@ async def test_a_list_without_half_of_the_events_is_believed_only_the_second_tim
         before = await healthy(app)
         sandbox.strike("half", platform)
         for _ in range(2):
-            row, told = await app.scrape()
-            assert row["status"] == told[-1]["phase"] == "completed"
+            row, published = await app.scrape()
+            assert row["status"] == published[-1]["phase"] == "completed"
             found = result_of(row, platform)["events_found"]
             assert 0 < found <= EVENTS // 2
             assert {each["platform"] for each in row["errors"]} <= {platform}
             assert all(each["available"] for each in (await app.odds(platform)).values())
-            await check_others(app, row, told, before, platform)
+            await check_others(app, row, published, before, platform)
         monkeypatch.setattr("quart_odds.odds.service.BELIEVE_MISSING_AFTER", timedelta(milliseconds=1))
-        row, told = await app.scrape()
+        row, published = await app.scrape()
         after = await app.odds(platform)
         gone = [each for each in after.values() if not each["available"]]
         assert (len(after), len(gone)) == (EVENTS, EVENTS - found if platform is BETPAWA else 0)
         assert all(each["unavailable_since"] for each in gone)
-        await check_others(app, row, told, before, platform)
+        await check_others(app, row, published, before, platform)
 
         sandbox.heal()
         check_completed(*await app.scrape())
@@ -237,33 +237,33 @@ async def test_a_list_without_half_of_the_events_is_believed_only_the_second_tim
 
 
 @pytest.mark.parametrize("platform", [SPORTYBET, BET9JA])
-async def test_lists_that_are_shorter_than_the_tree_counts_are_told(
+async def test_lists_that_are_shorter_than_the_tree_counts_are_reported(
     platform: Platform, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     """The run completes with all odds; its row and the platform's message say how many of the events were listed."""
     async with running_app(tmp_path, sandbox.url) as app:
         before = await healthy(app)
         sandbox.strike("overcount", platform)
-        row, told = await app.scrape()
-        assert row["status"] == told[-1]["phase"] == "completed"
+        row, published = await app.scrape()
+        assert row["status"] == published[-1]["phase"] == "completed"
         [error] = row["errors"]
         assert (error["error_type"], error["platform"], error["recoverable"]) == ("incomplete_list", platform, True)
         assert re.search(r"(\d+) of (\d+) events were listed", error["error_message"])
-        assert error["where"] in last_of(told, platform)["message"]
+        assert error["where"] in last_of(published, platform)["message"]
         check_seen_again(await app.odds(platform), before[platform])
-        await check_others(app, row, told, before, platform)
+        await check_others(app, row, published, before, platform)
 
 
-async def test_a_list_that_moves_between_two_pages_is_told_and_believed_in_nothing(tmp_path: Path) -> None:
+async def test_a_list_that_moves_between_two_pages_is_reported_and_believed_in_nothing(tmp_path: Path) -> None:
     """In BetPawa's longest competition, the event that left stays, and so do those that may have been skipped."""
     with running_sandbox("--events", "420", "--markets", "10") as sandbox:
         async with running_app(tmp_path, sandbox.url) as app:
             check_completed(*await app.scrape(BETPAWA))
             sandbox.strike("shift", BETPAWA)
-            row, told = await app.scrape(BETPAWA)
+            row, published = await app.scrape(BETPAWA)
             assert row["status"] == "completed"
             assert {each["error_type"] for each in row["errors"]} == {"incomplete_list"}
-            assert "the list moved while it was read" in last_of(told, BETPAWA)["message"]
+            assert "the list moved while it was read" in last_of(published, BETPAWA)["message"]
             assert (await app.get("/api/events/alerts/count"))["count"] == 0
 
 
@@ -274,14 +274,14 @@ async def test_lists_that_name_events_twice(platform: Platform, sandbox: Sandbox
         before = await healthy(app)
         sandbox.strike("duplicates", platform)
         requests = sandbox.state()["bookmakers"][platform]["requests"]
-        row, told = await app.scrape()
-        check_completed(row, told)
+        row, published = await app.scrape()
+        check_completed(row, published)
         again = sandbox.state()["bookmakers"][platform]["requests"] - requests
         sandbox.heal()
         await app.scrape()
         assert sandbox.state()["bookmakers"][platform]["requests"] - requests == 2 * again
         check_seen_again(await app.odds(platform), before[platform])
-        await check_others(app, row, told, before, platform)
+        await check_others(app, row, published, before, platform)
 
 
 @pytest.mark.parametrize("platform", Platform)
@@ -291,13 +291,13 @@ async def test_an_event_with_five_thousand_markets(platform: Platform, sandbox: 
         before = await healthy(app)
         plain = result_of(await app.get("/api/scrape/1"), platform)
         sandbox.strike("huge", platform)
-        row, told = await app.scrape()
-        check_completed(row, told)
+        row, published = await app.scrape()
+        check_completed(row, published)
         result = result_of(row, platform)
         assert result["mapped_markets"] == plain["mapped_markets"]
         assert result["unmapped_markets"] - plain["unmapped_markets"] > 4500
         check_seen_again(await app.odds(platform), before[platform])
-        await check_others(app, row, told, before, platform)
+        await check_others(app, row, published, before, platform)
 
 
 async def test_wrong_types_in_details_never_become_odds(sandbox: Sandbox, tmp_path: Path) -> None:
@@ -305,8 +305,8 @@ async def test_wrong_types_in_details_never_become_odds(sandbox: Sandbox, tmp_pa
     async with running_app(tmp_path, sandbox.url) as app:
         before = await healthy(app)
         sandbox.strike("wrong-types@details", *Platform)
-        row, told = await app.scrape()
-        assert row["status"] == told[-1]["phase"] == "failed"
+        row, published = await app.scrape()
+        assert row["status"] == published[-1]["phase"] == "failed"
         for platform in Platform:
             assert result_of(row, platform)["error"]["error_type"] in ("malformed_body", "not_found")
             assert await app.odds(platform) == before[platform]
@@ -318,10 +318,10 @@ async def test_all_three_failing_is_a_failed_run(sandbox: Sandbox, tmp_path: Pat
         before = await healthy(app)
         faults = {"betpawa": "403", "sportybet": "timeout", "bet9ja": "cut"}
         sandbox.post("/_sandbox/faults", faults)
-        row, told = await app.scrape()
-        check_told(told, "failed")
+        row, published = await app.scrape()
+        check_reported(published, "failed")
         assert row["status"] == "failed"
-        assert told[-1]["error"] is not None
+        assert published[-1]["error"] is not None
         kinds = {each["platform"]: each["error"]["error_type"] for each in row["platforms"]}
         assert kinds == {"betpawa": "blocked", "sportybet": "unreachable", "bet9ja": "malformed_body"}
         assert {each: await app.odds(each) for each in Platform} == before
@@ -340,11 +340,11 @@ async def test_a_database_that_takes_no_odds_is_no_fault_of_a_bookmaker(
         before = await healthy(app)
         monkeypatch.setattr(app.parts.odds_service, "record", refuse)
         with capture_logs() as logs:
-            row, told = await app.scrape()
-        check_told(told, "failed")
+            row, published = await app.scrape()
+        check_reported(published, "failed")
         assert row["status"] == "failed"
         assert {each["error"]["error_type"] for each in row["platforms"]} == {"storage"}
-        assert "the disk is full" in told[-1]["error"]["error_message"]
+        assert "the disk is full" in published[-1]["error"]["error_message"]
         assert "scrape.platform_broke" not in {each["event"] for each in logs}
         assert {each: await app.odds(each) for each in Platform} == before
 
@@ -358,9 +358,9 @@ async def test_a_bookmaker_that_begins_to_refuse_half_way_is_failed_within_the_r
                 while result_of(await app.get(f"/api/scrape/{run_id}"), BETPAWA)["events_scraped"] < 15:
                     await asyncio.sleep(0.01)
             sandbox.strike("403@details", BETPAWA)
-            told = await app.told(run_id)
+            published = await app.published(run_id)
             row = await app.get(f"/api/scrape/{run_id}")
-            check_failed(row, told, BETPAWA, "blocked", "refused (403)", False)
+            check_failed(row, published, BETPAWA, "blocked", "refused (403)", False)
             result = result_of(row, BETPAWA)
             assert 15 <= result["events_scraped"] <= 35
             assert 20 <= result["events_failed"] <= 25
@@ -389,10 +389,10 @@ async def test_cancelling_ends_a_run_in_any_phase(
         began = loop.time()
         response = await app.client.post(f"/api/scrape/{run_id}/cancel")
         assert response.status_code == 202
-        told = await app.told(run_id)
+        published = await app.published(run_id)
         assert loop.time() - began < 2
-        check_told(told, "failed")
-        assert told[-1]["error"]["error_type"] == "cancelled"
+        check_reported(published, "failed")
+        assert published[-1]["error"]["error_type"] == "cancelled"
         row = await app.get(f"/api/scrape/{run_id}")
         assert row["status"] == "cancelled"
         assert await app.get("/api/scrape/runs/active") == []
@@ -405,7 +405,7 @@ async def test_cancelling_ends_a_run_in_any_phase(
         assert response.status_code == 409
 
 
-async def test_only_real_changes_are_kept_and_told(sandbox: Sandbox, tmp_path: Path) -> None:
+async def test_only_real_changes_are_kept_and_reported(sandbox: Sandbox, tmp_path: Path) -> None:
     """A second scrape of the same odds publishes and writes nothing.
 
     If k prices change, k rows are written, and the notices name exactly their events.
@@ -468,47 +468,47 @@ def result_of(row: Json, platform: Platform) -> Json:
     return found
 
 
-def last_of(told: list[Json], platform: Platform | None) -> Json:
+def last_of(published: list[Json], platform: Platform | None) -> Json:
     """Return the last progress of a platform."""
-    return [each for each in told if each["platform"] == platform][-1]
+    return [each for each in published if each["platform"] == platform][-1]
 
 
-def check_told(told: list[Json], phase: str) -> None:
+def check_reported(published: list[Json], phase: str) -> None:
     """There is one terminal progress, at the end, in this phase."""
-    terminal = [each for each in told if each["platform"] is None and each["phase"] in ("completed", "failed")]
-    assert terminal == [told[-1]]
-    assert told[-1]["phase"] == phase
+    terminal = [each for each in published if each["platform"] is None and each["phase"] in ("completed", "failed")]
+    assert terminal == [published[-1]]
+    assert published[-1]["phase"] == phase
 
 
-def check_completed(row: Json, told: list[Json]) -> None:
+def check_completed(row: Json, published: list[Json]) -> None:
     """The run and all platforms completed, without errors."""
-    check_told(told, "completed")
-    assert (row["status"], row["errors"], told[-1]["error"]) == ("completed", [], None)
+    check_reported(published, "completed")
+    assert (row["status"], row["errors"], published[-1]["error"]) == ("completed", [], None)
     assert row["events_failed"] == 0
     assert {each["status"] for each in row["platforms"]} == {"completed"}
 
 
 def check_failed(
-    row: Json, told: list[Json], platform: Platform, error_type: str, words: str, is_recoverable: bool
+    row: Json, published: list[Json], platform: Platform, error_type: str, words: str, is_recoverable: bool
 ) -> None:
     """One platform failed for this reason, and its progress, the terminal progress and the row agree."""
-    check_told(told, "completed")
+    check_reported(published, "completed")
     assert row["status"] == "partial"
     result = result_of(row, platform)
     assert result["status"] == "failed"
     assert (result["error"]["error_type"], result["error"]["recoverable"]) == (error_type, is_recoverable)
-    last = last_of(told, platform)
+    last = last_of(published, platform)
     assert last["phase"] == "failed"
-    for context in (last["error"], told[-1]["error"]):
+    for context in (last["error"], published[-1]["error"]):
         assert (context["error_type"], context["platform"]) == (error_type, platform)
         assert words in context["error_message"]
         assert context["recoverable"] is is_recoverable
     assert row["errors"][0]["error_type"] == error_type
-    assert f"{platform.display_name} failed" in told[-1]["message"]
+    assert f"{platform.display_name} failed" in published[-1]["message"]
 
 
 async def check_others(
-    app: RunningApp, row: Json, told: list[Json], before: dict[Platform, dict[str, Json]], struck: Platform
+    app: RunningApp, row: Json, published: list[Json], before: dict[Platform, dict[str, Json]], struck: Platform
 ) -> None:
     """The other two completed, with all events, without errors, and with the same odds as before."""
     for platform in Platform:
@@ -517,7 +517,7 @@ async def check_others(
         result = result_of(row, platform)
         assert (result["status"], result["error"]) == ("completed", None)
         assert (result["events_found"], result["events_scraped"], result["events_failed"]) == (EVENTS, EVENTS, 0)
-        assert last_of(told, platform)["phase"] == "completed"
+        assert last_of(published, platform)["phase"] == "completed"
         assert platform not in {each["platform"] for each in row["errors"]}
         check_seen_again(await app.odds(platform), before[platform])
 

@@ -154,8 +154,8 @@ async def test_no_more_is_removed_than_was_agreed_to(life: Life) -> None:
         with capture_logs() as logs:
             await keeping.clean_up(Removal(events=1, history_rows=100, runs=0))
         assert await life.odds_service.find(1) is None
-    told = [(each["event"], each.get("events")) for each in logs if each["event"].startswith("clean_up.")]
-    assert told == [("clean_up.begins", 1), ("clean_up.done", 1)]
+    published = [(each["event"], each.get("events")) for each in logs if each["event"].startswith("clean_up.")]
+    assert published == [("clean_up.begins", 1), ("clean_up.done", 1)]
 
 
 async def test_an_interval_that_is_changed_counts_at_once(life: Life) -> None:

@@ -19,7 +19,7 @@ BETPAWA, SPORTYBET, BET9JA = Platform
 HEADERS = [header(each, 1) for each in Platform]
 
 
-async def test_what_each_bookmaker_gave_is_told_and_recorded() -> None:
+async def test_what_each_bookmaker_gave_is_reported_and_recorded() -> None:
     """One has odds; one no longer has the event and one is in play, so these two are withdrawn at once."""
     makers, decoder, sink = Bookmakers(), FakeDecoder(), RecordingSink()
     makers[SPORTYBET].fetch_error = lambda _: NotFoundError(SPORTYBET, "gone")

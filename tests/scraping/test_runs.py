@@ -66,9 +66,9 @@ class Scene:
     async def run(self, *platforms: Platform) -> tuple[ActiveRun, list[ScrapeProgress]]:
         """Start a run, and return it with all its progress after it has ended."""
         run = await self.service.start("api", platforms or None)
-        return run, await self.told(run.broadcaster)
+        return run, await self.published(run.broadcaster)
 
-    async def told(self, broadcaster: ProgressBroadcaster) -> list[ScrapeProgress]:
+    async def published(self, broadcaster: ProgressBroadcaster) -> list[ScrapeProgress]:
         """Return all progress of a run, from its beginning to its end."""
         async with asyncio.timeout(10):
             return [each async for each in broadcaster.subscribe(from_start=True)]
@@ -89,13 +89,13 @@ async def scene() -> AsyncIterator[Scene]:
 
 async def test_a_run_goes_through_its_phases_to_one_terminal_progress(scene: Scene) -> None:
     """Each platform is discovered, scraped and stored; the run ends once, after them, as completed."""
-    run, told = await scene.run()
-    assert [each.is_terminal for each in told].count(True) == 1
-    assert told[-1].is_terminal
-    assert told[-1].phase is ScrapePhase.COMPLETED
-    assert (told[-1].current, told[-1].total, told[-1].events_count) == (15, 15, 15)
+    run, published = await scene.run()
+    assert [each.is_terminal for each in published].count(True) == 1
+    assert published[-1].is_terminal
+    assert published[-1].phase is ScrapePhase.COMPLETED
+    assert (published[-1].current, published[-1].total, published[-1].events_count) == (15, 15, 15)
     for platform in Platform:
-        phases = list(dict.fromkeys(each.phase for each in told if each.platform is platform))
+        phases = list(dict.fromkeys(each.phase for each in published if each.platform is platform))
         assert phases[0] is ScrapePhase.DISCOVERING
         assert phases[-2:] == [ScrapePhase.STORING, ScrapePhase.COMPLETED]
     await scene.settled(run)
@@ -106,9 +106,9 @@ async def test_a_run_goes_through_its_phases_to_one_terminal_progress(scene: Sce
 
 async def test_every_progress_bears_its_run_and_its_time(scene: Scene) -> None:
     """Two runs on one topic can be distinguished, and the elapsed time never decreases within a run."""
-    run, told = await scene.run()
-    assert {each.scrape_run_id for each in told} == {run.record.id}
-    elapsed = [each.elapsed_ms for each in told]
+    run, published = await scene.run()
+    assert {each.scrape_run_id for each in published} == {run.record.id}
+    elapsed = [each.elapsed_ms for each in published]
     assert None not in elapsed
     assert elapsed == sorted(elapsed, key=lambda each: each or 0)
 
@@ -121,16 +121,16 @@ async def test_a_clock_that_is_set_during_a_run_changes_no_duration(scene: Scene
     scene.service._now = lambda: now
     run = await scene.service.start("api")
     now = begin + jump
-    told = await scene.told(run.broadcaster)
+    published = await scene.published(run.broadcaster)
     await scene.settled(run)
     row = scene.store.runs[run.record.id]
     assert row.duration_ms is not None
     assert row.completed_at is not None
     assert 0 <= row.duration_ms < 10_000
     assert begin <= row.completed_at < begin + timedelta(seconds=10)
-    assert told[-1].duration_ms == row.duration_ms
-    assert told[-1].elapsed_ms is not None
-    assert row.duration_ms <= told[-1].elapsed_ms < 10_000
+    assert published[-1].duration_ms == row.duration_ms
+    assert published[-1].elapsed_ms is not None
+    assert row.duration_ms <= published[-1].elapsed_ms < 10_000
     for phase in scene.store.kept_phases[run.record.id]:
         assert begin <= phase.started_at <= (phase.ended_at or row.completed_at) < begin + timedelta(seconds=10)
 
@@ -142,7 +142,7 @@ def test_a_row_that_seems_to_end_before_it_began_took_no_time() -> None:
     assert row.duration_ms == 0
 
 
-async def test_the_row_is_committed_before_the_end_is_told(scene: Scene) -> None:
+async def test_the_row_is_committed_before_the_end_is_reported(scene: Scene) -> None:
     """A listener that receives the end finds the row ended."""
     run = await scene.service.start("api")
 
@@ -150,7 +150,7 @@ async def test_the_row_is_committed_before_the_end_is_told(scene: Scene) -> None
         assert not run.broadcaster.is_completed
 
     scene.store.on_finish = check
-    await scene.told(run.broadcaster)
+    await scene.published(run.broadcaster)
     assert scene.store.runs[run.record.id].status is RunStatus.COMPLETED
 
 
@@ -177,13 +177,13 @@ async def test_starts_at_the_same_moment_make_one_run(scene: Scene) -> None:
 async def test_a_platform_that_fails_leaves_the_others_alone(scene: Scene) -> None:
     """The run is partial: its phase is completed, and the progress has the error."""
     scene.bookmakers[BET9JA].root_error = BlockedError(BET9JA, "403 with an HTML page", status=403)
-    run, told = await scene.run()
-    terminal = told[-1]
+    run, published = await scene.run()
+    terminal = published[-1]
     assert terminal.phase is ScrapePhase.COMPLETED
     assert terminal.error is not None
     assert terminal.error.error_type == "blocked"
     assert terminal.error.platform is BET9JA
-    last = {each.platform: each for each in told if each.platform}
+    last = {each.platform: each for each in published if each.platform}
     assert last[BET9JA].phase is ScrapePhase.FAILED
     assert last[BETPAWA].phase is last[SPORTYBET].phase is ScrapePhase.COMPLETED
     await scene.settled(run)
@@ -196,8 +196,8 @@ async def test_all_platforms_failing_is_a_failed_run(scene: Scene) -> None:
     """Without any odds, the phase is failed."""
     for platform, bookmaker in scene.bookmakers.items():
         bookmaker.root_error = UnreachableError(platform, "connection refused")
-    run, told = await scene.run()
-    assert told[-1].phase is ScrapePhase.FAILED
+    run, published = await scene.run()
+    assert published[-1].phase is ScrapePhase.FAILED
     await scene.settled(run)
     assert scene.store.runs[run.record.id].status is RunStatus.FAILED
 
@@ -216,9 +216,9 @@ async def test_events_that_are_gone_are_counted_and_fail_nothing(scene: Scene) -
     """A 404 for an event affects only that event."""
     bookmaker = scene.bookmakers[BETPAWA]
     bookmaker.fetch_error = lambda number: NotFoundError(BETPAWA, "gone", where=str(number)) if number else None
-    run, told = await scene.run()
-    assert told[-1].phase is ScrapePhase.COMPLETED
-    assert told[-1].error is None
+    run, published = await scene.run()
+    assert published[-1].phase is ScrapePhase.COMPLETED
+    assert published[-1].error is None
     await scene.settled(run)
     record = scene.store.runs[run.record.id]
     assert record.status is RunStatus.COMPLETED
@@ -286,14 +286,14 @@ async def test_only_a_body_that_is_decoded_well_ends_a_row_of_refusals(scene: Sc
 async def test_matches_in_play_give_no_odds_and_are_no_trouble(scene: Scene) -> None:
     """They are withdrawn, counted and reported, even if there are no other matches."""
     scene.decoder.is_in_play = lambda raw: raw.header.external_id != "0"
-    run, told = await scene.run(BETPAWA)
+    run, published = await scene.run(BETPAWA)
     await scene.settled(run)
     record = scene.store.runs[run.record.id]
     assert (record.status, record.events_scraped, record.events_failed) == (RunStatus.COMPLETED, 1, 4)
     assert [(each.error_type, each.count, each.recoverable) for each in record.errors] == [("in_play", 4, False)]
     assert [mapped.header.external_id for mapped in scene.sink.recorded] == ["0"]
     assert sorted(scene.sink.withdrawn) == [(BETPAWA, each) for each in "1234"]
-    assert (told[-1].current, told[-1].total) == (5, 5)
+    assert (published[-1].current, published[-1].total) == (5, 5)
     scene.decoder.is_in_play = lambda _: True
     run, _ = await scene.run(BETPAWA)
     await scene.settled(run)
@@ -326,7 +326,7 @@ async def test_a_platform_that_fails_takes_no_event_away(scene: Scene) -> None:
     assert (scene.sink.missing, scene.sink.withdrawn) == ([], [])
 
 
-async def test_a_list_that_is_not_complete_is_told(scene: Scene) -> None:
+async def test_a_list_that_is_not_complete_is_reported(scene: Scene) -> None:
     """It is in the platform's message until its end, and among the errors, but nothing fails because of it."""
     fake = scene.bookmakers[BETPAWA]
     where = "England, Premier League"
@@ -335,10 +335,10 @@ async def test_a_list_that_is_not_complete_is_told(scene: Scene) -> None:
         UnreachableError(BETPAWA, "reset", where="group 7"),
         IncompleteListError(BETPAWA, "1 of 2 events were listed", where="Spain, Cup"),
     ]
-    run, told = await scene.run(BETPAWA)
+    run, published = await scene.run(BETPAWA)
     await scene.settled(run)
     words = f"{where}: 10 of 30 events were listed, and 2 more lists are not complete"
-    messages = {each.phase: each.message for each in told if each.platform is BETPAWA}
+    messages = {each.phase: each.message for each in published if each.platform is BETPAWA}
     assert messages[ScrapePhase.STORING] == messages[ScrapePhase.COMPLETED] == words
     record = scene.store.runs[run.record.id]
     assert record.status is RunStatus.COMPLETED
@@ -347,15 +347,15 @@ async def test_a_list_that_is_not_complete_is_told(scene: Scene) -> None:
 
 
 @pytest.mark.parametrize(("count", "kinds"), [(0, []), (2, []), (MANY_MISSING, ["missing"])])
-async def test_what_complete_lists_have_no_more_is_told(count: int, kinds: list[str], scene: Scene) -> None:
+async def test_what_complete_lists_have_no_more_is_reported(count: int, kinds: list[str], scene: Scene) -> None:
     """The message says so, and many at once are an error. Events that are listed again are not mentioned."""
     first = [EventChange(number, BETPAWA, number, is_missed=True) for number in range(count - count // 2)]
     gone = [EventChange(90 + number, BETPAWA, 90 + number, is_available=False) for number in range(count // 2)]
     again = [EventChange(70 + number, BETPAWA, 70 + number, is_miss_noted=True) for number in range(20)]
     scene.sink.missing_changes = [*first, *gone, *again]
-    run, told = await scene.run(BETPAWA)
+    run, published = await scene.run(BETPAWA)
     await scene.settled(run)
-    last = [each for each in told if each.platform is BETPAWA][-1]
+    last = [each for each in published if each.platform is BETPAWA][-1]
     words = f"{len(first)} events were missed for the first time, {len(gone)} are gone" if count else None
     assert last.message == words
     record = scene.store.runs[run.record.id]
@@ -367,12 +367,12 @@ async def test_a_bookmaker_that_hangs_costs_no_more_than_its_deadline() -> None:
     """At the deadline the platform fails; the others have finished."""
     scene = Scene(deadline=0.2)
     scene.bookmakers[SPORTYBET].hangs = True
-    run, told = await scene.run()
+    run, published = await scene.run()
     await scene.settled(run)
     record = scene.store.runs[run.record.id]
     assert record.status is RunStatus.PARTIAL
     assert record.errors[0].error_type == "deadline"
-    assert told[-1].events_count == 10
+    assert published[-1].events_count == 10
     assert scene.bookmakers[SPORTYBET].is_closed
 
 
@@ -380,11 +380,11 @@ async def test_a_run_that_takes_too_long_is_ended() -> None:
     """At the run's own deadline it ends as failed."""
     scene = Scene(run_deadline=0.2)
     scene.bookmakers[SPORTYBET].hangs = True
-    run, told = await scene.run()
+    run, published = await scene.run()
     await scene.settled(run)
-    assert told[-1].phase is ScrapePhase.FAILED
-    assert told[-1].error is not None
-    assert told[-1].error.error_type == "deadline"
+    assert published[-1].phase is ScrapePhase.FAILED
+    assert published[-1].error is not None
+    assert published[-1].error.error_type == "deadline"
 
 
 @pytest.mark.parametrize("moment", ["at once", "while fetching"])
@@ -399,10 +399,10 @@ async def test_cancelling_ends_with_one_terminal_progress_and_leaves_nothing(sce
             await scene.bookmakers[BETPAWA].reached.wait()
     await scene.service.cancel(run.record.id)
     async with asyncio.timeout(2):
-        told = await scene.told(run.broadcaster)
-    assert [each.is_terminal for each in told].count(True) == 1
-    assert told[-1].error is not None
-    assert told[-1].error.error_type == "cancelled"
+        published = await scene.published(run.broadcaster)
+    assert [each.is_terminal for each in published].count(True) == 1
+    assert published[-1].error is not None
+    assert published[-1].error.error_type == "cancelled"
     await scene.settled(run)
     assert scene.store.runs[run.record.id].status is RunStatus.CANCELLED
     await asyncio.sleep(0)
@@ -471,10 +471,10 @@ async def test_retry_scrapes_what_failed(scene: Scene) -> None:
 async def test_odds_that_cannot_be_stored_fail_the_run(scene: Scene) -> None:
     """A run is not completed before its odds are confirmed."""
     scene.sink.confirm_error = StorageError("the disk is full")
-    run, told = await scene.run()
-    assert told[-1].phase is ScrapePhase.FAILED
-    assert told[-1].error is not None
-    assert "the disk is full" in told[-1].error.error_message
+    run, published = await scene.run()
+    assert published[-1].phase is ScrapePhase.FAILED
+    assert published[-1].error is not None
+    assert "the disk is full" in published[-1].error.error_message
     await scene.settled(run)
     assert scene.store.runs[run.record.id].status is RunStatus.FAILED
 
@@ -484,12 +484,12 @@ async def test_a_row_that_cannot_be_ended_still_ends_the_run(scene: Scene, monke
     monkeypatch.setattr(runs_module, "STORE_END_SECONDS", 0.3)
     monkeypatch.setattr(run_ends, "LONGEST_WAIT_SECONDS", 0.05)
     scene.store.finish_error = StorageError("the database is gone")
-    run, told = await scene.run()
-    waiting = next(each for each in told if "not stored yet" in (each.message or ""))
+    run, published = await scene.run()
+    waiting = next(each for each in published if "not stored yet" in (each.message or ""))
     assert (waiting.phase, waiting.is_terminal) == (ScrapePhase.STORING, False)
-    assert told[-1].phase is ScrapePhase.FAILED
-    assert told[-1].error is not None
-    assert "the database is gone" in told[-1].error.error_message
+    assert published[-1].phase is ScrapePhase.FAILED
+    assert published[-1].error is not None
+    assert "the database is gone" in published[-1].error.error_message
     await scene.settled(run)
     first = run.record.id
     assert scene.store.runs[first].status is RunStatus.RUNNING
@@ -507,7 +507,7 @@ async def test_a_row_that_cannot_be_ended_still_ends_the_run(scene: Scene, monke
     assert scene.store.runs[again.record.id].status is RunStatus.COMPLETED
 
 
-async def test_an_end_that_is_stored_with_the_second_try_is_told_as_it_is(scene: Scene) -> None:
+async def test_an_end_that_is_stored_with_the_second_try_is_reported_as_it_is(scene: Scene) -> None:
     """A run does not fail because the database was locked for a moment."""
     scene.store.finish_error = StorageError("locked")
     run = await scene.service.start("api")
@@ -521,7 +521,7 @@ async def test_an_end_that_is_stored_with_the_second_try_is_told_as_it_is(scene:
         await scene.service.retry(run.record.id)
 
 
-async def test_an_end_that_another_process_has_stored_is_told_as_that(scene: Scene) -> None:
+async def test_an_end_that_another_process_has_stored_is_reported_as_that(scene: Scene) -> None:
     """Row and terminal progress are the same record, whichever process wrote it."""
     run = await scene.service.start("api")
 
@@ -531,9 +531,9 @@ async def test_an_end_that_another_process_has_stored_is_told_as_that(scene: Sce
 
     error = RunError("interrupted", "another process has taken over", run.record.started_at)
     scene.store.take_end = already_over
-    told = await scene.told(run.broadcaster)
-    assert told[-1].phase is ScrapePhase.FAILED
-    assert told[-1].message == "interrupted: another process has taken over"
+    published = await scene.published(run.broadcaster)
+    assert published[-1].phase is ScrapePhase.FAILED
+    assert published[-1].message == "interrupted: another process has taken over"
 
 
 async def test_whoever_starts_a_run_may_leave_at_any_moment(scene: Scene) -> None:
@@ -554,10 +554,10 @@ async def test_whoever_starts_a_run_may_leave_at_any_moment(scene: Scene) -> Non
 async def test_a_run_that_may_not_write_asks_no_bookmaker_and_says_why(scene: Scene) -> None:
     """It fails at once, with the reason in its progress and its row."""
     scene.service._take_over = AsyncMock(side_effect=NotWriterError())
-    run, told = await scene.run()
+    run, published = await scene.run()
     await scene.settled(run)
-    assert told[-1].error is not None
-    assert "another process writes to this database" in told[-1].error.error_message
+    assert published[-1].error is not None
+    assert "another process writes to this database" in published[-1].error.error_message
     assert scene.store.runs[run.record.id].status is RunStatus.FAILED
     assert sum(each.requests for each in scene.bookmakers.values()) == 0
 
@@ -584,13 +584,13 @@ async def test_closing_is_bounded_though_the_database_takes_nothing(
     began = asyncio.get_running_loop().time()
     await scene.service.close(wait_seconds=0.05)
     assert asyncio.get_running_loop().time() - began < 2
-    told = await scene.told(run.broadcaster)
-    assert told[-1].error is not None
-    assert told[-1].error.error_type == "interrupted"
+    published = await scene.published(run.broadcaster)
+    assert published[-1].error is not None
+    assert published[-1].error.error_type == "interrupted"
     assert scene.store.runs[run.record.id].status is RunStatus.RUNNING
 
 
-async def test_a_discovery_that_shrinks_by_half_is_told(scene: Scene) -> None:
+async def test_a_discovery_that_shrinks_by_half_is_reported(scene: Scene) -> None:
     """Of runs with 5, 2 and 2 events, the second is reported. The sink is always called: it decides what is gone."""
     for is_shrunken, events in ((False, 5), (True, 2), (False, 2)):
         scene.bookmakers[BETPAWA].events = events
@@ -615,13 +615,13 @@ async def test_a_discovery_with_holes_says_what_it_listed_whole(scene: Scene) ->
     assert record.errors[0].where == "competition 7"
 
 
-async def test_runs_found_running_at_start_are_told_as_interrupted(scene: Scene) -> None:
+async def test_runs_found_running_at_start_are_reported_as_interrupted(scene: Scene) -> None:
     """Runs that a crash left are ended, with their terminal progress on the topic and on the run's own stream."""
     await scene.store.create_run(trigger="api", platforms=[BETPAWA], started_at=datetime(2026, 1, 1, tzinfo=UTC))
     assert [each.status for each in await scene.service.recover()] == [RunStatus.INTERRUPTED]
     broadcaster = scene.service.broadcasters.get(1)
     assert broadcaster is not None
-    assert [each.phase for each in await scene.told(broadcaster)] == [ScrapePhase.FAILED]
+    assert [each.phase for each in await scene.published(broadcaster)] == [ScrapePhase.FAILED]
     assert scene.registry.log.next_seq == 2
 
 
@@ -630,9 +630,9 @@ async def test_closing_marks_a_run_that_does_not_end_in_time(scene: Scene) -> No
     scene.bookmakers[BETPAWA].hangs = True
     run = await scene.service.start("api")
     await scene.service.close(wait_seconds=0.05)
-    told = await scene.told(run.broadcaster)
-    assert told[-1].error is not None
-    assert told[-1].error.error_type == "interrupted"
+    published = await scene.published(run.broadcaster)
+    assert published[-1].error is not None
+    assert published[-1].error.error_type == "interrupted"
     assert scene.store.runs[run.record.id].status is RunStatus.INTERRUPTED
     with pytest.raises(RunStateError):
         await scene.service.start("api")
@@ -641,20 +641,20 @@ async def test_closing_marks_a_run_that_does_not_end_in_time(scene: Scene) -> No
 async def test_the_bridge_runs_for_every_run_and_harms_none(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     """All progress is in the shared log, even without listeners; a bridge that fails does not affect the scrape."""
     with capture_logs() as logs:
-        run, told = await scene.run()
+        run, published = await scene.run()
         await scene.settled(run)
-    assert scene.registry.log.next_seq - 1 == len(told)
+    assert scene.registry.log.next_seq - 1 == len(published)
     ended = next(each for each in logs if each["event"] == "ws.bridge.ended")
-    assert (ended["scrape_run_id"], ended["events_forwarded"]) == (run.record.id, len(told))
+    assert (ended["scrape_run_id"], ended["events_forwarded"]) == (run.record.id, len(published))
     assert any(each["event"] == "ws.bridge.started" for each in logs)
 
     async def broken(*_: object) -> None:
         raise ValueError("no bridge")
 
     monkeypatch.setattr(scene.service, "_bridge", broken)
-    run, told = await scene.run()
+    run, published = await scene.run()
     await scene.settled(run)
-    assert told[-1].phase is ScrapePhase.COMPLETED
+    assert published[-1].phase is ScrapePhase.COMPLETED
 
 
 async def test_a_bridge_that_never_ends_is_cancelled(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:

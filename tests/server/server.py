@@ -32,10 +32,10 @@ async def publish() -> Response:
 
     async def work() -> None:
         for number in range(messages):
-            told: dict[str, object] = {"type": "scrape_progress", "n": number, "x": "x" * size}
+            published: dict[str, object] = {"type": "scrape_progress", "n": number, "x": "x" * size}
             if is_stamped:
-                told["at"] = time.monotonic()
-            registry.broadcast(told, SCRAPE_PROGRESS, retain=("probe", None) if is_retained else None)
+                published["at"] = time.monotonic()
+            registry.broadcast(published, SCRAPE_PROGRESS, retain=("probe", None) if is_retained else None)
             await asyncio.sleep(pause)
 
     current_app.add_background_task(work)

@@ -91,7 +91,7 @@ def _length(head: bytes) -> int:
 
 
 @pytest.mark.parametrize("loop", ["--uvloop", "--asyncio"])
-async def test_everyone_is_told_and_the_process_ends(tmp_path: Path, loop: str) -> None:
+async def test_everyone_is_notified_and_the_process_ends(tmp_path: Path, loop: str) -> None:
     """Clients get 1012 or `retry:`, with delays that are spread in time.
 
     Stalled, half-sent, idle and silent connections delay nothing.
@@ -185,7 +185,7 @@ async def test_drain_under_other_pythons(tmp_path: Path, python: str, loop: str)
 
 @pytest.mark.endurance
 @pytest.mark.parametrize("path", ["/api/ws", "/api/sse"])
-async def test_a_thousand_streams_are_told(tmp_path: Path, path: str) -> None:
+async def test_a_thousand_streams_are_notified(tmp_path: Path, path: str) -> None:
     """A thousand streams are told to reconnect, and the process ends in time."""
     with served(tmp_path) as server:
         peers = [await (websocket if path == "/api/ws" else event_stream)(server.port) for _ in range(1000)]

@@ -161,8 +161,8 @@ async def test_requests_pipelined_without_end_are_refused(server: Served) -> Non
     request = f"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\n\r\n".encode()
     async with _bounded(server), connected(server.port) as peer:
         flooding = asyncio.create_task(_flood(peer, request * 500))
-        told = await peer.rest()
+        published = await peer.rest()
         await flooding
-        assert told.count(b"HTTP/1.1 200") >= 100
-        assert told.count(b"HTTP/1.1 429") == 1
-        assert b"Wait for an answer" in told
+        assert published.count(b"HTTP/1.1 200") >= 100
+        assert published.count(b"HTTP/1.1 429") == 1
+        assert b"Wait for an answer" in published

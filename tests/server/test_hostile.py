@@ -57,13 +57,13 @@ async def _bounded(
 ) -> AsyncIterator[Callable[[], None]]:
     """Publish all the time, and check the server's limits. In the end, nothing of the peers remains."""
     before = server.memory_kb
-    told_kb = 2 * messages * size // 1024
+    reported_kb = 2 * messages * size // 1024
     async with watching(server.port) as watcher:
         await watcher_is_there(server)
         await asyncio.to_thread(server.post, f"/probe/publish?messages={messages}&size={size}&interval_ms=5")
-        yield lambda: _check_memory(server, before, growth_kb + told_kb)
+        yield lambda: _check_memory(server, before, growth_kb + reported_kb)
         await watcher.had(messages)
-        _check_memory(server, before, growth_kb + told_kb)
+        _check_memory(server, before, growth_kb + reported_kb)
         assert watcher.p99_ms <= P99_MS
         await server.until(listening=1, places=1)
     # The remaining connection is the one that requests this state.

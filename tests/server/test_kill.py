@@ -43,8 +43,8 @@ async def kill_again_and_again(folder: Path, times: int) -> None:
     async with sandbox_process(SandboxOptions(events=30, latency_ms=60, move=0.2)) as sandbox:
         settings = at(sandbox.urls) | pace
         async with served(folder, settings) as server:
-            told = await curl(server, "/api/scrape/stream")
-            assert told[-1]["phase"] == "completed"
+            published = await curl(server, "/api/scrape/stream")
+            assert published[-1]["phase"] == "completed"
             confirmed = await odds(server.url)
         for _ in range(times):
             async with served(folder, settings) as server:

@@ -47,34 +47,34 @@ def _same(data: bytes) -> bytes:
     return re.sub(rb'"timestamp":"[^"]+"|retry: \d+', b"", data)
 
 
-async def _told(server: Served) -> list[bytes]:
+async def _published(server: Served) -> list[bytes]:
     """Return what clients of each kind are sent, byte by byte, for the same messages, small and large."""
     port = server.port
     plain, with_cursor = await websocket(port), await websocket(port, "/api/ws?cursor=1")
     stream = await event_stream(port)
     for size in (0, 100, 200, 70_000):
         await asyncio.to_thread(server.post, f"/probe/publish?messages=5&size={size}&stamp=0")
-    told = [await _read_frames(plain, 21), await _read_frames(with_cursor, 21), await _read_stream(stream, 21)]
+    published = [await _read_frames(plain, 21), await _read_frames(with_cursor, 21), await _read_stream(stream, 21)]
     for peer in (plain, with_cursor):
         peer.say('{"type":"dance"}')
-        told.append(await _read_frames(peer, 1))
+        published.append(await _read_frames(peer, 1))
     for peer in (plain, with_cursor, stream):
         await peer.close()
-    return told
+    return published
 
 
 async def test_both_lanes_send_the_same_bytes(server: Served, tmp_path: Path) -> None:
     """This holds on WebSocket, with and without cursors, and on SSE. Each server uses the lane that it should."""
     with served(tmp_path, "--standard-lane") as standard:
-        fast_told, standard_told = await _told(server), await _told(standard)
+        fast_reported, standard_reported = await _published(server), await _published(standard)
         peers = [await each(one.port) for one in (server, standard) for each in (websocket, event_stream)]
         assert (await server.until(listening=2))["fast"] == 2
         assert (await standard.until(listening=2))["fast"] == 0
         for peer in peers:
             await peer.close()
-    for fast, plain in zip(fast_told, standard_told, strict=True):
+    for fast, plain in zip(fast_reported, standard_reported, strict=True):
         assert _same(fast) == _same(plain)
-    assert b'"n":4' in fast_told[0]
+    assert b'"n":4' in fast_reported[0]
 
 
 async def test_plain_hypercorn_serves_by_the_standard_lane(tmp_path: Path) -> None:

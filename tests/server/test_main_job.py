@@ -83,7 +83,7 @@ async def test_curl_and_websockets_see_the_same_run_to_its_end(tmp_path: Path) -
         assert places[4:] == list(range(places[4], len(by_curl)))
 
 
-async def test_a_posted_run_is_told_to_all_in_the_same_way(tmp_path: Path, session: aiohttp.ClientSession) -> None:
+async def test_a_posted_run_is_reported_to_all_in_the_same_way(tmp_path: Path, session: aiohttp.ClientSession) -> None:
     """The answer is 202 with links. The run's stream and the WebSocket match, and a second start is a conflict."""
     async with house(tmp_path) as server, server.websocket("?topics=scrape_progress") as first:
         await acknowledged(first)
@@ -124,8 +124,8 @@ async def test_a_signal_in_the_middle_of_a_run_ends_it_in_time(tmp_path: Path) -
             async with asyncio.timeout(10):
                 await listener.recv()
             assert await server.stop(signal.SIGTERM) < 2
-            told = await stream
-            assert not any(is_terminal(each) for each in told)
+            published = await stream
+            assert not any(is_terminal(each) for each in published)
             with contextlib.suppress(ConnectionClosedError):
                 while True:
                     await listener.recv()
@@ -145,8 +145,8 @@ async def test_a_recording_of_the_real_sites_gives_the_match_with_its_odds(
         sandbox_process(SandboxOptions(replay=recorded)) as sandbox,
         served(tmp_path, at(sandbox.urls) | {"retry_wait_seconds": 0.05}) as server,
     ):
-        told = await curl(server, "/api/scrape/stream")
-        assert told[-1]["phase"] == "completed"
+        published = await curl(server, "/api/scrape/stream")
+        assert published[-1]["phase"] == "completed"
         async with session.get(f"{server.url}/api/events", params={"include_started": "true"}) as response:
             events = (await response.json())["events"]
         [event] = [each for each in events if each["sportradar_id"] == "68995116"]
@@ -179,8 +179,8 @@ async def test_the_sandbox_beside_the_server_gives_events_of_which_most_are_at_a
 ) -> None:
     """`serve --sandbox` is a single command, with a separate database, and a run of sixty events."""
     async with served(tmp_path, None, [*SERVE, "--sandbox", "--latency-ms", "20"]) as server:
-        told = await curl(server, "/api/scrape/stream")
-        assert_whole_run(told)
+        published = await curl(server, "/api/scrape/stream")
+        assert_whole_run(published)
         async with session.get(f"{server.url}/api/events", params={"page_size": 100}) as response:
             answer = await response.json()
         assert answer["total"] >= 30

@@ -22,8 +22,8 @@ async def test_no_request_gets_a_server_error_or_an_answer_outside_its_schema(tm
         sandbox_process(SandboxOptions(events=20, move=0)) as sandbox,
         served(tmp_path, at(sandbox.urls)) as server,
     ):
-        told = await curl(server, "/api/scrape/stream")
-        assert told[-1]["phase"] == "completed"
+        published = await curl(server, "/api/scrape/stream")
+        assert published[-1]["phase"] == "completed"
         process = await asyncio.create_subprocess_exec(
             str(Path(sys.executable).with_name("schemathesis")),
             "run",

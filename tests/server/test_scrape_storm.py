@@ -41,7 +41,7 @@ class Listener:
     """A listener on WebSocket or SSE that resumes with its cursor, and keeps all progress it receives."""
 
     def __init__(self, *, is_stream: bool) -> None:
-        self.told: Told = []
+        self.published: Told = []
         self._is_stream = is_stream
         self._cursor = ""
         self._is_recovered = True
@@ -63,7 +63,9 @@ class Listener:
     async def read(self, count: int | None = None) -> None:
         """Read until there are this many messages, or to the end of the run."""
         async with asyncio.timeout(60):
-            while not (self.told and is_terminal(self.told[-1])) and (count is None or len(self.told) < count):
+            while not (self.published and is_terminal(self.published[-1])) and (
+                count is None or len(self.published) < count
+            ):
                 await self._read_some()
 
     def cut(self) -> None:
@@ -74,7 +76,7 @@ class Listener:
     def check(self, all_of_it: Told) -> None:
         """Check that the listener received everything, in order and once, over both connections."""
         assert self._is_recovered
-        assert self.told == all_of_it
+        assert self.published == all_of_it
 
     async def _read_some(self) -> None:
         assert self._peer is not None
@@ -91,7 +93,7 @@ class Listener:
         data = message["data"]
         assert isinstance(data, dict)
         if message["type"] == "scrape_progress":
-            self.told.append(data)
+            self.published.append(data)
         elif message["type"] == "connection_ack":
             self._is_recovered = self._is_recovered and data["recovered"] is True
 
@@ -109,7 +111,7 @@ async def storm(server: Server, count: int) -> None:
     await asyncio.gather(*(each.connect(server, gate) for each in listeners))
     await asyncio.gather(*(each.read() for each in (witness, *listeners)))
     for each in listeners:
-        each.check(witness.told)
+        each.check(witness.published)
         each.cut()
     witness.cut()
 

@@ -55,10 +55,12 @@ async def check_whole(store: Store, odds_service: OddsService, confirmed: int) -
     for event in odds_service.cache.events.values():
         for event_odds in event.odds.values():
             past = await store.price_history(event_odds.id, list(event_odds.keys))
-            told = dict(past.opening)
+            replayed = dict(past.opening)
             for _, key, odds in past.changes:
-                told[key] = told[key] | GONE if odds == GONE_ODDS else odds
-            assert told == {key: value for key, value, _ in event_odds}, "the history does not lead to the current odds"
+                replayed[key] = replayed[key] | GONE if odds == GONE_ODDS else odds
+            assert replayed == {key: value for key, value, _ in event_odds}, (
+                "the history does not lead to the current odds"
+            )
             scrape = round((event_odds.values[event_odds.keys.index(HOME)] >> 1) - 1500)
             assert scrape >= confirmed
             newest = max(newest, scrape)

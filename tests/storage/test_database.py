@@ -89,13 +89,13 @@ async def test_a_database_in_memory_works(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("url", ["mysql://host/odds", "nonsense", "sqlite:////no/such/folder/odds.db"])
-async def test_a_database_that_cannot_be_opened_is_told(url: str) -> None:
+async def test_a_database_that_cannot_be_opened_is_reported(url: str) -> None:
     """Opening raises StorageError for every kind of unusable URL."""
     with pytest.raises(StorageError):
         await open_store(url)
 
 
-async def test_a_file_that_is_no_database_is_told(tmp_path: Path) -> None:
+async def test_a_file_that_is_no_database_is_reported(tmp_path: Path) -> None:
     """The error names the file, and the file is not changed."""
     path = tmp_path / "odds.db"
     path.write_bytes(b"this is no database, but a text of some length" * 100)
@@ -105,7 +105,7 @@ async def test_a_file_that_is_no_database_is_told(tmp_path: Path) -> None:
     assert path.read_bytes() == b"this is no database, but a text of some length" * 100
 
 
-async def test_a_file_that_cannot_be_opened_is_told(tmp_path: Path) -> None:
+async def test_a_file_that_cannot_be_opened_is_reported(tmp_path: Path) -> None:
     """The error says what to check. Here the path is a folder."""
     with pytest.raises(StorageError, match="cannot be opened or created: check its folder and its permissions"):
         await open_store(f"sqlite:///{tmp_path}")
@@ -169,7 +169,7 @@ async def test_a_backup_by_sqlite_itself_has_all_that_was_committed(tmp_path: Pa
         await copied.aclose()
 
 
-async def test_a_server_that_does_not_answer_is_told_without_its_password() -> None:
+async def test_a_server_that_does_not_answer_is_reported_without_its_password() -> None:
     """The operator sees which server it is, but never the user or password. The public message names nothing."""
     for url in (
         "postgresql://someone:secret@127.0.0.1:1/odds",
@@ -184,7 +184,7 @@ async def test_a_server_that_does_not_answer_is_told_without_its_password() -> N
         assert "someone" not in caught.value.for_operator
 
 
-async def test_an_argument_of_a_url_that_means_nothing_is_told() -> None:
+async def test_an_argument_of_a_url_that_means_nothing_is_reported() -> None:
     """Without this check, the driver would raise a TypeError."""
     with pytest.raises(StorageError, match="an argument that the driver does not know") as caught:
         await open_store("postgresql://someone:secret@127.0.0.1:1/odds?nosuch=1")
@@ -198,7 +198,7 @@ def test_the_url_gets_our_drivers() -> None:
     assert async_url("postgresql+psycopg://u@h/d").drivername == "postgresql+asyncpg"
 
 
-async def test_a_lock_that_another_process_holds_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_lock_that_another_process_holds_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Waiting for the lock is bounded, and reading is possible meanwhile."""
     monkeypatch.setattr("quart_odds.storage.engines.BUSY_SECONDS", 0.05)
     path = tmp_path / "odds.db"

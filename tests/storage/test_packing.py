@@ -36,7 +36,7 @@ def test_four_hundred_prices_take_less_than_two_kilobytes() -> None:
 
 
 @pytest.mark.parametrize("blob", [b"", b"\x01\x00", b"\x09" + bytes(11) + b"x", pack(EMPTY)[:-1]])
-def test_a_damaged_blob_is_told(blob: bytes) -> None:
+def test_a_damaged_blob_is_reported(blob: bytes) -> None:
     """Unpacking raises StorageError. It never returns part of the prices, and never raises another error."""
     with pytest.raises(StorageError):
         unpack(blob)

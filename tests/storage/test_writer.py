@@ -178,7 +178,7 @@ async def test_room_raises_when_the_database_stays_away() -> None:
     await writer.close()
 
 
-async def test_memory_is_bounded_and_a_loss_is_told() -> None:
+async def test_memory_is_bounded_and_a_loss_is_reported() -> None:
     """Putting without `room` may lose history, but never current odds. The next confirmation reports the loss."""
     database = FakeDatabase(failing=StorageError("gone"))
     cache, writer = opened(database, max_history_rows=2)
@@ -230,7 +230,7 @@ async def test_close_writes_what_waits() -> None:
         writer.put(change)
 
 
-async def test_a_refusal_is_told_to_whoever_recorded_and_to_nobody_else() -> None:
+async def test_a_refusal_is_reported_to_whoever_recorded_and_to_nobody_else() -> None:
     """Only the recording whose odds were refused gets the error, and only once, even if another confirms first."""
     database = FakeDatabase(poison=1)
     cache, writer = opened(database)
@@ -299,7 +299,7 @@ async def test_a_refusal_while_newer_changes_wait_loses_none_of_them() -> None:
     await writer.close()
 
 
-async def test_what_another_process_may_not_see_is_given_up_and_told() -> None:
+async def test_what_another_process_may_not_see_is_given_up_and_reported() -> None:
     """After a takeover, waiting changes are dropped, and later ones are written as usual."""
     database = FakeDatabase(failing=NotWriterError("another process has taken over"))
     cache, writer = opened(database)

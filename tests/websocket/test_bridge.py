@@ -24,7 +24,7 @@ def _progress(current: int, *, is_last: bool = False, run_id: int | None = 5) ->
     )
 
 
-def _told(sink: RecordingSink) -> list[object]:
+def _published(sink: RecordingSink) -> list[object]:
     return [each.value["data"] for each in read_messages(sink.received, FRAME)]
 
 
@@ -43,7 +43,7 @@ async def test_everything_is_passed_on_from_the_very_beginning() -> None:
     async with asyncio.timeout(30):
         await bridge
     registry.flusher.flush()
-    assert _told(sink) == [progress.model_dump(mode="json") for progress in said]
+    assert _published(sink) == [progress.model_dump(mode="json") for progress in said]
     assert broadcaster.subscriber_count == 0
     registry.close()
 

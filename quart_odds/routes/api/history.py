@@ -14,7 +14,7 @@ from quart_odds.domain.platforms import Platform
 from quart_odds.domain.promotions import promotion_name, promotion_number
 from quart_odds.odds.event import CachedEvent
 from quart_odds.odds.event_odds import EventOdds
-from quart_odds.odds.history import MarketState, standings
+from quart_odds.odds.history import MarketState, market_states
 from quart_odds.odds.margin import market_margin
 from quart_odds.odds.offers import price_keys
 from quart_odds.routes.api.encoded import Body, find_event
@@ -130,7 +130,7 @@ async def past_of(
         return []
     wanted = price_keys(event_odds, keys)
     past = await services().store.price_history(event_odds.id, wanted)
-    return standings(event_odds, past, wanted, since, until, promotion=number)
+    return market_states(event_odds, past, wanted, since, until, promotion=number)
 
 
 def _named(event: CachedEvent, market: Market, line: float | None, promotion: str | None) -> JSON:
@@ -146,32 +146,31 @@ def _named(event: CachedEvent, market: Market, line: float | None, promotion: st
 def _points(market: Market, event_odds: EventOdds, found: list[MarketState], promotion: str | None) -> list[JSON]:
     points: list[JSON] = []
     gone_at = None
-    for standing in found:
-        at = iso_z(standing.at)
-        gone_at = None if standing.is_available else gone_at or at
-        has_margin = standing.is_listed and promotion is None
+    for state in found:
+        at = iso_z(state.at)
+        gone_at = None if state.is_available else gone_at or at
+        has_margin = state.is_listed and promotion is None
         points.append(
             {
                 "captured_at": at,
                 "outcomes": [
-                    _outcome(market, event_odds, index, value, standing)
-                    for index, value in sorted(standing.values.items())
+                    _outcome(market, event_odds, index, value, state) for index, value in sorted(state.values.items())
                 ],
-                "margin": market_margin(market, standing.comparable_values()) if has_margin else None,
-                "available": standing.is_available,
+                "margin": market_margin(market, state.comparable_values()) if has_margin else None,
+                "available": state.is_available,
                 "unavailable_at": gone_at,
-                "confirmed": standing.is_confirmed,
+                "confirmed": state.is_confirmed,
             }
         )
     return points
 
 
-def _outcome(market: Market, event_odds: EventOdds, index: int, value: int, standing: MarketState) -> JSON:
-    odds, is_active, is_available = price_state(value, is_listed=standing.is_listed)
+def _outcome(market: Market, event_odds: EventOdds, index: int, value: int, state: MarketState) -> JSON:
+    odds, is_active, is_available = price_state(value, is_listed=state.is_listed)
     return {
         "name": market.outcomes[index].name,
         "odds": odds,
         "is_active": is_active,
         "available": is_available,
-        "promotion": promotion_name(standing.promotions[index], event_odds.promotions),
+        "promotion": promotion_name(state.promotions[index], event_odds.promotions),
     }

@@ -35,7 +35,7 @@ def document() -> dict[str, Any]:
     """Return the AsyncAPI document."""
     progress = ScrapeProgress.model_json_schema(mode="serialization", ref_template="#/components/schemas/{model}")
     schemas = progress.pop("$defs", {}) | {"ScrapeProgress": progress}
-    told = _told()
+    published = _published()
     said = _said()
     return {
         "asyncapi": "3.0.0",
@@ -43,7 +43,7 @@ def document() -> dict[str, Any]:
         "channels": {
             "hub": {
                 "address": "/api/ws",
-                "messages": {name: {"$ref": f"#/components/messages/{name}"} for name in (*told, *said)},
+                "messages": {name: {"$ref": f"#/components/messages/{name}"} for name in (*published, *said)},
                 "bindings": {
                     "ws": {
                         "bindingVersion": "0.1.0",
@@ -61,7 +61,7 @@ def document() -> dict[str, Any]:
             "hubEvents": {
                 "address": "/api/sse",
                 "description": "The same over server-sent events: `event:` is the type, `id:` the cursor.",
-                "messages": {name: {"$ref": f"#/components/messages/{name}"} for name in told},
+                "messages": {name: {"$ref": f"#/components/messages/{name}"} for name in published},
                 "bindings": {"http": {"bindingVersion": "0.3.0"}},
             },
             "run": {
@@ -72,20 +72,20 @@ def document() -> dict[str, Any]:
             },
         },
         "operations": {
-            "tell": _operation("send", "hub", told),
+            "tell": _operation("send", "hub", published),
             "hear": _operation("receive", "hub", said),
-            "tellEvents": _operation("send", "hubEvents", told),
+            "tellEvents": _operation("send", "hubEvents", published),
             "tellRun": {
                 "action": "send",
                 "channel": {"$ref": "#/channels/run"},
                 "messages": [{"$ref": "#/channels/run/messages/progress"}],
             },
         },
-        "components": {"schemas": schemas, "messages": told | said},
+        "components": {"schemas": schemas, "messages": published | said},
     }
 
 
-def _told() -> dict[str, Any]:
+def _published() -> dict[str, Any]:
     """Return the messages that the server sends."""
     return {
         "connection_ack": _message(

@@ -51,13 +51,13 @@ async def history_of(event: CachedEvent, query: HistoryQuery) -> History:
     return History(market, query.line, Promotion.named(query.promotion), tuple(changes[:MOST_CHANGES]))
 
 
-def _change(market: Market, event_odds: EventOdds, standing: MarketState) -> Change:
+def _change(market: Market, event_odds: EventOdds, state: MarketState) -> Change:
     odds: list[tuple[str, Promotion | None]] = []
     for outcome in market.outcomes:
-        value = standing.values.get(outcome.index, GONE)
-        if not standing.is_listed or value & GONE:
+        value = state.values.get(outcome.index, GONE)
+        if not state.is_listed or value & GONE:
             odds.append(("gone", None))
         else:
-            promotion = Promotion.named(promotion_name(standing.promotions[outcome.index], event_odds.promotions))
+            promotion = Promotion.named(promotion_name(state.promotions[outcome.index], event_odds.promotions))
             odds.append((odds_text(value >> 1) if value & 1 else "suspended", promotion))
-    return Change(standing.at, event_odds.header.platform, tuple(odds), standing.is_confirmed)
+    return Change(state.at, event_odds.header.platform, tuple(odds), state.is_confirmed)

@@ -255,7 +255,7 @@ async def test_the_detail_has_every_market_side_by_side() -> None:
     assert best["margin"] == markets[0]["margin"]
 
 
-async def test_suspended_and_gone_prices_are_told_apart() -> None:
+async def test_suspended_and_gone_prices_are_distinguished() -> None:
     """A suspended price is available but inactive and has no margin; one that is gone shows since when."""
     async with served() as app:
         event = app.odds_service.cache.events[1].odds[Platform.BETPAWA].header

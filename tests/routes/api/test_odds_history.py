@@ -72,7 +72,7 @@ async def test_a_window_and_a_bookmaker_can_be_chosen() -> None:
     ],
 )
 async def test_window_begins_with_how_things_stood_and_tells_nothing_outside_of_it(
-    start: int | None, end: int | None, told: list[tuple[int, float]]
+    start: int | None, end: int | None, published: list[tuple[int, float]]
 ) -> None:
     """All three routes, in minutes from now: changes at -30 and -20, seen again at -10."""
     async with served(filled=False) as app:
@@ -96,7 +96,7 @@ async def test_window_begins_with_how_things_stood_and_tells_nothing_outside_of_
         older = window("from_time", "to_time")
         same: Any = held_to(MarketHistory, await app.json(f"{path}/markets/3743/history?{older}"))
         margins: Any = held_to(MarginHistory, await app.json(f"{path}/markets/3743/margin-history?{older}"))
-        wanted = [(moment(minutes)[:19], odds) for minutes, odds in told]
+        wanted = [(moment(minutes)[:19], odds) for minutes, odds in published]
     assert shown(body["bookmakers"][0]["history"]) == shown(same["history"]) == wanted
     assert [point["captured_at"][:19] for point in margins["history"]] == [at for at, _ in wanted]
 
@@ -143,7 +143,7 @@ async def test_older_clients_paths_answer_too() -> None:
         ("/api/events/1/markets/3743/history?bookmaker_slug=nobody", 400),
     ],
 )
-async def test_a_wrong_question_is_told(path: str, status: int) -> None:
+async def test_a_wrong_question_is_reported(path: str, status: int) -> None:
     """An invalid query is answered 400, an unknown event or market 404."""
     async with served() as app:
         body: Any = await app.json(path, status)

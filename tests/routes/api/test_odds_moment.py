@@ -120,7 +120,7 @@ async def test_detail_that_was_overtaken_is_not_kept_for_the_newer_state() -> No
     assert shown == [2.4, 9.0]
 
 
-async def test_opportunities_are_all_of_the_moment_at_which_they_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_opportunities_are_all_of_the_moment_at_which_they_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     """An opportunity that ended during the search is not listed."""
     monkeypatch.setattr(opportunities, "CooperativeYield", AlwaysDue)
     over, under = OVER_UNDER

@@ -90,7 +90,7 @@ async def test_started_events_are_left_out_unless_asked_for() -> None:
 
 
 @pytest.mark.parametrize("query", ["min_margin=-1", "min_margin=inf", "max_age_seconds=0", "page=0"])
-async def test_a_wrong_query_is_told(query: str) -> None:
+async def test_a_wrong_query_is_reported(query: str) -> None:
     """An invalid query is answered 400."""
     async with served(filled=False) as app:
         await app.json(f"/api/opportunities?{query}", 400)

@@ -57,8 +57,8 @@ async def test_further_entry_of_promoted_prices_follows_its_market() -> None:
             ("3743", None, "boosted"),
             ("3743", None, "bore_draw"),
         ]
-        told = [[(one["name"], one["odds"], one["promotion"]) for one in each["outcomes"]] for each in entries]
-        assert told == [
+        published = [[(one["name"], one["odds"], one["promotion"]) for one in each["outcomes"]] for each in entries]
+        assert published == [
             [("1", 2.4, None), ("X", 3.3, None), ("2", 3.0, None)],
             [("1", 2.9, "boosted")],
             [("1", 2.6, "bore_draw")],
@@ -132,7 +132,7 @@ async def test_history_keeps_each_promotion_apart() -> None:
     assert boosted["bookmakers"][1]["history"] == []
 
 
-async def test_promotion_that_there_is_not_is_told_with_those_that_there_are() -> None:
+async def test_promotion_that_there_is_not_is_reported_with_those_that_there_are() -> None:
     """All routes answer 400; a word of the event's own is known, and the other bookmaker has no prices of it."""
     async with served(filled=False) as app:
         await record(app, X1 | {promoted_key(HOME, OWN): 2.9}, words=("gift",))

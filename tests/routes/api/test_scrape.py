@@ -54,7 +54,7 @@ async def test_a_run_is_accepted_with_its_address_and_its_row_committed(
     monkeypatch.setattr(runs, "CANCELLED_START_SECONDS", 0)
     running, run_id = busy
     await running.client.post(f"/api/scrape/{run_id}/cancel")
-    await running.told(run_id)
+    await running.published(run_id)
     response = await running.client.post("/api/scrape", json={"platforms": ["betpawa", "bet9ja", "betpawa"]})
     assert response.status_code == 202
     said = await response.get_json()
@@ -145,9 +145,9 @@ async def test_head_starts_nothing(running: RunningApp) -> None:
 async def test_the_stream_starts_a_run_and_tells_it_to_its_end(running: RunningApp) -> None:
     """The stream sends the same data as the run's own stream, and the row records what started the run."""
     response = await running.client.get("/api/scrape/stream")
-    told = blocks(await response.get_data())
-    assert told[-1]["phase"] == "completed"
-    assert told == await running.told(1)
+    published = blocks(await response.get_data())
+    assert published[-1]["phase"] == "completed"
+    assert published == await running.published(1)
     [row] = await running.get("/api/scrape/runs")
     assert (row["trigger"], row["status"], row["events_scraped"]) == ("api-stream", "completed", 3 * EVENTS)
 
@@ -203,8 +203,8 @@ async def test_a_cancelled_run_says_so_and_cannot_be_cancelled_again(busy: tuple
     running, run_id = busy
     response = await running.client.post(f"/api/scrape/{run_id}/cancel")
     assert (response.status_code, (await response.get_json())["status"]) == (202, "cancelling")
-    told = await running.told(run_id)
-    assert (told[-1]["phase"], told[-1]["error"]["error_type"]) == ("failed", "cancelled")
+    published = await running.published(run_id)
+    assert (published[-1]["phase"], published[-1]["error"]["error_type"]) == ("failed", "cancelled")
     assert (await running.get(f"/api/scrape/{run_id}"))["status"] == "cancelled"
     said = await problem(await running.client.post(f"/api/scrape/{run_id}/cancel"), 409)
     assert "is over" in said["detail"]
@@ -219,7 +219,7 @@ async def test_a_retry_scrapes_what_failed(sandbox: Sandbox, running: RunningApp
     said = await response.get_json()
     assert (response.status_code, said["platforms_retried"]) == (202, ["sportybet"])
     assert response.headers["Location"] == f"/api/scrape/{said['new_run_id']}"
-    await running.told(said["new_run_id"])
+    await running.published(said["new_run_id"])
     row = await running.get(f"/api/scrape/{said['new_run_id']}")
     assert (row["status"], row["trigger"], row["events_scraped"]) == ("completed", "retry:1", EVENTS)
     said = await problem(await running.client.post("/api/scrape/2/retry"), 409)

@@ -104,7 +104,7 @@ async def test_header_wins_over_the_query(hub: Hub) -> None:
         assert [each.cursor for each in await live.until(2)] == [log.cursor_at(5), log.cursor_at(6)]
 
 
-async def test_cursor_that_leads_nowhere_is_told(hub: Hub) -> None:
+async def test_cursor_that_leads_nowhere_is_reported(hub: Hub) -> None:
     """`recovered` is false, and the newest state follows, as on the WebSocket."""
     _tell_progress(hub, 3)
     async with stream(hub, "/api/sse?since=other-7") as live:
@@ -226,7 +226,7 @@ async def test_event_source_comes_to_rest_on_a_finished_run(hub: Hub) -> None:
         assert (response.status_code, await response.get_data()) == (204, b"")
 
 
-async def test_run_that_is_long_over_is_told_from_its_row(hub: Hub) -> None:
+async def test_run_that_is_long_over_is_reported_from_its_row(hub: Hub) -> None:
     """The stream is one block, the terminal progress. Its cursor then gets 204, on both paths."""
     hub.store.rows[7] = record(7, RunStatus.COMPLETED)
     async with stream(hub, "/api/scrape/runs/7/progress") as live:
@@ -303,7 +303,7 @@ async def test_pages_of_strangers_start_no_run(hub: Hub, headers: dict[str, str]
     assert response.status_code == status
 
 
-async def test_a_start_that_comes_too_soon_is_told_when_to_come_back(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_start_that_comes_too_soon_says_when_to_come_back(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     """The answer is 200, the delay and an end: an EventSource that gets an error status never reconnects."""
 
     async def too_soon(_: str) -> None:

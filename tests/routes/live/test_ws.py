@@ -87,7 +87,7 @@ async def test_messages_come_in_order_with_three_keys(hub: Hub) -> None:
             assert message["data"]["event_ids"] == [number]
 
 
-async def test_unknown_topic_is_told_and_the_valid_ones_stand(hub: Hub) -> None:
+async def test_unknown_topic_is_reported_and_the_valid_ones_stand(hub: Hub) -> None:
     """The ack comes first, then the error, and the connection stays open."""
     async with hub.client.websocket("/api/ws?topics=odds_updates,nonsense") as live:
         ack, error = await _json(live), await _json(live)
@@ -181,7 +181,7 @@ async def test_what_makes_no_sense_is_answered_and_the_connection_lives_on(
         assert (await _asked(live, '{"type":"ping"}'))["type"] == "pong"
 
 
-async def test_too_many_messages_are_told_so_and_a_flood_ends_with_1008(
+async def test_too_many_messages_are_reported_and_a_flood_ends_with_1008(
     hub: Hub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The client first gets `rate_limited` on an open connection. Only repeated abuse closes it."""

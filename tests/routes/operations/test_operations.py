@@ -108,7 +108,7 @@ async def test_a_run_scrapes_the_platforms_that_are_enabled(sandbox: Sandbox, tm
         await running.client.put("/api/settings", json={"enabledPlatforms": ["sportybet"]})
         response = await running.client.post("/api/scrape")
         run_id = (await response.get_json())["scrape_run_id"]
-        await running.told(run_id)
+        await running.published(run_id)
         row = await running.get(f"/api/scrape/{run_id}")
         assert [each["platform"] for each in row["platforms"]] == ["sportybet"]
 

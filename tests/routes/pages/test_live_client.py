@@ -19,7 +19,7 @@ ACK = {"type": "connection_ack", "timestamp": "2026-11-22T10:00:00.000Z", "data"
 
 
 async def open_client(visitor: Visitor, **options: object) -> None:
-    """Open a client on the page. Its messages are collected in `told`, its states in `states`."""
+    """Open a client on the page. Its messages are collected in `published`, its states in `states`."""
     await visitor.page.evaluate(
         """async (options) => {
             const { LiveClient } = await import("/static/live.js");
@@ -94,9 +94,9 @@ async def test_restart_notice_is_honoured(scraped: Server, visit: Visit) -> None
         await visitor.until("states.at(-1).state === 'waiting'")
         await until(lambda: truth(len(opened) == 2), "a second attempt")
         await is_live_on(visitor, "websocket")
-        told = await states(visitor)
-        waiting = next(each for each in told if each["state"] == "waiting")
-        after = next(each for each in told if each["at"] > waiting["at"])
+        published = await states(visitor)
+        waiting = next(each for each in published if each["state"] == "waiting")
+        after = next(each for each in published if each["at"] > waiting["at"])
         assert waiting["retryInMs"] == 600
         assert after["at"] - waiting["at"] >= 590
 

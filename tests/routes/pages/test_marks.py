@@ -24,7 +24,7 @@ async def marked(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Serv
         yield server
 
 
-async def test_promotions_are_told_in_words(marked: Server, visit: Visit) -> None:
+async def test_promotions_are_reported_in_words(marked: Server, visit: Visit) -> None:
     """A price has a mark with a text for screen readers; separate prices have a row that links to their history."""
     async with visit(f"{marked.url}{ODDS}", script=False) as visitor:
         page = visitor.page
@@ -45,11 +45,11 @@ async def test_promotions_are_told_in_words(marked: Server, visit: Visit) -> Non
         await further.first.locator("a").click()
         await visitor.until_contains("#history-market", "boosted price")
         await page.locator("#history summary").click()
-        told = await page.locator("#history tbody tr td:nth-child(3)").all_text_contents()
-        assert set(told) == {f"{odds} boost: boosted price, not compared" for odds in ("2.75", "2.60", "2.50")}
+        published = await page.locator("#history tbody tr td:nth-child(3)").all_text_contents()
+        assert set(published) == {f"{odds} boost: boosted price, not compared" for odds in ("2.75", "2.60", "2.50")}
 
 
-async def test_reversed_sides_and_prices_in_play_are_told(marked: Server, visit: Visit) -> None:
+async def test_reversed_sides_and_prices_in_play_are_reported(marked: Server, visit: Visit) -> None:
     """The list and the event page say so, with the bookmaker's own order of the teams."""
     async with visit(f"{marked.url}{ODDS}", script=False) as visitor:
         page = visitor.page
@@ -78,7 +78,7 @@ async def test_chart_follows_the_promotion_that_is_shown(marked: Server, visit: 
         await visitor.until("document.querySelectorAll('#chart .promoted.sportybet').length === 0")
 
 
-async def test_promotion_that_there_is_not_is_told_to_a_person(marked: Server, visit: Visit) -> None:
+async def test_promotion_that_there_is_not_is_reported_to_a_person(marked: Server, visit: Visit) -> None:
     """The error is a page that lists the existing ones."""
     async with visit(f"{marked.url}/odds/{PROMOTED}?market=3743&promotion=happy_hour", script=False) as visitor:
         assert "promotion" in await visitor.text("main")

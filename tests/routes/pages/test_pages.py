@@ -136,7 +136,7 @@ async def test_pages_while_a_run_goes_and_when_it_has_been_left_behind(running: 
     run_id = await running.start(BETPAWA)
     for path in ("/", "/runs", f"/runs/{run_id}"):
         await page(running, path)
-    await running.told(run_id)
+    await running.published(run_id)
     assert re.fullmatch("([0-9]+) of \\1", row_of(await page(running, "/runs"), run_id)[5])
     async with running_app(tmp_path, NOWHERE, database_url=f"sqlite:///{tmp_path / 'copy.db'}") as other:
         left = await store_run(other.parts.store, replace(KINDS["one bookmaker"], status=RunStatus.RUNNING))
