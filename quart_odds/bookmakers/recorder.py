@@ -17,7 +17,7 @@ from quart_odds.bookmakers.bodies import decompress
 from quart_odds.bookmakers.sites import Request
 from quart_odds.bookmakers.transport import Answer
 from quart_odds.domain.platforms import Platform
-from quart_odds.errors import MalformedBodyError
+from quart_odds.errors import MalformedBodyError, StorageError
 
 _INDEX = "requests.json"
 _INDEX_EACH = 100
@@ -34,6 +34,8 @@ class Recorder:
         self._writing = asyncio.Lock()
 
     async def __aenter__(self) -> "Recorder":
+        """Make the folder. Raises OSError before any bookmaker is asked if that is not possible."""
+        await asyncio.to_thread(self._folder.mkdir, parents=True, exist_ok=True)
         return self
 
     async def __aexit__(
@@ -42,9 +44,15 @@ class Recorder:
         await self.aclose()
 
     async def record(self, platform: Platform, request: Request, answer: Answer, max_bytes: int) -> None:
-        """Save an answer. One that cannot be decompressed is skipped, because its decoding reports the error."""
+        """Save an answer. One that cannot be decompressed is skipped, because its decoding reports the error.
+
+        Raises StorageError if it cannot be written.
+        """
         async with self._writing:
-            await asyncio.to_thread(self._save, platform, request, answer, max_bytes)
+            try:
+                await asyncio.to_thread(self._save, platform, request, answer, max_bytes)
+            except OSError as error:
+                raise StorageError(f"the recording cannot be written: {error.strerror}") from error
 
     async def aclose(self) -> None:
         """Write the index one last time."""

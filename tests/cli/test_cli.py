@@ -479,6 +479,18 @@ def test_a_folder_that_cannot_be_made_is_a_sentence(sandbox: Sandbox, tmp_path: 
     assert "Traceback" not in done.stderr
 
 
+def test_a_recording_that_cannot_be_written_fails_with_a_sentence(sandbox: Sandbox, tmp_path: Path) -> None:
+    """Here for one bookmaker: the others are recorded, and the exit code is 3."""
+    (tmp_path / "recording").mkdir()
+    (tmp_path / "recording" / "betpawa").write_text("")
+    done = run(["record", "recording", "--json"], settings_at(sandbox.url, tmp_path), tmp_path, 3)
+    ends = {each["platform"]: each for each in lines(done.stdout) if each["phase"] in ("failed", "completed")}
+    assert ends["betpawa"]["phase"] == "failed"
+    assert "the recording cannot be written" in ends["betpawa"]["error"]["error_message"]
+    assert ends["sportybet"]["phase"] == ends["bet9ja"]["phase"] == "completed"
+    assert "Traceback" not in done.stderr
+
+
 def test_a_database_that_cannot_be_opened_is_a_sentence(tmp_path: Path) -> None:
     """The exit code is 1, for every command that needs a database."""
     settings = {"database_url": f"sqlite:///{tmp_path / 'no' / 'such' / 'folder' / 'odds.db'}"}
