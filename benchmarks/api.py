@@ -62,6 +62,8 @@ async def server(database: str, urls: dict[str, str], delay_ms: int) -> AsyncIte
         port = int(probe.getsockname()[1])
     environment = {name: value for name, value in os.environ.items() if not name.startswith("QUART_ODDS_")}
     environment |= {"QUART_ODDS_DATABASE_URL": database, "QUART_ODDS_LOG_LEVEL": "warning"}
+    # The same events are refreshed again and again.
+    environment["QUART_ODDS_REFRESH_COOLDOWN_SECONDS"] = "0"
     environment |= {f"QUART_ODDS_{name.upper()}_URL": url for name, url in urls.items()}
     environment |= {f"QUART_ODDS_{name.upper()}_DELAY_MS": str(delay_ms) for name in urls}
     process = await asyncio.create_subprocess_exec(

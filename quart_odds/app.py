@@ -1,4 +1,4 @@
-"""The application: its parts put together, opened at start, drained and closed at the end. It alone knows them all."""
+"""The application: puts its parts together, opens them at start, and drains and closes them at the end."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -46,7 +46,7 @@ from quart_odds.storage import open_store
 from quart_odds.websocket import OddsUpdates, bridge_scrape_to_websocket, gap_notice
 
 CLOSE_SECONDS = 0.3
-"""How long a stop waits for odds that are not committed yet; the run that recorded them has waited already."""
+"""How long a stop waits for odds that are not committed yet. The run that recorded them has waited already."""
 
 ExceptionInfo = tuple[type, BaseException, TracebackType] | tuple[None, None, None]
 
@@ -54,7 +54,7 @@ log = structlog.get_logger(__name__)
 
 
 def create_app(settings: Settings | None = None) -> Quart:
-    """The application, with settings from the environment unless given. Raises SettingsError for wrong ones.
+    """Create the application, with settings from the environment by default. Raises SettingsError if they are invalid.
 
     Nothing is opened before it is served, and nothing is scraped before someone asks.
     """
@@ -95,7 +95,7 @@ def create_app(settings: Settings | None = None) -> Quart:
 
     @app.after_websocket
     async def forbid_sniffing_refusals(response: ResponseTypes | None) -> ResponseTypes | None:
-        # A handshake that is refused has an answer with a body; one that was accepted has none.
+        # A refused handshake has a response with a body, an accepted one has none.
         if response is not None:
             response.headers.setdefault("X-Content-Type-Options", "nosniff")
         return response
@@ -109,7 +109,7 @@ def create_app(settings: Settings | None = None) -> Quart:
 
 
 class _App(Quart):
-    """Quart, which logs what its start raises with a traceback: our own errors are sentences, told by who starts it."""
+    """Quart, without tracebacks for our own errors at start: they are sentences, and the launcher prints them."""
 
     def log_exception(self, exception_info: ExceptionInfo) -> None:
         """Log an exception, unless it is one of ours."""
@@ -117,7 +117,7 @@ class _App(Quart):
             super().log_exception(exception_info)
 
     async def send_static_file(self, filename: str) -> Response:
-        """A file of static/. A name that none of them has is not looked for: the system refuses names of some forms."""
+        """Return a file of static/. Other names are not looked up: the file system refuses some forms of names."""
         if filename not in static_files().files:
             raise NotFound
         return await super().send_static_file(filename)
@@ -125,7 +125,7 @@ class _App(Quart):
 
 @asynccontextmanager
 async def _opened(parts: Services) -> AsyncIterator[None]:
-    """Open the database and what stands on it, end the runs that a crash left behind, and close it all in turn."""
+    """Open the database and everything that needs it, end runs that a crash left, and close all of it at exit."""
     settings = parts.settings
     parts.store = await open_store(settings.database_url)
     try:
@@ -157,7 +157,7 @@ async def _opened(parts: Services) -> AsyncIterator[None]:
 
 
 def _add_kept_answers(parts: Services) -> None:
-    """What routes keep of the odds in memory, encoded or rendered, until these change."""
+    """Add what routes cache of the odds in memory, encoded or rendered, until the odds change."""
     cache = parts.odds_service.cache
     parts.event_bodies = EventBodies(cache)
     parts.event_rows = EventRows()
@@ -166,7 +166,7 @@ def _add_kept_answers(parts: Services) -> None:
 
 
 def _add_scraping(parts: Services) -> None:
-    """The run service, the refresher and the scheduler, over the same clients, decoder and odds service."""
+    """Add the run service, the refresher and the scheduler, which share clients, decoder and odds service."""
     settings, preferences = parts.settings, parts.preferences
     parts.clients = ClientPool(preferences.settings, decoder=parts.decoder)
     coordinator = Coordinator(

@@ -12,7 +12,7 @@ MOST_RETRY_MS = 5000
 
 
 async def drain(parts: Services) -> None:
-    """Refuse newcomers, tell all streams to come back, and finish or mark the run. Only the first call does it."""
+    """Refuse new clients, end all streams, and let the run end or interrupt it. Further calls wait for the first."""
     if parts.is_draining:
         await parts.drained.wait()
         return
@@ -21,7 +21,7 @@ async def drain(parts: Services) -> None:
         tell_restart(parts)
         await asyncio.sleep(0)
         await parts.runs.close(wait_seconds=parts.settings.drain_seconds)
-        # Those that were let in just before, and came to listen just after.
+        # Clients that were admitted just before, and subscribed just after.
         tell_restart(parts)
     finally:
         parts.drained.set()
