@@ -87,10 +87,10 @@ class Coordinator:
         half as many, that is reported as an error.
         """
         async with asyncio.TaskGroup() as group:
-            for platform_tally in tracker.platforms:
+            for platform_tracker in tracker.platforms:
                 group.create_task(
-                    self._scrape_platform(platform_tally, last_found.get(platform_tally.platform)),
-                    name=f"scrape-{platform_tally.platform}",
+                    self._scrape_platform(platform_tracker, last_found.get(platform_tracker.platform)),
+                    name=f"scrape-{platform_tracker.platform}",
                 )
 
     async def confirm(self) -> None:

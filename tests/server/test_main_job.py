@@ -31,7 +31,7 @@ async def session() -> AsyncIterator[aiohttp.ClientSession]:
 
 
 @contextlib.asynccontextmanager
-async def house(folder: Path, *, events: int = 24, latency_ms: float = SLOW_ENOUGH_MS) -> AsyncIterator[Server]:
+async def served_app(folder: Path, *, events: int = 24, latency_ms: float = SLOW_ENOUGH_MS) -> AsyncIterator[Server]:
     """Run sandbox bookmakers, and a server that sends each at most two requests at once."""
     options = SandboxOptions(events=events, latency_ms=latency_ms, move=0)
     async with sandbox_process(options) as sandbox:
@@ -68,7 +68,7 @@ def assert_whole_run(seen: list[Json]) -> None:
 
 async def test_curl_and_websockets_see_the_same_run_to_its_end(tmp_path: Path) -> None:
     """`curl -N` starts a run. A client that is already connected sees the same data, and a late one sees it end."""
-    async with house(tmp_path) as server, server.websocket("?topics=scrape_progress") as first:
+    async with served_app(tmp_path) as server, server.websocket("?topics=scrape_progress") as first:
         ack = await acknowledged(first)
         assert ack["data"]["topics"] == ["scrape_progress"]
         by_curl, by_websocket, by_late = await asyncio.gather(
@@ -85,7 +85,7 @@ async def test_curl_and_websockets_see_the_same_run_to_its_end(tmp_path: Path) -
 
 async def test_a_posted_run_is_reported_to_all_in_the_same_way(tmp_path: Path, session: aiohttp.ClientSession) -> None:
     """The answer is 202 with links. The run's stream and the WebSocket match, and a second start is a conflict."""
-    async with house(tmp_path) as server, server.websocket("?topics=scrape_progress") as first:
+    async with served_app(tmp_path) as server, server.websocket("?topics=scrape_progress") as first:
         await acknowledged(first)
         async with session.post(f"{server.url}/api/scrape") as response:
             assert response.status == 202
@@ -108,7 +108,7 @@ async def test_a_posted_run_is_reported_to_all_in_the_same_way(tmp_path: Path, s
 
 async def test_curl_attaches_to_a_run_that_is_going(tmp_path: Path) -> None:
     """Two requests at once get the same run, and both see it from its beginning."""
-    async with house(tmp_path) as server:
+    async with served_app(tmp_path) as server:
         one, other = await asyncio.gather(curl(server, "/api/scrape/stream"), curl(server, "/api/scrape/stream"))
         assert_whole_run(one)
         assert one == other
