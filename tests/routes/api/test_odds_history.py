@@ -56,7 +56,7 @@ async def test_a_window_and_a_bookmaker_can_be_chosen() -> None:
 
 
 @pytest.mark.parametrize(
-    ("start", "end", "told"),
+    ("start", "end", "published"),
     [
         (-60, None, [(-30, 2.4), (-20, 2.5), (-10, 2.5)]),
         (-28, -25, [(-28, 2.4)]),
