@@ -28,6 +28,7 @@ FIRST_PROMOTED_KEY = 1 << 31
 """The keys of promoted prices have the highest bit set, which sorts them after all plain keys."""
 
 _PLACE_MASK = 0x7FFF << 16
+_OUTCOME_MASK = 0x3F << 16
 _LINE_KINDS = frozenset(get_args(LineKind))
 _GROUPS = frozenset(get_args(Group))
 _KEYS = frozenset(
@@ -178,6 +179,11 @@ def promotion_of(key: int) -> int:
 def market_number_of(key: int) -> int:
     """Return the number of the price's market."""
     return key >> 22 & MAX_MARKET_NUMBER
+
+
+def offer_code(key: int) -> int:
+    """Return the market and line of a price's key as one number: its plain key with the outcome set to 0."""
+    return plain_key(key) & ~_OUTCOME_MASK
 
 
 def unpack_key(key: int) -> tuple[int, int, float | None]:

@@ -5,7 +5,7 @@ a `key` (market, outcome and line, see `domain.catalogue`) and a `value` (the od
 """
 
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -109,6 +109,10 @@ class MappedEvent:
 
     `total` counts all outcomes in the body: the understood ones, those in `dropped`, and the `unmapped_prices` of
     unmapped markets. Of the latter, `player_prices` belong to markets whose outcomes are players.
+
+    `is_partial` means that the prices come from a list and not from the event's own body: they are complete for each
+    market and line that has one, and say nothing about the others. `source_changed` holds when the bookmaker itself
+    last changed a market and line, in epoch milliseconds by `catalogue.offer_code`, where it says so.
     """
 
     header: EventHeader
@@ -121,11 +125,25 @@ class MappedEvent:
     total: int = 0
     unmapped_prices: int = 0
     player_prices: int = 0
+    is_partial: bool = False
+    source_changed: Mapping[int, int] = field(default_factory=dict)
 
     @property
     def understood(self) -> int:
         """The number of outcomes that are in the catalogue and have a readable price."""
         return self.total - self.dropped - self.unmapped_prices
+
+
+@dataclass(frozen=True, slots=True)
+class ListedEvent:
+    """An event as a list has it. `odds` are the prices that the list carries, None if it carries none.
+
+    `list_name` names the list, so that a later sweep can ask for that list alone.
+    """
+
+    header: EventHeader
+    odds: MappedEvent | None = None
+    list_name: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,13 @@ class ScrapePhase(StrEnum):
         return self in (ScrapePhase.COMPLETED, ScrapePhase.FAILED)
 
 
+class RunMode(StrEnum):
+    """What a run reads: every event with all its prices, or only the lists and the main markets in them."""
+
+    FULL = "full"
+    SWEEP = "sweep"
+
+
 class RunStatus(StrEnum):
     """The status of a stored run. All but `running` are final."""
 
@@ -96,6 +103,7 @@ class RunRecord:
     events_failed: int = 0
     results: tuple[PlatformResult, ...] = ()
     errors: tuple[RunError, ...] = ()
+    mode: RunMode = RunMode.FULL
 
     @property
     def duration_ms(self) -> int | None:
