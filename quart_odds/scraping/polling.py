@@ -1,0 +1,196 @@
+"""The polling policy: which lists and which events of a bookmaker are worth the next requests.
+
+Pure computation on times in seconds, without I/O and without a clock of its own. A sweep asks it for the lists to read
+and then for the events whose details to fetch, and reports what it found.
+
+The expected delay of a change is half the time between two reads. The sum of all delays is smallest if a list is read
+the more often the more its prices change, in proportion to the square root of that rate. Reading the list with the
+largest rate × age² per request first approximates this without a plan for the future (compare Cho and Garcia-Molina,
+"Synchronizing a database to improve freshness", 2000).
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+LIST_SHARE = 0.75
+"""The part of a round's requests that lists may use. The rest goes to details, so that these never stop."""
+
+STARVING_SHARE = 0.5
+"""The part of a round's details that may go to events over the age limit while other events moved."""
+
+SOON_SECONDS = 3 * 3600.0
+"""Details of an event that kicks off within this time are fetched at an interval that shortens towards the kick-off."""
+
+SOON_PARTS = 30
+"""That interval is the time left until the kick-off, divided by this, but not less than LEAST_INTERVAL_SECONDS."""
+
+LEAST_INTERVAL_SECONDS = 60.0
+"""The shortest interval between two fetches of an event's details, unless its main prices moved."""
+
+WATCHED_INTERVAL_SECONDS = 60.0
+"""The interval between two fetches of the details of an event that somebody watches."""
+
+LEAST_AGE_SECONDS = 20.0
+"""Details younger than this are not fetched again, whatever moved."""
+
+PRIOR_STRENGTH = 0.5
+"""How many changes the assumed rate of an event is worth against the observed ones."""
+
+EMPTY_LIST_RATE = 1 / 3600
+"""The assumed rate of changes of a list without known events: a new event may appear in it."""
+
+
+def usual_rate(seconds_to_kickoff: float) -> float:
+    """Return how often the main prices of an event usually change, per second, at this time before the kick-off.
+
+    Once a minute at the kick-off, twice an hour six hours before, and a few times a day some days before. This is only
+    a starting point: observed changes correct it for each event.
+    """
+    return 1 / (60 + max(seconds_to_kickoff, 0.0) / 12)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """An event whose details could be fetched. Times are in seconds, on the same clock as everything here.
+
+    `detailed_at` is None if the details have never been fetched.
+    """
+
+    external_id: str
+    kickoff: float
+    detailed_at: float | None
+    is_watched: bool = False
+
+
+@dataclass(slots=True)
+class _Event:
+    """What is known of an event's changes. `expected` is the number of changes that `usual_rate` predicted so far."""
+
+    list_name: str
+    kickoff: float
+    read_at: float
+    moved_at: float | None = None
+    moves: int = 0
+    expected: float = 0.0
+
+    def rate(self, now: float) -> float:
+        """Return the estimated rate of changes, per second: the usual one, corrected by the observed changes."""
+        factor = (self.moves + PRIOR_STRENGTH) / (self.expected + PRIOR_STRENGTH)
+        return usual_rate(self.kickoff - now) * factor
+
+
+@dataclass(slots=True)
+class _List:
+    requests: int = 1
+    read_at: float | None = None
+
+
+class PollingPolicy:
+    """The policy for one bookmaker. Events that no list has shown for a while are forgotten with `forget`."""
+
+    def __init__(self) -> None:
+        self._events: dict[str, _Event] = {}
+        self._lists: dict[str, _List] = {}
+
+    def plan_lists(self, names: Sequence[str], now: float, requests: float) -> list[str]:
+        """Return the lists to read now, the most urgent first.
+
+        `requests` is the number of requests in the whole round. All lists are read if they fit into LIST_SHARE of it,
+        otherwise those that are worth most; at least one.
+        """
+        rates = self._list_rates(now)
+        ordered = sorted(names, key=lambda name: self._urgency(name, rates, now), reverse=True)
+        left = requests * LIST_SHARE
+        planned: list[str] = []
+        for name in ordered:
+            left -= self._lists.get(name, _List()).requests
+            if left < 0 and planned:
+                break
+            planned.append(name)
+        return planned
+
+    def plan_details(
+        self, candidates: Iterable[Candidate], now: float, count: int, max_age_seconds: float
+    ) -> list[str]:
+        """Return the ids of at most `count` events whose details to fetch now, the most urgent first.
+
+        First those whose main prices moved since, or whose details are not known; then those that kick off soon, at an
+        interval that shortens towards the kick-off; then those that somebody watches; then the oldest. Details older
+        than `max_age_seconds` come before all others, within STARVING_SHARE of `count` if others moved.
+        """
+        tiers: list[list[tuple[float, str]]] = [[], [], [], [], []]
+        for each in candidates:
+            age = math.inf if each.detailed_at is None else now - each.detailed_at
+            if age < LEAST_AGE_SECONDS or each.kickoff <= now:
+                continue
+            tiers[self._tier(each, age, now, max_age_seconds)].append((age, each.external_id))
+        for tier in tiers:
+            tier.sort(key=lambda entry: (-entry[0], entry[1]))
+        starving, moved = tiers[0], tiers[1]
+        first = min(len(starving), max(math.ceil(count * STARVING_SHARE), count - len(moved)))
+        ordered = [*starving[:first], *moved, *starving[first:], *tiers[2], *tiers[3], *tiers[4]]
+        return [external_id for _, external_id in ordered[:count]]
+
+    def note_list(self, name: str, requests: int, at: float) -> None:
+        """Note that a list was read completely, and with how many requests."""
+        self._lists[name] = _List(max(1, requests), at)
+
+    def note_event(self, external_id: str, list_name: str, kickoff: float, at: float, *, has_moved: bool) -> None:
+        """Note that a list had an event, and whether its prices had changed since they were last seen."""
+        event = self._events.get(external_id)
+        if event is None:
+            self._events[external_id] = _Event(list_name, kickoff, at)
+            return
+        event.list_name, event.kickoff = list_name, kickoff
+        self._observe(event, at, has_moved)
+        if has_moved:
+            event.moved_at = at
+
+    def note_detail(self, external_id: str, at: float, *, has_moved: bool) -> None:
+        """Note that an event's details were fetched, and whether main prices had changed since they were last seen."""
+        if (event := self._events.get(external_id)) is not None:
+            self._observe(event, at, has_moved)
+            event.moved_at = None
+
+    def keep_only(self, external_ids: frozenset[str], names: Iterable[str]) -> None:
+        """Forget all other events and lists, which the bookmaker no longer has."""
+        kept = frozenset(names)
+        self._events = {key: event for key, event in self._events.items() if key in external_ids}
+        self._lists = {name: each for name, each in self._lists.items() if name in kept}
+
+    def rates(self, now: float) -> Mapping[str, float]:
+        """Return the estimated rate of changes of each known event, per second."""
+        return {external_id: event.rate(now) for external_id, event in self._events.items()}
+
+    def _observe(self, event: _Event, at: float, has_moved: bool) -> None:
+        event.expected += usual_rate(event.kickoff - at) * max(0.0, at - event.read_at)
+        event.moves += has_moved
+        event.read_at = max(at, event.read_at)
+
+    def _tier(self, each: Candidate, age: float, now: float, max_age_seconds: float) -> int:
+        event = self._events.get(each.external_id)
+        has_moved = event is not None and event.moved_at is not None
+        if math.isfinite(age) and age >= max_age_seconds:
+            return 0
+        if has_moved or not math.isfinite(age):
+            return 1
+        left = each.kickoff - now
+        if left < SOON_SECONDS and age >= max(LEAST_INTERVAL_SECONDS, left / SOON_PARTS):
+            return 2
+        if each.is_watched and age >= WATCHED_INTERVAL_SECONDS:
+            return 3
+        return 4
+
+    def _list_rates(self, now: float) -> dict[str, float]:
+        rates: dict[str, float] = {}
+        for event in self._events.values():
+            rates[event.list_name] = rates.get(event.list_name, EMPTY_LIST_RATE) + event.rate(now)
+        return rates
+
+    def _urgency(self, name: str, rates: Mapping[str, float], now: float) -> float:
+        known = self._lists.get(name)
+        if known is None or known.read_at is None:
+            return math.inf
+        age = max(0.0, now - known.read_at)
+        return rates.get(name, EMPTY_LIST_RATE) * age * age / known.requests
