@@ -18,6 +18,7 @@ from quart_odds.errors import QuartOddsError
 from quart_odds.logs import ensure_logging
 from quart_odds.odds import OddsService
 from quart_odds.odds.notices import OddsNotifier
+from quart_odds.odds.watched import WatchedEvents
 from quart_odds.routes.access import bodies, problems, same_origin
 from quart_odds.routes.access.limits import ConnectionLimits
 from quart_odds.routes.api import analytics, odds, openapi, refresh, scheduler, scrape
@@ -77,6 +78,7 @@ def create_app(settings: Settings | None = None) -> Quart:
     )
     parts = Services(settings, registry, limits)
     parts.loop_lag = LoopLag()
+    parts.watched = WatchedEvents()
     parts.access = same_origin.AccessPolicy.of(settings)
     app.extensions[EXTENSION] = parts
     broadcast_context.init_app(app, registry)

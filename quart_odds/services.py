@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from quart_odds.broadcast import BroadcastRegistry
     from quart_odds.odds.notices import OddsNotifier
     from quart_odds.odds.service import OddsService
+    from quart_odds.odds.watched import WatchedEvents
     from quart_odds.routes.access.limits import ConnectionLimits
     from quart_odds.routes.access.same_origin import AccessPolicy
     from quart_odds.routes.api.coverage import MarketNumbers
@@ -33,14 +34,15 @@ EXTENSION = "quart_odds"
 class Services:
     """The parts of one app.
 
-    `limits` counts live connections, `bodies` counts incomplete request bodies, and `access` says who may send
-    requests. The fields after `bodies` exist once the app has started.
+    `limits` counts live connections, `watched` the events that they name, `bodies` incomplete request bodies, and
+    `access` says who may send requests. The fields after `bodies` exist once the app has started.
     """
 
     settings: "Settings"
     registry: "BroadcastRegistry"
     limits: "ConnectionLimits"
     access: "AccessPolicy" = field(init=False)
+    watched: "WatchedEvents" = field(init=False)
     bodies: "ConnectionLimits" = field(init=False)
     store: "Store" = field(init=False)
     odds_service: "OddsService" = field(init=False)

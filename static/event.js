@@ -3,7 +3,7 @@ import { drawChart } from "./chart.js";
 import { byId, connect, load, localise, paced, patchPrices } from "./page.js";
 
 const eventId = Number(byId("event").dataset.event);
-const live = connect(["odds_updates"]);
+const live = connect(["odds_updates"], [eventId]);
 const find = byId("find");
 let outcome = "";
 

@@ -12,6 +12,7 @@
  * @typedef {object} Options
  * @property {string} [base] address of the server; the page's own origin by default
  * @property {string[]} [topics] "scrape_progress", "odds_updates"; none means all
+ * @property {number[]} [watch] ids of events whose odds are fetched more often while connected
  * @property {string | null} [since] the cursor to resume after; null begins with the newest state
  * @property {number} [pingMs] silence after which a WebSocket is pinged
  * @property {number} [answerMs] maximum wait for the answer to a ping
@@ -35,6 +36,7 @@ const STABLE_MS = 5000;
 const DEFAULTS = {
 	base: "",
 	topics: [],
+	watch: [],
 	since: null,
 	pingMs: 20_000,
 	answerMs: 8_000,
@@ -149,6 +151,7 @@ export class LiveClient extends EventTarget {
 		const url = new URL(transport === "websocket" ? "/api/ws" : "/api/sse", this.#options.base || location.href);
 		if (transport === "websocket") url.protocol = url.protocol.replace("http", "ws");
 		if (this.#options.topics.length) url.searchParams.set("topics", this.#options.topics.join(","));
+		if (this.#options.watch.length) url.searchParams.set("watch", this.#options.watch.join(","));
 		if (this.#cursor) url.searchParams.set("since", this.#cursor);
 		else if (transport === "websocket") url.searchParams.set("cursor", "1");
 		return url;

@@ -4,8 +4,8 @@ import { LiveClient } from "./live.js";
 export const byId = (id) => document.getElementById(id);
 let serverAhead = 0;
 
-export function connect(topics) {
-	const live = new LiveClient({ topics, since: document.body.dataset.cursor || null });
+export function connect(topics, watch = []) {
+	const live = new LiveClient({ topics, watch, since: document.body.dataset.cursor || null });
 	const sign = byId("connection");
 	let later = 0;
 	live.addEventListener("state", ({ detail: { state, transport } }) => {

@@ -2,8 +2,9 @@
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
+from quart_odds.odds.watched import read_watched
 from quart_odds.routes.api.requests import Query
 
 
@@ -18,3 +19,8 @@ class TopicsQuery(CursorQuery):
     """Where a stream starts, and what it carries."""
 
     topics: Annotated[str | None, Field(description="comma-separated topics; all of them by default")] = None
+    watch: Annotated[
+        str,
+        Field(description="comma-separated ids of events to fetch more often while this client is connected"),
+        AfterValidator(lambda text: (read_watched(text), text)[1]),
+    ] = ""

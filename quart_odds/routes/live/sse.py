@@ -16,7 +16,8 @@ from quart_odds.broadcast.framing import BLOCK, CHUNK, Framing, sse_block, sse_r
 from quart_odds.broadcast.lane import LiveConnection, MailboxSink, live_connection
 from quart_odds.domain.runs import RunRecord, RunStatus
 from quart_odds.errors import RunActiveError, RunNotFoundError, TooSoonError
-from quart_odds.routes.access.limits import Client, ConnectionLimits, TooManyConnectionsError
+from quart_odds.odds.watched import read_watched
+from quart_odds.routes.access.limits import Client, TooManyConnectionsError
 from quart_odds.routes.access.problems import Problem, bad_request
 from quart_odds.routes.access.same_origin import check_room, client_of, same_origin_only
 from quart_odds.routes.api.openapi import answers_text
@@ -64,7 +65,7 @@ async def listen(query: TopicsQuery) -> Response:
             registry.flusher,
         )
 
-    return await _stream(parts, connect, is_resumed=cursor is not None)
+    return await _stream(parts, connect, is_resumed=cursor is not None, watched=read_watched(query.watch))
 
 
 @blueprint.get("/api/scrape/stream")
@@ -190,7 +191,9 @@ def _come_back(wait_ms: int) -> Response:
     return Response(sse_retry(wait_ms), headers=HEADERS, content_type="text/event-stream")
 
 
-async def _stream(parts: Services, connect: Connect, *, is_resumed: bool) -> Response:
+async def _stream(
+    parts: Services, connect: Connect, *, is_resumed: bool, watched: frozenset[int] = frozenset()
+) -> Response:
     if request.method == "HEAD":
         return Response("", headers=HEADERS, content_type="text/event-stream")
     if (refusal := _no_room(parts, is_resumed=is_resumed)) is not None:
@@ -198,23 +201,28 @@ async def _stream(parts: Services, connect: Connect, *, is_resumed: bool) -> Res
     client = client_of(request, parts.settings.trusted_proxies)
     # HTTP/1.0 has no chunks, and other servers expose no connection to write to: use the standard lane.
     connection = live_connection.get() if request.http_version == "1.1" else None
-    body = _blocks(parts.limits, client, connection, connect)
+    body = _blocks(parts, client, connection, connect, watched)
     response = Response(body, headers=HEADERS, content_type="text/event-stream")
     response.timeout = None
     return response
 
 
 async def _blocks(
-    limits: ConnectionLimits, client: Client, connection: LiveConnection | None, connect: Connect
+    parts: Services,
+    client: Client,
+    connection: LiveConnection | None,
+    connect: Connect,
+    watched: frozenset[int],
 ) -> AsyncIterator[bytes]:
     """Yield the body of a stream. Where there is a fast lane, it is used once the server has sent the response head."""
     async with AsyncExitStack() as stack:
         try:
-            stack.enter_context(limits.admit(client))
+            stack.enter_context(parts.limits.admit(client))
         except TooManyConnectionsError:
             # Others took the last place after the check.
             yield sse_retry(random.randint(RETRY_MS, MOST_RETRY_MS))
             return
+        stack.enter_context(parts.watched.watching(watched))
         yield sse_retry(random.randint(RETRY_MS, 2 * RETRY_MS))
         sink = connection.stream_sink() if connection is not None else None
         blocks = _fast(sink, connection, connect) if connection is not None and sink is not None else _standard(connect)

@@ -11,6 +11,7 @@ from quart import Blueprint, Websocket, websocket
 from quart_odds.broadcast import TOPICS, BroadcastRegistry, Subscriber, current_registry
 from quart_odds.broadcast.framing import FRAME, FRAME_WITH_CURSOR, TEXT, TEXT_WITH_CURSOR, Framing
 from quart_odds.broadcast.lane import LiveConnection, MailboxSink, live_connection
+from quart_odds.odds.watched import read_watched
 from quart_odds.routes.access.limits import TokenBucket
 from quart_odds.routes.access.same_origin import check_room, client_of, same_origin_only
 from quart_odds.routes.live.handshake import handshake_message, split_topics
@@ -49,12 +50,19 @@ async def listen() -> None:
     with parts.limits.admit(client):
         await websocket.accept()
         asked = websocket._get_current_object()  # type: ignore[attr-defined]
+        try:
+            watched = read_watched(asked.args.get("watch"))
+        except ValueError as error:
+            await asked.send(orjson.dumps(error_message("invalid_watch", str(error))).decode())
+            await asked.close(POLICY, "invalid watch")
+            return
         topics, unknown = split_topics(asked.args.get("topics"))
         if not topics:
             await asked.send(orjson.dumps(unknown_topics(unknown)).decode())
             await asked.close(POLICY, "no such topic")
             return
-        await _Conversation(asked, current_registry(), live_connection.get(), client.address).hold(topics, unknown)
+        with parts.watched.watching(watched):
+            await _Conversation(asked, current_registry(), live_connection.get(), client.address).hold(topics, unknown)
 
 
 class _Conversation:

@@ -17,6 +17,7 @@ ERROR_CODES = (
     "invalid_json",
     "invalid_message",
     "invalid_topic",
+    "invalid_watch",
     "rate_limited",
     "too_large",
     "unknown_type",
@@ -53,6 +54,10 @@ def document() -> dict[str, Any]:
                                 "topics": {"type": "string", "description": "comma-separated names; all if omitted"},
                                 "cursor": {"type": "string", "enum": ["0", "1"]},
                                 "since": {"type": "string", "description": "resume after this cursor"},
+                                "watch": {
+                                    "type": "string",
+                                    "description": "comma-separated ids of events to fetch more often while connected",
+                                },
                             },
                         },
                     }

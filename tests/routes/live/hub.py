@@ -15,6 +15,7 @@ from quart_odds.broadcast import BroadcastRegistry, LogBounds
 from quart_odds.broadcast import context as broadcast_context
 from quart_odds.domain.runs import RunRecord, RunStatus
 from quart_odds.errors import RunActiveError
+from quart_odds.odds.watched import WatchedEvents
 from quart_odds.routes.access import problems, same_origin
 from quart_odds.routes.access.limits import ConnectionLimits
 from quart_odds.routes.access.same_origin import AccessPolicy
@@ -93,6 +94,7 @@ class Hub:
         )
         self.services = Services(given, self.registry, limits)
         self.services.access = AccessPolicy.of(given)
+        self.services.watched = WatchedEvents()
         self.runs, self.store = FakeRuns(), FakeStore()
         self.services.runs = cast("RunService", self.runs)
         self.services.store = cast("Store", self.store)

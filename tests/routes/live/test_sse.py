@@ -403,3 +403,13 @@ def test_times_are_utc() -> None:
     """The times in a run's blocks are unambiguous."""
     moment = progress(1).model_dump(mode="json")["timestamp"]
     assert datetime.fromisoformat(moment).tzinfo == UTC
+
+
+async def test_events_are_watched_while_a_stream_that_names_them_is_open(hub: Hub) -> None:
+    """As over the WebSocket. Names that are not ids are a bad request."""
+    async with stream(hub, "/api/sse?watch=7") as live:
+        await live.until(1)
+        assert 7 in hub.services.watched
+    assert len(hub.services.watched) == 0
+    response = await hub.client.get("/api/sse?watch=seven")
+    assert response.status_code == 400

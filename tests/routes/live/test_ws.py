@@ -49,6 +49,12 @@ async def _code(live: LiveConnection) -> int:
             return int(error.args[0])
 
 
+async def _connected(hub: Hub, count: int) -> None:
+    async with asyncio.timeout(30):
+        while hub.registry.active_count != count:
+            await asyncio.sleep(0)
+
+
 async def _asked(live: LiveConnection, said: str | bytes) -> dict[str, Any]:
     await live.send(said)
     return await _json(live)
@@ -379,4 +385,21 @@ async def test_answers_that_nobody_takes_end_the_connection(hub: Hub, monkeypatc
         subscriber.sink.write(b"\n")
         for _ in range(20):
             await live.send('{"type":"ping"}')
+        assert await _code(live) == 1008
+
+
+async def test_events_are_watched_while_a_client_that_names_them_is_connected(hub: Hub) -> None:
+    """Two clients may watch the same event. Names that are not ids end the connection with the reason."""
+    async with hub.client.websocket("/api/ws?watch=7,12") as live:
+        assert (await _json(live))["type"] == "connection_ack"
+        async with hub.client.websocket("/api/ws?watch=7") as other:
+            assert (await _json(other))["type"] == "connection_ack"
+            assert 7 in hub.services.watched
+            assert 12 in hub.services.watched
+        await _connected(hub, 1)
+        assert 7 in hub.services.watched
+    await _connected(hub, 0)
+    assert len(hub.services.watched) == 0
+    async with hub.client.websocket("/api/ws?watch=seven") as live:
+        assert (await _json(live))["data"]["code"] == "invalid_watch"
         assert await _code(live) == 1008
