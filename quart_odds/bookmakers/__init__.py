@@ -13,12 +13,14 @@ from quart_odds.bookmakers.decoding import decode
 if TYPE_CHECKING:
     from quart_odds.bookmakers.client import BookmakerClient
     from quart_odds.bookmakers.client_pool import ClientPool, open_client
+    from quart_odds.bookmakers.discovery import ListRead
     from quart_odds.bookmakers.recorder import Recorder
 
 __all__ = [
     "BookmakerClient",
     "ClientPool",
     "Decoder",
+    "ListRead",
     "RawBody",
     "Recorder",
     "decode",
@@ -28,6 +30,7 @@ __all__ = [
 _LAZY = {
     "BookmakerClient": "client",
     "ClientPool": "client_pool",
+    "ListRead": "discovery",
     "Recorder": "recorder",
     "open_client": "client_pool",
 }

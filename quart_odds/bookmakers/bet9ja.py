@@ -7,6 +7,7 @@ body of a match in play has a different shape: the event is in `AA`, the clock i
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from quart_odds.bookmakers.bodies import read_object
@@ -20,9 +21,9 @@ from quart_odds.bookmakers.fields import (
     values,
 )
 from quart_odds.bookmakers.identity import IdentityFields, refuse_another
-from quart_odds.bookmakers.lookup import MAX_REMEMBERED_TEXT, Accumulator, compile_table
+from quart_odds.bookmakers.lookup import MAX_REMEMBERED_TEXT, Accumulator, compile_table, listed_event
 from quart_odds.domain.catalogue import line_code, promoted_key
-from quart_odds.domain.odds import Competition, EventHeader, ListedCompetition, MappedEvent
+from quart_odds.domain.odds import Competition, EventHeader, ListedCompetition, ListedEvent, MappedEvent
 from quart_odds.domain.platforms import Platform
 from quart_odds.domain.promotions import BOOSTED, OTHER
 from quart_odds.domain.text import clean_text
@@ -53,7 +54,7 @@ def sports_query() -> dict[str, str]:
 
 
 def list_query(group_id: str) -> dict[str, str]:
-    """Build the query for a group's events with their main market."""
+    """Build the query for a group's events with their main markets."""
     return {"GROUPID": group_id, "DISP": "0", "GROUPMARKETID": "1", "matches": "true"}
 
 
@@ -84,27 +85,29 @@ def parse_groups(plain: bytes) -> tuple[list[ListedCompetition], list[MalformedB
     return list(found.values()), errors
 
 
-def parse_list(plain: bytes, where: str) -> tuple[list[EventHeader], list[MalformedBodyError]]:
-    """Parse a group's events. Returns the valid ones, and the errors of the others.
+def parse_list(plain: bytes, where: str, list_name: str = "") -> tuple[list[ListedEvent], list[MalformedBodyError]]:
+    """Parse a group's events with the prices in it. Returns the valid ones and all errors.
 
     Raises BookmakerError if the list is missing: such an answer says nothing about the group, even with a success code.
     """
     read = Reader(BET9JA, where)
     body = _body(read, plain)
     # For a group without events, D is an empty list instead of an object.
-    listed = read.get(body, "D", dict).get("E") if body.get("D") != [] else []
-    if not isinstance(listed, list | dict):
+    entries = read.get(body, "D", dict).get("E") if body.get("D") != [] else []
+    if not isinstance(entries, list | dict):
         raise read.wrong("D.E", "no list")
-    headers, errors = [], []
-    for event in values(listed):
+    listed: list[ListedEvent] = []
+    errors: list[MalformedBodyError] = []
+    for event in values(entries):
         try:
             header = _header(event, where)
         except MalformedBodyError as error:
             errors.append(error)
         else:
             if not is_simulated(header.competition.name, header.competition.country):
-                headers.append(header)
-    return headers, errors
+                read = Reader(BET9JA, f"event {header.external_id} in {where}")
+                listed.append(listed_event(header, list_name, partial(_collect_listed, read, event), errors))
+    return listed, errors
 
 
 def read_header(plain: bytes, where: str) -> EventHeader | None:
@@ -126,11 +129,21 @@ def parse_event(plain: bytes, asked: EventHeader) -> MappedEvent:
     is_in_play = "AA" in data
     header = _header(read.get(data, "AA", dict, "D") if is_in_play else data, where)
     refuse_another(read, header, asked, _FIELDS)
-    accumulator = Accumulator()
-    unknown: dict[str, int] = {}
     # For an event that has lost all its odds, O is an empty list.
     odds = read.php_object(data, "O", "D")
-    raised = _raised(data)
+    return _collect(data, odds, is_in_play).event(header, is_in_play=is_in_play)
+
+
+def _collect_listed(read: Reader, event: dict[str, Any]) -> Accumulator:
+    """Collect the prices of an entry of a list."""
+    return _collect(event, read.php_object(event, "O") if event.get("O") is not None else {}, is_in_play=False)
+
+
+def _collect(event: dict[str, Any], odds: dict[str, Any], is_in_play: bool) -> Accumulator:
+    """Collect the prices of an event, from its own body or from a list."""
+    accumulator = Accumulator()
+    unknown: dict[str, int] = {}
+    raised = _raised(event)
     for name, value in odds.items():
         key = _keys.get(name, 0) or _find(name)
         if key > 0:
@@ -146,8 +159,8 @@ def parse_event(plain: bytes, asked: EventHeader) -> MappedEvent:
         else:
             accumulator.drop()
     if unknown:
-        _name_unmapped(unknown, data.get("MK"), accumulator)
-    return accumulator.event(header, is_in_play=is_in_play)
+        _name_unmapped(unknown, event.get("MK"), accumulator)
+    return accumulator
 
 
 @dataclass(slots=True)

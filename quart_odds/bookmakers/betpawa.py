@@ -6,7 +6,7 @@ come from a row's `handicap` (four times the line) and outcomes are identified b
 
 import re
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import orjson
@@ -14,9 +14,9 @@ import orjson
 from quart_odds.bookmakers.bodies import read_object
 from quart_odds.bookmakers.fields import Reader, genius_id, is_person, is_simulated, sportradar_id, values
 from quart_odds.bookmakers.identity import IdentityFields, refuse_another
-from quart_odds.bookmakers.lookup import MAX_REMEMBERED_TEXT, Accumulator, compile_table, count_members
+from quart_odds.bookmakers.lookup import MAX_REMEMBERED_TEXT, Accumulator, compile_table, count_members, listed_event
 from quart_odds.domain.catalogue import CATALOGUE, line_code, promoted_key
-from quart_odds.domain.odds import Competition, EventHeader, MappedEvent
+from quart_odds.domain.odds import Competition, EventHeader, ListedEvent, MappedEvent
 from quart_odds.domain.platforms import Platform
 from quart_odds.domain.promotions import KNOWN, ONE_UP, TWO_UP, word_of
 from quart_odds.errors import MalformedBodyError
@@ -33,6 +33,9 @@ PAGE_SIZE = 100
 """The site rejects requests for longer pages."""
 
 FOOTBALL = "2"
+MAIN_MARKETS = ("3743", "4693", "5000", "3795")
+"""What lists are asked for: 1X2, double chance, over/under, both teams to score."""
+
 CATEGORIES_PATH = f"/api/sportsbook/v4/categories/list/{FOOTBALL}"
 LIST_PATH = "/api/sportsbook/v4/events/lists/by-queries"
 EVENT_PATH = "/api/sportsbook/v4/events/"
@@ -58,10 +61,10 @@ _NO_PROMOTION = frozenset({"", "no_up", "none", "no", "false"})
 
 
 def list_query(competition_ids: list[str], skip: int) -> str:
-    """Build the `q` for a page of these competitions' upcoming events, with as few markets as the site allows."""
+    """Build the `q` for a page of these competitions' upcoming events with their main markets."""
     zones = {"competitions": competition_ids}
     query = {"eventType": "UPCOMING", "categories": [FOOTBALL], "zones": zones, "hasOdds": True}
-    page = {"query": query, "view": {"marketTypes": ["3743"]}, "skip": skip, "take": PAGE_SIZE}
+    page = {"query": query, "view": {"marketTypes": list(MAIN_MARKETS)}, "skip": skip, "take": PAGE_SIZE}
     return orjson.dumps({"queries": [page]}).decode()
 
 
@@ -87,8 +90,10 @@ def parse_competitions(plain: bytes) -> tuple[list[str], list[MalformedBodyError
     return list(found), errors
 
 
-def parse_list(plain: bytes, where: str) -> tuple[list[EventHeader], list[MalformedBodyError], int]:
-    """Parse a page of events. Returns the valid ones, the errors of the others, and the size of the page.
+def parse_list(
+    plain: bytes, where: str, list_name: str = ""
+) -> tuple[list[ListedEvent], list[MalformedBodyError], int]:
+    """Parse a page of events with the prices in it. Returns the valid ones, all errors, and the size of the page.
 
     Events in play are left out, because their prices are not pre-match prices.
     """
@@ -100,7 +105,8 @@ def parse_list(plain: bytes, where: str) -> tuple[list[EventHeader], list[Malfor
         # A response without events omits its list.
         for event in (read.get(answer, "responses", list, "responses") if answer != {} else ())
     ]
-    headers, errors = [], []
+    listed: list[ListedEvent] = []
+    errors: list[MalformedBodyError] = []
     for event in events:
         try:
             header = _header(event, where)
@@ -110,8 +116,9 @@ def parse_list(plain: bytes, where: str) -> tuple[list[EventHeader], list[Malfor
             if _is_in_play(event):
                 continue
             if not is_simulated(header.competition.name, header.competition.country):
-                headers.append(header)
-    return headers, errors, len(events)
+                read = Reader(BETPAWA, f"event {header.external_id} in {where}")
+                listed.append(listed_event(header, list_name, partial(_collect, read, event), errors))
+    return listed, errors, len(events)
 
 
 def read_header(plain: bytes, where: str) -> EventHeader | None:
@@ -130,11 +137,16 @@ def parse_event(plain: bytes, asked: EventHeader) -> MappedEvent:
     body = read_object(BETPAWA, plain, where)
     header = _header(body, where)
     refuse_another(read, header, asked, _FIELDS)
+    return _collect(read, body).event(header, is_in_play=_is_in_play(body))
+
+
+def _collect(read: Reader, event: dict[str, Any]) -> Accumulator:
+    """Collect the prices of an event, from its own body or from a list."""
     accumulator = Accumulator()
     # v4 omits empty fields.
-    for market in read.get(body, "markets", list) if "markets" in body else ():
+    for market in read.get(event, "markets", list) if "markets" in event else ():
         _add_market(market, accumulator)
-    return accumulator.event(header, is_in_play=_is_in_play(body))
+    return accumulator
 
 
 def _is_in_play(event: dict[str, Any]) -> bool:

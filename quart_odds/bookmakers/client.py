@@ -3,33 +3,24 @@
 A `Site` knows the requests and the JSON of its bookmaker, a `Requester` sends the requests.
 """
 
-import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import aclosing
 from typing import Protocol
 
 from quart_odds.bookmakers.bodies import RawBody
-from quart_odds.bookmakers.lists import MAX_LISTINGS, RawList
+from quart_odds.bookmakers.discovery import Discovery, ListRead
+from quart_odds.bookmakers.kept_lists import KeptLists
+from quart_odds.bookmakers.lists import RawList
 from quart_odds.bookmakers.politeness import Throttle
 from quart_odds.bookmakers.recorder import Recorder
 from quart_odds.bookmakers.requester import Requester
-from quart_odds.bookmakers.sites import Listing, Listings, Page, Request, Site
+from quart_odds.bookmakers.site import Listing, Listings, Page, Request, Site
+from quart_odds.bookmakers.sweep import Choose, PageSweep, chosen
 from quart_odds.bookmakers.transport import Transport
-from quart_odds.domain.odds import EventHeader, ListedCompetitions
+from quart_odds.domain.odds import EventHeader, ListedCompetitions, ListedEvent
 from quart_odds.domain.platforms import Platform
-from quart_odds.errors import BlockedError, BookmakerError, ListLimitError, MalformedBodyError
+from quart_odds.errors import BookmakerError
 from quart_odds.settings import Settings
-
-MAX_EVENTS = 20_000
-"""Events in one discovery. The largest bookmaker lists about 1,500."""
-
-MAX_PAGES = 100
-"""Pages of one list. A list of ten competitions of this length has almost ten thousand events."""
-
-MAX_PAGES_IN_ALL = 5_000
-"""Pages in one discovery. A real one has about 400."""
-
-MAX_ERRORS = 1_000
-"""Errors kept individually in one discovery. Further errors are only counted."""
 
 
 class ListReader(Protocol):
@@ -47,14 +38,19 @@ class ListReader(Protocol):
 class BookmakerClient(Protocol):
     """A rate-limited client for one bookmaker.
 
-    `listed` tells which competitions the last finished discovery listed completely; it is empty until then. `turn_by`
-    is a time of the event loop's clock: requests that have not started by then raise TimeoutError.
+    `listed` tells which competitions the last finished discovery or sweep listed completely; it is empty until then.
+    `turn_by` is a time of the event loop's clock: requests that have not started by then raise TimeoutError.
     """
 
     platform: Platform
     turn_by: float | None
     discovery_errors: list[BookmakerError]
     listed: ListedCompetitions
+
+    @property
+    def lists_read(self) -> Mapping[str, ListRead]:
+        """The lists that the last discovery or sweep has read so far, by name."""
+        ...
 
     @property
     def requests(self) -> int:
@@ -74,13 +70,23 @@ class BookmakerClient(Protocol):
         """Reset the count of refusals, because a body was decoded successfully or a new attempt was requested."""
         ...
 
-    def discover(self) -> AsyncIterator[EventHeader]:
-        """Yield the upcoming football events as they are found, each once.
+    def discover(self) -> AsyncIterator[ListedEvent]:
+        """Yield the upcoming football events as they are found, each once, with the prices that the lists carry.
 
-        Errors of single competitions or events are added to `discovery_errors`, which each discovery clears first; the
-        others continue. Lists that exceed the limits are read up to the limit: `discovery_errors` then has a
-        ListLimitError and `listed` stays empty. Raises BookmakerError if the list of competitions itself is not
-        available.
+        Reads the list of competitions and then theirs. Errors of single competitions or events are added to
+        `discovery_errors`, which each discovery clears first; the others continue. Lists that exceed the limits are
+        read up to the limit: `discovery_errors` then has a ListLimitError and `listed` stays empty. Raises
+        BookmakerError if the list of competitions itself is not available.
+        """
+        ...
+
+    def sweep(self, choose: Choose | None = None) -> AsyncIterator[ListedEvent]:
+        """Yield the upcoming football events like `discover`, with as few requests as the site allows.
+
+        A list of competitions is kept for five minutes. `choose` gets the names of all lists, except one that is read
+        in any case, and returns those to read, in order; without it all are read. What is not read counts as
+        incomplete in `listed`. Raises BookmakerError if the list of competitions, or the first page of a list of all
+        events, is not available, and ValueError if `choose` returns another name.
         """
         ...
 
@@ -111,20 +117,19 @@ class SiteClient:
         throttle: Throttle,
         reader: ListReader,
         recorder: Recorder | None = None,
+        kept: KeptLists | None = None,
     ) -> None:
         self.platform = site.platform
         self.discovery_errors: list[BookmakerError] = []
         self.listed = ListedCompetitions()
+        self.lists_read: Mapping[str, ListRead] = {}
         self._site = site
         self._settings = settings
         self._transport = transport
         self._throttle = throttle
         self._reader = reader
+        self._kept = kept or KeptLists()
         self._requester = Requester(site, settings, transport, throttle, recorder)
-        self._pages = 0
-        self._listed_events = 0
-        self._more_errors = 0
-        self._is_limited = self._is_full = False
 
     @property
     def requests(self) -> int:
@@ -153,46 +158,37 @@ class SiteClient:
         """See BookmakerClient."""
         self._throttle.forget_refusals()
 
-    async def discover(self) -> AsyncIterator[EventHeader]:
+    async def discover(self) -> AsyncIterator[ListedEvent]:
         """See BookmakerClient."""
-        self.discovery_errors = []
-        self.listed = ListedCompetitions()
-        self._pages = self._listed_events = self._more_errors = 0
-        self._is_limited = self._is_full = False
+        work = self._begin()
         listings, errors = await self._read_root()
-        self._note(errors)
-        is_tree_whole = not errors
-        # Large enough for every page plus the final None of every task, so put_nowait() never fails.
-        found: asyncio.Queue[Sequence[EventHeader] | None] = asyncio.Queue(MAX_PAGES_IN_ALL + MAX_LISTINGS)
-        whole: set[str] = set()
-        broken: set[str] = set()
-        left = iter(listings)
-        at_once = min(len(listings), self._settings.concurrency(self.platform))
-        tasks = [asyncio.create_task(self._list_each(left, found, whole, broken)) for _ in range(at_once)]
-        seen: set[str] = set()
-        try:
-            going = len(tasks)
-            while going:
-                headers = await found.get()
-                if headers is None:
-                    going -= 1
-                    continue
-                for header in headers:
-                    if header.external_id not in seen:
-                        seen.add(header.external_id)
-                        yield header
-        finally:
-            for task in tasks:
-                task.cancel()
-            results = await asyncio.gather(*tasks, return_exceptions=True)
-        for result in results:
-            if isinstance(result, BaseException):
-                raise result
-        if self._more_errors:
-            reason = f"{self._more_errors} more faults in lists"
-            self.discovery_errors.append(MalformedBodyError(self.platform, reason))
-        if not self._is_limited:
-            self.listed = ListedCompetitions(frozenset(whole - broken), frozenset(broken), is_tree_whole)
+        work.note(errors)
+        async with aclosing(work.events([listings])) as found:
+            async for listed in found:
+                yield listed
+        self.listed = work.end(is_tree_whole=not errors)
+
+    async def sweep(self, choose: Choose | None = None) -> AsyncIterator[ListedEvent]:
+        """See BookmakerClient."""
+        work = self._begin()
+        pages: PageSweep | None = None
+        rounds: Iterable[Sequence[Listing]]
+        is_whole = False
+        if self._site.whole_list is not None:
+            pages = PageSweep(self.platform, work, self._site.whole_list, self._kept)
+            rounds = pages.rounds(choose)
+        else:
+            kept = self._kept.tree()
+            listings, errors = kept or await self._read_root()
+            work.note(errors)
+            is_whole = kept is None and not errors
+            selected = chosen(listings, choose)
+            work.leave_out(listings, selected)
+            rounds = [selected]
+        async with aclosing(work.events(rounds)) as found:
+            async for listed in found:
+                yield listed
+        self.listed = work.end(is_tree_whole=pages.is_whole if pages is not None else is_whole)
 
     async def fetch(self, header: EventHeader) -> RawBody:
         """See BookmakerClient."""
@@ -208,71 +204,23 @@ class SiteClient:
         """Close all connections."""
         await self._transport.aclose()
 
-    async def _list_each(
-        self,
-        left: Iterator[Listing],
-        found: asyncio.Queue[Sequence[EventHeader] | None],
-        whole: set[str],
-        broken: set[str],
-    ) -> None:
-        """Read listings from `left` until none remain, then put None into `found` in any case."""
-        try:
-            for listing in left:
-                if self._is_full:
-                    return
-                (whole if await self._list(listing, found) else broken).update(listing.competition_ids)
-        finally:
-            found.put_nowait(None)
-
-    async def _list(self, listing: Listing, found: asyncio.Queue[Sequence[EventHeader] | None]) -> bool:
-        """Put all pages of a listing into `found`. Returns whether the listing is complete."""
-        is_whole = True
-        page: Listing | None = listing
-        pages = 0
-        try:
-            while page is not None:
-                self._refuse_more(listing, pages)
-                pages += 1
-                self._pages += 1
-                headers, errors, page = await self._read_page(page)
-                self._note(errors)
-                is_whole = is_whole and not errors
-                room = max(0, MAX_EVENTS - self._listed_events)
-                found.put_nowait(headers[:room])
-                self._listed_events += len(headers)
-                if len(headers) > room:
-                    self._is_full = True
-                    raise ListLimitError(self.platform, f"lists of more than {MAX_EVENTS} events in all")
-        except BookmakerError as error:
-            self._note([error])
-            if isinstance(error, BlockedError):
-                self.count_refusal()
-            return False
-        return is_whole
-
-    def _refuse_more(self, listing: Listing, pages: int) -> None:
-        """Raise ListLimitError if another page would exceed a limit."""
-        if pages >= MAX_PAGES:
-            raise ListLimitError(self.platform, f"a list of more than {MAX_PAGES} pages", where=listing.name)
-        if self._pages >= MAX_PAGES_IN_ALL:
-            self._is_full = True
-            raise ListLimitError(self.platform, f"lists of more than {MAX_PAGES_IN_ALL} pages in all")
-
-    def _note(self, errors: Sequence[BookmakerError]) -> None:
-        """Keep errors of lists, without any part of the bodies."""
-        for error in errors:
-            self._is_limited = self._is_limited or isinstance(error, ListLimitError)
-            if len(self.discovery_errors) < MAX_ERRORS:
-                self.discovery_errors.append(error.bare())
-            else:
-                self._more_errors += 1
+    def _begin(self) -> Discovery:
+        """Forget the last discovery or sweep, and begin another one."""
+        at_once = self._settings.concurrency(self.platform)
+        work = Discovery(self.platform, self._read_page, self.count_refusal, at_once)
+        self.discovery_errors = work.errors
+        self.lists_read = work.lists_read
+        self.listed = ListedCompetitions()
+        return work
 
     async def _read_root(self) -> Listings:
         raw = await self._ask_list(self._site.root(), None)
         try:
-            return await self._reader.read_root(raw)
+            tree = await self._reader.read_root(raw)
         finally:
             self._requester.release(raw.content)
+        self._kept.keep(tree)
+        return tree
 
     async def _read_page(self, listing: Listing) -> Page:
         raw = await self._ask_list(listing.request, listing)

@@ -6,6 +6,7 @@ from types import TracebackType
 
 from quart_odds.bookmakers.client import BookmakerClient, SiteClient
 from quart_odds.bookmakers.decoder import Decoder
+from quart_odds.bookmakers.kept_lists import KeptLists
 from quart_odds.bookmakers.politeness import Pace, Throttle
 from quart_odds.bookmakers.recorder import Recorder
 from quart_odds.bookmakers.sites import SITES
@@ -22,11 +23,13 @@ def open_client(
     recorder: Recorder | None = None,
     throttle: Throttle | None = None,
     decoder: Decoder | None = None,
+    kept: KeptLists | None = None,
 ) -> BookmakerClient:
     """Open a client for a bookmaker; close it with `aclose`.
 
     A given `transport` is closed with the client, `recorder` and `decoder` are not. Without a `throttle` the client has
-    its own; use ClientPool for clients that share one. Without a `decoder` lists are parsed in the event loop.
+    its own, and so it has without `kept` lists; use ClientPool for clients that share them. Without a `decoder` lists
+    are parsed in the event loop.
     """
     transport = transport or AiohttpTransport(
         platform,
@@ -41,6 +44,7 @@ def open_client(
         throttle or Throttle(lambda: pace(settings, platform)),
         decoder or Decoder(0),
         recorder,
+        kept,
     )
 
 
@@ -50,7 +54,7 @@ def pace(settings: Settings, platform: Platform) -> Pace:
 
 
 class ClientPool:
-    """One throttle and one HTTP session per bookmaker, for the lifetime of the process.
+    """One throttle, one HTTP session and the kept lists per bookmaker, for the lifetime of the process.
 
     `settings` is called for each client, so changes apply to new clients. Lists are parsed by `decoder`, or in the
     event loop if there is none.
@@ -64,6 +68,7 @@ class ClientPool:
         self._recorder = recorder
         self._throttles: dict[Platform, Throttle] = {}
         self._transports: dict[Platform, Transport] = {}
+        self._kept = {platform: KeptLists() for platform in Platform}
 
     async def __aenter__(self) -> "ClientPool":
         return self
@@ -84,6 +89,7 @@ class ClientPool:
             self._throttle(platform),
             self._decoder,
             self._recorder,
+            self._kept[platform],
         )
 
     async def aclose(self) -> None:

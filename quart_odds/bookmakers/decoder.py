@@ -13,7 +13,7 @@ from quart_odds.bookmakers import lists
 from quart_odds.bookmakers.bodies import RawBody
 from quart_odds.bookmakers.decoding import decode, guarded, timed, unwrap
 from quart_odds.bookmakers.lists import RawList
-from quart_odds.bookmakers.sites import Listings, Page
+from quart_odds.bookmakers.site import Listings, Page
 from quart_odds.bookmakers.turns import Turns
 from quart_odds.bookmakers.worker import Worker, warn
 from quart_odds.domain.odds import MappedEvent

@@ -4,11 +4,13 @@ Entries beyond a limit are left out and reported as a ListLimitError, which mark
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from quart_odds.bookmakers.bodies import MAX_BODY_BYTES, decompress
-from quart_odds.bookmakers.sites import SITES, Listing, Listings, Page
+from quart_odds.bookmakers.site import Listing, Listings, Page
+from quart_odds.bookmakers.sites import SITES
+from quart_odds.domain.odds import ListedEvent
 from quart_odds.domain.platforms import Platform
 from quart_odds.errors import BookmakerError, ListLimitError, MalformedBodyError
 
@@ -17,6 +19,9 @@ MAX_LISTINGS = 2_000
 
 MAX_PAGE_EVENTS = 1_000
 """Events on one page. The largest competitions have about 200 at once."""
+
+MAX_PAGE_PRICES = 50_000
+"""Prices on one page. A real page of a hundred events has about 5,000."""
 
 MAX_ERRORS = 100
 """Errors reported individually for one list. Further errors are only counted."""
@@ -49,9 +54,13 @@ def read_root(raw: RawList) -> Listings:
 def read_page(raw: RawList) -> Page:
     """Parse a page of events, see `Site.read_listing`. No side effects. Raises BookmakerError if it is not a list."""
     assert raw.listing is not None
-    headers, errors, following = SITES[raw.platform].read_listing(_plain(raw), raw.listing)
-    kept, limit = _within(headers, MAX_PAGE_EVENTS, "events on a page", raw)
-    return kept, [*limit, *_reported(errors, raw)], None if limit else following
+    page = SITES[raw.platform].read_listing(_plain(raw), raw.listing)
+    events, limit = _within(page.events, MAX_PAGE_EVENTS, "events on a page", raw)
+    ids, more_ids = _within(tuple(page.ids), MAX_PAGE_EVENTS, "entries on a page", raw)
+    events, more_prices = _affordable(events, raw)
+    limits = [*limit, *more_ids, *more_prices]
+    errors = [*limits, *_reported(page.errors, raw)]
+    return Page(events, errors, None if limits else page.following, frozenset(ids), page.total)
 
 
 def _plain(raw: RawList) -> bytes:
@@ -64,6 +73,19 @@ def _within(
     if len(entries) <= most:
         return entries, []
     return entries[:most], [ListLimitError(raw.platform, f"{len(entries)} {what}, more than {most}", where=raw.where)]
+
+
+def _affordable(events: Sequence[ListedEvent], raw: RawList) -> tuple[Sequence[ListedEvent], list[BookmakerError]]:
+    """Take the prices away from the events that would bring the page over its limit."""
+    prices = 0
+    kept: list[ListedEvent] = []
+    for event in events:
+        prices += len(event.odds.prices) if event.odds is not None else 0
+        kept.append(replace(event, odds=None) if prices > MAX_PAGE_PRICES else event)
+    if prices <= MAX_PAGE_PRICES:
+        return events, []
+    reason = f"{prices} prices on a page, more than {MAX_PAGE_PRICES}"
+    return kept, [ListLimitError(raw.platform, reason, where=raw.where)]
 
 
 def _reported(errors: Sequence[BookmakerError], raw: RawList) -> list[BookmakerError]:

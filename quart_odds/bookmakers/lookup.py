@@ -1,14 +1,15 @@
 """The catalogue prepared for the parsers: a bookmaker's ids lead directly to the packed key of a price."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from quart_odds.bookmakers.fields import odds_number
 from quart_odds.domain.catalogue import CATALOGUE, MAX_MARKET_NUMBER, LineKind, pack_key
-from quart_odds.domain.odds import EventHeader, MappedEvent, Prices, UnmappedMarket, pack_value
+from quart_odds.domain.odds import EventHeader, ListedEvent, MappedEvent, Prices, UnmappedMarket, pack_value
 from quart_odds.domain.platforms import Platform
 from quart_odds.domain.promotions import KNOWN, MAX_WORDS, OTHER, promotion_number
 from quart_odds.domain.text import clean_text
+from quart_odds.errors import MalformedBodyError
 
 MAX_UNMAPPED = 5_000
 """Unknown markets of one event that are listed. Real events have up to 150. Prices of further ones are counted only."""
@@ -18,6 +19,9 @@ MAX_TEXT = 120
 
 MAX_REMEMBERED_TEXT = 120
 """Longest text to cache, such as price keys and specifiers. Real ones have up to 60 characters."""
+
+EARLIEST_CHANGE, LATEST_CHANGE = 946_684_800_000, 4_102_444_800_000
+"""Plausible times of a change, in epoch milliseconds: from 2000 to 2100."""
 
 _REMEMBERED = 20_000
 _values: dict[str, int] = {}
@@ -55,6 +59,7 @@ class Accumulator:
     def __init__(self) -> None:
         self.pairs: list[tuple[int, int]] = []
         self.dropped = 0
+        self._changed: dict[int, int] = {}
         self._unmapped: dict[str, UnmappedMarket] = {}
         self._more_unmapped_prices = 0
         self._words: list[str] = []
@@ -79,6 +84,15 @@ class Accumulator:
         """Count prices that could not be understood."""
         self.dropped += count
 
+    def changed(self, offers: Iterable[int], at: object) -> None:
+        """Note when the bookmaker changed these markets and lines (see `catalogue.offer_code`), in epoch milliseconds.
+
+        Anything but a plausible time is ignored: the site leaves the time out at some markets.
+        """
+        if type(at) is int and EARLIEST_CHANGE <= at <= LATEST_CHANGE:
+            for offer in offers:
+                self._changed[offer] = at
+
     def promotion(self, word: str) -> int:
         """Return the number of a promotion's word in this event: 0 for no word, OTHER if there are too many words."""
         number = promotion_number(word, self._words)
@@ -101,15 +115,18 @@ class Accumulator:
         else:
             self._more_unmapped_prices += prices
 
-    def event(self, header: EventHeader, *, is_in_play: bool = False) -> MappedEvent:
-        """Return the event with everything collected so far."""
+    def event(self, header: EventHeader, *, is_in_play: bool = False, is_partial: bool = False) -> MappedEvent:
+        """Return the event with everything collected so far.
+
+        A partial event, from a list, has no names of unknown markets: the event's own body has them all.
+        """
         prices = Prices.from_pairs(self.pairs)
         unmapped = tuple(self._unmapped.values())
         unmapped_prices = sum(market.prices for market in unmapped) + self._more_unmapped_prices
         return MappedEvent(
             header,
             prices,
-            unmapped,
+            () if is_partial else unmapped,
             len({key >> 22 & MAX_MARKET_NUMBER for key in prices.keys}),
             self.dropped,
             tuple(self._words),
@@ -117,7 +134,27 @@ class Accumulator:
             len(self.pairs) + self.dropped + unmapped_prices,
             unmapped_prices,
             sum(market.prices for market in unmapped if market.are_players),
+            is_partial,
+            self._changed,
         )
+
+    def listed(self, header: EventHeader, list_name: str) -> ListedEvent:
+        """Return the event as a list has it, with the prices collected so far, if there are any."""
+        return ListedEvent(header, self.event(header, is_partial=True) if self.pairs else None, list_name)
+
+
+def listed_event(
+    header: EventHeader, list_name: str, collect: Callable[[], Accumulator], errors: list[MalformedBodyError]
+) -> ListedEvent:
+    """Return a listed event with the prices that `collect` finds in its entry.
+
+    If it raises, the event is listed without prices and the error is added to `errors`.
+    """
+    try:
+        return collect().listed(header, list_name)
+    except MalformedBodyError as error:
+        errors.append(error)
+        return ListedEvent(header, None, list_name)
 
 
 def count_members(holders: object) -> int:

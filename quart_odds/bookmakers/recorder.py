@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 
 from quart_odds.bookmakers.bodies import decompress
-from quart_odds.bookmakers.sites import Request
+from quart_odds.bookmakers.site import Request
 from quart_odds.bookmakers.transport import Answer
 from quart_odds.domain.platforms import Platform
 from quart_odds.errors import MalformedBodyError, StorageError

@@ -10,7 +10,7 @@ from quart_odds.bookmakers.bodies import ACCEPT_ENCODING
 from quart_odds.bookmakers.politeness import MAX_RETRY_AFTER_SECONDS, Throttle, retry_after_seconds
 from quart_odds.bookmakers.recorder import Recorder
 from quart_odds.bookmakers.room import BodyRoom
-from quart_odds.bookmakers.sites import Request, Site
+from quart_odds.bookmakers.site import Request, Site
 from quart_odds.bookmakers.transport import Answer, Transport
 from quart_odds.errors import (
     BlockedError,

@@ -1,16 +1,16 @@
 """The requests that list each site's events, and the interpretation of their answers."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
 
 import orjson
 
 from quart_odds.bookmakers import bet9ja, betpawa, sportybet
 from quart_odds.bookmakers.fields import count_or_none, values
+from quart_odds.bookmakers.site import Listing, Listings, Page, Request, Site, WholeList
 from quart_odds.domain.odds import Competition, EventHeader
 from quart_odds.domain.platforms import Platform
-from quart_odds.errors import BookmakerError, IncompleteListError
+from quart_odds.errors import BookmakerError, IncompleteListError, MalformedBodyError
 
 _COMPETITIONS_AT_ONCE = 10
 """BetPawa competitions per request. Needs a tenth of the requests, and few of them have a second page."""
@@ -24,71 +24,13 @@ MAX_ID_LENGTH = 100
 _BOM = b"\xef\xbb\xbf"
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
-    """A request to a site. `where` describes its purpose in errors; `body` is JSON."""
-
-    path: str
-    where: str
-    query: Mapping[str, str] = field(default_factory=dict)
-    method: str = "GET"
-    body: object = None
-
-
-@dataclass(frozen=True, slots=True)
-class Listing:
-    """One page of a list of events: its request, the competitions it covers, and the number of events before it.
-
-    `name` is for people. `expected` is the number of events according to the site's own tree. `before` holds the ids of
-    the previous page, in order.
-    """
-
-    request: Request
-    competition_ids: tuple[str, ...]
-    name: str
-    skip: int = 0
-    expected: int | None = None
-    before: tuple[str, ...] = ()
-
-
-Listings = tuple[Sequence[Listing], Sequence[BookmakerError]]
-"""The first page of each list of events, and the errors of other competitions."""
-
-Page = tuple[Sequence[EventHeader], Sequence[BookmakerError], Listing | None]
-"""The events of a page, the errors of other events or of the page, and the next page."""
-
-
-class Site(Protocol):
-    """The requests and JSON of a bookmaker. Parsing raises BookmakerError if a body is invalid as a whole."""
-
-    platform: Platform
-    headers: Mapping[str, str]
-    hosts: Collection[str]
-    """The bookmaker's own hosts, between which redirects are followed."""
-
-    def root(self) -> Request:
-        """Return the request for the list of competitions."""
-        ...
-
-    def listings(self, plain: bytes) -> Listings:
-        """Parse the root's body into the first pages of all lists. They are complete if there are no errors."""
-        ...
-
-    def read_listing(self, plain: bytes, listing: Listing) -> Page:
-        """Parse the events of a page. They are complete if there are no errors."""
-        ...
-
-    def event(self, header: EventHeader) -> Request:
-        """Return the request for one event with all its prices."""
-        ...
-
-
 class BetPawaSite:
     """BetPawa: several competitions per list, with pages of 100 events."""
 
     platform = Platform.BETPAWA
     headers: Mapping[str, str] = betpawa.HEADERS
     hosts: Collection[str] = ("www.betpawa.ng", "betpawa.ng")
+    whole_list: WholeList | None = None
 
     def root(self) -> Request:
         """See Site."""
@@ -102,7 +44,7 @@ class BetPawaSite:
 
     def read_listing(self, plain: bytes, listing: Listing) -> Page:
         """See Site. A short page is the last one, because the site sends no total."""
-        headers, malformed, size = betpawa.parse_list(plain, listing.request.where)
+        events, malformed, size = betpawa.parse_list(plain, listing.request.where, listing.list_name)
         errors: list[BookmakerError] = [*malformed]
         listed = [_id(event, "id") for event in _events(plain, "responses", "responses")]
         if listing.before and listed[:_OVERLAP] != list(listing.before[-_OVERLAP:]):
@@ -110,9 +52,9 @@ class BetPawaSite:
             errors.append(IncompleteListError(self.platform, reason, where=listing.name))
         is_new = not set(listed) <= set(listing.before)
         if size < betpawa.PAGE_SIZE or not is_new:
-            return headers, errors, None
+            return Page(events, errors)
         skip = listing.skip + betpawa.PAGE_SIZE - _OVERLAP
-        return headers, errors, self._page(listing.competition_ids, skip, tuple(listed))
+        return Page(events, errors, self._page(listing.competition_ids, skip, tuple(listed)))
 
     def event(self, header: EventHeader) -> Request:
         """See Site."""
@@ -122,15 +64,18 @@ class BetPawaSite:
         name = f"competitions {', '.join(ids)}"
         where = name + (f" from {skip}" if skip else "")
         query = {"q": betpawa.list_query(list(ids), skip)}
-        return Listing(Request(betpawa.LIST_PATH, where, query), ids, name, skip, before=before)
+        return Listing(Request(betpawa.LIST_PATH, where, query), ids, name, name, skip, before=before)
 
 
 class SportyBetSite:
-    """SportyBet: a tree of tournaments, and one list of events per tournament."""
+    """SportyBet: a tree of tournaments with one list of events each, and a list of all events with pages."""
 
     platform = Platform.SPORTYBET
     headers: Mapping[str, str] = sportybet.HEADERS
     hosts: Collection[str] = ("www.sportybet.com", "sportybet.com")
+
+    def __init__(self) -> None:
+        self.whole_list: WholeList | None = WholeList(sportybet.UPCOMING_PAGE_SIZE, self._upcoming)
 
     def root(self) -> Request:
         """See Site."""
@@ -149,6 +94,7 @@ class SportyBetSite:
                 ),
                 (tournament.external_id,),
                 _name(tournament),
+                tournament.external_id,
                 expected=listed.expected,
             )
             for listed in tournaments
@@ -157,15 +103,26 @@ class SportyBetSite:
         return listings, [*malformed, *self._contradictions(plain)]
 
     def read_listing(self, plain: bytes, listing: Listing) -> Page:
-        """See Site. The site sends all events of a tournament at once."""
-        headers, malformed = sportybet.parse_list(plain, listing.request.where)
-        listed = {_id(event, "eventId") for event in _events(plain, "data", "events", through="tournaments")}
-        return headers, [*malformed, *_shortage(self.platform, listing, len(listed))], None
+        """See Site. The site sends all events of a tournament at once, or a page of all events with their number."""
+        events, malformed = sportybet.parse_list(plain, listing.request.where, listing.list_name)
+        errors: list[BookmakerError] = [*malformed]
+        listed = frozenset(_id(event, "eventId") for event in _events(plain, "data", "events", through="tournaments"))
+        if listing.request.path != sportybet.UPCOMING_PATH:
+            return Page(events, [*errors, *_shortage(self.platform, listing, len(listed))])
+        total = count_or_none(orjson.loads(plain.removeprefix(_BOM))["data"].get("totalNum"))
+        if total is None:
+            errors.append(MalformedBodyError(self.platform, "no number", where=listing.name, field="data.totalNum"))
+        return Page(events, errors, ids=listed, total=total)
 
     def event(self, header: EventHeader) -> Request:
         """See Site."""
         query = {"eventId": header.external_id, "productId": sportybet.PRE_MATCH}
         return Request(sportybet.EVENT_PATH, f"event {header.external_id}", query)
+
+    def _upcoming(self, number: int) -> Listing:
+        name = f"page {number}"
+        request = Request(sportybet.UPCOMING_PATH, f"{name} of all events", sportybet.upcoming_query(number))
+        return Listing(request, (), request.where, name)
 
     def _contradictions(self, plain: bytes) -> list[BookmakerError]:
         """Report the sport and countries whose event count exceeds that of their parts."""
@@ -195,6 +152,7 @@ class Bet9jaSite:
     platform = Platform.BET9JA
     headers: Mapping[str, str] = bet9ja.HEADERS
     hosts: Collection[str] = ("sports.bet9ja.com", "www.bet9ja.com", "bet9ja.com")
+    whole_list: WholeList | None = None
 
     def root(self) -> Request:
         """See Site."""
@@ -212,6 +170,7 @@ class Bet9jaSite:
                 ),
                 (group.external_id,),
                 _name(group),
+                f"group {group.external_id}",
                 expected=listed.expected,
             )
             for listed in groups
@@ -221,9 +180,9 @@ class Bet9jaSite:
 
     def read_listing(self, plain: bytes, listing: Listing) -> Page:
         """See Site. The site sends all events of a group at once."""
-        headers, malformed = bet9ja.parse_list(plain, listing.request.where)
+        events, malformed = bet9ja.parse_list(plain, listing.request.where, listing.list_name)
         listed = {_id(event, "ID") for event in _events(plain, "D", "E")}
-        return headers, [*malformed, *_shortage(self.platform, listing, len(listed))], None
+        return Page(events, [*malformed, *_shortage(self.platform, listing, len(listed))])
 
     def event(self, header: EventHeader) -> Request:
         """See Site."""

@@ -7,14 +7,22 @@ boost. In recorded bodies such prices are lower than their neighbours, so they a
 """
 
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, NamedTuple
 
 from quart_odds.bookmakers.bodies import read_object
 from quart_odds.bookmakers.fields import Reader, count_or_none, genius_id, is_simulated, sportradar_id, values
 from quart_odds.bookmakers.identity import IdentityFields, refuse_another
-from quart_odds.bookmakers.lookup import MAX_REMEMBERED_TEXT, Accumulator, Variant, compile_table, count_members
-from quart_odds.domain.catalogue import line_code
-from quart_odds.domain.odds import Competition, EventHeader, ListedCompetition, MappedEvent
+from quart_odds.bookmakers.lookup import (
+    MAX_REMEMBERED_TEXT,
+    Accumulator,
+    Variant,
+    compile_table,
+    count_members,
+    listed_event,
+)
+from quart_odds.domain.catalogue import line_code, offer_code
+from quart_odds.domain.odds import Competition, EventHeader, ListedCompetition, ListedEvent, MappedEvent
 from quart_odds.domain.platforms import Platform
 from quart_odds.errors import MalformedBodyError, NotFoundError
 
@@ -30,7 +38,16 @@ FOOTBALL = "sr:sport:1"
 PRE_MATCH = "3"
 TREE_PATH = "/api/ng/factsCenter/popularAndSportList"
 LIST_PATH = "/api/ng/factsCenter/pcEvents"
+UPCOMING_PATH = "/api/ng/factsCenter/pcUpcomingEvents"
 EVENT_PATH = "/api/ng/factsCenter/event"
+MAIN_MARKETS = "1,10,18,29"
+"""What lists are asked for: 1X2, double chance, over/under, both teams to score."""
+
+UPCOMING_PAGE_SIZE = 100
+"""What pages of all upcoming events are asked for. They may have fewer: 40 to 100 have been seen."""
+
+_WHOLE_LIST = "2"
+"""The `option` of the list of all upcoming events. With 1 the site leaves out all but ten events of a tournament."""
 
 _OK = 10000
 _UNKNOWN = 19000
@@ -47,10 +64,11 @@ _REMEMBERED = 20_000
 
 
 class _Place(NamedTuple):
-    """Where a market's prices belong: its variant and the code of its line."""
+    """Where a market's prices belong: its variant, the code of its line, and the codes of market and line."""
 
     variant: Variant
     line: int
+    offers: tuple[int, ...]
 
 
 _places: dict[tuple[str, str | None], _Place | None] = {}
@@ -63,8 +81,19 @@ def tree_query() -> dict[str, str]:
 
 
 def list_body(tournament_id: str) -> list[dict[str, object]]:
-    """Build the request body for a tournament's events, with as few markets as the site allows."""
-    return [{"sportId": FOOTBALL, "marketId": "1", "tournamentId": [[tournament_id]]}]
+    """Build the request body for a tournament's events with their main markets."""
+    return [{"sportId": FOOTBALL, "marketId": MAIN_MARKETS, "tournamentId": [[tournament_id]]}]
+
+
+def upcoming_query(page: int) -> dict[str, str]:
+    """Build the query for a page of all upcoming events with their main markets, from 1 on."""
+    return {
+        "sportId": FOOTBALL,
+        "marketId": MAIN_MARKETS,
+        "pageSize": str(UPCOMING_PAGE_SIZE),
+        "pageNum": str(page),
+        "option": _WHOLE_LIST,
+    }
 
 
 def parse_tournaments(plain: bytes) -> tuple[list[ListedCompetition], list[MalformedBodyError]]:
@@ -93,8 +122,8 @@ def parse_tournaments(plain: bytes) -> tuple[list[ListedCompetition], list[Malfo
     return list(found.values()), errors
 
 
-def parse_list(plain: bytes, where: str) -> tuple[list[EventHeader], list[MalformedBodyError]]:
-    """Parse a tournament's events. Returns the valid ones, and the errors of the others.
+def parse_list(plain: bytes, where: str, list_name: str = "") -> tuple[list[ListedEvent], list[MalformedBodyError]]:
+    """Parse a list of events with the prices in it. Returns the valid ones and all errors.
 
     Simulated events and events in play are left out. Raises BookmakerError if the body has no list.
     """
@@ -102,17 +131,19 @@ def parse_list(plain: bytes, where: str) -> tuple[list[EventHeader], list[Malfor
     data = _data(read, plain, list | dict)
     # pcEvents returns a list of tournaments, the paged endpoint an object that contains one.
     tournaments = data if isinstance(data, list) else read.get(data, "tournaments", list, "data")
-    headers, errors = [], []
+    listed: list[ListedEvent] = []
+    errors: list[MalformedBodyError] = []
     for tournament in tournaments:
         for event in read.get(tournament, "events", list, "tournaments"):
             try:
                 if not _is_simulated(event):
                     header = _header(event, where)
                     if not _is_in_play(event):
-                        headers.append(header)
+                        reader = Reader(SPORTYBET, f"event {header.external_id} in {where}")
+                        listed.append(listed_event(header, list_name, partial(_collect_listed, reader, event), errors))
             except MalformedBodyError as error:
                 errors.append(error)
-    return headers, errors
+    return listed, errors
 
 
 def read_header(plain: bytes, where: str) -> EventHeader | None:
@@ -131,12 +162,26 @@ def parse_event(plain: bytes, asked: EventHeader) -> MappedEvent:
     data = _data(read, plain)
     header = _header(data, where)
     refuse_another(read, header, asked, _FIELDS)
-    accumulator = Accumulator()
     markets = read.get(data, "markets", list, "data")
+    return _collect(markets).event(header, is_in_play=_are_live(markets) or _is_in_play(data))
+
+
+def _collect(markets: list[Any]) -> Accumulator:
+    """Collect the prices of an event's markets, from its own body or from a list."""
+    accumulator = Accumulator()
     for market in markets:
         _add_market(market, accumulator)
-    is_live = any(isinstance(market, dict) and market.get("product") == _LIVE_PRODUCT for market in markets)
-    return accumulator.event(header, is_in_play=is_live or _is_in_play(data))
+    return accumulator
+
+
+def _collect_listed(read: Reader, event: dict[str, Any]) -> Accumulator:
+    """Collect the prices of an entry of a list. Prices in play are not taken: the event's own body shows its state."""
+    markets = read.get(event, "markets", list) if event.get("markets") is not None else []
+    return _collect([] if _are_live(markets) else markets)
+
+
+def _are_live(markets: list[Any]) -> bool:
+    return any(isinstance(market, dict) and market.get("product") == _LIVE_PRODUCT for market in markets)
 
 
 def _is_in_play(event: dict[str, Any]) -> bool:
@@ -248,12 +293,15 @@ def _add_market(market: Any, accumulator: Accumulator) -> None:
         accumulator.drop(count_members(market.get("outcomes") if isinstance(market, dict) else None))
         return
     keys, line = place.variant.keys, place.line
+    before = len(accumulator.pairs)
     for outcome in values(outcomes):
         try:
             key = keys[outcome["id"]] + line
             accumulator.add(key, outcome["odds"], is_open and _whole(outcome["isActive"]) == 1)
         except (KeyError, TypeError, ValueError):
             accumulator.drop()
+    if len(accumulator.pairs) > before:
+        accumulator.changed(place.offers, market.get("lastOddsChangeTime"))
 
 
 def _add_unknown(market: dict[str, Any], market_id: str, accumulator: Accumulator) -> None:
@@ -285,7 +333,9 @@ def _find(market_id: str, specifier: str | None) -> _Place | None:
         line = parts.pop("total", None) or parts.pop("hcp", None)
         variant = variants.get("|".join(f"{name}={value}" for name, value in sorted(parts.items())))
         if variant is not None and (line is None) == (variant.line_kind == "none"):
-            place = _Place(variant, line_code(_line(variant, line)))
+            code = line_code(_line(variant, line))
+            offers = {offer_code(key + code) for key in variant.keys.values()}
+            place = _Place(variant, code, tuple(sorted(offers)))
     if len(str(market_id)) + len(str(specifier)) <= MAX_REMEMBERED_TEXT:
         if len(_places) >= _REMEMBERED:
             _places.clear()

@@ -15,7 +15,7 @@ import structlog
 
 from quart_odds.bookmakers import BookmakerClient
 from quart_odds.domain.clock import utc_now
-from quart_odds.domain.odds import EventHeader, ListedCompetitions, MappedEvent
+from quart_odds.domain.odds import EventHeader, ListedCompetitions, ListedEvent, MappedEvent
 from quart_odds.domain.platforms import Platform
 from quart_odds.domain.runs import RunError, ScrapePhase
 from quart_odds.errors import (
@@ -172,7 +172,8 @@ class _PlatformScrape:
     async def listed(self) -> AsyncGenerator[EventHeader, None]:
         """Yield the events that the bookmaker lists, each once. Raises NothingFoundError if there are none at all."""
         async with _closing(self.client.discover()) as found:
-            async for header in found:
+            async for listed in found:
+                header = listed.header
                 if header.external_id not in self.seen:
                     self.seen.add(header.external_id)
                     self.tracker.count_found()
@@ -190,7 +191,7 @@ class _PlatformScrape:
 
 
 @asynccontextmanager
-async def _closing(found: AsyncIterator[EventHeader]) -> AsyncIterator[AsyncIterator[EventHeader]]:
+async def _closing(found: AsyncIterator[ListedEvent]) -> AsyncIterator[AsyncIterator[ListedEvent]]:
     try:
         yield found
     finally:

@@ -69,4 +69,4 @@ def good() -> web.Response:
 
 async def listed(client: BookmakerClient) -> list[EventHeader]:
     """Collect everything that a discovery finds."""
-    return [header async for header in client.discover()]
+    return [listed.header async for listed in client.discover()]

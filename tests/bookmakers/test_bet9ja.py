@@ -217,8 +217,8 @@ def test_a_bad_country_costs_no_other() -> None:
 def test_a_bad_event_in_a_group_costs_no_other() -> None:
     """A list without R, as in recordings, is accepted."""
     body = {"D": {"E": [BET9JA["D"], {"ID": 602}]}}
-    headers, errors = parse_list(dumps(body), "group 170")
-    assert [header.external_id for header in headers] == ["601"]
+    listed, errors = parse_list(dumps(body), "group 170")
+    assert [each.header.external_id for each in listed] == ["601"]
     assert [error.where for error in errors] == ["event 602 in group 170"]
 
 
@@ -234,8 +234,8 @@ def test_empty_objects_come_as_empty_lists() -> None:
 
 def test_the_events_of_a_group_may_be_an_object() -> None:
     """The site uses lists and objects for the same purpose."""
-    headers, errors = parse_list(dumps({"R": "OK", "D": {"E": {"601": BET9JA["D"]}}}), "group 170")
-    assert ([header.external_id for header in headers], errors) == (["601"], [])
+    listed, errors = parse_list(dumps({"R": "OK", "D": {"E": {"601": BET9JA["D"]}}}), "group 170")
+    assert ([each.header.external_id for each in listed], errors) == (["601"], [])
 
 
 @pytest.mark.parametrize("data", [{}, {"E": None}, {"E": "maintenance"}, {"E": 5}, {"GID": 170}])

@@ -339,8 +339,8 @@ def test_a_bad_competition_costs_no_other() -> None:
 def test_a_page_tells_events_errors_and_its_size() -> None:
     """An invalid event does not affect the others, and it counts towards the size of the page."""
     page = {"responses": [{"responses": [BETPAWA_V4, {"id": "502"}, 3]}]}
-    headers, errors, size = parse_list(dumps(page), "competitions 77")
-    assert [header.external_id for header in headers] == ["501"]
+    listed, errors, size = parse_list(dumps(page), "competitions 77")
+    assert [each.header.external_id for each in listed] == ["501"]
     assert [error.where for error in errors] == ["event 502 in competitions 77", "competitions 77"]
     assert size == 3
 
@@ -358,3 +358,4 @@ def test_the_query_asks_for_a_page_of_a_hundred() -> None:
     (query,) = orjson.loads(list_query(["77", "78"], 100))["queries"]
     assert (query["skip"], query["take"]) == (100, 100)
     assert query["query"]["zones"] == {"competitions": ["77", "78"]}
+    assert query["view"] == {"marketTypes": ["3743", "4693", "5000", "3795"]}

@@ -96,7 +96,7 @@ async def test_sportybet_lists_each_tournament() -> None:
     assert dict(tree.query) == {"sportId": "sr:sport:1", "timeline": "", "productId": "3"}
     assert (page.method, page.headers["content-type"]) == ("POST", "application/json;charset=UTF-8")
     assert orjson.loads(site.bodies[1]) == [
-        {"sportId": "sr:sport:1", "marketId": "1", "tournamentId": [["sr:tournament:5"]]}
+        {"sportId": "sr:sport:1", "marketId": "1,10,18,29", "tournamentId": [["sr:tournament:5"]]}
     ]
 
 
@@ -327,10 +327,10 @@ async def test_events_flow_while_others_are_still_listed() -> None:
         opened(Platform.BET9JA, settings_for(site.url)) as client,
         aclosing(client.discover()) as found,  # type: ignore[type-var]
     ):
-        early = {(await anext(found)).external_id, (await anext(found)).external_id}
+        early = {(await anext(found)).header.external_id, (await anext(found)).header.external_id}
         assert early == {"1", "3"}
         release.set()
-        assert [header.external_id async for header in found] == ["2"]
+        assert [listed.header.external_id async for listed in found] == ["2"]
 
 
 async def test_a_discovery_that_is_left_ends_its_requests() -> None:

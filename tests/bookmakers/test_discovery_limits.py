@@ -6,8 +6,7 @@ import orjson
 import pytest
 from aiohttp import web
 
-from quart_odds.bookmakers import client as client_module
-from quart_odds.bookmakers import lists, open_client
+from quart_odds.bookmakers import discovery, lists, open_client
 from quart_odds.domain.odds import ListedCompetitions
 from quart_odds.domain.platforms import Platform
 from quart_odds.errors import BookmakerError, ListLimitError
@@ -39,7 +38,7 @@ async def discovered(site: FakeSite) -> tuple[list[str], list[BookmakerError], L
     """Return the discovered ids, the errors, and which lists are complete."""
     client = open_client(Platform.BETPAWA, settings_for(site.url))
     try:
-        found = [header.external_id async for header in client.discover()]
+        found = [listed.header.external_id async for listed in client.discover()]
         return found, client.discovery_errors, client.listed
     finally:
         await client.aclose()
@@ -47,9 +46,9 @@ async def discovered(site: FakeSite) -> tuple[list[str], list[BookmakerError], L
 
 @pytest.fixture(autouse=True)
 def _low(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client_module, "MAX_EVENTS", 1_000)
-    monkeypatch.setattr(client_module, "MAX_PAGES", 5)
-    monkeypatch.setattr(client_module, "MAX_PAGES_IN_ALL", 20)
+    monkeypatch.setattr(discovery, "MAX_EVENTS", 1_000)
+    monkeypatch.setattr(discovery, "MAX_PAGES", 5)
+    monkeypatch.setattr(discovery, "MAX_PAGES_IN_ALL", 20)
     monkeypatch.setattr(lists, "MAX_LISTINGS", 40)
 
 
@@ -66,7 +65,7 @@ async def test_a_list_without_an_end_is_read_up_to_so_many_pages() -> None:
 
 async def test_lists_of_too_many_events_are_read_up_to_so_many(monkeypatch: pytest.MonkeyPatch) -> None:
     """No further list is requested."""
-    monkeypatch.setattr(client_module, "MAX_PAGES_IN_ALL", 1_000)
+    monkeypatch.setattr(discovery, "MAX_PAGES_IN_ALL", 1_000)
     async with serving(Endless(400)) as site:
         found, errors, listed = await discovered(site)
         assert len(site.requests) < 100
@@ -78,7 +77,7 @@ async def test_lists_of_too_many_events_are_read_up_to_so_many(monkeypatch: pyte
 
 async def test_lists_of_too_many_pages_are_read_up_to_so_many(monkeypatch: pytest.MonkeyPatch) -> None:
     """This holds even if the pages contain nothing new."""
-    monkeypatch.setattr(client_module, "MAX_EVENTS", 10**6)
+    monkeypatch.setattr(discovery, "MAX_EVENTS", 10**6)
     async with serving(Endless(400)) as site:
         found, errors, listed = await discovered(site)
         assert len(site.requests) == 21
@@ -109,8 +108,8 @@ async def test_within_the_limits_nothing_is_said() -> None:
 
 async def test_of_many_faults_the_first_are_kept_and_the_others_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     """A discovery full of errors uses no more memory than one with a few."""
-    monkeypatch.setattr(client_module, "MAX_ERRORS", 5)
-    monkeypatch.setattr(client_module, "MAX_PAGES_IN_ALL", 1_000)
+    monkeypatch.setattr(discovery, "MAX_ERRORS", 5)
+    monkeypatch.setattr(discovery, "MAX_PAGES_IN_ALL", 1_000)
 
     async def answer(request: web.Request) -> web.Response:
         if "categories" in request.path:

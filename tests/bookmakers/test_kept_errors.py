@@ -120,7 +120,7 @@ async def test_errors_of_a_discovery_keep_no_body(handler: Handler) -> None:
     async with serving(answer) as site:
         client = open_client(Platform.BETPAWA, settings_for(site.url, request_tries=2, max_body_bytes=500_000))
         try:
-            assert [header async for header in client.discover()] == []
+            assert [listed async for listed in client.discover()] == []
             assert client.discovery_errors
             assert not kept_bytes(client.discovery_errors)
         finally:

@@ -8,7 +8,8 @@ import pytest
 
 from quart_odds.bookmakers import Decoder, lists
 from quart_odds.bookmakers.lists import RawList, read_page, read_root
-from quart_odds.bookmakers.sites import SITES, Listings
+from quart_odds.bookmakers.site import Listings
+from quart_odds.bookmakers.sites import SITES
 from quart_odds.domain.platforms import Platform
 from quart_odds.errors import BookmakerError, ListLimitError, MalformedBodyError
 from tests.bookmakers.wire import BET9JA_SPORTS, BETPAWA_CATEGORIES, BETPAWA_V4, SPORTYBET_TREE, dumps
@@ -56,9 +57,12 @@ async def test_lists_are_the_same_wherever_they_are_read(workers: int) -> None:
             with pytest.raises(MalformedBodyError):
                 await decoder.read_root(RawList(platform, b"{", None, "the list"))
         raw = page([BETPAWA_V4, {"id": 5}])
-        headers, errors, following = await decoder.read_page(raw)
-        assert (headers, following) == (read_page(raw)[0], None)
-        assert [str(error) for error in errors] == [str(error) for error in read_page(raw)[1]]
+        there, here = await decoder.read_page(raw), read_page(raw)
+        assert (there.events, there.following) == (here.events, None)
+        assert [str(error) for error in there.errors] == [str(error) for error in here.errors]
+        [listed] = there.events
+        assert listed.odds is not None
+        assert len(listed.odds.prices) > 10
     finally:
         await decoder.aclose()
 
@@ -94,18 +98,18 @@ def test_a_root_of_too_many_lists_is_read_up_to_the_limit(monkeypatch: pytest.Mo
 def test_a_page_of_too_many_events_is_read_up_to_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     """No next page is requested."""
     monkeypatch.setattr(lists, "MAX_PAGE_EVENTS", 20)
-    headers, errors, following = read_page(page([{**BETPAWA_V4, "id": str(number)} for number in range(100)]))
-    assert [header.external_id for header in headers] == [str(number) for number in range(20)]
-    assert [type(each) for each in errors] == [ListLimitError]
-    assert following is None
+    read = read_page(page([{**BETPAWA_V4, "id": str(number)} for number in range(100)]))
+    assert [listed.header.external_id for listed in read.events] == [str(number) for number in range(20)]
+    assert [type(each) for each in read.errors] == [ListLimitError]
+    assert read.following is None
 
 
 def test_of_many_faults_the_first_are_reported_and_the_others_counted() -> None:
     """A list full of errors uses no more memory than one with a few."""
-    headers, errors, _ = read_page(page([{"id": ""}] * 5000))
-    assert headers == []
-    assert len(errors) == lists.MAX_ERRORS + 1
-    assert errors[-1].reason == "4900 more faults"
+    read = read_page(page([{"id": ""}] * 5000))
+    assert read.events == []
+    assert len(read.errors) == lists.MAX_ERRORS + 1
+    assert read.errors[-1].reason == "4900 more faults"
 
 
 def test_an_id_of_a_competition_that_is_no_id_is_left_out() -> None:

@@ -215,7 +215,8 @@ def test_the_lists_come_to_their_golden_ids(recorded: Path) -> None:
         *sportybet.parse_list((recorded / "sportybet/pcUpcomingEvents_5events.json").read_bytes(), "list")[0],
         *bet9ja.parse_list((recorded / "bet9ja/events_in_group_epl_D_only.json").read_bytes(), "list")[0],
     ]
-    assert [(header.external_id, header.sportradar_id, f"{header.kickoff:%m-%d %H:%M}") for header in listed] == [
+    headers = [each.header for each in listed]
+    assert [(header.external_id, header.sportradar_id, f"{header.kickoff:%m-%d %H:%M}") for header in headers] == [
         ("37536526", "72339802", "09-08 18:45"),
         ("37536525", "72339804", "09-08 18:45"),
         ("37558191", "72339792", "09-08 18:45"),

@@ -28,7 +28,7 @@ async def test_a_recording_has_every_request_and_its_plain_body(tmp_path: Path) 
     header = asked(Platform.SPORTYBET, "sr:match:70000001")
     async with serving(sportybet) as site, Recorder(tmp_path) as recorder:
         client = open_client(Platform.SPORTYBET, settings_for(site.url), recorder=recorder)
-        assert [found.external_id async for found in client.discover()] == ["sr:match:70000001"]
+        assert [found.header.external_id async for found in client.discover()] == ["sr:match:70000001"]
         await client.fetch(header)
         await client.fetch(header)
         await client.aclose()
@@ -38,7 +38,9 @@ async def test_a_recording_has_every_request_and_its_plain_body(tmp_path: Path) 
         ("POST", "pcEvents"),
         ("GET", "event"),
     ]
-    assert entries[1]["body"] == [{"sportId": "sr:sport:1", "marketId": "1", "tournamentId": [["sr:tournament:5"]]}]
+    assert entries[1]["body"] == [
+        {"sportId": "sr:sport:1", "marketId": "1,10,18,29", "tournamentId": [["sr:tournament:5"]]}
+    ]
     event = entries[2]
     assert event.pop("file").startswith("sportybet/event_")
     assert event == {

@@ -102,7 +102,7 @@ async def test_large_lists_are_held_one_at_a_time_and_leave_their_room() -> None
         client = open_client(Platform.BETPAWA, settings_for(site.url, request_timeout_seconds=60))
         try:
             async with asyncio.timeout(60):
-                assert [header async for header in client.discover()] == []
+                assert [listed async for listed in client.discover()] == []
             assert client.discovery_errors == []
         finally:
             await client.aclose()

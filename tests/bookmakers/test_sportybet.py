@@ -250,8 +250,8 @@ def test_both_shapes_of_lists_are_read(shape: str) -> None:
     game = with_(SPORTYBET_DATA, {"preMatchSource": {"sourceType": "BETER", "sourceId": "x"}}, "eventSource")
     tournaments = [{"id": "sr:tournament:5", "events": [SPORTYBET_DATA, game, {"eventId": "sr:match:3"}]}]
     data = tournaments if shape == "list" else {"totalNum": 3, "tournaments": tournaments}
-    headers, errors = parse_list(dumps({"bizCode": 10000, "data": data}), "sr:tournament:5")
-    assert [header.external_id for header in headers] == ["sr:match:70000001"]
+    listed, errors = parse_list(dumps({"bizCode": 10000, "data": data}), "sr:tournament:5")
+    assert [each.header.external_id for each in listed] == ["sr:match:70000001"]
     assert [error.where for error in errors] == ["event sr:match:3 in sr:tournament:5"]
 
 

@@ -6,11 +6,12 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from quart_odds.bookmakers import BookmakerClient, RawBody
+from quart_odds.bookmakers import BookmakerClient, ListRead, RawBody
 from quart_odds.domain.odds import (
     Competition,
     EventHeader,
     ListedCompetitions,
+    ListedEvent,
     MappedEvent,
     Prices,
     UnmappedMarket,
@@ -42,6 +43,8 @@ class FakeBookmaker:
         self.refusals_in_a_row = 0
         self.turn_by: float | None = None
         self.root_error: BookmakerError | None = None
+        self.lists_read: dict[str, ListRead] = {}
+        self.listed_odds: Callable[[int], MappedEvent | None] = lambda _: None
         self.fetch_error: Callable[[int], BaseException | None] = lambda _: None
         self.hangs = False
         self.requests = 0
@@ -58,13 +61,20 @@ class FakeBookmaker:
         """Reset the count of refusals."""
         self.refusals_in_a_row = 0
 
-    async def discover(self) -> AsyncIterator[EventHeader]:
-        """List the events, one in each turn of the event loop."""
+    async def discover(self) -> AsyncIterator[ListedEvent]:
+        """List the events, one in each turn of the event loop, with the odds that a test has set."""
         if self.root_error is not None:
             raise self.root_error
         for number in range(self.events):
             await asyncio.sleep(0)
-            yield header(self.platform, number)
+            yield ListedEvent(header(self.platform, number), self.listed_odds(number), "list")
+
+    async def sweep(self, choose: Callable[[Sequence[str]], Sequence[str]] | None = None) -> AsyncIterator[ListedEvent]:
+        """List the events as in a discovery, from one list."""
+        if choose is None or choose(["list"]):
+            async for listed in self.discover():
+                yield listed
+            self.lists_read["list"] = ListRead(1, self.events, is_complete=True)
 
     async def fetch(self, header: EventHeader) -> RawBody:
         """Return a body after a few turns of the event loop, or raise the error for this event."""

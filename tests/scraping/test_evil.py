@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from quart_odds.bookmakers import client as client_module
+from quart_odds.bookmakers import discovery
 from quart_odds.domain.platforms import Platform
 from quart_odds.odds import cache as cache_module
 from quart_odds.odds.candidates import MAX_CANDIDATES
@@ -80,7 +80,7 @@ async def test_a_list_without_an_end_is_reported_and_marks_nothing_gone(
     sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its events are recorded up to the limit; known events that are not listed now stay."""
-    monkeypatch.setattr(client_module, "MAX_PAGES", 2)
+    monkeypatch.setattr(discovery, "MAX_PAGES", 2)
     evil = EvilBookmaker(events=3)
     async with beside(evil, sandbox, tmp_path) as (running, _):
         row, _ = await running.scrape(BETPAWA)
@@ -105,7 +105,7 @@ async def test_after_a_limit_nothing_is_missed(
     evil = EvilBookmaker(events=150)
     async with beside(evil, sandbox, tmp_path) as (running, _):
         await running.scrape(BETPAWA)
-        monkeypatch.setattr(client_module, "MAX_PAGES", 1)
+        monkeypatch.setattr(discovery, "MAX_PAGES", 1)
         row, _ = await running.scrape(BETPAWA)
         assert [each["error_type"] for each in row["errors"]] == ["list_limit"]
         odds = [

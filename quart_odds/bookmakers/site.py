@@ -1,0 +1,96 @@
+"""What a site is: its requests, and what its lists come to. `sites` has the three of them."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from quart_odds.domain.odds import EventHeader, ListedEvent
+from quart_odds.domain.platforms import Platform
+from quart_odds.errors import BookmakerError
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request to a site. `where` describes its purpose in errors; `body` is JSON."""
+
+    path: str
+    where: str
+    query: Mapping[str, str] = field(default_factory=dict)
+    method: str = "GET"
+    body: object = None
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """One page of a list of events: its request, the competitions it covers, and the number of events before it.
+
+    `name` is for people, `list_name` is unique among the lists of its kind. `expected` is the number of events
+    according to the site's own tree. `before` holds the ids of the previous page, in order. Without a list that
+    `is_required` nothing else can be read.
+    """
+
+    request: Request
+    competition_ids: tuple[str, ...]
+    name: str
+    list_name: str
+    skip: int = 0
+    expected: int | None = None
+    before: tuple[str, ...] = ()
+    is_required: bool = False
+
+
+Listings = tuple[Sequence[Listing], Sequence[BookmakerError]]
+"""The first page of each list of events, and the errors of other competitions."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """The events of a page, the errors of other events or of the page, and the next page of the same list.
+
+    Only in a `WholeList`: `ids` are those of all entries, including the ones that are left out or invalid, and `total`
+    is the number of events that the site says the whole list has, None if it says nothing.
+    """
+
+    events: Sequence[ListedEvent]
+    errors: Sequence[BookmakerError] = ()
+    following: Listing | None = None
+    ids: frozenset[str] = frozenset()
+    total: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WholeList:
+    """A list of all upcoming events. `page` returns one of its pages, from 1 on, which can be read in any order.
+
+    `page_size` is the number of events that a page is asked for. It may have fewer and still not be the last one.
+    """
+
+    page_size: int
+    page: Callable[[int], Listing]
+
+
+class Site(Protocol):
+    """The requests and JSON of a bookmaker. Parsing raises BookmakerError if a body is invalid as a whole."""
+
+    platform: Platform
+    headers: Mapping[str, str]
+    hosts: Collection[str]
+    """The bookmaker's own hosts, between which redirects are followed."""
+    whole_list: WholeList | None
+    """The list that a sweep reads. If there is none, a sweep reads the lists of the tree."""
+
+    def root(self) -> Request:
+        """Return the request for the list of competitions."""
+        ...
+
+    def listings(self, plain: bytes) -> Listings:
+        """Parse the root's body into the first pages of all lists. They are complete if there are no errors."""
+        ...
+
+    def read_listing(self, plain: bytes, listing: Listing) -> Page:
+        """Parse the events of a page. They are complete if there are no errors."""
+        ...
+
+    def event(self, header: EventHeader) -> Request:
+        """Return the request for one event with all its prices."""
+        ...
