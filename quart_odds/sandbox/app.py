@@ -19,6 +19,7 @@ from quart_odds.sandbox.sites.betpawa import BetpawaSite
 from quart_odds.sandbox.sites.books import Books, GeneratedShelf, fit
 from quart_odds.sandbox.sites.sportybet import SportybetSite
 from quart_odds.sandbox.throttle import Throttle
+from quart_odds.sandbox.truth import truth_blueprint
 from quart_odds.sandbox.world.world import make_world
 
 _PATHS = {
@@ -38,18 +39,24 @@ def create_sandbox(options: SandboxOptions, *, now: Callable[[], datetime] = utc
         recording, books = Recording.load(options.replay), None
         sites: dict[Platform, Site] = {platform: ReplayedSite(platform, recording, _site) for platform in Platform}
     else:
-        books, sites = generated_sites(options, now())
+        books, sites = generated_sites(options, now(), now)
     if options.warm:
         throttle.warm(sites)
     for platform, path in _PATHS.items():
         _route(app, throttle, sites[platform], path)
     app.register_blueprint(control_blueprint(Controls(throttle, board, sites, books)))
+    app.register_blueprint(truth_blueprint(books))
     return app
 
 
-def generated_sites(options: SandboxOptions, now: datetime) -> tuple[Books, dict[Platform, Site]]:
-    """Create the books of an invented world, and the three bookmakers that offer them."""
-    fixtures = make_world(options.events, options.seed, now)
+def generated_sites(
+    options: SandboxOptions, start: datetime, now: Callable[[], datetime] | None = None
+) -> tuple[Books, dict[Platform, Site]]:
+    """Create the books of an invented world, and the three bookmakers that offer them.
+
+    Kick-offs are relative to `start`. `now` is the clock of live prices; without it, time stands still at `start`.
+    """
+    fixtures = make_world(options.events, options.seed, start, options.competitions)
     lines = dict.fromkeys(Platform, options.market_lines)
     most = max(options.market_lines)
     padding = dict.fromkeys(Platform, 0)
@@ -58,7 +65,9 @@ def generated_sites(options: SandboxOptions, now: datetime) -> tuple[Books, dict
             sample = next(fixture for fixture in fixtures if platform in fixture.listings)
             fitting, padding[platform] = fit(platform, sample, most, options.body_kb)
             lines[platform] = (fitting,)
-    books = Books(fixtures, options.seed, options.move, lines)
+    books = Books(fixtures, options.seed, options.move, lines, start=start, now=now)
+    if options.live_prices:
+        books.live(options.price_pace)
     return books, {p: _site(p, GeneratedShelf(p, books, padding[p])) for p in Platform}
 
 

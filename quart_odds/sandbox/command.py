@@ -51,6 +51,9 @@ def _faults(context: click.Context, parameter: click.Parameter, value: str) -> d
 @click.option("--markets", type=int, help="Market lines per event.  [default: 45; about 170 from 300 events on]")
 @click.option("--warm", is_flag=True, help="Write all bodies before reporting readiness.")
 @click.option("--move/--no-move", default=True, help="Whether odds move between requests.")
+@click.option("--live-prices", is_flag=True, help="Let odds move in time, as a bookmaker's do, not between requests.")
+@click.option("--price-pace", default=_DEFAULTS.price_pace, show_default=True, help="How many times as often.")
+@click.option("--competitions", type=int, help="Number of competitions.  [default: one for every eight events]")
 @click.option("--parent", type=int, hidden=True, help="Exit when this parent process exits.")
 def sandbox_command(
     host: str,
@@ -65,6 +68,9 @@ def sandbox_command(
     markets: int | None,
     warm: bool,
     move: bool,
+    live_prices: bool,
+    price_pace: float,
+    competitions: int | None,
     parent: int | None,
 ) -> None:
     """Run stand-in bookmakers that speak the wire formats of the three real ones.
@@ -74,7 +80,19 @@ def sandbox_command(
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     try:
         options = SandboxOptions(
-            events, seed, latency_ms, jitter_ms, faults, replay, _DEFAULTS.move if move else 0, body_kb, markets, warm
+            events,
+            seed,
+            latency_ms,
+            jitter_ms,
+            faults,
+            replay,
+            _DEFAULTS.move if move else 0,
+            body_kb,
+            markets,
+            warm,
+            live_prices,
+            price_pace,
+            competitions,
         )
         app = create_sandbox(options)
     except ValueError as error:

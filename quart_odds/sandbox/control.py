@@ -44,15 +44,14 @@ class Controls:
         bookmakers = {
             platform: {
                 "events": len(site.shelf.listed()),
-                "requests": self.throttle.traffic[platform].requests,
-                "active": self.throttle.traffic[platform].active,
-                "most_active": self.throttle.traffic[platform].most_active,
+                **self.throttle.traffic[platform].as_json(),
             }
             for platform, site in self.sites.items()
         }
         return {
             "events": len(self.books.fixtures) if self.books else None,
             "move": self.books.move if self.books else 0,
+            "live_prices": self.books is not None and self.books.process is not None,
             "faults": self.faults(),
             "bookmakers": bookmakers,
         }
@@ -89,6 +88,9 @@ class PriceControl:
         move = wanted.get("move")
         if move is not None and (isinstance(move, bool) or not isinstance(move, int | float) or not 0 <= move <= 1):
             raise ValueError(f"move {move!r} is not a share between 0 and 1")
+        if move and self._books.process is not None:
+            raise ValueError(f"move {move!r} has no effect, because prices are live: they move in time")
+        self._books.advance()
         changes = wanted.get("changes", [wanted] if "sportradar_id" in wanted else [])
         if isinstance(changes, list):
             done = [self._apply(*found) for found in [self._found(change) for change in changes]]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from quart_odds.domain.platforms import Platform
 from quart_odds.sandbox.faults.faults import Fault
+from quart_odds.sandbox.world.world import most_competitions
 
 FULL_MARKETS = (320, 170, 170, 110, 110)
 """Market lines per event as at the real bookmakers: many in every fifth league, about 170 on average."""
@@ -24,6 +25,10 @@ class SandboxOptions:
     thousand bytes. `markets` is the number of market lines per event; None means 45, or about 170 from 300 events on.
     `warm` writes all bodies before the sandbox reports that it is ready, so that a benchmark measures only the client.
     `replay` answers from a folder of recorded bodies instead.
+
+    With `live_prices` prices move as a process in time instead of between requests, and `move` has no effect. The same
+    seed and start time produce the same changes, whatever is requested. `price_pace` multiplies how often prices move.
+    `competitions` is the number of competitions; None means one for every eight events.
     """
 
     events: int = 60
@@ -36,6 +41,9 @@ class SandboxOptions:
     body_kb: float | None = None
     markets: int | None = None
     warm: bool = False
+    live_prices: bool = False
+    price_pace: float = 1
+    competitions: int | None = None
 
     def __post_init__(self) -> None:
         if self.events < 1:
@@ -48,6 +56,12 @@ class SandboxOptions:
             raise ValueError(f"body_kb {self.body_kb:g} is not at least 2")
         if self.markets is not None and self.markets < 10:
             raise ValueError(f"markets {self.markets} is not at least 10")
+        if self.price_pace <= 0:
+            raise ValueError(f"price_pace {self.price_pace:g} is not above 0")
+        if self.competitions is not None and not 1 <= self.competitions <= (most := most_competitions(self.events)):
+            raise ValueError(f"competitions {self.competitions} of {self.events} events is not from 1 to {most}")
+        if self.live_prices and self.replay is not None:
+            raise ValueError("the prices of a replay cannot be live")
         if self.replay is not None and not (self.replay / "requests.json").is_file():
             raise ValueError(f"{self.replay} is not a recording: it has no requests.json")
 

@@ -101,7 +101,10 @@ def arguments(options: SandboxOptions, host: str = "127.0.0.1") -> list[str]:
         "--replay": options.replay,
         "--body-kb": options.body_kb,
         "--markets": options.markets,
+        "--price-pace": options.price_pace,
+        "--competitions": options.competitions,
     }
     words = [word for name, value in given.items() if value not in (None, "") for word in (name, str(value))]
     words += ["--warm"] if options.warm else []
+    words += ["--live-prices"] if options.live_prices else []
     return [*words, "--move" if options.move else "--no-move", "--parent", str(os.getpid())]

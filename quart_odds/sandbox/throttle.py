@@ -5,42 +5,23 @@ import zlib
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Hashable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 
-import orjson
 from quart import Response
 
 from quart_odds.domain.platforms import Platform
 from quart_odds.sandbox.faults.corrupt import bomb, corrupt
-from quart_odds.sandbox.faults.faults import Fault, FaultBoard, FaultKind
+from quart_odds.sandbox.faults.faults import Fault, FaultBoard, FaultKind, shift_of
 from quart_odds.sandbox.options import SandboxOptions
 from quart_odds.sandbox.sites.answers import HTML, JSON, REFUSAL, Answer, Ask, Site
+from quart_odds.sandbox.traffic import Traffic
 
 KEPT_BYTES = 500_000_000
 """How many bytes of written bodies are cached. The least recently used are removed first."""
 _SMALL = 500
 """Smaller bodies are not worth compressing."""
 _DRIP_SECONDS = 0.2
-
-
-@dataclass(slots=True)
-class Traffic:
-    """The requests to a bookmaker: the total, those under way, and the maximum under way at once."""
-
-    requests: int = 0
-    active: int = 0
-    most_active: int = 0
-
-    def enter(self) -> None:
-        """Count the start of a request."""
-        self.requests += 1
-        self.active += 1
-        self.most_active = max(self.most_active, self.active)
-
-    def leave(self) -> None:
-        """Count the end of a request."""
-        self.active -= 1
 
 
 class Kept:
@@ -112,7 +93,7 @@ class Throttle:
 
     async def answer(self, site: Site, ask: Ask) -> Response:
         """Return the answer of the bookmaker, or of its current fault."""
-        async with self._counted(site.platform):
+        async with self._counted(site.platform, is_detail=site.event_of(ask) is not None):
             await self._wait()
             fault = self._fault(site, ask)
             if fault is None:
@@ -120,9 +101,9 @@ class Throttle:
             return await self._struck(site, ask, fault)
 
     @asynccontextmanager
-    async def _counted(self, platform: Platform) -> AsyncIterator[None]:
+    async def _counted(self, platform: Platform, *, is_detail: bool) -> AsyncIterator[None]:
         traffic = self.traffic[platform]
-        traffic.enter()
+        traffic.enter(is_detail=is_detail)
         try:
             yield
         finally:
@@ -140,7 +121,11 @@ class Throttle:
         ids = () if event is None else site.shelf.ids_of(event)
         address = f"{ask.path}?{sorted(ask.query.items())}" if event is None else event
         return self.board.strike(
-            site.platform, address, ids, is_first_event=event is not None and event == site.shelf.first_event
+            site.platform,
+            address,
+            ids,
+            is_first_event=event is not None and event == site.shelf.first_event,
+            page=site.page_of(ask) if event is None else None,
         )
 
     def _good(self, site: Site, ask: Ask) -> Response:
@@ -185,24 +170,17 @@ class Throttle:
         return self._spoiled(site, ask, fault)
 
     def _spoiled(self, site: Site, ask: Ask, fault: Fault) -> Response:
-        answer = site.refuse(ask) or site.answer(ask)
+        shift = shift_of(fault.kind, site.page_of(ask))
+        answer = site.refuse(ask) or site.answer(replace(ask, shift=shift))
         if answer.status != 200 or answer.content_type != JSON:
             return _response(answer.write(), answer.status, answer.content_type)
         if fault.kind is FaultKind.DRIP:
             response = Response(_dripping(answer.write()), content_type=answer.content_type)
             response.timeout = None
             return response
-        body = corrupt(site.platform, fault.kind, answer.write(), is_later_page=_is_later_page(ask))
+        body = corrupt(site.platform, fault, answer.write())
         is_gzip = "gzip" in ask.headers.get("accept-encoding", "")
         return _response(gzipped(body) if is_gzip else body, answer.status, is_gzip=is_gzip)
-
-
-def _is_later_page(ask: Ask) -> bool:
-    """Return whether a request is for a later page of a BetPawa list, by `skip`."""
-    try:
-        return any(query.get("skip") for query in orjson.loads(ask.query.get("q", "{}")).get("queries", ()))
-    except (ValueError, AttributeError, TypeError):
-        return False
 
 
 async def _dripping(body: bytes) -> AsyncIterator[bytes]:

@@ -7,7 +7,7 @@ from functools import cache
 import orjson
 
 from quart_odds.domain.platforms import Platform
-from quart_odds.sandbox.faults.faults import FaultKind, share_of
+from quart_odds.sandbox.faults.faults import Fault, FaultKind, share_of
 
 HUGE_MARKETS = 5000
 BOMB_BYTES = 512 * 1024 * 1024
@@ -20,10 +20,13 @@ DEEP_LEVELS = 10_000
 OVERCOUNTED = 3
 """How many events a tree announces in excess."""
 
+MISSING = 0.1
+"""The share of events that a short list lacks by default."""
 
-def corrupt(platform: Platform, kind: FaultKind, body: bytes, *, is_later_page: bool = False) -> bytes:
+
+def corrupt(platform: Platform, fault: Fault, body: bytes) -> bytes:
     """Apply a fault to the body of a successful answer. Faults that do not concern bodies return it unchanged."""
-    match kind:
+    match fault.kind:
         case FaultKind.CUT:
             return body[: max(1, len(body) * 3 // 5)]
         case FaultKind.WRONG_SHAPE:
@@ -36,18 +39,13 @@ def corrupt(platform: Platform, kind: FaultKind, body: bytes, *, is_later_page: 
             return orjson.dumps(_twisted(orjson.loads(body)))
         case FaultKind.HUGE:
             return _huge(platform, body)
-        case FaultKind.EMPTY | FaultKind.HALF | FaultKind.DUPLICATES:
+        case FaultKind.EMPTY | FaultKind.HALF | FaultKind.SHORT_LIST | FaultKind.DUPLICATES:
             value = orjson.loads(body)
             for events in _event_lists(platform, value):
-                events[:] = _changed(kind, events)
+                events[:] = _changed(fault, events)
             return orjson.dumps(value)
         case FaultKind.OVERCOUNT:
             return orjson.dumps(_overcounted(orjson.loads(body)))
-        case FaultKind.SHIFT if is_later_page:
-            value = orjson.loads(body)
-            for events in _event_lists(platform, value):
-                del events[:1]
-            return orjson.dumps(value)
     return body
 
 
@@ -89,11 +87,15 @@ def _event_lists(platform: Platform, value: object) -> Iterator[list[object]]:
             yield events
 
 
-def _changed(kind: FaultKind, events: list[object]) -> list[object]:
-    if kind is FaultKind.EMPTY:
-        return []
-    if kind is FaultKind.DUPLICATES:
-        return events + events
+def _changed(fault: Fault, events: list[object]) -> list[object]:
+    match fault.kind:
+        case FaultKind.EMPTY:
+            return []
+        case FaultKind.DUPLICATES:
+            return events + events
+        case FaultKind.SHORT_LIST:
+            missing = MISSING if fault.share is None else fault.share
+            return [event for event in events if share_of(_id_of(event)) >= missing]
     return [event for event in events if share_of(_id_of(event)) < 0.5]
 
 

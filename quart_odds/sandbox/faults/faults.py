@@ -41,7 +41,11 @@ class FaultKind(StrEnum):
     OVERCOUNT = "overcount"
     """Announces three more events per competition in trees than lists contain."""
     SHIFT = "shift"
-    """Loses the first event of a list between two pages."""
+    """Loses an event of the first page before later pages are read, so that one event is on no page."""
+    SHIFTING_LIST = "shifting-list"
+    """Loses and gains events in turn between pages, so that one event is on no page and others are on two."""
+    SHORT_LIST = "short-list"
+    """Omits a share of the events from lists, one in ten by default. Totals and trees count them all."""
     BLANK = "blank"
     """Answers 200 with an empty body."""
     CHALLENGE = "202"
@@ -66,6 +70,8 @@ class Where(StrEnum):
     ALL = "all"
     LISTS = "lists"
     DETAILS = "details"
+    PAGE = "page"
+    """The second page of each list. Of the lists that have no pages, one list."""
 
 
 _ALIASES: Mapping[str, Mapping[str, float]] = {
@@ -77,7 +83,15 @@ _ALIASES: Mapping[str, Mapping[str, float]] = {
 """Names that combine a kind (the part before the first dash) with some parameters."""
 
 FAULT_NAMES = (*FaultKind, *_ALIASES)
-_ON_LISTS = {FaultKind.EMPTY, FaultKind.HALF, FaultKind.DUPLICATES, FaultKind.OVERCOUNT, FaultKind.SHIFT}
+_ON_LISTS = {
+    FaultKind.EMPTY,
+    FaultKind.HALF,
+    FaultKind.DUPLICATES,
+    FaultKind.OVERCOUNT,
+    FaultKind.SHIFT,
+    FaultKind.SHIFTING_LIST,
+    FaultKind.SHORT_LIST,
+}
 _ON_ONE_EVENT = {FaultKind.NOT_FOUND, FaultKind.HUGE}
 
 
@@ -85,10 +99,11 @@ _ON_ONE_EVENT = {FaultKind.NOT_FOUND, FaultKind.HUGE}
 class Fault:
     """A fault and the requests that it affects.
 
-    `share` is the proportion of affected events. The default None means one event for 404 and huge, and all events for
-    other kinds. `events` limits the fault to these events, given by SportRadar id or the bookmaker's own. `times` is
-    how often each address is affected before it recovers, None for always. If `where` is None, faults of lists affect
-    lists, faults of some events affect details, and others affect all requests.
+    `share` is the proportion of affected events, or of those that a short list lacks. The default None means one event
+    for 404 and huge, one in ten for a short list, and all events for other kinds. `events` limits the fault to these
+    events, given by SportRadar id or the bookmaker's own. `times` is how often each address is affected before it
+    recovers, None for always. If `where` is None, faults of lists affect lists, faults of some events affect details,
+    and others affect all requests.
     """
 
     kind: FaultKind
@@ -214,6 +229,15 @@ def fault_of_json(value: object) -> Fault | None:
     )
 
 
+def shift_of(kind: FaultKind, page: int | None) -> int:
+    """Return by how many events a list has moved when this page is read: 1 if one is gone, -1 if one has come."""
+    if page is None or page < 2:
+        return 0
+    if kind is FaultKind.SHIFTING_LIST:
+        return 1 if page % 2 == 0 else -1
+    return 1 if kind is FaultKind.SHIFT else 0
+
+
 @dataclass(slots=True)
 class FaultBoard:
     """The current faults, which can be changed at run time."""
@@ -230,11 +254,20 @@ class FaultBoard:
             self.faults[platform] = fault
 
     def strike(
-        self, platform: Platform, address: str, event_ids: Iterable[str] = (), *, is_first_event: bool = False
+        self,
+        platform: Platform,
+        address: str,
+        event_ids: Iterable[str] = (),
+        *,
+        is_first_event: bool = False,
+        page: int | None = None,
     ) -> Fault | None:
-        """Return the fault that affects a request, or None. `event_ids` are the ids of the event, empty for a list."""
+        """Return the fault that affects a request, or None.
+
+        `event_ids` are the ids of the event, empty for a list. `page` is the number of the list's page, if it has one.
+        """
         fault = self.faults.get(platform)
-        if fault is None or not self._concerns(fault, tuple(event_ids), is_first_event):
+        if fault is None or not self._concerns(fault, tuple(event_ids), is_first_event, page):
             return None
         if fault.times is not None:
             self._struck[platform, address] += 1
@@ -243,10 +276,10 @@ class FaultBoard:
         return fault
 
     @staticmethod
-    def _concerns(fault: Fault, event_ids: tuple[str, ...], is_first_event: bool) -> bool:
+    def _concerns(fault: Fault, event_ids: tuple[str, ...], is_first_event: bool, page: int | None) -> bool:
         if not event_ids:
-            return fault.place is not Where.DETAILS
-        if fault.place is Where.LISTS:
+            return page == 2 if fault.place is Where.PAGE else fault.place is not Where.DETAILS
+        if fault.place in (Where.LISTS, Where.PAGE):
             return False
         if fault.strikes_one_event:
             return is_first_event

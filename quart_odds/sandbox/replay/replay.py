@@ -72,6 +72,10 @@ class ReplayedSite:
         """See Site."""
         return self._site.event_of(ask)
 
+    def page_of(self, ask: Ask) -> int | None:
+        """See Site."""
+        return self._site.page_of(ask)
+
     def refuse(self, ask: Ask) -> Answer | None:
         """See Site."""
         return self._site.refuse(ask)

@@ -1,6 +1,6 @@
 """The interface between the server and a stand-in bookmaker: requests, answers, and the source of events."""
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -21,13 +21,18 @@ REFUSAL = (
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """A request. Header names are in lower case."""
+    """A request. Header names are in lower case.
+
+    `shift` is by how many events a list has moved since its first page was read: 1 if one before this page is gone, -1
+    if one has come.
+    """
 
     method: str
     path: str
     query: Mapping[str, str] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
+    shift: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +82,7 @@ class ListedEvent:
 
     competition: ListedCompetition
     external_id: str
-    write: Callable[[Markets], Mapping[str, object]]
+    write: Callable[[Markets], Mapping[str, object] | orjson.Fragment]
     version: Callable[[], Hashable]
 
 
@@ -116,6 +121,13 @@ class Site(Protocol):
         """Return the bookmaker's id of the requested event, or None for a list."""
         ...
 
+    def page_of(self, ask: Ask) -> int | None:
+        """Return the number of the requested page of a list, from 1. None if the request is for no such page.
+
+        Of the lists that have no pages, that of the first event's competition counts as 2, and others as 1.
+        """
+        ...
+
     def refuse(self, ask: Ask) -> Answer | None:
         """Return the answer to a request that the real site would refuse, or None if it would accept it."""
         ...
@@ -123,3 +135,10 @@ class Site(Protocol):
     def answer(self, ask: Ask) -> Answer:
         """Answer a request that is not refused."""
         ...
+
+
+def page_of_competition(shelf: Shelf, competitions: Collection[str]) -> int:
+    """Return the number of a list without pages, see `Site.page_of`: 2 if it has the first event's competition."""
+    first = shelf.first_event
+    of_first = (event.competition.id for event in shelf.listed() if event.external_id == first)
+    return 2 if next(of_first, None) in competitions else 1

@@ -3,9 +3,18 @@
 import orjson
 
 from quart_odds.domain.platforms import Platform
-from quart_odds.sandbox.sites.answers import Answer, Ask, Shelf, json_answer, not_found, refused
+from quart_odds.sandbox.sites.answers import (
+    Answer,
+    Ask,
+    Shelf,
+    json_answer,
+    not_found,
+    page_of_competition,
+    refused,
+)
 
 _PATH = "/desktop/feapi/PalimpsestAjax/"
+_GROUPS = (f"{_PATH}GetEventsInGroupV2", f"{_PATH}GetEventsInGroup")
 
 
 class Bet9jaSite:
@@ -19,6 +28,10 @@ class Bet9jaSite:
     def event_of(self, ask: Ask) -> str | None:
         """Return the query's EVENTID."""
         return ask.query.get("EVENTID") if ask.path == f"{_PATH}GetEvent" else None
+
+    def page_of(self, ask: Ask) -> int | None:
+        """Return 2 for the group of the first event, 1 for other groups, None for the tree."""
+        return page_of_competition(self.shelf, (ask.query.get("GROUPID", ""),)) if ask.path in _GROUPS else None
 
     def refuse(self, ask: Ask) -> Answer | None:
         """Refuse requests without a Referer with the CDN's page."""

@@ -12,6 +12,7 @@ MOST_EVENTS = 100
 """The maximum `take` that the site allows."""
 _EVENT = re.compile(r"/api/sportsbook/v4/events/(\d+)")
 _PROTOBUF = b"\x0a\x04\x08\x01\x10\x02"
+_MALFORMED = (ValueError, KeyError, TypeError, AttributeError)
 _DEFAULT_MARKETS = frozenset({"3743", "4693", "3774"})
 
 
@@ -27,6 +28,15 @@ class BetpawaSite:
         """Return the id at the end of an event's path."""
         match = _EVENT.fullmatch(ask.path)
         return match[1] if match else None
+
+    def page_of(self, ask: Ask) -> int | None:
+        """Return the page of a list by `skip` and `take`, also if pages overlap. None for the tree."""
+        if not ask.path.endswith("/by-queries"):
+            return None
+        try:
+            return max(_Query(query).number for query in orjson.loads(ask.query.get("q", ""))["queries"])
+        except _MALFORMED:
+            return None
 
     def refuse(self, ask: Ask) -> Answer | None:
         """Answer 400 without `x-pawa-brand`, and a list as protobuf unless JSON is explicitly requested."""
@@ -73,8 +83,8 @@ class BetpawaSite:
     def _by_queries(self, ask: Ask) -> Answer:
         try:
             queries = orjson.loads(ask.query.get("q", ""))["queries"]
-            wanted = [_Query(query) for query in queries]
-        except (ValueError, KeyError, TypeError, AttributeError):
+            wanted = [_Query(query, ask.shift) for query in queries]
+        except _MALFORMED:
             return _bad("The query is malformed")
         if any(query.take > MOST_EVENTS for query in wanted):
             return _bad(f"The maximum number of events is {MOST_EVENTS}")
@@ -85,13 +95,13 @@ class BetpawaSite:
             return orjson.dumps({"responses": lists})
 
         versions = tuple(event.version() for _, page in pages for event in page)
-        return Answer(write, key=ask.query["q"], version=versions)
+        return Answer(write, key=(ask.query["q"], ask.shift), version=versions)
 
 
 class _Query:
     """One of the queries in `q`. Raises KeyError, TypeError or ValueError if it is malformed."""
 
-    def __init__(self, query: Mapping[str, Mapping[str, object]]) -> None:
+    def __init__(self, query: Mapping[str, Mapping[str, object]], shift: int = 0) -> None:
         what = query["query"]
         zones = what.get("zones") or {}
         categories = what.get("categories") or ["2"]
@@ -105,13 +115,20 @@ class _Query:
         self.markets = frozenset(map(str, types)) if isinstance(types, list) else _DEFAULT_MARKETS
         self.skip = int(str(query.get("skip", 0)))
         self.take = int(str(query.get("take", 20)))
+        self._shift = shift if self.skip else 0
+
+    @property
+    def number(self) -> int:
+        """The number of the page, from 1."""
+        return 1 + (-(-self.skip // self.take) if self.take > 0 else 0)
 
     def page(self, events: Iterable[ListedEvent]) -> list[ListedEvent]:
         """Return the matching events from `skip` on, at most `take`."""
         if not self.is_upcoming:
             return []
         found = [e for e in events if self.competitions is None or e.competition.id in self.competitions]
-        return found[self.skip : self.skip + self.take]
+        start = self.skip + self._shift
+        return found[start : start + self.take]
 
 
 def _bad(message: str) -> Answer:

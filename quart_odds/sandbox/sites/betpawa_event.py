@@ -6,14 +6,17 @@ from itertools import groupby
 from quart_odds.sandbox.world.book import Book
 from quart_odds.sandbox.world.markets import Offer, SiteMarket, SiteOutcome
 
+_BOOSTED = "3743"
+"""The market that some events offer at better odds as well, in lists and details alike."""
 _TABS = {"goals": "goals", "corners": "corners", "players": "players"}
 
 
 def event_object(book: Book, offers: Iterable[Offer]) -> dict[str, object]:
     """Build an event with the markets of `offers`, for lists and details alike."""
+    offers = list(offers)
     fixture, listing = book.fixture, book.fixture.listings[book.market_list.platform]
     markets = [_market(book, site, list(group)) for site, group in groupby(offers, key=lambda offer: offer.site)]
-    if fixture.number % 20 == 3:
+    if fixture.number % 20 == 3 and offers and offers[0].site.id == _BOOSTED:
         markets += [_boosted(market) for market in markets[:1]]
     rows = str(len(book.market_list.offers))
     return {

@@ -1,42 +1,95 @@
 """All prices of the sandbox by bookmaker and event, and the generated events of a stand-in bookmaker."""
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from datetime import datetime
 from functools import partial
 from random import Random
 
 import orjson
 
+from quart_odds.domain.clock import utc_now
 from quart_odds.domain.platforms import Platform
 from quart_odds.sandbox.sites import bet9ja, bet9ja_event, betpawa_event, sportybet, sportybet_event
 from quart_odds.sandbox.sites.answers import Answer, Ask, ListedCompetition, ListedEvent, Markets
 from quart_odds.sandbox.world.book import Book
-from quart_odds.sandbox.world.markets import Offer, market_list
+from quart_odds.sandbox.world.changes import ChangeLog
+from quart_odds.sandbox.world.markets import MarketList, Offer, market_list
+from quart_odds.sandbox.world.process import PriceProcess
 from quart_odds.sandbox.world.world import Fixture
 
 
 class Books:
-    """The books of all events, each created on first use. `move` can be changed at any time.
+    """The books of all events, each created on first use.
 
     `limits` has the number of market lines per event for each bookmaker. Leagues alternate between several numbers.
+    Prices move between requests, or in time by `now` once `live` was called. `changes` records every change of a price.
     """
 
     def __init__(
-        self, fixtures: Sequence[Fixture], seed: int, move: float, limits: Mapping[Platform, Sequence[int]]
+        self,
+        fixtures: Sequence[Fixture],
+        seed: int,
+        move: float,
+        limits: Mapping[Platform, Sequence[int]],
+        *,
+        start: datetime | None = None,
+        now: Callable[[], datetime] | None = None,
     ) -> None:
         self.fixtures = fixtures
-        self.move = move
+        self.start = start or utc_now()
+        self.now = now or (lambda: self.start)
+        self.process: PriceProcess | None = None
+        self.changes = ChangeLog()
+        self._move = move
         self._limits = limits
         self._seed = seed
         self._books: dict[tuple[Platform, int], Book] = {}
+
+    @property
+    def move(self) -> float:
+        """The share of prices that change between two requests for an event, 0 if prices move in time."""
+        return 0 if self.process else self._move
+
+    @move.setter
+    def move(self, share: float) -> None:
+        if share and self.process:
+            raise ValueError("prices are live: they move in time, and not between requests")
+        self._move = share
+
+    def live(self, pace: float = 1) -> None:
+        """Let prices move in time from `start` on, `pace` times as often as by default."""
+        self.process = PriceProcess(self.fixtures, self._seed, self.start, self.market_list, pace)
+
+    def advance(self, to: datetime | None = None) -> None:
+        """Apply all changes of live prices up to a time, by default now. Does nothing if prices are not live.
+
+        The bookmakers do this at each request.
+        """
+        if self.process is not None:
+            for move in self.process.advance(to or self.now()):
+                self.book(move.platform, move.fixture).move(move.offers, move.random, move.at)
+
+    def market_list(self, platform: Platform, fixture: Fixture) -> MarketList:
+        """Return the markets of an event at a bookmaker."""
+        return market_list(platform, self._limit(platform, fixture))
+
+    def _limit(self, platform: Platform, fixture: Fixture) -> int:
+        limits = self._limits[platform]
+        return limits[fixture.league.number % len(limits)]
 
     def book(self, platform: Platform, fixture: Fixture) -> Book:
         """Return the prices of an event at a bookmaker that offers it."""
         book = self._books.get((platform, fixture.number))
         if book is None:
-            limits = self._limits[platform]
-            limit = limits[fixture.league.number % len(limits)]
+            limit = self._limit(platform, fixture)
             book = self._books[platform, fixture.number] = Book(
-                fixture, market_list(platform, limit), limit, self._seed
+                fixture,
+                market_list(platform, limit),
+                limit,
+                self._seed,
+                start=self.start,
+                now=self.now,
+                log=self.changes,
             )
         return book
 
@@ -54,7 +107,7 @@ class Books:
 
     def random_book(self, random: Random) -> Book:
         """Return the book of a random event that clients can match by its SportRadar id."""
-        real = [fixture for fixture in self.fixtures if fixture.sportradar_id and not fixture.league.is_virtual]
+        real = [fixture for fixture in self.fixtures if fixture.is_matchable]
         fixture = random.choice(real)
         return self.book(random.choice(sorted(fixture.listings)), fixture)
 
@@ -72,13 +125,16 @@ class GeneratedShelf:
             if platform in fixture.listings
         }
         self._listed = tuple(self._list(fixture) for fixture in self._fixtures.values())
+        self._written: dict[int, tuple[Markets, int, orjson.Fragment]] = {}
 
     def listed(self) -> Sequence[ListedEvent]:
         """Return all events by kick-off, including those that have just started."""
+        self._books.advance()
         return self._listed
 
     def detail(self, ask: Ask, external_id: str) -> Answer | None:
         """Return an event with all its markets. Each request may make its prices move."""
+        self._books.advance()
         fixture = self._fixtures.get(external_id)
         if fixture is not None:
             self._books.book(self.platform, fixture).asked(self._books.move)
@@ -120,9 +176,17 @@ class GeneratedShelf:
             competition, fixture.listings[platform].external_id, partial(self._write_listed, fixture), version
         )
 
-    def _write_listed(self, fixture: Fixture, markets: Markets) -> Mapping[str, object]:
+    def _write_listed(self, fixture: Fixture, markets: Markets) -> orjson.Fragment:
+        """Write an event for a list. The last one is kept, because most events of a list are still the same."""
         book = self._books.book(self.platform, fixture)
-        wanted = markets or _LISTED[self.platform]
+        kept_markets, kept_version, fragment = self._written.get(fixture.number, (None, -1, None))
+        if fragment is None or (kept_markets, kept_version) != (markets, book.version):
+            fragment = orjson.Fragment(orjson.dumps(self._listed_object(book, markets)))
+            self._written[fixture.number] = markets, book.version, fragment
+        return fragment
+
+    def _listed_object(self, book: Book, markets: Markets) -> Mapping[str, object]:
+        wanted = _LISTED[self.platform] if markets is None else markets
         offers = [offer for offer in book.market_list.offers if offer.site.id in wanted]
         match self.platform:
             case Platform.BETPAWA:

@@ -1,16 +1,29 @@
 """A stand-in for SportyBet's factsCenter: the tree of tournaments, the events of a tournament, and single events."""
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 import orjson
 
 from quart_odds.domain.platforms import Platform
-from quart_odds.sandbox.sites.answers import Answer, Ask, ListedEvent, Markets, Shelf, json_answer, not_found, refused
+from quart_odds.sandbox.sites.answers import (
+    Answer,
+    Ask,
+    ListedEvent,
+    Markets,
+    Shelf,
+    json_answer,
+    not_found,
+    page_of_competition,
+    refused,
+)
 
 _PATH = re.compile(r"/api/[a-z]{2}/factsCenter/(\w+)")
 MOST_EVENTS = 100
 """The maximum page size of pcUpcomingEvents."""
+MOST_OF_A_TOURNAMENT = 10
+"""How many events of a tournament `option=1` of pcUpcomingEvents gives. Its total counts them all."""
 
 
 class SportybetSite:
@@ -24,6 +37,20 @@ class SportybetSite:
     def event_of(self, ask: Ask) -> str | None:
         """Return the query's eventId."""
         return ask.query.get("eventId") if _name(ask) == "event" else None
+
+    def page_of(self, ask: Ask) -> int | None:
+        """Return the page of pcUpcomingEvents, and for pcEvents 2 if it has the first event's tournament, else 1."""
+        match _name(ask):
+            case "pcUpcomingEvents":
+                number = ask.query.get("pageNum", "1")
+                return int(number) if number.isdecimal() else None
+            case "pcEvents":
+                try:
+                    asked = {tournament for tournament, _ in _asked(ask.body)}
+                except _MALFORMED:
+                    return None
+                return page_of_competition(self.shelf, asked)
+        return None
 
     def refuse(self, ask: Ask) -> Answer | None:
         """Refuse a list's request body that is not a list with 403, and one that is not declared as JSON with 500."""
@@ -79,13 +106,8 @@ class SportybetSite:
     def _events(self, ask: Ask) -> Answer:
         """Answer the requested tournaments with their events and all lines of the requested markets."""
         try:
-            tournaments = [
-                (str(tournament), _market_ids(item.get("marketId")))
-                for item in orjson.loads(ask.body)
-                for group in item["tournamentId"]
-                for tournament in group
-            ]
-        except (KeyError, TypeError, AttributeError):
+            tournaments = _asked(ask.body)
+        except _MALFORMED:
             return biz_error("Invalid")
         if any("," in tournament for tournament, _ in tournaments):
             return biz_error("Invalid")
@@ -103,7 +125,10 @@ class SportybetSite:
         )
 
     def _upcoming(self, ask: Ask) -> Answer:
-        """Answer a page of all events. A tournament can continue on the next page."""
+        """Answer a page of all events. A tournament can continue on the next page.
+
+        With `option=1` at most ten events of each tournament are on the pages, while the total counts them all.
+        """
         try:
             size = min(int(ask.query.get("pageSize", 20)), MOST_EVENTS)
             number = int(ask.query.get("pageNum", 1))
@@ -112,11 +137,14 @@ class SportybetSite:
         if size < 1 or number < 1:
             return biz_error("Invalid")
         listed = self.shelf.listed()
+        option = ask.query.get("option", "2")
+        on_pages = _first_of_each(listed) if option == "1" else listed
         markets = _market_ids(ask.query.get("marketId"))
-        page = [(event, markets) for event in listed[(number - 1) * size : number * size]]
+        start = (number - 1) * size + (ask.shift if number > 1 else 0)
+        page = [(event, markets) for event in on_pages[start : start + size]]
         return Answer(
             lambda: orjson.dumps(envelope({"totalNum": len(listed), "tournaments": _by_tournament(page)})),
-            key=(size, number, markets),
+            key=(size, number, option, markets, ask.shift),
             version=tuple(event.version() for event, _ in page),
         )
 
@@ -134,6 +162,29 @@ def biz_error(message: str) -> Answer:
 def _name(ask: Ask) -> str | None:
     match = _PATH.fullmatch(ask.path)
     return match[1] if match else None
+
+
+_MALFORMED = (ValueError, KeyError, TypeError, AttributeError)
+
+
+def _asked(body: bytes) -> list[tuple[str, Markets]]:
+    """Return the tournaments that a request for pcEvents names, each with its markets."""
+    return [
+        (str(tournament), _market_ids(item.get("marketId")))
+        for item in orjson.loads(body)
+        for group in item["tournamentId"]
+        for tournament in group
+    ]
+
+
+def _first_of_each(events: Iterable[ListedEvent]) -> list[ListedEvent]:
+    found: list[ListedEvent] = []
+    counts: Counter[str] = Counter()
+    for event in events:
+        counts[event.competition.id] += 1
+        if counts[event.competition.id] <= MOST_OF_A_TOURNAMENT:
+            found.append(event)
+    return found
 
 
 def _market_ids(text: str | None) -> Markets:

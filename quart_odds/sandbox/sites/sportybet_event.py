@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from quart_odds.sandbox.world.book import LEAST, Book
-from quart_odds.sandbox.world.markets import Offer, SiteOutcome
+from quart_odds.sandbox.world.markets import MAIN_SLUGS, Offer, SiteOutcome
 
 
 def event_object(book: Book, offers: Iterable[Offer], *, is_listed: bool = False) -> dict[str, object]:
@@ -93,8 +93,8 @@ def _market(book: Book, offer: Offer, home: str, away: str) -> dict[str, object]
             {"name": f"{lead}UP", "rootMarketId": "1", "nodeMarketId": f"60{3 - lead}00", "notSupport": False}
             for lead in (1, 2)
         ]
-    if first % 17 != 5:
-        market["lastOddsChangeTime"] = round(book.fixture.kickoff.timestamp() * 1000) - 86_400_000 + book.version
+    if first % 17 != 5 or site.market.slug in MAIN_SLUGS:
+        market["lastOddsChangeTime"] = max(book.changed_ms[index] for index in offer.indices)
     return market
 
 

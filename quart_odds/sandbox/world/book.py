@@ -1,10 +1,13 @@
 """The prices of one event at one bookmaker, and how they move."""
 
 from array import array
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime, timedelta
 from random import Random
 
+from quart_odds.domain.clock import utc_now
 from quart_odds.domain.platforms import Platform
+from quart_odds.sandbox.world.changes import ChangeLog
 from quart_odds.sandbox.world.markets import MarketList, Offer
 from quart_odds.sandbox.world.model import implied
 from quart_odds.sandbox.world.world import Fixture
@@ -17,19 +20,43 @@ MOVING = 0.3
 _MARGINS = {Platform.BETPAWA: 1.052, Platform.SPORTYBET: 1.058, Platform.BET9JA: 1.068}
 _OPINION = 0.012
 """The standard deviation of a bookmaker's opinion on a price."""
+SUSPENDED = 0.02
+"""The proportion of moves of a market line that suspend it."""
+REOPENED = 0.5
+"""The proportion of moves of a suspended market line that offer it again."""
+UNCHANGED_HOURS = 12
+"""For how long prices may have been the same when the sandbox starts."""
 
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EARLY_GOALS = "60180"
 """SportyBet's market whose Under is always suspended."""
 
 
 class Book:
-    """Odds in hundredths and their suspension. `version` increases with every change."""
+    """Odds in hundredths and their suspension. `version` increases with every change.
 
-    def __init__(self, fixture: Fixture, market_list: MarketList, limit: int, seed: int) -> None:
+    `changed_ms` has the time of each price's last change in epoch milliseconds. `start` is when the sandbox started;
+    prices that have not changed since then changed some hours earlier. Every change is added to `log`. `now` tells the
+    time of changes that have none of their own.
+    """
+
+    def __init__(
+        self,
+        fixture: Fixture,
+        market_list: MarketList,
+        limit: int,
+        seed: int,
+        *,
+        start: datetime | None = None,
+        now: Callable[[], datetime] = utc_now,
+        log: ChangeLog | None = None,
+    ) -> None:
         self.fixture = fixture
         self.market_list = market_list
         self.version = 0
+        self._now = now
+        self._log = log
         self._asked = 0
         self._seed = f"{seed}/{fixture.number}/{market_list.platform}"
         self._fair = implied(market_list.platform, limit, *fixture.rates)
@@ -38,6 +65,8 @@ class Book:
         self.closed = bytearray(cents < LEAST for cents in self.cents)
         for offer in market_list.offers:
             self._open_with_a_flaw(offer, random)
+        opened = (start or fixture.kickoff - timedelta(days=8)) - timedelta(hours=UNCHANGED_HOURS * random.random())
+        self.changed_ms = array("q", [milliseconds(opened)]) * len(self.cents)
 
     def asked(self, move: float) -> int:
         """Count a request for the event. From the second one on, prices may move. Returns how many did.
@@ -52,13 +81,23 @@ class Book:
         if random.random() >= moving:
             return 0
         changes = max(1, round(len(self.cents) * move / moving))
+        at_ms = milliseconds(self._now())
         for index in random.sample(range(len(self.cents)), min(changes, len(self.cents))):
             if random.random() < 0.05 or self.cents[index] < LEAST:
-                self.closed[index] = not self.closed[index] or self.cents[index] < LEAST
+                self._put(index, None, not self.closed[index] or self.cents[index] < LEAST, at_ms)
             else:
-                self.cents[index] = self.another_price(index, random)
+                self._put(index, self.another_price(index, random), None, at_ms)
         self.version += 1
         return changes
+
+    def move(self, offers: Iterable[Offer], random: Random, at: datetime) -> None:
+        """Change all prices of these market lines at a time: other odds, or now and then their suspension."""
+        at_ms = milliseconds(at)
+        moved = [self._move(offer, random, at_ms) for offer in offers]
+        if not any(moved):
+            offers = self.market_list.offers
+            self._move(next((offer for offer in offers if self._open(offer)), offers[0]), random, at_ms)
+        self.version += 1
 
     def another_price(self, index: int, random: Random) -> int:
         """Return a plausible price other than the current one, in hundredths."""
@@ -71,15 +110,41 @@ class Book:
 
     def set(self, index: int, cents: int | None, closed: bool | None) -> None:
         """Change the odds of a price, its suspension, or both."""
-        if cents is not None:
-            self.cents[index] = cents
-        if closed is not None:
-            self.closed[index] = closed
+        self._put(index, cents, closed, milliseconds(self._now()))
         self.version += 1
 
     def open_indices(self) -> Iterator[int]:
         """Yield the indices of prices that are not suspended."""
         return (index for index, closed in enumerate(self.closed) if not closed)
+
+    def _put(self, index: int, cents: int | None, closed: bool | None, at_ms: int) -> None:
+        old = self.cents[index], bool(self.closed[index])
+        new = old[0] if cents is None else cents, old[1] if closed is None else closed
+        if new == old:
+            return
+        self.cents[index], self.closed[index] = new
+        self.changed_ms[index] = at_ms
+        if self._log is not None:
+            self._log.add(at_ms, self.market_list.platform, self.fixture, self.market_list.keys[index], old, new)
+
+    def _open(self, offer: Offer) -> list[int]:
+        return [index for index in offer.indices if not self.closed[index]]
+
+    def _move(self, offer: Offer, random: Random, at_ms: int) -> bool:
+        """Change the prices of a market line, and return whether any has changed."""
+        before = self._open(offer)
+        luck = random.random()
+        if before and luck < SUSPENDED:
+            for index in before:
+                self._put(index, None, True, at_ms)
+        elif before:
+            for index in before:
+                self._put(index, self.another_price(index, random), None, at_ms)
+        elif luck < REOPENED:
+            never = offer.indices[-1] if offer.site.id == _EARLY_GOALS else None
+            for index in offer.indices:
+                self._put(index, None, index == never or self.cents[index] < LEAST, at_ms)
+        return bool(before or self._open(offer))
 
     def _price(self, fair: float, random: Random) -> int:
         """Return the odds for a fair chance after margin and opinion, below LEAST if there can be no offer."""
@@ -101,3 +166,8 @@ class Book:
         elif luck > 0.95 and offer.site.market.slug == "1x2_ft":
             index = random.choice(offer.indices)
             self.cents[index] = min(MOST, round(self.cents[index] * 1.12))
+
+
+def milliseconds(moment: datetime) -> int:
+    """Return a time in epoch milliseconds."""
+    return (moment - _EPOCH) // timedelta(milliseconds=1)

@@ -5,7 +5,7 @@ hidden by the same error here.
 """
 
 import csv
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
 
@@ -58,6 +58,9 @@ class SiteMarket:
     row: int = 2
 
 
+MAIN_SLUGS = frozenset({"1x2_ft", "double_chance_ft", "over_under_ft", "btts_ft"})
+"""The main markets: those that clients ask for in lists."""
+
 PriceKey = tuple[Market, float | None, str]
 """What a price is for, independent of bookmakers: market, line, outcome."""
 
@@ -79,11 +82,25 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class MarketList:
-    """Everything a bookmaker offers on an event, in its order, and what each price is for."""
+    """Everything a bookmaker offers on an event, in its order, and what each price is for.
+
+    `main` has the lines of each main market, `others` the lines of all other markets.
+    """
 
     platform: Platform
     offers: tuple[Offer, ...]
     keys: tuple[PriceKey, ...]
+    main: tuple[tuple[Offer, ...], ...] = field(init=False, compare=False)
+    others: tuple[Offer, ...] = field(init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        main: dict[str, list[Offer]] = {}
+        others: list[Offer] = []
+        for offer in self.offers:
+            slug = offer.site.market.slug
+            (main.setdefault(slug, []) if slug in MAIN_SLUGS else others).append(offer)
+        object.__setattr__(self, "main", tuple(map(tuple, main.values())))
+        object.__setattr__(self, "others", tuple(others))
 
 
 PLAYERS = 24

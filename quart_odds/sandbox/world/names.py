@@ -3,7 +3,18 @@
 from functools import cache
 from importlib.resources import files
 
-LEAGUES = ("Premier League", "First Division", "League Cup", "U21 League", "Second Division")
+LEAGUES = (
+    "Premier League",
+    "First Division",
+    "League Cup",
+    "U21 League",
+    "Second Division",
+    "Women's League",
+    "Third Division",
+    "Reserve League",
+)
+SUFFIXES = {"U21 League": " U21", "Women's League": " Women", "Reserve League": " Reserves"}
+"""What is added to the names of a league's clubs."""
 FORMS = ("FC", "United", "City", "Athletic", "Rovers", "SC", "Sporting", "Town", "AFC", "Wanderers")
 
 FRIENDLIES = ("International Clubs", "Club Friendly Games")

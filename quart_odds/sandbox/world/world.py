@@ -8,13 +8,15 @@ from itertools import count, islice
 from random import Random
 
 from quart_odds.domain.platforms import Platform
-from quart_odds.sandbox.world.names import FORMS, FRIENDLIES, LEAGUES, places
+from quart_odds.sandbox.world.names import FORMS, FRIENDLIES, LEAGUES, SUFFIXES, places
 
 AT_ALL_THREE = 0.8
 """The proportion of events at all three bookmakers. The others are at two."""
 FRIENDLY_GAMES = 125
 """The size of the competition that does not fit on one page of BetPawa. Only large worlds have it."""
 LARGE_WORLD = 400
+GAMES_A_ROUND = 7
+"""How many events a league has at least, if the world is large enough to use all its leagues."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,18 +51,31 @@ class Fixture:
     listings: Mapping[Platform, Listing]
     source: str = "BET_RADAR"
 
+    @property
+    def is_matchable(self) -> bool:
+        """Whether clients can match it between bookmakers: it is a real match that SportRadar knows."""
+        return self.sportradar_id is not None and not self.league.is_virtual
 
-def make_world(events: int, seed: int, now: datetime) -> tuple[Fixture, ...]:
+
+def most_competitions(events: int) -> int:
+    """Return the largest number of competitions that this many events can have."""
+    is_large = events >= LARGE_WORLD
+    fitting = (events - FRIENDLY_GAMES * is_large) // GAMES_A_ROUND
+    return is_large + max(1, min(len(LEAGUES) * len(places()), fitting))
+
+
+def make_world(events: int, seed: int, now: datetime, competitions: int | None = None) -> tuple[Fixture, ...]:
     """Generate this many events with a SportRadar id at two or three bookmakers, plus a few special ones.
 
     Clients should leave the special ones out or cannot match them. Events are ordered by kick-off, and a few have
-    started. The same arguments produce the same world.
+    started. `competitions` is their number without those of the special events, at most `most_competitions`; None means
+    one for every eight events. The same arguments produce the same world.
     """
     random = Random(f"world {seed}")
     numbers = count(1)
     start = now.replace(minute=0, second=0, microsecond=0)
     fixtures: list[Fixture] = []
-    for league, home, away in islice(_pairings(events, random), events):
+    for league, home, away in islice(_pairings(events, competitions, random), events):
         number = next(numbers)
         started = number % 29 == 7
         minutes = -15 * random.randint(1, 5) if started else 30 * random.randint(2, 6 * 48)
@@ -78,10 +93,11 @@ def _platforms(random: Random) -> tuple[Platform, ...]:
     return tuple(platform for platform in everywhere if platform is not missing)
 
 
-def _pairings(events: int, random: Random) -> Iterator[tuple[League, str, str]]:
+def _pairings(events: int, competitions: int | None, random: Random) -> Iterator[tuple[League, str, str]]:
     """Yield league, home team and away team, with as many rounds per league as needed for this many events."""
     numbers = count(1)
-    if events >= LARGE_WORLD:
+    is_large = events >= LARGE_WORLD
+    if is_large:
         friendlies = League(next(numbers), 0, *FRIENDLIES)
         everywhere = [town for towns in places().values() for town in towns]
         random.shuffle(everywhere)
@@ -92,7 +108,7 @@ def _pairings(events: int, random: Random) -> Iterator[tuple[League, str, str]]:
         for name in LEAGUES
         for country_number, (country, towns) in enumerate(places().items(), 1)
     ]
-    wanted = max(1, min(len(leagues), events // 8))
+    wanted = max(1, min(len(leagues), events // 8 if competitions is None else competitions - is_large))
     rounds = [(league, _rounds(league, towns, random)) for league, towns in leagues[:wanted]]
     while True:
         for league, games in rounds:
@@ -104,7 +120,7 @@ def _rounds(league: League, towns: tuple[str, ...], random: Random) -> Iterator[
     """Yield rounds in which all teams meet by the circle method, then again with home and away swapped."""
     forms = list(FORMS)
     random.shuffle(forms)
-    suffix = " U21" if "U21" in league.name else ""
+    suffix = SUFFIXES.get(league.name, "")
     teams = [f"{town} {forms[index % len(forms)]}{suffix}" for index, town in enumerate(towns)]
     while True:
         for _ in range(len(teams) - 1):
