@@ -281,3 +281,9 @@ def _refuse_twins(catalogue: Catalogue) -> None:
 
 
 CATALOGUE = read_catalogue(MARKETS_FILE.read_text(encoding="utf-8"))
+
+MAIN_SLUGS = ("1x2_ft", "double_chance_ft", "over_under_ft", "btts_ft")
+"""The main markets: those that lists of events carry at the bookmakers, and that sweeps ask for."""
+
+MAIN_NUMBERS = frozenset(CATALOGUE.by_slug[slug].number for slug in MAIN_SLUGS)
+"""The numbers of the main markets."""

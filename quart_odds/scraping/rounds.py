@@ -5,13 +5,13 @@ policy (`scraping.polling`) decides; this module tells it what there is and what
 """
 
 import time
-from collections.abc import Callable, Collection, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
-from quart_odds.domain.catalogue import market_number_of
+from quart_odds.bookmakers.discovery import ListRead
+from quart_odds.domain.catalogue import MAIN_NUMBERS, market_number_of
 from quart_odds.domain.clock import utc_now
-from quart_odds.domain.markets import MAIN_NUMBERS
 from quart_odds.domain.odds import EventHeader, ListedEvent
 from quart_odds.domain.platforms import Platform
 from quart_odds.odds.event import CachedEvent, EventChange
@@ -27,12 +27,6 @@ class CachedEvents(Protocol):
     @property
     def events(self) -> Mapping[int, CachedEvent]:
         """Every event by its id."""
-
-
-class ListReadings(Protocol):
-    """How much of a list was read: how many requests it took, and how many events it had."""
-
-    requests: int
 
 
 class Rounds:
@@ -146,11 +140,12 @@ class Round:
             has_moved=has_moved,
         )
 
-    def note_lists(self, read: Mapping[str, ListReadings]) -> None:
+    def note_lists(self, read: Mapping[str, ListRead]) -> None:
         """Note which lists were read completely."""
         at = self._rounds.timestamp()
         for name, reading in read.items():
-            self._policy.note_list(name, reading.requests, at)
+            if reading.is_complete:
+                self._policy.note_list(name, reading.requests, at)
 
     def details(self) -> list[EventHeader]:
         """Return the events whose details to fetch, the most urgent first: as many as the budget allows."""
