@@ -21,6 +21,7 @@ from quart_odds.sandbox.app import generated_sites
 from quart_odds.sandbox.options import SandboxOptions
 from quart_odds.sandbox.sites.answers import Ask
 from quart_odds.sandbox.world.changes import Change
+from quart_odds.sandbox.world.world import most_competitions
 from quart_odds.settings import Settings
 
 START = datetime(2026, 11, 2, 12, tzinfo=UTC)
@@ -57,7 +58,7 @@ class World:
 
     def __init__(self, platform: Platform, events: int, seed: int, rate: float, since: float, until: float) -> None:
         options = SandboxOptions(
-            events=events, seed=seed, live_prices=True, markets=MARKETS, competitions=min(events, LEAST_GROUPS + 10)
+            events=events, seed=seed, live_prices=True, markets=MARKETS, competitions=min(most_competitions(events), LEAST_GROUPS + 10)
         )
         self.platform = platform
         self.now = START
