@@ -19,7 +19,7 @@ from quart_odds.bookmakers.sweep import Choose, PageSweep, chosen
 from quart_odds.bookmakers.transport import Transport
 from quart_odds.domain.odds import EventHeader, ListedCompetitions, ListedEvent
 from quart_odds.domain.platforms import Platform
-from quart_odds.errors import BookmakerError
+from quart_odds.errors import BookmakerError, IncompleteListError
 from quart_odds.settings import Settings
 
 
@@ -188,6 +188,8 @@ class SiteClient:
         async with aclosing(work.events(rounds)) as found:
             async for listed in found:
                 yield listed
+        if any(isinstance(error, IncompleteListError) for error in work.errors):
+            self._kept.doubt()
         self.listed = work.end(is_tree_whole=pages.is_whole if pages is not None else is_whole)
 
     async def fetch(self, header: EventHeader) -> RawBody:

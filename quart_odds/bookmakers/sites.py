@@ -46,7 +46,7 @@ class BetPawaSite:
         """See Site. A short page is the last one, because the site sends no total."""
         events, malformed, size = betpawa.parse_list(plain, listing.request.where, listing.list_name)
         errors: list[BookmakerError] = [*malformed]
-        listed = [_id(event, "id") for event in _events(plain, "responses", "responses")]
+        listed = [_id(event, "id") for event in _events(_json(plain).get("responses"), "responses")]
         if listing.before and listed[:_OVERLAP] != list(listing.before[-_OVERLAP:]):
             reason = "the list moved while it was read, so that events may be missing"
             errors.append(IncompleteListError(self.platform, reason, where=listing.name))
@@ -106,10 +106,12 @@ class SportyBetSite:
         """See Site. The site sends all events of a tournament at once, or a page of all events with their number."""
         events, malformed = sportybet.parse_list(plain, listing.request.where, listing.list_name)
         errors: list[BookmakerError] = [*malformed]
-        listed = frozenset(_id(event, "eventId") for event in _events(plain, "data", "events", through="tournaments"))
+        data = _json(plain).get("data")
+        tournaments = data.get("tournaments") if isinstance(data, dict) else data
+        listed = frozenset(_id(event, "eventId") for event in _events(tournaments, "events"))
         if listing.request.path != sportybet.UPCOMING_PATH:
             return Page(events, [*errors, *_shortage(self.platform, listing, len(listed))])
-        total = count_or_none(orjson.loads(plain.removeprefix(_BOM))["data"].get("totalNum"))
+        total = count_or_none(data.get("totalNum") if isinstance(data, dict) else None)
         if total is None:
             errors.append(MalformedBodyError(self.platform, "no number", where=listing.name, field="data.totalNum"))
         return Page(events, errors, ids=listed, total=total)
@@ -126,7 +128,7 @@ class SportyBetSite:
 
     def _contradictions(self, plain: bytes) -> list[BookmakerError]:
         """Report the sport and countries whose event count exceeds that of their parts."""
-        data = orjson.loads(plain.removeprefix(_BOM)).get("data")
+        data = _json(plain).get("data")
         errors: list[BookmakerError] = []
         for sport in values(data.get("sportList") if isinstance(data, dict) else None):
             if isinstance(sport, dict) and sport.get("id") == sportybet.FOOTBALL:
@@ -181,7 +183,7 @@ class Bet9jaSite:
     def read_listing(self, plain: bytes, listing: Listing) -> Page:
         """See Site. The site sends all events of a group at once."""
         events, malformed = bet9ja.parse_list(plain, listing.request.where, listing.list_name)
-        listed = {_id(event, "ID") for event in _events(plain, "D", "E")}
+        listed = {_id(event, "ID") for event in _events(_json(plain).get("D"), "E")}
         return Page(events, [*malformed, *_shortage(self.platform, listing, len(listed))])
 
     def event(self, header: EventHeader) -> Request:
@@ -193,19 +195,17 @@ def _name(competition: Competition) -> str:
     return f"{competition.country}, {competition.name}"
 
 
-def _events(plain: bytes, outer: str, inner: str, through: str | None = None) -> list[dict[str, Any]]:
-    """Return the raw entries of a list of events, including those that are skipped or invalid.
+def _json(plain: bytes) -> dict[str, Any]:
+    """Return the object in a body that a parser has already accepted."""
+    body: dict[str, Any] = orjson.loads(plain.removeprefix(_BOM))
+    return body
 
-    Only for bodies that a parser has already accepted as JSON.
-    """
-    holders = orjson.loads(plain.removeprefix(_BOM)).get(outer)
-    if through is not None and isinstance(holders, dict):
-        holders = holders.get(through)
-    if isinstance(holders, dict):
-        holders = [holders]
+
+def _events(holders: Any, inner: str) -> list[dict[str, Any]]:
+    """Return the raw entries of lists of events, including those that are skipped or invalid."""
     return [
         event
-        for holder in values(holders)
+        for holder in values([holders] if isinstance(holders, dict) else holders)
         for event in values(holder.get(inner) if isinstance(holder, dict) else None)
         if isinstance(event, dict)
     ]

@@ -41,6 +41,7 @@ class PageSweep:
 
     def __init__(self, platform: Platform, work: Discovery, whole_list: WholeList, kept: KeptLists) -> None:
         self.is_whole = False
+        self._is_limited = False
         self._platform = platform
         self._work = work
         self._list = whole_list
@@ -53,9 +54,9 @@ class PageSweep:
         [total] = tally.totals
         if total is None:
             return
-        pages = max(self._kept.pages, -(-total // self._list.page_size))
-        if pages > discovery.MAX_PAGES:
-            pages = discovery.MAX_PAGES
+        wanted = max(self._kept.pages, -(-total // self._list.page_size))
+        pages = min(wanted, discovery.MAX_PAGES)
+        if pages < wanted:
             self._note_limit()
         further = [self._list.page(number) for number in range(2, pages + 1)]
         selected = chosen(further, choose)
@@ -63,7 +64,7 @@ class PageSweep:
         if len(selected) < len(further):
             return
         while len(tally.ids) < total and tally.new_entries.get(self._list.page(pages).list_name):
-            if pages >= discovery.MAX_PAGES:
+            if pages == discovery.MAX_PAGES:
                 self._note_limit()
                 break
             pages += 1
@@ -91,5 +92,8 @@ class PageSweep:
             self._kept.pages = max((number for number, name in names.items() if tally.new_entries.get(name)), default=1)
 
     def _note_limit(self) -> None:
+        if self._is_limited:
+            return
+        self._is_limited = True
         reason = f"a list of more than {discovery.MAX_PAGES} pages"
         self._work.note([ListLimitError(self._platform, reason, where=_ALL)])
