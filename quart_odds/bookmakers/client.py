@@ -9,7 +9,7 @@ from typing import Protocol
 
 from quart_odds.bookmakers.bodies import RawBody
 from quart_odds.bookmakers.lists import MAX_LISTINGS, RawList
-from quart_odds.bookmakers.politeness import Throttle
+from quart_odds.bookmakers.politeness import Priority, Throttle
 from quart_odds.bookmakers.recorder import Recorder
 from quart_odds.bookmakers.requester import Requester
 from quart_odds.bookmakers.sites import Listing, Listings, Page, Request, Site
@@ -111,6 +111,7 @@ class SiteClient:
         throttle: Throttle,
         reader: ListReader,
         recorder: Recorder | None = None,
+        priority: Priority = Priority.FULL,
     ) -> None:
         self.platform = site.platform
         self.discovery_errors: list[BookmakerError] = []
@@ -120,7 +121,7 @@ class SiteClient:
         self._transport = transport
         self._throttle = throttle
         self._reader = reader
-        self._requester = Requester(site, settings, transport, throttle, recorder)
+        self._requester = Requester(site, settings, transport, throttle, recorder, priority)
         self._pages = 0
         self._listed_events = 0
         self._more_errors = 0
@@ -196,7 +197,7 @@ class SiteClient:
 
     async def fetch(self, header: EventHeader) -> RawBody:
         """See BookmakerClient."""
-        answer = await self._requester.ask(self._site.event(header))
+        answer = await self._requester.ask(self._site.event(header), kind="event")
         encoding = answer.headers.get("content-encoding")
         return RawBody(self.platform, answer.content, encoding, header, self._settings.max_body_bytes)
 
