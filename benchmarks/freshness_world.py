@@ -22,7 +22,7 @@ from quart_odds.sandbox.options import SandboxOptions
 from quart_odds.sandbox.sites.answers import Ask
 from quart_odds.sandbox.world.changes import Change
 from quart_odds.sandbox.world.world import most_competitions
-from quart_odds.settings import Settings
+from quart_odds.settings import load_settings
 
 START = datetime(2026, 11, 2, 12, tzinfo=UTC)
 LEAST_GROUPS = 150
@@ -58,7 +58,11 @@ class World:
 
     def __init__(self, platform: Platform, events: int, seed: int, rate: float, since: float, until: float) -> None:
         options = SandboxOptions(
-            events=events, seed=seed, live_prices=True, markets=MARKETS, competitions=min(most_competitions(events), LEAST_GROUPS + 10)
+            events=events,
+            seed=seed,
+            live_prices=True,
+            markets=MARKETS,
+            competitions=min(most_competitions(events), LEAST_GROUPS + 10),
         )
         self.platform = platform
         self.now = START
@@ -72,8 +76,7 @@ class World:
         self._since, self._until = START + timedelta(seconds=since), START + timedelta(seconds=until)
         self._seq = 0
         self._unlearned: dict[str, list[Change]] = {}
-        settings = Settings(decode_workers=0, retry_wait_seconds=0)
-        settings = settings.model_copy(update={f"{platform}_concurrency": 1})
+        settings = load_settings({}, decode_workers=0, **{f"{platform}_concurrency": 1})
         self.decoder = Decoder(0)
         self.client = SiteClient(
             SITES[platform],

@@ -12,6 +12,7 @@ from quart.typing import ResponseTypes
 from werkzeug.exceptions import NotFound
 
 from quart_odds.bookmakers import ClientPool, Decoder
+from quart_odds.bookmakers.politeness import Priority
 from quart_odds.broadcast import BroadcastRegistry
 from quart_odds.broadcast import context as broadcast_context
 from quart_odds.errors import QuartOddsError
@@ -193,7 +194,10 @@ def _add_scraping(parts: Services) -> None:
         take_over=parts.odds_service.take_over,
     )
     parts.refresher = EventRefresher(
-        parts.clients.client, parts.decoder, parts.odds_service, cooldown_seconds=settings.refresh_cooldown_seconds
+        partial(parts.clients.client, priority=Priority.REFRESH),
+        parts.decoder,
+        parts.odds_service,
+        cooldown_seconds=settings.refresh_cooldown_seconds,
     )
     parts.scheduler = Scheduler(
         parts.runs.start_scheduled, interval_minutes=preferences.current.scrape_interval_minutes

@@ -133,11 +133,21 @@ def _check_server(text: str, allowed: str) -> None:
         raise ValueError(f"a port is from 1 to 65535; {allowed}")
 
 
+def _sweep_interval(seconds: int) -> int:
+    if seconds == 1:
+        raise ValueError("give 0, which turns sweeps off, or 2 to 3600 seconds")
+    return seconds
+
+
 BookmakerURL = Annotated[str, AfterValidator(_bookmaker)]
 ProxyURL = Annotated[str, AfterValidator(_proxy)]
 AllowedOrigin = Annotated[str, AfterValidator(_allowed_origin)]
 AllowedHost = Annotated[str, AfterValidator(_allowed_host)]
 TrustedProxy = Annotated[IPNetwork, PlainValidator(_trusted_proxy)]
+SweepInterval = Annotated[
+    int, Field(ge=0, le=3600, json_schema_extra={"not": {"const": 1}}), AfterValidator(_sweep_interval)
+]
+"""Seconds between two sweeps: 0 (off), or 2 to 3600."""
 
 
 class Settings(BaseModel):
@@ -170,6 +180,15 @@ class Settings(BaseModel):
     bet9ja_delay_ms: int = Field(
         0, ge=0, le=10_000, description="minimum time between the starts of two requests to Bet9ja"
     )
+    betpawa_requests_per_second: float = Field(
+        5, gt=0, le=100, description="maximum average requests per second to BetPawa while sweeps are on"
+    )
+    sportybet_requests_per_second: float = Field(
+        5, gt=0, le=100, description="maximum average requests per second to SportyBet while sweeps are on"
+    )
+    bet9ja_requests_per_second: float = Field(
+        5, gt=0, le=100, description="maximum average requests per second to Bet9ja while sweeps are on"
+    )
 
     request_timeout_seconds: float = Field(
         20, gt=0, le=300, description="timeout for a whole response from a bookmaker"
@@ -192,6 +211,18 @@ class Settings(BaseModel):
 
     scrape_interval_minutes: int = Field(
         0, ge=0, le=1440, description="time between scheduled scrapes; 0 disables the schedule"
+    )
+    sweep_interval_seconds: SweepInterval = Field(
+        0, description="time between sweeps, which read the bookmakers' lists only; at least 2, 0 turns them off"
+    )
+    max_detail_age_minutes: int = Field(
+        30,
+        ge=1,
+        le=1440,
+        description="no event's full odds get older than this while sweeps are on, as far as the budget allows",
+    )
+    stale_after_seconds: int = Field(
+        300, ge=10, le=86_400, description="prices older than this are marked on the odds page"
     )
     odds_retention_days: int = Field(30, ge=1, le=3650, description="how long odds changes are kept")
     run_retention_days: int = Field(30, ge=1, le=3650, description="how long runs are kept")
@@ -243,6 +274,10 @@ class Settings(BaseModel):
     def delay_seconds(self, platform: Platform) -> float:
         """Return the minimum time between the starts of two requests to a bookmaker."""
         return int(getattr(self, f"{platform}_delay_ms")) / 1000
+
+    def requests_per_second(self, platform: Platform) -> float:
+        """Return the maximum average rate of requests to a bookmaker while sweeps are on."""
+        return float(getattr(self, f"{platform}_requests_per_second"))
 
 
 def load_settings(environ: Mapping[str, str] | None = None, **overrides: Any) -> Settings:

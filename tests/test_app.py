@@ -16,6 +16,7 @@ from werkzeug.exceptions import MethodNotAllowed, NotFound
 import quart_odds
 from quart_odds.app import create_app
 from quart_odds.broadcast import ODDS_UPDATES, BroadcastRegistry, broadcast_registry, current_registry, use_registry
+from quart_odds.domain.platforms import Platform
 from quart_odds.errors import SettingsError
 from quart_odds.routes.live import handshake
 from quart_odds.routes.pages.assets import asset_folder
@@ -23,6 +24,7 @@ from quart_odds.services import EXTENSION, Services, services
 from quart_odds.settings import load_settings
 from quart_odds.websocket import odds_update_message
 from tests.apps import running_app
+from tests.scraping.fakes import header
 
 NOWHERE = "http://127.0.0.1:9"
 PROTOCOL = Path(__file__).parents[1] / "docs" / "protocol.md"
@@ -217,3 +219,25 @@ def references(value: object) -> Iterator[str]:
     elif isinstance(value, list):
         for member in value:
             yield from references(member)
+
+
+async def test_a_refresh_goes_before_the_requests_of_runs(tmp_path: Path) -> None:
+    """It takes the next slot, although a run's request has waited for longer."""
+    async with running_app(tmp_path, NOWHERE, betpawa_concurrency=1, request_tries=1) as running:
+        throttle = running.parts.clients._throttle(Platform.BETPAWA)
+        sent_before: list[int] = []
+
+        async def request_of_a_run() -> None:
+            async with throttle.slot():
+                sent_before.append(throttle.requests_total - 1)
+
+        async with throttle.slot():
+            task = asyncio.create_task(request_of_a_run())
+            await asyncio.sleep(0)
+            refresh = asyncio.create_task(running.parts.refresher.refresh([header(Platform.BETPAWA, 1)]))
+            for _ in range(10):
+                await asyncio.sleep(0)
+        [result] = await refresh
+        await task
+        assert result.error is not None
+        assert sent_before == [2]

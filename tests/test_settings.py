@@ -15,6 +15,8 @@ def test_defaults_need_no_environment() -> None:
     assert settings.database_url == "sqlite:///quart-odds.db"
     assert settings.concurrency(Platform.BET9JA) == 15
     assert settings.proxy(Platform.BETPAWA) is None
+    assert settings.sweep_interval_seconds == 0
+    assert [settings.requests_per_second(each) for each in Platform] == [5, 5, 5]
 
 
 def test_the_environment_is_read() -> None:
@@ -40,6 +42,13 @@ def test_the_environment_is_read() -> None:
         ("QUART_ODDS_SPORTYBET_URL", "https://x/path", "QUART_ODDS_SPORTYBET_URL: give scheme and host only"),
         ("QUART_ODDS_DECODE_WORKERS", "many", "QUART_ODDS_DECODE_WORKERS: Input should be a valid integer"),
         ("QUART_ODDS_BET9JA_CONCURRENCY", "51", "QUART_ODDS_BET9JA_CONCURRENCY: Input should be less than or equal"),
+        ("QUART_ODDS_SWEEP_INTERVAL_SECONDS", "1", "SECONDS: give 0, which turns sweeps off, or 2 to 3600 seconds"),
+        ("QUART_ODDS_SWEEP_INTERVAL_SECONDS", "3601", "SECONDS: Input should be less than or equal to 3600"),
+        ("QUART_ODDS_BETPAWA_REQUESTS_PER_SECOND", "0", "PER_SECOND: Input should be greater than 0"),
+        ("QUART_ODDS_BETPAWA_REQUESTS_PER_SECOND", "nan", "PER_SECOND: Input should be"),
+        ("QUART_ODDS_BET9JA_REQUESTS_PER_SECOND", "101", "PER_SECOND: Input should be less than or equal to 100"),
+        ("QUART_ODDS_MAX_DETAIL_AGE_MINUTES", "0", "MINUTES: Input should be greater than or equal to 1"),
+        ("QUART_ODDS_STALE_AFTER_SECONDS", "9", "SECONDS: Input should be greater than or equal to 10"),
         ("QUART_ODDS_LOG_FORMAT", "xml", "QUART_ODDS_LOG_FORMAT: Input should be 'console' or 'json'"),
         ("QUART_ODDS_DATABASE_URL", "mysql://x", "QUART_ODDS_DATABASE_URL: give sqlite:///"),
         ("QUART_ODDS_BETPAWA_PROXY", "socks5://x", "QUART_ODDS_BETPAWA_PROXY: give a proxy as http://"),

@@ -11,7 +11,7 @@ from quart_odds.bookmakers.bodies import RawBody
 from quart_odds.bookmakers.discovery import Discovery, ListRead
 from quart_odds.bookmakers.kept_lists import KeptLists
 from quart_odds.bookmakers.lists import RawList
-from quart_odds.bookmakers.politeness import Throttle
+from quart_odds.bookmakers.politeness import Priority, Throttle
 from quart_odds.bookmakers.recorder import Recorder
 from quart_odds.bookmakers.requester import Requester
 from quart_odds.bookmakers.site import Listing, Listings, Page, Request, Site
@@ -118,6 +118,7 @@ class SiteClient:
         reader: ListReader,
         recorder: Recorder | None = None,
         kept: KeptLists | None = None,
+        priority: Priority = Priority.FULL,
     ) -> None:
         self.platform = site.platform
         self.discovery_errors: list[BookmakerError] = []
@@ -129,7 +130,7 @@ class SiteClient:
         self._throttle = throttle
         self._reader = reader
         self._kept = kept or KeptLists()
-        self._requester = Requester(site, settings, transport, throttle, recorder)
+        self._requester = Requester(site, settings, transport, throttle, recorder, priority)
 
     @property
     def requests(self) -> int:
@@ -194,7 +195,7 @@ class SiteClient:
 
     async def fetch(self, header: EventHeader) -> RawBody:
         """See BookmakerClient."""
-        answer = await self._requester.ask(self._site.event(header))
+        answer = await self._requester.ask(self._site.event(header), kind="event")
         encoding = answer.headers.get("content-encoding")
         return RawBody(self.platform, answer.content, encoding, header, self._settings.max_body_bytes)
 

@@ -4,10 +4,11 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from types import TracebackType
 
+from quart_odds.bookmakers.budget import RequestBudget
 from quart_odds.bookmakers.client import BookmakerClient, SiteClient
 from quart_odds.bookmakers.decoder import Decoder
 from quart_odds.bookmakers.kept_lists import KeptLists
-from quart_odds.bookmakers.politeness import Pace, Throttle
+from quart_odds.bookmakers.politeness import Pace, Priority, Throttle
 from quart_odds.bookmakers.recorder import Recorder
 from quart_odds.bookmakers.sites import SITES
 from quart_odds.bookmakers.transport import AiohttpTransport, Transport
@@ -49,21 +50,27 @@ def open_client(
 
 
 def pace(settings: Settings, platform: Platform) -> Pace:
-    """Return the request rate that the settings allow for a bookmaker."""
-    return Pace(settings.concurrency(platform), settings.delay_seconds(platform))
+    """Return the request rate that the settings allow for a bookmaker. There is a budget while sweeps are on."""
+    budget = settings.requests_per_second(platform) if settings.sweep_interval_seconds else None
+    return Pace(settings.concurrency(platform), settings.delay_seconds(platform), budget)
 
 
 class ClientPool:
     """One throttle, one HTTP session and the kept lists per bookmaker, for the lifetime of the process.
 
     `settings` is called for each client, so changes apply to new clients. Lists are parsed by `decoder`, or in the
-    event loop if there is none.
+    event loop if there is none. `make_throttle` makes the throttles, which then share a clock of a test.
     """
 
     def __init__(
-        self, settings: Callable[[], Settings], recorder: Recorder | None = None, decoder: Decoder | None = None
+        self,
+        settings: Callable[[], Settings],
+        recorder: Recorder | None = None,
+        decoder: Decoder | None = None,
+        make_throttle: Callable[[Callable[[], Pace]], Throttle] = Throttle,
     ) -> None:
         self._settings = settings
+        self._make_throttle = make_throttle
         self._decoder = decoder or Decoder(0)
         self._recorder = recorder
         self._throttles: dict[Platform, Throttle] = {}
@@ -79,8 +86,8 @@ class ClientPool:
         await self.aclose()
 
     @asynccontextmanager
-    async def client(self, platform: Platform) -> AsyncIterator[BookmakerClient]:
-        """Provide a client for one piece of work. It counts its own requests."""
+    async def client(self, platform: Platform, priority: Priority = Priority.FULL) -> AsyncIterator[BookmakerClient]:
+        """Provide a client for one piece of work. It counts its own requests; the more urgent ones go first."""
         settings = self._settings()
         yield SiteClient(
             SITES[platform],
@@ -90,7 +97,13 @@ class ClientPool:
             self._decoder,
             self._recorder,
             self._kept[platform],
+            priority,
         )
+
+    def budgets(self) -> list[RequestBudget]:
+        """Return the requests to each bookmaker and its budget now."""
+        settings = self._settings()
+        return [self._budget(settings, platform) for platform in Platform]
 
     async def aclose(self) -> None:
         """Close all connections."""
@@ -98,9 +111,21 @@ class ClientPool:
             _, transport = self._transports.popitem()
             await transport.aclose()
 
+    def _budget(self, settings: Settings, platform: Platform) -> RequestBudget:
+        throttle = self._throttle(platform)
+        budget = throttle.budget
+        return RequestBudget(
+            platform,
+            throttle.requests_total,
+            throttle.requests_per_second,
+            None if budget is None else budget.rate,
+            settings.requests_per_second(platform),
+            None if budget is None else budget.reason,
+        )
+
     def _throttle(self, platform: Platform) -> Throttle:
         if platform not in self._throttles:
-            self._throttles[platform] = Throttle(lambda: pace(self._settings(), platform))
+            self._throttles[platform] = self._make_throttle(lambda: pace(self._settings(), platform))
         return self._throttles[platform]
 
     def _transport(self, platform: Platform, settings: Settings) -> Transport:

@@ -7,9 +7,9 @@ import orjson
 import stamina
 
 from quart_odds.bookmakers.bodies import ACCEPT_ENCODING
-from quart_odds.bookmakers.politeness import MAX_RETRY_AFTER_SECONDS, Throttle, retry_after_seconds
+from quart_odds.bookmakers.politeness import MAX_RETRY_AFTER_SECONDS, Priority, Throttle, retry_after_seconds
 from quart_odds.bookmakers.recorder import Recorder
-from quart_odds.bookmakers.room import BodyRoom
+from quart_odds.bookmakers.room import BodyRoom, Place
 from quart_odds.bookmakers.site import Request, Site
 from quart_odds.bookmakers.transport import Answer, Transport
 from quart_odds.errors import (
@@ -38,7 +38,13 @@ class Requester:
     """
 
     def __init__(
-        self, site: Site, settings: Settings, transport: Transport, throttle: Throttle, recorder: Recorder | None
+        self,
+        site: Site,
+        settings: Settings,
+        transport: Transport,
+        throttle: Throttle,
+        recorder: Recorder | None,
+        priority: Priority = Priority.FULL,
     ) -> None:
         self.requests = 0
         self.turn_by: float | None = None
@@ -48,11 +54,15 @@ class Requester:
         self._transport = transport
         self._throttle = throttle
         self._recorder = recorder
+        self._priority = priority
         self._origin = settings.url(site.platform)
         self._room = BodyRoom()
 
-    async def ask(self, request: Request) -> Answer:
-        """Return a successful answer, after retries if the error is temporary. Raises BookmakerError."""
+    async def ask(self, request: Request, kind: str = "list") -> Answer:
+        """Return a successful answer, after retries if the error is temporary. Raises BookmakerError.
+
+        Response times of requests of one `kind` are compared with each other.
+        """
         settings = self._settings
         answer: Answer | None = None
         async for attempt in stamina.retry_context(
@@ -64,47 +74,69 @@ class Requester:
             wait_jitter=min(1.0, settings.retry_wait_seconds),
         ):
             with attempt:
-                answer = await self._try(request)
+                answer = await self._try(request, kind)
         assert answer is not None
         if self._recorder is not None:
             await self._recorder.record(self._platform, request, answer, settings.max_body_bytes)
         return answer
 
-    async def _try(self, request: Request) -> Answer:
+    async def _try(self, request: Request, kind: str) -> Answer:
         """Send a request once. An error keeps no reference to the answer while the next try is waiting."""
         try:
-            return await self._send(request)
+            return await self._send(request, kind)
         except BookmakerError as exc:
             fault = exc.bare()
         fault.where = fault.where or request.where
         raise fault
 
-    async def _send(self, request: Request) -> Answer:
-        body = orjson.dumps(request.body) if request.body is not None else None
-        headers = self._headers(body is not None)
+    async def _send(self, request: Request, kind: str) -> Answer:
         place = self._room.place()
         try:
-            async with self._throttle.slot(self.turn_by):
-                if self._throttle.is_resting:
+            async with self._throttle.slot(self.turn_by, self._priority) as may_send:
+                if not may_send:
                     count = self._throttle.refusals_in_a_row
                     raise BlockedError(self._platform, f"left alone for a while after {count} refusals in a row")
                 self.requests += 1
-                answer = await self._transport.request(
-                    request.method,
-                    self._origin + request.path,
-                    headers=headers,
-                    params=request.query,
-                    body=body,
-                    timeout_seconds=self._settings.request_timeout_seconds,
-                    grow=place.grow,
-                )
-            self._refuse_bad_status(answer)
-            self._refuse_bad_start(answer)
+                answer, seconds = await self._exchange(request, place, kind)
+            self._throttle.count_redirects(answer.redirects)
+            self._refuse_bad_answer(answer)
+            self._throttle.answered(seconds, kind)
         except BaseException:
             place.leave()
             raise
         self._room.hold(place, answer.content)
         return answer
+
+    async def _exchange(self, request: Request, place: Place, kind: str) -> tuple[Answer, float]:
+        """Return the answer and the time that it took, without our own waits for room in memory."""
+        clock = self._throttle.clock
+        body = orjson.dumps(request.body) if request.body is not None else None
+        began = clock()
+        waited = 0.0
+
+        async def grow(size: int) -> None:
+            nonlocal waited
+            since = clock()
+            await place.grow(size)
+            waited += clock() - since
+
+        try:
+            answer = await self._transport.request(
+                request.method,
+                self._origin + request.path,
+                headers=self._headers(body is not None),
+                params=request.query,
+                body=body,
+                timeout_seconds=self._settings.request_timeout_seconds,
+                grow=grow,
+            )
+        except UnreachableError:
+            # No answer in time is a slow answer. A connection that is refused says nothing about response times.
+            seconds = clock() - began - waited
+            if seconds >= 0.9 * self._settings.request_timeout_seconds:
+                self._throttle.answered(seconds, kind)
+            raise
+        return answer, clock() - began - waited
 
     def _headers(self, has_body: bool) -> Mapping[str, str]:
         headers = {
@@ -116,6 +148,14 @@ class Requester:
         if has_body:
             headers["content-type"] = "application/json;charset=UTF-8"
         return headers
+
+    def _refuse_bad_answer(self, answer: Answer) -> None:
+        try:
+            self._refuse_bad_status(answer)
+            self._refuse_bad_start(answer)
+        except (BlockedError, RateLimitedError):
+            self._throttle.refused()
+            raise
 
     def _refuse_bad_status(self, answer: Answer) -> None:
         status = answer.status

@@ -30,11 +30,15 @@ Grow = Callable[[int], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A response. Header names are in lower case; `content` is as received, compressed or not."""
+    """A response. Header names are in lower case; `content` is as received, compressed or not.
+
+    `redirects` is how many more requests it took.
+    """
 
     status: int
     headers: Mapping[str, str]
     content: bytes
+    redirects: int = 0
 
 
 class Transport(Protocol):
@@ -102,7 +106,7 @@ class AiohttpTransport:
         address = URL(url).with_query(params) if params else URL(url)
         try:
             async with asyncio.timeout(timeout_seconds):
-                for _ in range(1 + MAX_REDIRECTS):
+                for redirects in range(1 + MAX_REDIRECTS):
                     async with self._open().request(
                         method,
                         address,
@@ -114,7 +118,8 @@ class AiohttpTransport:
                     ) as response:
                         if response.status not in _REDIRECTS:
                             content = await self._read(response, grow)
-                            return Answer(response.status, {k.lower(): v for k, v in response.headers.items()}, content)
+                            headers = {k.lower(): v for k, v in response.headers.items()}
+                            return Answer(response.status, headers, content, redirects)
                         address = self._target(address, response.headers.get("Location"))
                         if response.status in _REDIRECTS_TO_GET and method != "GET":
                             method, body = "GET", None

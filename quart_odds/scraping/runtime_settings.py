@@ -16,7 +16,7 @@ from quart_odds.domain.clock import utc_now
 from quart_odds.domain.platforms import Platform
 from quart_odds.scraping.owned import owned
 from quart_odds.scraping.schemas import Timestamp
-from quart_odds.settings import Settings
+from quart_odds.settings import Settings, SweepInterval
 
 KEY = "preferences"
 
@@ -33,6 +33,9 @@ class PreferenceChanges(BaseModel):
     )
 
     scrape_interval_minutes: int | None = Field(None, ge=0, le=1440, description="0 turns scheduled runs off")
+    sweep_interval_seconds: SweepInterval | None = Field(
+        None, description="0 turns sweeps and the request budgets off; otherwise at least 2"
+    )
     enabled_platforms: tuple[Platform, ...] | None = Field(
         None, min_length=1, description="the bookmakers that a run scrapes"
     )
@@ -51,6 +54,7 @@ class Preferences(PreferenceChanges):
     """All preferences that are in effect. `updated_at` is None if none has been changed through the API."""
 
     scrape_interval_minutes: int = Field(ge=0, le=1440)
+    sweep_interval_seconds: SweepInterval
     enabled_platforms: tuple[Platform, ...] = Field(min_length=1)
     odds_retention_days: int
     match_retention_days: int
@@ -72,6 +76,7 @@ class Preferences(PreferenceChanges):
                 "bet9ja_concurrency": self.bet9ja_concurrency,
                 "bet9ja_delay_ms": self.bet9ja_delay_ms,
                 "scrape_interval_minutes": self.scrape_interval_minutes,
+                "sweep_interval_seconds": self.sweep_interval_seconds,
                 "odds_retention_days": self.odds_retention_days,
                 "run_retention_days": self.match_retention_days,
             }
@@ -98,6 +103,7 @@ class RuntimeSettings:
         self._now = now
         self._first = Preferences(
             scrape_interval_minutes=settings.scrape_interval_minutes,
+            sweep_interval_seconds=settings.sweep_interval_seconds,
             enabled_platforms=tuple(Platform),
             odds_retention_days=settings.odds_retention_days,
             match_retention_days=settings.run_retention_days,

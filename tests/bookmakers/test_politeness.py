@@ -9,24 +9,11 @@ from quart_odds.bookmakers.politeness import (
     MOST_REFUSALS_IN_A_ROW,
     REFUSAL_REST_SECONDS,
     Pace,
+    Priority,
     Throttle,
     retry_after_seconds,
 )
-
-
-class Clock:
-    """A clock that only advances by sleeping."""
-
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
-
-    async def sleep(self, seconds: float) -> None:
-        """Let other tasks run, then advance the clock."""
-        await asyncio.sleep(0)
-        self.now += seconds
+from tests.bookmakers.ticking import Clock
 
 
 async def test_starts_are_the_delay_apart() -> None:
@@ -186,3 +173,184 @@ async def test_a_turn_that_does_not_come_in_time_takes_nothing() -> None:
                     pass
     async with asyncio.timeout(30), throttle.slot(asyncio.get_running_loop().time() + 5):
         pass
+
+
+async def queued(throttle: Throttle, order: list[str], *names: str) -> list[asyncio.Task[None]]:
+    """Let requests wait one after the other. A name begins with the priority; each is noted when it starts."""
+
+    async def request(name: str) -> None:
+        async with throttle.slot(priority=Priority[name.split()[0].upper()]):
+            order.append(name)
+            await asyncio.sleep(0)
+
+    tasks = []
+    for name in names:
+        tasks.append(asyncio.create_task(request(name)))
+        await asyncio.sleep(0)
+    return tasks
+
+
+async def test_the_more_urgent_go_first() -> None:
+    """In order of arrival within a priority."""
+    throttle = Throttle(lambda: Pace(1, 0))
+    order: list[str] = []
+    async with throttle.slot():
+        names = ("full 1", "sweep 1", "full 2", "refresh 1", "sweep 2", "refresh 2")
+        tasks = await queued(throttle, order, *names)
+        assert order == []
+    await asyncio.gather(*tasks)
+    assert order == ["refresh 1", "refresh 2", "sweep 1", "sweep 2", "full 1", "full 2"]
+
+
+async def test_an_urgent_request_overtakes_those_that_wait_for_the_budget() -> None:
+    """It arrives while the first of them is asleep until the next token comes."""
+    clock = Clock()
+    throttle = Throttle(lambda: Pace(10, 0, 1), clock=clock, sleep=clock.sleep)
+    order: list[str] = []
+    woken = asyncio.Event()
+
+    async def sleep(seconds: float) -> None:
+        await woken.wait()
+        await clock.sleep(seconds)
+
+    throttle._sleep = sleep
+    async with throttle.slot():
+        pass
+    tasks = await queued(throttle, order, "full 1", "full 2", "refresh")
+    woken.set()
+    await asyncio.gather(*tasks)
+    assert order == ["refresh", "full 1", "full 2"]
+
+
+async def test_the_budget_spaces_requests_beside_the_delay_and_the_slots() -> None:
+    """A burst of one second's worth, and then the rate."""
+    clock = Clock()
+    throttle = Throttle(lambda: Pace(10, 0, 2), clock=clock, sleep=clock.sleep)
+    starts: list[float] = []
+
+    async def request() -> None:
+        async with throttle.slot():
+            starts.append(round(clock.now, 3))
+
+    await asyncio.gather(*(request() for _ in range(6)))
+    assert starts == [100.0, 100.0, 100.5, 101.0, 101.5, 102.0]
+    throttle = Throttle(lambda: Pace(10, 3, 2), clock=clock, sleep=clock.sleep)
+    clock.now, starts = 100.0, []
+    await asyncio.gather(*(request() for _ in range(3)))
+    assert starts == [100.0, 103.0, 106.0]
+    assert throttle.requests_total == 3
+
+
+async def test_a_cancelled_request_takes_no_token_and_calls_the_next() -> None:
+    """Whether it waited for a token as the first or behind others."""
+    clock = Clock()
+    throttle = Throttle(lambda: Pace(10, 0, 1), clock=clock, sleep=clock.sleep)
+    order: list[str] = []
+    is_due = asyncio.Event()
+
+    async def sleep(seconds: float) -> None:
+        await is_due.wait()
+        await clock.sleep(seconds)
+
+    throttle._sleep = sleep
+    async with throttle.slot():
+        pass
+    tasks = await queued(throttle, order, "full 1", "full 2", "full 3", "full 4")
+    for number in (0, 2):
+        tasks[number].cancel()
+    is_due.set()
+    async with asyncio.timeout(30):
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+    assert [isinstance(each, asyncio.CancelledError) for each in results] == [True, False, True, False]
+    assert order == ["full 2", "full 4"]
+    assert (throttle.requests_total, clock.now, throttle._under_way) == (3, 102.0, 0)
+
+
+async def test_requests_cancelled_at_any_moment_leave_nothing_behind() -> None:
+    """All slots are free afterwards, nobody waits, and those that were not cancelled got through."""
+    throttle = Throttle(lambda: Pace(2, 0))
+    for turns in range(12):
+        order: list[str] = []
+        tasks = await queued(throttle, order, *(f"{each} {n}" for n in range(3) for each in ("full", "refresh")))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        for task in tasks[::2]:
+            task.cancel()
+        async with asyncio.timeout(30):
+            await asyncio.gather(*tasks, return_exceptions=True)
+        assert {"refresh 0", "refresh 1", "refresh 2"} <= set(order)
+        assert (throttle._under_way, throttle._waiting) == (0, [])
+
+
+async def test_the_budget_changes_and_ends_while_requests_wait() -> None:
+    """Those that wait learn it within a second, and a change gives no second burst."""
+    clock = Clock()
+    pace = Pace(10, 0, 0.001)
+    throttle = Throttle(lambda: pace, clock=clock, sleep=clock.sleep)
+    starts: list[float] = []
+
+    async def request() -> None:
+        async with throttle.slot():
+            starts.append(clock.now)
+
+    tasks = [asyncio.create_task(request()) for _ in range(4)]
+    for _ in range(8):
+        await asyncio.sleep(0)
+    assert starts == [100.0]
+    pace, faster_at = Pace(10, 0, 1), clock.now
+    await tasks[1]
+    assert starts[1] <= faster_at + 2
+    pace, free_at = Pace(10, 0), clock.now
+    await asyncio.gather(*tasks)
+    assert starts[3] <= free_at + 1
+    assert throttle.budget is None
+    pace = Pace(10, 0, 1)
+    async with throttle.slot():
+        began = clock.now
+    async with throttle.slot():
+        assert clock.now == pytest.approx(began + 1)
+
+
+async def test_without_a_budget_a_refusal_changes_no_rate() -> None:
+    """The refusals of the time before do not count when sweeps are turned on; those of a budget stay known."""
+    clock = Clock()
+    pace = Pace(10, 0)
+    throttle = Throttle(lambda: pace, clock=clock, sleep=clock.sleep)
+    throttle.refused()
+    throttle.answered(20.0)
+    assert throttle.budget is None
+    pace = Pace(10, 0, 8)
+    assert throttle.budget is not None
+    assert throttle.budget.rate == 8
+    throttle.count_refusal()
+    pace = Pace(10, 0)
+    assert throttle.budget is None
+    pace = Pace(10, 0, 8)
+    assert (throttle.budget.rate, throttle.budget.reason) == (4, "refused")
+
+
+async def test_a_bookmaker_at_rest_costs_no_budget() -> None:
+    """Those that wait learn at once that nothing is sent."""
+    clock = Clock()
+    throttle = Throttle(lambda: Pace(10, 0, 0.5), clock=clock, sleep=clock.sleep)
+    for _ in range(MOST_REFUSALS_IN_A_ROW):
+        throttle.count_refusal()
+    for _ in range(100):
+        async with throttle.slot() as may_send:
+            assert not may_send
+    assert (clock.now, throttle.requests_total) == (100.0, 0)
+    throttle.forget_refusals()
+    async with throttle.slot() as may_send:
+        assert may_send
+    assert throttle.requests_total == 1
+
+
+async def test_redirects_are_paid_by_the_requests_after_them() -> None:
+    """They are requests, too."""
+    clock = Clock()
+    throttle = Throttle(lambda: Pace(10, 0, 1), clock=clock, sleep=clock.sleep)
+    async with throttle.slot():
+        throttle.count_redirects(2)
+    async with throttle.slot():
+        assert clock.now == pytest.approx(103)
+    assert (throttle.requests_total, throttle.requests_per_second) == (4, 0.4)

@@ -212,4 +212,27 @@ class _Metrics(Collector):
             GaugeMetricFamily("quart_odds_run_active", "Whether a run is active", value=int(run is not None)),
             GaugeMetricFamily("quart_odds_draining", "Whether the server is draining", value=int(parts.is_draining)),
             lag,
+            *self._requests(),
         ]
+
+    def _requests(self) -> list[Metric]:
+        """Return the requests to each bookmaker, and its budget while there is one."""
+        sent = CounterMetricFamily(
+            "quart_odds_bookmaker_requests", "Requests sent to a bookmaker, retries included", labels=["bookmaker"]
+        )
+        current = GaugeMetricFamily(
+            "quart_odds_request_budget_per_second",
+            "The budget of requests to a bookmaker now, while sweeps are on",
+            labels=["bookmaker"],
+        )
+        configured = GaugeMetricFamily(
+            "quart_odds_request_budget_configured_per_second",
+            "The budget of requests to a bookmaker while it neither refuses nor slows down",
+            labels=["bookmaker"],
+        )
+        for each in self._parts.clients.budgets():
+            sent.add_metric([each.platform], each.requests_total)
+            configured.add_metric([each.platform], each.configured_per_second)
+            if each.budget_per_second is not None:
+                current.add_metric([each.platform], each.budget_per_second)
+        return [sent, current, configured]

@@ -194,7 +194,13 @@ async def trouble(error: Exception) -> Response | WerkzeugResponse:
 
 async def _progress(parts: Services, view: JSON, cursor: str, *, follow: str) -> Response:
     query = OddsPageQuery(page_size=NEXT_EVENTS)
-    shown = {"run": view, "follow": follow, "scheduler": parts.scheduler}
+    shown = {
+        "run": view,
+        "follow": follow,
+        "scheduler": parts.scheduler,
+        "sweep_interval_seconds": parts.preferences.current.sweep_interval_seconds,
+        "slowed": [each for each in parts.clients.budgets() if each.reason],
+    }
     section = "progress" if follow == "newest" else "runs"
     return await page("progress.html", {**frame(cursor, section), **shown, **_listing(query)})
 

@@ -87,6 +87,8 @@ async def test_settings_are_changed_while_it_runs_and_stand_over_a_restart(tmp_p
         (b"{", "body"),
         (b"[]", "body"),
         (b'{"scrapeIntervalMinutes": -1}', "scrapeIntervalMinutes"),
+        (b'{"sweepIntervalSeconds": 1}', "sweepIntervalSeconds"),
+        (b'{"sweepIntervalSeconds": 3601}', "sweepIntervalSeconds"),
         (b'{"bet9jaConcurrency": 51}', "bet9jaConcurrency"),
         (b'{"enabledPlatforms": []}', "enabledPlatforms"),
         (b'{"enabledPlatforms": ["ladbrokes"]}', "enabledPlatforms.0"),
@@ -229,6 +231,38 @@ async def test_metrics_are_there_for_prometheus(running: RunningApp) -> None:
         text = await metrics(running)
         assert 'quart_odds_subscribers{topic="odds_updates"} 1.0' in text
         assert "quart_odds_connections 1.0" in text
+
+
+async def test_sweeps_are_turned_on_with_a_budget_while_it_runs(running: RunningApp) -> None:
+    """The budget holds at once, shows in the metrics, survives a change of the interval, and ends with the sweeps."""
+    assert (await running.get("/api/settings"))["sweepIntervalSeconds"] == 0
+    text = await metrics(running)
+    assert 'quart_odds_bookmaker_requests_total{bookmaker="bet9ja"} 0.0' in text
+    assert 'quart_odds_request_budget_configured_per_second{bookmaker="bet9ja"} 5.0' in text
+    assert "quart_odds_request_budget_per_second{" not in text
+    response = await running.client.put("/api/settings", json={"sweepIntervalSeconds": 1})
+    [said] = (await response.get_json())["errors"]
+    assert "give 0, which turns sweeps off, or 2 to 3600 seconds" in said["message"]
+    for seconds in (5, 3600):
+        response = await running.client.put("/api/settings", json={"sweepIntervalSeconds": seconds})
+        assert (await response.get_json())["sweepIntervalSeconds"] == seconds
+        assert 'quart_odds_request_budget_per_second{bookmaker="bet9ja"} 5.0' in await metrics(running)
+    assert f"Sweeps every {seconds} s" in await page(running)
+    running.parts.clients._throttle(Platform.SPORTYBET).count_refusal()
+    text = await metrics(running)
+    assert 'quart_odds_request_budget_per_second{bookmaker="sportybet"} 2.5' in text
+    assert 'quart_odds_request_budget_configured_per_second{bookmaker="sportybet"} 5.0' in text
+    assert "SportyBet refuses requests: 2.5 instead of 5.0 requests/s" in await page(running)
+    await running.client.put("/api/settings", json={"sweepIntervalSeconds": 0})
+    assert "quart_odds_request_budget_per_second{" not in await metrics(running)
+    assert "Sweeps every" not in await page(running)
+
+
+async def page(running: RunningApp) -> str:
+    """Return the progress page."""
+    response = await running.client.get("/")
+    text: Any = await response.get_data(as_text=True)
+    return str(text)
 
 
 async def metrics(running: RunningApp) -> str:
