@@ -14,8 +14,9 @@ from quart_odds.domain.odds import Competition, EventHeader, ListedCompetitions,
 from quart_odds.domain.platforms import Platform
 from quart_odds.domain.promotions import KNOWN, MAX_WORDS, promotion_name, promotion_number
 from quart_odds.errors import CacheFullError
+from quart_odds.odds.columns import RecentColumns
 from quart_odds.odds.event import CachedEvent, EventChange
-from quart_odds.odds.event_odds import EventOdds, PriceChange, RecentColumns
+from quart_odds.odds.event_odds import EventOdds, PriceChange
 from quart_odds.odds.matched_events import MatchedEvents, Placement, in_platform_order
 
 MAX_EVENTS = 30_000
@@ -49,16 +50,23 @@ class OddsCache:
     def apply(self, mapped: MappedEvent, seen_at: datetime) -> EventChange:
         """Take one healthy fetch into the cache. Returns what it changed. About 20 µs if nothing did.
 
-        Prices fetched after the kick-off never replace pre-match prices, which stay as they were last fetched.
+        Prices of a list (`MappedEvent.is_partial`) replace only those of the same markets and lines. Prices fetched
+        after the kick-off never replace pre-match prices, which stay as they were last fetched. A list does not bring
+        back an event that is gone because the bookmaker said so when asked for it: only its own body does.
         Raises CacheFullError for a new event of a bookmaker that has too many already.
         """
-        header = self._shared(mapped.header)
+        header = mapped.header
         event_odds = self._by_external_id.get((header.platform, header.external_id))
         is_new = event_odds is None
+        if mapped.is_partial and event_odds is not None:
+            if event_odds.is_withdrawn:
+                return EventChange(event_odds.event_id, header.platform, event_odds.id, is_listed=True)
+            header = _completed(header, event_odds.header)
+        header = self._shared(header)
         if event_odds is None:
             if self._counts[header.platform] >= MAX_EVENTS:
                 raise CacheFullError(header.platform, f"{MAX_EVENTS} events are known, and no more are taken in")
-            event_odds = self._open(header, seen_at)
+            event_odds = self._open(header, seen_at, is_detailed=not mapped.is_partial)
         is_header_changed = event_odds.header != header
         is_back = event_odds.gone_at is not None
         was_absent = event_odds.is_absent
@@ -69,10 +77,10 @@ class OddsCache:
             event_odds.competition_id = self.competition_id(header.platform, header.competition)
         event_odds.gone_at = event_odds.missed_at = None
         changed: tuple[PriceChange, ...] = ()
-        if is_new or not event_odds.seen_at < header.kickoff <= seen_at:
-            changed = event_odds.take(
-                _with_words_of(event_odds, mapped) if mapped.promotions else mapped.prices, seen_at
-            )
+        if is_new or not event_odds.fetched_at < header.kickoff <= seen_at:
+            prices = _with_words_of(event_odds, mapped) if mapped.promotions else mapped.prices
+            take = event_odds.take_listed if mapped.is_partial else event_odds.take
+            changed = take(prices, seen_at, mapped.source_changed)
         if is_back and not changed:
             event_odds.next_moment(seen_at)
         is_moved = is_new or is_header_changed or was_absent
@@ -88,6 +96,7 @@ class OddsCache:
             moment=event_odds.last_moment,
             is_miss_noted=was_absent and not is_back,
             redated_after=redated_after,
+            is_listed=mapped.is_partial,
             **placement.moves(event_odds.event_id),
         )
         self._touch(change, seen_at)
@@ -133,6 +142,7 @@ class OddsCache:
         event_odds = self._by_external_id.get((platform, external_id))
         if event_odds is None or event_odds.gone_at is not None:
             return None
+        event_odds.missed_at = None
         return self._leave(event_odds, at)
 
     def _note_miss(self, event_odds: EventOdds, at: datetime) -> EventChange:
@@ -266,7 +276,7 @@ class OddsCache:
             competition=competition,
         )
 
-    def _open(self, header: EventHeader, at: datetime) -> EventOdds:
+    def _open(self, header: EventHeader, at: datetime, *, is_detailed: bool) -> EventOdds:
         self._last_odds_id += 1
         event_odds = EventOdds(
             id=self._last_odds_id,
@@ -274,6 +284,7 @@ class OddsCache:
             competition_id=self.competition_id(header.platform, header.competition),
             first_seen_at=at,
             seen_at=at,
+            is_detailed=is_detailed,
             recent=self._recent,
         )
         self._odds[event_odds.id] = self._by_external_id[header.platform, header.external_id] = event_odds
@@ -289,6 +300,21 @@ class OddsCache:
             event.version = self.version
             if is_real:
                 event.revision, event.changed_at = self.revision, at
+
+
+def _completed(listed: EventHeader, known: EventHeader) -> EventHeader:
+    """The header of an event that a list has: the known one, with the list's kick-off and ids that were not known.
+
+    Lists leave out what the event's own body has, and write names in other ways. Else they would alternate.
+    """
+    if listed == known:
+        return known
+    return replace(
+        known,
+        kickoff=listed.kickoff,
+        sportradar_id=known.sportradar_id or listed.sportradar_id,
+        genius_id=known.genius_id or listed.genius_id,
+    )
 
 
 def _with_words_of(event_odds: EventOdds, mapped: MappedEvent) -> Prices:

@@ -48,8 +48,8 @@ class CachedEvent:
 
     @property
     def seen_at(self) -> datetime:
-        """When any bookmaker's odds of the event were last fetched."""
-        return max(event_odds.seen_at for event_odds in self.odds.values())
+        """When any bookmaker's odds of the event were last fetched, from a list or otherwise."""
+        return max(event_odds.fetched_at for event_odds in self.odds.values())
 
     @property
     def listed(self) -> list[Platform]:
@@ -96,7 +96,7 @@ class EventChange:
     matching moved to another event because of this change. `also`: the other events that this concerns. `emptied`: the
     events that no longer exist. `is_missed`: a complete list lacked the event for the first time. `is_miss_noted`: the
     same, or a list has the event again. `redated_after`: if the clock was ahead, the epoch second after which the dates
-    of stored data are wrong; otherwise 0.
+    of stored data are wrong; otherwise 0. `is_listed`: the fetch was that of a list.
     """
 
     event_id: int
@@ -113,6 +113,20 @@ class EventChange:
     is_missed: bool = False
     is_miss_noted: bool = False
     redated_after: int = 0
+    is_listed: bool = False
+
+    @property
+    def is_seen_only(self) -> bool:
+        """Whether nothing is new but the time."""
+        return not (
+            self.is_change
+            or self.is_header_changed
+            or self.moved
+            or self.also
+            or self.emptied
+            or self.is_miss_noted
+            or self.redated_after
+        )
 
     @property
     def count(self) -> int:

@@ -7,15 +7,24 @@ recently are also kept uncompressed.
 
 from array import array
 from bisect import bisect_left
-from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from hashlib import blake2b
+from types import MappingProxyType
 
-from quart_odds.domain.catalogue import FIRST_PROMOTED_KEY
+from quart_odds.domain.catalogue import FIRST_PROMOTED_KEY, offer_code
 from quart_odds.domain.odds import EventHeader, Prices
-from quart_odds.odds.compression import compress, decompress
+from quart_odds.odds.columns import Columns, RecentColumns
+from quart_odds.odds.offer_times import (
+    NO_SOURCE_TIMES,
+    Listed,
+    ListedOffers,
+    SourceTimes,
+    offer_codes,
+    places_of,
+    relisted,
+)
 
 GONE = 1 << 31
 """Set in the value of a price that was in an earlier fetch but not in the newest. Packed odds never reach this bit."""
@@ -23,6 +32,8 @@ GONE = 1 << 31
 PriceChange = tuple[int, int | None, int | None]
 """(key, value before, value now). None stands for a price that is not there."""
 
+NOTHING_SAID: Mapping[int, int] = MappingProxyType({})
+"""What a bookmaker says that does not tell when it changed its prices."""
 
 CLOCK_TOLERANCE_SECONDS = 60
 """If the newest change is dated further ahead than this, the clock that dated it was wrong."""
@@ -30,53 +41,6 @@ CLOCK_TOLERANCE_SECONDS = 60
 MAX_GONE = 10_000
 """Maximum number of gone prices that event odds keep, the latest ones. Otherwise a bookmaker that offers other lines at
 each fetch would fill the memory."""
-
-COLUMNS_KEPT = 256
-"""Number of event odds whose arrays are kept uncompressed: as many as a few pages of a list show, about 1.5 MB."""
-
-
-@dataclass(frozen=True, slots=True)
-class Columns:
-    """Prices as parallel arrays: `keys` in ascending order, and the `values` and `changed` (epoch seconds) of each."""
-
-    keys: "array[int]" = field(default_factory=lambda: array("I"))
-    values: "array[int]" = field(default_factory=lambda: array("I"))
-    changed: "array[int]" = field(default_factory=lambda: array("I"))
-
-    def packed(self) -> bytes:
-        """Return all three arrays, compressed. Takes 30 µs for 400 prices."""
-        return compress(self.keys.tobytes() + self.values.tobytes() + self.changed.tobytes())
-
-    @classmethod
-    def unpacked(cls, packed: bytes) -> "Columns":
-        """Return the arrays that `packed` compressed. Takes 15 µs for 400 prices."""
-        column = array("I")
-        column.frombytes(decompress(packed))
-        count = len(column) // 3
-        return cls(column[:count], column[count : 2 * count], column[2 * count :])
-
-
-class RecentColumns:
-    """The uncompressed arrays of the event odds that were used most recently.
-
-    The event odds of a cache share one of these; event odds outside a cache have their own. Not safe for use by several
-    threads.
-    """
-
-    def __init__(self, most: int = COLUMNS_KEPT) -> None:
-        self._most = most
-        self._columns: OrderedDict[EventOdds, Columns] = OrderedDict()
-
-    def get(self, event_odds: "EventOdds") -> Columns | None:
-        """Return the arrays; None if they are not kept."""
-        return self._columns.get(event_odds)
-
-    def keep(self, event_odds: "EventOdds", columns: Columns) -> None:
-        """Keep these arrays. If there are too many, drop those that have been kept the longest."""
-        self._columns[event_odds] = columns
-        self._columns.move_to_end(event_odds)
-        if len(self._columns) > self._most:
-            self._columns.popitem(last=False)
 
 
 def _of_its_own() -> RecentColumns:
@@ -94,6 +58,10 @@ class EventOdds:
     it is gone, and `last_seen` (epoch seconds by key) when it was last there. `gone_at` is set while the bookmaker does
     not list the event at all, `missed_at` since the first complete list without it. `promotions` are the bookmaker's
     own names of promotions, in the order in which keys number them; names are only ever appended.
+
+    `seen_at` is the last fetch of the event's own body, or of the first list if `is_detailed` is False, because there
+    was no body yet. `listed` says which prices lists have had since, `listed_at` when the newest list was fetched.
+    `noted_at` is the newest fetch that the writer was told of.
     """
 
     id: int
@@ -107,6 +75,11 @@ class EventOdds:
     promotions: tuple[str, ...] = ()
     last_seen: dict[int, int] = field(default_factory=dict)
     last_moment: int = 0
+    is_detailed: bool = True
+    listed: Listed = ()
+    listed_at: datetime | None = None
+    source_times: SourceTimes = NO_SOURCE_TIMES
+    noted_at: datetime | None = None
     recent: RecentColumns = field(default_factory=_of_its_own, repr=False)
     _packed: bytes = b""
     _fetched: bytes = b""
@@ -119,7 +92,36 @@ class EventOdds:
     @property
     def is_late(self) -> bool:
         """Whether the prices were fetched after the kick-off, and so are not pre-match prices."""
-        return self.seen_at >= self.header.kickoff
+        return self.fetched_at >= self.header.kickoff
+
+    @property
+    def is_withdrawn(self) -> bool:
+        """Whether the event is gone because its bookmaker said so when it was asked for the event's own body."""
+        return self.gone_at is not None and self.missed_at is None
+
+    @property
+    def fetched_at(self) -> datetime:
+        """When prices were last fetched, from the event's own body or from a list."""
+        return self.seen_at if self.listed_at is None else max(self.seen_at, self.listed_at)
+
+    @property
+    def detailed_at(self) -> datetime | None:
+        """When the event's own body was last fetched; None if only lists had the event so far."""
+        return self.seen_at if self.is_detailed else None
+
+    def seen_at_of(self, key: int) -> datetime:
+        """Return when a price was last seen, or looked for: by a list that had its market and line, or by the body."""
+        if self.listed:
+            code = offer_code(key)
+            for each in self.listed:
+                if code in each.codes:
+                    return each.seen_at
+        return self.seen_at
+
+    def source_changed_at(self, key: int) -> datetime | None:
+        """Return when the bookmaker changed the price's market and line, as it says itself; None if it does not."""
+        at = self.source_times.get(offer_code(key))
+        return None if at is None else datetime.fromtimestamp(at // 1000, UTC).replace(microsecond=at % 1000 * 1000)
 
     @property
     def columns(self) -> Columns:
@@ -152,21 +154,42 @@ class EventOdds:
         """When each price last changed, in epoch seconds."""
         return self.columns.changed
 
-    def take(self, prices: Prices, seen_at: datetime) -> tuple[PriceChange, ...]:
-        """Replace the prices with those of a healthy fetch. Returns what changed, ordered by key.
+    def take(
+        self, prices: Prices, seen_at: datetime, source_changed: Mapping[int, int] = NOTHING_SAID
+    ) -> tuple[PriceChange, ...]:
+        """Replace the prices with those of a healthy fetch of the event's body. Returns what changed, ordered by key.
 
         All changes of a call have the same moment. No two calls share a moment, so each has its own rows in the
-        history.
+        history. `source_changed` replaces what the bookmaker said before, see `MappedEvent`.
         """
+        changes: tuple[PriceChange, ...] = ()
         digest = _digest(prices)
-        if digest == (self._fetched or _digest(self.prices())):
-            self._fetched = digest
-            self.seen_at = seen_at
-            return ()
-        moment = self.next_moment(seen_at)
-        changes = self._merge(prices, moment)
+        if digest != (self._fetched or _digest(self.prices())):
+            changes = self._merge(prices, self.next_moment(seen_at), range(len(self.keys)))
         self._fetched = digest
-        self.seen_at = seen_at
+        self.seen_at, self.is_detailed, self.listed = seen_at, True, ()
+        self.source_times = SourceTimes.of(source_changed)
+        return changes
+
+    def take_listed(
+        self, prices: Prices, seen_at: datetime, source_changed: Mapping[int, int] = NOTHING_SAID
+    ) -> tuple[PriceChange, ...]:
+        """Replace the prices of each market and line that a list has prices of. Returns what changed, as `take` does.
+
+        All other prices keep their values and times. Takes some 5 µs if the list has the same prices as before.
+        """
+        changes: tuple[PriceChange, ...] = ()
+        digest, codes = _digest(prices), offer_codes(prices.keys)
+        if all(each.digest != digest for each in self.listed):
+            keys, values = self.keys, self.values
+            places = places_of(keys, codes)
+            if [(keys[place], values[place]) for place in places if not values[place] & GONE] != list(prices):
+                changes = self._merge(prices, self.next_moment(seen_at), places)
+                self._fetched = b""
+        if codes:
+            self.listed = relisted(self.listed, codes, seen_at, digest)
+        self.listed_at = seen_at
+        self.source_times = self.source_times.updated(source_changed)
         return changes
 
     def prices(self) -> Prices:
@@ -193,17 +216,21 @@ class EventOdds:
             before.keys, before.values, array("I", [min(changed, now) for changed in before.changed])
         )
         self.last_seen = {key: min(seen, now) for key, seen in self.last_seen.items()}
-        self.first_seen_at = min(self.first_seen_at, at)
+        self.first_seen_at, self.seen_at = min(self.first_seen_at, at), min(self.seen_at, at)
+        self.listed_at = self.listed_at and min(self.listed_at, at)
+        self.listed = tuple(ListedOffers(min(each.seen_at, at), each.codes, each.digest) for each in self.listed)
         self.last_moment = now
         return True
 
-    def _merge(self, prices: Prices, moment: int) -> tuple[PriceChange, ...]:
-        if prices.keys == self.keys and not self.last_seen:
-            return self._replace_values(prices, moment)
-        before = {key: (value, changed) for key, value, changed in self}
-        after: dict[int, tuple[int, int]] = {}
+    def _merge(self, prices: Prices, moment: int, places: Sequence[int]) -> tuple[PriceChange, ...]:
+        """Replace the prices at these places, which ascend."""
+        columns = self.columns
+        keys = array("I", [columns.keys[place] for place in places])
+        if keys == prices.keys and (not self.last_seen or not any(columns.values[place] & GONE for place in places)):
+            return self._replace_values(prices, moment, places)
+        after = {key: (value, changed) for key, value, changed in self}
+        before = {key: after.pop(key) for key in keys}
         changes: list[PriceChange] = []
-        seen = int(self.seen_at.timestamp())
         # Replaced and never modified: a writer or an encoder may hold the old one.
         last_seen = dict(self.last_seen)
         for key, value in prices:
@@ -220,11 +247,10 @@ class EventOdds:
             else:
                 after[key] = (old | GONE, moment)
                 changes.append((key, old, None))
-                last_seen[key] = seen
-        if len(before) > MAX_GONE:
-            for key in sorted(before, key=lambda key: after[key][1])[:-MAX_GONE]:
-                del after[key]
-                last_seen.pop(key, None)
+                last_seen[key] = int(self.seen_at_of(key).timestamp())
+        if len(last_seen) > MAX_GONE:
+            for key in sorted(last_seen, key=lambda key: (after[key][1], key))[:-MAX_GONE]:
+                del after[key], last_seen[key]
         self.last_seen = last_seen
         keys = array("I", sorted(after))
         self.columns = Columns(
@@ -232,15 +258,15 @@ class EventOdds:
         )
         return tuple(sorted(changes, key=lambda change: change[0]))
 
-    def _replace_values(self, prices: Prices, moment: int) -> tuple[PriceChange, ...]:
+    def _replace_values(self, prices: Prices, moment: int, places: Sequence[int]) -> tuple[PriceChange, ...]:
         before = self.columns
-        changed = array("I", before.changed)
+        values, changed = array("I", before.values), array("I", before.changed)
         changes: list[PriceChange] = []
-        for place, (old, new) in enumerate(zip(before.values, prices.values, strict=True)):
-            if old != new:
-                changed[place] = moment
-                changes.append((before.keys[place], old, new))
-        self.columns = Columns(before.keys, prices.values, changed)
+        for place, new in zip(places, prices.values, strict=True):
+            if values[place] != new:
+                changes.append((before.keys[place], values[place], new))
+                values[place], changed[place] = new, moment
+        self.columns = Columns(before.keys, values, changed)
         return tuple(changes)
 
     def place_of(self, key: int) -> int | None:

@@ -92,8 +92,11 @@ def market_states(
     elif now is not None and not _same(found[-1], now) and (newest := _moment(event_odds.last_moment)) > found[-1].at:
         # Newer than what is committed. If memory is older, it lags behind the history that another process has written.
         found.append(now if now.at > found[-1].at else replace(now, at=newest))
-    if found and found[-1].is_listed and event_odds.gone_at is None and event_odds.seen_at >= found[-1].at + _SECOND:
-        found.append(replace(found[-1], at=event_odds.seen_at, is_confirmed=True))
+    if found and found[-1].is_listed and event_odds.gone_at is None:
+        # The keys are of one market and line, so they were seen at the same time.
+        seen_at = event_odds.seen_at_of(next(iter(keys)))
+        if seen_at >= found[-1].at + _SECOND:
+            found.append(replace(found[-1], at=seen_at, is_confirmed=True))
     if until is not None:
         found = [state for state in found if state.at <= until]
     return found if since is None else _from(found, since)

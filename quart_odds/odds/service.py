@@ -202,14 +202,15 @@ class OddsService:
     # What a scrape records.
 
     async def record(self, mapped: MappedEvent, seen_at: datetime) -> EventChange:
-        """Record one healthy fetch: into the cache, to the listener, to the writer.
+        """Record one healthy fetch, of an event or of a list: into the cache, to the listener, to the writer.
 
         Waits only while the database is far behind, and raises StorageError if it stays so. The cache has the odds by
         then.
         """
         await self._ready_for(mapped.header)
         change = self.cache.apply(mapped, seen_at)
-        self.unmapped.note(change.odds_id, mapped)
+        if not mapped.is_partial:
+            self.unmapped.note(change.odds_id, mapped)
         self._publish(change)
         await self.writer.room()
         return change

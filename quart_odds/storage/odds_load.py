@@ -10,9 +10,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from quart_odds.domain.odds import Competition, EventHeader
 from quart_odds.domain.platforms import Platform
+from quart_odds.odds.columns import Columns
 from quart_odds.odds.event import CachedEvent
-from quart_odds.odds.event_odds import Columns, EventOdds
+from quart_odds.odds.event_odds import EventOdds
 from quart_odds.odds.ports import ArchivedOdds, StoredEvent
+from quart_odds.storage.offer_times import unpack_times
 from quart_odds.storage.packing import unpack
 from quart_odds.storage.tables import competitions, events, quote_prices, quotes
 
@@ -24,7 +26,7 @@ class _PackedEvent:
     """An event and its event odds, whose prices are still packed."""
 
     event: CachedEvent
-    odds: tuple[tuple[EventOdds, bytes], ...]
+    odds: tuple[tuple[EventOdds, bytes, bytes | None], ...]
 
 
 async def load_events(connection: AsyncConnection, since: datetime) -> list[StoredEvent]:
@@ -64,17 +66,20 @@ async def load_competitions(connection: AsyncConnection) -> list[tuple[int, Plat
 def _unpacked(events: list[_PackedEvent]) -> list[StoredEvent]:
     """Unpack the prices of events; takes 20 µs per event and bookmaker. Raises StorageError for a damaged blob."""
     for packed in events:
-        for event_odds, body in packed.odds:
+        for event_odds, body, times_body in packed.odds:
+            times = unpack_times(times_body)
+            event_odds.listed, event_odds.source_times = times.listed, times.source_times
+            event_odds.is_detailed = times.is_detailed
             prices = unpack(body)
             event_odds.columns = Columns(prices.keys, prices.values, prices.changed)
             event_odds.last_seen = prices.last_seen
             gone_moment = int(event_odds.gone_at.timestamp()) if event_odds.gone_at else 0
             event_odds.last_moment = max(max(prices.changed, default=0), gone_moment)
-    return [StoredEvent(packed.event, tuple(event_odds for event_odds, _ in packed.odds)) for packed in events]
+    return [StoredEvent(packed.event, tuple(event_odds for event_odds, *_ in packed.odds)) for packed in events]
 
 
 def _seen_since(since: datetime) -> "Select[int]":
-    return select(quotes.c.event_id).where(quotes.c.seen_at >= since)
+    return select(quotes.c.event_id).where((quotes.c.seen_at >= since) | (quotes.c.listed_at >= since))
 
 
 def _odds() -> "Select[tuple[object, ...]]":
@@ -99,7 +104,7 @@ def _odds() -> "Select[tuple[object, ...]]":
 
 
 async def _load(connection: AsyncConnection, statement: "Select[tuple[object, ...]]") -> list[StoredEvent]:
-    found: dict[int, tuple[CachedEvent, list[tuple[EventOdds, bytes]]]] = {}
+    found: dict[int, tuple[CachedEvent, list[tuple[EventOdds, bytes, bytes | None]]]] = {}
     result = await connection.stream(statement)
     async for row in result:
         event = CachedEvent(row.event_id, row.key, created_at=row.created_at, changed_at=row.changed_at)
@@ -124,8 +129,10 @@ async def _load(connection: AsyncConnection, statement: "Select[tuple[object, ..
             gone_at=row.gone_at,
             missed_at=row.missed_at,
             promotions=tuple(row.promotions.split(",")) if row.promotions else (),
+            listed_at=row.listed_at,
         )
-        kept.append((event_odds, row.body))
+        event_odds.noted_at = event_odds.fetched_at
+        kept.append((event_odds, row.body, row.offer_times))
     packed = [_PackedEvent(event, tuple(kept)) for event, kept in found.values()]
     # In parts and off the event loop: there are about 1,300 events at start.
     parts = [packed[start : start + UNPACKED_AT_ONCE] for start in range(0, len(packed), UNPACKED_AT_ONCE)]

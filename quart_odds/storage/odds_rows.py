@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from quart_odds.domain.odds import EventHeader, Prices
 from quart_odds.odds.event import CachedEvent
 from quart_odds.odds.event_odds import EventOdds
+from quart_odds.storage.offer_times import NO_TIMES, OfferTimes, pack_times
 from quart_odds.storage.packing import PackedPrices, pack
 from quart_odds.storage.tables import (
     competitions,
@@ -66,29 +67,41 @@ class EventRow:
     gone_at: datetime | None
     missed_at: datetime | None = None
     promotions: tuple[str, ...] = ()
+    listed_at: datetime | None = None
+    times: OfferTimes = NO_TIMES
     prices: PackedPrices | None = None
     opening: tuple[int, Prices] | None = None
     history: Sequence[HistoryRow] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SeenRow:
+    """What is stored of event odds that were seen again unchanged."""
+
+    odds_id: int
+    seen_at: datetime
+    listed_at: datetime | None
+    times: OfferTimes
 
 
 @dataclass(slots=True)
 class Batch:
     """The content of one transaction: odds that changed, and three kinds of smaller updates.
 
-    `seen` are ids of event odds that were seen again unchanged, each with the time. `emptied` are ids of events that
+    `seen` are event odds that were seen again unchanged. `emptied` are ids of events that
     may have no odds left: those without any are deleted. `redated` are ids of event odds whose history was dated by a
     clock that was ahead, each with an epoch second: later history is dated at that second.
     """
 
     rows: list[EventRow] = field(default_factory=list)
-    seen: list[tuple[int, datetime]] = field(default_factory=list)
+    seen: list[SeenRow] = field(default_factory=list)
     emptied: list[int] = field(default_factory=list)
     redated: list[tuple[int, int]] = field(default_factory=list)
 
 
 @dataclass(slots=True)
 class EncodedBatch:
-    """A batch as rows with the columns of their tables in order. `seen` is (microseconds, id of the event odds)."""
+    """A batch as rows with the columns of their tables in order. `seen` has the parameters of `_SEEN`."""
 
     competitions: list[Row]
     events: list[Row]
@@ -96,7 +109,7 @@ class EncodedBatch:
     prices: list[Row]
     openings: list[Row]
     history: list[HistoryRow]
-    seen: list[tuple[int, int]]
+    seen: list[Row]
     emptied: list[int]
     redated: list[tuple[int, int]]
 
@@ -125,12 +138,23 @@ def event_row(
         event_odds.gone_at,
         event_odds.missed_at,
         event_odds.promotions,
+        event_odds.listed_at,
+        _times_of(event_odds),
         PackedPrices(event_odds.keys, event_odds.values, event_odds.changed, dict(event_odds.last_seen))
         if with_prices
         else None,
         opening,
         history,
     )
+
+
+def seen_row(event_odds: EventOdds) -> SeenRow:
+    """Return what to store of event odds that were seen again unchanged. Fast: what it refers to never changes."""
+    return SeenRow(event_odds.id, event_odds.seen_at, event_odds.listed_at, _times_of(event_odds))
+
+
+def _times_of(event_odds: EventOdds) -> OfferTimes:
+    return OfferTimes(event_odds.listed, event_odds.source_times, event_odds.is_detailed)
 
 
 def encode(batch: Batch) -> EncodedBatch:
@@ -145,7 +169,9 @@ def encode(batch: Batch) -> EncodedBatch:
         prices=[(row.odds_id, pack(row.prices)) for row in batch.rows if row.prices is not None],
         openings=[_opening(row.odds_id, *row.opening) for row in batch.rows if row.opening is not None],
         history=sorted((at, signed_key(key), odds) for row in batch.rows for at, key, odds in row.history),
-        seen=[(to_micros(at), odds_id) for odds_id, at in batch.seen],
+        seen=[
+            (to_micros(row.seen_at), _micros(row.listed_at), pack_times(row.times), row.odds_id) for row in batch.seen
+        ],
         emptied=batch.emptied,
         redated=batch.redated,
     )
@@ -185,11 +211,17 @@ def _event_odds(row: EventRow) -> Row:
         row.competition_id,
         to_micros(row.first_seen_at),
         to_micros(row.seen_at),
-        None if row.gone_at is None else to_micros(row.gone_at),
+        _micros(row.gone_at),
         header.genius_id,
-        None if row.missed_at is None else to_micros(row.missed_at),
+        _micros(row.missed_at),
         ",".join(row.promotions),
+        _micros(row.listed_at),
+        pack_times(row.times),
     )
+
+
+def _micros(at: datetime | None) -> int | None:
+    return None if at is None else to_micros(at)
 
 
 def _opening(odds_id: int, at: int, prices: Prices) -> Row:
@@ -252,8 +284,11 @@ async def _date_back(connection: AsyncConnection, odds_id: int, second: int, new
 
 
 _SEEN = {
-    "sqlite": "UPDATE quotes SET seen_at = ?, missed_at = NULL WHERE id = ?",
-    "postgresql": "UPDATE quotes SET seen_at = $1::BIGINT, missed_at = NULL WHERE id = $2::INTEGER",
+    "sqlite": "UPDATE quotes SET seen_at = ?, listed_at = ?, offer_times = ?, missed_at = NULL WHERE id = ?",
+    "postgresql": (
+        "UPDATE quotes SET seen_at = $1::BIGINT, listed_at = $2::BIGINT, offer_times = $3::BYTEA, missed_at = NULL"
+        " WHERE id = $4::INTEGER"
+    ),
 }
 
 

@@ -116,7 +116,9 @@ class RetentionRows(ABC):
 
 def _over(before: datetime) -> "Select[int]":
     """Select the events that kicked off before this moment and have not been seen at any bookmaker since."""
-    seen_since = exists().where(quotes.c.event_id == events.c.id, quotes.c.seen_at >= before)
+    seen_since = exists().where(
+        quotes.c.event_id == events.c.id, (quotes.c.seen_at >= before) | (quotes.c.listed_at >= before)
+    )
     return select(events.c.id).where(events.c.kickoff < before, ~seen_since)
 
 

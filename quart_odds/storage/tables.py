@@ -105,9 +105,15 @@ quotes = Table(
     Column("genius_id", Text),
     Column("missed_at", Moment),
     Column("promotions", Text, nullable=False, server_default=""),
+    Column("listed_at", Moment),
+    Column("offer_times", LargeBinary),
     UniqueConstraint("platform", "external_id"),
 )
-"""One row per event and bookmaker. `promotions` are the bookmaker's own terms, comma-separated."""
+"""One row per event and bookmaker. `promotions` are the bookmaker's own terms, comma-separated.
+
+`listed_at` is the time of the newest list that had the event with prices. `offer_times` are times of single markets and
+lines, packed by `storage.offer_times`.
+"""
 
 quote_prices = Table(
     "quote_prices",

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from quart_odds.domain.odds import Prices
 from quart_odds.odds.cache import OddsCache
 from quart_odds.odds.ownership import Recording
-from quart_odds.storage.odds_rows import Batch, HistoryRow, event_row, quote_at
+from quart_odds.storage.odds_rows import Batch, HistoryRow, event_row, quote_at, seen_row
 
 
 @dataclass(slots=True)
@@ -63,7 +63,7 @@ def make_batch(cache: OddsCache, entries: dict[int, Waiting], emptied: list[int]
         if entry.redated_after:
             batch.redated.append((odds_id, entry.redated_after))
         if entry.is_seen_only:
-            batch.seen.append((odds_id, event_odds.seen_at))
+            batch.seen.append(seen_row(event_odds))
         else:
             batch.rows.append(
                 event_row(

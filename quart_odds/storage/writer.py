@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from datetime import timedelta
 from typing import Protocol
 from weakref import WeakKeyDictionary
 
@@ -18,6 +19,7 @@ import structlog
 from quart_odds.errors import NotWriterError, StorageError
 from quart_odds.odds.cache import OddsCache
 from quart_odds.odds.event import EventChange
+from quart_odds.odds.event_odds import EventOdds
 from quart_odds.odds.history import GONE_ODDS, LISTING_KEY
 from quart_odds.odds.ownership import Recording, current_recording
 from quart_odds.storage.database_errors import is_refusal
@@ -35,6 +37,9 @@ LINGER_SECONDS = 0.05
 CONFIRM_SECONDS = 30.0
 CLOSE_SECONDS = 0.3
 """How long `close` waits for a write in progress after cancelling it."""
+
+SEEN_EVERY = timedelta(seconds=60)
+"""How often it is written that lists have event odds unchanged. After a restart, an age may be this much too great."""
 
 _FIRST_WAIT_SECONDS = 0.1
 _LONGEST_WAIT_SECONDS = 5.0
@@ -112,16 +117,21 @@ class OddsWriter:
     def put(self, change: EventChange) -> None:
         """Add a change that the cache has just made, for the current recording. Never waits: call `room` afterwards.
 
-        Raises StorageError if the writer is closed.
+        That a list has the same prices again is left out if a fetch less than SEEN_EVERY before was added. Raises
+        StorageError if the writer is closed.
         """
         if self._is_closed:
             raise StorageError("the writer is closed")
+        event_odds = self._cache.event_odds(change.odds_id)
+        if event_odds is not None:
+            if change.is_listed and change.is_seen_only and _is_noted(event_odds):
+                return
+            event_odds.noted_at = event_odds.fetched_at
         self._puts += 1
         self._emptied.update(change.emptied)
         for odds_id in change.moved:
             self._entry(odds_id).is_seen_only = False
         entry = self._entry(change.odds_id)
-        event_odds = self._cache.event_odds(change.odds_id)
         if change.is_new and event_odds is not None:
             entry.opening = (change.moment, event_odds.prices())
         if change.is_change or change.is_header_changed or change.moved or change.is_miss_noted:
@@ -340,3 +350,8 @@ class OddsWriter:
             self.rows_written += rows
             self.batches_written += 1
         self._history_rows -= rows
+
+
+def _is_noted(event_odds: EventOdds) -> bool:
+    """Whether the newest fetch is so close to the last one that was added that it need not be written."""
+    return event_odds.noted_at is not None and abs(event_odds.fetched_at - event_odds.noted_at) < SEEN_EVERY

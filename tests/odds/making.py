@@ -1,6 +1,7 @@
 """Short ways to make events and prices in tests."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from quart_odds.domain.catalogue import CATALOGUE, pack_key
@@ -50,6 +51,17 @@ def mapped(
     prices = X1 | OVER_UNDER if odds is None else odds
     pairs = [(each, pack_value(value, each not in suspended)) for each, value in prices.items()]
     return MappedEvent(event or header(), Prices.from_pairs(pairs), unmapped, mapped_markets=2)
+
+
+def listed(
+    event: EventHeader | None = None,
+    odds: Mapping[int, float] | None = None,
+    *,
+    source_changed: Mapping[int, int] | None = None,
+) -> MappedEvent:
+    """Return what a list has of an event: these odds by key, by default those of the 1X2 market."""
+    partial = mapped(event, X1 if odds is None else odds)
+    return replace(partial, is_partial=True, source_changed=source_changed or {})
 
 
 def odds_at(cache: OddsCache, platform: Platform, external_id: str) -> EventOdds | None:

@@ -133,24 +133,24 @@ async def test_a_file_is_copied_before_its_tables_are_upgraded(tmp_path: Path) -
     url = f"sqlite:///{tmp_path / 'odds.db'}"
     await make_first_version(url, {1: "sr:68995116", 2: "bet9ja:n1"}, WHOLE)
     assert await migrate(url) == Database(url).head
-    assert copies(tmp_path) == ["odds.db.before-0002"]
-    with sqlite3.connect(tmp_path / "odds.db.before-0002") as copy:
+    assert copies(tmp_path) == ["odds.db.before-0004"]
+    with sqlite3.connect(tmp_path / "odds.db.before-0004") as copy:
         assert copy.execute("SELECT version_num FROM alembic_version").fetchall() == [("0001",)]
         assert copy.execute("SELECT COUNT(*) FROM odds_history").fetchall() == [(6,)]
     copy.close()
     await migrate(url)
     await migrate(f"sqlite:///{tmp_path / 'new.db'}")
-    assert copies(tmp_path) == ["odds.db.before-0002"]
+    assert copies(tmp_path) == ["odds.db.before-0004"]
 
 
 async def test_a_copy_that_is_there_is_never_overwritten(tmp_path: Path) -> None:
     """The next copy gets a number."""
-    (tmp_path / "odds.db.before-0002").write_text("precious")
+    (tmp_path / "odds.db.before-0004").write_text("precious")
     url = f"sqlite:///{tmp_path / 'odds.db'}"
     await make_first_version(url, {1: "sr:68995116", 2: "bet9ja:n1"}, WHOLE)
     await migrate(url)
-    assert copies(tmp_path) == ["odds.db.before-0002", "odds.db.before-0002-2"]
-    assert (tmp_path / "odds.db.before-0002").read_text() == "precious"
+    assert copies(tmp_path) == ["odds.db.before-0004", "odds.db.before-0004-2"]
+    assert (tmp_path / "odds.db.before-0004").read_text() == "precious"
 
 
 async def test_an_upgrade_is_refused_where_the_disk_lacks_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -186,7 +186,7 @@ async def test_an_upgrade_that_fails_leaves_the_database_and_no_copy(
     monkeypatch.undo()
     assert copies(tmp_path) == []
     await migrate(url)
-    assert copies(tmp_path) == ["odds.db.before-0002"]
+    assert copies(tmp_path) == ["odds.db.before-0004"]
 
 
 async def test_a_database_that_another_process_writes_to_is_not_upgraded(
@@ -235,7 +235,7 @@ async def test_an_upgrade_can_be_taken_back(database_url: str) -> None:
         await connection.run_sync(lambda sync: command.downgrade(revisions.alembic_config(sync), "0001"))
         assert (await connection.execute(text("SELECT COUNT(*) FROM quotes"))).scalar_one() == 3
     await kept.aclose()
-    assert await migrate(database_url) == "0002"
+    assert await migrate(database_url) == "0004"
 
 
 async def test_the_lock_of_an_upgrade_is_given_back(tmp_path: Path) -> None:

@@ -123,7 +123,7 @@ async def past_of(
     The event odds are read together with the stored history: they may be newer than what is committed, and never lack
     what is committed. The history is empty if the window begins in the future.
     """
-    if since is not None and since > max(utc_now(), event_odds.seen_at):
+    if since is not None and since > max(utc_now(), event_odds.fetched_at):
         return []
     number = promotion_number(promotion, event_odds.promotions) if promotion else 0
     if promotion_name(number, event_odds.promotions) != promotion:

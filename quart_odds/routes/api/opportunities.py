@@ -106,13 +106,13 @@ def _opportunities(event: CachedEvent) -> list[BestMarket]:
 
 
 def _freshest(price: BestPrice) -> EventOdds:
-    return max(price.odds, key=lambda event_odds: event_odds.seen_at)
+    return max(price.odds, key=lambda event_odds: event_odds.seen_at_of(price.key))
 
 
 def _is_fresh(best: BestMarket, max_age_seconds: float | None, now: datetime) -> bool:
     if max_age_seconds is None:
         return True
-    oldest = min(_freshest(price).seen_at for price in best.prices)
+    oldest = min(_freshest(price).seen_at_of(price.key) for price in best.prices)
     return (now - oldest).total_seconds() <= max_age_seconds
 
 
@@ -133,6 +133,7 @@ def _outcome(name: str, price: BestPrice, now: datetime) -> JSON:
     event_odds = _freshest(price)
     place = event_odds.place_of(effective_key(event_odds, price.key))
     assert place is not None, "a best price is one that its bookmaker has"
+    seen_at = event_odds.seen_at_of(price.key)
     return {
         "name": name,
         "odds": unpack_value(price.value)[0],
@@ -140,6 +141,6 @@ def _outcome(name: str, price: BestPrice, now: datetime) -> JSON:
         "bookmaker_slug": event_odds.header.platform.value,
         "bookmaker_name": event_odds.header.platform.display_name,
         "changed_at": second_z(event_odds.changed[place]),
-        "last_seen_at": iso_z(event_odds.seen_at.astimezone(UTC)),
-        "age_seconds": round(max((now - event_odds.seen_at).total_seconds(), 0.0), 3),
+        "last_seen_at": iso_z(seen_at.astimezone(UTC)),
+        "age_seconds": round(max((now - seen_at).total_seconds(), 0.0), 3),
     }

@@ -110,7 +110,7 @@ def price_state(value: int, *, is_listed: bool) -> tuple[float, bool, bool]:
 
 def last_seen_at(event_odds: EventOdds, key: int, value: int) -> str:
     """Return when a price was last seen. For a price that is gone this is earlier than for the others."""
-    return second_z(event_odds.last_seen[key]) if value & GONE else iso_z(event_odds.seen_at)
+    return second_z(event_odds.last_seen[key]) if value & GONE else iso_z(event_odds.seen_at_of(key))
 
 
 def bookmaker_name_fields(platform: Platform) -> JSON:
