@@ -4,7 +4,7 @@ A `Site` knows the requests and the JSON of its bookmaker, a `Requester` sends t
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from typing import Protocol
 
 from quart_odds.bookmakers.bodies import RawBody
@@ -14,7 +14,7 @@ from quart_odds.bookmakers.recorder import Recorder
 from quart_odds.bookmakers.requester import Requester
 from quart_odds.bookmakers.sites import Listing, Listings, Page, Request, Site
 from quart_odds.bookmakers.transport import Transport
-from quart_odds.domain.odds import EventHeader, ListedCompetitions
+from quart_odds.domain.odds import EventHeader, ListedCompetitions, ListedEvent
 from quart_odds.domain.platforms import Platform
 from quart_odds.errors import BlockedError, BookmakerError, ListLimitError, MalformedBodyError
 from quart_odds.settings import Settings
@@ -30,6 +30,10 @@ MAX_PAGES_IN_ALL = 5_000
 
 MAX_ERRORS = 1_000
 """Errors kept individually in one discovery. Further errors are only counted."""
+
+
+Choose = Callable[[Sequence[str]], Sequence[str]]
+"""Gets the names of all lists, and returns those to read, in order."""
 
 
 class ListReader(Protocol):
@@ -81,6 +85,13 @@ class BookmakerClient(Protocol):
         others continue. Lists that exceed the limits are read up to the limit: `discovery_errors` then has a
         ListLimitError and `listed` stays empty. Raises BookmakerError if the list of competitions itself is not
         available.
+        """
+        ...
+
+    def sweep(self, choose: Choose | None) -> AsyncIterator[ListedEvent]:
+        """Yield the events of the lists that `choose` picks (None: of all), each once, with the prices in the lists.
+
+        Errors, `discovery_errors` and `listed` are as in `discover`.
         """
         ...
 
@@ -193,6 +204,11 @@ class SiteClient:
             self.discovery_errors.append(MalformedBodyError(self.platform, reason))
         if not self._is_limited:
             self.listed = ListedCompetitions(frozenset(whole - broken), frozenset(broken), is_tree_whole)
+
+    async def sweep(self, choose: Choose | None) -> AsyncIterator[ListedEvent]:
+        """See BookmakerClient."""
+        async for header in self.discover():
+            yield ListedEvent(header)
 
     async def fetch(self, header: EventHeader) -> RawBody:
         """See BookmakerClient."""

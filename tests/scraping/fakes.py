@@ -7,16 +7,18 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from quart_odds.bookmakers import BookmakerClient, RawBody
+from quart_odds.bookmakers.client import Choose
 from quart_odds.domain.odds import (
     Competition,
     EventHeader,
     ListedCompetitions,
+    ListedEvent,
     MappedEvent,
     Prices,
     UnmappedMarket,
 )
 from quart_odds.domain.platforms import Platform
-from quart_odds.domain.runs import PhaseRecord, RunRecord, RunStatus, ScrapePhase
+from quart_odds.domain.runs import PhaseRecord, RunMode, RunRecord, RunStatus, ScrapePhase
 from quart_odds.errors import BookmakerError
 from quart_odds.odds.event import EventChange
 
@@ -44,6 +46,8 @@ class FakeBookmaker:
         self.root_error: BookmakerError | None = None
         self.fetch_error: Callable[[int], BaseException | None] = lambda _: None
         self.hangs = False
+        self.bare: set[int] = set()
+        self.change: Callable[[MappedEvent], MappedEvent] = lambda odds: odds
         self.requests = 0
         self.is_closed = False
         self.under_way = 0
@@ -65,6 +69,19 @@ class FakeBookmaker:
         for number in range(self.events):
             await asyncio.sleep(0)
             yield header(self.platform, number)
+
+    async def sweep(self, choose: Choose | None) -> AsyncIterator[ListedEvent]:
+        """List the events with one price each, those of `bare` without prices, one in each turn of the event loop."""
+        if self.root_error is not None:
+            raise self.root_error
+        for number in range(self.events):
+            self.reached.set()
+            if self.hangs:
+                await asyncio.Event().wait()
+            await asyncio.sleep(0)
+            listed = header(self.platform, number)
+            odds = MappedEvent(listed, Prices.from_pairs([(1, 4001)]), mapped_markets=1, is_partial=True)
+            yield ListedEvent(listed, None if number in self.bare else self.change(odds), "all")
 
     async def fetch(self, header: EventHeader) -> RawBody:
         """Return a body after a few turns of the event loop, or raise the error for this event."""
@@ -120,9 +137,12 @@ class RecordingSink:
         self.missing_changes: list[EventChange] = []
         self.confirmations = 0
         self.confirm_error: BaseException | None = None
+        self.record_error: Callable[[MappedEvent], BaseException | None] = lambda _: None
 
     async def record(self, mapped: MappedEvent, seen_at: datetime) -> None:
-        """Keep the event."""
+        """Keep the event, or raise the error for it that a test has set."""
+        if (error := self.record_error(mapped)) is not None:
+            raise error
         self.recorded.append(mapped)
 
     async def mark_missing(
@@ -151,16 +171,19 @@ class FakeStore:
         self.runs: dict[int, RunRecord] = {}
         self.kept_phases: dict[int, list[PhaseRecord]] = {}
         self.found: dict[Platform, int] = {}
+        self.folded: dict[int, datetime] = {}
         self.finish_error: BaseException | None = None
         self.on_finish: Callable[[RunRecord], None] = lambda _: None
         self.take_end: Callable[[RunRecord], bool] = lambda _: True
         self.hangs = False
 
-    async def create_run(self, *, trigger: str, platforms: Sequence[Platform], started_at: datetime) -> int:
+    async def create_run(
+        self, *, trigger: str, platforms: Sequence[Platform], started_at: datetime, mode: RunMode = RunMode.FULL
+    ) -> int:
         """Add a row, and return its id."""
         await asyncio.sleep(0)
         run_id = len(self.runs) + 1
-        self.runs[run_id] = RunRecord(run_id, RunStatus.RUNNING, trigger, tuple(platforms), started_at)
+        self.runs[run_id] = RunRecord(run_id, RunStatus.RUNNING, trigger, tuple(platforms), started_at, mode=mode)
         return run_id
 
     async def save_phases(self, run_id: int, phases: Sequence[PhaseRecord]) -> None:
@@ -179,13 +202,17 @@ class FakeStore:
             return False
         self.runs[record.id] = record
         for result in record.results:
-            if result.phase is ScrapePhase.COMPLETED:
+            if result.phase is ScrapePhase.COMPLETED and record.mode is RunMode.FULL:
                 self.found[result.platform] = result.found
         return True
 
     async def get_run(self, run_id: int) -> RunRecord | None:
         """Return a row."""
         return self.runs.get(run_id)
+
+    async def folded_hour(self, run_id: int) -> datetime | None:
+        """Return the hour of a folded sweep, as a test has set it."""
+        return self.folded.get(run_id)
 
     async def last_found(self, platform: Platform) -> int | None:
         """Return what the last successful discovery found."""
