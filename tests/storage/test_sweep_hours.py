@@ -264,7 +264,7 @@ async def test_folded_sweeps_count_in_analytics(store: Store) -> None:
 
 
 async def test_old_hours_are_removed_with_the_full_runs_of_that_time(store: Store) -> None:
-    """Sweeps of that time are folded first, so that no later folding brings an hour back. Nothing of it is a preview's."""
+    """Sweeps of that time are folded first, so that no later folding brings an hour back. Neither is counted."""
     assert await store.take_writer_lock()
     full = await swept(store, TEN + 5 * SECOND, mode=RunMode.FULL)
     await swept(store, TEN)
