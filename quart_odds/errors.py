@@ -17,6 +17,7 @@ QuartOddsError
 ├── DecoderError             the decoding processes cannot be started, or do not answer
 ├── RunActiveError           a run was requested while another is active
 ├── RunNotFoundError         no run has this id
+│   └── RunFoldedError           the run was a sweep, and only hourly figures of it are left
 ├── RunStateError            the request does not make sense for a run in this state
 ├── TooSoonError             the same thing was done a moment ago
 ├── RecordingError           a folder is not a recording of bookmakers' bodies
@@ -24,6 +25,7 @@ QuartOddsError
     └── NotWriterError           another process writes to the database; this one may only read
 """
 
+from datetime import datetime
 from pathlib import Path
 from typing import Self
 
@@ -187,6 +189,20 @@ class RunNotFoundError(QuartOddsError):
 
     def __str__(self) -> str:
         return f"there is no run {self.scrape_run_id}"
+
+
+class RunFoldedError(RunNotFoundError):
+    """Raised when a run was a sweep of which only hourly figures are left. `hour` is when that hour began, in UTC."""
+
+    def __init__(self, scrape_run_id: int, hour: datetime) -> None:
+        super().__init__(scrape_run_id)
+        self.hour = hour
+
+    def __str__(self) -> str:
+        return (
+            f"run {self.scrape_run_id} was a sweep of {self.hour:%Y-%m-%d %H:%M} UTC; "
+            "sweeps are kept for a day and then folded into hourly figures"
+        )
 
 
 class RunStateError(QuartOddsError):

@@ -11,7 +11,7 @@ const grid = new Grid(live, asked());
 let page = Number(new URLSearchParams(location.search).get("page") || 1);
 
 live.addEventListener("scrape_progress", async ({ detail: { data } }) => {
-	if (data.phase !== "completed" && data.phase !== "failed") return;
+	if (data.mode === "sweep" || (data.phase !== "completed" && data.phase !== "failed")) return;
 	grid.staleAll();
 	if (data.platform !== null) return;
 	// The list has changed: offer to show it instead of letting the page jump.

@@ -48,6 +48,7 @@ function take(progress) {
 	const { scrape_run_id: id, platform, phase } = progress;
 	if (waiting) return void waiting.push(progress);
 	if (id !== run.id) {
+		if (progress.mode === "sweep") return;
 		if (run.follow === "newest" && id > (run.id ?? 0)) {
 			announce(`Run ${id} has started`);
 			renew(id);
@@ -153,8 +154,9 @@ function drawTimeline(span) {
 
 function title() {
 	const { current, total } = lanes.get("all");
-	const going = `${total ? Math.floor((100 * current) / total) : 0}% · Run ${run.id}`;
-	const head = run.id ? (run.is_over ? `Run ${run.id} ${run.status}` : going) : "No run yet";
+	const name = `${run.mode === "sweep" ? "Sweep" : "Run"} ${run.id}`;
+	const going = `${total ? Math.floor((100 * current) / total) : 0}% · ${name}`;
+	const head = run.id ? (run.is_over ? `${name} ${run.status}` : going) : "No run yet";
 	if (document.title !== `${head} · Quart Odds`) document.title = `${head} · Quart Odds`;
 }
 
@@ -163,7 +165,7 @@ const live = connect([]);
 const grid = new Grid(live, new URLSearchParams({ page_size: "12" }));
 live.addEventListener("scrape_progress", ({ detail: { data } }) => {
 	take(data);
-	if (data.platform === null && isFinal(data.phase)) grid.staleAll();
+	if (data.mode !== "sweep" && data.platform === null && isFinal(data.phase)) grid.staleAll();
 });
 live.addEventListener("gap", () => renew(run.id));
 setInterval(() => run.is_over || document.hidden || draw(), 100);

@@ -11,7 +11,8 @@ const renew = paced(async () => {
 
 live.addEventListener("scrape_progress", ({ detail: { data } }) => {
 	const { platform, phase, current, events_count: got } = data;
-	if (platform !== null) return;
+	const { mode } = byId("runs").dataset;
+	if (platform !== null || (mode !== "all" && mode !== data.mode)) return;
 	const row = byId(`r${data.scrape_run_id}`);
 	if (!row || phase === "completed" || phase === "failed") return renew();
 	if (row.dataset.status !== "running") return;

@@ -9,6 +9,7 @@ from quart_odds.cli.runner import QUIET, exit_with, run_command
 from quart_odds.cli.stand_ins import stand_ins
 from quart_odds.cli.streams import run_while_read
 from quart_odds.domain.platforms import Platform
+from quart_odds.domain.runs import RunMode
 from quart_odds.settings import Settings
 
 if TYPE_CHECKING:
@@ -17,9 +18,12 @@ if TYPE_CHECKING:
 
 @click.command("scrape")
 @platforms_option
+@click.option("--sweep", is_flag=True, help="Read only the lists, and the main markets in them.")
 @json_option
 @sandbox_options
-def scrape_command(platforms: tuple[str, ...], as_json: bool, sandbox: bool, events: int, latency_ms: int) -> None:
+def scrape_command(
+    platforms: tuple[str, ...], sweep: bool, as_json: bool, sandbox: bool, events: int, latency_ms: int
+) -> None:
     """Scrape once, without a server, and show progress live.
 
     Exits with 0 if all went well, 3 if a bookmaker failed, 1 if all failed or the run was cancelled.
@@ -29,6 +33,8 @@ def scrape_command(platforms: tuple[str, ...], as_json: bool, sandbox: bool, eve
 
     async def work(settings: Settings) -> "ScrapeProgress | None":
         with opened_screen(as_json=as_json) as screen:
-            return await run_while_read(scrape_once(settings, [Platform(each) for each in platforms], screen.tell))
+            mode = RunMode.SWEEP if sweep else RunMode.FULL
+            chosen = [Platform(each) for each in platforms]
+            return await run_while_read(scrape_once(settings, chosen, screen.tell, mode))
 
     exit_with(exit_code(run_command(work, stand_ins(sandbox, events, latency_ms), QUIET)))

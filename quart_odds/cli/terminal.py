@@ -14,7 +14,7 @@ from rich.text import Text
 
 from quart_odds.domain.platforms import Platform
 from quart_odds.domain.text import printable
-from quart_odds.scraping.schemas import ScrapePhase, ScrapeProgress
+from quart_odds.scraping.schemas import RunMode, ScrapePhase, ScrapeProgress
 
 REFRESHES_A_SECOND = 8
 BAR_WIDTH = 20
@@ -64,7 +64,8 @@ class ProgressTable:
         notes = [Text(each, style="red") for each in self._errors()]
         if (whole := self._newest.get(None)) is not None and whole.message:
             words = printable(whole.message)
-            notes.append(Text(f"Run {whole.scrape_run_id}: {words}" if whole.scrape_run_id else words))
+            kind = "Sweep" if whole.mode is RunMode.SWEEP else "Run"
+            notes.append(Text(f"{kind} {whole.scrape_run_id}: {words}" if whole.scrape_run_id else words))
         if self._state:
             notes.append(Text(printable(self._state), style="dim"))
         return Group(table, *notes) if self._newest else Group(*notes)

@@ -9,6 +9,7 @@ import click
 from quart_odds.cli.options import DEFAULT_BIND, json_option
 from quart_odds.cli.runner import exit_with
 from quart_odds.cli.streams import run_while_read
+from quart_odds.domain.runs import RunMode
 
 if TYPE_CHECKING:
     from quart_odds.scraping.schemas import ScrapeProgress
@@ -17,8 +18,9 @@ if TYPE_CHECKING:
 @click.command("watch")
 @click.argument("url", default=f"http://{DEFAULT_BIND}")
 @click.option("--once", is_flag=True, help="Exit after the active or the next run, with the exit codes of scrape.")
+@click.option("--sweeps", is_flag=True, help="Show sweeps, not full runs.")
 @json_option
-def watch_command(url: str, once: bool, as_json: bool) -> None:
+def watch_command(url: str, once: bool, sweeps: bool, as_json: bool) -> None:
     """Show the runs of a server live. A lost connection is resumed from its cursor."""
     from quart_odds.cli.terminal import exit_code, opened_screen
     from quart_odds.cli.watcher import Watcher
@@ -30,6 +32,8 @@ def watch_command(url: str, once: bool, as_json: bool) -> None:
         with opened_screen(as_json=as_json) as screen:
             async with contextlib.aclosing(Watcher(url, on_state=screen.say).follow()) as progresses:
                 async for progress in progresses:
+                    if (progress.mode is RunMode.SWEEP) is not sweeps:
+                        continue
                     screen.tell(progress)
                     if once and progress.is_terminal:
                         last.append(progress)

@@ -4,12 +4,12 @@ import asyncio
 import time
 from dataclasses import dataclass, field, replace
 
-from quart_odds.domain.runs import RunRecord, RunStatus
+from quart_odds.domain.runs import RunMode, RunRecord, RunStatus
 from quart_odds.errors import StorageError
 from quart_odds.odds.ownership import Recording
 from quart_odds.scraping.broadcaster import ProgressBroadcaster
 from quart_odds.scraping.progress_tracker import RunTracker
-from quart_odds.scraping.reporter import ProgressReporter
+from quart_odds.scraping.reporter import ProgressReporter, QuietReporter, Reporter
 from quart_odds.scraping.schemas import ScrapeProgress
 
 
@@ -25,7 +25,7 @@ class ActiveRun:
     broadcaster: ProgressBroadcaster
     tracker: RunTracker
     began: float
-    reporter: ProgressReporter = field(init=False)
+    reporter: Reporter = field(init=False)
     work: asyncio.Task[None] | None = None
     task: asyncio.Task[None] | None = None
     bridge: asyncio.Task[None] | None = None
@@ -37,7 +37,12 @@ class ActiveRun:
     store_limit: asyncio.Timeout | None = None
 
     def __post_init__(self) -> None:
-        self.reporter = ProgressReporter(self.tracker, self.publish)
+        self.reporter = (QuietReporter if self.is_quiet else ProgressReporter)(self.tracker, self.publish)
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether the run publishes only its start and its end."""
+        return self.record.mode is RunMode.SWEEP
 
     @property
     def elapsed_ms(self) -> int:
@@ -55,5 +60,9 @@ class ActiveRun:
         )
 
     def publish(self, progress: ScrapeProgress) -> None:
-        """Publish progress, with this run's id and elapsed time filled in."""
-        self.broadcaster.publish(progress.with_run(self.record.id, self.elapsed_ms))
+        """Publish progress, with this run's id, elapsed time and mode filled in."""
+        self.broadcaster.publish(self.completed(progress))
+
+    def completed(self, progress: ScrapeProgress) -> ScrapeProgress:
+        """Return progress with this run's id, elapsed time and mode filled in."""
+        return progress.with_run(self.record.id, self.elapsed_ms, self.record.mode)

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Iterator
 import orjson
 
 from quart_odds.broadcast import EventLog, Flusher, LogBounds
+from quart_odds.domain.runs import RunMode
 from quart_odds.scraping.schemas import ScrapeProgress
 
 RUN_LOG_BOUNDS = LogBounds(least_entries=50_000, least_bytes=0, least_seconds=0, most_bytes=64 * 1024 * 1024)
@@ -27,11 +28,13 @@ class ProgressBroadcaster:
     def __init__(
         self,
         scrape_run_id: int,
+        mode: RunMode = RunMode.FULL,
         *,
         heartbeat_seconds: float = 15.0,
         write_timeout_seconds: float = 10.0,
     ) -> None:
         self.scrape_run_id = scrape_run_id
+        self.mode = mode
         self.log = EventLog(f"r{scrape_run_id}", bounds=RUN_LOG_BOUNDS)
         self.flusher = Flusher(
             self.log, heartbeat_seconds=heartbeat_seconds, write_timeout_seconds=write_timeout_seconds
@@ -130,17 +133,21 @@ def _progress(value: object) -> ScrapeProgress:
 
 
 class BroadcasterRegistry:
-    """The broadcasters of active runs and of the last few that are over, by run id."""
+    """The broadcasters of active runs and of the last few of each mode that are over, by run id.
+
+    Sweeps are frequent, and must not displace the full runs.
+    """
 
     def __init__(self, keep: int = 8) -> None:
         self._keep = keep
         self._broadcasters: OrderedDict[int, ProgressBroadcaster] = OrderedDict()
 
     def add(self, broadcaster: ProgressBroadcaster) -> None:
-        """Keep a run's broadcaster. The oldest broadcasters of runs that are over make room for it."""
+        """Keep a run's broadcaster. The oldest broadcasters of runs of its mode that are over make room for it."""
         self._broadcasters[broadcaster.scrape_run_id] = broadcaster
-        over = [run_id for run_id, each in self._broadcasters.items() if each.is_completed]
-        for run_id in over[: max(0, len(self._broadcasters) - self._keep)]:
+        alike = {run_id: each for run_id, each in self._broadcasters.items() if each.mode is broadcaster.mode}
+        over = [run_id for run_id, each in alike.items() if each.is_completed]
+        for run_id in over[: max(0, len(alike) - self._keep)]:
             # Streams that are still reading keep it alive, but new listeners cannot find it.
             del self._broadcasters[run_id]
 

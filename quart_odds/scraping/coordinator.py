@@ -5,29 +5,26 @@ the bodies.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime
 from functools import partial
-from typing import Protocol
 
 import structlog
 
 from quart_odds.bookmakers import BookmakerClient
 from quart_odds.domain.clock import utc_now
-from quart_odds.domain.odds import EventHeader, ListedCompetitions, ListedEvent, MappedEvent
+from quart_odds.domain.odds import EventHeader, ListedEvent, MappedEvent
 from quart_odds.domain.platforms import Platform
-from quart_odds.domain.runs import RunError, ScrapePhase
+from quart_odds.domain.runs import RunError, RunMode, ScrapePhase
 from quart_odds.errors import (
     CacheFullError,
     NothingFoundError,
 )
-from quart_odds.odds.event import EventChange
 from quart_odds.scraping.pipeline import BodyDecoder, Pipeline, failing_platform
 from quart_odds.scraping.progress_tracker import PlatformTracker, RunTracker
-
-MANY_MISSING = 10
-"""If this many events vanish from complete lists at once, it is reported as an error: the lists may be wrong."""
+from quart_odds.scraping.sink import OddsSink, mark_missing
+from quart_odds.scraping.sweep import sweep_platform
 
 MAX_PRICES = 6_000_000
 """Maximum number of prices from one bookmaker in one run: ten times as many as the largest bookmaker has."""
@@ -37,31 +34,8 @@ log = structlog.get_logger(__name__)
 ClientFactory = Callable[[Platform], AbstractAsyncContextManager[BookmakerClient]]
 
 
-class OddsSink(Protocol):
-    """Takes the odds that a scrape finds. The odds service implements it: cache, notices and database."""
-
-    async def record(self, mapped: MappedEvent, seen_at: datetime) -> object:
-        """Record one event's odds. Waits only while the database is far behind."""
-
-    async def mark_missing(
-        self, platform: Platform, seen_external_ids: set[str], at: datetime, listed: ListedCompetitions
-    ) -> Sequence[EventChange]:
-        """Record which events a discovery found. `listed` says which competitions it listed completely.
-
-        An event that a complete list lacks is missed. If another complete list lacks it at least five minutes later, it
-        is gone. Returns the changes of both kinds: `is_missed` is True for the former, `is_available` is False for the
-        latter.
-        """
-
-    async def withdraw(self, platform: Platform, external_id: str, at: datetime) -> object:
-        """Mark an event as gone at once: the bookmaker answered that it no longer has it, or the match has begun."""
-
-    async def confirm(self) -> None:
-        """Wait until everything recorded is committed. Raises StorageError if it cannot be committed."""
-
-
 class Coordinator:
-    """Scrapes the platforms that a tracker names, one scrape at a time. The tracker holds the results."""
+    """Scrapes the platforms that a tracker names, one scrape of each mode at a time. The tracker holds the results."""
 
     def __init__(
         self,
@@ -80,18 +54,17 @@ class Coordinator:
         self._fetchers = fetchers
         self._now = now
 
-    async def scrape(self, tracker: RunTracker, last_found: dict[Platform, int]) -> None:
+    async def scrape(self, tracker: RunTracker, last_found: dict[Platform, int], mode: RunMode = RunMode.FULL) -> None:
         """Scrape all platforms of the tracker at once. A platform that fails does not affect the others.
 
         `last_found` is the number of events that each platform's last discovery found. If a platform now has at most
-        half as many, that is reported as an error.
+        half as many in a full scrape, that is reported as an error.
         """
         async with asyncio.TaskGroup() as group:
-            for platform_tracker in tracker.platforms:
-                group.create_task(
-                    self._scrape_platform(platform_tracker, last_found.get(platform_tracker.platform)),
-                    name=f"scrape-{platform_tracker.platform}",
-                )
+            for each in tracker.platforms:
+                is_full = mode is RunMode.FULL
+                work = self._scrape_platform(each, last_found.get(each.platform)) if is_full else self._sweep(each)
+                group.create_task(work, name=f"{'scrape' if is_full else 'sweep'}-{each.platform}")
 
     async def confirm(self) -> None:
         """Wait until everything recorded is committed. Raises StorageError if it cannot be committed."""
@@ -113,6 +86,13 @@ class Coordinator:
                 tracker.enter(ScrapePhase.STORING)
                 await self._take_away(work, pipeline.not_found)
                 tracker.enter(ScrapePhase.COMPLETED)
+
+    async def _sweep(self, tracker: PlatformTracker) -> None:
+        async with (
+            failing_platform(tracker, self._platform_deadline_seconds, self._now),
+            self._open_client(tracker.platform) as client,
+        ):
+            await sweep_platform(client, tracker, self._sink, self._now)
 
     async def _record(self, work: "_PlatformScrape", mapped: MappedEvent) -> None:
         if mapped.is_in_play:
@@ -149,10 +129,7 @@ class Coordinator:
         """Report to the sink which events the bookmaker no longer has, as far as that is certain."""
         platform, tracker = work.client.platform, work.tracker
         now = self._now()
-        changes = await self._sink.mark_missing(platform, work.seen, now, work.client.listed)
-        missed = sum(change.is_missed for change in changes)
-        gone = sum(change.is_available is False for change in changes)
-        tracker.note_missing(missed, gone, is_fault=missed + gone >= MANY_MISSING)
+        await mark_missing(self._sink, tracker, work.seen, now, work.client.listed)
         # If most of the listed events are "not found", it is the address that has changed: the events are still there.
         withdrawn = not_found if len(not_found) * 2 <= tracker.found else []
         for external_id in (*withdrawn, *work.in_play):

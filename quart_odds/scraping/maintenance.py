@@ -1,4 +1,4 @@
-"""Maintenance without a request: the scheduler, and the removal of old odds and runs."""
+"""Maintenance without a request: the scheduler, the folding of sweeps, and the removal of old odds and runs."""
 
 import asyncio
 from collections.abc import Callable
@@ -10,6 +10,7 @@ import structlog
 from quart_odds.domain.clock import utc_now
 from quart_odds.errors import NotWriterError, RunStateError, StorageError
 from quart_odds.odds.retention import CleanUpState, Removal
+from quart_odds.scraping.folding import FoldingStore, SweepFolding
 from quart_odds.scraping.owned import owned
 from quart_odds.scraping.runtime_settings import Preferences, RuntimeSettings
 from quart_odds.scraping.scheduler import Scheduler
@@ -31,7 +32,7 @@ FIRST_CLEAN_UP_AFTER = timedelta(days=1)
 log = structlog.get_logger(__name__)
 
 
-class MaintenanceStore(Protocol):
+class MaintenanceStore(FoldingStore, Protocol):
     """Stores what maintenance needs to know after a restart. Every method raises StorageError."""
 
     @property
@@ -69,7 +70,7 @@ class KeptOdds(Protocol):
 
 
 class Maintenance:
-    """Applies the preferences to the scheduler, and cleans up at their interval, also across restarts."""
+    """Applies the preferences to the scheduler, cleans up at their interval, also across restarts, and folds sweeps."""
 
     def __init__(
         self,
@@ -84,6 +85,7 @@ class Maintenance:
         self._odds_service = odds_service
         self._preferences = preferences
         self._scheduler = scheduler
+        self._folding = SweepFolding(store, now=now)
         self._now = now
         self._cleaning = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
@@ -92,14 +94,18 @@ class Maintenance:
         preferences.on_change = self._follow
 
     async def open(self) -> None:
-        """Start the scheduler and the clean-ups. The scheduler stays paused if it was paused before the restart."""
+        """Start the scheduler, the folding and the clean-ups.
+
+        The scheduler stays paused if it was paused before the restart.
+        """
         self._scheduler.is_paused = await self._store.get_value(PAUSED) is not None
         self._scheduler.open()
+        self._folding.open()
         self._task = asyncio.create_task(self._clean_up_for_ever(), name="clean-up")
 
     async def close(self) -> None:
-        """Stop the scheduler and cancel clean-ups. Waits at most CLOSE_SECONDS for the latter."""
-        await self._scheduler.close()
+        """Stop the scheduler and the folding, and cancel clean-ups. Waits at most CLOSE_SECONDS for the latter."""
+        await asyncio.gather(self._scheduler.close(), self._folding.close())
         tasks = {*self._owned, *([self._task] if self._task is not None else [])}
         for task in tasks:
             task.cancel()

@@ -40,6 +40,7 @@ def outcome(run: ActiveRun, fault: RunError | None, at: datetime) -> RunRecord:
         tracker.failed,
         tuple(each.result() for each in tracker.platforms),
         errors,
+        run.record.mode,
     )
 
 
@@ -66,6 +67,7 @@ def terminal_progress(record: RunRecord) -> ScrapeProgress:
         scrape_run_id=record.id,
         elapsed_ms=record.duration_ms,
         error=error_context(error),
+        mode=record.mode,
     )
 
 

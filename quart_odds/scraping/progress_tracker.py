@@ -24,7 +24,8 @@ class PlatformTracker:
 
     Its times are `began_at` plus the time on a monotonic clock, so phases keep their order and length even if the wall
     clock is set. `gone` counts the `failed` events that do not count against the platform: the bookmaker no longer has
-    them, or they are in play. `expected` is the number of events that the platform's previous discovery found.
+    them, or they are in play. `without` counts the events of a sweep that have no prices in the lists. `expected` is
+    the number of events that the platform's previous discovery found.
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class PlatformTracker:
         self.fetched = 0
         self.failed = 0
         self.gone = 0
+        self.without = 0
         self.mapped_markets = 0
         self.unmapped_markets = 0
         self.dropped_prices = 0
@@ -65,7 +67,7 @@ class PlatformTracker:
     @property
     def done(self) -> int:
         """The number of events that have been processed, successfully or not."""
-        return self.fetched + self.failed
+        return self.fetched + self.failed + self.without
 
     @property
     def duration_ms(self) -> int | None:
@@ -129,13 +131,18 @@ class PlatformTracker:
         self.faults.add(RunError("in_play", reason, utc_now(), self.platform, where))
         self.revision += 1
 
+    def count_without(self) -> None:
+        """Count an event whose list entry has no prices. It has not failed."""
+        self.without += 1
+        self.revision += 1
+
     def note_lists(self, errors: Sequence[BookmakerError]) -> None:
         """Add what was wrong with the lists: every error to the faults, the first one to the message."""
         for error in errors:
             self.faults.add(run_error(error, self.platform))
         if errors:
             more = f", and {len(errors) - 1} more lists are not complete" if len(errors) > 1 else ""
-            self._note(f"{errors[0].where or 'a list'}: {errors[0].reason}{more}")
+            self.note(f"{errors[0].where or 'a list'}: {errors[0].reason}{more}")
 
     def note_missing(self, missed: int, gone: int, *, is_fault: bool) -> None:
         """Note how many events complete lists lack, for the first time and for good.
@@ -145,12 +152,13 @@ class PlatformTracker:
         if not missed and not gone:
             return
         words = f"{missed} events were missed for the first time, {gone} are gone"
-        self._note(words)
+        self.note(words)
         if is_fault:
             reason = f"{self.platform.display_name}: {words}"
             self.faults.add(RunError("missing", reason, utc_now(), self.platform, recoverable=True))
 
-    def _note(self, words: str) -> None:
+    def note(self, words: str) -> None:
+        """Add a remark to the platform's message."""
         self._notes.append(words)
         self.message = "; ".join(self._notes)
         self.revision += 1

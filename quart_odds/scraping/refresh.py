@@ -12,8 +12,9 @@ from quart_odds.domain.odds import EventHeader
 from quart_odds.domain.platforms import Platform
 from quart_odds.errors import BookmakerError, DecoderError, NotFoundError, TooSoonError
 from quart_odds.odds.ownership import Recording, recording_for
-from quart_odds.scraping.coordinator import ClientFactory, OddsSink
+from quart_odds.scraping.coordinator import ClientFactory
 from quart_odds.scraping.pipeline import BodyDecoder, count_refusal
+from quart_odds.scraping.sink import OddsSink
 
 REFRESH_SECONDS = 30.0
 """How long a refresh may start requests, which is also how long it waits for its turn at a bookmaker."""

@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
 
 from quart_odds.domain.platforms import Platform
 from quart_odds.domain.runs import ScrapePhase
@@ -14,6 +16,35 @@ REPORT_SECONDS = 0.2
 never more than ten messages in a second."""
 
 Publish = Callable[[ScrapeProgress], None]
+
+
+class Reporter(Protocol):
+    """Publishes the progress of a run."""
+
+    def report_overall(self) -> None:
+        """Publish the progress of the run as a whole."""
+
+    def reporting(self) -> AbstractAsyncContextManager[None]:
+        """Publish changes while the `async with` body runs."""
+
+
+class QuietReporter:
+    """Publishes the start of a run and nothing after it. Sweeps are quiet: they are many, and each is short."""
+
+    def __init__(self, tracker: RunTracker, publish: Publish) -> None:
+        self._tracker = tracker
+        self._publish = publish
+        self._has_started = False
+
+    def report_overall(self) -> None:
+        """Publish the progress of the run as a whole, the first time."""
+        if not self._has_started:
+            self._has_started = True
+            self._publish(self._tracker.progress())
+
+    def reporting(self) -> AbstractAsyncContextManager[None]:
+        """Publish nothing while the `async with` body runs."""
+        return contextlib.nullcontext()
 
 
 class ProgressReporter:

@@ -4,6 +4,7 @@ start → row committed → broadcaster, bridge → Coordinator.scrape → odds 
 """
 
 import asyncio
+import logging
 import time
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from datetime import datetime
@@ -14,11 +15,12 @@ import structlog
 from quart_odds.broadcast import BroadcastRegistry
 from quart_odds.domain.clock import utc_now
 from quart_odds.domain.platforms import Platform
-from quart_odds.domain.runs import RunError, RunRecord, RunStatus, ScrapePhase
+from quart_odds.domain.runs import RunError, RunMode, RunRecord, RunStatus, ScrapePhase
 from quart_odds.errors import (
     NotWriterError,
     QuartOddsError,
     RunActiveError,
+    RunFoldedError,
     RunNotFoundError,
     RunStateError,
     StorageError,
@@ -62,18 +64,23 @@ Bridge = Callable[[ProgressBroadcaster, BroadcastRegistry], Awaitable[None]]
 class RunStore(EndStore, Protocol):
     """Stores runs. Every method returns after its change is committed."""
 
-    async def create_run(self, *, trigger: str, platforms: Sequence[Platform], started_at: datetime) -> int:
+    async def create_run(
+        self, *, trigger: str, platforms: Sequence[Platform], started_at: datetime, mode: RunMode
+    ) -> int:
         """Add a row with the status running, and return its id."""
 
     async def last_found(self, platform: Platform) -> int | None:
-        """Return how many events the platform's last successful discovery found; None if there was none."""
+        """Return how many events the platform's last successful full discovery found; None if there was none."""
+
+    async def folded_hour(self, run_id: int) -> datetime | None:
+        """Return the hour of a sweep of which only hourly figures are left; None for any other id."""
 
     async def interrupt_running(self, at: datetime, besides: Collection[int] = ()) -> list[RunRecord]:
         """Mark all running runs except these as interrupted, and return them."""
 
 
 class RunService:
-    """Starts, cancels and ends runs, one run at a time.
+    """Starts, cancels and ends runs, one run of each mode at a time.
 
     Work that must not be lost runs in the service's own tasks, so callers may be cancelled at any moment.
     """
@@ -87,7 +94,7 @@ class RunService:
         *,
         run_deadline_seconds: float,
         platforms: Callable[[], Sequence[Platform]] = lambda: tuple(Platform),
-        make_broadcaster: Callable[[int], ProgressBroadcaster] = ProgressBroadcaster,
+        make_broadcaster: Callable[[int, RunMode], ProgressBroadcaster] = ProgressBroadcaster,
         take_over: Callable[[], Awaitable[None]] | None = None,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
@@ -101,66 +108,92 @@ class RunService:
         self._make_broadcaster = make_broadcaster
         self._take_over = take_over
         self._now = now
-        self._active: ActiveRun | None = None
+        self._active: dict[RunMode, ActiveRun] = {}
         self._starting = asyncio.Lock()
         self._starts: set[asyncio.Task[Any]] = set()
         self._ends = RunEnds(store)
         self._is_closing = False
-        self._may_start_at = 0.0
+        self._may_start_at: dict[RunMode, float] = {}
 
     @property
     def active(self) -> ActiveRun | None:
-        """The active run; None if there is none."""
-        return self._active
+        """The active full run; None if there is none."""
+        return self.active_run(RunMode.FULL)
+
+    def active_run(self, mode: RunMode) -> ActiveRun | None:
+        """Return the active run of a mode; None if there is none."""
+        return self._active.get(mode)
+
+    def active_by_id(self, run_id: int) -> ActiveRun | None:
+        """Return the active run with this id, of any mode; None if there is none."""
+        return next((run for run in self._active.values() if run.record.id == run_id), None)
 
     async def record(self, run_id: int) -> RunRecord | None:
         """Return the current record of a run, also if its end is not committed yet; None if there is no such run."""
-        if self._active is not None and self._active.record.id == run_id:
-            return self._active.snapshot()
+        if (run := self.active_by_id(run_id)) is not None:
+            return run.snapshot()
         return self._ends.pending(run_id) or await self._store.get_run(run_id)
 
-    async def start(self, trigger: str, platforms: Sequence[Platform] | None = None) -> ActiveRun:
+    async def find(self, run_id: int) -> RunRecord:
+        """Return the current record of a run, as `record` does.
+
+        Raises RunFoldedError for a sweep of which only hourly figures are left, and RunNotFoundError for an unknown id.
+        """
+        record = await self.record(run_id)
+        if record is None:
+            hour = await self._store.folded_hour(run_id)
+            raise RunNotFoundError(run_id) if hour is None else RunFoldedError(run_id, hour)
+        return record
+
+    async def start(
+        self, trigger: str, platforms: Sequence[Platform] | None = None, mode: RunMode = RunMode.FULL
+    ) -> ActiveRun:
         """Start a run over these platforms, or over the enabled ones if None. Returns after its row is committed.
 
         If this process may not write, the run makes no requests and ends at once, with the reason. Raises
-        RunActiveError while another run is active, RunStateError at shutdown, and TooSoonError within
-        CANCELLED_START_SECONDS of the start of a run that was cancelled. The run starts even if the caller is
-        cancelled.
+        RunActiveError while another run of this mode is active, RunStateError at shutdown, and TooSoonError within
+        CANCELLED_START_SECONDS of the start of a run of this mode that was cancelled. The run starts even if the caller
+        is cancelled.
         """
-        return await owned(self._start(trigger, platforms), self._starts)
+        return await owned(self._start(trigger, platforms, mode), self._starts)
 
-    async def start_scheduled(self) -> None:
+    async def start_scheduled(self, mode: RunMode = RunMode.FULL) -> None:
         """Start a run for the scheduler. Raises NotWriterError, without a run, while another process writes."""
         if self._take_over is not None:
             await self._take_over()
-        await self.start("scheduled")
+        await self.start("scheduled", mode=mode)
 
-    async def _start(self, trigger: str, platforms: Sequence[Platform] | None) -> ActiveRun:
+    async def _start(self, trigger: str, platforms: Sequence[Platform] | None, mode: RunMode) -> ActiveRun:
         async with self._starting:
-            if self._active is not None:
-                raise RunActiveError(self._active.record.id)
+            if (active := self._active.get(mode)) is not None:
+                raise RunActiveError(active.record.id)
             if self._is_closing:
                 raise RunStateError("the server is shutting down; start the run when it is back")
-            if (left := self._may_start_at - time.monotonic()) > 0:
+            if (left := self._may_start_at.get(mode, 0.0) - time.monotonic()) > 0:
                 raise TooSoonError("a run was started and cancelled a moment ago; start the next one in a moment", left)
             refusal = await self._refusal()
             chosen = tuple(dict.fromkeys(platforms or self._platforms()))
             started_at = self._now()
-            last_found = {each: await self._store.last_found(each) or 0 for each in chosen}
-            run_id = await self._store.create_run(trigger=trigger, platforms=chosen, started_at=started_at)
+            last_found: dict[Platform, int] = {}
+            if mode is RunMode.FULL:
+                last_found = {each: await self._store.last_found(each) or 0 for each in chosen}
+            run_id = await self._store.create_run(trigger=trigger, platforms=chosen, started_at=started_at, mode=mode)
+            trackers = [PlatformTracker(each, expected=last_found.get(each), began_at=started_at) for each in chosen]
             run = ActiveRun(
-                RunRecord(run_id, RunStatus.RUNNING, trigger, chosen, started_at),
-                self._make_broadcaster(run_id),
-                RunTracker([PlatformTracker(each, expected=last_found[each], began_at=started_at) for each in chosen]),
+                RunRecord(run_id, RunStatus.RUNNING, trigger, chosen, started_at, mode=mode),
+                self._make_broadcaster(run_id, mode),
+                RunTracker(trackers),
                 time.monotonic(),
                 refusal=refusal,
             )
             self.broadcasters.add(run.broadcaster)
-            self._active = run
+            self._active[mode] = run
             run.bridge = asyncio.create_task(self._run_bridge(run), name=f"bridge-{run_id}")
             run.work = asyncio.create_task(self._scrape(run, last_found), name=f"scrape-{run_id}")
             run.task = asyncio.create_task(self._see_to_the_end(run, run.work), name=f"run-{run_id}")
-            log.info("run.started", scrape_run_id=run_id, trigger=trigger, platforms=[str(each) for each in chosen])
+            level = logging.DEBUG if run.is_quiet else logging.INFO
+            names = [str(each) for each in chosen]
+            log.log(level, "run.started", scrape_run_id=run_id, mode=str(mode), trigger=trigger, platforms=names)
             return run
 
     async def _refusal(self) -> StorageError | None:
@@ -174,43 +207,40 @@ class RunService:
         return None
 
     async def cancel(self, run_id: int) -> None:
-        """Ask the active run to end, and return at once; its progress says when it has ended.
+        """Ask an active run to end, and return at once; its progress says when it has ended.
 
         Raises RunNotFoundError for an unknown run, and RunStateError for one that is over.
         """
-        run = self._active
-        if run is None or run.record.id != run_id:
-            if await self.record(run_id) is None:
-                raise RunNotFoundError(run_id)
+        run = self.active_by_id(run_id)
+        if run is None:
+            await self.find(run_id)
             raise RunStateError(f"run {run_id} is over; there is nothing to cancel")
-        self._may_start_at = run.began + CANCELLED_START_SECONDS
+        self._may_start_at[run.record.mode] = run.began + CANCELLED_START_SECONDS
         self._stop(run, RunStatus.CANCELLED)
 
     async def retry(self, run_id: int, platforms: Sequence[Platform] | None = None) -> ActiveRun:
-        """Start a run over the given platforms, or over those that failed in another run.
+        """Start a run over the given platforms, or over those that failed in another run, in the mode of that run.
 
         Raises RunNotFoundError for an unknown run, RunStateError if that run is still running, or if none of its
         platforms failed and none are given, and the errors that `start` raises.
         """
-        record = await self.record(run_id)
-        if record is None:
-            raise RunNotFoundError(run_id)
+        record = await self.find(run_id)
         if record.status is RunStatus.RUNNING:
             raise RunStateError(f"run {run_id} is still running; cancel it, or wait for its end")
         chosen = platforms or unfinished_platforms(record)
         if not chosen:
             raise RunStateError(f"run {run_id} failed nowhere; name the platforms to scrape again")
-        return await self.start(f"retry:{run_id}", chosen)
+        return await self.start(f"retry:{run_id}", chosen, record.mode)
 
     async def recover(self) -> list[RunRecord]:
         """Mark the runs that were active when the previous writer stopped as interrupted, and publish their end.
 
         Returns these runs.
         """
-        ours = set(self._ends.pending_ids) | ({self._active.record.id} if self._active is not None else set())
+        ours = {*self._ends.pending_ids, *(run.record.id for run in self._active.values())}
         interrupted = await self._store.interrupt_running(self._now(), ours)
         for record in interrupted:
-            broadcaster = self._make_broadcaster(record.id)
+            broadcaster = self._make_broadcaster(record.id, record.mode)
             self.broadcasters.add(broadcaster)
             broadcaster.publish(terminal_progress(record))
             await self._bridge(broadcaster, self._registry)
@@ -218,7 +248,7 @@ class RunService:
         return interrupted
 
     async def close(self, wait_seconds: float = 0.0) -> None:
-        """Give the active run `wait_seconds` to end, then end it as interrupted. No run can start from now on.
+        """Give the active runs `wait_seconds` to end, then end them as interrupted. No run can start from now on.
 
         Takes little more than CLOSE_SECONDS longer, even if the database does not respond. A run whose end could not be
         committed by then is marked as interrupted at the next start.
@@ -228,17 +258,15 @@ class RunService:
         until = loop.time() + wait_seconds
         if self._starts:
             await asyncio.wait(self._starts, timeout=wait_seconds)
-        run = self._active
-        if run is not None and run.task is not None:
-            await asyncio.wait([run.task], timeout=until - loop.time())
-            self._stop(run, RunStatus.INTERRUPTED)
-            if run.store_limit is not None and not run.task.done():
-                run.store_limit.reschedule(loop.time() + CLOSE_STEP_SECONDS)
-            await asyncio.wait([run.task], timeout=CLOSE_SECONDS)
-        left: set[asyncio.Task[Any]] = {*self._starts, *self._ends.tasks}
-        if run is not None and run.task is not None:
-            left.add(run.task)
-        await self._cut(left)
+        going = {run.task: run for run in self._active.values() if run.task is not None}
+        if going:
+            await asyncio.wait(going, timeout=until - loop.time())
+            for task, run in going.items():
+                self._stop(run, RunStatus.INTERRUPTED)
+                if run.store_limit is not None and not task.done():
+                    run.store_limit.reschedule(loop.time() + CLOSE_STEP_SECONDS)
+            await asyncio.wait(going, timeout=CLOSE_SECONDS)
+        await self._cut({*self._starts, *self._ends.tasks, *going})
         for run_id in self._ends.pending_ids:
             log.error("run.end_not_stored", scrape_run_id=run_id, reason="the next start will end it as interrupted")
         self.broadcasters.close()
@@ -262,7 +290,7 @@ class RunService:
             raise run.refusal
         with recording_for(run.recording):
             async with asyncio.timeout(self._run_deadline_seconds), run.reporter.reporting():
-                await self._coordinator.scrape(run.tracker, last_found)
+                await self._coordinator.scrape(run.tracker, last_found, run.record.mode)
             run.reporter.report_overall()
             await self._coordinator.confirm()
 
@@ -307,18 +335,20 @@ class RunService:
             record = outcome(run, fault, self._now())
             self._ends.commit_later(record, phases)
         finally:
-            self._active = None
+            del self._active[run.record.mode]
         terminal = terminal_progress(record)
         run.publish(terminal.model_copy(update={"elapsed_ms": max(run.elapsed_ms, terminal.duration_ms or 0)}))
-        log.info("run.ended", scrape_run_id=record.id, status=str(record.status), events=record.events_scraped)
+        level = logging.DEBUG if run.is_quiet and record.status is RunStatus.COMPLETED else logging.INFO
+        log.log(level, "run.ended", scrape_run_id=record.id, status=str(record.status), events=record.events_scraped)
         if run.bridge is not None:
             await asyncio.wait([run.bridge], timeout=CLOSE_STEP_SECONDS if self._is_closing else BRIDGE_SECONDS)
             run.bridge.cancel()
 
     def _tell_not_stored(self, run: ActiveRun, error: StorageError) -> None:
         run.store_error = error
-        message = f"the end of the run is not stored yet and will be retried: {error}"
-        run.publish(run.tracker.progress(phase=ScrapePhase.STORING, message=message))
+        if not run.is_quiet:
+            message = f"the end of the run is not stored yet and will be retried: {error}"
+            run.publish(run.tracker.progress(phase=ScrapePhase.STORING, message=message))
 
     async def _confirm_what_was_got(self, run: ActiveRun) -> None:
         try:

@@ -6,9 +6,9 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainSerialize
 
 from quart_odds.domain.clock import iso_z, utc_now
 from quart_odds.domain.platforms import Platform
-from quart_odds.domain.runs import RunStatus, ScrapePhase
+from quart_odds.domain.runs import RunMode, RunStatus, ScrapePhase
 
-__all__ = ["Platform", "RunStatus", "ScrapeErrorContext", "ScrapePhase", "ScrapeProgress", "Timestamp"]
+__all__ = ["Platform", "RunMode", "RunStatus", "ScrapeErrorContext", "ScrapePhase", "ScrapeProgress", "Timestamp"]
 
 Timestamp = Annotated[AwareDatetime, PlainSerializer(iso_z, return_type=str, when_used="json")]
 """An aware datetime, written as `2026-11-22T10:00:00.123Z` on the wire."""
@@ -30,7 +30,7 @@ class ScrapeProgress(BaseModel):
 
     `current` events of `total` found ones have been processed. `events_count` is cumulative, None if unknown.
     `duration_ms` is set when a platform or the run ends. `remaining_ms` is an estimate, None while there is no basis
-    for one.
+    for one. `mode` is that of the run: a sweep publishes only its start and its end.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -47,16 +47,18 @@ class ScrapeProgress(BaseModel):
     elapsed_ms: int | None = None
     remaining_ms: int | None = None
     error: ScrapeErrorContext | None = None
+    mode: RunMode = RunMode.FULL
 
     @property
     def is_terminal(self) -> bool:
         """Whether this is the last progress of its run: the run as a whole, not only a platform, has ended."""
         return self.platform is None and self.phase.is_final
 
-    def with_run(self, scrape_run_id: int, elapsed_ms: int) -> "ScrapeProgress":
-        """Return the progress with the run's id and the time since the run began filled in where they are missing."""
+    def with_run(self, scrape_run_id: int, elapsed_ms: int, mode: RunMode) -> "ScrapeProgress":
+        """Return the progress with the run's mode, and its id and the time since it began where they are missing."""
         return self.model_copy(
             update={
+                "mode": mode,
                 "scrape_run_id": self.scrape_run_id if self.scrape_run_id is not None else scrape_run_id,
                 "elapsed_ms": self.elapsed_ms if self.elapsed_ms is not None else elapsed_ms,
             }

@@ -8,12 +8,22 @@ from datetime import datetime
 from sqlalchemy import Select, delete, exists, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from quart_odds.domain.runs import RunStatus
+from quart_odds.domain.runs import RunMode, RunStatus
 from quart_odds.odds.retention import CleanUpState, Removal
 from quart_odds.storage.database import Database
 from quart_odds.storage.odds_rows import quote_at
 from quart_odds.storage.revisions import NEW_DATABASE
-from quart_odds.storage.tables import events, notes, odds_history, quote_openings, quote_prices, quotes, runs
+from quart_odds.storage.sweep_hours import SweepHourRows
+from quart_odds.storage.tables import (
+    events,
+    notes,
+    odds_history,
+    quote_openings,
+    quote_prices,
+    quotes,
+    runs,
+    sweep_hours,
+)
 
 QUOTES_AT_ONCE = 50
 EVENTS_AT_ONCE = 50
@@ -23,7 +33,7 @@ CLEAN_UPS = "clean_ups"
 """Key of the CleanUpState in the table `notes`."""
 
 
-class RetentionRows(ABC):
+class RetentionRows(SweepHourRows, ABC):
     """The part of the store that removes old data. Every method raises StorageError."""
 
     database: Database
@@ -67,6 +77,7 @@ class RetentionRows(ABC):
         """Remove events and price changes older than `odds_before`, and runs that started before `runs_before`.
 
         An event counts as older if it kicked off before that time and has not been seen since. Running runs are kept.
+        Sweeps are folded, and their hourly figures go with the runs of that age; neither is counted.
         Each batch is a separate transaction, and the writer can write between two batches. Raises NotWriterError
         if `term` is not the current term of the database.
         """
@@ -82,7 +93,19 @@ class RetentionRows(ABC):
             async with self.database.writing_as(term) as connection:
                 await connection.execute(delete(runs).where(runs.c.id.in_(ids)))
             removed_runs += len(ids)
+        await self._remove_sweeps(runs_before, term)
         return Removal(removed_events, removed_rows, removed_openings, removed_runs)
+
+    async def _remove_sweeps(self, before: datetime, term: int | None) -> None:
+        """Remove the figures of the hours that began before this moment, once all their sweeps are folded.
+
+        No hour may outlast its full runs: the ids of those would be taken for sweeps.
+        """
+        await self.fold_sweeps(before, term)
+        old = sweep_hours.c.hour < before
+        if await self._page(select(sweep_hours.c.first_id).where(old).limit(1)):
+            async with self.database.writing_as(term) as connection:
+                await connection.execute(delete(sweep_hours).where(old))
 
     async def _remove_events(self, before: datetime, term: int | None) -> tuple[int, int]:
         removed = rows = 0
@@ -123,7 +146,9 @@ def _over(before: datetime) -> "Select[int]":
 
 
 def _old_runs(before: datetime) -> "Select[int]":
-    return select(runs.c.id).where(runs.c.started_at < before, runs.c.status != RunStatus.RUNNING.value)
+    return select(runs.c.id).where(
+        runs.c.started_at < before, runs.c.mode == RunMode.FULL.value, runs.c.status != RunStatus.RUNNING.value
+    )
 
 
 def _old_openings(before: datetime) -> "Select[int]":

@@ -7,11 +7,11 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from sqlalchemy import Row, delete, func, insert, select, update
+from sqlalchemy import Row, Select, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from quart_odds.domain.platforms import Platform
-from quart_odds.domain.runs import PhaseRecord, PlatformResult, RunError, RunRecord, RunStatus, ScrapePhase
+from quart_odds.domain.runs import PhaseRecord, PlatformResult, RunError, RunMode, RunRecord, RunStatus, ScrapePhase
 from quart_odds.storage.database import Database
 from quart_odds.storage.tables import MAX_ID, run_errors, run_phases, run_results, runs
 
@@ -21,7 +21,14 @@ class RunRows:
 
     database: Database
 
-    async def create_run(self, *, trigger: str, platforms: Sequence[Platform], started_at: datetime) -> int:
+    async def create_run(
+        self,
+        *,
+        trigger: str,
+        platforms: Sequence[Platform],
+        started_at: datetime,
+        mode: RunMode = RunMode.FULL,
+    ) -> int:
         """Store a run that starts now, and return its id."""
         row = {
             "status": RunStatus.RUNNING.value,
@@ -30,6 +37,7 @@ class RunRows:
             "started_at": started_at,
             "events_scraped": 0,
             "events_failed": 0,
+            "mode": mode.value,
         }
         async with self.database.writing() as connection:
             return int((await connection.execute(insert(runs).values(row).returning(runs.c.id))).scalar_one())
@@ -89,20 +97,23 @@ class RunRows:
             found = await _records(connection, [run_id])
         return found[0] if found else None
 
-    async def list_runs(self, *, limit: int, offset: int = 0, status: RunStatus | None = None) -> list[RunRecord]:
-        """Return runs, newest first."""
-        statement = select(runs.c.id).order_by(runs.c.id.desc()).limit(limit).offset(offset)
-        if status is not None:
-            statement = statement.where(runs.c.status == status.value)
+    async def list_runs(
+        self,
+        *,
+        limit: int,
+        offset: int = 0,
+        status: RunStatus | None = None,
+        mode: RunMode | None = RunMode.FULL,
+    ) -> list[RunRecord]:
+        """Return runs of a mode (None: of every mode), newest first. Folded sweeps are not among them."""
+        statement = _chosen(select(runs.c.id), status, mode).order_by(runs.c.id.desc()).limit(limit).offset(offset)
         async with self.database.reading() as connection:
             ids = (await connection.scalars(statement)).all()
             return await _records(connection, ids)
 
-    async def count_runs(self, status: RunStatus | None = None) -> int:
-        """Return the number of runs, with one status or in total."""
-        statement = select(func.count()).select_from(runs)
-        if status is not None:
-            statement = statement.where(runs.c.status == status.value)
+    async def count_runs(self, status: RunStatus | None = None, mode: RunMode | None = RunMode.FULL) -> int:
+        """Return the number of runs that `list_runs` would return without a limit."""
+        statement = _chosen(select(func.count()).select_from(runs), status, mode)
         async with self.database.reading() as connection:
             return await connection.scalar(statement) or 0
 
@@ -115,7 +126,7 @@ class RunRows:
             return [_phase(row) for row in await connection.execute(statement)]
 
     async def last_found(self, platform: Platform) -> int | None:
-        """Return how many events the last healthy run found at a bookmaker, or None if there was none.
+        """Return how many events the last healthy full run found at a bookmaker, or None if there was none.
 
         A run is healthy if it completed, at least partially, and the bookmaker's part of it completed. A shrunken
         discovery counts too, so that a second one with the same result is believed.
@@ -126,6 +137,7 @@ class RunRows:
             .where(
                 run_results.c.platform == platform.value,
                 run_results.c.phase == ScrapePhase.COMPLETED.value,
+                runs.c.mode == RunMode.FULL.value,
                 runs.c.status.in_([RunStatus.COMPLETED.value, RunStatus.PARTIAL.value]),
             )
             .order_by(run_results.c.run_id.desc())
@@ -133,6 +145,12 @@ class RunRows:
         )
         async with self.database.reading() as connection:
             return await connection.scalar(statement)
+
+
+def _chosen(statement: "Select[int]", status: RunStatus | None, mode: RunMode | None) -> "Select[int]":
+    if status is not None:
+        statement = statement.where(runs.c.status == status.value)
+    return statement if mode is None else statement.where(runs.c.mode == mode.value)
 
 
 async def _finish(connection: AsyncConnection, record: RunRecord) -> bool:
@@ -191,6 +209,7 @@ async def _records(connection: AsyncConnection, run_ids: Sequence[int]) -> list[
             events_failed=row.events_failed,
             results=tuple(sorted(results[row.id], key=lambda result: order.index(result.platform))),
             errors=tuple(errors[row.id]),
+            mode=RunMode(row.mode),
         )
         for row in (rows[run_id] for run_id in run_ids if run_id in rows)
     ]

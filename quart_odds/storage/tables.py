@@ -159,8 +159,34 @@ runs = Table(
     Column("completed_at", Moment),
     Column("events_scraped", Integer, nullable=False),
     Column("events_failed", Integer, nullable=False),
+    Column("mode", String(16), nullable=False, server_default="full"),
     sqlite_autoincrement=True,
 )
+"""One row per run. Sweeps are folded into `sweep_hours` a day after their end."""
+Index("ix_runs_mode_id", runs.c.mode, runs.c.id)
+
+sweep_hours = Table(
+    "sweep_hours",
+    metadata,
+    Column("hour", Moment, primary_key=True),
+    Column("platform", String(16), primary_key=True),
+    Column("sweeps", Integer, nullable=False),
+    Column("completed", Integer, nullable=False),
+    Column("partial", Integer, nullable=False),
+    Column("failed", Integer, nullable=False),
+    Column("events_found", BigInteger, nullable=False),
+    Column("events_scraped", BigInteger, nullable=False),
+    Column("events_failed", BigInteger, nullable=False),
+    Column("timed", Integer, nullable=False),
+    Column("duration_us", BigInteger, nullable=False),
+    Column("first_id", Integer, nullable=False),
+    Column("last_id", Integer, nullable=False),
+)
+"""The sweeps that started in an hour, added up: one row per bookmaker, and one for the runs as a whole ("all").
+
+`failed` includes cancelled and interrupted ones. `timed` is the number of those whose duration is known, and
+`duration_us` the sum of these durations.
+"""
 
 run_results = Table(
     "run_results",

@@ -1,8 +1,11 @@
 """The bridge: forwards the progress of one run to everyone who listens to the topic `scrape_progress`."""
 
+import logging
+
 import structlog
 
 from quart_odds.broadcast import SCRAPE_PROGRESS, BroadcastRegistry
+from quart_odds.domain.runs import RunMode
 from quart_odds.scraping.broadcaster import ProgressBroadcaster
 from quart_odds.websocket.messages import scrape_progress_message
 
@@ -13,11 +16,14 @@ async def bridge_scrape_to_websocket(broadcaster: ProgressBroadcaster, registry:
     """Forward a run's progress, from its start until the run ends. The bridge is a consumer like any other.
 
     It runs whether or not anyone listens, and misses nothing, however late its task starts. A message that cannot be
-    forwarded is logged and skipped: nothing here can harm the scrape.
+    forwarded is logged and skipped: nothing here can harm the scrape. A late joiner receives nothing of a sweep: its
+    newest state is that of the full runs.
     """
     run_id = broadcaster.scrape_run_id
     events_forwarded = 0
-    log.info("ws.bridge.started", scrape_run_id=run_id)
+    is_sweep = broadcaster.mode is RunMode.SWEEP
+    level = logging.DEBUG if is_sweep else logging.INFO
+    log.log(level, "ws.bridge.started", scrape_run_id=run_id)
     try:
         async for progress in broadcaster.subscribe(from_start=True):
             try:
@@ -26,11 +32,11 @@ async def bridge_scrape_to_websocket(broadcaster: ProgressBroadcaster, registry:
                 registry.broadcast(
                     scrape_progress_message(progress),
                     SCRAPE_PROGRESS,
-                    retain=(run_id, progress.platform),
+                    retain=None if is_sweep else (run_id, progress.platform),
                     ends=progress.is_terminal,
                 )
                 events_forwarded += 1
             except Exception:
                 log.exception("ws.bridge.message_failed", scrape_run_id=run_id, phase=progress.phase)
     finally:
-        log.info("ws.bridge.ended", scrape_run_id=run_id, events_forwarded=events_forwarded)
+        log.log(level, "ws.bridge.ended", scrape_run_id=run_id, events_forwarded=events_forwarded)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from quart_odds.bookmakers import BookmakerClient, ListRead, RawBody
+from quart_odds.bookmakers.sweep import Choose
 from quart_odds.domain.odds import (
     Competition,
     EventHeader,
@@ -17,7 +18,7 @@ from quart_odds.domain.odds import (
     UnmappedMarket,
 )
 from quart_odds.domain.platforms import Platform
-from quart_odds.domain.runs import PhaseRecord, RunRecord, RunStatus, ScrapePhase
+from quart_odds.domain.runs import PhaseRecord, RunMode, RunRecord, RunStatus, ScrapePhase
 from quart_odds.errors import BookmakerError
 from quart_odds.odds.event import EventChange
 
@@ -47,6 +48,8 @@ class FakeBookmaker:
         self.listed_odds: Callable[[int], MappedEvent | None] = lambda _: None
         self.fetch_error: Callable[[int], BaseException | None] = lambda _: None
         self.hangs = False
+        self.bare: set[int] = set()
+        self.change: Callable[[MappedEvent], MappedEvent] = lambda odds: odds
         self.requests = 0
         self.is_closed = False
         self.under_way = 0
@@ -69,12 +72,21 @@ class FakeBookmaker:
             await asyncio.sleep(0)
             yield ListedEvent(header(self.platform, number), self.listed_odds(number), "list")
 
-    async def sweep(self, choose: Callable[[Sequence[str]], Sequence[str]] | None = None) -> AsyncIterator[ListedEvent]:
-        """List the events as in a discovery, from one list."""
-        if choose is None or choose(["list"]):
-            async for listed in self.discover():
-                yield listed
-            self.lists_read["list"] = ListRead(1, self.events, is_complete=True)
+    async def sweep(self, choose: Choose | None = None) -> AsyncIterator[ListedEvent]:
+        """List the events with one price each, those of `bare` without prices, one in each turn of the event loop."""
+        if choose is not None and not choose(["list"]):
+            return
+        if self.root_error is not None:
+            raise self.root_error
+        for number in range(self.events):
+            self.reached.set()
+            if self.hangs:
+                await asyncio.Event().wait()
+            await asyncio.sleep(0)
+            listed = header(self.platform, number)
+            odds = MappedEvent(listed, Prices.from_pairs([(1, 4001)]), mapped_markets=1, is_partial=True)
+            yield ListedEvent(listed, None if number in self.bare else self.change(odds), "list")
+        self.lists_read["list"] = ListRead(1, self.events, is_complete=True)
 
     async def fetch(self, header: EventHeader) -> RawBody:
         """Return a body after a few turns of the event loop, or raise the error for this event."""
@@ -130,9 +142,12 @@ class RecordingSink:
         self.missing_changes: list[EventChange] = []
         self.confirmations = 0
         self.confirm_error: BaseException | None = None
+        self.record_error: Callable[[MappedEvent], BaseException | None] = lambda _: None
 
     async def record(self, mapped: MappedEvent, seen_at: datetime) -> None:
-        """Keep the event."""
+        """Keep the event, or raise the error for it that a test has set."""
+        if (error := self.record_error(mapped)) is not None:
+            raise error
         self.recorded.append(mapped)
 
     async def mark_missing(
@@ -161,16 +176,19 @@ class FakeStore:
         self.runs: dict[int, RunRecord] = {}
         self.kept_phases: dict[int, list[PhaseRecord]] = {}
         self.found: dict[Platform, int] = {}
+        self.folded: dict[int, datetime] = {}
         self.finish_error: BaseException | None = None
         self.on_finish: Callable[[RunRecord], None] = lambda _: None
         self.take_end: Callable[[RunRecord], bool] = lambda _: True
         self.hangs = False
 
-    async def create_run(self, *, trigger: str, platforms: Sequence[Platform], started_at: datetime) -> int:
+    async def create_run(
+        self, *, trigger: str, platforms: Sequence[Platform], started_at: datetime, mode: RunMode = RunMode.FULL
+    ) -> int:
         """Add a row, and return its id."""
         await asyncio.sleep(0)
         run_id = len(self.runs) + 1
-        self.runs[run_id] = RunRecord(run_id, RunStatus.RUNNING, trigger, tuple(platforms), started_at)
+        self.runs[run_id] = RunRecord(run_id, RunStatus.RUNNING, trigger, tuple(platforms), started_at, mode=mode)
         return run_id
 
     async def save_phases(self, run_id: int, phases: Sequence[PhaseRecord]) -> None:
@@ -189,13 +207,17 @@ class FakeStore:
             return False
         self.runs[record.id] = record
         for result in record.results:
-            if result.phase is ScrapePhase.COMPLETED:
+            if result.phase is ScrapePhase.COMPLETED and record.mode is RunMode.FULL:
                 self.found[result.platform] = result.found
         return True
 
     async def get_run(self, run_id: int) -> RunRecord | None:
         """Return a row."""
         return self.runs.get(run_id)
+
+    async def folded_hour(self, run_id: int) -> datetime | None:
+        """Return the hour of a folded sweep, as a test has set it."""
+        return self.folded.get(run_id)
 
     async def last_found(self, platform: Platform) -> int | None:
         """Return what the last successful discovery found."""

@@ -33,10 +33,11 @@ from quart_odds.scraping import run_ends
 from quart_odds.scraping import runs as runs_module
 from quart_odds.scraping.active_run import ActiveRun
 from quart_odds.scraping.broadcaster import ProgressBroadcaster
-from quart_odds.scraping.coordinator import MANY_MISSING, Coordinator
+from quart_odds.scraping.coordinator import Coordinator
 from quart_odds.scraping.pipeline import RECORDERS
 from quart_odds.scraping.runs import RunService
 from quart_odds.scraping.schemas import ScrapeProgress
+from quart_odds.scraping.sink import MANY_MISSING
 from quart_odds.websocket import bridge_scrape_to_websocket
 from tests.scraping.fakes import Bookmakers, FakeDecoder, FakeStore, RecordingSink
 
@@ -423,7 +424,7 @@ async def test_a_start_right_after_a_cancelled_one_is_too_soon(scene: Scene, mon
             await start
         assert 0 < caught.value.retry_after_seconds <= runs_module.CANCELLED_START_SECONDS
     monkeypatch.setattr(runs_module, "CANCELLED_START_SECONDS", 0)
-    scene.service._may_start_at = 0
+    scene.service._may_start_at.clear()
     for _ in range(2):
         run = await scene.service.start("api")
         await scene.service.cancel(run.record.id)

@@ -8,13 +8,17 @@ from pathlib import Path
 
 import pytest
 from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
 from sqlalchemy import text
 
 from quart_odds.domain.platforms import Platform
+from quart_odds.domain.runs import PhaseRecord, RunMode, ScrapePhase
 from quart_odds.errors import StorageError
 from quart_odds.odds import OddsService
 from quart_odds.storage import database, migrate, open_store, revisions
 from quart_odds.storage.database import Database
+from quart_odds.storage.tables import metadata
 from quart_odds.storage.writer_lock import FileLock
 from tests.odds.making import KICKOFF, NOW, X1, header, mapped
 from tests.storage.first_version import HOME, FirstQuote, make_first_version
@@ -236,6 +240,52 @@ async def test_an_upgrade_can_be_taken_back(database_url: str) -> None:
         assert (await connection.execute(text("SELECT COUNT(*) FROM quotes"))).scalar_one() == 3
     await kept.aclose()
     assert await migrate(database_url) == "0004"
+
+
+async def test_runs_from_before_the_modes_are_full(database_url: str) -> None:
+    """Revision 0003 gives each run the mode full, and sweeps can be stored beside them."""
+    await make_first_version(database_url, {1: "sr:68995116"}, WHOLE[:2])
+    older = Database(database_url)
+    async with older.writing() as connection:
+        await connection.run_sync(lambda sync: command.upgrade(revisions.alembic_config(sync), "0002"))
+    await older.aclose()
+    assert await migrate(database_url) == "0004"
+    store = await open_store(database_url)
+    (run,) = await store.list_runs(limit=9, mode=None)
+    assert (run.id, run.mode, run.events_scraped) == (1, RunMode.FULL, 3)
+    sweep = await store.create_run(trigger="api", platforms=run.platforms, started_at=NOW, mode=RunMode.SWEEP)
+    assert sweep == 2
+    assert [each.id for each in await store.list_runs(limit=9)] == [1]
+    assert await store.folded_hour(1) is None
+    await store.aclose()
+
+
+async def test_an_older_version_gets_no_sweeps(database_url: str) -> None:
+    """A downgrade from revision 0003 removes sweeps, with all that belongs to them, and keeps full runs."""
+    await make_first_version(database_url, {1: "sr:68995116"}, WHOLE[:2])
+    store = await open_store(database_url)
+    sweep = await store.create_run(trigger="api", platforms=list(Platform), started_at=NOW, mode=RunMode.SWEEP)
+    await store.save_phases(sweep, [PhaseRecord(ScrapePhase.COMPLETED, NOW)])
+    async with store.database.writing() as connection:
+        await connection.run_sync(lambda sync: command.downgrade(revisions.alembic_config(sync), "0002"))
+        assert (await connection.execute(text("SELECT id, status FROM runs"))).all() == [(1, "completed")]
+        assert (await connection.execute(text("SELECT COUNT(*) FROM run_phases"))).scalar_one() == 0
+    await store.aclose()
+    store = await open_store(database_url)
+    assert [(run.id, run.mode) for run in await store.list_runs(limit=9, mode=None)] == [(1, RunMode.FULL)]
+    await store.aclose()
+
+
+async def test_the_tables_are_those_of_the_code(database_url: str) -> None:
+    """The migrations make exactly the columns and indexes that the tables in the code have."""
+    await migrate(database_url)
+    made = Database(database_url)
+    async with made.reading() as connection:
+        differences = await connection.run_sync(
+            lambda sync: compare_metadata(MigrationContext.configure(sync, opts={"compare_type": False}), metadata)
+        )
+    await made.aclose()
+    assert differences == []
 
 
 async def test_the_lock_of_an_upgrade_is_given_back(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from quart_odds.routes.api.schemas.operations import (
     Health,
     Stats,
 )
+from quart_odds.routes.api.schemas.scrape import ModeQuery
 from quart_odds.routes.api.scrape import json_response
 from quart_odds.services import Services, services
 
@@ -35,10 +36,11 @@ blueprint = Blueprint("analytics", __name__)
 
 
 @blueprint.get("/api/scrape/stats")
+@takes_query(ModeQuery)
 @document_response(Stats)
-async def stats() -> Response:
+async def stats(query: ModeQuery) -> Response:
     """Count the runs and average their duration."""
-    found = await services().store.run_stats(utc_now())
+    found = await services().store.run_stats(utc_now(), query.run_mode)
     return json_response(
         {
             "total_runs": found.total_runs,
@@ -52,8 +54,8 @@ async def stats() -> Response:
 @takes_query(AnalyticsQuery)
 @document_response(Analytics)
 async def analytics(query: AnalyticsQuery) -> Response:
-    """Summarise the runs of the last days, by day and by bookmaker."""
-    found = await services().store.run_analytics(query.days, utc_now())
+    """Summarise the runs of the last days, by day and by bookmaker. Sweeps count also when they are folded."""
+    found = await services().store.run_analytics(query.days, utc_now(), query.run_mode)
     return json_response(
         {
             "period_start": found.period_start.isoformat(),
@@ -90,7 +92,7 @@ async def event_metrics(query: EventMetricsQuery) -> Response:
 
     An event counts once for each bookmaker and run.
     """
-    found = await services().store.run_analytics(query.days, utc_now())
+    found = await services().store.run_analytics(query.days, utc_now(), query.run_mode)
     rows = [
         {
             "platform": str(each.platform),
@@ -121,8 +123,8 @@ async def event_metrics(query: EventMetricsQuery) -> Response:
 async def health() -> Response:
     """Report the health of the database and the bookmakers.
 
-    The database is queried now. The state of the bookmakers comes from the last runs: a health check sends no request
-    to a bookmaker.
+    The database is queried now. The state of the bookmakers comes from the last full runs: a health check sends no
+    request to a bookmaker.
     """
     parts = services()
     began = time.monotonic()
@@ -209,7 +211,7 @@ class _Metrics(Collector):
                 "quart_odds_log_bytes", "Size of the JSON in the event log", value=broadcast_registry.log.size_bytes
             ),
             GaugeMetricFamily("quart_odds_events", "Events in memory", value=len(parts.odds_service.cache.events)),
-            GaugeMetricFamily("quart_odds_run_active", "Whether a run is active", value=int(run is not None)),
+            GaugeMetricFamily("quart_odds_run_active", "Whether a full run is active", value=int(run is not None)),
             GaugeMetricFamily("quart_odds_draining", "Whether the server is draining", value=int(parts.is_draining)),
             lag,
             *self._requests(),

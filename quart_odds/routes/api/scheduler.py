@@ -67,16 +67,18 @@ async def history(query: RunsQuery) -> Response:
     """List runs, newest first, with their total number."""
     parts = services()
     rows = []
-    for record in await parts.store.list_runs(limit=query.limit, offset=query.offset, status=query.status):
+    for record in await parts.store.list_runs(
+        limit=query.limit, offset=query.offset, status=query.status, mode=query.run_mode
+    ):
         seconds = None if record.duration_ms is None else record.duration_ms / 1000
         rows.append(run_row(record) | {"duration_seconds": seconds})
-    return json_response({"runs": rows, "total": await parts.store.count_runs(query.status)})
+    return json_response({"runs": rows, "total": await parts.store.count_runs(query.status, query.run_mode)})
 
 
 @blueprint.get("/api/scheduler/health")
 @document_response(PlatformSuccesses)
 async def platforms_health() -> Response:
-    """Return when each bookmaker was last scraped successfully."""
+    """Return when each bookmaker was last scraped successfully by a full run."""
     last: dict[Platform, datetime] = {}
     for record in await services().store.list_runs(limit=100):
         for result in record.results:

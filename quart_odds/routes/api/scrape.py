@@ -11,15 +11,16 @@ from quart_schema import document_response
 
 from quart_odds.domain.clock import iso_z
 from quart_odds.domain.platforms import Platform
-from quart_odds.domain.runs import PhaseRecord, PlatformResult, RunError, RunRecord
-from quart_odds.errors import RunNotFoundError
+from quart_odds.domain.runs import PhaseRecord, PlatformResult, RunError, RunMode, RunRecord
 from quart_odds.routes.access.same_origin import same_origin_only
 from quart_odds.routes.api.requests import takes_body, takes_query
 from quart_odds.routes.api.schemas.scrape import (
     Accepted,
     ActiveRuns,
+    ModeQuery,
     PhaseRows,
     Retried,
+    RetryBody,
     RunDetail,
     RunRows,
     RunsQuery,
@@ -35,9 +36,12 @@ blueprint = Blueprint("scrape", __name__, url_prefix="/api/scrape")
 @takes_body(StartBody, is_optional=True)
 @document_response(Accepted, 202)
 async def start(body: StartBody | None) -> Response:
-    """Start a run: 202 with its id once its row is committed; 409 with the active run's id if one is running."""
+    """Start a run: 202 with its id once its row is committed; 409 with the active run's id if one is running.
+
+    A full run and a sweep may run at once, but not two of the same mode.
+    """
     parts = services()
-    run = await parts.runs.start("api", _platforms(body))
+    run = await parts.runs.start("api", _platforms(body), body.mode if body is not None else RunMode.FULL)
     return _accepted(run.record.id, {"scrape_run_id": run.record.id, "status": str(run.record.status)})
 
 
@@ -45,28 +49,31 @@ async def start(body: StartBody | None) -> Response:
 @takes_query(RunsQuery)
 @document_response(RunRows)
 async def runs(query: RunsQuery) -> Response:
-    """List runs, newest first."""
-    found = await services().store.list_runs(limit=query.limit, offset=query.offset, status=query.status)
+    """List runs, newest first. Sweeps that were folded into hourly figures are not among them."""
+    found = await services().store.list_runs(
+        limit=query.limit, offset=query.offset, status=query.status, mode=query.run_mode
+    )
     return json_response([run_row(each) for each in found])
 
 
 @blueprint.get("/runs/active")
+@takes_query(ModeQuery)
 @document_response(ActiveRuns)
-async def active_runs() -> Response:
+async def active_runs(query: ModeQuery) -> Response:
     """Return the ids of the active runs."""
-    run = services().runs.active
-    return json_response([] if run is None else [run.record.id])
+    modes = tuple(RunMode) if query.run_mode is None else (query.run_mode,)
+    active = [run for mode in modes if (run := services().runs.active_run(mode)) is not None]
+    return json_response(sorted(run.record.id for run in active))
 
 
 @blueprint.get("/runs/<int:scrape_run_id>/phases")
 @document_response(PhaseRows)
 async def phases(scrape_run_id: int) -> Response:
     """List the phases of a run at each bookmaker."""
-    active = services().runs.active
-    if active is not None and active.record.id == scrape_run_id:
+    active = services().runs.active_by_id(scrape_run_id)
+    if active is not None:
         return json_response(phase_rows([each for tracker in active.tracker.platforms for each in tracker.phases]))
-    if await services().store.get_run(scrape_run_id) is None:
-        raise RunNotFoundError(scrape_run_id)
+    await services().runs.find(scrape_run_id)
     return json_response(phase_rows(await services().store.phases(scrape_run_id)))
 
 
@@ -74,7 +81,7 @@ async def phases(scrape_run_id: int) -> Response:
 @document_response(RunDetail)
 async def detail(scrape_run_id: int) -> Response:
     """Return one run, with its result at each bookmaker and its errors."""
-    record = await find_run(scrape_run_id)
+    record = await services().runs.find(scrape_run_id)
     return json_response(
         {
             "scrape_run_id": record.id,
@@ -97,10 +104,13 @@ async def cancel(scrape_run_id: int) -> Response:
 
 @blueprint.post("/<int:scrape_run_id>/retry")
 @same_origin_only
-@takes_body(StartBody, is_optional=True)
+@takes_body(RetryBody, is_optional=True)
 @document_response(Retried, 202)
-async def retry(scrape_run_id: int, body: StartBody | None) -> Response:
-    """Start a run that scrapes what failed in another: 202 with the new run's id; 409 if nothing can be retried."""
+async def retry(scrape_run_id: int, body: RetryBody | None) -> Response:
+    """Start a run that scrapes what failed in another, in its mode.
+
+    202 with the new run's id; 409 if nothing can be retried.
+    """
     parts = services()
     run = await parts.runs.retry(scrape_run_id, _platforms(body))
     names = [str(each) for each in run.record.platforms]
@@ -114,14 +124,6 @@ async def retry(scrape_run_id: int, body: StartBody | None) -> Response:
             "message": f"run {run.record.id} scrapes {', '.join(names)} again",
         },
     )
-
-
-async def find_run(scrape_run_id: int) -> RunRecord:
-    """Return a run's record, with its current figures if it is running. Raises RunNotFoundError."""
-    record = await services().runs.record(scrape_run_id)
-    if record is None:
-        raise RunNotFoundError(scrape_run_id)
-    return record
 
 
 def run_row(record: RunRecord) -> dict[str, object]:
@@ -140,6 +142,7 @@ def run_row(record: RunRecord) -> dict[str, object]:
             for each in record.results
         }
         or None,
+        "mode": str(record.mode),
         "phase_logs": None,
     }
 
@@ -194,7 +197,7 @@ def phase_rows(phases: Sequence[PhaseRecord]) -> list[dict[str, object]]:
     ]
 
 
-def _platforms(body: StartBody | None) -> tuple[Platform, ...] | None:
+def _platforms(body: RetryBody | None) -> tuple[Platform, ...] | None:
     """Return the bookmakers that a body names, None for all enabled ones."""
     return tuple(body.platforms) if body is not None and body.platforms is not None else None
 

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
+from quart_odds.domain.runs import RunMode
 from quart_odds.odds.watched import read_watched
 from quart_odds.routes.api.requests import Query
 
@@ -13,6 +14,14 @@ class CursorQuery(Query):
 
     last_event_id: Annotated[str | None, Field(description="a cursor: the id of the last message received")] = None
     since: Annotated[str | None, Field(description="the same as last_event_id")] = None
+
+
+class StartQuery(CursorQuery):
+    """Where a stream starts, and the mode of the run that it starts."""
+
+    mode: Annotated[RunMode, Field(description="sweep: read only the lists and the main markets in them")] = (
+        RunMode.FULL
+    )
 
 
 class TopicsQuery(CursorQuery):

@@ -15,7 +15,7 @@ from quart_odds.broadcast.event_log import split_cursor
 from quart_odds.broadcast.framing import BLOCK, CHUNK, Framing, sse_block, sse_retry
 from quart_odds.broadcast.lane import LiveConnection, MailboxSink, live_connection
 from quart_odds.domain.runs import RunRecord, RunStatus
-from quart_odds.errors import RunActiveError, RunNotFoundError, TooSoonError
+from quart_odds.errors import RunActiveError, TooSoonError
 from quart_odds.odds.watched import read_watched
 from quart_odds.routes.access.limits import Client, TooManyConnectionsError
 from quart_odds.routes.access.problems import Problem, bad_request
@@ -23,7 +23,7 @@ from quart_odds.routes.access.same_origin import check_room, client_of, same_ori
 from quart_odds.routes.api.openapi import answers_text
 from quart_odds.routes.api.requests import takes_query
 from quart_odds.routes.live.handshake import handshake_message, split_topics
-from quart_odds.routes.live.query import CursorQuery, TopicsQuery
+from quart_odds.routes.live.query import CursorQuery, StartQuery, TopicsQuery
 from quart_odds.scraping.broadcaster import ProgressBroadcaster
 from quart_odds.scraping.outcome import terminal_progress
 from quart_odds.services import Services, services
@@ -70,10 +70,13 @@ async def listen(query: TopicsQuery) -> Response:
 
 @blueprint.get("/api/scrape/stream")
 @same_origin_only
-@takes_query(CursorQuery)
+@takes_query(StartQuery)
 @answers_text("text/event-stream", description="The progress of a run, to its end.")
-async def start_and_observe(query: CursorQuery) -> Response:
-    """Start a run, or attach to the active one, and stream its progress. A request with a cursor only resumes."""
+async def start_and_observe(query: StartQuery) -> Response:
+    """Start a run, or attach to the active one of its mode, and stream its progress.
+
+    A request with a cursor only resumes.
+    """
     parts = services()
     if (cursor := asked_cursor(query)) is not None:
         return await _resume(parts, _run_of(cursor), cursor)
@@ -82,7 +85,7 @@ async def start_and_observe(query: CursorQuery) -> Response:
     if (refusal := _no_room(parts, is_resumed=False)) is not None:
         return refusal
     try:
-        run = await parts.runs.start("api-stream")
+        run = await parts.runs.start("api-stream", mode=query.mode)
     except RunActiveError as error:
         return await _observe(parts, error.scrape_run_id, None)
     except TooSoonError as error:
@@ -137,9 +140,7 @@ async def _observe(parts: Services, scrape_run_id: int, cursor: str | None) -> R
     broadcaster = parts.runs.broadcasters.get(scrape_run_id)
     if broadcaster is not None:
         return await _stream_run(parts, broadcaster, cursor)
-    record = await parts.store.get_run(scrape_run_id)
-    if record is None:
-        raise RunNotFoundError(scrape_run_id)
+    record = await parts.runs.find(scrape_run_id)
     if record.status is RunStatus.RUNNING:
         raise Problem(409, "Not here", f"run {scrape_run_id} is going in another process; observe it there")
     body = b"" if request.method == "HEAD" else _row_blocks(record)

@@ -6,8 +6,9 @@ from pydantic import BeforeValidator, PlainValidator
 
 from quart_odds.domain.catalogue import CATALOGUE, Market, line_code
 from quart_odds.routes.api.markets import Line, Promotion, known_market
-from quart_odds.routes.api.query import EventsQuery
+from quart_odds.routes.api.query import EventsQuery, PageQuery
 from quart_odds.routes.api.requests import Query
+from quart_odds.routes.api.schemas.scrape import ModeQuery
 
 MOST_IDS = 100
 """The most rows that a script may request at once."""
@@ -38,6 +39,10 @@ class OddsPageQuery(EventsQuery):
     def shown_line(self) -> float | None:
         """The line of the shown market, None for a market without lines."""
         return self.line if MARKETS[self.market].has_line else None
+
+
+class RunsPageQuery(PageQuery, ModeQuery):
+    """Which runs the page of runs shows."""
 
 
 def _ids(value: object) -> object:

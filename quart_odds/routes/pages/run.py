@@ -43,7 +43,16 @@ OTHER_ADVICE = "See the server's log for details."
 
 ELSEWHERE = "running in another process, so its progress is not known here"
 
-IDLE: JSON = {"id": None, "status": "idle", "is_over": True, "platforms": [], "phases": [], "errors": [], "log": []}
+IDLE: JSON = {
+    "id": None,
+    "mode": "full",
+    "status": "idle",
+    "is_over": True,
+    "platforms": [],
+    "phases": [],
+    "errors": [],
+    "log": [],
+}
 
 
 def active_view(run: ActiveRun) -> JSON:
@@ -89,6 +98,7 @@ def _view(
     platforms = [_platform(each, results.get(each), record, (left or {}).get(each)) for each in Platform]
     return {
         "id": record.id,
+        "mode": str(record.mode),
         "status": str(record.status),
         "is_over": record.status is not RunStatus.RUNNING,
         "trigger": trigger_words(record.trigger),

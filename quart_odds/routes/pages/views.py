@@ -15,12 +15,11 @@ from quart_odds.errors import RunActiveError
 from quart_odds.routes.access.problems import log_problem, problem_of
 from quart_odds.routes.access.same_origin import same_origin_only
 from quart_odds.routes.api.encoded import find_event
-from quart_odds.routes.api.query import PageQuery, select_events
+from quart_odds.routes.api.query import select_events
 from quart_odds.routes.api.requests import takes_query
-from quart_odds.routes.api.scrape import find_run
 from quart_odds.routes.pages.history import history_of
 from quart_odds.routes.pages.odds import line_text, market_groups, sources
-from quart_odds.routes.pages.query import LINES, MARKETS, HistoryQuery, OddsPageQuery, RowsQuery
+from quart_odds.routes.pages.query import LINES, MARKETS, HistoryQuery, OddsPageQuery, RowsQuery, RunsPageQuery
 from quart_odds.routes.pages.run import IDLE, JSON, active_view, stored_view
 from quart_odds.routes.pages.runs import run_bars, run_rows
 from quart_odds.routes.pages.shell import asset_url, fragment, page, static_answer
@@ -52,7 +51,7 @@ async def icon() -> WerkzeugResponse:
 @blueprint.get("/")
 @hide
 async def progress() -> Response:
-    """Show the active run, or the last one. This starts no run."""
+    """Show the active full run, or the last one. This starts no run."""
     parts = services()
     cursor = _cursor()
     active = parts.runs.active
@@ -69,10 +68,10 @@ async def run(scrape_run_id: int) -> Response:
     """Show one run, active or past, in the same view."""
     parts = services()
     cursor = _cursor()
-    active = parts.runs.active
-    if active is not None and active.record.id == scrape_run_id:
+    active = parts.runs.active_by_id(scrape_run_id)
+    if active is not None:
         return await _progress(parts, active_view(active), cursor, follow="this")
-    record = await find_run(scrape_run_id)
+    record = await parts.runs.find(scrape_run_id)
     return await _progress(parts, stored_view(record, await parts.store.phases(scrape_run_id)), cursor, follow="this")
 
 
@@ -124,17 +123,22 @@ async def schedule(change: str) -> WerkzeugResponse:
 
 @blueprint.get("/runs")
 @hide
-@takes_query(PageQuery)
-async def runs(query: PageQuery) -> Response:
-    """Show all runs, newest first, with a chart of their durations."""
+@takes_query(RunsPageQuery)
+async def runs(query: RunsPageQuery) -> Response:
+    """Show the runs of a mode, newest first, with a chart of their durations."""
     parts = services()
     cursor = _cursor()
     size = min(query.page_size, 50)
-    found = await parts.store.list_runs(limit=size, offset=(query.page - 1) * size)
-    total = await parts.store.count_runs()
-    active = parts.runs.active
-    records = [active.snapshot() if active and active.record.id == each.id else each for each in found]
-    shown = {"rows": run_rows(records), "bars": run_bars(records), "total": total, "page": query.page}
+    found = await parts.store.list_runs(limit=size, offset=(query.page - 1) * size, mode=query.run_mode)
+    total = await parts.store.count_runs(mode=query.run_mode)
+    records = [active.snapshot() if (active := parts.runs.active_by_id(each.id)) else each for each in found]
+    shown = {
+        "rows": run_rows(records),
+        "bars": run_bars(records),
+        "total": total,
+        "page": query.page,
+        "mode": query.mode,
+    }
     return await page("runs.html", {**frame(cursor, "runs"), **shown, "pages": -(-total // size)})
 
 

@@ -324,7 +324,7 @@ async def test_an_error_of_ours_says_nothing_of_our_insides(
 ) -> None:
     """The answer is 500 as a problem, without the text of the exception."""
 
-    async def broken(_: object) -> None:
+    async def broken(*_: object) -> None:
         raise ValueError("the password is secret")
 
     monkeypatch.setattr(running.parts.store, "run_stats", broken)

@@ -13,8 +13,8 @@ from quart.testing.connections import TestHTTPConnection as HTTPConnection
 
 from quart_odds.broadcast import BroadcastRegistry, LogBounds
 from quart_odds.broadcast import context as broadcast_context
-from quart_odds.domain.runs import RunRecord, RunStatus
-from quart_odds.errors import RunActiveError
+from quart_odds.domain.runs import RunMode, RunRecord, RunStatus
+from quart_odds.errors import RunActiveError, RunNotFoundError
 from quart_odds.odds.watched import WatchedEvents
 from quart_odds.routes.access import problems, same_origin
 from quart_odds.routes.access.limits import ConnectionLimits
@@ -50,20 +50,29 @@ def record(run_id: int, status: RunStatus) -> RunRecord:
 class FakeRuns:
     """Runs that start but never scrape."""
 
-    def __init__(self) -> None:
+    def __init__(self, store: "FakeStore") -> None:
         self.broadcasters = BroadcasterRegistry()
         self.started: list[str] = []
+        self._store = store
 
-    async def start(self, trigger: str) -> SimpleNamespace:
-        """Start a run; only one at a time."""
+    async def start(self, trigger: str, *, mode: RunMode = RunMode.FULL) -> SimpleNamespace:
+        """Start a run; only one of each mode at a time."""
         for each in self.broadcasters.active():
-            raise RunActiveError(each.scrape_run_id)
+            if each.mode is mode:
+                raise RunActiveError(each.scrape_run_id)
         self.started.append(trigger)
-        return SimpleNamespace(broadcaster=self.add(len(self.started)))
+        return SimpleNamespace(broadcaster=self.add(len(self.started), mode))
 
-    def add(self, run_id: int) -> ProgressBroadcaster:
+    async def find(self, run_id: int) -> RunRecord:
+        """Return the row of a run."""
+        record = await self._store.get_run(run_id)
+        if record is None:
+            raise RunNotFoundError(run_id)
+        return record
+
+    def add(self, run_id: int, mode: RunMode = RunMode.FULL) -> ProgressBroadcaster:
         """Add an active run."""
-        broadcaster = ProgressBroadcaster(run_id)
+        broadcaster = ProgressBroadcaster(run_id, mode)
         self.broadcasters.add(broadcaster)
         return broadcaster
 
@@ -95,7 +104,8 @@ class Hub:
         self.services = Services(given, self.registry, limits)
         self.services.access = AccessPolicy.of(given)
         self.services.watched = WatchedEvents()
-        self.runs, self.store = FakeRuns(), FakeStore()
+        self.store = FakeStore()
+        self.runs = FakeRuns(self.store)
         self.services.runs = cast("RunService", self.runs)
         self.services.store = cast("Store", self.store)
         self.app = Quart("hub")

@@ -306,7 +306,7 @@ async def test_pages_of_strangers_start_no_run(hub: Hub, headers: dict[str, str]
 async def test_a_start_that_comes_too_soon_says_when_to_come_back(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     """The answer is 200, the delay and an end: an EventSource that gets an error status never reconnects."""
 
-    async def too_soon(_: str) -> None:
+    async def too_soon(*_: object, **__: object) -> None:
         raise TooSoonError("a moment ago", 1.234)
 
     monkeypatch.setattr(hub.runs, "start", too_soon)

@@ -8,6 +8,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, RootModel
 from quart_odds.domain.platforms import Platform
 from quart_odds.routes.api.requests import Query, WholeNumber
 from quart_odds.routes.api.schemas.odds import Shape
+from quart_odds.routes.api.schemas.scrape import ModeQuery
 from quart_odds.scraping.runtime_settings import PreferenceChanges
 
 PlatformStatus = Literal["healthy", "unhealthy", "unknown"]
@@ -21,14 +22,14 @@ class PreferencesBody(PreferenceChanges):
     ] = None
 
 
-class AnalyticsQuery(Query):
-    """How many days to cover."""
+class AnalyticsQuery(ModeQuery):
+    """How many days to cover, and which runs."""
 
     days: Annotated[int, WholeNumber(1, 30)] = 14
 
 
-class EventMetricsQuery(Query):
-    """How many days to cover."""
+class EventMetricsQuery(ModeQuery):
+    """How many days to cover, and which runs."""
 
     days: Annotated[int, WholeNumber(1, 30)] = 7
 

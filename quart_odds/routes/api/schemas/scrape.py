@@ -5,13 +5,13 @@ from typing import Annotated, Literal
 from pydantic import AwareDatetime, Field, RootModel, field_validator
 
 from quart_odds.domain.platforms import Platform
-from quart_odds.domain.runs import RunStatus, ScrapePhase
+from quart_odds.domain.runs import RunMode, RunStatus, ScrapePhase
 from quart_odds.routes.api.requests import Query, WholeNumber
 from quart_odds.routes.api.schemas.odds import Shape
 
 
-class StartBody(Shape):
-    """The body that starts a run. It is optional."""
+class RetryBody(Shape):
+    """The body that retries a run. It is optional."""
 
     platforms: Annotated[list[Platform] | None, Field(min_length=1, description="default: all enabled bookmakers")] = (
         None
@@ -27,7 +27,28 @@ class StartBody(Shape):
         return value
 
 
-class RunsQuery(Query):
+class StartBody(RetryBody):
+    """The body that starts a run. It is optional."""
+
+    mode: Annotated[RunMode, Field(description="sweep: read only the lists and the main markets in them")] = (
+        RunMode.FULL
+    )
+
+
+class ModeQuery(Query):
+    """Which runs count, by their mode."""
+
+    mode: Annotated[
+        Literal["full", "sweep", "all"], Field(description="full runs, sweeps (which read only lists), or both")
+    ] = "full"
+
+    @property
+    def run_mode(self) -> RunMode | None:
+        """The mode of the runs that count, None if all do."""
+        return None if self.mode == "all" else RunMode(self.mode)
+
+
+class RunsQuery(ModeQuery):
     """Which runs to list."""
 
     limit: Annotated[int, WholeNumber(1, 100)] = 20
@@ -78,6 +99,7 @@ class RunFields(Shape):
     events_failed: int
     trigger: Annotated[str, Field(description="api, api-stream, page, scheduled, cli or retry:<id>")]
     platform_timings: dict[Platform, Timing] | None
+    mode: RunMode
 
 
 class RunRow(RunFields):
