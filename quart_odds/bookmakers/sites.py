@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import orjson
 
@@ -26,13 +26,17 @@ _BOM = b"\xef\xbb\xbf"
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request to a site. `where` describes its purpose in errors; `body` is JSON."""
+    """A request to a site. `where` describes its purpose in errors; `body` is JSON.
+
+    Response times of requests of one `kind` are compared with each other.
+    """
 
     path: str
     where: str
     query: Mapping[str, str] = field(default_factory=dict)
     method: str = "GET"
     body: object = None
+    kind: Literal["list", "event"] = "list"
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +120,7 @@ class BetPawaSite:
 
     def event(self, header: EventHeader) -> Request:
         """See Site."""
-        return Request(betpawa.EVENT_PATH + header.external_id, f"event {header.external_id}")
+        return Request(betpawa.EVENT_PATH + header.external_id, f"event {header.external_id}", kind="event")
 
     def _page(self, ids: tuple[str, ...], skip: int, before: tuple[str, ...] = ()) -> Listing:
         name = f"competitions {', '.join(ids)}"
@@ -165,7 +169,7 @@ class SportyBetSite:
     def event(self, header: EventHeader) -> Request:
         """See Site."""
         query = {"eventId": header.external_id, "productId": sportybet.PRE_MATCH}
-        return Request(sportybet.EVENT_PATH, f"event {header.external_id}", query)
+        return Request(sportybet.EVENT_PATH, f"event {header.external_id}", query, kind="event")
 
     def _contradictions(self, plain: bytes) -> list[BookmakerError]:
         """Report the sport and countries whose event count exceeds that of their parts."""
@@ -227,7 +231,7 @@ class Bet9jaSite:
 
     def event(self, header: EventHeader) -> Request:
         """See Site."""
-        return Request(bet9ja.EVENT_PATH, f"event {header.external_id}", {"EVENTID": header.external_id})
+        return Request(bet9ja.EVENT_PATH, f"event {header.external_id}", {"EVENTID": header.external_id}, kind="event")
 
 
 def _name(competition: Competition) -> str:
