@@ -195,7 +195,7 @@ class SiteClient:
 
     async def fetch(self, header: EventHeader) -> RawBody:
         """See BookmakerClient."""
-        answer = await self._requester.ask(self._site.event(header), kind="event")
+        answer = await self._requester.ask(self._site.event(header))
         encoding = answer.headers.get("content-encoding")
         return RawBody(self.platform, answer.content, encoding, header, self._settings.max_body_bytes)
 

@@ -58,11 +58,8 @@ class Requester:
         self._origin = settings.url(site.platform)
         self._room = BodyRoom()
 
-    async def ask(self, request: Request, kind: str = "list") -> Answer:
-        """Return a successful answer, after retries if the error is temporary. Raises BookmakerError.
-
-        Response times of requests of one `kind` are compared with each other.
-        """
+    async def ask(self, request: Request) -> Answer:
+        """Return a successful answer, after retries if the error is temporary. Raises BookmakerError."""
         settings = self._settings
         answer: Answer | None = None
         async for attempt in stamina.retry_context(
@@ -74,22 +71,22 @@ class Requester:
             wait_jitter=min(1.0, settings.retry_wait_seconds),
         ):
             with attempt:
-                answer = await self._try(request, kind)
+                answer = await self._try(request)
         assert answer is not None
         if self._recorder is not None:
             await self._recorder.record(self._platform, request, answer, settings.max_body_bytes)
         return answer
 
-    async def _try(self, request: Request, kind: str) -> Answer:
+    async def _try(self, request: Request) -> Answer:
         """Send a request once. An error keeps no reference to the answer while the next try is waiting."""
         try:
-            return await self._send(request, kind)
+            return await self._send(request)
         except BookmakerError as exc:
             fault = exc.bare()
         fault.where = fault.where or request.where
         raise fault
 
-    async def _send(self, request: Request, kind: str) -> Answer:
+    async def _send(self, request: Request) -> Answer:
         place = self._room.place()
         try:
             async with self._throttle.slot(self.turn_by, self._priority) as may_send:
@@ -97,17 +94,17 @@ class Requester:
                     count = self._throttle.refusals_in_a_row
                     raise BlockedError(self._platform, f"left alone for a while after {count} refusals in a row")
                 self.requests += 1
-                answer, seconds = await self._exchange(request, place, kind)
+                answer, seconds = await self._exchange(request, place)
             self._throttle.count_redirects(answer.redirects)
             self._refuse_bad_answer(answer)
-            self._throttle.answered(seconds, kind)
+            self._throttle.answered(seconds, request.kind)
         except BaseException:
             place.leave()
             raise
         self._room.hold(place, answer.content)
         return answer
 
-    async def _exchange(self, request: Request, place: Place, kind: str) -> tuple[Answer, float]:
+    async def _exchange(self, request: Request, place: Place) -> tuple[Answer, float]:
         """Return the answer and the time that it took, without our own waits for room in memory."""
         clock = self._throttle.clock
         body = orjson.dumps(request.body) if request.body is not None else None
@@ -134,7 +131,7 @@ class Requester:
             # No answer in time is a slow answer. A connection that is refused says nothing about response times.
             seconds = clock() - began - waited
             if seconds >= 0.9 * self._settings.request_timeout_seconds:
-                self._throttle.answered(seconds, kind)
+                self._throttle.answered(seconds, request.kind)
             raise
         return answer, clock() - began - waited
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Literal, Protocol
 
 from quart_odds.domain.odds import EventHeader, ListedEvent
 from quart_odds.domain.platforms import Platform
@@ -11,13 +11,17 @@ from quart_odds.errors import BookmakerError
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request to a site. `where` describes its purpose in errors; `body` is JSON."""
+    """A request to a site. `where` describes its purpose in errors; `body` is JSON.
+
+    Response times of requests of one `kind` are compared with each other.
+    """
 
     path: str
     where: str
     query: Mapping[str, str] = field(default_factory=dict)
     method: str = "GET"
     body: object = None
+    kind: Literal["list", "event"] = "list"
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,7 +58,7 @@ class BetPawaSite:
 
     def event(self, header: EventHeader) -> Request:
         """See Site."""
-        return Request(betpawa.EVENT_PATH + header.external_id, f"event {header.external_id}")
+        return Request(betpawa.EVENT_PATH + header.external_id, f"event {header.external_id}", kind="event")
 
     def _page(self, ids: tuple[str, ...], skip: int, before: tuple[str, ...] = ()) -> Listing:
         name = f"competitions {', '.join(ids)}"
@@ -119,7 +119,7 @@ class SportyBetSite:
     def event(self, header: EventHeader) -> Request:
         """See Site."""
         query = {"eventId": header.external_id, "productId": sportybet.PRE_MATCH}
-        return Request(sportybet.EVENT_PATH, f"event {header.external_id}", query)
+        return Request(sportybet.EVENT_PATH, f"event {header.external_id}", query, kind="event")
 
     def _upcoming(self, number: int) -> Listing:
         name = f"page {number}"
@@ -188,7 +188,7 @@ class Bet9jaSite:
 
     def event(self, header: EventHeader) -> Request:
         """See Site."""
-        return Request(bet9ja.EVENT_PATH, f"event {header.external_id}", {"EVENTID": header.external_id})
+        return Request(bet9ja.EVENT_PATH, f"event {header.external_id}", {"EVENTID": header.external_id}, kind="event")
 
 
 def _name(competition: Competition) -> str:

@@ -41,6 +41,7 @@ from tests.apps import running_sandbox
 from tests.bookmakers.clients import EVENT, always, good
 from tests.bookmakers.fake_site import serving, settings_for
 from tests.bookmakers.ticking import Clock
+from tests.bookmakers.wire import asked
 
 
 def send_all(budget: Budget) -> int:
@@ -392,3 +393,10 @@ async def test_our_own_waits_for_room_are_not_the_bookmakers() -> None:
         held = (await task).content
     assert throttle.budget is not None
     assert throttle.budget.last_reason is None
+
+
+@pytest.mark.parametrize("platform", Platform)
+def test_an_event_is_another_kind_of_request_than_a_list(platform: Platform) -> None:
+    """At each bookmaker."""
+    site = SITES[platform]
+    assert (site.event(asked(platform, "501")).kind, site.root().kind) == ("event", "list")
