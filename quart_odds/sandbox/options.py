@@ -58,7 +58,8 @@ class SandboxOptions:
             raise ValueError(f"markets {self.markets} is not at least 10")
         if self.price_pace <= 0:
             raise ValueError(f"price_pace {self.price_pace:g} is not above 0")
-        if self.competitions is not None and not 1 <= self.competitions <= (most := most_competitions(self.events)):
+        most = most_competitions(self.events)
+        if self.competitions is not None and not 1 <= self.competitions <= most:
             raise ValueError(f"competitions {self.competitions} of {self.events} events is not from 1 to {most}")
         if self.live_prices and self.replay is not None:
             raise ValueError("the prices of a replay cannot be live")

@@ -130,6 +130,8 @@ async def _until_active(session: aiohttp.ClientSession, url: str, requests: int)
         (["--body-kb", "1"], "body_kb 1 is not at least 2"),
         (["--markets", "3"], "markets 3 is not at least 10"),
         (["--latency-ms", "-1"], "cannot be negative"),
+        (["--price-pace", "0"], "price_pace 0 is not above 0"),
+        (["--competitions", "9"], "competitions 9 of 60 events is not from 1 to 8"),
         (["--colour", "red"], "No such option"),
     ],
 )
@@ -211,10 +213,27 @@ def _is_running(number: int) -> bool:
 
 def test_options_survive_the_command_line() -> None:
     """The command turns the arguments back into equal options."""
-    options = SandboxOptions(7, 3, 10, 5, parse_faults("betpawa=timeout@lists:0.5"), None, 0, 12.5, 50, warm=True)
+    options = SandboxOptions(
+        30,
+        3,
+        10,
+        5,
+        parse_faults("betpawa=timeout@lists:0.5"),
+        None,
+        0,
+        12.5,
+        50,
+        warm=True,
+        live_prices=True,
+        price_pace=2.5,
+        competitions=4,
+    )
     words = arguments(options)
     for expected in (
-        "--events 7",
+        "--events 30",
+        "--live-prices",
+        "--price-pace 2.5",
+        "--competitions 4",
         "--seed 3",
         "--faults betpawa=timeout@lists:0.5",
         "--body-kb 12.5",

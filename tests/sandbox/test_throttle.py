@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import zlib
 from collections.abc import AsyncIterator
+from itertools import chain
 from typing import Any
 
 import orjson
@@ -24,6 +25,7 @@ from tests.sandbox.stand_ins import HEADERS, NOW, detail_ask, queries
 CATEGORIES = "/api/sportsbook/v4/categories/list/2"
 SPORTS = "/desktop/feapi/PalimpsestAjax/GetSports"
 GROUP = "/desktop/feapi/PalimpsestAjax/GetEventsInGroupV2"
+UPCOMING = "/api/ng/factsCenter/pcUpcomingEvents"
 PC_EVENTS = "/api/ng/factsCenter/pcEvents"
 LIST = "/api/sportsbook/v4/events/lists/by-queries"
 BOTH = {**HEADERS[Platform.BETPAWA], **HEADERS[Platform.BET9JA]}
@@ -185,6 +187,86 @@ async def test_lists_are_emptied_halved_or_doubled_and_the_tree_stays(fault: str
         else:
             assert len(after) == (0 if fault == "empty" else 2 * len(before))
     assert await (await get(client, CATEGORIES)).get_json() == await (await get(good, CATEGORIES)).get_json()
+
+
+async def all_pages(client: QuartClient, pages: int = 5) -> dict[Platform, list[list[str]]]:
+    """Return the ids on the first pages of BetPawa's and SportyBet's lists, without those that fail."""
+    found: dict[Platform, list[list[str]]] = {Platform.BETPAWA: [], Platform.SPORTYBET: []}
+    for number in range(pages):
+        response = await get(client, f"{LIST}?q={queries([], skip=100 * number)}")
+        body = await response.get_json() if response.status_code == 200 else {"responses": []}
+        found[Platform.BETPAWA].append([e["id"] for of in body["responses"] for e in of["responses"]])
+        response = await get(client, f"{UPCOMING}?marketId=1&pageSize=100&pageNum={number + 1}&option=2")
+        body = await response.get_json() if response.status_code == 200 else {"data": {"tournaments": []}}
+        found[Platform.SPORTYBET].append([e["eventId"] for of in body["data"]["tournaments"] for e in of["events"]])
+    return found
+
+
+async def test_a_short_list_lacks_some_events_that_totals_and_trees_count() -> None:
+    """One in ten, or the share that is given, and always the same ones."""
+    everywhere = await all_pages(client_of(events=300, markets=10))
+    for fault, share in (("short-list", 0.1), ("short-list:0.4", 0.4)):
+        client = client_of(f"all={fault}", events=300, markets=10)
+        found = await all_pages(client)
+        assert found == await all_pages(client)
+        for platform, pages in found.items():
+            events, good = [*chain(*pages)], [*chain(*everywhere[platform])]
+            assert set(events) < set(good)
+            assert share / 2 < 1 - len(events) / len(good) < share * 1.5
+        body = await (await get(client, f"{UPCOMING}?marketId=1&pageSize=100&pageNum=1&option=2")).get_json()
+        assert body["data"]["totalNum"] == sum(map(len, everywhere[Platform.SPORTYBET]))
+        tree = await (await get(client, SPORTS)).get_json()
+        soccer = tree["D"]["PAL"]["1"]
+        groups = {id_: group["NUM"] for country in soccer["SG"].values() for id_, group in country["G"].items()}
+        listed = [len((await (await get(client, f"{GROUP}?GROUPID={id_}")).get_json())["D"]["E"]) for id_ in groups]
+        assert sum(groups.values()) == soccer["NUM"]
+        assert share / 2 < 1 - sum(listed) / soccer["NUM"] < share * 1.5
+
+
+async def test_a_list_shifts_by_an_event_between_pages() -> None:
+    """`shift` loses one event for good; `shifting-list` also brings another one twice. Pages stay full."""
+    everywhere = await all_pages(client_of(events=300, markets=10))
+    for fault, missed, twice in (("shift", [1], []), ("shifting-list", [1], [2])):
+        found = await all_pages(client_of(f"all={fault}", events=300, markets=10))
+        for platform, pages in found.items():
+            good, events = [*chain(*everywhere[platform])], [*chain(*pages)]
+            assert [good.index(event) // 100 for event in good if event not in events] == missed
+            assert sorted(good.index(event) // 100 for event in set(events) if events.count(event) == 2) == twice
+            assert len(pages[1]) == 100
+
+
+@pytest.mark.parametrize(("fault", "status"), [("500@page", 500), ("403@page", 403)])
+async def test_one_page_of_a_list_fails_each_time(fault: str, status: int) -> None:
+    """The second one. Where lists have no pages one of them fails. Trees and details do not."""
+    client = client_of(f"all={fault}", events=300, markets=10)
+    everywhere = await all_pages(client_of(events=300, markets=10))
+    for _ in range(2):
+        found = await all_pages(client)
+        for platform, pages in found.items():
+            assert pages == [everywhere[platform][0], [], *everywhere[platform][2:]]
+    tree = await (await get(client, SPORTS)).get_json()
+    groups = [id_ for country in tree["D"]["PAL"]["1"]["SG"].values() for id_ in country["G"]]
+    statuses = [(await get(client, f"{GROUP}?GROUPID={id_}")).status_code for id_ in groups]
+    assert sorted(statuses) == [200] * (len(groups) - 1) + [status]
+    statuses = []
+    for number in range(1, 10):
+        body = [{"sportId": "sr:sport:1", "marketId": "1", "tournamentId": [[f"sr:tournament:{number}"]]}]
+        statuses += [(await client.post(PC_EVENTS, json=body)).status_code]
+    assert statuses.count(status) <= 1
+    event = everywhere[Platform.BETPAWA][1][0]
+    assert (await get(client, f"/api/sportsbook/v4/events/{event}")).status_code == 200
+    assert (await get(client, CATEGORIES)).status_code == 200
+
+
+async def test_requests_for_lists_and_details_are_counted_separately(first_event: str) -> None:
+    """Together with the busiest second and ten seconds."""
+    client = client_of()
+    for path in (CATEGORIES, f"{LIST}?q={queries(['11001'])}", first_event, first_event, first_event):
+        await get(client, path)
+    state = (await (await get(client, "/_sandbox/state")).get_json())["bookmakers"]
+    assert (state["betpawa"]["list_requests"], state["betpawa"]["detail_requests"]) == (2, 3)
+    assert 0 < state["betpawa"]["busiest_second"] <= state["betpawa"]["busiest_ten_seconds"] == 5
+    assert state["bet9ja"]["busiest_ten_seconds"] == state["bet9ja"]["list_requests"] == 0
 
 
 @pytest.mark.parametrize("platform", list(Platform))

@@ -43,7 +43,7 @@ class FaultKind(StrEnum):
     SHIFT = "shift"
     """Loses an event of the first page before later pages are read, so that one event is on no page."""
     SHIFTING_LIST = "shifting-list"
-    """Loses and gains events in turn between pages, so that one event is on no page and others are on two."""
+    """Loses and gains an event in turn between pages, so that one event is on no page, the next one on two."""
     SHORT_LIST = "short-list"
     """Omits a share of the events from lists, one in ten by default. Totals and trees count them all."""
     BLANK = "blank"
@@ -230,11 +230,11 @@ def fault_of_json(value: object) -> Fault | None:
 
 
 def shift_of(kind: FaultKind, page: int | None) -> int:
-    """Return by how many events a list has moved when this page is read: 1 if one is gone, -1 if one has come."""
+    """Return by how many events a list has moved up when this page is read."""
     if page is None or page < 2:
         return 0
     if kind is FaultKind.SHIFTING_LIST:
-        return 1 if page % 2 == 0 else -1
+        return 1 if page % 2 == 0 else 0
     return 1 if kind is FaultKind.SHIFT else 0
 
 

@@ -23,8 +23,7 @@ REFUSAL = (
 class Ask:
     """A request. Header names are in lower case.
 
-    `shift` is by how many events a list has moved since its first page was read: 1 if one before this page is gone, -1
-    if one has come.
+    `shift` is by how many events a list has moved up since its first page was read: 1 if one before this page is gone.
     """
 
     method: str

@@ -29,6 +29,8 @@ B = Platform.BETPAWA
         ("500-then-fine", Fault(FaultKind.BROKEN, times=1)),
         ("429-retry-after", Fault(FaultKind.TOO_MANY, retry_after=1)),
         ("429-then-fine", Fault(FaultKind.TOO_MANY, times=1)),
+        ("timeout@page", Fault(FaultKind.TIMEOUT, where=Where.PAGE)),
+        ("short-list:0.25", Fault(FaultKind.SHORT_LIST, share=0.25)),
     ],
 )
 def test_a_fault_is_read_from_a_word(text: str, fault: Fault) -> None:
@@ -39,7 +41,7 @@ def test_a_fault_is_read_from_a_word(text: str, fault: Fault) -> None:
 
 @given(
     name=st.sampled_from(FAULT_NAMES),
-    where=st.sampled_from(["", "@all", "@lists", "@details"]),
+    where=st.sampled_from(["", "@all", "@lists", "@details", "@page"]),
     share=st.floats(0.01, 1),
 )
 def test_a_fault_survives_text_and_json(name: str, where: str, share: float) -> None:
@@ -117,6 +119,13 @@ def test_a_fault_strikes_lists_and_details_unless_it_has_a_place() -> None:
             on_detail,
         )
     assert board.strike(Platform.BET9JA, "list") is None
+
+
+def test_a_fault_of_a_page_strikes_the_second_page_alone() -> None:
+    """Not the first or third, no list without a page number, and no detail."""
+    board = FaultBoard({B: parse_fault("500@page")})
+    assert [board.strike(B, "list", page=page) is not None for page in (1, 2, 3, None)] == [False, True, False, False]
+    assert board.strike(B, "7", ("7", "x")) is None
 
 
 def test_404_and_huge_strike_one_event() -> None:

@@ -84,6 +84,20 @@ def test_a_group_has_all_its_events_with_the_main_markets_only() -> None:
     assert said(found[Platform.BET9JA], ask(Platform.BET9JA, path, GROUPID="5"))["D"] == {"E": []}
 
 
+def test_a_group_has_the_same_prices_of_its_markets_as_the_events() -> None:
+    """All lines of S_OU, the early payouts S_1X21 and S_1X22, and no S_GGNG."""
+    books, found = sites()
+    path = f"{PATH}GetEventsInGroupV2"
+    listed = said(found[Platform.BET9JA], ask(Platform.BET9JA, path, GROUPID="170001", GROUPMARKETID="1"))["D"]["E"]
+    heads = ("S_1X2_", "S_DC_", "S_OU@", "S_1X21_", "S_1X22_")
+    by_id = {f.listings[Platform.BET9JA].external_id: f for f in books.fixtures if Platform.BET9JA in f.listings}
+    for event in listed:
+        own = detail(found[Platform.BET9JA], by_id[str(event["ID"])])["D"]["O"]
+        assert event["O"] == {key: odds for key, odds in own.items() if key.startswith(heads)}
+    seen = {key for event in listed for key in event["O"]}
+    assert {"S_OU@0.5_O", "S_OU@6.5_O", "S_1X21_11", "S_1X22_22", "S_DC_12"} <= seen
+
+
 def test_without_a_referer_the_cdn_refuses_with_html() -> None:
     """The answer is 403 Access Denied."""
     _, found = sites()

@@ -10,6 +10,7 @@ from quart_odds.sandbox.options import SandboxOptions
 from quart_odds.sandbox.sites.answers import Ask
 from quart_odds.sandbox.sites.books import write_detail
 from quart_odds.sandbox.world.book import Book
+from quart_odds.sandbox.world.world import Fixture
 from tests.sandbox.stand_ins import HEADERS, ask, by_queries, detail, queries, said, sites
 
 LIST = "/api/sportsbook/v4/events/lists/by-queries"
@@ -202,6 +203,30 @@ def test_lists_have_the_markets_asked_for_and_page_by_skip_and_take() -> None:
     assert {e["id"] for e in first}.isdisjoint(e["id"] for e in second)
     assert {m["marketType"]["id"] for e in first for m in e["markets"]} == {"3743"}
     assert by_queries(site, ["11001"], skip=200) == []
+
+
+@pytest.mark.parametrize("markets", [["3743", "4693", "5000", "3795"], ["5000"], []])
+def test_an_event_has_exactly_the_markets_asked_for_with_all_lines(markets: list[str]) -> None:
+    """As in its own body, boosted prices included."""
+    books, found = sites()
+    site = found[Platform.BETPAWA]
+    boosted = 0
+    for competition in ("11001", "11002", "11003", "11004", "11005"):
+        wanted = orjson.loads(queries([competition]))
+        wanted["queries"][0]["view"] = {"marketTypes": markets}
+        body = said(site, ask(Platform.BETPAWA, LIST, q=orjson.dumps(wanted).decode()))
+        for event in body["responses"][0]["responses"]:
+            fixture = next(f for f in books.fixtures if _is(f, event["id"]))
+            own = detail(site, fixture)["markets"]
+            assert event["markets"] == [m for m in own if m["marketType"]["id"] in markets]
+            assert {m["marketType"]["id"] for m in event["markets"]} == set(markets)
+            boosted += sum("boosted" in market["additionalInfo"] for market in event["markets"])
+    assert (boosted > 0) == ("3743" in markets)
+
+
+def _is(fixture: Fixture, external_id: str) -> bool:
+    listing = fixture.listings.get(Platform.BETPAWA)
+    return listing is not None and listing.external_id == external_id
 
 
 def test_events_in_play_are_not_to_be_had() -> None:

@@ -1,5 +1,7 @@
 """SportyBet's stand-in produces the factsCenter format, compared with hand-written examples."""
 
+from collections import Counter
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
@@ -7,10 +9,10 @@ import pytest
 
 from quart_odds.domain.platforms import Platform
 from quart_odds.sandbox.options import SandboxOptions
-from quart_odds.sandbox.sites.answers import Ask
+from quart_odds.sandbox.sites.answers import Ask, Site
 from quart_odds.sandbox.sites.books import write_detail
 from quart_odds.sandbox.world.book import Book
-from tests.sandbox.stand_ins import ask, detail, detail_ask, events_of, said, sites
+from tests.sandbox.stand_ins import NOW, ask, detail, detail_ask, events_of, said, sites
 
 EVENTS = "/api/ng/factsCenter/pcEvents"
 UPCOMING = "/api/ng/factsCenter/pcUpcomingEvents"
@@ -149,6 +151,50 @@ def test_upcoming_events_come_in_pages_with_their_total() -> None:
     assert len(ids[0]) == 100
     assert ids[2] == []
     assert len(set(ids[0] + ids[1])) == pages[0]["totalNum"] == len(ids[0] + ids[1])
+
+
+def upcoming(site: Site, **query: str) -> list[Any]:
+    """Return all pages of the upcoming events."""
+    size = int(query.setdefault("pageSize", "100"))
+    total = said(site, ask(Platform.SPORTYBET, UPCOMING, pageNum="1", **query))["data"]["totalNum"]
+    return [
+        said(site, ask(Platform.SPORTYBET, UPCOMING, pageNum=str(number), **query))["data"]
+        for number in range(1, total // size + 2)
+    ]
+
+
+def test_both_lists_have_exactly_the_markets_asked_for_with_all_lines() -> None:
+    """As in the detail, and with the time of each line's last change."""
+    _, found = sites()
+    site = found[Platform.SPORTYBET]
+    (page,) = upcoming(site, marketId="1,10,18,29")
+    (tournament,) = said(site, ask(Platform.SPORTYBET, EVENTS, "POST", [{**WANTED, "marketId": "1,10,18,29"}]))["data"]
+    by_id = {event["eventId"]: event for of in page["tournaments"] for event in of["events"]}
+    for event in tournament["events"]:
+        assert by_id[event["eventId"]] == event
+        detail_path = detail_ask(Platform.SPORTYBET, event["eventId"])
+        markets = said(site, detail_path)["data"]["markets"]
+        assert event["markets"] == [m for m in markets if m["id"] in ("1", "10", "18", "29")]
+        assert len(event["markets"]) == 3 + sum(m["id"] == "18" for m in markets)
+        times = [m["lastOddsChangeTime"] for m in event["markets"]]
+        assert all(NOW - timedelta(hours=12) <= datetime.fromtimestamp(t / 1000, UTC) <= NOW for t in times)
+
+
+def test_option_1_gives_ten_events_of_a_tournament_and_counts_them_all() -> None:
+    """Option 2, or none, gives all of them."""
+    _, found = sites(SandboxOptions(events=450, move=0, markets=10))
+    site = found[Platform.SPORTYBET]
+    listed: dict[str, Counter[str]] = {}
+    for option in ("1", "2"):
+        pages = upcoming(site, marketId="1", option=option)
+        counts = listed[option] = Counter()
+        for page in pages:
+            assert page["totalNum"] == len(site.shelf.listed())
+            for tournament in page["tournaments"]:
+                counts[tournament["id"]] += len(tournament["events"])
+    assert listed["2"].total() == len(site.shelf.listed())
+    assert max(listed["2"].values()) > 100
+    assert listed["1"] == {name: min(count, 10) for name, count in listed["2"].items()}
 
 
 def test_an_unknown_event_is_an_error_with_http_200() -> None:

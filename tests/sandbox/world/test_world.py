@@ -3,7 +3,10 @@
 from collections import Counter
 from datetime import timedelta
 
+import pytest
+
 from quart_odds.domain.platforms import Platform
+from quart_odds.sandbox.options import SandboxOptions
 from quart_odds.sandbox.world.world import make_world
 from tests.sandbox.stand_ins import NOW, events_of, sites
 
@@ -47,6 +50,29 @@ def test_a_large_world_has_a_competition_of_more_than_a_hundred_events() -> None
     for platform in Platform:
         sizes = Counter(f.league.number for f in make_world(1300, 1, NOW) if platform in f.listings)
         assert max(sizes.values()) > 100
+
+
+def test_a_large_world_has_as_many_competitions_as_a_real_bookmaker() -> None:
+    """At least 150 groups at Bet9ja with 1,300 events, at most of which are played seven or eight events."""
+    for seed in (1, 2, 3):
+        sizes = Counter(f.league.number for f in make_world(1300, seed, NOW) if Platform.BET9JA in f.listings)
+        assert len(sizes) >= 150
+        assert sorted(sizes.values())[len(sizes) // 2] in (6, 7, 8)
+
+
+@pytest.mark.parametrize(("events", "competitions"), [(60, 1), (60, 8), (500, 50), (1300, 100), (1300, 168)])
+def test_the_number_of_competitions_can_be_chosen(events: int, competitions: int) -> None:
+    """Apart from those of special events."""
+    options = SandboxOptions(events=events, competitions=competitions, move=0)
+    fixtures = make_world(events, 1, NOW, options.competitions)
+    assert len({f.league.number for f in fixtures if f.is_matchable}) == competitions
+
+
+@pytest.mark.parametrize(("events", "competitions"), [(60, 0), (60, 9), (1300, 169)])
+def test_an_impossible_number_of_competitions_is_refused(events: int, competitions: int) -> None:
+    """Each has at least seven events."""
+    with pytest.raises(ValueError, match=f"competitions {competitions} of {events} events is not from 1 to"):
+        SandboxOptions(events=events, competitions=competitions)
 
 
 def test_names_have_hyphens_and_diacritics_and_differ_between_bookmakers() -> None:
