@@ -4,12 +4,14 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 
-from benchmarks.freshness_world import Delays, World
+from benchmarks.freshness_world import Delays, World, is_main
 from quart_odds.domain.odds import EventHeader
-from quart_odds.sandbox.world.changes import Change
 from quart_odds.sandbox.world.world import Fixture
+from quart_odds.scraping.progress_tracker import PlatformTracker
 from quart_odds.scraping.rounds import Rounds
+from quart_odds.scraping.sweep import sweep_platform
 
 INTERVAL_SECONDS = 10.0
 """The sweep interval of our polling."""
@@ -53,23 +55,15 @@ async def polling(world: World, seconds: float, rate: float) -> Measured:
         now=lambda: world.now,
         clock=lambda: world.elapsed,
     )
-    lists: dict[str, str] = {}
     due = 0.0
     while world.elapsed < seconds:
         world.wait_until(due)
         due += INTERVAL_SECONDS * max(1, math.ceil((world.elapsed - due) / INTERVAL_SECONDS))
+        tracker = PlatformTracker(world.platform)
         part = rounds.begin(world.platform)
-        async for listed in world.client.sweep(part.choose):
-            change = world.learn(listed.odds) if listed.odds is not None else None
-            part.note_listed(listed, change)
-            lists[listed.header.external_id] = listed.list_name
-        part.note_lists(world.client.lists_read)
-        for header in part.details():
-            if part.is_over:
-                break
-            part.note_detail(header, await _fetch(world, header))
+        await sweep_platform(world.client, tracker, world, lambda: world.now, world.decoder, part)
     by_list: dict[str, list[str]] = {}
-    for external_id, name in lists.items():
+    for external_id, name in world.client.lists.items():
         by_list.setdefault(name, []).append(external_id)
     return Measured(world.end(), world.list_requests, world.detail_requests, world.elapsed, by_list)
 
@@ -122,7 +116,7 @@ class _Optimum:
         name = _most_overdue(self._list_often, self._list_read, self._world.elapsed)
         self._list_read[name] = self._world.elapsed
         for external_id in self._lists[name]:
-            if self._world.learned(external_id, self._is_on_list):
+            if self._world.learned(external_id, partial(is_main, self._world.platform)):
                 self._moved[external_id] = None
 
     def fetch_detail(self) -> None:
@@ -134,9 +128,6 @@ class _Optimum:
         self._moved.pop(external_id, None)
         self._detail_read[external_id] = self._world.elapsed
         self._world.learned(external_id, lambda _: True)
-
-    def _is_on_list(self, change: Change) -> bool:
-        return change.is_main and not (self._world.platform == "bet9ja" and change.key[0].slug == "btts_ft")
 
     def _review(self) -> None:
         now = self._world.elapsed
@@ -209,8 +200,8 @@ def _gain(rates: Sequence[float], often: float) -> float:
     return gain
 
 
-async def _fetch(world: World, header: EventHeader):  # type: ignore[no-untyped-def]
+async def _fetch(world: World, header: EventHeader) -> None:
     raw = await world.client.fetch(header)
     mapped = await world.decoder.decode(raw)
     world.client.release(raw)
-    return world.learn(mapped)
+    await world.record(mapped, world.now)

@@ -1,6 +1,6 @@
 """One bookmaker of the sandbox in simulated time, and how late each change of its prices is learned."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
@@ -10,13 +10,15 @@ from quart_odds.bookmakers.client import SiteClient
 from quart_odds.bookmakers.kept_lists import KeptLists
 from quart_odds.bookmakers.politeness import Pace, Throttle
 from quart_odds.bookmakers.sites import SITES
+from quart_odds.bookmakers.sweep import Choose
 from quart_odds.bookmakers.transport import Answer
-from quart_odds.domain.catalogue import CATALOGUE, MAIN_NUMBERS, market_number_of, pack_key
-from quart_odds.domain.odds import MappedEvent, unpack_value
+from quart_odds.domain.catalogue import CATALOGUE, offer_code, pack_key
+from quart_odds.domain.odds import ListedCompetitions, ListedEvent, MappedEvent, unpack_value
 from quart_odds.domain.platforms import Platform
 from quart_odds.odds.cache import OddsCache
 from quart_odds.odds.event import EventChange
 from quart_odds.odds.event_odds import GONE
+from quart_odds.odds.service import BELIEVE_MISSING_AFTER
 from quart_odds.sandbox.app import generated_sites
 from quart_odds.sandbox.options import SandboxOptions
 from quart_odds.sandbox.sites.answers import Ask
@@ -29,6 +31,22 @@ LEAST_GROUPS = 150
 """Lists of events at Bet9ja, as at the real site."""
 MARKETS = 24
 """Market lines per event. Fewer than at a real bookmaker, because only which of them is fetched when matters here."""
+
+
+NOT_IN_LISTS = {Platform.BET9JA: ("btts_ft",)}
+"""Main markets that the lists of a bookmaker lack. They count as other markets there, for all policies."""
+
+
+class ListingClient(SiteClient):
+    """The product's client. `lists` has the list of each event, by the bookmaker's id, as sweeps found it last."""
+
+    lists: dict[str, str]
+
+    async def sweep(self, choose: Choose | None = None) -> AsyncIterator[ListedEvent]:
+        """See BookmakerClient."""
+        async for listed in super().sweep(choose):
+            self.lists[listed.header.external_id] = listed.list_name
+            yield listed
 
 
 @dataclass(slots=True)
@@ -78,7 +96,7 @@ class World:
         self._unlearned: dict[str, list[Change]] = {}
         settings = load_settings({}, decode_workers=0, **{f"{platform}_concurrency": 1})
         self.decoder = Decoder(0)
-        self.client = SiteClient(
+        self.client = ListingClient(
             SITES[platform],
             settings,
             self,
@@ -86,6 +104,7 @@ class World:
             self.decoder,
             kept=KeptLists(clock=lambda: self.elapsed),
         )
+        self.client.lists = {}
 
     @property
     def elapsed(self) -> float:
@@ -133,13 +152,27 @@ class World:
             if change.platform is self.platform:
                 self._unlearned.setdefault(change.external_id, []).append(change)
 
-    def learn(self, mapped: MappedEvent) -> EventChange:
-        """Take a fetch into the cache, and note how late the changes are that it brought."""
-        change = self.cache.apply(mapped, self.now)
-        external_id = mapped.header.external_id
-        numbers = {(market_number_of(key), _line_of(key)) for key in mapped.prices.keys} if mapped.is_partial else None
-        self.learned(external_id, lambda each: numbers is None or _place(each) in numbers)
+    async def record(self, mapped: MappedEvent, seen_at: datetime) -> EventChange:
+        """Take a fetch into the cache, and note how late the changes are that it brought. Like the odds service."""
+        change = self.cache.apply(mapped, seen_at)
+        carried = {offer_code(key) for key in mapped.prices.keys} if mapped.is_partial else None
+        self.learned(mapped.header.external_id, lambda each: carried is None or _offer_of(each) in carried)
         return change
+
+    async def mark_missing(
+        self, platform: Platform, seen_external_ids: set[str], at: datetime, listed: ListedCompetitions
+    ) -> Sequence[EventChange]:
+        """Take what a sweep listed into the cache."""
+        return self.cache.mark_missing(
+            platform, seen_external_ids, at, listed=listed, believe_after=BELIEVE_MISSING_AFTER
+        )
+
+    async def withdraw(self, platform: Platform, external_id: str, at: datetime) -> EventChange | None:
+        """Mark an event as gone in the cache."""
+        return self.cache.withdraw(platform, external_id, at)
+
+    async def confirm(self) -> None:
+        """Do nothing: there is no database."""
 
     def learned(self, external_id: str, is_learned: Callable[[Change], bool]) -> bool:
         """Note that these changes of an event have been learned now. Returns whether there were any."""
@@ -186,7 +219,12 @@ class World:
     def _note(self, change: Change) -> None:
         if self._since <= change.at < self._until:
             seconds = (self.now - change.at).total_seconds()
-            (self.delays.main if change.is_main else self.delays.other).append(seconds)
+            (self.delays.main if is_main(self.platform, change) else self.delays.other).append(seconds)
+
+
+def is_main(platform: Platform, change: Change) -> bool:
+    """Return whether a price is one of a main market, which the bookmaker's lists carry."""
+    return change.is_main and change.key[0].slug not in NOT_IN_LISTS.get(platform, ())
 
 
 def _is(fixture: object, platform: Platform, external_id: str) -> bool:
@@ -194,25 +232,13 @@ def _is(fixture: object, platform: Platform, external_id: str) -> bool:
     return platform in listings and listings[platform].external_id == external_id
 
 
-def _place(change: Change) -> tuple[int, int]:
+def _offer_of(change: Change) -> int | None:
     market, line, _ = change.key
     known = CATALOGUE.by_slug.get(market.slug)
-    if known is None:
-        return (-1, 0)
-    key = pack_key(known.number, 0, line)
-    return market_number_of(key), _line_of(key)
-
-
-def _line_of(key: int) -> int:
-    from quart_odds.domain.catalogue import offer_code
-
-    return offer_code(key) & 0xFFFF
+    return offer_code(pack_key(known.number, 0, line)) if known is not None else None
 
 
 def quantile(values: Iterable[float], share: float) -> float:
     """Return the value below which this share of the values is."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else float("nan")
-
-
-__all__ = ["MAIN_NUMBERS", "START", "Delays", "World", "quantile"]

@@ -15,6 +15,7 @@ from quart_odds.bookmakers import ClientPool, Decoder
 from quart_odds.bookmakers.politeness import Priority
 from quart_odds.broadcast import BroadcastRegistry
 from quart_odds.broadcast import context as broadcast_context
+from quart_odds.domain.runs import RunMode
 from quart_odds.errors import QuartOddsError
 from quart_odds.logs import ensure_logging
 from quart_odds.odds import OddsService
@@ -37,6 +38,7 @@ from quart_odds.scraping.broadcaster import ProgressBroadcaster
 from quart_odds.scraping.coordinator import Coordinator
 from quart_odds.scraping.maintenance import Maintenance
 from quart_odds.scraping.refresh import EventRefresher
+from quart_odds.scraping.rounds import Rounds
 from quart_odds.scraping.runs import RunService
 from quart_odds.scraping.runtime_settings import RuntimeSettings
 from quart_odds.scraping.scheduler import Scheduler
@@ -172,12 +174,22 @@ def _add_scraping(parts: Services) -> None:
     """Add the run service, the refresher and the scheduler, which share clients, decoder and odds service."""
     settings, preferences = parts.settings, parts.preferences
     parts.clients = ClientPool(preferences.settings, decoder=parts.decoder)
+    rounds = Rounds(
+        parts.odds_service.cache,
+        rate=parts.clients.rate,
+        interval_seconds=lambda: preferences.current.sweep_interval_seconds,
+        max_detail_age_seconds=60 * settings.max_detail_age_minutes,
+        is_busy=lambda: parts.runs.active is not None,
+        watched=parts.watched,
+    )
     coordinator = Coordinator(
         parts.clients.client,
         parts.decoder,
         parts.odds_service,
         platform_deadline_seconds=settings.platform_deadline_seconds,
         fetchers=preferences.concurrency,
+        rounds=rounds,
+        open_sweep_client=partial(parts.clients.client, priority=Priority.SWEEP),
     )
     parts.runs = RunService(
         coordinator,
@@ -202,4 +214,11 @@ def _add_scraping(parts: Services) -> None:
     parts.scheduler = Scheduler(
         parts.runs.start_scheduled, interval_minutes=preferences.current.scrape_interval_minutes
     )
-    parts.maintenance = Maintenance(parts.store, parts.odds_service, preferences, parts.scheduler)
+    parts.sweep_scheduler = Scheduler(
+        partial(parts.runs.start_scheduled, RunMode.SWEEP),
+        interval_minutes=preferences.current.sweep_interval_seconds / 60,
+        is_quiet=True,
+    )
+    parts.maintenance = Maintenance(
+        parts.store, parts.odds_service, preferences, parts.scheduler, parts.sweep_scheduler
+    )

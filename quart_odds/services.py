@@ -57,6 +57,7 @@ class Services:
     refresher: "EventRefresher" = field(init=False)
     preferences: "RuntimeSettings" = field(init=False)
     scheduler: "Scheduler" = field(init=False)
+    sweep_scheduler: "Scheduler" = field(init=False)
     maintenance: "Maintenance" = field(init=False)
     loop_lag: "LoopLag" = field(init=False)
     is_draining: bool = False

@@ -105,6 +105,11 @@ class ClientPool:
         settings = self._settings()
         return [self._budget(settings, platform) for platform in Platform]
 
+    def rate(self, platform: Platform) -> float:
+        """Return how many requests per second a bookmaker's budget allows now, or would while sweeps are on."""
+        budget = self._throttle(platform).budget
+        return budget.rate if budget is not None else self._settings().requests_per_second(platform)
+
     async def aclose(self) -> None:
         """Close all connections."""
         while self._transports:

@@ -14,7 +14,7 @@ class WatchedEvents:
     def __init__(self) -> None:
         self._watchers: Counter[int] = Counter()
 
-    def __contains__(self, event_id: int) -> bool:
+    def __contains__(self, event_id: object) -> bool:
         return event_id in self._watchers
 
     def __len__(self) -> int:

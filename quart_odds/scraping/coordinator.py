@@ -23,6 +23,7 @@ from quart_odds.errors import (
 )
 from quart_odds.scraping.pipeline import BodyDecoder, Pipeline, failing_platform
 from quart_odds.scraping.progress_tracker import PlatformTracker, RunTracker
+from quart_odds.scraping.rounds import Rounds
 from quart_odds.scraping.sink import OddsSink, mark_missing
 from quart_odds.scraping.sweep import sweep_platform
 
@@ -45,6 +46,8 @@ class Coordinator:
         *,
         platform_deadline_seconds: float,
         fetchers: Callable[[Platform], int],
+        rounds: Rounds | None = None,
+        open_sweep_client: ClientFactory | None = None,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
         self._open_client = open_client
@@ -52,18 +55,29 @@ class Coordinator:
         self._sink = sink
         self._platform_deadline_seconds = platform_deadline_seconds
         self._fetchers = fetchers
+        self._rounds = rounds
+        self._open_sweep_client = open_sweep_client or open_client
         self._now = now
 
-    async def scrape(self, tracker: RunTracker, last_found: dict[Platform, int], mode: RunMode = RunMode.FULL) -> None:
+    async def scrape(
+        self,
+        tracker: RunTracker,
+        last_found: dict[Platform, int],
+        mode: RunMode = RunMode.FULL,
+        *,
+        is_round: bool = False,
+    ) -> None:
         """Scrape all platforms of the tracker at once. A platform that fails does not affect the others.
 
         `last_found` is the number of events that each platform's last discovery found. If a platform now has at most
-        half as many in a full scrape, that is reported as an error.
+        half as many in a full scrape, that is reported as an error. With `is_round`, a sweep is a round of polling: it
+        reads what the budget of requests allows, details included. Otherwise it reads all lists, and nothing else.
         """
         async with asyncio.TaskGroup() as group:
             for each in tracker.platforms:
                 is_full = mode is RunMode.FULL
-                work = self._scrape_platform(each, last_found.get(each.platform)) if is_full else self._sweep(each)
+                found = last_found.get(each.platform)
+                work = self._scrape_platform(each, found) if is_full else self._sweep(each, is_round=is_round)
                 group.create_task(work, name=f"{'scrape' if is_full else 'sweep'}-{each.platform}")
 
     async def confirm(self) -> None:
@@ -87,12 +101,13 @@ class Coordinator:
                 await self._take_away(work, pipeline.not_found)
                 tracker.enter(ScrapePhase.COMPLETED)
 
-    async def _sweep(self, tracker: PlatformTracker) -> None:
+    async def _sweep(self, tracker: PlatformTracker, *, is_round: bool) -> None:
+        part = self._rounds.begin(tracker.platform) if is_round and self._rounds is not None else None
         async with (
             failing_platform(tracker, self._platform_deadline_seconds, self._now),
-            self._open_client(tracker.platform) as client,
+            self._open_sweep_client(tracker.platform) as client,
         ):
-            await sweep_platform(client, tracker, self._sink, self._now)
+            await sweep_platform(client, tracker, self._sink, self._now, self._decoder, part)
 
     async def _record(self, work: "_PlatformScrape", mapped: MappedEvent) -> None:
         if mapped.is_in_play:

@@ -78,6 +78,7 @@ class Maintenance:
         odds_service: KeptOdds,
         preferences: RuntimeSettings,
         scheduler: Scheduler,
+        sweep_scheduler: Scheduler,
         *,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
@@ -85,6 +86,7 @@ class Maintenance:
         self._odds_service = odds_service
         self._preferences = preferences
         self._scheduler = scheduler
+        self._sweep_scheduler = sweep_scheduler
         self._folding = SweepFolding(store, now=now)
         self._now = now
         self._cleaning = asyncio.Lock()
@@ -94,18 +96,20 @@ class Maintenance:
         preferences.on_change = self._follow
 
     async def open(self) -> None:
-        """Start the scheduler, the folding and the clean-ups.
+        """Start the schedulers of runs and sweeps, the folding and the clean-ups.
 
-        The scheduler stays paused if it was paused before the restart.
+        The schedulers stay paused if they were paused before the restart.
         """
-        self._scheduler.is_paused = await self._store.get_value(PAUSED) is not None
-        self._scheduler.open()
+        is_paused = await self._store.get_value(PAUSED) is not None
+        for scheduler in (self._scheduler, self._sweep_scheduler):
+            scheduler.is_paused = is_paused
+            scheduler.open()
         self._folding.open()
         self._task = asyncio.create_task(self._clean_up_for_ever(), name="clean-up")
 
     async def close(self) -> None:
-        """Stop the scheduler and the folding, and cancel clean-ups. Waits at most CLOSE_SECONDS for the latter."""
-        await asyncio.gather(self._scheduler.close(), self._folding.close())
+        """Stop the schedulers and the folding, and cancel clean-ups. Waits at most CLOSE_SECONDS for the latter."""
+        await asyncio.gather(self._scheduler.close(), self._sweep_scheduler.close(), self._folding.close())
         tasks = {*self._owned, *([self._task] if self._task is not None else [])}
         for task in tasks:
             task.cancel()
@@ -113,15 +117,16 @@ class Maintenance:
             await asyncio.wait(tasks, timeout=CLOSE_SECONDS)
 
     async def pause(self, is_paused: bool) -> None:
-        """Pause or resume the scheduler. The choice survives a restart."""
+        """Pause or resume scheduled runs and sweeps. The choice survives a restart."""
         await owned(self._pause(is_paused), self._owned)
 
     async def _pause(self, is_paused: bool) -> None:
         await self._store.set_value(PAUSED, "yes" if is_paused else None)
-        if is_paused:
-            self._scheduler.pause()
-        else:
-            self._scheduler.resume()
+        for scheduler in (self._scheduler, self._sweep_scheduler):
+            if is_paused:
+                scheduler.pause()
+            else:
+                scheduler.resume()
 
     async def clean_up(self, most: Removal | None = None) -> Removal:
         """Remove what is older than the preferences allow. Raises RunStateError while another clean-up is under way.
@@ -216,6 +221,7 @@ class Maintenance:
 
     def _follow(self, preferences: Preferences) -> None:
         self._scheduler.set_interval(preferences.scrape_interval_minutes)
+        self._sweep_scheduler.set_interval(preferences.sweep_interval_seconds / 60)
         if self._hours != preferences.cleanup_frequency_hours:
             self._hours = preferences.cleanup_frequency_hours
             if self._task is not None and not self._cleaning.locked():

@@ -41,6 +41,8 @@ Record = Callable[[MappedEvent], Awaitable[None]]
 class Pipeline:
     """Fetches and records the events of one bookmaker, and counts those that failed.
 
+    `lookahead` is how many events may wait for a fetcher, by default four per fetcher.
+
     After `most_refusals` refusals in a row it raises the error of the last one.
     """
 
@@ -52,6 +54,7 @@ class Pipeline:
         *,
         fetchers: int,
         most_refusals: int = MOST_REFUSALS_IN_A_ROW,
+        lookahead: int | None = None,
     ) -> None:
         self.not_found: list[str] = []
         """The ids of the events for which the bookmaker answered "not found"."""
@@ -60,7 +63,7 @@ class Pipeline:
         self._decoder = decoder
         self._fetchers = fetchers
         self._most_refusals = most_refusals
-        self._headers: asyncio.Queue[EventHeader | None] = asyncio.Queue(maxsize=4 * fetchers)
+        self._headers: asyncio.Queue[EventHeader | None] = asyncio.Queue(maxsize=lookahead or 4 * fetchers)
         self._bodies: asyncio.Queue[RawBody | None] = asyncio.Queue(maxsize=2 * RECORDERS + fetchers // 2)
 
     async def run(self, headers: AsyncGenerator[EventHeader, None], record: Record) -> None:

@@ -136,16 +136,20 @@ class PollingPolicy:
         """Note that a list was read completely, and with how many requests."""
         self._lists[name] = _List(max(1, requests), at)
 
-    def note_event(self, external_id: str, list_name: str, kickoff: float, at: float, *, has_moved: bool) -> None:
-        """Note that a list had an event, and whether its prices had changed since they were last seen."""
+    def note_event(self, external_id: str, list_name: str, kickoff: float, at: float) -> None:
+        """Note that a list had an event."""
         event = self._events.get(external_id)
         if event is None:
             self._events[external_id] = _Event(list_name, kickoff, at)
-            return
-        event.list_name, event.kickoff = list_name, kickoff
-        self._observe(event, at, has_moved)
-        if has_moved:
-            event.moved_at = at
+        else:
+            event.list_name, event.kickoff = list_name, kickoff
+
+    def note_prices(self, external_id: str, at: float, *, has_moved: bool) -> None:
+        """Note that a list had an event's prices, and whether they had changed since they were last seen."""
+        if (event := self._events.get(external_id)) is not None:
+            self._observe(event, at, has_moved)
+            if has_moved:
+                event.moved_at = at
 
     def note_detail(self, external_id: str, at: float, *, has_moved: bool) -> None:
         """Note that an event's details were fetched, and whether main prices had changed since they were last seen."""

@@ -24,7 +24,8 @@ class PlatformTracker:
 
     Its times are `began_at` plus the time on a monotonic clock, so phases keep their order and length even if the wall
     clock is set. `gone` counts the `failed` events that do not count against the platform: the bookmaker no longer has
-    them, or they are in play. `without` counts the events of a sweep that have no prices in the lists. `expected` is
+    them, or they are in play. `without` counts the events of a sweep that have no prices in the lists, `details`
+    those whose own body was fetched as well. `expected` is
     the number of events that the platform's previous discovery found.
     """
 
@@ -44,6 +45,7 @@ class PlatformTracker:
         self.failed = 0
         self.gone = 0
         self.without = 0
+        self.details = 0
         self.mapped_markets = 0
         self.unmapped_markets = 0
         self.dropped_prices = 0
@@ -129,6 +131,11 @@ class PlatformTracker:
         where = f"event {mapped.header.external_id}"
         reason = f"{self.platform.display_name} at {where}: in play, so its prices are left out"
         self.faults.add(RunError("in_play", reason, utc_now(), self.platform, where))
+        self.revision += 1
+
+    def count_detail(self) -> None:
+        """Count an event of a sweep whose own body was fetched and recorded as well."""
+        self.details += 1
         self.revision += 1
 
     def count_without(self) -> None:

@@ -4,6 +4,7 @@ A round is a run of mode `sweep`: its lists first, then as many details as the b
 policy (`scraping.polling`) decides; this module tells it what there is and what was found.
 """
 
+import math
 import time
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from datetime import datetime
@@ -12,7 +13,7 @@ from typing import Protocol
 from quart_odds.bookmakers.discovery import ListRead
 from quart_odds.domain.catalogue import MAIN_NUMBERS, market_number_of
 from quart_odds.domain.clock import utc_now
-from quart_odds.domain.odds import EventHeader, ListedEvent
+from quart_odds.domain.odds import EventHeader, ListedEvent, MappedEvent
 from quart_odds.domain.platforms import Platform
 from quart_odds.odds.event import CachedEvent, EventChange
 from quart_odds.scraping.polling import Candidate, PollingPolicy
@@ -128,21 +129,22 @@ class Round:
         requests = self._rounds.requests(self._platform, self._interval_seconds)
         return self._policy.plan_lists(names, self._rounds.timestamp(), requests)
 
-    def note_listed(self, listed: ListedEvent, change: EventChange | None) -> None:
-        """Note an event of a list, and what its prices there changed."""
-        has_moved = change is not None and not change.is_new and bool(change.changed)
+    def note_listed(self, listed: ListedEvent) -> None:
+        """Note an event of a list."""
         header = listed.header
-        self._policy.note_event(
-            header.external_id,
-            listed.list_name,
-            header.kickoff.timestamp(),
-            self._rounds.timestamp(),
-            has_moved=has_moved,
-        )
+        self._policy.note_event(header.external_id, listed.list_name, header.kickoff.timestamp(), self._at())
+
+    def note_change(self, mapped: MappedEvent, change: EventChange) -> None:
+        """Note what the prices of an event changed, in a list or in its details."""
+        external_id = mapped.header.external_id
+        if mapped.is_partial:
+            self._policy.note_prices(external_id, self._at(), has_moved=not change.is_new and bool(change.changed))
+        else:
+            self._policy.note_detail(external_id, self._at(), has_moved=not change.is_new and has_main_change(change))
 
     def note_lists(self, read: Mapping[str, ListRead]) -> None:
         """Note which lists were read completely."""
-        at = self._rounds.timestamp()
+        at = self._at()
         for name, reading in read.items():
             if reading.is_complete:
                 self._policy.note_list(name, reading.requests, at)
@@ -160,10 +162,13 @@ class Round:
         )
         return [headers[external_id] for external_id in planned]
 
-    def note_detail(self, header: EventHeader, change: EventChange) -> None:
-        """Note that the details of an event were fetched, and what they changed."""
-        has_moved = not change.is_new and has_main_change(change)
-        self._policy.note_detail(header.external_id, self._rounds.timestamp(), has_moved=has_moved)
+    @property
+    def fetchers(self) -> int:
+        """How many details to fetch at once. As many as a second allows, so that none waits long for its turn."""
+        return max(1, math.ceil(self._rounds.requests(self._platform, 1.0)))
+
+    def _at(self) -> float:
+        return self._rounds.timestamp()
 
 
 def has_main_change(change: EventChange) -> bool:

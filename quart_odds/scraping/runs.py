@@ -52,6 +52,9 @@ CLOSE_SECONDS = 1.0
 CLOSE_STEP_SECONDS = 0.3
 """How long each step of ending a run may take during a shutdown: confirming the last odds, committing the row."""
 
+SCHEDULED = "scheduled"
+"""The trigger of runs that a scheduler starts. A scheduled sweep is a round of polling."""
+
 CANCELLED_START_SECONDS = 2.0
 """Minimum time from the start of a cancelled run to the next start: each start makes requests and adds a row."""
 
@@ -161,7 +164,7 @@ class RunService:
         """Start a run for the scheduler. Raises NotWriterError, without a run, while another process writes."""
         if self._take_over is not None:
             await self._take_over()
-        await self.start("scheduled", mode=mode)
+        await self.start(SCHEDULED, mode=mode)
 
     async def _start(self, trigger: str, platforms: Sequence[Platform] | None, mode: RunMode) -> ActiveRun:
         async with self._starting:
@@ -290,7 +293,9 @@ class RunService:
             raise run.refusal
         with recording_for(run.recording):
             async with asyncio.timeout(self._run_deadline_seconds), run.reporter.reporting():
-                await self._coordinator.scrape(run.tracker, last_found, run.record.mode)
+                await self._coordinator.scrape(
+                    run.tracker, last_found, run.record.mode, is_round=run.record.trigger == SCHEDULED
+                )
             run.reporter.report_overall()
             await self._coordinator.confirm()
 

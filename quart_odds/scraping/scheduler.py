@@ -28,7 +28,10 @@ def awake_or_not() -> float:
 
 
 class Scheduler:
-    """Starts a run at each interval. A run that cannot start is skipped: `skipped` counts, `last_skip` says why."""
+    """Starts a run at each interval. A run that cannot start is skipped: `skipped` counts, `last_skip` says why.
+
+    With `is_quiet`, skipped runs are logged at the level debug.
+    """
 
     def __init__(
         self,
@@ -36,6 +39,7 @@ class Scheduler:
         *,
         interval_minutes: float,
         is_paused: bool = False,
+        is_quiet: bool = False,
         now: Callable[[], datetime] = utc_now,
         sleep: Sleep = asyncio.sleep,
         clock: Callable[[], float] = awake_or_not,
@@ -43,6 +47,7 @@ class Scheduler:
         self.is_paused = is_paused
         self.skipped = 0
         self.last_skip: str | None = None
+        self._is_quiet = is_quiet
         self._start_run = start_run
         self._interval_seconds = interval_minutes * 60
         self._now = now
@@ -140,4 +145,4 @@ class Scheduler:
     def _skip(self, count: int, reason: str) -> None:
         self.skipped += count
         self.last_skip = f"{self._now():%Y-%m-%d %H:%M} UTC: {reason}"
-        log.warning("scheduler.skipped", count=count, reason=reason)
+        (log.debug if self._is_quiet else log.warning)("scheduler.skipped", count=count, reason=reason)

@@ -16,8 +16,8 @@ MANY_MISSING = 10
 class OddsSink(Protocol):
     """Takes the odds that a run finds."""
 
-    async def record(self, mapped: MappedEvent, seen_at: datetime) -> object:
-        """Record one event's odds. Waits only while the database is far behind."""
+    async def record(self, mapped: MappedEvent, seen_at: datetime) -> EventChange | None:
+        """Record one event's odds, and return what changed. Waits only while the database is far behind."""
 
     async def mark_missing(
         self, platform: Platform, seen_external_ids: set[str], at: datetime, listed: ListedCompetitions

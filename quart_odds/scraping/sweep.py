@@ -1,41 +1,55 @@
-"""A sweep of one bookmaker: reads its lists alone, and records the main-market odds that are in them.
+"""A sweep of one bookmaker: reads its lists, and records the main-market odds that are in them.
 
-An event whose list entry has no prices is found all the same: what is missing is decided as in a full run.
+An event whose list entry has no prices is found all the same: what is missing is decided as in a full run. A sweep that
+is part of a round of polling reads the lists that its plan chooses, and then fetches the details that it chooses.
 """
 
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from datetime import datetime
 
 from quart_odds.bookmakers import BookmakerClient
-from quart_odds.domain.odds import ListedEvent, MappedEvent
+from quart_odds.domain.odds import EventHeader, ListedEvent, MappedEvent
 from quart_odds.domain.runs import ScrapePhase
 from quart_odds.errors import BookmakerError, NothingFoundError
+from quart_odds.scraping.pipeline import BodyDecoder, Pipeline
 from quart_odds.scraping.progress_tracker import PlatformTracker
+from quart_odds.scraping.rounds import Round
 from quart_odds.scraping.sink import OddsSink, mark_missing
 
 
 async def sweep_platform(
-    client: BookmakerClient, tracker: PlatformTracker, sink: OddsSink, now: Callable[[], datetime]
+    client: BookmakerClient,
+    tracker: PlatformTracker,
+    sink: OddsSink,
+    now: Callable[[], datetime],
+    decoder: BodyDecoder,
+    part: Round | None = None,
 ) -> None:
     """Read the lists of a bookmaker and record their odds, from the phase DISCOVERING to COMPLETED.
 
-    Raises BookmakerError if the tree of lists cannot be read or no event was found, and StorageError.
+    `part` is the bookmaker's part of a round of polling; None reads all lists and nothing else. Raises BookmakerError
+    if the tree of lists cannot be read or no event was found, and StorageError.
     """
     tracker.enter(ScrapePhase.DISCOVERING)
-    sweep = _Sweep(tracker, sink, now)
-    async with _closing(client.sweep(None)) as found:
+    sweep = _Sweep(tracker, sink, now, part)
+    async with _closing(client.sweep(part.choose if part is not None else None)) as found:
         async for listed in found:
             await sweep.take(listed)
     tracker.is_discovered = True
     tracker.note_lists(client.discovery_errors)
-    if not sweep.seen:
+    # The lists that a round chooses may be empty: the others have events.
+    if not sweep.seen and (part is None or client.discovery_errors or not client.lists_read):
         raise _nothing_found(client)
     sweep.tell_without()
+    not_found: list[str] = []
+    if part is not None:
+        part.note_lists(client.lists_read)
+        not_found = await sweep.fetch_details(client, decoder, part)
     tracker.enter(ScrapePhase.STORING)
     at = now()
     await mark_missing(sink, tracker, sweep.seen, at, client.listed)
-    for external_id in sweep.in_play:
+    for external_id in (*not_found, *sweep.in_play):
         await sink.withdraw(tracker.platform, external_id, at)
     tracker.enter(ScrapePhase.COMPLETED)
 
@@ -43,12 +57,15 @@ async def sweep_platform(
 class _Sweep:
     """The events of a sweep: all that were listed, and those that are in play."""
 
-    def __init__(self, tracker: PlatformTracker, sink: OddsSink, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self, tracker: PlatformTracker, sink: OddsSink, now: Callable[[], datetime], part: Round | None
+    ) -> None:
         self.seen: set[str] = set()
         self.in_play: list[str] = []
         self._tracker = tracker
         self._sink = sink
         self._now = now
+        self._part = part
 
     async def take(self, listed: ListedEvent) -> None:
         """Count a listed event, the first time, and record its odds if its list entry has any."""
@@ -59,6 +76,8 @@ class _Sweep:
         self._tracker.count_found()
         if self._tracker.phase is ScrapePhase.DISCOVERING:
             self._tracker.enter(ScrapePhase.SCRAPING)
+        if self._part is not None:
+            self._part.note_listed(listed)
         if listed.odds is None:
             self._tracker.count_without()
         elif listed.odds.is_in_play:
@@ -67,6 +86,19 @@ class _Sweep:
         else:
             await self._record(listed.odds)
 
+    async def fetch_details(self, client: BookmakerClient, decoder: BodyDecoder, part: Round) -> list[str]:
+        """Fetch and record the details that the round chooses, until it is over.
+
+        Returns the ids of the events that the bookmaker no longer has; none if it does not find most of them, because
+        then it is the address that has changed.
+        """
+        headers = part.details()
+        if not headers:
+            return []
+        pipeline = Pipeline(client, self._tracker, decoder, fetchers=part.fetchers, lookahead=1)
+        await pipeline.run(_until_over(headers, part), self._record_detail)
+        return pipeline.not_found if 2 * len(pipeline.not_found) <= len(headers) else []
+
     def tell_without(self) -> None:
         """Note how many events had no prices in the lists."""
         if self._tracker.without:
@@ -74,11 +106,22 @@ class _Sweep:
 
     async def _record(self, odds: MappedEvent) -> None:
         try:
-            await self._sink.record(odds, self._now())
+            change = await self._sink.record(odds, self._now())
         except BookmakerError as error:
             self._tracker.count_failed(error)
         else:
             self._tracker.count_fetched(odds)
+            if self._part is not None and change is not None:
+                self._part.note_change(odds, change)
+
+    async def _record_detail(self, mapped: MappedEvent) -> None:
+        if mapped.is_in_play:
+            self.in_play.append(mapped.header.external_id)
+            return
+        change = await self._sink.record(mapped, self._now())
+        self._tracker.count_detail()
+        if self._part is not None and change is not None:
+            self._part.note_change(mapped, change)
 
 
 def _nothing_found(client: BookmakerClient) -> BookmakerError:
@@ -86,6 +129,13 @@ def _nothing_found(client: BookmakerClient) -> BookmakerError:
     if client.discovery_errors:
         return client.discovery_errors[0]
     return NothingFoundError(client.platform, "no event was found, although there always are some")
+
+
+async def _until_over(headers: list[EventHeader], part: Round) -> AsyncGenerator[EventHeader, None]:
+    for header in headers:
+        if part.is_over:
+            return
+        yield header
 
 
 @contextlib.asynccontextmanager

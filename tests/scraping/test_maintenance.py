@@ -63,7 +63,12 @@ class Life:
             raise AssertionError("no run is due")
 
         keeping = Maintenance(
-            self.store, self.odds_service, preferences, Scheduler(no_run, interval_minutes=0), now=lambda: self.now
+            self.store,
+            self.odds_service,
+            preferences,
+            Scheduler(no_run, interval_minutes=0),
+            Scheduler(no_run, interval_minutes=0),
+            now=lambda: self.now,
         )
         await keeping.open()
         try:

@@ -26,10 +26,16 @@ def far(external_id: str, detailed_at: float | None, *, is_watched: bool = False
     return Candidate(external_id, 5 * DAY, detailed_at, is_watched)
 
 
+def note(policy: PollingPolicy, external_id: str, name: str, kickoff: float, at: float, *, has_moved: bool) -> None:
+    """Note that a list had an event and its prices."""
+    policy.note_event(external_id, name, kickoff, at)
+    policy.note_prices(external_id, at, has_moved=has_moved)
+
+
 def read(policy: PollingPolicy, name: str, at: float, requests: int = 1) -> None:
     """Note that a list of ten quiet events was read."""
     for number in range(10):
-        policy.note_event(f"{name}/{number}", name, 5 * DAY, at, has_moved=False)
+        note(policy, f"{name}/{number}", name, 5 * DAY, at, has_moved=False)
     policy.note_list(name, requests, at)
 
 
@@ -70,7 +76,7 @@ def test_a_list_whose_events_move_is_read_more_often() -> None:
             reads[name] += 1
             for number in range(10):
                 moved = name == "busy" and number == 0 and second > 0
-                policy.note_event(f"{name}/{number}", name, 5 * DAY, at, has_moved=moved)
+                note(policy, f"{name}/{number}", name, 5 * DAY, at, has_moved=moved)
             policy.note_list(name, 1, at)
     assert reads["busy"] > 2 * reads["quiet"]
     assert reads["quiet"] > 5
@@ -80,7 +86,7 @@ def test_lists_with_events_near_kickoff_come_first() -> None:
     """Before anything was seen to move, prices near the kick-off are assumed to move more."""
     policy = PollingPolicy()
     for name, kickoff in (("far", 5 * DAY), ("near", HOUR)):
-        policy.note_event(name, name, kickoff, 0.0, has_moved=False)
+        note(policy, name, name, kickoff, 0.0, has_moved=False)
         policy.note_list(name, 1, 0.0)
     assert policy.plan_lists(["far", "near"], 60.0, 1) == ["near"]
 
@@ -89,8 +95,8 @@ def test_details_of_events_that_moved_come_first_then_soon_watched_and_oldest() 
     """The order of the policy, with one event of each kind."""
     policy = PollingPolicy()
     at = 1000.0
-    policy.note_event("moved", "list", 5 * DAY, 0.0, has_moved=False)
-    policy.note_event("moved", "list", 5 * DAY, at, has_moved=True)
+    note(policy, "moved", "list", 5 * DAY, 0.0, has_moved=False)
+    note(policy, "moved", "list", 5 * DAY, at, has_moved=True)
     candidates = [
         far("oldest", 100.0),
         far("old", 200.0),
@@ -106,8 +112,8 @@ def test_details_of_events_that_moved_come_first_then_soon_watched_and_oldest() 
 def test_a_detail_settles_a_move() -> None:
     """After its details were fetched, an event is no longer among those that moved."""
     policy = PollingPolicy()
-    policy.note_event("a", "list", 5 * DAY, 0.0, has_moved=False)
-    policy.note_event("a", "list", 5 * DAY, 100.0, has_moved=True)
+    note(policy, "a", "list", 5 * DAY, 0.0, has_moved=False)
+    note(policy, "a", "list", 5 * DAY, 100.0, has_moved=True)
     policy.note_detail("a", 110.0, has_moved=False)
     assert policy.plan_details([far("a", 110.0), far("b", 100.0)], 200.0, 1, MAX_AGE) == ["b"]
 
@@ -142,8 +148,8 @@ def test_events_over_the_age_limit_are_fetched_even_if_others_always_move() -> N
     at = 10_000.0
     moving = [f"moving{number}" for number in range(100)]
     for name in moving:
-        policy.note_event(name, "list", 5 * DAY, 0.0, has_moved=False)
-        policy.note_event(name, "list", 5 * DAY, at, has_moved=True)
+        note(policy, name, "list", 5 * DAY, 0.0, has_moved=False)
+        note(policy, name, "list", 5 * DAY, at, has_moved=True)
     candidates = [far(name, at - 60) for name in moving] + [far(f"starving{n}", 0.0) for n in range(100)]
     planned = policy.plan_details(candidates, at, 10, MAX_AGE)
     assert sum(each.startswith("starving") for each in planned) == 5
@@ -161,7 +167,7 @@ def test_nothing_starves(seed: int, count: int, budget: int) -> None:
     for _ in range(60):
         at += step
         for external_id in detailed:
-            policy.note_event(external_id, "list", 5 * DAY, at, has_moved=random.random() < 0.8)
+            note(policy, external_id, "list", 5 * DAY, at, has_moved=random.random() < 0.8)
         for external_id in policy.plan_details([far(*each) for each in detailed.items()], at, budget, limit):
             detailed[external_id] = at
             policy.note_detail(external_id, at, has_moved=False)
