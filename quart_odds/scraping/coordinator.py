@@ -5,8 +5,8 @@ the bodies.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from datetime import datetime
 from functools import partial
 
@@ -92,7 +92,7 @@ class Coordinator:
         ):
             client.forget_refusals()
             tracker.enter(ScrapePhase.DISCOVERING)
-            work = _PlatformScrape(client, tracker)
+            work = _PlatformScrape(client, tracker, lambda odds: self._sink.record(odds, self._now()))
             pipeline = Pipeline(client, tracker, self._decoder, fetchers=self._fetchers(platform))
             await pipeline.run(work.listed(), partial(self._record, work))
             self._judge(work, last_found)
@@ -152,27 +152,44 @@ class Coordinator:
 
 
 class _PlatformScrape:
-    """One platform's part of a scrape: the client, the counters, and the events that were listed or in play."""
+    """One platform's part of a scrape: the client, the counters, and the events that were listed or in play.
 
-    def __init__(self, client: BookmakerClient, tracker: PlatformTracker) -> None:
+    `record` takes the odds that a list carries.
+    """
+
+    def __init__(
+        self, client: BookmakerClient, tracker: PlatformTracker, record: Callable[[MappedEvent], Awaitable[object]]
+    ) -> None:
         self.client = client
         self.tracker = tracker
+        self._record = record
         self.seen: set[str] = set()
         self.in_play: list[str] = []
         self._prices = 0
 
     async def listed(self) -> AsyncGenerator[EventHeader, None]:
-        """Yield the events that the bookmaker lists, each once. Raises NothingFoundError if there are none at all."""
+        """Yield the events that the bookmaker lists, each once. The odds that a list carries are recorded at once.
+
+        Raises NothingFoundError if there are no events at all.
+        """
         async with _closing(self.client.discover()) as found:
             async for listed in found:
                 header = listed.header
                 if header.external_id not in self.seen:
                     self.seen.add(header.external_id)
                     self.tracker.count_found()
+                    if listed.odds is not None:
+                        await self._record_listed(listed.odds)
                     yield header
         self.tracker.note_lists(self.client.discovery_errors)
         if not self.seen and not self.client.discovery_errors:
             raise NothingFoundError(self.client.platform, "no event was found, although there always are some")
+
+    async def _record_listed(self, odds: MappedEvent) -> None:
+        # If there is no room for them, the event's own body meets the same limit and is counted as failed.
+        with suppress(CacheFullError):
+            self.count_prices(odds)
+            await self._record(odds)
 
     def count_prices(self, mapped: MappedEvent) -> None:
         """Count one more event's prices. Raises CacheFullError if the run would have too many."""

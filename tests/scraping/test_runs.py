@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 
 from quart_odds.bookmakers.politeness import MOST_REFUSALS_IN_A_ROW
 from quart_odds.broadcast import BroadcastRegistry
-from quart_odds.domain.odds import ListedCompetitions
+from quart_odds.domain.odds import ListedCompetitions, MappedEvent, Prices
 from quart_odds.domain.platforms import Platform
 from quart_odds.domain.runs import RunError, RunRecord, RunStatus, ScrapePhase
 from quart_odds.errors import (
@@ -29,6 +29,7 @@ from quart_odds.errors import (
     UnreachableError,
 )
 from quart_odds.odds.event import EventChange
+from quart_odds.scraping import coordinator as coordinator_module
 from quart_odds.scraping import run_ends
 from quart_odds.scraping import runs as runs_module
 from quart_odds.scraping.active_run import ActiveRun
@@ -39,7 +40,7 @@ from quart_odds.scraping.runs import RunService
 from quart_odds.scraping.schemas import ScrapeProgress
 from quart_odds.scraping.sink import MANY_MISSING
 from quart_odds.websocket import bridge_scrape_to_websocket
-from tests.scraping.fakes import Bookmakers, FakeDecoder, FakeStore, RecordingSink
+from tests.scraping.fakes import Bookmakers, FakeDecoder, FakeStore, RecordingSink, header
 
 BETPAWA, SPORTYBET, BET9JA = Platform
 
@@ -103,6 +104,37 @@ async def test_a_run_goes_through_its_phases_to_one_terminal_progress(scene: Sce
     assert scene.store.runs[run.record.id].status is RunStatus.COMPLETED
     assert len(scene.sink.recorded) == 15
     assert scene.sink.confirmations == 1
+
+
+async def test_the_odds_in_a_list_are_recorded_before_the_event_is_fetched(scene: Scene) -> None:
+    """An event of which the list carries none has those of its own body alone. The counts are those of the bodies."""
+    odds = {
+        number: MappedEvent(header(BETPAWA, number), Prices.from_pairs([(1, 5001)]), is_partial=True)
+        for number in (0, 2)
+    }
+    scene.bookmakers[BETPAWA].listed_odds = odds.get
+    _, published = await scene.run(BETPAWA)
+    assert published[-1].phase is ScrapePhase.COMPLETED
+    assert (published[-1].current, published[-1].total, published[-1].events_count) == (5, 5, 5)
+    recorded = [(each.header.external_id, each.is_partial) for each in scene.sink.recorded]
+    assert len(recorded) == 7
+    for number in odds:
+        of_event = [is_partial for external_id, is_partial in recorded if external_id == str(number)]
+        assert of_event == [True, False]
+
+
+async def test_odds_in_lists_that_nobody_has_room_for_are_counted_with_their_events(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The list's own excess does not end the run: each event's body meets the same limit."""
+    monkeypatch.setattr(coordinator_module, "MAX_PRICES", 3)
+    many = Prices.from_pairs([(number, 5001) for number in range(4)])
+    scene.bookmakers[BETPAWA].listed_odds = lambda number: MappedEvent(header(BETPAWA, number), many, is_partial=True)
+    run, published = await scene.run(BETPAWA)
+    await scene.settled(run)
+    assert published[-1].phase is ScrapePhase.COMPLETED
+    assert [each.is_partial for each in scene.sink.recorded] == [False] * 3
+    assert {error.error_type for error in scene.store.runs[run.record.id].errors} == {"too_much"}
 
 
 async def test_every_progress_bears_its_run_and_its_time(scene: Scene) -> None:
