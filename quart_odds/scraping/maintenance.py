@@ -128,6 +128,10 @@ class Maintenance:
             else:
                 scheduler.resume()
 
+    async def fold_sweeps(self) -> int:
+        """Fold the sweeps that are due now, and return how many they were. Raises StorageError."""
+        return await owned(self._folding.fold(), self._owned)
+
     async def clean_up(self, most: Removal | None = None) -> Removal:
         """Remove what is older than the preferences allow. Raises RunStateError while another clean-up is under way.
 

@@ -105,6 +105,24 @@ async def test_scrape_is_one_run_whose_progress_is_printed(sandbox: Sandbox, tmp
             assert await app.odds(platform)
 
 
+async def test_a_sweep_prints_what_it_counts(sandbox: Sandbox, tmp_path: Path) -> None:
+    """Unlike its stream it is told at every bookmaker; its row is that of a sweep, and its end comes once, last."""
+    done = run(["scrape", "--sweep", "--json"], settings_at(sandbox.url, tmp_path), tmp_path)
+    published = lines(done.stdout)
+    assert {each["mode"] for each in published} == {"sweep"}
+    assert published[0]["phase"] == "initializing"
+    assert {each["platform"] for each in published} == {None, *Platform}
+    assert [is_terminal(each) for each in published].count(True) == 1
+    assert is_terminal(published[-1])
+    async with running_app(tmp_path, sandbox.url) as app:
+        row = await app.get(f"/api/scrape/{published[-1]['scrape_run_id']}")
+        assert (row["mode"], row["status"], row["trigger"]) == ("sweep", "completed", "cli")
+    text = run(["scrape", "--sweep"], settings_at(sandbox.url, tmp_path), tmp_path).stdout
+    for name in ("BetPawa", "SportyBet", "Bet9ja", "all"):
+        assert re.search(rf"^{name} +completed ", text, re.MULTILINE), text
+    assert re.search(r"^Sweep [0-9]+: odds of [0-9]+ events", text, re.MULTILINE), text
+
+
 def test_scrape_shows_the_bookmakers_side_by_side(sandbox: Sandbox, tmp_path: Path) -> None:
     """In a pipe only the result is printed: all three bookmakers, the total, and a sentence."""
     text = run(["scrape"], settings_at(sandbox.url, tmp_path), tmp_path).stdout
@@ -203,6 +221,29 @@ async def test_watch_shows_the_runs_of_a_server_from_outside(sandbox: Sandbox, t
             async with asyncio.timeout(30):
                 assert await watch.stderr.readline() == f"watching {server.url}\n".encode()
                 published = await curl(server, "/api/scrape/stream")
+                out, _ = await watch.communicate()
+        finally:
+            if watch.returncode is None:
+                watch.kill()
+    assert watch.returncode == 0
+    assert lines(out.decode()) == published
+
+
+@pytest.mark.parametrize(("words", "mode"), [([], "full"), (["--sweeps"], "sweep")])
+async def test_watch_shows_runs_of_one_mode(words: list[str], mode: str, sandbox: Sandbox, tmp_path: Path) -> None:
+    """Runs of the other mode that begin and end meanwhile are left out."""
+    async with served(tmp_path, at(dict.fromkeys(Platform, sandbox.url))) as server:
+        watch = await asyncio.create_subprocess_exec(
+            *COMMAND, "watch", "--once", "--json", *words, server.url,
+            env=environment({}), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        try:
+            assert watch.stderr is not None
+            async with asyncio.timeout(30):
+                assert await watch.stderr.readline() == f"watching {server.url}\n".encode()
+                other = "sweep" if mode == "full" else "full"
+                await curl(server, f"/api/scrape/stream?mode={other}")
+                published = await curl(server, f"/api/scrape/stream?mode={mode}")
                 out, _ = await watch.communicate()
         finally:
             if watch.returncode is None:

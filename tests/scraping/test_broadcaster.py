@@ -7,7 +7,7 @@ import pytest
 from quart_odds.broadcast import LogBounds
 from quart_odds.scraping import broadcaster as broadcaster_module
 from quart_odds.scraping.broadcaster import BroadcasterRegistry, ProgressBroadcaster
-from quart_odds.scraping.schemas import Platform, ScrapePhase, ScrapeProgress
+from quart_odds.scraping.schemas import Platform, RunMode, ScrapePhase, ScrapeProgress
 
 
 def _progress(current: int, platform: Platform | None = Platform.BETPAWA) -> ScrapeProgress:
@@ -124,4 +124,15 @@ def test_finished_runs_make_room_for_new_ones() -> None:
     assert registry.get(1) is going
     assert registry.active() == [going]
     assert [run_id for run_id in range(2, 9) if registry.get(run_id)] == [7, 8]
+    registry.close()
+
+
+def test_sweeps_make_no_room_among_full_runs() -> None:
+    """Each mode keeps its own last few, because sweeps are frequent."""
+    registry = BroadcasterRegistry(keep=2)
+    for run_id in range(1, 9):
+        each = ProgressBroadcaster(run_id, RunMode.FULL if run_id < 3 else RunMode.SWEEP)
+        each.publish(END)
+        registry.add(each)
+    assert [each.scrape_run_id for each in registry] == [1, 2, 7, 8]
     registry.close()

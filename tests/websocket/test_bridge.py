@@ -9,7 +9,7 @@ from quart_odds.broadcast import Entry
 from quart_odds.broadcast.framing import FRAME
 from quart_odds.broadcast.registry import BroadcastRegistry
 from quart_odds.scraping.broadcaster import ProgressBroadcaster
-from quart_odds.scraping.schemas import Platform, ScrapePhase, ScrapeProgress
+from quart_odds.scraping.schemas import Platform, RunMode, ScrapePhase, ScrapeProgress
 from quart_odds.websocket import bridge_scrape_to_websocket
 from tests.broadcast.listeners import RecordingSink, gap_notice, make_registry, read_messages
 
@@ -61,6 +61,27 @@ async def test_it_works_whether_or_not_anyone_listens() -> None:
     async with asyncio.timeout(30):
         await bridge
     assert registry.place(None).snapshot == ()
+
+
+async def test_a_sweep_is_told_live_and_to_nobody_who_joins_later() -> None:
+    """A late joiner, and one that lost its place, get the newest state of full runs alone."""
+    registry, sink = make_registry(), RecordingSink()
+    registry.connect(sink, FRAME)
+    full, sweep = ProgressBroadcaster(5), ProgressBroadcaster(6, RunMode.SWEEP)
+    full.publish(_progress(0))
+    bridges = [asyncio.create_task(bridge_scrape_to_websocket(each, registry)) for each in (full, sweep)]
+    sweep.publish(_progress(0, run_id=6))
+    sweep.publish(_progress(9, run_id=6, is_last=True))
+    async with asyncio.timeout(30):
+        await bridges[1]
+    registry.flusher.flush()
+    assert len(_published(sink)) == 3
+    for cursor in (None, "another-1"):
+        assert [b'"scrape_run_id":5' in entry.payload for entry in registry.place(cursor).snapshot] == [True]
+    full.publish(_progress(9, is_last=True))
+    async with asyncio.timeout(30):
+        await bridges[0]
+    registry.close()
 
 
 async def test_progress_without_a_run_gets_the_runs() -> None:

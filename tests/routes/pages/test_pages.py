@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from quart_odds.domain.odds import Competition
 from quart_odds.domain.platforms import Platform
-from quart_odds.domain.runs import PhaseRecord, PlatformResult, RunError, RunRecord, RunStatus, ScrapePhase
+from quart_odds.domain.runs import PhaseRecord, PlatformResult, RunError, RunMode, RunRecord, RunStatus, ScrapePhase
 from quart_odds.routes.pages.run import stored_view
 from quart_odds.routes.pages.runs import run_bars, run_rows
 from quart_odds.routes.pages.shell import rendered
@@ -71,7 +71,9 @@ async def running(sandbox: Sandbox, tmp_path: Path) -> AsyncIterator[RunningApp]
 
 async def store_run(store: Store, record: RunRecord, phases: Sequence[PhaseRecord] = ()) -> int:
     """Store a run unchanged and return its id."""
-    run_id = await store.create_run(trigger=record.trigger, platforms=record.platforms, started_at=record.started_at)
+    run_id = await store.create_run(
+        trigger=record.trigger, platforms=record.platforms, started_at=record.started_at, mode=record.mode
+    )
     await store.save_phases(run_id, phases)
     if record.status is not RunStatus.RUNNING:
         assert await store.finish_run(replace(record, id=run_id))
@@ -125,6 +127,29 @@ async def test_a_bookmaker_that_had_no_part_is_a_dash(kind: str, cells: list[str
     """A bookmaker without a part in the run is a dash; the others show their result."""
     run_id = await store_run(running.parts.store, KINDS[kind])
     assert row_of(await page(running, "/runs"), run_id)[5:8] == cells
+
+
+async def test_the_pages_of_runs_are_about_full_runs(running: RunningApp) -> None:
+    """Sweeps are a filter of the list, and each has its page. The page of progress shows the newest full run."""
+    full = await store_run(running.parts.store, KINDS["all three"])
+    sweep = await store_run(running.parts.store, replace(KINDS["partial"], mode=RunMode.SWEEP))
+    for path, shown, hidden in (("/runs", full, sweep), ("/runs?mode=sweep", sweep, full)):
+        text = await page(running, path)
+        assert len(row_of(text, shown)) == 9
+        assert f'id="r{hidden}"' not in text
+    text = await page(running, "/runs?mode=all&page_size=1")
+    assert row_of(text, sweep)[-1].endswith(", a sweep")
+    assert 'href="/runs?page=2&amp;mode=all"' in text
+    assert row_of(await page(running, "/runs?mode=all&page_size=1&page=2"), full)[-1] == "the page"
+    assert f'<h1 id="run-title">Run {full}</h1>' in await page(running, "/")
+    text = await page(running, f"/runs/{sweep}")
+    assert f'<h1 id="run-title">Sweep {sweep}</h1>' in text
+    assert f"<title>Sweep {sweep} partial" in text
+
+
+async def test_there_may_be_no_sweeps(running: RunningApp) -> None:
+    """The empty list says so."""
+    assert "There were no sweeps in the last day." in await page(running, "/runs?mode=sweep")
 
 
 async def test_pages_while_a_run_goes_and_when_it_has_been_left_behind(running: RunningApp, tmp_path: Path) -> None:
@@ -192,7 +217,7 @@ RECORDS = st.builds(
     platforms=st.lists(st.sampled_from(Platform), unique=True).map(tuple), started_at=MOMENTS,
     completed_at=st.none() | MOMENTS, events_scraped=COUNTS, events_failed=COUNTS,
     results=st.lists(RESULTS, unique_by=lambda each: each.platform, max_size=3).map(tuple),
-    errors=st.lists(ERRORS, max_size=3).map(tuple),
+    errors=st.lists(ERRORS, max_size=3).map(tuple), mode=st.sampled_from(RunMode),
 )  # fmt: skip
 PHASES = st.builds(
     PhaseRecord, phase=st.sampled_from(ScrapePhase), started_at=MOMENTS, platform=st.none() | st.sampled_from(Platform),
@@ -212,7 +237,7 @@ async def test_any_row_can_be_shown(records: list[RunRecord], phases: list[Phase
     """Whatever a run lacks, and whatever its times are, the templates can show it, and no duration is negative."""
     frame = {"cursor": "", "section": "runs", "rendered_at": BEGIN, "is_sandbox": False, "read_only_reason": None}
     shown = {"rows": run_rows(records), "bars": run_bars(records), "total": len(records), "page": 1, "pages": 1}
-    text = await rendered("runs.html", {**frame, **shown})
+    text = await rendered("runs.html", {**frame, **shown, "mode": "all"})
     for record in records:
         view = stored_view(record, phases)
         text += await rendered("run.html", {"run": view, "follow": "this", "scheduler": NoSchedule})

@@ -171,3 +171,20 @@ async def test_past_run_is_the_same_view_from_storage(serve: Serve, visit: Visit
         shown = [await visitor.text(part) for part in ("#log", "#timeline", ".lanes")]
     async with serve() as server, visit(f"{server.url}/runs/1") as visitor:
         assert [await visitor.text(part) for part in ("#log", "#timeline", ".lanes")] == shown
+
+
+async def test_sweeps_leave_the_page_of_progress_alone(serve: Serve, visit: Visit) -> None:
+    """The page stays with the newest full run, and the list shows a sweep only where it is asked for one."""
+    async with serve() as server, visit(server.url) as visitor, visit(f"{server.url}/runs?mode=sweep") as sweeps:
+        for each in (visitor, sweeps):
+            await each.until_text("#connection", OVER_WEBSOCKET)
+        for mode in ("sweep", "full"):
+            await visitor.page.request.get(
+                f"{server.url}/api/scrape/stream?mode={mode}", headers={"Origin": server.url}
+            )
+            await sweeps.until("document.querySelectorAll('#runs tbody tr').length === 1")
+            await visitor.until_text("#run-title", "No run yet" if mode == "sweep" else "Run 2")
+        await visitor.until_text("#run-status", "completed")
+        await visitor.page.request.get(f"{server.url}/api/scrape/stream?mode=sweep", headers={"Origin": server.url})
+        await sweeps.until("document.querySelectorAll('#runs tbody tr').length === 2")
+        assert await visitor.text("#run-title") == "Run 2"
