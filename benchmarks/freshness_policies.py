@@ -138,7 +138,8 @@ class _Optimum:
         in_lists = {name: [rates[each] for each in events] for name, events in self._lists.items()}
         alone = {each: [rate] for each, rate in rates.items() if rate > 0}
         self._list_often = _frequencies(in_lists, self._list_budget, self._aim)
-        self._detail_often = _frequencies(alone, self._detail_budget, self._aim)
+        # Details bring all prices, main ones as well, and always aim at the least delay.
+        self._detail_often = _frequencies(alone, self._detail_budget, "delay")
 
     def _rate(self, fixture: Fixture) -> float:
         process = self._world.books.process
@@ -166,7 +167,7 @@ def _freshest(groups: Mapping[str, Sequence[float]], budget: float) -> dict[str,
     """Maximise the expected number of events whose prices are right, by bisection for the worth of one more read."""
     low, high = 1e-6, 1e6
     often: dict[str, float] = {}
-    for _ in range(40):
+    for _ in range(24):
         worth = math.sqrt(low * high)
         often = {name: _frequency_worth(rates, worth) for name, rates in groups.items()}
         if sum(often.values()) > budget:
@@ -178,10 +179,10 @@ def _freshest(groups: Mapping[str, Sequence[float]], budget: float) -> dict[str,
 
 def _frequency_worth(rates: Sequence[float], worth: float) -> float:
     """Return the frequency at which one more read per second improves freshness by `worth`; 0 if none does."""
-    low, high = 1e-6, 10.0
+    low, high = 1e-4, 5.0
     if _gain(rates, low) <= worth:
         return 0.0
-    for _ in range(24):
+    for _ in range(12):
         middle = math.sqrt(low * high)
         if _gain(rates, middle) > worth:
             low = middle

@@ -8,7 +8,9 @@ from urllib.parse import urlsplit
 from quart_odds.bookmakers import Decoder
 from quart_odds.bookmakers.client import SiteClient
 from quart_odds.bookmakers.kept_lists import KeptLists
+from quart_odds.bookmakers.lists import RawList
 from quart_odds.bookmakers.politeness import Pace, Throttle
+from quart_odds.bookmakers.site import Page
 from quart_odds.bookmakers.sites import SITES
 from quart_odds.bookmakers.sweep import Choose
 from quart_odds.bookmakers.transport import Answer
@@ -29,12 +31,28 @@ from quart_odds.settings import load_settings
 START = datetime(2026, 11, 2, 12, tzinfo=UTC)
 LEAST_GROUPS = 150
 """Lists of events at Bet9ja, as at the real site."""
-MARKETS = 24
+MARKETS = 16
 """Market lines per event. Fewer than at a real bookmaker, because only which of them is fetched when matters here."""
 
 
 NOT_IN_LISTS = {Platform.BET9JA: ("btts_ft",)}
 """Main markets that the lists of a bookmaker lack. They count as other markets there, for all policies."""
+
+
+class RememberingDecoder(Decoder):
+    """Parses a page that has not changed since it was last read only once: a simulation reads pages very often."""
+
+    def __init__(self, workers: int) -> None:
+        super().__init__(workers)
+        self._pages: dict[tuple[str, str], tuple[bytes, Page]] = {}
+
+    async def read_page(self, raw: RawList) -> Page:
+        """See Decoder."""
+        name = (raw.where, raw.listing.list_name if raw.listing is not None else "")
+        known = self._pages.get(name)
+        if known is None or known[0] != raw.content:
+            known = self._pages[name] = (raw.content, await super().read_page(raw))
+        return known[1]
 
 
 class ListingClient(SiteClient):
@@ -95,7 +113,7 @@ class World:
         self._seq = 0
         self._unlearned: dict[str, list[Change]] = {}
         settings = load_settings({}, decode_workers=0, **{f"{platform}_concurrency": 1})
-        self.decoder = Decoder(0)
+        self.decoder = RememberingDecoder(0)
         self.client = ListingClient(
             SITES[platform],
             settings,

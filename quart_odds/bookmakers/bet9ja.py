@@ -86,12 +86,19 @@ def parse_groups(plain: bytes) -> tuple[list[ListedCompetition], list[MalformedB
 
 
 def parse_list(plain: bytes, where: str, list_name: str = "") -> tuple[list[ListedEvent], list[MalformedBodyError]]:
+    """Parse a group's events, see `parse_listed`. Raises BookmakerError if the body is not JSON, too."""
+    return parse_listed(read_object(BET9JA, plain, where), where, list_name)
+
+
+def parse_listed(
+    body: dict[str, Any], where: str, list_name: str
+) -> tuple[list[ListedEvent], list[MalformedBodyError]]:
     """Parse a group's events with the prices in it. Returns the valid ones and all errors.
 
     Raises BookmakerError if the list is missing: such an answer says nothing about the group, even with a success code.
     """
     read = Reader(BET9JA, where)
-    body = _body(read, plain)
+    _refuse_failure(read, body)
     # For a group without events, D is an empty list instead of an object.
     entries = read.get(body, "D", dict).get("E") if body.get("D") != [] else []
     if not isinstance(entries, list | dict):
@@ -216,11 +223,15 @@ def _texts(entry: Any) -> Iterator[str]:
 def _body(read: Reader, plain: bytes) -> dict[str, Any]:
     """Parse the envelope. Raises NotFoundError if the site does not know the requested event."""
     body = read_object(BET9JA, plain, read.where)
+    _refuse_failure(read, body)
+    return body
+
+
+def _refuse_failure(read: Reader, body: dict[str, Any]) -> None:
     # Both codes mean success. A recorded list without its envelope has no code.
     if (answer := body.get("R", "OK")) not in ("OK", "D"):
         kind = NotFoundError if answer == "E" and (read.where or "").startswith("event ") else MalformedBodyError
         raise kind(BET9JA, f"answered R {str(answer)[:40]!r}", where=read.where, field="R")
-    return body
 
 
 def _data(read: Reader, plain: bytes) -> dict[str, Any]:

@@ -93,12 +93,19 @@ def parse_competitions(plain: bytes) -> tuple[list[str], list[MalformedBodyError
 def parse_list(
     plain: bytes, where: str, list_name: str = ""
 ) -> tuple[list[ListedEvent], list[MalformedBodyError], int]:
+    """Parse a page of events, see `parse_listed`. Raises BookmakerError if the body is not JSON, too."""
+    return parse_listed(read_object(BETPAWA, plain, where), where, list_name)
+
+
+def parse_listed(
+    body: dict[str, Any], where: str, list_name: str
+) -> tuple[list[ListedEvent], list[MalformedBodyError], int]:
     """Parse a page of events with the prices in it. Returns the valid ones, all errors, and the size of the page.
 
-    Events in play are left out, because their prices are not pre-match prices.
+    Events in play are left out, because their prices are not pre-match prices. Raises BookmakerError if the page has no
+    list.
     """
     read = Reader(BETPAWA, where)
-    body = read_object(BETPAWA, plain, where)
     events = [
         event
         for answer in read.get(body, "responses", list)

@@ -6,6 +6,7 @@ from typing import Any
 import orjson
 
 from quart_odds.bookmakers import bet9ja, betpawa, sportybet
+from quart_odds.bookmakers.bodies import read_object
 from quart_odds.bookmakers.fields import count_or_none, values
 from quart_odds.bookmakers.site import Listing, Listings, Page, Request, Site, WholeList
 from quart_odds.domain.odds import Competition, EventHeader
@@ -44,9 +45,10 @@ class BetPawaSite:
 
     def read_listing(self, plain: bytes, listing: Listing) -> Page:
         """See Site. A short page is the last one, because the site sends no total."""
-        events, malformed, size = betpawa.parse_list(plain, listing.request.where, listing.list_name)
+        body = read_object(self.platform, plain, listing.request.where)
+        events, malformed, size = betpawa.parse_listed(body, listing.request.where, listing.list_name)
         errors: list[BookmakerError] = [*malformed]
-        listed = [_id(event, "id") for event in _events(_json(plain).get("responses"), "responses")]
+        listed = [_id(event, "id") for event in _events(body.get("responses"), "responses")]
         if listing.before and listed[:_OVERLAP] != list(listing.before[-_OVERLAP:]):
             reason = "the list moved while it was read, so that events may be missing"
             errors.append(IncompleteListError(self.platform, reason, where=listing.name))
@@ -104,9 +106,10 @@ class SportyBetSite:
 
     def read_listing(self, plain: bytes, listing: Listing) -> Page:
         """See Site. The site sends all events of a tournament at once, or a page of all events with their number."""
-        events, malformed = sportybet.parse_list(plain, listing.request.where, listing.list_name)
+        body = read_object(self.platform, plain, listing.request.where)
+        events, malformed = sportybet.parse_listed(body, listing.request.where, listing.list_name)
         errors: list[BookmakerError] = [*malformed]
-        data = _json(plain).get("data")
+        data = body.get("data")
         tournaments = data.get("tournaments") if isinstance(data, dict) else data
         listed = frozenset(_id(event, "eventId") for event in _events(tournaments, "events"))
         if listing.request.path != sportybet.UPCOMING_PATH:
@@ -182,8 +185,9 @@ class Bet9jaSite:
 
     def read_listing(self, plain: bytes, listing: Listing) -> Page:
         """See Site. The site sends all events of a group at once."""
-        events, malformed = bet9ja.parse_list(plain, listing.request.where, listing.list_name)
-        listed = {_id(event, "ID") for event in _events(_json(plain).get("D"), "E")}
+        body = read_object(self.platform, plain, listing.request.where)
+        events, malformed = bet9ja.parse_listed(body, listing.request.where, listing.list_name)
+        listed = {_id(event, "ID") for event in _events(body.get("D"), "E")}
         return Page(events, [*malformed, *_shortage(self.platform, listing, len(listed))])
 
     def event(self, header: EventHeader) -> Request:

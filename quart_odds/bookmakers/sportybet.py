@@ -123,12 +123,19 @@ def parse_tournaments(plain: bytes) -> tuple[list[ListedCompetition], list[Malfo
 
 
 def parse_list(plain: bytes, where: str, list_name: str = "") -> tuple[list[ListedEvent], list[MalformedBodyError]]:
+    """Parse a list of events, see `parse_listed`. Raises BookmakerError if the body is not JSON, too."""
+    return parse_listed(read_object(SPORTYBET, plain, where), where, list_name)
+
+
+def parse_listed(
+    body: dict[str, Any], where: str, list_name: str
+) -> tuple[list[ListedEvent], list[MalformedBodyError]]:
     """Parse a list of events with the prices in it. Returns the valid ones and all errors.
 
     Simulated events and events in play are left out. Raises BookmakerError if the body has no list.
     """
     read = Reader(SPORTYBET, where)
-    data = _data(read, plain, list | dict)
+    data = _content(read, body, list | dict)
     # pcEvents returns a list of tournaments, the paged endpoint an object that contains one.
     tournaments = data if isinstance(data, list) else read.get(data, "tournaments", list, "data")
     listed: list[ListedEvent] = []
@@ -190,11 +197,15 @@ def _is_in_play(event: dict[str, Any]) -> bool:
 
 
 def _data(read: Reader, plain: bytes, kind: Any = dict) -> Any:
+    """Return the content of the envelope, see `_content`."""
+    return _content(read, read_object(SPORTYBET, plain, read.where), kind)
+
+
+def _content(read: Reader, body: dict[str, Any], kind: Any) -> Any:
     """Return the content of the envelope.
 
     Raises NotFoundError if the site, with HTTP status 200, does not know the requested event.
     """
-    body = read_object(SPORTYBET, plain, read.where)
     code = read.get(body, "bizCode", int)
     if code != _OK:
         message = read.optional_text(body, "message")[:80]
