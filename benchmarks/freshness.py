@@ -19,10 +19,10 @@ from benchmarks.freshness_policies import INTERVAL_SECONDS, Measured, full_runs,
 from benchmarks.freshness_world import Delays, World, quantile
 from quart_odds.domain.platforms import Platform
 
-WARM_SECONDS = 600.0
+WARM_SECONDS = 300.0
 """No change is measured before: all policies need a while until they have seen every event."""
-MEASURED_SECONDS = 600.0
-TAIL_SECONDS = 400.0
+MEASURED_SECONDS = 400.0
+TAIL_SECONDS = 300.0
 """How long changes may still be learned after the last one that is measured."""
 
 POLICIES = ("full runs", "ours", "optimum")

@@ -34,20 +34,59 @@ WATCHED_INTERVAL_SECONDS = 60.0
 LEAST_AGE_SECONDS = 20.0
 """Details younger than this are not fetched again, whatever moved."""
 
-PRIOR_STRENGTH = 0.5
-"""How many changes the assumed rate of an event is worth against the observed ones."""
+PRIOR_STRENGTH = 1.0
+"""How many changes the usual rate is worth against the observed changes of an event."""
 
 EMPTY_LIST_RATE = 1 / 3600
 """The assumed rate of changes of a list without known events: a new event may appear in it."""
 
 
-def usual_rate(seconds_to_kickoff: float) -> float:
-    """Return how often the main prices of an event usually change, per second, at this time before the kick-off.
+def assumed_rate(seconds_to_kickoff: float) -> float:
+    """Return how often the main prices of an event may change, per second, at this time before the kick-off.
 
     Once a minute at the kick-off, twice an hour six hours before, and a few times a day some days before. This is only
-    a starting point: observed changes correct it for each event.
+    a starting point: what is observed at the bookmaker replaces it soon.
     """
     return 1 / (60 + max(seconds_to_kickoff, 0.0) / 12)
+
+
+class RateCurve:
+    """How the rate of changes depends on the time until the kick-off, learned from all events of a bookmaker.
+
+    The time is divided into spans, each twice as long as the one before. Old observations count less and less.
+    """
+
+    def __init__(self) -> None:
+        self._moves = [0.0] * _SPANS
+        self._seconds = [0.0] * _SPANS
+
+    def rate(self, seconds_to_kickoff: float) -> float:
+        """Return the usual rate of changes of an event, per second."""
+        span = _span(seconds_to_kickoff)
+        # The assumed rate counts as much as one observed change.
+        return (self._moves[span] + 1) / (self._seconds[span] + 1 / assumed_rate(_middle(span)))
+
+    def observe(self, seconds_to_kickoff: float, seconds: float, has_moved: bool) -> None:
+        """Note that an event was watched for this long, and whether it had moved at the end."""
+        span = _span(seconds_to_kickoff)
+        self._moves[span] += has_moved
+        self._seconds[span] += seconds
+        if self._moves[span] > _MOST_MOVES:
+            self._moves[span] /= 2
+            self._seconds[span] /= 2
+
+
+_SPANS = 16
+_SHORTEST_SPAN = 300.0
+_MOST_MOVES = 1000.0
+
+
+def _span(seconds_to_kickoff: float) -> int:
+    return min(_SPANS - 1, int(max(seconds_to_kickoff, 0.0) / _SHORTEST_SPAN).bit_length())
+
+
+def _middle(span: int) -> float:
+    return _SHORTEST_SPAN * 0.75 * float(2**span)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +104,7 @@ class Candidate:
 
 @dataclass(slots=True)
 class _Event:
-    """What is known of an event's changes. `expected` is the number of changes that `usual_rate` predicted so far."""
+    """What is known of an event's changes. `expected` is the number of changes that were usual in that time."""
 
     list_name: str
     kickoff: float
@@ -74,10 +113,10 @@ class _Event:
     moves: int = 0
     expected: float = 0.0
 
-    def rate(self, now: float) -> float:
-        """Return the estimated rate of changes, per second: the usual one, corrected by the observed changes."""
-        factor = (self.moves + PRIOR_STRENGTH) / (self.expected + PRIOR_STRENGTH)
-        return usual_rate(self.kickoff - now) * factor
+    @property
+    def factor(self) -> float:
+        """How much more often than usual the prices of this event change."""
+        return (self.moves + PRIOR_STRENGTH) / (self.expected + PRIOR_STRENGTH)
 
 
 @dataclass(slots=True)
@@ -92,6 +131,7 @@ class PollingPolicy:
     def __init__(self) -> None:
         self._events: dict[str, _Event] = {}
         self._lists: dict[str, _List] = {}
+        self._curve = RateCurve()
 
     def plan_lists(self, names: Sequence[str], now: float, requests: float) -> list[str]:
         """Return the lists to read now, the most urgent first.
@@ -165,12 +205,17 @@ class PollingPolicy:
 
     def rates(self, now: float) -> Mapping[str, float]:
         """Return the estimated rate of changes of each known event, per second."""
-        return {external_id: event.rate(now) for external_id, event in self._events.items()}
+        return {external_id: self._rate(event, now) for external_id, event in self._events.items()}
+
+    def _rate(self, event: _Event, now: float) -> float:
+        return self._curve.rate(event.kickoff - now) * event.factor
 
     def _observe(self, event: _Event, at: float, has_moved: bool) -> None:
-        event.expected += usual_rate(event.kickoff - at) * max(0.0, at - event.read_at)
+        seconds, left = max(0.0, at - event.read_at), event.kickoff - at
+        event.expected += self._curve.rate(left) * seconds
         event.moves += has_moved
         event.read_at = max(at, event.read_at)
+        self._curve.observe(left, seconds, has_moved)
 
     def _tier(self, each: Candidate, age: float, now: float, max_age_seconds: float) -> int:
         event = self._events.get(each.external_id)
@@ -189,7 +234,7 @@ class PollingPolicy:
     def _list_rates(self, now: float) -> dict[str, float]:
         rates: dict[str, float] = {}
         for event in self._events.values():
-            rates[event.list_name] = rates.get(event.list_name, EMPTY_LIST_RATE) + event.rate(now)
+            rates[event.list_name] = rates.get(event.list_name, EMPTY_LIST_RATE) + self._rate(event, now)
         return rates
 
     def _urgency(self, name: str, rates: Mapping[str, float], now: float) -> float:

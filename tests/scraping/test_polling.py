@@ -13,7 +13,8 @@ from quart_odds.scraping.polling import (
     SOON_PARTS,
     Candidate,
     PollingPolicy,
-    usual_rate,
+    RateCurve,
+    assumed_rate,
 )
 
 HOUR = 3600.0
@@ -193,8 +194,20 @@ def test_gone_events_and_lists_are_forgotten() -> None:
     assert list(policy.rates(0.0)) == ["a/1"]
 
 
-def test_the_usual_rate_grows_towards_the_kickoff() -> None:
+def test_the_assumed_rate_grows_towards_the_kickoff() -> None:
     """And never exceeds one change a minute."""
-    rates = [usual_rate(left) for left in (5 * DAY, DAY, 6 * HOUR, HOUR, 0.0, -HOUR)]
+    rates = [assumed_rate(left) for left in (5 * DAY, DAY, 6 * HOUR, HOUR, 0.0, -HOUR)]
     assert rates == sorted(rates)
     assert rates[-1] == 1 / 60
+
+
+def test_the_curve_learns_how_often_a_bookmaker_changes_its_prices() -> None:
+    """At each time before the kick-off, whatever was assumed, and again when the bookmaker changes its habits."""
+    curve = RateCurve()
+    for left, interval in ((5 * DAY, 7200.0), (HOUR, 30.0)):
+        for _ in range(200):
+            curve.observe(left, interval, True)
+        assert math.isclose(curve.rate(left), 1 / interval, rel_tol=0.05)
+    for _ in range(20_000):
+        curve.observe(HOUR, 300.0, True)
+    assert math.isclose(curve.rate(HOUR), 1 / 300, rel_tol=0.05)
