@@ -71,7 +71,7 @@ def document() -> dict[str, Any]:
             },
             "run": {
                 "address": "/api/scrape/stream",
-                "description": "The progress of one run, as server-sent events without a name.",
+                "description": "One run's progress (`mode=sweep`: a sweep's), as server-sent events without a name.",
                 "messages": {"progress": {"payload": {"$ref": "#/components/schemas/ScrapeProgress"}}},
                 "bindings": {"http": {"bindingVersion": "0.3.0"}},
             },
