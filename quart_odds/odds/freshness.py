@@ -5,13 +5,13 @@ price, the bookmaker lists the event and the event has not kicked off. The main 
 """
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
 from itertools import accumulate
 
-from quart_odds.domain.catalogue import CATALOGUE, market_number_of, offer_code
+from quart_odds.domain.catalogue import CATALOGUE, FIRST_PROMOTED_KEY, market_number_of, offer_code
 from quart_odds.domain.platforms import Platform
 from quart_odds.odds.cache import OddsCache
 from quart_odds.odds.event import CachedEvent
@@ -20,6 +20,10 @@ from quart_odds.odds.event_odds import EventOdds
 MAIN_MARKETS = ("1x2_ft", "double_chance_ft", "over_under_ft", "btts_ft")
 """The slugs of the main markets."""
 
+_Counts = tuple[int, int]
+"""How many main markets and lines, and how many of all, have a price."""
+
+_NO_OUTCOME = ~(0x3F << 16)
 _MAIN_NUMBERS = frozenset(CATALOGUE.by_slug[slug].number for slug in MAIN_MARKETS)
 
 
@@ -77,36 +81,37 @@ class BookmakerAges:
 
 
 class Freshness:
-    """Measures the ages in a cache. How many markets an event has is counted once per change of the event.
+    """Measures the ages in a cache. The markets of event odds are counted again only when prices came or went.
 
-    The counts are kept by revision. The cache uses each revision once, even after it was cleared and refilled.
+    `latest` is when ages were last measured, and these.
     """
 
     def __init__(self, cache: OddsCache) -> None:
+        self.latest: tuple[datetime, Mapping[Platform, BookmakerAges]] | None = None
         self._cache = cache
-        self._counts: dict[int, tuple[int, dict[Platform, tuple[int, int]]]] = {}
+        self._counts: dict[int, tuple[EventOdds, int, _Counts]] = {}
 
     def add(self, ages: dict[Platform, BookmakerAges], event: CachedEvent, now: datetime) -> None:
-        """Add the ages of an event's prices to those of each bookmaker. Takes 5 µs, and 100 µs after a change."""
+        """Add the ages of an event's prices to those of each bookmaker. Takes 5 µs a bookmaker, else 50 µs."""
         if event.header.kickoff <= now:
             return
-        counts = self._counts_of(event)
         for platform, event_odds in event.odds.items():
-            if event_odds.gone_at is None and platform in counts:
-                _add(ages[platform], event_odds, *counts[platform], now)
+            if event_odds.gone_at is None:
+                _add(ages[platform], event_odds, self._counts_of(event_odds), now)
 
     def forget_others(self) -> None:
-        """Drop the counts of events that are no longer in the cache."""
-        events = self._cache.events
-        if len(self._counts) > 2 * len(events) + 100:
-            self._counts = {event_id: kept for event_id, kept in self._counts.items() if event_id in events}
+        """Drop the counts of event odds that are no longer in the cache."""
+        if len(self._counts) > 2 * len(Platform) * len(self._cache.events) + 100:
+            self._counts = {
+                odds_id: kept for odds_id, kept in self._counts.items() if self._cache.event_odds(odds_id) is kept[0]
+            }
 
-    def _counts_of(self, event: CachedEvent) -> dict[Platform, tuple[int, int]]:
-        kept = self._counts.get(event.id)
-        if kept is None or kept[0] != event.revision:
-            found = {platform: _count(event_odds) for platform, event_odds in event.odds.items()}
-            kept = self._counts[event.id] = (event.revision, found)
-        return kept[1]
+    def _counts_of(self, event_odds: EventOdds) -> _Counts:
+        kept = self._counts.get(event_odds.id)
+        # The cache may have been refilled since, with other event odds under the same id.
+        if kept is None or kept[0] is not event_odds or kept[1] != event_odds.set_version:
+            kept = self._counts[event_odds.id] = (event_odds, event_odds.set_version, _count(event_odds))
+        return kept[2]
 
 
 def no_ages() -> dict[Platform, BookmakerAges]:
@@ -114,7 +119,8 @@ def no_ages() -> dict[Platform, BookmakerAges]:
     return {platform: BookmakerAges() for platform in Platform}
 
 
-def _add(ages: BookmakerAges, event_odds: EventOdds, main: int, every: int, now: datetime) -> None:
+def _add(ages: BookmakerAges, event_odds: EventOdds, counts: _Counts, now: datetime) -> None:
+    main, every = counts
     for each in event_odds.listed:
         age = (now - each.seen_at).total_seconds()
         listed_main = _main_of(each.codes)
@@ -127,16 +133,18 @@ def _add(ages: BookmakerAges, event_odds: EventOdds, main: int, every: int, now:
     ages.all.add(age, every)
 
 
-def _count(event_odds: EventOdds) -> tuple[int, int]:
-    """Return how many main markets and lines, and how many of all, have a price."""
-    codes = set(map(offer_code, event_odds.prices().keys))
+def _count(event_odds: EventOdds) -> _Counts:
+    keys, gone = event_odds.keys, event_odds.last_seen
+    here = [key for key in keys if key not in gone] if gone else keys
+    split = bisect_left(here, FIRST_PROMOTED_KEY)
+    codes = {key & _NO_OUTCOME for key in here[:split]}.union(map(offer_code, here[split:]))
     return sum(map(_is_main, codes)), len(codes)
-
-
-def _is_main(code: int) -> bool:
-    return market_number_of(code) in _MAIN_NUMBERS
 
 
 @lru_cache(maxsize=4096)
 def _main_of(codes: frozenset[int]) -> int:
     return sum(map(_is_main, codes))
+
+
+def _is_main(code: int) -> bool:
+    return market_number_of(code) in _MAIN_NUMBERS
