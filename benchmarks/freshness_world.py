@@ -14,7 +14,7 @@ from quart_odds.bookmakers.site import Page
 from quart_odds.bookmakers.sites import SITES
 from quart_odds.bookmakers.sweep import Choose
 from quart_odds.bookmakers.transport import Answer
-from quart_odds.domain.catalogue import CATALOGUE, offer_code, pack_key
+from quart_odds.domain.catalogue import CATALOGUE, main_numbers, offer_code, pack_key
 from quart_odds.domain.odds import ListedCompetitions, ListedEvent, MappedEvent, unpack_value
 from quart_odds.domain.platforms import Platform
 from quart_odds.odds.cache import OddsCache
@@ -33,10 +33,6 @@ LEAST_GROUPS = 150
 """Lists of events at Bet9ja, as at the real site."""
 MARKETS = 16
 """Market lines per event. Fewer than at a real bookmaker, because only which of them is fetched when matters here."""
-
-
-NOT_IN_LISTS = {Platform.BET9JA: ("btts_ft",)}
-"""Main markets that the lists of a bookmaker lack. They count as other markets there, for all policies."""
 
 
 class RememberingDecoder(Decoder):
@@ -242,7 +238,8 @@ class World:
 
 def is_main(platform: Platform, change: Change) -> bool:
     """Return whether a price is one of a main market, which the bookmaker's lists carry."""
-    return change.is_main and change.key[0].slug not in NOT_IN_LISTS.get(platform, ())
+    known = CATALOGUE.by_slug.get(change.key[0].slug)
+    return known is not None and known.number in main_numbers(platform)
 
 
 def _is(fixture: object, platform: Platform, external_id: str) -> bool:

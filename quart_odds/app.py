@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from functools import partial
 from types import TracebackType
 
@@ -165,7 +166,7 @@ def _add_kept_answers(parts: Services) -> None:
     """Add what routes cache of the odds in memory, encoded or rendered, until the odds change."""
     cache = parts.odds_service.cache
     parts.event_bodies = EventBodies(cache)
-    parts.event_rows = EventRows()
+    parts.event_rows = EventRows(stale_after=timedelta(seconds=parts.settings.stale_after_seconds))
     parts.market_numbers = MarketNumbers(cache)
     parts.opportunity_finder = OpportunityFinder(cache)
 

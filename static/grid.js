@@ -25,10 +25,13 @@ export class Grid {
 	constructor(live, query) {
 		this.query = query;
 		aging.roots = () => this.#inSight;
+		aging.oldAfter = this.#root.dataset.staleAfter * 1000;
 		for (const row of this.#rows.children) this.#sight.observe(row);
 		live.addEventListener("odds_update", ({ detail: { data } }) => this.#changed(data.event_ids));
 		live.addEventListener("gap", () => this.staleAll());
 		document.addEventListener("visibilitychange", this.#pump);
+		// Prices that were seen again unchanged are not announced.
+		setInterval(() => this.staleAll(), 30_000);
 	}
 
 	get pages() {
@@ -64,13 +67,14 @@ export class Grid {
 		for (const id of ids) this.#stale.delete(id);
 		const { market, line } = this.#root.dataset;
 		const found = await load(`/odds/rows?ids=${ids.join()}&market=${market}&line=${line}`);
-		if (found) this.#patch(found.querySelectorAll(".r"));
+		if (found) this.#patch(found);
 		else for (const id of ids) this.#stale.add(id);
 		if (!found || wanted.length > ids.length) this.#pump();
 	}
 
-	#patch(rows) {
-		const pairs = [...rows].map((fresh) => [byId(fresh.id), fresh]).filter(([old]) => old);
+	#patch(found) {
+		byId("freshness")?.replaceWith(found.getElementById("freshness"));
+		const pairs = [...found.querySelectorAll(".r")].map((fresh) => [byId(fresh.id), fresh]).filter(([old]) => old);
 		tickAges(pairs.map(([, fresh]) => fresh));
 		const prices = (side) => pairs.flatMap((pair) => [...pair[side].querySelectorAll(".p")]);
 		patchPrices(prices(0), prices(1));
@@ -81,8 +85,8 @@ export class Grid {
 	async list() {
 		const found = await load(`/odds/rows?${this.query}`);
 		if (!found) return;
+		this.#patch(found);
 		const fresh = [...found.querySelectorAll(".r")];
-		this.#patch(fresh);
 		let place = this.#rows.firstElementChild;
 		for (const row of fresh) {
 			const here = byId(row.id) ?? this.#adopt(row);

@@ -75,14 +75,18 @@ export function localise(root) {
 	for (const place of root.querySelectorAll(".zone")) place.textContent = zone;
 }
 
-/** Elements whose ages are updated. A long table limits them to its visible rows. */
-export const aging = { roots: () => [document] };
+/** Elements whose ages are updated: of a long table, the visible rows. Prices older than `oldAfter` ms are marked. */
+export const aging = { roots: () => [document], oldAfter: Infinity };
 
 export function tickAges(roots = document.hidden ? [] : aging.roots()) {
 	const now = Date.now() + serverAhead;
 	for (const root of roots)
-		for (const time of root.querySelectorAll("time[data-form^=ag]"))
-			setText(time, age(now - Date.parse(time.dateTime)) + (time.dataset.form === "ago" ? " ago" : ""));
+		for (const time of root.querySelectorAll("time[data-form^=ag]")) {
+			const ms = now - Date.parse(time.dateTime);
+			setText(time, age(ms) + (time.dataset.form === "ago" ? " ago" : ""));
+			const flag = time.previousElementSibling;
+			if (flag?.matches(".old")) flag.closest(".g").classList.toggle("stale", !(flag.hidden = ms <= aging.oldAfter));
+		}
 }
 
 export function setText(element, text) {

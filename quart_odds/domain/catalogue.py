@@ -6,7 +6,7 @@ Parsers use it to look up prices, storage and API to name them. docs/markets.md 
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Literal, cast, get_args
 
@@ -282,8 +282,15 @@ def _refuse_twins(catalogue: Catalogue) -> None:
 
 CATALOGUE = read_catalogue(MARKETS_FILE.read_text(encoding="utf-8"))
 
-MAIN_SLUGS = ("1x2_ft", "double_chance_ft", "over_under_ft", "btts_ft")
-"""The main markets: those that lists of events carry at the bookmakers, and that sweeps ask for."""
+_MAIN_SLUGS = ("1x2_ft", "double_chance_ft", "over_under_ft", "btts_ft")
+_NOT_IN_LISTS = {Platform.BET9JA: ("btts_ft",)}
 
-MAIN_NUMBERS = frozenset(CATALOGUE.by_slug[slug].number for slug in MAIN_SLUGS)
-"""The numbers of the main markets."""
+
+@cache
+def main_numbers(platform: Platform) -> frozenset[int]:
+    """Return the numbers of a bookmaker's main markets: those that its lists carry, so that sweeps keep them fresh.
+
+    They are 1X2, double chance, over/under and both teams to score. Bet9ja's groups lack the last one.
+    """
+    lacking = _NOT_IN_LISTS.get(platform, ())
+    return frozenset(CATALOGUE.by_slug[slug].number for slug in _MAIN_SLUGS if slug not in lacking)

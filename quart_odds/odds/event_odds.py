@@ -61,7 +61,8 @@ class EventOdds:
 
     `seen_at` is the last fetch of the event's own body, or of the first list if `is_detailed` is False, because there
     was no body yet. `listed` says which prices lists have had since, `listed_at` when the newest list was fetched.
-    `noted_at` is the newest fetch that the writer was told of.
+    `noted_at` is the newest fetch that the writer was told of. `set_version` counts how often prices came or went:
+    while it stays, the same prices are there.
     """
 
     id: int
@@ -80,6 +81,7 @@ class EventOdds:
     listed_at: datetime | None = None
     source_times: SourceTimes = NO_SOURCE_TIMES
     noted_at: datetime | None = None
+    set_version: int = 0
     recent: RecentColumns = field(default_factory=_of_its_own, repr=False)
     _packed: bytes = b""
     _fetched: bytes = b""
@@ -252,6 +254,7 @@ class EventOdds:
             for key in sorted(last_seen, key=lambda key: (after[key][1], key))[:-MAX_GONE]:
                 del after[key], last_seen[key]
         self.last_seen = last_seen
+        self.set_version += 1
         keys = array("I", sorted(after))
         self.columns = Columns(
             keys, array("I", [after[key][0] for key in keys]), array("I", [after[key][1] for key in keys])

@@ -17,7 +17,9 @@ from quart_odds.domain.platforms import Platform
 from quart_odds.errors import NotWriterError, StorageError
 from quart_odds.odds.archive import ArchivedEvents
 from quart_odds.odds.cache import EVERY_COMPETITION, OddsCache
+from quart_odds.odds.delays import ChangeDelays
 from quart_odds.odds.event import CachedEvent, EventChange
+from quart_odds.odds.freshness import Freshness
 from quart_odds.odds.ports import OddsStore, StoredEvent, StoredOdds
 from quart_odds.odds.retention import Removal
 from quart_odds.odds.unmapped import UnmappedMarkets
@@ -70,6 +72,8 @@ class OddsService:
         self.on_take_over: Callable[[], Awaitable[object]] = _nothing_to_do
         self.read_only_reason: str | None = None
         self.unmapped = UnmappedMarkets()
+        self.freshness = Freshness(self.cache)
+        self.delays = ChangeDelays()
         self._clock = clock
         self._archived = ArchivedEvents()
         self._may_write = False
@@ -212,6 +216,7 @@ class OddsService:
         if not mapped.is_partial:
             self.unmapped.note(change.odds_id, mapped)
         self._publish(change)
+        self.delays.note(change, mapped.source_changed, self._clock())
         await self.writer.room()
         return change
 

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Protocol
 
 from quart_odds.bookmakers.discovery import ListRead
-from quart_odds.domain.catalogue import MAIN_NUMBERS, market_number_of
+from quart_odds.domain.catalogue import main_numbers, market_number_of
 from quart_odds.domain.clock import utc_now
 from quart_odds.domain.odds import EventHeader, ListedEvent, MappedEvent
 from quart_odds.domain.platforms import Platform
@@ -173,4 +173,5 @@ class Round:
 
 def has_main_change(change: EventChange) -> bool:
     """Return whether a main market's price changed."""
-    return any(market_number_of(key) in MAIN_NUMBERS for key, _, _ in change.changed)
+    numbers = main_numbers(change.platform)
+    return any(market_number_of(key) in numbers for key, _, _ in change.changed)

@@ -1,6 +1,5 @@
 """Times of single markets and lines: their blob, and how often they are written."""
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -141,7 +140,7 @@ async def test_an_event_that_lists_still_have_is_neither_archived_nor_removed(st
     """Its body was last fetched long ago, and its kick-off is over: only a list shows that it still is there."""
     late = header(kickoff=NOW - timedelta(minutes=1))
     odds_service = OddsService(store, clock=lambda: KICKOFF + KEEP)
-    await odds_service.record(replace(mapped(late)), NOW)
+    await odds_service.record(mapped(late), NOW)
     await odds_service.record(listed(late, X1 | {HOME: 2.5}), KICKOFF + timedelta(hours=1))
     assert await odds_service.archive() == 0
     removed = await odds_service.remove_old(KICKOFF, KICKOFF)

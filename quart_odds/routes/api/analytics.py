@@ -16,6 +16,7 @@ from quart_odds.domain.platforms import Platform
 from quart_odds.domain.runs import RunRecord, ScrapePhase
 from quart_odds.errors import StorageError
 from quart_odds.routes.access.refusals import refusals
+from quart_odds.routes.api.freshness import AgeMetrics, measured_ages
 from quart_odds.routes.api.openapi import answers_text
 from quart_odds.routes.api.requests import takes_query
 from quart_odds.routes.api.schemas.operations import (
@@ -156,8 +157,10 @@ async def health() -> Response:
 @answers_text("text/plain", description="Metrics for Prometheus.")
 async def metrics() -> Response:
     """Return the metrics in Prometheus text format."""
+    parts = services()
     registry = CollectorRegistry()
-    registry.register(_Metrics(services()))
+    registry.register(_Metrics(parts))
+    registry.register(AgeMetrics(await measured_ages(parts.odds_service), parts.odds_service.delays))
     return Response(generate_latest(registry), content_type="text/plain; version=0.0.4; charset=utf-8")
 
 

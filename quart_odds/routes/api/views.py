@@ -148,6 +148,7 @@ def _inline(event_odds: EventOdds, offer: Offer) -> JSON:
         "margin": margin_of_offer(event_odds, offer),
         "available": since is None,
         "unavailable_since": since,
+        **_offer_times(event_odds, offer),
     }
 
 
@@ -180,6 +181,17 @@ def _market(event_odds: EventOdds, offer: Offer) -> JSON:
         "market_groups": [market.group],
         "available": since is None,
         "unavailable_since": since,
+        **_offer_times(event_odds, offer),
+    }
+
+
+def _offer_times(event_odds: EventOdds, offer: Offer) -> JSON:
+    """Return when a market and line was last seen, or looked for, and when the bookmaker says that it changed it."""
+    key = next(iter(offer.keys.values()))
+    source_changed_at = event_odds.source_changed_at(key)
+    return {
+        "last_seen_at": iso_z(event_odds.seen_at_of(key)),
+        "source_changed_at": None if source_changed_at is None else iso_z(source_changed_at),
     }
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from quart_odds.domain.catalogue import CATALOGUE, FIRST_PROMOTED_KEY, Market, pack_key
 from quart_odds.domain.platforms import Platform
@@ -71,7 +71,8 @@ class Cell:
     """A bookmaker's part of a row. `state` is listed, gone or absent; `margin` is a percentage.
 
     `sides` are the teams as the bookmaker names them, if it has home and away the other way round. `is_late`: its
-    prices were fetched after kick-off.
+    prices were fetched after kick-off. `seen_at` is when these prices were last seen; `can_age` is False if there are
+    none, or if the bookmaker no longer lists the event.
     """
 
     slug: str
@@ -84,6 +85,7 @@ class Cell:
     gone_at: datetime | None = None
     sides: str | None = None
     is_late: bool = False
+    can_age: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +95,11 @@ class Row:
     event: CachedEvent
     cells: tuple[Cell, ...]
     best_margin: float | None
+
+    def old_after(self, now: datetime, stale_after: timedelta) -> datetime | None:
+        """Return the next moment after which more of these prices are old, None if all that can age are old."""
+        moments = [cell.seen_at + stale_after for cell in self.cells if cell.can_age and cell.seen_at is not None]
+        return min((moment for moment in moments if moment >= now), default=None)
 
 
 def event_row(event: CachedEvent, market: Market, line: float | None) -> Row:
@@ -140,10 +147,11 @@ def _cell(event: CachedEvent, market: Market, platform: Platform, offer: Offer |
         "gone" if is_gone else "listed",
         prices,
         margin_of_offer(event_odds, offer),
-        event_odds.seen_at,
+        event_odds.seen_at_of(next(iter(offer.keys.values()))) if offer.keys else event_odds.seen_at,
         event_odds.gone_at,
         sides_of(event, event_odds),
         event_odds.is_late,
+        can_age=not is_gone and not all(value & GONE for value in offer.values.values()),
     )
 
 
@@ -172,7 +180,10 @@ def odds_text(thousandths: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What one bookmaker has of an event. `state` is listed, gone or absent; `sides` and `is_late` as in `Cell`."""
+    """What one bookmaker has of an event. `state` is listed, gone or absent; `sides` and `is_late` as in `Cell`.
+
+    `listed_at` is set if a list had some of its prices after `seen_at`, when it was last fetched itself.
+    """
 
     slug: str
     name: str
@@ -183,6 +194,7 @@ class Source:
     gone_at: datetime | None = None
     sides: str | None = None
     is_late: bool = False
+    listed_at: datetime | None = None
 
 
 def sources(event: CachedEvent) -> list[Source]:
@@ -204,6 +216,7 @@ def _source(event: CachedEvent, platform: Platform, event_odds: EventOdds | None
         event_odds.gone_at,
         sides_of(event, event_odds),
         event_odds.is_late,
+        event_odds.listed_at if event_odds.listed else None,
     )
 
 

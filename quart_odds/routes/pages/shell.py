@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from hashlib import blake2b
+from math import ceil
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
@@ -119,6 +120,7 @@ def _environment() -> Environment:
         "duration": duration,
         "number": number,
         "trigger": trigger_words,
+        "within": within,
     }
     return environment
 
@@ -176,6 +178,14 @@ def duration(milliseconds: float | None) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60:02d} s"
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def within(seconds: float) -> str:
+    """Format a duration that is not exceeded: `9 s`, `5 min`, `3 h`."""
+    for size, unit in ((1, "s"), (60, "min")):
+        if ceil(seconds / size) < 120:
+            return f"{ceil(seconds / size)} {unit}"
+    return f"{ceil(seconds / 3600)} h"
 
 
 def trigger_words(trigger: str) -> str:

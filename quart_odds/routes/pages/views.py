@@ -15,8 +15,10 @@ from quart_odds.errors import RunActiveError
 from quart_odds.routes.access.problems import log_problem, problem_of
 from quart_odds.routes.access.same_origin import same_origin_only
 from quart_odds.routes.api.encoded import find_event
+from quart_odds.routes.api.freshness import measured_ages
 from quart_odds.routes.api.query import select_events
 from quart_odds.routes.api.requests import takes_query
+from quart_odds.routes.pages.freshness import Freshness, freshness_of
 from quart_odds.routes.pages.history import history_of
 from quart_odds.routes.pages.odds import line_text, market_groups, sources
 from quart_odds.routes.pages.query import LINES, MARKETS, HistoryQuery, OddsPageQuery, RowsQuery, RunsPageQuery
@@ -27,6 +29,9 @@ from quart_odds.services import Services, services
 
 NEXT_EVENTS = 12
 """Number of events below the progress."""
+
+FRESHNESS_KEPT_SECONDS = 5
+"""How long pages show the same measurement of ages."""
 
 blueprint = Blueprint("pages", __name__)
 
@@ -147,21 +152,24 @@ async def runs(query: RunsPageQuery) -> Response:
 @takes_query(OddsPageQuery)
 async def odds(query: OddsPageQuery) -> Response:
     """Show events by kick-off, with one market each at the three bookmakers."""
-    return await page("odds.html", {**frame(_cursor(), "odds"), **_listing(query)})
+    framed = frame(_cursor(), "odds")
+    freshness = await _freshness()
+    return await page("odds.html", {**framed, **_listing(query), "freshness": freshness})
 
 
 @blueprint.get("/odds/rows")
 @hide
 @takes_query(RowsQuery)
 async def odds_rows(query: RowsQuery) -> Response:
-    """Return only rows of the odds page: those of `ids=1,2,3`, or a page of a query."""
+    """Return only rows of the odds page, those of `ids=1,2,3` or a page of a query, and how fresh the prices are."""
+    freshness = await _freshness()
     if query.ids is None:
-        return await fragment("rows.html", _listing(query))
+        return await fragment("rows.html", {**_listing(query), "freshness": freshness})
     parts = services()
     cache = parts.odds_service.cache
     found = [event for each in query.ids if (event := cache.get(each)) is not None]
     rows = parts.event_rows.html(found, MARKETS[query.market], query.shown_line)
-    return await fragment("rows.html", {"rows": rows, "total": None})
+    return await fragment("rows.html", {"rows": rows, "total": None, "freshness": freshness})
 
 
 @blueprint.get("/odds/<int:event_id>")
@@ -224,7 +232,13 @@ def _listing(query: OddsPageQuery) -> dict[str, object]:
         "pages": pages,
         "market": market,
         "lines": LINES,
+        "stale_after": parts.event_rows.stale_after,
     }
+
+
+async def _freshness() -> list[Freshness]:
+    ages = await measured_ages(services().odds_service, kept_seconds=FRESHNESS_KEPT_SECONDS)
+    return freshness_of(ages)
 
 
 def frame(cursor: str, section: str) -> dict[str, object]:

@@ -42,7 +42,7 @@ async def test_nothing_of_before_is_served_nor_taken_for_fresh(path: str) -> Non
 async def test_rows_of_pages_are_made_anew() -> None:
     """The table of events shows the new odds."""
     async with served(filled=False) as app:
-        cache, rows = app.odds_service.cache, EventRows()
+        cache, rows = app.odds_service.cache, EventRows(stale_after=timedelta(minutes=5))
         await fill(app, 2.4)
         assert "9.00" not in rows.html(cache.by_kickoff(), ONE_X_TWO, None)[0]
         cache.clear()

@@ -1,5 +1,6 @@
 """How pages show prices that are not plain: in words, in every colour scheme, with and without scripts."""
 
+import re
 from collections.abc import AsyncIterator
 
 import pytest
@@ -83,6 +84,35 @@ async def test_promotion_that_there_is_not_is_reported_to_a_person(marked: Serve
     async with visit(f"{marked.url}/odds/{PROMOTED}?market=3743&promotion=happy_hour", script=False) as visitor:
         assert "promotion" in await visitor.text("main")
         visitor.errors.clear()
+
+
+async def test_old_prices_say_so_in_words_and_get_old_on_an_open_page(marked: Server, visit: Visit) -> None:
+    """Without a script, those that were old when the page was made; with one, also those that got old since."""
+    old = f"#e{IN_PLAY} .g.betpawa"
+    async with visit(f"{marked.url}{ODDS}", script=False) as visitor:
+        assert "old: last seen more than 5 min ago" in (await visitor.page.locator(old).text_content() or "")
+        assert await visitor.page.locator(f"#e{IN_PLAY} .g.stale").count() == 2
+        assert await visitor.page.locator(f"#e{IN_PLAY} .g.sportybet .old").is_hidden()
+    late = f"#e{IN_PLAY} .g.sportybet"
+    async with visit(f"{marked.url}{ODDS}") as visitor:
+        await visitor.until_text("#connection", "Live over WebSocket")
+        await visitor.value("void (Date.now = ((clock) => () => clock() + 180_000)(Date.now.bind(Date)))")
+        await visitor.until(f"document.querySelector('{late}').matches('.stale')")
+        assert await visitor.page.locator(f"{late} .old").is_visible()
+        await visitor.value("void (Date.now = ((clock) => () => clock() - 180_000)(Date.now))")
+        await visitor.until(f"!document.querySelector('{late}').matches('.stale')")
+
+
+async def test_the_head_says_how_fresh_the_main_prices_are(marked: Server, visit: Visit) -> None:
+    """Of each bookmaker, in words; on an open page the words follow."""
+    async with visit(f"{marked.url}/odds") as visitor:
+        text = await visitor.text("#freshness")
+        assert text.startswith("Main prices seen")
+        assert len(re.findall(r"(BetPawa|SportyBet|Bet9ja) half within \d+ min, 95\s% within \d+ min", text)) == 3
+        await visitor.until_text("#connection", "Live over WebSocket")
+        await visitor.value("document.querySelector('#freshness').textContent = 'before'")
+        await visitor.value("document.querySelector('#search').dispatchEvent(new Event('input', { bubbles: true }))")
+        await visitor.until("document.querySelector('#freshness').textContent.includes('half within')")
 
 
 async def test_marks_are_accessible_in_every_look(marked: Server, visit: Visit, axe: str) -> None:

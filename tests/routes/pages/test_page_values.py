@@ -11,9 +11,10 @@ from quart_odds.domain.runs import RunRecord, RunStatus
 from quart_odds.odds.cache import OddsCache
 from quart_odds.routes.pages.assets import asset_folder
 from quart_odds.routes.pages.odds import Row, event_row, market_groups, odds_text
+from quart_odds.routes.pages.rows import EventRows
 from quart_odds.routes.pages.run import ADVICE, advice, stored_view
 from quart_odds.routes.pages.runs import run_bars
-from quart_odds.routes.pages.shell import duration, static_files, trigger_words
+from quart_odds.routes.pages.shell import duration, static_files, trigger_words, within
 
 NOW = datetime(2026, 11, 22, 10, tzinfo=UTC)
 ONE_X_TWO = CATALOGUE.by_slug["1x2_ft"]
@@ -97,6 +98,47 @@ def test_odds_have_two_decimals_and_a_third_only_where_there_is_one(thousandths:
 def test_durations_are_words(milliseconds: int | None, text: str) -> None:
     """Durations are as short as possible."""
     assert duration(milliseconds) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "0 s"), (3.2, "4 s"), (119, "119 s"), (119.5, "2 min"), (300, "5 min"), (7200, "2 h"), (100_000, "28 h")],
+)
+def test_a_duration_that_is_not_exceeded_is_rounded_up(seconds: float, text: str) -> None:
+    """So "half within 4 s" is never untrue."""
+    assert within(seconds) == text
+
+
+def test_prices_get_old_without_a_change_and_are_fresh_when_seen_again() -> None:
+    """Only those of the bookmaker that has not been asked, and never prices that are gone."""
+    cache, now = OddsCache(), NOW
+    for platform in (Platform.BETPAWA, Platform.SPORTYBET):
+        header = EventHeader(
+            platform, "1", "77", "Home", "Away", NOW + timedelta(hours=9), Competition("9", "Cup", "Nigeria")
+        )
+        prices = Prices.from_pairs((pack_key(ONE_X_TWO.number, index, None), pack_value(2.5, True)) for index in (0, 1))
+        cache.apply(MappedEvent(header, prices, mapped_markets=1), NOW)
+    rows = EventRows(stale_after=timedelta(minutes=5), clock=lambda: now)
+
+    def old() -> list[str]:
+        (html,) = rows.html(cache.by_kickoff(), ONE_X_TWO, None)
+        assert html.count('class="old"') == 2
+        cells = html.split('role="cell" class="g ')[1:]
+        assert all((" stale" in cell.partition('"')[0]) != (' ago." hidden' in cell) for cell in cells[:2])
+        return [cell.split()[0] for cell in cells if " stale" in cell.partition('"')[0]]
+
+    assert old() == []
+    now = NOW + timedelta(minutes=5)
+    assert old() == []
+    now += timedelta(milliseconds=1)
+    assert old() == ["betpawa", "sportybet"]
+    cache.apply(MappedEvent(header, prices, is_partial=True), now)
+    assert old() == ["betpawa"]
+    now = NOW
+    assert old() == []
+    cache.mark_missing(Platform.BETPAWA, [], now)
+    (html,) = rows.html(cache.by_kickoff(), ONE_X_TWO, None)
+    assert html.count('class="old"') == 1
 
 
 def record(number: int, seconds: float | None, status: RunStatus = RunStatus.COMPLETED) -> RunRecord:

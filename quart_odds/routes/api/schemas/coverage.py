@@ -1,6 +1,8 @@
 """Response models of the coverage routes and the lists of tournaments and unmatched events."""
 
-from pydantic import AwareDatetime
+from typing import Annotated
+
+from pydantic import AwareDatetime, Field
 
 from quart_odds.domain.platforms import Platform
 from quart_odds.routes.api.schemas.odds import EventItem, Shape
@@ -128,3 +130,28 @@ class Count(Shape):
     """A count."""
 
     count: int
+
+
+Seconds = Annotated[float | None, Field(description="seconds; null where there are no prices")]
+
+
+class AgeFigures(Shape):
+    """The ages of prices, each market and line of an event once."""
+
+    p50_seconds: Seconds
+    p95_seconds: Seconds
+    oldest_seconds: Seconds
+
+
+class BookmakerFreshness(Shape):
+    """The ages of a bookmaker's prices of upcoming events. `main` are the markets that lists carry."""
+
+    bookmaker: Platform
+    main: AgeFigures
+    all: AgeFigures
+
+
+class FreshnessReport(Shape):
+    """The ages of the prices in memory, by bookmaker."""
+
+    bookmakers: list[BookmakerFreshness]

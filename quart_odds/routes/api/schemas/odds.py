@@ -22,6 +22,14 @@ Asked = Annotated[str | None, Field(description="the promotion in the query; nul
 Reversed = Annotated[
     bool, Field(description="the bookmaker names home and away the other way round; prices follow its own order")
 ]
+Seen = Annotated[
+    AwareDatetime,
+    Field(description="when the bookmaker was last asked for this market and line, in a list or for the whole event"),
+]
+SourceChanged = Annotated[
+    AwareDatetime | None,
+    Field(description="when the bookmaker changed this market and line, as it says itself; null if it does not"),
+]
 Late = Annotated[bool, Field(description="the prices were fetched after the kick-off")]
 
 
@@ -51,6 +59,8 @@ class InlineMarket(Shape):
     margin: Margin
     available: bool
     unavailable_since: Since
+    last_seen_at: Seen
+    source_changed_at: SourceChanged
 
 
 class EventBookmaker(Shape):
@@ -61,7 +71,9 @@ class EventBookmaker(Shape):
     external_event_id: str
     event_url: str | None
     has_odds: bool
-    snapshot_time: Annotated[AwareDatetime, Field(description="when its odds were last fetched")]
+    snapshot_time: Annotated[
+        AwareDatetime, Field(description="when all its odds were last fetched; lists may have had some markets since")
+    ]
     available: bool
     unavailable_since: Since
     reversed: Reversed
@@ -121,6 +133,8 @@ class DetailMarket(Shape):
     market_groups: list[str]
     available: bool
     unavailable_since: Since
+    last_seen_at: Seen
+    source_changed_at: SourceChanged
 
 
 class BookmakerMarkets(Shape):

@@ -1,0 +1,22 @@
+"""How fresh the main prices are, for the head of the odds page."""
+
+from dataclasses import dataclass
+
+from quart_odds.routes.api.freshness import PlatformAges
+
+
+@dataclass(frozen=True, slots=True)
+class Freshness:
+    """A bookmaker's main prices: half of them, and 95 % of them, were seen within so many seconds. None without any."""
+
+    name: str
+    half_seconds: float | None
+    most_seconds: float | None
+
+
+def freshness_of(ages: PlatformAges) -> list[Freshness]:
+    """Return how fresh each bookmaker's main prices are."""
+    return [
+        Freshness(platform.display_name, each.main.quantile(0.5), each.main.quantile(0.95))
+        for platform, each in ages.items()
+    ]
