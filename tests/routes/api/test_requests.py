@@ -98,7 +98,8 @@ def test_routes_read_no_query_string_or_body_by_hand() -> None:
 async def test_figures_cover_the_documented_number_of_days(path: str, days: int, running: RunningApp) -> None:
     """Those of the default, and those that the request names."""
     operation = (await running.get("/openapi.json"))["paths"][f"/api/scrape/{path}"]["get"]
-    assert [each["schema"]["default"] for each in operation["parameters"]] == [days]
+    defaults = {each["name"]: each["schema"]["default"] for each in operation["parameters"]}
+    assert defaults == {"days": days, "mode": "full"}
     for query, covered in (("", days), ("?days=3", 3)):
         figures = await running.get(f"/api/scrape/{path}{query}")
         period = date.fromisoformat(figures["period_end"]) - date.fromisoformat(figures["period_start"])
