@@ -77,10 +77,15 @@ class OddsCache:
             event_odds.competition_id = self.competition_id(header.platform, header.competition)
         event_odds.gone_at = event_odds.missed_at = None
         changed: tuple[PriceChange, ...] = ()
+        opened: frozenset[int] = frozenset()
         if is_new or not event_odds.fetched_at < header.kickoff <= seen_at:
             prices = _with_words_of(event_odds, mapped) if mapped.promotions else mapped.prices
+            is_first_body = not mapped.is_partial and not event_odds.is_detailed
+            known = event_odds.keys
             take = event_odds.take_listed if mapped.is_partial else event_odds.take
             changed = take(prices, seen_at, mapped.source_changed)
+            if is_first_body:
+                opened = frozenset(key for key, _, _ in changed).difference(known)
         if is_back and not changed:
             event_odds.next_moment(seen_at)
         is_moved = is_new or is_header_changed or was_absent
@@ -97,6 +102,7 @@ class OddsCache:
             is_miss_noted=was_absent and not is_back,
             redated_after=redated_after,
             is_listed=mapped.is_partial,
+            opened=opened,
             **placement.moves(event_odds.event_id),
         )
         self._touch(change, seen_at)

@@ -1,6 +1,6 @@
 """One match at all bookmakers, and a change of it: what the cache holds and what it reports."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -96,7 +96,8 @@ class EventChange:
     matching moved to another event because of this change. `also`: the other events that this concerns. `emptied`: the
     events that no longer exist. `is_missed`: a complete list lacked the event for the first time. `is_miss_noted`: the
     same, or a list has the event again. `redated_after`: if the clock was ahead, the epoch second after which the dates
-    of stored data are wrong; otherwise 0. `is_listed`: the fetch was that of a list.
+    of stored data are wrong; otherwise 0. `is_listed`: the fetch was that of a list. `opened`: the keys
+    of prices that the event's first body has and no list before had. They are the first prices of their markets.
     """
 
     event_id: int
@@ -114,6 +115,7 @@ class EventChange:
     is_miss_noted: bool = False
     redated_after: int = 0
     is_listed: bool = False
+    opened: Collection[int] = ()
 
     @property
     def is_seen_only(self) -> bool:

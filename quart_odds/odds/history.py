@@ -1,7 +1,7 @@
 """The history of a market at one bookmaker: its states over time, from its first prices and the changes since."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 
@@ -25,14 +25,23 @@ Change = tuple[int, int, int]
 
 @dataclass(frozen=True, slots=True)
 class OddsHistory:
-    """The stored past of event odds: when they were first seen, the prices then, and the changes since, in order.
+    """The stored past of event odds: when they were first seen, their first prices, and the changes since, in order.
 
+    `opened_later` has the first time of those prices in `opening` that came after `opened_at`, in epoch seconds.
     `opening` is empty if retention has removed it.
     """
 
     opened_at: int | None
     opening: Mapping[int, int]
     changes: tuple[Change, ...]
+    opened_later: Mapping[int, int] = field(default_factory=dict)
+
+    def first_prices(self, keys: Iterable[int]) -> list[Change]:
+        """Return the first price of each of these keys that has one, as changes in order."""
+        if self.opened_at is None:
+            return []
+        at = self.opened_at
+        return sorted((self.opened_later.get(key, at), key, self.opening[key]) for key in keys if key in self.opening)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,13 +112,11 @@ def market_states(
 
 
 def _changes(history: OddsHistory, keys: Mapping[int, int]) -> Iterable[MarketState]:
-    values = {key: history.opening[key] for key in keys if key in history.opening}
+    values: dict[int, int] = {}
     is_listed = True
     previous: MarketState | None = None
-    if values and history.opened_at is not None:
-        previous = _market_state(_moment(history.opened_at), values, keys, True)
-        yield previous
-    for at, changes in groupby(history.changes, key=lambda change: change[0]):
+    past = sorted((*history.first_prices(keys), *history.changes), key=lambda change: change[0])
+    for at, changes in groupby(past, key=lambda change: change[0]):
         for _, key, odds in changes:
             if key == LISTING_KEY:
                 is_listed = odds != GONE_ODDS

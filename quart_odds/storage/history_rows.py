@@ -7,7 +7,7 @@ from sqlalchemy import select
 from quart_odds.odds.history import LISTING_KEY, OddsHistory
 from quart_odds.storage.database import Database
 from quart_odds.storage.odds_rows import quote_at, signed_key, unsigned_key
-from quart_odds.storage.packing import unpack
+from quart_odds.storage.openings import read_opening
 from quart_odds.storage.tables import odds_history, quote_openings
 
 _MOMENT = (1 << 32) - 1
@@ -20,7 +20,7 @@ class HistoryRows:
 
     async def price_history(self, odds_id: int, keys: Collection[int]) -> OddsHistory:
         """Return the stored history of these prices of an event's odds, and of its listing. Raises StorageError."""
-        opening = select(quote_openings.c.at, quote_openings.c.body).where(quote_openings.c.quote_id == odds_id)
+        stored = select(quote_openings.c.at, quote_openings.c.body).where(quote_openings.c.quote_id == odds_id)
         changes = (
             select(odds_history.c.quote_at, odds_history.c.key, odds_history.c.odds)
             .where(
@@ -31,12 +31,13 @@ class HistoryRows:
             .order_by(odds_history.c.quote_at, odds_history.c.key)
         )
         async with self.database.reading() as connection:
-            first = (await connection.execute(opening)).one_or_none()
+            first = (await connection.execute(stored)).one_or_none()
             rows = (await connection.execute(changes)).all()
         past = tuple((row.quote_at & _MOMENT, unsigned_key(row.key), row.odds) for row in rows)
         if first is None:
             return OddsHistory(None, {}, past)
-        prices = unpack(first.body)
+        opening = read_opening(first.at, first.body)
         wanted = frozenset(keys)
-        kept = {key: value for key, value in zip(prices.keys, prices.values, strict=True) if key in wanted}
-        return OddsHistory(first.at, kept, past)
+        kept = [row for row in zip(opening.keys, opening.values, opening.changed, strict=True) if row[0] in wanted]
+        later = {key: at for key, _, at in kept if at > first.at}
+        return OddsHistory(first.at, {key: value for key, value, _ in kept}, past, later)

@@ -4,20 +4,20 @@ On the hot path, SQLAlchemy Core only builds the statements, once. Rows go to th
 prepares off the event loop. As dictionaries for Core's own parameters, they take ten times as much time on the loop.
 """
 
-from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
 
-from sqlalchemy import Dialect, Table, delete, exists, select, update
+from sqlalchemy import Dialect, Table, delete, exists, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from quart_odds.domain.odds import EventHeader, Prices
+from quart_odds.domain.odds import EventHeader
 from quart_odds.odds.event import CachedEvent
 from quart_odds.odds.event_odds import EventOdds
 from quart_odds.storage.offer_times import NO_TIMES, OfferTimes, pack_times
+from quart_odds.storage.openings import Opening, OpeningRow, date_opening_back, grown, opening_row
 from quart_odds.storage.packing import PackedPrices, pack
 from quart_odds.storage.tables import (
     competitions,
@@ -51,7 +51,10 @@ def unsigned_key(kept: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class EventRow:
-    """What is stored of one event at one bookmaker. If `prices` is None, the stored prices are left unchanged."""
+    """What is stored of one event at one bookmaker. If `prices` is None, the stored prices are left unchanged.
+
+    `opening` replaces the stored opening, or is added to it if `is_opening_added`.
+    """
 
     event_id: int
     event_key: str
@@ -70,7 +73,8 @@ class EventRow:
     listed_at: datetime | None = None
     times: OfferTimes = NO_TIMES
     prices: PackedPrices | None = None
-    opening: tuple[int, Prices] | None = None
+    opening: Opening | None = None
+    is_opening_added: bool = False
     history: Sequence[HistoryRow] = ()
 
 
@@ -101,13 +105,17 @@ class Batch:
 
 @dataclass(slots=True)
 class EncodedBatch:
-    """A batch as rows with the columns of their tables in order. `seen` has the parameters of `_SEEN`."""
+    """A batch as rows with the columns of their tables in order. `seen` has the parameters of `_SEEN`.
+
+    `added_openings` are added to the stored openings, by the ids of their event odds.
+    """
 
     competitions: list[Row]
     events: list[Row]
     quotes: list[Row]
     prices: list[Row]
-    openings: list[Row]
+    openings: list[OpeningRow]
+    added_openings: dict[int, Opening]
     history: list[HistoryRow]
     seen: list[Row]
     emptied: list[int]
@@ -119,7 +127,8 @@ def event_row(
     event_odds: EventOdds,
     *,
     with_prices: bool,
-    opening: tuple[int, Prices] | None = None,
+    opening: Opening | None = None,
+    is_opening_added: bool = False,
     history: Sequence[HistoryRow] = (),
 ) -> EventRow:
     """Return what to store of an event's odds as they are now. Fast: it copies only what may change."""
@@ -144,6 +153,7 @@ def event_row(
         if with_prices
         else None,
         opening,
+        is_opening_added,
         history,
     )
 
@@ -167,7 +177,14 @@ def encode(batch: Batch) -> EncodedBatch:
         events=_last_by_id(map(_event, batch.rows)),
         quotes=_last_by_id(map(_event_odds, batch.rows)),
         prices=[(row.odds_id, pack(row.prices)) for row in batch.rows if row.prices is not None],
-        openings=[_opening(row.odds_id, *row.opening) for row in batch.rows if row.opening is not None],
+        openings=[
+            opening_row(row.odds_id, row.opening)
+            for row in batch.rows
+            if row.opening is not None and not row.is_opening_added
+        ],
+        added_openings={
+            row.odds_id: row.opening for row in batch.rows if row.opening is not None and row.is_opening_added
+        },
         history=sorted((at, signed_key(key), odds) for row in batch.rows for at, key, odds in row.history),
         seen=[
             (to_micros(row.seen_at), _micros(row.listed_at), pack_times(row.times), row.odds_id) for row in batch.seen
@@ -224,11 +241,6 @@ def _micros(at: datetime | None) -> int | None:
     return None if at is None else to_micros(at)
 
 
-def _opening(odds_id: int, at: int, prices: Prices) -> Row:
-    first = PackedPrices(prices.keys, prices.values, array("I", [at]) * len(prices.keys), {})
-    return (odds_id, at, pack(first))
-
-
 def _last_by_id(rows: Iterable[Row]) -> list[Row]:
     return list({row[0]: row for row in rows}.values())
 
@@ -239,12 +251,13 @@ async def write_batch(connection: AsyncConnection, batch: EncodedBatch) -> None:
     If the answer to a commit is lost, the batch is written again, and the rows may already be there.
     """
     dialect = connection.dialect
+    grown_openings = await grown(connection, batch.added_openings) if batch.added_openings else []
     for table, rows in (
         (competitions, batch.competitions),
         (events, batch.events),
         (quotes, batch.quotes),
         (quote_prices, batch.prices),
-        (quote_openings, batch.openings),
+        (quote_openings, [*batch.openings, *grown_openings]),
     ):
         if rows:
             await connection.exec_driver_sql(_upsert(table, dialect), rows)
@@ -276,11 +289,7 @@ async def _date_back(connection: AsyncConnection, odds_id: int, second: int, new
     if last := {row.key: row.odds for row in old}:
         dated = [(quote_at(odds_id, second), key, odds) for key, odds in last.items()]
         await connection.exec_driver_sql(_upsert(odds_history, connection.dialect), dated)
-    await connection.execute(
-        update(quote_openings)
-        .where(quote_openings.c.quote_id == odds_id, quote_openings.c.at > second)
-        .values(at=second)
-    )
+    await date_opening_back(connection, odds_id, second)
 
 
 _SEEN = {

@@ -12,6 +12,7 @@ from quart_odds.domain.runs import RunMode, RunStatus
 from quart_odds.odds.retention import CleanUpState, Removal
 from quart_odds.storage.database import Database
 from quart_odds.storage.odds_rows import quote_at
+from quart_odds.storage.openings import shorten_openings
 from quart_odds.storage.revisions import NEW_DATABASE
 from quart_odds.storage.sweep_hours import SweepHourRows
 from quart_odds.storage.tables import (
@@ -86,7 +87,7 @@ class RetentionRows(SweepHourRows, ABC):
         removed_openings = 0
         while ids := await self._page(_old_openings(odds_before).limit(QUOTES_AT_ONCE)):
             async with self.database.writing_as(term) as connection:
-                await connection.execute(delete(quote_openings).where(quote_openings.c.quote_id.in_(ids)))
+                await shorten_openings(connection, ids, int(odds_before.timestamp()))
             removed_openings += len(ids)
         removed_runs = 0
         while ids := await self._page(_old_runs(runs_before).limit(RUNS_AT_ONCE)):
@@ -152,7 +153,7 @@ def _old_runs(before: datetime) -> "Select[int]":
 
 
 def _old_openings(before: datetime) -> "Select[int]":
-    """Select first prices that are older than the kept history, because the gap between the two would go unnoticed."""
+    """Select openings with prices older than the kept history, because the gap between the two would go unnoticed."""
     return select(quote_openings.c.quote_id).where(quote_openings.c.at < int(before.timestamp()))
 
 

@@ -2,21 +2,25 @@
 
 from dataclasses import dataclass, field
 
-from quart_odds.domain.odds import Prices
 from quart_odds.odds.cache import OddsCache
 from quart_odds.odds.ownership import Recording
 from quart_odds.storage.odds_rows import Batch, HistoryRow, event_row, quote_at, seen_row
+from quart_odds.storage.openings import Opening, dated_back, joined
 
 
 @dataclass(slots=True)
 class Waiting:
-    """What has to be written of one event's odds, and for which recordings."""
+    """What has to be written of one event's odds, and for which recordings.
+
+    `opening` are prices to add to the stored opening, or the whole opening if the event odds `is_new`.
+    """
 
     first_put: int
     recordings: set[Recording | None] = field(default_factory=set)
     is_seen_only: bool = True
     with_prices: bool = False
-    opening: tuple[int, Prices] | None = None
+    is_new: bool = False
+    opening: Opening | None = None
     history: list[HistoryRow] = field(default_factory=list)
     redated_after: int = 0
 
@@ -32,7 +36,7 @@ class Waiting:
             dated[quote_at(odds_id, min(moment, second)), key] = odds
         self.history = [(at, key, odds) for (at, key), odds in dated.items()]
         if self.opening is not None:
-            self.opening = (min(self.opening[0], second), self.opening[1])
+            self.opening = dated_back(self.opening, second)
         self.redated_after = min(self.redated_after or second, second)
         return before - len(self.history)
 
@@ -42,6 +46,8 @@ class Waiting:
         self.is_seen_only &= newer.is_seen_only
         self.with_prices |= newer.with_prices
         dropped = self.date_back(newer.redated_after) if newer.redated_after else 0
+        self.is_new |= newer.is_new
+        self.opening = joined(self.opening, newer.opening)
         self.history += newer.history
         return dropped
 
@@ -49,7 +55,8 @@ class Waiting:
         """Let the next write include everything that was refused before, except its history."""
         self.is_seen_only &= refused.is_seen_only
         self.with_prices |= refused.with_prices
-        self.opening = self.opening or refused.opening
+        self.is_new |= refused.is_new
+        self.opening = joined(refused.opening, self.opening)
 
 
 def make_batch(cache: OddsCache, entries: dict[int, Waiting], emptied: list[int]) -> Batch:
@@ -67,7 +74,12 @@ def make_batch(cache: OddsCache, entries: dict[int, Waiting], emptied: list[int]
         else:
             batch.rows.append(
                 event_row(
-                    event, event_odds, with_prices=entry.with_prices, opening=entry.opening, history=entry.history
+                    event,
+                    event_odds,
+                    with_prices=entry.with_prices,
+                    opening=entry.opening,
+                    is_opening_added=not entry.is_new,
+                    history=entry.history,
                 )
             )
     return batch

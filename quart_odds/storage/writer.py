@@ -16,6 +16,7 @@ from weakref import WeakKeyDictionary
 
 import structlog
 
+from quart_odds.domain.odds import Prices
 from quart_odds.errors import NotWriterError, StorageError
 from quart_odds.odds.cache import OddsCache
 from quart_odds.odds.event import EventChange
@@ -24,6 +25,7 @@ from quart_odds.odds.history import GONE_ODDS, LISTING_KEY
 from quart_odds.odds.ownership import Recording, current_recording
 from quart_odds.storage.database_errors import is_refusal
 from quart_odds.storage.odds_rows import EncodedBatch, encode, quote_at
+from quart_odds.storage.openings import joined, opening_of
 from quart_odds.storage.waiting import Waiting, make_batch
 
 log = structlog.get_logger(__name__)
@@ -133,13 +135,18 @@ class OddsWriter:
             self._entry(odds_id).is_seen_only = False
         entry = self._entry(change.odds_id)
         if change.is_new and event_odds is not None:
-            entry.opening = (change.moment, event_odds.prices())
+            entry.is_new, entry.opening = True, opening_of(event_odds.prices(), change.moment)
         if change.is_change or change.is_header_changed or change.moved or change.is_miss_noted:
             entry.is_seen_only = False
         entry.with_prices |= change.is_new or bool(change.changed)
         if change.redated_after:
             self._history_rows -= entry.date_back(change.redated_after)
             entry.is_seen_only, entry.with_prices = False, True
+        if change.opened:
+            first = Prices.from_pairs(
+                (key, new) for key, _, new in change.changed if new is not None and key in change.opened
+            )
+            entry.opening = joined(entry.opening, opening_of(first, change.moment))
         if not change.is_new:
             self._add_history(entry, change)
         if self._task is None:
@@ -247,7 +254,9 @@ class OddsWriter:
 
     def _add_history(self, entry: Waiting, change: EventChange) -> None:
         at = quote_at(change.odds_id, change.moment)
-        rows = [(at, key, GONE_ODDS if new is None else new) for key, _, new in change.changed]
+        rows = [
+            (at, key, GONE_ODDS if new is None else new) for key, _, new in change.changed if key not in change.opened
+        ]
         if change.is_available is not None:
             rows.append((at, LISTING_KEY, 0 if change.is_available else GONE_ODDS))
         if self._history_rows + len(rows) > 2 * self._max_history_rows:
