@@ -13,7 +13,7 @@ from quart_odds.scraping.progress_tracker import PlatformTracker
 from quart_odds.scraping.rounds import Rounds
 from quart_odds.scraping.sweep import sweep_platform
 
-INTERVAL_SECONDS = 10.0
+INTERVAL_SECONDS = 5.0
 """The sweep interval of our polling."""
 MAX_DETAIL_AGE_SECONDS = 30 * 60.0
 REVIEW_SECONDS = 60.0

@@ -1,4 +1,4 @@
-/** A price over time at each bookmaker, drawn in steps: odds stay the same until they change or are removed. */
+/** A price over time at each bookmaker, drawn in steps: odds stay until they change. */
 import { clockOf, momentOf } from "./page.js";
 
 const NS = "http://www.w3.org/2000/svg";

@@ -1,4 +1,4 @@
-/** The live table of events. Only visible rows are fetched again, a few times a second, and patched in place. */
+/** The live table of events: visible rows are fetched again and patched in place. */
 import { aging, byId, load, localise, number, paced, patchPrices, setText, tickAges } from "./page.js";
 
 const MOST_ROWS = 60;
@@ -43,7 +43,7 @@ export class Grid {
 		return this.#rows.childElementCount < Number(this.query.get("page_size") || 50);
 	}
 
-	/** Mark every row as stale: each may have changed, if only in age. */
+	/** Mark every row as stale: it may have changed. */
 	staleAll() {
 		for (const row of this.#rows.children) this.#stale.add(idOf(row));
 		this.#pump();
@@ -81,7 +81,7 @@ export class Grid {
 		for (const [old, fresh] of pairs) patchRest(old, fresh);
 	}
 
-	/** Show a page of the list. Rows that are already shown keep their elements, so that nothing jumps. */
+	/** Show a page of the list. Rows already shown keep their elements. */
 	async list() {
 		const found = await load(`/odds/rows?${this.query}`);
 		if (!found) return;

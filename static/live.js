@@ -12,7 +12,7 @@
  * @typedef {object} Options
  * @property {string} [base] address of the server; the page's own origin by default
  * @property {string[]} [topics] "scrape_progress", "odds_updates"; none means all
- * @property {number[]} [watch] ids of events whose odds are fetched more often while connected
+ * @property {number[]} [watch] ids of events to fetch more often
  * @property {string | null} [since] the cursor to resume after; null begins with the newest state
  * @property {number} [pingMs] silence after which a WebSocket is pinged
  * @property {number} [answerMs] maximum wait for the answer to a ping
@@ -95,7 +95,7 @@ export class LiveClient extends EventTarget {
 		const { signal } = this.#abort;
 		document.addEventListener("visibilitychange", () => document.hidden || this.#wake(), { signal });
 		addEventListener("online", () => this.#wake(), { signal });
-		// The back-forward cache rejects a page with an open connection: disconnect, and resume from the cursor later.
+		// The back-forward cache rejects pages with open connections.
 		addEventListener("pagehide", () => this.#drop("page hidden"), { signal });
 		addEventListener("pageshow", (event) => event.persisted && this.#connect(), { signal });
 		this.#connect();
@@ -164,7 +164,7 @@ export class LiveClient extends EventTarget {
 		else if (link === this.#probe) return;
 		if (TOPIC_TYPES.has(message.type) && message.id) {
 			if (link.transport === "websocket" && this.#seen.size) {
-				// Messages that SSE delivered while this WebSocket was opening arrive again, in the same order.
+				// Messages that SSE delivered meanwhile arrive again, in order.
 				if (this.#seen.has(message.id)) return;
 				this.#seen.clear();
 			} else if (this.#probe) this.#seen.add(message.id);
@@ -337,7 +337,7 @@ class WebSocketLink extends Link {
 	}
 }
 
-/** SSE read with fetch. Unlike EventSource it exposes comments, which distinguish silence from a dead connection. */
+/** SSE read with fetch, which exposes comments: signs of life. */
 class StreamLink extends Link {
 	#abort = new AbortController();
 	/** @type {number | null} */ #retryMs = null;
@@ -386,7 +386,7 @@ class StreamLink extends Link {
 			const [, field, value] = /** @type {RegExpExecArray} */ (/^([^:]*):? ?([^]*)$/.exec(line));
 			if (field === "data") data.push(value);
 			else if (field === "id") id = value;
-			// The first `retry:` of a stream is meant for EventSource. A later one announces a restart of the server.
+			// Only a later `retry:` announces a restart of the server.
 			else if (field === "retry" && this.liveSince !== null) this.#retryMs = Number(value);
 		}
 		if (data.length) this.heard({ ...JSON.parse(data.join("\n")), ...(id && { id }) });

@@ -14,7 +14,7 @@ live.addEventListener("scrape_progress", async ({ detail: { data } }) => {
 	if (data.mode === "sweep" || (data.phase !== "completed" && data.phase !== "failed")) return;
 	grid.staleAll();
 	if (data.platform !== null) return;
-	// The list has changed: offer to show it instead of letting the page jump.
+	// Offer the changed list instead of letting the page jump.
 	const total = (await load(`/odds/rows?${grid.query}`))?.querySelector("[data-total]").dataset.total;
 	news.hidden = !total || number(total) === byId("total").textContent;
 });
@@ -49,7 +49,7 @@ form.addEventListener("submit", (event) => {
 	show();
 });
 
-// Rows are loaded before the reader reaches the end. The links to pages are for browsers without scripts.
+// Load rows before the reader reaches the end. Links to pages are for browsers without scripts.
 const end = document.createElement("p");
 byId("grid").after(end);
 byId("pages")?.setAttribute("hidden", "");

@@ -1,4 +1,4 @@
-/** Shared by all pages: the connection and its indicator, times, number formats. */
+/** Shared by all pages: the connection, times, number formats. */
 import { LiveClient } from "./live.js";
 
 export const byId = (id) => document.getElementById(id);
@@ -16,7 +16,7 @@ export function connect(topics, watch = []) {
 			closed: "Not connected",
 		};
 		clearTimeout(later);
-		// A connection that is restored at once is not worth showing.
+		// A connection restored at once is not worth showing.
 		later = setTimeout(() => {
 			sign.dataset.state = state;
 			setText(sign.lastElementChild, words[state]);
@@ -75,7 +75,7 @@ export function localise(root) {
 	for (const place of root.querySelectorAll(".zone")) place.textContent = zone;
 }
 
-/** Elements whose ages are updated: of a long table, the visible rows. Prices older than `oldAfter` ms are marked. */
+/** Elements whose ages are updated. Prices older than `oldAfter` ms are marked. */
 export const aging = { roots: () => [document], oldAfter: Infinity };
 
 export function tickAges(roots = document.hidden ? [] : aging.roots()) {
@@ -119,7 +119,7 @@ export function paced(work, ms) {
 	return run;
 }
 
-/** Update prices in place from fresh ones. Prices that moved get a mark that fades. */
+/** Update prices in place. Those that moved get a mark that fades. */
 export function patchPrices(olds, freshes) {
 	const moved = [];
 	olds.forEach((old, place) => {

@@ -1,4 +1,4 @@
-/** Live progress of a run: begins with the server's view and resumes from the cursor of that view. */
+/** Live progress of a run, from the server's view and its cursor. */
 import { Grid } from "./grid.js";
 import { byId, connect, duration, load, localise, number, paced, setText } from "./page.js";
 

@@ -1,4 +1,4 @@
-/** The live list of runs: counts of the active run, and the server's list again whenever a run begins or ends. */
+/** The live list of runs: counts of the active run, and a new list whenever a run begins or ends. */
 import { byId, connect, load, localise, number, paced, setText } from "./page.js";
 
 const live = connect(["scrape_progress"]);

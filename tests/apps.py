@@ -127,6 +127,16 @@ class RunningApp:
         }
 
 
+def without_times(odds: Mapping[str, Json]) -> dict[str, Json]:
+    """Return odds without the times at which they were seen. When bodies fail, lists may still have them again."""
+    times = {"last_seen_at", "source_changed_at"}
+    return {
+        external_id: {name: value for name, value in event_odds.items() if name != "snapshot_time"}
+        | {"inline_odds": [{n: v for n, v in each.items() if n not in times} for each in event_odds["inline_odds"]]}
+        for external_id, event_odds in odds.items()
+    }
+
+
 @contextlib.asynccontextmanager
 async def running_app(folder: Path, url: str, **settings: object) -> AsyncIterator[RunningApp]:
     """Run an app with a database in this folder. All bookmakers are at one address unless settings say otherwise."""

@@ -13,7 +13,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-LIST_SHARE = 0.75
+LIST_SHARE = 0.5
 """The part of a round's requests that lists may use. The rest goes to details, so that these never stop."""
 
 STARVING_SHARE = 0.5

@@ -43,7 +43,7 @@ def read(policy: PollingPolicy, name: str, at: float, requests: int = 1) -> None
 def test_all_lists_are_read_if_they_fit() -> None:
     """The round has requests for all of them, so nothing is left out."""
     policy = PollingPolicy()
-    assert sorted(policy.plan_lists(["a", "b", "c"], 0.0, 4)) == ["a", "b", "c"]
+    assert sorted(policy.plan_lists(["a", "b", "c"], 0.0, 3 / LIST_SHARE)) == ["a", "b", "c"]
 
 
 def test_lists_leave_requests_for_details() -> None:
@@ -207,7 +207,7 @@ def test_the_curve_learns_how_often_a_bookmaker_changes_its_prices() -> None:
     for left, interval in ((5 * DAY, 7200.0), (HOUR, 30.0)):
         for _ in range(200):
             curve.observe(left, interval, True)
-        assert math.isclose(curve.rate(left), 1 / interval, rel_tol=0.05)
+        assert math.isclose(curve.rate(left), 1 / interval, rel_tol=0.1)
     for _ in range(20_000):
         curve.observe(HOUR, 300.0, True)
-    assert math.isclose(curve.rate(HOUR), 1 / 300, rel_tol=0.05)
+    assert math.isclose(curve.rate(HOUR), 1 / 300, rel_tol=0.1)
