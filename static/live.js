@@ -386,7 +386,7 @@ class StreamLink extends Link {
 			const [, field, value] = /** @type {RegExpExecArray} */ (/^([^:]*):? ?([^]*)$/.exec(line));
 			if (field === "data") data.push(value);
 			else if (field === "id") id = value;
-			// Only a later `retry:` announces a restart of the server.
+			// Only a later `retry:` announces a restart.
 			else if (field === "retry" && this.liveSince !== null) this.#retryMs = Number(value);
 		}
 		if (data.length) this.heard({ ...JSON.parse(data.join("\n")), ...(id && { id }) });
