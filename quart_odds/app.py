@@ -178,6 +178,7 @@ def _add_scraping(parts: Services) -> None:
     rounds = Rounds(
         parts.odds_service.cache,
         rate=parts.clients.rate,
+        trouble=parts.clients.trouble,
         interval_seconds=lambda: preferences.current.sweep_interval_seconds,
         max_detail_age_seconds=60 * settings.max_detail_age_minutes,
         is_busy=lambda: parts.runs.active is not None,

@@ -110,6 +110,17 @@ class ClientPool:
         budget = self._throttle(platform).budget
         return budget.rate if budget is not None else self._settings().requests_per_second(platform)
 
+    def trouble(self, platform: Platform) -> str | None:
+        """Return why a bookmaker's budget is below the configured rate, as a sentence; None if it is not."""
+        found = self._budget(self._settings(), platform)
+        if found.reason is None or found.budget_per_second is None:
+            return None
+        did = "refuses requests" if found.reason == "refused" else "answers slowly"
+        return (
+            f"{platform.display_name} {did} and gets {found.budget_per_second:.1f} requests per second "
+            f"instead of {found.configured_per_second:g}"
+        )
+
     async def aclose(self) -> None:
         """Close all connections."""
         while self._transports:

@@ -79,5 +79,5 @@ def _terminal_words(record: RunRecord) -> str:
     if record.status is RunStatus.PARTIAL:
         return f"{got}; {' and '.join(bad)} failed"
     if record.status is RunStatus.COMPLETED:
-        return got
+        return "; ".join([got, *(each.error_message for each in record.errors if each.error_type == "slowed_down")])
     return f"{record.status}: {record.errors[0].error_message}" if record.errors else str(record.status)

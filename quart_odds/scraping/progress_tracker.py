@@ -164,6 +164,11 @@ class PlatformTracker:
             reason = f"{self.platform.display_name}: {words}"
             self.faults.add(RunError("missing", reason, utc_now(), self.platform, recoverable=True))
 
+    def slow_down(self, words: str) -> None:
+        """Note that the bookmaker gets fewer requests than configured, and why."""
+        self.note(words)
+        self.faults.add(RunError("slowed_down", words, utc_now(), self.platform, recoverable=True))
+
     def note(self, words: str) -> None:
         """Add a remark to the platform's message."""
         self._notes.append(words)

@@ -46,6 +46,8 @@ async def sweep_platform(
     if part is not None:
         part.note_lists(client.lists_read)
         not_found = await sweep.fetch_details(client, decoder, part)
+        if part.trouble is not None:
+            tracker.slow_down(part.trouble)
     tracker.enter(ScrapePhase.STORING)
     at = now()
     await mark_missing(sink, tracker, sweep.seen, at, client.listed)

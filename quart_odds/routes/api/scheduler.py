@@ -7,7 +7,7 @@ from quart_schema import document_response
 
 from quart_odds.domain.clock import iso_z, utc_now
 from quart_odds.domain.platforms import Platform
-from quart_odds.domain.runs import ScrapePhase
+from quart_odds.domain.runs import RunMode, ScrapePhase
 from quart_odds.odds.retention import Removal
 from quart_odds.routes.access.same_origin import same_origin_only
 from quart_odds.routes.api.requests import takes_body, takes_query
@@ -21,21 +21,23 @@ from quart_odds.routes.api.schemas.operations import (
     SchedulerAnswer,
     SchedulerStatus,
 )
-from quart_odds.routes.api.schemas.scrape import RunsQuery, SchedulerHistory
+from quart_odds.routes.api.schemas.scrape import ModeQuery, RunsQuery, SchedulerHistory
 from quart_odds.routes.api.scrape import json_response, run_row
 from quart_odds.scraping.runtime_settings import Preferences
 from quart_odds.services import Services, services
 
 JOB = "scrape_all_platforms"
+SWEEP_JOB = "sweep_all_platforms"
 
 blueprint = Blueprint("scheduler", __name__)
 
 
 @blueprint.get("/api/scheduler/status")
+@takes_query(ModeQuery)
 @document_response(SchedulerStatus)
-async def status() -> Response:
-    """Return whether runs are scheduled, and when the next one starts."""
-    return json_response(scheduler_row(services()))
+async def status(query: ModeQuery) -> Response:
+    """Return whether runs are scheduled, and when the next one starts. With `mode=sweep`, the same about sweeps."""
+    return json_response(scheduler_row(services(), query.run_mode))
 
 
 @blueprint.post("/api/scheduler/pause")
@@ -143,24 +145,28 @@ async def execute_cleanup(body: CleanupAgreed | None) -> Response:
     return json_response({"events": removal.events, "history_rows": removal.history_rows, "runs": removal.runs})
 
 
-def scheduler_row(parts: Services) -> dict[str, object]:
-    """Return the scheduler's state as the API shows it."""
-    scheduler = parts.scheduler
+def scheduler_row(parts: Services, mode: RunMode | None = RunMode.FULL) -> dict[str, object]:
+    """Return the state of the scheduler of a mode as the API shows it; None stands for both."""
+    schedulers = {JOB: parts.scheduler, SWEEP_JOB: parts.sweep_scheduler}
+    if mode is not None:
+        job = JOB if mode is RunMode.FULL else SWEEP_JOB
+        schedulers = {job: schedulers[job]}
+    shown = list(schedulers.values())
     return {
-        "running": scheduler.is_on,
-        "paused": scheduler.is_paused,
+        "running": any(each.is_on for each in shown),
+        "paused": shown[0].is_paused,
         "jobs": [
             {
-                "id": JOB,
-                "next_run": iso_z(scheduler.next_run) if scheduler.next_run else None,
+                "id": job,
+                "next_run": iso_z(each.next_run) if each.next_run else None,
                 "trigger_type": "interval",
-                "interval_minutes": scheduler.interval_minutes,
+                "interval_minutes": each.interval_minutes,
             }
-        ]
-        if scheduler.is_on
-        else [],
-        "skipped": scheduler.skipped,
-        "last_skip": scheduler.last_skip,
+            for job, each in schedulers.items()
+            if each.is_on
+        ],
+        "skipped": sum(each.skipped for each in shown),
+        "last_skip": next((each.last_skip for each in shown if each.last_skip), None),
     }
 
 
