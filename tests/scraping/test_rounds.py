@@ -4,9 +4,14 @@ import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from quart_odds.domain.clock import utc_now
 from quart_odds.domain.platforms import Platform
 from tests.apps import Json, RunningApp, running_app, running_sandbox
+
+pytestmark = pytest.mark.alone
+"""Ages are measured on a real clock."""
 
 
 async def until(app: RunningApp, path: str, is_there: Callable[[Json], bool]) -> Json:
