@@ -173,6 +173,10 @@ class World:
         self.learned(mapped.header.external_id, lambda each: carried is None or _offer_of(each) in carried)
         return change
 
+    def knows(self, platform: Platform, external_id: str) -> bool:
+        """Return whether the cache has the event."""
+        return self.cache.knows(platform, external_id)
+
     async def mark_missing(
         self, platform: Platform, seen_external_ids: set[str], at: datetime, listed: ListedCompetitions
     ) -> Sequence[EventChange]:

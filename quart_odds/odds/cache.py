@@ -196,6 +196,10 @@ class OddsCache:
         """The event with this SportRadar id."""
         return self._events.find(sportradar_id)
 
+    def knows(self, platform: Platform, external_id: str) -> bool:
+        """Return whether there are event odds with this bookmaker's id."""
+        return (platform, external_id) in self._by_external_id
+
     def event_odds(self, odds_id: int) -> EventOdds | None:
         """The event odds with this id."""
         return self._odds.get(odds_id)

@@ -220,6 +220,10 @@ class OddsService:
         await self.writer.room()
         return change
 
+    def knows(self, platform: Platform, external_id: str) -> bool:
+        """Return whether odds of this bookmaker's event are in memory."""
+        return self.cache.knows(platform, external_id)
+
     async def mark_missing(
         self,
         platform: Platform,

@@ -5,7 +5,7 @@ the bodies.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from datetime import datetime
 from functools import partial
@@ -92,7 +92,7 @@ class Coordinator:
         ):
             client.forget_refusals()
             tracker.enter(ScrapePhase.DISCOVERING)
-            work = _PlatformScrape(client, tracker, lambda odds: self._sink.record(odds, self._now()))
+            work = _PlatformScrape(client, tracker, self._sink, self._now)
             pipeline = Pipeline(client, tracker, self._decoder, fetchers=self._fetchers(platform))
             await pipeline.run(work.listed(), partial(self._record, work))
             self._judge(work, last_found)
@@ -111,11 +111,13 @@ class Coordinator:
 
     async def _record(self, work: "_PlatformScrape", mapped: MappedEvent) -> None:
         if mapped.is_in_play:
+            work.unrecorded.pop(mapped.header.external_id, None)
             work.in_play.append(mapped.header.external_id)
             work.tracker.count_in_play(mapped)
             return
         work.count_prices(mapped)
         await self._sink.record(mapped, self._now())
+        work.unrecorded.pop(mapped.header.external_id, None)
         work.tracker.count_fetched(mapped)
 
     def _judge(self, work: "_PlatformScrape", last_found: int | None) -> None:
@@ -147,6 +149,9 @@ class Coordinator:
         await mark_missing(self._sink, tracker, work.seen, now, work.client.listed)
         # If most of the listed events are "not found", it is the address that has changed: the events are still there.
         withdrawn = not_found if len(not_found) * 2 <= tracker.found else []
+        for external_id in withdrawn:
+            work.unrecorded.pop(external_id, None)
+        await work.record_rest()
         for external_id in (*withdrawn, *work.in_play):
             await self._sink.withdraw(platform, external_id, now)
 
@@ -154,15 +159,18 @@ class Coordinator:
 class _PlatformScrape:
     """One platform's part of a scrape: the client, the counters, and the events that were listed or in play.
 
-    `record` takes the odds that a list carries.
+    The odds that a list carries are recorded at once for events that are known. A new event begins with its own body,
+    which follows soon; `unrecorded` has the list's odds, and when they were read, until then.
     """
 
     def __init__(
-        self, client: BookmakerClient, tracker: PlatformTracker, record: Callable[[MappedEvent], Awaitable[object]]
+        self, client: BookmakerClient, tracker: PlatformTracker, sink: OddsSink, now: Callable[[], datetime]
     ) -> None:
         self.client = client
         self.tracker = tracker
-        self._record = record
+        self.unrecorded: dict[str, tuple[MappedEvent, datetime]] = {}
+        self._sink = sink
+        self._now = now
         self.seen: set[str] = set()
         self.in_play: list[str] = []
         self._prices = 0
@@ -179,17 +187,26 @@ class _PlatformScrape:
                     self.seen.add(header.external_id)
                     self.tracker.count_found()
                     if listed.odds is not None:
-                        await self._record_listed(listed.odds)
+                        if self._sink.knows(self.client.platform, header.external_id):
+                            await self._record_listed(listed.odds, self._now())
+                        else:
+                            self.unrecorded[header.external_id] = (listed.odds, self._now())
                     yield header
         self.tracker.note_lists(self.client.discovery_errors)
         if not self.seen and not self.client.discovery_errors:
             raise NothingFoundError(self.client.platform, "no event was found, although there always are some")
 
-    async def _record_listed(self, odds: MappedEvent) -> None:
+    async def record_rest(self) -> None:
+        """Record the list's odds of the new events whose own bodies failed."""
+        for odds, at in self.unrecorded.values():
+            await self._record_listed(odds, at)
+        self.unrecorded.clear()
+
+    async def _record_listed(self, odds: MappedEvent, at: datetime) -> None:
         # If there is no room for them, the event's own body meets the same limit and is counted as failed.
         with suppress(CacheFullError):
             self.count_prices(odds)
-            await self._record(odds)
+            await self._sink.record(odds, at)
 
     def count_prices(self, mapped: MappedEvent) -> None:
         """Count one more event's prices. Raises CacheFullError if the run would have too many."""

@@ -19,6 +19,9 @@ class OddsSink(Protocol):
     async def record(self, mapped: MappedEvent, seen_at: datetime) -> EventChange | None:
         """Record one event's odds, and return what changed. Waits only while the database is far behind."""
 
+    def knows(self, platform: Platform, external_id: str) -> bool:
+        """Return whether odds of this bookmaker's event have been recorded before."""
+
     async def mark_missing(
         self, platform: Platform, seen_external_ids: set[str], at: datetime, listed: ListedCompetitions
     ) -> Sequence[EventChange]:

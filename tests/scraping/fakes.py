@@ -140,6 +140,7 @@ class RecordingSink:
         self.listed: list[ListedCompetitions] = []
         self.withdrawn: list[tuple[Platform, str]] = []
         self.missing_changes: list[EventChange] = []
+        self.known: set[tuple[Platform, str]] = set()
         self.confirmations = 0
         self.confirm_error: BaseException | None = None
         self.record_error: Callable[[MappedEvent], BaseException | None] = lambda _: None
@@ -149,6 +150,10 @@ class RecordingSink:
         if (error := self.record_error(mapped)) is not None:
             raise error
         self.recorded.append(mapped)
+
+    def knows(self, platform: Platform, external_id: str) -> bool:
+        """Whether a test has said so."""
+        return (platform, external_id) in self.known
 
     async def mark_missing(
         self, platform: Platform, seen_external_ids: set[str], at: datetime, listed: ListedCompetitions

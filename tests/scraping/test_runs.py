@@ -106,21 +106,36 @@ async def test_a_run_goes_through_its_phases_to_one_terminal_progress(scene: Sce
     assert scene.sink.confirmations == 1
 
 
-async def test_the_odds_in_a_list_are_recorded_before_the_event_is_fetched(scene: Scene) -> None:
-    """An event of which the list carries none has those of its own body alone. The counts are those of the bodies."""
+async def test_the_odds_in_a_list_of_known_events_are_recorded_before_the_event_is_fetched(scene: Scene) -> None:
+    """A new event, or one of which the list carries none, has those of its own body alone. Bodies are counted."""
     odds = {
         number: MappedEvent(header(BETPAWA, number), Prices.from_pairs([(1, 5001)]), is_partial=True)
-        for number in (0, 2)
+        for number in (0, 2, 3)
     }
     scene.bookmakers[BETPAWA].listed_odds = odds.get
+    scene.sink.known = {(BETPAWA, "0"), (BETPAWA, "2")}
     _, published = await scene.run(BETPAWA)
     assert published[-1].phase is ScrapePhase.COMPLETED
     assert (published[-1].current, published[-1].total, published[-1].events_count) == (5, 5, 5)
     recorded = [(each.header.external_id, each.is_partial) for each in scene.sink.recorded]
     assert len(recorded) == 7
-    for number in odds:
+    for number in (0, 2):
         of_event = [is_partial for external_id, is_partial in recorded if external_id == str(number)]
         assert of_event == [True, False]
+
+
+async def test_a_new_event_whose_body_fails_has_the_odds_of_the_list(scene: Scene) -> None:
+    """But not if the bookmaker says that there is no such event."""
+    bookmaker = scene.bookmakers[BETPAWA]
+    bookmaker.listed_odds = lambda number: MappedEvent(
+        header(BETPAWA, number), Prices.from_pairs([(1, 5001)]), is_partial=True
+    )
+    errors = {1: MalformedBodyError(BETPAWA, "cut"), 3: NotFoundError(BETPAWA, "not found (404)")}
+    bookmaker.fetch_error = errors.get
+    run, _ = await scene.run(BETPAWA)
+    await scene.settled(run)
+    recorded = {each.header.external_id: each.is_partial for each in scene.sink.recorded}
+    assert recorded == {"0": False, "1": True, "2": False, "4": False}
 
 
 async def test_odds_in_lists_that_nobody_has_room_for_are_counted_with_their_events(
