@@ -92,7 +92,9 @@ class Coordinator:
         ):
             client.forget_refusals()
             tracker.enter(ScrapePhase.DISCOVERING)
-            work = _PlatformScrape(client, tracker, lambda odds: self._sink.record(odds, self._now()))
+            work = _PlatformScrape(
+                client, tracker, lambda odds: self._sink.record(odds, odds.fetched_at or self._now())
+            )
             pipeline = Pipeline(client, tracker, self._decoder, fetchers=self._fetchers(platform))
             await pipeline.run(work.listed(), partial(self._record, work))
             self._judge(work, last_found)
@@ -115,7 +117,7 @@ class Coordinator:
             work.tracker.count_in_play(mapped)
             return
         work.count_prices(mapped)
-        await self._sink.record(mapped, self._now())
+        await self._sink.record(mapped, mapped.fetched_at or self._now())
         work.tracker.count_fetched(mapped)
 
     def _judge(self, work: "_PlatformScrape", last_found: int | None) -> None:
