@@ -6,6 +6,7 @@ otherwise keep a body in memory that may be large.
 
 import zlib
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import orjson
@@ -28,7 +29,7 @@ _RAW_DEFLATE = -zlib.MAX_WBITS
 class RawBody:
     """An event's body as received, still compressed, and the header of the event that was requested.
 
-    `max_bytes` limits the decompressed size.
+    `max_bytes` limits the decompressed size. `fetched_at` is when the answer arrived, None if that is not known.
     """
 
     platform: Platform
@@ -36,6 +37,7 @@ class RawBody:
     content_encoding: str | None
     header: EventHeader
     max_bytes: int = MAX_BODY_BYTES
+    fetched_at: datetime | None = None
 
 
 def decompress(

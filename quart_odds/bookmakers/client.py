@@ -3,8 +3,9 @@
 A `Site` knows the requests and the JSON of its bookmaker, a `Requester` sends the requests.
 """
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
+from datetime import datetime
 from typing import Protocol
 
 from quart_odds.bookmakers.bodies import RawBody
@@ -17,6 +18,7 @@ from quart_odds.bookmakers.requester import Requester
 from quart_odds.bookmakers.site import Listing, Listings, Page, Request, Site
 from quart_odds.bookmakers.sweep import Choose, PageSweep, chosen
 from quart_odds.bookmakers.transport import Transport
+from quart_odds.domain.clock import utc_now
 from quart_odds.domain.odds import EventHeader, ListedCompetitions, ListedEvent
 from quart_odds.domain.platforms import Platform
 from quart_odds.errors import BookmakerError, IncompleteListError
@@ -119,6 +121,7 @@ class SiteClient:
         recorder: Recorder | None = None,
         kept: KeptLists | None = None,
         priority: Priority = Priority.FULL,
+        now: Callable[[], datetime] = utc_now,
     ) -> None:
         self.platform = site.platform
         self.discovery_errors: list[BookmakerError] = []
@@ -130,7 +133,7 @@ class SiteClient:
         self._throttle = throttle
         self._reader = reader
         self._kept = kept or KeptLists()
-        self._requester = Requester(site, settings, transport, throttle, recorder, priority)
+        self._requester = Requester(site, settings, transport, throttle, recorder, priority, now)
 
     @property
     def requests(self) -> int:
@@ -197,7 +200,9 @@ class SiteClient:
         """See BookmakerClient."""
         answer = await self._requester.ask(self._site.event(header))
         encoding = answer.headers.get("content-encoding")
-        return RawBody(self.platform, answer.content, encoding, header, self._settings.max_body_bytes)
+        return RawBody(
+            self.platform, answer.content, encoding, header, self._settings.max_body_bytes, answer.received_at
+        )
 
     def release(self, raw: RawBody) -> None:
         """See BookmakerClient."""
@@ -235,4 +240,5 @@ class SiteClient:
     async def _ask_list(self, request: Request, listing: Listing | None) -> RawList:
         answer = await self._requester.ask(request)
         encoding = answer.headers.get("content-encoding")
-        return RawList(self.platform, answer.content, encoding, request.where, listing, self._settings.max_body_bytes)
+        most = self._settings.max_body_bytes
+        return RawList(self.platform, answer.content, encoding, request.where, listing, most, answer.received_at)

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import datetime
 from types import TracebackType
 
 from quart_odds.bookmakers.budget import RequestBudget
@@ -12,6 +13,7 @@ from quart_odds.bookmakers.politeness import Pace, Priority, Throttle
 from quart_odds.bookmakers.recorder import Recorder
 from quart_odds.bookmakers.sites import SITES
 from quart_odds.bookmakers.transport import AiohttpTransport, Transport
+from quart_odds.domain.clock import utc_now
 from quart_odds.domain.platforms import Platform
 from quart_odds.settings import Settings
 
@@ -25,12 +27,13 @@ def open_client(
     throttle: Throttle | None = None,
     decoder: Decoder | None = None,
     kept: KeptLists | None = None,
+    now: Callable[[], datetime] = utc_now,
 ) -> BookmakerClient:
     """Open a client for a bookmaker; close it with `aclose`.
 
     A given `transport` is closed with the client, `recorder` and `decoder` are not. Without a `throttle` the client has
     its own, and so it has without `kept` lists; use ClientPool for clients that share them. Without a `decoder` lists
-    are parsed in the event loop.
+    are parsed in the event loop. `now` dates the answers.
     """
     transport = transport or AiohttpTransport(
         platform,
@@ -46,6 +49,7 @@ def open_client(
         decoder or Decoder(0),
         recorder,
         kept,
+        now=now,
     )
 
 

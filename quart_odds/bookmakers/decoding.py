@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from multiprocessing import connection, parent_process
 from typing import TypeVar, cast
 
@@ -44,7 +45,7 @@ def decode(raw: RawBody) -> MappedEvent:
     mapped = _PARSERS[raw.platform](plain, raw.header)
     if len(mapped.prices) > MAX_PRICES:
         raise MalformedBodyError(raw.platform, f"{len(mapped.prices)} prices, more than {MAX_PRICES}", where=where)
-    return mapped
+    return replace(mapped, fetched_at=raw.fetched_at)
 
 
 Done = tuple[float, Result | None, BookmakerError | None]

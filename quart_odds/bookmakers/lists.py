@@ -5,6 +5,7 @@ Entries beyond a limit are left out and reported as a ListLimitError, which mark
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import TypeVar
 
 from quart_odds.bookmakers.bodies import MAX_BODY_BYTES, decompress
@@ -33,7 +34,7 @@ Entry = TypeVar("Entry")
 class RawList:
     """A list's body as received, still compressed. `listing` is what was requested, None for the root.
 
-    `max_bytes` limits the decompressed size.
+    `max_bytes` limits the decompressed size. `fetched_at` is when the answer arrived, None if that is not known.
     """
 
     platform: Platform
@@ -42,6 +43,7 @@ class RawList:
     where: str
     listing: Listing | None = None
     max_bytes: int = MAX_BODY_BYTES
+    fetched_at: datetime | None = None
 
 
 def read_root(raw: RawList) -> Listings:
@@ -60,6 +62,7 @@ def read_page(raw: RawList) -> Page:
     events, more_prices = _affordable(events, raw)
     limits = [*limit, *more_ids, *more_prices]
     errors = [*limits, *_reported(page.errors, raw)]
+    events = [_dated(event, raw.fetched_at) for event in events]
     return Page(events, errors, None if limits else page.following, frozenset(ids), page.total)
 
 
@@ -86,6 +89,10 @@ def _affordable(events: Sequence[ListedEvent], raw: RawList) -> tuple[Sequence[L
         return events, []
     reason = f"{prices} prices on a page, more than {MAX_PAGE_PRICES}"
     return kept, [ListLimitError(raw.platform, reason, where=raw.where)]
+
+
+def _dated(event: ListedEvent, fetched_at: datetime | None) -> ListedEvent:
+    return event if event.odds is None else replace(event, odds=replace(event.odds, fetched_at=fetched_at))
 
 
 def _reported(errors: Sequence[BookmakerError], raw: RawList) -> list[BookmakerError]:

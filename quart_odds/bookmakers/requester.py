@@ -1,7 +1,9 @@
 """Sending requests to a bookmaker: rate limiting, retries, and detection of refusals."""
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import datetime
 
 import orjson
 import stamina
@@ -12,6 +14,7 @@ from quart_odds.bookmakers.recorder import Recorder
 from quart_odds.bookmakers.room import BodyRoom, Place
 from quart_odds.bookmakers.site import Request, Site
 from quart_odds.bookmakers.transport import Answer, Transport
+from quart_odds.domain.clock import utc_now
 from quart_odds.errors import (
     BlockedError,
     BookmakerError,
@@ -34,7 +37,7 @@ class Requester:
     """Sends requests to one site.
 
     `requests` counts what was sent, retries included. `turn_by` is a time of the event loop's clock: requests that have
-    not started by then raise TimeoutError.
+    not started by then raise TimeoutError. `now` dates the answers.
     """
 
     def __init__(
@@ -45,6 +48,7 @@ class Requester:
         throttle: Throttle,
         recorder: Recorder | None,
         priority: Priority = Priority.FULL,
+        now: Callable[[], datetime] = utc_now,
     ) -> None:
         self.requests = 0
         self.turn_by: float | None = None
@@ -55,6 +59,7 @@ class Requester:
         self._throttle = throttle
         self._recorder = recorder
         self._priority = priority
+        self._now = now
         self._origin = settings.url(site.platform)
         self._room = BodyRoom()
 
@@ -133,7 +138,7 @@ class Requester:
             if seconds >= 0.9 * self._settings.request_timeout_seconds:
                 self._throttle.answered(seconds, request.kind)
             raise
-        return answer, clock() - began - waited
+        return replace(answer, received_at=self._now()), clock() - began - waited
 
     def _headers(self, has_body: bool) -> Mapping[str, str]:
         headers = {

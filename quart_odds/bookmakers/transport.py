@@ -7,6 +7,7 @@ implement `Transport`.
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 import aiohttp
@@ -32,13 +33,14 @@ Grow = Callable[[int], Awaitable[None]]
 class Answer:
     """A response. Header names are in lower case; `content` is as received, compressed or not.
 
-    `redirects` is how many more requests it took.
+    `redirects` is how many more requests it took. `received_at` is when it had arrived; the Requester sets it.
     """
 
     status: int
     headers: Mapping[str, str]
     content: bytes
     redirects: int = 0
+    received_at: datetime | None = None
 
 
 class Transport(Protocol):

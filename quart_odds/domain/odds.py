@@ -113,6 +113,8 @@ class MappedEvent:
     `is_partial` means that the prices come from a list and not from the event's own body: they are complete for each
     market and line that has one, and say nothing about the others. `source_changed` holds when the bookmaker itself
     last changed a market and line, in epoch milliseconds by `catalogue.offer_code`, where it says so.
+
+    `fetched_at` is when the answer with the body or list arrived, None if that is not known.
     """
 
     header: EventHeader
@@ -127,6 +129,7 @@ class MappedEvent:
     player_prices: int = 0
     is_partial: bool = False
     source_changed: Mapping[int, int] = field(default_factory=dict)
+    fetched_at: datetime | None = field(default=None, compare=False)
 
     @property
     def understood(self) -> int:

@@ -47,12 +47,15 @@ class OddsCache:
 
     # What a scrape does.
 
-    def apply(self, mapped: MappedEvent, seen_at: datetime) -> EventChange:
+    def apply(self, mapped: MappedEvent, seen_at: datetime, now: datetime | None = None) -> EventChange:
         """Take one healthy fetch into the cache. Returns what it changed. About 20 µs if nothing did.
 
         Prices of a list (`MappedEvent.is_partial`) replace only those of the same markets and lines. Prices fetched
         after the kick-off never replace pre-match prices, which stay as they were last fetched. A list does not bring
         back an event that is gone because the bookmaker said so when asked for it: only its own body does.
+
+        Fetches may come in any order: of each market and line, the one with the latest `seen_at` counts. `now` is the
+        current time, by default `seen_at`: what is later was dated by a clock that was ahead, and does not count.
         Raises CacheFullError for a new event of a bookmaker that has too many already.
         """
         header = mapped.header
@@ -62,6 +65,11 @@ class OddsCache:
             if event_odds.is_withdrawn:
                 return EventChange(event_odds.event_id, header.platform, event_odds.id, is_listed=True)
             header = _completed(header, event_odds.header)
+        redated_after = 0
+        if event_odds is not None:
+            redated_after = int(seen_at.timestamp()) if event_odds.heed_clock(seen_at, now) else 0
+            if seen_at < event_odds.fetched_at:
+                header = _earlier(header, event_odds, seen_at, is_partial=mapped.is_partial)
         header = self._shared(header)
         if event_odds is None:
             if self._counts[header.platform] >= MAX_EVENTS:
@@ -70,7 +78,6 @@ class OddsCache:
         is_header_changed = event_odds.header != header
         is_back = event_odds.gone_at is not None
         was_absent = event_odds.is_absent
-        redated_after = int(seen_at.timestamp()) if event_odds.heed_clock(seen_at) else 0
         former_genius_id = event_odds.header.genius_id
         if is_header_changed:
             event_odds.header = header
@@ -325,6 +332,13 @@ def _completed(listed: EventHeader, known: EventHeader) -> EventHeader:
         sportradar_id=known.sportradar_id or listed.sportradar_id,
         genius_id=known.genius_id or listed.genius_id,
     )
+
+
+def _earlier(header: EventHeader, known: EventOdds, seen_at: datetime, *, is_partial: bool) -> EventHeader:
+    """The header after a fetch that is recorded late: nothing of it replaces what a later fetch said."""
+    if is_partial or (known.is_detailed and seen_at < known.seen_at):
+        return known.header
+    return _completed(known.header, header)
 
 
 def _with_words_of(event_odds: EventOdds, mapped: MappedEvent) -> Prices:

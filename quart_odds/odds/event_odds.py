@@ -7,7 +7,7 @@ recently are also kept uncompressed.
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import blake2b
@@ -21,6 +21,7 @@ from quart_odds.odds.offer_times import (
     Listed,
     ListedOffers,
     SourceTimes,
+    codes_after,
     offer_codes,
     places_of,
     relisted,
@@ -161,16 +162,26 @@ class EventOdds:
     ) -> tuple[PriceChange, ...]:
         """Replace the prices with those of a healthy fetch of the event's body. Returns what changed, ordered by key.
 
+        What a list had later than `seen_at` stays, and everything stays if a later body was taken before.
         All changes of a call have the same moment. No two calls share a moment, so each has its own rows in the
         history. `source_changed` replaces what the bookmaker said before, see `MappedEvent`.
         """
         changes: tuple[PriceChange, ...] = ()
-        digest = _digest(prices)
-        if digest != (self._fetched or _digest(self.prices())):
-            changes = self._merge(prices, self.next_moment(seen_at), range(len(self.keys)))
-        self._fetched = digest
-        self.seen_at, self.is_detailed, self.listed = seen_at, True, ()
-        self.source_times = SourceTimes.of(source_changed)
+        if self.is_detailed and seen_at < self.seen_at:
+            return changes
+        newer = codes_after(self.listed, seen_at)
+        if newer:
+            prices = _without(prices, newer)
+            changes = self._take_places(prices, seen_at, _other_places(self.keys, newer))
+            self._fetched = b""
+        else:
+            digest = _digest(prices)
+            if digest != (self._fetched or _digest(self.prices())):
+                changes = self._merge(prices, self.next_moment(seen_at), range(len(self.keys)))
+            self._fetched = digest
+        self.seen_at, self.is_detailed = seen_at, True
+        self.listed = tuple(each for each in self.listed if each.seen_at > seen_at)
+        self.source_times = self.source_times.renewed(source_changed, newer)
         return changes
 
     def take_listed(
@@ -178,19 +189,23 @@ class EventOdds:
     ) -> tuple[PriceChange, ...]:
         """Replace the prices of each market and line that a list has prices of. Returns what changed, as `take` does.
 
-        All other prices keep their values and times. Takes some 5 µs if the list has the same prices as before.
+        All other prices keep their values and times, and so do those that a body or another list had later than
+        `seen_at`. Takes some 5 µs if the list has the same prices as before.
         """
         changes: tuple[PriceChange, ...] = ()
+        self.listed_at = seen_at if self.listed_at is None else max(self.listed_at, seen_at)
+        if self.is_detailed and seen_at < self.seen_at:
+            return changes
+        if newer := codes_after(self.listed, seen_at):
+            prices = _without(prices, newer)
+            source_changed = {code: at for code, at in source_changed.items() if code not in newer}
         digest, codes = _digest(prices), offer_codes(prices.keys)
         if all(each.digest != digest for each in self.listed):
-            keys, values = self.keys, self.values
-            places = places_of(keys, codes)
-            if [(keys[place], values[place]) for place in places if not values[place] & GONE] != list(prices):
-                changes = self._merge(prices, self.next_moment(seen_at), places)
+            changes = self._take_places(prices, seen_at, places_of(self.keys, codes))
+            if changes:
                 self._fetched = b""
         if codes:
             self.listed = relisted(self.listed, codes, seen_at, digest)
-        self.listed_at = seen_at
         self.source_times = self.source_times.updated(source_changed)
         return changes
 
@@ -204,25 +219,36 @@ class EventOdds:
         self.last_moment = max(int(at.timestamp()), self.last_moment + 1)
         return self.last_moment
 
-    def heed_clock(self, at: datetime) -> bool:
-        """Change dates after `at`, from a clock that was ahead, to `at`, so that new changes get correct dates.
+    def heed_clock(self, at: datetime, now: datetime | None = None) -> bool:
+        """Change dates of a clock that was ahead to `at`, so that a fetch at `at` gets correct dates and counts.
 
-        Returns whether there were any. A difference of up to a minute is ignored, because changes within one second are
-        dated a second apart.
+        The clock was ahead if it dated anything after the current time: `now`, by default `at`. Returns whether there
+        were changes of prices among it. For those, a difference of up to a minute is ignored, because changes within
+        one second are dated a second apart.
         """
-        now = int(at.timestamp())
-        if self.last_moment <= now + CLOCK_TOLERANCE_SECONDS:
+        now = max(at, now or at)
+        is_ahead = self.last_moment > int(now.timestamp()) + CLOCK_TOLERANCE_SECONDS
+        if is_ahead or self.fetched_at > now:
+            self.first_seen_at, self.seen_at = min(self.first_seen_at, at), min(self.seen_at, at)
+            self.listed_at = self.listed_at and min(self.listed_at, at)
+            self.listed = tuple(ListedOffers(min(each.seen_at, at), each.codes, each.digest) for each in self.listed)
+        if not is_ahead:
             return False
+        second = int(at.timestamp())
         before = self.columns
         self.columns = Columns(
-            before.keys, before.values, array("I", [min(changed, now) for changed in before.changed])
+            before.keys, before.values, array("I", [min(changed, second) for changed in before.changed])
         )
-        self.last_seen = {key: min(seen, now) for key, seen in self.last_seen.items()}
-        self.first_seen_at, self.seen_at = min(self.first_seen_at, at), min(self.seen_at, at)
-        self.listed_at = self.listed_at and min(self.listed_at, at)
-        self.listed = tuple(ListedOffers(min(each.seen_at, at), each.codes, each.digest) for each in self.listed)
-        self.last_moment = now
+        self.last_seen = {key: min(seen, second) for key, seen in self.last_seen.items()}
+        self.last_moment = second
         return True
+
+    def _take_places(self, prices: Prices, seen_at: datetime, places: Sequence[int]) -> tuple[PriceChange, ...]:
+        """Replace the prices at these places, which ascend, unless they are the same."""
+        keys, values = self.keys, self.values
+        if [(keys[place], values[place]) for place in places if not values[place] & GONE] == list(prices):
+            return ()
+        return self._merge(prices, self.next_moment(seen_at), places)
 
     def _merge(self, prices: Prices, moment: int, places: Sequence[int]) -> tuple[PriceChange, ...]:
         """Replace the prices at these places, which ascend."""
@@ -304,6 +330,16 @@ class EventOdds:
         """Whether there is or was a promoted price."""
         keys = self.keys
         return bool(keys) and keys[-1] >= FIRST_PROMOTED_KEY
+
+
+def _without(prices: Prices, codes: Collection[int]) -> Prices:
+    """Return the prices of all other markets and lines than these."""
+    return Prices.from_pairs((key, value) for key, value in prices if offer_code(key) not in codes)
+
+
+def _other_places(keys: Sequence[int], codes: Collection[int]) -> list[int]:
+    """Return the positions of the prices of all other markets and lines than these."""
+    return [place for place, key in enumerate(keys) if offer_code(key) not in codes]
 
 
 def _digest(prices: Prices) -> bytes:

@@ -42,7 +42,7 @@ Listed = tuple[ListedOffers, ...]
 
 
 def relisted(listed: Listed, codes: frozenset[int], seen_at: datetime, digest: bytes) -> Listed:
-    """Return `listed` with a newer list, which has these codes."""
+    """Return `listed` with another list, which has these codes, and later than those in `listed` that have any."""
     newest = ListedOffers(seen_at, codes, digest)
     if not listed or (len(listed) == 1 and listed[0].codes == codes):
         return (newest,)
@@ -50,7 +50,17 @@ def relisted(listed: Listed, codes: frozenset[int], seen_at: datetime, digest: b
         each if each.codes.isdisjoint(codes) else ListedOffers(each.seen_at, shared(each.codes - codes))
         for each in listed
     )
-    return (*(each for each in older if each.codes), newest)[-MAX_LISTS:]
+    every = [*(each for each in older if each.codes), newest]
+    if seen_at < listed[-1].seen_at:
+        every.sort(key=lambda each: each.seen_at)
+    return tuple(every[-MAX_LISTS:])
+
+
+def codes_after(listed: Listed, seen_at: datetime) -> frozenset[int]:
+    """Return the offer codes that lists had later than at `seen_at`."""
+    if not listed or listed[-1].seen_at <= seen_at:
+        return frozenset()
+    return frozenset[int]().union(*(each.codes for each in listed if each.seen_at > seen_at))
 
 
 def offer_codes(keys: "array[int]") -> frozenset[int]:
@@ -111,6 +121,15 @@ class SourceTimes:
         if all(self.get(code) == at for code, at in times.items()):
             return self
         return SourceTimes.of({**dict(zip(self.codes, self.times, strict=True)), **times})
+
+    def renewed(self, times: Mapping[int, int], kept: Collection[int]) -> "SourceTimes":
+        """Return these times in place of all others but those of the `kept` codes, which stay."""
+        if not kept:
+            return SourceTimes.of(times)
+        other = {code: at for code, at in times.items() if code not in kept}
+        return SourceTimes.of(
+            other | {code: at for code, at in zip(self.codes, self.times, strict=True) if code in kept}
+        )
 
 
 NO_SOURCE_TIMES = SourceTimes()

@@ -208,11 +208,12 @@ class OddsService:
     async def record(self, mapped: MappedEvent, seen_at: datetime) -> EventChange:
         """Record one healthy fetch, of an event or of a list: into the cache, to the listener, to the writer.
 
+        `seen_at` is when the answer arrived. What a later answer said of a market and line stays.
         Waits only while the database is far behind, and raises StorageError if it stays so. The cache has the odds by
         then.
         """
         await self._ready_for(mapped.header)
-        change = self.cache.apply(mapped, seen_at)
+        change = self.cache.apply(mapped, seen_at, self._clock())
         if not mapped.is_partial:
             self.unmapped.note(change.odds_id, mapped)
         self._publish(change)

@@ -116,7 +116,7 @@ class Coordinator:
             work.tracker.count_in_play(mapped)
             return
         work.count_prices(mapped)
-        await self._sink.record(mapped, self._now())
+        await self._sink.record(mapped, mapped.fetched_at or self._now())
         work.unrecorded.pop(mapped.header.external_id, None)
         work.tracker.count_fetched(mapped)
 
@@ -188,13 +188,16 @@ class _PlatformScrape:
                     self.tracker.count_found()
                     if listed.odds is not None:
                         if self._sink.knows(self.client.platform, header.external_id):
-                            await self._record_listed(listed.odds, self._now())
+                            await self._record_listed(listed.odds, self._time_of(listed.odds))
                         else:
-                            self.unrecorded[header.external_id] = (listed.odds, self._now())
+                            self.unrecorded[header.external_id] = listed.odds, self._time_of(listed.odds)
                     yield header
         self.tracker.note_lists(self.client.discovery_errors)
         if not self.seen and not self.client.discovery_errors:
             raise NothingFoundError(self.client.platform, "no event was found, although there always are some")
+
+    def _time_of(self, odds: MappedEvent) -> datetime:
+        return odds.fetched_at or self._now()
 
     async def record_rest(self) -> None:
         """Record the list's odds of the new events whose own bodies failed."""

@@ -120,7 +120,7 @@ class EventRefresher:
                     await self._withdraw(header)
                     error = "the match has begun: its prices in play are left out"
                 else:
-                    await self._sink.record(mapped, self._now())
+                    await self._sink.record(mapped, mapped.fetched_at or self._now())
                     markets = mapped.mapped_markets
             except NotFoundError:
                 await self._withdraw(header)

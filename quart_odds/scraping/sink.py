@@ -17,7 +17,10 @@ class OddsSink(Protocol):
     """Takes the odds that a run finds."""
 
     async def record(self, mapped: MappedEvent, seen_at: datetime) -> EventChange | None:
-        """Record one event's odds, and return what changed. Waits only while the database is far behind."""
+        """Record one event's odds, and return what changed. Waits only while the database is far behind.
+
+        `seen_at` is when the answer that has them arrived. What a later answer said of a market and line stays.
+        """
 
     def knows(self, platform: Platform, external_id: str) -> bool:
         """Return whether odds of this bookmaker's event have been recorded before."""

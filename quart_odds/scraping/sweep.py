@@ -108,7 +108,7 @@ class _Sweep:
 
     async def _record(self, odds: MappedEvent) -> None:
         try:
-            change = await self._sink.record(odds, self._now())
+            change = await self._sink.record(odds, odds.fetched_at or self._now())
         except BookmakerError as error:
             self._tracker.count_failed(error)
         else:
@@ -120,7 +120,7 @@ class _Sweep:
         if mapped.is_in_play:
             self.in_play.append(mapped.header.external_id)
             return
-        change = await self._sink.record(mapped, self._now())
+        change = await self._sink.record(mapped, mapped.fetched_at or self._now())
         self._tracker.count_detail()
         if self._part is not None and change is not None:
             self._part.note_change(mapped, change)

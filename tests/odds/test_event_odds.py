@@ -30,7 +30,8 @@ def epoch(seconds: float) -> int:
 
 
 def take(event_odds: EventOdds, fetch: Fetch, seconds: float) -> tuple[tuple[int, int | None, int | None], ...]:
-    """Pass one fetch to `EventOdds.take`, and return the changes."""
+    """Pass one fetch to `EventOdds.take`, as the cache does when it arrives, and return the changes."""
+    event_odds.heed_clock(later(seconds))
     return event_odds.take(Prices.from_pairs(fetch.items()), later(seconds))
 
 

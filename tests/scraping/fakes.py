@@ -48,6 +48,7 @@ class FakeBookmaker:
         self.listed_odds: Callable[[int], MappedEvent | None] = lambda _: None
         self.fetch_error: Callable[[int], BaseException | None] = lambda _: None
         self.hangs = False
+        self.fetched_at: datetime | None = None
         self.bare: set[int] = set()
         self.change: Callable[[MappedEvent], MappedEvent] = lambda odds: odds
         self.requests = 0
@@ -84,7 +85,8 @@ class FakeBookmaker:
                 await asyncio.Event().wait()
             await asyncio.sleep(0)
             listed = header(self.platform, number)
-            odds = MappedEvent(listed, Prices.from_pairs([(1, 4001)]), mapped_markets=1, is_partial=True)
+            prices = Prices.from_pairs([(1, 4001)])
+            odds = MappedEvent(listed, prices, mapped_markets=1, is_partial=True, fetched_at=self.fetched_at)
             yield ListedEvent(listed, None if number in self.bare else self.change(odds), "list")
         self.lists_read["list"] = ListRead(1, self.events, is_complete=True)
 
@@ -102,7 +104,7 @@ class FakeBookmaker:
             error = self.fetch_error(int(header.external_id))
             if error is not None:
                 raise error
-            return RawBody(self.platform, b"{}", None, header)
+            return RawBody(self.platform, b"{}", None, header, fetched_at=self.fetched_at)
         finally:
             self.under_way -= 1
 
@@ -128,7 +130,10 @@ class FakeDecoder:
             raise error
         prices = Prices.from_pairs([(1, 4001)])
         unmapped = (UnmappedMarket("77", "Corners"),)
-        return MappedEvent(raw.header, prices, unmapped, mapped_markets=1, is_in_play=self.is_in_play(raw))
+        in_play = self.is_in_play(raw)
+        return MappedEvent(
+            raw.header, prices, unmapped, mapped_markets=1, is_in_play=in_play, fetched_at=raw.fetched_at
+        )
 
 
 class RecordingSink:
@@ -136,6 +141,7 @@ class RecordingSink:
 
     def __init__(self) -> None:
         self.recorded: list[MappedEvent] = []
+        self.times: list[datetime] = []
         self.missing: list[tuple[Platform, set[str]]] = []
         self.listed: list[ListedCompetitions] = []
         self.withdrawn: list[tuple[Platform, str]] = []
@@ -150,6 +156,7 @@ class RecordingSink:
         if (error := self.record_error(mapped)) is not None:
             raise error
         self.recorded.append(mapped)
+        self.times.append(seen_at)
 
     def knows(self, platform: Platform, external_id: str) -> bool:
         """Whether a test has said so."""

@@ -1,6 +1,7 @@
 """Refreshing single events: the result at each bookmaker, and events that are withdrawn."""
 
 import asyncio
+from datetime import UTC, datetime
 
 import pytest
 from aiohttp import web
@@ -33,6 +34,15 @@ async def test_what_each_bookmaker_gave_is_reported_and_recorded() -> None:
     assert [mapped.header.platform for mapped in sink.recorded] == [BETPAWA]
     assert sink.withdrawn == [(SPORTYBET, "1"), (BET9JA, "1")]
     assert sink.confirmations == 1
+
+
+async def test_a_refreshed_event_has_the_time_of_its_answer() -> None:
+    """Lists that are recorded while it is decoded may have later prices."""
+    arrived = datetime(2026, 11, 22, 10, tzinfo=UTC)
+    makers, sink = Bookmakers(), RecordingSink()
+    makers[BETPAWA].fetched_at = arrived
+    await EventRefresher(makers.open, FakeDecoder(), sink, cooldown_seconds=0).refresh(HEADERS[:1])
+    assert sink.times == [arrived]
 
 
 async def test_a_refusal_counts_and_a_good_body_ends_the_row() -> None:

@@ -106,6 +106,22 @@ async def test_a_run_goes_through_its_phases_to_one_terminal_progress(scene: Sce
     assert scene.sink.confirmations == 1
 
 
+async def test_odds_are_recorded_with_the_time_of_their_answer(scene: Scene) -> None:
+    """Decoding takes time, in which other answers come in. A list has its own time."""
+    arrived = datetime(2026, 11, 22, 10, tzinfo=UTC)
+    earlier = arrived - timedelta(seconds=1)
+    maker = scene.bookmakers[BETPAWA]
+    maker.fetched_at = arrived
+    prices = Prices.from_pairs([(1, 4001)])
+    maker.listed_odds = lambda number: MappedEvent(
+        header(BETPAWA, number), prices, mapped_markets=1, is_partial=True, fetched_at=earlier
+    )
+    scene.sink.known = {(BETPAWA, str(number)) for number in range(5)}
+    await scene.run(BETPAWA)
+    recorded = zip(scene.sink.recorded, scene.sink.times, strict=True)
+    assert {(odds.is_partial, at) for odds, at in recorded} == {(True, earlier), (False, arrived)}
+
+
 async def test_the_odds_in_a_list_of_known_events_are_recorded_before_the_event_is_fetched(scene: Scene) -> None:
     """A new event, or one of which the list carries none, has those of its own body alone. Bodies are counted."""
     odds = {

@@ -86,6 +86,16 @@ async def test_a_sweep_records_what_the_lists_carry(scene: Scene) -> None:
     ]
 
 
+async def test_what_a_list_has_is_recorded_with_the_time_of_its_answer(scene: Scene) -> None:
+    """It may be recorded later, when another answer has come in meanwhile."""
+    arrived = datetime(2026, 11, 22, 10, tzinfo=UTC)
+    scene.bookmakers[BETPAWA].fetched_at = arrived
+    await sweep(scene)
+    times = {odds.header.platform: at for odds, at in zip(scene.sink.recorded, scene.sink.times, strict=True)}
+    assert times[BETPAWA] == arrived
+    assert times[SPORTYBET] > arrived  # without a time of its own, the time of recording
+
+
 async def test_events_without_prices_are_found_and_have_not_failed(scene: Scene) -> None:
     """They were listed, so they are not missing; the message says how many they are."""
     scene.bookmakers[BETPAWA].bare = {1, 3}
