@@ -1,14 +1,14 @@
 """One bookmaker of the sandbox in simulated time, and how late each change of its prices is learned."""
 
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
 from quart_odds.bookmakers import Decoder
 from quart_odds.bookmakers.client import SiteClient
 from quart_odds.bookmakers.kept_lists import KeptLists
-from quart_odds.bookmakers.lists import RawList
+from quart_odds.bookmakers.lists import RawList, dated
 from quart_odds.bookmakers.politeness import Pace, Throttle
 from quart_odds.bookmakers.site import Page
 from quart_odds.bookmakers.sites import SITES
@@ -48,7 +48,7 @@ class RememberingDecoder(Decoder):
         known = self._pages.get(name)
         if known is None or known[0] != raw.content:
             known = self._pages[name] = (raw.content, await super().read_page(raw))
-        return known[1]
+        return replace(known[1], events=[dated(event, raw.fetched_at) for event in known[1].events])
 
 
 class ListingClient(SiteClient):
@@ -117,6 +117,7 @@ class World:
             Throttle(lambda: Pace(1, 0)),
             self.decoder,
             kept=KeptLists(clock=lambda: self.elapsed),
+            now=lambda: self.now,
         )
         self.client.lists = {}
 

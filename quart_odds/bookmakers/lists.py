@@ -62,7 +62,7 @@ def read_page(raw: RawList) -> Page:
     events, more_prices = _affordable(events, raw)
     limits = [*limit, *more_ids, *more_prices]
     errors = [*limits, *_reported(page.errors, raw)]
-    events = [_dated(event, raw.fetched_at) for event in events]
+    events = [dated(event, raw.fetched_at) for event in events]
     return Page(events, errors, None if limits else page.following, frozenset(ids), page.total)
 
 
@@ -91,7 +91,8 @@ def _affordable(events: Sequence[ListedEvent], raw: RawList) -> tuple[Sequence[L
     return kept, [ListLimitError(raw.platform, reason, where=raw.where)]
 
 
-def _dated(event: ListedEvent, fetched_at: datetime | None) -> ListedEvent:
+def dated(event: ListedEvent, fetched_at: datetime | None) -> ListedEvent:
+    """Return the event with the time at which its list arrived."""
     return event if event.odds is None else replace(event, odds=replace(event.odds, fetched_at=fetched_at))
 
 
