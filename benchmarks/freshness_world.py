@@ -1,6 +1,6 @@
 """One bookmaker of the sandbox in simulated time, and how late each change of its prices is learned."""
 
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
@@ -34,6 +34,9 @@ LEAST_GROUPS = 150
 MARKETS = 16
 """Market lines per event. Fewer than at a real bookmaker, because only which of them is fetched when matters here."""
 
+CHECK_EACH = 50
+"""One of so many fetches is compared with the bookmaker's own prices, so that no delay is that of a wrong price."""
+
 
 class RememberingDecoder(Decoder):
     """Parses a page that has not changed since it was last read only once: a simulation reads pages very often."""
@@ -56,7 +59,7 @@ class ListingClient(SiteClient):
 
     lists: dict[str, str]
 
-    async def sweep(self, choose: Choose | None = None) -> AsyncIterator[ListedEvent]:
+    async def sweep(self, choose: Choose | None = None) -> AsyncGenerator[ListedEvent, None]:
         """See BookmakerClient."""
         async for listed in super().sweep(choose):
             self.lists[listed.header.external_id] = listed.list_name
@@ -106,7 +109,7 @@ class World:
         self._written: dict[object, tuple[object, bytes]] = {}
         self._rate = rate
         self._since, self._until = START + timedelta(seconds=since), START + timedelta(seconds=until)
-        self._seq = 0
+        self._seq = self._recorded = 0
         self._unlearned: dict[str, list[Change]] = {}
         settings = load_settings({}, decode_workers=0, **{f"{platform}_concurrency": 1})
         self.decoder = RememberingDecoder(0)
@@ -170,6 +173,9 @@ class World:
     async def record(self, mapped: MappedEvent, seen_at: datetime) -> EventChange:
         """Take a fetch into the cache, and note how late the changes are that it brought. Like the odds service."""
         change = self.cache.apply(mapped, seen_at)
+        self._recorded += 1
+        if not mapped.is_partial and self._recorded % CHECK_EACH == 0:
+            self.check(mapped.header.external_id)
         carried = {offer_code(key) for key in mapped.prices.keys} if mapped.is_partial else None
         self.learned(mapped.header.external_id, lambda each: carried is None or _offer_of(each) in carried)
         return change
@@ -213,27 +219,24 @@ class World:
         self._unlearned.clear()
         return self.delays
 
-    def check(self, external_ids: Collection[str]) -> None:
-        """Raise AssertionError if the cache has another price than the bookmaker, for events that were just fetched."""
-        for event in self.cache.events.values():
-            event_odds = event.odds[self.platform]
-            fixture = next(
-                (f for f in self.books.fixtures if _is(f, self.platform, event_odds.header.external_id)), None
-            )
-            if fixture is None or event_odds.header.external_id not in external_ids:
+    def check(self, external_id: str) -> None:
+        """Raise AssertionError if the cache has another price of an event, just fetched, than the bookmaker."""
+        fixture = next(each for each in self.books.fixtures if _is(each, self.platform, external_id))
+        event_odds = next(
+            event.odds[self.platform]
+            for event in self.cache.events.values()
+            if event.odds[self.platform].header.external_id == external_id
+        )
+        book = self.books.book(self.platform, fixture)
+        for (market, line, outcome), cents, closed in zip(book.market_list.keys, book.cents, book.closed, strict=True):
+            known = CATALOGUE.by_slug.get(market.slug)
+            names = [each.name for each in known.outcomes] if known is not None else []
+            if known is None or outcome not in names:
                 continue
-            book = self.books.book(self.platform, fixture)
-            for (market, line, outcome), cents, closed in zip(
-                book.market_list.keys, book.cents, book.closed, strict=True
-            ):
-                known = CATALOGUE.by_slug.get(market.slug)
-                names = [each.name for each in known.outcomes] if known is not None else []
-                if known is None or outcome not in names:
-                    continue
-                value = event_odds.value_of(pack_key(known.number, names.index(outcome), line))
-                odds, is_open = (0.0, False) if value is None or value & GONE else unpack_value(value)
-                assert is_open is not bool(closed), (market.slug, line, outcome)
-                assert closed or odds == cents / 100, (market.slug, line, outcome, odds, cents)
+            value = event_odds.value_of(pack_key(known.number, names.index(outcome), line))
+            odds, is_open = (0.0, False) if value is None or value & GONE else unpack_value(value)
+            assert is_open is not bool(closed), (market.slug, line, outcome)
+            assert closed or odds == cents / 100, (market.slug, line, outcome, odds, cents)
 
     def _note(self, change: Change) -> None:
         if self._since <= change.at < self._until:

@@ -48,7 +48,11 @@ function take(progress) {
 	const { scrape_run_id: id, platform, phase } = progress;
 	if (waiting) return void waiting.push(progress);
 	if (id !== run.id) {
-		if (progress.mode === "sweep") return;
+		if (progress.mode === "sweep") {
+			const slowed = byId("slowed");
+			if (slowed && platform === null && isFinal(phase)) setText(slowed, (progress.message ?? "").split("; ").slice(1).join(" · "));
+			return;
+		}
 		if (run.follow === "newest" && id > (run.id ?? 0)) {
 			announce(`Run ${id} has started`);
 			renew(id);

@@ -120,28 +120,31 @@ class Budget:
         self._fill()
         self._tokens -= 1
 
-    def refused(self) -> None:
-        """Count a refusal."""
-        self._trouble("refused")
+    def refused(self) -> bool:
+        """Count a refusal. Returns whether it halved the rate."""
+        return self._trouble("refused")
 
-    def answered(self, seconds: float, kind: str = "") -> None:
-        """Count the response time of a request. Kinds of requests that differ in their answers are compared apart."""
+    def answered(self, seconds: float, kind: str = "") -> bool:
+        """Count the response time of a request. Returns whether it halved the rate.
+
+        Kinds of requests that differ in their answers are compared apart.
+        """
         times = self._response_times.setdefault(kind, _ResponseTimes())
-        if times.is_slow_after(seconds, self._clock()):
-            self._trouble("slow")
+        return times.is_slow_after(seconds, self._clock()) and self._trouble("slow")
 
-    def _trouble(self, reason: Reason) -> None:
+    def _trouble(self, reason: Reason) -> bool:
         """Halve the rate, unless it was halved within the cool-down; start to wait for the recovery anew."""
         self._fill()
         now = self._filled_at
         self._recovers_at = now + RECOVERY_SECONDS
         if now < self._cools_until:
-            return
+            return False
         self._cools_until = now + COOL_DOWN_SECONDS
         self._share = max(LEAST_SHARE, self._share / 2)
         self._tokens = min(self._tokens, self._capacity())
         self.last_reason = reason
         self.halved_at = now
+        return True
 
     def _rate(self) -> float:
         return self._configured * self._share

@@ -3,7 +3,7 @@
 A `Site` knows the requests and the JSON of its bookmaker, a `Requester` sends the requests.
 """
 
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from datetime import datetime
 from typing import Protocol
@@ -72,7 +72,7 @@ class BookmakerClient(Protocol):
         """Reset the count of refusals, because a body was decoded successfully or a new attempt was requested."""
         ...
 
-    def discover(self) -> AsyncIterator[ListedEvent]:
+    def discover(self) -> AsyncGenerator[ListedEvent, None]:
         """Yield the upcoming football events as they are found, each once, with the prices that the lists carry.
 
         Reads the list of competitions and then theirs. Errors of single competitions or events are added to
@@ -82,7 +82,7 @@ class BookmakerClient(Protocol):
         """
         ...
 
-    def sweep(self, choose: Choose | None = None) -> AsyncIterator[ListedEvent]:
+    def sweep(self, choose: Choose | None = None) -> AsyncGenerator[ListedEvent, None]:
         """Yield the upcoming football events like `discover`, with as few requests as the site allows.
 
         A list of competitions is kept for five minutes. `choose` gets the names of all lists, except one that is read
@@ -162,7 +162,7 @@ class SiteClient:
         """See BookmakerClient."""
         self._throttle.forget_refusals()
 
-    async def discover(self) -> AsyncIterator[ListedEvent]:
+    async def discover(self) -> AsyncGenerator[ListedEvent, None]:
         """See BookmakerClient."""
         work = self._begin()
         listings, errors = await self._read_root()
@@ -172,7 +172,7 @@ class SiteClient:
                 yield listed
         self.listed = work.end(is_tree_whole=not errors)
 
-    async def sweep(self, choose: Choose | None = None) -> AsyncIterator[ListedEvent]:
+    async def sweep(self, choose: Choose | None = None) -> AsyncGenerator[ListedEvent, None]:
         """See BookmakerClient."""
         work = self._begin()
         pages: PageSweep | None = None

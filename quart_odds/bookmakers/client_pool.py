@@ -3,9 +3,12 @@
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
+from functools import partial
 from types import TracebackType
 
-from quart_odds.bookmakers.budget import RequestBudget
+import structlog
+
+from quart_odds.bookmakers.budget import Budget, RequestBudget
 from quart_odds.bookmakers.client import BookmakerClient, SiteClient
 from quart_odds.bookmakers.decoder import Decoder
 from quart_odds.bookmakers.kept_lists import KeptLists
@@ -16,6 +19,8 @@ from quart_odds.bookmakers.transport import AiohttpTransport, Transport
 from quart_odds.domain.clock import utc_now
 from quart_odds.domain.platforms import Platform
 from quart_odds.settings import Settings
+
+log = structlog.get_logger(__name__)
 
 
 def open_client(
@@ -145,7 +150,8 @@ class ClientPool:
 
     def _throttle(self, platform: Platform) -> Throttle:
         if platform not in self._throttles:
-            self._throttles[platform] = self._make_throttle(lambda: pace(self._settings(), platform))
+            throttle = self._throttles[platform] = self._make_throttle(lambda: pace(self._settings(), platform))
+            throttle.on_halved = partial(_log_halved, platform)
         return self._throttles[platform]
 
     def _transport(self, platform: Platform, settings: Settings) -> Transport:
@@ -157,3 +163,13 @@ class ClientPool:
                 hosts=SITES[platform].hosts,
             )
         return self._transports[platform]
+
+
+def _log_halved(platform: Platform, budget: Budget) -> None:
+    log.warning(
+        "bookmaker.budget_halved",
+        platform=platform,
+        reason=budget.last_reason,
+        requests_per_second=round(budget.rate, 2),
+        configured=budget.configured,
+    )

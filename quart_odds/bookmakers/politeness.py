@@ -69,6 +69,8 @@ class Throttle:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self.refusals_in_a_row = 0
+        self.on_halved: Callable[[Budget], object] = lambda budget: None
+        """Called when the budget was halved."""
         self.clock = clock or (lambda: asyncio.get_running_loop().time())
         self._pace = pace
         self._sleep = sleep
@@ -183,13 +185,13 @@ class Throttle:
 
     def answered(self, seconds: float, kind: str = "") -> None:
         """Count the response time of a request; requests of one kind are compared with each other."""
-        if (budget := self.budget) is not None:
-            budget.answered(seconds, kind)
+        if (budget := self.budget) is not None and budget.answered(seconds, kind):
+            self.on_halved(budget)
 
     def refused(self) -> None:
         """Let the budget know of a refusal."""
-        if (budget := self.budget) is not None:
-            budget.refused()
+        if (budget := self.budget) is not None and budget.refused():
+            self.on_halved(budget)
 
     def pause(self, seconds: float) -> None:
         """Admit no request for this long. Requests that have started continue."""

@@ -52,7 +52,8 @@ class OddsCache:
 
         Prices of a list (`MappedEvent.is_partial`) replace only those of the same markets and lines. Prices fetched
         after the kick-off never replace pre-match prices, which stay as they were last fetched. A list does not bring
-        back an event that is gone because the bookmaker said so when asked for it: only its own body does.
+        back an event that is gone because the bookmaker said so when asked for it: only its own body, fetched later,
+        does.
 
         Fetches may come in any order: of each market and line, the one with the latest `seen_at` counts. `now` is the
         current time, by default `seen_at`: what is later was dated by a clock that was ahead, and does not count.
@@ -67,6 +68,9 @@ class OddsCache:
             header = _completed(header, event_odds.header)
         redated_after = 0
         if event_odds is not None:
+            gone_at = event_odds.gone_at
+            if event_odds.is_withdrawn and gone_at is not None and seen_at < gone_at <= (now or seen_at):
+                return EventChange(event_odds.event_id, header.platform, event_odds.id)
             redated_after = int(seen_at.timestamp()) if event_odds.heed_clock(seen_at, now) else 0
             if seen_at < event_odds.fetched_at:
                 header = _earlier(header, event_odds, seen_at, is_partial=mapped.is_partial)
@@ -112,7 +116,7 @@ class OddsCache:
             opened=opened,
             **placement.moves(event_odds.event_id),
         )
-        self._touch(change, seen_at)
+        self._touch(change, seen_at, now)
         return change
 
     def mark_missing(
@@ -147,13 +151,18 @@ class OddsCache:
                     changes.append(self._leave(event_odds, at))
         return changes
 
-    def withdraw(self, platform: Platform, external_id: str, at: datetime) -> EventChange | None:
+    def withdraw(
+        self, platform: Platform, external_id: str, at: datetime, now: datetime | None = None
+    ) -> EventChange | None:
         """Mark an event as gone at once: its bookmaker says that there is no such event, or that it is in play.
 
-        None if nothing changed, because the event is not known or is gone already.
+        `at` is when it said so, `now` the current time, by default `at`. None if nothing changed, because the event is
+        not known, is gone already, or its body was fetched later.
         """
         event_odds = self._by_external_id.get((platform, external_id))
         if event_odds is None or event_odds.gone_at is not None:
+            return None
+        if event_odds.is_detailed and at < event_odds.seen_at <= (now or at):
             return None
         event_odds.missed_at = None
         return self._leave(event_odds, at)
@@ -308,7 +317,7 @@ class OddsCache:
         self._counts[header.platform] += 1
         return event_odds
 
-    def _touch(self, change: EventChange, at: datetime) -> None:
+    def _touch(self, change: EventChange, at: datetime, now: datetime | None = None) -> None:
         self.version += 1
         is_real = change.is_change or change.is_header_changed or bool(change.moved or change.emptied)
         self.revision += is_real
@@ -316,7 +325,8 @@ class OddsCache:
             event = self._events.all[event_id]
             event.version = self.version
             if is_real:
-                event.revision, event.changed_at = self.revision, at
+                # A late answer sets nothing back. A date that a clock set ahead is corrected.
+                event.revision, event.changed_at = self.revision, max(at, min(event.changed_at, now or at))
 
 
 def _completed(listed: EventHeader, known: EventHeader) -> EventHeader:

@@ -251,7 +251,7 @@ class OddsService:
         """Mark an event as gone at once, because its bookmaker says so; None if it was not there."""
         while not self._may_write:
             await self.take_over()
-        change = self.cache.withdraw(platform, external_id, at)
+        change = self.cache.withdraw(platform, external_id, at, self._clock())
         if change is not None:
             self._publish(change)
             await self.writer.room()

@@ -5,8 +5,8 @@ the bodies.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager, aclosing, suppress
 from datetime import datetime
 from functools import partial
 
@@ -14,7 +14,7 @@ import structlog
 
 from quart_odds.bookmakers import BookmakerClient
 from quart_odds.domain.clock import utc_now
-from quart_odds.domain.odds import EventHeader, ListedEvent, MappedEvent
+from quart_odds.domain.odds import EventHeader, MappedEvent
 from quart_odds.domain.platforms import Platform
 from quart_odds.domain.runs import RunError, RunMode, ScrapePhase
 from quart_odds.errors import (
@@ -93,7 +93,7 @@ class Coordinator:
             client.forget_refusals()
             tracker.enter(ScrapePhase.DISCOVERING)
             work = _PlatformScrape(client, tracker, self._sink, self._now)
-            pipeline = Pipeline(client, tracker, self._decoder, fetchers=self._fetchers(platform))
+            pipeline = Pipeline(client, tracker, self._decoder, fetchers=self._fetchers(platform), now=self._now)
             await pipeline.run(work.listed(), partial(self._record, work))
             self._judge(work, last_found)
             if tracker.phase is not ScrapePhase.FAILED:
@@ -112,11 +112,11 @@ class Coordinator:
     async def _record(self, work: "_PlatformScrape", mapped: MappedEvent) -> None:
         if mapped.is_in_play:
             work.unrecorded.pop(mapped.header.external_id, None)
-            work.in_play.append(mapped.header.external_id)
+            work.in_play[mapped.header.external_id] = work.time_of(mapped)
             work.tracker.count_in_play(mapped)
             return
         work.count_prices(mapped)
-        await self._sink.record(mapped, mapped.fetched_at or self._now())
+        await self._sink.record(mapped, work.time_of(mapped))
         work.unrecorded.pop(mapped.header.external_id, None)
         work.tracker.count_fetched(mapped)
 
@@ -142,18 +142,17 @@ class Coordinator:
                 "scrape.discovery_incomplete", platform=tracker.platform, failures=len(work.client.discovery_errors)
             )
 
-    async def _take_away(self, work: "_PlatformScrape", not_found: list[str]) -> None:
+    async def _take_away(self, work: "_PlatformScrape", not_found: dict[str, datetime]) -> None:
         """Report to the sink which events the bookmaker no longer has, as far as that is certain."""
         platform, tracker = work.client.platform, work.tracker
-        now = self._now()
-        await mark_missing(self._sink, tracker, work.seen, now, work.client.listed)
+        await mark_missing(self._sink, tracker, work.seen, self._now(), work.client.listed)
         # If most of the listed events are "not found", it is the address that has changed: the events are still there.
-        withdrawn = not_found if len(not_found) * 2 <= tracker.found else []
+        withdrawn = not_found if len(not_found) * 2 <= tracker.found else {}
         for external_id in withdrawn:
             work.unrecorded.pop(external_id, None)
         await work.record_rest()
-        for external_id in (*withdrawn, *work.in_play):
-            await self._sink.withdraw(platform, external_id, now)
+        for external_id, at in (withdrawn | work.in_play).items():
+            await self._sink.withdraw(platform, external_id, at)
 
 
 class _PlatformScrape:
@@ -172,7 +171,7 @@ class _PlatformScrape:
         self._sink = sink
         self._now = now
         self.seen: set[str] = set()
-        self.in_play: list[str] = []
+        self.in_play: dict[str, datetime] = {}
         self._prices = 0
 
     async def listed(self) -> AsyncGenerator[EventHeader, None]:
@@ -180,7 +179,7 @@ class _PlatformScrape:
 
         Raises NothingFoundError if there are no events at all.
         """
-        async with _closing(self.client.discover()) as found:
+        async with aclosing(self.client.discover()) as found:
             async for listed in found:
                 header = listed.header
                 if header.external_id not in self.seen:
@@ -188,15 +187,16 @@ class _PlatformScrape:
                     self.tracker.count_found()
                     if listed.odds is not None:
                         if self._sink.knows(self.client.platform, header.external_id):
-                            await self._record_listed(listed.odds, self._time_of(listed.odds))
+                            await self._record_listed(listed.odds, self.time_of(listed.odds))
                         else:
-                            self.unrecorded[header.external_id] = listed.odds, self._time_of(listed.odds)
+                            self.unrecorded[header.external_id] = listed.odds, self.time_of(listed.odds)
                     yield header
         self.tracker.note_lists(self.client.discovery_errors)
         if not self.seen and not self.client.discovery_errors:
             raise NothingFoundError(self.client.platform, "no event was found, although there always are some")
 
-    def _time_of(self, odds: MappedEvent) -> datetime:
+    def time_of(self, odds: MappedEvent) -> datetime:
+        """Return when the answer arrived."""
         return odds.fetched_at or self._now()
 
     async def record_rest(self) -> None:
@@ -217,12 +217,3 @@ class _PlatformScrape:
             where = f"event {mapped.header.external_id}"
             raise CacheFullError(self.client.platform, f"over {MAX_PRICES} prices in one run", where=where)
         self._prices += len(mapped.prices)
-
-
-@asynccontextmanager
-async def _closing(found: AsyncIterator[ListedEvent]) -> AsyncIterator[AsyncIterator[ListedEvent]]:
-    try:
-        yield found
-    finally:
-        if (aclose := getattr(found, "aclose", None)) is not None:
-            await aclose()

@@ -76,8 +76,9 @@ def _terminal_words(record: RunRecord) -> str:
     got = f"odds of {record.events_scraped} events" + (
         f", {record.events_failed} failed" if record.events_failed else ""
     )
+    slow = [each.error_message for each in record.errors if each.error_type == "slowed_down"]
     if record.status is RunStatus.PARTIAL:
-        return f"{got}; {' and '.join(bad)} failed"
+        return "; ".join([f"{got}; {' and '.join(bad)} failed", *slow])
     if record.status is RunStatus.COMPLETED:
-        return "; ".join([got, *(each.error_message for each in record.errors if each.error_type == "slowed_down")])
+        return "; ".join([got, *slow])
     return f"{record.status}: {record.errors[0].error_message}" if record.errors else str(record.status)

@@ -55,14 +55,16 @@ class Pipeline:
         fetchers: int,
         most_refusals: int = MOST_REFUSALS_IN_A_ROW,
         lookahead: int | None = None,
+        now: Callable[[], datetime] = utc_now,
     ) -> None:
-        self.not_found: list[str] = []
-        """The ids of the events for which the bookmaker answered "not found"."""
+        self.not_found: dict[str, datetime] = {}
+        """When the bookmaker answered "not found", by the ids of the events."""
         self._client = client
         self._tracker = tracker
         self._decoder = decoder
         self._fetchers = fetchers
         self._most_refusals = most_refusals
+        self._now = now
         self._headers: asyncio.Queue[EventHeader | None] = asyncio.Queue(maxsize=lookahead or 4 * fetchers)
         self._bodies: asyncio.Queue[RawBody | None] = asyncio.Queue(maxsize=2 * RECORDERS + fetchers // 2)
 
@@ -124,7 +126,7 @@ class Pipeline:
         """Count an event that failed. Raises the given error after too many refusals in a row."""
         self._tracker.count_failed(error)
         if isinstance(error, NotFoundError):
-            self.not_found.append(header.external_id)
+            self.not_found[header.external_id] = self._now()
         count_refusal(self._client, error)
         if isinstance(error, BlockedError) and self._client.refusals_in_a_row >= self._most_refusals:
             raise error

@@ -5,7 +5,7 @@ is part of a round of polling reads the lists that its plan chooses, and then fe
 """
 
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from datetime import datetime
 
 from quart_odds.bookmakers import BookmakerClient
@@ -33,7 +33,23 @@ async def sweep_platform(
     """
     tracker.enter(ScrapePhase.DISCOVERING)
     sweep = _Sweep(tracker, sink, now, part)
-    async with _closing(client.sweep(part.choose if part is not None else None)) as found:
+    try:
+        not_found = await _read(client, sweep, tracker, decoder, part)
+    finally:
+        if part is not None and part.trouble is not None:
+            tracker.slow_down(part.trouble)
+    tracker.enter(ScrapePhase.STORING)
+    await mark_missing(sink, tracker, sweep.seen, now(), client.listed)
+    for external_id, at in (not_found | sweep.in_play).items():
+        await sink.withdraw(tracker.platform, external_id, at)
+    tracker.enter(ScrapePhase.COMPLETED)
+
+
+async def _read(
+    client: BookmakerClient, sweep: "_Sweep", tracker: PlatformTracker, decoder: BodyDecoder, part: Round | None
+) -> dict[str, datetime]:
+    """Read the lists, and the details of a round. Returns what `_Sweep.fetch_details` does."""
+    async with contextlib.aclosing(client.sweep(part.choose if part is not None else None)) as found:
         async for listed in found:
             await sweep.take(listed)
     tracker.is_discovered = True
@@ -42,18 +58,10 @@ async def sweep_platform(
     if not sweep.seen and (part is None or client.discovery_errors or not client.lists_read):
         raise _nothing_found(client)
     sweep.tell_without()
-    not_found: list[str] = []
-    if part is not None:
-        part.note_lists(client.lists_read)
-        not_found = await sweep.fetch_details(client, decoder, part)
-        if part.trouble is not None:
-            tracker.slow_down(part.trouble)
-    tracker.enter(ScrapePhase.STORING)
-    at = now()
-    await mark_missing(sink, tracker, sweep.seen, at, client.listed)
-    for external_id in (*not_found, *sweep.in_play):
-        await sink.withdraw(tracker.platform, external_id, at)
-    tracker.enter(ScrapePhase.COMPLETED)
+    if part is None:
+        return {}
+    part.note_lists(client.lists_read)
+    return await sweep.fetch_details(client, decoder, part)
 
 
 class _Sweep:
@@ -63,7 +71,7 @@ class _Sweep:
         self, tracker: PlatformTracker, sink: OddsSink, now: Callable[[], datetime], part: Round | None
     ) -> None:
         self.seen: set[str] = set()
-        self.in_play: list[str] = []
+        self.in_play: dict[str, datetime] = {}
         self._tracker = tracker
         self._sink = sink
         self._now = now
@@ -83,32 +91,35 @@ class _Sweep:
         if listed.odds is None:
             self._tracker.count_without()
         elif listed.odds.is_in_play:
-            self.in_play.append(external_id)
+            self.in_play[external_id] = self._time_of(listed.odds)
             self._tracker.count_in_play(listed.odds)
         else:
             await self._record(listed.odds)
 
-    async def fetch_details(self, client: BookmakerClient, decoder: BodyDecoder, part: Round) -> list[str]:
+    async def fetch_details(self, client: BookmakerClient, decoder: BodyDecoder, part: Round) -> dict[str, datetime]:
         """Fetch and record the details that the round chooses, until it is over.
 
-        Returns the ids of the events that the bookmaker no longer has; none if it does not find most of them, because
-        then it is the address that has changed.
+        Returns the events that the bookmaker no longer has, and when it said so, by id. Returns none if it does not
+        find most of them, because then it is the address that has changed.
         """
         headers = part.details()
         if not headers:
-            return []
-        pipeline = Pipeline(client, self._tracker, decoder, fetchers=part.fetchers, lookahead=1)
+            return {}
+        pipeline = Pipeline(client, self._tracker, decoder, fetchers=part.fetchers, lookahead=1, now=self._now)
         await pipeline.run(_until_over(headers, part), self._record_detail)
-        return pipeline.not_found if 2 * len(pipeline.not_found) <= len(headers) else []
+        return pipeline.not_found if 2 * len(pipeline.not_found) <= len(headers) else {}
 
     def tell_without(self) -> None:
         """Note how many events had no prices in the lists."""
         if self._tracker.without:
             self._tracker.note(f"{self._tracker.without} events have no prices in the lists")
 
+    def _time_of(self, odds: MappedEvent) -> datetime:
+        return odds.fetched_at or self._now()
+
     async def _record(self, odds: MappedEvent) -> None:
         try:
-            change = await self._sink.record(odds, odds.fetched_at or self._now())
+            change = await self._sink.record(odds, self._time_of(odds))
         except BookmakerError as error:
             self._tracker.count_failed(error)
         else:
@@ -118,9 +129,9 @@ class _Sweep:
 
     async def _record_detail(self, mapped: MappedEvent) -> None:
         if mapped.is_in_play:
-            self.in_play.append(mapped.header.external_id)
+            self.in_play[mapped.header.external_id] = self._time_of(mapped)
             return
-        change = await self._sink.record(mapped, mapped.fetched_at or self._now())
+        change = await self._sink.record(mapped, self._time_of(mapped))
         self._tracker.count_detail()
         if self._part is not None and change is not None:
             self._part.note_change(mapped, change)
@@ -138,12 +149,3 @@ async def _until_over(headers: list[EventHeader], part: Round) -> AsyncGenerator
         if part.is_over:
             return
         yield header
-
-
-@contextlib.asynccontextmanager
-async def _closing(found: AsyncIterator[ListedEvent]) -> AsyncIterator[AsyncIterator[ListedEvent]]:
-    try:
-        yield found
-    finally:
-        if (aclose := getattr(found, "aclose", None)) is not None:
-            await aclose()

@@ -11,6 +11,7 @@ from aiohttp import web
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from quart_odds.bookmakers.budget import (
     COOL_DOWN_SECONDS,
@@ -299,8 +300,11 @@ async def test_what_counts_as_a_refusal_halves_the_budget(status: int) -> None:
                     await client.fetch(EVENT)
             assert pool.budgets()[0].budget_per_second == 40
             site.handler = always(refuse)
-            with pytest.raises((BlockedError, RateLimitedError)):
+            with capture_logs() as logs, pytest.raises((BlockedError, RateLimitedError)):
                 await client.fetch(EVENT)
+            [halved] = [each for each in logs if each["event"] == "bookmaker.budget_halved"]
+            assert (halved["platform"], halved["reason"]) == ("betpawa", "refused")
+            assert (halved["requests_per_second"], halved["configured"]) == (20, 40)
             [betpawa, sportybet, _] = pool.budgets()
             assert (betpawa.budget_per_second, betpawa.reason, betpawa.requests_total) == (20, "refused", 4)
             assert (sportybet.budget_per_second, sportybet.reason, sportybet.requests_total) == (5, None, 0)

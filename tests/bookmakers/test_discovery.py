@@ -211,7 +211,7 @@ async def test_what_a_discovery_left_out_is_known_by_competition() -> None:
         await listed(client)
         assert client.listed == ListedCompetitions(frozenset({"3", "4"}), frozenset({"1", "2"}), is_tree_whole=True)
         assert "Bet9ja at Nowhere, Division 2: 0 of 1 events were listed" in map(str, client.discovery_errors)
-        async with aclosing(client.discover()) as found:  # type: ignore[type-var]
+        async with aclosing(client.discover()) as found:
             await anext(found)
         assert client.listed == ListedCompetitions()
         site.handler = many_groups(4, lambda group: None, counted=True)
@@ -325,7 +325,7 @@ async def test_events_flow_while_others_are_still_listed() -> None:
     async with (
         serving(answer) as site,
         opened(Platform.BET9JA, settings_for(site.url)) as client,
-        aclosing(client.discover()) as found,  # type: ignore[type-var]
+        aclosing(client.discover()) as found,
     ):
         early = {(await anext(found)).header.external_id, (await anext(found)).header.external_id}
         assert early == {"1", "3"}
@@ -344,6 +344,6 @@ async def test_a_discovery_that_is_left_ends_its_requests() -> None:
 
     async with serving(answer) as site, opened(Platform.BET9JA, settings_for(site.url)) as client:
         before = asyncio.all_tasks()
-        async with aclosing(client.discover()) as found:  # type: ignore[type-var]
+        async with aclosing(client.discover()) as found:
             await anext(found)
         assert {task for task in asyncio.all_tasks() - before if "_list" in repr(task)} == set()

@@ -250,7 +250,7 @@ async def test_pages_are_read_side_by_side() -> None:
     """All that may be asked at once, before any of them has answered."""
     site = Upcoming(*pages_of(550, 100))
     site.gate.clear()
-    async with opened(site, SPORTYBET, concurrency=4) as client, aclosing(client.sweep()) as found:  # type: ignore[type-var]
+    async with opened(site, SPORTYBET, concurrency=4) as client, aclosing(client.sweep()) as found:
         early = [await anext(found) for _ in range(100)]
         later = asyncio.ensure_future(anext(found))
         while len(site.asked) < 5:
@@ -267,7 +267,7 @@ async def test_a_sweep_that_is_left_ends_its_requests() -> None:
     site.gate.clear()
     async with opened(site, SPORTYBET) as client:
         before = asyncio.all_tasks()
-        async with aclosing(client.sweep()) as found:  # type: ignore[type-var]
+        async with aclosing(client.sweep()) as found:
             for _ in range(100):
                 await anext(found)
             waiting = asyncio.ensure_future(anext(found))

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from quart_odds.domain.catalogue import offer_code
+from quart_odds.domain.platforms import Platform
 from quart_odds.odds import EventOdds, OddsCache, OddsService
 from quart_odds.storage import Store
 from tests.odds.making import NOW, OVER_UNDER, X1, header, key, listed, mapped
@@ -159,3 +160,42 @@ async def test_a_late_body_is_recorded_with_its_own_time(store: Store) -> None:
     assert here(event_odds) == X1 | OVER_UNDER | {HOME: 2.5}
     assert (event_odds.seen_at_of(HOME), event_odds.seen_at_of(OVER)) == (at(20), at(10))
     await again.close()
+
+
+def test_a_body_from_before_the_withdrawal_does_not_bring_an_event_back() -> None:
+    """The bookmaker said later that there is no such event."""
+    cache = OddsCache()
+    cache.apply(mapped(), NOW)
+    cache.withdraw(Platform.BETPAWA, "e1", at(60), END)
+    assert cache.apply(mapped(odds=X1 | {HOME: 2.5}), at(50), END).is_seen_only
+    assert the_odds(cache).gone_at == at(60)
+    assert here(the_odds(cache))[HOME] == X1[HOME]
+    assert cache.apply(mapped(), at(70), END).is_available is True
+
+
+def test_a_withdrawal_from_before_the_newest_body_is_ignored() -> None:
+    """What was said of the event at the time is known to be over."""
+    cache = OddsCache()
+    cache.apply(mapped(), at(60))
+    assert cache.withdraw(Platform.BETPAWA, "e1", at(50), END) is None
+    assert the_odds(cache).gone_at is None
+    assert cache.withdraw(Platform.BETPAWA, "e1", at(70), END) is not None
+
+
+def test_a_withdrawal_dated_by_a_clock_that_was_ahead_does_not_hold_the_event_back() -> None:
+    """Else it would be gone until the clock gets there."""
+    cache = OddsCache()
+    cache.apply(mapped(), NOW)
+    cache.withdraw(Platform.BETPAWA, "e1", NOW + timedelta(days=1))
+    assert cache.apply(mapped(), at(70), at(70)).is_available is True
+
+
+def test_a_late_answer_does_not_set_back_when_the_event_changed() -> None:
+    """The time of the newest change stays."""
+    cache = OddsCache()
+    cache.apply(mapped(), NOW)
+    cache.apply(listed(odds=X1 | {HOME: 2.5}), at(60), END)
+    assert cache.apply(mapped(odds=X1), at(50), END).changed
+    event = cache.get(1)
+    assert event is not None
+    assert event.changed_at == at(60)

@@ -1,7 +1,7 @@
 """Bookmakers, a database and a sink in memory that do what a test needs."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -65,7 +65,7 @@ class FakeBookmaker:
         """Reset the count of refusals."""
         self.refusals_in_a_row = 0
 
-    async def discover(self) -> AsyncIterator[ListedEvent]:
+    async def discover(self) -> AsyncGenerator[ListedEvent, None]:
         """List the events, one in each turn of the event loop, with the odds that a test has set."""
         if self.root_error is not None:
             raise self.root_error
@@ -73,7 +73,7 @@ class FakeBookmaker:
             await asyncio.sleep(0)
             yield ListedEvent(header(self.platform, number), self.listed_odds(number), "list")
 
-    async def sweep(self, choose: Choose | None = None) -> AsyncIterator[ListedEvent]:
+    async def sweep(self, choose: Choose | None = None) -> AsyncGenerator[ListedEvent, None]:
         """List the events with one price each, those of `bare` without prices, one in each turn of the event loop."""
         if choose is not None and not choose(["list"]):
             return

@@ -11,6 +11,7 @@ from werkzeug.wrappers import Response as WerkzeugResponse
 
 from quart_odds.broadcast import broadcast_registry
 from quart_odds.domain.clock import utc_now
+from quart_odds.domain.platforms import Platform
 from quart_odds.errors import RunActiveError
 from quart_odds.routes.access.problems import log_problem, problem_of
 from quart_odds.routes.access.same_origin import same_origin_only
@@ -211,7 +212,7 @@ async def _progress(parts: Services, view: JSON, cursor: str, *, follow: str) ->
         "follow": follow,
         "scheduler": parts.scheduler,
         "sweep_interval_seconds": parts.preferences.current.sweep_interval_seconds,
-        "slowed": [each for each in parts.clients.budgets() if each.reason],
+        "slowed": [words for each in Platform if (words := parts.clients.trouble(each))],
     }
     section = "progress" if follow == "newest" else "runs"
     return await page("progress.html", {**frame(cursor, section), **shown, **_listing(query)})

@@ -188,3 +188,14 @@ async def test_sweeps_leave_the_page_of_progress_alone(serve: Serve, visit: Visi
         await visitor.page.request.get(f"{server.url}/api/scrape/stream?mode=sweep", headers={"Origin": server.url})
         await sweeps.until("document.querySelectorAll('#runs tbody tr').length === 2")
         assert await visitor.text("#run-title") == "Run 2"
+
+
+async def test_bookmaker_that_is_asked_less_shows_while_sweeps_go_on(
+    serve: Serve, visit: Visit, set_faults: SetFaults
+) -> None:
+    """The open page says with the next sweep that a bookmaker refuses, and how many requests it gets."""
+    async with serve(sweep_interval_seconds=2) as server, visit(server.url) as visitor:
+        await visitor.until_contains("#sweeps", "Sweeps every 2 s")
+        assert await visitor.text("#slowed") == ""
+        async with set_faults({"bet9ja": "403"}):
+            await visitor.until_contains("#slowed", "Bet9ja refuses requests and gets")
