@@ -149,6 +149,10 @@ class Round:
         else:
             self._policy.note_detail(external_id, self._at(), has_moved=not change.is_new and has_main_change(change))
 
+    def note_attempt(self, external_id: str) -> None:
+        """Note that an event's details are asked for. Unless a change by them is noted, the attempt has failed."""
+        self._policy.note_attempt(external_id, self._at())
+
     def note_lists(self, read: Mapping[str, ListRead]) -> None:
         """Note which lists were read completely."""
         at = self._at()

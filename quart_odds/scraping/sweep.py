@@ -148,4 +148,6 @@ async def _until_over(headers: list[EventHeader], part: Round) -> AsyncGenerator
     for header in headers:
         if part.is_over:
             return
+        # Noted before the request: then every end but a recorded body counts as a failure, also one that is cut off.
+        part.note_attempt(header.external_id)
         yield header
