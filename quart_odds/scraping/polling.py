@@ -13,9 +13,6 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-LIST_SHARE = 0.5
-"""The part of a round's requests that lists may use. The rest goes to details, so that these never stop."""
-
 STARVING_SHARE = 0.5
 """The part of a round's details that may go to events over the age limit while other events moved."""
 
@@ -156,12 +153,12 @@ class PollingPolicy:
     def plan_lists(self, names: Sequence[str], now: float, requests: float) -> list[str]:
         """Return the lists to read now, the most urgent first.
 
-        `requests` is the number of requests in the whole round. All lists are read if they fit into LIST_SHARE of it,
-        otherwise those that are worth most; at least one.
+        `requests` is the number of requests that lists may take. All lists are read if they fit, otherwise those that
+        are worth most; at least one.
         """
         rates = self._list_rates(now)
         ordered = sorted(names, key=lambda name: self._urgency(name, rates, now), reverse=True)
-        left = requests * LIST_SHARE
+        left = requests
         planned: list[str] = []
         for name in ordered:
             left -= self._lists.get(name, _List()).requests

@@ -7,6 +7,7 @@ policy (`scraping.polling`) decides; this module tells it what there is and what
 import math
 import time
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
@@ -20,6 +21,13 @@ from quart_odds.scraping.polling import Candidate, PollingPolicy
 
 END_SHARE = 0.9
 """The part of the interval after which a round starts no more requests, so that it is over when the next one is due."""
+
+LIST_SHARE = 0.5
+"""The part of a bookmaker's requests that lists may use. The rest goes to details, so that these never stop."""
+
+MOST_KEPT_REQUESTS = 1.0
+"""How many unspent requests of a round the next one may use, of each kind. With a budget that has not even one request
+for a round, one of some rounds has it."""
 
 
 class CachedEvents(Protocol):
@@ -61,11 +69,14 @@ class Rounds:
         self._now = now
         self._clock = clock
         self._policies = {platform: PollingPolicy() for platform in Platform}
+        self._purses = {platform: Purse() for platform in Platform}
 
     def begin(self, platform: Platform) -> "Round":
         """Begin a bookmaker's part of a round, now."""
         interval = self._interval_seconds()
-        return Round(self, platform, self._policies[platform], interval, self._clock() + interval * END_SHARE)
+        purse = self._purses[platform]
+        purse.lists = min(purse.lists, MOST_KEPT_REQUESTS) + LIST_SHARE * self.requests(platform, interval)
+        return Round(self, platform, self._policies[platform], purse, self._clock() + interval * END_SHARE)
 
     def requests(self, platform: Platform, seconds: float) -> float:
         """Return how many requests the bookmaker's budget allows in this time."""
@@ -113,28 +124,45 @@ class Rounds:
         return self._now().timestamp()
 
 
+@dataclass(slots=True)
+class Purse:
+    """The requests that a bookmaker's lists may take, and those left over from details. Lists may be in debt."""
+
+    lists: float = 0.0
+    details: float = 0.0
+
+
 class Round:
     """One bookmaker's part of one round."""
 
-    def __init__(
-        self, rounds: Rounds, platform: Platform, policy: PollingPolicy, interval_seconds: float, until: float
-    ) -> None:
+    def __init__(self, rounds: Rounds, platform: Platform, policy: PollingPolicy, purse: Purse, until: float) -> None:
         self._rounds = rounds
         self._platform = platform
         self._policy = policy
-        self._interval_seconds = interval_seconds
+        self._purse = purse
         self._until = until
+
+    @property
+    def may_read_lists(self) -> bool:
+        """Whether there is a request for lists. If not, the round has details only."""
+        return self._purse.lists >= 1
 
     @property
     def is_over(self) -> bool:
         """Whether it is too late to start another request."""
         return self._rounds.clock() >= self._until
 
-    def choose(self, names: Sequence[str]) -> Sequence[str]:
-        """Return the lists to read, the most urgent first."""
+    def choose(self, names: Sequence[str], spent: int = 0) -> Sequence[str]:
+        """Return the lists to read, the most urgent first, at least one.
+
+        `spent` is the number of requests that were needed to know them, for the tree or the first page.
+        """
         self._policy.keep_only(self._rounds.listed_ids(self._platform), names)
-        requests = self._rounds.requests(self._platform, self._interval_seconds)
-        return self._policy.plan_lists(names, self._rounds.timestamp(), requests)
+        return self._policy.plan_lists(names, self._rounds.timestamp(), self._purse.lists - spent)
+
+    def spend_on_lists(self, requests: int) -> None:
+        """Note how many requests the lists took, the tree and retries included."""
+        self._purse.lists -= requests
 
     def note_listed(self, listed: ListedEvent) -> None:
         """Note an event of a list."""
@@ -162,15 +190,18 @@ class Round:
 
     def details(self) -> list[EventHeader]:
         """Return the events whose details to fetch, the most urgent first: as many as the budget allows."""
-        count = int(self._rounds.requests(self._platform, self._until - self._rounds.clock()))
+        if self.is_over:
+            return []
+        allowed = self._purse.details + self._rounds.requests(self._platform, self._until - self._rounds.clock())
         found = list(self._rounds.candidates(self._platform))
         headers = {header.external_id: header for _, header in found}
         planned = self._policy.plan_details(
             (candidate for candidate, _ in found),
             self._rounds.timestamp(),
-            count,
+            int(allowed),
             self._rounds.max_detail_age_seconds,
         )
+        self._purse.details = min(allowed - len(planned), MOST_KEPT_REQUESTS)
         return [headers[external_id] for external_id in planned]
 
     @property

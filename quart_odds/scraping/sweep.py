@@ -28,40 +28,49 @@ async def sweep_platform(
 ) -> None:
     """Read the lists of a bookmaker and record their odds, from the phase DISCOVERING to COMPLETED.
 
-    `part` is the bookmaker's part of a round of polling; None reads all lists and nothing else. Raises BookmakerError
-    if the tree of lists cannot be read or no event was found, and StorageError.
+    `part` is the bookmaker's part of a round of polling; None reads all lists and nothing else. A round whose budget
+    has no request for lists fetches details only. Raises BookmakerError if the tree of lists cannot be read or no event
+    was found, and StorageError.
     """
     tracker.enter(ScrapePhase.DISCOVERING)
     sweep = _Sweep(tracker, sink, now, part)
+    has_lists = part is None or part.may_read_lists
+    not_found: dict[str, datetime] = {}
     try:
-        not_found = await _read(client, sweep, tracker, decoder, part)
+        if has_lists:
+            await _read_lists(client, sweep, tracker, part)
+        tracker.is_discovered = True
+        if part is not None:
+            not_found = await sweep.fetch_details(client, decoder, part)
     finally:
         if part is not None and part.trouble is not None:
             tracker.slow_down(part.trouble)
     tracker.enter(ScrapePhase.STORING)
-    await mark_missing(sink, tracker, sweep.seen, now(), client.listed)
+    if has_lists:
+        await mark_missing(sink, tracker, sweep.seen, now(), client.listed)
     for external_id, at in (not_found | sweep.in_play).items():
         await sink.withdraw(tracker.platform, external_id, at)
     tracker.enter(ScrapePhase.COMPLETED)
 
 
-async def _read(
-    client: BookmakerClient, sweep: "_Sweep", tracker: PlatformTracker, decoder: BodyDecoder, part: Round | None
-) -> dict[str, datetime]:
-    """Read the lists, and the details of a round. Returns what `_Sweep.fetch_details` does."""
-    async with contextlib.aclosing(client.sweep(part.choose if part is not None else None)) as found:
-        async for listed in found:
-            await sweep.take(listed)
-    tracker.is_discovered = True
+async def _read_lists(client: BookmakerClient, sweep: "_Sweep", tracker: PlatformTracker, part: Round | None) -> None:
+    """Read the lists and record their odds. What they took is charged to the round, also if they fail."""
+    before = client.requests
+    choose = None if part is None else lambda names: part.choose(names, client.requests - before)
+    try:
+        async with contextlib.aclosing(client.sweep(choose)) as found:
+            async for listed in found:
+                await sweep.take(listed)
+    finally:
+        if part is not None:
+            part.spend_on_lists(client.requests - before)
     tracker.note_lists(client.discovery_errors)
     # The lists that a round chooses may be empty: the others have events.
     if not sweep.seen and (part is None or client.discovery_errors or not client.lists_read):
         raise _nothing_found(client)
     sweep.tell_without()
-    if part is None:
-        return {}
-    part.note_lists(client.lists_read)
-    return await sweep.fetch_details(client, decoder, part)
+    if part is not None:
+        part.note_lists(client.lists_read)
 
 
 class _Sweep:

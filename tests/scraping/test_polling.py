@@ -11,7 +11,6 @@ from quart_odds.scraping.polling import (
     FIRST_WAIT_SECONDS,
     LEAST_AGE_SECONDS,
     LEAST_INTERVAL_SECONDS,
-    LIST_SHARE,
     SOON_PARTS,
     Candidate,
     PollingPolicy,
@@ -43,20 +42,20 @@ def read(policy: PollingPolicy, name: str, at: float, requests: int = 1) -> None
 
 
 def test_all_lists_are_read_if_they_fit() -> None:
-    """The round has requests for all of them, so nothing is left out."""
+    """There are requests for all of them, so nothing is left out."""
     policy = PollingPolicy()
-    assert sorted(policy.plan_lists(["a", "b", "c"], 0.0, 3 / LIST_SHARE)) == ["a", "b", "c"]
+    assert sorted(policy.plan_lists(["a", "b", "c"], 0.0, 3)) == ["a", "b", "c"]
 
 
-def test_lists_leave_requests_for_details() -> None:
-    """With more lists than requests, LIST_SHARE of them goes to lists."""
+def test_lists_take_no_more_requests_than_they_may() -> None:
+    """With more lists than requests, those that do not fit are left out."""
     policy = PollingPolicy()
     names = [str(number) for number in range(100)]
-    assert len(policy.plan_lists(names, 0.0, 40)) == 40 * LIST_SHARE
+    assert len(policy.plan_lists(names, 0.0, 20.5)) == 20
 
 
 def test_at_least_one_list_is_read() -> None:
-    """Even one that takes more requests than the round has."""
+    """Even one that takes more requests than there are."""
     policy = PollingPolicy()
     read(policy, "long", 0.0, requests=50)
     assert policy.plan_lists(["long"], 10.0, 5) == ["long"]

@@ -1,17 +1,20 @@
 """What one bookmaker's part of a round asks for and concludes, with a fake bookmaker and a simulated clock."""
 
-from collections.abc import Collection
+from collections.abc import AsyncGenerator, Collection
 from datetime import UTC, datetime, timedelta
 
-from quart_odds.bookmakers import RawBody
-from quart_odds.domain.odds import EventHeader, ListedCompetitions, MappedEvent
+import pytest
+
+from quart_odds.bookmakers import ListRead, RawBody
+from quart_odds.bookmakers.sweep import Choose
+from quart_odds.domain.odds import EventHeader, ListedCompetitions, ListedEvent, MappedEvent
 from quart_odds.domain.platforms import Platform
 from quart_odds.errors import MalformedBodyError, NotFoundError, ServerFaultError
 from quart_odds.odds import OddsCache
 from quart_odds.odds.event import EventChange
 from quart_odds.odds.event_odds import EventOdds
 from quart_odds.scraping.progress_tracker import PlatformTracker
-from quart_odds.scraping.rounds import Rounds
+from quart_odds.scraping.rounds import LIST_SHARE, Rounds
 from quart_odds.scraping.sweep import sweep_platform
 from tests.odds.making import odds_at
 from tests.scraping.fakes import FakeBookmaker, FakeDecoder
@@ -51,27 +54,55 @@ class CacheSink:
 
 
 class DatedBookmaker(FakeBookmaker):
-    """Dates its answers by the table's clock, and notes which events it is asked for."""
+    """Dates its answers by the table's clock, and notes which events it is asked for.
+
+    Its lists have names, and all events are in the first one. A sweep always reads `first_pages` pages as well.
+    """
 
     def __init__(self, table: "Table", events: int) -> None:
         super().__init__(BETPAWA, events)
         self.asked: list[int] = []
+        self.names = ["list"]
+        self.first_pages = 0
+        self.list_requests = 0
         self._table = table
+
+    async def sweep(self, choose: Choose | None = None) -> AsyncGenerator[ListedEvent, None]:
+        """See FakeBookmaker. Each list takes a request, and so does each page that is always read."""
+        self._ask_list(self.first_pages)
+        chosen = choose(self.names) if choose is not None else self.names
+        self._ask_list(len(chosen))
+        self.lists_read = {name: ListRead(1, self.events, is_complete=True) for name in chosen}
+        is_whole = bool(self.first_pages) or "list" in chosen
+        self.listed = ListedCompetitions(is_tree_whole=is_whole)
+        if is_whole:
+            async for listed in super().sweep():
+                yield listed
+
+    def _ask_list(self, count: int) -> None:
+        self.requests += count
+        self.list_requests += count
+        self._table.take_time(count)
 
     async def fetch(self, header: EventHeader) -> RawBody:
         """See FakeBookmaker."""
         self.asked.append(int(header.external_id))
+        self._table.take_time(1)
         self.fetched_at = self._table.now
         return await super().fetch(header)
 
 
 class Table:
-    """Rounds at one bookmaker. The clock stands still in a round and moves on between them."""
+    """Rounds at one bookmaker.
+
+    If requests take time, each takes what the budget lets it wait. Otherwise the clock stands still in a round.
+    """
 
     def __init__(self, events: int = 20, *, rate: float = 5.0, interval: float = INTERVAL) -> None:
         self.now = datetime(2026, 11, 30, 12, tzinfo=UTC)
         self.rate = rate
         self.interval = interval
+        self.requests_take_time = False
         self.busy: Collection[Platform] = ()
         self.sink = CacheSink()
         self.decoder = FakeDecoder()
@@ -89,13 +120,22 @@ class Table:
 
     async def round(self) -> list[int]:
         """Make a round, and let its interval pass. Returns the events whose details were asked for."""
+        began = self.now
         self.bookmaker.asked = []
         self.bookmaker.fetched_at = self.now
         tracker = PlatformTracker(BETPAWA)
         part = self.rounds.begin(BETPAWA)
         await sweep_platform(self.bookmaker, tracker, self.sink, lambda: self.now, self.decoder, part)
-        self.now += timedelta(seconds=self.interval)
+        # A round that takes longer than its interval makes the next ones be skipped.
+        while began <= self.now:
+            began += timedelta(seconds=self.interval)
+        self.now = began
         return self.bookmaker.asked
+
+    def take_time(self, requests: int) -> None:
+        """Let the time pass that the budget has for requests."""
+        if self.requests_take_time:
+            self.now += timedelta(seconds=requests / self.rate)
 
     def odds(self, number: int) -> EventOdds:
         """Return what the cache has of an event."""
@@ -107,6 +147,10 @@ class Table:
         """Return the events that are gone."""
         return {number for number in range(self.bookmaker.events) if self.odds(number).gone_at is not None}
 
+    def missed(self) -> set[int]:
+        """Return the events that a complete list lacked."""
+        return {number for number in range(self.bookmaker.events) if self.odds(number).missed_at is not None}
+
 
 async def test_events_whose_details_fail_are_not_asked_for_in_every_round() -> None:
     """Whatever fails: the request, the body, or the event is not found. All others get their details."""
@@ -117,3 +161,44 @@ async def test_events_whose_details_fail_are_not_asked_for_in_every_round() -> N
     asked = [number for _ in range(10) for number in await table.round()]
     assert {number: asked.count(number) for number in (0, 1, 2)} == {0: 1, 1: 1, 2: 1}
     assert all(table.odds(number).detailed_at is not None for number in range(3, 100))
+
+
+@pytest.mark.parametrize("first_pages", [0, 1], ids=["lists of a tree", "a first page"])
+@pytest.mark.parametrize("interval", [2.0, 5.0, 30.0])
+@pytest.mark.parametrize("rate", [5 / 16, 0.5, 1.0])
+async def test_lists_and_details_both_go_on_at_a_small_budget(rate: float, interval: float, first_pages: int) -> None:
+    """Even if a round has less than one request: each gets at least a fifth of all that the budget allows."""
+    table = Table(40, rate=rate, interval=interval)
+    table.requests_take_time = True
+    table.bookmaker.first_pages = first_pages
+    table.bookmaker.names = ["list", *(f"list {number}" for number in range(12))]
+    began, details = table.now, 0
+    while (seconds := (table.now - began).total_seconds()) < 600:
+        details += len(await table.round())
+    allowed = rate * seconds
+    assert 0.2 * allowed < table.bookmaker.list_requests < 0.6 * allowed
+    assert 0.2 * allowed < details
+    assert details + table.bookmaker.list_requests <= allowed + 1
+    assert table.gone() == table.missed() == set()
+
+
+async def test_what_is_always_read_counts_as_lists() -> None:
+    """The first page of a list of all events, or the tree, leaves fewer requests to further lists."""
+    table = Table()
+    table.bookmaker.names = [f"list {number}" for number in range(100)]
+    table.bookmaker.first_pages = 3
+    await table.round()
+    assert table.bookmaker.list_requests == int(LIST_SHARE * table.rate * INTERVAL)
+
+
+async def test_requests_that_were_not_spent_are_not_saved_up() -> None:
+    """After a long time with nothing to do, a round has hardly more requests than any other."""
+    table = Table(3)
+    for _ in range(100):
+        await table.round()
+    table.bookmaker.names = [f"list {number}" for number in range(100)]
+    table.bookmaker.events = 100
+    before = table.bookmaker.list_requests
+    details = len(await table.round())
+    assert table.bookmaker.list_requests - before <= LIST_SHARE * table.rate * INTERVAL + 1
+    assert details <= table.rate * INTERVAL + 1
