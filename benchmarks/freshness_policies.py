@@ -50,7 +50,7 @@ async def polling(world: World, seconds: float, rate: float) -> Measured:
         rate=lambda _: rate,
         interval_seconds=lambda: INTERVAL_SECONDS,
         max_detail_age_seconds=MAX_DETAIL_AGE_SECONDS,
-        is_busy=lambda: False,
+        is_busy=lambda _: False,
         watched=(),
         now=lambda: world.now,
         clock=lambda: world.elapsed,

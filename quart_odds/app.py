@@ -181,7 +181,7 @@ def _add_scraping(parts: Services) -> None:
         trouble=parts.clients.trouble,
         interval_seconds=lambda: preferences.current.sweep_interval_seconds,
         max_detail_age_seconds=60 * settings.max_detail_age_minutes,
-        is_busy=lambda: parts.runs.active is not None,
+        is_busy=lambda platform: parts.runs.is_scraping(platform),
         watched=parts.watched,
     )
     coordinator = Coordinator(

@@ -42,8 +42,8 @@ class Rounds:
     """Plans the rounds at all bookmakers, and keeps what was learned from one to the next.
 
     `rate` is the current budget of a bookmaker in requests per second, `trouble` why it is below the configured one
-    (None if it is not), `is_busy` whether a full run fetches every
-    event anyway, `watched` the ids of the events that somebody watches.
+    (None if it is not), `is_busy` whether a full run fetches every event of the bookmaker anyway, `watched` the ids of
+    the events that somebody watches.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class Rounds:
         trouble: Callable[[Platform], str | None] = lambda _: None,
         interval_seconds: Callable[[], float],
         max_detail_age_seconds: float,
-        is_busy: Callable[[], bool],
+        is_busy: Callable[[Platform], bool],
         watched: Container[int],
         now: Callable[[], datetime] = utc_now,
         clock: Callable[[], float] = time.monotonic,
@@ -88,7 +88,7 @@ class Rounds:
 
     def candidates(self, platform: Platform) -> Iterator[tuple[Candidate, EventHeader]]:
         """Yield the events that the bookmaker lists now, none of them while a full run fetches them all."""
-        if self._is_busy():
+        if self._is_busy(platform):
             return
         for event_id, event in self._cache.events.items():
             event_odds = event.odds.get(platform)

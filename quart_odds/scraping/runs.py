@@ -127,6 +127,13 @@ class RunService:
         """Return the active run of a mode; None if there is none."""
         return self._active.get(mode)
 
+    def is_scraping(self, platform: Platform) -> bool:
+        """Return whether the active full run has this platform, and is not finished with it."""
+        run = self.active
+        return run is not None and any(
+            each.platform is platform and not each.phase.is_final for each in run.tracker.platforms
+        )
+
     def active_by_id(self, run_id: int) -> ActiveRun | None:
         """Return the active run with this id, of any mode; None if there is none."""
         return next((run for run in self._active.values() if run.record.id == run_id), None)

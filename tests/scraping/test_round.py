@@ -112,7 +112,7 @@ class Table:
             rate=lambda _: self.rate,
             interval_seconds=lambda: self.interval,
             max_detail_age_seconds=1800,
-            is_busy=lambda: bool(self.busy),
+            is_busy=lambda platform: platform in self.busy,
             watched=(),
             now=lambda: self.now,
             clock=lambda: self.now.timestamp(),
@@ -202,3 +202,12 @@ async def test_requests_that_were_not_spent_are_not_saved_up() -> None:
     details = len(await table.round())
     assert table.bookmaker.list_requests - before <= LIST_SHARE * table.rate * INTERVAL + 1
     assert details <= table.rate * INTERVAL + 1
+
+
+async def test_details_stop_only_while_a_full_run_fetches_them_at_the_same_bookmaker() -> None:
+    """A full run at another bookmaker changes nothing."""
+    table = Table(5)
+    table.busy = [BETPAWA]
+    assert await table.round() == []
+    table.busy = [Platform.SPORTYBET, Platform.BET9JA]
+    assert sorted(await table.round()) == [0, 1, 2, 3, 4]

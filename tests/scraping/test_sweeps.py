@@ -197,6 +197,25 @@ async def test_a_sweep_may_run_beside_a_full_run(scene: Scene) -> None:
     await scene.settled(full)
 
 
+async def test_a_full_run_is_at_work_at_the_platforms_that_it_has_not_finished(scene: Scene) -> None:
+    """Those that it does not have, has finished or has failed at are free for the details of rounds."""
+
+    def at_work() -> list[Platform]:
+        return [platform for platform in Platform if scene.service.is_scraping(platform)]
+
+    scene.bookmakers[SPORTYBET].hangs = True
+    assert at_work() == []
+    run = await scene.service.start("api", [BETPAWA, SPORTYBET])
+    assert at_work() == [BETPAWA, SPORTYBET]
+    async with asyncio.timeout(10):
+        while not run.tracker.platforms[0].phase.is_final:
+            await asyncio.sleep(0)
+    assert at_work() == [SPORTYBET]
+    await scene.service.cancel(run.record.id)
+    await scene.settled(run)
+    assert at_work() == []
+
+
 async def test_a_cancelled_sweep_delays_sweeps_only(scene: Scene) -> None:
     """The wait after a cancelled start is one of its mode."""
     for bookmaker in scene.bookmakers.values():
