@@ -105,11 +105,15 @@ class Candidate:
 
 @dataclass(slots=True)
 class _Event:
-    """What is known of an event's changes. `expected` is the number of changes that were usual in that time."""
+    """What is known of an event's changes. `expected` is the number of changes that were usual in that time.
+
+    `shown_at` is when a list last had the event.
+    """
 
     list_name: str
     kickoff: float
     read_at: float
+    shown_at: float
     moved_at: float | None = None
     moves: int = 0
     expected: float = 0.0
@@ -201,9 +205,14 @@ class PollingPolicy:
         """Note that a list had an event."""
         event = self._events.get(external_id)
         if event is None:
-            self._events[external_id] = _Event(list_name, kickoff, at)
+            self._events[external_id] = _Event(list_name, kickoff, at, at)
         else:
-            event.list_name, event.kickoff = list_name, kickoff
+            event.list_name, event.kickoff, event.shown_at = list_name, kickoff, at
+
+    def kickoff_shown_after(self, external_id: str, at: float) -> float | None:
+        """Return the kick-off of an event that a list has shown after this time; None if none has."""
+        event = self._events.get(external_id)
+        return event.kickoff if event is not None and event.shown_at > at else None
 
     def note_prices(self, external_id: str, at: float, *, has_moved: bool) -> None:
         """Note that a list had an event's prices, and whether they had changed since they were last seen."""

@@ -17,6 +17,7 @@ from quart_odds.domain.clock import utc_now
 from quart_odds.domain.odds import EventHeader, ListedEvent, MappedEvent
 from quart_odds.domain.platforms import Platform
 from quart_odds.odds.event import CachedEvent, EventChange
+from quart_odds.odds.event_odds import EventOdds
 from quart_odds.scraping.polling import Candidate, PollingPolicy
 
 END_SHARE = 0.9
@@ -87,28 +88,43 @@ class Rounds:
         return self._trouble(platform)
 
     def candidates(self, platform: Platform) -> Iterator[tuple[Candidate, EventHeader]]:
-        """Yield the events that the bookmaker lists now, none of them while a full run fetches them all."""
+        """Yield the events to poll, none of them while a full run fetches them all."""
         if self._is_busy(platform):
             return
-        for event_id, event in self._cache.events.items():
-            event_odds = event.odds.get(platform)
-            if event_odds is None or event_odds.gone_at is not None:
-                continue
+        for event_id, event_odds, kickoff in self._polled(platform):
             header, at = event_odds.header, event_odds.detailed_at
             yield (
                 Candidate(
                     header.external_id,
-                    header.kickoff.timestamp(),
+                    kickoff,
                     None if at is None else at.timestamp(),
                     event_id in self._watched,
                 ),
                 header,
             )
 
-    def listed_ids(self, platform: Platform) -> frozenset[str]:
-        """Return the bookmaker's ids of all events that it lists now."""
-        found = (event.odds.get(platform) for event in self._cache.events.values())
-        return frozenset(each.header.external_id for each in found if each is not None and each.gone_at is None)
+    def polled_ids(self, platform: Platform) -> frozenset[str]:
+        """Return the bookmaker's ids of all events to poll."""
+        return frozenset(event_odds.header.external_id for _, event_odds, _ in self._polled(platform))
+
+    def _polled(self, platform: Platform) -> Iterator[tuple[int, EventOdds, float]]:
+        """Yield the events to poll, each with its id and its kick-off in epoch seconds.
+
+        These are the events that the bookmaker lists now, and those that it withdrew and that a list has shown since:
+        only their own bodies can bring them back.
+        """
+        policy = self._policies[platform]
+        for event_id, event in self._cache.events.items():
+            event_odds = event.odds.get(platform)
+            if event_odds is None:
+                continue
+            if event_odds.gone_at is None:
+                yield event_id, event_odds, event_odds.header.kickoff.timestamp()
+            elif event_odds.is_withdrawn:
+                # The kick-off is that of the list: the match may have been put off.
+                shown = policy.kickoff_shown_after(event_odds.header.external_id, event_odds.gone_at.timestamp())
+                if shown is not None:
+                    yield event_id, event_odds, shown
 
     @property
     def max_detail_age_seconds(self) -> float:
@@ -157,7 +173,7 @@ class Round:
 
         `spent` is the number of requests that were needed to know them, for the tree or the first page.
         """
-        self._policy.keep_only(self._rounds.listed_ids(self._platform), names)
+        self._policy.keep_only(self._rounds.polled_ids(self._platform), names)
         return self._policy.plan_lists(names, self._rounds.timestamp(), self._purse.lists - spent)
 
     def spend_on_lists(self, requests: int) -> None:
@@ -165,9 +181,12 @@ class Round:
         self._purse.lists -= requests
 
     def note_listed(self, listed: ListedEvent) -> None:
-        """Note an event of a list."""
-        header = listed.header
-        self._policy.note_event(header.external_id, listed.list_name, header.kickoff.timestamp(), self._at())
+        """Note an event of a list, unless the list says that it is in play."""
+        header, odds = listed.header, listed.odds
+        if odds is not None and odds.is_in_play:
+            return
+        at = self._at() if odds is None or odds.fetched_at is None else odds.fetched_at.timestamp()
+        self._policy.note_event(header.external_id, listed.list_name, header.kickoff.timestamp(), at)
 
     def note_change(self, mapped: MappedEvent, change: EventChange) -> None:
         """Note what the prices of an event changed, in a list or in its details."""

@@ -1,6 +1,7 @@
 """What one bookmaker's part of a round asks for and concludes, with a fake bookmaker and a simulated clock."""
 
 from collections.abc import AsyncGenerator, Collection
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -17,7 +18,7 @@ from quart_odds.scraping.progress_tracker import PlatformTracker
 from quart_odds.scraping.rounds import LIST_SHARE, Rounds
 from quart_odds.scraping.sweep import sweep_platform
 from tests.odds.making import odds_at
-from tests.scraping.fakes import FakeBookmaker, FakeDecoder
+from tests.scraping.fakes import KICKOFF, FakeBookmaker, FakeDecoder
 
 BETPAWA = Platform.BETPAWA
 INTERVAL = 5.0
@@ -211,3 +212,43 @@ async def test_details_stop_only_while_a_full_run_fetches_them_at_the_same_bookm
     assert await table.round() == []
     table.busy = [Platform.SPORTYBET, Platform.BET9JA]
     assert sorted(await table.round()) == [0, 1, 2, 3, 4]
+
+
+async def test_a_withdrawn_event_that_a_later_list_shows_is_asked_for_again_and_returns() -> None:
+    """Lists do not bring it back, but its own body does. While that fails, it waits longer each time."""
+    table = Table(20)
+    await table.round()
+    await table.sink.withdraw(BETPAWA, "3", table.now)
+    table.bookmaker.fetch_error = lambda number: NotFoundError(BETPAWA, "not found") if number == 3 else None
+    table.now += timedelta(seconds=1)
+    asked = [number for _ in range(60) for number in await table.round()]
+    assert 2 <= asked.count(3) <= 4
+    assert table.gone() == {3}
+    table.bookmaker.fetch_error = lambda _: None
+    for _ in range(100):
+        await table.round()
+    assert table.gone() == set()
+
+
+async def test_a_withdrawn_event_that_no_list_shows_or_that_has_begun_is_left_alone() -> None:
+    """There is nothing to expect of its body."""
+    table = Table(20)
+    await table.round()
+    await table.sink.withdraw(BETPAWA, "19", table.now)
+    table.bookmaker.events = 19
+    assert 19 not in [number for _ in range(10) for number in await table.round()]
+    table.bookmaker.events = 20
+    table.now = KICKOFF
+    assert await table.round() == []
+
+
+async def test_an_event_in_play_is_not_asked_for_again_while_the_list_says_so() -> None:
+    """Its list entry proves that it is still in play."""
+    table = Table(20)
+    await table.round()
+    table.bookmaker.change = lambda odds: replace(odds, is_in_play=odds.header.external_id == "3")
+    assert 3 not in [number for _ in range(20) for number in await table.round()]
+    assert table.gone() == {3}
+    table.bookmaker.change = lambda odds: odds
+    await table.round()
+    assert table.gone() == set()
