@@ -41,7 +41,8 @@ Record = Callable[[MappedEvent], Awaitable[None]]
 class Pipeline:
     """Fetches and records the events of one bookmaker, and counts those that failed.
 
-    `lookahead` is how many events may wait for a fetcher, by default four per fetcher.
+    `lookahead` is how many events may wait for a fetcher, by default four per fetcher. `on_not_found` is called with
+    each event that the bookmaker does not find, and when it said so.
 
     After `most_refusals` refusals in a row it raises the error of the last one.
     """
@@ -56,6 +57,7 @@ class Pipeline:
         most_refusals: int = MOST_REFUSALS_IN_A_ROW,
         lookahead: int | None = None,
         now: Callable[[], datetime] = utc_now,
+        on_not_found: Callable[[str, datetime], object] = lambda external_id, at: None,
     ) -> None:
         self.not_found: dict[str, datetime] = {}
         """When the bookmaker answered "not found", by the ids of the events."""
@@ -65,6 +67,7 @@ class Pipeline:
         self._fetchers = fetchers
         self._most_refusals = most_refusals
         self._now = now
+        self._on_not_found = on_not_found
         self._headers: asyncio.Queue[EventHeader | None] = asyncio.Queue(maxsize=lookahead or 4 * fetchers)
         self._bodies: asyncio.Queue[RawBody | None] = asyncio.Queue(maxsize=2 * RECORDERS + fetchers // 2)
 
@@ -126,7 +129,8 @@ class Pipeline:
         """Count an event that failed. Raises the given error after too many refusals in a row."""
         self._tracker.count_failed(error)
         if isinstance(error, NotFoundError):
-            self.not_found[header.external_id] = self._now()
+            at = self.not_found[header.external_id] = self._now()
+            self._on_not_found(header.external_id, at)
         count_refusal(self._client, error)
         if isinstance(error, BlockedError) and self._client.refusals_in_a_row >= self._most_refusals:
             raise error

@@ -18,6 +18,7 @@ from quart_odds.domain.odds import EventHeader, ListedEvent, MappedEvent
 from quart_odds.domain.platforms import Platform
 from quart_odds.odds.event import CachedEvent, EventChange
 from quart_odds.odds.event_odds import EventOdds
+from quart_odds.scraping.not_found import NotFoundJudge
 from quart_odds.scraping.polling import Candidate, PollingPolicy
 
 END_SHARE = 0.9
@@ -70,6 +71,7 @@ class Rounds:
         self._now = now
         self._clock = clock
         self._policies = {platform: PollingPolicy() for platform in Platform}
+        self._judges = {platform: NotFoundJudge() for platform in Platform}
         self._purses = {platform: Purse() for platform in Platform}
 
     def begin(self, platform: Platform) -> "Round":
@@ -77,7 +79,8 @@ class Rounds:
         interval = self._interval_seconds()
         purse = self._purses[platform]
         purse.lists = min(purse.lists, MOST_KEPT_REQUESTS) + LIST_SHARE * self.requests(platform, interval)
-        return Round(self, platform, self._policies[platform], purse, self._clock() + interval * END_SHARE)
+        until = self._clock() + interval * END_SHARE
+        return Round(self, platform, self._policies[platform], self._judges[platform], purse, until)
 
     def requests(self, platform: Platform, seconds: float) -> float:
         """Return how many requests the bookmaker's budget allows in this time."""
@@ -149,9 +152,18 @@ class Purse:
 
 
 class Round:
-    """One bookmaker's part of one round."""
+    """One bookmaker's part of one round. `judge` is to be told what the bookmaker answers about events."""
 
-    def __init__(self, rounds: Rounds, platform: Platform, policy: PollingPolicy, purse: Purse, until: float) -> None:
+    def __init__(
+        self,
+        rounds: Rounds,
+        platform: Platform,
+        policy: PollingPolicy,
+        judge: NotFoundJudge,
+        purse: Purse,
+        until: float,
+    ) -> None:
+        self.judge = judge
         self._rounds = rounds
         self._platform = platform
         self._policy = policy

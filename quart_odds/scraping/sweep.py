@@ -108,15 +108,21 @@ class _Sweep:
     async def fetch_details(self, client: BookmakerClient, decoder: BodyDecoder, part: Round) -> dict[str, datetime]:
         """Fetch and record the details that the round chooses, until it is over.
 
-        Returns the events that the bookmaker no longer has, and when it said so, by id. Returns none if it does not
-        find most of them, because then it is the address that has changed.
+        Returns the events that the bookmaker no longer has, and when it said so, by id. An earlier round may have asked
+        for them.
         """
-        headers = part.details()
-        if not headers:
-            return {}
-        pipeline = Pipeline(client, self._tracker, decoder, fetchers=part.fetchers, lookahead=1, now=self._now)
-        await pipeline.run(_until_over(headers, part), self._record_detail)
-        return pipeline.not_found if 2 * len(pipeline.not_found) <= len(headers) else {}
+        if headers := part.details():
+            pipeline = Pipeline(
+                client,
+                self._tracker,
+                decoder,
+                fetchers=part.fetchers,
+                lookahead=1,
+                now=self._now,
+                on_not_found=part.judge.note_not_found,
+            )
+            await pipeline.run(_until_over(headers, part), self._record_detail)
+        return part.judge.take_gone()
 
     def tell_without(self) -> None:
         """Note how many events had no prices in the lists."""
@@ -137,6 +143,8 @@ class _Sweep:
                 self._part.note_change(odds, change)
 
     async def _record_detail(self, mapped: MappedEvent) -> None:
+        if self._part is not None:
+            self._part.judge.note_found(mapped.header.external_id)
         if mapped.is_in_play:
             self.in_play[mapped.header.external_id] = self._time_of(mapped)
             return

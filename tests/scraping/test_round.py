@@ -252,3 +252,35 @@ async def test_an_event_in_play_is_not_asked_for_again_while_the_list_says_so() 
     table.bookmaker.change = lambda odds: odds
     await table.round()
     assert table.gone() == set()
+
+
+@pytest.mark.parametrize("rate", [0.5, 5.0], ids=["one event a round", "many events a round"])
+async def test_an_event_that_is_not_found_is_withdrawn_once_others_were_found(rate: float) -> None:
+    """With the time when the bookmaker said so, however few events each round asks for."""
+    table = Table(30, rate=rate)
+    said: list[datetime] = []
+
+    def error(number: int) -> NotFoundError | None:
+        if number == 7:
+            said.append(table.now)
+        return NotFoundError(BETPAWA, "not found") if number == 7 else None
+
+    table.bookmaker.fetch_error = error
+    for _ in range(60):
+        await table.round()
+        if table.gone():
+            break
+    assert table.gone() == {7}
+    assert table.odds(7).gone_at == said[0]
+
+
+async def test_nothing_is_withdrawn_when_the_address_changes_however_small_the_rounds_are() -> None:
+    """Each round asks for one or two events, and finds none. What fails otherwise says nothing."""
+    table = Table(30, rate=0.5)
+    for _ in range(20):
+        await table.round()
+    errors = [NotFoundError(BETPAWA, "not found"), ServerFaultError(BETPAWA, "broken")]
+    table.bookmaker.fetch_error = lambda number: errors[number % 5 == 0]
+    for _ in range(100):
+        await table.round()
+    assert table.gone() == set()
