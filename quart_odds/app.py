@@ -191,6 +191,7 @@ def _add_scraping(parts: Services) -> None:
         platform_deadline_seconds=settings.platform_deadline_seconds,
         fetchers=preferences.concurrency,
         rounds=rounds,
+        budget=parts.clients.budget,
         open_sweep_client=partial(parts.clients.client, priority=Priority.SWEEP),
     )
     parts.runs = RunService(

@@ -5,7 +5,7 @@ the bodies.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Container
 from contextlib import AbstractAsyncContextManager, aclosing, suppress
 from datetime import datetime
 from functools import partial
@@ -17,10 +17,8 @@ from quart_odds.domain.clock import utc_now
 from quart_odds.domain.odds import EventHeader, MappedEvent
 from quart_odds.domain.platforms import Platform
 from quart_odds.domain.runs import RunError, RunMode, ScrapePhase
-from quart_odds.errors import (
-    CacheFullError,
-    NothingFoundError,
-)
+from quart_odds.errors import CacheFullError, NothingFoundError, QuartOddsError
+from quart_odds.scraping.deadline import BudgetMeter, BudgetRoom
 from quart_odds.scraping.pipeline import BodyDecoder, Pipeline, failing_platform
 from quart_odds.scraping.progress_tracker import PlatformTracker, RunTracker
 from quart_odds.scraping.rounds import Rounds
@@ -29,6 +27,9 @@ from quart_odds.scraping.sweep import sweep_platform
 
 MAX_PRICES = 6_000_000
 """Maximum number of prices from one bookmaker in one run: ten times as many as the largest bookmaker has."""
+
+REST_SECONDS = 0.5
+"""How long a platform's part that is cut off waits for the last odds of its lists to be recorded."""
 
 log = structlog.get_logger(__name__)
 
@@ -48,6 +49,7 @@ class Coordinator:
         fetchers: Callable[[Platform], int],
         rounds: Rounds | None = None,
         open_sweep_client: ClientFactory | None = None,
+        budget: Callable[[Platform], BudgetMeter | None] = lambda _: None,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
         self._open_client = open_client
@@ -57,6 +59,7 @@ class Coordinator:
         self._fetchers = fetchers
         self._rounds = rounds
         self._open_sweep_client = open_sweep_client or open_client
+        self._budget = budget
         self._now = now
 
     async def scrape(
@@ -87,14 +90,19 @@ class Coordinator:
     async def _scrape_platform(self, tracker: PlatformTracker, last_found: int | None) -> None:
         platform = tracker.platform
         async with (
-            failing_platform(tracker, self._platform_deadline_seconds, self._now),
+            self._failing(tracker) as room,
             self._open_client(platform) as client,
         ):
+            room.count(lambda: client.requests)
             client.forget_refusals()
             tracker.enter(ScrapePhase.DISCOVERING)
             work = _PlatformScrape(client, tracker, self._sink, self._now)
             pipeline = Pipeline(client, tracker, self._decoder, fetchers=self._fetchers(platform), now=self._now)
-            await pipeline.run(work.listed(), partial(self._record, work))
+            try:
+                await pipeline.run(work.listed(), partial(self._record, work))
+            except BaseException:
+                await self._keep_rest(work, pipeline.not_found)
+                raise
             self._judge(work, last_found)
             if tracker.phase is not ScrapePhase.FAILED:
                 tracker.enter(ScrapePhase.STORING)
@@ -104,10 +112,15 @@ class Coordinator:
     async def _sweep(self, tracker: PlatformTracker, *, is_round: bool) -> None:
         part = self._rounds.begin(tracker.platform) if is_round and self._rounds is not None else None
         async with (
-            failing_platform(tracker, self._platform_deadline_seconds, self._now),
+            self._failing(tracker) as room,
             self._open_sweep_client(tracker.platform) as client,
         ):
+            room.count(lambda: client.requests)
             await sweep_platform(client, tracker, self._sink, self._now, self._decoder, part)
+
+    def _failing(self, tracker: PlatformTracker) -> AbstractAsyncContextManager[BudgetRoom]:
+        budget = partial(self._budget, tracker.platform)
+        return failing_platform(tracker, self._platform_deadline_seconds, self._now, budget)
 
     async def _record(self, work: "_PlatformScrape", mapped: MappedEvent) -> None:
         if mapped.is_in_play:
@@ -140,6 +153,22 @@ class Coordinator:
         if work.client.discovery_errors:
             log.warning(
                 "scrape.discovery_incomplete", platform=tracker.platform, failures=len(work.client.discovery_errors)
+            )
+
+    async def _keep_rest(self, work: "_PlatformScrape", not_found: Container[str]) -> None:
+        """Record what the lists had of new events, although the platform's part ends before their own bodies came.
+
+        It may be ending because of a deadline or a cancellation, so this takes no longer than REST_SECONDS.
+        """
+        try:
+            async with asyncio.timeout(REST_SECONDS):
+                await work.record_rest(besides=not_found)
+        except (TimeoutError, QuartOddsError) as error:
+            log.warning(
+                "scrape.listed_odds_lost",
+                platform=work.tracker.platform,
+                events=len(work.unrecorded),
+                reason=str(error) or "the database is far behind",
             )
 
     async def _take_away(self, work: "_PlatformScrape", not_found: dict[str, datetime]) -> None:
@@ -199,11 +228,12 @@ class _PlatformScrape:
         """Return when the answer arrived."""
         return odds.fetched_at or self._now()
 
-    async def record_rest(self) -> None:
-        """Record the list's odds of the new events whose own bodies failed."""
-        for odds, at in self.unrecorded.values():
-            await self._record_listed(odds, at)
-        self.unrecorded.clear()
+    async def record_rest(self, besides: Container[str] = ()) -> None:
+        """Record the list's odds of the new events whose own bodies failed or were not fetched, except `besides`."""
+        for external_id, (odds, at) in list(self.unrecorded.items()):
+            if external_id not in besides:
+                await self._record_listed(odds, at)
+            del self.unrecorded[external_id]
 
     async def _record_listed(self, odds: MappedEvent, at: datetime) -> None:
         # If there is no room for them, the event's own body meets the same limit and is counted as failed.

@@ -18,6 +18,7 @@ from quart_odds.domain.clock import utc_now
 from quart_odds.domain.odds import EventHeader, MappedEvent
 from quart_odds.domain.runs import RunError, ScrapePhase
 from quart_odds.errors import BlockedError, BookmakerError, NotFoundError, QuartOddsError
+from quart_odds.scraping.deadline import BudgetMeter, BudgetRoom, ending_after, no_budget
 from quart_odds.scraping.faults import run_error
 from quart_odds.scraping.progress_tracker import PlatformTracker
 
@@ -142,15 +143,23 @@ class Pipeline:
 
 @contextlib.asynccontextmanager
 async def failing_platform(
-    tracker: PlatformTracker, deadline_seconds: float, now: Callable[[], datetime] = utc_now
-) -> AsyncIterator[None]:
-    """End the platform's part of a run as failed, with the reason, if the `async with` body fails or takes too long."""
+    tracker: PlatformTracker,
+    deadline_seconds: float,
+    now: Callable[[], datetime] = utc_now,
+    budget: Callable[[], BudgetMeter | None] = no_budget,
+) -> AsyncIterator[BudgetRoom]:
+    """End the platform's part of a run as failed, with the reason, if the `async with` body fails or takes too long.
+
+    While there is a `budget`, a body that keeps up with it may take longer than the deadline. Yields what has to know
+    how many requests it sent.
+    """
     platform = tracker.platform
+    room = tracker.room = BudgetRoom(budget, deadline_seconds)
     try:
-        async with asyncio.timeout(deadline_seconds):
-            yield
+        async with ending_after(deadline_seconds, room.more_seconds):
+            yield room
     except TimeoutError:
-        reason = f"{platform.display_name} did not finish within {deadline_seconds:g} s"
+        reason = f"{platform.display_name} did not finish within {room.seconds:g} s{room.reason}"
         tracker.fail(RunError("deadline", reason, now(), platform, recoverable=True))
     except Exception as error:
         first = _first(error)

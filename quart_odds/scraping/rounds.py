@@ -147,7 +147,7 @@ class Rounds:
 class Purse:
     """The requests that a bookmaker's lists may take, and those left over from details. Lists may be in debt."""
 
-    lists: float = 0.0
+    lists: float = MOST_KEPT_REQUESTS
     details: float = 0.0
 
 

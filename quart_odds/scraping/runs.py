@@ -30,6 +30,7 @@ from quart_odds.odds.ownership import recording_for
 from quart_odds.scraping.active_run import ActiveRun
 from quart_odds.scraping.broadcaster import BroadcasterRegistry, ProgressBroadcaster
 from quart_odds.scraping.coordinator import Coordinator
+from quart_odds.scraping.deadline import ending_after
 from quart_odds.scraping.faults import run_error
 from quart_odds.scraping.outcome import outcome, terminal_progress, unfinished_platforms
 from quart_odds.scraping.owned import owned
@@ -299,7 +300,7 @@ class RunService:
         if run.refusal is not None:
             raise run.refusal
         with recording_for(run.recording):
-            async with asyncio.timeout(self._run_deadline_seconds), run.reporter.reporting():
+            async with ending_after(self._run_deadline_seconds, run.tracker.more_seconds), run.reporter.reporting():
                 await self._coordinator.scrape(
                     run.tracker, last_found, run.record.mode, is_round=run.record.trigger == SCHEDULED
                 )
@@ -322,7 +323,8 @@ class RunService:
             case None:
                 return None
             case TimeoutError():
-                return RunError("deadline", f"the run took longer than {self._run_deadline_seconds:g} s", self._now())
+                seconds = self._run_deadline_seconds + run.tracker.extension
+                return RunError("deadline", f"the run took longer than {seconds:g} s", self._now())
             case QuartOddsError():
                 return run_error(error)
         log.error("run.broke", scrape_run_id=run.record.id, exc_info=error)

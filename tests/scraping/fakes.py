@@ -34,7 +34,10 @@ def header(platform: Platform, number: int) -> EventHeader:
 
 
 class FakeBookmaker:
-    """Lists `events`, answers each unless `fetch_error` says otherwise, and counts simultaneous requests."""
+    """Lists `events`, answers each unless `fetch_error` says otherwise, and counts simultaneous requests.
+
+    If there is an event `released`, answers wait for it.
+    """
 
     def __init__(self, platform: Platform, events: int = 5) -> None:
         self.platform = platform
@@ -48,6 +51,7 @@ class FakeBookmaker:
         self.listed_odds: Callable[[int], MappedEvent | None] = lambda _: None
         self.fetch_error: Callable[[int], BaseException | None] = lambda _: None
         self.hangs = False
+        self.released: asyncio.Event | None = None
         self.fetched_at: datetime | None = None
         self.bare: set[int] = set()
         self.change: Callable[[MappedEvent], MappedEvent] = lambda odds: odds
@@ -99,6 +103,8 @@ class FakeBookmaker:
         try:
             if self.hangs:
                 await asyncio.Event().wait()
+            if self.released is not None:
+                await self.released.wait()
             for _ in range(4):
                 await asyncio.sleep(0)
             error = self.fetch_error(int(header.external_id))

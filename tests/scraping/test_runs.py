@@ -2,7 +2,8 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from unittest.mock import AsyncMock
@@ -10,9 +11,11 @@ from unittest.mock import AsyncMock
 import pytest
 from structlog.testing import capture_logs
 
+from quart_odds.bookmakers import RawBody
+from quart_odds.bookmakers.budget import Budget
 from quart_odds.bookmakers.politeness import MOST_REFUSALS_IN_A_ROW
 from quart_odds.broadcast import BroadcastRegistry
-from quart_odds.domain.odds import ListedCompetitions, MappedEvent, Prices
+from quart_odds.domain.odds import EventHeader, ListedCompetitions, MappedEvent, Prices
 from quart_odds.domain.platforms import Platform
 from quart_odds.domain.runs import RunError, RunRecord, RunStatus, ScrapePhase
 from quart_odds.errors import (
@@ -35,6 +38,7 @@ from quart_odds.scraping import runs as runs_module
 from quart_odds.scraping.active_run import ActiveRun
 from quart_odds.scraping.broadcaster import ProgressBroadcaster
 from quart_odds.scraping.coordinator import Coordinator
+from quart_odds.scraping.deadline import BudgetMeter
 from quart_odds.scraping.pipeline import RECORDERS
 from quart_odds.scraping.runs import RunService
 from quart_odds.scraping.schemas import ScrapeProgress
@@ -48,7 +52,13 @@ BETPAWA, SPORTYBET, BET9JA = Platform
 class Scene:
     """A run service with fakes, and the progress of its runs."""
 
-    def __init__(self, *, deadline: float = 20.0, run_deadline: float = 20.0) -> None:
+    def __init__(
+        self,
+        *,
+        deadline: float = 20.0,
+        run_deadline: float = 20.0,
+        budget: Callable[[Platform], BudgetMeter | None] = lambda _: None,
+    ) -> None:
         self.bookmakers = Bookmakers()
         self.decoder = FakeDecoder()
         self.sink = RecordingSink()
@@ -60,6 +70,7 @@ class Scene:
             self.sink,
             platform_deadline_seconds=deadline,
             fetchers=lambda _: 2,
+            budget=budget,
         )
         self.service = RunService(
             coordinator, self.store, self.registry, bridge_scrape_to_websocket, run_deadline_seconds=run_deadline
@@ -449,6 +460,64 @@ async def test_a_run_that_takes_too_long_is_ended() -> None:
     assert published[-1].phase is ScrapePhase.FAILED
     assert published[-1].error is not None
     assert published[-1].error.error_type == "deadline"
+
+
+async def test_a_platform_that_keeps_up_with_its_budget_is_not_ended_at_its_deadline() -> None:
+    """Its requests have to wait for the budget, so it may take longer."""
+    budget = Budget(0.001, time.monotonic)
+    scene = Scene(deadline=0.05, budget=lambda _: budget)
+    maker = scene.bookmakers[BETPAWA]
+    maker.released = asyncio.Event()
+    run = await scene.service.start("api", [BETPAWA])
+    async with asyncio.timeout(10):
+        while run.tracker.extension == 0:
+            await asyncio.sleep(0.01)
+    maker.released.set()
+    published = await scene.published(run.broadcaster)
+    assert published[-1].phase is ScrapePhase.COMPLETED
+    assert published[-1].events_count == 5
+    await scene.settled(run)
+
+
+async def test_a_run_ends_as_much_later_as_its_platforms_may() -> None:
+    """Its own deadline comes while a platform waits for the budget, and is put off once."""
+    budget = Budget(0.001, time.monotonic)
+    scene = Scene(deadline=0.05, run_deadline=0.2, budget=lambda _: budget)
+    maker = scene.bookmakers[BETPAWA]
+    maker.released = asyncio.Event()
+    run = await scene.service.start("api", [BETPAWA])
+    async with asyncio.timeout(10):
+        while run.tracker._told_extension == 0:
+            await asyncio.sleep(0.01)
+    maker.released.set()
+    published = await scene.published(run.broadcaster)
+    assert published[-1].phase is ScrapePhase.COMPLETED
+    await scene.settled(run)
+
+
+@pytest.mark.parametrize("limit", ["deadline", "run_deadline"])
+async def test_what_the_lists_had_of_new_events_is_kept_when_a_run_meets_a_deadline(limit: str) -> None:
+    """Their own bodies never came. An event that the bookmaker does not find is left out."""
+    scene = Scene(deadline=0.2) if limit == "deadline" else Scene(run_deadline=0.2)
+    maker = scene.bookmakers[BETPAWA]
+    prices = Prices.from_pairs([(1, 4001)])
+    maker.listed_odds = lambda number: MappedEvent(header(BETPAWA, number), prices, mapped_markets=1, is_partial=True)
+    never = asyncio.Event()
+    maker.fetch_error = lambda number: NotFoundError(BETPAWA, "not found") if number == 0 else None
+    fetch = maker.fetch
+
+    async def hanging(header: EventHeader) -> RawBody:
+        if header.external_id != "0":
+            await never.wait()
+        return await fetch(header)
+
+    maker.fetch = hanging  # type: ignore[method-assign]
+    run, _ = await scene.run(BETPAWA)
+    await scene.settled(run)
+    assert scene.store.runs[run.record.id].errors[0].error_type == "deadline"
+    assert {(each.header.external_id, each.is_partial) for each in scene.sink.recorded} == {
+        (str(number), True) for number in range(1, 5)
+    }
 
 
 @pytest.mark.parametrize("moment", ["at once", "while fetching"])
