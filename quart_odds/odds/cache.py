@@ -148,7 +148,7 @@ class OddsCache:
                     if believe_after:
                         changes.append(self._note_miss(event_odds, at))
                 if at - event_odds.missed_at >= believe_after:
-                    changes.append(self._leave(event_odds, at))
+                    changes.append(self._leave(event_odds, at, None))
         return changes
 
     def withdraw(
@@ -165,7 +165,7 @@ class OddsCache:
         if event_odds.is_detailed and at < event_odds.seen_at <= (now or at):
             return None
         event_odds.missed_at = None
-        return self._leave(event_odds, at)
+        return self._leave(event_odds, at, now)
 
     def _note_miss(self, event_odds: EventOdds, at: datetime) -> EventChange:
         placement = self._events.place(event_odds, at)
@@ -180,8 +180,8 @@ class OddsCache:
         self._touch(change, at)
         return change
 
-    def _leave(self, event_odds: EventOdds, at: datetime) -> EventChange:
-        redated_after = int(at.timestamp()) if event_odds.heed_clock(at) else 0
+    def _leave(self, event_odds: EventOdds, at: datetime, now: datetime | None) -> EventChange:
+        redated_after = int(at.timestamp()) if event_odds.heed_clock(at, now) else 0
         event_odds.gone_at = at
         moment = event_odds.next_moment(at)
         placement = self._events.place(event_odds, at)
@@ -194,7 +194,7 @@ class OddsCache:
             redated_after=redated_after,
             **placement.moves(event_odds.event_id),
         )
-        self._touch(change, at)
+        self._touch(change, at, now)
         return change
 
     # What the API, the notices and the writer read.
