@@ -5,7 +5,7 @@ The cache belongs to the event loop. `apply` and `mark_missing` are quick plain 
 
 import secrets
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -122,33 +122,41 @@ class OddsCache:
     def mark_missing(
         self,
         platform: Platform,
-        seen_external_ids: Iterable[str],
+        seen: Mapping[str, datetime],
         at: datetime,
         *,
         listed: ListedCompetitions = EVERY_COMPETITION,
         believe_after: timedelta = timedelta(0),
+        now: datetime | None = None,
     ) -> list[EventChange]:
         """Take the result of a discovery: an event that is not listed and should be is missed, then gone.
 
         It is gone when a later discovery lacks it too, `believe_after` or more after the first. A discovery that lists
         it ends that. Only competitions that `listed` covers count.
+
+        `seen` says when each event was listed, by the bookmaker's id, and `at` when the discovery began to read lists:
+        an event that it lacks may have been absent since then. Discoveries may come in any order. An absence from
+        before the event was last seen does not count, nor does a sighting from before it was missed. `now` is the
+        current time, by default `at`: what is later was dated by a clock that was ahead, and does not count.
         """
-        seen = frozenset(seen_external_ids)
+        now = now or at
+        at = min(at, now)
         changes = []
         for (where, external_id), event_odds in list(self._by_external_id.items()):
             if where is not platform:
                 continue
-            if external_id in seen:
-                if event_odds.missed_at is not None and event_odds.gone_at is None:
-                    event_odds.missed_at = None
-                    changes.append(self._note_miss(event_odds, at))
+            if (sighted := seen.get(external_id)) is not None:
+                if event_odds.sight(min(sighted, now), now):
+                    changes.append(self._note_miss(event_odds, at, now))
             elif event_odds.gone_at is None and listed.covers(event_odds.header.competition.external_id):
-                if event_odds.missed_at is None or event_odds.missed_at > at:
+                if at < event_odds.offered_at <= now:
+                    continue
+                if event_odds.missed_at is None or event_odds.missed_at > now:
                     event_odds.missed_at = at
                     if believe_after:
-                        changes.append(self._note_miss(event_odds, at))
+                        changes.append(self._note_miss(event_odds, at, now))
                 if at - event_odds.missed_at >= believe_after:
-                    changes.append(self._leave(event_odds, at, None))
+                    changes.append(self._leave(event_odds, at, now))
         return changes
 
     def withdraw(
@@ -167,7 +175,7 @@ class OddsCache:
         event_odds.missed_at = None
         return self._leave(event_odds, at, now)
 
-    def _note_miss(self, event_odds: EventOdds, at: datetime) -> EventChange:
+    def _note_miss(self, event_odds: EventOdds, at: datetime, now: datetime) -> EventChange:
         placement = self._events.place(event_odds, at)
         change = EventChange(
             event_odds.event_id,
@@ -177,7 +185,7 @@ class OddsCache:
             is_miss_noted=True,
             **placement.moves(event_odds.event_id),
         )
-        self._touch(change, at)
+        self._touch(change, at, now)
         return change
 
     def _leave(self, event_odds: EventOdds, at: datetime, now: datetime | None) -> EventChange:

@@ -14,7 +14,7 @@ import structlog
 
 from quart_odds.bookmakers import BookmakerClient
 from quart_odds.domain.clock import utc_now
-from quart_odds.domain.odds import EventHeader, MappedEvent
+from quart_odds.domain.odds import EventHeader, ListedEvent, MappedEvent
 from quart_odds.domain.platforms import Platform
 from quart_odds.domain.runs import RunError, RunMode, ScrapePhase
 from quart_odds.errors import (
@@ -145,7 +145,7 @@ class Coordinator:
     async def _take_away(self, work: "_PlatformScrape", not_found: dict[str, datetime]) -> None:
         """Report to the sink which events the bookmaker no longer has, as far as that is certain."""
         platform, tracker = work.client.platform, work.tracker
-        await mark_missing(self._sink, tracker, work.seen, self._now(), work.client.listed)
+        await mark_missing(self._sink, tracker, work.seen, work.began_at, work.client.listed)
         # If most of the listed events are "not found", it is the address that has changed: the events are still there.
         withdrawn = not_found if len(not_found) * 2 <= tracker.found else {}
         for external_id in withdrawn:
@@ -157,6 +157,8 @@ class Coordinator:
 
 class _PlatformScrape:
     """One platform's part of a scrape: the client, the counters, and the events that were listed or in play.
+
+    `began_at` is when it began to read lists, `seen` when each event was listed, by id.
 
     The odds that a list carries are recorded at once for events that are known. A new event begins with its own body,
     which follows soon; `unrecorded` has the list's odds, and when they were read, until then.
@@ -170,7 +172,8 @@ class _PlatformScrape:
         self.unrecorded: dict[str, tuple[MappedEvent, datetime]] = {}
         self._sink = sink
         self._now = now
-        self.seen: set[str] = set()
+        self.began_at = now()
+        self.seen: dict[str, datetime] = {}
         self.in_play: dict[str, datetime] = {}
         self._prices = 0
 
@@ -183,7 +186,7 @@ class _PlatformScrape:
             async for listed in found:
                 header = listed.header
                 if header.external_id not in self.seen:
-                    self.seen.add(header.external_id)
+                    self.seen[header.external_id] = self.time_of(listed)
                     self.tracker.count_found()
                     if listed.odds is not None:
                         if self._sink.knows(self.client.platform, header.external_id):
@@ -195,9 +198,9 @@ class _PlatformScrape:
         if not self.seen and not self.client.discovery_errors:
             raise NothingFoundError(self.client.platform, "no event was found, although there always are some")
 
-    def time_of(self, odds: MappedEvent) -> datetime:
+    def time_of(self, found: ListedEvent | MappedEvent) -> datetime:
         """Return when the answer arrived."""
-        return odds.fetched_at or self._now()
+        return found.fetched_at or self._now()
 
     async def record_rest(self) -> None:
         """Record the list's odds of the new events whose own bodies failed."""

@@ -32,6 +32,7 @@ async def sweep_platform(
     if the tree of lists cannot be read or no event was found, and StorageError.
     """
     tracker.enter(ScrapePhase.DISCOVERING)
+    began_at = now()
     sweep = _Sweep(tracker, sink, now, part)
     try:
         not_found = await _read(client, sweep, tracker, decoder, part)
@@ -39,7 +40,7 @@ async def sweep_platform(
         if part is not None and part.trouble is not None:
             tracker.slow_down(part.trouble)
     tracker.enter(ScrapePhase.STORING)
-    await mark_missing(sink, tracker, sweep.seen, now(), client.listed)
+    await mark_missing(sink, tracker, sweep.seen, began_at, client.listed)
     for external_id, at in (not_found | sweep.in_play).items():
         await sink.withdraw(tracker.platform, external_id, at)
     tracker.enter(ScrapePhase.COMPLETED)
@@ -65,12 +66,12 @@ async def _read(
 
 
 class _Sweep:
-    """The events of a sweep: all that were listed, and those that are in play."""
+    """The events of a sweep: all that were listed, and those that are in play, each with the time of that."""
 
     def __init__(
         self, tracker: PlatformTracker, sink: OddsSink, now: Callable[[], datetime], part: Round | None
     ) -> None:
-        self.seen: set[str] = set()
+        self.seen: dict[str, datetime] = {}
         self.in_play: dict[str, datetime] = {}
         self._tracker = tracker
         self._sink = sink
@@ -82,7 +83,7 @@ class _Sweep:
         external_id = listed.header.external_id
         if external_id in self.seen:
             return
-        self.seen.add(external_id)
+        self.seen[external_id] = self._time_of(listed)
         self._tracker.count_found()
         if self._tracker.phase is ScrapePhase.DISCOVERING:
             self._tracker.enter(ScrapePhase.SCRAPING)
@@ -114,8 +115,8 @@ class _Sweep:
         if self._tracker.without:
             self._tracker.note(f"{self._tracker.without} events have no prices in the lists")
 
-    def _time_of(self, odds: MappedEvent) -> datetime:
-        return odds.fetched_at or self._now()
+    def _time_of(self, found: ListedEvent | MappedEvent) -> datetime:
+        return found.fetched_at or self._now()
 
     async def _record(self, odds: MappedEvent) -> None:
         try:

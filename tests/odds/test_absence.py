@@ -42,3 +42,77 @@ def test_a_late_withdrawal_does_not_redate_what_changed_since() -> None:
     assert event_odds.listed_at == at(5)
     assert max(event_odds.changed) == int(at(5).timestamp())
     assert cache.events[1].changed_at == at(5)
+
+
+def missing(
+    cache: OddsCache, read_at: float, now: float, seen: Collection[str] = (), sighted: float | None = None
+) -> list[EventChange]:
+    """Take complete lists that were read at `read_at` into the cache at `now`, both in minutes after NOW.
+
+    They have the events `seen`, at `sighted` minutes, by default `read_at`.
+    """
+    sightings = dict.fromkeys(seen, at(read_at if sighted is None else sighted))
+    return cache.mark_missing(
+        Platform.BETPAWA, sightings, at(read_at), now=at(now), believe_after=BELIEVE_MISSING_AFTER
+    )
+
+
+def test_a_run_that_ends_late_has_missed_nothing_for_longer_than_its_lists_say() -> None:
+    """Lists that were read ten seconds apart prove nothing, though the second were recorded six minutes later."""
+    cache = known()
+    assert [change.is_missed for change in missing(cache, 1, 1)] == [True]
+    assert missing(cache, 1.2, 7) == []
+    assert missing(cache, 5.9, 7) == []
+    assert [change.is_available for change in missing(cache, 6, 7)] == [False]
+
+
+def test_an_absence_from_before_an_event_was_first_seen_is_no_miss() -> None:
+    """Lists that are older than the event, or than its newest fetch, say nothing about it."""
+    cache = OddsCache()
+    cache.apply(listed(FAR), at(5), at(5))
+    assert missing(cache, 1, 6) == []
+    assert the_odds(cache).missed_at is None
+    assert [change.is_missed for change in missing(cache, 6, 6)] == [True]
+
+
+def test_an_absence_from_before_a_list_had_the_event_without_prices_is_no_miss() -> None:
+    """Such a sighting changes no price, and proves all the same that the event is there."""
+    cache = known()
+    assert missing(cache, 5, 5, ["e1"]) == []
+    assert missing(cache, 1, 6) == []
+    assert the_odds(cache).missed_at is None
+    assert [change.is_missed for change in missing(cache, 7, 7)] == [True]
+
+
+def test_a_sighting_from_before_the_miss_does_not_end_it() -> None:
+    """What a full run saw before a sweep missed the event is over. A sighting counts by its own time."""
+    cache = known()
+    missing(cache, 3, 3)
+    assert missing(cache, 1, 6, ["e1"], sighted=2) == []
+    assert the_odds(cache).missed_at == at(3)
+    assert [change.is_missed for change in missing(cache, 1, 6, ["e1"], sighted=4)] == [False]
+    assert the_odds(cache).missed_at is None
+
+
+def test_what_a_clock_ahead_dated_does_not_keep_an_event_from_being_missed_and_found() -> None:
+    """Fetches, sightings and misses that are dated in the future count for nothing."""
+    for set_ahead in (
+        lambda cache: cache.apply(listed(FAR), at(1000), at(1000)),
+        lambda cache: missing(cache, 1000, 1000, ["e1"]),
+        lambda cache: missing(cache, 1000, 1000),
+    ):
+        cache = known()
+        set_ahead(cache)
+        assert not any(change.is_available is False for change in missing(cache, 1, 1))
+        assert the_odds(cache).missed_at == at(1)
+        assert [change.is_missed for change in missing(cache, 2, 2, ["e1"])] == [False]
+    missing(cache, 1000, 1000)
+    assert [change.is_missed for change in missing(cache, 3, 3, ["e1"])] == [False]
+
+
+def test_a_clock_that_is_set_back_during_a_run_dates_nothing_in_the_future() -> None:
+    """Lists that began by the clock that was ahead count as read now: a miss of a moment ago is no proof with them."""
+    cache = known()
+    missing(cache, 1, 1)
+    assert missing(cache, 60, 2) == []
+    assert the_odds(cache).missed_at == at(1)

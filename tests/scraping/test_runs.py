@@ -12,9 +12,10 @@ from structlog.testing import capture_logs
 
 from quart_odds.bookmakers.politeness import MOST_REFUSALS_IN_A_ROW
 from quart_odds.broadcast import BroadcastRegistry
+from quart_odds.domain.clock import utc_now
 from quart_odds.domain.odds import ListedCompetitions, MappedEvent, Prices
 from quart_odds.domain.platforms import Platform
-from quart_odds.domain.runs import RunError, RunRecord, RunStatus, ScrapePhase
+from quart_odds.domain.runs import RunError, RunMode, RunRecord, RunStatus, ScrapePhase
 from quart_odds.errors import (
     BlockedError,
     IncompleteListError,
@@ -664,6 +665,25 @@ async def test_a_discovery_that_shrinks_by_half_is_reported(scene: Scene) -> Non
         result = scene.store.runs[run.record.id].results[0]
         assert result.is_shrunken is is_shrunken
         assert [len(seen) for _, seen, *_ in scene.sink.missing] == [events]
+
+
+@pytest.mark.parametrize("mode", RunMode)
+async def test_what_is_missing_is_dated_by_its_lists_and_not_by_the_end_of_the_run(scene: Scene, mode: RunMode) -> None:
+    """Absence counts from the beginning of the discovery, a sighting from its list, also if that has no prices."""
+    fake = scene.bookmakers[BETPAWA]
+    fake.fetched_at = datetime(2026, 11, 22, 10, tzinfo=UTC)
+    fake.bare = {0}
+    recorded: list[datetime] = []
+
+    def note_time(_: MappedEvent) -> None:
+        recorded.append(utc_now())
+
+    scene.sink.record_error = note_time
+    run = await scene.service.start("api", [BETPAWA], mode)
+    await scene.settled(run)
+    [(at, sightings)] = scene.sink.sightings
+    assert run.record.started_at <= at <= min(recorded)
+    assert sightings == {str(number): fake.fetched_at for number in range(5)}
 
 
 async def test_a_discovery_with_holes_says_what_it_listed_whole(scene: Scene) -> None:
