@@ -57,6 +57,42 @@ def missing(
     )
 
 
+def gone() -> OddsCache:
+    """Return a cache whose only event two complete lists lacked, the second at five and a half minutes."""
+    cache = known()
+    missing(cache, 0.5, 0.5)
+    missing(cache, 5.5, 6)
+    assert the_odds(cache).gone_at == at(5.5)
+    return cache
+
+
+def test_an_answer_from_before_the_second_list_does_not_bring_an_event_back() -> None:
+    """Neither a list nor a body that is recorded late: only one that is newer than what proved the event gone."""
+    cache = gone()
+    for stale in (listed(FAR, X1 | {HOME: 2.5}), mapped(FAR, X1 | {HOME: 2.6})):
+        assert cache.apply(stale, at(5), at(7)).is_seen_only
+    assert (the_odds(cache).gone_at, the_odds(cache).missed_at) == (at(5.5), at(0.5))
+    assert cache.apply(listed(FAR), at(6.5), at(7)).is_available is True
+
+
+def test_an_event_that_a_clock_ahead_called_gone_is_back_with_the_next_list() -> None:
+    """Else it would be gone until the clock gets there."""
+    cache = gone()
+    assert cache.apply(listed(FAR), at(2), at(2)).is_available is True
+    assert (the_odds(cache).gone_at, the_odds(cache).missed_at) == (None, None)
+
+
+def test_an_answer_from_before_the_first_list_does_not_end_the_miss() -> None:
+    """Its prices count all the same. One from after the list ends the miss."""
+    cache = known()
+    missing(cache, 3, 3)
+    change = cache.apply(listed(FAR, X1 | {HOME: 2.5}), at(2), at(4))
+    assert (change.count, change.is_miss_noted) == (1, False)
+    assert the_odds(cache).missed_at == at(3)
+    assert cache.apply(listed(FAR), at(3.5), at(4)).is_miss_noted
+    assert the_odds(cache).missed_at is None
+
+
 def test_a_run_that_ends_late_has_missed_nothing_for_longer_than_its_lists_say() -> None:
     """Lists that were read ten seconds apart prove nothing, though the second were recorded six minutes later."""
     cache = known()
