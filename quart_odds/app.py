@@ -178,7 +178,6 @@ def _add_scraping(parts: Services) -> None:
     rounds = Rounds(
         parts.odds_service.cache,
         rate=parts.clients.rate,
-        trouble=parts.clients.trouble,
         interval_seconds=lambda: preferences.current.sweep_interval_seconds,
         max_detail_age_seconds=60 * settings.max_detail_age_minutes,
         is_busy=lambda: parts.runs.active is not None,
@@ -191,6 +190,7 @@ def _add_scraping(parts: Services) -> None:
         platform_deadline_seconds=settings.platform_deadline_seconds,
         fetchers=preferences.concurrency,
         rounds=rounds,
+        trouble=parts.clients.trouble,
         open_sweep_client=partial(parts.clients.client, priority=Priority.SWEEP),
     )
     parts.runs = RunService(

@@ -36,7 +36,10 @@ ClientFactory = Callable[[Platform], AbstractAsyncContextManager[BookmakerClient
 
 
 class Coordinator:
-    """Scrapes the platforms that a tracker names, one scrape of each mode at a time. The tracker holds the results."""
+    """Scrapes the platforms that a tracker names, one scrape of each mode at a time. The tracker holds the results.
+
+    `trouble` tells why a bookmaker gets fewer requests than configured, None if it does not.
+    """
 
     def __init__(
         self,
@@ -47,6 +50,7 @@ class Coordinator:
         platform_deadline_seconds: float,
         fetchers: Callable[[Platform], int],
         rounds: Rounds | None = None,
+        trouble: Callable[[Platform], str | None] = lambda _: None,
         open_sweep_client: ClientFactory | None = None,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
@@ -56,6 +60,7 @@ class Coordinator:
         self._platform_deadline_seconds = platform_deadline_seconds
         self._fetchers = fetchers
         self._rounds = rounds
+        self._trouble = trouble
         self._open_sweep_client = open_sweep_client or open_client
         self._now = now
 
@@ -94,7 +99,10 @@ class Coordinator:
             tracker.enter(ScrapePhase.DISCOVERING)
             work = _PlatformScrape(client, tracker, self._sink, self._now)
             pipeline = Pipeline(client, tracker, self._decoder, fetchers=self._fetchers(platform), now=self._now)
-            await pipeline.run(work.listed(), partial(self._record, work))
+            try:
+                await pipeline.run(work.listed(), partial(self._record, work))
+            finally:
+                tracker.slow_down(self._trouble(platform))
             self._judge(work, last_found)
             if tracker.phase is not ScrapePhase.FAILED:
                 tracker.enter(ScrapePhase.STORING)
@@ -107,7 +115,7 @@ class Coordinator:
             failing_platform(tracker, self._platform_deadline_seconds, self._now),
             self._open_sweep_client(tracker.platform) as client,
         ):
-            await sweep_platform(client, tracker, self._sink, self._now, self._decoder, part)
+            await sweep_platform(client, tracker, self._sink, self._now, self._decoder, part, self._trouble)
 
     async def _record(self, work: "_PlatformScrape", mapped: MappedEvent) -> None:
         if mapped.is_in_play:

@@ -164,8 +164,10 @@ class PlatformTracker:
             reason = f"{self.platform.display_name}: {words}"
             self.faults.add(RunError("missing", reason, utc_now(), self.platform, recoverable=True))
 
-    def slow_down(self, words: str) -> None:
-        """Note that the bookmaker gets fewer requests than configured, and why."""
+    def slow_down(self, words: str | None) -> None:
+        """Note that the bookmaker gets fewer requests than configured, and why. None if it does not."""
+        if words is None:
+            return
         self.note(words)
         self.faults.add(RunError("slowed_down", words, utc_now(), self.platform, recoverable=True))
 

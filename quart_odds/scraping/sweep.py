@@ -10,6 +10,7 @@ from datetime import datetime
 
 from quart_odds.bookmakers import BookmakerClient
 from quart_odds.domain.odds import EventHeader, ListedEvent, MappedEvent
+from quart_odds.domain.platforms import Platform
 from quart_odds.domain.runs import ScrapePhase
 from quart_odds.errors import BookmakerError, NothingFoundError
 from quart_odds.scraping.pipeline import BodyDecoder, Pipeline
@@ -25,11 +26,13 @@ async def sweep_platform(
     now: Callable[[], datetime],
     decoder: BodyDecoder,
     part: Round | None = None,
+    trouble: Callable[[Platform], str | None] = lambda _: None,
 ) -> None:
     """Read the lists of a bookmaker and record their odds, from the phase DISCOVERING to COMPLETED.
 
-    `part` is the bookmaker's part of a round of polling; None reads all lists and nothing else. Raises BookmakerError
-    if the tree of lists cannot be read or no event was found, and StorageError.
+    `part` is the bookmaker's part of a round of polling; None reads all lists and nothing else. `trouble` tells why a
+    bookmaker gets fewer requests than configured, None if it does not. Raises BookmakerError if the tree of lists
+    cannot be read or no event was found, and StorageError.
     """
     tracker.enter(ScrapePhase.DISCOVERING)
     began_at = now()
@@ -37,8 +40,7 @@ async def sweep_platform(
     try:
         not_found = await _read(client, sweep, tracker, decoder, part)
     finally:
-        if part is not None and part.trouble is not None:
-            tracker.slow_down(part.trouble)
+        tracker.slow_down(trouble(tracker.platform))
     tracker.enter(ScrapePhase.STORING)
     await mark_missing(sink, tracker, sweep.seen, began_at, client.listed)
     for external_id, at in (not_found | sweep.in_play).items():

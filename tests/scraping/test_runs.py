@@ -53,6 +53,7 @@ class Scene:
         self.bookmakers = Bookmakers()
         self.decoder = FakeDecoder()
         self.sink = RecordingSink()
+        self.trouble: dict[Platform, str] = {}
         self.store = FakeStore()
         self.registry = BroadcastRegistry(gap_notice=lambda _: ("error", b"{}"))
         coordinator = Coordinator(
@@ -61,6 +62,7 @@ class Scene:
             self.sink,
             platform_deadline_seconds=deadline,
             fetchers=lambda _: 2,
+            trouble=lambda platform: self.trouble.get(platform),
         )
         self.service = RunService(
             coordinator, self.store, self.registry, bridge_scrape_to_websocket, run_deadline_seconds=run_deadline
@@ -665,6 +667,22 @@ async def test_a_discovery_that_shrinks_by_half_is_reported(scene: Scene) -> Non
         result = scene.store.runs[run.record.id].results[0]
         assert result.is_shrunken is is_shrunken
         assert [len(seen) for _, seen, *_ in scene.sink.missing] == [events]
+
+
+@pytest.mark.parametrize("mode", RunMode)
+@pytest.mark.parametrize("has_failed", [False, True])
+async def test_a_run_says_which_bookmaker_is_asked_less(scene: Scene, mode: RunMode, has_failed: bool) -> None:
+    """The fault and the message have the reason, whatever the mode; a failure keeps its own message."""
+    scene.trouble[BETPAWA] = "BetPawa refuses requests"
+    if has_failed:
+        scene.bookmakers[BETPAWA].root_error = UnreachableError(BETPAWA, "reset")
+    run = await scene.service.start("api", [BETPAWA, SPORTYBET], mode)
+    await scene.settled(run)
+    slow = [each for each in scene.store.runs[run.record.id].errors if each.error_type == "slowed_down"]
+    assert [(each.platform, each.error_message) for each in slow] == [(BETPAWA, "BetPawa refuses requests")]
+    said = run.tracker.platforms[0].message or ""
+    assert ("reset" if has_failed else "BetPawa refuses requests") in said
+    assert run.tracker.platforms[1].message is None
 
 
 @pytest.mark.parametrize("mode", RunMode)
