@@ -38,6 +38,7 @@ from quart_odds.routes.pages.shell import static_files
 from quart_odds.scraping.broadcaster import ProgressBroadcaster
 from quart_odds.scraping.coordinator import Coordinator
 from quart_odds.scraping.maintenance import Maintenance
+from quart_odds.scraping.outcome import slowed_bookmakers
 from quart_odds.scraping.refresh import EventRefresher
 from quart_odds.scraping.rounds import Rounds
 from quart_odds.scraping.runs import RunService
@@ -206,6 +207,7 @@ def _add_scraping(parts: Services) -> None:
             write_timeout_seconds=settings.write_timeout_seconds,
         ),
         take_over=parts.odds_service.take_over,
+        slowed=lambda: slowed_bookmakers(parts.clients.budgets()),
     )
     parts.refresher = EventRefresher(
         partial(parts.clients.client, priority=Priority.REFRESH),

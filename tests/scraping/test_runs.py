@@ -38,7 +38,7 @@ from quart_odds.scraping.broadcaster import ProgressBroadcaster
 from quart_odds.scraping.coordinator import Coordinator
 from quart_odds.scraping.pipeline import RECORDERS
 from quart_odds.scraping.runs import RunService
-from quart_odds.scraping.schemas import ScrapeProgress
+from quart_odds.scraping.schemas import ScrapeProgress, SlowedBookmaker
 from quart_odds.scraping.sink import MANY_MISSING
 from quart_odds.websocket import bridge_scrape_to_websocket
 from tests.scraping.fakes import Bookmakers, FakeDecoder, FakeStore, RecordingSink, header
@@ -64,8 +64,14 @@ class Scene:
             fetchers=lambda _: 2,
             trouble=lambda platform: self.trouble.get(platform),
         )
+        self.slowed: list[SlowedBookmaker] = []
         self.service = RunService(
-            coordinator, self.store, self.registry, bridge_scrape_to_websocket, run_deadline_seconds=run_deadline
+            coordinator,
+            self.store,
+            self.registry,
+            bridge_scrape_to_websocket,
+            run_deadline_seconds=run_deadline,
+            slowed=lambda: self.slowed,
         )
 
     async def run(self, *platforms: Platform) -> tuple[ActiveRun, list[ScrapeProgress]]:
@@ -667,6 +673,25 @@ async def test_a_discovery_that_shrinks_by_half_is_reported(scene: Scene) -> Non
         result = scene.store.runs[run.record.id].results[0]
         assert result.is_shrunken is is_shrunken
         assert [len(seen) for _, seen, *_ in scene.sink.missing] == [events]
+
+
+@pytest.mark.parametrize("mode", RunMode)
+@pytest.mark.parametrize("failures", range(3))
+async def test_the_end_of_every_run_has_the_bookmakers_that_are_asked_less(
+    scene: Scene, mode: RunMode, failures: int
+) -> None:
+    """All of them, as data, whether the run was complete, partial or failed, and null if there is none."""
+    scene.slowed = [
+        SlowedBookmaker(platform=BET9JA, reason="refused", requests_per_second=1.25, configured_per_second=5)
+    ]
+    for platform in (BETPAWA, SPORTYBET)[:failures]:
+        scene.bookmakers[platform].root_error = UnreachableError(platform, "reset")
+    for expected in (tuple(scene.slowed), None):
+        run = await scene.service.start("api", [BETPAWA, SPORTYBET], mode)
+        published = await scene.published(run.broadcaster)
+        await scene.settled(run)
+        assert [each.slowed for each in published] == [None] * (len(published) - 1) + [expected]
+        scene.slowed = []
 
 
 @pytest.mark.parametrize("mode", RunMode)
