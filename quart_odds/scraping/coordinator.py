@@ -24,7 +24,7 @@ from quart_odds.errors import (
 from quart_odds.scraping.pipeline import BodyDecoder, Pipeline, failing_platform
 from quart_odds.scraping.progress_tracker import PlatformTracker, RunTracker
 from quart_odds.scraping.rounds import Rounds
-from quart_odds.scraping.sink import OddsSink, mark_missing
+from quart_odds.scraping.sink import OddsSink, believable, mark_missing
 from quart_odds.scraping.sweep import sweep_platform
 
 MAX_PRICES = 6_000_000
@@ -121,7 +121,7 @@ class Coordinator:
         if mapped.is_in_play:
             work.unrecorded.pop(mapped.header.external_id, None)
             work.in_play[mapped.header.external_id] = work.time_of(mapped)
-            work.tracker.count_in_play(mapped)
+            work.tracker.count_in_play(mapped.header)
             return
         work.count_prices(mapped)
         await self._sink.record(mapped, work.time_of(mapped))
@@ -154,19 +154,19 @@ class Coordinator:
         """Report to the sink which events the bookmaker no longer has, as far as that is certain."""
         platform, tracker = work.client.platform, work.tracker
         await mark_missing(self._sink, tracker, work.seen, work.began_at, work.client.listed)
-        # If most of the listed events are "not found", it is the address that has changed: the events are still there.
-        withdrawn = not_found if len(not_found) * 2 <= tracker.found else {}
+        withdrawn = believable(not_found, tracker.found)
         for external_id in withdrawn:
             work.unrecorded.pop(external_id, None)
         await work.record_rest()
-        for external_id, at in (withdrawn | work.in_play).items():
+        for external_id, at in (withdrawn | believable(work.playing, tracker.found) | work.in_play).items():
             await self._sink.withdraw(platform, external_id, at)
 
 
 class _PlatformScrape:
     """One platform's part of a scrape: the client, the counters, and the events that were listed or in play.
 
-    `began_at` is when it began to read lists, `seen` when each event was listed, by id.
+    `began_at` is when it began to read lists, `seen` when each event was listed, by id. `in_play` are those in play by
+    their own bodies, `playing` by a list.
 
     The odds that a list carries are recorded at once for events that are known. A new event begins with its own body,
     which follows soon; `unrecorded` has the list's odds, and when they were read, until then.
@@ -183,12 +183,13 @@ class _PlatformScrape:
         self.began_at = now()
         self.seen: dict[str, datetime] = {}
         self.in_play: dict[str, datetime] = {}
+        self.playing: dict[str, datetime] = {}
         self._prices = 0
 
     async def listed(self) -> AsyncGenerator[EventHeader, None]:
         """Yield the events that the bookmaker lists, each once. The odds that a list carries are recorded at once.
 
-        Raises NothingFoundError if there are no events at all.
+        Raises NothingFoundError if there are no upcoming events at all.
         """
         async with aclosing(self.client.discover()) as found:
             async for listed in found:
@@ -196,6 +197,10 @@ class _PlatformScrape:
                 if header.external_id not in self.seen:
                     self.seen[header.external_id] = self.time_of(listed)
                     self.tracker.count_found()
+                    if listed.is_in_play:
+                        self.playing[header.external_id] = self.time_of(listed)
+                        self.tracker.count_in_play(header)
+                        continue
                     if listed.odds is not None:
                         if self._sink.knows(self.client.platform, header.external_id):
                             await self._record_listed(listed.odds, self.time_of(listed.odds))
@@ -203,7 +208,7 @@ class _PlatformScrape:
                             self.unrecorded[header.external_id] = listed.odds, self.time_of(listed.odds)
                     yield header
         self.tracker.note_lists(self.client.discovery_errors)
-        if not self.seen and not self.client.discovery_errors:
+        if len(self.seen) == len(self.playing) and not self.client.discovery_errors:
             raise NothingFoundError(self.client.platform, "no event was found, although there always are some")
 
     def time_of(self, found: ListedEvent | MappedEvent) -> datetime:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from quart_odds.domain.clock import utc_now
-from quart_odds.domain.odds import MappedEvent
+from quart_odds.domain.odds import EventHeader, MappedEvent
 from quart_odds.domain.platforms import Platform
 from quart_odds.domain.runs import PhaseRecord, PlatformResult, RunError, ScrapePhase
 from quart_odds.errors import BookmakerError, NotFoundError
@@ -124,11 +124,11 @@ class PlatformTracker:
         self.faults.add(run_error(error, self.platform))
         self.revision += 1
 
-    def count_in_play(self, mapped: MappedEvent) -> None:
+    def count_in_play(self, header: EventHeader) -> None:
         """Count an event that has no pre-match odds because its match has begun. It counts as `gone` as well."""
         self.failed += 1
         self.gone += 1
-        where = f"event {mapped.header.external_id}"
+        where = f"event {header.external_id}"
         reason = f"{self.platform.display_name} at {where}: in play, so its prices are left out"
         self.faults.add(RunError("in_play", reason, utc_now(), self.platform, where))
         self.revision += 1

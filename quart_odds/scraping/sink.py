@@ -43,6 +43,14 @@ class OddsSink(Protocol):
         """Wait until everything recorded is committed. Raises StorageError if it cannot be committed."""
 
 
+def believable(told: Mapping[str, datetime], listed: int) -> dict[str, datetime]:
+    """Return which events are no longer offered, and since when, as a bookmaker told; none if those are most.
+
+    If most of the `listed` events are in play or not found, it is the site that has changed: they are still there.
+    """
+    return dict(told) if 2 * len(told) <= listed else {}
+
+
 async def mark_missing(
     sink: OddsSink, tracker: PlatformTracker, seen: Mapping[str, datetime], at: datetime, listed: ListedCompetitions
 ) -> None:

@@ -16,7 +16,7 @@ from quart_odds.errors import BookmakerError, NothingFoundError
 from quart_odds.scraping.pipeline import BodyDecoder, Pipeline
 from quart_odds.scraping.progress_tracker import PlatformTracker
 from quart_odds.scraping.rounds import Round
-from quart_odds.scraping.sink import OddsSink, mark_missing
+from quart_odds.scraping.sink import OddsSink, believable, mark_missing
 
 
 async def sweep_platform(
@@ -43,7 +43,7 @@ async def sweep_platform(
         tracker.slow_down(trouble(tracker.platform))
     tracker.enter(ScrapePhase.STORING)
     await mark_missing(sink, tracker, sweep.seen, began_at, client.listed)
-    for external_id, at in (not_found | sweep.in_play).items():
+    for external_id, at in (not_found | believable(sweep.playing, len(sweep.seen)) | sweep.in_play).items():
         await sink.withdraw(tracker.platform, external_id, at)
     tracker.enter(ScrapePhase.COMPLETED)
 
@@ -58,7 +58,7 @@ async def _read(
     tracker.is_discovered = True
     tracker.note_lists(client.discovery_errors)
     # The lists that a round chooses may be empty: the others have events.
-    if not sweep.seen and (part is None or client.discovery_errors or not client.lists_read):
+    if len(sweep.seen) == len(sweep.playing) and (part is None or client.discovery_errors or not client.lists_read):
         raise _nothing_found(client)
     sweep.tell_without()
     if part is None:
@@ -68,13 +68,14 @@ async def _read(
 
 
 class _Sweep:
-    """The events of a sweep: all that were listed, and those that are in play, each with the time of that."""
+    """The events of a sweep: all that were listed, and those in play, by a list or their own bodies."""
 
     def __init__(
         self, tracker: PlatformTracker, sink: OddsSink, now: Callable[[], datetime], part: Round | None
     ) -> None:
         self.seen: dict[str, datetime] = {}
         self.in_play: dict[str, datetime] = {}
+        self.playing: dict[str, datetime] = {}
         self._tracker = tracker
         self._sink = sink
         self._now = now
@@ -91,11 +92,11 @@ class _Sweep:
             self._tracker.enter(ScrapePhase.SCRAPING)
         if self._part is not None:
             self._part.note_listed(listed)
-        if listed.odds is None:
+        if listed.is_in_play:
+            self.playing[external_id] = self._time_of(listed)
+            self._tracker.count_in_play(listed.header)
+        elif listed.odds is None:
             self._tracker.count_without()
-        elif listed.odds.is_in_play:
-            self.in_play[external_id] = self._time_of(listed.odds)
-            self._tracker.count_in_play(listed.odds)
         else:
             await self._record(listed.odds)
 

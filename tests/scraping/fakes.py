@@ -50,7 +50,7 @@ class FakeBookmaker:
         self.hangs = False
         self.fetched_at: datetime | None = None
         self.bare: set[int] = set()
-        self.change: Callable[[MappedEvent], MappedEvent] = lambda odds: odds
+        self.playing: set[int] = set()
         self.requests = 0
         self.is_closed = False
         self.under_way = 0
@@ -71,7 +71,9 @@ class FakeBookmaker:
             raise self.root_error
         for number in range(self.events):
             await asyncio.sleep(0)
-            yield ListedEvent(header(self.platform, number), self.listed_odds(number), "list", self.fetched_at)
+            in_play = number in self.playing
+            odds = None if in_play else self.listed_odds(number)
+            yield ListedEvent(header(self.platform, number), odds, "list", self.fetched_at, in_play)
 
     async def sweep(self, choose: Choose | None = None) -> AsyncGenerator[ListedEvent, None]:
         """List the events with one price each, those of `bare` without prices, one in each turn of the event loop."""
@@ -87,7 +89,8 @@ class FakeBookmaker:
             listed = header(self.platform, number)
             prices = Prices.from_pairs([(1, 4001)])
             odds = MappedEvent(listed, prices, mapped_markets=1, is_partial=True, fetched_at=self.fetched_at)
-            yield ListedEvent(listed, None if number in self.bare else self.change(odds), "list", self.fetched_at)
+            known = None if number in self.bare | self.playing else odds
+            yield ListedEvent(listed, known, "list", self.fetched_at, number in self.playing)
         self.lists_read["list"] = ListRead(1, self.events, is_complete=True)
 
     async def fetch(self, header: EventHeader) -> RawBody:
