@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from quart_odds.domain.clock import utc_now
-from quart_odds.domain.odds import MappedEvent
+from quart_odds.domain.odds import EventHeader, MappedEvent
 from quart_odds.domain.platforms import Platform
 from quart_odds.domain.runs import PhaseRecord, PlatformResult, RunError, ScrapePhase
 from quart_odds.errors import BookmakerError, NotFoundError
@@ -127,11 +127,11 @@ class PlatformTracker:
         self.faults.add(run_error(error, self.platform))
         self.revision += 1
 
-    def count_in_play(self, mapped: MappedEvent) -> None:
+    def count_in_play(self, header: EventHeader) -> None:
         """Count an event that has no pre-match odds because its match has begun. It counts as `gone` as well."""
         self.failed += 1
         self.gone += 1
-        where = f"event {mapped.header.external_id}"
+        where = f"event {header.external_id}"
         reason = f"{self.platform.display_name} at {where}: in play, so its prices are left out"
         self.faults.add(RunError("in_play", reason, utc_now(), self.platform, where))
         self.revision += 1
@@ -167,8 +167,10 @@ class PlatformTracker:
             reason = f"{self.platform.display_name}: {words}"
             self.faults.add(RunError("missing", reason, utc_now(), self.platform, recoverable=True))
 
-    def slow_down(self, words: str) -> None:
-        """Note that the bookmaker gets fewer requests than configured, and why."""
+    def slow_down(self, words: str | None) -> None:
+        """Note that the bookmaker gets fewer requests than configured, and why. None if it does not."""
+        if words is None:
+            return
         self.note(words)
         self.faults.add(RunError("slowed_down", words, utc_now(), self.platform, recoverable=True))
 

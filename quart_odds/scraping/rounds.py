@@ -43,9 +43,8 @@ class CachedEvents(Protocol):
 class Rounds:
     """Plans the rounds at all bookmakers, and keeps what was learned from one to the next.
 
-    `rate` is the current budget of a bookmaker in requests per second, `trouble` why it is below the configured one
-    (None if it is not), `is_busy` whether a full run fetches every event of the bookmaker anyway, `watched` the ids of
-    the events that somebody watches.
+    `rate` is the current budget of a bookmaker in requests per second, `is_busy` whether a full run fetches every event
+    of the bookmaker anyway, `watched` the ids of the events that somebody watches.
     """
 
     def __init__(
@@ -53,7 +52,6 @@ class Rounds:
         cache: CachedEvents,
         *,
         rate: Callable[[Platform], float],
-        trouble: Callable[[Platform], str | None] = lambda _: None,
         interval_seconds: Callable[[], float],
         max_detail_age_seconds: float,
         is_busy: Callable[[Platform], bool],
@@ -63,7 +61,6 @@ class Rounds:
     ) -> None:
         self._cache = cache
         self._rate = rate
-        self._trouble = trouble
         self._interval_seconds = interval_seconds
         self._max_detail_age_seconds = max_detail_age_seconds
         self._is_busy = is_busy
@@ -85,10 +82,6 @@ class Rounds:
     def requests(self, platform: Platform, seconds: float) -> float:
         """Return how many requests the bookmaker's budget allows in this time."""
         return self._rate(platform) * max(seconds, 0.0)
-
-    def trouble(self, platform: Platform) -> str | None:
-        """Return why the bookmaker's budget is below the configured one; None if it is not."""
-        return self._trouble(platform)
 
     def candidates(self, platform: Platform) -> Iterator[tuple[Candidate, EventHeader]]:
         """Yield the events to poll, none of them while a full run fetches them all."""
@@ -234,11 +227,6 @@ class Round:
         )
         self._purse.details = min(allowed - len(planned), MOST_KEPT_REQUESTS)
         return [headers[external_id] for external_id in planned]
-
-    @property
-    def trouble(self) -> str | None:
-        """Why the bookmaker gets fewer requests than configured; None if it does not."""
-        return self._rounds.trouble(self._platform)
 
     @property
     def fetchers(self) -> int:

@@ -6,7 +6,7 @@ start → row committed → broadcaster, bridge → Coordinator.scrape → odds 
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -36,6 +36,7 @@ from quart_odds.scraping.outcome import outcome, terminal_progress, unfinished_p
 from quart_odds.scraping.owned import owned
 from quart_odds.scraping.progress_tracker import PlatformTracker, RunTracker
 from quart_odds.scraping.run_ends import EndStore, RunEnds
+from quart_odds.scraping.schemas import SlowedBookmaker
 
 BRIDGE_SECONDS = 5.0
 """Maximum wait at the end of a run for the bridge to pass on the remaining progress."""
@@ -86,6 +87,7 @@ class RunStore(EndStore, Protocol):
 class RunService:
     """Starts, cancels and ends runs, one run of each mode at a time.
 
+    `slowed` returns the bookmakers that are asked less than configured now; the end of each run has them.
     Work that must not be lost runs in the service's own tasks, so callers may be cancelled at any moment.
     """
 
@@ -100,6 +102,7 @@ class RunService:
         platforms: Callable[[], Sequence[Platform]] = lambda: tuple(Platform),
         make_broadcaster: Callable[[int, RunMode], ProgressBroadcaster] = ProgressBroadcaster,
         take_over: Callable[[], Awaitable[None]] | None = None,
+        slowed: Callable[[], Iterable[SlowedBookmaker]] = tuple,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
         self.broadcasters = BroadcasterRegistry()
@@ -111,6 +114,7 @@ class RunService:
         self._platforms = platforms
         self._make_broadcaster = make_broadcaster
         self._take_over = take_over
+        self._slowed = slowed
         self._now = now
         self._active: dict[RunMode, ActiveRun] = {}
         self._starting = asyncio.Lock()
@@ -253,7 +257,7 @@ class RunService:
         for record in interrupted:
             broadcaster = self._make_broadcaster(record.id, record.mode)
             self.broadcasters.add(broadcaster)
-            broadcaster.publish(terminal_progress(record))
+            broadcaster.publish(terminal_progress(record, self._slowed()))
             await self._bridge(broadcaster, self._registry)
             log.warning("run.interrupted", scrape_run_id=record.id)
         return interrupted
@@ -350,7 +354,7 @@ class RunService:
             self._ends.commit_later(record, phases)
         finally:
             del self._active[run.record.mode]
-        terminal = terminal_progress(record)
+        terminal = terminal_progress(record, self._slowed())
         run.publish(terminal.model_copy(update={"elapsed_ms": max(run.elapsed_ms, terminal.duration_ms or 0)}))
         level = logging.DEBUG if run.is_quiet and record.status is RunStatus.COMPLETED else logging.INFO
         log.log(level, "run.ended", scrape_run_id=record.id, status=str(record.status), events=record.events_scraped)

@@ -10,12 +10,13 @@ from datetime import datetime
 
 from quart_odds.bookmakers import BookmakerClient
 from quart_odds.domain.odds import EventHeader, ListedEvent, MappedEvent
+from quart_odds.domain.platforms import Platform
 from quart_odds.domain.runs import ScrapePhase
 from quart_odds.errors import BookmakerError, NothingFoundError
 from quart_odds.scraping.pipeline import BodyDecoder, Pipeline
 from quart_odds.scraping.progress_tracker import PlatformTracker
 from quart_odds.scraping.rounds import Round
-from quart_odds.scraping.sink import OddsSink, mark_missing
+from quart_odds.scraping.sink import OddsSink, believable, mark_missing
 
 
 async def sweep_platform(
@@ -25,14 +26,17 @@ async def sweep_platform(
     now: Callable[[], datetime],
     decoder: BodyDecoder,
     part: Round | None = None,
+    trouble: Callable[[Platform], str | None] = lambda _: None,
 ) -> None:
     """Read the lists of a bookmaker and record their odds, from the phase DISCOVERING to COMPLETED.
 
     `part` is the bookmaker's part of a round of polling; None reads all lists and nothing else. A round whose budget
-    has no request for lists fetches details only. Raises BookmakerError if the tree of lists cannot be read or no event
-    was found, and StorageError.
+    has no request for lists fetches details only. `trouble` tells why a bookmaker gets fewer requests than configured,
+    None if it does not. Raises BookmakerError if the tree of lists cannot be read or no event was found, and
+    StorageError.
     """
     tracker.enter(ScrapePhase.DISCOVERING)
+    began_at = now()
     sweep = _Sweep(tracker, sink, now, part)
     has_lists = part is None or part.may_read_lists
     not_found: dict[str, datetime] = {}
@@ -43,12 +47,11 @@ async def sweep_platform(
         if part is not None:
             not_found = await sweep.fetch_details(client, decoder, part)
     finally:
-        if part is not None and part.trouble is not None:
-            tracker.slow_down(part.trouble)
+        tracker.slow_down(trouble(tracker.platform))
     tracker.enter(ScrapePhase.STORING)
     if has_lists:
-        await mark_missing(sink, tracker, sweep.seen, now(), client.listed)
-    for external_id, at in (not_found | sweep.in_play).items():
+        await mark_missing(sink, tracker, sweep.seen, began_at, client.listed)
+    for external_id, at in (not_found | believable(sweep.playing, len(sweep.seen)) | sweep.in_play).items():
         await sink.withdraw(tracker.platform, external_id, at)
     tracker.enter(ScrapePhase.COMPLETED)
 
@@ -66,7 +69,7 @@ async def _read_lists(client: BookmakerClient, sweep: "_Sweep", tracker: Platfor
             part.spend_on_lists(client.requests - before)
     tracker.note_lists(client.discovery_errors)
     # The lists that a round chooses may be empty: the others have events.
-    if not sweep.seen and (part is None or client.discovery_errors or not client.lists_read):
+    if len(sweep.seen) == len(sweep.playing) and (part is None or client.discovery_errors or not client.lists_read):
         raise _nothing_found(client)
     sweep.tell_without()
     if part is not None:
@@ -74,13 +77,14 @@ async def _read_lists(client: BookmakerClient, sweep: "_Sweep", tracker: Platfor
 
 
 class _Sweep:
-    """The events of a sweep: all that were listed, and those that are in play."""
+    """The events of a sweep: all that were listed, and those in play, by a list or their own bodies."""
 
     def __init__(
         self, tracker: PlatformTracker, sink: OddsSink, now: Callable[[], datetime], part: Round | None
     ) -> None:
-        self.seen: set[str] = set()
+        self.seen: dict[str, datetime] = {}
         self.in_play: dict[str, datetime] = {}
+        self.playing: dict[str, datetime] = {}
         self._tracker = tracker
         self._sink = sink
         self._now = now
@@ -91,17 +95,17 @@ class _Sweep:
         external_id = listed.header.external_id
         if external_id in self.seen:
             return
-        self.seen.add(external_id)
+        self.seen[external_id] = self._time_of(listed)
         self._tracker.count_found()
         if self._tracker.phase is ScrapePhase.DISCOVERING:
             self._tracker.enter(ScrapePhase.SCRAPING)
         if self._part is not None:
             self._part.note_listed(listed)
-        if listed.odds is None:
+        if listed.is_in_play:
+            self.playing[external_id] = self._time_of(listed)
+            self._tracker.count_in_play(listed.header)
+        elif listed.odds is None:
             self._tracker.count_without()
-        elif listed.odds.is_in_play:
-            self.in_play[external_id] = self._time_of(listed.odds)
-            self._tracker.count_in_play(listed.odds)
         else:
             await self._record(listed.odds)
 
@@ -129,8 +133,8 @@ class _Sweep:
         if self._tracker.without:
             self._tracker.note(f"{self._tracker.without} events have no prices in the lists")
 
-    def _time_of(self, odds: MappedEvent) -> datetime:
-        return odds.fetched_at or self._now()
+    def _time_of(self, found: ListedEvent | MappedEvent) -> datetime:
+        return found.fetched_at or self._now()
 
     async def _record(self, odds: MappedEvent) -> None:
         try:

@@ -1,7 +1,6 @@
 """What one bookmaker's part of a round asks for and concludes, with a fake bookmaker and a simulated clock."""
 
-from collections.abc import AsyncGenerator, Collection
-from dataclasses import replace
+from collections.abc import AsyncGenerator, Collection, Mapping
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -39,12 +38,10 @@ class CacheSink:
         return self.cache.knows(platform, external_id)
 
     async def mark_missing(
-        self, platform: Platform, seen_external_ids: set[str], at: datetime, listed: ListedCompetitions
+        self, platform: Platform, seen: Mapping[str, datetime], at: datetime, listed: ListedCompetitions
     ) -> list[EventChange]:
         """Record which events were listed."""
-        return self.cache.mark_missing(
-            platform, seen_external_ids, at, listed=listed, believe_after=timedelta(minutes=5)
-        )
+        return self.cache.mark_missing(platform, seen, at, listed=listed, believe_after=timedelta(minutes=5))
 
     async def withdraw(self, platform: Platform, external_id: str, at: datetime) -> EventChange | None:
         """Mark an event as gone."""
@@ -246,10 +243,10 @@ async def test_an_event_in_play_is_not_asked_for_again_while_the_list_says_so() 
     """Its list entry proves that it is still in play."""
     table = Table(20)
     await table.round()
-    table.bookmaker.change = lambda odds: replace(odds, is_in_play=odds.header.external_id == "3")
+    table.bookmaker.playing = {3}
     assert 3 not in [number for _ in range(20) for number in await table.round()]
     assert table.gone() == {3}
-    table.bookmaker.change = lambda odds: odds
+    table.bookmaker.playing = set()
     await table.round()
     assert table.gone() == set()
 

@@ -15,9 +15,10 @@ from quart_odds.bookmakers import RawBody
 from quart_odds.bookmakers.budget import Budget
 from quart_odds.bookmakers.politeness import MOST_REFUSALS_IN_A_ROW
 from quart_odds.broadcast import BroadcastRegistry
+from quart_odds.domain.clock import utc_now
 from quart_odds.domain.odds import EventHeader, ListedCompetitions, MappedEvent, Prices
 from quart_odds.domain.platforms import Platform
-from quart_odds.domain.runs import RunError, RunRecord, RunStatus, ScrapePhase
+from quart_odds.domain.runs import RunError, RunMode, RunRecord, RunStatus, ScrapePhase
 from quart_odds.errors import (
     BlockedError,
     IncompleteListError,
@@ -41,7 +42,7 @@ from quart_odds.scraping.coordinator import Coordinator
 from quart_odds.scraping.deadline import BudgetMeter
 from quart_odds.scraping.pipeline import RECORDERS
 from quart_odds.scraping.runs import RunService
-from quart_odds.scraping.schemas import ScrapeProgress
+from quart_odds.scraping.schemas import ScrapeProgress, SlowedBookmaker
 from quart_odds.scraping.sink import MANY_MISSING
 from quart_odds.websocket import bridge_scrape_to_websocket
 from tests.scraping.fakes import Bookmakers, FakeDecoder, FakeStore, RecordingSink, header
@@ -62,6 +63,7 @@ class Scene:
         self.bookmakers = Bookmakers()
         self.decoder = FakeDecoder()
         self.sink = RecordingSink()
+        self.trouble: dict[Platform, str] = {}
         self.store = FakeStore()
         self.registry = BroadcastRegistry(gap_notice=lambda _: ("error", b"{}"))
         coordinator = Coordinator(
@@ -71,9 +73,16 @@ class Scene:
             platform_deadline_seconds=deadline,
             fetchers=lambda _: 2,
             budget=budget,
+            trouble=lambda platform: self.trouble.get(platform),
         )
+        self.slowed: list[SlowedBookmaker] = []
         self.service = RunService(
-            coordinator, self.store, self.registry, bridge_scrape_to_websocket, run_deadline_seconds=run_deadline
+            coordinator,
+            self.store,
+            self.registry,
+            bridge_scrape_to_websocket,
+            run_deadline_seconds=run_deadline,
+            slowed=lambda: self.slowed,
         )
 
     async def run(self, *platforms: Platform) -> tuple[ActiveRun, list[ScrapeProgress]]:
@@ -733,6 +742,60 @@ async def test_a_discovery_that_shrinks_by_half_is_reported(scene: Scene) -> Non
         result = scene.store.runs[run.record.id].results[0]
         assert result.is_shrunken is is_shrunken
         assert [len(seen) for _, seen, *_ in scene.sink.missing] == [events]
+
+
+@pytest.mark.parametrize("mode", RunMode)
+@pytest.mark.parametrize("failures", range(3))
+async def test_the_end_of_every_run_has_the_bookmakers_that_are_asked_less(
+    scene: Scene, mode: RunMode, failures: int
+) -> None:
+    """All of them, as data, whether the run was complete, partial or failed, and null if there is none."""
+    scene.slowed = [
+        SlowedBookmaker(platform=BET9JA, reason="refused", requests_per_second=1.25, configured_per_second=5)
+    ]
+    for platform in (BETPAWA, SPORTYBET)[:failures]:
+        scene.bookmakers[platform].root_error = UnreachableError(platform, "reset")
+    for expected in (tuple(scene.slowed), None):
+        run = await scene.service.start("api", [BETPAWA, SPORTYBET], mode)
+        published = await scene.published(run.broadcaster)
+        await scene.settled(run)
+        assert [each.slowed for each in published] == [None] * (len(published) - 1) + [expected]
+        scene.slowed = []
+
+
+@pytest.mark.parametrize("mode", RunMode)
+@pytest.mark.parametrize("has_failed", [False, True])
+async def test_a_run_says_which_bookmaker_is_asked_less(scene: Scene, mode: RunMode, has_failed: bool) -> None:
+    """The fault and the message have the reason, whatever the mode; a failure keeps its own message."""
+    scene.trouble[BETPAWA] = "BetPawa refuses requests"
+    if has_failed:
+        scene.bookmakers[BETPAWA].root_error = UnreachableError(BETPAWA, "reset")
+    run = await scene.service.start("api", [BETPAWA, SPORTYBET], mode)
+    await scene.settled(run)
+    slow = [each for each in scene.store.runs[run.record.id].errors if each.error_type == "slowed_down"]
+    assert [(each.platform, each.error_message) for each in slow] == [(BETPAWA, "BetPawa refuses requests")]
+    said = run.tracker.platforms[0].message or ""
+    assert ("reset" if has_failed else "BetPawa refuses requests") in said
+    assert run.tracker.platforms[1].message is None
+
+
+@pytest.mark.parametrize("mode", RunMode)
+async def test_what_is_missing_is_dated_by_its_lists_and_not_by_the_end_of_the_run(scene: Scene, mode: RunMode) -> None:
+    """Absence counts from the beginning of the discovery, a sighting from its list, also if that has no prices."""
+    fake = scene.bookmakers[BETPAWA]
+    fake.fetched_at = datetime(2026, 11, 22, 10, tzinfo=UTC)
+    fake.bare = {0}
+    recorded: list[datetime] = []
+
+    def note_time(_: MappedEvent) -> None:
+        recorded.append(utc_now())
+
+    scene.sink.record_error = note_time
+    run = await scene.service.start("api", [BETPAWA], mode)
+    await scene.settled(run)
+    [(at, sightings)] = scene.sink.sightings
+    assert run.record.started_at <= at <= min(recorded)
+    assert sightings == {str(number): fake.fetched_at for number in range(5)}
 
 
 async def test_a_discovery_with_holes_says_what_it_listed_whole(scene: Scene) -> None:
