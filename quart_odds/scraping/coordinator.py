@@ -105,7 +105,8 @@ class Coordinator:
             pipeline = Pipeline(client, tracker, self._decoder, fetchers=self._fetchers(platform), now=self._now)
             try:
                 await pipeline.run(work.listed(), partial(self._record, work))
-            except BaseException:
+            except asyncio.CancelledError:
+                # A deadline or a cancellation. Of a bookmaker that fails, only what was fetched counts.
                 await self._keep_rest(work, pipeline.not_found)
                 raise
             finally:
@@ -165,7 +166,7 @@ class Coordinator:
     async def _keep_rest(self, work: "_PlatformScrape", not_found: Container[str]) -> None:
         """Record what the lists had of new events, although the platform's part ends before their own bodies came.
 
-        It may be ending because of a deadline or a cancellation, so this takes no longer than REST_SECONDS.
+        Somebody waits for its end, so this takes no longer than REST_SECONDS.
         """
         try:
             async with asyncio.timeout(REST_SECONDS):
