@@ -46,6 +46,10 @@ class Filter(Protocol):
     def view(self) -> Hashable:
         """What `Content.render` gets. Listeners with equal views share the JSON."""
 
+    @property
+    def has_image(self) -> bool:
+        """Whether a new listener begins with an image."""
+
     def passes(self, content: Content) -> bool:
         """Return whether an entry about one of the subjects is for this listener."""
 

@@ -7,12 +7,14 @@ flush, a slow flush would never batch anything.
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 
 import structlog
 
+from quart_odds.broadcast.audience import Audience
 from quart_odds.broadcast.event_log import EventLog
 from quart_odds.broadcast.framing import BLOCK, CHUNK
+from quart_odds.broadcast.selection import Selection
 from quart_odds.broadcast.subscriber import Joined, Subscriber
 
 FLUSH_PAUSE_SECONDS = 0.002
@@ -40,7 +42,7 @@ class Flusher:
         self.log = event_log
         self.heartbeat_seconds = heartbeat_seconds
         self.write_timeout_seconds = write_timeout_seconds
-        self.subscribers: dict[Subscriber, None] = {}
+        self.audience = Audience()
         self.cut_count = 0
         self._clock = clock
         self._handle: asyncio.Handle | None = None
@@ -51,26 +53,41 @@ class Flusher:
         self._now = 0.0
         self._turn = 0
         self._lagging: dict[Subscriber, None] = {}
+        self._due: dict[Selection, None] = {}
+        self._is_everyone_due = False
+
+    @property
+    def subscribers(self) -> Mapping[Subscriber, None]:
+        """All subscribers."""
+        return self.audience.everyone
 
     def add(self, subscriber: Subscriber) -> None:
         """Start to move a subscriber. Its queued messages are written by the next flush."""
         subscriber.last_write_at = self._clock()
-        self.subscribers[subscriber] = None
+        subscriber.on_page = self.catch_up
+        self.audience.add(subscriber)
         if self._tick is None:
             self._tick = asyncio.get_running_loop().call_later(self._tick_seconds, self._on_tick)
-        self.schedule()
+        self.schedule([subscriber.wanted])
 
     def remove(self, subscriber: Subscriber) -> None:
         """Stop moving a subscriber."""
-        self.subscribers.pop(subscriber, None)
+        self.audience.remove(subscriber)
         self._lagging.pop(subscriber, None)
         if not self.subscribers and self._tick is not None:
             self._tick.cancel()
             self._tick = None
 
-    def schedule(self) -> None:
-        """Schedule a flush, unless one is due or nobody listens. O(1); never waits."""
-        if self._handle is not None or not self.subscribers:
+    def schedule(self, selections: Iterable[Selection] | None = None) -> None:
+        """Schedule a flush for the subscribers with these selections (None: all), unless there are none. Never waits.
+
+        The others are not even looked at: what was published does not concern them.
+        """
+        if selections is None:
+            self._is_everyone_due = True
+        else:
+            self._due.update(dict.fromkeys(selections))
+        if self._handle is not None or not self.subscribers or not (self._is_everyone_due or self._due):
             return
         loop = asyncio.get_running_loop()
         wait = self._ended_at + FLUSH_PAUSE_SECONDS - self._clock()
@@ -80,6 +97,7 @@ class Flusher:
         """Write to every client that can take something now, without waiting for the scheduled flush."""
         if self._handle is not None:
             self._handle.cancel()
+        self._is_everyone_due = True
         self._flush()
 
     def catch_up(self, subscriber: Subscriber) -> None:
@@ -102,13 +120,15 @@ class Flusher:
         self._handle = None
         self._now = self._clock()
         joined: Joined = {}
-        everyone = list(self.subscribers)
-        if everyone:
+        due = list(self.subscribers if self._is_everyone_due else self.audience.members(self._due))
+        self._due.clear()
+        self._is_everyone_due = False
+        if due:
             # Each flush starts with a different client, so that no client is always last.
-            turn = self._turn = (self._turn + 1) % len(everyone)
-            for subscriber in everyone[turn:]:
+            turn = self._turn = (self._turn + 1) % len(due)
+            for subscriber in due[turn:]:
                 self._move(subscriber, joined)
-            for subscriber in everyone[:turn]:
+            for subscriber in due[:turn]:
                 self._move(subscriber, joined)
         self._ended_at = self._clock()
         self._watch_lagging()
@@ -166,6 +186,9 @@ class Flusher:
                 self._fail(subscriber)
 
     def _look_after(self, subscriber: Subscriber, now: float) -> None:
+        if self._handle is None and subscriber not in self._lagging:
+            # It has everything that concerns it. It must not fall out of the log because of what does not.
+            subscriber.skip()
         if not subscriber.sink.is_open:
             self._drop(subscriber)
         elif subscriber.sink.pending:

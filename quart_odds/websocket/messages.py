@@ -47,9 +47,10 @@ def error_message(code: str, detail: str) -> Envelope:
     return envelope("error", {"code": code, "detail": detail})
 
 
-def subscription_update_message(topics: Iterable[str]) -> Envelope:
-    """Return the answer to subscribe and unsubscribe: the topics the connection now receives, sorted."""
-    return envelope("subscription_update", {"topics": sorted(topics)})
+def subscription_update_message(topics: Iterable[str], filtered: dict[str, Any] | None = None) -> Envelope:
+    """Return the answer to subscribe and unsubscribe: the topics the connection now receives, sorted, and its filter."""
+    data: dict[str, Any] = {"topics": sorted(topics)}
+    return envelope("subscription_update", data if filtered is None else {**data, "filter": filtered})
 
 
 def gap_message(missed: int | None) -> Envelope:

@@ -1,0 +1,51 @@
+"""Which entries a listener receives: its topics, and a filter for the topic that has one."""
+
+from dataclasses import dataclass
+from weakref import WeakValueDictionary
+
+from quart_odds.broadcast.content import Content, Filter
+from quart_odds.broadcast.framing import Entry
+
+
+@dataclass(frozen=True, eq=False, slots=True, weakref_slot=True)
+class Selection:
+    """Topics and a filter. Make it with `select`: equal selections are the same object, so they compare quickly.
+
+    `topics` None stands for all. Entries that have a content reach only listeners with a `filter`.
+    """
+
+    topics: frozenset[str] | None
+    filter: Filter | None = None
+
+    def wants(self, entry: Entry) -> bool:
+        """Return whether an entry is for this listener."""
+        if entry.content is not None:
+            return self.has_topic(entry.topic) and self.wants_content(entry.content)
+        return self.has_topic(entry.topic)
+
+    def has_topic(self, topic: str) -> bool:
+        """Return whether a topic is among the topics."""
+        return self.topics is None or topic in self.topics
+
+    def wants_content(self, content: Content) -> bool:
+        """Return whether a content passes the filter."""
+        filtered = self.filter
+        if filtered is None:
+            return False
+        subjects = filtered.subjects
+        return (subjects is None or any(each in subjects for each in content.subjects)) and filtered.passes(content)
+
+
+_known: WeakValueDictionary[tuple[frozenset[str] | None, Filter | None], Selection] = WeakValueDictionary()
+
+
+def select(topics: frozenset[str] | None = None, filtered: Filter | None = None) -> Selection:
+    """Return the selection with these topics and this filter."""
+    key = (topics, filtered)
+    found = _known.get(key)
+    if found is None:
+        found = _known[key] = Selection(topics, filtered)
+    return found
+
+
+EVERYTHING = select()
