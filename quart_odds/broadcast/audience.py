@@ -1,4 +1,4 @@
-"""Who listens, grouped by what they select, so that an entry reaches those whom it concerns without asking the others."""
+"""Who listens, grouped by what they select. An entry reaches those whom it concerns without asking the others."""
 
 from collections.abc import Collection, Hashable, Iterable, Iterator
 from itertools import chain

@@ -25,7 +25,7 @@ class Content(Protocol):
 
     @property
     def mark(self) -> int:
-        """What is remembered of the entry when it is no longer in the log, 0 to MOST_MARK. Its meaning is the filter's."""
+        """What is remembered of the entry when it is no longer in the log: 0 to MOST_MARK. Filters know what it means."""
 
     @property
     def size_bytes(self) -> int:

@@ -135,6 +135,8 @@ class EventLog:
 
     def break_off(self, topic: str) -> None:
         """Declare that the state behind a topic has changed without entries: whoever resumes gets it anew."""
+        # An entry that nobody receives, so that cursors from before differ from those after.
+        self.append(b"")
         self._topic(topic).broken_before = self._next_seq
 
     def _add(self, entry: Entry) -> Entry:

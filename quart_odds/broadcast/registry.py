@@ -111,10 +111,10 @@ class BroadcastRegistry:
         self,
         subscriber: Subscriber,
         topics: Iterable[str],
-        filtered: Filter | None,
-        answer: Callable[[Subscriber], Mapping[str, object]],
+        filtered: Filter | None = None,
+        answer: Mapping[str, object] | None = None,
     ) -> None:
-        """Change a listener's topics and filter for everything after the end of the log, and send it the answer.
+        """Change a listener's topics and filter for everything after the end of the log, and send it an answer.
 
         With a new filter, the image of what it selects follows.
         """
@@ -125,7 +125,8 @@ class BroadcastRegistry:
             self.flusher.audience.add(subscriber)
         if is_image_due:
             subscriber.hold_position()
-        subscriber.send(answer(subscriber))
+        if answer is not None:
+            subscriber.send(answer)
         if is_image_due:
             subscriber.send_image()
         self.flusher.catch_up(subscriber)
@@ -153,11 +154,13 @@ class BroadcastRegistry:
     ) -> Entry:
         """Publish an envelope to everyone who listens to the topic, as soon as they can take it. Never waits.
 
-        `retain` and `ends` control what late joiners receive: see `EventLog.append`. Raises ValueError if there is no
-        such topic.
+        `retain` and `ends` control what late joiners receive: see `EventLog.append`. Raises ValueError for another topic
+        than those of DEFAULT_TOPICS.
         """
         if topic not in DEFAULT_TOPICS:
-            raise ValueError(f"there is no such topic {topic!r}; there are {', '.join(sorted(DEFAULT_TOPICS))}")
+            raise ValueError(
+                f"no message goes to the topic {topic!r} whole; those are {', '.join(sorted(DEFAULT_TOPICS))}"
+            )
         entry = self.log.append(
             orjson.dumps(message), topic=topic, name=str(message.get("type", "")), retain=retain, ends=ends
         )

@@ -220,12 +220,8 @@ class _Conversation:
             filtered = self._filter(said, topics, former.filter, is_more=is_more)
         except FilterError as error:
             return invalid_filter(error)
-        self._registry.reselect(
-            self._subscriber,
-            topics,
-            filtered,
-            lambda _: subscription_update_message(topics, filtered and filtered.as_json()),
-        )
+        answer = subscription_update_message(topics, filtered and filtered.as_json())
+        self._registry.reselect(self._subscriber, topics, filtered, answer)
         if filtered is not former.filter:
             self._watch(filtered)
         return None
