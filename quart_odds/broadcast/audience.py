@@ -1,11 +1,11 @@
 """Who listens, grouped by what they select. An entry reaches those whom it concerns without asking the others."""
 
-from collections.abc import Collection, Hashable, Iterable, Iterator
+from collections.abc import Collection, Hashable, Iterator
 from itertools import chain
 from typing import TypeVar
 
 from quart_odds.broadcast.content import Content, Subject
-from quart_odds.broadcast.selection import Selection
+from quart_odds.broadcast.selection import Selection, SharedView
 from quart_odds.broadcast.subscriber import Subscriber
 
 Members = dict[Subscriber, None]
@@ -48,10 +48,9 @@ class Audience:
             del self._groups[selection]
             self._forget(selection)
 
-    def members(self, selections: Iterable[Selection]) -> Iterator[Subscriber]:
-        """Yield the subscribers with these selections."""
-        for selection in selections:
-            yield from self._groups.get(selection, ())
+    def group(self, selection: Selection) -> Collection[Subscriber]:
+        """Return the subscribers with a selection."""
+        return self._groups.get(selection, ())
 
     def of_topic(self, topic: str) -> Iterator[Selection]:
         """Yield the selections that have a topic."""
@@ -59,11 +58,15 @@ class Audience:
 
     def of_content(self, content: Content, topic: str) -> Iterator[Selection]:
         """Yield the selections that want a content. Those that name other subjects cost nothing."""
-        found = dict(self._subjects.get(None, {}))
-        for subject in content.subjects:
-            found |= self._subjects.get(subject, {})
-        for selection in found:
-            if selection.has_topic(topic) and selection.filter is not None and selection.filter.passes(content):
+        found = [named for each in (None, *content.subjects) if (named := self._subjects.get(each)) is not None]
+        passing: dict[SharedView | None, bool] = {}
+        # A selection that names several of the subjects comes once.
+        for selection in found[0] if len(found) == 1 else dict.fromkeys(chain.from_iterable(found)):
+            passes = passing.get(selection.view)
+            if passes is None:
+                assert selection.filter is not None
+                passes = passing[selection.view] = selection.filter.passes(content)
+            if passes and selection.has_topic(topic):
                 yield selection
 
     def _index(self, selection: Selection) -> None:

@@ -7,7 +7,7 @@ does not depend on the number of listeners. `append` is a plain function and nev
 import re
 import secrets
 import time
-from collections.abc import Callable, Collection, Hashable, Iterable, Set
+from collections.abc import Callable, Collection, Hashable, Iterable, Sequence, Set
 from dataclasses import dataclass
 
 from quart_odds.broadcast.content import Content, Filter, Subject
@@ -70,6 +70,7 @@ class EventLog:
     ) -> None:
         self.bounds = bounds or LogBounds()
         self.epoch = (f"{name}-" if name else "") + (epoch or secrets.token_hex(4))
+        self._prefix = f"{self.epoch}-".encode()
         self.is_closed = False
         self.rendered = RenderedContents()
         self._clock = clock
@@ -239,9 +240,14 @@ class EventLog:
         """Return the bytes of an entry that the selection wants."""
         if entry.content is None:
             return entry.frames[framing.kind] or framing.frame(entry)
-        assert selection.filter is not None
-        cursor = b"%b-%d" % (self.epoch.encode(), entry.seq) if framing.has_cursor else b""
-        return self.rendered.frame(entry, selection.filter.view, framing, cursor)
+        assert selection.view is not None
+        return self.rendered.frame(entry, selection.view, framing, self._prefix)
+
+    def frames(self, entries: Sequence[Entry], selection: Selection, framing: Framing) -> bytes:
+        """Return the bytes of entries that the selection wants, for a single write."""
+        if len(entries) == 1:
+            return framing.encode_chunk(self.frame(entries[0], selection, framing))
+        return framing.encode_chunk(b"".join([self.frame(entry, selection, framing) for entry in entries]))
 
     def _candidates(self, start: int, stop: int, selection: Selection) -> Iterable[Entry]:
         """Return the entries that a selection may want, in order."""

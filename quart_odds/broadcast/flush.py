@@ -13,9 +13,9 @@ import structlog
 
 from quart_odds.broadcast.audience import Audience
 from quart_odds.broadcast.event_log import EventLog
-from quart_odds.broadcast.framing import BLOCK, CHUNK
+from quart_odds.broadcast.framing import BLOCK, CHUNK, Entry, Framing
 from quart_odds.broadcast.selection import Selection
-from quart_odds.broadcast.subscriber import Joined, Subscriber
+from quart_odds.broadcast.subscriber import MAX_WRITE_BYTES, Joined, Subscriber
 
 FLUSH_PAUSE_SECONDS = 0.002
 RETRY_SECONDS = 0.002
@@ -53,7 +53,7 @@ class Flusher:
         self._now = 0.0
         self._turn = 0
         self._lagging: dict[Subscriber, None] = {}
-        self._due: dict[Selection, None] = {}
+        self._due: dict[Selection, list[Entry]] = {}
         self._is_everyone_due = False
 
     @property
@@ -65,10 +65,12 @@ class Flusher:
         """Start to move a subscriber. Its queued messages are written by the next flush."""
         subscriber.last_write_at = self._clock()
         subscriber.on_page = self.catch_up
+        subscriber.is_current = False
         self.audience.add(subscriber)
         if self._tick is None:
             self._tick = asyncio.get_running_loop().call_later(self._tick_seconds, self._on_tick)
-        self.schedule([subscriber.wanted])
+        self._lagging[subscriber] = None
+        self._schedule()
 
     def remove(self, subscriber: Subscriber) -> None:
         """Stop moving a subscriber."""
@@ -78,16 +80,29 @@ class Flusher:
             self._tick.cancel()
             self._tick = None
 
-    def schedule(self, selections: Iterable[Selection] | None = None) -> None:
-        """Schedule a flush for the subscribers with these selections (None: all), unless there are none. Never waits.
+    def schedule(self) -> None:
+        """Schedule a flush to everyone, unless nobody listens. O(1); never waits."""
+        self._is_everyone_due = True
+        self._schedule()
 
-        The others are not even looked at: what was published does not concern them.
+    def schedule_entry(self, entry: Entry, selections: Iterable[Selection]) -> None:
+        """Schedule a flush of a new entry to the subscribers with these selections. Never waits.
+
+        The others are not even looked at: the entry does not concern them.
         """
-        if selections is None:
-            self._is_everyone_due = True
-        else:
-            self._due.update(dict.fromkeys(selections))
-        if self._handle is not None or not self.subscribers or not (self._is_everyone_due or self._due):
+        is_wanted = False
+        for selection in selections:
+            is_wanted = True
+            due = self._due.get(selection)
+            if due is None:
+                self._due[selection] = [entry]
+            else:
+                due.append(entry)
+        if is_wanted:
+            self._schedule()
+
+    def _schedule(self) -> None:
+        if self._handle is not None or not self.subscribers:
             return
         loop = asyncio.get_running_loop()
         wait = self._ended_at + FLUSH_PAUSE_SECONDS - self._clock()
@@ -120,18 +135,49 @@ class Flusher:
         self._handle = None
         self._now = self._clock()
         joined: Joined = {}
-        due = list(self.subscribers if self._is_everyone_due else self.audience.members(self._due))
-        self._due.clear()
+        self._turn += 1
+        due, self._due = self._due, {}
+        for selection, entries in due.items():
+            self._write_entries(selection, entries, joined)
+        # The others have news of their own, or everyone has.
+        rest = self.subscribers if self._is_everyone_due else self._lagging
         self._is_everyone_due = False
-        if due:
-            # Each flush starts with a different client, so that no client is always last.
-            turn = self._turn = (self._turn + 1) % len(due)
-            for subscriber in due[turn:]:
-                self._move(subscriber, joined)
-            for subscriber in due[:turn]:
-                self._move(subscriber, joined)
+        for subscriber in self._in_turn(rest):
+            self._move(subscriber, joined)
         self._ended_at = self._clock()
         self._watch_lagging()
+
+    def _in_turn(self, subscribers: Iterable[Subscriber]) -> list[Subscriber]:
+        """Return subscribers in order, from a different one in each flush, so that no client is always last."""
+        everyone = list(subscribers)
+        turn = self._turn % len(everyone) if everyone else 0
+        return everyone[turn:] + everyone[:turn]
+
+    def _write_entries(self, selection: Selection, entries: list[Entry], joined: Joined) -> None:
+        """Write new entries to a group. All who have everything before them get the same bytes."""
+        group = self.audience.group(selection)
+        start, end = entries[0].seq, self.log.next_seq
+        data_of: dict[Framing, bytes] = {}
+        for subscriber in group if len(group) < 2 else self._in_turn(group):
+            sink = subscriber.sink
+            if not (subscriber.is_current and subscriber.cursor <= start and sink.is_open) or sink.pending:
+                self._move(subscriber, joined)
+                continue
+            framing = subscriber.framing
+            try:
+                data = data_of.get(framing)
+                if data is None:
+                    data = data_of[framing] = self.log.frames(entries, selection, framing)
+                if len(data) > MAX_WRITE_BYTES:
+                    self._move(subscriber, joined)
+                    continue
+                sink.write(data)
+            except Exception:
+                self._fail(subscriber)
+                continue
+            subscriber.last_write_at = self._now
+            subscriber.stalled_since = None
+            subscriber.cursor = subscriber._position = end
 
     def _move(self, subscriber: Subscriber, joined: Joined) -> None:
         try:
@@ -139,6 +185,7 @@ class Flusher:
             if not sink.is_open:
                 self._drop(subscriber)
                 return
+            subscriber.is_current = False
             if sink.pending:
                 self._lagging[subscriber] = None
                 return
@@ -150,6 +197,7 @@ class Flusher:
                 self._lagging[subscriber] = None
                 return
             self._lagging.pop(subscriber, None)
+            subscriber.is_current = not subscriber.backlog
             if self.log.is_closed:
                 self._finish(subscriber)
         except Exception:
@@ -186,9 +234,9 @@ class Flusher:
                 self._fail(subscriber)
 
     def _look_after(self, subscriber: Subscriber, now: float) -> None:
-        if self._handle is None and subscriber not in self._lagging:
+        if self._handle is None and subscriber.is_current:
             # It has everything that concerns it. It must not fall out of the log because of what does not.
-            subscriber.skip()
+            subscriber.advance(self.log.next_seq)
         if not subscriber.sink.is_open:
             self._drop(subscriber)
         elif subscriber.sink.pending:

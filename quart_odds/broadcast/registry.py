@@ -154,8 +154,8 @@ class BroadcastRegistry:
     ) -> Entry:
         """Publish an envelope to everyone who listens to the topic, as soon as they can take it. Never waits.
 
-        `retain` and `ends` control what late joiners receive: see `EventLog.append`. Raises ValueError for another topic
-        than those of DEFAULT_TOPICS.
+        `retain` and `ends` control what late joiners receive: see `EventLog.append`. Raises ValueError if the topic is
+        not one of DEFAULT_TOPICS.
         """
         if topic not in DEFAULT_TOPICS:
             raise ValueError(
@@ -164,13 +164,13 @@ class BroadcastRegistry:
         entry = self.log.append(
             orjson.dumps(message), topic=topic, name=str(message.get("type", "")), retain=retain, ends=ends
         )
-        self.flusher.schedule(self.flusher.audience.of_topic(topic))
+        self.flusher.schedule_entry(entry, self.flusher.audience.of_topic(topic))
         return entry
 
     def publish(self, content: Content, topic: str) -> Entry:
         """Publish a content to those whose filters let it through. Never waits. Nothing is rendered for nobody."""
         entry = self.log.append_content(content, topic)
-        self.flusher.schedule(self.flusher.audience.of_content(content, topic))
+        self.flusher.schedule_entry(entry, self.flusher.audience.of_content(content, topic))
         return entry
 
     def broadcast_all(self, message: Mapping[str, object]) -> None:

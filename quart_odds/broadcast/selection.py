@@ -1,5 +1,6 @@
 """Which entries a listener receives: its topics, and a filter for the topic that has one."""
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 from weakref import WeakValueDictionary
 
@@ -8,14 +9,23 @@ from quart_odds.broadcast.framing import Entry
 
 
 @dataclass(frozen=True, eq=False, slots=True, weakref_slot=True)
+class SharedView:
+    """The view of filters. Equal views are the same object, so they are looked up quickly."""
+
+    view: Hashable
+
+
+@dataclass(frozen=True, eq=False, slots=True, weakref_slot=True)
 class Selection:
     """Topics and a filter. Make it with `select`: equal selections are the same object, so they compare quickly.
 
-    `topics` None stands for all. Entries that have a content reach only listeners with a `filter`.
+    `topics` None stands for all. Entries that have a content reach only listeners with a `filter`. Selections whose
+    filters have equal views share `view`.
     """
 
     topics: frozenset[str] | None
     filter: Filter | None = None
+    view: SharedView | None = None
 
     def wants(self, entry: Entry) -> bool:
         """Return whether an entry is for this listener."""
@@ -36,6 +46,7 @@ class Selection:
         return (subjects is None or any(each in subjects for each in content.subjects)) and filtered.passes(content)
 
 
+_views: WeakValueDictionary[Hashable, SharedView] = WeakValueDictionary()
 _known: WeakValueDictionary[tuple[frozenset[str] | None, Filter | None], Selection] = WeakValueDictionary()
 
 
@@ -44,7 +55,12 @@ def select(topics: frozenset[str] | None = None, filtered: Filter | None = None)
     key = (topics, filtered)
     found = _known.get(key)
     if found is None:
-        found = _known[key] = Selection(topics, filtered)
+        view = None
+        if filtered is not None:
+            view = _views.get(filtered.view)
+            if view is None:
+                view = _views[filtered.view] = SharedView(filtered.view)
+        found = _known[key] = Selection(topics, filtered, view)
     return found
 
 

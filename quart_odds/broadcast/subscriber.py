@@ -87,6 +87,7 @@ class Subscriber:
         "close_reason",
         "cursor",
         "framing",
+        "is_current",
         "is_ended",
         "last_write_at",
         "log",
@@ -133,6 +134,8 @@ class Subscriber:
         self._gap_notice = gap_notice
         self._open_image = open_image
         self._is_waiting = False
+        self.is_current = False
+        """Whether the client has everything that concerns it, apart from entries of which the flusher knows."""
         self._outbox: deque[tuple[int, _Private]] | None = None
         snapshot = self._wanted(place.snapshot)
         self._position: int | None = snapshot[0].seq if snapshot else place.seq
@@ -198,12 +201,9 @@ class Subscriber:
             end = self.log.next_seq
             self._queue((end, _Opening(self._open_image(self.wanted.filter, since, self._note_page), end)))
 
-    def skip(self) -> None:
-        """Go to the end of the log, passing over entries that do not concern this client."""
-        if not self._outbox:
-            self.cursor = self.log.next_seq
-            if self._position is not None:
-                self._position = self.cursor
+    def advance(self, seq: int) -> None:
+        """Go on to an entry: all before it have been written, or do not concern this client."""
+        self.cursor = self._position = seq
 
     def take(self, joined: Joined) -> bytes:
         """Return the next bytes for this client, at most about MAX_WRITE_BYTES; empty if it has everything."""
@@ -346,6 +346,7 @@ class Subscriber:
         return sum(known) if len(known) == len(counts) else None
 
     def _queue(self, item: tuple[int, _Private]) -> None:
+        self.is_current = False
         if self._outbox is None:
             self._outbox = deque()
         self._outbox.append(item)
