@@ -31,7 +31,7 @@ MAY_KNOW: dict[str, set[str]] = {
     "storage": {*BASE, "odds"},
     "broadcast": {"errors"},
     "scraping": {*BASE, "settings", "bookmakers", "odds", "broadcast"},
-    "websocket": {"domain", "broadcast", "scraping"},
+    "websocket": {"domain", "odds", "broadcast", "scraping"},
     "services": set(),
     "routes": set(),
     "routes.access": {*BASE, "settings", "services"},
