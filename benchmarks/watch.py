@@ -26,7 +26,7 @@ SECONDS = 6
 IDLE_MS = 1500
 
 PACED = Row("paced-ws", "paced, 50/s, all get all", "ws", 50 * SECONDS, 20.0)
-OWN = "/api/ws?topics=odds&image=0&event_id=@{}:{}@".format(WATCHED_EVENTS, EVENTS)
+OWN = f"/api/ws?topics=odds&image=0&event_id=@{WATCHED_EVENTS}:{EVENTS}@"
 SHARED = "/api/ws?topics=odds&image=0&event_id=" + ",".join(map(str, range(1, SHARED_EVENTS + 1)))
 
 

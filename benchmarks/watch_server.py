@@ -43,8 +43,8 @@ def change_of(parts: Services, event_id: int, number: int) -> EventChange:
     event = parts.odds_service.cache.events[event_id]
     event_odds = next(iter(event.odds.values()))
     market = CATALOGUE.by_slug["1x2_ft"]
-    values = [pack_value(1.5 + (number + step) % 100 / 100, True) for step in (0, 1)]
-    changed = tuple((pack_key(market.number, index, None), *values) for index in range(3))
+    before, now = (pack_value(1.5 + (number + step) % 100 / 100, True) for step in (0, 1))
+    changed = tuple((pack_key(market.number, index, None), before, now) for index in range(3))
     event.key = f"sr:t={time.monotonic():.6f}"
     return EventChange(event_id, event_odds.header.platform, event_odds.id, changed=changed, moment=number)
 

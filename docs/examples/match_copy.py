@@ -29,7 +29,9 @@ def apply(prices: dict[tuple, float], kind: str, data: dict) -> None:
         for book in (book for event in data["events"] for book in event["markets_by_bookmaker"]):
             for market in book["markets"]:
                 place = (book["bookmaker_slug"], market["betpawa_market_id"], market["line"], market["promotion"])
-                prices.update({(*place, each["name"]): each["odds"] for each in market["outcomes"] if each["available"]})
+                prices.update(
+                    {(*place, each["name"]): each["odds"] for each in market["outcomes"] if each["available"]}
+                )
     elif kind == "odds_change":  # What moved.
         for each in data["changes"]:
             key = (data["source"], each["market_id"], each["line"], each["market_promotion"], each["outcome"])

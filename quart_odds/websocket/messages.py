@@ -111,7 +111,7 @@ def error_message(code: str, detail: str) -> Envelope:
 
 
 def subscription_update_message(topics: Iterable[str], filtered: dict[str, Any] | None = None) -> Envelope:
-    """Return the answer to subscribe and unsubscribe: the topics the connection now receives, sorted, and its filter."""
+    """Return the answer to subscribe and unsubscribe: the topics it now receives, sorted, and its filter."""
     data: dict[str, Any] = {"topics": sorted(topics)}
     return envelope("subscription_update", data if filtered is None else {**data, "filter": filtered})
 

@@ -140,10 +140,10 @@ class OddsImages:
         else:
             found = list(events.values())
         for event in found:
-            is_named = event.id in filtered.event_ids
-            if (is_named or event.header.kickoff > now) and filtered.selects(event.id, tournaments_of(event)):
-                if changed is None or ("event", event.id) in changed:
-                    yield event
+            is_ahead = event.id in filtered.event_ids or event.header.kickoff > now
+            is_changed = changed is None or ("event", event.id) in changed
+            if is_ahead and is_changed and filtered.selects(event.id, tournaments_of(event)):
+                yield event
 
     def _removed(self, filtered: OddsFilter, changed: Collection[object]) -> list[int]:
         """Return the events that have changed and are no longer in memory, as far as the filter may select them."""

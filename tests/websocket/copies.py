@@ -55,6 +55,9 @@ class OddsCopy:
                 self._prices(data)
             case "event_change":
                 self._event(data)
+            case "connection_ack" | "subscription_update":
+                # The rest of an image that had begun does not come any more.
+                self._paged = set()
 
     def prices(self, event_id: int) -> dict[Place, Price]:
         """Return the prices of an event. Raises KeyError if the copy does not have it."""

@@ -220,7 +220,7 @@ class _Conversation:
             filtered = self._filter(said, topics, former.filter, is_more=is_more)
         except FilterError as error:
             return invalid_filter(error)
-        answer = subscription_update_message(topics, filtered and filtered.as_json())
+        answer = subscription_update_message(topics, filtered.as_json() if filtered is not None else None)
         self._registry.reselect(self._subscriber, topics, filtered, answer)
         if filtered is not former.filter:
             self._watch(filtered)

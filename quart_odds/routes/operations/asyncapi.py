@@ -52,7 +52,7 @@ async def asyncapi() -> Response:
 
 def document() -> dict[str, Any]:
     """Return the AsyncAPI document."""
-    schemas = {}
+    schemas: dict[str, Any] = {}
     for model in (ScrapeProgress, OddsImage, OddsChange, EventChange, AppliedFilter):
         described = model.model_json_schema(mode="serialization", ref_template="#/components/schemas/{model}")
         schemas |= described.pop("$defs", {}) | {model.__name__: described}
