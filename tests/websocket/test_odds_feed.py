@@ -15,8 +15,7 @@ from quart_odds.domain.odds import Competition, MappedEvent, Prices, pack_value
 from quart_odds.domain.platforms import Platform
 from quart_odds.domain.promotions import BOOSTED, KNOWN, TWO_UP
 from quart_odds.odds import EventChange, OddsCache
-from quart_odds.odds.event import CachedEvent
-from quart_odds.odds.views import event_fields, listed_bookmaker
+from quart_odds.odds.views import bookmaker_markets, event_fields, listed_bookmaker
 from quart_odds.routes.api.encoded import encode_detail
 from quart_odds.websocket.odds_contents import OddsContent, mark_concerns
 from quart_odds.websocket.odds_feed import OddsFeed
@@ -30,8 +29,8 @@ OVER, UNDER, OVER_3 = (
     key("over_under_ft", "Under", 2.5),
     key("over_under_ft", "Over", 3.5),
 )
-EXACT = next(market for market in CATALOGUE.markets if market.number not in MAIN_NUMBERS and not market.has_line)
-ODD_ONE = EXACT.number << 22
+OTHER_MARKET = next(market for market in CATALOGUE.markets if market.number not in MAIN_NUMBERS and not market.has_line)
+ODD_ONE = OTHER_MARKET.number << 22
 WORD = len(KNOWN)
 """The number of the first promotion word that is an event's own."""
 
@@ -57,7 +56,7 @@ EXACT_VIEWS = (
 OTHER_VIEWS = (
     OddsView(None, min_move=5.0),
     OddsView(MAIN_NUMBERS, min_move=60.0, has_images=False),
-    OddsView(frozenset({EXACT.number}), frozenset({Platform.BETPAWA}), has_images=False),
+    OddsView(frozenset({OTHER_MARKET.number}), frozenset({Platform.BETPAWA}), has_images=False),
 )
 
 
@@ -120,27 +119,30 @@ class Discovery:
         return cache.mark_missing(self.platform, self.listed, at, believe_after=wait)
 
 
-platforms, ids = st.sampled_from(Platform), st.sampled_from(["a", "b"])
+def sometimes(usual: Any, *others: Any) -> Any:
+    """Return a strategy for a value that is usually the same."""
+    return st.sampled_from([usual] * 4 * len(others) + [*others])
+
+
+platforms, ids = st.sampled_from(Platform), sometimes("a", "b")
 fetches = st.builds(
     Fetch,
     platforms,
     ids,
-    st.dictionaries(st.sampled_from(KEYS), st.sampled_from(VALUES), max_size=10),
+    st.dictionaries(st.sampled_from(KEYS), st.sampled_from(VALUES), min_size=1, max_size=10),
     st.booleans(),
-    st.sampled_from(["1", "1", "1", "2", None]),
-    st.sampled_from([0, 0, 0, 5, 120]),
-    st.sampled_from([False, False, True]),
-    st.sampled_from(["17", "17", "18"]),
-    st.sampled_from([0, 0, 0, 15]),
+    sometimes("1", "2", None),
+    sometimes(0, 5, 120),
+    sometimes(False, True),
+    sometimes("17", "18"),
+    sometimes(0, 15, -7 * 3600),
 )
 happenings = st.one_of(
-    fetches,
-    fetches,
-    fetches,
+    *[fetches] * 6,
     st.builds(Withdrawal, platforms, ids),
     st.builds(Discovery, platforms, st.frozensets(ids), st.sampled_from([0, 10])),
 )
-timed = st.lists(st.tuples(st.sampled_from([10, 10, 10, 7 * 3600]), happenings), min_size=1, max_size=12)
+timed = st.lists(st.tuples(sometimes(10, 7 * 3600), happenings), min_size=5, max_size=20)
 
 
 @dataclass
@@ -152,11 +154,20 @@ class Watched:
     published: list[OddsContent] = field(default_factory=list)
     rendered: list[tuple[OddsContent, OddsView, bytes]] = field(default_factory=list)
 
-    def take(self, changes: list[EventChange]) -> None:
-        """Publish changes, and let the copies apply them."""
+    def take(self, happening: Fetch | Withdrawal | Discovery, second: int) -> None:
+        """Let the cache take something, and publish its changes. The copies apply them."""
+        before = {
+            event_odds.id: prices_of([bookmaker_markets(event, event_odds)])
+            for event in self.cache.events.values()
+            for event_odds in event.odds.values()
+        }
         feed = OddsFeed(self._put, self.cache, lambda: NOW)
-        for change in changes:
+        for change in happening.apply(self.cache, second):
+            self.published.clear()
             feed(change)
+            for content in self.published:
+                if content.name == "odds_change":
+                    check_rows(orjson.loads(content.render(EXACT_VIEWS[0]))["data"], before.get(change.odds_id, {}))
 
     def _put(self, content: object) -> None:
         assert isinstance(content, OddsContent)
@@ -172,22 +183,35 @@ class Watched:
                 self.copies[view].apply(message)
 
 
+def check_rows(data: Any, before: Mapping[Place, Price]) -> None:
+    """Check that each price changed, and what it was before."""
+    for row in data["changes"]:
+        place = Place(data["source"], row["market_id"], row["line"], row["market_promotion"], row["outcome"])
+        former = before.get(place)
+        assert former != Price(row["odds"], row["is_active"], row["available"], row["promotion"])
+        assert row["previous"] == (former.odds if former is not None and former.available else None)
+
+
 def says_anything(message: Any, content: OddsContent, view: OddsView) -> bool:
     """Return whether a message has something for a view."""
-    data, seen = message["data"], view.platforms or frozenset(Platform)
+    data, sources = message["data"], view.platforms or frozenset(Platform)
     if message["type"] == "odds_change":
-        return data["source"] in seen and bool(data["changes"])
+        return data["source"] in sources and bool(data["changes"])
     if message["type"] == "event_change":
-        return data["source"] is None or data["source"] in seen
+        return data["source"] is None or data["source"] in sources
     # A state without bookmakers says that the event lost one.
     return view.has_images and (bool(data["events"][0]["bookmakers"]) or content.concerns(view))
 
 
-def shown(event: CachedEvent, view: OddsView) -> dict[Place, Price]:
-    """Return what the API shows of the prices that are in a view."""
-    detail = orjson.loads(asyncio.run(encode_detail(event)).content)
+def shown(cache: OddsCache) -> dict[int, dict[Place, Price]]:
+    """Return the prices that the API shows, by event."""
+    details = {event.id: asyncio.run(encode_detail(event)) for event in cache.events.values()}
+    return {each: prices_of(orjson.loads(body.content)["markets_by_bookmaker"]) for each, body in details.items()}
+
+
+def seen(prices: Mapping[Place, Price], view: OddsView) -> dict[Place, Price]:
+    """Return the prices that are in a view."""
     markets = {market.id for market in CATALOGUE.markets if view.markets is None or market.number in view.markets}
-    prices = prices_of(detail["markets_by_bookmaker"])
     return {
         place: price
         for place, price in prices.items()
@@ -204,8 +228,8 @@ def lasting(fields: Mapping[str, object]) -> dict[str, object]:
     return {name: value for name, value in fields.items() if name not in LIVELY}
 
 
-def check(copy: OddsCopy, cache: OddsCache, view: OddsView) -> None:
-    """Compare a copy with the cache."""
+def check(copy: OddsCopy, cache: OddsCache, prices: Mapping[int, Mapping[Place, Price]], view: OddsView) -> None:
+    """Compare a copy with the cache, and with the prices that the API shows of it."""
     assert copy.unknown == 0
     assert copy.events.keys() <= cache.events.keys()
     for event in cache.events.values():
@@ -217,7 +241,7 @@ def check(copy: OddsCopy, cache: OddsCache, view: OddsView) -> None:
         if not here:
             assert event.id not in copy.events or not copy.prices(event.id)
             continue
-        assert copy.prices(event.id) == shown(event, view)
+        assert copy.prices(event.id) == seen(prices[event.id], view)
         known = copy.events[event.id]
         assert lasting(known.fields) == lasting(event_fields(event))
         assert {name: lasting(each) for name, each in known.bookmakers.items()} == {
@@ -233,8 +257,9 @@ def test_a_copy_kept_by_messages_equals_what_the_api_shows(happened: list[tuple[
     second = 0
     for pause, each in happened:
         second += pause
-        watched.take(each.apply(watched.cache, second))
+        watched.take(each, second)
+        prices = shown(watched.cache)
         for view, copy in watched.copies.items():
-            check(copy, watched.cache, view)
+            check(copy, watched.cache, prices, view)
     for content, view, made in watched.rendered:
         assert content.render(view) == made
