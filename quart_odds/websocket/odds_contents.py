@@ -211,8 +211,8 @@ class EventChanged(OddsContent):
         return _OBJECT_BYTES + (0 if self._event is None else _BOOKMAKER_BYTES * len(self._event.odds))
 
     def concerns(self, view: OddsView) -> bool:
-        """Return whether the view shows the bookmaker."""
-        return view.platforms is None or self._source is None or self._source in view.platforms
+        """Return True. An event is the same event to those who see only some of its bookmakers."""
+        return True
 
     def message(self, view: OddsView) -> dict[str, object]:
         """Return an `event_change`."""
@@ -264,8 +264,8 @@ class EventState(OddsContent):
         return _OBJECT_BYTES + sum(_BOOKMAKER_BYTES + each.packed_bytes for each in self._event.odds.values())
 
     def concerns(self, view: OddsView) -> bool:
-        """Return whether those with this view keep a copy of any of the bookmakers."""
-        return view.has_images and (view.platforms is None or not view.platforms.isdisjoint(self._platforms))
+        """Return whether those with this view keep a copy."""
+        return view.has_images
 
     def message(self, view: OddsView) -> dict[str, object]:
         """Return an `odds_image`."""

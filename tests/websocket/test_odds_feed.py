@@ -198,9 +198,8 @@ def says_anything(message: Any, content: OddsContent, view: OddsView) -> bool:
     if message["type"] == "odds_change":
         return data["source"] in sources and bool(data["changes"])
     if message["type"] == "event_change":
-        return data["source"] is None or data["source"] in sources
-    # A state without bookmakers says that the event lost one.
-    return view.has_images and (bool(data["events"][0]["bookmakers"]) or content.concerns(view))
+        return True
+    return view.has_images
 
 
 def shown(cache: OddsCache) -> dict[int, dict[Place, Price]]:
@@ -231,16 +230,13 @@ def lasting(fields: Mapping[str, object]) -> dict[str, object]:
 def check(copy: OddsCopy, cache: OddsCache, prices: Mapping[int, Mapping[Place, Price]], view: OddsView) -> None:
     """Compare a copy with the cache, and with the prices that the API shows of it."""
     assert copy.unknown == 0
-    assert copy.events.keys() <= cache.events.keys()
+    assert copy.events.keys() == cache.events.keys()
     for event in cache.events.values():
         here = {
             platform: each
             for platform, each in event.odds.items()
             if view.platforms is None or platform in view.platforms
         }
-        if not here:
-            assert event.id not in copy.events or not copy.prices(event.id)
-            continue
         assert copy.prices(event.id) == seen(prices[event.id], view)
         known = copy.events[event.id]
         assert lasting(known.fields) == lasting(event_fields(event))
