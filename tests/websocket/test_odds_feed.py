@@ -143,6 +143,18 @@ happenings = st.one_of(
     st.builds(Discovery, platforms, st.frozensets(ids), st.sampled_from([0, 10])),
 )
 timed = st.lists(st.tuples(sometimes(10, 7 * 3600), happenings), min_size=5, max_size=20)
+bodies = st.builds(
+    Fetch,
+    st.just(Platform.BET9JA),
+    st.just("a"),
+    st.dictionaries(st.sampled_from(KEYS), st.sampled_from(VALUES), max_size=10),
+    st.booleans(),
+    st.just("1"),
+    st.just(0),
+    st.just(False),
+    st.just("17"),
+    st.sampled_from([0, 15]),
+)
 
 
 @dataclass
@@ -245,10 +257,8 @@ def check(copy: OddsCopy, cache: OddsCache, prices: Mapping[int, Mapping[Place, 
         }
 
 
-@settings(deadline=None)
-@given(timed)
-def test_a_copy_kept_by_messages_equals_what_the_api_shows(happened: list[tuple[int, Any]]) -> None:
-    """For all prices, for the main markets, and for some bookmakers. A message that says nothing concerns nobody."""
+def follow(happened: list[tuple[int, Any]]) -> None:
+    """Let things happen, with pauses in seconds, and compare the copies after each."""
     watched = Watched()
     second = 0
     for pause, each in happened:
@@ -259,3 +269,17 @@ def test_a_copy_kept_by_messages_equals_what_the_api_shows(happened: list[tuple[
             check(copy, watched.cache, prices, view)
     for content, view, made in watched.rendered:
         assert content.render(view) == made
+
+
+@settings(deadline=None)
+@given(timed)
+def test_a_copy_kept_by_messages_equals_what_the_api_shows(happened: list[tuple[int, Any]]) -> None:
+    """For all prices, for the main markets, and for some bookmakers. A message that says nothing concerns nobody."""
+    follow(happened)
+
+
+@settings(deadline=None)
+@given(st.lists(st.one_of(*[bodies] * 5, st.just(Withdrawal(Platform.BET9JA, "a"))), min_size=3, max_size=10))
+def test_promoted_prices_move_between_offers_in_copies_as_they_do_in_the_api(happened: list[Any]) -> None:
+    """One bookmaker's plain and promoted prices come, go and are suspended, in bodies and lists."""
+    follow([(10, each) for each in happened])
