@@ -100,7 +100,7 @@ class OddsFeed:
                 shown, subjects = each.without_prices(), self._subjects(each)
                 self._publish(EventChanged(at, "changed", each.id, shown, subjects, None))
         for event_id in change.emptied:
-            subjects = subjects_of(event_id, tuple(tournaments))
+            subjects = subjects_of(event_id, self.tournaments.former(event_id).union(tournaments))
             self._publish(EventChanged(at, "removed", event_id, None, subjects, None))
         left = [each.header.platform for each in moved]
         for each in concerned:

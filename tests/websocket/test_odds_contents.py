@@ -208,7 +208,6 @@ def test_the_state_of_an_event_concerns_those_who_saw_odds_that_left_it() -> Non
     view = OddsView(None, frozenset({Platform.BET9JA}))
     assert state.concerns(view)
     assert said(state, view)["events"][0]["bookmakers"] == []
-    assert not state.concerns(OddsView(None, frozenset({Platform.SPORTYBET})))
     assert not state.concerns(OddsView(None, has_images=False))
 
 
