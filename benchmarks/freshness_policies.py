@@ -36,7 +36,7 @@ async def full_runs(world: World, seconds: float) -> Measured:
     """Full runs in a row that use their lists only to find events: discover all, then fetch all, and again."""
     client = world.client
     while world.elapsed < seconds:
-        headers = [listed.header async for listed in client.discover()]
+        headers = [listed.header async for listed in client.discover() if not listed.is_in_play]
         for header in headers:
             if world.elapsed < seconds and header.kickoff > world.now:
                 await _fetch(world, header)
@@ -50,7 +50,7 @@ async def polling(world: World, seconds: float, rate: float) -> Measured:
         rate=lambda _: rate,
         interval_seconds=lambda: INTERVAL_SECONDS,
         max_detail_age_seconds=MAX_DETAIL_AGE_SECONDS,
-        is_busy=lambda: False,
+        is_busy=lambda _: False,
         watched=(),
         now=lambda: world.now,
         clock=lambda: world.elapsed,

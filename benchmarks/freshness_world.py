@@ -172,7 +172,7 @@ class World:
 
     async def record(self, mapped: MappedEvent, seen_at: datetime) -> EventChange:
         """Take a fetch into the cache, and note how late the changes are that it brought. Like the odds service."""
-        change = self.cache.apply(mapped, seen_at)
+        change = self.cache.apply(mapped, seen_at, self.now)
         self._recorded += 1
         if not mapped.is_partial and self._recorded % CHECK_EACH == 0:
             self.check(mapped.header.external_id)
@@ -185,16 +185,16 @@ class World:
         return self.cache.knows(platform, external_id)
 
     async def mark_missing(
-        self, platform: Platform, seen_external_ids: set[str], at: datetime, listed: ListedCompetitions
+        self, platform: Platform, seen: Mapping[str, datetime], at: datetime, listed: ListedCompetitions
     ) -> Sequence[EventChange]:
         """Take what a sweep listed into the cache."""
         return self.cache.mark_missing(
-            platform, seen_external_ids, at, listed=listed, believe_after=BELIEVE_MISSING_AFTER
+            platform, seen, at, listed=listed, believe_after=BELIEVE_MISSING_AFTER, now=self.now
         )
 
     async def withdraw(self, platform: Platform, external_id: str, at: datetime) -> EventChange | None:
         """Mark an event as gone in the cache."""
-        return self.cache.withdraw(platform, external_id, at)
+        return self.cache.withdraw(platform, external_id, at, self.now)
 
     async def confirm(self) -> None:
         """Do nothing: there is no database."""

@@ -38,6 +38,7 @@ from quart_odds.routes.pages.shell import static_files
 from quart_odds.scraping.broadcaster import ProgressBroadcaster
 from quart_odds.scraping.coordinator import Coordinator
 from quart_odds.scraping.maintenance import Maintenance
+from quart_odds.scraping.outcome import slowed_bookmakers
 from quart_odds.scraping.refresh import EventRefresher
 from quart_odds.scraping.rounds import Rounds
 from quart_odds.scraping.runs import RunService
@@ -193,10 +194,9 @@ def _add_scraping(parts: Services) -> None:
     rounds = Rounds(
         parts.odds_service.cache,
         rate=parts.clients.rate,
-        trouble=parts.clients.trouble,
         interval_seconds=lambda: preferences.current.sweep_interval_seconds,
         max_detail_age_seconds=60 * settings.max_detail_age_minutes,
-        is_busy=lambda: parts.runs.active is not None,
+        is_busy=lambda platform: parts.runs.is_scraping(platform),
         watched=parts.watched,
     )
     coordinator = Coordinator(
@@ -206,6 +206,8 @@ def _add_scraping(parts: Services) -> None:
         platform_deadline_seconds=settings.platform_deadline_seconds,
         fetchers=preferences.concurrency,
         rounds=rounds,
+        budget=parts.clients.budget,
+        trouble=parts.clients.trouble,
         open_sweep_client=partial(parts.clients.client, priority=Priority.SWEEP),
     )
     parts.runs = RunService(
@@ -221,6 +223,7 @@ def _add_scraping(parts: Services) -> None:
             write_timeout_seconds=settings.write_timeout_seconds,
         ),
         take_over=parts.odds_service.take_over,
+        slowed=lambda: slowed_bookmakers(parts.clients.budgets()),
     )
     parts.refresher = EventRefresher(
         partial(parts.clients.client, priority=Priority.REFRESH),

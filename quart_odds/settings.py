@@ -213,7 +213,9 @@ class Settings(BaseModel):
         0, ge=0, le=1440, description="time between scheduled scrapes; 0 disables the schedule"
     )
     sweep_interval_seconds: SweepInterval = Field(
-        0, description="time between sweeps, which read the bookmakers' lists only; at least 2, 0 turns them off"
+        0,
+        description="time between sweeps, which read the bookmakers' lists, and fetch the most urgent events in what "
+        "is left of the budget; at least 2, 0 turns them off",
     )
     max_detail_age_minutes: int = Field(
         30,

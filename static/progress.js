@@ -3,6 +3,7 @@ import { Grid } from "./grid.js";
 import { byId, connect, duration, load, localise, number, paced, setText } from "./page.js";
 
 const RATE_WINDOW_MS = 5000;
+const NAMES = { betpawa: "BetPawa", sportybet: "SportyBet", bet9ja: "Bet9ja" };
 const isFinal = (phase) => phase === "completed" || phase === "failed";
 
 let run; // the server's view: routes/pages/run.py
@@ -47,19 +48,16 @@ async function renew(id) {
 function take(progress) {
 	const { scrape_run_id: id, platform, phase } = progress;
 	if (waiting) return void waiting.push(progress);
+	const isEnd = platform === null && isFinal(phase);
+	if (isEnd) tellSlowed(progress.slowed ?? []);
 	if (id !== run.id) {
-		if (progress.mode === "sweep") {
-			const slowed = byId("slowed");
-			if (slowed && platform === null && isFinal(phase)) setText(slowed, (progress.message ?? "").split("; ").slice(1).join(" · "));
-			return;
-		}
+		if (progress.mode === "sweep") return;
 		if (run.follow === "newest" && id > (run.id ?? 0)) {
 			announce(`Run ${id} has started`);
 			renew(id);
 		}
 		return;
 	}
-	const isEnd = platform === null && isFinal(phase);
 	// Ignore progress that is not newer than what the page shows.
 	if (run.is_over || (!isEnd && progress.elapsed_ms < run.elapsed_ms)) return;
 	apply(progress);
@@ -67,6 +65,14 @@ function take(progress) {
 	announce(`Run ${id} ${phase}: ${progress.message ?? ""}`);
 	run.is_over = true;
 	renew(id);
+}
+
+/** Say which bookmakers get fewer requests than configured, as the server's view does. */
+function tellSlowed(slowed) {
+	const words = ({ platform, reason, requests_per_second: rate, configured_per_second: configured }) =>
+		`${NAMES[platform]} ${reason === "refused" ? "refuses requests" : "answers slowly"} and gets ${rate.toFixed(1)} requests per second instead of ${configured}`;
+	const root = byId("slowed");
+	if (root) setText(root, slowed.map(words).join(" · "));
 }
 
 function apply(progress) {

@@ -102,8 +102,8 @@ def parse_listed(
 ) -> tuple[list[ListedEvent], list[MalformedBodyError], int]:
     """Parse a page of events with the prices in it. Returns the valid ones, all errors, and the size of the page.
 
-    Events in play are left out, because their prices are not pre-match prices. Raises BookmakerError if the page has no
-    list.
+    Events in play are marked, without their prices, which are not pre-match prices. Raises BookmakerError if the page
+    has no list.
     """
     read = Reader(BETPAWA, where)
     events = [
@@ -120,9 +120,11 @@ def parse_listed(
         except MalformedBodyError as error:
             errors.append(error)
         else:
-            if _is_in_play(event):
+            if is_simulated(header.competition.name, header.competition.country):
                 continue
-            if not is_simulated(header.competition.name, header.competition.country):
+            if _is_in_play(event):
+                listed.append(ListedEvent(header, None, list_name, is_in_play=True))
+            else:
                 read = Reader(BETPAWA, f"event {header.external_id} in {where}")
                 listed.append(listed_event(header, list_name, partial(_collect, read, event), errors))
     return listed, errors, len(events)

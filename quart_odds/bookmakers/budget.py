@@ -77,6 +77,7 @@ class Budget:
         self._configured = _checked(rate)
         self._share = 1.0
         self._tokens = self._capacity()
+        self._allowed = 0.0
         self._filled_at = clock()
         self._recovers_at = 0.0
         self._cools_until = float("-inf")
@@ -92,6 +93,12 @@ class Budget:
         """The current rate."""
         self._fill()
         return self._rate()
+
+    @property
+    def allowed(self) -> float:
+        """How many requests the rate has allowed since the budget was made, also those that nobody sent."""
+        self._fill()
+        return self._allowed
 
     @property
     def reason(self) -> Reason | None:
@@ -162,7 +169,9 @@ class Budget:
         self._fill_until(now)
 
     def _fill_until(self, at: float) -> None:
-        self._tokens = min(self._capacity(), self._tokens + (at - self._filled_at) * self._rate())
+        brought = (at - self._filled_at) * self._rate()
+        self._allowed += brought
+        self._tokens = min(self._capacity(), self._tokens + brought)
         self._filled_at = at
 
 

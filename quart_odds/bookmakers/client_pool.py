@@ -119,6 +119,10 @@ class ClientPool:
         budget = self._throttle(platform).budget
         return budget.rate if budget is not None else self._settings().requests_per_second(platform)
 
+    def budget(self, platform: Platform) -> Budget | None:
+        """Return a bookmaker's budget; None while sweeps are off."""
+        return self._throttle(platform).budget
+
     def trouble(self, platform: Platform) -> str | None:
         """Return why a bookmaker's budget is below the configured rate, as a sentence; None if it is not."""
         found = self._budget(self._settings(), platform)

@@ -93,7 +93,8 @@ def _affordable(events: Sequence[ListedEvent], raw: RawList) -> tuple[Sequence[L
 
 def dated(event: ListedEvent, fetched_at: datetime | None) -> ListedEvent:
     """Return the event with the time at which its list arrived."""
-    return event if event.odds is None else replace(event, odds=replace(event.odds, fetched_at=fetched_at))
+    odds = event.odds and replace(event.odds, fetched_at=fetched_at)
+    return replace(event, odds=odds, fetched_at=fetched_at)
 
 
 def _reported(errors: Sequence[BookmakerError], raw: RawList) -> list[BookmakerError]:

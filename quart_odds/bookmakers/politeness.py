@@ -25,6 +25,9 @@ REFUSAL_REST_SECONDS = 60.0
 LONGEST_BUDGET_WAIT_SECONDS = 1.0
 """After this long, a request that waits for the budget checks whether the budget has changed."""
 
+RESERVED_EVERY = 4
+"""While less urgent requests wait, at least one in so many requests is one of them, so that none waits for ever."""
+
 
 class Priority(IntEnum):
     """What a request is for, the most urgent first."""
@@ -75,6 +78,7 @@ class Throttle:
         self._pace = pace
         self._sleep = sleep
         self._waiting: list[_Waiter] = []
+        self._passed_over = 0
         self._arrivals = 0
         self._freed = asyncio.Event()
         self._under_way = 0
@@ -107,6 +111,7 @@ class Throttle:
     async def slot(self, turn_by: float | None = None, priority: Priority = Priority.FULL) -> AsyncIterator[bool]:
         """Hold a slot for one request, by priority and in order of arrival. Waiting for time takes no slot.
 
+        While less urgent requests wait, one in RESERVED_EVERY requests is the one of them that has waited longest.
         Yields whether the request may be sent: not while the bookmaker rests. Raises TimeoutError if no slot is free by
         `turn_by`, a time of the event loop's clock. A request that has started is never interrupted.
         """
@@ -127,7 +132,9 @@ class Throttle:
                 # All conditions are checked again after each wait: a pause may have begun while all slots were taken,
                 # or a more urgent request may have arrived. Nothing is taken before the last check has passed.
                 pace = self._pace()
-                if self._waiting[0] is not mine:
+                if (first := self._first()) is not mine:
+                    # An arrival can change who is the first without being it.
+                    first.called.set()
                     await mine.called.wait()
                     mine.called.clear()
                 elif (wait := self._wait_seconds(pace)) > 0:
@@ -136,9 +143,24 @@ class Throttle:
                     self._freed.clear()
                     await self._freed.wait()
                 else:
+                    self._count_passed_over(mine)
                     return self._start(pace)
         finally:
             self._leave(mine)
+
+    def _first(self) -> _Waiter:
+        """Return whose turn it is: the most urgent, unless it is the turn of those that were passed over."""
+        urgent = self._waiting[0]
+        if self._passed_over < RESERVED_EVERY - 1:
+            return urgent
+        others = (each for each in self._waiting if each.priority > urgent.priority)
+        return min(others, key=lambda each: each.number, default=urgent)
+
+    def _count_passed_over(self, mine: _Waiter) -> None:
+        """Count a request that starts while less urgent ones wait; start anew if it is one of those itself."""
+        is_urgent = mine.priority == self._waiting[0].priority
+        is_passing = is_urgent and any(each.priority > mine.priority for each in self._waiting)
+        self._passed_over = self._passed_over + 1 if is_passing else 0
 
     def _leave(self, waiter: _Waiter) -> None:
         """Leave the queue, admitted or cancelled, and call who is the first now."""
@@ -148,7 +170,7 @@ class Throttle:
             self._waiting.remove(waiter)
             heapq.heapify(self._waiting)
         if self._waiting:
-            self._waiting[0].called.set()
+            self._first().called.set()
 
     def _wait_seconds(self, pace: Pace) -> float:
         wait = self._open_at - self.clock()

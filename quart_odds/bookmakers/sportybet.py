@@ -132,7 +132,8 @@ def parse_listed(
 ) -> tuple[list[ListedEvent], list[MalformedBodyError]]:
     """Parse a list of events with the prices in it. Returns the valid ones and all errors.
 
-    Simulated events and events in play are left out. Raises BookmakerError if the body has no list.
+    Simulated events are left out, and events in play are marked, without their prices. Raises BookmakerError if the
+    body has no list.
     """
     read = Reader(SPORTYBET, where)
     data = _content(read, body, list | dict)
@@ -145,7 +146,9 @@ def parse_listed(
             try:
                 if not _is_simulated(event):
                     header = _header(event, where)
-                    if not _is_in_play(event):
+                    if _is_in_play(event):
+                        listed.append(ListedEvent(header, None, list_name, is_in_play=True))
+                    else:
                         reader = Reader(SPORTYBET, f"event {header.external_id} in {where}")
                         listed.append(listed_event(header, list_name, partial(_collect_listed, reader, event), errors))
             except MalformedBodyError as error:

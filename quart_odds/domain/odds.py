@@ -141,12 +141,16 @@ class MappedEvent:
 class ListedEvent:
     """An event as a list has it. `odds` are the prices that the list carries, None if it carries none.
 
-    `list_name` names the list, so that a later sweep can ask for that list alone.
+    `list_name` names the list, so that a later sweep can ask for that list alone. `fetched_at` is when the list
+    arrived, None if that is not known. `is_in_play` means that the list says that the match has started; then there are
+    no `odds`.
     """
 
     header: EventHeader
     odds: MappedEvent | None = None
     list_name: str = ""
+    fetched_at: datetime | None = field(default=None, compare=False)
+    is_in_play: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,10 @@ class ScrapePhase(StrEnum):
 
 
 class RunMode(StrEnum):
-    """What a run reads: every event with all its prices, or only the lists and the main markets in them."""
+    """What a run reads: every event with all its prices, or the lists and the main markets in them.
+
+    A scheduled sweep also fetches the events that are most urgent, as far as the budget of requests allows.
+    """
 
     FULL = "full"
     SWEEP = "sweep"

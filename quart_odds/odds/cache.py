@@ -5,7 +5,7 @@ The cache belongs to the event loop. `apply` and `mark_missing` are quick plain 
 
 import secrets
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -51,9 +51,9 @@ class OddsCache:
         """Take one healthy fetch into the cache. Returns what it changed. About 20 µs if nothing did.
 
         Prices of a list (`MappedEvent.is_partial`) replace only those of the same markets and lines. Prices fetched
-        after the kick-off never replace pre-match prices, which stay as they were last fetched. A list does not bring
-        back an event that is gone because the bookmaker said so when asked for it: only its own body, fetched later,
-        does.
+        after the kick-off never replace pre-match prices, which stay as they were last fetched. No answer from before
+        an event was gone brings it back, and none from before it was missed ends that. If it is gone because the
+        bookmaker said so when asked for it, no list brings it back: only its own body, fetched later, does.
 
         Fetches may come in any order: of each market and line, the one with the latest `seen_at` counts. `now` is the
         current time, by default `seen_at`: what is later was dated by a clock that was ahead, and does not count.
@@ -69,8 +69,8 @@ class OddsCache:
         redated_after = 0
         if event_odds is not None:
             gone_at = event_odds.gone_at
-            if event_odds.is_withdrawn and gone_at is not None and seen_at < gone_at <= (now or seen_at):
-                return EventChange(event_odds.event_id, header.platform, event_odds.id)
+            if gone_at is not None and seen_at < gone_at <= (now or seen_at):
+                return EventChange(event_odds.event_id, header.platform, event_odds.id, is_listed=mapped.is_partial)
             redated_after = int(seen_at.timestamp()) if event_odds.heed_clock(seen_at, now) else 0
             if seen_at < event_odds.fetched_at:
                 header = _earlier(header, event_odds, seen_at, is_partial=mapped.is_partial)
@@ -86,7 +86,10 @@ class OddsCache:
         if is_header_changed:
             event_odds.header = header
             event_odds.competition_id = self.competition_id(header.platform, header.competition)
-        event_odds.gone_at = event_odds.missed_at = None
+        event_odds.gone_at = None
+        if event_odds.missed_at is not None and not seen_at < event_odds.missed_at <= (now or seen_at):
+            event_odds.missed_at = None
+        is_found = was_absent and not event_odds.is_absent
         changed: tuple[PriceChange, ...] = ()
         opened: frozenset[int] = frozenset()
         if is_new or not event_odds.fetched_at < header.kickoff <= seen_at:
@@ -99,7 +102,7 @@ class OddsCache:
                 opened = frozenset(key for key, _, _ in changed).difference(known)
         if is_back and not changed:
             event_odds.next_moment(seen_at)
-        is_moved = is_new or is_header_changed or was_absent
+        is_moved = is_new or is_header_changed or is_found
         placement = self._events.place(event_odds, seen_at, former.genius_id) if is_moved else Placement()
         change = EventChange(
             event_odds.event_id,
@@ -110,7 +113,7 @@ class OddsCache:
             is_available=True if is_back else None,
             is_header_changed=is_header_changed,
             moment=event_odds.last_moment,
-            is_miss_noted=was_absent and not is_back,
+            is_miss_noted=is_found and not is_back,
             redated_after=redated_after,
             is_listed=mapped.is_partial,
             opened=opened,
@@ -124,33 +127,41 @@ class OddsCache:
     def mark_missing(
         self,
         platform: Platform,
-        seen_external_ids: Iterable[str],
+        seen: Mapping[str, datetime],
         at: datetime,
         *,
         listed: ListedCompetitions = EVERY_COMPETITION,
         believe_after: timedelta = timedelta(0),
+        now: datetime | None = None,
     ) -> list[EventChange]:
         """Take the result of a discovery: an event that is not listed and should be is missed, then gone.
 
         It is gone when a later discovery lacks it too, `believe_after` or more after the first. A discovery that lists
         it ends that. Only competitions that `listed` covers count.
+
+        `seen` says when each event was listed, by the bookmaker's id, and `at` when the discovery began to read lists:
+        an event that it lacks may have been absent since then. Discoveries may come in any order. An absence from
+        before the event was last seen does not count, nor does a sighting from before it was missed. `now` is the
+        current time, by default `at`: what is later was dated by a clock that was ahead, and does not count.
         """
-        seen = frozenset(seen_external_ids)
+        now = now or at
+        at = min(at, now)
         changes = []
         for (where, external_id), event_odds in list(self._by_external_id.items()):
             if where is not platform:
                 continue
-            if external_id in seen:
-                if event_odds.missed_at is not None and event_odds.gone_at is None:
-                    event_odds.missed_at = None
-                    changes.append(self._note_miss(event_odds, at))
+            if (sighted := seen.get(external_id)) is not None:
+                if event_odds.sight(min(sighted, now), now):
+                    changes.append(self._note_miss(event_odds, at, now))
             elif event_odds.gone_at is None and listed.covers(event_odds.header.competition.external_id):
-                if event_odds.missed_at is None or event_odds.missed_at > at:
+                if at < event_odds.offered_at <= now:
+                    continue
+                if event_odds.missed_at is None or event_odds.missed_at > now:
                     event_odds.missed_at = at
                     if believe_after:
-                        changes.append(self._note_miss(event_odds, at))
+                        changes.append(self._note_miss(event_odds, at, now))
                 if at - event_odds.missed_at >= believe_after:
-                    changes.append(self._leave(event_odds, at))
+                    changes.append(self._leave(event_odds, at, now))
         return changes
 
     def withdraw(
@@ -167,9 +178,9 @@ class OddsCache:
         if event_odds.is_detailed and at < event_odds.seen_at <= (now or at):
             return None
         event_odds.missed_at = None
-        return self._leave(event_odds, at)
+        return self._leave(event_odds, at, now)
 
-    def _note_miss(self, event_odds: EventOdds, at: datetime) -> EventChange:
+    def _note_miss(self, event_odds: EventOdds, at: datetime, now: datetime) -> EventChange:
         placement = self._events.place(event_odds, at)
         change = EventChange(
             event_odds.event_id,
@@ -179,11 +190,11 @@ class OddsCache:
             is_miss_noted=True,
             **placement.moves(event_odds.event_id),
         )
-        self._touch(change, at)
+        self._touch(change, at, now)
         return change
 
-    def _leave(self, event_odds: EventOdds, at: datetime) -> EventChange:
-        redated_after = int(at.timestamp()) if event_odds.heed_clock(at) else 0
+    def _leave(self, event_odds: EventOdds, at: datetime, now: datetime | None) -> EventChange:
+        redated_after = int(at.timestamp()) if event_odds.heed_clock(at, now) else 0
         event_odds.gone_at = at
         moment = event_odds.next_moment(at)
         placement = self._events.place(event_odds, at)
@@ -196,7 +207,7 @@ class OddsCache:
             redated_after=redated_after,
             **placement.moves(event_odds.event_id),
         )
-        self._touch(change, at)
+        self._touch(change, at, now)
         return change
 
     # What the API, the notices and the writer read.

@@ -62,6 +62,7 @@ class EventOdds:
 
     `seen_at` is the last fetch of the event's own body, or of the first list if `is_detailed` is False, because there
     was no body yet. `listed` says which prices lists have had since, `listed_at` when the newest list was fetched.
+    `sighted_at` is the newest sighting in a list, be it without prices; it is not stored.
     `noted_at` is the newest fetch that the writer was told of. `set_version` counts how often prices came or went:
     while it stays, the same prices are there.
     """
@@ -81,6 +82,7 @@ class EventOdds:
     listed: Listed = ()
     listed_at: datetime | None = None
     source_times: SourceTimes = NO_SOURCE_TIMES
+    sighted_at: datetime | None = None
     noted_at: datetime | None = None
     set_version: int = 0
     recent: RecentColumns = field(default_factory=_of_its_own, repr=False)
@@ -107,6 +109,11 @@ class EventOdds:
     def fetched_at(self) -> datetime:
         """When prices were last fetched, from the event's own body or from a list."""
         return self.seen_at if self.listed_at is None else max(self.seen_at, self.listed_at)
+
+    @property
+    def offered_at(self) -> datetime:
+        """When the bookmaker last had the event: in a list, with prices or without, or with a body of its own."""
+        return self.fetched_at if self.sighted_at is None else max(self.fetched_at, self.sighted_at)
 
     @property
     def detailed_at(self) -> datetime | None:
@@ -220,6 +227,18 @@ class EventOdds:
         self.last_moment = max(int(at.timestamp()), self.last_moment + 1)
         return self.last_moment
 
+    def sight(self, at: datetime, now: datetime) -> bool:
+        """Note that a list had the event at `at`. Returns whether that ended a miss, which an older list does not.
+
+        What is dated after `now`, the current time, was dated by a clock that was ahead, and does not count.
+        """
+        if self.sighted_at is None or not at < self.sighted_at <= now:
+            self.sighted_at = at
+        if self.missed_at is None or self.gone_at is not None or at < self.missed_at <= now:
+            return False
+        self.missed_at = None
+        return True
+
     def heed_clock(self, at: datetime, now: datetime | None = None) -> bool:
         """Change dates of a clock that was ahead to `at`, so that a fetch at `at` gets correct dates and counts.
 
@@ -232,6 +251,7 @@ class EventOdds:
         if is_ahead or self.fetched_at > now:
             self.first_seen_at, self.seen_at = min(self.first_seen_at, at), min(self.seen_at, at)
             self.listed_at = self.listed_at and min(self.listed_at, at)
+            self.sighted_at = self.sighted_at and min(self.sighted_at, at)
             self.listed = tuple(ListedOffers(min(each.seen_at, at), each.codes, each.digest) for each in self.listed)
         if not is_ahead:
             return False

@@ -6,7 +6,7 @@ notices) and to the writer (the database).
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
 
 import structlog
@@ -237,19 +237,19 @@ class OddsService:
     async def mark_missing(
         self,
         platform: Platform,
-        seen_external_ids: Iterable[str],
+        seen: Mapping[str, datetime],
         at: datetime,
         listed: ListedCompetitions = EVERY_COMPETITION,
     ) -> list[EventChange]:
         """Record a discovery: an event that it should have listed and did not is missing, and gone the second time.
 
-        The second time counts BELIEVE_MISSING_AFTER the first, or later. `listed` says which competitions the discovery
-        listed completely.
+        `seen` says when each event was listed, `at` when the discovery began to read lists. The second time counts
+        BELIEVE_MISSING_AFTER the first, or later. `listed` says which competitions the discovery listed completely.
         """
         while not self._may_write:
             await self.take_over()
         changes = self.cache.mark_missing(
-            platform, seen_external_ids, at, listed=listed, believe_after=BELIEVE_MISSING_AFTER
+            platform, seen, at, listed=listed, believe_after=BELIEVE_MISSING_AFTER, now=self._clock()
         )
         for change in changes:
             self._publish(change)

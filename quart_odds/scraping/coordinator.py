@@ -5,7 +5,7 @@ the bodies.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Container
 from contextlib import AbstractAsyncContextManager, aclosing, suppress
 from datetime import datetime
 from functools import partial
@@ -14,21 +14,22 @@ import structlog
 
 from quart_odds.bookmakers import BookmakerClient
 from quart_odds.domain.clock import utc_now
-from quart_odds.domain.odds import EventHeader, MappedEvent
+from quart_odds.domain.odds import EventHeader, ListedEvent, MappedEvent
 from quart_odds.domain.platforms import Platform
 from quart_odds.domain.runs import RunError, RunMode, ScrapePhase
-from quart_odds.errors import (
-    CacheFullError,
-    NothingFoundError,
-)
+from quart_odds.errors import CacheFullError, NothingFoundError, QuartOddsError
+from quart_odds.scraping.deadline import BudgetMeter, BudgetRoom
 from quart_odds.scraping.pipeline import BodyDecoder, Pipeline, failing_platform
 from quart_odds.scraping.progress_tracker import PlatformTracker, RunTracker
 from quart_odds.scraping.rounds import Rounds
-from quart_odds.scraping.sink import OddsSink, mark_missing
+from quart_odds.scraping.sink import OddsSink, believable, mark_missing
 from quart_odds.scraping.sweep import sweep_platform
 
 MAX_PRICES = 6_000_000
 """Maximum number of prices from one bookmaker in one run: ten times as many as the largest bookmaker has."""
+
+REST_SECONDS = 0.5
+"""How long a platform's part that is cut off waits for the last odds of its lists to be recorded."""
 
 log = structlog.get_logger(__name__)
 
@@ -36,7 +37,10 @@ ClientFactory = Callable[[Platform], AbstractAsyncContextManager[BookmakerClient
 
 
 class Coordinator:
-    """Scrapes the platforms that a tracker names, one scrape of each mode at a time. The tracker holds the results."""
+    """Scrapes the platforms that a tracker names, one scrape of each mode at a time. The tracker holds the results.
+
+    `trouble` tells why a bookmaker gets fewer requests than configured, None if it does not.
+    """
 
     def __init__(
         self,
@@ -47,7 +51,9 @@ class Coordinator:
         platform_deadline_seconds: float,
         fetchers: Callable[[Platform], int],
         rounds: Rounds | None = None,
+        trouble: Callable[[Platform], str | None] = lambda _: None,
         open_sweep_client: ClientFactory | None = None,
+        budget: Callable[[Platform], BudgetMeter | None] = lambda _: None,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
         self._open_client = open_client
@@ -56,7 +62,9 @@ class Coordinator:
         self._platform_deadline_seconds = platform_deadline_seconds
         self._fetchers = fetchers
         self._rounds = rounds
+        self._trouble = trouble
         self._open_sweep_client = open_sweep_client or open_client
+        self._budget = budget
         self._now = now
 
     async def scrape(
@@ -87,14 +95,21 @@ class Coordinator:
     async def _scrape_platform(self, tracker: PlatformTracker, last_found: int | None) -> None:
         platform = tracker.platform
         async with (
-            failing_platform(tracker, self._platform_deadline_seconds, self._now),
+            self._failing(tracker) as room,
             self._open_client(platform) as client,
         ):
+            room.count(lambda: client.requests)
             client.forget_refusals()
             tracker.enter(ScrapePhase.DISCOVERING)
             work = _PlatformScrape(client, tracker, self._sink, self._now)
             pipeline = Pipeline(client, tracker, self._decoder, fetchers=self._fetchers(platform), now=self._now)
-            await pipeline.run(work.listed(), partial(self._record, work))
+            try:
+                await pipeline.run(work.listed(), partial(self._record, work))
+            except BaseException:
+                await self._keep_rest(work, pipeline.not_found)
+                raise
+            finally:
+                tracker.slow_down(self._trouble(platform))
             self._judge(work, last_found)
             if tracker.phase is not ScrapePhase.FAILED:
                 tracker.enter(ScrapePhase.STORING)
@@ -104,16 +119,21 @@ class Coordinator:
     async def _sweep(self, tracker: PlatformTracker, *, is_round: bool) -> None:
         part = self._rounds.begin(tracker.platform) if is_round and self._rounds is not None else None
         async with (
-            failing_platform(tracker, self._platform_deadline_seconds, self._now),
+            self._failing(tracker) as room,
             self._open_sweep_client(tracker.platform) as client,
         ):
-            await sweep_platform(client, tracker, self._sink, self._now, self._decoder, part)
+            room.count(lambda: client.requests)
+            await sweep_platform(client, tracker, self._sink, self._now, self._decoder, part, self._trouble)
+
+    def _failing(self, tracker: PlatformTracker) -> AbstractAsyncContextManager[BudgetRoom]:
+        budget = partial(self._budget, tracker.platform)
+        return failing_platform(tracker, self._platform_deadline_seconds, self._now, budget)
 
     async def _record(self, work: "_PlatformScrape", mapped: MappedEvent) -> None:
         if mapped.is_in_play:
             work.unrecorded.pop(mapped.header.external_id, None)
             work.in_play[mapped.header.external_id] = work.time_of(mapped)
-            work.tracker.count_in_play(mapped)
+            work.tracker.count_in_play(mapped.header)
             return
         work.count_prices(mapped)
         await self._sink.record(mapped, work.time_of(mapped))
@@ -142,21 +162,39 @@ class Coordinator:
                 "scrape.discovery_incomplete", platform=tracker.platform, failures=len(work.client.discovery_errors)
             )
 
+    async def _keep_rest(self, work: "_PlatformScrape", not_found: Container[str]) -> None:
+        """Record what the lists had of new events, although the platform's part ends before their own bodies came.
+
+        It may be ending because of a deadline or a cancellation, so this takes no longer than REST_SECONDS.
+        """
+        try:
+            async with asyncio.timeout(REST_SECONDS):
+                await work.record_rest(besides=not_found)
+        except (TimeoutError, QuartOddsError) as error:
+            log.warning(
+                "scrape.listed_odds_lost",
+                platform=work.tracker.platform,
+                events=len(work.unrecorded),
+                reason=str(error) or "the database is far behind",
+            )
+
     async def _take_away(self, work: "_PlatformScrape", not_found: dict[str, datetime]) -> None:
         """Report to the sink which events the bookmaker no longer has, as far as that is certain."""
         platform, tracker = work.client.platform, work.tracker
-        await mark_missing(self._sink, tracker, work.seen, self._now(), work.client.listed)
-        # If most of the listed events are "not found", it is the address that has changed: the events are still there.
-        withdrawn = not_found if len(not_found) * 2 <= tracker.found else {}
+        await mark_missing(self._sink, tracker, work.seen, work.began_at, work.client.listed)
+        withdrawn = believable(not_found, tracker.found)
         for external_id in withdrawn:
             work.unrecorded.pop(external_id, None)
         await work.record_rest()
-        for external_id, at in (withdrawn | work.in_play).items():
+        for external_id, at in (withdrawn | believable(work.playing, tracker.found) | work.in_play).items():
             await self._sink.withdraw(platform, external_id, at)
 
 
 class _PlatformScrape:
     """One platform's part of a scrape: the client, the counters, and the events that were listed or in play.
+
+    `began_at` is when it began to read lists, `seen` when each event was listed, by id. `in_play` are those in play by
+    their own bodies, `playing` by a list.
 
     The odds that a list carries are recorded at once for events that are known. A new event begins with its own body,
     which follows soon; `unrecorded` has the list's odds, and when they were read, until then.
@@ -170,21 +208,27 @@ class _PlatformScrape:
         self.unrecorded: dict[str, tuple[MappedEvent, datetime]] = {}
         self._sink = sink
         self._now = now
-        self.seen: set[str] = set()
+        self.began_at = now()
+        self.seen: dict[str, datetime] = {}
         self.in_play: dict[str, datetime] = {}
+        self.playing: dict[str, datetime] = {}
         self._prices = 0
 
     async def listed(self) -> AsyncGenerator[EventHeader, None]:
         """Yield the events that the bookmaker lists, each once. The odds that a list carries are recorded at once.
 
-        Raises NothingFoundError if there are no events at all.
+        Raises NothingFoundError if there are no upcoming events at all.
         """
         async with aclosing(self.client.discover()) as found:
             async for listed in found:
                 header = listed.header
                 if header.external_id not in self.seen:
-                    self.seen.add(header.external_id)
+                    self.seen[header.external_id] = self.time_of(listed)
                     self.tracker.count_found()
+                    if listed.is_in_play:
+                        self.playing[header.external_id] = self.time_of(listed)
+                        self.tracker.count_in_play(header)
+                        continue
                     if listed.odds is not None:
                         if self._sink.knows(self.client.platform, header.external_id):
                             await self._record_listed(listed.odds, self.time_of(listed.odds))
@@ -192,18 +236,19 @@ class _PlatformScrape:
                             self.unrecorded[header.external_id] = listed.odds, self.time_of(listed.odds)
                     yield header
         self.tracker.note_lists(self.client.discovery_errors)
-        if not self.seen and not self.client.discovery_errors:
+        if len(self.seen) == len(self.playing) and not self.client.discovery_errors:
             raise NothingFoundError(self.client.platform, "no event was found, although there always are some")
 
-    def time_of(self, odds: MappedEvent) -> datetime:
+    def time_of(self, found: ListedEvent | MappedEvent) -> datetime:
         """Return when the answer arrived."""
-        return odds.fetched_at or self._now()
+        return found.fetched_at or self._now()
 
-    async def record_rest(self) -> None:
-        """Record the list's odds of the new events whose own bodies failed."""
-        for odds, at in self.unrecorded.values():
-            await self._record_listed(odds, at)
-        self.unrecorded.clear()
+    async def record_rest(self, besides: Container[str] = ()) -> None:
+        """Record the list's odds of the new events whose own bodies failed or were not fetched, except `besides`."""
+        for external_id, (odds, at) in list(self.unrecorded.items()):
+            if external_id not in besides:
+                await self._record_listed(odds, at)
+            del self.unrecorded[external_id]
 
     async def _record_listed(self, odds: MappedEvent, at: datetime) -> None:
         # If there is no room for them, the event's own body meets the same limit and is counted as failed.

@@ -1,13 +1,15 @@
 """How a run ended: the final record, and the terminal progress, which is derived from that record alone."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from quart_odds.bookmakers.budget import RequestBudget
 from quart_odds.domain.platforms import Platform
 from quart_odds.domain.runs import RunError, RunRecord, RunStatus, ScrapePhase
 from quart_odds.scraping.active_run import ActiveRun
 from quart_odds.scraping.faults import error_context
-from quart_odds.scraping.schemas import ScrapeProgress
+from quart_odds.scraping.schemas import ScrapeProgress, SlowedBookmaker
 
 
 def outcome(run: ActiveRun, fault: RunError | None, at: datetime) -> RunRecord:
@@ -51,8 +53,11 @@ def unfinished_platforms(record: RunRecord) -> tuple[Platform, ...]:
     return unfinished or (record.platforms if record.status is RunStatus.FAILED else ())
 
 
-def terminal_progress(record: RunRecord) -> ScrapeProgress:
-    """Return the terminal progress of a run that is over, from its row alone."""
+def terminal_progress(record: RunRecord, slowed: Iterable[SlowedBookmaker] = ()) -> ScrapeProgress:
+    """Return the terminal progress of a run that is over, from its row.
+
+    `slowed` are the bookmakers that are asked less than configured now, which no row has.
+    """
     is_good = record.status in (RunStatus.COMPLETED, RunStatus.PARTIAL)
     found = sum(each.found for each in record.results)
     error = record.errors[0] if record.errors and record.status is not RunStatus.COMPLETED else None
@@ -68,7 +73,22 @@ def terminal_progress(record: RunRecord) -> ScrapeProgress:
         elapsed_ms=record.duration_ms,
         error=error_context(error),
         mode=record.mode,
+        slowed=tuple(slowed) or None,
     )
+
+
+def slowed_bookmakers(budgets: Iterable[RequestBudget]) -> list[SlowedBookmaker]:
+    """Return the bookmakers whose budget is below the configured rate."""
+    return [
+        SlowedBookmaker(
+            platform=each.platform,
+            reason=each.reason,
+            requests_per_second=round(each.budget_per_second, 2),
+            configured_per_second=each.configured_per_second,
+        )
+        for each in budgets
+        if each.reason is not None and each.budget_per_second is not None
+    ]
 
 
 def _terminal_words(record: RunRecord) -> str:
@@ -76,9 +96,8 @@ def _terminal_words(record: RunRecord) -> str:
     got = f"odds of {record.events_scraped} events" + (
         f", {record.events_failed} failed" if record.events_failed else ""
     )
-    slow = [each.error_message for each in record.errors if each.error_type == "slowed_down"]
     if record.status is RunStatus.PARTIAL:
-        return "; ".join([f"{got}; {' and '.join(bad)} failed", *slow])
+        return f"{got}; {' and '.join(bad)} failed"
     if record.status is RunStatus.COMPLETED:
-        return "; ".join([got, *slow])
+        return got
     return f"{record.status}: {record.errors[0].error_message}" if record.errors else str(record.status)

@@ -18,6 +18,7 @@ from quart_odds.domain.clock import utc_now
 from quart_odds.domain.odds import EventHeader, MappedEvent
 from quart_odds.domain.runs import RunError, ScrapePhase
 from quart_odds.errors import BlockedError, BookmakerError, NotFoundError, QuartOddsError
+from quart_odds.scraping.deadline import BudgetMeter, BudgetRoom, ending_after, no_budget
 from quart_odds.scraping.faults import run_error
 from quart_odds.scraping.progress_tracker import PlatformTracker
 
@@ -41,7 +42,8 @@ Record = Callable[[MappedEvent], Awaitable[None]]
 class Pipeline:
     """Fetches and records the events of one bookmaker, and counts those that failed.
 
-    `lookahead` is how many events may wait for a fetcher, by default four per fetcher.
+    `lookahead` is how many events may wait for a fetcher, by default four per fetcher. `on_not_found` is called with
+    each event that the bookmaker does not find, and when it said so.
 
     After `most_refusals` refusals in a row it raises the error of the last one.
     """
@@ -56,6 +58,7 @@ class Pipeline:
         most_refusals: int = MOST_REFUSALS_IN_A_ROW,
         lookahead: int | None = None,
         now: Callable[[], datetime] = utc_now,
+        on_not_found: Callable[[str, datetime], object] = lambda external_id, at: None,
     ) -> None:
         self.not_found: dict[str, datetime] = {}
         """When the bookmaker answered "not found", by the ids of the events."""
@@ -65,6 +68,7 @@ class Pipeline:
         self._fetchers = fetchers
         self._most_refusals = most_refusals
         self._now = now
+        self._on_not_found = on_not_found
         self._headers: asyncio.Queue[EventHeader | None] = asyncio.Queue(maxsize=lookahead or 4 * fetchers)
         self._bodies: asyncio.Queue[RawBody | None] = asyncio.Queue(maxsize=2 * RECORDERS + fetchers // 2)
 
@@ -126,7 +130,8 @@ class Pipeline:
         """Count an event that failed. Raises the given error after too many refusals in a row."""
         self._tracker.count_failed(error)
         if isinstance(error, NotFoundError):
-            self.not_found[header.external_id] = self._now()
+            at = self.not_found[header.external_id] = self._now()
+            self._on_not_found(header.external_id, at)
         count_refusal(self._client, error)
         if isinstance(error, BlockedError) and self._client.refusals_in_a_row >= self._most_refusals:
             raise error
@@ -138,15 +143,23 @@ class Pipeline:
 
 @contextlib.asynccontextmanager
 async def failing_platform(
-    tracker: PlatformTracker, deadline_seconds: float, now: Callable[[], datetime] = utc_now
-) -> AsyncIterator[None]:
-    """End the platform's part of a run as failed, with the reason, if the `async with` body fails or takes too long."""
+    tracker: PlatformTracker,
+    deadline_seconds: float,
+    now: Callable[[], datetime] = utc_now,
+    budget: Callable[[], BudgetMeter | None] = no_budget,
+) -> AsyncIterator[BudgetRoom]:
+    """End the platform's part of a run as failed, with the reason, if the `async with` body fails or takes too long.
+
+    While there is a `budget`, a body that keeps up with it may take longer than the deadline. Yields what has to know
+    how many requests it sent.
+    """
     platform = tracker.platform
+    room = tracker.room = BudgetRoom(budget, deadline_seconds)
     try:
-        async with asyncio.timeout(deadline_seconds):
-            yield
+        async with ending_after(deadline_seconds, room.more_seconds):
+            yield room
     except TimeoutError:
-        reason = f"{platform.display_name} did not finish within {deadline_seconds:g} s"
+        reason = f"{platform.display_name} did not finish within {room.seconds:g} s{room.reason}"
         tracker.fail(RunError("deadline", reason, now(), platform, recoverable=True))
     except Exception as error:
         first = _first(error)

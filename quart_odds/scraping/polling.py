@@ -13,9 +13,6 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-LIST_SHARE = 0.5
-"""The part of a round's requests that lists may use. The rest goes to details, so that these never stop."""
-
 STARVING_SHARE = 0.5
 """The part of a round's details that may go to events over the age limit while other events moved."""
 
@@ -33,6 +30,10 @@ WATCHED_INTERVAL_SECONDS = 60.0
 
 LEAST_AGE_SECONDS = 20.0
 """Details younger than this are not fetched again, whatever moved."""
+
+FIRST_WAIT_SECONDS = 60.0
+"""How long an event waits after its details could not be fetched. The wait doubles with each further failure, up to the
+age that no details should exceed."""
 
 PRIOR_STRENGTH = 1.0
 """How many changes the usual rate is worth against the observed changes of an event."""
@@ -104,11 +105,15 @@ class Candidate:
 
 @dataclass(slots=True)
 class _Event:
-    """What is known of an event's changes. `expected` is the number of changes that were usual in that time."""
+    """What is known of an event's changes. `expected` is the number of changes that were usual in that time.
+
+    `shown_at` is when a list last had the event.
+    """
 
     list_name: str
     kickoff: float
     read_at: float
+    shown_at: float
     moved_at: float | None = None
     moves: int = 0
     expected: float = 0.0
@@ -117,6 +122,21 @@ class _Event:
     def factor(self) -> float:
         """How much more often than usual the prices of this event change."""
         return (self.moves + PRIOR_STRENGTH) / (self.expected + PRIOR_STRENGTH)
+
+
+@dataclass(slots=True)
+class _Attempts:
+    """How often an event's details were asked for in vain, and when last."""
+
+    count: int
+    at: float
+
+    def wait_seconds(self, max_age_seconds: float) -> float:
+        # More doublings than these exceed every limit, and their number has no bound.
+        return min(max_age_seconds, FIRST_WAIT_SECONDS * 2.0 ** min(self.count - 1, _MOST_DOUBLINGS))
+
+
+_MOST_DOUBLINGS = 32
 
 
 @dataclass(slots=True)
@@ -131,17 +151,18 @@ class PollingPolicy:
     def __init__(self) -> None:
         self._events: dict[str, _Event] = {}
         self._lists: dict[str, _List] = {}
+        self._attempts: dict[str, _Attempts] = {}
         self._curve = RateCurve()
 
     def plan_lists(self, names: Sequence[str], now: float, requests: float) -> list[str]:
         """Return the lists to read now, the most urgent first.
 
-        `requests` is the number of requests in the whole round. All lists are read if they fit into LIST_SHARE of it,
-        otherwise those that are worth most; at least one.
+        `requests` is the number of requests that lists may take. All lists are read if they fit, otherwise those that
+        are worth most; at least one.
         """
         rates = self._list_rates(now)
         ordered = sorted(names, key=lambda name: self._urgency(name, rates, now), reverse=True)
-        left = requests * LIST_SHARE
+        left = requests
         planned: list[str] = []
         for name in ordered:
             left -= self._lists.get(name, _List()).requests
@@ -158,11 +179,15 @@ class PollingPolicy:
         First those whose main prices moved since, or whose details are not known; then those that kick off soon, at an
         interval that shortens towards the kick-off; then those that somebody watches; then the oldest. Details older
         than `max_age_seconds` come before all others, within STARVING_SHARE of `count` if others moved.
+
+        An event whose details were asked for in vain waits first, longer each time, so that it takes no requests from
+        the others.
         """
+        self._forget_attempts(now, max_age_seconds)
         tiers: list[list[tuple[float, str]]] = [[], [], [], [], []]
         for each in candidates:
             age = math.inf if each.detailed_at is None else now - each.detailed_at
-            if age < LEAST_AGE_SECONDS or each.kickoff <= now:
+            if age < LEAST_AGE_SECONDS or each.kickoff <= now or self._waits(each, now, max_age_seconds):
                 continue
             tiers[self._tier(each, age, now, max_age_seconds)].append((age, each.external_id))
         for tier in tiers:
@@ -180,9 +205,14 @@ class PollingPolicy:
         """Note that a list had an event."""
         event = self._events.get(external_id)
         if event is None:
-            self._events[external_id] = _Event(list_name, kickoff, at)
+            self._events[external_id] = _Event(list_name, kickoff, at, at)
         else:
-            event.list_name, event.kickoff = list_name, kickoff
+            event.list_name, event.kickoff, event.shown_at = list_name, kickoff, at
+
+    def kickoff_shown_after(self, external_id: str, at: float) -> float | None:
+        """Return the kick-off of an event that a list has shown after this time; None if none has."""
+        event = self._events.get(external_id)
+        return event.kickoff if event is not None and event.shown_at > at else None
 
     def note_prices(self, external_id: str, at: float, *, has_moved: bool) -> None:
         """Note that a list had an event's prices, and whether they had changed since they were last seen."""
@@ -191,8 +221,14 @@ class PollingPolicy:
             if has_moved:
                 event.moved_at = at
 
+    def note_attempt(self, external_id: str, at: float) -> None:
+        """Note that an event's details are asked for. Unless `note_detail` follows, the attempt has failed."""
+        known = self._attempts.get(external_id)
+        self._attempts[external_id] = _Attempts(1 if known is None else known.count + 1, at)
+
     def note_detail(self, external_id: str, at: float, *, has_moved: bool) -> None:
         """Note that an event's details were fetched, and whether main prices had changed since they were last seen."""
+        self._attempts.pop(external_id, None)
         if (event := self._events.get(external_id)) is not None:
             self._observe(event, at, has_moved)
             event.moved_at = None
@@ -216,6 +252,22 @@ class PollingPolicy:
         event.moves += has_moved
         event.read_at = max(at, event.read_at)
         self._curve.observe(left, seconds, has_moved)
+
+    def _waits(self, each: Candidate, now: float, max_age_seconds: float) -> bool:
+        attempts = self._attempts.get(each.external_id)
+        if attempts is None:
+            return False
+        if each.detailed_at is not None and each.detailed_at >= attempts.at:
+            # Somebody else has fetched the details meanwhile: a full run or a refresh.
+            del self._attempts[each.external_id]
+            return False
+        # A clock that was set back makes nobody wait.
+        return 0 <= now - attempts.at < attempts.wait_seconds(max_age_seconds)
+
+    def _forget_attempts(self, now: float, max_age_seconds: float) -> None:
+        """Forget events that would have been tried again long ago if they were still there."""
+        longest = 2 * max_age_seconds
+        self._attempts = {key: each for key, each in self._attempts.items() if now - each.at <= longest}
 
     def _tier(self, each: Candidate, age: float, now: float, max_age_seconds: float) -> int:
         event = self._events.get(each.external_id)

@@ -6,10 +6,11 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from quart_odds.domain.clock import utc_now
-from quart_odds.domain.odds import MappedEvent
+from quart_odds.domain.odds import EventHeader, MappedEvent
 from quart_odds.domain.platforms import Platform
 from quart_odds.domain.runs import PhaseRecord, PlatformResult, RunError, ScrapePhase
 from quart_odds.errors import BookmakerError, NotFoundError
+from quart_odds.scraping.deadline import BudgetRoom
 from quart_odds.scraping.faults import Faults, error_context, run_error
 from quart_odds.scraping.schemas import ScrapeProgress
 
@@ -55,6 +56,8 @@ class PlatformTracker:
         self.phases: list[PhaseRecord] = []
         self.message: str | None = None
         self.error: RunError | None = None
+        self.room: BudgetRoom | None = None
+        """How much longer than its deadline the platform may take; None before it has begun."""
         self.revision = 0
         """Increases with every change that progress shows."""
         self.on_phase = on_phase
@@ -124,11 +127,11 @@ class PlatformTracker:
         self.faults.add(run_error(error, self.platform))
         self.revision += 1
 
-    def count_in_play(self, mapped: MappedEvent) -> None:
+    def count_in_play(self, header: EventHeader) -> None:
         """Count an event that has no pre-match odds because its match has begun. It counts as `gone` as well."""
         self.failed += 1
         self.gone += 1
-        where = f"event {mapped.header.external_id}"
+        where = f"event {header.external_id}"
         reason = f"{self.platform.display_name} at {where}: in play, so its prices are left out"
         self.faults.add(RunError("in_play", reason, utc_now(), self.platform, where))
         self.revision += 1
@@ -164,8 +167,10 @@ class PlatformTracker:
             reason = f"{self.platform.display_name}: {words}"
             self.faults.add(RunError("missing", reason, utc_now(), self.platform, recoverable=True))
 
-    def slow_down(self, words: str) -> None:
-        """Note that the bookmaker gets fewer requests than configured, and why."""
+    def slow_down(self, words: str | None) -> None:
+        """Note that the bookmaker gets fewer requests than configured, and why. None if it does not."""
+        if words is None:
+            return
         self.note(words)
         self.faults.add(RunError("slowed_down", words, utc_now(), self.platform, recoverable=True))
 
@@ -222,6 +227,7 @@ class RunTracker:
         self.platforms = tuple(platforms)
         self.phase = ScrapePhase.INITIALIZING
         self.message: str | None = None
+        self._told_extension = 0.0
 
     @property
     def fetched(self) -> int:
@@ -232,6 +238,16 @@ class RunTracker:
     def failed(self) -> int:
         """The number of events that failed, added up over all bookmakers."""
         return sum(each.failed for each in self.platforms)
+
+    @property
+    def extension(self) -> float:
+        """How many seconds more than its deadline a platform was given because of a budget, at most."""
+        return max((each.room.extension for each in self.platforms if each.room is not None), default=0.0)
+
+    def more_seconds(self) -> float:
+        """Return by how much `extension` has grown since the last call. The run may take so much longer, too."""
+        before, self._told_extension = self._told_extension, self.extension
+        return self._told_extension - before
 
     @property
     def failed_platforms(self) -> tuple[PlatformTracker, ...]:

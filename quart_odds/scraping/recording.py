@@ -69,7 +69,7 @@ async def _discover(client: BookmakerClient, tracker: PlatformTracker, settings:
     found: list[EventHeader] = []
     async with failing_platform(tracker, settings.platform_deadline_seconds):
         tracker.enter(ScrapePhase.DISCOVERING)
-        found += [listed.header async for listed in client.discover()]
+        found += [listed.header async for listed in client.discover() if not listed.is_in_play]
         if not found:
             raise NothingFoundError(client.platform, "no event was found, although there always are some")
         tracker.note_lists(client.discovery_errors)

@@ -7,6 +7,7 @@ policy (`scraping.polling`) decides; this module tells it what there is and what
 import math
 import time
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
@@ -16,10 +17,19 @@ from quart_odds.domain.clock import utc_now
 from quart_odds.domain.odds import EventHeader, ListedEvent, MappedEvent
 from quart_odds.domain.platforms import Platform
 from quart_odds.odds.event import CachedEvent, EventChange
+from quart_odds.odds.event_odds import EventOdds
+from quart_odds.scraping.not_found import NotFoundJudge
 from quart_odds.scraping.polling import Candidate, PollingPolicy
 
 END_SHARE = 0.9
 """The part of the interval after which a round starts no more requests, so that it is over when the next one is due."""
+
+LIST_SHARE = 0.5
+"""The part of a bookmaker's requests that lists may use. The rest goes to details, so that these never stop."""
+
+MOST_KEPT_REQUESTS = 1.0
+"""How many unspent requests of a round the next one may use, of each kind. With a budget that has not even one request
+for a round, one of some rounds has it."""
 
 
 class CachedEvents(Protocol):
@@ -33,9 +43,8 @@ class CachedEvents(Protocol):
 class Rounds:
     """Plans the rounds at all bookmakers, and keeps what was learned from one to the next.
 
-    `rate` is the current budget of a bookmaker in requests per second, `trouble` why it is below the configured one
-    (None if it is not), `is_busy` whether a full run fetches every
-    event anyway, `watched` the ids of the events that somebody watches.
+    `rate` is the current budget of a bookmaker in requests per second, `is_busy` whether a full run fetches every event
+    of the bookmaker anyway, `watched` the ids of the events that somebody watches.
     """
 
     def __init__(
@@ -43,17 +52,15 @@ class Rounds:
         cache: CachedEvents,
         *,
         rate: Callable[[Platform], float],
-        trouble: Callable[[Platform], str | None] = lambda _: None,
         interval_seconds: Callable[[], float],
         max_detail_age_seconds: float,
-        is_busy: Callable[[], bool],
+        is_busy: Callable[[Platform], bool],
         watched: Container[int],
         now: Callable[[], datetime] = utc_now,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._cache = cache
         self._rate = rate
-        self._trouble = trouble
         self._interval_seconds = interval_seconds
         self._max_detail_age_seconds = max_detail_age_seconds
         self._is_busy = is_busy
@@ -61,43 +68,59 @@ class Rounds:
         self._now = now
         self._clock = clock
         self._policies = {platform: PollingPolicy() for platform in Platform}
+        self._judges = {platform: NotFoundJudge() for platform in Platform}
+        self._purses = {platform: Purse() for platform in Platform}
 
     def begin(self, platform: Platform) -> "Round":
         """Begin a bookmaker's part of a round, now."""
         interval = self._interval_seconds()
-        return Round(self, platform, self._policies[platform], interval, self._clock() + interval * END_SHARE)
+        purse = self._purses[platform]
+        purse.lists = min(purse.lists, MOST_KEPT_REQUESTS) + LIST_SHARE * self.requests(platform, interval)
+        until = self._clock() + interval * END_SHARE
+        return Round(self, platform, self._policies[platform], self._judges[platform], purse, until)
 
     def requests(self, platform: Platform, seconds: float) -> float:
         """Return how many requests the bookmaker's budget allows in this time."""
         return self._rate(platform) * max(seconds, 0.0)
 
-    def trouble(self, platform: Platform) -> str | None:
-        """Return why the bookmaker's budget is below the configured one; None if it is not."""
-        return self._trouble(platform)
-
     def candidates(self, platform: Platform) -> Iterator[tuple[Candidate, EventHeader]]:
-        """Yield the events that the bookmaker lists now, none of them while a full run fetches them all."""
-        if self._is_busy():
+        """Yield the events to poll, none of them while a full run fetches them all."""
+        if self._is_busy(platform):
             return
-        for event_id, event in self._cache.events.items():
-            event_odds = event.odds.get(platform)
-            if event_odds is None or event_odds.gone_at is not None:
-                continue
+        for event_id, event_odds, kickoff in self._polled(platform):
             header, at = event_odds.header, event_odds.detailed_at
             yield (
                 Candidate(
                     header.external_id,
-                    header.kickoff.timestamp(),
+                    kickoff,
                     None if at is None else at.timestamp(),
                     event_id in self._watched,
                 ),
                 header,
             )
 
-    def listed_ids(self, platform: Platform) -> frozenset[str]:
-        """Return the bookmaker's ids of all events that it lists now."""
-        found = (event.odds.get(platform) for event in self._cache.events.values())
-        return frozenset(each.header.external_id for each in found if each is not None and each.gone_at is None)
+    def polled_ids(self, platform: Platform) -> frozenset[str]:
+        """Return the bookmaker's ids of all events to poll."""
+        return frozenset(event_odds.header.external_id for _, event_odds, _ in self._polled(platform))
+
+    def _polled(self, platform: Platform) -> Iterator[tuple[int, EventOdds, float]]:
+        """Yield the events to poll, each with its id and its kick-off in epoch seconds.
+
+        These are the events that the bookmaker lists now, and those that it withdrew and that a list has shown since:
+        only their own bodies can bring them back.
+        """
+        policy = self._policies[platform]
+        for event_id, event in self._cache.events.items():
+            event_odds = event.odds.get(platform)
+            if event_odds is None:
+                continue
+            if event_odds.gone_at is None:
+                yield event_id, event_odds, event_odds.header.kickoff.timestamp()
+            elif event_odds.is_withdrawn:
+                # The kick-off is that of the list: the match may have been put off.
+                shown = policy.kickoff_shown_after(event_odds.header.external_id, event_odds.gone_at.timestamp())
+                if shown is not None:
+                    yield event_id, event_odds, shown
 
     @property
     def max_detail_age_seconds(self) -> float:
@@ -113,33 +136,62 @@ class Rounds:
         return self._now().timestamp()
 
 
+@dataclass(slots=True)
+class Purse:
+    """The requests that a bookmaker's lists may take, and those left over from details. Lists may be in debt."""
+
+    lists: float = MOST_KEPT_REQUESTS
+    details: float = 0.0
+
+
 class Round:
-    """One bookmaker's part of one round."""
+    """One bookmaker's part of one round. `judge` is to be told what the bookmaker answers about events."""
 
     def __init__(
-        self, rounds: Rounds, platform: Platform, policy: PollingPolicy, interval_seconds: float, until: float
+        self,
+        rounds: Rounds,
+        platform: Platform,
+        policy: PollingPolicy,
+        judge: NotFoundJudge,
+        purse: Purse,
+        until: float,
     ) -> None:
+        self.judge = judge
         self._rounds = rounds
         self._platform = platform
         self._policy = policy
-        self._interval_seconds = interval_seconds
+        self._purse = purse
         self._until = until
+
+    @property
+    def may_read_lists(self) -> bool:
+        """Whether there is a request for lists. If not, the round has details only."""
+        return self._purse.lists >= 1
 
     @property
     def is_over(self) -> bool:
         """Whether it is too late to start another request."""
         return self._rounds.clock() >= self._until
 
-    def choose(self, names: Sequence[str]) -> Sequence[str]:
-        """Return the lists to read, the most urgent first."""
-        self._policy.keep_only(self._rounds.listed_ids(self._platform), names)
-        requests = self._rounds.requests(self._platform, self._interval_seconds)
-        return self._policy.plan_lists(names, self._rounds.timestamp(), requests)
+    def choose(self, names: Sequence[str], spent: int = 0) -> Sequence[str]:
+        """Return the lists to read, the most urgent first, at least one.
+
+        `spent` is the number of requests that were needed to know them, for the tree or the first page.
+        """
+        self._policy.keep_only(self._rounds.polled_ids(self._platform), names)
+        return self._policy.plan_lists(names, self._rounds.timestamp(), self._purse.lists - spent)
+
+    def spend_on_lists(self, requests: int) -> None:
+        """Note how many requests the lists took, the tree and retries included."""
+        self._purse.lists -= requests
 
     def note_listed(self, listed: ListedEvent) -> None:
-        """Note an event of a list."""
-        header = listed.header
-        self._policy.note_event(header.external_id, listed.list_name, header.kickoff.timestamp(), self._at())
+        """Note an event of a list, unless the list says that it is in play."""
+        header, odds = listed.header, listed.odds
+        if odds is not None and odds.is_in_play:
+            return
+        at = self._at() if odds is None or odds.fetched_at is None else odds.fetched_at.timestamp()
+        self._policy.note_event(header.external_id, listed.list_name, header.kickoff.timestamp(), at)
 
     def note_change(self, mapped: MappedEvent, change: EventChange) -> None:
         """Note what the prices of an event changed, in a list or in its details."""
@@ -148,6 +200,10 @@ class Round:
             self._policy.note_prices(external_id, self._at(), has_moved=not change.is_new and bool(change.changed))
         else:
             self._policy.note_detail(external_id, self._at(), has_moved=not change.is_new and has_main_change(change))
+
+    def note_attempt(self, external_id: str) -> None:
+        """Note that an event's details are asked for. Unless a change by them is noted, the attempt has failed."""
+        self._policy.note_attempt(external_id, self._at())
 
     def note_lists(self, read: Mapping[str, ListRead]) -> None:
         """Note which lists were read completely."""
@@ -158,21 +214,19 @@ class Round:
 
     def details(self) -> list[EventHeader]:
         """Return the events whose details to fetch, the most urgent first: as many as the budget allows."""
-        count = int(self._rounds.requests(self._platform, self._until - self._rounds.clock()))
+        if self.is_over:
+            return []
+        allowed = self._purse.details + self._rounds.requests(self._platform, self._until - self._rounds.clock())
         found = list(self._rounds.candidates(self._platform))
         headers = {header.external_id: header for _, header in found}
         planned = self._policy.plan_details(
             (candidate for candidate, _ in found),
             self._rounds.timestamp(),
-            count,
+            int(allowed),
             self._rounds.max_detail_age_seconds,
         )
+        self._purse.details = min(allowed - len(planned), MOST_KEPT_REQUESTS)
         return [headers[external_id] for external_id in planned]
-
-    @property
-    def trouble(self) -> str | None:
-        """Why the bookmaker gets fewer requests than configured; None if it does not."""
-        return self._rounds.trouble(self._platform)
 
     @property
     def fetchers(self) -> int:

@@ -6,7 +6,7 @@ start → row committed → broadcaster, bridge → Coordinator.scrape → odds 
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -30,11 +30,13 @@ from quart_odds.odds.ownership import recording_for
 from quart_odds.scraping.active_run import ActiveRun
 from quart_odds.scraping.broadcaster import BroadcasterRegistry, ProgressBroadcaster
 from quart_odds.scraping.coordinator import Coordinator
+from quart_odds.scraping.deadline import ending_after
 from quart_odds.scraping.faults import run_error
 from quart_odds.scraping.outcome import outcome, terminal_progress, unfinished_platforms
 from quart_odds.scraping.owned import owned
 from quart_odds.scraping.progress_tracker import PlatformTracker, RunTracker
 from quart_odds.scraping.run_ends import EndStore, RunEnds
+from quart_odds.scraping.schemas import SlowedBookmaker
 
 BRIDGE_SECONDS = 5.0
 """Maximum wait at the end of a run for the bridge to pass on the remaining progress."""
@@ -85,6 +87,7 @@ class RunStore(EndStore, Protocol):
 class RunService:
     """Starts, cancels and ends runs, one run of each mode at a time.
 
+    `slowed` returns the bookmakers that are asked less than configured now; the end of each run has them.
     Work that must not be lost runs in the service's own tasks, so callers may be cancelled at any moment.
     """
 
@@ -99,6 +102,7 @@ class RunService:
         platforms: Callable[[], Sequence[Platform]] = lambda: tuple(Platform),
         make_broadcaster: Callable[[int, RunMode], ProgressBroadcaster] = ProgressBroadcaster,
         take_over: Callable[[], Awaitable[None]] | None = None,
+        slowed: Callable[[], Iterable[SlowedBookmaker]] = tuple,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
         self.broadcasters = BroadcasterRegistry()
@@ -110,6 +114,7 @@ class RunService:
         self._platforms = platforms
         self._make_broadcaster = make_broadcaster
         self._take_over = take_over
+        self._slowed = slowed
         self._now = now
         self._active: dict[RunMode, ActiveRun] = {}
         self._starting = asyncio.Lock()
@@ -126,6 +131,13 @@ class RunService:
     def active_run(self, mode: RunMode) -> ActiveRun | None:
         """Return the active run of a mode; None if there is none."""
         return self._active.get(mode)
+
+    def is_scraping(self, platform: Platform) -> bool:
+        """Return whether the active full run has this platform, and is not finished with it."""
+        run = self.active
+        return run is not None and any(
+            each.platform is platform and not each.phase.is_final for each in run.tracker.platforms
+        )
 
     def active_by_id(self, run_id: int) -> ActiveRun | None:
         """Return the active run with this id, of any mode; None if there is none."""
@@ -245,7 +257,7 @@ class RunService:
         for record in interrupted:
             broadcaster = self._make_broadcaster(record.id, record.mode)
             self.broadcasters.add(broadcaster)
-            broadcaster.publish(terminal_progress(record))
+            broadcaster.publish(terminal_progress(record, self._slowed()))
             await self._bridge(broadcaster, self._registry)
             log.warning("run.interrupted", scrape_run_id=record.id)
         return interrupted
@@ -292,7 +304,7 @@ class RunService:
         if run.refusal is not None:
             raise run.refusal
         with recording_for(run.recording):
-            async with asyncio.timeout(self._run_deadline_seconds), run.reporter.reporting():
+            async with ending_after(self._run_deadline_seconds, run.tracker.more_seconds), run.reporter.reporting():
                 await self._coordinator.scrape(
                     run.tracker, last_found, run.record.mode, is_round=run.record.trigger == SCHEDULED
                 )
@@ -315,7 +327,8 @@ class RunService:
             case None:
                 return None
             case TimeoutError():
-                return RunError("deadline", f"the run took longer than {self._run_deadline_seconds:g} s", self._now())
+                seconds = self._run_deadline_seconds + run.tracker.extension
+                return RunError("deadline", f"the run took longer than {seconds:g} s", self._now())
             case QuartOddsError():
                 return run_error(error)
         log.error("run.broke", scrape_run_id=run.record.id, exc_info=error)
@@ -341,7 +354,7 @@ class RunService:
             self._ends.commit_later(record, phases)
         finally:
             del self._active[run.record.mode]
-        terminal = terminal_progress(record)
+        terminal = terminal_progress(record, self._slowed())
         run.publish(terminal.model_copy(update={"elapsed_ms": max(run.elapsed_ms, terminal.duration_ms or 0)}))
         level = logging.DEBUG if run.is_quiet and record.status is RunStatus.COMPLETED else logging.INFO
         log.log(level, "run.ended", scrape_run_id=record.id, status=str(record.status), events=record.events_scraped)

@@ -1,6 +1,6 @@
 """The progress of a scrape as listeners receive it. Names and shapes in this module are public: docs/protocol.md."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer
 
@@ -8,7 +8,16 @@ from quart_odds.domain.clock import iso_z, utc_now
 from quart_odds.domain.platforms import Platform
 from quart_odds.domain.runs import RunMode, RunStatus, ScrapePhase
 
-__all__ = ["Platform", "RunMode", "RunStatus", "ScrapeErrorContext", "ScrapePhase", "ScrapeProgress", "Timestamp"]
+__all__ = [
+    "Platform",
+    "RunMode",
+    "RunStatus",
+    "ScrapeErrorContext",
+    "ScrapePhase",
+    "ScrapeProgress",
+    "SlowedBookmaker",
+    "Timestamp",
+]
 
 Timestamp = Annotated[AwareDatetime, PlainSerializer(iso_z, return_type=str, when_used="json")]
 """An aware datetime, written as `2026-11-22T10:00:00.123Z` on the wire."""
@@ -25,12 +34,24 @@ class ScrapeErrorContext(BaseModel):
     recoverable: bool = False
 
 
+class SlowedBookmaker(BaseModel):
+    """A bookmaker that gets fewer requests per second than configured, because it refuses them or answers slowly."""
+
+    model_config = ConfigDict(frozen=True)
+
+    platform: Platform
+    reason: Literal["refused", "slow"]
+    requests_per_second: float
+    configured_per_second: float
+
+
 class ScrapeProgress(BaseModel):
     """One step of a run. If `platform` is None, it concerns the run as a whole. Durations are in milliseconds.
 
     `current` events of `total` found ones have been processed. `events_count` is cumulative, None if unknown.
     `duration_ms` is set when a platform or the run ends. `remaining_ms` is an estimate, None while there is no basis
-    for one. `mode` is that of the run: a sweep publishes only its start and its end.
+    for one. `mode` is that of the run: a sweep publishes only its start and its end. `slowed` is set in the terminal
+    progress: all bookmakers that are asked less than configured at this time, None if there are none.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -48,6 +69,7 @@ class ScrapeProgress(BaseModel):
     remaining_ms: int | None = None
     error: ScrapeErrorContext | None = None
     mode: RunMode = RunMode.FULL
+    slowed: tuple[SlowedBookmaker, ...] | None = None
 
     @property
     def is_terminal(self) -> bool:

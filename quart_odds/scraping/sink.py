@@ -1,6 +1,6 @@
 """Where the odds that a run finds go. The odds service implements it: cache, notices and database."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -26,13 +26,14 @@ class OddsSink(Protocol):
         """Return whether odds of this bookmaker's event have been recorded before."""
 
     async def mark_missing(
-        self, platform: Platform, seen_external_ids: set[str], at: datetime, listed: ListedCompetitions
+        self, platform: Platform, seen: Mapping[str, datetime], at: datetime, listed: ListedCompetitions
     ) -> Sequence[EventChange]:
         """Record which events a discovery found. `listed` says which competitions it listed completely.
 
-        An event that a complete list lacks is missed. If another complete list lacks it at least five minutes later, it
-        is gone. Returns the changes of both kinds: `is_missed` is True for the former, `is_available` is False for the
-        latter.
+        `seen` says when the list that had an event arrived, by the bookmaker's id. `at` is when the discovery began:
+        what its lists lack is missing since then, however long the run went on. An event that a complete list lacks is
+        missed. If another complete list lacks it at least five minutes later, it is gone. Returns the changes of both
+        kinds: `is_missed` is True for the former, `is_available` is False for the latter.
         """
 
     async def withdraw(self, platform: Platform, external_id: str, at: datetime) -> object:
@@ -42,10 +43,21 @@ class OddsSink(Protocol):
         """Wait until everything recorded is committed. Raises StorageError if it cannot be committed."""
 
 
+def believable(told: Mapping[str, datetime], listed: int) -> dict[str, datetime]:
+    """Return which events are no longer offered, and since when, as a bookmaker told; none if those are most.
+
+    If most of the `listed` events are in play or not found, it is the site that has changed: they are still there.
+    """
+    return dict(told) if 2 * len(told) <= listed else {}
+
+
 async def mark_missing(
-    sink: OddsSink, tracker: PlatformTracker, seen: set[str], at: datetime, listed: ListedCompetitions
+    sink: OddsSink, tracker: PlatformTracker, seen: Mapping[str, datetime], at: datetime, listed: ListedCompetitions
 ) -> None:
-    """Record which events a platform's lists have, and note in the tracker how many others are missed or gone."""
+    """Record which events a platform's lists have, and note in the tracker how many others are missed or gone.
+
+    `seen` and `at` are as in `OddsSink.mark_missing`.
+    """
     changes = await sink.mark_missing(tracker.platform, seen, at, listed)
     missed = sum(change.is_missed for change in changes)
     gone = sum(change.is_available is False for change in changes)

@@ -205,12 +205,13 @@ def test_an_event_may_leave_its_markets_out() -> None:
     ("value", "path"), [(True, ("additionalInfo", "live")), ({"display": {"minute": "12"}}, ("results",))]
 )
 def test_a_match_in_play_is_reported(value: object, path: tuple[str, ...]) -> None:
-    """The site's mark or existing results say so. The prices are still parsed; lists leave the event out."""
+    """The site's mark or existing results say so. The prices are still parsed, but not those in a list."""
     body = with_({**BETPAWA_V4, "additionalInfo": {"live": False}}, value, *path)
     event = parse_event(dumps(body), ASKED)
     assert event.is_in_play
     assert table(event) == table(parse_event(dumps(BETPAWA_V4), ASKED))
-    assert parse_list(dumps({"responses": [{"responses": [body]}]}), "competitions 77") == ([], [], 1)
+    [entry], errors, size = parse_list(dumps({"responses": [{"responses": [body]}]}), "competitions 77")
+    assert (entry.is_in_play, entry.odds, errors, size) == (True, None, [], 1)
 
 
 def test_a_match_to_come_is_not_in_play() -> None:

@@ -404,3 +404,16 @@ def test_an_event_is_another_kind_of_request_than_a_list(platform: Platform) -> 
     """At each bookmaker."""
     site = SITES[platform]
     assert (site.event(asked(platform, "501")).kind, site.root().kind) == ("event", "list")
+
+
+def test_a_budget_tells_how_many_requests_it_has_allowed() -> None:
+    """At the rates that it had: the configured one, the halved one, and that of a recovery. Nobody has to send them."""
+    clock = Clock()
+    budget = Budget(4, clock)
+    clock.now += 100
+    assert budget.allowed == 400
+    budget.refused()
+    clock.now += RECOVERY_SECONDS
+    assert budget.allowed == 400 + 2 * RECOVERY_SECONDS
+    clock.now += RECOVERY_SECONDS
+    assert math.isclose(budget.allowed, 400 + (2 + 2.2) * RECOVERY_SECONDS)

@@ -8,6 +8,7 @@ import pytest
 from quart_odds.bookmakers.politeness import (
     MOST_REFUSALS_IN_A_ROW,
     REFUSAL_REST_SECONDS,
+    RESERVED_EVERY,
     Pace,
     Priority,
     Throttle,
@@ -195,11 +196,61 @@ async def test_the_more_urgent_go_first() -> None:
     throttle = Throttle(lambda: Pace(1, 0))
     order: list[str] = []
     async with throttle.slot():
-        names = ("full 1", "sweep 1", "full 2", "refresh 1", "sweep 2", "refresh 2")
-        tasks = await queued(throttle, order, *names)
+        tasks = await queued(throttle, order, "full 1", "sweep 1", "full 2", "sweep 2", "refresh 1")
         assert order == []
     await asyncio.gather(*tasks)
-    assert order == ["refresh 1", "refresh 2", "sweep 1", "sweep 2", "full 1", "full 2"]
+    assert order == ["refresh 1", "sweep 1", "sweep 2", "full 1", "full 2"]
+
+
+async def test_one_request_in_four_is_left_to_those_that_wait_behind_more_urgent_ones() -> None:
+    """It is the one of them that has waited longest, whatever its priority."""
+    throttle = Throttle(lambda: Pace(1, 0))
+    order: list[str] = []
+    async with throttle.slot():
+        names = ("full 1", "sweep 1", "full 2", *(f"refresh {number}" for number in range(1, 8)))
+        tasks = await queued(throttle, order, *names)
+    await asyncio.gather(*tasks)
+    assert [each.split()[0] for each in order] == [
+        "refresh", "refresh", "refresh", "full",
+        "refresh", "refresh", "refresh", "sweep",
+        "refresh", "full",
+    ]  # fmt: skip
+    assert [each for each in order if not each.startswith("refresh")] == ["full 1", "sweep 1", "full 2"]
+
+
+async def test_full_runs_get_their_share_of_a_small_budget_that_sweeps_use_up() -> None:
+    """There is always another request of a sweep that waits when a token comes."""
+    clock = Clock()
+    throttle = Throttle(lambda: Pace(4, 0, 0.3125), clock=clock, sleep=clock.sleep)
+    sent = {Priority.SWEEP: 0, Priority.FULL: 0}
+
+    async def ask(priority: Priority) -> None:
+        while sum(sent.values()) < 100:
+            async with throttle.slot(priority=priority):
+                sent[priority] += 1
+                await asyncio.sleep(0)
+
+    await asyncio.gather(*(ask(priority) for priority in (Priority.SWEEP, Priority.SWEEP, Priority.FULL)))
+    assert sent[Priority.FULL] >= 24
+    assert sent[Priority.SWEEP] >= 70
+
+
+async def test_the_turn_passes_on_when_an_arrival_makes_another_request_the_first() -> None:
+    """A sweep has gone to sleep behind a full run's request, and is next in line once a refresh is the most urgent."""
+    clock = Clock()
+    throttle = Throttle(lambda: Pace(4, 0, 0.1), clock=clock, sleep=clock.sleep)
+    order: list[str] = []
+    async with throttle.slot():
+        pass
+    throttle._passed_over = RESERVED_EVERY - 1
+    tasks = await queued(throttle, order, "sweep", "full")
+    for _ in range(3):
+        await asyncio.sleep(0)
+    tasks += await queued(throttle, order, "refresh")
+    assert order == []
+    async with asyncio.timeout(10):
+        await asyncio.gather(*tasks)
+    assert order == ["sweep", "refresh", "full"]
 
 
 async def test_an_urgent_request_overtakes_those_that_wait_for_the_budget() -> None:

@@ -187,13 +187,14 @@ def test_whose_an_id_is(
 
 @pytest.mark.parametrize(("path", "value"), [(("status",), 1), (("status",), 4), (("status",), "1")])
 def test_a_match_in_play_is_reported(path: tuple[str, ...], value: object) -> None:
-    """Any status except that of an upcoming match counts. Lists leave the event out without an error."""
+    """Any status except that of an upcoming match counts. Lists say so, too, and have no prices then."""
     body = with_(SPORTYBET, value, "data", *path)
     event = parse_event(dumps(body), ASKED)
     assert event.is_in_play
     assert table(event) == table(parse_event(dumps(SPORTYBET), ASKED))
     listed = {"bizCode": 10000, "data": [{"id": "sr:tournament:5", "events": [body["data"]]}]}
-    assert parse_list(dumps(listed), "sr:tournament:5") == ([], [])
+    [entry], errors = parse_list(dumps(listed), "sr:tournament:5")
+    assert (entry.is_in_play, entry.odds, errors) == (True, None, [])
 
 
 def test_live_markets_are_prices_in_play() -> None:

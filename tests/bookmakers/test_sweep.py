@@ -133,7 +133,7 @@ async def test_pages_may_be_short_as_long_as_all_events_come() -> None:
 
 
 async def test_a_whole_list_counts_events_that_are_left_out() -> None:
-    """The site's total has them too: in play, and without human players."""
+    """The site's total has them too: in play, which are listed as such, and without human players."""
     site = Upcoming([1, 2, 3, 4])
 
     def change(number: int, body: Any) -> Any:
@@ -144,7 +144,9 @@ async def test_a_whole_list_counts_events_that_are_left_out() -> None:
 
     site.change = change
     async with opened(site, SPORTYBET) as client:
-        assert ids(await sweep(client)) == {"sr:match:70000003", "sr:match:70000004"}
+        found = await sweep(client)
+        assert ids([each for each in found if not each.is_in_play]) == {"sr:match:70000003", "sr:match:70000004"}
+        assert ids([each for each in found if each.is_in_play]) == {"sr:match:70000001"}
         assert (client.listed.is_tree_whole, client.discovery_errors) == (True, [])
 
 

@@ -111,14 +111,14 @@ def test_what_a_discovery_no_longer_lists_is_gone_at_that_bookmaker() -> None:
     for platform in (Platform.BETPAWA, Platform.SPORTYBET):
         cache.apply(mapped(header(platform, "a")), NOW)
     cache.apply(mapped(header(Platform.BETPAWA, "b", "2")), NOW)
-    changes = cache.mark_missing(Platform.BETPAWA, ["b"], LATER)
+    changes = cache.mark_missing(Platform.BETPAWA, {"b": LATER}, LATER)
     assert [(change.event_id, change.platform, change.is_available) for change in changes] == [
         (1, Platform.BETPAWA, False)
     ]
     assert changes[0].is_change
     assert cache.events[1].listed == [Platform.SPORTYBET]
     assert cache.events[1].header.platform is Platform.SPORTYBET
-    assert cache.mark_missing(Platform.BETPAWA, ["b"], LATER) == []
+    assert cache.mark_missing(Platform.BETPAWA, {"b": LATER}, LATER) == []
     back = cache.apply(mapped(header(Platform.BETPAWA, "a")), LATER + HOUR)
     assert (back.is_available, back.changed, back.is_change) == (True, (), True)
     assert cache.events[1].listed == [Platform.BETPAWA, Platform.SPORTYBET]
@@ -130,7 +130,7 @@ def test_a_new_listing_takes_the_place_of_the_old_one() -> None:
     cache.apply(mapped(header(Platform.BETPAWA, "old")), NOW)
     cache.apply(mapped(header(Platform.SPORTYBET, "s")), NOW)
     cache.apply(mapped(header(Platform.BETPAWA, "new")), NOW)
-    cache.mark_missing(Platform.BETPAWA, ["new"], LATER)
+    cache.mark_missing(Platform.BETPAWA, {"new": LATER}, LATER)
     main = cache.find("68995116")
     assert main is not None
     assert main.odds[Platform.BETPAWA].header.external_id == "new"
@@ -189,7 +189,8 @@ def test_an_event_that_two_complete_lists_lack_is_gone() -> None:
     patience = timedelta(minutes=5)
 
     def miss(minutes: float, seen: tuple[str, ...] = ()) -> bool:
-        cache.mark_missing(Platform.BETPAWA, seen, NOW + timedelta(minutes=minutes), believe_after=patience)
+        at = NOW + timedelta(minutes=minutes)
+        cache.mark_missing(Platform.BETPAWA, dict.fromkeys(seen, at), at, believe_after=patience)
         event_odds = odds_at(cache, Platform.BETPAWA, "a")
         assert event_odds is not None
         return event_odds.gone_at is not None
@@ -203,9 +204,9 @@ def test_only_a_list_that_is_whole_can_lack_an_event() -> None:
     cache = OddsCache()
     cache.apply(mapped(header(Platform.BETPAWA, "a")), NOW)
     broken = ListedCompetitions(broken=frozenset({PREMIER.external_id}), is_tree_whole=True)
-    assert cache.mark_missing(Platform.BETPAWA, [], LATER, listed=broken) == []
-    assert cache.mark_missing(Platform.BETPAWA, [], LATER, listed=ListedCompetitions(frozenset({"other"}))) == []
-    assert len(cache.mark_missing(Platform.BETPAWA, [], LATER, listed=ListedCompetitions(is_tree_whole=True))) == 1
+    assert cache.mark_missing(Platform.BETPAWA, {}, LATER, listed=broken) == []
+    assert cache.mark_missing(Platform.BETPAWA, {}, LATER, listed=ListedCompetitions(frozenset({"other"}))) == []
+    assert len(cache.mark_missing(Platform.BETPAWA, {}, LATER, listed=ListedCompetitions(is_tree_whole=True))) == 1
 
 
 def test_a_postponed_event_keeps_its_id_while_a_bookmaker_lacks_it() -> None:
@@ -216,7 +217,7 @@ def test_a_postponed_event_keeps_its_id_while_a_bookmaker_lacks_it() -> None:
     later = KICKOFF + timedelta(days=2)
     for platform in (Platform.BETPAWA, Platform.SPORTYBET):
         cache.apply(mapped(header(platform, f"{platform}-1", kickoff=later)), LATER)
-    cache.mark_missing(Platform.BET9JA, [], LATER, believe_after=timedelta(minutes=5))
+    cache.mark_missing(Platform.BET9JA, {}, LATER, believe_after=timedelta(minutes=5))
     (event,) = cache.events.values()
     assert event.id == 1
     assert event.header.kickoff == later

@@ -51,7 +51,7 @@ def test_matching_takes_no_longer_for_an_id_that_many_events_have(
     """Each event that appears, disappears or comes back takes the same time, however many there are."""
     made = OddsCache()
     add(made, 600, radar=radar, genius=genius)
-    made.mark_missing(BETPAWA, (), NOW)
+    made.mark_missing(BETPAWA, {}, NOW)
     add(made, 600, radar=radar, genius=genius)
     assert max(compared) <= 6 * MAX_CANDIDATES
     assert sum(compared) <= 30 * 1800
@@ -80,7 +80,7 @@ def test_an_id_means_something_again_when_few_events_have_it() -> None:
     made = OddsCache()
     add(made, 50)
     add(made, 1, platform=SPORTYBET)
-    made.mark_missing(BETPAWA, ["e7"], NOW)
+    made.mark_missing(BETPAWA, {"e7": NOW}, NOW)
     event = made.find(RADAR)
     assert event is not None
     assert {platform: event_odds.header.external_id for platform, event_odds in event.odds.items()} == {

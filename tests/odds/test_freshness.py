@@ -50,7 +50,7 @@ def test_what_cannot_be_played_does_not_count() -> None:
     cache.apply(mapped(odds=X1), at(1))
     assert measured(cache, at(2), freshness).main.counts == {1.0: 1}
     assert measured(cache, KICKOFF, freshness).all.total == 0
-    cache.mark_missing(Platform.BETPAWA, [], at(5))
+    cache.mark_missing(Platform.BETPAWA, {}, at(5))
     assert measured(cache, at(6), freshness).all.total == 0
 
 

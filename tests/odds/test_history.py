@@ -32,7 +32,7 @@ def lived(*fetches: tuple[float, dict[int, float] | None]) -> tuple[EventOdds, O
     event_odds: EventOdds | None = None
     for minute, odds in fetches:
         if odds is None:
-            change = cache.mark_missing(header().platform, [], at(minute))[0]
+            change = cache.mark_missing(header().platform, {}, at(minute))[0]
         else:
             change = cache.apply(mapped(odds=odds), at(minute))
         event_odds = cache.event_odds(change.odds_id)

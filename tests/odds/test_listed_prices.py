@@ -162,7 +162,7 @@ def test_a_list_brings_back_what_lists_had_lost() -> None:
     cache = OddsCache()
     cache.apply(mapped(), NOW)
     for seconds in (60, 400):
-        cache.mark_missing(Platform.BETPAWA, [], at(seconds), believe_after=timedelta(minutes=5))
+        cache.mark_missing(Platform.BETPAWA, {}, at(seconds), believe_after=timedelta(minutes=5))
     assert the_odds(cache).gone_at == at(400)
     change = cache.apply(listed(), at(460))
     assert (change.is_available, the_odds(cache).gone_at, the_odds(cache).missed_at) == (True, None, None)

@@ -72,7 +72,7 @@ def test_best_prices_are_taken_from_all_that_list_the_event() -> None:
         mapped(header(Platform.SPORTYBET, "b"), {home: 2.4, draw: 3.5, away: 9.0}, suspended=frozenset({away})), NOW
     )
     cache.apply(mapped(header(Platform.BET9JA, "c"), {home: 9.0, draw: 9.0, away: 9.0}), NOW)
-    cache.mark_missing(Platform.BET9JA, [], NOW)
+    cache.mark_missing(Platform.BET9JA, {}, NOW)
     best = {(each.market.slug, each.line): each for each in best_markets(cache.events[1])}
     assert set(best) == {("1x2_ft", None), ("over_under_ft", 2.5)}
     found = [

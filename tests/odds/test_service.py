@@ -80,9 +80,9 @@ async def test_a_restart_finds_all_that_was_confirmed(store: Store) -> None:
         await odds_service.record(mapped(header(platform, f"{platform}-1")), NOW)
     await odds_service.record(mapped(header(Platform.BETPAWA, "lone", None)), NOW)
     await odds_service.record(mapped(header(Platform.BETPAWA, "betpawa-1"), X1 | {HOME: 2.5}), LATER)
-    await odds_service.mark_missing(Platform.BETPAWA, ["betpawa-1"], LATER)
+    await odds_service.mark_missing(Platform.BETPAWA, {"betpawa-1": LATER}, LATER)
     for at in (NOW, LATER):
-        await odds_service.mark_missing(Platform.BET9JA, [], at)
+        await odds_service.mark_missing(Platform.BET9JA, {}, at)
     await odds_service.record(mapped(header(Platform.SPORTYBET, "sportybet-1")), LATER)
     await odds_service.confirm()
     before = [state(event) for event in odds_service.cache.events.values()]
@@ -122,14 +122,15 @@ async def test_a_second_scrape_without_changes_writes_no_history(store: Store) -
 
 async def test_history_is_read_back_by_price(store: Store) -> None:
     """It has the openings and changes of the requested prices, in order, and no others."""
-    odds_service = odds_service_at(store)
+    odds_service = odds_service_at(store, NOW + timedelta(minutes=8))
     await odds_service.record(mapped(header(external_id="other", sportradar_id="1")), NOW)
     change = await odds_service.record(mapped(), NOW)
     for minute, odds in ((1, 2.5), (2, 2.6)):
         moved = mapped(odds=X1 | {HOME: odds})
         await odds_service.record(moved, NOW + timedelta(minutes=minute))
     for minute in (3, 8):
-        await odds_service.mark_missing(Platform.BETPAWA, ["other"], NOW + timedelta(minutes=minute))
+        at = NOW + timedelta(minutes=minute)
+        await odds_service.mark_missing(Platform.BETPAWA, {"other": at}, at)
     await odds_service.confirm()
     past = await store.price_history(change.odds_id, [HOME])
     start = int(NOW.timestamp())
@@ -403,11 +404,11 @@ async def test_an_event_that_was_missed_and_is_seen_again_is_not_missed_any_more
     """The miss survives a restart; the next fetch ends it, in the database as well."""
     odds_service = odds_service_at(store)
     await odds_service.record(mapped(), NOW)
-    changes = await odds_service.mark_missing(Platform.BETPAWA, [], NOW)
+    changes = await odds_service.mark_missing(Platform.BETPAWA, {}, NOW)
     assert [(change.is_missed, change.is_miss_noted) for change in changes] == [(True, True)]
-    changes = await odds_service.mark_missing(Platform.BETPAWA, [header().external_id], NOW)
+    changes = await odds_service.mark_missing(Platform.BETPAWA, {header().external_id: NOW}, NOW)
     assert [(change.is_missed, change.is_miss_noted) for change in changes] == [(False, True)]
-    await odds_service.mark_missing(Platform.BETPAWA, [], NOW)
+    await odds_service.mark_missing(Platform.BETPAWA, {}, NOW)
     await odds_service.close()
     again = odds_service_at(store)
     await again.load()

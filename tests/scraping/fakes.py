@@ -1,7 +1,7 @@
 """Bookmakers, a database and a sink in memory that do what a test needs."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -34,7 +34,10 @@ def header(platform: Platform, number: int) -> EventHeader:
 
 
 class FakeBookmaker:
-    """Lists `events`, answers each unless `fetch_error` says otherwise, and counts simultaneous requests."""
+    """Lists `events`, answers each unless `fetch_error` says otherwise, and counts simultaneous requests.
+
+    If there is an event `released`, answers wait for it.
+    """
 
     def __init__(self, platform: Platform, events: int = 5) -> None:
         self.platform = platform
@@ -48,9 +51,10 @@ class FakeBookmaker:
         self.listed_odds: Callable[[int], MappedEvent | None] = lambda _: None
         self.fetch_error: Callable[[int], BaseException | None] = lambda _: None
         self.hangs = False
+        self.released: asyncio.Event | None = None
         self.fetched_at: datetime | None = None
         self.bare: set[int] = set()
-        self.change: Callable[[MappedEvent], MappedEvent] = lambda odds: odds
+        self.playing: set[int] = set()
         self.requests = 0
         self.is_closed = False
         self.under_way = 0
@@ -71,7 +75,9 @@ class FakeBookmaker:
             raise self.root_error
         for number in range(self.events):
             await asyncio.sleep(0)
-            yield ListedEvent(header(self.platform, number), self.listed_odds(number), "list")
+            in_play = number in self.playing
+            odds = None if in_play else self.listed_odds(number)
+            yield ListedEvent(header(self.platform, number), odds, "list", self.fetched_at, in_play)
 
     async def sweep(self, choose: Choose | None = None) -> AsyncGenerator[ListedEvent, None]:
         """List the events with one price each, those of `bare` without prices, one in each turn of the event loop."""
@@ -87,7 +93,8 @@ class FakeBookmaker:
             listed = header(self.platform, number)
             prices = Prices.from_pairs([(1, 4001)])
             odds = MappedEvent(listed, prices, mapped_markets=1, is_partial=True, fetched_at=self.fetched_at)
-            yield ListedEvent(listed, None if number in self.bare else self.change(odds), "list")
+            known = None if number in self.bare | self.playing else odds
+            yield ListedEvent(listed, known, "list", self.fetched_at, number in self.playing)
         self.lists_read["list"] = ListRead(1, self.events, is_complete=True)
 
     async def fetch(self, header: EventHeader) -> RawBody:
@@ -99,6 +106,8 @@ class FakeBookmaker:
         try:
             if self.hangs:
                 await asyncio.Event().wait()
+            if self.released is not None:
+                await self.released.wait()
             for _ in range(4):
                 await asyncio.sleep(0)
             error = self.fetch_error(int(header.external_id))
@@ -144,6 +153,7 @@ class RecordingSink:
         self.times: list[datetime] = []
         self.missing: list[tuple[Platform, set[str]]] = []
         self.listed: list[ListedCompetitions] = []
+        self.sightings: list[tuple[datetime, dict[str, datetime]]] = []
         self.withdrawn: list[tuple[Platform, str]] = []
         self.missing_changes: list[EventChange] = []
         self.known: set[tuple[Platform, str]] = set()
@@ -163,10 +173,11 @@ class RecordingSink:
         return (platform, external_id) in self.known
 
     async def mark_missing(
-        self, platform: Platform, seen_external_ids: set[str], at: datetime, listed: ListedCompetitions
+        self, platform: Platform, seen: Mapping[str, datetime], at: datetime, listed: ListedCompetitions
     ) -> list[EventChange]:
         """Keep the arguments, and return the changes that a test has set."""
-        self.missing.append((platform, seen_external_ids))
+        self.missing.append((platform, set(seen)))
+        self.sightings.append((at, dict(seen)))
         self.listed.append(listed)
         return self.missing_changes
 

@@ -350,7 +350,7 @@ async def test_a_database_that_takes_no_odds_is_no_fault_of_a_bookmaker(
 
 
 async def test_a_bookmaker_that_begins_to_refuse_half_way_is_failed_within_the_run(tmp_path: Path) -> None:
-    """No more requests are made after twenty refusals in a row; earlier odds are kept, and the others complete."""
+    """No more requests are made after twenty refusals in a row; what was read is kept, and the others complete."""
     with running_sandbox("--events", "60", "--markets", "12", "--latency-ms", "40") as sandbox:
         async with running_app(tmp_path, sandbox.url, betpawa_concurrency=3) as app:
             run_id = await app.start()
@@ -364,7 +364,7 @@ async def test_a_bookmaker_that_begins_to_refuse_half_way_is_failed_within_the_r
             result = result_of(row, BETPAWA)
             assert 15 <= result["events_scraped"] <= 35
             assert 20 <= result["events_failed"] <= 25
-            assert len(await app.odds(BETPAWA)) == result["events_scraped"]
+            assert len(await app.odds(BETPAWA)) >= result["events_scraped"], "those that only lists had count as failed"
             for other in (SPORTYBET, BET9JA):
                 assert result_of(row, other)["status"] == "completed"
 

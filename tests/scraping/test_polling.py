@@ -3,13 +3,14 @@
 import math
 from random import Random
 
-from hypothesis import given
+import pytest
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quart_odds.scraping.polling import (
+    FIRST_WAIT_SECONDS,
     LEAST_AGE_SECONDS,
     LEAST_INTERVAL_SECONDS,
-    LIST_SHARE,
     SOON_PARTS,
     Candidate,
     PollingPolicy,
@@ -41,20 +42,20 @@ def read(policy: PollingPolicy, name: str, at: float, requests: int = 1) -> None
 
 
 def test_all_lists_are_read_if_they_fit() -> None:
-    """The round has requests for all of them, so nothing is left out."""
+    """There are requests for all of them, so nothing is left out."""
     policy = PollingPolicy()
-    assert sorted(policy.plan_lists(["a", "b", "c"], 0.0, 3 / LIST_SHARE)) == ["a", "b", "c"]
+    assert sorted(policy.plan_lists(["a", "b", "c"], 0.0, 3)) == ["a", "b", "c"]
 
 
-def test_lists_leave_requests_for_details() -> None:
-    """With more lists than requests, LIST_SHARE of them goes to lists."""
+def test_lists_take_no_more_requests_than_they_may() -> None:
+    """With more lists than requests, those that do not fit are left out."""
     policy = PollingPolicy()
     names = [str(number) for number in range(100)]
-    assert len(policy.plan_lists(names, 0.0, 40)) == 40 * LIST_SHARE
+    assert len(policy.plan_lists(names, 0.0, 20.5)) == 20
 
 
 def test_at_least_one_list_is_read() -> None:
-    """Even one that takes more requests than the round has."""
+    """Even one that takes more requests than there are."""
     policy = PollingPolicy()
     read(policy, "long", 0.0, requests=50)
     assert policy.plan_lists(["long"], 10.0, 5) == ["long"]
@@ -156,6 +157,7 @@ def test_events_over_the_age_limit_are_fetched_even_if_others_always_move() -> N
     assert sum(each.startswith("starving") for each in planned) == 5
 
 
+@settings(deadline=None)
 @given(seed=st.integers(0, 2**32), count=st.integers(1, 30), budget=st.integers(2, 8))
 def test_nothing_starves(seed: int, count: int, budget: int) -> None:
     """Whatever moves, details get no older than the limit plus the time that the budget needs for all of them."""
@@ -173,6 +175,66 @@ def test_nothing_starves(seed: int, count: int, budget: int) -> None:
             detailed[external_id] = at
             policy.note_detail(external_id, at, has_moved=False)
         assert at - min(detailed.values()) <= longest
+
+
+@pytest.mark.parametrize("was_detailed", [False, True], ids=["never fetched", "fetched before"])
+def test_events_that_always_fail_take_nothing_from_the_others(was_detailed: bool) -> None:
+    """Ten of a hundred never answer; with eight details in five seconds the others are as fresh as without them."""
+    policy = PollingPolicy()
+    failing = {f"e{number:03}" for number in range(10)}
+    known = {f"e{number:03}": -float(number) for number in range(100)}
+    detailed: dict[str, float | None] = {
+        each: None if each in failing and not was_detailed else at for each, at in known.items()
+    }
+    asked = dict.fromkeys(known, 0)
+    at = 0.0
+    for _ in range(1440):
+        at += 5.0
+        for external_id in policy.plan_details([far(*each) for each in detailed.items()], at, 8, MAX_AGE):
+            asked[external_id] += 1
+            policy.note_attempt(external_id, at)
+            if external_id not in failing:
+                detailed[external_id] = at
+                policy.note_detail(external_id, at, has_moved=False)
+        if at > 200:
+            # A round of 90 takes 56 seconds; five failing ones may come in between.
+            assert at - min(detailed[each] or 0.0 for each in known if each not in failing) <= 75
+    # Two hours: after 0, 1, 3, 7, 15 and 31 minutes, then every half an hour.
+    assert {asked[each] for each in failing} <= {8, 9, 10}
+
+
+def test_an_event_that_failed_waits_twice_as_long_each_time_up_to_the_age_limit() -> None:
+    """An answer starts it anew, whoever fetched it."""
+    policy = PollingPolicy()
+
+    def waited(at: float, detailed_at: float | None = None) -> float:
+        """Fail at this time, and return after how long the event is due again."""
+        policy.note_attempt("a", at)
+        return next(
+            float(seconds)
+            for seconds in range(int(MAX_AGE) + 1)
+            if policy.plan_details([far("a", detailed_at)], at + seconds, 1, MAX_AGE)
+        )
+
+    at = 0.0
+    for expected in (FIRST_WAIT_SECONDS, 2 * FIRST_WAIT_SECONDS, 4 * FIRST_WAIT_SECONDS):
+        assert waited(at) == expected
+        at += expected
+    for _ in range(5):
+        longest = waited(at)
+        at += longest
+    assert longest == MAX_AGE
+    policy.note_detail("a", at, has_moved=False)
+    assert waited(at) == FIRST_WAIT_SECONDS
+    assert policy.plan_details([far("a", at + 1)], at + 1 + LEAST_AGE_SECONDS, 1, MAX_AGE) == ["a"]
+    assert waited(at + 60, at + 1) == FIRST_WAIT_SECONDS
+
+
+def test_a_clock_that_was_set_back_makes_no_event_wait() -> None:
+    """The last attempt is then in the future."""
+    policy = PollingPolicy()
+    policy.note_attempt("a", 1e6)
+    assert policy.plan_details([far("a", None)], 1000.0, 1, MAX_AGE) == ["a"]
 
 
 @given(st.lists(st.tuples(st.text(max_size=3), st.floats(0, 1e6), st.none() | st.floats(0, 1e6)), max_size=20))

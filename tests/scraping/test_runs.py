@@ -2,7 +2,8 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from unittest.mock import AsyncMock
@@ -10,11 +11,14 @@ from unittest.mock import AsyncMock
 import pytest
 from structlog.testing import capture_logs
 
+from quart_odds.bookmakers import RawBody
+from quart_odds.bookmakers.budget import Budget
 from quart_odds.bookmakers.politeness import MOST_REFUSALS_IN_A_ROW
 from quart_odds.broadcast import BroadcastRegistry
-from quart_odds.domain.odds import ListedCompetitions, MappedEvent, Prices
+from quart_odds.domain.clock import utc_now
+from quart_odds.domain.odds import EventHeader, ListedCompetitions, MappedEvent, Prices
 from quart_odds.domain.platforms import Platform
-from quart_odds.domain.runs import RunError, RunRecord, RunStatus, ScrapePhase
+from quart_odds.domain.runs import RunError, RunMode, RunRecord, RunStatus, ScrapePhase
 from quart_odds.errors import (
     BlockedError,
     IncompleteListError,
@@ -35,9 +39,10 @@ from quart_odds.scraping import runs as runs_module
 from quart_odds.scraping.active_run import ActiveRun
 from quart_odds.scraping.broadcaster import ProgressBroadcaster
 from quart_odds.scraping.coordinator import Coordinator
+from quart_odds.scraping.deadline import BudgetMeter
 from quart_odds.scraping.pipeline import RECORDERS
 from quart_odds.scraping.runs import RunService
-from quart_odds.scraping.schemas import ScrapeProgress
+from quart_odds.scraping.schemas import ScrapeProgress, SlowedBookmaker
 from quart_odds.scraping.sink import MANY_MISSING
 from quart_odds.websocket import bridge_scrape_to_websocket
 from tests.scraping.fakes import Bookmakers, FakeDecoder, FakeStore, RecordingSink, header
@@ -48,10 +53,17 @@ BETPAWA, SPORTYBET, BET9JA = Platform
 class Scene:
     """A run service with fakes, and the progress of its runs."""
 
-    def __init__(self, *, deadline: float = 20.0, run_deadline: float = 20.0) -> None:
+    def __init__(
+        self,
+        *,
+        deadline: float = 20.0,
+        run_deadline: float = 20.0,
+        budget: Callable[[Platform], BudgetMeter | None] = lambda _: None,
+    ) -> None:
         self.bookmakers = Bookmakers()
         self.decoder = FakeDecoder()
         self.sink = RecordingSink()
+        self.trouble: dict[Platform, str] = {}
         self.store = FakeStore()
         self.registry = BroadcastRegistry(gap_notice=lambda _: ("error", b"{}"))
         coordinator = Coordinator(
@@ -60,9 +72,17 @@ class Scene:
             self.sink,
             platform_deadline_seconds=deadline,
             fetchers=lambda _: 2,
+            budget=budget,
+            trouble=lambda platform: self.trouble.get(platform),
         )
+        self.slowed: list[SlowedBookmaker] = []
         self.service = RunService(
-            coordinator, self.store, self.registry, bridge_scrape_to_websocket, run_deadline_seconds=run_deadline
+            coordinator,
+            self.store,
+            self.registry,
+            bridge_scrape_to_websocket,
+            run_deadline_seconds=run_deadline,
+            slowed=lambda: self.slowed,
         )
 
     async def run(self, *platforms: Platform) -> tuple[ActiveRun, list[ScrapeProgress]]:
@@ -451,6 +471,64 @@ async def test_a_run_that_takes_too_long_is_ended() -> None:
     assert published[-1].error.error_type == "deadline"
 
 
+async def test_a_platform_that_keeps_up_with_its_budget_is_not_ended_at_its_deadline() -> None:
+    """Its requests have to wait for the budget, so it may take longer."""
+    budget = Budget(0.001, time.monotonic)
+    scene = Scene(deadline=0.05, budget=lambda _: budget)
+    maker = scene.bookmakers[BETPAWA]
+    maker.released = asyncio.Event()
+    run = await scene.service.start("api", [BETPAWA])
+    async with asyncio.timeout(10):
+        while run.tracker.extension == 0:
+            await asyncio.sleep(0.01)
+    maker.released.set()
+    published = await scene.published(run.broadcaster)
+    assert published[-1].phase is ScrapePhase.COMPLETED
+    assert published[-1].events_count == 5
+    await scene.settled(run)
+
+
+async def test_a_run_ends_as_much_later_as_its_platforms_may() -> None:
+    """Its own deadline comes while a platform waits for the budget, and is put off once."""
+    budget = Budget(0.001, time.monotonic)
+    scene = Scene(deadline=0.05, run_deadline=0.2, budget=lambda _: budget)
+    maker = scene.bookmakers[BETPAWA]
+    maker.released = asyncio.Event()
+    run = await scene.service.start("api", [BETPAWA])
+    async with asyncio.timeout(10):
+        while run.tracker._told_extension == 0:
+            await asyncio.sleep(0.01)
+    maker.released.set()
+    published = await scene.published(run.broadcaster)
+    assert published[-1].phase is ScrapePhase.COMPLETED
+    await scene.settled(run)
+
+
+@pytest.mark.parametrize("limit", ["deadline", "run_deadline"])
+async def test_what_the_lists_had_of_new_events_is_kept_when_a_run_meets_a_deadline(limit: str) -> None:
+    """Their own bodies never came. An event that the bookmaker does not find is left out."""
+    scene = Scene(deadline=0.2) if limit == "deadline" else Scene(run_deadline=0.2)
+    maker = scene.bookmakers[BETPAWA]
+    prices = Prices.from_pairs([(1, 4001)])
+    maker.listed_odds = lambda number: MappedEvent(header(BETPAWA, number), prices, mapped_markets=1, is_partial=True)
+    never = asyncio.Event()
+    maker.fetch_error = lambda number: NotFoundError(BETPAWA, "not found") if number == 0 else None
+    fetch = maker.fetch
+
+    async def hanging(header: EventHeader) -> RawBody:
+        if header.external_id != "0":
+            await never.wait()
+        return await fetch(header)
+
+    maker.fetch = hanging  # type: ignore[method-assign]
+    run, _ = await scene.run(BETPAWA)
+    await scene.settled(run)
+    assert scene.store.runs[run.record.id].errors[0].error_type == "deadline"
+    assert {(each.header.external_id, each.is_partial) for each in scene.sink.recorded} == {
+        (str(number), True) for number in range(1, 5)
+    }
+
+
 @pytest.mark.parametrize("moment", ["at once", "while fetching"])
 async def test_cancelling_ends_with_one_terminal_progress_and_leaves_nothing(scene: Scene, moment: str) -> None:
     """A cancelled run reports it once, and none of its tasks is left."""
@@ -664,6 +742,60 @@ async def test_a_discovery_that_shrinks_by_half_is_reported(scene: Scene) -> Non
         result = scene.store.runs[run.record.id].results[0]
         assert result.is_shrunken is is_shrunken
         assert [len(seen) for _, seen, *_ in scene.sink.missing] == [events]
+
+
+@pytest.mark.parametrize("mode", RunMode)
+@pytest.mark.parametrize("failures", range(3))
+async def test_the_end_of_every_run_has_the_bookmakers_that_are_asked_less(
+    scene: Scene, mode: RunMode, failures: int
+) -> None:
+    """All of them, as data, whether the run was complete, partial or failed, and null if there is none."""
+    scene.slowed = [
+        SlowedBookmaker(platform=BET9JA, reason="refused", requests_per_second=1.25, configured_per_second=5)
+    ]
+    for platform in (BETPAWA, SPORTYBET)[:failures]:
+        scene.bookmakers[platform].root_error = UnreachableError(platform, "reset")
+    for expected in (tuple(scene.slowed), None):
+        run = await scene.service.start("api", [BETPAWA, SPORTYBET], mode)
+        published = await scene.published(run.broadcaster)
+        await scene.settled(run)
+        assert [each.slowed for each in published] == [None] * (len(published) - 1) + [expected]
+        scene.slowed = []
+
+
+@pytest.mark.parametrize("mode", RunMode)
+@pytest.mark.parametrize("has_failed", [False, True])
+async def test_a_run_says_which_bookmaker_is_asked_less(scene: Scene, mode: RunMode, has_failed: bool) -> None:
+    """The fault and the message have the reason, whatever the mode; a failure keeps its own message."""
+    scene.trouble[BETPAWA] = "BetPawa refuses requests"
+    if has_failed:
+        scene.bookmakers[BETPAWA].root_error = UnreachableError(BETPAWA, "reset")
+    run = await scene.service.start("api", [BETPAWA, SPORTYBET], mode)
+    await scene.settled(run)
+    slow = [each for each in scene.store.runs[run.record.id].errors if each.error_type == "slowed_down"]
+    assert [(each.platform, each.error_message) for each in slow] == [(BETPAWA, "BetPawa refuses requests")]
+    said = run.tracker.platforms[0].message or ""
+    assert ("reset" if has_failed else "BetPawa refuses requests") in said
+    assert run.tracker.platforms[1].message is None
+
+
+@pytest.mark.parametrize("mode", RunMode)
+async def test_what_is_missing_is_dated_by_its_lists_and_not_by_the_end_of_the_run(scene: Scene, mode: RunMode) -> None:
+    """Absence counts from the beginning of the discovery, a sighting from its list, also if that has no prices."""
+    fake = scene.bookmakers[BETPAWA]
+    fake.fetched_at = datetime(2026, 11, 22, 10, tzinfo=UTC)
+    fake.bare = {0}
+    recorded: list[datetime] = []
+
+    def note_time(_: MappedEvent) -> None:
+        recorded.append(utc_now())
+
+    scene.sink.record_error = note_time
+    run = await scene.service.start("api", [BETPAWA], mode)
+    await scene.settled(run)
+    [(at, sightings)] = scene.sink.sightings
+    assert run.record.started_at <= at <= min(recorded)
+    assert sightings == {str(number): fake.fetched_at for number in range(5)}
 
 
 async def test_a_discovery_with_holes_says_what_it_listed_whole(scene: Scene) -> None:

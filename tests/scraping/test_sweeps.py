@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -145,14 +144,29 @@ async def test_what_is_wrong_with_a_list_is_told(scene: Scene) -> None:
     assert [each.error_type for each in row.errors] == ["incomplete_list"]
 
 
-async def test_an_event_in_play_has_no_prices_to_record(scene: Scene) -> None:
-    """It is withdrawn, as in a full run, and the others are recorded."""
-    bookmaker = scene.bookmakers[BETPAWA]
-    bookmaker.change = lambda odds: replace(odds, is_in_play=odds.header.external_id == "2")
-    _, _, row = await sweep(scene, BETPAWA)
+@pytest.mark.parametrize("mode", RunMode)
+async def test_an_event_that_a_list_calls_in_play_is_withdrawn(scene: Scene, mode: RunMode) -> None:
+    """A sweep and a full run ask for no more of it, and record the others."""
+    scene.bookmakers[BETPAWA].playing = {2}
+    run = await scene.service.start("api", [BETPAWA], mode)
+    await scene.settled(run)
+    row = scene.store.runs[run.record.id]
     assert scene.sink.withdrawn == [(BETPAWA, "2")]
-    assert [each.header.external_id for each in scene.sink.recorded] == ["0", "1", "3", "4"]
+    assert sorted(each.header.external_id for each in scene.sink.recorded) == ["0", "1", "3", "4"]
     assert (row.status, row.results[0].fetched, row.results[0].failed) == (RunStatus.COMPLETED, 4, 1)
+
+
+@pytest.mark.parametrize("mode", RunMode)
+@pytest.mark.parametrize(("count", "status"), [(3, RunStatus.COMPLETED), (5, RunStatus.FAILED)])
+async def test_lists_that_call_most_events_in_play_withdraw_nothing(
+    scene: Scene, mode: RunMode, count: int, status: RunStatus
+) -> None:
+    """It is their format that has changed. If they have no upcoming event at all, the run fails."""
+    scene.bookmakers[BETPAWA].playing = set(range(count))
+    run = await scene.service.start("api", [BETPAWA], mode)
+    await scene.settled(run)
+    assert scene.sink.withdrawn == []
+    assert scene.store.runs[run.record.id].status is status
 
 
 async def test_an_event_that_cannot_be_recorded_fails_alone(scene: Scene) -> None:
@@ -195,6 +209,25 @@ async def test_a_sweep_may_run_beside_a_full_run(scene: Scene) -> None:
     assert scene.store.runs[full.record.id].status is RunStatus.RUNNING
     await scene.service.cancel(full.record.id)
     await scene.settled(full)
+
+
+async def test_a_full_run_is_at_work_at_the_platforms_that_it_has_not_finished(scene: Scene) -> None:
+    """Those that it does not have, has finished or has failed at are free for the details of rounds."""
+
+    def at_work() -> list[Platform]:
+        return [platform for platform in Platform if scene.service.is_scraping(platform)]
+
+    scene.bookmakers[SPORTYBET].hangs = True
+    assert at_work() == []
+    run = await scene.service.start("api", [BETPAWA, SPORTYBET])
+    assert at_work() == [BETPAWA, SPORTYBET]
+    async with asyncio.timeout(10):
+        while not run.tracker.platforms[0].phase.is_final:
+            await asyncio.sleep(0)
+    assert at_work() == [SPORTYBET]
+    await scene.service.cancel(run.record.id)
+    await scene.settled(run)
+    assert at_work() == []
 
 
 async def test_a_cancelled_sweep_delays_sweeps_only(scene: Scene) -> None:

@@ -340,7 +340,7 @@ async def test_a_first_miss_is_written_although_no_odds_changed() -> None:
     cache, writer = opened(database)
     writer.put(offer(cache))
     await writer.confirm()
-    for change in cache.mark_missing(header().platform, [], NOW, believe_after=timedelta(minutes=5)):
+    for change in cache.mark_missing(header().platform, {}, NOW, believe_after=timedelta(minutes=5)):
         writer.put(change)
     await writer.confirm()
     last = database.batches[-1]

@@ -44,7 +44,7 @@ async def test_a_second_writer_is_refused_until_the_first_has_gone(database_url:
     with pytest.raises(StorageError, match="another process writes"):
         await reading.record(mapped(header(external_id="b", sportradar_id="2")), NOW)
     with pytest.raises(StorageError, match="another process writes"):
-        await reading.mark_missing(Platform.BETPAWA, [], NOW)
+        await reading.mark_missing(Platform.BETPAWA, {}, NOW)
     await writing.record(mapped(header(external_id="c", sportradar_id="3")), NOW)
     await writing.close()
     await first.aclose()

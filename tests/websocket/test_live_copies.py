@@ -215,7 +215,8 @@ def do(world: World, step: Step) -> None:
         case ("withdrawn", event, platform):
             world.tell(world.cache.withdraw(platform, f"{platform}-{event}", world.tick()))
         case ("missing", platform):
-            world.tell(*world.cache.mark_missing(platform, [f"{platform}-1"], world.tick()))
+            at = world.tick()
+            world.tell(*world.cache.mark_missing(platform, {f"{platform}-1": at}, at))
         case ("cut", client, lost):
             world.clients[client].cut(lost)
         case ("choose", client, place):

@@ -228,7 +228,7 @@ def test_nothing_is_published_if_only_the_time_is_new() -> None:
     feed = Feed()
     feed.apply(mapped())
     assert feed.apply(mapped(), listed()) == []
-    missed = feed.cache.mark_missing(Platform.BETPAWA, [], feed.now, believe_after=timedelta(minutes=5))
+    missed = feed.cache.mark_missing(Platform.BETPAWA, {}, feed.now, believe_after=timedelta(minutes=5))
     assert [change.is_missed for change in missed] == [True]
     assert feed.publish(*missed) == []
 
@@ -246,7 +246,7 @@ def test_several_events_that_one_list_lacks_are_published_one_after_the_other() 
     """The cache has taken all of that by then. An event that no longer exists is only removed."""
     feed = Feed()
     feed.apply(mapped(), mapped(header(external_id="e2", sportradar_id="2")))
-    published = feed.publish(*feed.cache.mark_missing(Platform.BETPAWA, [], feed.now))
+    published = feed.publish(*feed.cache.mark_missing(Platform.BETPAWA, {}, feed.now))
     assert kinds(published) == ["gone 1", "odds_image 1", "gone 2", "odds_image 2"]
     feed.cache.forget(1)
     assert feed.publish(EventChange(1, Platform.BETPAWA, 1, is_available=False)) == []

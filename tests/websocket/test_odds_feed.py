@@ -116,7 +116,7 @@ class Discovery:
     def apply(self, cache: OddsCache, second: int) -> list[EventChange]:
         """Let the cache take it."""
         at, wait = NOW + timedelta(seconds=second), timedelta(seconds=self.believe_after)
-        return cache.mark_missing(self.platform, self.listed, at, believe_after=wait)
+        return cache.mark_missing(self.platform, dict.fromkeys(self.listed, at), at, believe_after=wait)
 
 
 def sometimes(usual: Any, *others: Any) -> Any:

@@ -271,7 +271,7 @@ async def test_suspended_and_gone_prices_are_distinguished() -> None:
         assert await ids(app, "availability=alerts") == [1]
 
         for at in (later - timedelta(minutes=5), later):
-            await app.odds_service.mark_missing(Platform.SPORTYBET, ["sportybet-2"], at)
+            await app.odds_service.mark_missing(Platform.SPORTYBET, {"sportybet-2": at}, at)
         body = held_to(EventDetail, await app.json("/api/events/1"))
         sportybet = body["markets_by_bookmaker"][1]
         assert (sportybet["available"], sportybet["unavailable_since"]) == (False, iso_z(later))

@@ -56,7 +56,7 @@ async def test_alerts_count_events_that_lost_something() -> None:
     async with served() as app:
         assert await app.json("/api/events/alerts/count") == {"count": 0}
         for at in (app.now - timedelta(minutes=5), app.now):
-            await app.odds_service.mark_missing(Platform.SPORTYBET, ["sportybet-2"], at)
+            await app.odds_service.mark_missing(Platform.SPORTYBET, {"sportybet-2": at}, at)
         assert await app.json("/api/events/alerts/count") == {"count": 1}
 
 
@@ -102,7 +102,7 @@ async def test_market_coverage_shows_what_is_mapped_and_what_is_not() -> None:
             (platform.value, "S_OUA", 1) for platform in Platform
         }
         for at in (app.now - timedelta(minutes=5), app.now):
-            await app.odds_service.mark_missing(Platform.BETPAWA, [], at)
+            await app.odds_service.mark_missing(Platform.BETPAWA, {}, at)
         again: Any = await app.json("/api/coverage/markets")
         assert next(each for each in again["markets"] if each["market_id"] == "3743")["events"]["betpawa"] == 0
 

@@ -252,7 +252,7 @@ async def test_sweeps_are_turned_on_with_a_budget_while_it_runs(running: Running
     text = await metrics(running)
     assert 'quart_odds_request_budget_per_second{bookmaker="sportybet"} 2.5' in text
     assert 'quart_odds_request_budget_configured_per_second{bookmaker="sportybet"} 5.0' in text
-    assert "SportyBet refuses requests: 2.5 instead of 5.0 requests/s" in await page(running)
+    assert "SportyBet refuses requests and gets 2.5 requests per second instead of 5" in await page(running)
     await running.client.put("/api/settings", json={"sweepIntervalSeconds": 0})
     assert "quart_odds_request_budget_per_second{" not in await metrics(running)
     assert "Sweeps every" not in await page(running)

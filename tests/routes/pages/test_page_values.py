@@ -136,7 +136,7 @@ def test_prices_get_old_without_a_change_and_are_fresh_when_seen_again() -> None
     assert old() == ["betpawa"]
     now = NOW
     assert old() == []
-    cache.mark_missing(Platform.BETPAWA, [], now)
+    cache.mark_missing(Platform.BETPAWA, {}, now)
     (html,) = rows.html(cache.by_kickoff(), ONE_X_TWO, None)
     assert html.count('class="old"') == 1
 

@@ -1,6 +1,7 @@
 """The progress page in a real browser: started, watched, cancelled, retried, and right after any lost connection."""
 
 import asyncio
+import re
 import signal
 
 import pytest
@@ -188,6 +189,26 @@ async def test_sweeps_leave_the_page_of_progress_alone(serve: Serve, visit: Visi
         await visitor.page.request.get(f"{server.url}/api/scrape/stream?mode=sweep", headers={"Origin": server.url})
         await sweeps.until("document.querySelectorAll('#runs tbody tr').length === 2")
         assert await visitor.text("#run-title") == "Run 2"
+
+
+async def test_words_about_a_bookmaker_that_is_asked_less_are_exact(
+    serve: Serve, visit: Visit, set_faults: SetFaults
+) -> None:
+    """They are nothing but the reason, also after a partial sweep and after one that failed everywhere."""
+    less = r"(BetPawa|SportyBet|Bet9ja) refuses requests and gets [\d.]+ requests per second instead of \d+"
+    async with serve(sweep_interval_seconds=3600) as server, visit(server.url) as visitor:
+        await visitor.until_contains("#sweeps", "Sweeps every 3600 s")
+        await visitor.until_text("#connection", OVER_WEBSOCKET)
+        for refusing, count in (("bet9ja",), 1), (tuple(Platform), 3):
+            async with set_faults(dict.fromkeys(refusing, "403")):
+                await visitor.page.request.get(
+                    f"{server.url}/api/scrape/stream?mode=sweep", headers={"Origin": server.url}
+                )
+                await visitor.until(f"document.querySelector('#slowed').textContent.split('gets').length > {count}")
+                for _ in range(2):
+                    said = (await visitor.text("#slowed")).split(" · ")
+                    assert [each for each in said if not re.fullmatch(less, each)] == []
+                    await visitor.page.reload()
 
 
 async def test_bookmaker_that_is_asked_less_shows_while_sweeps_go_on(

@@ -30,6 +30,13 @@ SourceChanged = Annotated[
     AwareDatetime | None,
     Field(description="when the bookmaker changed this market and line, as it says itself; null if it does not"),
 ]
+SnapshotTime = Annotated[
+    AwareDatetime,
+    Field(
+        description="when the event itself was last fetched, with all its markets, or first listed if only lists have "
+        "had it; lists may have had some markets since"
+    ),
+]
 Late = Annotated[bool, Field(description="the prices were fetched after the kick-off")]
 
 
@@ -71,9 +78,7 @@ class ListedBookmaker(Shape):
     external_event_id: str
     event_url: str | None
     has_odds: bool
-    snapshot_time: Annotated[
-        AwareDatetime, Field(description="when all its odds were last fetched; lists may have had some markets since")
-    ]
+    snapshot_time: SnapshotTime
     available: bool
     unavailable_since: Since
     reversed: Reversed
@@ -147,7 +152,7 @@ class BookmakerMarkets(Shape):
 
     bookmaker_slug: Platform
     bookmaker_name: str
-    snapshot_time: AwareDatetime
+    snapshot_time: SnapshotTime
     available: bool
     unavailable_since: Since
     reversed: Reversed

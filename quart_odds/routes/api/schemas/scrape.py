@@ -39,7 +39,8 @@ class ModeQuery(Query):
     """Which runs count, by their mode."""
 
     mode: Annotated[
-        Literal["full", "sweep", "all"], Field(description="full runs, sweeps (which read only lists), or both")
+        Literal["full", "sweep", "all"],
+        Field(description="full runs, sweeps (which do not fetch every event), or both"),
     ] = "full"
 
     @property
