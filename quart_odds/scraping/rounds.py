@@ -187,10 +187,10 @@ class Round:
 
     def note_listed(self, listed: ListedEvent) -> None:
         """Note an event of a list, unless the list says that it is in play."""
-        header, odds = listed.header, listed.odds
-        if odds is not None and odds.is_in_play:
+        header = listed.header
+        if listed.is_in_play:
             return
-        at = self._at() if odds is None or odds.fetched_at is None else odds.fetched_at.timestamp()
+        at = self._at() if listed.fetched_at is None else listed.fetched_at.timestamp()
         self._policy.note_event(header.external_id, listed.list_name, header.kickoff.timestamp(), at)
 
     def note_change(self, mapped: MappedEvent, change: EventChange) -> None:
