@@ -150,7 +150,9 @@ class Flusher:
     def _in_turn(self, subscribers: Iterable[Subscriber]) -> list[Subscriber]:
         """Return subscribers in order, from a different one in each flush, so that no client is always last."""
         everyone = list(subscribers)
-        turn = self._turn % len(everyone) if everyone else 0
+        if len(everyone) < 2:
+            return everyone
+        turn = self._turn % len(everyone)
         return everyone[turn:] + everyone[:turn]
 
     def _write_entries(self, selection: Selection, entries: list[Entry], joined: Joined) -> None:
@@ -158,7 +160,7 @@ class Flusher:
         group = self.audience.group(selection)
         start, end = entries[0].seq, self.log.next_seq
         data_of: dict[Framing, bytes] = {}
-        for subscriber in group if len(group) < 2 else self._in_turn(group):
+        for subscriber in self._in_turn(group):
             sink = subscriber.sink
             if not (subscriber.is_current and subscriber.cursor <= start and sink.is_open) or sink.pending:
                 self._move(subscriber, joined)
