@@ -1,13 +1,21 @@
 // @ts-check
 /**
  * A client for Quart Odds: one ordered stream of messages over WebSocket, with SSE as a fallback.
- * Both use the same cursor. No dependencies; docs/client.md says how to use it.
+ * Both use the same cursor. For browsers and Node; docs/client.md says how to use it.
  *
  * @typedef {{type: string, timestamp: string, data: any, id?: string}} Message
  * @typedef {"websocket" | "sse"} Transport
  * @typedef {"connecting" | "live" | "waiting" | "closed"} State
  * @typedef {{state: State, transport: Transport | null, retryInMs: number | null, reason: string}} StateDetail
- * @typedef {{missed: number | null, reason: "restart" | "slow"}} GapDetail
+ * @typedef {{missed: number | null, reason: "restart" | "slow" | "filter"}} GapDetail
+ *
+ * @typedef {object} Filter what to watch; without events and tournaments, all events
+ * @property {number[]} [event_id]
+ * @property {string[]} [tournament_id]
+ * @property {"main" | "all" | string[]} [market] main by default; all only with at most 100 events
+ * @property {string[]} [platform] slugs of bookmakers; all by default
+ * @property {number} [min_move] least move of a price, in percent
+ * @property {boolean} [image] false: changes only, and no copy
  *
  * @typedef {object} Options
  * @property {string} [base] address of the server; the page's own origin by default
@@ -21,13 +29,30 @@
  * @property {number} [leastWaitMs] first wait before a new attempt; doubles, with jitter
  * @property {number} [mostWaitMs] maximum wait before a new attempt
  * @property {number} [upgradeMs] first wait on SSE before WebSocket is tried again; doubles, up to 20 times this
+ * @property {any} [WebSocket] the class to use; where there is none, only SSE is used
  *
+ * @typedef {{url: URL, isLater: boolean, isAnew: boolean}} Plan isLater: the filter is sent after the
+ *   acknowledgement; isAnew: everything begins with the newest state
  * @typedef {{retryMs?: number | null, reason: string}} End
  * @typedef {{message: (message: Message) => void, end: (end: End) => void}} Listener
  */
 
-/** Messages to all clients. Other types are for this connection only. */
-const TOPIC_TYPES = new Set(["scrape_progress", "odds_update"]);
+import { OddsCopy } from "./copy.js";
+
+/** Messages about the topic `odds`, and the events of a watch that report them. */
+const ODDS_EVENTS = { odds_image: "image", odds_change: "change", event_change: "event" };
+
+/** Messages of topics. Other types are for this connection only. */
+const TOPIC_TYPES = new Set(["scrape_progress", "odds_update", ...Object.keys(ODDS_EVENTS)]);
+
+/** What a client without topics gets. */
+const DEFAULT_TOPICS = ["scrape_progress", "odds_updates"];
+
+/** A cursor that no server can resume: it answers with the newest state of everything. */
+const NOWHERE = "0-0";
+
+/** States of a WebSocket. */
+const [CONNECTING, OPEN] = [0, 1];
 
 /** A connection that lasts less than this counts as a failure. */
 const STABLE_MS = 5000;
@@ -45,11 +70,12 @@ const DEFAULTS = {
 	leastWaitMs: 500,
 	mostWaitMs: 30_000,
 	upgradeMs: 15_000,
+	WebSocket: globalThis.WebSocket,
 };
 
 /**
  * Dispatches CustomEvents:
- * `message`, and an event named after the message's type (`scrape_progress`, `odds_update`), detail a Message;
+ * `message`, and an event named after the message's type (`scrape_progress`, `odds_update`, …), detail a Message;
  * `state`, detail a StateDetail; `gap`, detail a GapDetail: messages were missed, so read your data from the API again.
  */
 export class LiveClient extends EventTarget {
@@ -58,7 +84,10 @@ export class LiveClient extends EventTarget {
 	/** @type {State} */ #state = "closed";
 	/** @type {Link | null} */ #link = null;
 	/** @type {Link | null} */ #probe = null;
-	/** @type {Transport} */ #preferred = "websocket";
+	/** @type {Transport} */ #preferred;
+	/** @type {OddsWatch | null} */ #watched = null;
+	#isWhole = false; // the copy is whole: what changed after the cursor is all it needs
+	#owed = 0; // answers to new filters that have not come yet
 	/** @type {Set<Transport>} */ #tried = new Set();
 	/** @type {Set<string>} */ #seen = new Set();
 	#failures = 0;
@@ -72,6 +101,12 @@ export class LiveClient extends EventTarget {
 		super();
 		this.#options = { ...DEFAULTS, ...options };
 		this.#cursor = this.#options.since;
+		this.#preferred = this.#best;
+	}
+
+	/** @returns {Transport} */
+	get #best() {
+		return this.#options.WebSocket ? "websocket" : "sse";
 	}
 
 	/** Pass it as `since` to resume from here. */
@@ -93,11 +128,12 @@ export class LiveClient extends EventTarget {
 		if (this.#state !== "closed") return this;
 		this.#abort = new AbortController();
 		const { signal } = this.#abort;
-		document.addEventListener("visibilitychange", () => document.hidden || this.#wake(), { signal });
-		addEventListener("online", () => this.#wake(), { signal });
+		const on = (target, name, act) => target?.addEventListener?.(name, act, { signal });
+		on(globalThis.document, "visibilitychange", () => document.hidden || this.#wake());
+		on(globalThis, "online", () => this.#wake());
 		// The back-forward cache rejects pages with open connections.
-		addEventListener("pagehide", () => this.#drop("page hidden"), { signal });
-		addEventListener("pageshow", (event) => event.persisted && this.#connect(), { signal });
+		on(globalThis, "pagehide", () => this.#drop("page hidden"));
+		on(globalThis, "pageshow", (event) => event.persisted && this.#connect());
 		this.#connect();
 		return this;
 	}
@@ -106,6 +142,47 @@ export class LiveClient extends EventTarget {
 	close() {
 		this.#abort.abort();
 		this.#drop("closed");
+	}
+
+	/**
+	 * Watch the odds that a filter selects, and keep a copy of them. A client has one watch: a new one ends the former.
+	 * @param {Filter} filter
+	 */
+	watchOdds(filter) {
+		const watch = new OddsWatch(filter, () => {
+			if (watch === this.#watched) this.#refilter();
+		});
+		if (this.#watched) this.#watched.filter = null;
+		this.#watched = watch;
+		this.#refilter();
+		return watch;
+	}
+
+	/** Let the connection carry what the watch wants now. */
+	#refilter() {
+		const link = this.#link;
+		if (!this.#watched?.filter) this.#watched = null;
+		this.#isWhole = false;
+		if (this.#probe && !this.#probe.plan.isLater) {
+			this.#probe.close();
+			this.#probe = null;
+			this.#seen.clear();
+			this.#planUpgrade();
+		}
+		if (!link) return;
+		if (link.transport === "websocket" && link.liveSince !== null) this.#ask(link);
+		// A WebSocket that opens may ask later. An SSE stream cannot be changed.
+		else if (!link.plan.isLater) {
+			link.close();
+			this.#connect();
+		}
+	}
+
+	/** @param {Link} link */
+	#ask(link) {
+		const filter = this.#watched?.filter;
+		this.#owed++;
+		link.send({ type: filter ? "subscribe" : "unsubscribe", topics: ["odds"], ...(filter && { filter: { image: true, ...filter } }) });
 	}
 
 	/** @param {string} reason */
@@ -125,6 +202,7 @@ export class LiveClient extends EventTarget {
 
 	#connect() {
 		clearTimeout(this.#timer);
+		clearTimeout(this.#upgradeTimer);
 		this.#tried.clear();
 		this.#attempt(this.#preferred);
 	}
@@ -139,41 +217,63 @@ export class LiveClient extends EventTarget {
 	/** @param {Transport} transport */
 	#start(transport) {
 		/** @type {Link} */
-		const link = new (transport === "websocket" ? WebSocketLink : StreamLink)(this.#address(transport), this.#options, {
+		const link = new (transport === "websocket" ? WebSocketLink : StreamLink)(this.#plan(transport), this.#options, {
 			message: (message) => this.#take(link, message),
 			end: (end) => this.#ended(link, end),
 		});
 		return link;
 	}
 
-	/** @param {Transport} transport */
-	#address(transport) {
-		const url = new URL(transport === "websocket" ? "/api/ws" : "/api/sse", this.#options.base || location.href);
-		if (transport === "websocket") url.protocol = url.protocol.replace("http", "ws");
-		if (this.#options.topics.length) url.searchParams.set("topics", this.#options.topics.join(","));
-		if (this.#options.watch.length) url.searchParams.set("watch", this.#options.watch.join(","));
-		if (this.#cursor) url.searchParams.set("since", this.#cursor);
-		else if (transport === "websocket") url.searchParams.set("cursor", "1");
-		return url;
+	/** How to connect. @param {Transport} transport @returns {Plan} */
+	#plan(transport) {
+		const { base, topics, watch } = this.#options;
+		const isSocket = transport === "websocket";
+		const filter = this.#watched?.filter;
+		const others = topics.length ? topics.filter((each) => each !== "odds") : DEFAULT_TOPICS;
+		// A new filter needs an image. Asked for after the acknowledgement, it costs no message of the other topics.
+		const isNew = !!filter && !this.#isWhole;
+		const isLater = isNew && isSocket && others.length > 0;
+		const url = new URL(isSocket ? "/api/ws" : "/api/sse", base || globalThis.location?.href);
+		const set = (name, value) => String(value ?? "") && url.searchParams.set(name, String(value));
+		if (isSocket) url.protocol = url.protocol.replace("http", "ws");
+		set("topics", filter ? (isLater ? others : [...others, "odds"]) : topics);
+		set("watch", watch);
+		if (filter && !isLater) for (const [name, value] of Object.entries({ image: true, ...filter })) set(name, typeof value === "boolean" ? Number(value) : value);
+		const since = isNew && !isLater ? this.#cursor && others.length && NOWHERE : this.#cursor;
+		if (since) set("since", since);
+		else if (isSocket) set("cursor", 1);
+		return { url, isLater, isAnew: since === NOWHERE };
 	}
 
 	/** @param {Link} link @param {Message} message */
 	#take(link, message) {
 		if (link !== this.#link && link !== this.#probe) return;
-		if (message.type === "connection_ack") this.#acknowledged(link, message);
+		const { type, data } = message;
+		const isOfTopic = TOPIC_TYPES.has(type);
+		if (type === "connection_ack") this.#acknowledged(link, message);
 		else if (link === this.#probe) return;
-		if (TOPIC_TYPES.has(message.type) && message.id) {
+		if (type === "subscription_update") {
+			this.#owed--;
+			this.#seen.clear();
+		}
+		// Without images, nothing more comes for a new filter.
+		const isImage = type === "odds_image" || (this.#watched?.filter?.image === false && /^(connection_ack|subscription_update)$/.test(type));
+		if (isOfTopic && message.id) {
 			if (link.transport === "websocket" && this.#seen.size) {
 				// Messages that SSE delivered meanwhile arrive again, in order.
 				if (this.#seen.has(message.id)) return;
 				this.#seen.clear();
 			} else if (this.#probe) this.#seen.add(message.id);
 		}
-		if (message.id) this.#cursor = message.id;
-		if (!message.type) return;
-		if (message.type === "error" && message.data.code === "gap") this.#gap(message.data.missed ?? null, "slow");
+		// Nobody can resume in the middle of an image.
+		const isInside = type === "subscription_update" || (type === "odds_image" && !data.final);
+		if (message.id && !isInside) this.#cursor = message.id;
+		if (!type) return;
+		if (isImage && data.final !== false && !this.#owed) this.#isWhole = true;
+		if (type === "error" && data.code === "gap") this.#gap(data.missed ?? null, "slow");
+		this.#watched?.take(message);
 		this.#dispatch("message", message);
-		if (TOPIC_TYPES.has(message.type)) this.#dispatch(message.type, message);
+		if (isOfTopic) this.#dispatch(type, message);
 	}
 
 	/** @param {Link} link @param {Message} message */
@@ -186,12 +286,19 @@ export class LiveClient extends EventTarget {
 		link.liveSince = performance.now();
 		this.#preferred = link.transport;
 		if (link.transport === "sse") this.#planUpgrade();
+		this.#owed = 0;
+		if (link.plan.isLater && this.#watched) this.#ask(link);
 		this.#tell("live", null, "");
-		if (message.data.recovered === false) this.#gap(message.data.missed ?? null, "restart");
+		const { recovered, missed, epoch } = message.data;
+		if (recovered !== false) return;
+		this.#seen.clear();
+		const isOurs = link.plan.isAnew && this.#cursor?.startsWith(`${epoch}-`);
+		this.#gap(missed ?? null, isOurs ? "filter" : "restart");
 	}
 
 	/** @param {number | null} missed @param {GapDetail["reason"]} reason */
 	#gap(missed, reason) {
+		if (reason !== "filter") this.#watched?.dispatchEvent(new CustomEvent("gap", { detail: { missed, reason } }));
 		this.#dispatch("gap", { missed, reason });
 	}
 
@@ -215,9 +322,9 @@ export class LiveClient extends EventTarget {
 			if (link.transport === "websocket") this.#upgrades = 0;
 		}
 		/** @type {Transport} */
-		const other = link.transport === "websocket" ? "sse" : "websocket";
+		const other = link.transport === "websocket" ? "sse" : this.#best;
 		if (end.retryMs != null) {
-			this.#preferred = "websocket";
+			this.#preferred = this.#best;
 			this.#wait(end.retryMs, end.reason);
 		} else if (link.liveSince === null && !this.#tried.has(other)) {
 			this.#attempt(other);
@@ -237,6 +344,7 @@ export class LiveClient extends EventTarget {
 
 	#planUpgrade() {
 		clearTimeout(this.#upgradeTimer);
+		if (this.#best === "sse") return;
 		const wait = this.#options.upgradeMs * Math.min(20, 2 ** this.#upgrades) * (0.75 + Math.random() / 2);
 		this.#upgradeTimer = setTimeout(() => {
 			this.#upgrades++;
@@ -257,6 +365,54 @@ export class LiveClient extends EventTarget {
 	}
 }
 
+/**
+ * The odds that a filter selects. `copy` has the events by id; docs/client.md describes them.
+ * Dispatches CustomEvents after the copy was updated: `image`, `change` and `event`, detail the data of the message
+ * (docs/protocol.md); `gap`, detail a GapDetail, before the copy is mended; `refused`, detail `{code, detail}`.
+ */
+class OddsWatch extends EventTarget {
+	copy = new OddsCopy();
+	#changed;
+
+	/** @param {Filter} filter @param {() => void} changed */
+	constructor(filter, changed) {
+		super();
+		/** @type {Filter | null} */ this.filter = filter;
+		this.#changed = changed;
+	}
+
+	/** Watch something else. Events that the new filter does not select leave the copy with the next image. @param {Filter} filter */
+	update(filter) {
+		this.filter = filter;
+		this.#changed();
+	}
+
+	/** Stop watching. The client stays connected. */
+	close() {
+		this.filter = null;
+		this.#changed();
+	}
+
+	/** @param {Message} message */
+	take(message) {
+		const { type, data } = message;
+		this.copy.apply(message);
+		const name = type === "error" && data.code === "invalid_filter" ? "refused" : ODDS_EVENTS[type];
+		if (name) this.dispatchEvent(new CustomEvent(name, { detail: data }));
+	}
+}
+
+/**
+ * A watch with a client of its own, `watch.client`, which is open until `watch.close()`.
+ * @param {Filter} filter @param {Options} [options]
+ */
+export function watchOdds(filter, options) {
+	const client = new LiveClient({ ...options, topics: ["odds"] });
+	const watch = Object.assign(client.watchOdds(filter), { client, close: () => client.close() });
+	client.open();
+	return watch;
+}
+
 /** One connection. It ends once, and reports nothing after that. */
 class Link {
 	/** @type {number | null} */ liveSince = null;
@@ -265,9 +421,10 @@ class Link {
 	#listener;
 	#openTimer;
 
-	/** @param {Transport} transport @param {Required<Options>} options @param {Listener} listener */
-	constructor(transport, options, listener) {
+	/** @param {Transport} transport @param {Plan} plan @param {Required<Options>} options @param {Listener} listener */
+	constructor(transport, plan, options, listener) {
 		this.transport = transport;
+		this.plan = plan;
 		this.options = options;
 		this.#listener = listener;
 		this.#openTimer = setTimeout(() => this.end({ reason: "no answer" }), options.openMs);
@@ -295,16 +452,19 @@ class Link {
 
 	/** Check whether the peer is still alive. */
 	check() {}
+
+	/** @param {object} message */
+	send(message) {}
 }
 
 class WebSocketLink extends Link {
 	#socket;
 	#askedAt = 0;
 
-	/** @param {URL} url @param {Required<Options>} options @param {Listener} listener */
-	constructor(url, options, listener) {
-		super("websocket", options, listener);
-		this.#socket = new WebSocket(url);
+	/** @param {Plan} plan @param {Required<Options>} options @param {Listener} listener */
+	constructor(plan, options, listener) {
+		super("websocket", plan, options, listener);
+		this.#socket = new options.WebSocket(plan.url);
 		this.#socket.onmessage = (event) => {
 			this.heardAt = performance.now();
 			this.#askedAt = 0;
@@ -321,19 +481,23 @@ class WebSocketLink extends Link {
 		const socket = this.#socket;
 		socket.onmessage = socket.onclose = null;
 		// Closing it before it is open would log a warning to the console.
-		if (socket.readyState === WebSocket.CONNECTING) socket.onopen = () => socket.close();
+		if (socket.readyState === CONNECTING) socket.onopen = () => socket.close();
 		else socket.close();
 	}
 
 	check() {
-		if (this.#socket.readyState !== WebSocket.OPEN) return;
+		if (this.#socket.readyState !== OPEN) return;
 		const now = performance.now();
 		if (this.#askedAt) {
 			if (now - this.#askedAt > this.options.answerMs) this.end({ reason: "no answer to a ping" });
 		} else if (now - this.heardAt > this.options.pingMs) {
 			this.#askedAt = now;
-			this.#socket.send('{"type":"ping"}');
+			this.send({ type: "ping" });
 		}
+	}
+
+	send(message) {
+		if (this.#socket.readyState === OPEN) this.#socket.send(JSON.stringify(message));
 	}
 }
 
@@ -342,10 +506,10 @@ class StreamLink extends Link {
 	#abort = new AbortController();
 	/** @type {number | null} */ #retryMs = null;
 
-	/** @param {URL} url @param {Required<Options>} options @param {Listener} listener */
-	constructor(url, options, listener) {
-		super("sse", options, listener);
-		this.#read(url).then(
+	/** @param {Plan} plan @param {Required<Options>} options @param {Listener} listener */
+	constructor(plan, options, listener) {
+		super("sse", plan, options, listener);
+		this.#read(plan.url).then(
 			() => this.end({ retryMs: this.#retryMs, reason: "the stream ended" }),
 			(error) => this.end({ reason: String(error.message || error) }),
 		);

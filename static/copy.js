@@ -1,0 +1,102 @@
+// @ts-check
+/**
+ * A copy of odds, kept current by the messages of the topic `odds`: events by id, with the fields of `odds_image`.
+ *
+ * @typedef {{name: string, odds: number, is_active: boolean, available: boolean, promotion: string | null,
+ *   changed_at: string, last_seen_at: string}} Outcome
+ * @typedef {{betpawa_market_id: string, line: number | null, promotion: string | null, outcomes: Outcome[],
+ *   available: boolean, last_seen_at: string, [name: string]: any}} MarketEntry
+ * @typedef {{bookmaker_slug: string, available: boolean, reversed: boolean, late: boolean, markets: MarketEntry[],
+ *   [name: string]: any}} Bookmaker
+ * @typedef {{id: number, kickoff: string, home_team: string, away_team: string, bookmakers: any[],
+ *   markets_by_bookmaker: Bookmaker[], [name: string]: any}} OddsEvent
+ */
+
+/** @extends {Map<number, OddsEvent>} */
+export class OddsCopy extends Map {
+	/** The events of an image of everything that has begun. @type {Set<number> | null} */
+	#shown = null;
+
+	/**
+	 * Apply a message, in the order of the stream. Other messages than those of the topic `odds` may be passed as well;
+	 * `connection_ack` and `subscription_update` have to be.
+	 * @param {{type: string, data: any}} message
+	 */
+	apply({ type, data }) {
+		if (type === "odds_image") this.#image(data);
+		else if (type === "odds_change") this.#change(data);
+		else if (type === "event_change") this.#event(data);
+		// The rest of an image is not to be expected any more.
+		else if (type === "connection_ack" || type === "subscription_update") this.#shown = null;
+	}
+
+	#image({ events, final, scope, removed = [] }) {
+		for (const event of events) this.set(event.id, event);
+		for (const id of removed) this.delete(id);
+		if (scope !== "all") return;
+		this.#shown ??= new Set();
+		for (const { id } of events) this.#shown.add(id);
+		if (!final) return;
+		for (const id of this.keys()) if (!this.#shown.has(id)) this.delete(id);
+		this.#shown = null;
+	}
+
+	#change({ event_id: id, source, seen_at: at, source_changed_at: saidAt, changes }) {
+		const event = this.get(id);
+		if (!event) return;
+		const { markets } = bookmakerOf(event, source);
+		for (const { market_id: market, line, market_promotion: further, outcome: name, odds, is_active, available, promotion } of changes) {
+			let entry = entryOf(markets, market, line, further);
+			if (!entry) {
+				if (further && !available) continue;
+				entry = { betpawa_market_id: market, line, promotion: further, outcomes: [], available, unavailable_since: null, last_seen_at: at };
+				markets.push(entry);
+			}
+			const place = entry.outcomes.findIndex((each) => each.name === name);
+			const fresh = { name, odds, is_active, available, promotion, changed_at: at, last_seen_at: at };
+			if (place < 0) entry.outcomes.push(fresh);
+			else if (!further || available) entry.outcomes[place] = fresh;
+			// A further offer has no prices that are gone.
+			else entry.outcomes.splice(place, 1);
+			if (!entry.outcomes.length) {
+				markets.splice(markets.indexOf(entry), 1);
+				continue;
+			}
+			entry.available = entry.outcomes.some((each) => each.available);
+			entry.unavailable_since = entry.available ? null : at;
+			entry.last_seen_at = at;
+			entry.source_changed_at = saidAt ?? entry.source_changed_at ?? null;
+			delete entry.margin;
+		}
+	}
+
+	#event({ event_id: id, change, event, bookmakers }) {
+		if (change === "removed") return void this.delete(id);
+		let mine = this.get(id);
+		if (!mine) {
+			if (change !== "new") return;
+			mine = { markets_by_bookmaker: [] };
+			this.set(id, mine);
+		}
+		Object.assign(mine, event, { bookmakers });
+		for (const each of bookmakers) {
+			const { external_event_id, event_url, has_odds, ...fields } = each;
+			Object.assign(bookmakerOf(mine, each.bookmaker_slug), fields);
+		}
+	}
+}
+
+/** A bookmaker's part of an event; made if there is none. */
+function bookmakerOf(event, slug) {
+	let found = event.markets_by_bookmaker.find((each) => each.bookmaker_slug === slug);
+	if (!found) event.markets_by_bookmaker.push((found = { bookmaker_slug: slug, available: true, reversed: false, late: false, markets: [] }));
+	return found;
+}
+
+/**
+ * A market and line at one bookmaker: its own offer, or a further one.
+ * @param {MarketEntry[]} markets @param {string} market @param {number | null} line @param {string | null} [further]
+ */
+export function entryOf(markets, market, line, further = null) {
+	return markets.find((each) => each.betpawa_market_id === market && each.line === line && each.promotion === further);
+}
