@@ -1,13 +1,12 @@
 /** A price over time at each bookmaker, drawn in steps: odds stay until they change. */
 import { clockOf, momentOf } from "./page.js";
+import { wordsOf } from "./prices.js";
 
 const NS = "http://www.w3.org/2000/svg";
 const [HEIGHT, TOP, BOTTOM, LEFT, RIGHT] = [230, 10, 24, 44, 34];
 
 const MARKS = { betpawa: "BP", sportybet: "SB", bet9ja: "B9" };
-
-const PROMOTIONS = { one_up: "one goal up pays early", two_up: "two goals up pays early", boosted: "boosted price" };
-const say = ({ odds, promotion }) => (promotion ? `${odds}, ${PROMOTIONS[promotion] ?? promotion.replaceAll("_", " ")},` : odds);
+const say = ({ odds, promotion }) => (promotion ? `${odds}, ${wordsOf(promotion)},` : odds);
 
 function shape(name, attributes, text) {
 	const made = document.createElementNS(NS, name);

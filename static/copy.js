@@ -53,7 +53,7 @@ export class OddsCopy extends Map {
 				markets.push(entry);
 			}
 			const place = entry.outcomes.findIndex((each) => each.name === name);
-			const fresh = { name, odds, is_active, available, promotion, changed_at: at, last_seen_at: at };
+			const fresh = { name, odds, is_active, available, promotion, changed_at: `${at.slice(0, 19)}.000Z`, last_seen_at: at };
 			if (place < 0) entry.outcomes.push(fresh);
 			else if (!further || available) entry.outcomes[place] = fresh;
 			// A further offer has no prices that are gone.

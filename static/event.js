@@ -1,28 +1,96 @@
 /** One event: live prices, market search, the chart of one market's history, and refresh on request. */
 import { drawChart } from "./chart.js";
-import { byId, connect, load, localise, paced, patchPrices } from "./page.js";
+import { byId, connect, load, localise, momentOf, paced, setText, tickAges } from "./page.js";
+import { compare, framed, markMoved, oddsText, percent, promo, show } from "./prices.js";
+
+/** Ages, and what else no message announces, are fetched this often. */
+const RENEW_MS = 30_000;
 
 const eventId = Number(byId("event").dataset.event);
-const live = connect(["odds_updates"], [eventId]);
+const live = connect(["odds"], { event_id: [eventId], market: "all" });
+const { copy } = live.odds;
 const find = byId("find");
 let outcome = "";
+let past = null; // what the chart shows
+const redraw = framed(() => drawChart(byId("chart"), past, outcome));
 
-live.addEventListener("odds_update", ({ detail: { data } }) => data.event_ids.includes(eventId) && !document.hidden && renew());
-live.addEventListener("gap", () => renew());
-document.addEventListener("visibilitychange", () => document.hidden || renew());
+const changed = new Set(); // keys of tables' bodies; "all" for all of them
+const keyOf = (market, line, further) => `${market}|${line ?? ""}|${further ?? ""}`;
 
-const shape = (root) => [...root.querySelectorAll(".market, .market tbody, .margins")].map((each) => [each.dataset.market ?? each.dataset.line, each.dataset.promotion, each.rows?.length]).join();
+live.odds.addEventListener("change", ({ detail }) => {
+	for (const { market_id: market, line, market_promotion: further, previous, available } of detail.changes) {
+		changed.add(keyOf(market, line, further));
+		if (further && (previous === null || !available)) renew(); // a row comes or goes
+	}
+	note(detail);
+	drawChanged();
+});
+live.odds.addEventListener("image", () => {
+	changed.add("all");
+	drawChanged();
+});
+live.odds.addEventListener("event", () => renew());
+live.odds.addEventListener("gap", () => renew());
+document.addEventListener("visibilitychange", () => renew());
+setInterval(() => renew(), RENEW_MS);
+
+const drawChanged = framed(() => {
+	const moved = [];
+	if (!draw(changed, moved)) renew();
+	changed.clear();
+	markMoved(moved);
+});
+
+/** Show what the copy has, in all tables' bodies or those with these keys. Returns whether these are the right bodies. */
+function draw(keys, moved) {
+	const event = copy.get(eventId);
+	if (!event) return true;
+	const isAll = keys.has("all");
+	const wanted = isAll ? new Set(event.markets_by_bookmaker.flatMap(({ markets }) => markets.map((each) => keyOf(each.betpawa_market_id, each.line, each.promotion)))) : new Set(keys);
+	let isRight = true;
+	for (const body of document.querySelectorAll(".market tbody")) {
+		const { market, winners } = body.parentElement.dataset;
+		const { line, promotion: further } = body.dataset;
+		if (wanted.delete(keyOf(market, line, further))) drawBody(body, event, { market, line: line ? Number(line) : null, further, winners: further ? 0 : Number(winners) }, moved);
+		else if (isAll) isRight = false;
+	}
+	return isRight && !wanted.size;
+}
+
+function drawBody(body, event, shown, moved) {
+	const margins = body.querySelector(".margins");
+	const rows = [...body.rows].filter((row) => row !== margins);
+	const names = rows.map((row) => row.querySelector("a").dataset.outcome);
+	const { cells, best } = compare(event, { ...shown, names });
+	cells.forEach(({ prices, margin }, column) => {
+		prices.forEach((price, place) => {
+			const cell = rows[place].cells[column + 1];
+			const [element, time] = cell.children;
+			show(element, price, moved);
+			if (!price.since) return time?.remove();
+			const since = time ?? cell.appendChild(document.createElement("time"));
+			since.dataset.form = "age";
+			since.dateTime = price.since;
+		});
+		const cell = margins?.cells[column + 1];
+		if (margin !== null) setText(cell, percent(margin));
+		else if (cell) cell.innerHTML = '<span class="vh">none</span>';
+	});
+	if (margins) {
+		setText(margins.cells[0], best === null ? "margin" : `margin, best ${percent(best)}`);
+		margins.hidden = cells.every(({ margin }) => margin === null);
+	}
+	tickAges([body]);
+}
+
+const shape = (root) => [...root.querySelectorAll(".market, .market tbody")].map((each) => [each.dataset.market ?? each.dataset.line, each.dataset.promotion, each.rows.length]).join();
 
 const renew = paced(async () => {
-	const found = await load(location.href);
+	const found = document.hidden ? null : await load(location.href);
 	if (!found) return;
-	if (shape(document) === shape(found)) {
-		const all = (what) => [document, found].map((root) => [...root.querySelectorAll(what)]);
-		const [times, freshTimes] = all(".market .p + time, .margins td");
-		if (times.length === freshTimes.length) times.forEach((time, place) => time.replaceWith(freshTimes[place]));
-		patchPrices(...all(".market .p"));
-	} else {
+	if (shape(document) !== shape(found)) {
 		byId("markets").replaceChildren(...found.getElementById("markets").children);
+		draw(new Set(["all"]), []); // the copy may be newer
 		search();
 	}
 	byId("sources").replaceWith(found.getElementById("sources"));
@@ -41,6 +109,32 @@ function swapHistory(found) {
 	chartNow();
 }
 
+/** Add a change of the market whose history is shown. */
+function note({ source, seen_at: at, changes }) {
+	const { market, line, promotion } = byId("chart").dataset;
+	const isShown = (each) => each.market_id === market && String(each.line ?? "") === line;
+	if (!past || !changes.some(isShown)) return;
+	const isSource = (each) => each.bookmaker_slug === source;
+	const mine = copy.get(eventId)?.markets_by_bookmaker.find(isSource)?.markets ?? [];
+	const outcomes = mine
+		.filter((each) => each.betpawa_market_id === market && String(each.line ?? "") === line && (promotion || !each.promotion))
+		.flatMap((each) => each.outcomes.filter((one) => !promotion || one.promotion === promotion));
+	const found = past.bookmakers.find(isSource);
+	if (!found) return void chartNow();
+	if (found.history.at(-1)?.confirmed) found.history.pop();
+	found.history.push({ captured_at: at, outcomes, available: outcomes.some((each) => each.available) });
+	redraw();
+	const table = document.querySelector("#history table");
+	const row = document.createElement("tr");
+	row.insertCell().append(momentOf(new Date(at)));
+	row.insertCell().append(found.bookmaker_name);
+	for (const head of [...table.tHead.rows[0].cells].slice(2)) {
+		const one = outcomes.find((each) => each.available && each.name === head.textContent);
+		row.insertCell().append(!one ? "gone" : one.is_active ? oddsText(one.odds) : "suspended", ...(one?.promotion ? [" ", promo(one.promotion)] : []));
+	}
+	table.tBodies[0].prepend(row);
+}
+
 async function chartNow() {
 	const chart = byId("chart");
 	chart.hidden = false;
@@ -48,7 +142,7 @@ async function chartNow() {
 	const asked = new URLSearchParams({ market, ...(line && { line }), ...(promotion && { promotion }) });
 	const response = await fetch(`/api/events/${eventId}/history?${asked}`).catch(() => null);
 	if (!response?.ok) return;
-	const past = await response.json();
+	past = await response.json();
 	const names = [...new Set(past.bookmakers.flatMap((each) => each.history.flatMap((point) => point.outcomes.map((one) => one.name))))];
 	if (!names.includes(outcome)) outcome = names[0] ?? "";
 	const group = byId("history-outcomes");
@@ -57,7 +151,7 @@ async function chartNow() {
 	const choose = (name) => {
 		outcome = name;
 		for (const each of buttons) each.setAttribute("aria-pressed", each.textContent === name);
-		drawChart(chart, past, name);
+		redraw();
 	};
 	for (const button of buttons) button.addEventListener("click", () => choose(button.textContent));
 	group.hidden = !names.length;

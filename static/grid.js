@@ -1,12 +1,17 @@
-/** The live table of events: visible rows are fetched again and patched in place. */
-import { aging, byId, load, localise, number, paced, patchPrices, setText, tickAges } from "./page.js";
+/** The live table of events. Prices on the screen follow a copy; rows are fetched for what it does not have, such as ages. */
+import { aging, byId, load, localise, number, paced, setText, tickAges } from "./page.js";
+import { compare, framed, markMoved, percent, show, sync } from "./prices.js";
 
 const MOST_ROWS = 60;
 const PACE_MS = 400;
+const MOST_WATCHED = 100;
+const AROUND = 15; // rows beyond those in sight that are watched
+const WATCH_MS = 500;
 const idOf = (row) => row.id.slice(1);
 
 export class Grid {
 	#root = byId("grid");
+	#shown;
 	#rows = byId("rows");
 	#stale = new Set();
 	#inSight = new Set();
@@ -14,21 +19,30 @@ export class Grid {
 		(entries) => {
 			for (const { isIntersecting, target } of entries) this.#inSight[isIntersecting ? "add" : "delete"](target);
 			tickAges();
+			this.#watchSight();
 			if (this.#stale.size) this.#pump();
 		},
 		{ rootMargin: "300px 0px" },
 	);
 	#pump = paced(() => this.#freshen(), PACE_MS);
 	#relist = paced(() => this.list(), 1500);
+	#watch = null;
+	#watched = new Set();
+	#changed = new Set();
+	#draw = framed(() => this.#drawChanged());
+	#watchSight = paced(() => this.#watchRows(), WATCH_MS);
 
 	/** `query` selects the rows, with the parameters of the odds page. */
 	constructor(live, query) {
 		this.query = query;
+		this.live = live;
+		const { marketId, winners, names, market, line } = this.#root.dataset;
+		this.#shown = { market: marketId, line: market === "ou" ? Number(line) : null, names: names.split("|"), winners: Number(winners) };
 		aging.roots = () => this.#inSight;
 		aging.oldAfter = this.#root.dataset.staleAfter * 1000;
 		for (const row of this.#rows.children) this.#sight.observe(row);
-		live.addEventListener("odds_update", ({ detail: { data } }) => this.#changed(data.event_ids));
-		live.addEventListener("gap", () => this.staleAll());
+		live.addEventListener("odds_update", ({ detail: { data } }) => this.#hasRoom && data.event_ids.some((id) => !byId(`e${id}`)) && this.#relist());
+		live.addEventListener("gap", ({ detail }) => detail.reason !== "filter" && this.staleAll());
 		document.addEventListener("visibilitychange", this.#pump);
 		// Prices that were seen again unchanged are not announced.
 		setInterval(() => this.staleAll(), 30_000);
@@ -50,14 +64,64 @@ export class Grid {
 		if (this.#hasRoom) this.#relist();
 	}
 
-	#changed(ids) {
-		let isUnknown = false;
-		for (const id of ids) {
-			if (byId(`e${id}`)) this.#stale.add(String(id));
-			else isUnknown = true;
+	/** Watch the rows in sight and those around them. */
+	#watchRows() {
+		const rows = [...this.#rows.children];
+		const first = rows.findIndex((row) => this.#inSight.has(row));
+		const last = rows.findLastIndex((row) => this.#inSight.has(row));
+		if (first < 0 || rows.slice(first, last + 1).every((row) => this.#watched.has(idOf(row)))) return;
+		const around = Math.max(0, Math.min(AROUND, (MOST_WATCHED - 1 - last + first) >> 1));
+		const ids = rows.slice(Math.max(0, first - around), last + around + 1).slice(0, MOST_WATCHED).map(idOf);
+		this.#watched = new Set(ids);
+		const filter = { event_id: ids.map(Number), market: [this.#shown.market] };
+		if (this.#watch) return this.#watch.update(filter);
+		this.#watch = this.live.watchOdds(filter);
+		const note = (ids) => {
+			for (const id of ids) this.#changed.add(id);
+			this.#draw();
+		};
+		this.#watch.addEventListener("image", ({ detail }) => note(detail.events.map((event) => event.id)));
+		this.#watch.addEventListener("change", ({ detail }) => note([detail.event_id]));
+		this.#watch.addEventListener("event", ({ detail: { event_id: id, change } }) => {
+			if (change !== "removed") return note([id]);
+			const row = byId(`e${id}`);
+			if (row) this.#drop(row);
+			if (this.#hasRoom) this.#relist();
+		});
+	}
+
+	#drawChanged() {
+		const moved = [];
+		for (const id of this.#changed) {
+			const row = byId(`e${id}`);
+			if (row && !this.#drawRow(row, moved)) this.#stale.add(idOf(row));
 		}
-		if (isUnknown && this.#hasRoom) this.#relist();
+		this.#changed.clear();
+		markMoved(moved);
 		if (this.#stale.size) this.#pump();
+	}
+
+	/** Show what the copy has of a row. Returns whether the row has everything that this needs. */
+	#drawRow(row, moved) {
+		const event = this.#watch?.copy.get(Number(idOf(row)));
+		if (!event) return true;
+		const { cells, best } = compare(event, this.#shown);
+		let isWhole = row.querySelector(".k time").dateTime === event.kickoff && row.querySelector(".m a").textContent === `${event.home_team} – ${event.away_team}`;
+		row.querySelectorAll(".g").forEach((part, place) => {
+			const cell = cells[place];
+			part.querySelectorAll(".p").forEach((price, index) => show(price, cell.prices[index], moved));
+			const meta = part.querySelector(".meta");
+			meta.firstChild.data = cell.margin !== null ? percent(cell.margin) : cell.state === "gone" ? "gone" : "–";
+			const time = meta.querySelector("time");
+			if (time && cell.seenAt > time.dateTime) time.dateTime = cell.seenAt;
+			isWhole &&= part.classList.contains(cell.state) && meta.querySelectorAll(".flag").length === cell.flags && !meta.querySelector(".old") === !cell.canAge && !time === !cell.seenAt;
+		});
+		const part = row.querySelector(".b");
+		part.classList.toggle("value", best !== null && best < 0);
+		if (best !== null) setText(part, percent(best));
+		else if (!part.firstElementChild) part.innerHTML = '<span class="vh">no comparison</span>–';
+		tickAges([row]);
+		return isWhole;
 	}
 
 	async #freshen() {
@@ -75,10 +139,18 @@ export class Grid {
 	#patch(found) {
 		byId("freshness")?.replaceWith(found.getElementById("freshness"));
 		const pairs = [...found.querySelectorAll(".r")].map((fresh) => [byId(fresh.id), fresh]).filter(([old]) => old);
+		// The copy may be newer than what was fetched.
+		for (const [, fresh] of pairs) this.#drawRow(fresh, []);
 		tickAges(pairs.map(([, fresh]) => fresh));
-		const prices = (side) => pairs.flatMap((pair) => [...pair[side].querySelectorAll(".p")]);
-		patchPrices(prices(0), prices(1));
-		for (const [old, fresh] of pairs) patchRest(old, fresh);
+		for (const [old, fresh] of pairs) {
+			const both = (what) => [old, fresh].map((row) => row.querySelectorAll(what));
+			sync(...both(".g"), false);
+			sync(...both(".p, .g b, .meta, .b, .m"));
+			const [[was], [is]] = both(".k time");
+			if (was.dateTime === is.dateTime) continue;
+			localise(fresh);
+			was.replaceWith(is);
+		}
 	}
 
 	/** Show a page of the list. Rows already shown keep their elements. */
@@ -119,6 +191,7 @@ export class Grid {
 
 	#adopt(row) {
 		localise(row);
+		this.#drawRow(row, []);
 		tickAges([row]);
 		this.#sight.observe(row);
 		return row;
@@ -130,19 +203,4 @@ export class Grid {
 		this.#stale.delete(idOf(row));
 		row.remove();
 	}
-}
-
-function patchRest(old, fresh) {
-	for (const part of [".g", ".g b", ".meta", ".b", ".m"]) {
-		const from = fresh.querySelectorAll(part);
-		old.querySelectorAll(part).forEach((element, place) => {
-			const now = from[place];
-			if (element.className !== now.className) element.className = now.className;
-			if (part !== ".g" && element.innerHTML !== now.innerHTML) element.innerHTML = now.innerHTML;
-		});
-	}
-	const [was, is] = [old, fresh].map((row) => row.querySelector(".k time"));
-	if (was.dateTime === is.dateTime) return;
-	localise(fresh);
-	was.replaceWith(is);
 }

@@ -4,8 +4,10 @@ import { LiveClient } from "./live.js";
 export const byId = (id) => document.getElementById(id);
 let serverAhead = 0;
 
-export function connect(topics, watch = []) {
-	const live = new LiveClient({ topics, watch, since: document.body.dataset.cursor || null });
+/** Connect. `live.odds` is the watch of a filter, if one is given. */
+export function connect(topics, filter) {
+	const live = new LiveClient({ topics, since: document.body.dataset.cursor || null });
+	if (filter) live.odds = live.watchOdds(filter);
 	const sign = byId("connection");
 	let later = 0;
 	live.addEventListener("state", ({ detail: { state, transport } }) => {
@@ -117,25 +119,4 @@ export function paced(work, ms) {
 		}, ms);
 	};
 	return run;
-}
-
-/** Update prices in place. Those that moved get a mark that fades. */
-export function patchPrices(olds, freshes) {
-	const moved = [];
-	olds.forEach((old, place) => {
-		const fresh = freshes[place];
-		const [from, to] = [Number(old.dataset.v), Number(fresh.dataset.v)];
-		if (from && to && from !== to) moved.push([old, to > from ? "up" : "down"]);
-		for (const name of ["class", "title", "data-v"]) if (old.getAttribute(name) !== fresh.getAttribute(name)) old.setAttribute(name, fresh.getAttribute(name) ?? "");
-		if (old.innerHTML !== fresh.innerHTML) old.replaceChildren(...fresh.childNodes);
-	});
-	if (!moved.length) return;
-	for (const [price] of moved) delete price.dataset.move;
-	void document.body.offsetWidth; // restarts the animation
-	const at = performance.now();
-	for (const [price, way] of moved) {
-		price.dataset.move = way;
-		price.movedAt = at;
-	}
-	setTimeout(() => moved.forEach(([price]) => price.movedAt === at && delete price.dataset.move), 8000);
 }

@@ -171,7 +171,7 @@ live.addEventListener("scrape_progress", ({ detail: { data } }) => {
 	take(data);
 	if (data.mode !== "sweep" && data.platform === null && isFinal(data.phase)) grid.staleAll();
 });
-live.addEventListener("gap", () => renew(run.id));
+live.addEventListener("gap", ({ detail }) => detail.reason !== "filter" && renew(run.id));
 setInterval(() => run.is_over || document.hidden || draw(), 100);
 document.addEventListener("submit", ({ submitter }) => setTimeout(() => (submitter.disabled = true)));
 addEventListener("pageshow", () => document.querySelectorAll("button").forEach((button) => (button.disabled = false)));
