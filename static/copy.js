@@ -1,27 +1,11 @@
-// @ts-check
 /**
- * A copy of odds, kept current by the messages of the topic `odds`: events by id, with the fields of `odds_image`.
- *
- * @typedef {{name: string, odds: number, is_active: boolean, available: boolean, promotion: string | null,
- *   changed_at: string, last_seen_at: string}} Outcome
- * @typedef {{betpawa_market_id: string, line: number | null, promotion: string | null, outcomes: Outcome[],
- *   available: boolean, last_seen_at: string, [name: string]: any}} MarketEntry
- * @typedef {{bookmaker_slug: string, available: boolean, reversed: boolean, late: boolean, markets: MarketEntry[],
- *   [name: string]: any}} Bookmaker
- * @typedef {{id: number, kickoff: string, home_team: string, away_team: string, bookmakers: any[],
- *   markets_by_bookmaker: Bookmaker[], [name: string]: any}} OddsEvent
+ * A copy of odds, kept current by the messages of the topic `odds`: a Map of events by id, as `odds_image` has them.
+ * The order of their markets and outcomes, and margins of what has changed, are not kept.
  */
-
-/** @extends {Map<number, OddsEvent>} */
 export class OddsCopy extends Map {
-	/** The events of an image of everything that has begun. @type {Set<number> | null} */
-	#shown = null;
+	#shown = null; // ids in an image of everything that is not complete yet
 
-	/**
-	 * Apply a message, in the order of the stream. Other messages than those of the topic `odds` may be passed as well;
-	 * `connection_ack` and `subscription_update` have to be.
-	 * @param {{type: string, data: any}} message
-	 */
+	/** Apply any message, in the order of the stream. `connection_ack` and `subscription_update` have to be among them. */
 	apply({ type, data }) {
 		if (type === "odds_image") this.#image(data);
 		else if (type === "odds_change") this.#change(data);
@@ -80,8 +64,8 @@ export class OddsCopy extends Map {
 		}
 		Object.assign(mine, event, { bookmakers });
 		for (const each of bookmakers) {
-			const { external_event_id, event_url, has_odds, ...fields } = each;
-			Object.assign(bookmakerOf(mine, each.bookmaker_slug), fields);
+			const { bookmaker_slug: slug, bookmaker_name, snapshot_time, available, unavailable_since, reversed, late } = each;
+			Object.assign(bookmakerOf(mine, slug), { bookmaker_name, snapshot_time, available, unavailable_since, reversed, late });
 		}
 	}
 }
@@ -93,10 +77,7 @@ function bookmakerOf(event, slug) {
 	return found;
 }
 
-/**
- * A market and line at one bookmaker: its own offer, or a further one.
- * @param {MarketEntry[]} markets @param {string} market @param {number | null} line @param {string | null} [further]
- */
+/** A market and line at one bookmaker: its own offer, or the further one with a promotion. */
 export function entryOf(markets, market, line, further = null) {
 	return markets.find((each) => each.betpawa_market_id === market && each.line === line && each.promotion === further);
 }

@@ -3,9 +3,6 @@ import { drawChart } from "./chart.js";
 import { byId, connect, load, localise, momentOf, paced, setText, tickAges } from "./page.js";
 import { compare, framed, markMoved, oddsText, percent, promo, show } from "./prices.js";
 
-/** Ages, and what else no message announces, are fetched this often. */
-const RENEW_MS = 30_000;
-
 const eventId = Number(byId("event").dataset.event);
 const live = connect(["odds"], { event_id: [eventId], market: "all" });
 const { copy } = live.odds;
@@ -14,13 +11,24 @@ let outcome = "";
 let past = null; // what the chart shows
 const redraw = framed(() => drawChart(byId("chart"), past, outcome));
 
-const changed = new Set(); // keys of tables' bodies; "all" for all of them
 const keyOf = (market, line, further) => `${market}|${line ?? ""}|${further ?? ""}`;
+const changed = new Set(); // keys of tables' bodies; "all" for all of them
+let isTorn = false; // a market or a row came or went
 
+const tear = () => {
+	isTorn = true;
+	renew();
+};
+const drawChanged = framed(() => {
+	const moved = [];
+	if (!draw(changed, moved)) tear();
+	changed.clear();
+	markMoved(moved);
+});
 live.odds.addEventListener("change", ({ detail }) => {
 	for (const { market_id: market, line, market_promotion: further, previous, available } of detail.changes) {
 		changed.add(keyOf(market, line, further));
-		if (further && (previous === null || !available)) renew(); // a row comes or goes
+		if (further && (previous === null || !available)) tear();
 	}
 	note(detail);
 	drawChanged();
@@ -29,17 +37,9 @@ live.odds.addEventListener("image", () => {
 	changed.add("all");
 	drawChanged();
 });
-live.odds.addEventListener("event", () => renew());
-live.odds.addEventListener("gap", () => renew());
+for (const name of ["event", "gap"]) live.odds.addEventListener(name, tear);
 document.addEventListener("visibilitychange", () => renew());
-setInterval(() => renew(), RENEW_MS);
-
-const drawChanged = framed(() => {
-	const moved = [];
-	if (!draw(changed, moved)) renew();
-	changed.clear();
-	markMoved(moved);
-});
+setInterval(() => renew(), 30_000); // for ages, which are not announced
 
 /** Show what the copy has, in all tables' bodies or those with these keys. Returns whether these are the right bodies. */
 function draw(keys, moved) {
@@ -83,12 +83,12 @@ function drawBody(body, event, shown, moved) {
 	tickAges([body]);
 }
 
-const shape = (root) => [...root.querySelectorAll(".market, .market tbody")].map((each) => [each.dataset.market ?? each.dataset.line, each.dataset.promotion, each.rows.length]).join();
-
 const renew = paced(async () => {
+	const wasTorn = isTorn;
+	isTorn = false;
 	const found = document.hidden ? null : await load(location.href);
-	if (!found) return;
-	if (shape(document) !== shape(found)) {
+	if (!found) return void (isTorn ||= wasTorn);
+	if (wasTorn) {
 		byId("markets").replaceChildren(...found.getElementById("markets").children);
 		draw(new Set(["all"]), []); // the copy may be newer
 		search();

@@ -1,6 +1,6 @@
 /** The live table of events. Prices on the screen follow a copy; rows are fetched for what it does not have, such as ages. */
 import { aging, byId, load, localise, number, paced, setText, tickAges } from "./page.js";
-import { compare, framed, markMoved, percent, show, sync } from "./prices.js";
+import { compare, framed, markMoved, percent, show } from "./prices.js";
 
 const MOST_ROWS = 60;
 const PACE_MS = 400;
@@ -104,7 +104,7 @@ export class Grid {
 	/** Show what the copy has of a row. Returns whether the row has everything that this needs. */
 	#drawRow(row, moved) {
 		const event = this.#watch?.copy.get(Number(idOf(row)));
-		if (!event) return true;
+		if (!event) return false;
 		const { cells, best } = compare(event, this.#shown);
 		let isWhole = row.querySelector(".k time").dateTime === event.kickoff && row.querySelector(".m a").textContent === `${event.home_team} – ${event.away_team}`;
 		row.querySelectorAll(".g").forEach((part, place) => {
@@ -138,19 +138,21 @@ export class Grid {
 
 	#patch(found) {
 		byId("freshness")?.replaceWith(found.getElementById("freshness"));
-		const pairs = [...found.querySelectorAll(".r")].map((fresh) => [byId(fresh.id), fresh]).filter(([old]) => old);
-		// The copy may be newer than what was fetched.
-		for (const [, fresh] of pairs) this.#drawRow(fresh, []);
-		tickAges(pairs.map(([, fresh]) => fresh));
-		for (const [old, fresh] of pairs) {
-			const both = (what) => [old, fresh].map((row) => row.querySelectorAll(what));
-			sync(...both(".g"), false);
-			sync(...both(".p, .g b, .meta, .b, .m"));
-			const [[was], [is]] = both(".k time");
-			if (was.dateTime === is.dateTime) continue;
-			localise(fresh);
-			was.replaceWith(is);
+		const moved = [];
+		for (const fresh of found.querySelectorAll(".r")) {
+			const old = byId(fresh.id);
+			if (!old) continue;
+			if (this.#drawRow(old, moved)) {
+				const [times, news] = [old, fresh].map((row) => row.querySelectorAll(".meta time"));
+				times.forEach((time, place) => (time.dateTime = news[place]?.dateTime ?? time.dateTime));
+				tickAges([old]);
+				continue;
+			}
+			const hadFocus = old.contains(document.activeElement);
+			old.replaceChildren(...this.#ready(fresh).childNodes);
+			if (hadFocus) old.querySelector("a").focus({ preventScroll: true });
 		}
+		markMoved(moved);
 	}
 
 	/** Show a page of the list. Rows already shown keep their elements. */
@@ -189,12 +191,17 @@ export class Grid {
 		setText(empty, "No events here. Nothing matches.");
 	}
 
-	#adopt(row) {
+	/** Make a fetched row ready to be shown. The copy may be newer. */
+	#ready(row) {
 		localise(row);
-		this.#drawRow(row, []);
 		tickAges([row]);
-		this.#sight.observe(row);
+		this.#drawRow(row, []);
 		return row;
+	}
+
+	#adopt(row) {
+		this.#sight.observe(row);
+		return this.#ready(row);
 	}
 
 	#drop(row) {

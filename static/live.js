@@ -9,27 +9,12 @@
  * @typedef {{state: State, transport: Transport | null, retryInMs: number | null, reason: string}} StateDetail
  * @typedef {{missed: number | null, reason: "restart" | "slow" | "filter"}} GapDetail
  *
- * @typedef {object} Filter what to watch; without events and tournaments, all events
- * @property {number[]} [event_id]
- * @property {string[]} [tournament_id]
- * @property {"main" | "all" | string[]} [market] main by default; all only with at most 100 events
- * @property {string[]} [platform] slugs of bookmakers; all by default
- * @property {number} [min_move] least move of a price, in percent
- * @property {boolean} [image] false: changes only, and no copy
- *
- * @typedef {object} Options
- * @property {string} [base] address of the server; the page's own origin by default
- * @property {string[]} [topics] "scrape_progress", "odds_updates"; none means all
- * @property {number[]} [watch] ids of events to fetch more often
- * @property {string | null} [since] the cursor to resume after; null begins with the newest state
- * @property {number} [pingMs] silence after which a WebSocket is pinged
- * @property {number} [answerMs] maximum wait for the answer to a ping
- * @property {number} [silenceMs] silence after which an SSE stream is given up
- * @property {number} [openMs] maximum wait for the first message of a connection
- * @property {number} [leastWaitMs] first wait before a new attempt; doubles, with jitter
- * @property {number} [mostWaitMs] maximum wait before a new attempt
- * @property {number} [upgradeMs] first wait on SSE before WebSocket is tried again; doubles, up to 20 times this
- * @property {any} [WebSocket] the class to use; where there is none, only SSE is used
+ * Of watchOdds, and of LiveClient: docs/client.md describes each of them.
+ * @typedef {{event_id?: number[], tournament_id?: number[], market?: "main" | "all" | string[], platform?: string[],
+ *   min_move?: number, image?: boolean}} Filter
+ * @typedef {{base?: string, topics?: string[], watch?: number[], since?: string | null, pingMs?: number,
+ *   answerMs?: number, silenceMs?: number, openMs?: number, leastWaitMs?: number, mostWaitMs?: number,
+ *   upgradeMs?: number, WebSocket?: any}} Options
  *
  * @typedef {{url: URL, isLater: boolean, isAnew: boolean}} Plan isLater: the filter is sent after the
  *   acknowledgement; isAnew: everything begins with the newest state
@@ -51,8 +36,7 @@ const DEFAULT_TOPICS = ["scrape_progress", "odds_updates"];
 /** A cursor that no server can resume: it answers with the newest state of everything. */
 const NOWHERE = "0-0";
 
-/** States of a WebSocket. */
-const [CONNECTING, OPEN] = [0, 1];
+const isAnswer = (type) => type === "connection_ack" || type === "subscription_update";
 
 /** A connection that lasts less than this counts as a failure. */
 const STABLE_MS = 5000;
@@ -163,12 +147,7 @@ export class LiveClient extends EventTarget {
 		const link = this.#link;
 		if (!this.#watched?.filter) this.#watched = null;
 		this.#isWhole = false;
-		if (this.#probe && !this.#probe.plan.isLater) {
-			this.#probe.close();
-			this.#probe = null;
-			this.#seen.clear();
-			this.#planUpgrade();
-		}
+		if (this.#probe && !this.#probe.plan.isLater) this.#probe.end({ reason: "" });
 		if (!link) return;
 		if (link.transport === "websocket" && link.liveSince !== null) this.#ask(link);
 		// A WebSocket that opens may ask later. An SSE stream cannot be changed.
@@ -178,14 +157,12 @@ export class LiveClient extends EventTarget {
 		}
 	}
 
-	/** @param {Link} link */
 	#ask(link) {
 		const filter = this.#watched?.filter;
 		this.#owed++;
 		link.send({ type: filter ? "subscribe" : "unsubscribe", topics: ["odds"], ...(filter && { filter: { image: true, ...filter } }) });
 	}
 
-	/** @param {string} reason */
 	#drop(reason) {
 		clearTimeout(this.#timer);
 		clearTimeout(this.#upgradeTimer);
@@ -207,14 +184,12 @@ export class LiveClient extends EventTarget {
 		this.#attempt(this.#preferred);
 	}
 
-	/** @param {Transport} transport */
 	#attempt(transport) {
 		this.#tried.add(transport);
 		this.#tell("connecting", null, "");
 		this.#link = this.#start(transport);
 	}
 
-	/** @param {Transport} transport */
 	#start(transport) {
 		/** @type {Link} */
 		const link = new (transport === "websocket" ? WebSocketLink : StreamLink)(this.#plan(transport), this.#options, {
@@ -234,18 +209,17 @@ export class LiveClient extends EventTarget {
 		const isNew = !!filter && !this.#isWhole;
 		const isLater = isNew && isSocket && others.length > 0;
 		const url = new URL(isSocket ? "/api/ws" : "/api/sse", base || globalThis.location?.href);
-		const set = (name, value) => String(value ?? "") && url.searchParams.set(name, String(value));
+		const set = (name, value) => String(value ?? "") && url.searchParams.set(name, value);
 		if (isSocket) url.protocol = url.protocol.replace("http", "ws");
 		set("topics", filter ? (isLater ? others : [...others, "odds"]) : topics);
 		set("watch", watch);
-		if (filter && !isLater) for (const [name, value] of Object.entries({ image: true, ...filter })) set(name, typeof value === "boolean" ? Number(value) : value);
+		if (filter && !isLater) for (const [name, value] of Object.entries({ ...filter, image: filter.image === false ? 0 : 1 })) set(name, value);
 		const since = isNew && !isLater ? this.#cursor && others.length && NOWHERE : this.#cursor;
 		if (since) set("since", since);
 		else if (isSocket) set("cursor", 1);
 		return { url, isLater, isAnew: since === NOWHERE };
 	}
 
-	/** @param {Link} link @param {Message} message */
 	#take(link, message) {
 		if (link !== this.#link && link !== this.#probe) return;
 		const { type, data } = message;
@@ -256,8 +230,7 @@ export class LiveClient extends EventTarget {
 			this.#owed--;
 			this.#seen.clear();
 		}
-		// Without images, nothing more comes for a new filter.
-		const isImage = type === "odds_image" || (this.#watched?.filter?.image === false && /^(connection_ack|subscription_update)$/.test(type));
+		const isImage = type === "odds_image" || (isAnswer(type) && this.#watched?.filter?.image === false);
 		if (isOfTopic && message.id) {
 			if (link.transport === "websocket" && this.#seen.size) {
 				// Messages that SSE delivered meanwhile arrive again, in order.
@@ -276,7 +249,6 @@ export class LiveClient extends EventTarget {
 		if (isOfTopic) this.#dispatch(type, message);
 	}
 
-	/** @param {Link} link @param {Message} message */
 	#acknowledged(link, message) {
 		if (link === this.#probe) {
 			this.#link?.close();
@@ -296,13 +268,11 @@ export class LiveClient extends EventTarget {
 		this.#gap(missed ?? null, isOurs ? "filter" : "restart");
 	}
 
-	/** @param {number | null} missed @param {GapDetail["reason"]} reason */
 	#gap(missed, reason) {
 		if (reason !== "filter") this.#watched?.dispatchEvent(new CustomEvent("gap", { detail: { missed, reason } }));
 		this.#dispatch("gap", { missed, reason });
 	}
 
-	/** @param {Link} link @param {End} end */
 	#ended(link, end) {
 		if (link === this.#probe) {
 			this.#probe = null;
@@ -335,7 +305,6 @@ export class LiveClient extends EventTarget {
 		}
 	}
 
-	/** @param {number} ms @param {string} reason */
 	#wait(ms, reason) {
 		clearTimeout(this.#timer);
 		this.#timer = setTimeout(() => this.#connect(), ms);
@@ -353,13 +322,11 @@ export class LiveClient extends EventTarget {
 		}, wait);
 	}
 
-	/** @param {State} state @param {number | null} retryInMs @param {string} reason */
 	#tell(state, retryInMs, reason) {
 		this.#state = state;
 		this.#dispatch("state", { state, transport: this.transport, retryInMs, reason });
 	}
 
-	/** @param {string} name @param {object} detail */
 	#dispatch(name, detail) {
 		this.dispatchEvent(new CustomEvent(name, { detail }));
 	}
@@ -374,14 +341,13 @@ class OddsWatch extends EventTarget {
 	copy = new OddsCopy();
 	#changed;
 
-	/** @param {Filter} filter @param {() => void} changed */
 	constructor(filter, changed) {
 		super();
-		/** @type {Filter | null} */ this.filter = filter;
+		this.filter = filter;
 		this.#changed = changed;
 	}
 
-	/** Watch something else. Events that the new filter does not select leave the copy with the next image. @param {Filter} filter */
+	/** Watch something else. What the new filter does not select leaves the copy with the next image. @param {Filter} filter */
 	update(filter) {
 		this.filter = filter;
 		this.#changed();
@@ -393,7 +359,6 @@ class OddsWatch extends EventTarget {
 		this.#changed();
 	}
 
-	/** @param {Message} message */
 	take(message) {
 		const { type, data } = message;
 		this.copy.apply(message);
@@ -431,13 +396,11 @@ class Link {
 		this.watch = setInterval(() => this.check(), Math.min(2000, options.answerMs / 2));
 	}
 
-	/** @param {Message} message */
 	heard(message) {
 		clearTimeout(this.#openTimer);
 		if (!this.#isOver) this.#listener.message(message);
 	}
 
-	/** @param {End} end */
 	end(end) {
 		if (this.#isOver) return;
 		this.close();
@@ -453,15 +416,13 @@ class Link {
 	/** Check whether the peer is still alive. */
 	check() {}
 
-	/** @param {object} message */
-	send(message) {}
+	send(_message) {}
 }
 
 class WebSocketLink extends Link {
 	#socket;
 	#askedAt = 0;
 
-	/** @param {Plan} plan @param {Required<Options>} options @param {Listener} listener */
 	constructor(plan, options, listener) {
 		super("websocket", plan, options, listener);
 		this.#socket = new options.WebSocket(plan.url);
@@ -481,12 +442,12 @@ class WebSocketLink extends Link {
 		const socket = this.#socket;
 		socket.onmessage = socket.onclose = null;
 		// Closing it before it is open would log a warning to the console.
-		if (socket.readyState === CONNECTING) socket.onopen = () => socket.close();
+		if (socket.readyState === 0) socket.onopen = () => socket.close();
 		else socket.close();
 	}
 
 	check() {
-		if (this.#socket.readyState !== OPEN) return;
+		if (this.#socket.readyState !== 1) return;
 		const now = performance.now();
 		if (this.#askedAt) {
 			if (now - this.#askedAt > this.options.answerMs) this.end({ reason: "no answer to a ping" });
@@ -497,7 +458,7 @@ class WebSocketLink extends Link {
 	}
 
 	send(message) {
-		if (this.#socket.readyState === OPEN) this.#socket.send(JSON.stringify(message));
+		if (this.#socket.readyState === 1) this.#socket.send(JSON.stringify(message));
 	}
 }
 
@@ -506,7 +467,6 @@ class StreamLink extends Link {
 	#abort = new AbortController();
 	/** @type {number | null} */ #retryMs = null;
 
-	/** @param {Plan} plan @param {Required<Options>} options @param {Listener} listener */
 	constructor(plan, options, listener) {
 		super("sse", plan, options, listener);
 		this.#read(plan.url).then(
@@ -524,7 +484,6 @@ class StreamLink extends Link {
 		if (performance.now() - this.heardAt > this.options.silenceMs) this.end({ reason: "silence" });
 	}
 
-	/** @param {URL} url */
 	async #read(url) {
 		const headers = { Accept: "text/event-stream" };
 		const response = await fetch(url, { headers, cache: "no-store", signal: this.#abort.signal });
@@ -542,7 +501,6 @@ class StreamLink extends Link {
 		}
 	}
 
-	/** @param {string} block */
 	#block(block) {
 		const data = [];
 		let id = "";

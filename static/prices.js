@@ -49,11 +49,9 @@ export function compare(event, { market, line, further = null, names, winners })
 			seenAt: offer?.last_seen_at ?? book?.snapshot_time,
 			margin: book?.available && isSet(odds) ? marginOf(odds, winners) : null,
 			prices: outcomes.map((each, place) => {
-				if (!each) return { text: "–", value: 0, state: "none" };
-				const value = thousandths(each.odds);
+				if (!each) return { value: 0, state: "none" };
 				return {
-					text: oddsText(each.odds),
-					value,
+					value: thousandths(each.odds),
 					state: !each.available ? "gone" : isPrice(each) ? "active" : "suspended",
 					isBest: compared.includes(book) && isComparable(each) && each.odds === best[place],
 					since: each.changed_at,
@@ -85,7 +83,7 @@ export function promo(promotion) {
 }
 
 /** Show a price in its element. If it moved, the element and the direction go to `moved`. */
-export function show(element, { text, value, state, isBest, since, promotion }, moved) {
+export function show(element, { value, state, isBest, since, promotion }, moved) {
 	const className = `p ${state}${isBest ? " best" : ""}`;
 	const title = since ? `${state} since ${utc(since)}` : "";
 	const mark = promotion && promo(promotion);
@@ -97,19 +95,7 @@ export function show(element, { text, value, state, isBest, since, promotion }, 
 	element.dataset.v = value;
 	const label = element.querySelector("small");
 	const word = isBest ? "best" : state === "suspended" || state === "gone" ? state : "";
-	element.replaceChildren(...(label ? [label] : []), text, ...(word ? [hidden(` ${word}`)] : []), ...(mark ? [" ", mark] : []));
-}
-
-/** Make elements like fetched ones. */
-export function sync(olds, freshes, isDeep = true) {
-	olds.forEach((old, place) => {
-		const fresh = freshes[place];
-		for (const name of ["class", "title", "data-v"]) {
-			const now = fresh.getAttribute(name) ?? "";
-			if ((old.getAttribute(name) ?? "") !== now) old.setAttribute(name, now);
-		}
-		if (isDeep && old.innerHTML !== fresh.innerHTML) old.replaceChildren(...fresh.childNodes);
-	});
+	element.replaceChildren(...(label ? [label] : []), value ? oddsText(value / 1000) : "–", ...(word ? [hidden(` ${word}`)] : []), ...(mark ? [" ", mark] : []));
 }
 
 /** Prices that moved get a mark that fades. */
