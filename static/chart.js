@@ -1,6 +1,6 @@
 /** A price over time at each bookmaker, drawn in steps: odds stay until they change. */
 import { clockOf, momentOf } from "./page.js";
-import { wordsOf } from "./prices.js";
+import { made, wordsOf } from "./prices.js";
 
 const NS = "http://www.w3.org/2000/svg";
 const [HEIGHT, TOP, BOTTOM, LEFT, RIGHT] = [230, 10, 24, 44, 34];
@@ -26,11 +26,7 @@ export function drawChart(place, history, outcome) {
 	const all = lines.flatMap((line) => line.points);
 	const odds = all.flatMap((point) => (point.odds === null ? [] : [point.odds]));
 	if (!odds.length) {
-		const none = document.createElement("p");
-		none.className = "none";
-		none.textContent = "No bookmaker has offered a price for this.";
-		place.replaceChildren(none);
-		return;
+		return place.replaceChildren(made("p", { className: "none" }, "No bookmaker has offered a price for this."));
 	}
 	const width = Math.max(280, place.clientWidth);
 	const [from, till] = range(all.map((point) => point.at), 10_000);

@@ -29,23 +29,17 @@ export class OddsCopy extends Map {
 		const event = this.get(id);
 		if (!event) return;
 		const { markets } = bookmakerOf(event, source);
-		for (const { market_id: market, line, market_promotion: further, outcome: name, odds, is_active, available, promotion } of changes) {
+		for (const { market_id: market, line, market_promotion: further, outcome: name, previous, ...fields } of changes) {
 			let entry = entryOf(markets, market, line, further);
-			if (!entry) {
-				if (further && !available) continue;
-				entry = { betpawa_market_id: market, line, promotion: further, outcomes: [], available, unavailable_since: null, last_seen_at: at };
-				markets.push(entry);
-			}
-			const place = entry.outcomes.findIndex((each) => each.name === name);
-			const fresh = { name, odds, is_active, available, promotion, changed_at: `${at.slice(0, 19)}.000Z`, last_seen_at: at };
-			if (place < 0) entry.outcomes.push(fresh);
-			else if (!further || available) entry.outcomes[place] = fresh;
+			if (!entry) markets.push((entry = { betpawa_market_id: market, line, promotion: further, outcomes: [] }));
+			const { outcomes } = entry;
+			const fresh = { name, ...fields, changed_at: `${at.slice(0, 19)}.000Z`, last_seen_at: at };
+			const place = outcomes.findIndex((each) => each.name === name);
+			if (place < 0) outcomes.push(fresh);
+			else outcomes[place] = fresh;
 			// A further offer has no prices that are gone.
-			else entry.outcomes.splice(place, 1);
-			if (!entry.outcomes.length) {
-				markets.splice(markets.indexOf(entry), 1);
-				continue;
-			}
+			if (further) entry.outcomes = outcomes.filter((each) => each.available);
+			if (!entry.outcomes.length) markets.splice(markets.indexOf(entry), 1);
 			entry.available = entry.outcomes.some((each) => each.available);
 			entry.unavailable_since = entry.available ? null : at;
 			entry.last_seen_at = at;
@@ -63,10 +57,7 @@ export class OddsCopy extends Map {
 			this.set(id, mine);
 		}
 		Object.assign(mine, event, { bookmakers });
-		for (const each of bookmakers) {
-			const { bookmaker_slug: slug, bookmaker_name, snapshot_time, available, unavailable_since, reversed, late } = each;
-			Object.assign(bookmakerOf(mine, slug), { bookmaker_name, snapshot_time, available, unavailable_since, reversed, late });
-		}
+		for (const { external_event_id, event_url, has_odds, ...fields } of bookmakers) Object.assign(bookmakerOf(mine, fields.bookmaker_slug), fields);
 	}
 }
 

@@ -1,7 +1,7 @@
 /** One event: live prices, market search, the chart of one market's history, and refresh on request. */
 import { drawChart } from "./chart.js";
-import { byId, connect, load, localise, momentOf, paced, setText, tickAges } from "./page.js";
-import { compare, framed, markMoved, oddsText, percent, promo, show } from "./prices.js";
+import { all, byId, connect, load, localise, momentOf, paced, setText, tickAges } from "./page.js";
+import { compare, framed, made, markMoved, oddsText, percent, promo, show } from "./prices.js";
 
 const eventId = Number(byId("event").dataset.event);
 const live = connect(["odds"], { event_id: [eventId], market: "all" });
@@ -41,20 +41,20 @@ for (const name of ["event", "gap"]) live.odds.addEventListener(name, tear);
 document.addEventListener("visibilitychange", () => renew());
 setInterval(() => renew(), 30_000); // for ages, which are not announced
 
-/** Show what the copy has, in all tables' bodies or those with these keys. Returns whether these are the right bodies. */
+/** Show what the copy has in tables' bodies with these keys. Returns whether the page has the right bodies. */
 function draw(keys, moved) {
 	const event = copy.get(eventId);
 	if (!event) return true;
-	const isAll = keys.has("all");
-	const wanted = isAll ? new Set(event.markets_by_bookmaker.flatMap(({ markets }) => markets.map((each) => keyOf(each.betpawa_market_id, each.line, each.promotion)))) : new Set(keys);
+	const missing = new Set(event.markets_by_bookmaker.flatMap(({ markets }) => markets.map((each) => keyOf(each.betpawa_market_id, each.line, each.promotion))));
 	let isRight = true;
-	for (const body of document.querySelectorAll(".market tbody")) {
+	for (const body of all(".market tbody")) {
 		const { market, winners } = body.parentElement.dataset;
 		const { line, promotion: further } = body.dataset;
-		if (wanted.delete(keyOf(market, line, further))) drawBody(body, event, { market, line: line ? Number(line) : null, further, winners: further ? 0 : Number(winners) }, moved);
-		else if (isAll) isRight = false;
+		const key = keyOf(market, line, further);
+		if (!missing.delete(key)) isRight = false;
+		else if (keys.has(key) || keys.has("all")) drawBody(body, event, { market, line: line ? Number(line) : null, further, winners: further ? 0 : Number(winners) }, moved);
 	}
-	return isRight && !wanted.size;
+	return isRight && !missing.size;
 }
 
 function drawBody(body, event, shown, moved) {
@@ -65,12 +65,12 @@ function drawBody(body, event, shown, moved) {
 	cells.forEach(({ prices, margin }, column) => {
 		prices.forEach((price, place) => {
 			const cell = rows[place].cells[column + 1];
-			const [element, time] = cell.children;
+			const [element, time = made("time")] = cell.children;
 			show(element, price, moved);
-			if (!price.since) return time?.remove();
-			const since = time ?? cell.appendChild(document.createElement("time"));
-			since.dataset.form = "age";
-			since.dateTime = price.since;
+			if (!price.since) return time.remove();
+			time.dateTime = price.since;
+			time.dataset.form = "age";
+			time.isConnected || cell.append(time);
 		});
 		const cell = margins?.cells[column + 1];
 		if (margin !== null) setText(cell, percent(margin));
@@ -112,8 +112,7 @@ function swapHistory(found) {
 /** Add a change of the market whose history is shown. */
 function note({ source, seen_at: at, changes }) {
 	const { market, line, promotion } = byId("chart").dataset;
-	const isShown = (each) => each.market_id === market && String(each.line ?? "") === line;
-	if (!past || !changes.some(isShown)) return;
+	if (!past || !changes.some((each) => each.market_id === market && String(each.line ?? "") === line)) return;
 	const isSource = (each) => each.bookmaker_slug === source;
 	const mine = copy.get(eventId)?.markets_by_bookmaker.find(isSource)?.markets ?? [];
 	const outcomes = mine
@@ -124,15 +123,12 @@ function note({ source, seen_at: at, changes }) {
 	if (found.history.at(-1)?.confirmed) found.history.pop();
 	found.history.push({ captured_at: at, outcomes, available: outcomes.some((each) => each.available) });
 	redraw();
-	const table = document.querySelector("#history table");
-	const row = document.createElement("tr");
-	row.insertCell().append(momentOf(new Date(at)));
-	row.insertCell().append(found.bookmaker_name);
-	for (const head of [...table.tHead.rows[0].cells].slice(2)) {
-		const one = outcomes.find((each) => each.available && each.name === head.textContent);
-		row.insertCell().append(!one ? "gone" : one.is_active ? oddsText(one.odds) : "suspended", ...(one?.promotion ? [" ", promo(one.promotion)] : []));
-	}
-	table.tBodies[0].prepend(row);
+	const cells = all("#history th").map(({ textContent: name }, place) => {
+		if (place < 2) return [place ? found.bookmaker_name : momentOf(new Date(at))];
+		const one = outcomes.find((each) => each.available && each.name === name);
+		return [!one ? "gone" : one.is_active ? oddsText(one.odds) : "suspended", ...(one?.promotion ? [" ", promo(one.promotion)] : [])];
+	});
+	document.querySelector("#history tbody").prepend(made("tr", {}, ...cells.map((parts) => made("td", {}, ...parts))));
 }
 
 async function chartNow() {
@@ -147,13 +143,12 @@ async function chartNow() {
 	if (!names.includes(outcome)) outcome = names[0] ?? "";
 	const group = byId("history-outcomes");
 	const hadFocus = group.contains(document.activeElement);
-	const buttons = names.map((name) => Object.assign(document.createElement("button"), { type: "button", textContent: name }));
+	const buttons = names.map((name) => made("button", { type: "button", onclick: () => choose(name) }, name));
 	const choose = (name) => {
 		outcome = name;
 		for (const each of buttons) each.setAttribute("aria-pressed", each.textContent === name);
 		redraw();
 	};
-	for (const button of buttons) button.addEventListener("click", () => choose(button.textContent));
 	group.hidden = !names.length;
 	group.replaceChildren(...buttons);
 	choose(outcome);
@@ -175,12 +170,12 @@ function search() {
 	const spell = (_, side, digit) => `${side === "o" ? "over" : "under"} ${digit}`;
 	const words = find.value.toLowerCase().replace(/\b([ou])(\d)/g, spell).split(/\s+/).filter(Boolean);
 	const isShown = (part) => !part.hidden;
-	const groups = [...document.querySelectorAll(".group")];
+	const groups = all(".group");
 	for (const group of groups) {
-		const tables = [...group.querySelectorAll(".market")];
+		const tables = all(".market", group);
 		for (const table of tables) {
 			for (const body of table.tBodies) {
-				const names = [...body.querySelectorAll("a")].map((link) => link.textContent).join(" ");
+				const names = all("a", body).map((link) => link.textContent).join(" ");
 				const text = `${group.dataset.group} ${table.caption.textContent} ${names}`.toLowerCase();
 				body.hidden = !words.every((word) => text.includes(word));
 			}

@@ -1,12 +1,9 @@
-/** The live table of events. Prices on the screen follow a copy; rows are fetched for what it does not have, such as ages. */
-import { aging, byId, load, localise, number, paced, setText, tickAges } from "./page.js";
+/** The live table of events. Prices on the screen follow a copy; rows are fetched for what is not announced. */
+import { aging, all, byId, load, localise, number, paced, setText, tickAges } from "./page.js";
 import { compare, framed, markMoved, percent, show } from "./prices.js";
 
 const MOST_ROWS = 60;
-const PACE_MS = 400;
 const MOST_WATCHED = 100;
-const AROUND = 15; // rows beyond those in sight that are watched
-const WATCH_MS = 500;
 const idOf = (row) => row.id.slice(1);
 
 export class Grid {
@@ -24,13 +21,13 @@ export class Grid {
 		},
 		{ rootMargin: "300px 0px" },
 	);
-	#pump = paced(() => this.#freshen(), PACE_MS);
+	#pump = paced(() => this.#freshen(), 400);
 	#relist = paced(() => this.list(), 1500);
 	#watch = null;
 	#watched = new Set();
 	#changed = new Set();
 	#draw = framed(() => this.#drawChanged());
-	#watchSight = paced(() => this.#watchRows(), WATCH_MS);
+	#watchSight = paced(() => this.#watchRows(), 500);
 
 	/** `query` selects the rows, with the parameters of the odds page. */
 	constructor(live, query) {
@@ -64,30 +61,25 @@ export class Grid {
 		if (this.#hasRoom) this.#relist();
 	}
 
-	/** Watch the rows in sight and those around them. */
 	#watchRows() {
 		const rows = [...this.#rows.children];
-		const first = rows.findIndex((row) => this.#inSight.has(row));
-		const last = rows.findLastIndex((row) => this.#inSight.has(row));
+		const isSeen = (row) => this.#inSight.has(row);
+		const [first, last] = [rows.findIndex(isSeen), rows.findLastIndex(isSeen)];
 		if (first < 0 || rows.slice(first, last + 1).every((row) => this.#watched.has(idOf(row)))) return;
-		const around = Math.max(0, Math.min(AROUND, (MOST_WATCHED - 1 - last + first) >> 1));
+		const around = Math.max(0, Math.min(15, (MOST_WATCHED - 1 - last + first) >> 1));
 		const ids = rows.slice(Math.max(0, first - around), last + around + 1).slice(0, MOST_WATCHED).map(idOf);
 		this.#watched = new Set(ids);
 		const filter = { event_id: ids.map(Number), market: [this.#shown.market] };
 		if (this.#watch) return this.#watch.update(filter);
 		this.#watch = this.live.watchOdds(filter);
-		const note = (ids) => {
-			for (const id of ids) this.#changed.add(id);
-			this.#draw();
-		};
-		this.#watch.addEventListener("image", ({ detail }) => note(detail.events.map((event) => event.id)));
-		this.#watch.addEventListener("change", ({ detail }) => note([detail.event_id]));
-		this.#watch.addEventListener("event", ({ detail: { event_id: id, change } }) => {
-			if (change !== "removed") return note([id]);
-			const row = byId(`e${id}`);
-			if (row) this.#drop(row);
-			if (this.#hasRoom) this.#relist();
-		});
+		for (const name of ["image", "change", "event"])
+			this.#watch.addEventListener(name, ({ detail: { events, event_id: id, change } }) => {
+				for (const each of events ?? [{ id }]) this.#changed.add(each.id);
+				this.#draw();
+				if (change !== "removed") return;
+				byId(`e${id}`)?.remove();
+				if (this.#hasRoom) this.#relist();
+			});
 	}
 
 	#drawChanged() {
@@ -101,20 +93,20 @@ export class Grid {
 		if (this.#stale.size) this.#pump();
 	}
 
-	/** Show what the copy has of a row. Returns whether the row has everything that this needs. */
+	/** Show what the copy has of a row. Returns whether that is all there is to show. */
 	#drawRow(row, moved) {
 		const event = this.#watch?.copy.get(Number(idOf(row)));
 		if (!event) return false;
 		const { cells, best } = compare(event, this.#shown);
 		let isWhole = row.querySelector(".k time").dateTime === event.kickoff && row.querySelector(".m a").textContent === `${event.home_team} – ${event.away_team}`;
-		row.querySelectorAll(".g").forEach((part, place) => {
+		all(".g", row).forEach((part, place) => {
 			const cell = cells[place];
-			part.querySelectorAll(".p").forEach((price, index) => show(price, cell.prices[index], moved));
+			all(".p", part).forEach((price, index) => show(price, cell.prices[index], moved));
 			const meta = part.querySelector(".meta");
 			meta.firstChild.data = cell.margin !== null ? percent(cell.margin) : cell.state === "gone" ? "gone" : "–";
 			const time = meta.querySelector("time");
 			if (time && cell.seenAt > time.dateTime) time.dateTime = cell.seenAt;
-			isWhole &&= part.classList.contains(cell.state) && meta.querySelectorAll(".flag").length === cell.flags && !meta.querySelector(".old") === !cell.canAge && !time === !cell.seenAt;
+			isWhole &&= part.classList.contains(cell.state) && all(".flag", meta).length === cell.flags && !meta.querySelector(".old") === !cell.canAge && !time === !cell.seenAt;
 		});
 		const part = row.querySelector(".b");
 		part.classList.toggle("value", best !== null && best < 0);
@@ -139,11 +131,11 @@ export class Grid {
 	#patch(found) {
 		byId("freshness")?.replaceWith(found.getElementById("freshness"));
 		const moved = [];
-		for (const fresh of found.querySelectorAll(".r")) {
+		for (const fresh of all(".r", found)) {
 			const old = byId(fresh.id);
 			if (!old) continue;
 			if (this.#drawRow(old, moved)) {
-				const [times, news] = [old, fresh].map((row) => row.querySelectorAll(".meta time"));
+				const [times, news] = [old, fresh].map((row) => all(".meta time", row));
 				times.forEach((time, place) => (time.dateTime = news[place]?.dateTime ?? time.dateTime));
 				tickAges([old]);
 				continue;
@@ -160,7 +152,7 @@ export class Grid {
 		const found = await load(`/odds/rows?${this.query}`);
 		if (!found) return;
 		this.#patch(found);
-		const fresh = [...found.querySelectorAll(".r")];
+		const fresh = all(".r", found);
 		let place = this.#rows.firstElementChild;
 		for (const row of fresh) {
 			const here = byId(row.id) ?? this.#adopt(row);
@@ -178,7 +170,7 @@ export class Grid {
 		query.set("page", page);
 		const found = await load(`/odds/rows?${query}`);
 		if (!found) return;
-		for (const row of [...found.querySelectorAll(".r")]) if (!byId(row.id)) this.#rows.append(this.#adopt(row));
+		for (const row of all(".r", found)) if (!byId(row.id)) this.#rows.append(this.#adopt(row));
 		this.#counted(found);
 	}
 

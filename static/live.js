@@ -9,22 +9,18 @@
  * @typedef {{state: State, transport: Transport | null, retryInMs: number | null, reason: string}} StateDetail
  * @typedef {{missed: number | null, reason: "restart" | "slow" | "filter"}} GapDetail
  *
- * Of watchOdds, and of LiveClient: docs/client.md describes each of them.
+ * What docs/client.md describes: the filter of a watch, and the options of a client.
  * @typedef {{event_id?: number[], tournament_id?: number[], market?: "main" | "all" | string[], platform?: string[],
  *   min_move?: number, image?: boolean}} Filter
- * @typedef {{base?: string, topics?: string[], watch?: number[], since?: string | null, pingMs?: number,
- *   answerMs?: number, silenceMs?: number, openMs?: number, leastWaitMs?: number, mostWaitMs?: number,
- *   upgradeMs?: number, WebSocket?: any}} Options
+ * @typedef {Partial<typeof DEFAULTS>} Options
  *
- * @typedef {{url: URL, isLater: boolean, isAnew: boolean}} Plan isLater: the filter is sent after the
- *   acknowledgement; isAnew: everything begins with the newest state
- * @typedef {{retryMs?: number | null, reason: string}} End
- * @typedef {{message: (message: Message) => void, end: (end: End) => void}} Listener
+ * How to connect. isLater: the filter is sent after the acknowledgement; isAnew: the newest state comes first.
+ * @typedef {{url: URL, isLater: boolean, isAnew: boolean}} Plan
  */
 
 import { OddsCopy } from "./copy.js";
 
-/** Messages about the topic `odds`, and the events of a watch that report them. */
+/** Messages of the topic `odds`, and the events of a watch. */
 const ODDS_EVENTS = { odds_image: "image", odds_change: "change", event_change: "event" };
 
 /** Messages of topics. Other types are for this connection only. */
@@ -33,7 +29,7 @@ const TOPIC_TYPES = new Set(["scrape_progress", "odds_update", ...Object.keys(OD
 /** What a client without topics gets. */
 const DEFAULT_TOPICS = ["scrape_progress", "odds_updates"];
 
-/** A cursor that no server can resume: it answers with the newest state of everything. */
+/** A cursor that cannot be resumed: the newest state of everything comes first. */
 const NOWHERE = "0-0";
 
 const isAnswer = (type) => type === "connection_ack" || type === "subscription_update";
@@ -41,7 +37,6 @@ const isAnswer = (type) => type === "connection_ack" || type === "subscription_u
 /** A connection that lasts less than this counts as a failure. */
 const STABLE_MS = 5000;
 
-/** @type {Required<Options>} */
 const DEFAULTS = {
 	base: "",
 	topics: [],
@@ -70,8 +65,8 @@ export class LiveClient extends EventTarget {
 	/** @type {Link | null} */ #probe = null;
 	/** @type {Transport} */ #preferred;
 	/** @type {OddsWatch | null} */ #watched = null;
-	#isWhole = false; // the copy is whole: what changed after the cursor is all it needs
-	#owed = 0; // answers to new filters that have not come yet
+	#isWhole = false; // the copy needs only what comes after the cursor
+	#owed = 0; // filters without an answer yet
 	/** @type {Set<Transport>} */ #tried = new Set();
 	/** @type {Set<string>} */ #seen = new Set();
 	#failures = 0;
@@ -88,7 +83,6 @@ export class LiveClient extends EventTarget {
 		this.#preferred = this.#best;
 	}
 
-	/** @returns {Transport} */
 	get #best() {
 		return this.#options.WebSocket ? "websocket" : "sse";
 	}
@@ -142,7 +136,6 @@ export class LiveClient extends EventTarget {
 		return watch;
 	}
 
-	/** Let the connection carry what the watch wants now. */
 	#refilter() {
 		const link = this.#link;
 		if (!this.#watched?.filter) this.#watched = null;
@@ -191,7 +184,6 @@ export class LiveClient extends EventTarget {
 	}
 
 	#start(transport) {
-		/** @type {Link} */
 		const link = new (transport === "websocket" ? WebSocketLink : StreamLink)(this.#plan(transport), this.#options, {
 			message: (message) => this.#take(link, message),
 			end: (end) => this.#ended(link, end),
@@ -199,14 +191,14 @@ export class LiveClient extends EventTarget {
 		return link;
 	}
 
-	/** How to connect. @param {Transport} transport @returns {Plan} */
+	/** @param {Transport} transport @returns {Plan} */
 	#plan(transport) {
 		const { base, topics, watch } = this.#options;
 		const isSocket = transport === "websocket";
 		const filter = this.#watched?.filter;
 		const others = topics.length ? topics.filter((each) => each !== "odds") : DEFAULT_TOPICS;
 		// A new filter needs an image. Asked for after the acknowledgement, it costs no message of the other topics.
-		const isNew = !!filter && !this.#isWhole;
+		const isNew = filter && !this.#isWhole;
 		const isLater = isNew && isSocket && others.length > 0;
 		const url = new URL(isSocket ? "/api/ws" : "/api/sse", base || globalThis.location?.href);
 		const set = (name, value) => String(value ?? "") && url.searchParams.set(name, value);
@@ -291,7 +283,6 @@ export class LiveClient extends EventTarget {
 			this.#failures = 0;
 			if (link.transport === "websocket") this.#upgrades = 0;
 		}
-		/** @type {Transport} */
 		const other = link.transport === "websocket" ? "sse" : this.#best;
 		if (end.retryMs != null) {
 			this.#preferred = this.#best;
@@ -333,9 +324,8 @@ export class LiveClient extends EventTarget {
 }
 
 /**
- * The odds that a filter selects. `copy` has the events by id; docs/client.md describes them.
- * Dispatches CustomEvents after the copy was updated: `image`, `change` and `event`, detail the data of the message
- * (docs/protocol.md); `gap`, detail a GapDetail, before the copy is mended; `refused`, detail `{code, detail}`.
+ * The odds that a filter selects; `copy` has them by event id. Dispatches CustomEvents: `image`, `change` and `event`
+ * after the copy was updated, detail the message's data; `gap`, detail a GapDetail; `refused`, detail an error's data.
  */
 class OddsWatch extends EventTarget {
 	copy = new OddsCopy();
@@ -347,7 +337,7 @@ class OddsWatch extends EventTarget {
 		this.#changed = changed;
 	}
 
-	/** Watch something else. What the new filter does not select leaves the copy with the next image. @param {Filter} filter */
+	/** Watch something else. The next image leaves nothing else in the copy. @param {Filter} filter */
 	update(filter) {
 		this.filter = filter;
 		this.#changed();
@@ -367,10 +357,7 @@ class OddsWatch extends EventTarget {
 	}
 }
 
-/**
- * A watch with a client of its own, `watch.client`, which is open until `watch.close()`.
- * @param {Filter} filter @param {Options} [options]
- */
+/** A watch with a client of its own, open until `watch.close()`. @param {Filter} filter @param {Options} [options] */
 export function watchOdds(filter, options) {
 	const client = new LiveClient({ ...options, topics: ["odds"] });
 	const watch = Object.assign(client.watchOdds(filter), { client, close: () => client.close() });
@@ -386,7 +373,6 @@ class Link {
 	#listener;
 	#openTimer;
 
-	/** @param {Transport} transport @param {Plan} plan @param {Required<Options>} options @param {Listener} listener */
 	constructor(transport, plan, options, listener) {
 		this.transport = transport;
 		this.plan = plan;

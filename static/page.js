@@ -2,6 +2,7 @@
 import { LiveClient } from "./live.js";
 
 export const byId = (id) => document.getElementById(id);
+export const all = (what, root = document) => [...root.querySelectorAll(what)];
 let serverAhead = 0;
 
 /** Connect. `live.odds` is the watch of a filter, if one is given. */
@@ -33,7 +34,7 @@ export function connect(topics, filter) {
 	return live.open();
 }
 
-/** `4.2 s`, `2 min 05 s`, `1 h 02 min`; a dash for null. The same as `duration` in routes/pages/shell.py. */
+/** The same as `duration` in routes/pages/shell.py. */
 export function duration(ms) {
 	if (ms == null) return "–";
 	if (ms < 60_000) return `${(ms / 1000).toFixed(1)} s`;
@@ -64,7 +65,7 @@ export const momentOf = formatter({ ...day, ...minute, second: "2-digit" });
 const zone = new Intl.DateTimeFormat("en-GB", { timeZoneName: "short" }).formatToParts().find((part) => part.type === "timeZoneName").value;
 
 export function localise(root) {
-	for (const time of root.querySelectorAll("time[data-form]")) {
+	for (const time of all("time[data-form]", root)) {
 		const at = new Date(time.dateTime);
 		const { form } = time.dataset;
 		if (form === "kickoff") {
@@ -74,7 +75,7 @@ export function localise(root) {
 		else if (form === "full") time.textContent = momentOf(at);
 		else if (form === "when") time.textContent = `${dayOf(at)} ${minuteOf(at)}`;
 	}
-	for (const place of root.querySelectorAll(".zone")) place.textContent = zone;
+	for (const place of all(".zone", root)) place.textContent = zone;
 }
 
 /** Elements whose ages are updated. Prices older than `oldAfter` ms are marked. */
@@ -83,7 +84,7 @@ export const aging = { roots: () => [document], oldAfter: Infinity };
 export function tickAges(roots = document.hidden ? [] : aging.roots()) {
 	const now = Date.now() + serverAhead;
 	for (const root of roots)
-		for (const time of root.querySelectorAll("time[data-form^=ag]")) {
+		for (const time of all("time[data-form^=ag]", root)) {
 			const ms = now - Date.parse(time.dateTime);
 			setText(time, age(ms) + (time.dataset.form === "ago" ? " ago" : ""));
 			const flag = time.previousElementSibling;

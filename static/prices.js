@@ -1,4 +1,4 @@
-/** Prices on a page. What routes/pages/odds.py computes for the first paint is computed here from a copy for each change. */
+/** Prices on a page, computed from a copy as routes/pages/odds.py does for the first paint. */
 import { entryOf } from "./copy.js";
 
 const SLUGS = ["betpawa", "sportybet", "bet9ja"];
@@ -68,7 +68,7 @@ export const oddsText = (odds) => odds.toFixed(3).replace(/0$/, "");
 /** `Sun 22 Nov 10:00:00 UTC` */
 const utc = (at) => new Date(at).toUTCString().replace(/,? 0?(\d+ \w+) \d+ (\S+) GMT/, " $1 $2 UTC");
 
-const made = (name, values, ...parts) => {
+export const made = (name, values, ...parts) => {
 	const element = Object.assign(document.createElement(name), values);
 	element.append(...parts);
 	return element;
@@ -95,7 +95,7 @@ export function show(element, { value, state, isBest, since, promotion }, moved)
 	element.dataset.v = value;
 	const label = element.querySelector("small");
 	const word = isBest ? "best" : state === "suspended" || state === "gone" ? state : "";
-	element.replaceChildren(...(label ? [label] : []), value ? oddsText(value / 1000) : "–", ...(word ? [hidden(` ${word}`)] : []), ...(mark ? [" ", mark] : []));
+	element.replaceChildren(...(label ? [label] : []), state === "none" ? "–" : oddsText(value / 1000), ...(word ? [hidden(` ${word}`)] : []), ...(mark ? [" ", mark] : []));
 }
 
 /** Prices that moved get a mark that fades. */
@@ -111,7 +111,7 @@ export function markMoved(moved) {
 	setTimeout(() => moved.forEach(([price]) => price.movedAt === at && delete price.dataset.move), 8000);
 }
 
-/** Run `work` before the next frame, however often it is called until then. A hidden page draws nothing. */
+/** Run `work` once before the next frame. A hidden page has none. */
 export function framed(work) {
 	let isDue = false;
 	return () => {

@@ -58,15 +58,21 @@ async def test_rows_drawn_from_the_copy_are_those_of_the_server(marked: Server, 
     async with visit(f"{marked.url}{path}", script=False) as visitor:
         async with visit(f"{marked.url}/healthz") as other:
             line = await watch(other, marked, path)
-            await other.value("document.querySelectorAll('.rows .p').forEach((p) => (p.className = 'p none', p.dataset.v = 0))")
-            await other.value("document.querySelectorAll('.rows :is(.meta, .b)').forEach((p) => p.firstChild.data !== undefined && (p.firstChild.data = '?'))")
+            await other.value(
+                "document.querySelectorAll('.rows .p').forEach((p) => (p.className = 'p none', p.dataset.v = 0))"
+            )
+            await other.value(
+                "document.querySelectorAll('.rows :is(.meta, .b)').forEach((p) => p.firstChild.data !== undefined && (p.firstChild.data = '?'))"
+            )
             line.send("odds_image", {"events": list(line.events.values()), "final": True, "scope": "all"})
             await other.until("document.querySelectorAll('.rows .p:not(.none)').length > 9")
             await other.until("!document.querySelector('.rows').textContent.includes('?')")
             assert await other.page.evaluate(LOOK, ".rows .r") == await visitor.page.evaluate(LOOK, ".rows .r")
 
 
-async def test_tables_drawn_from_the_copy_are_those_of_the_server(scraped: Server, marked: Server, visit: Visit) -> None:
+async def test_tables_drawn_from_the_copy_are_those_of_the_server(
+    scraped: Server, marked: Server, visit: Visit
+) -> None:
     """All markets, lines, further offers and margins of an event."""
     for server, number in ((scraped, 3), (scraped, 5), (marked, PROMOTED), (marked, REVERSED), (marked, IN_PLAY)):
         async with visit(f"{server.url}/healthz") as visitor:
@@ -76,7 +82,9 @@ async def test_tables_drawn_from_the_copy_are_those_of_the_server(scraped: Serve
             await visitor.until("document.querySelector('#chart svg')")
             before = await visitor.page.evaluate(LOOK, ".market tbody")
             await visitor.page.evaluate(FETCHES)
-            await visitor.value("document.querySelectorAll('.market .p').forEach((p) => (p.className = 'p none', p.dataset.v = 0))")
+            await visitor.value(
+                "document.querySelectorAll('.market .p').forEach((p) => (p.className = 'p none', p.dataset.v = 0))"
+            )
             line.send("odds_image", {"events": list(line.events.values()), "final": True, "scope": "all"})
             await visitor.until("document.querySelectorAll('.market .p:not(.none)').length > 9")
             after = await visitor.page.evaluate(LOOK, ".market tbody")

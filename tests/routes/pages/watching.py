@@ -62,7 +62,10 @@ class OddsLine:
                     if market not in ("main", "all"):
                         each["markets"] = [one for one in each["markets"] if one["betpawa_market_id"] in market]
                 self.events[number] = event
-        self.send("odds_image", {"events": [self.events[each] for each in filtered["event_id"]], "final": True, "scope": "all"})
+        self.send(
+            "odds_image",
+            {"events": [self.events[each] for each in filtered["event_id"]], "final": True, "scope": "all"},
+        )
         self.images += 1
 
     def send(self, kind: str, data: Json) -> None:
