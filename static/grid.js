@@ -12,6 +12,7 @@ export class Grid {
 	#rows = byId("rows");
 	#stale = new Set();
 	#inSight = new Set();
+	#unlisted = new Set(); // events that the list was asked for lately
 	#sight = new IntersectionObserver(
 		(entries) => {
 			for (const { isIntersecting, target } of entries) this.#inSight[isIntersecting ? "add" : "delete"](target);
@@ -38,7 +39,11 @@ export class Grid {
 		aging.roots = () => this.#inSight;
 		aging.oldAfter = this.#root.dataset.staleAfter * 1000;
 		for (const row of this.#rows.children) this.#sight.observe(row);
-		live.addEventListener("odds_update", ({ detail: { data } }) => this.#hasRoom && data.event_ids.some((id) => !byId(`e${id}`)) && this.#relist());
+		live.addEventListener("odds_update", ({ detail: { data } }) => {
+			const news = data.event_ids.filter((id) => !byId(`e${id}`) && !this.#unlisted.has(id));
+			for (const id of news) this.#unlisted.add(id);
+			if (news.length && this.#hasRoom) this.#relist();
+		});
 		live.addEventListener("gap", ({ detail }) => detail.reason !== "filter" && this.staleAll());
 		document.addEventListener("visibilitychange", this.#pump);
 		// Prices that were seen again unchanged are not announced.
@@ -57,6 +62,7 @@ export class Grid {
 	/** Mark every row as stale: it may have changed. */
 	staleAll() {
 		for (const row of this.#rows.children) this.#stale.add(idOf(row));
+		this.#unlisted.clear();
 		this.#pump();
 		if (this.#hasRoom) this.#relist();
 	}
