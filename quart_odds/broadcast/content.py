@@ -25,7 +25,7 @@ class Content(Protocol):
 
     @property
     def mark(self) -> int:
-        """What is remembered of the entry when it is no longer in the log, 0 to MOST_MARK. Its meaning is the filter's."""
+        """What is remembered of an entry that is no longer in the log: 0 to MOST_MARK. Filters know what it means."""
 
     @property
     def size_bytes(self) -> int:
@@ -46,8 +46,12 @@ class Filter(Protocol):
     def view(self) -> Hashable:
         """What `Content.render` gets. Listeners with equal views share the JSON."""
 
+    @property
+    def has_image(self) -> bool:
+        """Whether a new listener begins with an image."""
+
     def passes(self, content: Content) -> bool:
-        """Return whether an entry about one of the subjects is for this listener."""
+        """Return whether an entry about one of the subjects is for this listener. Depends on the view alone."""
 
     def passes_mark(self, mark: int) -> bool | None:
         """Return the same for an entry of which only the mark is known; None if that does not tell."""
