@@ -32,6 +32,9 @@ const DEFAULT_TOPICS = ["scrape_progress", "odds_updates"];
 /** A cursor that cannot be resumed: the newest state of everything comes first. */
 const NOWHERE = "0-0";
 
+/** Node's requests look like a browser's, of which servers want to know the origin. */
+const originOf = (url) => globalThis.process?.versions?.node && { Origin: url.origin.replace("ws", "http") };
+
 const isAnswer = (type) => type === "connection_ack" || type === "subscription_update";
 
 /** A connection that lasts less than this counts as a failure. */
@@ -53,8 +56,7 @@ const DEFAULTS = {
 };
 
 /**
- * Dispatches CustomEvents:
- * `message`, and an event named after the message's type (`scrape_progress`, `odds_update`, …), detail a Message;
+ * Dispatches CustomEvents: `message`, and one named after the message's type (`odds_update`, …), detail a Message;
  * `state`, detail a StateDetail; `gap`, detail a GapDetail: messages were missed, so read your data from the API again.
  */
 export class LiveClient extends EventTarget {
@@ -116,7 +118,7 @@ export class LiveClient extends EventTarget {
 		return this;
 	}
 
-	/** Disconnect for good. */
+	/** Disconnect. */
 	close() {
 		this.#abort.abort();
 		this.#drop("closed");
@@ -143,7 +145,7 @@ export class LiveClient extends EventTarget {
 		if (this.#probe && !this.#probe.plan.isLater) this.#probe.end({ reason: "" });
 		if (!link) return;
 		if (link.transport === "websocket" && link.liveSince !== null) this.#ask(link);
-		// A WebSocket that opens may ask later. An SSE stream cannot be changed.
+		// An SSE stream cannot be changed.
 		else if (!link.plan.isLater) {
 			link.close();
 			this.#connect();
@@ -411,12 +413,14 @@ class WebSocketLink extends Link {
 
 	constructor(plan, options, listener) {
 		super("websocket", plan, options, listener);
-		this.#socket = new options.WebSocket(plan.url);
+		this.#socket = new options.WebSocket(plan.url, ...(originOf(plan.url) ? [{ headers: originOf(plan.url) }] : []));
 		this.#socket.onmessage = (event) => {
 			this.heardAt = performance.now();
 			this.#askedAt = 0;
 			this.heard(JSON.parse(event.data));
 		};
+		// Node's WebSocket may fail without a close.
+		this.#socket.onerror = () => setTimeout(() => this.end({ reason: "no connection" }));
 		this.#socket.onclose = (event) => {
 			const told = /retry_ms=(\d+)/.exec(event.reason);
 			this.end({ retryMs: told ? Number(told[1]) : null, reason: event.reason || `code ${event.code}` });
@@ -471,7 +475,7 @@ class StreamLink extends Link {
 	}
 
 	async #read(url) {
-		const headers = { Accept: "text/event-stream" };
+		const headers = { Accept: "text/event-stream", ...originOf(url) };
 		const response = await fetch(url, { headers, cache: "no-store", signal: this.#abort.signal });
 		if (!response.ok || !response.body) throw new Error(`status ${response.status}`);
 		const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();

@@ -13,7 +13,7 @@ export function connect(topics, filter) {
 	let later = 0;
 	live.addEventListener("state", ({ detail: { state, transport } }) => {
 		const words = {
-			live: transport === "sse" ? "Live over SSE" : "Live over WebSocket",
+			live: `Live over ${transport === "sse" ? "SSE" : "WebSocket"}`,
 			connecting: "Connecting…",
 			waiting: navigator.onLine ? "Reconnecting…" : "Offline",
 			closed: "Not connected",

@@ -28,19 +28,18 @@ export function compare(event, { market, line, further = null, names, winners })
 	const books = SLUGS.map((slug) => event.markets_by_bookmaker.find((each) => each.bookmaker_slug === slug));
 	const rows = books.map((book) => {
 		const offer = book && entryOf(book.markets, market, line, further);
-		return { offer, outcomes: names.map((name) => offer?.outcomes.find((each) => each.name === name)) };
+		return { book, offer, outcomes: names.map((name) => offer?.outcomes.find((each) => each.name === name)) };
 	});
 	const sides = winners ? books.filter((book) => book?.available && !book.reversed) : [];
 	const early = sides.filter((book) => !book.late);
 	const compared = early.length ? early : sides;
 	const best = names.map((_, place) => {
-		const odds = rows.filter((__, column) => compared.includes(books[column])).map((row) => row.outcomes[place]);
+		const odds = rows.filter(({ book }) => compared.includes(book)).map(({ outcomes }) => outcomes[place]);
 		const here = odds.filter(isComparable).map((each) => each.odds);
 		return here.length > 1 ? Math.max(...here) : null;
 	});
 	const isSet = (odds) => winners && names.length > 1 && !odds.includes(null);
-	const cells = rows.map(({ offer, outcomes }, column) => {
-		const book = books[column];
+	const cells = rows.map(({ book, offer, outcomes }) => {
 		const odds = outcomes.map((each) => (isComparable(each) ? each.odds : null));
 		return {
 			state: !book ? "absent" : book.available ? "listed" : "gone",
