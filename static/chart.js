@@ -25,9 +25,7 @@ export function drawChart(place, history, outcome) {
 	}));
 	const all = lines.flatMap((line) => line.points);
 	const odds = all.flatMap((point) => (point.odds === null ? [] : [point.odds]));
-	if (!odds.length) {
-		return place.replaceChildren(made("p", { className: "none" }, "No bookmaker has offered a price for this."));
-	}
+	if (!odds.length) return place.replaceChildren(made("p", { className: "none" }, "No bookmaker has offered a price for this."));
 	const width = Math.max(280, place.clientWidth);
 	const [from, till] = range(all.map((point) => point.at), 10_000);
 	const [low, high] = range(odds, 0.1);

@@ -1,7 +1,4 @@
-/**
- * A copy of odds, kept current by the messages of the topic `odds`: a Map of events by id, as `odds_image` has them.
- * The order of their markets and outcomes, and margins of what has changed, are not kept.
- */
+/** Events by id as `odds_image` has them, kept current by the messages of the topic `odds`: docs/client.md. */
 export class OddsCopy extends Map {
 	#shown = null; // ids in an image of everything that is not complete yet
 

@@ -112,11 +112,12 @@ function swapHistory(found) {
 /** Add a change of the market whose history is shown. */
 function note({ source, seen_at: at, changes }) {
 	const { market, line, promotion } = byId("chart").dataset;
-	if (!past || !changes.some((each) => each.market_id === market && String(each.line ?? "") === line)) return;
+	const shown = keyOf(market, line);
+	if (!past || !changes.some((each) => keyOf(each.market_id, each.line) === shown)) return;
 	const isSource = (each) => each.bookmaker_slug === source;
 	const mine = copy.get(eventId)?.markets_by_bookmaker.find(isSource)?.markets ?? [];
 	const outcomes = mine
-		.filter((each) => each.betpawa_market_id === market && String(each.line ?? "") === line && (promotion || !each.promotion))
+		.filter((each) => keyOf(each.betpawa_market_id, each.line) === shown && (promotion || !each.promotion))
 		.flatMap((each) => each.outcomes.filter((one) => !promotion || one.promotion === promotion));
 	const found = past.bookmakers.find(isSource);
 	if (!found) return void chartNow();

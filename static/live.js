@@ -26,19 +26,16 @@ const ODDS_EVENTS = { odds_image: "image", odds_change: "change", event_change: 
 /** Messages of topics. Other types are for this connection only. */
 const TOPIC_TYPES = new Set(["scrape_progress", "odds_update", ...Object.keys(ODDS_EVENTS)]);
 
-/** What a client without topics gets. */
 const DEFAULT_TOPICS = ["scrape_progress", "odds_updates"];
+const NOWHERE = "0-0"; // a cursor that cannot be resumed
 
-/** A cursor that cannot be resumed: the newest state of everything comes first. */
-const NOWHERE = "0-0";
+/** Node's requests look like a browser's, so they need an origin. A browser sends its own. */
+const ofProgram = (url) => globalThis.process?.versions?.node && { headers: { Origin: url.origin.replace("ws", "http") } };
 
-/** Node's requests look like a browser's, of which servers want to know the origin. */
-const originOf = (url) => globalThis.process?.versions?.node && { Origin: url.origin.replace("ws", "http") };
-
+const dispatch = (target, name, detail) => target.dispatchEvent(new CustomEvent(name, { detail }));
 const isAnswer = (type) => type === "connection_ack" || type === "subscription_update";
 
-/** A connection that lasts less than this counts as a failure. */
-const STABLE_MS = 5000;
+const STABLE_MS = 5000; // a shorter connection counts as a failure
 
 const DEFAULTS = {
 	base: "",
@@ -124,10 +121,7 @@ export class LiveClient extends EventTarget {
 		this.#drop("closed");
 	}
 
-	/**
-	 * Watch the odds that a filter selects, and keep a copy of them. A client has one watch: a new one ends the former.
-	 * @param {Filter} filter
-	 */
+	/** Watch the odds that a filter selects, and keep a copy. A client has one watch: a new one ends the former. @param {Filter} filter */
 	watchOdds(filter) {
 		const watch = new OddsWatch(filter, () => {
 			if (watch === this.#watched) this.#refilter();
@@ -239,8 +233,8 @@ export class LiveClient extends EventTarget {
 		if (isImage && data.final !== false && !this.#owed) this.#isWhole = true;
 		if (type === "error" && data.code === "gap") this.#gap(data.missed ?? null, "slow");
 		this.#watched?.take(message);
-		this.#dispatch("message", message);
-		if (isOfTopic) this.#dispatch(type, message);
+		dispatch(this, "message", message);
+		if (isOfTopic) dispatch(this, type, message);
 	}
 
 	#acknowledged(link, message) {
@@ -263,8 +257,8 @@ export class LiveClient extends EventTarget {
 	}
 
 	#gap(missed, reason) {
-		if (reason !== "filter") this.#watched?.dispatchEvent(new CustomEvent("gap", { detail: { missed, reason } }));
-		this.#dispatch("gap", { missed, reason });
+		if (reason !== "filter" && this.#watched) dispatch(this.#watched, "gap", { missed, reason });
+		dispatch(this, "gap", { missed, reason });
 	}
 
 	#ended(link, end) {
@@ -317,11 +311,7 @@ export class LiveClient extends EventTarget {
 
 	#tell(state, retryInMs, reason) {
 		this.#state = state;
-		this.#dispatch("state", { state, transport: this.transport, retryInMs, reason });
-	}
-
-	#dispatch(name, detail) {
-		this.dispatchEvent(new CustomEvent(name, { detail }));
+		dispatch(this, "state", { state, transport: this.transport, retryInMs, reason });
 	}
 }
 
@@ -345,7 +335,7 @@ class OddsWatch extends EventTarget {
 		this.#changed();
 	}
 
-	/** Stop watching. The client stays connected. */
+	/** Stop watching. */
 	close() {
 		this.filter = null;
 		this.#changed();
@@ -355,7 +345,7 @@ class OddsWatch extends EventTarget {
 		const { type, data } = message;
 		this.copy.apply(message);
 		const name = type === "error" && data.code === "invalid_filter" ? "refused" : ODDS_EVENTS[type];
-		if (name) this.dispatchEvent(new CustomEvent(name, { detail: data }));
+		if (name) dispatch(this, name, data);
 	}
 }
 
@@ -413,7 +403,7 @@ class WebSocketLink extends Link {
 
 	constructor(plan, options, listener) {
 		super("websocket", plan, options, listener);
-		this.#socket = new options.WebSocket(plan.url, ...(originOf(plan.url) ? [{ headers: originOf(plan.url) }] : []));
+		this.#socket = new options.WebSocket(plan.url, ofProgram(plan.url));
 		this.#socket.onmessage = (event) => {
 			this.heardAt = performance.now();
 			this.#askedAt = 0;
@@ -475,7 +465,7 @@ class StreamLink extends Link {
 	}
 
 	async #read(url) {
-		const headers = { Accept: "text/event-stream", ...originOf(url) };
+		const headers = { Accept: "text/event-stream", ...ofProgram(url)?.headers };
 		const response = await fetch(url, { headers, cache: "no-store", signal: this.#abort.signal });
 		if (!response.ok || !response.body) throw new Error(`status ${response.status}`);
 		const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();

@@ -1,6 +1,5 @@
-"""Open pages of a real server, whose odds change: each is what a fresh load shows, and no HTML is fetched for prices."""
+"""Open pages of a served app whose odds change: each is what a fresh load shows, and prices cost no HTML."""
 
-import asyncio
 import contextlib
 import random
 import sys
@@ -14,6 +13,7 @@ import pytest
 from playwright.async_api import Page
 
 from quart_odds.domain.platforms import Platform
+from tests.routes.pages import marked
 from tests.routes.pages.conftest import Visit
 from tests.routes.pages.proxy import proxied
 from tests.routes.pages.visiting import Visitor, until
@@ -100,7 +100,7 @@ async def open_page(visitor: Visitor, server_url: str, path: str) -> Page:
     page = await visitor.page.context.new_page()
     await page.add_init_script(QUIET)
     await page.add_init_script(
-        "window.pages = []; addEventListener('message', () => 0); window.WebSocket = class extends WebSocket {"
+        "window.pages = []; window.WebSocket = class extends WebSocket {"
         " constructor(...given) { super(...given); this.addEventListener('message', ({ data }) => {"
         " const said = JSON.parse(data); if (said.type === 'odds_image') pages.push(said.data.final); }); } };"
     )
@@ -126,7 +126,8 @@ async def is_as_fresh(fresh: Visitor, server: Server, page: Page, path: str) -> 
         shown, expected = looks
         for key in shown.keys() | expected.keys():
             parts = [(each.get(key) or "").replace("<", "\n<").splitlines() for each in looks]
-            assert parts[0] == parts[1], f"{path} {key}\n" + "\n".join(unified_diff(*parts, lineterm="", n=1))
+            differing = "\n".join(unified_diff(parts[0], parts[1], lineterm="", n=1))
+            assert parts[0] == parts[1], f"{path} {key}\n{differing}"
         raise
 
 
@@ -163,6 +164,25 @@ async def test_open_pages_show_what_a_fresh_load_shows(tmp_path: Path, visit: Vi
         for path, page in pages.items():
             asked = [each for each in await page.evaluate("fetched") if "/history" not in each]
             assert asked == [], path
+
+
+async def test_image_changes_nothing_on_a_page_that_was_just_loaded(
+    scraped: Server, tmp_path: Path, visit: Visit
+) -> None:
+    """All markets and lines, promoted, reversed and late prices: the script computes what the server did."""
+    await marked.fill(tmp_path)
+    async with (
+        served(tmp_path, {"log_level": "warning"}) as other,
+        visit("about:blank") as visitor,
+        visit("about:blank", script=False) as fresh,
+    ):
+        events = tuple(f"/odds/{each}" for each in (marked.PROMOTED, marked.REVERSED, marked.IN_PLAY))
+        for server, paths in ((scraped, ("/odds", "/odds/3", "/odds/5")), (other, (*GRIDS, *events))):
+            for path in paths:
+                page = await open_page(visitor, server.url, path)
+                await is_as_fresh(fresh, server, page, path)
+                assert await page.evaluate("document.querySelectorAll('.rows .p, .market .p').length") > 9
+                await page.close()
 
 
 def shuffled(dice: random.Random, number: int) -> Json:
@@ -205,29 +225,31 @@ async def test_pages_are_right_after_a_restart_and_a_sleep(tmp_path: Path, visit
     async with (
         visit("about:blank", is_line_broken=True) as visitor,
         visit("about:blank", script=False, is_line_broken=True) as fresh,
+        contextlib.AsyncExitStack() as stack,
     ):
-        async with offering(tmp_path) as server, proxied(server.port) as proxy:
-            await fill(server, dice)
-            pages = {path: await open_page(visitor, proxy.url, path) for path in ("/odds", "/odds/2")}
-            for page in pages.values():
-                await page.evaluate("dispatchEvent(new PageTransitionEvent('pagehide', { persisted: true }))")
-            await post(server, offer("betpawa", 2, prices(dice)))
+        server = await stack.enter_async_context(offering(tmp_path))
+        proxy = await stack.enter_async_context(proxied(server.port))
+        await fill(server, dice)
+        pages = {path: await open_page(visitor, proxy.url, path) for path in ("/odds", "/odds/2")}
+        for page in pages.values():
+            await page.evaluate("dispatchEvent(new PageTransitionEvent('pagehide', { persisted: true }))")
+        await post(server, offer("betpawa", 2, prices(dice)))
+        for path, page in pages.items():
+            await page.evaluate("dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true }))")
+            await is_as_fresh(fresh, server, page, path)
+        await server.stop()
+        async with offering(tmp_path) as again:
+            await post(again, offer("sportybet", 2, prices(dice)), offer("betpawa", 3, None))
+            proxy.target = again.port
             for path, page in pages.items():
-                await page.evaluate("dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true }))")
-                await is_as_fresh(fresh, server, page, path)
-            await server.stop()
-            async with offering(tmp_path) as again:
-                await post(again, offer("sportybet", 2, prices(dice)), offer("betpawa", 3, None))
-                proxy.target = again.port
-                for path, page in pages.items():
-                    await is_as_fresh(fresh, again, page, path)
-                proxy.takes_websocket = False
-                proxy.cut_websockets()
-                for page in pages.values():
-                    await Visitor(page).until_text("#connection", "Live over SSE")
-                await post(again, offer("bet9ja", 2, prices(dice)))
-                for path, page in pages.items():
-                    await is_as_fresh(fresh, again, page, path)
+                await is_as_fresh(fresh, again, page, path)
+            proxy.takes_websocket = False
+            proxy.cut_websockets()
+            for page in pages.values():
+                await Visitor(page).until_text("#connection", "Live over SSE")
+            await post(again, offer("bet9ja", 2, prices(dice)))
+            for path, page in pages.items():
+                await is_as_fresh(fresh, again, page, path)
 
 
 async def test_rows_on_the_screen_are_watched(tmp_path: Path, visit: Visit) -> None:
@@ -252,5 +274,4 @@ async def test_rows_on_the_screen_are_watched(tmp_path: Path, visit: Visit) -> N
             return any(f",{last}]" in each or f",{last}," in each for each in sent)
 
         await until(has_last, "the last row is watched")
-        await asyncio.sleep(0)
         assert all(each.count(",") < 110 for each in sent)

@@ -24,7 +24,9 @@ live.addEventListener("scrape_progress", ({ detail }) => kept.seen.push(detail.d
 const watch = kept.watch = live.watchOdds(FILTER);
 kept.news = []; kept.lost = [];
 for (const name of ["image", "change", "event", "gap", "refused"])
-    watch.addEventListener(name, ({ detail }) => kept.news.push([name, detail.event_id ?? detail.final ?? detail.reason ?? detail.code]));
+    watch.addEventListener(name, ({ detail }) => {
+        kept.news.push([name, detail.event_id ?? detail.final ?? detail.reason ?? detail.code]);
+    });
 live.open();
 """
 
@@ -162,7 +164,7 @@ async def test_copy_follows_images_changes_and_events(fake: FakeServer) -> None:
 
 
 async def test_image_of_everything_drops_the_rest_with_its_last_page(fake: FakeServer) -> None:
-    """Until then nothing is dropped; an image of what has changed drops only what it names; a broken-off one nothing."""
+    """Until then nothing is dropped; an image of changes drops only what it names; a broken-off one, nothing."""
     async with node(WITH_WEBSOCKET) as program:
         await open_watch(program, fake, {"event_id": [1, 2, 3]})
         line = await begin(fake, event(1), event(2), event(3))
@@ -377,9 +379,24 @@ async def test_client_needs_nothing_of_a_browser(fake: FakeServer) -> None:
                 close() {}
                 send() {}
             }
-            kept.live = new LiveClient({ base: "https://odds.example", topics: ["scrape_progress"], WebSocket: Fake }).open();
+            const options = { base: "https://odds.example", topics: ["scrape_progress"], WebSocket: Fake };
+            kept.live = new LiveClient(options).open();
             """
         )
         await program.until("kept.live.transport === 'websocket'")
         assert await program.value("kept.sockets") == ["wss://odds.example/api/ws?topics=scrape_progress&cursor=1"]
+        await program.run("kept.live.close()")
+
+
+async def test_websocket_that_fails_without_a_close_is_given_up(fake: FakeServer) -> None:
+    """Some classes report an error and nothing more: SSE takes over at once."""
+    async with node("--no-experimental-websocket") as program:
+        await program.run(
+            "kept.live = new LiveClient({ base: BASE, WebSocket: class { readyState = 3; close() {}"
+            " constructor() { setTimeout(() => this.onerror({})); } } }).open();".replace("BASE", repr(fake.url))
+        )
+        stream = await fake.line(1)
+        assert stream.transport == "sse"
+        await stream.acknowledge()
+        await program.until("kept.live.transport === 'sse'")
         await program.run("kept.live.close()")

@@ -9,7 +9,6 @@ from typing import Any
 import aiohttp
 import pytest
 
-from quart_odds.domain.platforms import Platform
 from tests.routes.pages.conftest import missing
 from tests.routes.pages.noding import WITH_WEBSOCKET, NodeProcess, node
 from tests.routes.pages.proxy import proxied
@@ -80,31 +79,30 @@ async def is_exact(program: NodeProcess, server: Server, numbers: Sequence[int])
 async def test_copy_is_what_the_api_says(tmp_path: Path, flags: Sequence[str]) -> None:
     """Through anything that bookmakers do, new filters, a cut connection, and a restart of the server."""
     dice = random.Random(11)
-    async with node(*flags) as program:
-        async with offering(tmp_path) as server, proxied(server.port) as proxy:
-            await fill(server, dice)
-            options = f"{{ base: '{proxy.url}', leastWaitMs: 20, mostWaitMs: 100, openMs: 20_000 }}"
-            await program.run(f"kept.live = new LiveClient({options}).open(); kept.gaps = [];")
-            await program.run("kept.live.addEventListener('gap', ({ detail }) => kept.gaps.push(detail.reason));")
-            await program.run("kept.watch = kept.live.watchOdds({ event_id: [1, 2, 3], market: 'all' });")
-            await is_exact(program, server, [1, 2, 3])
-            await post(server, *[shuffled(dice, dice.randint(1, EVENTS)) for _ in range(30)])
-            await is_exact(program, server, [1, 2, 3])
-            await program.run("kept.watch.update({ event_id: [3, 4], market: 'all' });")
-            await post(server, *[shuffled(dice, dice.randint(3, 4)) for _ in range(20)])
-            await is_exact(program, server, [3, 4])
-            proxy.cut_all()
-            await post(server, *[shuffled(dice, dice.randint(3, 4)) for _ in range(20)])
-            await is_exact(program, server, [3, 4])
-            assert set(await program.value("kept.gaps")) <= {"filter"}
-            await server.stop()
-            async with offering(tmp_path) as again:
-                await post(again, offer("betpawa", 4, prices(dice)), offer("sportybet", 3, None))
-                proxy.target = again.port
-                await is_exact(program, again, [3, 4])
-                assert (await program.value("kept.gaps"))[-1] == "restart"
-                transport = "websocket" if flags == [WITH_WEBSOCKET] else "sse"
-                assert await program.value("kept.live.transport") == transport
+    async with node(*flags) as program, offering(tmp_path) as server, proxied(server.port) as proxy:
+        await fill(server, dice)
+        options = f"{{ base: '{proxy.url}', leastWaitMs: 20, mostWaitMs: 100, openMs: 20_000 }}"
+        await program.run(f"kept.live = new LiveClient({options}).open(); kept.gaps = [];")
+        await program.run("kept.live.addEventListener('gap', ({ detail }) => kept.gaps.push(detail.reason));")
+        await program.run("kept.watch = kept.live.watchOdds({ event_id: [1, 2, 3], market: 'all' });")
+        await is_exact(program, server, [1, 2, 3])
+        await post(server, *[shuffled(dice, dice.randint(1, EVENTS)) for _ in range(30)])
+        await is_exact(program, server, [1, 2, 3])
+        await program.run("kept.watch.update({ event_id: [3, 4], market: 'all' });")
+        await post(server, *[shuffled(dice, dice.randint(3, 4)) for _ in range(20)])
+        await is_exact(program, server, [3, 4])
+        proxy.cut_all()
+        await post(server, *[shuffled(dice, dice.randint(3, 4)) for _ in range(20)])
+        await is_exact(program, server, [3, 4])
+        assert set(await program.value("kept.gaps")) <= {"filter"}
+        await server.stop()
+        async with offering(tmp_path) as again:
+            await post(again, offer("betpawa", 4, prices(dice)), offer("sportybet", 3, None))
+            proxy.target = again.port
+            await is_exact(program, again, [3, 4])
+            assert (await program.value("kept.gaps"))[-1] == "restart"
+            transport = "websocket" if flags == [WITH_WEBSOCKET] else "sse"
+            assert await program.value("kept.live.transport") == transport
 
 
 async def test_refused_filter_says_why(tmp_path: Path) -> None:
