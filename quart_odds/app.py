@@ -173,7 +173,7 @@ def _add_live_odds(parts: Services) -> OddsImages:
     parts.odds_service.on_applied = parts.odds_feed
     parts.odds_service.on_recalled = parts.odds_feed.recalled
     parts.odds_service.on_reloaded = lambda: registry.reload_images(ODDS)
-    images = registry.open_image = OddsImages(cache, registry.log)
+    images = registry.open_image = OddsImages(cache, registry.log, parts.odds_feed.tournaments)
     return images
 
 

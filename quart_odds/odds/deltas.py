@@ -5,6 +5,7 @@ and in a further offer otherwise (see `odds.offers`). So a key that changes may 
 """
 
 from array import array
+from bisect import bisect_left
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,7 +24,7 @@ from quart_odds.domain.promotions import promotion_name
 from quart_odds.odds.compression import compress, decompress
 from quart_odds.odds.event_odds import GONE, EventOdds, PriceChange
 from quart_odds.odds.offer_times import SourceTimes
-from quart_odds.odds.offers import Offer, beside, offers_of
+from quart_odds.odds.offers import offers_of, shown_key
 
 Row = tuple[int, int, int, bool]
 """(key, value before, value now, whether it is in a further offer). A value with GONE stands for a price that is not
@@ -182,7 +183,8 @@ def _rows(changed: Sequence[PriceChange], event_odds: EventOdds, *, is_back: boo
         olds = {key: old for key, old, _ in changed}
         for plain, keys in beside_promoted.items():
             if market_number_of(plain) in _NUMBERS:
-                _add_shown(own, further, _states((plain, *keys), olds, event_odds), is_back=is_back)
+                before, now = _states((plain, *keys), olds, event_odds)
+                _add_shown(own, further, before, now, is_back=is_back)
     return own, further
 
 
@@ -204,9 +206,11 @@ def _states(
 
     A price that is not available may be missing.
     """
+    columns = event_odds.columns
     before, now = {}, {}
     for key in keys:
-        value = event_odds.value_of(key)
+        place = bisect_left(columns.keys, key)
+        value = columns.values[place] if place < len(columns.keys) and columns.keys[place] == key else None
         if value is not None:
             now[key] = value
         old = olds.get(key, value)
@@ -216,34 +220,20 @@ def _states(
 
 
 def _add_shown(
-    own: list[Row], further: list[Row], states: tuple[dict[int, int], dict[int, int]], *, is_back: bool
+    own: list[Row], further: list[Row], before: dict[int, int], now: dict[int, int], *, is_back: bool
 ) -> None:
     """Add the rows by which two states of an outcome differ, as the API shows them."""
-    (own_before, further_before), (own_now, further_now) = map(_shown, states)
-    if own_now is None:  # too many prices are gone to keep all of them
-        own_now = own_before and (own_before[0], own_before[1] | GONE)
-    before = GONE if is_back or own_before is None else own_before[1]
-    if own_now is not None and own_before != own_now and not before & own_now[1] & GONE:
-        own.append((own_now[0], before & GONE or before, own_now[1], False))
-    for key in sorted({*further_before, *further_now}):
-        old, new = further_before.get(key, GONE), further_now.get(key)
-        if is_back:
-            old = GONE
-        if new is None:
-            if not old & GONE:
-                further.append((key, old, old | GONE, True))
-        elif old != new:
-            further.append((key, old, new, True))
-
-
-def _shown(prices: Mapping[int, int]) -> tuple[tuple[int, int] | None, dict[int, int]]:
-    """Return the key and value in the market's own offer, None if there are none, and the values in further offers."""
-    if not prices:
-        return None, {}
-    number, index, line = unpack_key(next(iter(prices)))
-    offer = Offer(CATALOGUE.by_number[number], line)
-    for key, value in prices.items():
-        if key < FIRST_PROMOTED_KEY:
-            offer.add(index, key, value, 0)
-    others = beside(offer, [(index, key, value, 0) for key, value in prices.items() if key >= FIRST_PROMOTED_KEY])
-    return (offer.keys[index], offer.values[index]), {each.keys[index]: each.values[index] for each in others}
+    own_before, own_now = (shown_key(state) if state else None for state in (before, now))
+    # If too many prices are gone to keep all of them, the last one that was shown stands for itself.
+    shown = own_before if own_now is None else own_now
+    if shown is not None:
+        old = GONE if is_back or own_before is None else before[own_before]
+        new = now[shown] if shown in now else before[shown] | GONE
+        if (shown != own_before or old != new) and not old & new & GONE:
+            own.append((shown, GONE if old & GONE else old, new, False))
+    for key in sorted({*before, *now}):
+        old = GONE if is_back or key == own_before else before.get(key, GONE)
+        new = GONE if key == own_now else now.get(key, GONE)
+        if old & new & GONE or old == new:
+            continue
+        further.append((key, GONE if old & GONE else old, old | GONE if new & GONE else new, True))

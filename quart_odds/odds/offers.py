@@ -165,6 +165,18 @@ def effective_key(event_odds: EventOdds, plain: int) -> int:
     return plain
 
 
+def shown_key(prices: Mapping[int, int]) -> int:
+    """Return the key of the price that an outcome has in its market's own offer: the rule of `beside` for one outcome.
+
+    `prices` are all packed values of the outcome by key. All others that are available are in further offers.
+    """
+    ordered = sorted(prices, key=rank) if len(prices) > 1 else list(prices)
+    for key in ordered:
+        if not prices[key] & GONE:
+            return key
+    return ordered[0]
+
+
 def perked_values(event_odds: EventOdds) -> list[tuple[int, int]]:
     """Return the (plain key, packed value) of each outcome whose price in its market's own offer has a perk."""
     return [

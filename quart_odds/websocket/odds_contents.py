@@ -3,6 +3,7 @@
 Each keeps what it needs in values that nobody modifies, so it can be rendered long after the cache went on.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Collection, Hashable
 from datetime import datetime
 from functools import lru_cache
@@ -39,7 +40,7 @@ _OBJECT_BYTES = 500
 _BOOKMAKER_BYTES = 400
 
 
-class OddsContent:
+class OddsContent(ABC):
     """An entry of the topic `odds`. `at` is the time of the message, `subjects` what filters may name it by."""
 
     __slots__ = ("at", "event_id", "sportradar_id", "subjects")
@@ -51,32 +52,32 @@ class OddsContent:
         self.subjects = subjects
 
     @property
+    @abstractmethod
     def name(self) -> str:
         """The type of the message."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def mark(self) -> int:
         """What is remembered of it when it is no longer in the log, see `odds_marks`."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def size_bytes(self) -> int:
         """About how much memory it takes."""
-        raise NotImplementedError
 
+    @abstractmethod
     def concerns(self, view: OddsView) -> bool:
         """Return whether the message has something to say to those with this view."""
-        raise NotImplementedError
 
     def render(self, view: Hashable) -> bytes:
         """Return the JSON of the message as an OddsView shows it."""
         assert isinstance(view, OddsView)
         return orjson.dumps(self.message(view))
 
+    @abstractmethod
     def message(self, view: OddsView) -> dict[str, object]:
         """Return the message as a view shows it."""
-        raise NotImplementedError
 
 
 class PricesChanged(OddsContent):
@@ -211,8 +212,8 @@ class EventChanged(OddsContent):
         return _OBJECT_BYTES + (0 if self._event is None else _BOOKMAKER_BYTES * len(self._event.odds))
 
     def concerns(self, view: OddsView) -> bool:
-        """Return whether the view shows the bookmaker."""
-        return view.platforms is None or self._source is None or self._source in view.platforms
+        """Return True. An event is the same event to those who see only some of its bookmakers."""
+        return True
 
     def message(self, view: OddsView) -> dict[str, object]:
         """Return an `event_change`."""
@@ -264,8 +265,8 @@ class EventState(OddsContent):
         return _OBJECT_BYTES + sum(_BOOKMAKER_BYTES + each.packed_bytes for each in self._event.odds.values())
 
     def concerns(self, view: OddsView) -> bool:
-        """Return whether those with this view keep a copy of any of the bookmakers."""
-        return view.has_images and (view.platforms is None or not view.platforms.isdisjoint(self._platforms))
+        """Return whether those with this view keep a copy."""
+        return view.has_images
 
     def message(self, view: OddsView) -> dict[str, object]:
         """Return an `odds_image`."""

@@ -18,6 +18,7 @@ from quart_odds.websocket.odds_contents import (
     WhatChanged,
     subjects_of,
 )
+from quart_odds.websocket.odds_tournaments import Tournaments
 
 
 class OddsFeed:
@@ -30,6 +31,7 @@ class OddsFeed:
     def __init__(
         self, publish: Callable[[Content], object], cache: OddsCache, now: Callable[[], datetime] = utc_now
     ) -> None:
+        self.tournaments = Tournaments()
         self._publish = publish
         self._cache = cache
         self._now = now
@@ -55,15 +57,15 @@ class OddsFeed:
             self._publish_events(change, at, event, event_odds)
         if change.is_new:
             if event_odds.price_count:
-                self._publish(FirstPrices(at, event, _subjects(event), replace(event_odds)))
+                self._publish(FirstPrices(at, event, self._subjects(event), replace(event_odds)))
         elif change.changed:
             delta = Delta.of(change.changed, event_odds, is_back=change.is_available is True)
             if delta is not None:
-                self._publish(PricesChanged(at, event, _subjects(event), change.platform, delta))
+                self._publish(PricesChanged(at, event, self._subjects(event), change.platform, delta))
 
     def recalled(self, event: CachedEvent) -> None:
         """Publish the state of an event that was only in the database and is in the cache again."""
-        self._publish(EventState(self._now(), event.frozen(), _subjects(event)))
+        self._publish(EventState(self._now(), event.frozen(), self._subjects(event)))
 
     def _publish_events(self, change: EventChange, at: datetime, event: CachedEvent, event_odds: EventOdds) -> None:
         """Publish all that happened but the prices."""
@@ -73,13 +75,14 @@ class OddsFeed:
         tournaments = [each.competition_id for each in moved]
         if change.former is not None and change.former_competition_id not in tournaments:
             tournaments.append(change.former_competition_id)
+        self.tournaments.note(event, tournaments)
         shown = event.without_prices()
         for what in _own_changes(change, event, event_odds):
-            self._publish(EventChanged(at, what, event.id, shown, _subjects(event, tournaments), change.platform))
+            self._publish(EventChanged(at, what, event.id, shown, self._subjects(event), change.platform))
         if _is_matched_anew(change):
             self._publish_matching(change, at, event, moved, tournaments)
         elif not change.is_new or (len(event.odds) > 1 and event.leading is event_odds):
-            self._publish(EventState(at, event.frozen(), _subjects(event, tournaments)))
+            self._publish(EventState(at, event.frozen(), self._subjects(event)))
         elif len(event.odds) > 1:
             # The event itself is as before. It is new only to those who listen to the tournament at this bookmaker.
             self._publish(EventState(at, event.frozen(), (("tournament", event_odds.competition_id),)))
@@ -91,15 +94,21 @@ class OddsFeed:
         others = (self._cache.get(event_id) for event_id in change.event_ids if event_id != event.id)
         concerned = [event, *(each for each in others if each is not None)]
         for each in concerned:
+            self.tournaments.note(each, tournaments)
+        for each in concerned:
             if each is not event or not (change.is_new or change.is_header_changed):
-                subjects = _subjects(each, tournaments)
-                self._publish(EventChanged(at, "changed", each.id, each.without_prices(), subjects, None))
+                shown, subjects = each.without_prices(), self._subjects(each)
+                self._publish(EventChanged(at, "changed", each.id, shown, subjects, None))
         for event_id in change.emptied:
             subjects = subjects_of(event_id, tuple(tournaments))
             self._publish(EventChanged(at, "removed", event_id, None, subjects, None))
         left = [each.header.platform for each in moved]
         for each in concerned:
-            self._publish(EventState(at, each.frozen(), _subjects(each, tournaments), left))
+            self._publish(EventState(at, each.frozen(), self._subjects(each), left))
+
+    def _subjects(self, event: CachedEvent) -> tuple[Subject, ...]:
+        """Return the subjects of a message about an event."""
+        return subjects_of(event.id, self.tournaments.of(event))
 
 
 def _is_matched_anew(change: EventChange) -> bool:
@@ -117,9 +126,3 @@ def _own_changes(change: EventChange, event: CachedEvent, event_odds: EventOdds)
         is_moved = change.former.kickoff != event_odds.header.kickoff
         # The event's kick-off is that of the bookmaker that names it.
         yield "kickoff" if is_moved and event.leading is event_odds and not _is_matched_anew(change) else "changed"
-
-
-def _subjects(event: CachedEvent, tournaments: list[int] | None = None) -> tuple[Subject, ...]:
-    """Return the subjects of a message about an event: also about these tournaments."""
-    own = [each.competition_id for each in event.odds.values()]
-    return subjects_of(event.id, tuple(own if tournaments is None else own + tournaments))

@@ -20,6 +20,7 @@ from quart_odds.odds.event import CachedEvent
 from quart_odds.odds.views import image_event
 from quart_odds.websocket.messages import odds_image_message
 from quart_odds.websocket.odds_filter import OddsFilter
+from quart_odds.websocket.odds_tournaments import Tournaments
 from quart_odds.websocket.odds_view import OddsView
 
 PAGE_BYTES = 48 * 1024
@@ -96,10 +97,11 @@ class OddsImage:
 class OddsImages:
     """Takes images of a cache and renders them. What the registry calls to open an image."""
 
-    def __init__(self, cache: OddsCache, event_log: EventLog) -> None:
+    def __init__(self, cache: OddsCache, event_log: EventLog, tournaments: Tournaments) -> None:
         self.rendered = 0
         self._cache = cache
         self._log = event_log
+        self._tournaments = tournaments
         self._queue: deque[OddsImage] = deque()
         self._task: asyncio.Task[None] | None = None
         self._frozen: dict[int, CachedEvent] = {}
@@ -142,7 +144,7 @@ class OddsImages:
         for event in found:
             is_ahead = event.id in filtered.event_ids or event.header.kickoff > now
             is_changed = changed is None or ("event", event.id) in changed
-            if is_ahead and is_changed and filtered.selects(event.id, tournaments_of(event)):
+            if is_ahead and is_changed and filtered.selects(event.id, self._tournaments.of(event)):
                 yield event
 
     def _removed(self, filtered: OddsFilter, changed: Collection[object]) -> list[int]:
@@ -192,8 +194,3 @@ class OddsImages:
             _, dropped = self._events.popitem(last=False)
             self._size -= len(dropped)
         return made
-
-
-def tournaments_of(event: CachedEvent) -> frozenset[int]:
-    """Return the ids of the tournaments that an event is in, at all its bookmakers."""
-    return frozenset(event_odds.competition_id for event_odds in event.odds.values())

@@ -48,10 +48,10 @@ def mark_concerns(mark: int, view: OddsView) -> bool | None:
     kind = mark_kind(mark)
     if kind is Kind.STATE and not view.has_images:
         return False
-    if view.platforms is not None and view.platforms.isdisjoint(mark_platforms(mark)):
-        return False
     if kind in (Kind.EVENT, Kind.STATE):
         return True
+    if view.platforms is not None and view.platforms.isdisjoint(mark_platforms(mark)):
+        return False
     if view.markets is not None:
         if not mark_has_main(mark) and view.markets <= MAIN_NUMBERS:
             return False

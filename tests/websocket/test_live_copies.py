@@ -22,7 +22,7 @@ from quart_odds.odds.views import image_event
 from quart_odds.websocket.messages import gap_notice
 from quart_odds.websocket.odds_feed import OddsFeed
 from quart_odds.websocket.odds_filter import OddsFilter, make_filter
-from quart_odds.websocket.odds_images import OddsImages, tournaments_of
+from quart_odds.websocket.odds_images import OddsImages
 from tests.broadcast.listeners import ManualClock, RecordingSink, read_messages
 from tests.odds.making import X1, key
 from tests.websocket.copies import CopiedEvent, OddsCopy
@@ -113,9 +113,9 @@ class World:
     def __init__(self, bounds: LogBounds) -> None:
         self.cache = OddsCache()
         self.registry = BroadcastRegistry(gap_notice=gap_notice, bounds=bounds, clock=ManualClock())
-        self.images = OddsImages(self.cache, self.registry.log)
-        self.registry.open_image = self.images
         self.feed = OddsFeed(lambda content: self.registry.publish(content, ODDS), self.cache)
+        self.images = OddsImages(self.cache, self.registry.log, self.feed.tournaments)
+        self.registry.open_image = self.images
         self.clients = [Client(self.registry, framing) for framing in (FRAME_WITH_CURSOR, CHUNK)]
         self.at = BEFORE
 
@@ -167,7 +167,7 @@ class World:
                     )
                 )
                 for event in self.cache.events.values()
-                if client.wanted.selects(event.id, tournaments_of(event))
+                if client.wanted.selects(event.id, self.feed.tournaments.of(event))
             ]
             wanted.apply(
                 {"type": "odds_image", "data": {"events": events, "final": True, "scope": "all", "removed": []}}
