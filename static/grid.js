@@ -109,7 +109,8 @@ export class Grid {
 			const cell = cells[place];
 			all(".p", part).forEach((price, index) => show(price, cell.prices[index], moved));
 			const meta = part.querySelector(".meta");
-			meta.firstChild.data = cell.margin !== null ? percent(cell.margin) : cell.state === "gone" ? "gone" : "–";
+			const words = cell.margin !== null ? percent(cell.margin) : cell.state === "gone" ? "gone" : "–";
+			if (meta.firstChild.data !== words) meta.firstChild.data = words;
 			const time = meta.querySelector("time");
 			if (time && cell.seenAt > time.dateTime) time.dateTime = cell.seenAt;
 			isWhole &&= part.classList.contains(cell.state) && all(".flag", meta).length === cell.flags && !meta.querySelector(".old") === !cell.canAge && !time === !cell.seenAt;

@@ -100,8 +100,6 @@ export function show(element, { value, state, isBest, since, promotion }, moved)
 /** Prices that moved get a mark that fades. */
 export function markMoved(moved) {
 	if (!moved.length) return;
-	for (const [price] of moved) delete price.dataset.move;
-	void document.body.offsetWidth; // restarts the animation
 	const at = performance.now();
 	for (const [price, way] of moved) {
 		price.dataset.move = way;
