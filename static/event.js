@@ -38,8 +38,6 @@ live.odds.addEventListener("image", () => {
 	drawChanged();
 });
 for (const name of ["event", "gap"]) live.odds.addEventListener(name, tear);
-document.addEventListener("visibilitychange", () => renew());
-setInterval(() => renew(), 30_000); // for ages, which are not announced
 
 /** Show what the copy has in tables' bodies with these keys. Returns whether the page has the right bodies. */
 function draw(keys, moved) {
@@ -96,6 +94,8 @@ const renew = paced(async () => {
 	byId("sources").replaceWith(found.getElementById("sources"));
 	swapHistory(found);
 }, 1000);
+document.addEventListener("visibilitychange", renew);
+setInterval(renew, 30_000); // for ages, which are not announced
 
 function swapHistory(found) {
 	localise(found);

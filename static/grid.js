@@ -12,7 +12,7 @@ export class Grid {
 	#rows = byId("rows");
 	#stale = new Set();
 	#inSight = new Set();
-	#unlisted = new Set(); // events that the list was asked for lately
+	#unlisted = new Set(); // not in the list when it was last fetched
 	#sight = new IntersectionObserver(
 		(entries) => {
 			for (const { isIntersecting, target } of entries) this.#inSight[isIntersecting ? "add" : "delete"](target);
@@ -90,11 +90,16 @@ export class Grid {
 
 	#drawChanged() {
 		const moved = [];
+		const end = performance.now() + 6; // the rest with the next frame
 		for (const id of this.#changed) {
+			if (performance.now() > end) {
+				this.#draw();
+				break;
+			}
+			this.#changed.delete(id);
 			const row = byId(`e${id}`);
 			if (row && !this.#drawRow(row, moved)) this.#stale.add(idOf(row));
 		}
-		this.#changed.clear();
 		markMoved(moved);
 		if (this.#stale.size) this.#pump();
 	}
@@ -113,7 +118,7 @@ export class Grid {
 			if (meta.firstChild.data !== words) meta.firstChild.data = words;
 			const time = meta.querySelector("time");
 			if (time && cell.seenAt > time.dateTime) time.dateTime = cell.seenAt;
-			isWhole &&= part.classList.contains(cell.state) && all(".flag", meta).length === cell.flags && !meta.querySelector(".old") === !cell.canAge && !time === !cell.seenAt;
+			isWhole &&= part.classList.contains(cell.state) && all(".flag", meta).length === cell.flags && !meta.querySelector(".old") === !cell.canAge;
 		});
 		const part = row.querySelector(".b");
 		part.classList.toggle("value", best !== null && best < 0);

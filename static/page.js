@@ -5,7 +5,7 @@ export const byId = (id) => document.getElementById(id);
 export const all = (what, root = document) => [...root.querySelectorAll(what)];
 let serverAhead = 0;
 
-/** Connect. `live.odds` is the watch of a filter, if one is given. */
+/** Connect. `live.odds` watches the filter. */
 export function connect(topics, filter) {
 	const live = new LiveClient({ topics, since: document.body.dataset.cursor || null });
 	if (filter) live.odds = live.watchOdds(filter);

@@ -83,18 +83,23 @@ export function promo(promotion) {
 
 /** Show a price in its element. If it moved, the element and the direction go to `moved`. */
 export function show(element, { value, state, isBest, since, promotion }, moved) {
+	const key = [value, state, isBest, since, promotion].join();
+	if (element.shown === key) return;
+	element.shown = key;
 	const className = `p ${state}${isBest ? " best" : ""}`;
 	const title = since ? `${state} since ${utc(since)}` : "";
+	const text = state === "none" ? "–" : oddsText(value / 1000);
 	const mark = promotion && promo(promotion);
 	const before = Number(element.dataset.v);
-	if (before === value && element.className === className && element.title === title && element.querySelector("abbr")?.title === mark?.title) return;
+	const isAlike = element.className === className && element.querySelector("abbr")?.title === mark?.title;
 	if (before && value && before !== value) moved.push([element, value > before ? "up" : "down"]);
-	element.className = className;
 	element.title = title;
 	element.dataset.v = value;
 	const label = element.querySelector("small");
+	if (isAlike && !mark) return void ((label?.nextSibling ?? element.firstChild).data = text);
+	element.className = className;
 	const word = isBest ? "best" : state === "suspended" || state === "gone" ? state : "";
-	element.replaceChildren(...(label ? [label] : []), state === "none" ? "–" : oddsText(value / 1000), ...(word ? [hidden(` ${word}`)] : []), ...(mark ? [" ", mark] : []));
+	element.replaceChildren(...(label ? [label] : []), text, ...(word ? [hidden(` ${word}`)] : []), ...(mark ? [" ", mark] : []));
 }
 
 /** Prices that moved get a mark that fades. */
