@@ -1,7 +1,7 @@
 /** One event: live prices, market search, the chart of one market's history, and refresh on request. */
 import { drawChart } from "./chart.js";
-import { all, byId, connect, load, localise, momentOf, paced, setText, tickAges } from "./page.js";
-import { compare, framed, made, markMoved, oddsText, percent, promo, show } from "./prices.js";
+import { all, byId, connect, framed, load, localise, momentOf, paced, setText, tickAges } from "./page.js";
+import { compare, made, markMoved, oddsText, percent, promo, show } from "./prices.js";
 
 const eventId = Number(byId("event").dataset.event);
 const live = connect(["odds"], { event_id: [eventId], market: "all" });
@@ -39,7 +39,7 @@ live.odds.addEventListener("image", () => {
 });
 for (const name of ["event", "gap"]) live.odds.addEventListener(name, tear);
 
-/** Show what the copy has in tables' bodies with these keys. Returns whether the page has the right bodies. */
+/** Draw tables' bodies with these keys. Returns whether the page has the right bodies. */
 function draw(keys, moved) {
 	const event = copy.get(eventId);
 	if (!event) return true;

@@ -1,6 +1,6 @@
 /** The live table of events. Prices on the screen follow a copy; rows are fetched for what is not announced. */
-import { aging, all, byId, load, localise, number, paced, setText, tickAges } from "./page.js";
-import { compare, framed, markMoved, percent, show } from "./prices.js";
+import { aging, all, byId, frame, framed, load, localise, number, paced, setText, tickAges } from "./page.js";
+import { compare, markMoved, percent, show } from "./prices.js";
 
 const MOST_ROWS = 60;
 const MOST_WATCHED = 100;
@@ -88,15 +88,16 @@ export class Grid {
 			});
 	}
 
-	#drawChanged() {
+	async #drawChanged() {
 		const moved = [];
-		const end = performance.now() + 6; // the rest with the next frame
-		for (const id of this.#changed) {
+		const ids = [...this.#changed];
+		this.#changed.clear();
+		let end = performance.now() + 6;
+		for (const id of ids) {
 			if (performance.now() > end) {
-				this.#draw();
-				break;
+				await frame();
+				end = performance.now() + 6;
 			}
-			this.#changed.delete(id);
 			const row = byId(`e${id}`);
 			if (row && !this.#drawRow(row, moved)) this.#stale.add(idOf(row));
 		}

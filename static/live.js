@@ -13,9 +13,6 @@
  * @typedef {{event_id?: number[], tournament_id?: number[], market?: "main" | "all" | string[], platform?: string[],
  *   min_move?: number, image?: boolean}} Filter
  * @typedef {Partial<typeof DEFAULTS>} Options
- *
- * How to connect. isLater: the filter is sent after the acknowledgement; isAnew: the newest state comes first.
- * @typedef {{url: URL, isLater: boolean, isAnew: boolean}} Plan
  */
 
 import { OddsCopy } from "./copy.js";
@@ -33,7 +30,6 @@ const NOWHERE = "0-0"; // a cursor that cannot be resumed
 const ofProgram = (url) => globalThis.process?.versions?.node && { headers: { Origin: url.origin.replace("ws", "http") } };
 
 const dispatch = (target, name, detail) => target.dispatchEvent(new CustomEvent(name, { detail }));
-const isAnswer = (type) => type === "connection_ack" || type === "subscription_update";
 
 const STABLE_MS = 5000; // a shorter connection counts as a failure
 
@@ -187,7 +183,7 @@ export class LiveClient extends EventTarget {
 		return link;
 	}
 
-	/** @param {Transport} transport @returns {Plan} */
+	/** How to connect. isLater: the filter is sent after the acknowledgement; isAnew: the newest state comes first. */
 	#plan(transport) {
 		const { base, topics, watch } = this.#options;
 		const isSocket = transport === "websocket";
@@ -218,7 +214,7 @@ export class LiveClient extends EventTarget {
 			this.#owed--;
 			this.#seen.clear();
 		}
-		const isImage = type === "odds_image" || (isAnswer(type) && this.#watched?.filter?.image === false);
+		const isImage = type === "odds_image" || this.#watched?.filter?.image === false;
 		if (isOfTopic && message.id) {
 			if (link.transport === "websocket" && this.#seen.size) {
 				// Messages that SSE delivered meanwhile arrive again, in order.
@@ -329,7 +325,7 @@ class OddsWatch extends EventTarget {
 		this.#changed = changed;
 	}
 
-	/** Watch something else. The next image leaves nothing else in the copy. @param {Filter} filter */
+	/** Watch something else. The next image leaves nothing else in the copy. */
 	update(filter) {
 		this.filter = filter;
 		this.#changed();

@@ -121,3 +121,8 @@ export function paced(work, ms) {
 	};
 	return run;
 }
+
+export const frame = () => new Promise(requestAnimationFrame);
+
+/** Draw in a frame, at most five times a second: nobody reads faster. A hidden page has no frames. */
+export const framed = (draw) => paced(() => frame().then(draw), 200);

@@ -112,16 +112,3 @@ export function markMoved(moved) {
 	}
 	setTimeout(() => moved.forEach(([price]) => price.movedAt === at && delete price.dataset.move), 8000);
 }
-
-/** Run `work` once before the next frame. A hidden page has none. */
-export function framed(work) {
-	let isDue = false;
-	return () => {
-		if (isDue) return;
-		isDue = true;
-		requestAnimationFrame(() => {
-			isDue = false;
-			work();
-		});
-	};
-}
