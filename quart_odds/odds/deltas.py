@@ -227,13 +227,12 @@ def _add_shown(
     # If too many prices are gone to keep all of them, the last one that was shown stands for itself.
     shown = own_before if own_now is None else own_now
     if shown is not None:
-        old = GONE if is_back or own_before is None else before[own_before]
+        old = GONE if own_before is None else before[own_before]
         new = now[shown] if shown in now else before[shown] | GONE
-        if (shown != own_before or old != new) and not old & new & GONE:
-            own.append((shown, GONE if old & GONE else old, new, False))
+        if (shown != own_before or old != new) and not ((old & GONE or is_back) and new & GONE):
+            own.append((shown, GONE if is_back or old & GONE else old, new, False))
     for key in sorted({*before, *now}):
-        old = GONE if is_back or key == own_before else before.get(key, GONE)
+        old = GONE if key == own_before else before.get(key, GONE)
         new = GONE if key == own_now else now.get(key, GONE)
-        if old & new & GONE or old == new:
-            continue
-        further.append((key, GONE if old & GONE else old, old | GONE if new & GONE else new, True))
+        if old != new and not ((old & GONE or is_back) and new & GONE):
+            further.append((key, GONE if is_back or old & GONE else old, old | GONE if new & GONE else new, True))

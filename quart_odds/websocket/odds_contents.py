@@ -132,7 +132,7 @@ class PricesChanged(OddsContent):
 
 
 class FirstPrices(OddsContent):
-    """All prices of an event that is new at a bookmaker. `event_odds` is a copy that only this has."""
+    """All prices of an event that is new at a bookmaker. `event_odds` is a copy that nobody modifies."""
 
     __slots__ = ("_event_odds",)
 
@@ -178,7 +178,10 @@ class FirstPrices(OddsContent):
 
 
 class EventChanged(OddsContent):
-    """Something happened to an event itself. `event` is a copy without prices, None for an event that was removed."""
+    """Something happened to an event itself. `event` is a copy that nobody modifies, None if the event was removed.
+
+    It has no prices, unless an EventState of the same change has the same copy.
+    """
 
     __slots__ = ("_change", "_event", "_source")
 
@@ -237,7 +240,7 @@ class EventChanged(OddsContent):
 class EventState(OddsContent):
     """The whole state of an event, for those who keep a copy.
 
-    `event` is a copy that only this has, `left` are bookmakers that it may have lost.
+    `event` is a copy that nobody modifies, `left` are bookmakers that it may have lost.
     """
 
     __slots__ = ("_event", "_platforms")

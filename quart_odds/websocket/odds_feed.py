@@ -76,35 +76,36 @@ class OddsFeed:
         if change.former is not None and change.former_competition_id not in tournaments:
             tournaments.append(change.former_competition_id)
         self.tournaments.note(event, tournaments)
-        shown = event.without_prices()
+        is_alone = change.is_new and len(event.odds) == 1 and not _is_matched_anew(change)
+        # A copy that an image needs anyway does for the other messages as well.
+        shown = event.without_prices() if is_alone else event.frozen()
         for what in _own_changes(change, event, event_odds):
             self._publish(EventChanged(at, what, event.id, shown, self._subjects(event), change.platform))
         if _is_matched_anew(change):
-            self._publish_matching(change, at, event, moved, tournaments)
-        elif not change.is_new or (len(event.odds) > 1 and event.leading is event_odds):
-            self._publish(EventState(at, event.frozen(), self._subjects(event)))
-        elif len(event.odds) > 1:
+            self._publish_matching(change, at, shown, moved, tournaments)
+        elif not change.is_new or (not is_alone and event.leading is event_odds):
+            self._publish(EventState(at, shown, self._subjects(event)))
+        elif not is_alone:
             # The event itself is as before. It is new only to those who listen to the tournament at this bookmaker.
-            self._publish(EventState(at, event.frozen(), (("tournament", event_odds.competition_id),)))
+            self._publish(EventState(at, shown, (("tournament", event_odds.competition_id),)))
 
     def _publish_matching(
         self, change: EventChange, at: datetime, event: CachedEvent, moved: list[EventOdds], tournaments: list[int]
     ) -> None:
-        """Publish that odds moved to other events, and the state of these."""
+        """Publish that odds moved to other events, and the state of these. `event` is a copy of that of the change."""
         others = (self._cache.get(event_id) for event_id in change.event_ids if event_id != event.id)
-        concerned = [event, *(each for each in others if each is not None)]
+        concerned = [event, *(each.frozen() for each in others if each is not None)]
         for each in concerned:
             self.tournaments.note(each, tournaments)
         for each in concerned:
             if each is not event or not (change.is_new or change.is_header_changed):
-                shown, subjects = each.without_prices(), self._subjects(each)
-                self._publish(EventChanged(at, "changed", each.id, shown, subjects, None))
+                self._publish(EventChanged(at, "changed", each.id, each, self._subjects(each), None))
         for event_id in change.emptied:
-            subjects = subjects_of(event_id, tuple(tournaments))
+            subjects = subjects_of(event_id, self.tournaments.former(event_id).union(tournaments))
             self._publish(EventChanged(at, "removed", event_id, None, subjects, None))
         left = [each.header.platform for each in moved]
         for each in concerned:
-            self._publish(EventState(at, each.frozen(), self._subjects(each), left))
+            self._publish(EventState(at, each, self._subjects(each), left))
 
     def _subjects(self, event: CachedEvent) -> tuple[Subject, ...]:
         """Return the subjects of a message about an event."""

@@ -20,6 +20,10 @@ class Tournaments:
         former = self._former.get(event.id)
         return own if former is None else own | former
 
+    def former(self, event_id: int) -> frozenset[int]:
+        """Return the tournaments that were noted for an event, which may no longer exist."""
+        return self._former.get(event_id, frozenset())
+
     def note(self, event: CachedEvent, tournament_ids: Iterable[int]) -> None:
         """Note that what happened to an event also concerns listeners to these tournaments, from now on."""
         known = self.of(event)

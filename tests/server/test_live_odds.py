@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -116,7 +116,7 @@ async def sweep_often(session: aiohttp.ClientSession, server: Server) -> None:
     await ask(session, "PUT", f"{server.url}/api/settings", json={"sweepIntervalSeconds": 2})
 
 
-async def moved(followers: list[Follower]) -> None:
+async def moved(followers: Sequence[Follower]) -> None:
     """Wait until each client has been told of more changes."""
     before = [each.changes for each in followers]
     await until(
@@ -124,7 +124,9 @@ async def moved(followers: list[Follower]) -> None:
     )
 
 
-async def settled(session: aiohttp.ClientSession, server: Server, followers: list[Follower], ids: list[int]) -> None:
+async def settled(
+    session: aiohttp.ClientSession, server: Server, followers: Sequence[Follower], ids: list[int]
+) -> None:
     """Stop the sweeps, and compare each copy with the API once it has everything."""
     await ask(session, "PUT", f"{server.url}/api/settings", json={"sweepIntervalSeconds": 0})
     async with asyncio.timeout(WAIT_SECONDS):

@@ -148,13 +148,14 @@ class World:
         return EventHeader(**(fields | changed))
 
     async def settle(self) -> None:
-        """Let everything be written that waits for nothing but its turn."""
-        for _ in range(60):
-            self.registry.flusher.flush()
-            for client in self.clients:
-                if client.subscriber is not None and not client.sink.is_stalled:
-                    self.registry.flusher.catch_up(client.subscriber)
-            await asyncio.sleep(0)
+        """Wait until every client has been sent everything."""
+        async with asyncio.timeout(30):
+            while True:
+                self.registry.flusher.flush()
+                listening = [each.subscriber for each in self.clients if each.subscriber is not None]
+                if all(each.is_current for each in listening):
+                    return
+                await asyncio.sleep(0)
 
     def check(self) -> None:
         """Compare each client's copy with the cache."""
