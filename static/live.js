@@ -8,10 +8,7 @@
  * @typedef {"connecting" | "live" | "waiting" | "closed"} State
  * @typedef {{state: State, transport: Transport | null, retryInMs: number | null, reason: string}} StateDetail
  * @typedef {{missed: number | null, reason: "restart" | "slow" | "filter"}} GapDetail
- *
- * What docs/client.md describes: the filter of a watch, and the options of a client.
- * @typedef {{event_id?: number[], tournament_id?: number[], market?: "main" | "all" | string[], platform?: string[],
- *   min_move?: number, image?: boolean}} Filter
+ * @typedef {Record<string, any>} Filter docs/protocol.md has the names
  * @typedef {Partial<typeof DEFAULTS>} Options
  */
 
@@ -20,7 +17,7 @@ import { OddsCopy } from "./copy.js";
 /** Messages of the topic `odds`, and the events of a watch. */
 const ODDS_EVENTS = { odds_image: "image", odds_change: "change", event_change: "event" };
 
-/** Messages of topics. Other types are for this connection only. */
+/** Other types are for this connection only. */
 const TOPIC_TYPES = new Set(["scrape_progress", "odds_update", ...Object.keys(ODDS_EVENTS)]);
 
 const DEFAULT_TOPICS = ["scrape_progress", "odds_updates"];

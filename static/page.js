@@ -124,5 +124,5 @@ export function paced(work, ms) {
 
 export const frame = () => new Promise(requestAnimationFrame);
 
-/** Draw in a frame, at most five times a second: nobody reads faster. A hidden page has no frames. */
+/** Draw in a frame, at most five times a second. A hidden page has no frames. */
 export const framed = (draw) => paced(() => frame().then(draw), 200);
