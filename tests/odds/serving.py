@@ -38,17 +38,37 @@ class Parts:
 
 
 @dataclass
+class Clock:
+    """The clock of the odds service, which a test may set ahead."""
+
+    ahead: timedelta = timedelta(0)
+
+    def __call__(self) -> datetime:
+        """Return the current time."""
+        return utc_now() + self.ahead
+
+
+@dataclass
 class Served:
     """An app with the odds API, and a client for it."""
 
     client: TestClientProtocol
     parts: Parts
     now: datetime
+    clock: Clock
 
     @property
     def odds_service(self) -> OddsService:
         """The app's odds service."""
         return self.parts.odds_service
+
+    async def lose(self, platform: Platform, *seen: str) -> datetime:
+        """Take two complete lists of a bookmaker that have only these events. Return the time of the second one."""
+        for minutes in (5, 10):
+            self.clock.ahead = timedelta(minutes=minutes)
+            at = self.now + self.clock.ahead
+            await self.odds_service.mark_missing(platform, dict.fromkeys(seen, at), at)
+        return at
 
     async def json(self, path: str, status: int = 200) -> object:
         """Return the JSON of a response, which must have this status."""
@@ -65,7 +85,8 @@ async def served(*, filled: bool = True) -> AsyncIterator[Served]:
     only, without an id. 4: in two days, at Bet9ja, with the id of event 1 and another kick-off.
     """
     store = await open_store("sqlite:///:memory:")
-    odds_service = OddsService(store)
+    clock = Clock()
+    odds_service = OddsService(store, clock=clock)
     app = Quart("odds_app")
     cache = odds_service.cache
     parts = Parts(store, odds_service, EventBodies(cache), MarketNumbers(cache), OpportunityFinder(cache))
@@ -77,7 +98,7 @@ async def served(*, filled: bool = True) -> AsyncIterator[Served]:
     if filled:
         await fill(odds_service, now)
     try:
-        yield Served(app.test_client(), parts, now)
+        yield Served(app.test_client(), parts, now, clock)
     finally:
         await odds_service.close()
         await store.aclose()

@@ -270,11 +270,10 @@ async def test_suspended_and_gone_prices_are_distinguished() -> None:
         assert {each["last_seen_at"][:19] for each in over_under["outcomes"]} == {iso_z(app.now)[:19]}
         assert await ids(app, "availability=alerts") == [1]
 
-        for at in (later - timedelta(minutes=5), later):
-            await app.odds_service.mark_missing(Platform.SPORTYBET, {"sportybet-2": at}, at)
+        gone_at = await app.lose(Platform.SPORTYBET, "sportybet-2")
         body = held_to(EventDetail, await app.json("/api/events/1"))
         sportybet = body["markets_by_bookmaker"][1]
-        assert (sportybet["available"], sportybet["unavailable_since"]) == (False, iso_z(later))
+        assert (sportybet["available"], sportybet["unavailable_since"]) == (False, iso_z(gone_at))
         assert all(not each["available"] and each["margin"] is None for each in sportybet["markets"])
         assert "sportybet" not in str(body["best_prices"])
         assert body["bookmakers"][1]["has_odds"] is False

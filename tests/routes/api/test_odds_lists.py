@@ -1,6 +1,5 @@
 """Tournaments, countries, unmatched events, and how the bookmakers overlap."""
 
-from datetime import timedelta
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -55,8 +54,7 @@ async def test_alerts_count_events_that_lost_something() -> None:
     """An alert is a lost price or a lost listing."""
     async with served() as app:
         assert await app.json("/api/events/alerts/count") == {"count": 0}
-        for at in (app.now - timedelta(minutes=5), app.now):
-            await app.odds_service.mark_missing(Platform.SPORTYBET, {"sportybet-2": at}, at)
+        await app.lose(Platform.SPORTYBET, "sportybet-2")
         assert await app.json("/api/events/alerts/count") == {"count": 1}
 
 
@@ -101,8 +99,7 @@ async def test_market_coverage_shows_what_is_mapped_and_what_is_not() -> None:
         assert {(each["bookmaker_slug"], each["market_id"], each["events"]) for each in body["unmapped"]} == {
             (platform.value, "S_OUA", 1) for platform in Platform
         }
-        for at in (app.now - timedelta(minutes=5), app.now):
-            await app.odds_service.mark_missing(Platform.BETPAWA, {}, at)
+        await app.lose(Platform.BETPAWA)
         again: Any = await app.json("/api/coverage/markets")
         assert next(each for each in again["markets"] if each["market_id"] == "3743")["events"]["betpawa"] == 0
 

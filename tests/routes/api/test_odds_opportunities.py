@@ -74,8 +74,7 @@ async def test_half_a_market_is_no_opportunity() -> None:
         await app.odds_service.record(mapped(event, {UNDER: 2.1}, suspended=frozenset({UNDER})), app.now)
         assert (await find(app))["total"] == 0
         await offer(app, Platform.SPORTYBET, {UNDER: 2.1})
-        for at in (app.now - timedelta(minutes=5), app.now):
-            await app.odds_service.mark_missing(Platform.SPORTYBET, {}, at)
+        await app.lose(Platform.SPORTYBET)
         assert (await find(app))["total"] == 0
 
 
