@@ -8,9 +8,9 @@ the events 1 to E in random order, as the cache reports them after a fetch. `spo
 """
 
 import asyncio
+import gc
 import random
 import time
-from dataclasses import replace
 
 import orjson
 from quart import Blueprint, Response, current_app, request
@@ -19,6 +19,8 @@ from benchmarks import fanout_server
 from benchmarks.storage import Bookmakers
 from quart_odds.domain.catalogue import CATALOGUE, pack_key
 from quart_odds.domain.odds import pack_value
+from quart_odds.domain.platforms import Platform
+from quart_odds.odds.columns import RecentColumns
 from quart_odds.odds.event import EventChange
 from quart_odds.services import Services, services
 
@@ -30,12 +32,21 @@ blueprint = Blueprint("watch", __name__)
 
 
 def prefill(parts: Services) -> None:
-    """Put the events into the cache, with as many prices as real ones have."""
+    """Put the events into the cache, with as many prices as real ones have.
+
+    The prices stay unpacked, as they are when the feed is called: the cache has just applied a fetch then.
+    """
     cache = parts.odds_service.cache
     if cache.events:
         return
     for mapped in Bookmakers(EVENTS + 100, 0.05).first():
-        cache.apply(replace(mapped), mapped.header.kickoff.replace(year=2020))
+        cache.apply(mapped, mapped.header.kickoff.replace(year=2020))
+    unpacked = RecentColumns(most=len(Platform) * (EVENTS + 100))
+    for event in cache.events.values():
+        for event_odds in event.odds.values():
+            event_odds.recent = unpacked
+            unpacked.keep(event_odds, event_odds.columns)
+    gc.freeze()
 
 
 def change_of(parts: Services, event_id: int, number: int) -> EventChange:

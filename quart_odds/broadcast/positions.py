@@ -8,6 +8,11 @@ _MARK_BITS = 8
 _MARK_MASK = (1 << _MARK_BITS) - 1
 
 
+def code_of(seq: int, mark: int) -> int:
+    """Return an entry's sequence number and mark as one number."""
+    return seq << _MARK_BITS | mark
+
+
 class Positions:
     """Sequence numbers in ascending order, each with a mark from 0 to 255. All from `known_from` on are there."""
 
@@ -27,9 +32,13 @@ class Positions:
         """The last sequence number; 0 if there is none."""
         return self._codes[-1] >> _MARK_BITS if self._codes else 0
 
-    def add(self, seq: int, mark: int = 0) -> None:
-        """Add an entry that is newer than all others."""
-        self._codes.append(seq << _MARK_BITS | mark)
+    def add(self, seq: int) -> None:
+        """Add an entry that is newer than all others, with the mark 0."""
+        self._codes.append(seq << _MARK_BITS)
+
+    def add_code(self, code: int) -> None:
+        """Add the code of an entry that is newer than all others."""
+        self._codes.append(code)
 
     def count(self, start: int, stop: int) -> int | None:
         """Return how many there are from `start` up to, but not including, `stop`; None if that is unknown."""

@@ -3,7 +3,7 @@
 from collections.abc import Collection
 
 from quart_odds.broadcast.content import Content, Subject
-from quart_odds.broadcast.positions import Positions
+from quart_odds.broadcast.positions import Positions, code_of
 
 MOST_REMEMBERED = 131_072
 """Evicted entries per topic whose positions are remembered: 1 MB, enough for days of scrape progress."""
@@ -24,13 +24,13 @@ class LogTopic:
     def add_content(self, seq: int, content: Content) -> None:
         """Add an entry that has a content."""
         self.has_contents = True
-        mark = content.mark
-        self.all.add(seq, mark)
+        code = code_of(seq, content.mark)
+        self.all.add_code(code)
         for subject in content.subjects:
             positions = self._subjects.get(subject)
             if positions is None:
                 positions = self._subjects[subject] = Positions()
-            positions.add(seq, mark)
+            positions.add_code(code)
 
     def note_evicted(self) -> None:
         """Count the oldest entry as evicted. If too many are remembered, half of them are forgotten at once."""

@@ -32,6 +32,7 @@ class OddsFeed:
         self, publish: Callable[[Content], object], cache: OddsCache, now: Callable[[], datetime] = utc_now
     ) -> None:
         self.tournaments = Tournaments()
+        self._subjects_of: dict[int, tuple[Subject, ...]] = {}
         self._publish = publish
         self._cache = cache
         self._now = now
@@ -65,10 +66,12 @@ class OddsFeed:
 
     def recalled(self, event: CachedEvent) -> None:
         """Publish the state of an event that was only in the database and is in the cache again."""
+        self._subjects_of.clear()
         self._publish(EventState(self._now(), event.frozen(), self._subjects(event)))
 
     def _publish_events(self, change: EventChange, at: datetime, event: CachedEvent, event_odds: EventOdds) -> None:
         """Publish all that happened but the prices."""
+        self._subjects_of.clear()
         found = (self._cache.event_odds(odds_id) for odds_id in change.moved)
         moved = [event_odds, *(each for each in found if each is not None)]
         # Whoever listens to the tournament of odds that left an event has to learn of it.
@@ -108,8 +111,11 @@ class OddsFeed:
             self._publish(EventState(at, each, self._subjects(each), left))
 
     def _subjects(self, event: CachedEvent) -> tuple[Subject, ...]:
-        """Return the subjects of a message about an event."""
-        return subjects_of(event.id, self.tournaments.of(event))
+        """Return the subjects of a message about an event. They are kept while only prices change."""
+        kept = self._subjects_of.get(event.id)
+        if kept is None:
+            kept = self._subjects_of[event.id] = subjects_of(event.id, self.tournaments.of(event))
+        return kept
 
 
 def _is_matched_anew(change: EventChange) -> bool:
