@@ -35,8 +35,8 @@ class Contestant:
     trigger: str = "/bench/publish"
 
 
-def _ours(*options: str) -> Callable[[int, Path], list[str]]:
-    return lambda port, _: [sys.executable, "-m", "benchmarks.fanout_server", "--bind", f"127.0.0.1:{port}", *options]
+def _ours(*options: str, module: str = "fanout_server") -> Callable[[int, Path], list[str]]:
+    return lambda port, _: [sys.executable, "-m", f"benchmarks.{module}", "--bind", f"127.0.0.1:{port}", *options]
 
 
 def _uvicorn(port: int, _: Path) -> list[str]:
@@ -85,6 +85,8 @@ CONTESTANTS = (
     ),
     Contestant("websockets", "websockets' broadcast()", {"ws": "/ws"}, _websockets, _lacks("websockets", "uvloop")),
 )
+
+WATCHED = Contestant("watched", "Quart Odds", OURS, _ours(module="watch_server"), lambda: None)
 
 
 @dataclass

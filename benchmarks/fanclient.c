@@ -7,6 +7,8 @@
 // a publisher that reads it). It ends when every live connection has EXPECT messages, or when nothing arrived for IDLE_MS.
 // With EXPECT 0 it prints READY and keeps the connections until the server has closed them all, or nothing arrived for
 // IDLE_MS. "told" counts those that were told when to reconnect, by 1012 or by retry.
+// "@K:N@" in PATH stands for K of the numbers 1 to N, comma-separated, others for each connection: number k of connection
+// i is 1 + (7919 i + 263 k) mod N. Environment: SAMPLE=1 times every message instead of one in sixteen.
 // STALL of the connections have a small receive buffer and never read. A message with "t=SECONDS" (CLOCK_MONOTONIC, as
 // returned by Python's time.monotonic()) is timed, but only one in sixteen, to keep the client's own cost low. With
 // SERVER_PGID, the CPU time and memory of that process group are reported. At the end the stalled connections are read:
@@ -38,6 +40,7 @@ struct connection {
     double first;        // arrival of the first message
 };
 
+static unsigned sample = 16;
 static float *latencies;
 static long latency_count, latency_cap;
 
@@ -58,6 +61,16 @@ static int dial(int port, int receive_buffer) {
     if (connect(fd, (void *)&to, sizeof to)) { perror("connect"); exit(1); }
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     return fd;
+}
+
+static void expand(const char *path, int number, char *into, size_t room) {
+    const char *from = strchr(path, '@'), *to = from ? strchr(from + 1, '@') : 0;
+    int many, of;
+    if (!to || sscanf(from, "@%d:%d@", &many, &of) != 2) { snprintf(into, room, "%s", path); return; }
+    size_t len = snprintf(into, room, "%.*s", (int)(from - path), path);
+    for (int k = 0; k < many; k++)
+        len += snprintf(into + len, room - len, "%s%ld", k ? "," : "", 1 + (7919L * number + 263L * k) % of);
+    snprintf(into + len, room - len, "%s", to + 1);
 }
 
 static void send_request(int fd, const char *request) {
@@ -82,7 +95,7 @@ static void read_head(struct connection *c, const char *status_line) {
 
 static void time_message(const unsigned char *text, size_t len, double at) {
     static unsigned seen;
-    if (seen++ & 15) return;
+    if (seen++ % sample) return;
     unsigned char *mark = memmem(text, len, "t=", 2);
     if (!mark || mark + 3 > text + len || mark[2] < '0' || mark[2] > '9') return;
     if (latency_count == latency_cap) {
@@ -169,6 +182,7 @@ int main(int argc, char **argv) {
     long expect = atol(argv[5]);
     const char *path = argv[3], *trigger = argc > 7 && argv[7][0] ? argv[7] : 0;
     int stall = argc > 8 ? atoi(argv[8]) : 0, group = argc > 9 ? atoi(argv[9]) : 0;
+    if (getenv("SAMPLE")) sample = atoi(getenv("SAMPLE"));
     char request[1024];
     struct rlimit files;
     getrlimit(RLIMIT_NOFILE, &files);
@@ -184,10 +198,12 @@ int main(int argc, char **argv) {
         c->fd = dial(port, c->stalled ? 4096 : 0);
         c->cap = 65536;
         c->buf = malloc(c->cap);
+        char own[512];
+        expand(path, i, own, sizeof own);
         snprintf(request, sizeof request, ws
             ? "GET %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
               "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-            : "GET %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nAccept: text/event-stream\r\n\r\n", path, port);
+            : "GET %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nAccept: text/event-stream\r\n\r\n", own, port);
         send_request(c->fd, request);
         read_head(c, ws ? "HTTP/1.1 101" : "HTTP/1.1 200");
         fcntl(c->fd, F_SETFL, O_NONBLOCK);

@@ -62,7 +62,7 @@ def measure(row: Row, contestant: Contestant, client: Path, clients: int, folder
         stalled = clients // row.stalled if row.stalled else 0
         before_kb = server.memory_kb
         trigger = f"{contestant.trigger}?messages={row.messages}&interval_ms={row.interval_ms:g}"
-        found = _run_client(
+        found = run_client(
             client,
             row,
             contestant,
@@ -78,15 +78,15 @@ def measure(row: Row, contestant: Contestant, client: Path, clients: int, folder
 
 def _idle(row: Row, contestant: Contestant, server: Running, client: Path, clients: int) -> Figures:
     # The first connections pay for one-time work of the server, such as compiled patterns and caches.
-    _run_client(client, row, contestant, server, (50, 0, 100, "", 0, server.process.pid))
+    run_client(client, row, contestant, server, (50, 0, 100, "", 0, server.process.pid))
     before_kb = server.memory_kb
-    found = _run_client(client, row, contestant, server, (clients, 0, 500, "", 0, server.process.pid))
+    found = run_client(client, row, contestant, server, (clients, 0, 500, "", 0, server.process.pid))
     return {"kb_a_connection": (found["rss_kb"] - before_kb) / clients}
 
 
 def _drain(row: Row, contestant: Contestant, server: Running, client: Path, clients: int) -> Figures:
     took: list[float] = []
-    found = _run_client(
+    found = run_client(
         client,
         row,
         contestant,
@@ -97,7 +97,7 @@ def _drain(row: Row, contestant: Contestant, server: Running, client: Path, clie
     return {"told": found["told"], "clients": clients, "gone_s": took[0]}
 
 
-def _run_client(
+def run_client(
     client: Path,
     row: Row,
     contestant: Contestant,

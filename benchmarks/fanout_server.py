@@ -25,6 +25,8 @@ from quart_odds.settings import load_settings
 from quart_odds.websocket import scrape_progress_message
 
 blueprint = Blueprint("bench", __name__)
+BLUEPRINTS = [blueprint]
+"""The routes that are added to those of the product."""
 
 
 @blueprint.post("/bench/publish")
@@ -70,7 +72,8 @@ def main(bind: str, standard_lane: bool, plain_loop: bool) -> None:
         )
         configure_logging(settings)
         app = create_app(settings)
-        app.register_blueprint(blueprint)
+        for each in BLUEPRINTS:
+            app.register_blueprint(each)
         if standard_lane:
             fast_lane.KNOWN_HYPERCORN = ()
         run_in_loop(lambda: serve(app, bind, on_ready=_announce), use_uvloop=not plain_loop)

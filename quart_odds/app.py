@@ -14,7 +14,7 @@ from werkzeug.exceptions import NotFound
 
 from quart_odds.bookmakers import ClientPool, Decoder
 from quart_odds.bookmakers.politeness import Priority
-from quart_odds.broadcast import BroadcastRegistry
+from quart_odds.broadcast import ODDS, BroadcastRegistry
 from quart_odds.broadcast import context as broadcast_context
 from quart_odds.domain.runs import RunMode
 from quart_odds.errors import QuartOddsError
@@ -50,6 +50,8 @@ from quart_odds.services import EXTENSION, Services
 from quart_odds.settings import Settings, load_settings
 from quart_odds.storage import open_store
 from quart_odds.websocket import OddsUpdates, bridge_scrape_to_websocket, gap_notice
+from quart_odds.websocket.odds_feed import OddsFeed
+from quart_odds.websocket.odds_images import OddsImages
 
 CLOSE_SECONDS = 0.3
 """How long a stop waits for odds that are not committed yet. The run that recorded them has waited already."""
@@ -140,6 +142,7 @@ async def _opened(parts: Services) -> AsyncIterator[None]:
         parts.odds_service = OddsService(parts.store, on_change=parts.notifier)
         _add_kept_answers(parts)
         await parts.odds_service.load()
+        images = _add_live_odds(parts)
         parts.decoder = Decoder(settings.decode_workers)
         parts.preferences = RuntimeSettings(settings, parts.store)
         await parts.preferences.load()
@@ -159,8 +162,20 @@ async def _opened(parts: Services) -> AsyncIterator[None]:
             await parts.clients.aclose()
             await asyncio.gather(parts.odds_service.close(CLOSE_SECONDS), parts.decoder.aclose())
             parts.registry.close()
+            await images.close()
     finally:
         await parts.store.aclose()
+
+
+def _add_live_odds(parts: Services) -> OddsImages:
+    """Put what happens to the odds in memory on the log, and let listeners begin with an image of them."""
+    cache, registry = parts.odds_service.cache, parts.registry
+    parts.odds_feed = OddsFeed(lambda content: registry.publish(content, ODDS), cache)
+    parts.odds_service.on_applied = parts.odds_feed
+    parts.odds_service.on_recalled = parts.odds_feed.recalled
+    parts.odds_service.on_reloaded = lambda: registry.reload_images(ODDS)
+    images = registry.open_image = OddsImages(cache, registry.log, parts.odds_feed.tournaments)
+    return images
 
 
 def _add_kept_answers(parts: Services) -> None:

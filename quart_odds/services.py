@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from quart_odds.server.loop_lag import LoopLag
     from quart_odds.settings import Settings
     from quart_odds.storage.store import Store
+    from quart_odds.websocket.odds_feed import OddsFeed
 
 EXTENSION = "quart_odds"
 
@@ -51,6 +52,7 @@ class Services:
     market_numbers: "MarketNumbers" = field(init=False)
     opportunity_finder: "OpportunityFinder" = field(init=False)
     notifier: "OddsNotifier" = field(init=False)
+    odds_feed: "OddsFeed" = field(init=False)
     decoder: "Decoder" = field(init=False)
     clients: "ClientPool" = field(init=False)
     runs: "RunService" = field(init=False)

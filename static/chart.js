@@ -1,13 +1,12 @@
 /** A price over time at each bookmaker, drawn in steps: odds stay until they change. */
 import { clockOf, momentOf } from "./page.js";
+import { made, wordsOf } from "./prices.js";
 
 const NS = "http://www.w3.org/2000/svg";
 const [HEIGHT, TOP, BOTTOM, LEFT, RIGHT] = [230, 10, 24, 44, 34];
 
 const MARKS = { betpawa: "BP", sportybet: "SB", bet9ja: "B9" };
-
-const PROMOTIONS = { one_up: "one goal up pays early", two_up: "two goals up pays early", boosted: "boosted price" };
-const say = ({ odds, promotion }) => (promotion ? `${odds}, ${PROMOTIONS[promotion] ?? promotion.replaceAll("_", " ")},` : odds);
+const say = ({ odds, promotion }) => (promotion ? `${odds}, ${wordsOf(promotion)},` : odds);
 
 function shape(name, attributes, text) {
 	const made = document.createElementNS(NS, name);
@@ -26,13 +25,7 @@ export function drawChart(place, history, outcome) {
 	}));
 	const all = lines.flatMap((line) => line.points);
 	const odds = all.flatMap((point) => (point.odds === null ? [] : [point.odds]));
-	if (!odds.length) {
-		const none = document.createElement("p");
-		none.className = "none";
-		none.textContent = "No bookmaker has offered a price for this.";
-		place.replaceChildren(none);
-		return;
-	}
+	if (!odds.length) return place.replaceChildren(made("p", { className: "none" }, "No bookmaker has offered a price for this."));
 	const width = Math.max(280, place.clientWidth);
 	const [from, till] = range(all.map((point) => point.at), 10_000);
 	const [low, high] = range(odds, 0.1);

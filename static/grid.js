@@ -1,34 +1,50 @@
-/** The live table of events: visible rows are fetched again and patched in place. */
-import { aging, byId, load, localise, number, paced, patchPrices, setText, tickAges } from "./page.js";
+/** The live table of events. Prices on the screen follow a copy; rows are fetched for what is not announced. */
+import { aging, all, byId, frame, framed, load, localise, number, paced, setText, tickAges } from "./page.js";
+import { compare, markMoved, percent, show } from "./prices.js";
 
 const MOST_ROWS = 60;
-const PACE_MS = 400;
+const MOST_WATCHED = 100;
 const idOf = (row) => row.id.slice(1);
 
 export class Grid {
 	#root = byId("grid");
+	#shown;
 	#rows = byId("rows");
 	#stale = new Set();
 	#inSight = new Set();
+	#unlisted = new Set(); // not in the list when it was last fetched
 	#sight = new IntersectionObserver(
 		(entries) => {
 			for (const { isIntersecting, target } of entries) this.#inSight[isIntersecting ? "add" : "delete"](target);
 			tickAges();
+			this.#watchSight();
 			if (this.#stale.size) this.#pump();
 		},
 		{ rootMargin: "300px 0px" },
 	);
-	#pump = paced(() => this.#freshen(), PACE_MS);
+	#pump = paced(() => this.#freshen(), 400);
 	#relist = paced(() => this.list(), 1500);
+	#watch = null;
+	#watched = new Set();
+	#changed = new Set();
+	#draw = framed(() => this.#drawChanged());
+	#watchSight = paced(() => this.#watchRows(), 500);
 
 	/** `query` selects the rows, with the parameters of the odds page. */
 	constructor(live, query) {
 		this.query = query;
+		this.live = live;
+		const { marketId, winners, names, market, line } = this.#root.dataset;
+		this.#shown = { market: marketId, line: market === "ou" ? Number(line) : null, names: names.split("|"), winners: Number(winners) };
 		aging.roots = () => this.#inSight;
 		aging.oldAfter = this.#root.dataset.staleAfter * 1000;
 		for (const row of this.#rows.children) this.#sight.observe(row);
-		live.addEventListener("odds_update", ({ detail: { data } }) => this.#changed(data.event_ids));
-		live.addEventListener("gap", () => this.staleAll());
+		live.addEventListener("odds_update", ({ detail: { data } }) => {
+			const news = data.event_ids.filter((id) => !byId(`e${id}`) && !this.#unlisted.has(id));
+			for (const id of news) this.#unlisted.add(id);
+			if (news.length && this.#hasRoom) this.#relist();
+		});
+		live.addEventListener("gap", ({ detail }) => detail.reason !== "filter" && this.staleAll());
 		document.addEventListener("visibilitychange", this.#pump);
 		// Prices that were seen again unchanged are not announced.
 		setInterval(() => this.staleAll(), 30_000);
@@ -46,18 +62,71 @@ export class Grid {
 	/** Mark every row as stale: it may have changed. */
 	staleAll() {
 		for (const row of this.#rows.children) this.#stale.add(idOf(row));
+		this.#unlisted.clear();
 		this.#pump();
 		if (this.#hasRoom) this.#relist();
 	}
 
-	#changed(ids) {
-		let isUnknown = false;
+	#watchRows() {
+		const rows = [...this.#rows.children];
+		const isSeen = (row) => this.#inSight.has(row);
+		const [first, last] = [rows.findIndex(isSeen), rows.findLastIndex(isSeen)];
+		if (first < 0 || rows.slice(first, last + 1).every((row) => this.#watched.has(idOf(row)))) return;
+		const around = Math.max(0, Math.min(15, (MOST_WATCHED - 1 - last + first) >> 1));
+		const ids = rows.slice(Math.max(0, first - around), last + around + 1).slice(0, MOST_WATCHED).map(idOf);
+		this.#watched = new Set(ids);
+		const filter = { event_id: ids.map(Number), market: [this.#shown.market] };
+		if (this.#watch) return this.#watch.update(filter);
+		this.#watch = this.live.watchOdds(filter);
+		for (const name of ["image", "change", "event"])
+			this.#watch.addEventListener(name, ({ detail: { events, event_id: id, change } }) => {
+				for (const each of events ?? [{ id }]) this.#changed.add(each.id);
+				this.#draw();
+				if (change !== "removed") return;
+				byId(`e${id}`)?.remove();
+				if (this.#hasRoom) this.#relist();
+			});
+	}
+
+	async #drawChanged() {
+		const moved = [];
+		const ids = [...this.#changed];
+		this.#changed.clear();
+		let end = performance.now() + 6;
 		for (const id of ids) {
-			if (byId(`e${id}`)) this.#stale.add(String(id));
-			else isUnknown = true;
+			if (performance.now() > end) {
+				await frame();
+				end = performance.now() + 6;
+			}
+			const row = byId(`e${id}`);
+			if (row && !this.#drawRow(row, moved)) this.#stale.add(idOf(row));
 		}
-		if (isUnknown && this.#hasRoom) this.#relist();
+		markMoved(moved);
 		if (this.#stale.size) this.#pump();
+	}
+
+	/** Show what the copy has of a row. Returns whether that is all there is to show. */
+	#drawRow(row, moved) {
+		const event = this.#watch?.copy.get(Number(idOf(row)));
+		if (!event) return false;
+		const { cells, best } = compare(event, this.#shown);
+		let isWhole = row.querySelector(".k time").dateTime === event.kickoff && row.querySelector(".m a").textContent === `${event.home_team} – ${event.away_team}`;
+		all(".g", row).forEach((part, place) => {
+			const cell = cells[place];
+			all(".p", part).forEach((price, index) => show(price, cell.prices[index], moved));
+			const meta = part.querySelector(".meta");
+			const words = cell.margin !== null ? percent(cell.margin) : cell.state === "gone" ? "gone" : "–";
+			if (meta.firstChild.data !== words) meta.firstChild.data = words;
+			const time = meta.querySelector("time");
+			if (time && cell.seenAt > time.dateTime) time.dateTime = cell.seenAt;
+			isWhole &&= part.classList.contains(cell.state) && all(".flag", meta).length === cell.flags && !meta.querySelector(".old") === !cell.canAge;
+		});
+		const part = row.querySelector(".b");
+		part.classList.toggle("value", best !== null && best < 0);
+		if (best !== null) setText(part, percent(best));
+		else if (!part.firstElementChild) part.innerHTML = '<span class="vh">no comparison</span>–';
+		tickAges([row]);
+		return isWhole;
 	}
 
 	async #freshen() {
@@ -74,11 +143,21 @@ export class Grid {
 
 	#patch(found) {
 		byId("freshness")?.replaceWith(found.getElementById("freshness"));
-		const pairs = [...found.querySelectorAll(".r")].map((fresh) => [byId(fresh.id), fresh]).filter(([old]) => old);
-		tickAges(pairs.map(([, fresh]) => fresh));
-		const prices = (side) => pairs.flatMap((pair) => [...pair[side].querySelectorAll(".p")]);
-		patchPrices(prices(0), prices(1));
-		for (const [old, fresh] of pairs) patchRest(old, fresh);
+		const moved = [];
+		for (const fresh of all(".r", found)) {
+			const old = byId(fresh.id);
+			if (!old) continue;
+			if (this.#drawRow(old, moved)) {
+				const [times, news] = [old, fresh].map((row) => all(".meta time", row));
+				times.forEach((time, place) => (time.dateTime = news[place]?.dateTime ?? time.dateTime));
+				tickAges([old]);
+				continue;
+			}
+			const hadFocus = old.contains(document.activeElement);
+			old.replaceChildren(...this.#ready(fresh).childNodes);
+			if (hadFocus) old.querySelector("a").focus({ preventScroll: true });
+		}
+		markMoved(moved);
 	}
 
 	/** Show a page of the list. Rows already shown keep their elements. */
@@ -86,7 +165,7 @@ export class Grid {
 		const found = await load(`/odds/rows?${this.query}`);
 		if (!found) return;
 		this.#patch(found);
-		const fresh = [...found.querySelectorAll(".r")];
+		const fresh = all(".r", found);
 		let place = this.#rows.firstElementChild;
 		for (const row of fresh) {
 			const here = byId(row.id) ?? this.#adopt(row);
@@ -104,7 +183,7 @@ export class Grid {
 		query.set("page", page);
 		const found = await load(`/odds/rows?${query}`);
 		if (!found) return;
-		for (const row of [...found.querySelectorAll(".r")]) if (!byId(row.id)) this.#rows.append(this.#adopt(row));
+		for (const row of all(".r", found)) if (!byId(row.id)) this.#rows.append(this.#adopt(row));
 		this.#counted(found);
 	}
 
@@ -117,11 +196,17 @@ export class Grid {
 		setText(empty, "No events here. Nothing matches.");
 	}
 
-	#adopt(row) {
+	/** Make a fetched row ready to be shown. The copy may be newer. */
+	#ready(row) {
 		localise(row);
 		tickAges([row]);
-		this.#sight.observe(row);
+		this.#drawRow(row, []);
 		return row;
+	}
+
+	#adopt(row) {
+		this.#sight.observe(row);
+		return this.#ready(row);
 	}
 
 	#drop(row) {
@@ -130,19 +215,4 @@ export class Grid {
 		this.#stale.delete(idOf(row));
 		row.remove();
 	}
-}
-
-function patchRest(old, fresh) {
-	for (const part of [".g", ".g b", ".meta", ".b", ".m"]) {
-		const from = fresh.querySelectorAll(part);
-		old.querySelectorAll(part).forEach((element, place) => {
-			const now = from[place];
-			if (element.className !== now.className) element.className = now.className;
-			if (part !== ".g" && element.innerHTML !== now.innerHTML) element.innerHTML = now.innerHTML;
-		});
-	}
-	const [was, is] = [old, fresh].map((row) => row.querySelector(".k time"));
-	if (was.dateTime === is.dateTime) return;
-	localise(fresh);
-	was.replaceWith(is);
 }

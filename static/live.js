@@ -1,38 +1,35 @@
 // @ts-check
 /**
  * A client for Quart Odds: one ordered stream of messages over WebSocket, with SSE as a fallback.
- * Both use the same cursor. No dependencies; docs/client.md says how to use it.
+ * Both use the same cursor. For browsers and Node; docs/client.md says how to use it.
  *
  * @typedef {{type: string, timestamp: string, data: any, id?: string}} Message
  * @typedef {"websocket" | "sse"} Transport
  * @typedef {"connecting" | "live" | "waiting" | "closed"} State
  * @typedef {{state: State, transport: Transport | null, retryInMs: number | null, reason: string}} StateDetail
- * @typedef {{missed: number | null, reason: "restart" | "slow"}} GapDetail
- *
- * @typedef {object} Options
- * @property {string} [base] address of the server; the page's own origin by default
- * @property {string[]} [topics] "scrape_progress", "odds_updates"; none means all
- * @property {number[]} [watch] ids of events to fetch more often
- * @property {string | null} [since] the cursor to resume after; null begins with the newest state
- * @property {number} [pingMs] silence after which a WebSocket is pinged
- * @property {number} [answerMs] maximum wait for the answer to a ping
- * @property {number} [silenceMs] silence after which an SSE stream is given up
- * @property {number} [openMs] maximum wait for the first message of a connection
- * @property {number} [leastWaitMs] first wait before a new attempt; doubles, with jitter
- * @property {number} [mostWaitMs] maximum wait before a new attempt
- * @property {number} [upgradeMs] first wait on SSE before WebSocket is tried again; doubles, up to 20 times this
- *
- * @typedef {{retryMs?: number | null, reason: string}} End
- * @typedef {{message: (message: Message) => void, end: (end: End) => void}} Listener
+ * @typedef {{missed: number | null, reason: "restart" | "slow" | "filter"}} GapDetail
+ * @typedef {Record<string, any>} Filter docs/protocol.md has the names
+ * @typedef {Partial<typeof DEFAULTS>} Options
  */
 
-/** Messages to all clients. Other types are for this connection only. */
-const TOPIC_TYPES = new Set(["scrape_progress", "odds_update"]);
+import { OddsCopy } from "./copy.js";
 
-/** A connection that lasts less than this counts as a failure. */
-const STABLE_MS = 5000;
+/** Messages of the topic `odds`, and the events of a watch. */
+const ODDS_EVENTS = { odds_image: "image", odds_change: "change", event_change: "event" };
 
-/** @type {Required<Options>} */
+/** Other types are for this connection only. */
+const TOPIC_TYPES = new Set(["scrape_progress", "odds_update", ...Object.keys(ODDS_EVENTS)]);
+
+const DEFAULT_TOPICS = ["scrape_progress", "odds_updates"];
+const NOWHERE = "0-0"; // a cursor that cannot be resumed
+
+/** Node's requests look like a browser's, so they need an origin. A browser sends its own. */
+const ofProgram = (url) => globalThis.process?.versions?.node && { headers: { Origin: url.origin.replace("ws", "http") } };
+
+const dispatch = (target, name, detail) => target.dispatchEvent(new CustomEvent(name, { detail }));
+
+const STABLE_MS = 5000; // a shorter connection counts as a failure
+
 const DEFAULTS = {
 	base: "",
 	topics: [],
@@ -45,11 +42,11 @@ const DEFAULTS = {
 	leastWaitMs: 500,
 	mostWaitMs: 30_000,
 	upgradeMs: 15_000,
+	WebSocket: globalThis.WebSocket,
 };
 
 /**
- * Dispatches CustomEvents:
- * `message`, and an event named after the message's type (`scrape_progress`, `odds_update`), detail a Message;
+ * Dispatches CustomEvents: `message`, and one named after the message's type (`odds_update`, …), detail a Message;
  * `state`, detail a StateDetail; `gap`, detail a GapDetail: messages were missed, so read your data from the API again.
  */
 export class LiveClient extends EventTarget {
@@ -58,7 +55,10 @@ export class LiveClient extends EventTarget {
 	/** @type {State} */ #state = "closed";
 	/** @type {Link | null} */ #link = null;
 	/** @type {Link | null} */ #probe = null;
-	/** @type {Transport} */ #preferred = "websocket";
+	/** @type {Transport} */ #preferred;
+	/** @type {OddsWatch | null} */ #watched = null;
+	#isWhole = false; // the copy needs only what comes after the cursor
+	#owed = 0; // filters without an answer yet
 	/** @type {Set<Transport>} */ #tried = new Set();
 	/** @type {Set<string>} */ #seen = new Set();
 	#failures = 0;
@@ -72,6 +72,11 @@ export class LiveClient extends EventTarget {
 		super();
 		this.#options = { ...DEFAULTS, ...options };
 		this.#cursor = this.#options.since;
+		this.#preferred = this.#best;
+	}
+
+	get #best() {
+		return this.#options.WebSocket ? "websocket" : "sse";
 	}
 
 	/** Pass it as `since` to resume from here. */
@@ -93,22 +98,53 @@ export class LiveClient extends EventTarget {
 		if (this.#state !== "closed") return this;
 		this.#abort = new AbortController();
 		const { signal } = this.#abort;
-		document.addEventListener("visibilitychange", () => document.hidden || this.#wake(), { signal });
-		addEventListener("online", () => this.#wake(), { signal });
+		const on = (target, name, act) => target?.addEventListener?.(name, act, { signal });
+		on(globalThis.document, "visibilitychange", () => document.hidden || this.#wake());
+		on(globalThis, "online", () => this.#wake());
 		// The back-forward cache rejects pages with open connections.
-		addEventListener("pagehide", () => this.#drop("page hidden"), { signal });
-		addEventListener("pageshow", (event) => event.persisted && this.#connect(), { signal });
+		on(globalThis, "pagehide", () => this.#drop("page hidden"));
+		on(globalThis, "pageshow", (event) => event.persisted && this.#connect());
 		this.#connect();
 		return this;
 	}
 
-	/** Disconnect for good. */
+	/** Disconnect. */
 	close() {
 		this.#abort.abort();
 		this.#drop("closed");
 	}
 
-	/** @param {string} reason */
+	/** Watch the odds that a filter selects, and keep a copy. A client has one watch: a new one ends the former. @param {Filter} filter */
+	watchOdds(filter) {
+		const watch = new OddsWatch(filter, () => {
+			if (watch === this.#watched) this.#refilter();
+		});
+		if (this.#watched) this.#watched.filter = null;
+		this.#watched = watch;
+		this.#refilter();
+		return watch;
+	}
+
+	#refilter() {
+		const link = this.#link;
+		if (!this.#watched?.filter) this.#watched = null;
+		this.#isWhole = false;
+		if (this.#probe && !this.#probe.plan.isLater) this.#probe.end({ reason: "" });
+		if (!link) return;
+		if (link.transport === "websocket" && link.liveSince !== null) this.#ask(link);
+		// An SSE stream cannot be changed.
+		else if (!link.plan.isLater) {
+			link.close();
+			this.#connect();
+		}
+	}
+
+	#ask(link) {
+		const filter = this.#watched?.filter;
+		this.#owed++;
+		link.send({ type: filter ? "subscribe" : "unsubscribe", topics: ["odds"], ...(filter && { filter: { image: true, ...filter } }) });
+	}
+
 	#drop(reason) {
 		clearTimeout(this.#timer);
 		clearTimeout(this.#upgradeTimer);
@@ -125,58 +161,75 @@ export class LiveClient extends EventTarget {
 
 	#connect() {
 		clearTimeout(this.#timer);
+		clearTimeout(this.#upgradeTimer);
 		this.#tried.clear();
 		this.#attempt(this.#preferred);
 	}
 
-	/** @param {Transport} transport */
 	#attempt(transport) {
 		this.#tried.add(transport);
 		this.#tell("connecting", null, "");
 		this.#link = this.#start(transport);
 	}
 
-	/** @param {Transport} transport */
 	#start(transport) {
-		/** @type {Link} */
-		const link = new (transport === "websocket" ? WebSocketLink : StreamLink)(this.#address(transport), this.#options, {
+		const link = new (transport === "websocket" ? WebSocketLink : StreamLink)(this.#plan(transport), this.#options, {
 			message: (message) => this.#take(link, message),
 			end: (end) => this.#ended(link, end),
 		});
 		return link;
 	}
 
-	/** @param {Transport} transport */
-	#address(transport) {
-		const url = new URL(transport === "websocket" ? "/api/ws" : "/api/sse", this.#options.base || location.href);
-		if (transport === "websocket") url.protocol = url.protocol.replace("http", "ws");
-		if (this.#options.topics.length) url.searchParams.set("topics", this.#options.topics.join(","));
-		if (this.#options.watch.length) url.searchParams.set("watch", this.#options.watch.join(","));
-		if (this.#cursor) url.searchParams.set("since", this.#cursor);
-		else if (transport === "websocket") url.searchParams.set("cursor", "1");
-		return url;
+	/** How to connect. isLater: the filter is sent after the acknowledgement; isAnew: the newest state comes first. */
+	#plan(transport) {
+		const { base, topics, watch } = this.#options;
+		const isSocket = transport === "websocket";
+		const filter = this.#watched?.filter;
+		const others = topics.length ? topics.filter((each) => each !== "odds") : DEFAULT_TOPICS;
+		// A new filter needs an image. Asked for after the acknowledgement, it costs no message of the other topics.
+		const isNew = filter && !this.#isWhole;
+		const isLater = isNew && isSocket && others.length > 0;
+		const url = new URL(isSocket ? "/api/ws" : "/api/sse", base || globalThis.location?.href);
+		const set = (name, value) => String(value ?? "") && url.searchParams.set(name, value);
+		if (isSocket) url.protocol = url.protocol.replace("http", "ws");
+		set("topics", filter ? (isLater ? others : [...others, "odds"]) : topics);
+		set("watch", watch);
+		if (filter && !isLater) for (const [name, value] of Object.entries({ ...filter, image: filter.image === false ? 0 : 1 })) set(name, value);
+		const since = isNew && !isLater ? this.#cursor && others.length && NOWHERE : this.#cursor;
+		if (since) set("since", since);
+		else if (isSocket) set("cursor", 1);
+		return { url, isLater, isAnew: since === NOWHERE };
 	}
 
-	/** @param {Link} link @param {Message} message */
 	#take(link, message) {
 		if (link !== this.#link && link !== this.#probe) return;
-		if (message.type === "connection_ack") this.#acknowledged(link, message);
+		const { type, data } = message;
+		const isOfTopic = TOPIC_TYPES.has(type);
+		if (type === "connection_ack") this.#acknowledged(link, message);
 		else if (link === this.#probe) return;
-		if (TOPIC_TYPES.has(message.type) && message.id) {
+		if (type === "subscription_update") {
+			this.#owed--;
+			this.#seen.clear();
+		}
+		const isImage = type === "odds_image" || this.#watched?.filter?.image === false;
+		if (isOfTopic && message.id) {
 			if (link.transport === "websocket" && this.#seen.size) {
 				// Messages that SSE delivered meanwhile arrive again, in order.
 				if (this.#seen.has(message.id)) return;
 				this.#seen.clear();
 			} else if (this.#probe) this.#seen.add(message.id);
 		}
-		if (message.id) this.#cursor = message.id;
-		if (!message.type) return;
-		if (message.type === "error" && message.data.code === "gap") this.#gap(message.data.missed ?? null, "slow");
-		this.#dispatch("message", message);
-		if (TOPIC_TYPES.has(message.type)) this.#dispatch(message.type, message);
+		// Nobody can resume in the middle of an image.
+		const isInside = type === "subscription_update" || (type === "odds_image" && !data.final);
+		if (message.id && !isInside) this.#cursor = message.id;
+		if (!type) return;
+		if (isImage && data.final !== false && !this.#owed) this.#isWhole = true;
+		if (type === "error" && data.code === "gap") this.#gap(data.missed ?? null, "slow");
+		this.#watched?.take(message);
+		dispatch(this, "message", message);
+		if (isOfTopic) dispatch(this, type, message);
 	}
 
-	/** @param {Link} link @param {Message} message */
 	#acknowledged(link, message) {
 		if (link === this.#probe) {
 			this.#link?.close();
@@ -186,16 +239,21 @@ export class LiveClient extends EventTarget {
 		link.liveSince = performance.now();
 		this.#preferred = link.transport;
 		if (link.transport === "sse") this.#planUpgrade();
+		this.#owed = 0;
+		if (link.plan.isLater && this.#watched) this.#ask(link);
 		this.#tell("live", null, "");
-		if (message.data.recovered === false) this.#gap(message.data.missed ?? null, "restart");
+		const { recovered, missed, epoch } = message.data;
+		if (recovered !== false) return;
+		this.#seen.clear();
+		const isOurs = link.plan.isAnew && this.#cursor?.startsWith(`${epoch}-`);
+		this.#gap(missed ?? null, isOurs ? "filter" : "restart");
 	}
 
-	/** @param {number | null} missed @param {GapDetail["reason"]} reason */
 	#gap(missed, reason) {
-		this.#dispatch("gap", { missed, reason });
+		if (reason !== "filter" && this.#watched) dispatch(this.#watched, "gap", { missed, reason });
+		dispatch(this, "gap", { missed, reason });
 	}
 
-	/** @param {Link} link @param {End} end */
 	#ended(link, end) {
 		if (link === this.#probe) {
 			this.#probe = null;
@@ -214,10 +272,9 @@ export class LiveClient extends EventTarget {
 			this.#failures = 0;
 			if (link.transport === "websocket") this.#upgrades = 0;
 		}
-		/** @type {Transport} */
-		const other = link.transport === "websocket" ? "sse" : "websocket";
+		const other = link.transport === "websocket" ? "sse" : this.#best;
 		if (end.retryMs != null) {
-			this.#preferred = "websocket";
+			this.#preferred = this.#best;
 			this.#wait(end.retryMs, end.reason);
 		} else if (link.liveSince === null && !this.#tried.has(other)) {
 			this.#attempt(other);
@@ -228,7 +285,6 @@ export class LiveClient extends EventTarget {
 		}
 	}
 
-	/** @param {number} ms @param {string} reason */
 	#wait(ms, reason) {
 		clearTimeout(this.#timer);
 		this.#timer = setTimeout(() => this.#connect(), ms);
@@ -237,6 +293,7 @@ export class LiveClient extends EventTarget {
 
 	#planUpgrade() {
 		clearTimeout(this.#upgradeTimer);
+		if (this.#best === "sse") return;
 		const wait = this.#options.upgradeMs * Math.min(20, 2 ** this.#upgrades) * (0.75 + Math.random() / 2);
 		this.#upgradeTimer = setTimeout(() => {
 			this.#upgrades++;
@@ -245,16 +302,52 @@ export class LiveClient extends EventTarget {
 		}, wait);
 	}
 
-	/** @param {State} state @param {number | null} retryInMs @param {string} reason */
 	#tell(state, retryInMs, reason) {
 		this.#state = state;
-		this.#dispatch("state", { state, transport: this.transport, retryInMs, reason });
+		dispatch(this, "state", { state, transport: this.transport, retryInMs, reason });
+	}
+}
+
+/**
+ * The odds that a filter selects; `copy` has them by event id. Dispatches CustomEvents: `image`, `change` and `event`
+ * after the copy was updated, detail the message's data; `gap`, detail a GapDetail; `refused`, detail an error's data.
+ */
+class OddsWatch extends EventTarget {
+	copy = new OddsCopy();
+	#changed;
+
+	constructor(filter, changed) {
+		super();
+		this.filter = filter;
+		this.#changed = changed;
 	}
 
-	/** @param {string} name @param {object} detail */
-	#dispatch(name, detail) {
-		this.dispatchEvent(new CustomEvent(name, { detail }));
+	/** Watch something else. The next image leaves nothing else in the copy. */
+	update(filter) {
+		this.filter = filter;
+		this.#changed();
 	}
+
+	/** Stop watching. */
+	close() {
+		this.filter = null;
+		this.#changed();
+	}
+
+	take(message) {
+		const { type, data } = message;
+		this.copy.apply(message);
+		const name = type === "error" && data.code === "invalid_filter" ? "refused" : ODDS_EVENTS[type];
+		if (name) dispatch(this, name, data);
+	}
+}
+
+/** A watch with a client of its own, open until `watch.close()`. @param {Filter} filter @param {Options} [options] */
+export function watchOdds(filter, options) {
+	const client = new LiveClient({ ...options, topics: ["odds"] });
+	const watch = Object.assign(client.watchOdds(filter), { client, close: () => client.close() });
+	client.open();
+	return watch;
 }
 
 /** One connection. It ends once, and reports nothing after that. */
@@ -265,22 +358,20 @@ class Link {
 	#listener;
 	#openTimer;
 
-	/** @param {Transport} transport @param {Required<Options>} options @param {Listener} listener */
-	constructor(transport, options, listener) {
+	constructor(transport, plan, options, listener) {
 		this.transport = transport;
+		this.plan = plan;
 		this.options = options;
 		this.#listener = listener;
 		this.#openTimer = setTimeout(() => this.end({ reason: "no answer" }), options.openMs);
 		this.watch = setInterval(() => this.check(), Math.min(2000, options.answerMs / 2));
 	}
 
-	/** @param {Message} message */
 	heard(message) {
 		clearTimeout(this.#openTimer);
 		if (!this.#isOver) this.#listener.message(message);
 	}
 
-	/** @param {End} end */
 	end(end) {
 		if (this.#isOver) return;
 		this.close();
@@ -295,21 +386,24 @@ class Link {
 
 	/** Check whether the peer is still alive. */
 	check() {}
+
+	send(_message) {}
 }
 
 class WebSocketLink extends Link {
 	#socket;
 	#askedAt = 0;
 
-	/** @param {URL} url @param {Required<Options>} options @param {Listener} listener */
-	constructor(url, options, listener) {
-		super("websocket", options, listener);
-		this.#socket = new WebSocket(url);
+	constructor(plan, options, listener) {
+		super("websocket", plan, options, listener);
+		this.#socket = new options.WebSocket(plan.url, ofProgram(plan.url));
 		this.#socket.onmessage = (event) => {
 			this.heardAt = performance.now();
 			this.#askedAt = 0;
 			this.heard(JSON.parse(event.data));
 		};
+		// Node's WebSocket may fail without a close.
+		this.#socket.onerror = () => setTimeout(() => this.end({ reason: "no connection" }));
 		this.#socket.onclose = (event) => {
 			const told = /retry_ms=(\d+)/.exec(event.reason);
 			this.end({ retryMs: told ? Number(told[1]) : null, reason: event.reason || `code ${event.code}` });
@@ -321,19 +415,23 @@ class WebSocketLink extends Link {
 		const socket = this.#socket;
 		socket.onmessage = socket.onclose = null;
 		// Closing it before it is open would log a warning to the console.
-		if (socket.readyState === WebSocket.CONNECTING) socket.onopen = () => socket.close();
+		if (socket.readyState === 0) socket.onopen = () => socket.close();
 		else socket.close();
 	}
 
 	check() {
-		if (this.#socket.readyState !== WebSocket.OPEN) return;
+		if (this.#socket.readyState !== 1) return;
 		const now = performance.now();
 		if (this.#askedAt) {
 			if (now - this.#askedAt > this.options.answerMs) this.end({ reason: "no answer to a ping" });
 		} else if (now - this.heardAt > this.options.pingMs) {
 			this.#askedAt = now;
-			this.#socket.send('{"type":"ping"}');
+			this.send({ type: "ping" });
 		}
+	}
+
+	send(message) {
+		if (this.#socket.readyState === 1) this.#socket.send(JSON.stringify(message));
 	}
 }
 
@@ -342,10 +440,9 @@ class StreamLink extends Link {
 	#abort = new AbortController();
 	/** @type {number | null} */ #retryMs = null;
 
-	/** @param {URL} url @param {Required<Options>} options @param {Listener} listener */
-	constructor(url, options, listener) {
-		super("sse", options, listener);
-		this.#read(url).then(
+	constructor(plan, options, listener) {
+		super("sse", plan, options, listener);
+		this.#read(plan.url).then(
 			() => this.end({ retryMs: this.#retryMs, reason: "the stream ended" }),
 			(error) => this.end({ reason: String(error.message || error) }),
 		);
@@ -360,9 +457,8 @@ class StreamLink extends Link {
 		if (performance.now() - this.heardAt > this.options.silenceMs) this.end({ reason: "silence" });
 	}
 
-	/** @param {URL} url */
 	async #read(url) {
-		const headers = { Accept: "text/event-stream" };
+		const headers = { Accept: "text/event-stream", ...ofProgram(url)?.headers };
 		const response = await fetch(url, { headers, cache: "no-store", signal: this.#abort.signal });
 		if (!response.ok || !response.body) throw new Error(`status ${response.status}`);
 		const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
@@ -378,7 +474,6 @@ class StreamLink extends Link {
 		}
 	}
 
-	/** @param {string} block */
 	#block(block) {
 		const data = [];
 		let id = "";

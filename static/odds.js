@@ -1,6 +1,6 @@
 /** The odds page: filters without reloading, endless scrolling, live prices, and keyboard shortcuts. */
 import { Grid } from "./grid.js";
-import { byId, connect, load, number } from "./page.js";
+import { all, byId, connect, load, number } from "./page.js";
 
 const form = byId("filter");
 const news = byId("news");
@@ -29,7 +29,7 @@ async function show() {
 	grid.query = asked();
 	page = 1;
 	history.replaceState(null, "", `/odds?${grid.query}`);
-	for (const link of document.querySelectorAll(".switch a")) {
+	for (const link of all(".switch a")) {
 		const query = new URLSearchParams(grid.query);
 		for (const [name, value] of new URL(link.href).searchParams) if (name === "market" || name === "line") query.set(name, value);
 		link.href = `/odds?${query}`;

@@ -2,15 +2,18 @@
 import { LiveClient } from "./live.js";
 
 export const byId = (id) => document.getElementById(id);
+export const all = (what, root = document) => [...root.querySelectorAll(what)];
 let serverAhead = 0;
 
-export function connect(topics, watch = []) {
-	const live = new LiveClient({ topics, watch, since: document.body.dataset.cursor || null });
+/** Connect. `live.odds` watches the filter. */
+export function connect(topics, filter) {
+	const live = new LiveClient({ topics, since: document.body.dataset.cursor || null });
+	if (filter) live.odds = live.watchOdds(filter);
 	const sign = byId("connection");
 	let later = 0;
 	live.addEventListener("state", ({ detail: { state, transport } }) => {
 		const words = {
-			live: transport === "sse" ? "Live over SSE" : "Live over WebSocket",
+			live: `Live over ${transport === "sse" ? "SSE" : "WebSocket"}`,
 			connecting: "Connecting…",
 			waiting: navigator.onLine ? "Reconnecting…" : "Offline",
 			closed: "Not connected",
@@ -31,7 +34,7 @@ export function connect(topics, watch = []) {
 	return live.open();
 }
 
-/** `4.2 s`, `2 min 05 s`, `1 h 02 min`; a dash for null. The same as `duration` in routes/pages/shell.py. */
+/** The same as `duration` in routes/pages/shell.py. */
 export function duration(ms) {
 	if (ms == null) return "–";
 	if (ms < 60_000) return `${(ms / 1000).toFixed(1)} s`;
@@ -62,7 +65,7 @@ export const momentOf = formatter({ ...day, ...minute, second: "2-digit" });
 const zone = new Intl.DateTimeFormat("en-GB", { timeZoneName: "short" }).formatToParts().find((part) => part.type === "timeZoneName").value;
 
 export function localise(root) {
-	for (const time of root.querySelectorAll("time[data-form]")) {
+	for (const time of all("time[data-form]", root)) {
 		const at = new Date(time.dateTime);
 		const { form } = time.dataset;
 		if (form === "kickoff") {
@@ -72,7 +75,7 @@ export function localise(root) {
 		else if (form === "full") time.textContent = momentOf(at);
 		else if (form === "when") time.textContent = `${dayOf(at)} ${minuteOf(at)}`;
 	}
-	for (const place of root.querySelectorAll(".zone")) place.textContent = zone;
+	for (const place of all(".zone", root)) place.textContent = zone;
 }
 
 /** Elements whose ages are updated. Prices older than `oldAfter` ms are marked. */
@@ -81,7 +84,7 @@ export const aging = { roots: () => [document], oldAfter: Infinity };
 export function tickAges(roots = document.hidden ? [] : aging.roots()) {
 	const now = Date.now() + serverAhead;
 	for (const root of roots)
-		for (const time of root.querySelectorAll("time[data-form^=ag]")) {
+		for (const time of all("time[data-form^=ag]", root)) {
 			const ms = now - Date.parse(time.dateTime);
 			setText(time, age(ms) + (time.dataset.form === "ago" ? " ago" : ""));
 			const flag = time.previousElementSibling;
@@ -119,23 +122,7 @@ export function paced(work, ms) {
 	return run;
 }
 
-/** Update prices in place. Those that moved get a mark that fades. */
-export function patchPrices(olds, freshes) {
-	const moved = [];
-	olds.forEach((old, place) => {
-		const fresh = freshes[place];
-		const [from, to] = [Number(old.dataset.v), Number(fresh.dataset.v)];
-		if (from && to && from !== to) moved.push([old, to > from ? "up" : "down"]);
-		for (const name of ["class", "title", "data-v"]) if (old.getAttribute(name) !== fresh.getAttribute(name)) old.setAttribute(name, fresh.getAttribute(name) ?? "");
-		if (old.innerHTML !== fresh.innerHTML) old.replaceChildren(...fresh.childNodes);
-	});
-	if (!moved.length) return;
-	for (const [price] of moved) delete price.dataset.move;
-	void document.body.offsetWidth; // restarts the animation
-	const at = performance.now();
-	for (const [price, way] of moved) {
-		price.dataset.move = way;
-		price.movedAt = at;
-	}
-	setTimeout(() => moved.forEach(([price]) => price.movedAt === at && delete price.dataset.move), 8000);
-}
+export const frame = () => new Promise(requestAnimationFrame);
+
+/** Draw in a frame, at most five times a second. A hidden page has no frames. */
+export const framed = (draw) => paced(() => frame().then(draw), 200);

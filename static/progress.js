@@ -1,6 +1,6 @@
 /** Live progress of a run, from the server's view and its cursor. */
 import { Grid } from "./grid.js";
-import { byId, connect, duration, load, localise, number, paced, setText } from "./page.js";
+import { all, byId, connect, duration, load, localise, number, paced, setText } from "./page.js";
 
 const RATE_WINDOW_MS = 5000;
 const NAMES = { betpawa: "BetPawa", sportybet: "SportyBet", bet9ja: "Bet9ja" };
@@ -110,7 +110,7 @@ const tellMore = paced(async () => {
 	log.replaceChildren(...found.getElementById("log").children);
 	if (isAtEnd) log.scrollTop = 1e6;
 	byId("errors").replaceWith(found.getElementById("errors"));
-	found.querySelectorAll(".fault").forEach((fault, place) => document.querySelectorAll(".fault")[place].replaceWith(fault));
+	all(".fault", found).forEach((fault, place) => all(".fault")[place].replaceWith(fault));
 }, 1000);
 
 /** Draw with the next frame. A hidden page draws nothing. */
@@ -148,7 +148,7 @@ function drawLane(name, lane, elapsed) {
 
 function drawTimeline(span) {
 	setText(byId("axis-end"), duration(span));
-	for (const strip of document.querySelectorAll(".strip")) {
+	for (const strip of all(".strip")) {
 		const mine = run.phases.filter((each) => each.platform === strip.dataset.platform);
 		const svg = strip.firstElementChild;
 		mine.forEach((phase, place) => {
@@ -177,7 +177,7 @@ live.addEventListener("scrape_progress", ({ detail: { data } }) => {
 	take(data);
 	if (data.mode !== "sweep" && data.platform === null && isFinal(data.phase)) grid.staleAll();
 });
-live.addEventListener("gap", () => renew(run.id));
+live.addEventListener("gap", ({ detail }) => detail.reason !== "filter" && renew(run.id));
 setInterval(() => run.is_over || document.hidden || draw(), 100);
 document.addEventListener("submit", ({ submitter }) => setTimeout(() => (submitter.disabled = true)));
-addEventListener("pageshow", () => document.querySelectorAll("button").forEach((button) => (button.disabled = false)));
+addEventListener("pageshow", () => all("button").forEach((button) => (button.disabled = false)));

@@ -7,15 +7,17 @@ does not depend on the number of listeners. `append` is a plain function and nev
 import re
 import secrets
 import time
-from array import array
-from bisect import bisect_left
-from collections.abc import Callable, Hashable, Iterable, Set
+from collections.abc import Callable, Collection, Hashable, Iterable, Sequence, Set
 from dataclasses import dataclass
 
+from quart_odds.broadcast.content import Content, Filter, Subject
 from quart_odds.broadcast.framing import Entry, Framing
+from quart_odds.broadcast.rendered import RenderedContents
+from quart_odds.broadcast.selection import EVERYTHING, Selection
+from quart_odds.broadcast.topic import FEW_ENTRIES, LogTopic
 
-MOST_REMEMBERED = 131_072
-"""Evicted entries per topic whose positions are remembered: 1 MB, enough for days of scrape progress."""
+NO_FRAMES: list[bytes | None] = []
+"""The frames of entries with a content, which are kept in `RenderedContents`."""
 
 _CURSOR = re.compile(r"([0-9a-z]+(?:-[0-9a-z]+)*)-([0-9]{1,18})")
 
@@ -37,12 +39,16 @@ class ResumePosition:
 
     `recovered` is True if the listener missed nothing, on the topics it listens to, between its cursor and `seq`.
     `missed` is the number of entries it missed, or None if that is unknown (another epoch, or a very old cursor).
+    `since` is the first entry it missed, None if that is unknown or if it missed nothing. `is_new` says that it has no
+    cursor.
     """
 
     seq: int
     snapshot: tuple[Entry, ...] = ()
     recovered: bool = True
     missed: int | None = 0
+    since: int | None = None
+    is_new: bool = False
 
 
 class EventLog:
@@ -64,11 +70,12 @@ class EventLog:
     ) -> None:
         self.bounds = bounds or LogBounds()
         self.epoch = (f"{name}-" if name else "") + (epoch or secrets.token_hex(4))
-        self.appended: dict[str, int] = {}
+        self._prefix = f"{self.epoch}-".encode()
         self.is_closed = False
+        self.rendered = RenderedContents()
         self._clock = clock
         self._entries: dict[int, Entry] = {}
-        self._gone: dict[str, _Gone] = {}
+        self._topics: dict[str, LogTopic] = {}
         self._next_seq = 1
         self._bytes = 0
         self._retained: dict[Hashable, dict[Hashable, Entry]] = {}
@@ -87,7 +94,7 @@ class EventLog:
 
     @property
     def size_bytes(self) -> int:
-        """Bytes of JSON in the log, without frames."""
+        """Bytes of JSON and of contents in the log, without frames."""
         return self._bytes
 
     def __len__(self) -> int:
@@ -109,20 +116,43 @@ class EventLog:
         closes the group. After that, only listeners whose cursor lies before the entry receive it. Raises RuntimeError
         if the log is closed.
         """
-        if self.is_closed:
-            raise RuntimeError("the log is closed")
-        seq = self._next_seq
-        nth = self.appended[topic] = self.appended.get(topic, 0) + 1
         # A copy is as large as its text. The bytes that orjson returns occupy 4 KB, whatever their length.
         payload = bytes(memoryview(payload))
-        entry = Entry(seq, self._clock(), topic, name, payload, f"{self.epoch}-{seq}".encode(), nth, value)
-        self._entries[seq] = entry
-        self._next_seq = seq + 1
-        self._bytes += len(payload)
+        seq = self._next_seq
+        entry = self._add(Entry(seq, self._clock(), topic, name, payload, f"{self.epoch}-{seq}".encode(), value))
+        self._topic(topic).all.add(seq)
         if retain is not None:
             self._retain(retain, entry, ends)
         self._evict(entry.at)
         return entry
+
+    def append_content(self, content: Content, topic: str) -> Entry:
+        """Add an entry that is rendered when somebody first wants it. Raises RuntimeError if the log is closed."""
+        seq = self._next_seq
+        entry = self._add(Entry(seq, self._clock(), topic, content.name, b"", b"", None, content, NO_FRAMES))
+        self._topic(topic).add_content(seq, content)
+        self._evict(entry.at)
+        return entry
+
+    def break_off(self, topic: str) -> None:
+        """Declare that the state behind a topic has changed without entries: whoever resumes gets it anew."""
+        # An entry that nobody receives, so that cursors from before differ from those after.
+        self.append(b"")
+        self._topic(topic).broken_before = self._next_seq
+
+    def _add(self, entry: Entry) -> Entry:
+        if self.is_closed:
+            raise RuntimeError("the log is closed")
+        self._entries[entry.seq] = entry
+        self._next_seq = entry.seq + 1
+        self._bytes += entry.size_bytes
+        return entry
+
+    def _topic(self, name: str) -> LogTopic:
+        topic = self._topics.get(name)
+        if topic is None:
+            topic = self._topics[name] = LogTopic()
+        return topic
 
     def close(self) -> None:
         """Mark the log as complete: readers at the end are done. Idempotent."""
@@ -132,84 +162,131 @@ class EventLog:
         """Return the cursor of a listener whose next entry is `seq`: that of the entry before it."""
         return f"{self.epoch}-{seq - 1}"
 
+    @property
+    def unfinished_cursor(self) -> str:
+        """The cursor of a listener that has nothing whole yet. Whoever comes with it begins anew."""
+        return f"{self.epoch}-unfinished-{self._next_seq - 1}"
+
     def read(self, start: int, stop: int) -> Iterable[Entry]:
         """Return the entries from `start` up to, but not including, `stop` that are still in the log."""
         return map(self._entries.__getitem__, range(max(start, self.first_seq), min(stop, self._next_seq)))
 
-    def count(self, start: int, topics: frozenset[str] | None, stop: int | None = None) -> int | None:
-        """Count the entries that match `topics` from `start` up to, but not including, `stop` (None: the end).
+    def count(self, start: int, selection: Selection, stop: int | None = None) -> int | None:
+        """Count the entries that a selection wants from `start` up to, but not including, `stop` (None: the end).
 
-        Evicted entries count too. Returns None if `start` is so old that the number is unknown. Does not iterate over
-        all entries.
+        Evicted entries count too. Returns None if `start` is so old that the number is unknown, or if what is left of
+        an evicted entry does not tell. Does not iterate over all entries.
         """
         stop = self._next_seq if stop is None else stop
-        if topics is None or topics.issuperset(self.appended):
-            return stop - start
-        if stop < self._next_seq:
-            ahead, beyond = self.count(start, topics), self.count(stop, topics)
-            return None if ahead is None or beyond is None else ahead - beyond
-        found = self._count_to_end(start, topics & self.appended.keys())
+        names = self._topics.keys()
+        plain = {name for name in names if selection.has_topic(name) and not self._topics[name].has_contents}
+        found = self._count_plain(start, stop, plain)
+        for name in names - plain:
+            if found is not None and selection.filter is not None and selection.has_topic(name):
+                more = self._count_filtered(start, stop, self._topics[name], selection.filter)
+                found = None if more is None else found + more
+        return found
+
+    def _count_plain(self, start: int, stop: int, wanted: Set[str]) -> int | None:
+        found = self._count_all(start, stop, wanted)
         if found is None:
             # Busy topics may have forgotten their oldest positions while those of all the other topics are still known.
-            others = self._count_to_end(start, self.appended.keys() - topics)
+            others = self._count_all(start, stop, self._topics.keys() - wanted)
             found = None if others is None else stop - start - others
         return found
 
-    def _count_to_end(self, start: int, topics: Set[str]) -> int | None:
+    def _count_all(self, start: int, stop: int, names: Iterable[str]) -> int | None:
+        counts = [self._topics[name].all.count(start, stop) for name in names]
+        known = [each for each in counts if each is not None]
+        return sum(known) if len(known) == len(counts) else None
+
+    def _count_filtered(self, start: int, stop: int, topic: LogTopic, wanted: Filter) -> int | None:
+        marks = topic.marks(start, stop, wanted.subjects)
+        if marks is None:
+            return None
         found = 0
-        sought = set(topics)
-        if start < self.first_seq:
-            for topic in topics & self._gone.keys():
-                gone = self._gone[topic].count(start)
-                if gone is None:
-                    return None
-                found += gone
-            start = self.first_seq
-        for entry in self.read(start, self._next_seq) if sought else ():
-            if entry.topic in sought:
-                found += self.appended[entry.topic] - entry.nth + 1
-                sought.remove(entry.topic)
-                if not sought:
-                    break
+        for seq, mark in marks.items():
+            entry = self._entries.get(seq)
+            content = entry.content if entry is not None else None
+            passes = wanted.passes_mark(mark) if content is None else wanted.passes(content)
+            if passes is None:
+                return None
+            found += passes
         return found
 
+    def changed_subjects(self, topic: str, since: int) -> Collection[Subject] | None:
+        """Return the subjects of a topic's entries from the sequence number `since` on; None if that is unknown."""
+        return self._topic(topic).changed_subjects(since)
+
     def join(
-        self, start: int, stop: int, topics: frozenset[str] | None, framing: Framing, limit_bytes: int
+        self, start: int, stop: int, selection: Selection, framing: Framing, limit_bytes: int
     ) -> tuple[bytes, int]:
-        """Return the frames of the entries from `start` that match `topics`, joined, and the position reached.
+        """Return the frames of the entries from `start` that a selection wants, joined, and the position reached.
 
         The frames are limited to about `limit_bytes`, but at least one entry is always included.
         """
         parts: list[bytes] = []
         size = 0
-        seq = start
-        for entry in self.read(start, stop):
-            if topics is None or entry.topic in topics:
-                frame = entry.frames[framing.kind] or framing.frame(entry)
+        for entry in self._candidates(start, stop, selection):
+            if selection.wants(entry):
+                frame = self.frame(entry, selection, framing)
                 if parts and size + len(frame) > limit_bytes:
-                    return b"".join(parts), seq
+                    return b"".join(parts), entry.seq
                 parts.append(frame)
                 size += len(frame)
-            seq = entry.seq + 1
         return b"".join(parts), stop
+
+    def frame(self, entry: Entry, selection: Selection, framing: Framing) -> bytes:
+        """Return the bytes of an entry that the selection wants."""
+        if entry.content is None:
+            return entry.frames[framing.kind] or framing.frame(entry)
+        assert selection.view is not None
+        return self.rendered.frame(entry, selection.view, framing, self._prefix)
+
+    def frames(self, entries: Sequence[Entry], selection: Selection, framing: Framing) -> bytes:
+        """Return the bytes of entries that the selection wants, for a single write."""
+        if len(entries) == 1:
+            return framing.encode_chunk(self.frame(entries[0], selection, framing))
+        return framing.encode_chunk(b"".join([self.frame(entry, selection, framing) for entry in entries]))
+
+    def _candidates(self, start: int, stop: int, selection: Selection) -> Iterable[Entry]:
+        """Return the entries that a selection may want, in order."""
+        subjects = selection.filter.subjects if selection.filter is not None else None
+        if subjects is None or stop - start <= FEW_ENTRIES:
+            return self.read(start, stop)
+        start = max(start, self.first_seq)
+        seqs: set[int] = set()
+        for name, topic in self._topics.items():
+            if selection.has_topic(name):
+                seqs.update(
+                    topic.about(start, stop, subjects) if topic.has_contents else topic.all.between(start, stop)
+                )
+        return map(self._entries.__getitem__, sorted(seqs))
 
     def latest(self) -> tuple[Entry, ...]:
         """Return the newest retained entry of each member of all groups that have not ended, oldest first."""
         return self._newest(lambda group, _: group not in self._ended)
 
-    def place(self, cursor: str | None, topics: frozenset[str] | None = None) -> ResumePosition:
-        """Return where a listener to `topics` (None: all) with this cursor starts. A new listener's cursor is None."""
+    def place(self, cursor: str | None, selection: Selection = EVERYTHING) -> ResumePosition:
+        """Return where a listener with this cursor starts. A new listener's cursor is None."""
         if not cursor:
-            return ResumePosition(self._next_seq, self.latest())
+            return ResumePosition(self._next_seq, self.latest(), is_new=True)
         found = _CURSOR.fullmatch(cursor)
         seq = int(found[2]) + 1 if found and found[1] == self.epoch else None
-        if seq is None or seq > self._next_seq:
+        if seq is None or seq > self._next_seq or seq < self.broken_before(selection):
             return ResumePosition(
                 self._next_seq, self._newest(lambda _group, _entry: True), recovered=False, missed=None
             )
-        if seq >= self.first_seq or self.count(seq, topics, self.first_seq) == 0:
+        if seq >= self.first_seq or self.count(seq, selection, self.first_seq) == 0:
             return ResumePosition(max(seq, self.first_seq))
-        return ResumePosition(self._next_seq, self.since(seq), recovered=False, missed=self.count(seq, topics))
+        missed = self.count(seq, selection)
+        return ResumePosition(self._next_seq, self.since(seq), recovered=False, missed=missed, since=seq)
+
+    def broken_before(self, selection: Selection) -> int:
+        """Return the sequence number before which no listener with this selection can resume."""
+        if selection.filter is None:
+            return 0
+        return max((each.broken_before for name, each in self._topics.items() if selection.has_topic(name)), default=0)
 
     def since(self, seq: int) -> tuple[Entry, ...]:
         """Return the newest retained entries from `seq` on, ended groups included, to make up for a gap there."""
@@ -235,7 +312,7 @@ class EventLog:
         entries = self._entries
         while len(entries) > 1:
             oldest = entries[self.first_seq]
-            rest = self._bytes - len(oldest.payload)
+            rest = self._bytes - oldest.size_bytes
             is_over = len(entries) > bounds.most_entries or self._bytes > bounds.most_bytes
             is_spare = (
                 len(entries) > bounds.least_entries
@@ -246,30 +323,7 @@ class EventLog:
                 return
             del entries[oldest.seq]
             self._bytes = rest
-            self._gone.setdefault(oldest.topic, _Gone()).add(oldest.seq)
-
-
-class _Gone:
-    """The positions of the evicted entries of one topic; exact for the most recent ones."""
-
-    __slots__ = ("_known_from", "_seqs")
-
-    def __init__(self) -> None:
-        self._seqs = array("Q")
-        self._known_from = 0
-
-    def add(self, seq: int) -> None:
-        """Remember one more entry, newer than all before."""
-        self._seqs.append(seq)
-        if len(self._seqs) > MOST_REMEMBERED:
-            # Drop half of them at once: removing them one by one from the front would move all the others each time.
-            half = MOST_REMEMBERED // 2
-            self._known_from = self._seqs[half - 1] + 1
-            del self._seqs[:half]
-
-    def count(self, start: int) -> int | None:
-        """Return the number of evicted entries from `start` on; None if that is no longer known."""
-        return None if start < self._known_from else len(self._seqs) - bisect_left(self._seqs, start)
+            self._topics[oldest.topic].note_evicted()
 
 
 def split_cursor(cursor: str) -> tuple[str, int] | None:

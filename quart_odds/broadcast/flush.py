@@ -7,13 +7,15 @@ flush, a slow flush would never batch anything.
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 
 import structlog
 
+from quart_odds.broadcast.audience import Audience
 from quart_odds.broadcast.event_log import EventLog
-from quart_odds.broadcast.framing import BLOCK, CHUNK
-from quart_odds.broadcast.subscriber import Joined, Subscriber
+from quart_odds.broadcast.framing import BLOCK, CHUNK, Entry, Framing
+from quart_odds.broadcast.selection import Selection
+from quart_odds.broadcast.subscriber import MAX_WRITE_BYTES, Joined, Subscriber
 
 FLUSH_PAUSE_SECONDS = 0.002
 RETRY_SECONDS = 0.002
@@ -40,7 +42,7 @@ class Flusher:
         self.log = event_log
         self.heartbeat_seconds = heartbeat_seconds
         self.write_timeout_seconds = write_timeout_seconds
-        self.subscribers: dict[Subscriber, None] = {}
+        self.audience = Audience()
         self.cut_count = 0
         self._clock = clock
         self._handle: asyncio.Handle | None = None
@@ -51,25 +53,55 @@ class Flusher:
         self._now = 0.0
         self._turn = 0
         self._lagging: dict[Subscriber, None] = {}
+        self._due: dict[Selection, list[Entry]] = {}
+        self._is_everyone_due = False
+
+    @property
+    def subscribers(self) -> Mapping[Subscriber, None]:
+        """All subscribers."""
+        return self.audience.everyone
 
     def add(self, subscriber: Subscriber) -> None:
         """Start to move a subscriber. Its queued messages are written by the next flush."""
         subscriber.last_write_at = self._clock()
-        self.subscribers[subscriber] = None
+        subscriber.on_page = self.catch_up
+        subscriber.is_current = False
+        self.audience.add(subscriber)
         if self._tick is None:
             self._tick = asyncio.get_running_loop().call_later(self._tick_seconds, self._on_tick)
-        self.schedule()
+        self._lagging[subscriber] = None
+        self._schedule()
 
     def remove(self, subscriber: Subscriber) -> None:
         """Stop moving a subscriber."""
-        self.subscribers.pop(subscriber, None)
+        self.audience.remove(subscriber)
         self._lagging.pop(subscriber, None)
         if not self.subscribers and self._tick is not None:
             self._tick.cancel()
             self._tick = None
 
     def schedule(self) -> None:
-        """Schedule a flush, unless one is due or nobody listens. O(1); never waits."""
+        """Schedule a flush to everyone, unless nobody listens. O(1); never waits."""
+        self._is_everyone_due = True
+        self._schedule()
+
+    def schedule_entry(self, entry: Entry, selections: Iterable[Selection]) -> None:
+        """Schedule a flush of a new entry to the subscribers with these selections. Never waits.
+
+        The others are not even looked at: the entry does not concern them.
+        """
+        is_wanted = False
+        for selection in selections:
+            is_wanted = True
+            due = self._due.get(selection)
+            if due is None:
+                self._due[selection] = [entry]
+            else:
+                due.append(entry)
+        if is_wanted:
+            self._schedule()
+
+    def _schedule(self) -> None:
         if self._handle is not None or not self.subscribers:
             return
         loop = asyncio.get_running_loop()
@@ -80,6 +112,7 @@ class Flusher:
         """Write to every client that can take something now, without waiting for the scheduled flush."""
         if self._handle is not None:
             self._handle.cancel()
+        self._is_everyone_due = True
         self._flush()
 
     def catch_up(self, subscriber: Subscriber) -> None:
@@ -102,16 +135,51 @@ class Flusher:
         self._handle = None
         self._now = self._clock()
         joined: Joined = {}
-        everyone = list(self.subscribers)
-        if everyone:
-            # Each flush starts with a different client, so that no client is always last.
-            turn = self._turn = (self._turn + 1) % len(everyone)
-            for subscriber in everyone[turn:]:
-                self._move(subscriber, joined)
-            for subscriber in everyone[:turn]:
-                self._move(subscriber, joined)
+        self._turn += 1
+        due, self._due = self._due, {}
+        for selection, entries in due.items():
+            self._write_entries(selection, entries, joined)
+        # The others have news of their own, or everyone has.
+        rest = self.subscribers if self._is_everyone_due else self._lagging
+        self._is_everyone_due = False
+        for subscriber in self._in_turn(rest):
+            self._move(subscriber, joined)
         self._ended_at = self._clock()
         self._watch_lagging()
+
+    def _in_turn(self, subscribers: Iterable[Subscriber]) -> list[Subscriber]:
+        """Return subscribers in order, from a different one in each flush, so that no client is always last."""
+        everyone = list(subscribers)
+        if len(everyone) < 2:
+            return everyone
+        turn = self._turn % len(everyone)
+        return everyone[turn:] + everyone[:turn]
+
+    def _write_entries(self, selection: Selection, entries: list[Entry], joined: Joined) -> None:
+        """Write new entries to a group. All who have everything before them get the same bytes."""
+        group = self.audience.group(selection)
+        start, end = entries[0].seq, self.log.next_seq
+        data_of: dict[Framing, bytes] = {}
+        for subscriber in self._in_turn(group):
+            sink = subscriber.sink
+            if not (subscriber.is_current and subscriber.cursor <= start and sink.is_open) or sink.pending:
+                self._move(subscriber, joined)
+                continue
+            framing = subscriber.framing
+            try:
+                data = data_of.get(framing)
+                if data is None:
+                    data = data_of[framing] = self.log.frames(entries, selection, framing)
+                if len(data) > MAX_WRITE_BYTES:
+                    self._move(subscriber, joined)
+                    continue
+                sink.write(data)
+            except Exception:
+                self._fail(subscriber)
+                continue
+            subscriber.last_write_at = self._now
+            subscriber.stalled_since = None
+            subscriber.cursor = subscriber._position = end
 
     def _move(self, subscriber: Subscriber, joined: Joined) -> None:
         try:
@@ -119,6 +187,7 @@ class Flusher:
             if not sink.is_open:
                 self._drop(subscriber)
                 return
+            subscriber.is_current = False
             if sink.pending:
                 self._lagging[subscriber] = None
                 return
@@ -130,6 +199,7 @@ class Flusher:
                 self._lagging[subscriber] = None
                 return
             self._lagging.pop(subscriber, None)
+            subscriber.is_current = not subscriber.backlog
             if self.log.is_closed:
                 self._finish(subscriber)
         except Exception:
@@ -166,6 +236,9 @@ class Flusher:
                 self._fail(subscriber)
 
     def _look_after(self, subscriber: Subscriber, now: float) -> None:
+        if self._handle is None and subscriber.is_current:
+            # It has everything that concerns it. It must not fall out of the log because of what does not.
+            subscriber.advance(self.log.next_seq)
         if not subscriber.sink.is_open:
             self._drop(subscriber)
         elif subscriber.sink.pending:

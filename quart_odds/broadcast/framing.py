@@ -7,6 +7,8 @@ encoded once and written to all of them.
 import re
 from dataclasses import dataclass, field
 
+from quart_odds.broadcast.content import Content
+
 KINDS = 5
 """The number of framing kinds. An entry keeps its bytes for each."""
 
@@ -17,7 +19,7 @@ _NEWLINES = re.compile(rb"\r\n|\r|\n")
 class Entry:
     """One published message. `payload` is its JSON; `value` is what it was made from, for readers in this process.
 
-    `nth` is its number among the entries of its topic.
+    An entry with a `content` has no payload and no cursor of its own: it is rendered for each view that wants it.
     """
 
     seq: int
@@ -26,9 +28,14 @@ class Entry:
     name: str
     payload: bytes
     cursor: bytes
-    nth: int
     value: object = None
+    content: Content | None = None
     frames: list[bytes | None] = field(default_factory=lambda: [None] * KINDS)
+
+    @property
+    def size_bytes(self) -> int:
+        """What the entry counts for in the bounds of its log."""
+        return len(self.payload) if self.content is None else self.content.size_bytes
 
 
 class Framing:

@@ -6,14 +6,19 @@ from collections.abc import Callable, Hashable, Iterable, Mapping
 
 import orjson
 
+from quart_odds.broadcast.content import Content, Filter
 from quart_odds.broadcast.event_log import EventLog, LogBounds, ResumePosition
 from quart_odds.broadcast.flush import Flusher
 from quart_odds.broadcast.framing import Entry, Framing
-from quart_odds.broadcast.subscriber import GapNotice, Sink, Subscriber
+from quart_odds.broadcast.selection import select
+from quart_odds.broadcast.subscriber import GapNotice, OpenImage, Sink, Subscriber
 
 SCRAPE_PROGRESS = "scrape_progress"
 ODDS_UPDATES = "odds_updates"
-TOPICS = frozenset({SCRAPE_PROGRESS, ODDS_UPDATES})
+ODDS = "odds"
+DEFAULT_TOPICS = frozenset({SCRAPE_PROGRESS, ODDS_UPDATES})
+"""The topics of a listener who names none. Others go only to those who name them."""
+TOPICS = DEFAULT_TOPICS | {ODDS}
 
 
 class BroadcastRegistry:
@@ -40,6 +45,8 @@ class BroadcastRegistry:
             clock=clock,
         )
         self._gap_notice = gap_notice
+        self.open_image: OpenImage | None = None
+        """Makes the images that listeners with a filter begin with; None while there is no state behind the topic."""
 
     @property
     def active_count(self) -> int:
@@ -52,38 +59,47 @@ class BroadcastRegistry:
         counts = Counter(topic for each in self.flusher.subscribers for topic in each.wanted_topics)
         return {topic: counts[topic] for topic in sorted(TOPICS)}
 
-    def place(self, cursor: str | None, topics: Iterable[str] = TOPICS) -> ResumePosition:
-        """Return where a listener to these topics with this cursor starts."""
-        return self.log.place(cursor, frozenset(topics))
+    def place(
+        self, cursor: str | None, topics: Iterable[str] = DEFAULT_TOPICS, filtered: Filter | None = None
+    ) -> ResumePosition:
+        """Return where a listener to these topics, with this filter, starts with this cursor."""
+        return self.log.place(cursor, select(frozenset(topics), filtered))
 
     def connect(
         self,
         sink: Sink,
         framing: Framing,
         *,
-        topics: Iterable[str] = TOPICS,
+        topics: Iterable[str] = DEFAULT_TOPICS,
+        filtered: Filter | None = None,
         place: ResumePosition | None = None,
         handshake: Callable[[Subscriber], Mapping[str, object]] | None = None,
         address: str = "",
     ) -> Subscriber:
         """Add a listener at a position (None: the end of the log). `handshake` makes its first message.
 
-        The listener receives the handshake, then the newest state if `place` includes it, then everything from its
-        position on.
+        The listener receives the handshake, then the newest state if `place` includes it, then the image of what its
+        filter selects unless it resumes where it was, then everything from its position on.
         """
         place = place or self.log.place(None)
         subscriber = Subscriber(
             self.log,
             sink,
             framing,
-            topics=frozenset(topics),
+            selection=select(frozenset(topics), filtered),
             place=place,
             gap_notice=self._gap_notice,
+            open_image=self.open_image,
             address=address,
         )
+        is_image_due = filtered is not None and self._is_image_due(filtered, place)
+        if is_image_due:
+            subscriber.begin_at(place.since)
         if handshake is not None:
             subscriber.send_first(handshake(subscriber))
         subscriber.send_snapshot(place)
+        if is_image_due:
+            subscriber.send_image(place.since)
         self.flusher.add(subscriber)
         return subscriber
 
@@ -91,13 +107,42 @@ class BroadcastRegistry:
         """Remove a listener. Idempotent."""
         self.flusher.remove(subscriber)
 
-    def subscribe(self, subscriber: Subscriber, topics: Iterable[str]) -> frozenset[str]:
-        """Add topics to a listener's filter, and return the topics it now listens to."""
-        return self._refilter(subscriber, subscriber.wanted_topics | frozenset(topics))
+    def reselect(
+        self,
+        subscriber: Subscriber,
+        topics: Iterable[str],
+        filtered: Filter | None = None,
+        answer: Mapping[str, object] | None = None,
+    ) -> None:
+        """Change a listener's topics and filter for everything after the end of the log, and send it an answer.
 
-    def unsubscribe(self, subscriber: Subscriber, topics: Iterable[str]) -> frozenset[str]:
-        """Remove topics from a listener's filter, and return the topics it now listens to."""
-        return self._refilter(subscriber, subscriber.wanted_topics - frozenset(topics))
+        With a new filter, the image of what it selects follows.
+        """
+        former, selection = subscriber.wanted, select(frozenset(topics), filtered)
+        is_image_due = filtered is not None and filtered.has_image and filtered is not former.filter
+        if selection is not former:
+            subscriber.select(selection)
+            self.flusher.audience.add(subscriber)
+        if is_image_due:
+            subscriber.hold_position()
+        if answer is not None:
+            subscriber.send(answer)
+        if is_image_due:
+            subscriber.send_image()
+        self.flusher.catch_up(subscriber)
+
+    def _is_image_due(self, filtered: Filter, place: ResumePosition) -> bool:
+        """Whether a listener lacks the state that its filter selects. Without an image it still gets what it missed."""
+        return place.since is not None or (filtered.has_image and (place.is_new or not place.recovered))
+
+    def reload_images(self, topic: str) -> None:
+        """Send everyone who has a filter a new image, because the state behind a topic was replaced as a whole."""
+        self.log.break_off(topic)
+        for subscriber in self.flusher.subscribers:
+            if subscriber.wanted.filter is not None and subscriber.wanted.has_topic(topic):
+                subscriber.hold_position()
+                subscriber.send_image()
+        self.flusher.schedule()
 
     def broadcast(
         self,
@@ -109,15 +154,23 @@ class BroadcastRegistry:
     ) -> Entry:
         """Publish an envelope to everyone who listens to the topic, as soon as they can take it. Never waits.
 
-        `retain` and `ends` control what late joiners receive: see `EventLog.append`. Raises ValueError if there is no
-        such topic.
+        `retain` and `ends` control what late joiners receive: see `EventLog.append`. Raises ValueError if the topic is
+        not one of DEFAULT_TOPICS.
         """
-        if topic not in TOPICS:
-            raise ValueError(f"there is no topic {topic!r}; there are {', '.join(sorted(TOPICS))}")
+        if topic not in DEFAULT_TOPICS:
+            raise ValueError(
+                f"no message goes to the topic {topic!r} whole; those are {', '.join(sorted(DEFAULT_TOPICS))}"
+            )
         entry = self.log.append(
             orjson.dumps(message), topic=topic, name=str(message.get("type", "")), retain=retain, ends=ends
         )
-        self.flusher.schedule()
+        self.flusher.schedule_entry(entry, self.flusher.audience.of_topic(topic))
+        return entry
+
+    def publish(self, content: Content, topic: str) -> Entry:
+        """Publish a content to those whose filters let it through. Never waits. Nothing is rendered for nobody."""
+        entry = self.log.append_content(content, topic)
+        self.flusher.schedule_entry(entry, self.flusher.audience.of_content(content, topic))
         return entry
 
     def broadcast_all(self, message: Mapping[str, object]) -> None:
@@ -134,8 +187,3 @@ class BroadcastRegistry:
     def close(self) -> None:
         """Remove all listeners and stop all timers."""
         self.flusher.close()
-
-    def _refilter(self, subscriber: Subscriber, topics: frozenset[str]) -> frozenset[str]:
-        if topics != subscriber.wanted_topics:
-            subscriber.filter_by(topics)
-        return topics

@@ -7,35 +7,49 @@ from typing import Protocol
 
 import orjson
 
+from quart_odds.broadcast.content import Filter, Image
 from quart_odds.broadcast.event_log import EventLog, ResumePosition
 from quart_odds.broadcast.framing import Entry, Framing
+from quart_odds.broadcast.selection import EVERYTHING, Selection
 
 MAX_WRITE_BYTES = 64 * 1024
 """About the most that is written to a client at a time, and so the memory that a stalled client can hold."""
 
 
 @dataclass(frozen=True, slots=True)
-class _FilterChange:
-    topics: frozenset[str] | None
+class _SelectionChange:
+    selection: Selection
 
 
 @dataclass(frozen=True, slots=True)
 class _ResumeFrom:
     """From here on the client may resume at `seq`: a notice of all that it missed before that comes next."""
 
+    seq: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Opening:
+    """The pages of an image are sent here. Once all are, the client may resume from `seq`."""
+
+    image: Image
     seq: int
 
 
-_Private = Entry | _FilterChange | _ResumeFrom | tuple[str, bytes]
+_Private = Entry | _SelectionChange | _ResumeFrom | _Opening | tuple[str, bytes]
 
-Joined = dict[tuple[int, frozenset[str] | None, Framing], tuple[bytes, int]]
-"""Bytes joined during one flush. Clients at the same position, with the same filter and framing, share them."""
+Joined = dict[tuple[int, Selection, Framing], tuple[bytes, int]]
+"""Bytes joined during one flush. Clients at the same position, with the same selection and framing, share them."""
 
 MOST_JOINED = 64
 """The maximum size of that cache. Clients that all lag at different positions would not share anything anyway."""
 
 GapNotice = Callable[[int | None], tuple[str, bytes]]
 """Makes the name and the JSON of a gap notice from the number of missed entries (None: unknown)."""
+
+OpenImage = Callable[[Filter, int | None, Callable[[], None]], Image]
+"""Makes the image of what a filter selects, as it is now; with a sequence number, of what has changed from there on.
+The last argument is called whenever a page is ready that was asked for in vain."""
 
 
 class Sink(Protocol):
@@ -64,22 +78,26 @@ class Subscriber:
 
     __slots__ = (
         "_gap_notice",
+        "_is_waiting",
+        "_open_image",
         "_outbox",
         "_position",
-        "_wanted_topics",
         "address",
         "close_code",
         "close_reason",
         "cursor",
         "framing",
+        "is_current",
         "is_ended",
         "last_write_at",
         "log",
         "on_end",
+        "on_page",
+        "selection",
         "sink",
         "stalled_pending",
         "stalled_since",
-        "topics",
+        "wanted",
     )
 
     def __init__(
@@ -88,40 +106,52 @@ class Subscriber:
         sink: Sink,
         framing: Framing,
         *,
-        topics: frozenset[str] | None = None,
+        selection: Selection = EVERYTHING,
         place: ResumePosition | None = None,
         gap_notice: GapNotice,
+        open_image: OpenImage | None = None,
         address: str = "",
     ) -> None:
         place = place or ResumePosition(log.next_seq)
         self.log = log
         self.sink = sink
         self.framing = framing
-        self.topics = topics
-        self._wanted_topics = topics or frozenset()
+        self.selection = selection
+        """What applies to the entries from `cursor` on."""
+        self.wanted = selection
+        """What the client asked for last, including changes that have not taken effect yet."""
         self.cursor = place.seq
         self.address = address
         self.is_ended = False
         self.close_code: int | None = None
         self.close_reason = ""
         self.on_end: Callable[[], None] | None = None
+        self.on_page: Callable[[Subscriber], object] = lambda _: None
+        """Called when a page of an image is ready that this client waits for."""
         self.last_write_at = 0.0
         self.stalled_since: float | None = None
         self.stalled_pending = 0
         self._gap_notice = gap_notice
+        self._open_image = open_image
+        self._is_waiting = False
+        self.is_current = False
+        """Whether the client has everything that concerns it, apart from entries of which the flusher knows."""
         self._outbox: deque[tuple[int, _Private]] | None = None
         snapshot = self._wanted(place.snapshot)
-        self._position = snapshot[0].seq if snapshot else place.seq
+        self._position: int | None = snapshot[0].seq if snapshot else place.seq
 
     @property
     def position(self) -> str:
-        """The cursor from which this client may resume: that of the last entry it was sent."""
-        return self.log.cursor_at(self._position)
+        """The cursor from which this client may resume: that of the last entry it was sent.
+
+        While the client has only a part of its first image, nobody can resume from it: it then gets another image.
+        """
+        return self.log.unfinished_cursor if self._position is None else self.log.cursor_at(self._position)
 
     @property
     def wanted_topics(self) -> frozenset[str]:
-        """The filter that the client last asked for, including changes that have not yet taken effect."""
-        return self._wanted_topics
+        """The topics that the client last asked for, including changes that have not yet taken effect."""
+        return self.wanted.topics or frozenset()
 
     @property
     def backlog(self) -> int:
@@ -130,8 +160,8 @@ class Subscriber:
 
     @property
     def is_behind(self) -> bool:
-        """Whether there is anything to write."""
-        return bool(self._outbox) or self.cursor < self.log.next_seq
+        """Whether there may be anything to write now."""
+        return not self._is_waiting and (bool(self._outbox) or self.cursor < self.log.next_seq)
 
     def send(self, message: Mapping[str, object]) -> None:
         """Queue an envelope for this client only, after everything that is already in the log."""
@@ -147,13 +177,33 @@ class Subscriber:
 
     def send_snapshot(self, place: ResumePosition) -> None:
         """Queue a new listener's snapshot ahead of all entries from its position on, but after its ack."""
-        for entry in self._wanted(place.snapshot):
-            self._queue((self.cursor, entry))
+        self._queue_snapshot(self.cursor, place.snapshot)
 
-    def filter_by(self, topics: frozenset[str]) -> None:
-        """Change the filter for everything after the current end of the log."""
-        self._wanted_topics = topics
-        self._queue((self.log.next_seq, _FilterChange(topics)))
+    def select(self, selection: Selection) -> None:
+        """Change the selection for everything after the current end of the log."""
+        self.wanted = selection
+        self._queue((self.log.next_seq, _SelectionChange(selection)))
+
+    def begin_at(self, since: int | None) -> None:
+        """Let a new client resume only from before entry `since`, or from nowhere, until its image was sent."""
+        self._position = since
+
+    def hold_position(self) -> None:
+        """From the end of the log on, let the client resume from nowhere until an image was sent."""
+        self._queue((self.log.next_seq, _ResumeFrom(None)))
+
+    def send_image(self, since: int | None = None) -> None:
+        """Queue the image of what the client wants, as it is now, after everything that is already in the log.
+
+        `since` limits it to what has changed from that entry on. Call `begin_at` or `hold_position` before.
+        """
+        if self._open_image is not None and self.wanted.filter is not None:
+            end = self.log.next_seq
+            self._queue((end, _Opening(self._open_image(self.wanted.filter, since, self._note_page), end)))
+
+    def advance(self, seq: int) -> None:
+        """Go on to an entry: all before it have been written, or do not concern this client."""
+        self.cursor = self._position = seq
 
     def take(self, joined: Joined) -> bytes:
         """Return the next bytes for this client, at most about MAX_WRITE_BYTES; empty if it has everything."""
@@ -161,10 +211,10 @@ class Subscriber:
             self._pass_over_what_is_gone()
         if self._outbox:
             return self._take_with_private()
-        key = (self.cursor, self.topics, self.framing)
+        key = (self.cursor, self.selection, self.framing)
         found = joined.get(key)
         if found is None:
-            data, reached = self.log.join(self.cursor, self.log.next_seq, self.topics, self.framing, MAX_WRITE_BYTES)
+            data, reached = self.log.join(self.cursor, self.log.next_seq, self.selection, self.framing, MAX_WRITE_BYTES)
             if len(joined) >= MOST_JOINED:
                 joined.clear()
             found = joined[key] = (self.framing.encode_chunk(data), reached)
@@ -185,36 +235,55 @@ class Subscriber:
         parts: list[bytes] = []
         size = 0
         outbox = self._outbox
+        self._is_waiting = False
         while outbox and size < MAX_WRITE_BYTES:
             at, item = outbox[0]
             if self.cursor < at:
                 parts.append(self._take_entries(at, MAX_WRITE_BYTES - size))
                 size += len(parts[-1])
                 continue
-            outbox.popleft()
-            if isinstance(item, _FilterChange):
-                self.topics = item.topics
-                continue
-            if isinstance(item, _ResumeFrom):
-                self._position = item.seq
-                continue
-            if isinstance(item, Entry):
-                parts.append(item.frames[self.framing.kind] or self.framing.frame(item))
-                self._position = item.seq + 1
+            if isinstance(item, _Opening):
+                page = item.image.take_page()
+                if page is None:
+                    self._is_waiting = True
+                    break
+                if item.image.is_done:
+                    outbox.popleft()
+                    self._position = item.seq
+                parts.append(self._encode(*page))
             else:
-                name, payload = item
-                cursor = self.position.encode() if self.framing.has_cursor else b""
-                parts.append(self.framing.encode(payload, cursor, name))
+                outbox.popleft()
+                parts.append(self._private(item))
             size += len(parts[-1])
         if not outbox:
             self._outbox = None
-            self._position = max(self._position, self.cursor)
+            if self._position is not None:
+                self._position = max(self._position, self.cursor)
             if size < MAX_WRITE_BYTES and self.cursor < self.log.next_seq:
                 parts.append(self._take_entries(self.log.next_seq, MAX_WRITE_BYTES - size))
         return self.framing.encode_chunk(b"".join(parts))
 
+    def _private(self, item: Entry | _SelectionChange | _ResumeFrom | tuple[str, bytes]) -> bytes:
+        """Carry out what was queued, and return its bytes, if it has any."""
+        if isinstance(item, _SelectionChange):
+            self.selection = item.selection
+        elif isinstance(item, _ResumeFrom):
+            self._position = item.seq
+        elif isinstance(item, Entry):
+            self._position = item.seq + 1
+            return self.log.frame(item, self.selection, self.framing)
+        else:
+            return self._encode(*item)
+        return b""
+
+    def _encode(self, name: str, payload: bytes) -> bytes:
+        return self.framing.encode(payload, self.position.encode() if self.framing.has_cursor else b"", name)
+
+    def _note_page(self) -> None:
+        self.on_page(self)
+
     def _take_entries(self, stop: int, limit_bytes: int) -> bytes:
-        data, self.cursor = self.log.join(self.cursor, stop, self.topics, self.framing, limit_bytes)
+        data, self.cursor = self.log.join(self.cursor, stop, self.selection, self.framing, limit_bytes)
         self._position = self.cursor
         return data
 
@@ -236,38 +305,51 @@ class Subscriber:
         """
         end = self.log.next_seq
         missed = self._count_missed(end)
+        since = self._position
         pending, self._outbox = self._outbox or (), None
         for _, item in pending:
-            if isinstance(item, _FilterChange):
-                self.topics = item.topics
+            if isinstance(item, _SelectionChange):
+                since = self._since_change(item.selection, since)
+                self.selection = item.selection
             elif isinstance(item, tuple):
                 self._queue((end, item))
-        snapshot = self._wanted(self.log.since(self._position))
-        self._queue((end, _ResumeFrom(snapshot[0].seq if snapshot else end)))
+        if since is not None and since < self.log.broken_before(self.selection):
+            since = None
+        snapshot = self._wanted(self.log.since(self.cursor if self._position is None else self._position))
+        if self.selection.filter is None:
+            since = snapshot[0].seq if snapshot else end
+        self._queue((end, _ResumeFrom(since)))
         self._queue((end, self._gap_notice(missed)))
-        for entry in snapshot:
-            self._queue((end, entry))
         self.cursor = end
+        self._queue_snapshot(end, snapshot)
+        self.send_image(since)
+
+    def _queue_snapshot(self, at: int, snapshot: tuple[Entry, ...]) -> None:
+        for entry in self._wanted(snapshot):
+            # Where an image follows, nobody may resume from an entry of the snapshot: the image would be lost.
+            self._queue((at, entry if self.selection.filter is None else (entry.name, entry.payload)))
+
+    def _since_change(self, selection: Selection, since: int | None) -> int | None:
+        """Return `since`, or None if the client has to get what it newly selects as a whole."""
+        return since if selection.filter is self.selection.filter else None
 
     def _count_missed(self, stop: int) -> int | None:
         """Return how many entries before `stop` pass the filter, taking queued filter changes into account."""
-        start, topics = self.cursor, self.topics
+        start, selection = self.cursor, self.selection
         counts = []
         for at, item in self._outbox or ():
-            if isinstance(item, _FilterChange) and at < stop:
-                counts.append(self.log.count(start, topics, at))
-                start, topics = at, item.topics
-        counts.append(self.log.count(start, topics, stop))
+            if isinstance(item, _SelectionChange) and at < stop:
+                counts.append(self.log.count(start, selection, at))
+                start, selection = at, item.selection
+        counts.append(self.log.count(start, selection, stop))
         known = [count for count in counts if count is not None]
         return sum(known) if len(known) == len(counts) else None
 
     def _queue(self, item: tuple[int, _Private]) -> None:
+        self.is_current = False
         if self._outbox is None:
             self._outbox = deque()
         self._outbox.append(item)
 
     def _wanted(self, entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
-        return tuple(entry for entry in entries if self._lets_through(entry))
-
-    def _lets_through(self, entry: Entry) -> bool:
-        return self.topics is None or entry.topic in self.topics
+        return tuple(entry for entry in entries if self.selection.wants(entry))

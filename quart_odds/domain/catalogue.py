@@ -283,6 +283,9 @@ def _refuse_twins(catalogue: Catalogue) -> None:
 CATALOGUE = read_catalogue(MARKETS_FILE.read_text(encoding="utf-8"))
 
 _MAIN_SLUGS = ("1x2_ft", "double_chance_ft", "over_under_ft", "btts_ft")
+MAIN_NUMBERS = frozenset(CATALOGUE.by_slug[slug].number for slug in _MAIN_SLUGS)
+"""The numbers of the main markets: 1X2, double chance, over/under and both teams to score."""
+
 _NOT_IN_LISTS = {Platform.BET9JA: ("btts_ft",)}
 
 
@@ -290,7 +293,7 @@ _NOT_IN_LISTS = {Platform.BET9JA: ("btts_ft",)}
 def main_numbers(platform: Platform) -> frozenset[int]:
     """Return the numbers of a bookmaker's main markets: those that its lists carry, so that sweeps keep them fresh.
 
-    They are 1X2, double chance, over/under and both teams to score. Bet9ja's groups lack the last one.
+    They are those of MAIN_NUMBERS. Bet9ja's groups lack both teams to score.
     """
     lacking = _NOT_IN_LISTS.get(platform, ())
-    return frozenset(CATALOGUE.by_slug[slug].number for slug in _MAIN_SLUGS if slug not in lacking)
+    return MAIN_NUMBERS - {CATALOGUE.by_slug[slug].number for slug in lacking}

@@ -82,7 +82,7 @@ class OddsCache:
         is_header_changed = event_odds.header != header
         is_back = event_odds.gone_at is not None
         was_absent = event_odds.is_absent
-        former_genius_id = event_odds.header.genius_id
+        former, former_competition_id = event_odds.header, event_odds.competition_id
         if is_header_changed:
             event_odds.header = header
             event_odds.competition_id = self.competition_id(header.platform, header.competition)
@@ -103,7 +103,7 @@ class OddsCache:
         if is_back and not changed:
             event_odds.next_moment(seen_at)
         is_moved = is_new or is_header_changed or is_found
-        placement = self._events.place(event_odds, seen_at, former_genius_id) if is_moved else Placement()
+        placement = self._events.place(event_odds, seen_at, former.genius_id) if is_moved else Placement()
         change = EventChange(
             event_odds.event_id,
             header.platform,
@@ -117,6 +117,8 @@ class OddsCache:
             redated_after=redated_after,
             is_listed=mapped.is_partial,
             opened=opened,
+            former=former if is_header_changed else None,
+            former_competition_id=former_competition_id if is_header_changed else 0,
             **placement.moves(event_odds.event_id),
         )
         self._touch(change, seen_at, now)

@@ -82,6 +82,10 @@ class CachedEvent:
         """Return a copy of the event as it is matched now, for a reader that lets other tasks run meanwhile."""
         return replace(self)
 
+    def without_prices(self) -> "CachedEvent":
+        """Return a copy that has everything but the prices, for messages about the event itself. Takes some 10 µs."""
+        return replace(self, odds={platform: each.without_prices() for platform, each in self.odds.items()})
+
     def frozen(self) -> "CachedEvent":
         """Return a copy with the current prices, for a reader that lets other tasks run meanwhile. Takes some 10 µs."""
         return replace(self, odds={platform: replace(event_odds) for platform, event_odds in self.odds.items()})
@@ -98,6 +102,7 @@ class EventChange:
     same, or a list has the event again. `redated_after`: if the clock was ahead, the epoch second after which the dates
     of stored data are wrong; otherwise 0. `is_listed`: the fetch was that of a list. `opened`: the keys
     of prices that the event's first body has and no list before had. They are the first prices of their markets.
+    `former`: the header before, if it changed, and `former_competition_id` the id of its competition.
     """
 
     event_id: int
@@ -116,6 +121,8 @@ class EventChange:
     redated_after: int = 0
     is_listed: bool = False
     opened: Collection[int] = ()
+    former: EventHeader | None = None
+    former_competition_id: int = 0
 
     @property
     def is_seen_only(self) -> bool:

@@ -8,8 +8,8 @@ recently are also kept uncompressed.
 from array import array
 from bisect import bisect_left
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from hashlib import blake2b
 from types import MappingProxyType
 
@@ -88,6 +88,7 @@ class EventOdds:
     recent: RecentColumns = field(default_factory=_of_its_own, repr=False)
     _packed: bytes = b""
     _fetched: bytes = b""
+    _count: int = 0
 
     @property
     def is_absent(self) -> bool:
@@ -130,8 +131,7 @@ class EventOdds:
 
     def source_changed_at(self, key: int) -> datetime | None:
         """Return when the bookmaker changed the price's market and line, as it says itself; None if it does not."""
-        at = self.source_times.get(offer_code(key))
-        return None if at is None else datetime.fromtimestamp(at // 1000, UTC).replace(microsecond=at % 1000 * 1000)
+        return self.source_times.newest((offer_code(key),))
 
     @property
     def columns(self) -> Columns:
@@ -147,6 +147,7 @@ class EventOdds:
     @columns.setter
     def columns(self, columns: Columns) -> None:
         self._packed = columns.packed() if columns.keys else b""
+        self._count = len(columns.keys)
         self.recent.keep(self, columns)
 
     @property
@@ -337,7 +338,24 @@ class EventOdds:
     @property
     def price_count(self) -> int:
         """The number of prices that are there now, which may be 0."""
-        return len(self.keys) - len(self.last_seen)
+        return self._count - len(self.last_seen)
+
+    @property
+    def packed_bytes(self) -> int:
+        """The size of the prices as they are kept in memory."""
+        return len(self._packed)
+
+    def without_prices(self) -> "EventOdds":
+        """Return a copy that has everything but the prices and their times. It still knows how many there are."""
+        return replace(
+            self,
+            last_seen={},
+            listed=(),
+            source_times=NO_SOURCE_TIMES,
+            _packed=b"",
+            _fetched=b"",
+            _count=self.price_count,
+        )
 
     @property
     def promoted_keys(self) -> "array[int]":

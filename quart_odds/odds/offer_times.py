@@ -6,9 +6,9 @@ keep references.
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import lru_cache
 
 from quart_odds.domain.catalogue import FIRST_PROMOTED_KEY, market_number_of, offer_code
@@ -115,6 +115,17 @@ class SourceTimes:
         """Return the time of a market and line, None if the bookmaker did not say it."""
         place = bisect_left(self.codes, code)
         return self.times[place] if place < len(self.codes) and self.codes[place] == code else None
+
+    def newest(self, codes: Iterable[int]) -> datetime | None:
+        """Return the newest time of these markets and lines, None if the bookmaker did not say any."""
+        at = max((self.get(code) or 0 for code in codes), default=0)
+        return datetime.fromtimestamp(at // 1000, UTC).replace(microsecond=at % 1000 * 1000) if at else None
+
+    def only(self, codes: Collection[int]) -> "SourceTimes":
+        """Return the times of these markets and lines alone."""
+        if not self.codes:
+            return self
+        return SourceTimes.of({code: at for code in codes if (at := self.get(code)) is not None})
 
     def updated(self, times: Mapping[int, int]) -> "SourceTimes":
         """Return the times with these in place of their former ones. All others stay."""

@@ -5,7 +5,7 @@ promoted one in a further offer. A promoted price without a plain one is in the 
 """
 
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from quart_odds.domain.catalogue import (
@@ -55,14 +55,15 @@ class Offer:
         return {index: value for index, value in self.values.items() if is_comparable(promotion_of(self.keys[index]))}
 
 
-def offers_of(event_odds: EventOdds) -> list[Offer]:
+def offers_of(event_odds: EventOdds, markets: Collection[int] | None = None) -> list[Offer]:
     """Return every offer of a bookmaker, in the order of the catalogue, then by line, the market's own offer first.
 
-    Markets that are not in the catalogue are left out.
+    With `markets`, return only the offers of the markets with these numbers. Markets that are not in the catalogue are
+    left out.
     """
     plain: dict[tuple[int, float | None], Offer] = {}
     promoted: dict[tuple[int, float | None], list[tuple[int, int, int, int]]] = {}
-    for key, value, changed in event_odds:
+    for key, value, changed in event_odds if markets is None else _prices_of(event_odds, markets):
         number, index, line = unpack_key(key)
         if key >= FIRST_PROMOTED_KEY:
             promoted.setdefault((number, line), []).append((index, key, value, changed))
@@ -78,11 +79,33 @@ def offers_of(event_odds: EventOdds) -> list[Offer]:
     for place, prices in promoted.items():
         market = CATALOGUE.by_number.get(place[0])
         if market is not None:
-            further += _beside(plain.setdefault(place, Offer(market, place[1])), prices)
+            further += beside(plain.setdefault(place, Offer(market, place[1])), prices)
     return sorted(
         (*plain.values(), *further),
         key=lambda offer: (place_of(offer.market), offer.line or 0.0, offer.promotion),
     )
+
+
+def has_prices_of(event_odds: EventOdds, markets: Collection[int]) -> bool:
+    """Return whether there is or was a price of any of these markets."""
+    return any(True for _ in _ranges(event_odds.keys, markets))
+
+
+def _prices_of(event_odds: EventOdds, markets: Collection[int]) -> Iterator[tuple[int, int, int]]:
+    """Yield the (key, value, changed) of the prices of these markets, as iterating over the event odds does."""
+    columns = event_odds.columns
+    for part in _ranges(columns.keys, markets):
+        yield from zip(columns.keys[part], columns.values[part], columns.changed[part], strict=True)
+
+
+def _ranges(keys: Sequence[int], markets: Collection[int]) -> Iterator[slice]:
+    """Yield where an ascending column of keys has prices of these markets: plain ones first, then promoted ones."""
+    for first in (0, FIRST_PROMOTED_KEY) if keys and keys[-1] >= FIRST_PROMOTED_KEY else (0,):
+        for number in sorted(markets):
+            start = bisect_left(keys, first + (number << 22))
+            stop = bisect_left(keys, first + (number + 1 << 22), start)
+            if start < stop:
+                yield slice(start, stop)
 
 
 def offers_at(event_odds: EventOdds, market: Market, line: float | None, keys: Sequence[int]) -> list[Offer]:
@@ -142,6 +165,18 @@ def effective_key(event_odds: EventOdds, plain: int) -> int:
     return plain
 
 
+def shown_key(prices: Mapping[int, int]) -> int:
+    """Return the key of the price that an outcome has in its market's own offer: the rule of `beside` for one outcome.
+
+    `prices` are all packed values of the outcome by key. All others that are available are in further offers.
+    """
+    ordered = sorted(prices, key=rank) if len(prices) > 1 else list(prices)
+    for key in ordered:
+        if not prices[key] & GONE:
+            return key
+    return ordered[0]
+
+
 def perked_values(event_odds: EventOdds) -> list[tuple[int, int]]:
     """Return the (plain key, packed value) of each outcome whose price in its market's own offer has a perk."""
     return [
@@ -181,8 +216,11 @@ def rank(key: int) -> tuple[bool, int]:
     return not is_comparable(promotion), promotion
 
 
-def _beside(own: Offer, prices: list[tuple[int, int, int, int]]) -> list[Offer]:
-    """Add promoted prices to a market's own offer where it lacks plain ones. Returns further offers of the others."""
+def beside(own: Offer, prices: Iterable[tuple[int, int, int, int]]) -> list[Offer]:
+    """Add promoted prices to a market's own offer where it lacks plain ones. Returns further offers of the others.
+
+    A price is (outcome index, key, packed value, time of change).
+    """
     further: dict[int, Offer] = {}
     for index, key, value, changed in sorted(prices, key=lambda price: rank(price[1])):
         here = own.values.get(index)

@@ -55,6 +55,10 @@ class OddsService:
 
     `on_change` is called with every change worth publishing, before it is written. `on_take_over` is called when this
     process takes over the writing from another one, before it writes anything.
+
+    `on_applied` is called with every change at all, right after the cache took it and before `on_change`. Of several
+    events that one list lacks, it is called when the cache has taken all of them. `on_recalled` is called with an event
+    that was only in the database and is in the cache again, `on_reloaded` when the whole cache was read again.
     """
 
     def __init__(
@@ -70,6 +74,9 @@ class OddsService:
         self.writer = store.odds_writer(self.cache, on_refused=self._refused, confirm_seconds=confirm_seconds)
         self.on_change = on_change
         self.on_take_over: Callable[[], Awaitable[object]] = _nothing_to_do
+        self.on_applied: Callable[[EventChange], object] | None = None
+        self.on_recalled: Callable[[CachedEvent], object] | None = None
+        self.on_reloaded: Callable[[], object] | None = None
         self.read_only_reason: str | None = None
         self.unmapped = UnmappedMarkets()
         self.freshness = Freshness(self.cache)
@@ -202,6 +209,8 @@ class OddsService:
                 archived.event_id, archived.key, archived.platform, archived.external_id, archived.genius_id
             )
         self._revision = stored.revision
+        if self.on_reloaded is not None:
+            self.on_reloaded()
 
     # What a scrape records.
 
@@ -266,6 +275,8 @@ class OddsService:
 
     def _publish(self, change: EventChange) -> None:
         self.writer.put(change)
+        if self.on_applied is not None:
+            self.on_applied(change)
         if self.on_change is not None and change.is_change:
             self.on_change(change)
 
@@ -329,6 +340,8 @@ class OddsService:
                 return  # everything was read again in the meantime
             if stored is not None and not self._is_here(stored):
                 self.cache.restore(stored.event, stored.odds)
+                if self.on_recalled is not None:
+                    self.on_recalled(stored.event)
             self._archived.discard(event_id)
 
     def _is_here(self, stored: StoredEvent) -> bool:

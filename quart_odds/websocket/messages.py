@@ -3,7 +3,8 @@
 Each message is `{"type", "timestamp", "data"}`. docs/protocol.md is the contract.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import orjson
@@ -14,9 +15,9 @@ from quart_odds.scraping.schemas import ScrapeProgress
 Envelope = dict[str, Any]
 
 
-def envelope(kind: str, data: dict[str, Any]) -> Envelope:
-    """Return a message: its type, the time it was made (aware UTC, milliseconds, Z), and its data."""
-    return {"type": kind, "timestamp": iso_z(utc_now()), "data": data}
+def envelope(kind: str, data: dict[str, Any], at: datetime | None = None) -> Envelope:
+    """Return a message: its type, the time it was made (aware UTC, milliseconds, Z; by default now), and its data."""
+    return {"type": kind, "timestamp": iso_z(at or utc_now()), "data": data}
 
 
 def scrape_progress_message(progress: ScrapeProgress) -> Envelope:
@@ -30,6 +31,68 @@ def odds_update_message(event_ids: list[int], source: str, snapshot_count: int) 
     `snapshot_count` is the number of events whose odds were recorded since the last notice from this source.
     """
     return envelope("odds_update", {"event_ids": event_ids, "source": str(source), "snapshot_count": snapshot_count})
+
+
+def odds_change_message(
+    changes: Sequence[Mapping[str, object]],
+    *,
+    event_id: int,
+    sportradar_id: str | None,
+    source: str,
+    seen_at: datetime,
+    source_changed_at: datetime | None,
+    at: datetime | None = None,
+) -> Envelope:
+    """Return what one fetch changed in one event at one bookmaker.
+
+    `seen_at` is when the answer arrived, `source_changed_at` when the bookmaker itself made the newest of the changes.
+    """
+    data = {
+        "event_id": event_id,
+        "sportradar_id": sportradar_id,
+        "source": str(source),
+        "seen_at": iso_z(seen_at),
+        "source_changed_at": None if source_changed_at is None else iso_z(source_changed_at),
+        "changes": changes,
+    }
+    return envelope("odds_change", data, at)
+
+
+def event_change_message(
+    change: str,
+    *,
+    event_id: int,
+    sportradar_id: str | None,
+    source: str | None,
+    event: Mapping[str, object] | None,
+    bookmakers: Sequence[Mapping[str, object]],
+    at: datetime | None = None,
+) -> Envelope:
+    """Return what happened to an event itself. `event` has its fields; it is None if the event no longer exists."""
+    data = {
+        "event_id": event_id,
+        "sportradar_id": sportradar_id,
+        "change": change,
+        "source": None if source is None else str(source),
+        "event": event,
+        "bookmakers": bookmakers,
+    }
+    return envelope("event_change", data, at)
+
+
+def odds_image_message(
+    events: Sequence[object],
+    *,
+    is_final: bool,
+    scope: str,
+    removed: Sequence[int] = (),
+    at: datetime | None = None,
+) -> Envelope:
+    """Return a page of the state of events, each a value that orjson can encode.
+
+    With the scope "all", a copy drops what is on no page. With "changed", it drops only the events in `removed`.
+    """
+    return envelope("odds_image", {"events": events, "final": is_final, "scope": scope, "removed": removed}, at)
 
 
 def connection_ack_message(topics: Iterable[str]) -> Envelope:
@@ -47,9 +110,10 @@ def error_message(code: str, detail: str) -> Envelope:
     return envelope("error", {"code": code, "detail": detail})
 
 
-def subscription_update_message(topics: Iterable[str]) -> Envelope:
-    """Return the answer to subscribe and unsubscribe: the topics the connection now receives, sorted."""
-    return envelope("subscription_update", {"topics": sorted(topics)})
+def subscription_update_message(topics: Iterable[str], filtered: dict[str, Any] | None = None) -> Envelope:
+    """Return the answer to subscribe and unsubscribe: the topics it now receives, sorted, and its filter."""
+    data: dict[str, Any] = {"topics": sorted(topics)}
+    return envelope("subscription_update", data if filtered is None else {**data, "filter": filtered})
 
 
 def gap_message(missed: int | None) -> Envelope:

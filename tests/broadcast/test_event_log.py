@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from quart_odds.broadcast import Entry, EventLog, LogBounds
-from quart_odds.broadcast import event_log as event_log_module
+from quart_odds.broadcast import topic as topic_module
 from quart_odds.broadcast.event_log import split_cursor
 from quart_odds.broadcast.framing import FRAME, TEXT
+from quart_odds.broadcast.selection import EVERYTHING, select
 from tests.broadcast.listeners import ManualClock
 
 
@@ -211,12 +212,12 @@ def test_closed_log_takes_nothing() -> None:
 def test_join_shares_frames_and_keeps_to_the_limit() -> None:
     """Each entry is framed only once. A join respects the byte limit, but includes at least one entry."""
     log = _filled(3)
-    assert log.join(1, 4, None, TEXT, 1000) == (b'{"n":0}\n{"n":1}\n{"n":2}\n', 4)
-    assert log.join(1, 4, None, TEXT, 16) == (b'{"n":0}\n{"n":1}\n', 3)
-    assert log.join(1, 4, None, TEXT, 1) == (b'{"n":0}\n', 2)
+    assert log.join(1, 4, EVERYTHING, TEXT, 1000) == (b'{"n":0}\n{"n":1}\n{"n":2}\n', 4)
+    assert log.join(1, 4, EVERYTHING, TEXT, 16) == (b'{"n":0}\n{"n":1}\n', 3)
+    assert log.join(1, 4, EVERYTHING, TEXT, 1) == (b'{"n":0}\n', 2)
     entry = next(iter(log.read(1, 2)))
     made = FRAME.frame(entry)
-    assert log.join(1, 2, None, FRAME, 1000)[0] == made
+    assert log.join(1, 2, EVERYTHING, FRAME, 1000)[0] == made
     assert entry.frames[FRAME.kind] is made
 
 
@@ -225,8 +226,8 @@ def test_join_filters_by_topic_and_passes_over_the_rest() -> None:
     log = EventLog(epoch="e")
     for number in range(6):
         log.append(b"%d" % number, topic="even" if number % 2 == 0 else "odd")
-    assert log.join(1, 7, frozenset({"odd"}), TEXT, 1000) == (b"1\n3\n5\n", 7)
-    assert log.join(1, 7, frozenset(), TEXT, 1000) == (b"", 7)
+    assert log.join(1, 7, select(frozenset({"odd"})), TEXT, 1000) == (b"1\n3\n5\n", 7)
+    assert log.join(1, 7, select(frozenset()), TEXT, 1000) == (b"", 7)
 
 
 TOPICS = st.none() | st.frozensets(st.sampled_from("abcd"))
@@ -247,8 +248,8 @@ def test_count_is_what_a_walk_would_find(
         log.append(b"x", topic=topic)
     start = data.draw(st.integers(1, log.next_seq))
     stop = data.draw(st.integers(start, log.next_seq))
-    assert log.count(start, topics, stop) == _wanted(published, start, stop, topics)
-    assert log.count(start, topics) == _wanted(published, start, log.next_seq, topics)
+    assert log.count(start, select(topics), stop) == _wanted(published, start, stop, topics)
+    assert log.count(start, select(topics)) == _wanted(published, start, log.next_seq, topics)
 
 
 @given(st.text("abc", max_size=40), TOPICS, st.integers(1, 9), st.integers(0, 45), st.sampled_from([2, 4, 1000]))
@@ -257,11 +258,11 @@ def test_what_is_missing_is_counted_by_what_the_listener_hears(
 ) -> None:
     """If entries on the listener's topics were evicted, it learns how many it will not get; otherwise it recovers."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(event_log_module, "MOST_REMEMBERED", remembered)
+        patch.setattr(topic_module, "MOST_REMEMBERED", remembered)
         log = EventLog(epoch="e", bounds=LogBounds(kept, 0, 0.0, kept, 1 << 20))
         for topic in published:
             log.append(b"x", topic=topic)
-    place = log.place(f"e-{had}", topics)
+    place = log.place(f"e-{had}", select(topics))
     if had > len(published):
         assert (place.seq, place.recovered, place.missed) == (log.next_seq, False, None)
         return
@@ -275,15 +276,15 @@ def test_what_is_missing_is_counted_by_what_the_listener_hears(
 
 def test_where_a_rare_topic_was_is_known_however_much_is_published_beside_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """A count needs the positions of either one topic or all the others. If neither is known, there is no count."""
-    monkeypatch.setattr(event_log_module, "MOST_REMEMBERED", 4)
+    monkeypatch.setattr(topic_module, "MOST_REMEMBERED", 4)
     log = EventLog(epoch="e", bounds=LogBounds(1, 0, 0.0, 1, 1 << 20))
     for topic in ("rare", *["often"] * 50, "rare", *["often"] * 50):
         log.append(b"x", topic=topic)
-    rare, often = frozenset({"rare"}), frozenset({"often"})
+    rare, often = select(frozenset({"rare"})), select(frozenset({"often"}))
     assert (log.count(1, rare), log.count(2, rare), log.count(1, often), log.count(52, often)) == (2, 1, 100, 50)
     log.append(b"x", topic="third")
     assert log.count(1, often) == 100
     for _ in range(9):
         log.append(b"x", topic="rare")
     assert log.count(1, often) is None
-    assert log.count(1, frozenset({"rare", "often"})) == 111
+    assert log.count(1, select(frozenset({"rare", "often"}))) == 111

@@ -128,8 +128,7 @@ class Hub:
         """Change what a client listens to."""
         if (session := self.live(client)) is not None:
             session.filters.append((self.registry.log.next_seq, topics))
-            self.registry.unsubscribe(session.subscriber, session.subscriber.wanted_topics - topics)
-            self.registry.subscribe(session.subscriber, topics)
+            self.registry.reselect(session.subscriber, topics)
 
     def settle(self) -> None:
         """Let every connected client read everything."""

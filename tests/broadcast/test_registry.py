@@ -6,6 +6,8 @@ import pytest
 from quart import Quart
 
 from quart_odds.broadcast import (
+    DEFAULT_TOPICS,
+    ODDS,
     ODDS_UPDATES,
     SCRAPE_PROGRESS,
     TOPICS,
@@ -25,12 +27,12 @@ async def test_counts() -> None:
     everything = registry.connect(RecordingSink(), FRAME)
     nothing = registry.connect(RecordingSink(), FRAME, topics={ODDS_UPDATES})
     assert registry.active_count == 2
-    assert registry.topic_counts == {ODDS_UPDATES: 2, SCRAPE_PROGRESS: 1}
-    registry.unsubscribe(nothing, TOPICS)
+    assert registry.topic_counts == {ODDS: 0, ODDS_UPDATES: 2, SCRAPE_PROGRESS: 1}
+    registry.reselect(nothing, ())
     registry.flusher.flush()
-    assert registry.topic_counts == {ODDS_UPDATES: 1, SCRAPE_PROGRESS: 1}
+    assert registry.topic_counts == {ODDS: 0, ODDS_UPDATES: 1, SCRAPE_PROGRESS: 1}
     registry.disconnect(everything)
-    assert (registry.active_count, registry.topic_counts) == (1, {ODDS_UPDATES: 0, SCRAPE_PROGRESS: 0})
+    assert (registry.active_count, registry.topic_counts) == (1, {ODDS: 0, ODDS_UPDATES: 0, SCRAPE_PROGRESS: 0})
     registry.close()
 
 
@@ -48,14 +50,14 @@ async def test_hello_then_newest_state_then_what_comes() -> None:
     registry.close()
 
 
-async def test_subscribe_and_unsubscribe_give_the_filter_from_here_on() -> None:
-    """Changes add up, even before the client has reached them."""
+async def test_a_new_selection_counts_from_here_on() -> None:
+    """The last one counts, even before the client has reached those before it."""
     registry = make_registry()
     sink = RecordingSink()
     subscriber = registry.connect(sink, FRAME, topics={ODDS_UPDATES})
-    assert registry.subscribe(subscriber, [SCRAPE_PROGRESS]) == TOPICS
-    assert registry.unsubscribe(subscriber, [ODDS_UPDATES]) == {SCRAPE_PROGRESS}
-    assert registry.unsubscribe(subscriber, [ODDS_UPDATES]) == {SCRAPE_PROGRESS}
+    registry.reselect(subscriber, TOPICS)
+    registry.reselect(subscriber, [SCRAPE_PROGRESS])
+    assert subscriber.wanted_topics == {SCRAPE_PROGRESS}
     registry.broadcast(message(1), ODDS_UPDATES)
     registry.broadcast(message(2), SCRAPE_PROGRESS)
     registry.flusher.flush()
@@ -67,7 +69,7 @@ async def test_broadcast_all_reaches_everyone_and_moves_no_cursor() -> None:
     """The message reaches every listener, whatever its topics, and nobody can resume from it."""
     registry = make_registry()
     sinks = [RecordingSink(), RecordingSink()]
-    for sink, topic in zip(sinks, sorted(TOPICS), strict=True):
+    for sink, topic in zip(sinks, sorted(DEFAULT_TOPICS), strict=True):
         registry.connect(sink, FRAME, topics={topic})
     registry.broadcast_all({"type": "notice"})
     registry.flusher.flush()
@@ -78,7 +80,7 @@ async def test_broadcast_all_reaches_everyone_and_moves_no_cursor() -> None:
 
 def test_unknown_topic_is_refused() -> None:
     """Publishing to an unknown topic is a programming error, and raises."""
-    with pytest.raises(ValueError, match="there is no topic 'odds'; there are odds_updates, scrape_progress"):
+    with pytest.raises(ValueError, match="no message goes to the topic 'odds' whole; those are odds_updates, scrape_p"):
         make_registry().broadcast(message(1), "odds")
 
 

@@ -6,6 +6,7 @@ import pytest
 from quart_odds.broadcast import ODDS_UPDATES, SCRAPE_PROGRESS, BroadcastRegistry, EventLog, ResumePosition, Subscriber
 from quart_odds.broadcast import subscriber as subscriber_module
 from quart_odds.broadcast.framing import FRAME, FRAME_WITH_CURSOR, TEXT, TEXT_WITH_CURSOR
+from quart_odds.broadcast.selection import select
 from quart_odds.broadcast.subscriber import MOST_JOINED, Joined
 from tests.broadcast.listeners import (
     SMALL,
@@ -26,7 +27,7 @@ def _listen(registry: BroadcastRegistry, cursor: str | None = None, topics: froz
         registry.log,
         RecordingSink(),
         FRAME_WITH_CURSOR,
-        topics=topics or frozenset({ODDS_UPDATES, SCRAPE_PROGRESS}),
+        selection=select(topics or frozenset({ODDS_UPDATES, SCRAPE_PROGRESS})),
         place=place,
         gap_notice=gap_notice,
     )
@@ -88,7 +89,7 @@ def test_filter_changes_at_a_place() -> None:
     subscriber = _listen(registry, topics=frozenset({ODDS_UPDATES}))
     _say(registry, 1)
     _say(registry, 2, topic=SCRAPE_PROGRESS)
-    subscriber.filter_by(frozenset({SCRAPE_PROGRESS}))
+    subscriber.select(select(frozenset({SCRAPE_PROGRESS})))
     assert subscriber.wanted_topics == {SCRAPE_PROGRESS}
     _say(registry, 3)
     _say(registry, 4, topic=SCRAPE_PROGRESS)
@@ -148,7 +149,7 @@ def test_gap_with_a_change_of_filter_in_it_counts_by_each_filter_in_its_turn() -
     subscriber = _listen(registry, topics=frozenset({ODDS_UPDATES}))
     _say(registry, 1, 2, 3)
     _say(registry, 4, topic=SCRAPE_PROGRESS)
-    subscriber.filter_by(frozenset({SCRAPE_PROGRESS}))
+    subscriber.select(select(frozenset({SCRAPE_PROGRESS})))
     _say(registry, *range(5, 25), topic=SCRAPE_PROGRESS)
     _say(registry, 25)
     assert _take(subscriber)[0].value == {"type": "gap", "missed": 23}

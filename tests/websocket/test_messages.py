@@ -11,7 +11,10 @@ from quart_odds.scraping.schemas import Platform, ScrapeErrorContext, ScrapePhas
 from quart_odds.websocket import (
     connection_ack_message,
     error_message,
+    event_change_message,
     gap_message,
+    odds_change_message,
+    odds_image_message,
     odds_update_message,
     pong_message,
     scrape_progress_message,
@@ -42,6 +45,42 @@ PROGRESS = ScrapeProgress(
             "odds_update",
             {"event_ids": [1, 2], "source": "betpawa", "snapshot_count": 2},
         ),
+        (
+            odds_change_message(
+                [{"odds": 2.0}],
+                event_id=1,
+                sportradar_id="11",
+                source=Platform.BETPAWA,
+                seen_at=PROGRESS.timestamp,
+                source_changed_at=None,
+            ),
+            "odds_change",
+            {
+                "event_id": 1,
+                "sportradar_id": "11",
+                "source": "betpawa",
+                "seen_at": "2026-11-22T10:00:00.123Z",
+                "source_changed_at": None,
+                "changes": [{"odds": 2.0}],
+            },
+        ),
+        (
+            event_change_message("removed", event_id=1, sportradar_id=None, source=None, event=None, bookmakers=[]),
+            "event_change",
+            {
+                "event_id": 1,
+                "sportradar_id": None,
+                "change": "removed",
+                "source": None,
+                "event": None,
+                "bookmakers": [],
+            },
+        ),
+        (
+            odds_image_message([orjson.Fragment(b'{"id":1}')], is_final=True, scope="changed", removed=[2]),
+            "odds_image",
+            {"events": [{"id": 1}], "final": True, "scope": "changed", "removed": [2]},
+        ),
     ],
 )
 def test_envelopes(built: dict[str, object], kind: str, data: dict[str, object]) -> None:
@@ -51,6 +90,12 @@ def test_envelopes(built: dict[str, object], kind: str, data: dict[str, object])
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", str(built["timestamp"]))
     assert orjson.loads(orjson.dumps(built))["data"] == data
     assert built["type"] == kind
+
+
+def test_a_message_may_have_been_made_before_it_is_written() -> None:
+    """It has the time at which it was made."""
+    built = odds_image_message([], is_final=True, scope="all", at=PROGRESS.timestamp)
+    assert built["timestamp"] == "2026-11-22T10:00:00.123Z"
 
 
 def test_progress_is_the_same_json_as_on_the_runs_own_stream() -> None:

@@ -18,6 +18,7 @@ from quart_odds.odds.cache import OddsCache
 from quart_odds.odds.event import CachedEvent
 from quart_odds.odds.event_odds import EventOdds
 from quart_odds.odds.offers import market_numbers
+from quart_odds.odds.views import JSON, SPORT
 from quart_odds.routes.api.cooperative_yield import CooperativeYield
 from quart_odds.routes.api.encoded import Body
 from quart_odds.routes.api.query import (
@@ -29,7 +30,6 @@ from quart_odds.routes.api.query import (
 )
 from quart_odds.routes.api.requests import takes_query
 from quart_odds.routes.api.schemas.coverage import Coverage, CoverageEvents, MarketsCoverage
-from quart_odds.routes.api.views import JSON, SPORT
 from quart_odds.services import services
 
 Overlap = Literal["matched", "betpawa-only", "competitor-only"]

@@ -15,9 +15,9 @@ from werkzeug.http import quote_etag
 from quart_odds.domain.clock import utc_now
 from quart_odds.odds.cache import OddsCache
 from quart_odds.odds.event import CachedEvent
+from quart_odds.odds.views import best_prices, bookmaker_markets, list_item
 from quart_odds.routes.access.problems import Problem
 from quart_odds.routes.api.query import FAR, EventsQuery, StartedQuery, next_kickoff, select_events
-from quart_odds.routes.api.views import best_prices, bookmaker_markets, list_item
 from quart_odds.services import services
 
 GZIP_FROM_BYTES = 1400

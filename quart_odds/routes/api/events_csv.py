@@ -15,11 +15,11 @@ from quart_odds.domain.clock import iso_z, utc_now
 from quart_odds.domain.text import without_formula
 from quart_odds.odds.event import CachedEvent
 from quart_odds.odds.offers import offers_of, promotion_word
+from quart_odds.odds.views import INLINE, last_seen_at, price_state, second_z
 from quart_odds.routes.api.cooperative_yield import CooperativeYield
 from quart_odds.routes.api.openapi import answers_text
 from quart_odds.routes.api.query import EventsFilter, select_events
 from quart_odds.routes.api.requests import takes_query
-from quart_odds.routes.api.views import INLINE, last_seen_at, price_state, second_z
 from quart_odds.services import services
 
 COLUMNS = (

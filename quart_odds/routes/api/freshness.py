@@ -14,11 +14,11 @@ from quart_odds.domain.platforms import Platform
 from quart_odds.odds.delays import BOUNDS, ChangeDelays
 from quart_odds.odds.freshness import Ages, BookmakerAges, no_ages
 from quart_odds.odds.service import OddsService
+from quart_odds.odds.views import JSON
 from quart_odds.routes.api.cooperative_yield import CooperativeYield
 from quart_odds.routes.api.encoded import Body
 from quart_odds.routes.api.query import StartedQuery, upcoming
 from quart_odds.routes.api.schemas.coverage import FreshnessReport
-from quart_odds.routes.api.views import JSON
 from quart_odds.services import services
 
 AGE_BOUNDS = (5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0)

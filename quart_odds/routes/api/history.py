@@ -17,12 +17,12 @@ from quart_odds.odds.event_odds import EventOdds
 from quart_odds.odds.history import MarketState, market_states
 from quart_odds.odds.margin import market_margin
 from quart_odds.odds.offers import price_keys
+from quart_odds.odds.views import JSON, bookmaker_name_fields, price_state
 from quart_odds.routes.api.encoded import Body, find_event
 from quart_odds.routes.api.markets import Line, Promotion, check_promotion, find_market, keys_of
 from quart_odds.routes.api.query import Instant
 from quart_odds.routes.api.requests import Query, takes_query
 from quart_odds.routes.api.schemas.odds import EventHistory, MarginHistory, MarketHistory, ProblemBody
-from quart_odds.routes.api.views import JSON, bookmaker_name_fields, price_state
 from quart_odds.services import services
 
 

@@ -12,6 +12,7 @@ from quart_odds.domain.platforms import Platform
 from quart_odds.odds.cache import OddsCache
 from quart_odds.odds.event import CachedEvent
 from quart_odds.odds.event_odds import EventOdds
+from quart_odds.odds.views import JSON, SPORT, list_item
 from quart_odds.routes.api.encoded import Body
 from quart_odds.routes.api.query import (
     Availability,
@@ -23,7 +24,6 @@ from quart_odds.routes.api.query import (
 )
 from quart_odds.routes.api.requests import takes_query
 from quart_odds.routes.api.schemas.coverage import Count, Tournament, UnmatchedPage
-from quart_odds.routes.api.views import JSON, SPORT, list_item
 from quart_odds.services import services
 
 

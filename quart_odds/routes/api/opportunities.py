@@ -15,12 +15,12 @@ from quart_odds.odds.event import CachedEvent
 from quart_odds.odds.event_odds import EventOdds
 from quart_odds.odds.margin import BestMarket, BestPrice, best_markets
 from quart_odds.odds.offers import effective_key
+from quart_odds.odds.views import JSON, event_fields, held_under, second_z
 from quart_odds.routes.api.cooperative_yield import CooperativeYield
 from quart_odds.routes.api.encoded import Body
 from quart_odds.routes.api.query import PageQuery, StartedQuery, upcoming
 from quart_odds.routes.api.requests import takes_query
 from quart_odds.routes.api.schemas.odds import OpportunitiesPage
-from quart_odds.routes.api.views import JSON, event_fields, held_under, second_z
 from quart_odds.services import services
 
 

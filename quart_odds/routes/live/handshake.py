@@ -1,29 +1,47 @@
-"""How the WebSocket and its SSE twin start: the requested topics, and the handshake message."""
+"""How the WebSocket and its SSE twin start: the requested topics and filter, and the handshake message."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
-from quart_odds.broadcast import TOPICS, ResumePosition, Subscriber
+from quart_odds.broadcast import DEFAULT_TOPICS, ODDS, TOPICS, ResumePosition, Subscriber
 from quart_odds.websocket.messages import Envelope, connection_ack_message
+from quart_odds.websocket.odds_filter import FILTER_FIELDS, FilterError, OddsFilter, filter_of_query
 
 
 def split_topics(asked: str | None) -> tuple[frozenset[str], list[str]]:
-    """Return the topics in a `?topics=a,b`, and the names that are not topics. Omitted or empty means all topics."""
+    """Return the topics in a `?topics=a,b`, and the names that are not topics.
+
+    Omitted or empty means DEFAULT_TOPICS: other topics reach only those who name them.
+    """
     names = [name.strip() for name in (asked or "").split(",") if name.strip()]
     if not names:
-        return TOPICS, []
+        return DEFAULT_TOPICS, []
     return TOPICS.intersection(names), [name for name in names if name not in TOPICS]
 
 
-def handshake_message(topics: frozenset[str], place: ResumePosition) -> Callable[[Subscriber], Envelope]:
-    """Return a function that makes the handshake of a connection: its topics, and its position in the log."""
+def asked_filter(topics: frozenset[str], query: Mapping[str, str]) -> OddsFilter | None:
+    """Return the filter in a query string; None if the topic `odds` is not asked for. Raises FilterError."""
+    if ODDS in topics:
+        return filter_of_query(query)
+    for field in FILTER_FIELDS:
+        if query.get(field):
+            raise FilterError(field, "a filter is for the topic odds: add topics=odds")
+    return None
+
+
+def handshake_message(
+    topics: frozenset[str], place: ResumePosition, filtered: OddsFilter | None
+) -> Callable[[Subscriber], Envelope]:
+    """Return a function that makes the handshake of a connection: what it selects, and its position in the log."""
 
     def make(subscriber: Subscriber) -> Envelope:
         message = connection_ack_message(topics)
         message["data"] |= {
             "epoch": subscriber.log.epoch,
             "recovered": place.recovered,
-            "cursor": subscriber.log.cursor_at(place.seq),
+            "cursor": subscriber.position if filtered is not None else subscriber.log.cursor_at(place.seq),
         }
+        if filtered is not None:
+            message["data"]["filter"] = filtered.as_json()
         if not place.recovered:
             message["data"]["missed"] = place.missed
         return message

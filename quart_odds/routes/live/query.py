@@ -27,9 +27,24 @@ class StartQuery(CursorQuery):
 class TopicsQuery(CursorQuery):
     """Where a stream starts, and what it carries."""
 
-    topics: Annotated[str | None, Field(description="comma-separated topics; all of them by default")] = None
+    topics: Annotated[
+        str | None,
+        Field(description="comma-separated topics; scrape_progress and odds_updates by default"),
+    ] = None
     watch: Annotated[
         str,
         Field(description="comma-separated ids of events to fetch more often while this client is connected"),
         AfterValidator(lambda text: (read_watched(text), text)[1]),
+    ] = ""
+    event_id: Annotated[str, Field(description="topic odds: comma-separated ids of events")] = ""
+    tournament_id: Annotated[str, Field(description="topic odds: comma-separated ids of tournaments")] = ""
+    market: Annotated[
+        str, Field(description="topic odds: main (the default), all (with at most 100 events), or ids of markets")
+    ] = ""
+    platform: Annotated[str, Field(description="topic odds: comma-separated bookmakers; all by default")] = ""
+    min_move: Annotated[
+        str, Field(description="topic odds: leave out changes of a price by less than this percentage")
+    ] = ""
+    image: Annotated[
+        str, Field(description="topic odds: 1 to begin with an image, 0 not to; by default 1 if events are named")
     ] = ""

@@ -22,12 +22,13 @@ from quart_odds.routes.access.problems import Problem, bad_request
 from quart_odds.routes.access.same_origin import check_room, client_of, same_origin_only
 from quart_odds.routes.api.openapi import answers_text
 from quart_odds.routes.api.requests import takes_query
-from quart_odds.routes.live.handshake import handshake_message, split_topics
+from quart_odds.routes.live.handshake import asked_filter, handshake_message, split_topics
 from quart_odds.routes.live.query import CursorQuery, StartQuery, TopicsQuery
 from quart_odds.scraping.broadcaster import ProgressBroadcaster
 from quart_odds.scraping.outcome import terminal_progress
 from quart_odds.services import Services, services
 from quart_odds.websocket.messages import gap_message
+from quart_odds.websocket.odds_filter import FILTER_FIELDS, FilterError
 
 RETRY_MS = 2000
 """How long an EventSource waits before it reconnects; randomised, so that clients do not all return at once."""
@@ -55,17 +56,21 @@ async def listen(query: TopicsQuery) -> Response:
         raise bad_request(
             "None of these topics exists.", *[("topics", f"there is no topic {each!r}") for each in unknown]
         )
+    try:
+        filtered = asked_filter(topics, query.model_dump(include=set(FILTER_FIELDS)))
+    except FilterError as error:
+        raise bad_request("This filter is not possible.", (error.field, error.reason)) from None
     registry = current_registry()
     cursor = asked_cursor(query)
 
     def connect(sink: Sink, framing: Framing) -> tuple[Subscriber, Flusher]:
-        place = registry.place(cursor, topics)
-        return (
-            registry.connect(sink, framing, topics=topics, place=place, handshake=handshake_message(topics, place)),
-            registry.flusher,
-        )
+        place = registry.place(cursor, topics, filtered)
+        handshake = handshake_message(topics, place, filtered)
+        subscriber = registry.connect(sink, framing, topics=topics, filtered=filtered, place=place, handshake=handshake)
+        return subscriber, registry.flusher
 
-    return await _stream(parts, connect, is_resumed=cursor is not None, watched=read_watched(query.watch))
+    watched = read_watched(query.watch) | (filtered.event_ids if filtered is not None else frozenset())
+    return await _stream(parts, connect, is_resumed=cursor is not None, watched=watched)
 
 
 @blueprint.get("/api/scrape/stream")

@@ -2,19 +2,21 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from contextlib import ExitStack
 
 import orjson
 import structlog
 from quart import Blueprint, Websocket, websocket
 
-from quart_odds.broadcast import TOPICS, BroadcastRegistry, Subscriber, current_registry
+from quart_odds.broadcast import ODDS, TOPICS, BroadcastRegistry, Subscriber, current_registry
+from quart_odds.broadcast.content import Filter
 from quart_odds.broadcast.framing import FRAME, FRAME_WITH_CURSOR, TEXT, TEXT_WITH_CURSOR, Framing
 from quart_odds.broadcast.lane import LiveConnection, MailboxSink, live_connection
-from quart_odds.odds.watched import read_watched
+from quart_odds.odds.watched import WatchedEvents, read_watched
 from quart_odds.routes.access.limits import TokenBucket
 from quart_odds.routes.access.same_origin import check_room, client_of, same_origin_only
-from quart_odds.routes.live.handshake import handshake_message, split_topics
+from quart_odds.routes.live.handshake import asked_filter, handshake_message, split_topics
 from quart_odds.routes.live.receive import SCOPE_KEY, ReceiveEndedError, ReceiveQueue
 from quart_odds.services import services
 from quart_odds.websocket.messages import (
@@ -23,6 +25,7 @@ from quart_odds.websocket.messages import (
     pong_message,
     subscription_update_message,
 )
+from quart_odds.websocket.odds_filter import FilterError, OddsFilter, filter_of_json, make_filter
 
 MAX_MESSAGE_BYTES = 4096
 MESSAGES_A_SECOND = 10.0
@@ -61,8 +64,16 @@ async def listen() -> None:
             await asked.send(orjson.dumps(unknown_topics(unknown)).decode())
             await asked.close(POLICY, "no such topic")
             return
-        with parts.watched.watching(watched):
-            await _Conversation(asked, current_registry(), live_connection.get(), client.address).hold(topics, unknown)
+        try:
+            filtered = asked_filter(topics, asked.args)
+        except FilterError as error:
+            await asked.send(orjson.dumps(invalid_filter(error)).decode())
+            await asked.close(POLICY, "invalid filter")
+            return
+        with parts.watched.watching(watched), ExitStack() as watching:
+            conversation = _Conversation(asked, current_registry(), live_connection.get(), client.address)
+            conversation.watch(parts.watched, watching, filtered)
+            await conversation.hold(topics, filtered, unknown)
 
 
 class _Conversation:
@@ -76,6 +87,8 @@ class _Conversation:
         "_registry",
         "_subscriber",
         "_tokens",
+        "_watched",
+        "_watching",
         "_websocket",
     )
 
@@ -90,8 +103,20 @@ class _Conversation:
         self._offences = 0
         self._tokens = TokenBucket(MESSAGES_A_SECOND, MESSAGES_AT_ONCE)
         self._subscriber: Subscriber
+        self._watched: WatchedEvents
+        self._watching: ExitStack
 
-    async def hold(self, topics: frozenset[str], unknown: list[str]) -> None:
+    def watch(self, watched: WatchedEvents, watching: ExitStack, filtered: OddsFilter | None) -> None:
+        """Count the events of the client's filter as watched, until `watching` ends or the filter changes."""
+        self._watched, self._watching = watched, watching
+        self._watch(filtered)
+
+    def _watch(self, filtered: OddsFilter | None) -> None:
+        self._watching.close()
+        if filtered is not None:
+            self._watching.enter_context(self._watched.watching(filtered.event_ids))
+
+    async def hold(self, topics: frozenset[str], filtered: OddsFilter | None, unknown: list[str]) -> None:
         """Register the client, read until the end, and clean up."""
         mailbox: MailboxSink | None = None
         sink = self._connection.websocket_sink() if self._connection is not None else None
@@ -101,9 +126,15 @@ class _Conversation:
             framing: Framing = TEXT_WITH_CURSOR if has_cursor else TEXT
         else:
             framing = FRAME_WITH_CURSOR if has_cursor else FRAME
-        place = self._registry.place(self._websocket.args.get("since"), topics)
+        place = self._registry.place(self._websocket.args.get("since"), topics, filtered)
         self._subscriber = subscriber = self._registry.connect(
-            sink, framing, topics=topics, place=place, handshake=handshake_message(topics, place), address=self._address
+            sink,
+            framing,
+            topics=topics,
+            filtered=filtered,
+            place=place,
+            handshake=handshake_message(topics, place, filtered),
+            address=self._address,
         )
         subscriber.on_end = self._received.end
         writer: asyncio.Task[None] | None = None
@@ -143,14 +174,15 @@ class _Conversation:
             while True:
                 message = await self._received.get()
                 answer = self._answer(message)
-                is_good = answer["type"] != "error"
+                is_good = answer is None or answer["type"] != "error"
                 self._offences = max(0, self._offences - 1) if is_good else self._offences + 1
                 if self._offences > MOST_OFFENCES or self._subscriber.backlog > MOST_WAITING:
                     self._subscriber.end(POLICY, "too many messages that make no sense")
-                else:
+                elif answer is not None:
                     self._registry.send(self._subscriber, answer)
 
-    def _answer(self, message: str | bytes | None) -> Envelope:
+    def _answer(self, message: str | bytes | None) -> Envelope | None:
+        """Carry out what the client asks for. Returns the answer; None if it has been sent already."""
         if not self._tokens.take():
             return error_message("rate_limited", f"more than {MESSAGES_A_SECOND:.0f} messages a second")
         if not isinstance(message, str):
@@ -167,14 +199,12 @@ class _Conversation:
             case "ping":
                 return pong_message()
             case "subscribe":
-                return self._refilter(said, self._registry.subscribe)
+                return self._reselect(said, is_more=True)
             case "unsubscribe":
-                return self._refilter(said, self._registry.unsubscribe)
+                return self._reselect(said, is_more=False)
         return error_message("unknown_type", f"send ping, subscribe or unsubscribe, not {said['type'][:40]!r}")
 
-    def _refilter(
-        self, said: Mapping[str, object], change: Callable[[Subscriber, list[str]], frozenset[str]]
-    ) -> Envelope:
+    def _reselect(self, said: Mapping[str, object], *, is_more: bool) -> Envelope | None:
         topics = said.get("topics")
         if not isinstance(topics, list) or not all(isinstance(each, str) for each in topics):
             return error_message("invalid_message", '"topics" is a list of names')
@@ -184,7 +214,29 @@ class _Conversation:
             if not known:
                 return unknown_topics(unknown)
             self._registry.send(self._subscriber, unknown_topics(unknown))
-        return subscription_update_message(change(self._subscriber, known))
+        former = self._subscriber.wanted
+        topics = self._subscriber.wanted_topics | set(known) if is_more else self._subscriber.wanted_topics - set(known)
+        try:
+            filtered = self._filter(said, topics, former.filter, is_more=is_more)
+        except FilterError as error:
+            return invalid_filter(error)
+        answer = subscription_update_message(topics, filtered.as_json() if filtered is not None else None)
+        self._registry.reselect(self._subscriber, topics, filtered, answer)
+        if filtered is not former.filter:
+            self._watch(filtered)
+        return None
+
+    def _filter(
+        self, said: Mapping[str, object], topics: frozenset[str], former: Filter | None, *, is_more: bool
+    ) -> OddsFilter | None:
+        """Return the filter after a change of topics. Raises FilterError."""
+        if is_more and "filter" in said:
+            if ODDS not in topics:
+                raise FilterError("filter", 'a filter is for the topic odds: add "odds" to "topics"')
+            return filter_of_json(said["filter"])
+        if ODDS not in topics:
+            return None
+        return former if isinstance(former, OddsFilter) else make_filter()
 
     async def _close(self) -> None:
         """Send the close frame if the server ended the connection. A client that does not take it is cut."""
@@ -197,6 +249,11 @@ class _Conversation:
         except TimeoutError:
             if self._connection is not None:
                 self._connection.abort()
+
+
+def invalid_filter(error: FilterError) -> Envelope:
+    """Return the error for a filter that is not possible."""
+    return error_message("invalid_filter", f"{error.field}: {error.reason}")
 
 
 def unknown_topics(topics: list[str]) -> Envelope:

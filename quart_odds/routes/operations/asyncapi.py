@@ -7,13 +7,17 @@ from quart import Blueprint, Response
 from quart_odds import __version__
 from quart_odds.broadcast import TOPICS
 from quart_odds.domain.platforms import Platform
+from quart_odds.routes.api.schemas.live import AppliedFilter, EventChange, OddsChange, OddsImage
 from quart_odds.routes.api.scrape import json_response
+from quart_odds.routes.live.query import TopicsQuery
 from quart_odds.scraping.schemas import ScrapeProgress
+from quart_odds.websocket.odds_filter import FILTER_FIELDS
 
 blueprint = Blueprint("asyncapi", __name__)
 
 ERROR_CODES = (
     "gap",
+    "invalid_filter",
     "invalid_json",
     "invalid_message",
     "invalid_topic",
@@ -24,6 +28,20 @@ ERROR_CODES = (
 )
 _TIMESTAMP = {"type": "string", "format": "date-time", "pattern": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$"}
 _TOPICS = {"type": "array", "items": {"type": "string", "enum": sorted(TOPICS)}}
+_FILTER = {"$ref": "#/components/schemas/AppliedFilter"}
+_ASKED_FILTER = {
+    "type": "object",
+    "description": "for the topic odds, in place of the filter before; every property may be left out",
+    "properties": {
+        "event_id": {"type": "array", "items": {"type": "integer"}},
+        "tournament_id": {"type": "array", "items": {"type": "integer"}},
+        "market": {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]},
+        "platform": {"type": "array", "items": {"type": "string", "enum": list(Platform)}},
+        "min_move": {"type": "number", "minimum": 0, "maximum": 1000},
+        "image": {"type": "boolean"},
+    },
+    "additionalProperties": False,
+}
 
 
 @blueprint.get("/asyncapi.json")
@@ -34,8 +52,10 @@ async def asyncapi() -> Response:
 
 def document() -> dict[str, Any]:
     """Return the AsyncAPI document."""
-    progress = ScrapeProgress.model_json_schema(mode="serialization", ref_template="#/components/schemas/{model}")
-    schemas = progress.pop("$defs", {}) | {"ScrapeProgress": progress}
+    schemas: dict[str, Any] = {}
+    for model in (ScrapeProgress, OddsImage, OddsChange, EventChange, AppliedFilter):
+        described = model.model_json_schema(mode="serialization", ref_template="#/components/schemas/{model}")
+        schemas |= described.pop("$defs", {}) | {model.__name__: described}
     published = _published()
     said = _said()
     return {
@@ -51,13 +71,17 @@ def document() -> dict[str, Any]:
                         "query": {
                             "type": "object",
                             "properties": {
-                                "topics": {"type": "string", "description": "comma-separated names; all if omitted"},
+                                "topics": {
+                                    "type": "string",
+                                    "description": "comma-separated names; scrape_progress and odds_updates if omitted",
+                                },
                                 "cursor": {"type": "string", "enum": ["0", "1"]},
                                 "since": {"type": "string", "description": "resume after this cursor"},
                                 "watch": {
                                     "type": "string",
                                     "description": "comma-separated ids of events to fetch more often while connected",
                                 },
+                                **_filter_parameters(),
                             },
                         },
                     }
@@ -101,6 +125,7 @@ def _published() -> dict[str, Any]:
                 "recovered": {"type": "boolean"},
                 "cursor": {"type": "string"},
                 "missed": {"type": ["integer", "null"]},
+                "filter": _FILTER,
             },
             ["topics", "epoch", "recovered", "cursor"],
         ),
@@ -113,8 +138,11 @@ def _published() -> dict[str, Any]:
                 "snapshot_count": {"type": "integer", "minimum": 1},
             },
         ),
+        "odds_image": _message("odds_image", {"$ref": "#/components/schemas/OddsImage"}),
+        "odds_change": _message("odds_change", {"$ref": "#/components/schemas/OddsChange"}),
+        "event_change": _message("event_change", {"$ref": "#/components/schemas/EventChange"}),
         "pong": _message("pong", {}),
-        "subscription_update": _message("subscription_update", {"topics": _TOPICS}),
+        "subscription_update": _message("subscription_update", {"topics": _TOPICS, "filter": _FILTER}, ["topics"]),
         "error": _message(
             "error",
             {
@@ -135,11 +163,18 @@ def _said() -> dict[str, Any]:
             "payload": {
                 "type": "object",
                 "required": ["type", "topics"],
-                "properties": {"type": {"const": name}, "topics": _TOPICS},
+                "properties": {"type": {"const": name}, "topics": _TOPICS}
+                | ({"filter": _ASKED_FILTER} if name == "subscribe" else {}),
             }
         }
         for name in ("subscribe", "unsubscribe")
     }
+
+
+def _filter_parameters() -> dict[str, Any]:
+    """Return the parameters of the query that make a filter of the topic `odds`."""
+    fields = TopicsQuery.model_fields
+    return {name: {"type": "string", "description": fields[name].description} for name in FILTER_FIELDS}
 
 
 def _message(kind: str, data: dict[str, Any], required: list[str] | None = None) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from quart_odds.odds.event import CachedEvent
 from quart_odds.odds.event_odds import GONE, EventOdds
 from quart_odds.odds.margin import best_values, is_active_price, market_margin
 from quart_odds.odds.offers import Offer, offer_of, offers_of, promotion_word
-from quart_odds.routes.api.views import margin_of_offer, offer_word
+from quart_odds.odds.views import margin_of_offer, offer_word
 from quart_odds.routes.pages.run import MARKS
 
 GROUP_NAMES = {

@@ -34,6 +34,10 @@ class Proxy:
         self._cut(self._cuts)
         await self._server.wait_closed()
 
+    def cut_all(self) -> None:
+        """Abort every connection."""
+        self._cut(self._cuts)
+
     def cut_websockets(self) -> None:
         """Abort every WebSocket connection, without a close frame."""
         self._cut(self._upgraded)

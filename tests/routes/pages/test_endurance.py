@@ -64,3 +64,75 @@ async def test_table_of_1300_events_stays_quick_and_small(tmp_path: Path, visit:
         print(f"long tasks {sorted(tasks)[-5:]} ms, heap {before} -> {after}")
         assert max(tasks, default=0) <= LONGEST_TASK_MS
         assert after - before <= MOST_GROWTH_BYTES
+
+
+ROWS_IN_SIGHT = 60
+CHANGES_A_ROW = 10
+POUR_SECONDS = 10
+MOST_BUSY = 0.7
+"""The share of its time that the page's main thread may work, with what it takes to make the messages."""
+
+HOLD = """
+window.subscribed = false;
+window.WebSocket = class extends WebSocket {
+    constructor(...given) {
+        super(...given);
+        window.socket = this;
+        this.addEventListener("message", ({ data }) => { if (data.includes('"odds_image"')) subscribed = true; });
+    }
+};
+"""
+POUR = """([rows, perRow, seconds]) => new Promise((done) => {
+    const ids = [...document.querySelectorAll(".rows .r")].slice(0, rows).map((row) => Number(row.id.slice(1)));
+    const began = performance.now();
+    let sent = 0;
+    let frames = 0;
+    const pour = () => {
+        const due = Math.min(seconds, (performance.now() - began) / 1000) * ids.length * perRow;
+        for (; sent < due; sent++) {
+            const changes = ["1", "X", "2"].map((outcome) => ({
+                market_id: "3743", line: null, outcome, odds: Math.round(110 + Math.random() * 500) / 100, previous: 2,
+                is_active: true, available: true, promotion: null, market_promotion: null,
+            }));
+            const source = ["betpawa", "sportybet", "bet9ja"][sent % 3];
+            const seen_at = new Date().toISOString();
+            const data = { event_id: ids[sent % ids.length], source, seen_at, source_changed_at: null, changes };
+            socket.onmessage({ data: JSON.stringify({ type: "odds_change", timestamp: seen_at, data }) });
+        }
+    };
+    const timer = setInterval(pour, 4);
+    const count = () => {
+        frames++;
+        if (performance.now() - began < seconds * 1000) return requestAnimationFrame(count);
+        clearInterval(timer);
+        pour();
+        done({ sent, frames });
+    };
+    requestAnimationFrame(count);
+})"""
+
+
+async def test_sixty_rows_change_ten_times_a_second_each(tmp_path: Path, visit: Visit) -> None:
+    """Messages are drawn once a frame, so 600 of them a second leave the page time for everything else."""
+    command = (sys.executable, "-m", "tests.routes.pages.changing_server", "80", "1")
+    async with served(tmp_path, {"log_level": "warning"}, command) as server, visit(f"{server.url}/healthz") as visitor:
+        page = visitor.page
+        await page.add_init_script(HOLD)
+        await page.set_viewport_size({"width": 1280, "height": 3000})
+        await page.goto(f"{server.url}/odds?page_size=60")
+        await visitor.until(f"{ROWS} >= {ROWS_IN_SIGHT}")
+        await visitor.until("subscribed")
+        session = await page.context.new_cdp_session(page)
+        await session.send("Performance.enable", {"timeDomain": "threadTicks"})
+
+        async def busy_seconds() -> float:
+            metrics = (await session.send("Performance.getMetrics"))["metrics"]
+            return float(next(each["value"] for each in metrics if each["name"] == "TaskDuration"))
+
+        before = await busy_seconds()
+        counted = await page.evaluate(POUR, [ROWS_IN_SIGHT, CHANGES_A_ROW, POUR_SECONDS])
+        busy = await busy_seconds() - before
+        print(f"{counted}, {busy:.1f} s of processor time in {POUR_SECONDS} s")
+        assert counted["sent"] == ROWS_IN_SIGHT * CHANGES_A_ROW * POUR_SECONDS
+        assert await visitor.value("document.querySelectorAll('.p[data-move]').length") > ROWS_IN_SIGHT
+        assert busy <= MOST_BUSY * POUR_SECONDS

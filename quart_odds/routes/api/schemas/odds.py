@@ -70,8 +70,8 @@ class InlineMarket(Shape):
     source_changed_at: SourceChanged
 
 
-class EventBookmaker(Shape):
-    """A bookmaker's entry for an event."""
+class ListedBookmaker(Shape):
+    """A bookmaker's entry for an event, without prices."""
 
     bookmaker_slug: Platform
     bookmaker_name: str
@@ -83,6 +83,11 @@ class EventBookmaker(Shape):
     unavailable_since: Since
     reversed: Reversed
     late: Late
+
+
+class EventBookmaker(ListedBookmaker):
+    """A bookmaker's entry for an event."""
+
     inline_odds: list[InlineMarket]
 
 

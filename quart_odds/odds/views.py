@@ -1,5 +1,9 @@
-"""Events as the API shows them: plain dictionaries made from the cache, with the shapes of `schemas.odds`."""
+"""Events as the API and the topic `odds` show them: plain dictionaries made from the cache.
 
+The shapes are those of `routes/api/schemas`.
+"""
+
+from collections.abc import Collection
 from datetime import UTC, datetime
 from functools import lru_cache
 
@@ -44,12 +48,28 @@ def list_item(event: CachedEvent) -> JSON:
     }
 
 
-def bookmaker_markets(event: CachedEvent, event_odds: EventOdds) -> JSON:
-    """Return every market of an event at one bookmaker."""
+def image_event(
+    event: CachedEvent, *, markets: Collection[int] | None = None, platforms: Collection[Platform] | None = None
+) -> JSON:
+    """Return an event as an `odds_image` has it, with nothing in it twice.
+
+    `markets` are numbers of the catalogue. None stands for all markets, and for all bookmakers. Takes some 50 µs a
+    bookmaker for the main markets, 2 ms for all of them.
+    """
+    shown = [each for platform, each in event.odds.items() if platforms is None or platform in platforms]
+    return {
+        **event_fields(event),
+        "bookmakers": [listed_bookmaker(event, event_odds) for event_odds in shown],
+        "markets_by_bookmaker": [bookmaker_markets(event, event_odds, markets) for event_odds in shown],
+    }
+
+
+def bookmaker_markets(event: CachedEvent, event_odds: EventOdds, markets: Collection[int] | None = None) -> JSON:
+    """Return the markets of an event at one bookmaker: those with these numbers, by default all."""
     return {
         **bookmaker_name_fields(event_odds.header.platform),
         **_market_state(event, event_odds),
-        "markets": [_market(event_odds, offer) for offer in offers_of(event_odds)],
+        "markets": [_market(event_odds, offer) for offer in offers_of(event_odds, markets)],
     }
 
 
@@ -77,14 +97,21 @@ def event_fields(event: CachedEvent) -> JSON:
     }
 
 
-def bookmaker_fields(event: CachedEvent, event_odds: EventOdds) -> JSON:
-    """Return a bookmaker's entry for an event in a list."""
+def listed_bookmaker(event: CachedEvent, event_odds: EventOdds) -> JSON:
+    """Return a bookmaker's entry for an event, without prices."""
     return {
         **bookmaker_name_fields(event_odds.header.platform),
         "external_event_id": event_odds.header.external_id,
         "event_url": None,
         "has_odds": event_odds.gone_at is None and event_odds.price_count > 0,
         **_market_state(event, event_odds),
+    }
+
+
+def bookmaker_fields(event: CachedEvent, event_odds: EventOdds) -> JSON:
+    """Return a bookmaker's entry for an event in a list."""
+    return {
+        **listed_bookmaker(event, event_odds),
         "inline_odds": [
             _inline(event_odds, offer)
             for market, line, keys in _INLINE_KEYS

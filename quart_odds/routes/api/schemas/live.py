@@ -1,0 +1,74 @@
+"""The messages of the topic `odds`, as /asyncapi.json describes them."""
+
+from typing import Annotated, Literal
+
+from pydantic import AwareDatetime, Field
+
+from quart_odds.domain.platforms import Platform
+from quart_odds.routes.api.schemas.odds import BookmakerMarkets, EventFields, ListedBookmaker, Shape
+
+
+class ImageEvent(EventFields):
+    """An event as `/api/events/{id}` returns it, restricted to a filter, and without what repeats prices."""
+
+    bookmakers: list[ListedBookmaker]
+    markets_by_bookmaker: list[BookmakerMarkets]
+
+
+class OddsImage(Shape):
+    """A page of the state that a filter selects."""
+
+    events: list[ImageEvent]
+    final: Annotated[bool, Field(description="true on the last page")]
+    scope: Annotated[
+        Literal["all", "changed"],
+        Field(description="all: everything that the filter selects; changed: what may have changed since"),
+    ]
+    removed: Annotated[list[int], Field(description="ids of events that are no longer there; on the last page")]
+
+
+class PriceChange(Shape):
+    """A price that moved, appeared or disappeared."""
+
+    market_id: str
+    line: float | None
+    outcome: str
+    odds: float
+    previous: Annotated[float | None, Field(description="the odds before; null if the price was not there")]
+    is_active: bool
+    available: bool
+    promotion: Annotated[str | None, Field(description="the promotion of the outcome's price")]
+    market_promotion: Annotated[str | None, Field(description="the promotion of the market entry it belongs to")]
+
+
+class OddsChange(Shape):
+    """What one fetch changed in an event at one bookmaker."""
+
+    event_id: int
+    sportradar_id: str | None
+    source: Platform
+    seen_at: AwareDatetime
+    source_changed_at: AwareDatetime | None
+    changes: Annotated[list[PriceChange], Field(min_length=1)]
+
+
+class EventChange(Shape):
+    """What changed of an event itself."""
+
+    event_id: int
+    sportradar_id: str | None
+    change: Literal["new", "kickoff", "gone", "back", "changed", "removed"]
+    source: Platform | None
+    event: Annotated[EventFields | None, Field(description="null if the event was removed")]
+    bookmakers: list[ListedBookmaker]
+
+
+class AppliedFilter(Shape):
+    """The filter of a connection."""
+
+    event_id: list[int]
+    tournament_id: list[int]
+    market: Annotated[Literal["main", "all"] | list[str], Field(description="main, all, or ids of markets")]
+    platform: list[Platform]
+    min_move: Annotated[float, Field(ge=0, le=1000, description="percent")]
+    image: bool

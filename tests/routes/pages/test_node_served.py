@@ -1,0 +1,118 @@
+"""static/live.js in Node against a real served app: its copies are what the API says, over both transports."""
+
+import random
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from tests.routes.pages.conftest import missing
+from tests.routes.pages.noding import WITH_WEBSOCKET, NodeProcess, node
+from tests.routes.pages.proxy import proxied
+from tests.routes.pages.test_followed_odds import EVENTS, fill, offer, offering, post, prices, shuffled
+from tests.routes.pages.visiting import until
+from tests.server.serving import Server
+
+BY_SSE = ["--no-experimental-websocket"]
+
+Price = tuple[str, str, float | None, str | None, str, float, bool, bool, str | None]
+
+COPIED = """
+return Object.fromEntries([...kept.watch.copy].map(([id, event]) => [id, event.markets_by_bookmaker.flatMap((book) =>
+    book.markets.flatMap((one) => one.outcomes.map((each) => [book.bookmaker_slug, one.betpawa_market_id, one.line,
+        one.promotion, each.name, each.odds, each.is_active, each.available, each.promotion])))]));
+"""
+
+
+@pytest.fixture(autouse=True)
+def installed() -> None:
+    """Skip the tests, or fail them in CI, if there is no Node."""
+    if shutil.which("node") is None:
+        missing("no node in the PATH: install Debian's nodejs to run the tests of static/live.js")
+
+
+def sorted_prices(found: Any) -> list[Price]:
+    """Return prices in an order of their own."""
+    return sorted(map(tuple, found), key=repr)
+
+
+async def api_prices(server: Server, number: int) -> list[Price]:
+    """Return the prices of an event as the API shows them."""
+    async with (
+        aiohttp.ClientSession(raise_for_status=True) as session,
+        session.get(f"{server.url}/api/events/{number}") as answer,
+    ):
+        event = await answer.json()
+    return sorted_prices(
+        (book["bookmaker_slug"], one["betpawa_market_id"], one["line"], one["promotion"], each["name"], each["odds"],
+         each["is_active"], each["available"], each["promotion"])
+        for book in event["markets_by_bookmaker"] for one in book["markets"] for each in one["outcomes"]
+    )  # fmt: skip
+
+
+async def is_exact(program: NodeProcess, server: Server, numbers: Sequence[int]) -> None:
+    """Wait until the copy has exactly these events, with the prices of the API."""
+    found: list[dict[str, list[Price]]] = []
+
+    async def is_same() -> bool:
+        copied = await program.run(COPIED)
+        expected = {str(each): await api_prices(server, each) for each in numbers}
+        found[:] = [{number: sorted_prices(each) for number, each in copied.items()}, expected]
+        return found[0] == found[1]
+
+    try:
+        await until(is_same, "the copy is what the API says", seconds=10)
+    except AssertionError:
+        state = await program.value("[kept.live.state, kept.live.transport, kept.live.cursor, kept.gaps]")
+        differing = {
+            number: set(found[0].get(number, ())) ^ set(found[1].get(number, ()))
+            for number in found[0].keys() | found[1].keys()
+        }
+        pytest.fail(f"the copy and the API differ in {differing}; the client is {state}")
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("flags", [[WITH_WEBSOCKET], BY_SSE])
+async def test_copy_is_what_the_api_says(tmp_path: Path, flags: Sequence[str]) -> None:
+    """Through anything that bookmakers do, new filters, a cut connection, and a restart of the server."""
+    dice = random.Random(11)
+    async with node(*flags) as program, offering(tmp_path) as server, proxied(server.port) as proxy:
+        await fill(server, dice)
+        options = f"{{ base: '{proxy.url}', leastWaitMs: 20, mostWaitMs: 100, openMs: 20_000 }}"
+        await program.run(f"kept.live = new LiveClient({options}).open(); kept.gaps = [];")
+        await program.run("kept.live.addEventListener('gap', ({ detail }) => kept.gaps.push(detail.reason));")
+        await program.run("kept.watch = kept.live.watchOdds({ event_id: [1, 2, 3], market: 'all' });")
+        await is_exact(program, server, [1, 2, 3])
+        await post(server, *[shuffled(dice, dice.randint(1, EVENTS)) for _ in range(30)])
+        await is_exact(program, server, [1, 2, 3])
+        await program.run("kept.watch.update({ event_id: [3, 4], market: 'all' });")
+        await post(server, *[shuffled(dice, dice.randint(3, 4)) for _ in range(20)])
+        await is_exact(program, server, [3, 4])
+        proxy.cut_all()
+        await post(server, *[shuffled(dice, dice.randint(3, 4)) for _ in range(20)])
+        await is_exact(program, server, [3, 4])
+        assert set(await program.value("kept.gaps")) <= {"filter"}
+        await server.stop()
+        async with offering(tmp_path) as again:
+            await post(again, offer("betpawa", 4, prices(dice)), offer("sportybet", 3, None))
+            proxy.target = again.port
+            await is_exact(program, again, [3, 4])
+            assert (await program.value("kept.gaps"))[-1] == "restart"
+            transport = "websocket" if flags == [WITH_WEBSOCKET] else "sse"
+            assert await program.value("kept.live.transport") == transport
+
+
+async def test_refused_filter_says_why(tmp_path: Path) -> None:
+    """All markets need events; the watch gets the server's reason."""
+    async with offering(tmp_path) as server, node(WITH_WEBSOCKET) as program:
+        await program.run(f"kept.live = new LiveClient({{ base: '{server.url}' }}).open();")
+        await program.run(
+            "kept.watch = kept.live.watchOdds({ market: 'all' });"
+            "kept.watch.addEventListener('refused', ({ detail }) => (kept.said = detail));"
+        )
+        await program.until("kept.said")
+        assert await program.value("kept.said.code") == "invalid_filter"
+        assert "event_id" in await program.value("kept.said.detail")
