@@ -1,7 +1,8 @@
 """The odds API under load, alone and during a scrape, and how soon a thousand clients receive a change.
 
-`python -m benchmarks.api` stores 1,300 events at three bookmakers. The server, the stand-in bookmakers and the
-thousand WebSocket clients run in separate processes. It ends within 50 seconds, and its last line is JSON.
+Clients receive notices first, then the prices themselves, beside sweeps. `python -m benchmarks.api` stores 1,300 events
+at three bookmakers. The server, the stand-in bookmakers and the thousand WebSocket clients run in separate processes.
+It ends within 60 seconds, and its last line is JSON.
 """
 
 import argparse
@@ -122,8 +123,13 @@ async def beside(session: aiohttp.ClientSession, base: str, port: int, seconds: 
     return found, fetched / len(Platform) / spent
 
 
-async def updates(session: aiohttp.ClientSession, base: str, sandbox: str, port: int, clients: int) -> Load:
-    """Measure the time from the order to fetch a changed event until every client has the odds_update."""
+async def updates(
+    session: aiohttp.ClientSession, base: str, sandbox: str, port: int, clients: int, topic: str = "odds_updates"
+) -> Load:
+    """Measure the time from the order to fetch a changed event until every client has the odds_update.
+
+    With the topic `odds`, measure the time from the change in the cache until every client has its prices.
+    """
     watcher = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -131,6 +137,7 @@ async def updates(session: aiohttp.ClientSession, base: str, sandbox: str, port:
         HOST,
         str(port),
         str(clients),
+        topic,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         limit=1 << 20,
@@ -153,12 +160,33 @@ async def updates(session: aiohttp.ClientSession, base: str, sandbox: str, port:
             async with session.post(f"{base}/api/scrape/event/{sportradar_id}") as answer:
                 await answer.read()
             moments = json.loads(await watcher.stdout.readline())
-            found.latencies += [moment - started for moment in moments]
+            found.latencies += moments if topic == "odds" else [moment - started for moment in moments]
             found.errors += clients - len(moments)
     finally:
         watcher.kill()
         await watcher.wait()
     return found
+
+
+async def beside_sweeps(
+    session: aiohttp.ClientSession, base: str, sandbox: str, port: int, clients: int
+) -> tuple[Load, int]:
+    """Measure how soon every client has changed prices while one sweep follows another. Returns the sweeps as well."""
+    sweeps = 0
+
+    async def sweep() -> None:
+        nonlocal sweeps
+        while True:
+            async with session.get(f"{base}/api/scrape/stream?mode=sweep") as stream:
+                await stream.read()
+            sweeps += 1
+
+    sweeping = asyncio.create_task(sweep())
+    try:
+        return await updates(session, base, sandbox, port, clients, "odds"), sweeps
+    finally:
+        sweeping.cancel()
+        await asyncio.wait([sweeping])
 
 
 async def measure(options: argparse.Namespace) -> dict[str, float]:
@@ -182,6 +210,8 @@ async def measure(options: argparse.Namespace) -> dict[str, float]:
                 say(began, f"during a scrape of {rate:.0f} events a second: {len(together.latencies)} responses")
                 published = await updates(session, base, sandbox.url, port, options.clients)
                 say(began, f"{len(published.latencies)} notices")
+                changes, sweeps = await beside_sweeps(session, base, sandbox.url, port, options.clients)
+                say(began, f"{len(changes.latencies)} changes of prices, beside {sweeps} sweeps")
     return {
         "p50_ms": alone.percentile_ms(50),
         "p99_ms": alone.percentile_ms(99),
@@ -190,7 +220,9 @@ async def measure(options: argparse.Namespace) -> dict[str, float]:
         "scrape_events_a_second": round(rate, 1),
         "update_p50_ms": published.percentile_ms(50),
         "update_p99_ms": published.percentile_ms(99),
-        "errors": alone.errors + together.errors + published.errors,
+        "odds_change_p50_ms": changes.percentile_ms(50),
+        "odds_change_p99_ms": changes.percentile_ms(99),
+        "errors": alone.errors + together.errors + published.errors + changes.errors,
         "seconds": round(time.perf_counter() - began, 1),
     }
 

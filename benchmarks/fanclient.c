@@ -250,6 +250,7 @@ int main(int argc, char **argv) {
             send_request(dial(port, 0), request);
         }
     }
+    double counted = now() - start;
     if (group) { long left_kb; cpu = cpu_seconds(group, holding ? &left_kb : &rss_kb) - cpu; }
     int told = 0, cut = 0;
     for (int i = 0; i < stall; i++) {
@@ -272,10 +273,10 @@ int main(int argc, char **argv) {
     double span = end - start;
     printf("{\"clients\":%d,\"stalled\":%d,\"stalled_told\":%d,\"stalled_closed\":%d,\"open_s\":%.3f,\"expected\":%ld,\"delivered\":%ld,\"complete\":%ld,\"closed\":%ld,\"bytes\":%ld,"
            "\"span_s\":%.4f,\"per_s\":%.0f,\"first_p50_ms\":%.1f,\"first_p99_ms\":%.1f,\"latency_p50_ms\":%.2f,\"latency_p99_ms\":%.2f,"
-           "\"latency_max_ms\":%.2f,\"cpu_us_per_delivery\":%.2f,\"rss_kb\":%ld,\"told\":%ld}\n",
+           "\"latency_max_ms\":%.2f,\"cpu_us_per_delivery\":%.2f,\"cpu_s\":%.3f,\"counted_s\":%.3f,\"rss_kb\":%ld,\"told\":%ld}\n",
            clients, stall, told, cut, open_seconds, expect * (clients - stall), delivered, complete, closed, bytes, span,
            span > 0 ? delivered / span : 0, reached ? firsts[reached / 2] : 0, reached ? firsts[(int)(reached * .99)] : 0,
            latency_count ? latencies[latency_count / 2] : 0, latency_count ? latencies[(long)(latency_count * .99)] : 0,
-           latency_count ? latencies[latency_count - 1] : 0, delivered ? cpu * 1e6 / delivered : 0, rss_kb, told_back);
+           latency_count ? latencies[latency_count - 1] : 0, delivered ? cpu * 1e6 / delivered : 0, cpu, counted, rss_kb, told_back);
     return 0;
 }

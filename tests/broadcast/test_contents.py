@@ -2,9 +2,10 @@
 
 import pytest
 
-from quart_odds.broadcast import ODDS, SCRAPE_PROGRESS, BroadcastRegistry, Subscriber
+from quart_odds.broadcast import ODDS, SCRAPE_PROGRESS, BroadcastRegistry, LogBounds, Subscriber
 from quart_odds.broadcast import topic as topic_module
 from quart_odds.broadcast.framing import FRAME, FRAME_WITH_CURSOR, Framing
+from quart_odds.broadcast.rendered import RenderedContents
 from quart_odds.broadcast.selection import select
 from tests.broadcast.contents import Images, Number, Wanted
 from tests.broadcast.listeners import (
@@ -307,3 +308,18 @@ async def test_many_entries_are_found_by_subject_in_order() -> None:
     expected = [each for each in range(600) if each % 3 or each % 7 in (1, 2)]
     assert told(sink) == expected
     registry.close()
+
+
+def test_contents_count_in_the_bounds_of_the_log() -> None:
+    """By the memory that they say they take, and so does what was rendered of them."""
+    registry = make_registry(bounds=LogBounds(1, 0, 0.0, 1 << 20, 10_000))
+    for number in range(1000):
+        registry.publish(Number(number, size_bytes=300), ODDS)
+        assert registry.log.size_bytes <= 10_000
+    assert len(registry.log) == 33
+    rendered = RenderedContents(most_bytes=1000)
+    view = select(frozenset({ODDS}), Wanted()).view
+    assert view is not None
+    for entry in [*registry.log.read(1, registry.log.next_seq)] * 2:
+        rendered.frame(entry, view, FRAME, b"e-")
+        assert sum(map(len, rendered._frames.values())) <= 1000
