@@ -173,13 +173,14 @@ class Flusher:
                 if len(data) > MAX_WRITE_BYTES:
                     self._move(subscriber, joined)
                     continue
+                # Before the write, as everywhere: nothing that it sets off may send the same entries again.
+                subscriber.advance(end)
                 sink.write(data)
             except Exception:
                 self._fail(subscriber)
                 continue
             subscriber.last_write_at = self._now
             subscriber.stalled_since = None
-            subscriber.cursor = subscriber._position = end
 
     def _move(self, subscriber: Subscriber, joined: Joined) -> None:
         try:
