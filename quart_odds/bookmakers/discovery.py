@@ -101,6 +101,8 @@ class Discovery:
                     if listed.header.external_id not in self._seen:
                         self._seen.add(listed.header.external_id)
                         yield listed
+                        # Whoever reads them records odds meanwhile: a page in one turn would hold up everyone else.
+                        await asyncio.sleep(0)
 
     async def _round(self, listings: Sequence[Listing]) -> AsyncGenerator[ListedEvent, None]:
         # Large enough for every page plus the final None of every task, so put_nowait() never fails.

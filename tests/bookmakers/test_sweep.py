@@ -475,3 +475,22 @@ async def test_clients_of_one_pool_share_the_kept_tree() -> None:
                 assert await sweep(client)
         await pool.aclose()
     assert sum(map(is_tree, site.asked)) == 1
+
+
+async def test_other_tasks_run_between_the_events_of_a_page() -> None:
+    """A page has up to a hundred events, and recording them all in one turn would hold every request up."""
+    turns = 0
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    seen: list[int] = []
+    async with opened(Upcoming(range(50)), SPORTYBET) as client, aclosing(client.sweep()) as found:
+        counting = asyncio.create_task(count())
+        async for _ in found:
+            seen.append(turns)
+        counting.cancel()
+    assert len(set(seen)) == len(seen) == 50
