@@ -17,14 +17,21 @@ from quart import Blueprint, Response, current_app, request
 
 from benchmarks import fanout_server
 from benchmarks.storage import Bookmakers
+from quart_odds.broadcast.framing import FRAME
+from quart_odds.broadcast.subscriber import Sink
 from quart_odds.domain.catalogue import CATALOGUE, pack_key
+from quart_odds.domain.clock import utc_now
 from quart_odds.domain.odds import pack_value
 from quart_odds.domain.platforms import Platform
 from quart_odds.odds.columns import RecentColumns
 from quart_odds.odds.event import EventChange
 from quart_odds.services import Services, services
+from quart_odds.websocket.odds_contents import EventChanged
 
 EVENTS = 1300
+BYTES = 650
+"""The size of an `odds_change` of three prices."""
+
 AT_ONCE = 4
 """Changes that are published together. A sweep learns of many at once, when it reads a list."""
 
@@ -77,6 +84,38 @@ async def publish() -> Response:
             feed(change_of(parts, 1 + numbers.randrange(events), number))
             if number % at_once == at_once - 1:
                 due += pause * at_once
+                await asyncio.sleep(max(0.0, due - time.monotonic()))
+
+    current_app.add_background_task(work)
+    return Response("{}", content_type="application/json")
+
+
+@blueprint.post("/bench/sends")
+async def send() -> Response:
+    """Send as many messages of about that size, at the same times, to the same listeners: only what sockets cost."""
+    messages = request.args.get("messages", 1000, int)
+    pause = request.args.get("interval_ms", 5.0, float) / 1000
+    parts = services()
+    audience = parts.registry.flusher.audience
+    numbers = random.Random(1)
+    topic = "odds"
+
+    def sinks_of(event_id: int) -> list[Sink]:
+        content = EventChanged(utc_now(), "new", event_id, None, (("event", event_id),), None)
+        return [each.sink for selection in audience.of_content(content, topic) for each in audience.group(selection)]
+
+    sinks = [sinks_of(1 + number) for number in range(EVENTS)]
+
+    async def work() -> None:
+        due = time.monotonic()
+        for number in range(messages):
+            payload = b'{"type":"odds_change","data":{"sportradar_id":"sr:t=%.6f"}}' % time.monotonic()
+            frame = FRAME.encode(payload.ljust(BYTES), b"", "")
+            for sink in sinks[numbers.randrange(EVENTS)]:
+                if sink.is_open and not sink.pending:
+                    sink.write(frame)
+            if number % AT_ONCE == AT_ONCE - 1:
+                due += pause * AT_ONCE
                 await asyncio.sleep(max(0.0, due - time.monotonic()))
 
     current_app.add_background_task(work)

@@ -10,6 +10,8 @@ def utc_now() -> datetime:
 
 def iso_z(moment: datetime) -> str:
     """Format a time as `2026-11-22T10:00:00.123Z`, always with milliseconds. Raises ValueError for a naive datetime."""
-    if moment.tzinfo is None:
-        raise ValueError(f"{moment!r} has no time zone")
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
+    if moment.tzinfo is not UTC:
+        if moment.tzinfo is None:
+            raise ValueError(f"{moment!r} has no time zone")
+        moment = moment.astimezone(UTC)
+    return f"{moment.isoformat(timespec='milliseconds')[:-6]}Z"
