@@ -15,12 +15,14 @@ import tempfile
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import aiohttp
 
 from benchmarks.api_load import Load, load
+from benchmarks.fanout import build_client
 from benchmarks.storage import Bookmakers
 from quart_odds.domain.odds import EventHeader, MappedEvent
 from quart_odds.domain.platforms import Platform
@@ -34,7 +36,7 @@ RATE = 200
 SCRAPED_EVENTS = 300
 """Number of events at the stand-in bookmakers, which the scrapes fetch again and again."""
 
-UPDATES = 40
+UPDATES = 30
 
 
 async def prefill(database: str, events: int) -> None:
@@ -90,10 +92,10 @@ async def server(database: str, urls: dict[str, str], delay_ms: int) -> AsyncIte
             await process.wait()
 
 
-async def scrape(session: aiohttp.ClientSession, base: str) -> tuple[int, float]:
+async def scrape(session: aiohttp.ClientSession, base: str, mode: str = "full") -> tuple[int, float]:
     """Make one run. Return the number of events fetched at all bookmakers together, and the duration in seconds."""
     started = time.perf_counter()
-    async with session.post(f"{base}/api/scrape", json={}) as answer:
+    async with session.post(f"{base}/api/scrape", json={"mode": mode}) as answer:
         run_id = (await answer.json())["scrape_run_id"]
     while True:
         async with session.get(f"{base}/api/scrape/{run_id}") as answer:
@@ -123,13 +125,8 @@ async def beside(session: aiohttp.ClientSession, base: str, port: int, seconds: 
     return found, fetched / len(Platform) / spent
 
 
-async def updates(
-    session: aiohttp.ClientSession, base: str, sandbox: str, port: int, clients: int, topic: str = "odds_updates"
-) -> Load:
-    """Measure the time from the order to fetch a changed event until every client has the odds_update.
-
-    With the topic `odds`, measure the time from the change in the cache until every client has its prices.
-    """
+async def updates(session: aiohttp.ClientSession, base: str, sandbox: str, port: int, clients: int) -> Load:
+    """Measure the time from the order to fetch a changed event until every client has the odds_update."""
     watcher = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -137,7 +134,6 @@ async def updates(
         HOST,
         str(port),
         str(clients),
-        topic,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         limit=1 << 20,
@@ -160,7 +156,7 @@ async def updates(
             async with session.post(f"{base}/api/scrape/event/{sportradar_id}") as answer:
                 await answer.read()
             moments = json.loads(await watcher.stdout.readline())
-            found.latencies += moments if topic == "odds" else [moment - started for moment in moments]
+            found.latencies += [moment - started for moment in moments]
             found.errors += clients - len(moments)
     finally:
         watcher.kill()
@@ -168,10 +164,38 @@ async def updates(
     return found
 
 
+async def main_prices(session: aiohttp.ClientSession, sandbox: str) -> list[dict[str, object]]:
+    """Return prices of 1X2 at the stand-in bookmakers, each of another event. They have just been changed."""
+    async with session.post(f"{sandbox}/_sandbox/odds", json={"changes": 20 * UPDATES, "move": 0}) as answer:
+        changes = (await answer.json())["changes"]
+    found = {each["sportradar_id"]: each for each in changes if each["slug"] == "1x2_ft" and not each["suspended"]}
+    return [
+        {name: each[name] for name in ("sportradar_id", "bookmaker", "market", "line", "outcome")}
+        for each in list(found.values())[:UPDATES]
+    ]
+
+
+@dataclass(frozen=True)
+class Changes:
+    """How soon a thousand clients had changed prices, in milliseconds.
+
+    `wrong` is by how many deliveries they got too few or too many.
+    """
+
+    p50_ms: float
+    p99_ms: float
+    wrong: int
+    count: int
+    sweeps: int
+
+
 async def beside_sweeps(
-    session: aiohttp.ClientSession, base: str, sandbox: str, port: int, clients: int
-) -> tuple[Load, int]:
-    """Measure how soon every client has changed prices while one sweep follows another. Returns the sweeps as well."""
+    session: aiohttp.ClientSession, base: str, sandbox: str, port: int, clients: int, folder: Path
+) -> Changes:
+    """Measure how soon every client has changed prices while one sweep follows another.
+
+    The time runs from when the message is made, which is right after the cache takes the change.
+    """
     sweeps = 0
 
     async def sweep() -> None:
@@ -181,12 +205,43 @@ async def beside_sweeps(
                 await stream.read()
             sweeps += 1
 
-    sweeping = asyncio.create_task(sweep())
+    prices = await main_prices(session, sandbox)
+    # Another sweep may have read some of the lists before the prices were changed.
+    await scrape(session, base, "sweep")
+    client = await asyncio.create_subprocess_exec(
+        build_client(folder),
+        *("ws", str(port), "/api/ws?topics=odds", str(clients), str(len(prices)), "5000"),
+        stdout=asyncio.subprocess.PIPE,
+        env={**os.environ, "SAMPLE": "1", "ONLY": '"odds_change"'},
+    )
+    assert client.stdout is not None
     try:
-        return await updates(session, base, sandbox, port, clients, "odds"), sweeps
+        assert (await client.stdout.readline()).startswith(b"READY")
+        sweeping = asyncio.create_task(sweep())
+        try:
+            for number, price in enumerate(prices):
+                change = price | {"odds": 1.5 + number / 100}
+                async with session.post(f"{sandbox}/_sandbox/odds", json=change) as answer:
+                    answer.raise_for_status()
+                # A sweep may find the change first. It makes one message all the same.
+                async with session.post(f"{base}/api/scrape/event/{price['sportradar_id']}") as answer:
+                    await answer.read()
+                await asyncio.sleep(0.05)
+            found = json.loads(await client.stdout.readline())
+        finally:
+            sweeping.cancel()
+            await asyncio.wait([sweeping])
     finally:
-        sweeping.cancel()
-        await asyncio.wait([sweeping])
+        if client.returncode is None:
+            client.kill()
+        await client.wait()
+    return Changes(
+        found["latency_p50_ms"],
+        found["latency_p99_ms"],
+        abs(len(prices) * clients - found["delivered"]),
+        len(prices),
+        sweeps,
+    )
 
 
 async def measure(options: argparse.Namespace) -> dict[str, float]:
@@ -210,8 +265,8 @@ async def measure(options: argparse.Namespace) -> dict[str, float]:
                 say(began, f"during a scrape of {rate:.0f} events a second: {len(together.latencies)} responses")
                 published = await updates(session, base, sandbox.url, port, options.clients)
                 say(began, f"{len(published.latencies)} notices")
-                changes, sweeps = await beside_sweeps(session, base, sandbox.url, port, options.clients)
-                say(began, f"{len(changes.latencies)} changes of prices, beside {sweeps} sweeps")
+                changes = await beside_sweeps(session, base, sandbox.url, port, options.clients, Path(folder))
+                say(began, f"{changes.count} changes of prices, beside {changes.sweeps} sweeps")
     return {
         "p50_ms": alone.percentile_ms(50),
         "p99_ms": alone.percentile_ms(99),
@@ -220,9 +275,9 @@ async def measure(options: argparse.Namespace) -> dict[str, float]:
         "scrape_events_a_second": round(rate, 1),
         "update_p50_ms": published.percentile_ms(50),
         "update_p99_ms": published.percentile_ms(99),
-        "odds_change_p50_ms": changes.percentile_ms(50),
-        "odds_change_p99_ms": changes.percentile_ms(99),
-        "errors": alone.errors + together.errors + published.errors + changes.errors,
+        "odds_change_p50_ms": changes.p50_ms,
+        "odds_change_p99_ms": changes.p99_ms,
+        "errors": alone.errors + together.errors + published.errors + changes.wrong,
         "seconds": round(time.perf_counter() - began, 1),
     }
 

@@ -8,9 +8,11 @@
 // With EXPECT 0 it prints READY and keeps the connections until the server has closed them all, or nothing arrived for
 // IDLE_MS. "told" counts those that were told when to reconnect, by 1012 or by retry.
 // "@K:N@" in PATH stands for K of the numbers 1 to N, comma-separated, others for each connection: number k of connection
-// i is 1 + (7919 i + 263 k) mod N. Environment: SAMPLE=1 times every message instead of one in sixteen.
+// i is 1 + (7919 i + 263 k) mod N. Environment: SAMPLE=1 times every message instead of one in sixteen; with ONLY=TEXT,
+// WebSocket messages without that text are not counted.
 // STALL of the connections have a small receive buffer and never read. A message with "t=SECONDS" (CLOCK_MONOTONIC, as
-// returned by Python's time.monotonic()) is timed, but only one in sixteen, to keep the client's own cost low. With
+// returned by Python's time.monotonic()) is timed, but only one in sixteen, to keep the client's own cost low; so is one
+// with "timestamp":"…" as our messages have it, from that time on. With
 // SERVER_PGID, the CPU time and memory of that process group are reported. At the end the stalled connections are read:
 // stalled_told of them contain a gap notice, stalled_closed were closed by the server, the others have everything.
 #define _GNU_SOURCE
@@ -41,6 +43,7 @@ struct connection {
 };
 
 static unsigned sample = 16;
+static const char *only = "";
 static float *latencies;
 static long latency_count, latency_cap;
 
@@ -93,16 +96,29 @@ static void read_head(struct connection *c, const char *status_line) {
     }
 }
 
+static double made_at(const unsigned char *text, size_t len) {
+    const char *name = "\"timestamp\":\"";
+    const unsigned char *found = memmem(text, len, name, strlen(name));
+    struct tm t = {0};
+    double second;
+    if (!found || sscanf((char *)found + strlen(name), "%d-%d-%dT%d:%d:%lfZ", &t.tm_year, &t.tm_mon, &t.tm_mday, &t.tm_hour, &t.tm_min, &second) != 6) return 0;
+    t.tm_year -= 1900; t.tm_mon--;
+    struct timespec wall;
+    clock_gettime(CLOCK_REALTIME, &wall);
+    return now() - (wall.tv_sec + wall.tv_nsec / 1e9 - timegm(&t) - second);
+}
+
 static void time_message(const unsigned char *text, size_t len, double at) {
     static unsigned seen;
     if (seen++ % sample) return;
     unsigned char *mark = memmem(text, len, "t=", 2);
-    if (!mark || mark + 3 > text + len || mark[2] < '0' || mark[2] > '9') return;
+    double made = mark && mark + 3 <= text + len && mark[2] >= '0' && mark[2] <= '9' ? strtod((char *)mark + 2, 0) : made_at(text, len);
+    if (!made) return;
     if (latency_count == latency_cap) {
         latency_cap = latency_cap ? latency_cap * 2 : 1 << 16;
         latencies = realloc(latencies, latency_cap * sizeof *latencies);
     }
-    latencies[latency_count++] = (at - strtod((char *)mark + 2, 0)) * 1e3;
+    latencies[latency_count++] = (at - made) * 1e3;
 }
 
 static void drop_front(struct connection *c, size_t n) {
@@ -122,7 +138,7 @@ static void scan_frames(struct connection *c, double at) {
             for (int i = 2; i < 10; i++) len = len << 8 | f[i];
         }
         if (c->len - p < head + len) break;
-        if ((f[0] & 15) == 1) { c->got++; time_message(f + head, len, at); }
+        if ((f[0] & 15) == 1 && memmem(f + head, len, only, strlen(only))) { c->got++; time_message(f + head, len, at); }
         p += head + len;
     }
     drop_front(c, p);
@@ -183,6 +199,7 @@ int main(int argc, char **argv) {
     const char *path = argv[3], *trigger = argc > 7 && argv[7][0] ? argv[7] : 0;
     int stall = argc > 8 ? atoi(argv[8]) : 0, group = argc > 9 ? atoi(argv[9]) : 0;
     if (getenv("SAMPLE")) sample = atoi(getenv("SAMPLE"));
+    if (getenv("ONLY")) only = getenv("ONLY");
     char request[1024];
     struct rlimit files;
     getrlimit(RLIMIT_NOFILE, &files);
