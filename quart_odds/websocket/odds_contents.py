@@ -20,19 +20,8 @@ from quart_odds.odds.event_odds import EventOdds
 from quart_odds.odds.offers import has_prices_of
 from quart_odds.odds.views import event_fields, image_event, listed_bookmaker
 from quart_odds.websocket.messages import event_change_message, odds_change_message, odds_image_message
-from quart_odds.websocket.odds_marks import Kind, make_mark, mark_concerns
+from quart_odds.websocket.odds_marks import Kind, make_mark
 from quart_odds.websocket.odds_view import OddsView
-
-__all__ = [
-    "EventChanged",
-    "EventState",
-    "FirstPrices",
-    "OddsContent",
-    "PricesChanged",
-    "WhatChanged",
-    "mark_concerns",
-    "subjects_of",
-]
 
 WhatChanged = Literal["new", "kickoff", "gone", "back", "changed", "removed"]
 
@@ -101,7 +90,7 @@ class PricesChanged(OddsContent):
     def mark(self) -> int:
         """Names the bookmaker, and whether there are main markets."""
         has_main = bool(self._delta.market_bits & market_bits(MAIN_NUMBERS))
-        return make_mark(Kind.PRICES, (self._platform,), has_main=has_main)
+        return make_mark(Kind.PRICES, self._platform, has_main=has_main)
 
     @property
     def size_bytes(self) -> int:
@@ -149,7 +138,7 @@ class FirstPrices(OddsContent):
     def mark(self) -> int:
         """Names the bookmaker, and whether there are main markets."""
         has_main = has_prices_of(self._event_odds, MAIN_NUMBERS)
-        return make_mark(Kind.FIRST, (self._event_odds.header.platform,), has_main=has_main)
+        return make_mark(Kind.FIRST, self._event_odds.header.platform, has_main=has_main)
 
     @property
     def size_bytes(self) -> int:
@@ -206,8 +195,8 @@ class EventChanged(OddsContent):
 
     @property
     def mark(self) -> int:
-        """Names the bookmaker; all of them if it is no particular one."""
-        return make_mark(Kind.EVENT, Platform if self._source is None else (self._source,))
+        """Says that it concerns everyone."""
+        return make_mark(Kind.EVENT)
 
     @property
     def size_bytes(self) -> int:
@@ -240,17 +229,14 @@ class EventChanged(OddsContent):
 class EventState(OddsContent):
     """The whole state of an event, for those who keep a copy.
 
-    `event` is a copy that nobody modifies, `left` are bookmakers that it may have lost.
+    `event` is a copy that nobody modifies.
     """
 
-    __slots__ = ("_event", "_platforms")
+    __slots__ = ("_event",)
 
-    def __init__(
-        self, at: datetime, event: CachedEvent, subjects: Collection[Subject], left: Collection[Platform] = ()
-    ) -> None:
+    def __init__(self, at: datetime, event: CachedEvent, subjects: Collection[Subject]) -> None:
         super().__init__(at, event.id, event.sportradar_id, subjects)
         self._event = event
-        self._platforms = frozenset((*event.odds, *left))
 
     @property
     def name(self) -> str:
@@ -259,8 +245,8 @@ class EventState(OddsContent):
 
     @property
     def mark(self) -> int:
-        """Names the bookmakers."""
-        return make_mark(Kind.STATE, self._platforms)
+        """Says that it is for those who keep a copy."""
+        return make_mark(Kind.STATE)
 
     @property
     def size_bytes(self) -> int:

@@ -85,16 +85,14 @@ class OddsFeed:
         for what in _own_changes(change, event, event_odds):
             self._publish(EventChanged(at, what, event.id, shown, self._subjects(event), change.platform))
         if _is_matched_anew(change):
-            self._publish_matching(change, at, shown, moved, tournaments)
+            self._publish_matching(change, at, shown, tournaments)
         elif not change.is_new or (not is_alone and event.leading is event_odds):
             self._publish(EventState(at, shown, self._subjects(event)))
         elif not is_alone:
             # The event itself is as before. It is new only to those who listen to the tournament at this bookmaker.
             self._publish(EventState(at, shown, (("tournament", event_odds.competition_id),)))
 
-    def _publish_matching(
-        self, change: EventChange, at: datetime, event: CachedEvent, moved: list[EventOdds], tournaments: list[int]
-    ) -> None:
+    def _publish_matching(self, change: EventChange, at: datetime, event: CachedEvent, tournaments: list[int]) -> None:
         """Publish that odds moved to other events, and the state of these. `event` is a copy of that of the change."""
         others = (self._cache.get(event_id) for event_id in change.event_ids if event_id != event.id)
         concerned = [event, *(each.frozen() for each in others if each is not None)]
@@ -106,9 +104,8 @@ class OddsFeed:
         for event_id in change.emptied:
             subjects = subjects_of(event_id, self.tournaments.former(event_id).union(tournaments))
             self._publish(EventChanged(at, "removed", event_id, None, subjects, None))
-        left = [each.header.platform for each in moved]
         for each in concerned:
-            self._publish(EventState(at, each, self._subjects(each), left))
+            self._publish(EventState(at, each, self._subjects(each)))
 
     def _subjects(self, event: CachedEvent) -> tuple[Subject, ...]:
         """Return the subjects of a message about an event. They are kept while only prices change."""

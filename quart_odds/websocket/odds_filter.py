@@ -8,7 +8,8 @@ from typing import Any
 from quart_odds.broadcast.content import Content, Subject
 from quart_odds.domain.catalogue import CATALOGUE, MAIN_NUMBERS
 from quart_odds.domain.platforms import Platform
-from quart_odds.websocket.odds_contents import OddsContent, mark_concerns
+from quart_odds.websocket.odds_contents import OddsContent
+from quart_odds.websocket.odds_marks import mark_concerns
 from quart_odds.websocket.odds_view import OddsView
 
 MAIN = "main"

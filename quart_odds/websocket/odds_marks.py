@@ -1,17 +1,18 @@
 """What is remembered of an entry of the topic `odds` that is no longer in the log: eight bits, to count what is missed.
 
-Bits 0 and 1 are its kind, bits 2 to 4 the bookmakers, bit 5 says whether a main market is concerned.
+Bits 0 and 1 are its kind. If it is about prices, bit 2 says whether a main market is concerned, and bits 3 to 7 are the
+number of the bookmaker.
 """
 
-from collections.abc import Iterable
 from enum import IntEnum
 
 from quart_odds.domain.catalogue import MAIN_NUMBERS
 from quart_odds.domain.platforms import Platform
 from quart_odds.websocket.odds_view import OddsView
 
-_PLATFORM_BITS = {platform: 4 << place for place, platform in enumerate(Platform)}
-_MAIN_BIT = 32
+_MAIN_BIT = 4
+_PLATFORM_SHIFT = 3
+_PLATFORMS: tuple[Platform | None, ...] = (None, *Platform)
 
 
 class Kind(IntEnum):
@@ -23,9 +24,9 @@ class Kind(IntEnum):
     STATE = 3
 
 
-def make_mark(kind: Kind, platforms: Iterable[Platform], *, has_main: bool = True) -> int:
-    """Return the mark of an entry. `platforms` are the bookmakers that it concerns: those with any of them want it."""
-    return kind | sum(_PLATFORM_BITS[platform] for platform in platforms) | (_MAIN_BIT if has_main else 0)
+def make_mark(kind: Kind, platform: Platform | None = None, *, has_main: bool = False) -> int:
+    """Return the mark of an entry. `platform` is the bookmaker whose prices it has."""
+    return kind | _PLATFORMS.index(platform) << _PLATFORM_SHIFT | (_MAIN_BIT if has_main else 0)
 
 
 def mark_kind(mark: int) -> Kind:
@@ -33,13 +34,13 @@ def mark_kind(mark: int) -> Kind:
     return Kind(mark & 3)
 
 
-def mark_platforms(mark: int) -> frozenset[Platform]:
-    """Return the bookmakers that an entry concerns."""
-    return frozenset(platform for platform, bit in _PLATFORM_BITS.items() if mark & bit)
+def mark_platform(mark: int) -> Platform | None:
+    """Return the bookmaker whose prices an entry has; None if it is not about prices."""
+    return _PLATFORMS[mark >> _PLATFORM_SHIFT]
 
 
 def mark_has_main(mark: int) -> bool:
-    """Return whether a price of a main market is among an entry's; true for entries that are not about prices."""
+    """Return whether a price of a main market is among an entry's."""
     return bool(mark & _MAIN_BIT)
 
 
@@ -50,7 +51,7 @@ def mark_concerns(mark: int, view: OddsView) -> bool | None:
         return False
     if kind in (Kind.EVENT, Kind.STATE):
         return True
-    if view.platforms is not None and view.platforms.isdisjoint(mark_platforms(mark)):
+    if view.platforms is not None and mark_platform(mark) not in view.platforms:
         return False
     if view.markets is not None:
         if not mark_has_main(mark) and view.markets <= MAIN_NUMBERS:

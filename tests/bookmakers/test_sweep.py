@@ -487,10 +487,8 @@ async def test_other_tasks_run_between_the_events_of_a_page() -> None:
             turns += 1
             await asyncio.sleep(0)
 
-    seen: list[int] = []
     async with opened(Upcoming(range(50)), SPORTYBET) as client, aclosing(client.sweep()) as found:
         counting = asyncio.create_task(count())
-        async for _ in found:
-            seen.append(turns)
+        seen = [turns async for _ in found]
         counting.cancel()
     assert len(set(seen)) == len(seen) == 50

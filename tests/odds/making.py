@@ -64,6 +64,28 @@ def listed(
     return replace(partial, is_partial=True, source_changed=source_changed or {})
 
 
+def seconds_on(seconds: float) -> datetime:
+    """Return the moment this many seconds after NOW."""
+    return NOW + timedelta(seconds=seconds)
+
+
+def minutes_on(minutes: float) -> datetime:
+    """Return the moment this many minutes after NOW."""
+    return NOW + timedelta(minutes=minutes)
+
+
+def the_odds(cache: OddsCache) -> EventOdds:
+    """Return the only event odds of a cache."""
+    event_odds = cache.event_odds(1)
+    assert event_odds is not None
+    return event_odds
+
+
+def here(event_odds: EventOdds) -> dict[int, float]:
+    """Return the odds that are there, by key."""
+    return {key: (value >> 1) / 1000 for key, value in event_odds.prices()}
+
+
 def odds_at(cache: OddsCache, platform: Platform, external_id: str) -> EventOdds | None:
     """Return the event odds of a bookmaker's event; None if the cache does not have it."""
     for event in cache.events.values():

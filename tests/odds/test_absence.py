@@ -1,28 +1,17 @@
 """What is gone, and when lists and answers that prove it are recorded in another order than they were read."""
 
 from collections.abc import Collection
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from quart_odds.domain.platforms import Platform
-from quart_odds.odds import EventOdds, OddsCache
+from quart_odds.odds import OddsCache
 from quart_odds.odds.event import EventChange
 from quart_odds.odds.service import BELIEVE_MISSING_AFTER
-from tests.odds.making import KICKOFF, NOW, X1, header, listed, mapped
+from tests.odds.making import KICKOFF, NOW, X1, header, listed, mapped, the_odds
+from tests.odds.making import minutes_on as at
 
 HOME, *_ = X1
 FAR = header(kickoff=KICKOFF + timedelta(days=9))
-
-
-def at(minutes: float) -> datetime:
-    """Return the moment this many minutes after NOW."""
-    return NOW + timedelta(minutes=minutes)
-
-
-def the_odds(cache: OddsCache) -> EventOdds:
-    """Return the only event odds of a cache."""
-    event_odds = cache.event_odds(1)
-    assert event_odds is not None
-    return event_odds
 
 
 def known() -> OddsCache:

@@ -1,7 +1,7 @@
 """The ages of prices, and the delays of changes."""
 
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,14 +12,10 @@ from quart_odds.odds import OddsCache
 from quart_odds.odds.delays import BOUNDS, ChangeDelays
 from quart_odds.odds.freshness import Ages, BookmakerAges, Freshness, no_ages
 from tests.odds.making import KICKOFF, NOW, OVER_UNDER, X1, header, key, listed, mapped
+from tests.odds.making import seconds_on as at
 
 HOME, DRAW, AWAY = X1
 CORRECT = {key("correct_score_ft", "1-0"): 7.0}
-
-
-def at(seconds: float) -> datetime:
-    """Return the moment this many seconds after NOW."""
-    return NOW + timedelta(seconds=seconds)
 
 
 def measured(cache: OddsCache, now: datetime, freshness: Freshness | None = None) -> BookmakerAges:

@@ -1,22 +1,18 @@
 """The history of a market, with gaps."""
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from quart_odds.domain.catalogue import CATALOGUE
 from quart_odds.odds import OddsCache
 from quart_odds.odds.event_odds import GONE, EventOdds
 from quart_odds.odds.history import GONE_ODDS, LISTING_KEY, MarketState, OddsHistory, market_keys, market_states
 from tests.odds.making import NOW, X1, header, mapped
+from tests.odds.making import minutes_on as at
 
 KEYS = market_keys(CATALOGUE.by_slug["1x2_ft"], None)
 HOME, DRAW, AWAY = X1
 HOME_INDEX = KEYS[HOME]
 FIRST = {HOME: 2400 << 1 | 1, DRAW: 3300 << 1 | 1, AWAY: 3000 << 1 | 1}
-
-
-def at(minutes: float) -> datetime:
-    """Return the moment this many minutes after NOW."""
-    return NOW + timedelta(minutes=minutes)
 
 
 def epoch(minutes: float) -> int:

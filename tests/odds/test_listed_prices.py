@@ -3,7 +3,7 @@
 import asyncio
 import time
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,33 +16,17 @@ from quart_odds.odds.event_odds import GONE
 from quart_odds.odds.history import OddsHistory, market_keys, market_states
 from quart_odds.odds.offer_times import MAX_LISTS
 from quart_odds.storage import open_store
-from tests.odds.making import KICKOFF, NOW, OVER_UNDER, X1, header, key, listed, mapped
+from tests.odds.making import KICKOFF, NOW, OVER_UNDER, X1, header, here, key, listed, mapped, the_odds
+from tests.odds.making import seconds_on as at
 
 HOME, DRAW, AWAY = X1
 OVER, UNDER = OVER_UNDER
 BOTH_SCORE = {key("btts_ft", name): odds for name, odds in (("Yes", 1.8), ("No", 1.95))}
 
 
-def at(seconds: float) -> datetime:
-    """Return the moment this many seconds after NOW."""
-    return NOW + timedelta(seconds=seconds)
-
-
 def epoch(seconds: float) -> int:
     """Return the same as an epoch second."""
     return int(at(seconds).timestamp())
-
-
-def the_odds(cache: OddsCache) -> EventOdds:
-    """Return the only event odds of a cache."""
-    event_odds = cache.event_odds(1)
-    assert event_odds is not None
-    return event_odds
-
-
-def here(event_odds: EventOdds) -> dict[int, float]:
-    """Return the odds that are there, by key."""
-    return {key: (value >> 1) / 1000 for key, value in event_odds.prices()}
 
 
 def test_a_list_replaces_the_prices_of_its_markets_alone() -> None:

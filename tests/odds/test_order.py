@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import pytest
 from hypothesis import given
@@ -10,20 +10,16 @@ from hypothesis import strategies as st
 
 from quart_odds.domain.catalogue import offer_code
 from quart_odds.domain.platforms import Platform
-from quart_odds.odds import EventOdds, OddsCache, OddsService
+from quart_odds.odds import OddsCache, OddsService
 from quart_odds.storage import Store
-from tests.odds.making import NOW, OVER_UNDER, X1, header, key, listed, mapped
+from tests.odds.making import NOW, OVER_UNDER, X1, header, here, key, listed, mapped, the_odds
+from tests.odds.making import seconds_on as at
 
 HOME, *_ = X1
 OVER, *_ = OVER_UNDER
 BOTH_SCORE = {key("btts_ft", name): odds for name, odds in (("Yes", 1.8), ("No", 1.95))}
 OFFERS = (X1, OVER_UNDER, BOTH_SCORE)
 END = NOW + timedelta(seconds=100)
-
-
-def at(seconds: float) -> datetime:
-    """Return the moment this many seconds after NOW."""
-    return NOW + timedelta(seconds=seconds)
 
 
 @dataclass(frozen=True)
@@ -40,18 +36,6 @@ class Fetch:
         odds = {key: value for offer, value in zip(OFFERS, self.odds, strict=True) if value for key in offer}
         if odds or not self.is_list:
             cache.apply(make(odds=odds), at(self.second), END)
-
-
-def the_odds(cache: OddsCache) -> EventOdds:
-    """Return the only event odds of a cache."""
-    event_odds = cache.event_odds(1)
-    assert event_odds is not None
-    return event_odds
-
-
-def here(event_odds: EventOdds) -> dict[int, float]:
-    """Return the odds that are there, by key."""
-    return {key: (value >> 1) / 1000 for key, value in event_odds.prices()}
 
 
 def newest(fetches: list[Fetch], place: int) -> float | None:

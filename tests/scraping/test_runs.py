@@ -471,6 +471,12 @@ async def test_a_run_that_takes_too_long_is_ended() -> None:
     assert published[-1].error.error_type == "deadline"
 
 
+async def _until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
 async def test_a_platform_that_keeps_up_with_its_budget_is_not_ended_at_its_deadline() -> None:
     """Its requests have to wait for the budget, so it may take longer."""
     budget = Budget(0.001, time.monotonic)
@@ -478,9 +484,7 @@ async def test_a_platform_that_keeps_up_with_its_budget_is_not_ended_at_its_dead
     maker = scene.bookmakers[BETPAWA]
     maker.released = asyncio.Event()
     run = await scene.service.start("api", [BETPAWA])
-    async with asyncio.timeout(10):
-        while run.tracker.extension == 0:
-            await asyncio.sleep(0.01)
+    await _until(lambda: run.tracker.extension > 0)
     maker.released.set()
     published = await scene.published(run.broadcaster)
     assert published[-1].phase is ScrapePhase.COMPLETED
@@ -495,9 +499,7 @@ async def test_a_run_ends_as_much_later_as_its_platforms_may() -> None:
     maker = scene.bookmakers[BETPAWA]
     maker.released = asyncio.Event()
     run = await scene.service.start("api", [BETPAWA])
-    async with asyncio.timeout(10):
-        while run.tracker._told_extension == 0:
-            await asyncio.sleep(0.01)
+    await _until(lambda: run.tracker._told_extension > 0)
     maker.released.set()
     published = await scene.published(run.broadcaster)
     assert published[-1].phase is ScrapePhase.COMPLETED

@@ -16,15 +16,11 @@ from quart_odds.storage import Store
 from quart_odds.storage.offer_times import NO_TIMES, OfferTimes, pack_times, unpack_times
 from quart_odds.storage.tables import quotes
 from tests.odds.making import KICKOFF, NOW, OVER_UNDER, X1, header, listed, mapped
+from tests.odds.making import seconds_on as at
 
 HOME, *_ = X1
 OVER, *_ = OVER_UNDER
 u32 = st.integers(0, 2**32 - 1)
-
-
-def at(seconds: float) -> datetime:
-    """Return the moment this many seconds after NOW."""
-    return NOW + timedelta(seconds=seconds)
 
 
 moments = st.integers(0, 10**17).map(lambda micros: datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=micros))

@@ -16,15 +16,11 @@ from quart_odds.storage.openings import joined, opening_of, opening_row, read_op
 from quart_odds.storage.tables import odds_history, quote_openings
 from quart_odds.storage.waiting import Waiting, make_batch
 from tests.odds.making import KICKOFF, NOW, OVER_UNDER, X1, listed, mapped
+from tests.odds.making import seconds_on as at
 
 HOME, DRAW, _ = X1
 OVER, UNDER = OVER_UNDER
 EVERY = [*X1, *OVER_UNDER]
-
-
-def at(seconds: float) -> datetime:
-    """Return the moment this many seconds after NOW."""
-    return NOW + timedelta(seconds=seconds)
 
 
 def epoch(seconds: float) -> int:

@@ -16,16 +16,15 @@ from quart_odds.domain.promotions import BOOSTED
 from quart_odds.odds import EventChange, OddsCache, event_odds
 from quart_odds.odds.deltas import COMPRESSED_FROM_ROWS, Delta
 from quart_odds.websocket import odds_contents
-from quart_odds.websocket.odds_contents import EventState, OddsContent, PricesChanged, mark_concerns
+from quart_odds.websocket.odds_contents import EventState, OddsContent, PricesChanged
 from quart_odds.websocket.odds_feed import OddsFeed
-from quart_odds.websocket.odds_marks import Kind, make_mark, mark_has_main, mark_kind, mark_platforms
+from quart_odds.websocket.odds_marks import Kind, make_mark, mark_concerns, mark_has_main, mark_kind, mark_platform
 from quart_odds.websocket.odds_view import OddsView
 from tests.odds.making import KICKOFF, NOW, OVER_UNDER, X1, header, listed, mapped
 
 HOME, DRAW, _ = X1
 OVER, UNDER = OVER_UNDER
 EVERYTHING = OddsView(None)
-NOBODY_ELSE = tuple(platform for platform in Platform if platform is not Platform.BETPAWA)
 HANDICAP = next(market for market in CATALOGUE.markets if market.line_kind == "asian")
 
 
@@ -372,13 +371,13 @@ def test_prices_of_markets_that_the_catalogue_no_longer_has_are_not_said() -> No
 
 
 @pytest.mark.parametrize("kind", Kind)
-@pytest.mark.parametrize("platforms", [(Platform.BETPAWA,), (Platform.SPORTYBET, Platform.BET9JA), ()])
+@pytest.mark.parametrize("platform", [*Platform, None])
 @pytest.mark.parametrize("has_main", [True, False])
-def test_marks_say_what_was_put_in(kind: Kind, platforms: tuple[Platform, ...], *, has_main: bool) -> None:
+def test_marks_say_what_was_put_in(kind: Kind, platform: Platform | None, *, has_main: bool) -> None:
     """A mark is a number from 0 to 255."""
-    mark = make_mark(kind, platforms, has_main=has_main)
+    mark = make_mark(kind, platform, has_main=has_main)
     assert 0 <= mark <= 255
-    assert (mark_kind(mark), mark_platforms(mark), mark_has_main(mark)) == (kind, frozenset(platforms), has_main)
+    assert (mark_kind(mark), mark_platform(mark), mark_has_main(mark)) == (kind, platform, has_main)
 
 
 @pytest.mark.parametrize(
@@ -397,9 +396,9 @@ def test_marks_tell_whom_changed_prices_concerned_if_they_can(
 ) -> None:
     """They know whether there was a main market, but not which one, nor how far a price moved."""
     view = OddsView(markets, frozenset({Platform.BETPAWA}), min_move)
-    marks = [make_mark(Kind.PRICES, (Platform.BETPAWA,), has_main=has_main) for has_main in (True, False)]
+    marks = [make_mark(Kind.PRICES, Platform.BETPAWA, has_main=has_main) for has_main in (True, False)]
     assert [mark_concerns(mark, view) for mark in marks] == [of_main, of_others]
-    assert mark_concerns(make_mark(Kind.PRICES, NOBODY_ELSE), view) is False
+    assert mark_concerns(make_mark(Kind.PRICES, Platform.BET9JA, has_main=True), view) is False
 
 
 def test_contents_name_their_messages() -> None:

@@ -17,8 +17,9 @@ from quart_odds.domain.promotions import BOOSTED, KNOWN, TWO_UP
 from quart_odds.odds import EventChange, OddsCache
 from quart_odds.odds.views import bookmaker_markets, event_fields, listed_bookmaker
 from quart_odds.routes.api.encoded import encode_detail
-from quart_odds.websocket.odds_contents import OddsContent, mark_concerns
+from quart_odds.websocket.odds_contents import OddsContent
 from quart_odds.websocket.odds_feed import OddsFeed
+from quart_odds.websocket.odds_marks import mark_concerns
 from quart_odds.websocket.odds_view import OddsView
 from tests.odds.making import KICKOFF, NOW, header, key
 from tests.websocket.copies import OddsCopy, Place, Price, prices_of

@@ -71,13 +71,17 @@ async def listen() -> None:
             await asked.close(POLICY, "invalid filter")
             return
         with parts.watched.watching(watched), ExitStack() as watching:
-            conversation = _Conversation(asked, current_registry(), live_connection.get(), client.address)
-            conversation.watch(parts.watched, watching, filtered)
+            conversation = _Conversation(
+                asked, current_registry(), live_connection.get(), client.address, parts.watched, watching
+            )
             await conversation.hold(topics, filtered, unknown)
 
 
 class _Conversation:
-    """One client's connection: a subscriber, and the loop that reads the client's messages."""
+    """One client's connection: a subscriber, and the loop that reads the client's messages.
+
+    The events of the client's filter count as watched until `watching` ends or the filter changes.
+    """
 
     __slots__ = (
         "_address",
@@ -93,7 +97,13 @@ class _Conversation:
     )
 
     def __init__(
-        self, asked: Websocket, registry: BroadcastRegistry, connection: LiveConnection | None, address: str
+        self,
+        asked: Websocket,
+        registry: BroadcastRegistry,
+        connection: LiveConnection | None,
+        address: str,
+        watched: WatchedEvents,
+        watching: ExitStack,
     ) -> None:
         self._websocket = asked
         self._registry = registry
@@ -102,14 +112,9 @@ class _Conversation:
         self._received: ReceiveQueue = asked.scope[SCOPE_KEY]  # type: ignore[literal-required]
         self._offences = 0
         self._tokens = TokenBucket(MESSAGES_A_SECOND, MESSAGES_AT_ONCE)
+        self._watched = watched
+        self._watching = watching
         self._subscriber: Subscriber
-        self._watched: WatchedEvents
-        self._watching: ExitStack
-
-    def watch(self, watched: WatchedEvents, watching: ExitStack, filtered: OddsFilter | None) -> None:
-        """Count the events of the client's filter as watched, until `watching` ends or the filter changes."""
-        self._watched, self._watching = watched, watching
-        self._watch(filtered)
 
     def _watch(self, filtered: OddsFilter | None) -> None:
         self._watching.close()
@@ -118,6 +123,7 @@ class _Conversation:
 
     async def hold(self, topics: frozenset[str], filtered: OddsFilter | None, unknown: list[str]) -> None:
         """Register the client, read until the end, and clean up."""
+        self._watch(filtered)
         mailbox: MailboxSink | None = None
         sink = self._connection.websocket_sink() if self._connection is not None else None
         has_cursor = "since" in self._websocket.args or self._websocket.args.get("cursor", "0") not in ("", "0")
