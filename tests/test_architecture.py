@@ -30,6 +30,7 @@ MAY_KNOW: dict[str, set[str]] = {
     "odds": BASE,
     "storage": {*BASE, "odds"},
     "broadcast": {"errors"},
+    "cluster": {*BASE, "settings"},
     "scraping": {*BASE, "settings", "bookmakers", "odds", "broadcast"},
     "websocket": {"domain", "odds", "broadcast", "scraping"},
     "services": set(),
