@@ -251,3 +251,7 @@ class NotWriterError(StorageError):
 
     def __init__(self, reason: str | None = None) -> None:
         super().__init__(reason or "another process writes to this database: stop it, or give this one its own")
+
+
+class ReplicationError(QuartOddsError):
+    """Raised when something on the log between processes cannot be read or does not fit this process's state."""

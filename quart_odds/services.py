@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from quart_odds.bookmakers import ClientPool, Decoder
     from quart_odds.broadcast import BroadcastRegistry
     from quart_odds.odds.notices import OddsNotifier
+    from quart_odds.odds.served import ServedOdds
     from quart_odds.odds.service import OddsService
     from quart_odds.odds.watched import WatchedEvents
     from quart_odds.routes.access.limits import ConnectionLimits
@@ -47,6 +48,7 @@ class Services:
     bodies: "ConnectionLimits" = field(init=False)
     store: "Store" = field(init=False)
     odds_service: "OddsService" = field(init=False)
+    served: "ServedOdds" = field(init=False)
     event_bodies: "EventBodies" = field(init=False)
     event_rows: "EventRows" = field(init=False)
     market_numbers: "MarketNumbers" = field(init=False)

@@ -160,7 +160,7 @@ async def metrics() -> Response:
     parts = services()
     registry = CollectorRegistry()
     registry.register(_Metrics(parts))
-    registry.register(AgeMetrics(await measured_ages(parts.odds_service), parts.odds_service.delays))
+    registry.register(AgeMetrics(await measured_ages(parts.served), parts.odds_service.delays))
     return Response(generate_latest(registry), content_type="text/plain; version=0.0.4; charset=utf-8")
 
 
@@ -213,7 +213,7 @@ class _Metrics(Collector):
             GaugeMetricFamily(
                 "quart_odds_log_bytes", "Size of the JSON in the event log", value=broadcast_registry.log.size_bytes
             ),
-            GaugeMetricFamily("quart_odds_events", "Events in memory", value=len(parts.odds_service.cache.events)),
+            GaugeMetricFamily("quart_odds_events", "Events in memory", value=len(parts.served.cache.events)),
             GaugeMetricFamily("quart_odds_run_active", "Whether a full run is active", value=int(run is not None)),
             GaugeMetricFamily("quart_odds_draining", "Whether the server is draining", value=int(parts.is_draining)),
             lag,

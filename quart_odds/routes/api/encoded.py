@@ -176,7 +176,7 @@ async def encode_detail(event: CachedEvent) -> Body:
 
 async def find_event(event_id: int) -> CachedEvent:
     """Return an event from the cache, or a past one from the database. Raises a 404."""
-    found = await services().odds_service.find(event_id)
+    found = await services().served.find(event_id)
     if found is None:
         raise Problem(404, "No such event", f"there is no event {event_id}")
     return found

@@ -81,7 +81,7 @@ def add_routes(blueprint: Blueprint) -> None:
 async def opportunities(query: OpportunitiesQuery) -> Response:
     """List sets of best prices whose inverses sum to less than one, greatest gain first, with the age of each price."""
     parts = services()
-    cache, finder = parts.odds_service.cache, parts.opportunity_finder
+    cache, finder = parts.served.cache, parts.opportunity_finder
     await finder.prepare(upcoming(cache, query, utc_now()))
     # No await below: events, prices and ages are all of this moment.
     now = utc_now()

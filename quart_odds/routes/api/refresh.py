@@ -24,7 +24,7 @@ async def refresh(event_id: int) -> Response:
 
     Its odds are stored and published before the response.
     """
-    event = services().odds_service.cache.get(event_id)
+    event = services().served.cache.get(event_id)
     if event is None:
         raise Problem(404, "No such event", f"There is no current event {event_id}.")
     return await _refresh(event)
@@ -35,7 +35,7 @@ async def refresh(event_id: int) -> Response:
 @document_response(Refreshed)
 async def refresh_by_sportradar_id(sportradar_id: str) -> Response:
     """Fetch an event again, by its SportRadar id."""
-    event = services().odds_service.cache.find(sportradar_id)
+    event = services().served.cache.find(sportradar_id)
     if event is None:
         raise Problem(404, "No such event", f"There is no current event with the SportRadar id {sportradar_id!r}.")
     return await _refresh(event)

@@ -167,7 +167,7 @@ async def odds_rows(query: RowsQuery) -> Response:
     if query.ids is None:
         return await fragment("rows.html", {**_listing(query), "freshness": freshness})
     parts = services()
-    cache = parts.odds_service.cache
+    cache = parts.served.cache
     found = [event for each in query.ids if (event := cache.get(each)) is not None]
     rows = parts.event_rows.html(found, MARKETS[query.market], query.shown_line)
     return await fragment("rows.html", {"rows": rows, "total": None, "freshness": freshness})
@@ -222,7 +222,7 @@ def _listing(query: OddsPageQuery) -> dict[str, object]:
     """Return a page of events with the requested market. Takes one turn of the event loop, some milliseconds."""
     now = utc_now()
     parts = services()
-    found = select_events(parts.odds_service.cache, query, now)
+    found = select_events(parts.served.cache, query, now)
     market, line = MARKETS[query.market], query.shown_line
     rows = parts.event_rows.html(query.cut(found), market, line)
     pages = max(1, -(-len(found) // query.page_size))
@@ -238,7 +238,7 @@ def _listing(query: OddsPageQuery) -> dict[str, object]:
 
 
 async def _freshness() -> list[Freshness]:
-    ages = await measured_ages(services().odds_service, kept_seconds=FRESHNESS_KEPT_SECONDS)
+    ages = await measured_ages(services().served, kept_seconds=FRESHNESS_KEPT_SECONDS)
     return freshness_of(ages)
 
 
