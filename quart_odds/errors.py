@@ -21,6 +21,7 @@ QuartOddsError
 ├── RunStateError            the request does not make sense for a run in this state
 ├── TooSoonError             the same thing was done a moment ago
 ├── RecordingError           a folder is not a recording of bookmakers' bodies
+├── ReplicationError         an operation or a snapshot of the cache is malformed, or of another version
 └── StorageError             the database is slow, locked, full or gone
     └── NotWriterError           another process writes to the database; this one may only read
 """
@@ -231,6 +232,10 @@ class RecordingError(QuartOddsError):
 
     def __str__(self) -> str:
         return f"{self.folder} is no recording: {self.reason}"
+
+
+class ReplicationError(QuartOddsError):
+    """Raised when an operation on the cache, or a snapshot of it, is malformed or of another version."""
 
 
 class StorageError(QuartOddsError):

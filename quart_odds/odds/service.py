@@ -15,14 +15,21 @@ from quart_odds.domain.clock import utc_now
 from quart_odds.domain.odds import EventHeader, ListedCompetitions, MappedEvent
 from quart_odds.domain.platforms import Platform
 from quart_odds.errors import NotWriterError, StorageError
-from quart_odds.odds.archive import ArchivedEvents
 from quart_odds.odds.cache import EVERY_COMPETITION, OddsCache
 from quart_odds.odds.delays import ChangeDelays
 from quart_odds.odds.event import CachedEvent, EventChange
 from quart_odds.odds.freshness import Freshness
+from quart_odds.odds.operations import (
+    Discovered,
+    Forgotten,
+    Operation,
+    Recalled,
+    Recorded,
+    Withdrawn,
+    carry_out,
+)
 from quart_odds.odds.ports import OddsStore, StoredEvent, StoredOdds
 from quart_odds.odds.retention import Removal
-from quart_odds.odds.unmapped import UnmappedMarkets
 
 log = structlog.get_logger(__name__)
 
@@ -59,6 +66,10 @@ class OddsService:
     `on_applied` is called with every change at all, right after the cache took it and before `on_change`. Of several
     events that one list lacks, it is called when the cache has taken all of them. `on_recalled` is called with an event
     that was only in the database and is in the cache again, `on_reloaded` when the whole cache was read again.
+
+    `on_operation` is called with every operation on the cache, in order, in the same turn of the loop and before
+    `on_applied` and `on_recalled`. The operations since `on_reloaded`, or since a snapshot, make an equal cache
+    elsewhere (`odds.operations`).
     """
 
     def __init__(
@@ -77,12 +88,13 @@ class OddsService:
         self.on_applied: Callable[[EventChange], object] | None = None
         self.on_recalled: Callable[[CachedEvent], object] | None = None
         self.on_reloaded: Callable[[], object] | None = None
+        self.on_operation: Callable[[Operation], object] | None = None
         self.read_only_reason: str | None = None
-        self.unmapped = UnmappedMarkets()
+        self.unmapped = self.cache.unmapped
         self.freshness = Freshness(self.cache)
         self.delays = ChangeDelays()
         self._clock = clock
-        self._archived = ArchivedEvents()
+        self._archived = self.cache.archived
         self._may_write = False
         self._term: int | None = None
         self._revision: int | None = None
@@ -198,7 +210,6 @@ class OddsService:
 
     def _restore_all(self, stored: StoredOdds) -> None:
         self.cache.clear()
-        self._archived.clear()
         for competition_id, platform, external_id in stored.competitions:
             self.cache.restore_competition(competition_id, platform, external_id)
         self.cache.start_ids_after(stored.last_event_id, stored.last_odds_id)
@@ -222,10 +233,7 @@ class OddsService:
         then.
         """
         await self._ready_for(mapped.header)
-        change = self.cache.apply(mapped, seen_at, self._clock())
-        if not mapped.is_partial:
-            self.unmapped.note(change.odds_id, mapped)
-        self._publish(change)
+        (change,) = self._carry_out(Recorded(mapped, seen_at, self._clock()))
         self.delays.note(change, mapped.source_changed, self._clock())
         await self.writer.room()
         return change
@@ -248,11 +256,7 @@ class OddsService:
         """
         while not self._may_write:
             await self.take_over()
-        changes = self.cache.mark_missing(
-            platform, seen, at, listed=listed, believe_after=BELIEVE_MISSING_AFTER, now=self._clock()
-        )
-        for change in changes:
-            self._publish(change)
+        changes = self._carry_out(Discovered(platform, seen, at, listed, BELIEVE_MISSING_AFTER, self._clock()))
         await self.writer.room()
         return changes
 
@@ -260,11 +264,11 @@ class OddsService:
         """Mark an event as gone at once, because its bookmaker says so; None if it was not there."""
         while not self._may_write:
             await self.take_over()
-        change = self.cache.withdraw(platform, external_id, at, self._clock())
-        if change is not None:
-            self._publish(change)
-            await self.writer.room()
-        return change
+        changes = self._carry_out(Withdrawn(platform, external_id, at, self._clock()))
+        if not changes:
+            return None
+        await self.writer.room()
+        return changes[0]
 
     async def confirm(self) -> None:
         """Return when everything recorded before is committed.
@@ -272,6 +276,14 @@ class OddsService:
         Raises StorageError if that takes too long, or if odds of the current recording (`odds.ownership`) were refused.
         """
         await self.writer.confirm()
+
+    def _carry_out(self, operation: Operation) -> list[EventChange]:
+        changes = carry_out(self.cache, operation)
+        if self.on_operation is not None:
+            self.on_operation(operation)
+        for change in changes:
+            self._publish(change)
+        return changes
 
     def _publish(self, change: EventChange) -> None:
         self.writer.put(change)
@@ -291,7 +303,12 @@ class OddsService:
         return None if stored is None else stored.joined()
 
     async def archive(self) -> int:
-        """Drop events from memory that are long over, once their odds are committed; the number dropped."""
+        """Drop events from memory that are long over, once their odds are committed; the number dropped.
+
+        Raises NotWriterError if another process writes.
+        """
+        if not self._may_write:
+            await self.take_over()
         await self.writer.confirm()
         return self._archive_before(self._clock() - KEEP)
 
@@ -308,15 +325,12 @@ class OddsService:
         return removed
 
     def _archive_before(self, before: datetime) -> int:
-        over = [
-            event for event in self.cache.events.values() if event.header.kickoff < before and event.seen_at < before
-        ]
-        for event in over:
-            for event_odds in event.odds.values():
-                header = event_odds.header
-                self._archived.add(event.id, event.key, header.platform, header.external_id, header.genius_id)
-                self.unmapped.forget(event_odds.id)
-            self.cache.forget(event.id)
+        if not self._may_write:
+            raise NotWriterError(self.read_only_reason)
+        events = self.cache.events.values()
+        over = tuple(event.id for event in events if event.header.kickoff < before and event.seen_at < before)
+        if over:
+            self._carry_out(Forgotten(over))
         return len(over)
 
     async def _ready_for(self, header: EventHeader) -> None:
@@ -336,13 +350,13 @@ class OddsService:
                 return
             epoch = self.cache.epoch
             stored = await self.store.load_event(event_id)
-            if self.cache.epoch != epoch:
-                return  # everything was read again in the meantime
-            if stored is not None and not self._is_here(stored):
-                self.cache.restore(stored.event, stored.odds)
-                if self.on_recalled is not None:
-                    self.on_recalled(stored.event)
-            self._archived.discard(event_id)
+            if self.cache.epoch != epoch or not self._may_write:
+                return  # everything was read again in the meantime, or will be
+            is_only_stored = stored is not None and not self._is_here(stored)
+            self._carry_out(Recalled(event_id, stored if is_only_stored else None, self._clock()))
+            event = self.cache.get(event_id)
+            if is_only_stored and event is not None and self.on_recalled is not None:
+                self.on_recalled(event)
 
     def _is_here(self, stored: StoredEvent) -> bool:
         """Whether the cache has the event, or any of its event odds: what it has is newer than what was stored."""

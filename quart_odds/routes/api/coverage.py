@@ -50,24 +50,24 @@ _Numbers = Mapping[Platform, frozenset[int]]
 class MarketNumbers:
     """The markets that each bookmaker offers for each event, computed once per change of the event.
 
-    They are kept by revision. The cache uses each revision once, even after it was cleared and refilled.
+    They are kept by revision, and only for the same event odds: a cache that was refilled may use revisions again.
     """
 
     def __init__(self, cache: OddsCache) -> None:
         self._cache = cache
-        self._found: dict[int, tuple[int, _Numbers]] = {}
+        self._found: dict[int, tuple[int, Mapping[Platform, EventOdds], _Numbers]] = {}
 
     def of(self, event: CachedEvent) -> _Numbers:
         """Return the markets with at least one price, for each bookmaker that lists the event."""
         found = self._found.get(event.id)
-        if found is None or found[0] != event.revision:
+        if found is None or found[0] != event.revision or found[1] is not event.odds:
             numbers = {
                 platform: _numbers_of(event_odds)
                 for platform, event_odds in event.odds.items()
                 if event_odds.gone_at is None
             }
-            found = self._found[event.id] = (event.revision, numbers)
-        return found[1]
+            found = self._found[event.id] = (event.revision, event.odds, numbers)
+        return found[2]
 
     def forget_others(self) -> None:
         """Drop the entries of events that are no longer in the cache."""
