@@ -16,6 +16,8 @@ from quart_odds.bookmakers import ClientPool, Decoder
 from quart_odds.bookmakers.politeness import Priority
 from quart_odds.broadcast import ODDS, BroadcastRegistry
 from quart_odds.broadcast import context as broadcast_context
+from quart_odds.broadcast.engines import LogKeys
+from quart_odds.cluster import RedisServer, SharedLog
 from quart_odds.domain.runs import RunMode
 from quart_odds.errors import QuartOddsError
 from quart_odds.logs import ensure_logging
@@ -139,16 +141,26 @@ async def _opened(parts: Services) -> AsyncIterator[None]:
     parts.store = await open_store(settings.database_url)
     try:
         parts.notifier = OddsNotifier(OddsUpdates(parts.registry))
-        parts.odds_service = OddsService(parts.store, on_change=parts.notifier)
-        _add_kept_answers(parts)
+        parts.odds_service = OddsService(
+            parts.store, on_change=parts.notifier, is_replicated=settings.engine_url is not None
+        )
         await parts.odds_service.load()
-        images = _add_live_odds(parts)
+        if settings.engine_url is None:
+            _add_live_odds(parts)
+        else:
+            await _add_shared_log(parts, settings.engine_url)
+        images = parts.registry.open_image = OddsImages(
+            parts.served.cache, parts.registry.log, parts.odds_feed.tournaments
+        )
+        _add_kept_answers(parts)
         parts.decoder = Decoder(settings.decode_workers)
         parts.preferences = RuntimeSettings(settings, parts.store)
         await parts.preferences.load()
         _add_scraping(parts)
         await parts.runs.recover()
         parts.odds_service.on_take_over = parts.runs.recover
+        if parts.shared_log is not None:
+            parts.shared_log.open()
         parts.odds_service.follow()
         await parts.maintenance.open()
         parts.loop_lag.open()
@@ -161,26 +173,36 @@ async def _opened(parts: Services) -> AsyncIterator[None]:
             parts.notifier.close()
             await parts.clients.aclose()
             await asyncio.gather(parts.odds_service.close(CLOSE_SECONDS), parts.decoder.aclose())
+            if parts.shared_log is not None:
+                await parts.shared_log.close()
             parts.registry.close()
             await images.close()
     finally:
         await parts.store.aclose()
 
 
-def _add_live_odds(parts: Services) -> OddsImages:
-    """Put what happens to the odds in memory on the log, and let listeners begin with an image of them."""
-    cache, registry = parts.odds_service.cache, parts.registry
-    parts.odds_feed = OddsFeed(lambda content: registry.publish(content, ODDS), cache)
+def _add_live_odds(parts: Services) -> None:
+    """Serve the odds of this process, and put what happens to them on the log."""
+    registry = parts.registry
+    parts.served = parts.odds_service.served
+    parts.odds_feed = OddsFeed(lambda content: registry.publish(content, ODDS), parts.served.cache)
     parts.odds_service.on_applied = parts.odds_feed
     parts.odds_service.on_recalled = parts.odds_feed.recalled
     parts.odds_service.on_reloaded = lambda: registry.reload_images(ODDS)
-    images = registry.open_image = OddsImages(cache, registry.log, parts.odds_feed.tournaments)
-    return images
+
+
+async def _add_shared_log(parts: Services, engine_url: str) -> None:
+    """Serve the odds as the log says that this process shares with others, through Redis."""
+    server = RedisServer(engine_url)
+    keys = LogKeys(await parts.store.installation())
+    parts.shared_log = SharedLog(server.connect, keys, parts.registry, parts.odds_service)
+    parts.served = parts.shared_log.served
+    parts.odds_feed = parts.shared_log.replica.feed
 
 
 def _add_kept_answers(parts: Services) -> None:
     """Add what routes cache of the odds in memory, encoded or rendered, until the odds change."""
-    cache = parts.odds_service.cache
+    cache = parts.served.cache
     parts.event_bodies = EventBodies(cache)
     parts.event_rows = EventRows(stale_after=timedelta(seconds=parts.settings.stale_after_seconds))
     parts.market_numbers = MarketNumbers(cache)

@@ -235,7 +235,7 @@ class RecordingError(QuartOddsError):
 
 
 class ReplicationError(QuartOddsError):
-    """Raised when an operation on the cache, or a snapshot of it, is malformed or of another version."""
+    """Raised when something on the log between processes is malformed, of another version, or does not fit this one."""
 
 
 class StorageError(QuartOddsError):
@@ -256,7 +256,3 @@ class NotWriterError(StorageError):
 
     def __init__(self, reason: str | None = None) -> None:
         super().__init__(reason or "another process writes to this database: stop it, or give this one its own")
-
-
-class ReplicationError(QuartOddsError):
-    """Raised when something on the log between processes cannot be read or does not fit this process's state."""

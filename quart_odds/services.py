@@ -9,6 +9,7 @@ from quart import current_app
 if TYPE_CHECKING:
     from quart_odds.bookmakers import ClientPool, Decoder
     from quart_odds.broadcast import BroadcastRegistry
+    from quart_odds.cluster import SharedLog
     from quart_odds.odds.notices import OddsNotifier
     from quart_odds.odds.served import ServedOdds
     from quart_odds.odds.service import OddsService
@@ -49,6 +50,7 @@ class Services:
     store: "Store" = field(init=False)
     odds_service: "OddsService" = field(init=False)
     served: "ServedOdds" = field(init=False)
+    shared_log: "SharedLog | None" = None
     event_bodies: "EventBodies" = field(init=False)
     event_rows: "EventRows" = field(init=False)
     market_numbers: "MarketNumbers" = field(init=False)

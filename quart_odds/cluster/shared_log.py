@@ -58,6 +58,7 @@ class OddsReplica:
         """Replace the odds by those of a snapshot."""
         assert isinstance(decoded, Snapshot)
         decoded.restore(self._served.cache)
+        self.feed.adopt(decoded.former_tournaments)
 
     def begin(self, epoch: str, next_seq: int, retained: Sequence[RetainedRecord]) -> None:
         """Begin the local log at a place. Listeners that there are learn of a gap."""
@@ -75,7 +76,7 @@ class OddsReplica:
             changes = carry_out(self._served.cache, operation)
         except Exception as error:
             raise ReplicationError(f"an operation cannot be applied here: {error!r}") from error
-        _tell(self.feed, operation, changes)
+        _tell(self.feed, self._served.cache, operation, changes)
         return self._registry.log.next_seq - before
 
     def skip(self, count: int) -> None:
@@ -100,7 +101,7 @@ class SharedLog:
         self.replica = OddsReplica(self.served, registry)
         self.tail = LogTail(connect, keys, self.replica)
         self.publisher = StreamPublisher(
-            connect, keys, on_begin=self._on_begin, on_refused=odds_service.step_down, on_wanted=self._on_wanted
+            connect, keys, on_begin=self._on_begin, on_refused=odds_service.refuse, on_wanted=self._on_wanted
         )
         self._snapshots = SnapshotOffice(connect, keys, self.publisher, self._take)
         self._registry = registry
@@ -140,7 +141,7 @@ class SharedLog:
 
     def _append_operation(self, operation: Operation, changes: Sequence[EventChange]) -> None:
         self._at, self._counted = utc_now(), 0
-        _tell(self._counting, operation, changes)
+        _tell(self._counting, self._odds_service.cache, operation, changes)
         moment = _MOMENT.pack((self._at - _EPOCH) // _MICROSECOND)
         self._append_message(Record(OPERATION, self._counted, moment + encode(operation)))
 
@@ -159,18 +160,18 @@ class SharedLog:
         self._snapshots.wanted()
 
     def _take(self) -> Callable[[], bytes]:
-        return take(self._odds_service.cache).encode
+        return take(self._odds_service.cache, self._counting.tournaments.state()).encode
 
     def _count(self, content: Content) -> None:
         self._counted += 1
 
 
-def _tell(feed: OddsFeed, operation: Operation, changes: Sequence[EventChange]) -> None:
+def _tell(feed: OddsFeed, cache: OddsCache, operation: Operation, changes: Sequence[EventChange]) -> None:
     """Let a feed publish what an operation means, in the order of the changes."""
     for change in changes:
         feed(change)
-    if isinstance(operation, Recalled) and operation.stored is not None:
-        feed.recalled(operation.stored.event)
+    if isinstance(operation, Recalled) and (event := cache.get(operation.event_id)) is not None:
+        feed.recalled(event)
 
 
 def _read(payload: bytes) -> tuple[Operation, datetime]:

@@ -6,7 +6,7 @@ notices) and to the writer (the database).
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 import structlog
@@ -18,7 +18,6 @@ from quart_odds.errors import NotWriterError, StorageError
 from quart_odds.odds.cache import EVERY_COMPETITION, OddsCache
 from quart_odds.odds.delays import ChangeDelays
 from quart_odds.odds.event import CachedEvent, EventChange
-from quart_odds.odds.freshness import Freshness
 from quart_odds.odds.operations import (
     Discovered,
     Forgotten,
@@ -30,6 +29,7 @@ from quart_odds.odds.operations import (
 )
 from quart_odds.odds.ports import OddsStore, StoredEvent, StoredOdds
 from quart_odds.odds.retention import Removal
+from quart_odds.odds.served import ServedOdds
 
 log = structlog.get_logger(__name__)
 
@@ -70,6 +70,9 @@ class OddsService:
     `on_operation` is called with every operation on the cache, in order, in the same turn of the loop and before
     `on_applied` and `on_recalled`. The operations since `on_reloaded`, or since a snapshot, make an equal cache
     elsewhere (`odds.operations`).
+
+    `on_term` is called with the number of a term before this process writes in it. With `is_replicated`, the odds reach
+    processes that do not write on a log of their own, and the cache is read from the database only to write.
     """
 
     def __init__(
@@ -79,23 +82,26 @@ class OddsService:
         on_change: Listener | None = None,
         clock: Callable[[], datetime] = utc_now,
         confirm_seconds: float = CONFIRM_SECONDS,
+        is_replicated: bool = False,
     ) -> None:
         self.store = store
         self.cache = OddsCache()
-        self.writer = store.odds_writer(self.cache, on_refused=self._refused, confirm_seconds=confirm_seconds)
+        self.writer = store.odds_writer(self.cache, on_refused=self.refuse, confirm_seconds=confirm_seconds)
         self.on_change = on_change
         self.on_take_over: Callable[[], Awaitable[object]] = _nothing_to_do
         self.on_applied: Callable[[EventChange], object] | None = None
         self.on_recalled: Callable[[CachedEvent], object] | None = None
         self.on_reloaded: Callable[[], object] | None = None
-        self.on_operation: Callable[[Operation], object] | None = None
+        self.on_term: Callable[[int | None], object] = _nothing_of
+        self.on_operation: Callable[[Operation, Sequence[EventChange]], object] | None = None
         self.read_only_reason: str | None = None
         self.unmapped = self.cache.unmapped
-        self.freshness = Freshness(self.cache)
+        self.served = ServedOdds(store, self.cache)
         self.delays = ChangeDelays()
         self._clock = clock
         self._archived = self.cache.archived
         self._may_write = False
+        self._is_replicated = is_replicated
         self._term: int | None = None
         self._revision: int | None = None
         self._changing = asyncio.Lock()
@@ -120,7 +126,8 @@ class OddsService:
             except StorageError as error:
                 # Such as a full disk: what is stored can be read all the same.
                 is_ours, self.read_only_reason = False, str(error)
-            await self._fill()
+            if is_ours or not self._is_replicated:
+                await self._fill()
             self._begin_term()
             self._may_write = is_ours
         if not is_ours:
@@ -182,7 +189,8 @@ class OddsService:
         """Read what the writer has committed since this process last read."""
         try:
             async with self._changing:
-                if not self._may_write and await self.store.odds_revision() != self._revision:
+                is_news = not self._is_replicated and await self.store.odds_revision() != self._revision
+                if is_news and not self._may_write:
                     await self.writer.give_up(NotWriterError(TAKEN_OVER))
                     await self._fill()
                     self._term = None
@@ -190,12 +198,19 @@ class OddsService:
         except StorageError as error:
             log.debug("odds.follow_failed", reason=error.for_operator)
 
+    @property
+    def term(self) -> int | None:
+        """The term in which this process writes; None if it does not."""
+        return self._term
+
+    def refuse(self, error: NotWriterError) -> None:
+        """Stop writing, because another process does. This process takes over again as soon as it can."""
+        self._stop_writing(str(error))
+
     def _begin_term(self) -> None:
         self._term = self.store.term
         self.writer.begin(self._term)
-
-    def _refused(self, error: NotWriterError) -> None:
-        self._stop_writing(str(error))
+        self.on_term(self._term)
 
     def _stop_writing(self, reason: str) -> None:
         if self._may_write:
@@ -280,7 +295,7 @@ class OddsService:
     def _carry_out(self, operation: Operation) -> list[EventChange]:
         changes = carry_out(self.cache, operation)
         if self.on_operation is not None:
-            self.on_operation(operation)
+            self.on_operation(operation, changes)
         for change in changes:
             self._publish(change)
         return changes
@@ -293,14 +308,6 @@ class OddsService:
             self.on_change(change)
 
     # Events that only the database has.
-
-    async def find(self, event_id: int) -> CachedEvent | None:
-        """An event of the cache, or one that only the database still has."""
-        event = self.cache.get(event_id)
-        if event is not None:
-            return event
-        stored = await self.store.load_event(event_id)
-        return None if stored is None else stored.joined()
 
     async def archive(self) -> int:
         """Drop events from memory that are long over, once their odds are committed; the number dropped.
@@ -372,6 +379,10 @@ class OddsService:
             # It may be waiting for a server that neither answers nor notices that the question was cancelled.
             await asyncio.wait([following], timeout=CLOSE_SECONDS)
             following.cancel()
+
+
+def _nothing_of(_: object) -> None:
+    """Do nothing."""
 
 
 async def _nothing_to_do() -> None:

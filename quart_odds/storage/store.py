@@ -1,5 +1,6 @@
 """The interface of the database for the rest of the program: runs, events with odds and history, key-value pairs."""
 
+import secrets
 from collections.abc import Callable
 from datetime import datetime
 
@@ -100,6 +101,16 @@ class Store(RunRows, HistoryRows, AnalyticsRows, RetentionRows):
             await connection.execute(delete(notes).where(notes.c.name == name))
             if value is not None:
                 await connection.execute(insert(notes).values(name=name, value=value))
+
+    async def installation(self) -> str:
+        """Return a name that this database has and no other: what is kept elsewhere for it is found by that."""
+        key = "installation"
+        async with self.database.writing() as connection:
+            await connection.execute(
+                text("INSERT INTO notes (name, value) VALUES (:name, :value) ON CONFLICT DO NOTHING"),
+                {"name": key, "value": secrets.token_hex(8)},
+            )
+            return str(await connection.scalar(select(notes.c.value).where(notes.c.name == key)))
 
     async def check(self) -> None:
         """Check that the database answers. Raises StorageError if it does not."""

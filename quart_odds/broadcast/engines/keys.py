@@ -9,10 +9,14 @@ class LogKeys:
 
     name: str
 
+    def stream(self, epoch: str) -> str:
+        """The stream with the entries of an epoch of the log. Numbers of different epochs are never mixed up."""
+        return self._key(f"log:{epoch}")
+
     @property
-    def stream(self) -> str:
-        """The stream with the entries of the log."""
-        return self._key("log")
+    def epochs(self) -> str:
+        """The stream with the epochs, so that readers learn at once of a new one."""
+        return self._key("epochs")
 
     @property
     def meta(self) -> str:

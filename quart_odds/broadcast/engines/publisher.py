@@ -155,6 +155,7 @@ class StreamPublisher:
         self._waiting_bytes += record.size_bytes
         if self._waiting_bytes > self._max_waiting_bytes:
             self.dropped += len(self._waiting)
+            log.error("log.dropped", records=len(self._waiting), effect="a new epoch begins when Redis is back")
             self._clear()
             self._is_overflown, self._is_begun = True, False
         self._news.set()
@@ -171,9 +172,9 @@ class StreamPublisher:
     async def _begin(self, term: int) -> None:
         """Begin the term, in a new epoch if something was dropped."""
         is_new_epoch = self._is_overflown
-        keys = [self._keys.stream, self._keys.meta, self._keys.retained, self._keys.snapshot]
+        keys = [self._keys.epochs, self._keys.meta, self._keys.retained, self._keys.snapshot]
         proposed = secrets.token_hex(4)
-        arguments = [term, proposed, "1" if is_new_epoch else "0"]
+        arguments = [term, proposed, "1" if is_new_epoch else "0", self._keys.stream("")]
         epoch, last, sub, retained = await self._call(BEGIN, keys, arguments)
         if self._term != term:
             return
@@ -233,6 +234,7 @@ class StreamPublisher:
                     await self._begin(self._term)
                 if self._is_begun and not self._waiting:
                     self.append(Record(HEARTBEAT, 0))
+                    self._news.clear()
                 while self._waiting and self._is_begun and self._term is not None:
                     await self._send()
                 if not self._is_begun:
@@ -255,7 +257,7 @@ class StreamPublisher:
         # A batch that is sent again has to be the same: Redis may have it.
         batch = self._sending = self._sending or self._next_batch()
         drops, before = list(self._drops), self._flushed[0]
-        keys = [self._keys.stream, self._keys.meta, self._keys.retained, self._keys.wanted]
+        keys = [self._keys.stream(self.epoch), self._keys.meta, self._keys.retained, self._keys.wanted]
         head = [self.epoch, term, self._batch + 1, before, self._oldest_kept(), len(batch)]
         fields = [each for record, _ in batch for each in record.fields()]
         try:

@@ -18,13 +18,18 @@ if meta[2] and tonumber(meta[2]) > term then
     return redis.error_reply('FENCED another process has the term ' .. meta[2])
 end
 if not meta[1] or not meta[3] or ARGV[3] == '1' then
-    redis.call('DEL', KEYS[1], KEYS[2], KEYS[3], KEYS[4])
+    if meta[1] then
+        redis.call('DEL', ARGV[4] .. meta[1])
+    end
+    redis.call('DEL', KEYS[2], KEYS[3], KEYS[4])
+    redis.call('XADD', KEYS[1], 'MAXLEN', 16, '*', 'epoch', ARGV[2])
     meta = {ARGV[2], ARGV[1], '0', '0'}
 end
 redis.call('HSET', KEYS[2], 'epoch', meta[1], 'term', ARGV[1], 'last', meta[3], 'sub', meta[4], 'batch', 0)
 return {meta[1], tonumber(meta[3]), tonumber(meta[4]), redis.call('HGETALL', KEYS[3])}
 """
-"""Begin a term. Keys: stream, meta, retained, snapshot. Arguments: term, new epoch, whether to begin that epoch.
+"""Begin a term. Keys: epochs, meta, retained, snapshot. Arguments: term, new epoch, whether to begin that epoch, what
+the keys of streams begin with.
 
 Returns the epoch, the number and sub-number of the last entry, and the retained entries. The log goes on in its epoch
 if it is there.
@@ -76,9 +81,13 @@ retained keys to drop. Returns whether somebody waits for a snapshot.
 
 ATTACH = """
 local meta = redis.call('HMGET', KEYS[2], 'epoch', 'last', 'sub')
-local first = redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', 1)
-return {meta[1], meta[2], meta[3], first[1] and first[1][1] or false, redis.call('HGETALL', KEYS[3])}
+local first = redis.call('XRANGE', ARGV[1] .. (meta[1] or ''), '-', '+', 'COUNT', 1)
+local newest = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)
+return {meta[1], meta[2], meta[3], first[1] and first[1][1] or false, newest[1] and newest[1][1] or '0-0',
+    redis.call('HGETALL', KEYS[3])}
 """
-"""Read where the log is. Keys: stream, meta, retained. Returns epoch, last number, its sub-number, the id of the oldest
-entry, and the retained entries.
+"""Read where the log is. Keys: epochs, meta, retained. Argument: what the keys of streams begin with.
+
+Returns epoch, last number, its sub-number, the id of the oldest entry, the id of the epoch among the epochs, and the
+retained entries.
 """

@@ -140,6 +140,9 @@ class LogTail:
         self._clock = clock
         self._heard_at = 0.0
         self._must_join = True
+        self._failed_at: Place | None = None
+        """An entry of this epoch that could not be applied. A snapshot has to be newer."""
+        self._epochs_id: bytes = b"0-0"
         self._client: Any = None
         self._task: asyncio.Task[None] | None = None
         self._progress = asyncio.Condition()
@@ -208,8 +211,9 @@ class LogTail:
 
     async def _where(self) -> tuple[str | None, Place, Place | None, list[RetainedRecord]]:
         assert self._client is not None
-        keys = [self._keys.stream, self._keys.meta, self._keys.retained]
-        epoch, last, sub, first, flat = await self._client.eval(ATTACH, len(keys), *keys)
+        keys = [self._keys.epochs, self._keys.meta, self._keys.retained]
+        answer = await self._client.eval(ATTACH, len(keys), *keys, self._keys.stream(""))
+        epoch, last, sub, first, self._epochs_id, flat = answer
         retained = [read_retained(key, value) for key, value in zip(flat[::2], flat[1::2], strict=True)]
         return (
             None if epoch is None else epoch.decode(),
@@ -219,7 +223,9 @@ class LogTail:
         )
 
     async def _join(self, epoch: str, retained: list[RetainedRecord]) -> None:
-        snapshot = await self._snapshot(epoch, None)
+        if epoch != self.epoch:
+            self._failed_at = None
+        snapshot = await self._snapshot(epoch, self._failed_at)
         decoded = await self._state.decode(snapshot.body)
         # The retained entries are read after the snapshot was taken. The newer ones come again.
         epoch_now, _, first, retained = await self._where()
@@ -246,10 +252,9 @@ class LogTail:
                     return found
             await self._client.set(self._keys.wanted, 1, ex=WANTED_SECONDS)
             await asyncio.sleep(SNAPSHOT_POLL_SECONDS)
-            if after is None or value is None:
-                meta = await self._client.hget(self._keys.meta, "epoch")
-                if meta is None or meta.decode() != epoch:
-                    raise ReplicationError("a new epoch has begun")
+            current = await self._client.hget(self._keys.meta, "epoch")
+            if current is None or current.decode() != epoch:
+                raise ReplicationError("a new epoch has begun")
 
     async def _forget_snapshot(self) -> None:
         assert self._client is not None
@@ -257,11 +262,14 @@ class LogTail:
 
     async def _read(self) -> None:
         assert self._client is not None
-        answer = await self._client.xread(
-            {self._keys.stream: f"{self.place[0]}-{self.place[1]}"}, count=READ_COUNT, block=BLOCK_MS
-        )
+        assert self.epoch is not None
+        stream, epochs = self._keys.stream(self.epoch), self._keys.epochs
+        places = {stream: f"{self.place[0]}-{self.place[1]}", epochs: self._epochs_id}
+        answer = dict(await self._client.xread(places, count=READ_COUNT, block=BLOCK_MS))
+        if epochs.encode() in answer:
+            raise ReplicationError("a new epoch has begun")
         now = self._clock()
-        entries: list[tuple[bytes, Any]] = answer[0][1] if answer else []
+        entries: list[tuple[bytes, Any]] = answer.get(stream.encode(), [])
         if not entries:
             if now - self._heard_at > self._silence_seconds:
                 await self._look_around()
@@ -269,7 +277,12 @@ class LogTail:
         self._heard_at = now
         turn_ends = now + TURN_SECONDS
         for entry_id, fields in entries:
-            await self._take(_place(entry_id), read_record(fields))
+            place = _place(entry_id)
+            try:
+                await self._take(place, read_record(fields))
+            except ReplicationError:
+                self._failed_at = place
+                raise
             if self._clock() >= turn_ends:
                 await asyncio.sleep(0)
                 turn_ends = self._clock() + TURN_SECONDS
@@ -283,7 +296,7 @@ class LogTail:
     async def _look_around(self) -> None:
         """Nothing came for too long: find out whether the log is still this one, and raise that the writer is silent.
 
-        A stream that was deleted and begun anew has lower ids, which XREAD never returns.
+        XREAD does not tell that a stream was deleted.
         """
         await self._attach()
         raise ReplicationError("the writer is silent") if self._must_join else TimeoutError("the writer is silent")
@@ -314,7 +327,8 @@ class LogTail:
         assert self._client is not None
         stop = f"{snapshot.place[0]}-{snapshot.place[1]}"
         start = f"({self.place[0]}-{self.place[1]}"
-        between = await self._client.xrange(self._keys.stream, start, stop)
+        assert self.epoch is not None
+        between = await self._client.xrange(self._keys.stream(self.epoch), start, stop)
         self._state.restore(decoded)
         for entry_id, fields in between:
             record, place = read_record(fields), _place(entry_id)

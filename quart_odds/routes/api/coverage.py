@@ -111,7 +111,7 @@ async def markets_coverage() -> Response:
     ]
     unmapped = [
         {"bookmaker_slug": platform.value, "market_id": market.market_id, "market_name": market.name, "events": count}
-        for platform, market, count in served.unmapped.counts()
+        for platform, market, count in served.cache.unmapped.counts()
     ]
     return Body.of({"markets": markets, "unmapped": unmapped}).answer(request)
 

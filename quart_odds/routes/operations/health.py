@@ -24,7 +24,10 @@ async def healthz() -> Response:
 @document_response(Ready)
 @document_response(Ready, 503)
 async def readyz() -> Response:
-    """Return 200 if new work is accepted; 503 if draining, read-only, or the database or decoder does not respond."""
+    """Return 200 if new work is accepted; 503 if draining, read-only, or the database or decoder does not respond.
+
+    Also 503 while this process lacks entries of the log that several processes share.
+    """
     parts = services()
     if parts.is_draining:
         return json_response({"status": "draining"}, 503)
@@ -33,7 +36,10 @@ async def readyz() -> Response:
     except StorageError as error:
         refusals.tell("database.away", "readyz", reason=error.for_operator)
         return json_response({"status": "no database", "detail": str(error)}, 503)
-    if not parts.odds_service.is_writer:
+    shared_log = parts.shared_log
+    if shared_log is not None and not shared_log.tail.is_level:
+        return json_response({"status": "not level", "detail": shared_log.tail.reason}, 503)
+    if shared_log is None and not parts.odds_service.is_writer:
         return json_response({"status": "reads_only", "detail": parts.odds_service.read_only_reason}, 503)
     try:
         await parts.decoder.check()

@@ -193,7 +193,7 @@ async def test_the_stream_is_bounded(redis: TestRedis, monkeypatch: pytest.Monke
                 await asyncio.sleep(0)
         await writer.has(list(range(2000)))
         client = open_redis(redis.url)
-        assert int(await client.xlen(KEYS.stream)) < 1000
+        assert int(await client.xlen(KEYS.stream(writer.publisher.epoch))) < 1000
         await client.aclose()
         late = Process(redis.url)
         late.tail.open()
