@@ -16,6 +16,7 @@ from quart_odds.bookmakers import ClientPool, Decoder
 from quart_odds.bookmakers.politeness import Priority
 from quart_odds.broadcast import ODDS, BroadcastRegistry
 from quart_odds.broadcast import context as broadcast_context
+from quart_odds.cluster import CommandReceiver, CommandSender, RedisServer
 from quart_odds.domain.runs import RunMode
 from quart_odds.errors import QuartOddsError
 from quart_odds.logs import ensure_logging
@@ -111,7 +112,7 @@ def create_app(settings: Settings | None = None) -> Quart:
 
     @app.while_serving
     async def live() -> AsyncGenerator[None, None]:
-        async with _opened(parts):
+        async with _opened(app, parts):
             yield
 
     return app
@@ -133,7 +134,7 @@ class _App(Quart):
 
 
 @asynccontextmanager
-async def _opened(parts: Services) -> AsyncIterator[None]:
+async def _opened(app: Quart, parts: Services) -> AsyncIterator[None]:
     """Open the database and everything that needs it, end runs that a crash left, and close all of it at exit."""
     settings = parts.settings
     parts.store = await open_store(settings.database_url)
@@ -148,12 +149,15 @@ async def _opened(parts: Services) -> AsyncIterator[None]:
         await parts.preferences.load()
         _add_scraping(parts)
         await parts.runs.recover()
-        parts.odds_service.on_take_over = parts.runs.recover
-        parts.odds_service.follow()
+        parts.odds_service.on_take_over = partial(_take_over, parts)
+        parts.odds_service.on_step_down = parts.runs.step_down
         await parts.maintenance.open()
+        parts.odds_service.on_read_again = parts.maintenance.read_again
+        parts.odds_service.follow()
         parts.loop_lag.open()
         try:
-            yield
+            async with _commands(app, parts):
+                yield
         finally:
             parts.loop_lag.close()
             await parts.maintenance.close()
@@ -165,6 +169,37 @@ async def _opened(parts: Services) -> AsyncIterator[None]:
             await images.close()
     finally:
         await parts.store.aclose()
+
+
+@asynccontextmanager
+async def _commands(app: Quart, parts: Services) -> AsyncIterator[None]:
+    """With an engine, pass on requests for the writer to it, and carry out those of others while this process writes.
+
+    A drain comes first: what other processes still send is refused then as any request is.
+    """
+    if parts.settings.engine_url is None:
+        yield
+        return
+    server = RedisServer(parts.settings.engine_url)
+
+    def writer() -> str | None:
+        row = parts.store.writer_row
+        return None if row.holder is None else f"{row.term}:{row.holder}"
+
+    parts.commands = CommandSender(server, writer)
+    receiver = CommandReceiver(server, lambda: writer() if parts.odds_service.is_writer else None, app)
+    receiver.open()
+    try:
+        yield
+    finally:
+        await receiver.close()
+        await parts.commands.aclose()
+
+
+async def _take_over(parts: Services) -> None:
+    """Continue the work of the process that wrote before: end its runs, and follow what it was told."""
+    await parts.runs.recover()
+    await parts.maintenance.read_again()
 
 
 def _add_live_odds(parts: Services) -> OddsImages:
