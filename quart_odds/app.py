@@ -17,7 +17,7 @@ from quart_odds.bookmakers.politeness import Priority
 from quart_odds.broadcast import ODDS, BroadcastRegistry
 from quart_odds.broadcast import context as broadcast_context
 from quart_odds.broadcast.engines import LogKeys
-from quart_odds.cluster import RedisServer, SharedLog
+from quart_odds.cluster import CommandReceiver, CommandSender, RedisServer, RunLogs, SharedLog
 from quart_odds.domain.runs import RunMode
 from quart_odds.errors import QuartOddsError
 from quart_odds.logs import ensure_logging
@@ -113,7 +113,7 @@ def create_app(settings: Settings | None = None) -> Quart:
 
     @app.while_serving
     async def live() -> AsyncGenerator[None, None]:
-        async with _opened(parts):
+        async with _opened(app, parts):
             yield
 
     return app
@@ -135,7 +135,7 @@ class _App(Quart):
 
 
 @asynccontextmanager
-async def _opened(parts: Services) -> AsyncIterator[None]:
+async def _opened(app: Quart, parts: Services) -> AsyncIterator[None]:
     """Open the database and everything that needs it, end runs that a crash left, and close all of it at exit."""
     settings = parts.settings
     parts.store = await open_store(settings.database_url)
@@ -157,15 +157,18 @@ async def _opened(parts: Services) -> AsyncIterator[None]:
         parts.preferences = RuntimeSettings(settings, parts.store)
         await parts.preferences.load()
         _add_scraping(parts)
-        await parts.runs.recover()
-        parts.odds_service.on_take_over = parts.runs.recover
         if parts.shared_log is not None:
             parts.shared_log.open()
-        parts.odds_service.follow()
+        await parts.runs.recover()
+        parts.odds_service.on_take_over = partial(_take_over, parts)
+        parts.odds_service.on_step_down = partial(_step_down, parts)
         await parts.maintenance.open()
+        parts.odds_service.on_read_again = parts.maintenance.read_again
+        parts.odds_service.follow()
         parts.loop_lag.open()
         try:
-            yield
+            async with _commands(app, parts):
+                yield
         finally:
             parts.loop_lag.close()
             await parts.maintenance.close()
@@ -173,12 +176,50 @@ async def _opened(parts: Services) -> AsyncIterator[None]:
             parts.notifier.close()
             await parts.clients.aclose()
             await asyncio.gather(parts.odds_service.close(CLOSE_SECONDS), parts.decoder.aclose())
-            if parts.shared_log is not None:
-                await parts.shared_log.close()
+            if parts.shared_log is not None and parts.run_logs is not None:
+                await asyncio.gather(parts.shared_log.close(), parts.run_logs.close())
             parts.registry.close()
             await images.close()
     finally:
         await parts.store.aclose()
+
+
+@asynccontextmanager
+async def _commands(app: Quart, parts: Services) -> AsyncIterator[None]:
+    """With an engine, pass on requests for the writer to it, and carry out those of others while this process writes.
+
+    A drain comes first: what other processes still send is refused then as any request is.
+    """
+    if parts.settings.engine_url is None:
+        yield
+        return
+    server = RedisServer(parts.settings.engine_url)
+
+    def writer() -> str | None:
+        row = parts.store.writer_row
+        return None if row.holder is None else f"{row.term}:{row.holder}"
+
+    parts.commands = CommandSender(server, writer)
+    receiver = CommandReceiver(server, lambda: writer() if parts.odds_service.is_writer else None, app)
+    receiver.open()
+    try:
+        yield
+    finally:
+        await receiver.close()
+        await parts.commands.aclose()
+
+
+def _step_down(parts: Services, reason: str) -> None:
+    """Stop the work that only the writer does."""
+    parts.runs.step_down(reason)
+    if parts.shared_log is not None:
+        parts.shared_log.publisher.end()
+
+
+async def _take_over(parts: Services) -> None:
+    """Continue the work of the process that wrote before: end its runs, and follow what it was told."""
+    await parts.runs.recover()
+    await parts.maintenance.read_again()
 
 
 def _add_live_odds(parts: Services) -> None:
@@ -196,6 +237,7 @@ async def _add_shared_log(parts: Services, engine_url: str) -> None:
     server = RedisServer(engine_url)
     keys = LogKeys(await parts.store.installation())
     parts.shared_log = SharedLog(server.connect, keys, parts.registry, parts.odds_service)
+    parts.run_logs = RunLogs(server.connect, keys, partial(_make_broadcaster, parts))
     parts.served = parts.shared_log.served
     parts.odds_feed = parts.shared_log.replica.feed
 
@@ -207,6 +249,20 @@ def _add_kept_answers(parts: Services) -> None:
     parts.event_rows = EventRows(stale_after=timedelta(seconds=parts.settings.stale_after_seconds))
     parts.market_numbers = MarketNumbers(cache)
     parts.opportunity_finder = OpportunityFinder(cache)
+
+
+def _make_broadcaster(parts: Services, run_id: int, mode: RunMode, epoch: str | None = None) -> ProgressBroadcaster:
+    """Return the broadcaster of a run. With an epoch it is that of another process's run."""
+    broadcaster = ProgressBroadcaster(
+        run_id,
+        mode,
+        heartbeat_seconds=parts.settings.heartbeat_seconds,
+        write_timeout_seconds=parts.settings.write_timeout_seconds,
+        epoch=epoch,
+    )
+    if parts.run_logs is not None and epoch is None:
+        parts.run_logs.mirror(broadcaster)
+    return broadcaster
 
 
 def _add_scraping(parts: Services) -> None:
@@ -239,11 +295,7 @@ def _add_scraping(parts: Services) -> None:
         bridge_scrape_to_websocket,
         run_deadline_seconds=settings.run_deadline_seconds,
         platforms=preferences.enabled_platforms,
-        make_broadcaster=partial(
-            ProgressBroadcaster,
-            heartbeat_seconds=settings.heartbeat_seconds,
-            write_timeout_seconds=settings.write_timeout_seconds,
-        ),
+        make_broadcaster=partial(_make_broadcaster, parts),
         take_over=parts.odds_service.take_over,
         slowed=lambda: slowed_bookmakers(parts.clients.budgets()),
     )

@@ -20,6 +20,7 @@ QuartOddsError
 │   └── RunFoldedError           the run was a sweep, and only hourly figures of it are left
 ├── RunStateError            the request does not make sense for a run in this state
 ├── TooSoonError             the same thing was done a moment ago
+├── WriterUnavailableError   the process that writes cannot be reached through Redis
 ├── RecordingError           a folder is not a recording of bookmakers' bodies
 ├── ReplicationError         an operation or a snapshot of the cache is malformed, or of another version
 └── StorageError             the database is slow, locked, full or gone
@@ -222,6 +223,10 @@ class TooSoonError(QuartOddsError):
         return self.reason
 
 
+class WriterUnavailableError(QuartOddsError):
+    """Raised when a request could not be passed on to the process that writes. Says whether it was carried out."""
+
+
 class RecordingError(QuartOddsError):
     """Raised when a folder is not a recording of bookmakers' bodies."""
 
@@ -255,4 +260,4 @@ class NotWriterError(StorageError):
     """Raised when another process holds the writer lock of the database, or has taken it over from this one."""
 
     def __init__(self, reason: str | None = None) -> None:
-        super().__init__(reason or "another process writes to this database: stop it, or give this one its own")
+        super().__init__(reason or "another process writes to this database: this one takes over when that one ends")

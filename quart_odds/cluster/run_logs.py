@@ -39,6 +39,32 @@ OPEN_SECONDS = 2.0
 
 CLOSE_SECONDS = 1.0
 
+APPEND = """
+local last = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1]
+local seq, epoch = tonumber(ARGV[1]), ARGV[2]
+if last then
+    local had = {}
+    for at = 1, #last[2], 2 do
+        had[last[2][at]] = last[2][at + 1]
+    end
+    local newest = tonumber(string.match(last[1], '%d+'))
+    if had.x == '1' or (had.e == epoch and seq <= newest) then
+        return 0
+    end
+    if had.e ~= epoch then
+        seq, epoch = newest + 1, had.e
+    end
+end
+redis.call('XADD', KEYS[1], string.format('%.0f-0', seq), 'e', epoch, 'm', ARGV[3], 'p', ARGV[4], 'x', ARGV[5])
+redis.call('EXPIRE', KEYS[1], ARGV[6])
+return 1
+"""
+"""Append progress. Key: the run's stream. Arguments: number, epoch, mode, JSON, whether it ends, seconds to keep.
+
+Changes nothing if the number is there already, because an earlier attempt has arrived and only its answer was lost, or
+if the run has ended. Another process that ends the run of a dead one goes on with the numbers of that one.
+"""
+
 log = structlog.get_logger(__name__)
 
 MakeBroadcaster = Callable[[int, RunMode, str], ProgressBroadcaster]
@@ -128,20 +154,11 @@ class RunLogs:
                     self._waiting.popleft()
 
     async def _append(self, client: Any, batch: list[_Progress]) -> None:
-        from redis.exceptions import ResponseError
-
         async with client.pipeline(transaction=False) as pipeline:
             for each in batch:
-                key = self._keys.run(each.run_id)
-                fields = {"e": each.epoch, "m": each.mode, "p": each.payload, "x": int(each.ends)}
-                pipeline.xadd(key, fields, id=f"{each.seq}-0")
-                pipeline.expire(key, KEEP_SECONDS)
-            for answer in await pipeline.execute(raise_on_error=False):
-                # The number is there already: an earlier attempt has arrived, and only its answer was lost.
-                if isinstance(answer, ResponseError) and "equal or smaller" in str(answer):
-                    continue
-                if isinstance(answer, Exception):
-                    raise answer
+                arguments = [each.seq, each.epoch, str(each.mode), each.payload, int(each.ends), KEEP_SECONDS]
+                pipeline.eval(APPEND, 1, self._keys.run(each.run_id), *arguments)
+            await pipeline.execute()
 
     async def _open(self, run_id: int) -> ProgressBroadcaster | None:
         client: Any = self._connect()

@@ -57,6 +57,14 @@ class StoredOdds:
     revision: int
 
 
+@dataclass(frozen=True, slots=True)
+class WriterRow:
+    """Who writes, as the database says: the term, and the name of the process. The name is None if nobody writes."""
+
+    term: int
+    holder: str | None
+
+
 class OddsWriter(Protocol):
     """Writes changes of one cache to the database in the background, in batches."""
 
@@ -105,8 +113,13 @@ class OddsStore(Protocol):
         """The term in which this process holds the writer lock; None while it does not."""
         ...
 
+    @property
+    def holds_lease(self) -> bool:
+        """Whether this process may write now, for certain. It stops before its lease ends."""
+        ...
+
     async def take_writer_lock(self) -> bool:
-        """Whether this process is the one that writes, asked anew each time."""
+        """Whether this process is the one that writes, asked anew each time. Renews its lease."""
         ...
 
     async def odds_revision(self) -> int:

@@ -18,6 +18,7 @@ from quart_odds.errors import NotWriterError, StorageError
 from quart_odds.odds.cache import EVERY_COMPETITION, OddsCache
 from quart_odds.odds.delays import ChangeDelays
 from quart_odds.odds.event import CachedEvent, EventChange
+from quart_odds.odds.lease import regain, renewing
 from quart_odds.odds.operations import (
     Discovered,
     Forgotten,
@@ -41,7 +42,7 @@ BELIEVE_MISSING_AFTER = timedelta(minutes=5)
 """An event is gone when two complete lists lack it that are at least this far apart."""
 
 FOLLOW_SECONDS = 1.0
-"""How often a process checks whether it holds the writer lock, and whether another process has written anything."""
+"""How often a process renews the writer lease, or checks whether it can take it and whether the writer has written."""
 
 FOLLOW_SHARE = 10
 """Reading everything again may take one part in this many of the time at most."""
@@ -52,6 +53,8 @@ CONFIRM_SECONDS = 30.0
 CLOSE_SECONDS = 0.3
 """How long `close` waits for the task that follows the writer."""
 
+LEASE_RAN_OUT = "the database does not answer, so this process cannot tell whether it is still the writer"
+
 TAKEN_OVER = "another process took over before these odds were stored"
 
 Listener = Callable[[EventChange], None]
@@ -61,7 +64,9 @@ class OddsService:
     """Owns the cache, the detection of changes, the writer and the notices.
 
     `on_change` is called with every change worth publishing, before it is written. `on_take_over` is called when this
-    process takes over the writing from another one, before it writes anything.
+    process takes over the writing from another one, before it writes anything. `on_step_down` is called with the reason
+    when another one has taken over from this process, and `on_read_again` when this process has read again what the
+    writer committed.
 
     `on_applied` is called with every change at all, right after the cache took it and before `on_change`. Of several
     events that one list lacks, it is called when the cache has taken all of them. `on_recalled` is called with an event
@@ -89,12 +94,13 @@ class OddsService:
         self.writer = store.odds_writer(self.cache, on_refused=self.refuse, confirm_seconds=confirm_seconds)
         self.on_change = on_change
         self.on_take_over: Callable[[], Awaitable[object]] = _nothing_to_do
+        self.on_step_down: Callable[[str], object] = _nothing_of
+        self.on_read_again: Callable[[], Awaitable[object]] = _nothing_to_do
         self.on_applied: Callable[[EventChange], object] | None = None
         self.on_recalled: Callable[[CachedEvent], object] | None = None
         self.on_reloaded: Callable[[], object] | None = None
         self.on_term: Callable[[int | None], object] = _nothing_of
         self.on_operation: Callable[[Operation, Sequence[EventChange]], object] | None = None
-        self.read_only_reason: str | None = None
         self.unmapped = self.cache.unmapped
         self.served = ServedOdds(store, self.cache)
         self.delays = ChangeDelays()
@@ -102,6 +108,8 @@ class OddsService:
         self._archived = self.cache.archived
         self._may_write = False
         self._is_replicated = is_replicated
+        self._reason: str | None = None
+        self._confirm_seconds = confirm_seconds
         self._term: int | None = None
         self._revision: int | None = None
         self._changing = asyncio.Lock()
@@ -114,27 +122,34 @@ class OddsService:
 
     @property
     def is_writer(self) -> bool:
-        """Whether this process writes, as far as it knows. If it does not, `read_only_reason` says why."""
-        return self._may_write
+        """Whether this process may write now: it holds the writer lease and has read everything before its term."""
+        return self._may_write and self.store.holds_lease
+
+    @property
+    def read_only_reason(self) -> str | None:
+        """Why this process does not write; None if it does."""
+        return None if self.is_writer else self._reason or LEASE_RAN_OUT
 
     async def load(self) -> None:
         """Fill the cache from the database, and take the writer lock if it is free. Raises StorageError."""
         async with self._changing:
             try:
                 is_ours = await self.store.take_writer_lock()
-                self.read_only_reason = None if is_ours else str(NotWriterError())
+                self._reason = None if is_ours else str(NotWriterError())
             except StorageError as error:
                 # Such as a full disk: what is stored can be read all the same.
-                is_ours, self.read_only_reason = False, str(error)
+                is_ours, self._reason = False, str(error)
             if is_ours or not self._is_replicated:
-                await self._fill()
+                async with renewing(self.store):
+                    await self._fill()
+            self.on_term(self.store.term)
             self._begin_term()
             self._may_write = is_ours
         if not is_ours:
-            log.warning("odds.reads_only", reason=self.read_only_reason)
+            log.warning("odds.reads_only", reason=self._reason)
 
     async def take_over(self) -> None:
-        """Make sure that this process holds the writer lock, by asking the database. Raises NotWriterError if not.
+        """Make sure that this process holds the writer lease, by asking the database. Raises NotWriterError if not.
 
         If another process has written in the meantime, everything is read again first.
         """
@@ -143,58 +158,69 @@ class OddsService:
                 is_ours = await self.store.take_writer_lock()
             except StorageError as error:
                 # Nobody knows then who writes. What this process writes is still checked against its term.
-                if not self._may_write:
-                    self.read_only_reason = str(error)
+                if not self.is_writer:
+                    self._reason = str(error)
                 raise
             if not is_ours:
                 refused = NotWriterError()
                 self._stop_writing(str(refused))
                 raise refused
             if self.store.term != self._term:
-                self._may_write = False
+                self._step_down(TAKEN_OVER)
                 await self.writer.give_up(NotWriterError(TAKEN_OVER))
-                await self._fill()
-                await self.on_take_over()
+                async with renewing(self.store):
+                    await self._fill()
+                    self.on_term(self.store.term)
+                    await self.on_take_over()
                 self._begin_term()
                 log.info("odds.took_over", term=self._term, events=len(self.cache.events))
-            self._may_write, self.read_only_reason = True, None
+            self._may_write, self._reason = True, None
+
+    async def _regain(self) -> None:
+        await regain(self.take_over, is_lost=lambda: not self._may_write, seconds=self._confirm_seconds)
 
     def follow(self) -> None:
-        """Start to check every second whether this process writes. If another one does, read what it has written."""
+        """Start to renew the lease every second. While another process writes, read what it has written."""
         if self._following is None:
             self._following = asyncio.create_task(self._follow(), name="odds-follow")
 
     async def _follow(self) -> None:
         loop = asyncio.get_running_loop()
-        pause = FOLLOW_SECONDS
+        read_at = loop.time()
         while True:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(pause):
+                async with asyncio.timeout(FOLLOW_SECONDS):
                     await self._look_now.wait()
             if self._is_closing:
                 return
             self._look_now.clear()
-            began = loop.time()
             try:
                 await self.take_over()
             except NotWriterError:
-                await self._read_again()
+                began = loop.time()
+                if began >= read_at:
+                    await self._read_again()
+                    read_at = loop.time() + FOLLOW_SHARE * (loop.time() - began)
             except StorageError as error:
                 log.debug("odds.follow_failed", reason=error.for_operator)
             except Exception:
                 log.exception("odds.follow_broke")
-            pause = max(FOLLOW_SECONDS, FOLLOW_SHARE * (loop.time() - began))
 
     async def _read_again(self) -> None:
         """Read what the writer has committed since this process last read."""
         try:
             async with self._changing:
-                is_news = not self._is_replicated and await self.store.odds_revision() != self._revision
-                if is_news and not self._may_write:
+                revision = await self.store.odds_revision()
+                if self._may_write or revision == self._revision:
+                    return
+                if self._is_replicated:
+                    self._revision = revision
+                else:
                     await self.writer.give_up(NotWriterError(TAKEN_OVER))
                     await self._fill()
                     self._term = None
                     self.writer.begin(None)
+                await self.on_read_again()
         except StorageError as error:
             log.debug("odds.follow_failed", reason=error.for_operator)
 
@@ -210,13 +236,18 @@ class OddsService:
     def _begin_term(self) -> None:
         self._term = self.store.term
         self.writer.begin(self._term)
-        self.on_term(self._term)
 
     def _stop_writing(self, reason: str) -> None:
         if self._may_write:
             log.warning("odds.reads_only", reason=reason)
             self._look_now.set()
-        self._may_write, self.read_only_reason = False, reason
+        self._step_down(reason)
+        self._reason = reason
+
+    def _step_down(self, reason: str) -> None:
+        if self._may_write:
+            self._may_write = False
+            self.on_step_down(reason)
 
     async def _fill(self) -> None:
         """Replace the cache by the database's content in one turn of the loop, so that nobody sees half of it."""
@@ -269,16 +300,16 @@ class OddsService:
         `seen` says when each event was listed, `at` when the discovery began to read lists. The second time counts
         BELIEVE_MISSING_AFTER the first, or later. `listed` says which competitions the discovery listed completely.
         """
-        while not self._may_write:
-            await self.take_over()
+        while not self.is_writer:
+            await self._regain()
         changes = self._carry_out(Discovered(platform, seen, at, listed, BELIEVE_MISSING_AFTER, self._clock()))
         await self.writer.room()
         return changes
 
     async def withdraw(self, platform: Platform, external_id: str, at: datetime) -> EventChange | None:
         """Mark an event as gone at once, because its bookmaker says so; None if it was not there."""
-        while not self._may_write:
-            await self.take_over()
+        while not self.is_writer:
+            await self._regain()
         changes = self._carry_out(Withdrawn(platform, external_id, at, self._clock()))
         if not changes:
             return None
@@ -321,8 +352,8 @@ class OddsService:
 
     async def remove_old(self, odds_before: datetime, runs_before: datetime) -> Removal:
         """Delete everything older than these moments for good: see `OddsStore.remove_old`. Raises StorageError."""
-        if not self._may_write:
-            await self.take_over()
+        if not self.is_writer:
+            await self._regain()
         await self.writer.confirm()
         self._archive_before(odds_before)
         removed = await self.store.remove_old(odds_before, runs_before, self._term)
@@ -343,8 +374,8 @@ class OddsService:
     async def _ready_for(self, header: EventHeader) -> None:
         """Return in a turn of the loop in which this process may write and everything the event concerns is here."""
         while True:
-            if not self._may_write:
-                await self.take_over()
+            if not self.is_writer:
+                await self._regain()
             elif (event_id := self._archived.find(header)) is not None:
                 await self._recall(event_id)
             else:

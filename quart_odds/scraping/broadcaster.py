@@ -163,6 +163,13 @@ class BroadcasterRegistry:
             # Streams that are still reading keep it alive, but new listeners cannot find it.
             del self._broadcasters[run_id]
 
+    def add_unless_known(self, broadcaster: ProgressBroadcaster) -> ProgressBroadcaster:
+        """Keep a run's broadcaster unless there is one already. Returns the one that is kept."""
+        known = self._broadcasters.get(broadcaster.scrape_run_id)
+        if known is None:
+            self.add(broadcaster)
+        return known or broadcaster
+
     def get(self, scrape_run_id: int) -> ProgressBroadcaster | None:
         """Return a run's broadcaster; None if there was no such run or it ended too long ago."""
         return self._broadcasters.get(scrape_run_id)

@@ -96,7 +96,7 @@ async def two_servers(
 
 
 async def test_a_server_that_only_reads_says_so_and_shows_no_old_odds(tmp_path: Path) -> None:
-    """It says so in /readyz, /api/health and on the page, and its runs send no requests.
+    """It says so in /readyz, /api/health and on the page, and refuses everything that the writer has to do.
 
     What the writer commits appears within seconds.
     """
@@ -105,14 +105,25 @@ async def test_a_server_that_only_reads_says_so_and_shows_no_old_odds(tmp_path: 
             body = await until_ready(reading, 503)
             assert body["status"] == "reads_only"
             assert "another process writes" in body["detail"]
-            assert (await ask(reading, "/api/health"))[1]["writer"] is False
-            assert (await ask(writing, "/api/health"))[1]["writer"] is True
+            assert body["role"] == "standby"
+            shown, own = (await ask(reading, "/api/health"))[1], (await ask(writing, "/api/health"))[1]
+            assert (shown["writer"], shown["role"]) == (False, "standby")
+            assert (own["writer"], own["role"]) == (True, "writer")
+            assert (shown["term"], shown["holder"]) == (own["term"], own["holder"])
             async with aiohttp.ClientSession() as session, session.get(f"{reading.url}/") as page:
                 assert "This server is read-only" in await page.text()
-            row = await scrape(reading)
-            assert (row["status"], row["events_scraped"]) == ("failed", 0)
-            assert "another process writes" in row["errors"][0]["error_message"]
-            assert (await ask(reading, "/api/events/1/refresh", "POST"))[0] == 503
+            for method, path in (
+                ("POST", "/api/scrape"),
+                ("POST", "/api/events/1/refresh"),
+                ("POST", "/api/scheduler/pause"),
+                ("POST", "/api/cleanup/execute"),
+                ("POST", "/runs"),
+                ("GET", "/api/scrape/stream"),
+            ):
+                status, problem = await ask(reading, path, method)
+                assert (status, problem["title"]) == (503, "This server does not write"), path
+                assert "another process writes" in problem["detail"]
+            assert len((await ask(writing, "/api/scrape/runs"))[1]) == 1
             await scrape(writing)
             await same_matches(writing, reading)
 

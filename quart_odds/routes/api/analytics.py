@@ -149,6 +149,9 @@ async def health() -> Response:
         "connections": parts.limits.count,
         "writer": parts.odds_service.is_writer,
         "read_only_reason": parts.odds_service.read_only_reason,
+        "role": parts.role,
+        "term": parts.store.writer_row.term,
+        "holder": parts.store.writer_row.holder,
     }
     return json_response(body, 503 if database != "connected" else 200)
 
@@ -200,8 +203,15 @@ class _Metrics(Collector):
         )
         for share in (0.5, 0.99, 1.0):
             lag.add_metric([str(share)], parts.loop_lag.quantile(share))
+        row = parts.store.writer_row
+        role = GaugeMetricFamily(
+            "quart_odds_role", "1: what this process does, and which process writes", labels=["role", "holder"]
+        )
+        role.add_metric([parts.role, row.holder or ""], 1)
         run = parts.runs.active
         return [
+            role,
+            GaugeMetricFamily("quart_odds_writer_term", "The number of times that the writer has changed", row.term),
             GaugeMetricFamily("quart_odds_connections", "Live connections", value=parts.limits.count),
             topics,
             CounterMetricFamily("quart_odds_messages", "Messages published", value=broadcast_registry.log.next_seq - 1),

@@ -13,6 +13,7 @@ from quart_odds.broadcast import broadcast_registry
 from quart_odds.domain.clock import utc_now
 from quart_odds.domain.platforms import Platform
 from quart_odds.errors import RunActiveError
+from quart_odds.routes.access.forwarding import carried_out_by_writer
 from quart_odds.routes.access.problems import log_problem, problem_of
 from quart_odds.routes.access.same_origin import same_origin_only
 from quart_odds.routes.api.encoded import find_event
@@ -83,6 +84,7 @@ async def run(scrape_run_id: int) -> Response:
 
 @blueprint.post("/runs")
 @same_origin_only
+@carried_out_by_writer
 @hide
 async def start() -> WerkzeugResponse:
     """Start a run and redirect to its page. If a run is active, redirect to that one."""
@@ -96,6 +98,7 @@ async def start() -> WerkzeugResponse:
 
 @blueprint.post("/runs/<int:scrape_run_id>/cancel")
 @same_origin_only
+@carried_out_by_writer
 @hide
 async def cancel(scrape_run_id: int) -> WerkzeugResponse:
     """Cancel a run and redirect to its page."""
@@ -106,6 +109,7 @@ async def cancel(scrape_run_id: int) -> WerkzeugResponse:
 
 @blueprint.post("/runs/<int:scrape_run_id>/retry")
 @same_origin_only
+@carried_out_by_writer
 @hide
 async def retry(scrape_run_id: int) -> WerkzeugResponse:
     """Start a run over what failed in another one, and redirect to its page."""
@@ -119,6 +123,7 @@ async def retry(scrape_run_id: int) -> WerkzeugResponse:
 
 @blueprint.post("/schedule/<any(pause, resume):change>")
 @same_origin_only
+@carried_out_by_writer
 @hide
 async def schedule(change: str) -> WerkzeugResponse:
     """Pause or resume scheduled runs."""
@@ -253,7 +258,7 @@ def frame(cursor: str, section: str) -> dict[str, object]:
         "section": section,
         "rendered_at": utc_now(),
         "is_sandbox": is_sandbox,
-        "read_only_reason": None if parts.odds_service.is_writer else parts.odds_service.read_only_reason,
+        "read_only_reason": parts.odds_service.read_only_reason if parts.role == "standby" else None,
     }
 
 

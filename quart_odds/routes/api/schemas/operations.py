@@ -11,6 +11,7 @@ from quart_odds.routes.api.schemas.odds import Shape
 from quart_odds.routes.api.schemas.scrape import ModeQuery
 from quart_odds.scraping.runtime_settings import PreferenceChanges
 
+Role = Literal["writer", "standby", "follower"]
 PlatformStatus = Literal["healthy", "unhealthy", "unknown"]
 
 
@@ -159,6 +160,9 @@ class Health(Shape):
     connections: int
     writer: bool
     read_only_reason: str | None = None
+    role: Role
+    term: int
+    holder: str | None
 
 
 class Alive(Shape):
@@ -173,6 +177,7 @@ class Ready(Shape):
 
     status: str
     detail: str | None = None
+    role: Role | None = None
 
 
 class CleanupPreview(Shape):
