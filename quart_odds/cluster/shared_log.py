@@ -29,6 +29,7 @@ from quart_odds.odds.operations import Operation, Recalled, carry_out
 from quart_odds.odds.served import ServedOdds
 from quart_odds.odds.service import OddsService
 from quart_odds.odds.snapshots import Snapshot, decode_snapshot, take
+from quart_odds.websocket.messages import degraded_message
 from quart_odds.websocket.odds_feed import OddsFeed
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ class SharedLog:
     ) -> None:
         self.served = ServedOdds(odds_service.store, OddsCache())
         self.replica = OddsReplica(self.served, registry)
-        self.tail = LogTail(connect, keys, self.replica)
+        self.tail = LogTail(connect, keys, self.replica, on_cut=lambda _: registry.broadcast_all(degraded_message()))
         self.publisher = StreamPublisher(
             connect, keys, on_begin=self._on_begin, on_refused=odds_service.refuse, on_wanted=self._on_wanted
         )
