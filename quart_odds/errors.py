@@ -21,6 +21,7 @@ QuartOddsError
 ├── RunStateError            the request does not make sense for a run in this state
 ├── TooSoonError             the same thing was done a moment ago
 ├── RecordingError           a folder is not a recording of bookmakers' bodies
+├── WorkersError             no worker process can be started
 └── StorageError             the database is slow, locked, full or gone
     └── NotWriterError           another process writes to the database; this one may only read
 """
@@ -231,6 +232,10 @@ class RecordingError(QuartOddsError):
 
     def __str__(self) -> str:
         return f"{self.folder} is no recording: {self.reason}"
+
+
+class WorkersError(QuartOddsError):
+    """Raised when no worker process of a server can be started."""
 
 
 class StorageError(QuartOddsError):

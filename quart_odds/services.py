@@ -35,6 +35,7 @@ EXTENSION = "quart_odds"
 class Services:
     """The parts of one app.
 
+    `worker` is the number of this process if it is one of several workers, from 1.
     `limits` counts live connections, `watched` the events that they name, `bodies` incomplete request bodies, and
     `access` says who may send requests. The fields after `bodies` exist once the app has started.
     """
@@ -62,6 +63,7 @@ class Services:
     sweep_scheduler: "Scheduler" = field(init=False)
     maintenance: "Maintenance" = field(init=False)
     loop_lag: "LoopLag" = field(init=False)
+    worker: int | None = None
     is_draining: bool = False
     drained: asyncio.Event = field(default_factory=asyncio.Event)
 

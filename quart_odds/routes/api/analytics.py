@@ -1,11 +1,12 @@
 """Statistics over many runs, the health report, and metrics for Prometheus."""
 
 import asyncio
+import os
 import time
 from datetime import timedelta
 
 from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.registry import Collector
 from quart import Blueprint, Response
 from quart_schema import document_response
@@ -149,6 +150,7 @@ async def health() -> Response:
         "connections": parts.limits.count,
         "writer": parts.odds_service.is_writer,
         "read_only_reason": parts.odds_service.read_only_reason,
+        "process": {"worker": parts.worker, "pid": os.getpid()},
     }
     return json_response(body, 503 if database != "connected" else 200)
 
@@ -201,7 +203,9 @@ class _Metrics(Collector):
         for share in (0.5, 0.99, 1.0):
             lag.add_metric([str(share)], parts.loop_lag.quantile(share))
         run = parts.runs.active
+        worker = {} if parts.worker is None else {"worker": str(parts.worker)}
         return [
+            InfoMetricFamily("quart_odds_process", "The process that answers", {**worker, "pid": str(os.getpid())}),
             GaugeMetricFamily("quart_odds_connections", "Live connections", value=parts.limits.count),
             topics,
             CounterMetricFamily("quart_odds_messages", "Messages published", value=broadcast_registry.log.next_seq - 1),

@@ -149,6 +149,13 @@ class PlatformHealth(Shape):
     error: str | None
 
 
+class ProcessIdentity(Shape):
+    """The process that answers. `worker` is its number if it is one of several workers."""
+
+    worker: Annotated[int, Field(ge=1, le=64)] | None
+    pid: int
+
+
 class Health(Shape):
     """The health of the database and the bookmakers."""
 
@@ -159,6 +166,7 @@ class Health(Shape):
     connections: int
     writer: bool
     read_only_reason: str | None = None
+    process: ProcessIdentity
 
 
 class Alive(Shape):
