@@ -28,8 +28,6 @@ FAILED_STARTS = 4
 """After so many failed starts in a row the supervisor stops with the reason, unless another worker is ready."""
 SPARE_SECONDS = 0.5
 """How much longer than a worker's own last resort the supervisor waits before it kills the worker."""
-HURRY_SECONDS = 0.5
-"""How long workers have to exit after a second signal."""
 
 log = structlog.get_logger(__name__)
 
@@ -311,10 +309,8 @@ class Supervisor:
     async def _hurry(self, workers: Sequence[WorkerProcess]) -> None:
         """After a second signal, end all workers at once."""
         await self._hurried.wait()
-        for number, wait in ((signal.SIGTERM, HURRY_SECONDS), (signal.SIGKILL, 0.0)):
-            for worker in workers:
-                worker.send_signal(number)
-            await asyncio.sleep(wait)
+        for worker in workers:
+            worker.send_signal(signal.SIGKILL)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run a task until its end. An error in it ends the supervisor."""

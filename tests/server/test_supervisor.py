@@ -290,7 +290,7 @@ async def test_a_worker_that_does_not_stop_is_killed_in_time(tmp_path: Path, mon
 
 
 async def test_a_second_signal_ends_all_at_once(tmp_path: Path) -> None:
-    """Workers that do not even end on SIGTERM are killed."""
+    """The exit code is that of a process which the signal ended."""
     async with supervised(tmp_path, 2, "stay") as running:
         await running.until_ready(2)
         running.supervisor.stop(signal.SIGINT)
