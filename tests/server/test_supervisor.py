@@ -127,7 +127,7 @@ async def test_another_worker_answers_for_one_that_is_dead_until_it_is_replaced(
     """While a new process needs time to start, every connection is answered. Open connections at others stay open."""
     async with supervised(tmp_path, 2) as running:
         await running.until_ready(2)
-        readers = []
+        readers: list[tuple[int, tuple[asyncio.StreamReader, asyncio.StreamWriter]]] = []
         while {each for each, _ in readers} != {1, 2}:
             reader, writer = await asyncio.open_connection("127.0.0.1", running.port)
             readers.append((int((await reader.readline()).split()[0]), (reader, writer)))
