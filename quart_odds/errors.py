@@ -23,6 +23,7 @@ QuartOddsError
 ├── WriterUnavailableError   the process that writes cannot be reached through Redis
 ├── RecordingError           a folder is not a recording of bookmakers' bodies
 ├── ReplicationError         an operation or a snapshot of the cache is malformed, or of another version
+├── WorkersError             no worker process can be started
 └── StorageError             the database is slow, locked, full or gone
     └── NotWriterError           another process writes to the database; this one may only read
 """
@@ -241,6 +242,10 @@ class RecordingError(QuartOddsError):
 
 class ReplicationError(QuartOddsError):
     """Raised when something on the log between processes is malformed, of another version, or does not fit this one."""
+
+
+class WorkersError(QuartOddsError):
+    """Raised when no worker process of a server can be started."""
 
 
 class StorageError(QuartOddsError):

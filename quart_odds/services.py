@@ -38,6 +38,7 @@ EXTENSION = "quart_odds"
 class Services:
     """The parts of one app.
 
+    `worker` is the number of this process if it is one of several workers, from 1.
     `limits` counts live connections, `watched` the events that they name, `bodies` incomplete request bodies, and
     `access` says who may send requests. The fields after `bodies` exist once the app has started. `commands` passes
     requests on to the writer; it is None without an engine.
@@ -70,6 +71,7 @@ class Services:
     maintenance: "Maintenance" = field(init=False)
     loop_lag: "LoopLag" = field(init=False)
     commands: "CommandSender | None" = None
+    worker: int | None = None
     is_draining: bool = False
     drained: asyncio.Event = field(default_factory=asyncio.Event)
 

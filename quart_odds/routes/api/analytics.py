@@ -1,11 +1,12 @@
 """Statistics over many runs, the health report, and metrics for Prometheus."""
 
 import asyncio
+import os
 import time
 from datetime import timedelta
 
 from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.registry import Collector
 from quart import Blueprint, Response
 from quart_schema import document_response
@@ -152,6 +153,7 @@ async def health() -> Response:
         "role": parts.role,
         "term": parts.store.writer_row.term,
         "holder": parts.store.writer_row.holder,
+        "process": {"worker": parts.worker, "pid": os.getpid()},
     }
     return json_response(body, 503 if database != "connected" else 200)
 
@@ -209,9 +211,11 @@ class _Metrics(Collector):
         )
         role.add_metric([parts.role, row.holder or ""], 1)
         run = parts.runs.active
+        worker = {} if parts.worker is None else {"worker": str(parts.worker)}
         return [
             role,
             GaugeMetricFamily("quart_odds_writer_term", "The number of times that the writer has changed", row.term),
+            InfoMetricFamily("quart_odds_process", "The process that answers", {**worker, "pid": str(os.getpid())}),
             GaugeMetricFamily("quart_odds_connections", "Live connections", value=parts.limits.count),
             topics,
             CounterMetricFamily("quart_odds_messages", "Messages published", value=broadcast_registry.log.next_seq - 1),

@@ -150,6 +150,13 @@ class PlatformHealth(Shape):
     error: str | None
 
 
+class ProcessIdentity(Shape):
+    """The process that answers. `worker` is its number if it is one of several workers."""
+
+    worker: Annotated[int, Field(ge=1, le=64)] | None
+    pid: int
+
+
 class Health(Shape):
     """The health of the database and the bookmakers."""
 
@@ -163,6 +170,7 @@ class Health(Shape):
     role: Role
     term: int
     holder: str | None
+    process: ProcessIdentity
 
 
 class Alive(Shape):
