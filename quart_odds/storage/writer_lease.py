@@ -99,7 +99,7 @@ class WriterLease:
         ours = update(writer).where(writer.c.term == term).values(values)
         if self._is_sqlite:
             return (await connection.execute(ours)).rowcount == 1
-        limit = func.set_config("idle_in_transaction_session_timeout", f"{LEASE_SECONDS:g}s", True)
+        limit = func.set_config("idle_in_transaction_session_timeout", f"{round(LEASE_SECONDS * 1000)}ms", True)
         return (await connection.execute(ours.returning(limit))).first() is not None
 
     def confirmed(self, term: int, began: float) -> None:
