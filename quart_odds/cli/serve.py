@@ -21,6 +21,7 @@ def serve_command(bind: str, open_to_network: bool, sandbox: bool, events: int, 
 
     from quart_odds.app import create_app
     from quart_odds.server.serve import serve
+    from quart_odds.storage.network_files import refuse_network_file
 
     def announce(address: str) -> None:
         try:
@@ -32,6 +33,7 @@ def serve_command(bind: str, open_to_network: bool, sandbox: bool, events: int, 
             structlog.get_logger(__name__).warning("server.address_not_printed", address=address, reason=str(error))
 
     async def work(settings: Settings) -> None:
+        refuse_network_file(settings.database_url)
         app = create_app(_allowing_its_own_name(settings, bind))
         await serve(app, bind, open_to_network=open_to_network, on_ready=announce)
 
