@@ -63,6 +63,9 @@ def serve_command(
     async def work(settings: Settings) -> None:
         from quart_odds.app import create_app
         from quart_odds.server.serve import serve
+        from quart_odds.storage.network_files import refuse_network_file
+
+        refuse_network_file(settings.database_url)
 
         app = create_app(_allowing_its_own_name(settings, bind))
         await serve(app, bind, open_to_network=open_to_network, on_ready=_announce)
@@ -77,7 +80,9 @@ async def _supervise(
     from quart_odds.server.serve import check_reach
     from quart_odds.server.sockets import listen_for_workers
     from quart_odds.server.workers import Supervisor
+    from quart_odds.storage.network_files import refuse_network_file
 
+    refuse_network_file(settings.database_url)
     sockets = listen_for_workers(bind, settings.write_timeout_seconds, workers)
     try:
         check_reach(sockets[0], bind, open_to_network=open_to_network)

@@ -23,6 +23,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from quart_odds.domain.clock import awake_or_not
+from quart_odds.errors import StorageError
 from quart_odds.odds.ports import WriterRow
 from quart_odds.storage.tables import writer
 from quart_odds.storage.writer_lock import WriterLock
@@ -99,7 +100,7 @@ class WriterLease:
         ours = update(writer).where(writer.c.term == term).values(values)
         if self._is_sqlite:
             return (await connection.execute(ours)).rowcount == 1
-        limit = func.set_config("idle_in_transaction_session_timeout", f"{LEASE_SECONDS:g}s", True)
+        limit = func.set_config("idle_in_transaction_session_timeout", f"{round(LEASE_SECONDS * 1000)}ms", True)
         return (await connection.execute(ours.returning(limit))).first() is not None
 
     def confirmed(self, term: int, began: float) -> None:
@@ -119,10 +120,12 @@ class WriterLease:
             await asyncio.wait([task], timeout=RELEASE_SECONDS)
 
     async def _give_back(self, term: int) -> None:
-        with contextlib.suppress(Exception):  # whatever the reason: it expires by itself
+        free = {"holder": None, "expires_at": 0, "is_locked": False}
+        try:
             async with self._writing() as connection:
-                free = {"holder": None, "expires_at": 0, "is_locked": False}
                 await connection.execute(update(writer).where(self._is_ours(term)).values(free))
+        except StorageError as error:
+            log.debug("storage.writer_lease.not_given_back", reason=error.for_operator)  # it expires by itself
 
     async def _renew(self) -> bool:
         began = awake_or_not()

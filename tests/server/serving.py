@@ -20,7 +20,7 @@ from quart_odds.domain.platforms import Platform
 
 Json = dict[str, Any]
 
-START_SECONDS = 30
+START_SECONDS = 60
 STOP_SECONDS = 10
 RUN_SECONDS = 30
 ADDRESS = re.compile("(?:Quart Odds is at|Running on) (http://[0-9.]+:[0-9]+)")

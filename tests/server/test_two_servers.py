@@ -9,11 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-import asyncpg  # type: ignore[import-untyped]
 import pytest
 
 from quart_odds.sandbox import SandboxOptions, sandbox_process
-from quart_odds.storage.writer_lock import WRITER_LOCK
 from tests.databases import PostgresServer, make_database, running_postgres
 from tests.server.serving import Json, Server, at, served
 
@@ -69,18 +67,6 @@ async def same_matches(one: Server, other: Server) -> dict[int, set[tuple[str, s
     return shown
 
 
-async def end_lock(database_url: str) -> None:
-    """End the PostgreSQL backend that holds the writer lock."""
-    connection = await asyncpg.connect(database_url)
-    try:
-        # With a timeout to wait for: the lock is held until the backend has ended.
-        ended = "SELECT pg_terminate_backend(pid, 30000) FROM pg_locks"
-        lock = f"{ended} WHERE locktype = 'advisory' AND objid = $1 AND granted"
-        assert await connection.fetchval(lock, WRITER_LOCK)
-    finally:
-        await connection.close()
-
-
 @asynccontextmanager
 async def two_servers(
     folder: Path, postgres: PostgresServer, more: Mapping[str, object] | None = None
@@ -126,24 +112,6 @@ async def test_a_server_that_only_reads_says_so_and_shows_no_old_odds(tmp_path: 
             assert len((await ask(writing, "/api/scrape/runs"))[1]) == 1
             await scrape(writing)
             await same_matches(writing, reading)
-
-
-async def test_a_writer_that_slept_through_a_take_over_gives_no_id_twice(tmp_path: Path) -> None:
-    """Its run fails when it wakes, its rows are refused, and it shows what the other server wrote."""
-    with running_postgres() as postgres:
-        async with two_servers(tmp_path, postgres) as (older, newer, url):
-            _, started = await ask(older, "/api/scrape", "POST")
-            older.process.send_signal(signal.SIGSTOP)
-            await end_lock(url)
-            await until_ready(newer, 200)
-            assert (await ended(newer, started["scrape_run_id"]))["status"] == "interrupted"
-            assert (await scrape(newer))["status"] == "completed"
-            before = await matches(newer)
-            older.process.send_signal(signal.SIGCONT)
-            body = await until_ready(older, 503)
-            assert body["status"] == "reads_only"
-            assert (await ended(older, started["scrape_run_id"]))["status"] == "interrupted"
-            assert await same_matches(older, newer) == before
 
 
 async def until_one_writes(first: Server, second: Server) -> tuple[Server, Server]:
