@@ -137,7 +137,7 @@ async function chartNow() {
 	chart.hidden = false;
 	const { market, line, promotion } = chart.dataset;
 	const asked = new URLSearchParams({ market, ...(line && { line }), ...(promotion && { promotion }) });
-	const response = await fetch(`/api/events/${eventId}/history?${asked}`).catch(() => null);
+	const response = await fetch(`../api/events/${eventId}/history?${asked}`).catch(() => null);
 	if (!response?.ok) return;
 	past = await response.json();
 	const names = [...new Set(past.bookmakers.flatMap((each) => each.history.flatMap((point) => point.outcomes.map((one) => one.name))))];
@@ -201,7 +201,7 @@ refresh.addEventListener("click", async () => {
 	const said = byId("refresh-said");
 	refresh.disabled = true;
 	said.textContent = "Fetching…";
-	const response = await fetch(`/api/events/${eventId}/refresh`, { method: "POST" }).catch(() => null);
+	const response = await fetch(`../api/events/${eventId}/refresh`, { method: "POST" }).catch(() => null);
 	const answer = await response?.json().catch(() => null);
 	const bad = answer?.platform_results?.find((each) => each.error);
 	said.textContent = response?.ok ? (bad?.error ?? "Fetched.") : (answer?.detail ?? "No response from the server.");

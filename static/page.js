@@ -4,10 +4,11 @@ import { LiveClient } from "./live.js";
 export const byId = (id) => document.getElementById(id);
 export const all = (what, root = document) => [...root.querySelectorAll(what)];
 let serverAhead = 0;
+const root = new URL("../..", import.meta.url); // above assets/<version>/
 
 /** Connect. `live.odds` watches the filter. */
 export function connect(topics, filter) {
-	const live = new LiveClient({ topics, since: document.body.dataset.cursor || null });
+	const live = new LiveClient({ base: root, topics, since: document.body.dataset.cursor || null });
 	if (filter) live.odds = live.watchOdds(filter);
 	const sign = byId("connection");
 	let later = 0;
@@ -62,7 +63,7 @@ const dayOf = formatter(day);
 const minuteOf = formatter(minute);
 export const clockOf = formatter({ ...minute, second: "2-digit" });
 export const momentOf = formatter({ ...day, ...minute, second: "2-digit" });
-const zone = new Intl.DateTimeFormat("en-GB", { timeZoneName: "short" }).formatToParts().find((part) => part.type === "timeZoneName").value;
+const zone = new Intl.DateTimeFormat("en-GB", { timeZoneName: "short" }).formatToParts().find(({ type }) => type === "timeZoneName").value;
 
 export function localise(root) {
 	for (const time of all("time[data-form]", root)) {
@@ -98,7 +99,7 @@ export function setText(element, text) {
 
 export async function load(address) {
 	try {
-		const response = await fetch(address, { headers: { Accept: "text/html" } });
+		const response = await fetch(new URL(address, root), { headers: { Accept: "text/html" } });
 		return response.ok ? new DOMParser().parseFromString(await response.text(), "text/html") : null;
 	} catch {
 		return null;
