@@ -22,8 +22,8 @@ MOST_PER_ADDRESS = 2
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """A server for all tests that do not stop it."""
-    limited = BEHIND_PROXY | {"max_connections_per_address": MOST_PER_ADDRESS}
-    with served(tmp_path_factory.mktemp("server"), **limited) as server:
+    folder = tmp_path_factory.mktemp("server")
+    with served(folder, **BEHIND_PROXY, max_connections_per_address=str(MOST_PER_ADDRESS)) as server:
         yield server
 
 

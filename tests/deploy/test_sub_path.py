@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, async_playwright
+from playwright.async_api import Browser, Response, async_playwright
 
 from quart_odds.sandbox import SandboxOptions, SandboxProcess, sandbox_process
 from tests.deploy.proxies import SITE, Certificate, Proxy, running_proxy
@@ -96,7 +96,11 @@ class Traffic:
         page = visitor.page
         page.on("request", lambda request: self.paths.add(urlsplit(request.url).path))
         page.on("websocket", lambda websocket: self.paths.add(urlsplit(websocket.url).path))
-        page.on("response", lambda answer: answer.status >= 400 and self.errors.append(f"{answer.status} {answer.url}"))
+        page.on("response", self._note)
+
+    def _note(self, answer: Response) -> None:
+        if answer.status >= 400:
+            self.errors.append(f"{answer.status} {answer.url}")
 
 
 async def test_every_page_works_below_the_path(proxy: Proxy, browser: Browser) -> None:

@@ -82,7 +82,7 @@ async def test_every_address_of_every_page_is_below_the_root_path(sandbox: Sandb
                 assert response.status_code == (404 if "nowhere" in path else 200), path
             if response.mimetype != "text/html":
                 continue
-            text = (await response.get_data()).decode()
+            text = await response.get_data(as_text=True)
             found = {each for each in ADDRESS.findall(text) if not each.startswith(("#", "?"))}
             assert all(each.startswith("/odds/") for each in found), found
             unread |= {each.replace("&amp;", "&") for each in found if is_read(each)} - seen
