@@ -219,8 +219,8 @@ export class LiveClient extends EventTarget {
 				this.#seen.clear();
 			} else if (this.#probe) this.#seen.add(message.id);
 		}
-		// Nobody can resume in the middle of an image.
-		const isInside = type === "subscription_update" || (type === "odds_image" && !data.final);
+		// Not within an image. An ack may be behind SSE.
+		const isInside = (type === "connection_ack" && this.#seen.size) || type === "subscription_update" || (type === "odds_image" && !data.final);
 		if (message.id && !isInside) this.#cursor = message.id;
 		if (!type) return;
 		if (isImage && data.final !== false && !this.#owed) this.#isWhole = true;

@@ -362,6 +362,25 @@ async def test_change_of_transport_neither_repeats_nor_loses_odds(fake: FakeServ
         assert await program.value("kept.news.length") == 4
 
 
+async def test_websocket_that_breaks_before_it_repeats_what_sse_brought_is_resumed_after_that(fake: FakeServer) -> None:
+    """Its acknowledgement has the cursor with which it was opened, and SSE has gone on since."""
+    fake.takes_websocket = False
+    async with node(WITH_WEBSOCKET) as program:
+        await open_watch(program, fake, {"event_id": [1]}, upgradeMs=30)
+        stream = await fake.line(1)
+        await stream.acknowledge(1)
+        await stream.send("odds_image", image(event(1, entry(outcome("1", 2.0)))), 1)
+        await program.until("kept.watch.copy.size === 1")
+        fake.takes_websocket = True
+        socket = await fake.line(2)
+        await stream.send("odds_change", change(1, moved("1", 3.0)), 2)
+        await program.until("kept.news.length === 2")
+        await socket.acknowledge(1)
+        await program.until("kept.live.transport === 'websocket'")
+        await socket.end()
+        assert (await fake.line(3)).query["since"] == f"{EPOCH}-2"
+
+
 async def test_client_needs_nothing_of_a_browser(fake: FakeServer) -> None:
     """Node has no document, location and window; the class to use for WebSocket can be given."""
     async with node("--no-experimental-websocket") as program:
