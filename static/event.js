@@ -1,4 +1,4 @@
-/** One event: live prices, market search, the chart of one market's history, and refresh on request. */
+/** One event: live prices, market search, the history of one market, and refreshing. */
 import { drawChart } from "./chart.js";
 import { all, byId, connect, framed, load, localise, momentOf, paced, setText, tickAges } from "./page.js";
 import { compare, made, markMoved, oddsText, percent, promo, show } from "./prices.js";

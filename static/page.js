@@ -40,7 +40,7 @@ export function duration(ms) {
 	if (ms == null) return "–";
 	if (ms < 60_000) return `${(ms / 1000).toFixed(1)} s`;
 	const s = Math.round(ms / 1000);
-	const two = (n) => String(Math.floor(n)).padStart(2, "0");
+	const two = (n) => `${Math.floor(n)}`.padStart(2, "0");
 	return s < 3600 ? `${Math.floor(s / 60)} min ${two(s % 60)} s` : `${Math.floor(s / 3600)} h ${two((s % 3600) / 60)} min`;
 }
 

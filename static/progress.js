@@ -58,7 +58,7 @@ function take(progress) {
 		}
 		return;
 	}
-	// Ignore progress that is not newer than what the page shows.
+	// Ignore what is not newer than the page.
 	if (run.is_over || (!isEnd && progress.elapsed_ms < run.elapsed_ms)) return;
 	apply(progress);
 	if (!isEnd) return;
