@@ -204,6 +204,14 @@ def test_every_setting_named_in_the_files_is_there() -> None:
         load_settings({f"{PREFIX}NONSENSE": "x"})
 
 
+def test_a_silent_stream_outlasts_the_read_timeouts_of_the_proxies() -> None:
+    """The server may be silent for the heartbeat's interval. A whole block may be late once."""
+    silence = Settings().heartbeat_seconds
+    for name in ("nginx.conf", "nginx-sub-path.conf", "Caddyfile", "Caddyfile-sub-path"):
+        [seconds] = re.findall(r"read_timeout (\d+)s", (SHIPPED / name).read_text())
+        assert int(seconds) > 2 * silence, name
+
+
 def test_both_configurations_of_a_proxy_pass_on_the_same() -> None:
     """What is below a path is passed on as what has a host of its own."""
     own, below = ((SHIPPED / name).read_text() for name in ("nginx.conf", "nginx-sub-path.conf"))

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.deploy.proxies import HOST, Certificate, Proxy, running_proxy
+from tests.deploy.proxies import HOST, Certificate, Proxy, free_port, running_proxy
 from tests.server.harness import CLOSE, Peer, Served, served
 
 NAMES = ("nginx", "caddy")
@@ -145,6 +145,20 @@ async def test_the_limit_per_address_counts_the_client_and_no_address_that_it_in
     for peer in (*peers, other):
         await peer.close()
     await server.until(listening=0)
+
+
+@pytest.mark.parametrize("below_path", [False, True])
+@pytest.mark.parametrize("name", NAMES)
+async def test_nobody_gets_in_from_other_networks(
+    name: str, below_path: bool, tmp_path: Path, certificate: Certificate
+) -> None:
+    """There is no login, so a configuration that nobody has changed lets in private networks alone."""
+    changes = {"allow 127.0.0.0/8;": ""} if name == "nginx" else {"private_ranges": "10.0.0.0/8"}
+    ports = [free_port(), free_port()]
+    with running_proxy(name, tmp_path, certificate, ports, below_path=below_path, changes=changes) as proxy:
+        for path in ("/odds/", "/odds/api/ws", "/odds/healthz"):
+            status, _, _, _ = await answer_of(proxy, path)
+            assert status == 403, path
 
 
 async def test_a_stop_sends_clients_to_another_process_that_tells_them_what_they_miss(
