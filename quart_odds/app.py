@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from functools import partial
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 import structlog
 from quart import Quart, Response
@@ -26,6 +27,7 @@ from quart_odds.odds.notices import OddsNotifier
 from quart_odds.odds.watched import WatchedEvents
 from quart_odds.routes.access import bodies, problems, same_origin
 from quart_odds.routes.access.limits import ConnectionLimits
+from quart_odds.routes.access.root_path import RootPath
 from quart_odds.routes.api import analytics, odds, openapi, refresh, scheduler, scrape
 from quart_odds.routes.api.coverage import MarketNumbers
 from quart_odds.routes.api.encoded import EventBodies
@@ -54,6 +56,9 @@ from quart_odds.storage import open_store
 from quart_odds.websocket import OddsUpdates, bridge_scrape_to_websocket, gap_notice
 from quart_odds.websocket.odds_feed import OddsFeed
 from quart_odds.websocket.odds_images import OddsImages
+
+if TYPE_CHECKING:
+    from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, Scope
 
 CLOSE_SECONDS = 0.3
 """How long a stop waits for odds that are not committed yet. The run that recorded them has waited already."""
@@ -97,7 +102,8 @@ def create_app(settings: Settings | None = None) -> Quart:
     for module in (analytics, asyncapi, docs, scrape, sse, ws, scheduler, refresh, health, views):
         app.register_blueprint(module.blueprint)
     app.register_blueprint(odds.odds_blueprint())
-    openapi.init_app(app)
+    openapi.init_app(app, settings.root_path)
+    app.root = RootPath(app, settings.root_path)
 
     @app.after_request
     async def forbid_sniffing(response: Response) -> Response:
@@ -120,7 +126,17 @@ def create_app(settings: Settings | None = None) -> Quart:
 
 
 class _App(Quart):
-    """Quart, without tracebacks for our own errors at start: they are sentences, and the launcher prints them."""
+    """Quart below a root path, without tracebacks for our own errors at start.
+
+    Our own errors are sentences, and the launcher prints them.
+    """
+
+    root: RootPath
+
+    async def asgi_app(self, scope: "Scope", receive: "ASGIReceiveCallable", send: "ASGISendCallable") -> None:
+        """Serve a connection, once its path is split into the root path and our own."""
+        self.root.place(scope)
+        await super().asgi_app(scope, receive, send)
 
     def log_exception(self, exception_info: ExceptionInfo) -> None:
         """Log an exception, unless it is one of ours."""
@@ -246,7 +262,9 @@ def _add_kept_answers(parts: Services) -> None:
     """Add what routes cache of the odds in memory, encoded or rendered, until the odds change."""
     cache = parts.served.cache
     parts.event_bodies = EventBodies(cache)
-    parts.event_rows = EventRows(stale_after=timedelta(seconds=parts.settings.stale_after_seconds))
+    parts.event_rows = EventRows(
+        stale_after=timedelta(seconds=parts.settings.stale_after_seconds), root_path=parts.settings.root_path
+    )
     parts.market_numbers = MarketNumbers(cache)
     parts.opportunity_finder = OpportunityFinder(cache)
 

@@ -2,6 +2,7 @@
 
 import difflib
 import os
+import re
 from collections.abc import Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
@@ -23,6 +24,8 @@ MAPPED_BITS = 96
 
 IPNetwork = IPv4Network | IPv6Network
 
+SEGMENT = re.compile("[A-Za-z0-9._~-]+")
+"""A part of a path that nobody has to encode."""
 
 WEB_SCHEMES = ("http", "https")
 
@@ -160,6 +163,18 @@ def _engine_url(text: str) -> str:
     return text
 
 
+def _root_path(text: str) -> str:
+    """Return a path that begins with `/` and does not end with it, of unreserved characters; or an empty one."""
+    segments = text.split("/")[1:]
+    is_path = text.startswith("/") and all(SEGMENT.fullmatch(each) and each.strip(".") for each in segments)
+    if text and not is_path:
+        raise ValueError(
+            "give a path such as /odds, which begins with / and does not end with it, of letters, digits and -._~; "
+            "leave it out to serve at /"
+        )
+    return text
+
+
 def _sweep_interval(seconds: int) -> int:
     if seconds == 1:
         raise ValueError("give 0, which turns sweeps off, or 2 to 3600 seconds")
@@ -170,6 +185,7 @@ BookmakerURL = Annotated[str, AfterValidator(_bookmaker)]
 ProxyURL = Annotated[str, AfterValidator(_proxy)]
 AllowedOrigin = Annotated[str, AfterValidator(_allowed_origin)]
 AllowedHost = Annotated[str, AfterValidator(_allowed_host)]
+RootPath = Annotated[str, AfterValidator(_root_path)]
 TrustedProxy = Annotated[IPNetwork, PlainValidator(_trusted_proxy)]
 SweepInterval = Annotated[
     int, Field(ge=0, le=3600, json_schema_extra={"not": {"const": 1}}), AfterValidator(_sweep_interval)
@@ -268,6 +284,9 @@ class Settings(BaseModel):
     max_connections: int = Field(10_000, ge=0, description="maximum live connections in total; 0 means no limit")
     max_connections_per_address: int = Field(
         100, ge=0, description="live connections per address, except loopback and trusted proxies; 0 means no limit"
+    )
+    root_path: RootPath = Field(
+        "", description="path below which a proxy serves all pages and the API, such as /odds; empty for none"
     )
     trusted_proxies: tuple[TrustedProxy, ...] = Field(
         (), description="addresses and networks (10.0.0.0/8) whose X-Forwarded-For is trusted, comma-separated"

@@ -1,4 +1,4 @@
-/** One event: live prices, market search, the chart of one market's history, and refresh on request. */
+/** One event: live prices, market search, the history of one market, and refreshing. */
 import { drawChart } from "./chart.js";
 import { all, byId, connect, framed, load, localise, momentOf, paced, setText, tickAges } from "./page.js";
 import { compare, made, markMoved, oddsText, percent, promo, show } from "./prices.js";
@@ -137,7 +137,7 @@ async function chartNow() {
 	chart.hidden = false;
 	const { market, line, promotion } = chart.dataset;
 	const asked = new URLSearchParams({ market, ...(line && { line }), ...(promotion && { promotion }) });
-	const response = await fetch(`/api/events/${eventId}/history?${asked}`).catch(() => null);
+	const response = await fetch(`../api/events/${eventId}/history?${asked}`).catch(() => null);
 	if (!response?.ok) return;
 	past = await response.json();
 	const names = [...new Set(past.bookmakers.flatMap((each) => each.history.flatMap((point) => point.outcomes.map((one) => one.name))))];
@@ -201,7 +201,7 @@ refresh.addEventListener("click", async () => {
 	const said = byId("refresh-said");
 	refresh.disabled = true;
 	said.textContent = "Fetching…";
-	const response = await fetch(`/api/events/${eventId}/refresh`, { method: "POST" }).catch(() => null);
+	const response = await fetch(`../api/events/${eventId}/refresh`, { method: "POST" }).catch(() => null);
 	const answer = await response?.json().catch(() => null);
 	const bad = answer?.platform_results?.find((each) => each.error);
 	said.textContent = response?.ok ? (bad?.error ?? "Fetched.") : (answer?.detail ?? "No response from the server.");

@@ -135,7 +135,7 @@ export class Grid {
 		const ids = wanted.slice(0, MOST_ROWS);
 		for (const id of ids) this.#stale.delete(id);
 		const { market, line } = this.#root.dataset;
-		const found = await load(`/odds/rows?ids=${ids.join()}&market=${market}&line=${line}`);
+		const found = await load(`odds/rows?ids=${ids.join()}&market=${market}&line=${line}`);
 		if (found) this.#patch(found);
 		else for (const id of ids) this.#stale.add(id);
 		if (!found || wanted.length > ids.length) this.#pump();
@@ -162,7 +162,7 @@ export class Grid {
 
 	/** Show a page of the list. Rows already shown keep their elements. */
 	async list() {
-		const found = await load(`/odds/rows?${this.query}`);
+		const found = await load(`odds/rows?${this.query}`);
 		if (!found) return;
 		this.#patch(found);
 		const fresh = all(".r", found);
@@ -181,7 +181,7 @@ export class Grid {
 	async append(page) {
 		const query = new URLSearchParams(this.query);
 		query.set("page", page);
-		const found = await load(`/odds/rows?${query}`);
+		const found = await load(`odds/rows?${query}`);
 		if (!found) return;
 		for (const row of all(".r", found)) if (!byId(row.id)) this.#rows.append(this.#adopt(row));
 		this.#counted(found);

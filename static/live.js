@@ -1,7 +1,7 @@
 // @ts-check
 /**
  * A client for Quart Odds: one ordered stream of messages over WebSocket, with SSE as a fallback.
- * Both use the same cursor. For browsers and Node; docs/client.md says how to use it.
+ * Both use the same cursor. For browsers and Node: docs/client.md.
  *
  * @typedef {{type: string, timestamp: string, data: any, id?: string}} Message
  * @typedef {"websocket" | "sse"} Transport
@@ -189,7 +189,7 @@ export class LiveClient extends EventTarget {
 		// A new filter needs an image. Asked for after the acknowledgement, it costs no message of the other topics.
 		const isNew = filter && !this.#isWhole;
 		const isLater = isNew && isSocket && others.length > 0;
-		const url = new URL(isSocket ? "/api/ws" : "/api/sse", base || globalThis.location?.href);
+		const url = new URL(String(base || globalThis.location?.origin).replace(/\/?$/, isSocket ? "/api/ws" : "/api/sse"));
 		const set = (name, value) => String(value ?? "") && url.searchParams.set(name, value);
 		if (isSocket) url.protocol = url.protocol.replace("http", "ws");
 		set("topics", filter ? (isLater ? others : [...others, "odds"]) : topics);
@@ -414,7 +414,7 @@ class WebSocketLink extends Link {
 		super.close();
 		const socket = this.#socket;
 		socket.onmessage = socket.onclose = null;
-		// Closing it before it is open would log a warning to the console.
+		// Closed before it is open, it would log a warning.
 		if (socket.readyState === 0) socket.onopen = () => socket.close();
 		else socket.close();
 	}

@@ -1,4 +1,4 @@
-/** The odds page: filters without reloading, endless scrolling, live prices, and keyboard shortcuts. */
+/** The odds page: filters without reloading, endless scrolling, live prices, and shortcuts. */
 import { Grid } from "./grid.js";
 import { all, byId, connect, load, number } from "./page.js";
 
@@ -15,7 +15,7 @@ live.addEventListener("scrape_progress", async ({ detail: { data } }) => {
 	grid.staleAll();
 	if (data.platform !== null) return;
 	// Offer the changed list instead of letting the page jump.
-	const total = (await load(`/odds/rows?${grid.query}`))?.querySelector("[data-total]").dataset.total;
+	const total = (await load(`odds/rows?${grid.query}`))?.querySelector("[data-total]").dataset.total;
 	news.hidden = !total || number(total) === byId("total").textContent;
 });
 
@@ -28,11 +28,11 @@ news.addEventListener("click", () => {
 async function show() {
 	grid.query = asked();
 	page = 1;
-	history.replaceState(null, "", `/odds?${grid.query}`);
+	history.replaceState(null, "", `?${grid.query}`);
 	for (const link of all(".switch a")) {
 		const query = new URLSearchParams(grid.query);
 		for (const [name, value] of new URL(link.href).searchParams) if (name === "market" || name === "line") query.set(name, value);
-		link.href = `/odds?${query}`;
+		link.href = `?${query}`;
 	}
 	await grid.list();
 	more();
@@ -49,7 +49,7 @@ form.addEventListener("submit", (event) => {
 	show();
 });
 
-// Load rows before the reader reaches the end. Links to pages are for browsers without scripts.
+// Load rows before the reader reaches the end. Links are for browsers without scripts.
 const end = document.createElement("p");
 byId("grid").after(end);
 byId("pages")?.setAttribute("hidden", "");

@@ -4,10 +4,11 @@ import { LiveClient } from "./live.js";
 export const byId = (id) => document.getElementById(id);
 export const all = (what, root = document) => [...root.querySelectorAll(what)];
 let serverAhead = 0;
+const root = new URL("../..", import.meta.url); // above assets/<version>/
 
 /** Connect. `live.odds` watches the filter. */
 export function connect(topics, filter) {
-	const live = new LiveClient({ topics, since: document.body.dataset.cursor || null });
+	const live = new LiveClient({ base: root, topics, since: document.body.dataset.cursor || null });
 	if (filter) live.odds = live.watchOdds(filter);
 	const sign = byId("connection");
 	let later = 0;
@@ -39,7 +40,7 @@ export function duration(ms) {
 	if (ms == null) return "–";
 	if (ms < 60_000) return `${(ms / 1000).toFixed(1)} s`;
 	const s = Math.round(ms / 1000);
-	const two = (n) => String(Math.floor(n)).padStart(2, "0");
+	const two = (n) => `${Math.floor(n)}`.padStart(2, "0");
 	return s < 3600 ? `${Math.floor(s / 60)} min ${two(s % 60)} s` : `${Math.floor(s / 3600)} h ${two((s % 3600) / 60)} min`;
 }
 
@@ -62,7 +63,7 @@ const dayOf = formatter(day);
 const minuteOf = formatter(minute);
 export const clockOf = formatter({ ...minute, second: "2-digit" });
 export const momentOf = formatter({ ...day, ...minute, second: "2-digit" });
-const zone = new Intl.DateTimeFormat("en-GB", { timeZoneName: "short" }).formatToParts().find((part) => part.type === "timeZoneName").value;
+const zone = new Intl.DateTimeFormat("en-GB", { timeZoneName: "short" }).formatToParts().find(({ type }) => type === "timeZoneName").value;
 
 export function localise(root) {
 	for (const time of all("time[data-form]", root)) {
@@ -98,7 +99,7 @@ export function setText(element, text) {
 
 export async function load(address) {
 	try {
-		const response = await fetch(address, { headers: { Accept: "text/html" } });
+		const response = await fetch(new URL(address, root), { headers: { Accept: "text/html" } });
 		return response.ok ? new DOMParser().parseFromString(await response.text(), "text/html") : null;
 	} catch {
 		return null;

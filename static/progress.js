@@ -27,12 +27,12 @@ function begin() {
 	title();
 }
 
-/** Replace the page with the server's newest view, then apply the messages that arrived meanwhile. */
+/** Replace the page with the server's newest view, then apply what arrived meanwhile. */
 async function renew(id) {
 	if (waiting) return;
 	waiting = [];
 	let found;
-	while (!(found = (await load(run.follow === "newest" ? "/" : `/runs/${id}`))?.getElementById("run"))) await new Promise((done) => setTimeout(done, 1000));
+	while (!(found = (await load(run.follow === "newest" ? "" : `runs/${id}`))?.getElementById("run"))) await new Promise((done) => setTimeout(done, 1000));
 	const focused = document.activeElement?.id;
 	const mine = byId("run");
 	for (const { name, value } of found.attributes) mine.setAttribute(name, value);
@@ -58,7 +58,7 @@ function take(progress) {
 		}
 		return;
 	}
-	// Ignore progress that is not newer than what the page shows.
+	// Ignore what is not newer than the page.
 	if (run.is_over || (!isEnd && progress.elapsed_ms < run.elapsed_ms)) return;
 	apply(progress);
 	if (!isEnd) return;
@@ -102,7 +102,7 @@ const announce = (text) => setText(byId("announcer"), text);
 const tellMore = paced(async () => {
 	const id = run.id;
 	failedShown = lanes.get("all").failed;
-	const found = await load(`/runs/${id}`);
+	const found = await load(`runs/${id}`);
 	if (!found || run.id !== id || run.is_over) return;
 	localise(found);
 	const log = byId("log");

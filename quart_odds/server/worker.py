@@ -145,7 +145,7 @@ async def _missing(parts: Services) -> str | None:
         return f"the database has not answered for {CHECK_SECONDS:g} s"
     except (StorageError, DecoderError) as error:
         return error.for_operator
-    return None
+    return None if parts.shared_log is None else parts.shared_log.tail.reason
 
 
 def _end_with_supervisor(link: SupervisorLink, stop: asyncio.Event, drain_seconds: float) -> None:

@@ -164,5 +164,5 @@ def _of_werkzeug(error: HTTPException) -> Problem:
 
 def _path() -> str:
     if has_request_context():
-        return request.path
-    return websocket.path if has_websocket_context() else ""
+        return request.root_path + request.path
+    return websocket.root_path + websocket.path if has_websocket_context() else ""

@@ -17,6 +17,7 @@ from werkzeug.datastructures import Headers
 from quart_odds.domain.origins import DEFAULT_PORTS, Host, Origin, parse_address, parse_host, parse_origin
 from quart_odds.routes.access.limits import Client, Networks, TooManyConnectionsError, is_within
 from quart_odds.routes.access.problems import Problem
+from quart_odds.routes.access.root_path import own_path
 from quart_odds.services import EXTENSION, services
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ def check_host(app: Quart, scope: Any) -> bool:
         *((name, value) for name, value in scope["headers"] if name.lower() != b"host"),
         (b"host", LOOPBACK_NAME.encode()),
     ]
-    if scope["path"] in ANY_HOST_PATHS:
+    if own_path(scope) in ANY_HOST_PATHS:
         return True
     scope[REFUSAL] = _misdirected(names)
     return False

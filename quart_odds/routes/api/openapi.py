@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 from quart import Quart
-from quart_schema import Info, OpenAPIProvider, QuartSchema
+from quart_schema import Info, OpenAPIProvider, QuartSchema, Server
 from werkzeug.routing import Rule
 
 from quart_odds import __version__
@@ -100,7 +100,7 @@ def _is_own(response: dict[str, Any]) -> bool:
     return schema.get("title") != "ProblemBody" and not schema.get("$ref", "").endswith("/ProblemBody")
 
 
-def init_app(app: Quart) -> None:
+def init_app(app: Quart, root_path: str) -> None:
     """Set up the OpenAPI document. quart-schema's viewers stay off because they load scripts from other sites."""
     QuartSchema(
         app,
@@ -111,4 +111,5 @@ def init_app(app: Quart) -> None:
         scalar_ui_path=None,
         swagger_ui_path=None,
         convert_casing=False,
+        servers=[Server(url=root_path)] if root_path else None,
     )

@@ -13,6 +13,7 @@ from quart_odds.domain.clock import iso_z
 from quart_odds.domain.platforms import Platform
 from quart_odds.domain.runs import PhaseRecord, PlatformResult, RunError, RunMode, RunRecord
 from quart_odds.routes.access.forwarding import carried_out_by_writer, trigger_of_request
+from quart_odds.routes.access.root_path import public_path
 from quart_odds.routes.access.same_origin import same_origin_only
 from quart_odds.routes.api.requests import takes_body, takes_query
 from quart_odds.routes.api.schemas.scrape import (
@@ -211,11 +212,12 @@ def _platforms(body: RetryBody | None) -> tuple[Platform, ...] | None:
 
 
 def _accepted(scrape_run_id: int, body: dict[str, object]) -> Response:
-    base = f"/api/scrape/{scrape_run_id}"
+    base = public_path(f"/api/scrape/{scrape_run_id}")
+    of_run = public_path(f"/api/scrape/runs/{scrape_run_id}")
     links = {
         "self": base,
-        "progress": f"/api/scrape/runs/{scrape_run_id}/progress",
-        "phases": f"/api/scrape/runs/{scrape_run_id}/phases",
+        "progress": f"{of_run}/progress",
+        "phases": f"{of_run}/phases",
         "cancel": f"{base}/cancel",
     }
     response = json_response(body | {"links": links}, 202)

@@ -7,6 +7,7 @@ from quart import Blueprint, Response
 from quart_odds import __version__
 from quart_odds.broadcast import TOPICS
 from quart_odds.domain.platforms import Platform
+from quart_odds.routes.access.root_path import public_path
 from quart_odds.routes.api.schemas.live import AppliedFilter, EventChange, OddsChange, OddsImage
 from quart_odds.routes.api.scrape import json_response
 from quart_odds.routes.live.query import TopicsQuery
@@ -47,11 +48,11 @@ _ASKED_FILTER = {
 @blueprint.get("/asyncapi.json")
 async def asyncapi() -> Response:
     """Return the AsyncAPI document: messages and channels."""
-    return json_response(document())
+    return json_response(document(public_path("")))
 
 
-def document() -> dict[str, Any]:
-    """Return the AsyncAPI document."""
+def document(root_path: str) -> dict[str, Any]:
+    """Return the AsyncAPI document of an app below a root path, which is empty for none."""
     schemas: dict[str, Any] = {}
     for model in (ScrapeProgress, OddsImage, OddsChange, EventChange, AppliedFilter):
         described = model.model_json_schema(mode="serialization", ref_template="#/components/schemas/{model}")
@@ -63,7 +64,7 @@ def document() -> dict[str, Any]:
         "info": {"title": "Quart Odds", "version": __version__},
         "channels": {
             "hub": {
-                "address": "/api/ws",
+                "address": f"{root_path}/api/ws",
                 "messages": {name: {"$ref": f"#/components/messages/{name}"} for name in (*published, *said)},
                 "bindings": {
                     "ws": {
@@ -88,13 +89,13 @@ def document() -> dict[str, Any]:
                 },
             },
             "hubEvents": {
-                "address": "/api/sse",
+                "address": f"{root_path}/api/sse",
                 "description": "The same over server-sent events: `event:` is the type, `id:` the cursor.",
                 "messages": {name: {"$ref": f"#/components/messages/{name}"} for name in published},
                 "bindings": {"http": {"bindingVersion": "0.3.0"}},
             },
             "run": {
-                "address": "/api/scrape/stream",
+                "address": f"{root_path}/api/scrape/stream",
                 "description": "One run's progress (`mode=sweep`: a sweep's), as server-sent events without a name.",
                 "messages": {"progress": {"payload": {"$ref": "#/components/schemas/ScrapeProgress"}}},
                 "bindings": {"http": {"bindingVersion": "0.3.0"}},

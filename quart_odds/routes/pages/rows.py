@@ -34,15 +34,20 @@ class _Kept:
 
 
 class EventRows:
-    """The rendered rows of one cache, kept by the version of their event. The cache uses each version once."""
+    """The rendered rows of one cache, kept by the version of their event. The cache uses each version once.
+
+    Their links begin with `root_path`.
+    """
 
     def __init__(
         self,
         *,
         stale_after: timedelta,
+        root_path: str = "",
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
         self.stale_after = stale_after
+        self._root_path = root_path
         self._clock = clock
         self._kept: OrderedDict[Key, _Kept] = OrderedDict()
 
@@ -59,7 +64,7 @@ class EventRows:
             found = kept.get(key)
             if found is None or not found.is_right(event.version, now):
                 row = event_row(event, market, line)
-                values = {"row": row, "now": now, "stale_after": stale_after}
+                values = {"row": row, "now": now, "stale_after": stale_after, "root": self._root_path}
                 html = rendered_now("row.html", values)
                 found = kept[key] = _Kept(event.version, now, row.old_after(now, stale_after), html)
             kept.move_to_end(key)

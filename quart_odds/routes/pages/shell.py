@@ -9,13 +9,15 @@ from functools import cache
 from hashlib import blake2b
 from math import ceil
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
+from jinja2.runtime import Context
 from markupsafe import Markup
 from quart import Response, request
 from werkzeug.http import quote_etag
 
 from quart_odds import __version__
 from quart_odds.domain.clock import iso_z
+from quart_odds.routes.access.root_path import public_path
 from quart_odds.routes.api.cooperative_yield import CooperativeYield
 from quart_odds.routes.pages.assets import asset_folder
 
@@ -95,9 +97,15 @@ def static_answer(version: str, name: str) -> Response | None:
     return Response(file.content, 200, headers, content_type=file.content_type)
 
 
-def asset_url(name: str) -> str:
-    """Return the address of a static file. It changes with the content of any static file."""
+def asset_path(name: str) -> str:
+    """Return the path of a static file, without the root path. It changes with the content of any static file."""
     return f"/assets/{static_files().version}/{name}"
+
+
+@pass_context
+def _asset(context: Context, name: str) -> str:
+    """Return the address of a static file, for a template."""
+    return f"{context['root']}{asset_path(name)}"
 
 
 @cache
@@ -111,7 +119,7 @@ def _environment() -> Environment:
         undefined=StrictUndefined,
         auto_reload=False,
     )
-    environment.globals["asset"] = asset_url
+    environment.globals["asset"] = _asset
     environment.globals["version"] = __version__
     environment.filters |= {
         "z": iso_z,
@@ -126,10 +134,13 @@ def _environment() -> Environment:
 
 
 async def rendered(template: str, values: Mapping[str, object]) -> str:
-    """Render a template. A long one yields to the event loop: all other clients' messages wait behind it."""
+    """Render a template. A long one yields to the event loop: all other clients' messages wait behind it.
+
+    Besides `values`, it has `root`, with which every address of ours begins.
+    """
     parts = []
     turn = CooperativeYield()
-    for part in _environment().get_template(template).generate(values):
+    for part in _environment().get_template(template).generate(values, root=public_path("")):
         parts.append(part)
         if turn.is_due:
             await asyncio.sleep(0)

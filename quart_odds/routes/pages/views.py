@@ -15,6 +15,7 @@ from quart_odds.domain.platforms import Platform
 from quart_odds.errors import RunActiveError
 from quart_odds.routes.access.forwarding import carried_out_by_writer
 from quart_odds.routes.access.problems import log_problem, problem_of
+from quart_odds.routes.access.root_path import public_path
 from quart_odds.routes.access.same_origin import same_origin_only
 from quart_odds.routes.api.encoded import find_event
 from quart_odds.routes.api.freshness import measured_ages
@@ -26,7 +27,7 @@ from quart_odds.routes.pages.odds import line_text, market_groups, sources
 from quart_odds.routes.pages.query import LINES, MARKETS, HistoryQuery, OddsPageQuery, RowsQuery, RunsPageQuery
 from quart_odds.routes.pages.run import IDLE, JSON, active_view, stored_view
 from quart_odds.routes.pages.runs import run_bars, run_rows
-from quart_odds.routes.pages.shell import asset_url, fragment, page, static_answer
+from quart_odds.routes.pages.shell import asset_path, fragment, page, static_answer
 from quart_odds.services import Services, services
 
 NEXT_EVENTS = 12
@@ -52,7 +53,7 @@ async def asset(version: str, name: str) -> Response:
 @hide
 async def icon() -> WerkzeugResponse:
     """Redirect to the icon: browsers look for it here when a response is not one of our pages."""
-    return redirect(asset_url("icon.svg"))
+    return redirect(public_path(asset_path("icon.svg")))
 
 
 @blueprint.get("/")
@@ -129,7 +130,7 @@ async def schedule(change: str) -> WerkzeugResponse:
     """Pause or resume scheduled runs."""
     parts = services()
     await parts.maintenance.pause(change == "pause")
-    return redirect("/", 303)
+    return redirect(public_path("/"), 303)
 
 
 @blueprint.get("/runs")
@@ -268,4 +269,4 @@ def _cursor() -> str:
 
 
 def _see(scrape_run_id: int) -> WerkzeugResponse:
-    return redirect(f"/runs/{scrape_run_id}", 303)
+    return redirect(public_path(f"/runs/{scrape_run_id}"), 303)

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from quart_odds.routes.pages.shell import asset_url
+from quart_odds.routes.pages.shell import asset_path
 from tests.apps import RunningApp, running_app
 
-PATHS = ("/api/events", "/api/events/countries", "/openapi.json", asset_url("live.js"))
+PATHS = ("/api/events", "/api/events/countries", "/openapi.json", asset_path("live.js"))
 
 
 @pytest.fixture

@@ -398,13 +398,19 @@ async def test_client_needs_nothing_of_a_browser(fake: FakeServer) -> None:
                 close() {}
                 send() {}
             }
-            const options = { base: "https://odds.example", topics: ["scrape_progress"], WebSocket: Fake };
-            kept.live = new LiveClient(options).open();
+            kept.options = { base: "https://odds.example", topics: ["scrape_progress"], WebSocket: Fake };
+            kept.live = new LiveClient(kept.options).open();
             """
         )
         await program.until("kept.live.transport === 'websocket'")
         assert await program.value("kept.sockets") == ["wss://odds.example/api/ws?topics=scrape_progress&cursor=1"]
         await program.run("kept.live.close()")
+        for base in ("https://odds.example/", "https://www.example/odds", "https://www.example/odds/"):
+            await program.run(f"kept.live = new LiveClient({{ ...kept.options, base: '{base}' }}).open();")
+            await program.until("kept.live.transport === 'websocket'")
+            [address] = await program.value("kept.sockets.slice(-1)")
+            assert address.startswith(f"{base.replace('https', 'wss').rstrip('/')}/api/ws?")
+            await program.run("kept.live.close()")
 
 
 async def test_websocket_that_fails_without_a_close_is_given_up(fake: FakeServer) -> None:
