@@ -1,6 +1,5 @@
 """Random operations on a cache of odds, and all by which two processes that took the same ones might differ."""
 
-import asyncio
 from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, replace
@@ -243,13 +242,13 @@ def orders(cache: OddsCache) -> list[list[object]]:
     ]
 
 
-def bodies(cache: OddsCache, clock: Callable[[], datetime]) -> list[bytes]:
+async def bodies(cache: OddsCache, clock: Callable[[], datetime]) -> list[bytes]:
     """Return what the API answers: every event, pages of them with their ETags, the cursor, and unknown markets."""
     kept = EventBodies(cache, clock=clock)
     pages = [
         kept.page(str(started), EventsQuery.model_validate({"include_started": started})) for started in (True, False)
     ]
-    details = [asyncio.run(encode_detail(event)) for event in cache.events.values()]
+    details = [await encode_detail(event) for event in cache.events.values()]
     return [
         *[part for page in (*pages, *details) for part in (page.content, page.etag.encode())],
         cursor(cache).encode(),

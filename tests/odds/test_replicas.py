@@ -1,5 +1,6 @@
 """A process that begins with a snapshot and takes the operations after it serves the same odds as the writer."""
 
+import asyncio
 import subprocess
 import sys
 from dataclasses import replace
@@ -45,7 +46,7 @@ def test_a_replica_equals_the_cache_that_the_writer_changes(
         assert replica.published == writer.published
         compare(writer, replica)
     now = operations.now
-    assert bodies(replica.cache, lambda: now) == bodies(writer.cache, lambda: now)
+    assert asyncio.run(bodies(replica.cache, lambda: now)) == asyncio.run(bodies(writer.cache, lambda: now))
 
 
 def test_a_replica_in_another_process_does_not_depend_on_hashes() -> None:
