@@ -65,7 +65,7 @@ def _digest(value: object) -> str:
 def main() -> None:
     """Take what is on the standard input."""
     snapshot, *operations = _parts(sys.stdin.buffer.read())
-    replica, account = Process(), Account()
+    replica, account = Process(is_rendering=False), Account()
     replica.restore(decode_snapshot(snapshot))
     for each in operations:
         account.add(replica, replica.take(decode(each)))

@@ -155,6 +155,7 @@ class Process:
     cache: OddsCache = field(default_factory=OddsCache)
     published: list[tuple[object, ...]] = field(default_factory=list)
     now: datetime = NOW
+    is_rendering: bool = True
 
     def __post_init__(self) -> None:
         """Connect the feed."""
@@ -185,7 +186,10 @@ class Process:
 
     def _put(self, content: object) -> None:
         assert isinstance(content, OddsContent)
-        self.published.append((content.name, content.mark, sorted(content.subjects), content.render(VIEW)))
+        self.published.append((content.name, content.mark, sorted(content.subjects), self._rendered(content)))
+
+    def _rendered(self, content: OddsContent) -> bytes:
+        return content.render(VIEW) if self.is_rendering else b""
 
 
 LOCAL: dict[type, set[str]] = {
