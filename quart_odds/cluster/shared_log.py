@@ -171,8 +171,10 @@ def _tell(feed: OddsFeed, cache: OddsCache, operation: Operation, changes: Seque
     """Let a feed publish what an operation means, in the order of the changes."""
     for change in changes:
         feed(change)
-    if isinstance(operation, Recalled) and (event := cache.get(operation.event_id)) is not None:
-        feed.recalled(event)
+    if isinstance(operation, Recalled) and operation.stored is not None:
+        event = cache.get(operation.event_id)
+        if event is not None:
+            feed.recalled(event)
 
 
 def _read(payload: bytes) -> tuple[Operation, datetime]:

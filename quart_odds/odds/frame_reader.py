@@ -68,6 +68,14 @@ class FieldReader:
         """Return the next field, a moment in microseconds since 1970 whose seconds fit 32 bits."""
         return EPOCH + timedelta(microseconds=self.number(_END_OF_MOMENTS - 1))
 
+    def moments(self) -> tuple[datetime, datetime]:
+        """Return the next two fields: a moment, and another one by how many microseconds it is earlier."""
+        at = self.number(_END_OF_MOMENTS - 1)
+        field = next(self._fields, _NOTHING)
+        if type(field) is not int or not 0 <= at - field < _END_OF_MOMENTS:
+            malformed("a moment before another one is missing")
+        return EPOCH + timedelta(microseconds=at), EPOCH + timedelta(microseconds=at - field)
+
     def optional_moment(self) -> datetime | None:
         """Return the next field, a moment as `moment` has it, or null."""
         field = next(self._fields, _NOTHING)

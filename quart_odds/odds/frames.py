@@ -1,6 +1,6 @@
 """The frame of what processes exchange: JSON for texts and single numbers, then columns of 32-bit numbers, then blobs.
 
-Layout: the header `<BBIII` (version, flags, bytes of JSON, bytes of columns, bytes of blobs), then these three. JSON
+Layout: the header `<BBII` (version, flags, bytes of JSON, bytes of columns), then these two, then the blobs. JSON
 and columns are compressed if they are long. Nothing of a frame is ever run as code, and how much it may unpack to is
 limited: it comes from a server to which others may write, too.
 """
@@ -25,7 +25,7 @@ that would not take it alike do not read each other's."""
 MAX_UNPACKED_BYTES = 64 * 1024 * 1024
 """How much the JSON or the columns of one frame may unpack to, many times what the largest real one does."""
 
-_HEAD = struct.Struct("<BBIII")
+_HEAD = struct.Struct("<BBII")
 _JSON_IS_COMPRESSED, _COLUMNS_ARE_COMPRESSED, _IS_BIG_ENDIAN = 1, 2, 4
 _ALL_FLAGS = _JSON_IS_COMPRESSED | _COLUMNS_ARE_COMPRESSED | _IS_BIG_ENDIAN
 _ORDER = _IS_BIG_ENDIAN if sys.byteorder == "big" else 0
@@ -48,8 +48,7 @@ def pack(fields: Sequence[object], columns: "array[int]", blobs: Sequence[bytes]
         json, flags = zlib.compress(json, _LEVEL), flags | _JSON_IS_COMPRESSED
     if len(numbers) > _COMPRESSED_FROM_BYTES:
         numbers, flags = compress(numbers), flags | _COLUMNS_ARE_COMPRESSED
-    blob_bytes = sum(map(len, blobs))
-    return b"".join((_HEAD.pack(VERSION, flags, len(json), len(numbers), blob_bytes), json, numbers, *blobs))
+    return b"".join((_HEAD.pack(VERSION, flags, len(json), len(numbers)), json, numbers, *blobs))
 
 
 def read(frame: bytes | memoryview) -> tuple[FieldReader, ColumnReader]:
@@ -59,15 +58,15 @@ def read(frame: bytes | memoryview) -> tuple[FieldReader, ColumnReader]:
     """
     if len(frame) < _HEAD.size:
         malformed("the header is cut off")
-    version, flags, json_bytes, column_bytes, blob_bytes = _HEAD.unpack_from(frame)
+    version, flags, json_bytes, column_bytes = _HEAD.unpack_from(frame)
     if version != VERSION:
         raise ReplicationError(f"the format has version {version}, and this process reads version {VERSION}")
     if flags & ~_ALL_FLAGS:
         malformed("a flag is unknown")
     if flags & _IS_BIG_ENDIAN != _ORDER:
         raise ReplicationError("it was made on a machine with another byte order")
-    if len(frame) != _HEAD.size + json_bytes + column_bytes + blob_bytes:
-        malformed("the sizes in the header are wrong")
+    if len(frame) < _HEAD.size + json_bytes + column_bytes:
+        malformed("it is cut off")
     rest = memoryview(frame)[_HEAD.size :]
     json, rest = rest[:json_bytes], rest[json_bytes:]
     numbers, blobs = rest[:column_bytes], rest[column_bytes:]

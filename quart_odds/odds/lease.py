@@ -53,3 +53,11 @@ async def regain(take_over: Callable[[], Awaitable[None]], *, is_lost: Callable[
             if is_lost() or awake_or_not() >= until:
                 raise
         await asyncio.sleep(REGAIN_SECONDS)
+
+
+def nothing_of(_: object) -> None:
+    """Do nothing about something. The default of hooks."""
+
+
+async def nothing_to_do() -> None:
+    """Do nothing. The default of hooks that are awaited."""

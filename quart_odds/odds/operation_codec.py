@@ -1,7 +1,7 @@
 """Operations on the cache as bytes, for the log that all processes read.
 
 Layout: one frame (`odds.frames`). Its first field says which operation it is. A list's answer with 8 prices takes some
-250 bytes, and a body with 350 prices some 2 KB.
+280 bytes, and a body with 350 prices some 1.7 KB.
 """
 
 from array import array
@@ -20,7 +20,7 @@ from quart_odds.odds.event_codec import (
     read_odds,
 )
 from quart_odds.odds.event_odds import GONE
-from quart_odds.odds.frame_reader import ColumnReader, FieldReader, malformed
+from quart_odds.odds.frame_reader import MICROSECOND, ColumnReader, FieldReader, malformed
 from quart_odds.odds.frames import add_big, micros, pack, read
 from quart_odds.odds.offer_times import MAX_SOURCE_MS
 from quart_odds.odds.operations import Discovered, Forgotten, Operation, Recalled, Recorded, Withdrawn
@@ -33,7 +33,7 @@ _MAX_WORDS_OF_A_FETCH = 1_000
 
 
 def encode(operation: Operation) -> bytes:
-    """Return the bytes of an operation. Takes some 10 µs for a list's answer, and 100 µs for a body.
+    """Return the bytes of an operation. Takes some 7 µs for a list's answer, and 90 µs for a body.
 
     Raises ReplicationError for a text that is not Unicode.
     """
@@ -53,7 +53,9 @@ def encode(operation: Operation) -> bytes:
 def decode(encoded: bytes) -> Operation:
     """Return the operation that `encode` was given: one that has the same effect.
 
-    Of a fetch, it has nothing that the cache does not use. Raises ReplicationError for anything that `encode` does not
+    Of a fetch, it has nothing that the cache does not use. Takes some 20 µs for a list's answer, and 120 µs for a body.
+
+    Raises ReplicationError for anything that `encode` does not
     make.
     """
     fields, columns = read(encoded)
@@ -78,8 +80,8 @@ def _encode_recorded(operation: Recorded) -> bytes:
     unmapped = () if mapped.is_partial else mapped.unmapped
     fields = (
         _RECORDED,
-        micros(operation.seen_at),
         micros(operation.now),
+        (operation.now - operation.seen_at) // MICROSECOND,
         *header_fields(mapped.header),
         mapped.is_partial,
         len(prices),
@@ -91,7 +93,7 @@ def _encode_recorded(operation: Recorded) -> bytes:
 
 
 def _read_recorded(fields: FieldReader, columns: ColumnReader) -> Recorded:
-    seen_at, now = fields.moment(), fields.moment()
+    now, seen_at = fields.moments()
     header, is_partial = read_header(fields), fields.flag()
     count, timed = fields.number(), fields.number()
     prices = Prices(columns.ascending(count), columns.take(count))
@@ -121,7 +123,7 @@ def _encode_discovered(operation: Discovered) -> bytes:
         operation.platform.value,
         micros(operation.at),
         micros(operation.now),
-        operation.believe_after // timedelta(microseconds=1),
+        operation.believe_after // MICROSECOND,
         list(seen),
         sorted(listed.whole),
         sorted(listed.broken),

@@ -56,6 +56,17 @@ class StoredOdds:
     last_odds_id: int
     revision: int
 
+    def restore(self, cache: OddsCache) -> None:
+        """Replace everything in a cache, in one turn of the loop, so that nobody sees half of it."""
+        cache.clear()
+        for competition_id, platform, external_id in self.competitions:
+            cache.restore_competition(competition_id, platform, external_id)
+        cache.start_ids_after(self.last_event_id, self.last_odds_id)
+        for each in self.events:
+            cache.restore(each.event, each.odds)
+        for gone in self.archived:
+            cache.archived.add(gone.event_id, gone.key, gone.platform, gone.external_id, gone.genius_id)
+
 
 @dataclass(frozen=True, slots=True)
 class WriterRow:

@@ -18,7 +18,7 @@ from quart_odds.errors import NotWriterError, StorageError
 from quart_odds.odds.cache import EVERY_COMPETITION, OddsCache
 from quart_odds.odds.delays import ChangeDelays
 from quart_odds.odds.event import CachedEvent, EventChange
-from quart_odds.odds.lease import regain, renewing
+from quart_odds.odds.lease import nothing_of, nothing_to_do, regain, renewing
 from quart_odds.odds.operations import (
     Discovered,
     Forgotten,
@@ -28,7 +28,7 @@ from quart_odds.odds.operations import (
     Withdrawn,
     carry_out,
 )
-from quart_odds.odds.ports import OddsStore, StoredEvent, StoredOdds
+from quart_odds.odds.ports import OddsStore, StoredEvent
 from quart_odds.odds.retention import Removal
 from quart_odds.odds.served import ServedOdds
 
@@ -93,13 +93,13 @@ class OddsService:
         self.cache = OddsCache()
         self.writer = store.odds_writer(self.cache, on_refused=self.refuse, confirm_seconds=confirm_seconds)
         self.on_change = on_change
-        self.on_take_over: Callable[[], Awaitable[object]] = _nothing_to_do
-        self.on_step_down: Callable[[str], object] = _nothing_of
-        self.on_read_again: Callable[[], Awaitable[object]] = _nothing_to_do
+        self.on_take_over: Callable[[], Awaitable[object]] = nothing_to_do
+        self.on_step_down: Callable[[str], object] = nothing_of
+        self.on_read_again: Callable[[], Awaitable[object]] = nothing_to_do
         self.on_applied: Callable[[EventChange], object] | None = None
         self.on_recalled: Callable[[CachedEvent], object] | None = None
         self.on_reloaded: Callable[[], object] | None = None
-        self.on_term: Callable[[int | None], object] = _nothing_of
+        self.on_term: Callable[[int | None], object] = nothing_of
         self.on_operation: Callable[[Operation, Sequence[EventChange]], object] | None = None
         self.unmapped = self.cache.unmapped
         self.served = ServedOdds(store, self.cache)
@@ -252,19 +252,7 @@ class OddsService:
     async def _fill(self) -> None:
         """Replace the cache by the database's content in one turn of the loop, so that nobody sees half of it."""
         stored = await self.store.load(self._clock() - KEEP)
-        self._restore_all(stored)
-
-    def _restore_all(self, stored: StoredOdds) -> None:
-        self.cache.clear()
-        for competition_id, platform, external_id in stored.competitions:
-            self.cache.restore_competition(competition_id, platform, external_id)
-        self.cache.start_ids_after(stored.last_event_id, stored.last_odds_id)
-        for each in stored.events:
-            self.cache.restore(each.event, each.odds)
-        for archived in stored.archived:
-            self._archived.add(
-                archived.event_id, archived.key, archived.platform, archived.external_id, archived.genius_id
-            )
+        stored.restore(self.cache)
         self._revision = stored.revision
         if self.on_reloaded is not None:
             self.on_reloaded()
@@ -345,8 +333,8 @@ class OddsService:
 
         Raises NotWriterError if another process writes.
         """
-        if not self._may_write:
-            await self.take_over()
+        if not self.is_writer:
+            await self._regain()
         await self.writer.confirm()
         return self._archive_before(self._clock() - KEEP)
 
@@ -363,7 +351,7 @@ class OddsService:
         return removed
 
     def _archive_before(self, before: datetime) -> int:
-        if not self._may_write:
+        if not self.is_writer:
             raise NotWriterError(self.read_only_reason)
         events = self.cache.events.values()
         over = tuple(event.id for event in events if event.header.kickoff < before and event.seen_at < before)
@@ -388,7 +376,7 @@ class OddsService:
                 return
             epoch = self.cache.epoch
             stored = await self.store.load_event(event_id)
-            if self.cache.epoch != epoch or not self._may_write:
+            if self.cache.epoch != epoch or not self.is_writer:
                 return  # everything was read again in the meantime, or will be
             is_only_stored = stored is not None and not self._is_here(stored)
             self._carry_out(Recalled(event_id, stored if is_only_stored else None, self._clock()))
@@ -410,11 +398,3 @@ class OddsService:
             # It may be waiting for a server that neither answers nor notices that the question was cancelled.
             await asyncio.wait([following], timeout=CLOSE_SECONDS)
             following.cancel()
-
-
-def _nothing_of(_: object) -> None:
-    """Do nothing."""
-
-
-async def _nothing_to_do() -> None:
-    return None

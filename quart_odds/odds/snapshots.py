@@ -20,7 +20,7 @@ class Snapshot:
     former_tournaments: Mapping[int, frozenset[int]] = field(default_factory=dict)
 
     def chunks(self) -> Iterator[bytes]:
-        """Yield the snapshot in chunks of up to 1 MB or so, in order, compressed. Takes some 50 µs an event."""
+        """Yield the snapshot in chunks of up to 1 MB or so, in order. Takes some 0.1 ms an event."""
         return snapshot_codec.chunks(self.state, self.former_tournaments)
 
     def encode(self) -> bytes:
@@ -28,7 +28,7 @@ class Snapshot:
         return b"".join(self.chunks())
 
     def restore(self, cache: OddsCache) -> None:
-        """Replace everything in a cache, in one turn of the loop. Takes some 10 µs an event.
+        """Replace everything in a cache, in one turn of the loop. Takes some 20 µs an event.
 
         The cache is then equal to the one of which the snapshot was taken, and takes operations as that one does.
         """
@@ -36,7 +36,7 @@ class Snapshot:
 
 
 def take(cache: OddsCache, former_tournaments: Mapping[int, frozenset[int]] | None = None) -> Snapshot:
-    """Return a snapshot of a cache, in one turn of the loop. Takes some 10 µs an event: it copies references."""
+    """Return a snapshot of a cache, in one turn of the loop. Takes some 15 µs an event: it copies references."""
     return Snapshot(cache.state(), dict(former_tournaments or {}))
 
 

@@ -1,5 +1,6 @@
 """A replica in a process of its own: reads a snapshot and operations, and says what it comes to hold and to serve."""
 
+import asyncio
 import struct
 import sys
 from collections.abc import Iterable, Iterator
@@ -29,7 +30,7 @@ class Account:
     def lines(self, process: Process) -> list[str]:
         """Return everything in lines."""
         held = ordered(everything(process.cache)), orders(process.cache)
-        return [*self._taken, _digest(held), *map(_digest, bodies(process.cache, lambda: NOW))]
+        return [*self._taken, _digest(held), *map(_digest, asyncio.run(bodies(process.cache, lambda: NOW)))]
 
 
 def ordered(value: object) -> object:
@@ -64,7 +65,7 @@ def _digest(value: object) -> str:
 def main() -> None:
     """Take what is on the standard input."""
     snapshot, *operations = _parts(sys.stdin.buffer.read())
-    replica, account = Process(), Account()
+    replica, account = Process(is_rendering=False), Account()
     replica.restore(decode_snapshot(snapshot))
     for each in operations:
         account.add(replica, replica.take(decode(each)))

@@ -1,6 +1,5 @@
 """Random operations on a cache of odds, and all by which two processes that took the same ones might differ."""
 
-import asyncio
 from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, replace
@@ -156,6 +155,7 @@ class Process:
     cache: OddsCache = field(default_factory=OddsCache)
     published: list[tuple[object, ...]] = field(default_factory=list)
     now: datetime = NOW
+    is_rendering: bool = True
 
     def __post_init__(self) -> None:
         """Connect the feed."""
@@ -186,7 +186,10 @@ class Process:
 
     def _put(self, content: object) -> None:
         assert isinstance(content, OddsContent)
-        self.published.append((content.name, content.mark, sorted(content.subjects), content.render(VIEW)))
+        self.published.append((content.name, content.mark, sorted(content.subjects), self._rendered(content)))
+
+    def _rendered(self, content: OddsContent) -> bytes:
+        return content.render(VIEW) if self.is_rendering else b""
 
 
 LOCAL: dict[type, set[str]] = {
@@ -243,13 +246,13 @@ def orders(cache: OddsCache) -> list[list[object]]:
     ]
 
 
-def bodies(cache: OddsCache, clock: Callable[[], datetime]) -> list[bytes]:
+async def bodies(cache: OddsCache, clock: Callable[[], datetime]) -> list[bytes]:
     """Return what the API answers: every event, pages of them with their ETags, the cursor, and unknown markets."""
     kept = EventBodies(cache, clock=clock)
     pages = [
         kept.page(str(started), EventsQuery.model_validate({"include_started": started})) for started in (True, False)
     ]
-    details = [asyncio.run(encode_detail(event)) for event in cache.events.values()]
+    details = [await encode_detail(event) for event in cache.events.values()]
     return [
         *[part for page in (*pages, *details) for part in (page.content, page.etag.encode())],
         cursor(cache).encode(),

@@ -1,5 +1,6 @@
 """A process that begins with a snapshot and takes the operations after it serves the same odds as the writer."""
 
+import asyncio
 import subprocess
 import sys
 from dataclasses import replace
@@ -10,11 +11,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from quart_odds.domain.platforms import Platform
 from quart_odds.odds import candidates
 from quart_odds.odds.operation_codec import decode, encode
+from quart_odds.odds.operations import Forgotten, Recalled, Recorded
 from quart_odds.odds.snapshots import take
 from tests.odds import replica_process
-from tests.odds.replicas import Operations, Process, bodies, everything, orders
+from tests.odds.making import NOW, header, mapped
+from tests.odds.replicas import Operations, Process, bodies, everything, orders, stored
 
 
 def compare(one: Process, other: Process) -> None:
@@ -45,18 +49,17 @@ def test_a_replica_equals_the_cache_that_the_writer_changes(
         assert replica.published == writer.published
         compare(writer, replica)
     now = operations.now
-    assert bodies(replica.cache, lambda: now) == bodies(writer.cache, lambda: now)
+    assert asyncio.run(bodies(replica.cache, lambda: now)) == asyncio.run(bodies(writer.cache, lambda: now))
 
 
 def test_a_replica_in_another_process_does_not_depend_on_hashes() -> None:
     """Sets and dictionaries of texts have another order there."""
-    random = Random(7)
-    writer, operations = Process(), Operations(random)
+    writer, operations = Process(is_rendering=False), Operations(Random(7))
     for _ in range(60):
         writer.take(operations.next(writer.cache))
     parts = [take(writer.cache, writer.feed.tournaments.state()).encode()]
     expected = replica_process.Account()
-    for _ in range(100):
+    for _ in range(1500):
         operation = operations.next(writer.cache)
         parts.append(encode(operation))
         expected.add(writer, writer.take(operation))
@@ -115,3 +118,22 @@ def test_nothing_that_was_encoded_before_a_restore_is_taken_for_what_came_after(
     writer.restore(early)
     assert writer.cache.revision == early.state.revision
     assert all(event.version > version for event in writer.cache.events.values())
+
+
+def test_events_that_were_just_found_to_be_a_crowd_are_moved_by_a_replica_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The recall of an event makes them one, and the next answer moves them. The snapshot is from between the two."""
+    monkeypatch.setattr(candidates, "MAX_CANDIDATES", 2)
+    writer, replica = Process(), Process()
+    fetches = [Recorded(mapped(header(external_id=f"e{number}")), NOW, NOW) for number in range(3)]
+    for fetch in fetches[:2]:
+        writer.take(fetch)
+    alone = next(event for event in writer.cache.events.values() if event.sportradar_id is None)
+    for operation in (Forgotten((alone.id,)), fetches[2], Recalled(alone.id, stored(alone), NOW)):
+        writer.take(operation)
+    replica.restore(writer.snapshot())
+    compare(writer, replica)
+    operation = Recorded(mapped(header(Platform.BET9JA)), NOW, NOW)
+    (change,) = writer.take(operation)
+    assert replica.take(operation) == [change]
+    assert change.moved == (3,)
+    compare(writer, replica)
