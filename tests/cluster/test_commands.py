@@ -40,7 +40,7 @@ class Writer:
                     "query": request.query_string.decode(),
                     "accept": request.headers["Accept"],
                     "body": list(await request.get_data(as_text=False)),
-                    "mark": request.scope.get("mark"),  # type: ignore[union-attr]
+                    "mark": request.scope.get("mark"),
                 }
             )
             return Response(answer, 207, {"Location": "/there", "X-Twice": "1"})
