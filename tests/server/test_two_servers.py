@@ -109,6 +109,13 @@ async def test_a_server_that_only_reads_says_so_and_shows_no_old_odds(tmp_path: 
                 status, problem = await ask(reading, path, method)
                 assert (status, problem["title"]) == (503, "This server does not write"), path
                 assert "another process writes" in problem["detail"]
+            # An EventSource would never come back after an error status.
+            headers = {"Accept": "text/event-stream"}
+            async with (
+                aiohttp.ClientSession(headers=headers) as session,
+                session.get(f"{reading.url}/api/scrape/stream") as stream,
+            ):
+                assert (stream.status, (await stream.text()).startswith("retry: ")) == (200, True)
             assert len((await ask(writing, "/api/scrape/runs"))[1]) == 1
             await scrape(writing)
             await same_matches(writing, reading)

@@ -38,8 +38,7 @@ def carried_out_by_writer(view: Callable[P, Awaitable[R]]) -> Callable[P, Awaita
     async def carried_out(*args: P.args, **kwargs: P.kwargs) -> R | Response:
         if await is_for_writer():
             query = request.query_string.decode("latin-1")
-            body = await request.get_data()
-            assert isinstance(body, bytes)
+            body = bytes(await request.body)
             return await forwarded(request.method, request.path, query=query, body=body)
         return await view(*args, **kwargs)
 

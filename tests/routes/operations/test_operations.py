@@ -141,7 +141,7 @@ async def test_nothing_is_removed_within_a_day(body: dict[str, int], running: Ru
 async def test_it_says_that_it_is_alive_and_ready(running: RunningApp, monkeypatch: pytest.MonkeyPatch) -> None:
     """The process is ready while the database responds and it is not draining; it is alive in any case."""
     assert await running.get("/healthz") == {"status": "ok", "version": __version__}
-    assert await running.get("/readyz") == {"status": "ready"}
+    assert await running.get("/readyz") == {"status": "ready", "role": "writer"}
 
     async def gone() -> None:
         raise StorageError("the disk is gone")
@@ -165,7 +165,7 @@ async def test_a_decoding_process_that_hangs_is_no_readiness(tmp_path: Path, mon
     monkeypatch.setattr(decoder, "ANSWER_SECONDS", 0.3)
     async with running_app(tmp_path, NOWHERE, decode_workers=1) as running:
         await running.parts.decoder.warm()
-        assert await running.get("/readyz") == {"status": "ready"}
+        assert await running.get("/readyz") == {"status": "ready", "role": "writer"}
         (process,) = multiprocessing.active_children()
         assert process.pid is not None
         os.kill(process.pid, signal.SIGSTOP)
