@@ -144,7 +144,7 @@ def test_a_line_is_written_at_once() -> None:
     )
     reading, writing = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with reading, writing:
-        subprocess.run([sys.executable, "-c", code], stderr=writing, check=True, timeout=60)
+        subprocess.run([sys.executable, "-c", code], stderr=writing.fileno(), check=True, timeout=60)
         writing.close()
         reading.settimeout(10)
         first, rest = reading.recv(4096), reading.recv(4096)
