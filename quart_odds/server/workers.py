@@ -150,7 +150,11 @@ class Supervisor:
                 # The system has no process, memory or descriptor to give. The workers that there are go on.
                 await asyncio.sleep(self._delay_after_failure(place, f"the system did not start it: {error}"))
             else:
-                place.worker = worker
+                if place.worker is None:
+                    place.worker = worker
+                else:
+                    # A restart has filled the place while the system started this one.
+                    worker.stop()
                 self._spawn(self._follow(place, worker))
 
     async def _start_process(self, place: Place) -> WorkerProcess:

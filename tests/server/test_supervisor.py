@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
@@ -19,6 +20,7 @@ from quart_odds.errors import SettingsError, WorkersError
 from quart_odds.server import workers as module
 from quart_odds.server.channel import Lines, WorkerPlace, line_of
 from quart_odds.server.sockets import listen, listen_for_workers
+from quart_odds.server.worker_process import WorkerProcess
 from quart_odds.server.workers import Supervisor, check_workers
 from quart_odds.settings import load_settings
 
@@ -139,9 +141,7 @@ async def test_another_worker_answers_for_one_that_is_dead_until_it_is_replaced(
         [ended] = running.of("worker.ended")
         assert (ended["worker"], ended["reason"], ended["log_level"]) == (1, "ended by SIGKILL", "error")
         running.behaviour.write_text("serve")
-        os.kill(running.pid(1), signal.SIGKILL)
         await running.until_ready(3)
-        await running.until(lambda: running.of("worker.ready")[-1]["worker"] == 1)
         assert {(await running.ask())[0] for _ in range(50)} == {1, 2}
         for number, (reader, writer) in readers:
             assert reader.at_eof() == (number == 1)
@@ -216,6 +216,35 @@ async def test_a_new_worker_that_does_not_become_ready_leaves_the_old_one_runnin
         await running.until(lambda: bool(running.of("workers.restart_given_up")))
         assert "not ready within 0.3 s" in running.of("workers.restart_given_up")[0]["reason"]
         assert await running.ask() == (1, before)
+
+
+async def test_a_worker_that_dies_while_it_is_being_replaced_leaves_one_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its replacement by the restart becomes ready while another process is being started for it. That one ends."""
+    start = WorkerProcess.start
+    started: list[WorkerProcess] = []
+    let_go = asyncio.Event()
+
+    async def start_slowly(*arguments: Any) -> WorkerProcess:
+        started.append(await start(*arguments))
+        await let_go.wait()
+        return started[-1]
+
+    async with supervised(tmp_path, 1) as running:
+        await running.until_ready(1)
+        running.behaviour.write_text("wait")
+        running.supervisor.restart()
+        await running.until(lambda: len(running.of("worker.started")) == 2)
+        replacement = running.pid(1)
+        monkeypatch.setattr(WorkerProcess, "start", start_slowly)
+        os.kill(running.of("worker.started")[0]["pid"], signal.SIGKILL)
+        await running.until(lambda: bool(started))
+        running.behaviour.write_text("serve")
+        await running.until(lambda: bool(running.of("workers.restarted")))
+        let_go.set()
+        await running.until(lambda: started[0].has_ended)
+        assert await running.ask() == (1, replacement)
 
 
 @pytest.mark.usefixtures("_quickly")

@@ -178,6 +178,18 @@ async def test_a_decoding_process_that_hangs_is_no_readiness(tmp_path: Path, mon
                 await asyncio.sleep(0.05)
 
 
+async def test_the_process_that_answers_names_itself(tmp_path: Path) -> None:
+    """By its process id, and by its number if it is one of several workers."""
+    async with running_app(tmp_path, NOWHERE) as running:
+        assert (await running.get("/api/health"))["process"] == {"worker": None, "pid": os.getpid()}
+        metrics = await (await running.client.get("/metrics")).get_data(as_text=True)
+        assert f'\nquart_odds_process_info{{pid="{os.getpid()}"}} 1.0\n' in metrics
+        running.parts.worker = 3
+        assert (await running.get("/api/health"))["process"] == {"worker": 3, "pid": os.getpid()}
+        metrics = await (await running.client.get("/metrics")).get_data(as_text=True)
+        assert f'\nquart_odds_process_info{{pid="{os.getpid()}",worker="3"}} 1.0\n' in metrics
+
+
 async def test_health_tells_of_the_database_and_of_each_platform(sandbox: Sandbox, tmp_path: Path) -> None:
     """Bookmakers are unknown before the first run, then as in the last run; a health check sends them no request."""
     sandbox.heal()
