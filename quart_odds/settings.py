@@ -105,18 +105,6 @@ def _why_no_network(text: str) -> str:
     return f"{text!r} is an address in {network}; give that network, or the address alone"
 
 
-def _root_path(text: str) -> str:
-    """Return a path that begins with `/` and does not end with it, of unreserved characters; or an empty one."""
-    segments = text.split("/")[1:]
-    is_path = text.startswith("/") and all(SEGMENT.fullmatch(each) and each.strip(".") for each in segments)
-    if text and not is_path:
-        raise ValueError(
-            "give a path such as /odds, which begins with / and does not end with it, of letters, digits and -._~; "
-            "leave it out to serve at /"
-        )
-    return text
-
-
 def _database_url(text: str) -> str:
     allowed = "give sqlite:///path/to/file.db or postgresql://user:password@host/database"
     scheme, _, rest = text.partition("://")
@@ -146,6 +134,18 @@ def _check_server(text: str, allowed: str) -> None:
         raise ValueError(f"the host or the port cannot be read; {allowed}") from None
     if port is not None and not 0 < port < 65536:
         raise ValueError(f"a port is from 1 to 65535; {allowed}")
+
+
+def _root_path(text: str) -> str:
+    """Return a path that begins with `/` and does not end with it, of unreserved characters; or an empty one."""
+    segments = text.split("/")[1:]
+    is_path = text.startswith("/") and all(SEGMENT.fullmatch(each) and each.strip(".") for each in segments)
+    if text and not is_path:
+        raise ValueError(
+            "give a path such as /odds, which begins with / and does not end with it, of letters, digits and -._~; "
+            "leave it out to serve at /"
+        )
+    return text
 
 
 def _sweep_interval(seconds: int) -> int:
