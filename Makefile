@@ -29,7 +29,7 @@ $(VENV)/.runtime: pyproject.toml constraints.txt | $(VENV)/bin/python
 
 $(VENV)/.development: pyproject.toml constraints.txt Makefile | $(VENV)/bin/python
 	@echo "Installing Quart Odds and its test dependencies into $(VENV) …"
-	$(PIP) install --constraint constraints.txt --editable '.[dev,postgres,bench]'
+	$(PIP) install --constraint constraints.txt --editable '.[dev,postgres,redis,bench]'
 	@touch $@ $(VENV)/.runtime
 
 install: $(VENV)/.development

@@ -17,6 +17,8 @@ from quart_odds.bookmakers import ClientPool, Decoder
 from quart_odds.bookmakers.politeness import Priority
 from quart_odds.broadcast import ODDS, BroadcastRegistry
 from quart_odds.broadcast import context as broadcast_context
+from quart_odds.broadcast.engines import LogKeys
+from quart_odds.cluster import CommandReceiver, CommandSender, RedisServer, RunLogs, SharedLog
 from quart_odds.domain.runs import RunMode
 from quart_odds.errors import QuartOddsError
 from quart_odds.logs import ensure_logging
@@ -117,7 +119,7 @@ def create_app(settings: Settings | None = None) -> Quart:
 
     @app.while_serving
     async def live() -> AsyncGenerator[None, None]:
-        async with _opened(parts):
+        async with _opened(app, parts):
             yield
 
     return app
@@ -149,27 +151,40 @@ class _App(Quart):
 
 
 @asynccontextmanager
-async def _opened(parts: Services) -> AsyncIterator[None]:
+async def _opened(app: Quart, parts: Services) -> AsyncIterator[None]:
     """Open the database and everything that needs it, end runs that a crash left, and close all of it at exit."""
     settings = parts.settings
     parts.store = await open_store(settings.database_url)
     try:
         parts.notifier = OddsNotifier(OddsUpdates(parts.registry))
-        parts.odds_service = OddsService(parts.store, on_change=parts.notifier)
-        _add_kept_answers(parts)
+        parts.odds_service = OddsService(
+            parts.store, on_change=parts.notifier, is_replicated=settings.engine_url is not None
+        )
         await parts.odds_service.load()
-        images = _add_live_odds(parts)
+        if settings.engine_url is None:
+            _add_live_odds(parts)
+        else:
+            await _add_shared_log(parts, settings.engine_url)
+        images = parts.registry.open_image = OddsImages(
+            parts.served.cache, parts.registry.log, parts.odds_feed.tournaments
+        )
+        _add_kept_answers(parts)
         parts.decoder = Decoder(settings.decode_workers)
         parts.preferences = RuntimeSettings(settings, parts.store)
         await parts.preferences.load()
         _add_scraping(parts)
+        if parts.shared_log is not None:
+            parts.shared_log.open()
         await parts.runs.recover()
-        parts.odds_service.on_take_over = parts.runs.recover
-        parts.odds_service.follow()
+        parts.odds_service.on_take_over = partial(_take_over, parts)
+        parts.odds_service.on_step_down = partial(_step_down, parts)
         await parts.maintenance.open()
+        parts.odds_service.on_read_again = parts.maintenance.read_again
+        parts.odds_service.follow()
         parts.loop_lag.open()
         try:
-            yield
+            async with _commands(app, parts):
+                yield
         finally:
             parts.loop_lag.close()
             await parts.maintenance.close()
@@ -177,32 +192,95 @@ async def _opened(parts: Services) -> AsyncIterator[None]:
             parts.notifier.close()
             await parts.clients.aclose()
             await asyncio.gather(parts.odds_service.close(CLOSE_SECONDS), parts.decoder.aclose())
+            if parts.shared_log is not None and parts.run_logs is not None:
+                await asyncio.gather(parts.shared_log.close(), parts.run_logs.close())
             parts.registry.close()
             await images.close()
     finally:
         await parts.store.aclose()
 
 
-def _add_live_odds(parts: Services) -> OddsImages:
-    """Put what happens to the odds in memory on the log, and let listeners begin with an image of them."""
-    cache, registry = parts.odds_service.cache, parts.registry
-    parts.odds_feed = OddsFeed(lambda content: registry.publish(content, ODDS), cache)
+@asynccontextmanager
+async def _commands(app: Quart, parts: Services) -> AsyncIterator[None]:
+    """With an engine, pass on requests for the writer to it, and carry out those of others while this process writes.
+
+    A drain comes first: what other processes still send is refused then as any request is.
+    """
+    if parts.settings.engine_url is None:
+        yield
+        return
+    server = RedisServer(parts.settings.engine_url)
+
+    def writer() -> str | None:
+        row = parts.store.writer_row
+        return None if row.holder is None else f"{row.term}:{row.holder}"
+
+    parts.commands = CommandSender(server, writer)
+    receiver = CommandReceiver(server, lambda: writer() if parts.odds_service.is_writer else None, app)
+    receiver.open()
+    try:
+        yield
+    finally:
+        await receiver.close()
+        await parts.commands.aclose()
+
+
+def _step_down(parts: Services, reason: str) -> None:
+    """Stop the work that only the writer does."""
+    parts.runs.step_down(reason)
+    if parts.shared_log is not None:
+        parts.shared_log.publisher.end()
+
+
+async def _take_over(parts: Services) -> None:
+    """Continue the work of the process that wrote before: end its runs, and follow what it was told."""
+    await parts.runs.recover()
+    await parts.maintenance.read_again()
+
+
+def _add_live_odds(parts: Services) -> None:
+    """Serve the odds of this process, and put what happens to them on the log."""
+    registry = parts.registry
+    parts.served = parts.odds_service.served
+    parts.odds_feed = OddsFeed(lambda content: registry.publish(content, ODDS), parts.served.cache)
     parts.odds_service.on_applied = parts.odds_feed
     parts.odds_service.on_recalled = parts.odds_feed.recalled
     parts.odds_service.on_reloaded = lambda: registry.reload_images(ODDS)
-    images = registry.open_image = OddsImages(cache, registry.log, parts.odds_feed.tournaments)
-    return images
+
+
+async def _add_shared_log(parts: Services, engine_url: str) -> None:
+    """Serve the odds as the log says that this process shares with others, through Redis."""
+    server = RedisServer(engine_url)
+    keys = LogKeys(await parts.store.installation())
+    parts.shared_log = SharedLog(server.connect, keys, parts.registry, parts.odds_service)
+    parts.run_logs = RunLogs(server.connect, keys, partial(_make_broadcaster, parts))
+    parts.served = parts.shared_log.served
+    parts.odds_feed = parts.shared_log.replica.feed
 
 
 def _add_kept_answers(parts: Services) -> None:
     """Add what routes cache of the odds in memory, encoded or rendered, until the odds change."""
-    cache = parts.odds_service.cache
+    cache = parts.served.cache
     parts.event_bodies = EventBodies(cache)
     parts.event_rows = EventRows(
         stale_after=timedelta(seconds=parts.settings.stale_after_seconds), root_path=parts.settings.root_path
     )
     parts.market_numbers = MarketNumbers(cache)
     parts.opportunity_finder = OpportunityFinder(cache)
+
+
+def _make_broadcaster(parts: Services, run_id: int, mode: RunMode, epoch: str | None = None) -> ProgressBroadcaster:
+    """Return the broadcaster of a run. With an epoch it is that of another process's run."""
+    broadcaster = ProgressBroadcaster(
+        run_id,
+        mode,
+        heartbeat_seconds=parts.settings.heartbeat_seconds,
+        write_timeout_seconds=parts.settings.write_timeout_seconds,
+        epoch=epoch,
+    )
+    if parts.run_logs is not None and epoch is None:
+        parts.run_logs.mirror(broadcaster)
+    return broadcaster
 
 
 def _add_scraping(parts: Services) -> None:
@@ -235,11 +313,7 @@ def _add_scraping(parts: Services) -> None:
         bridge_scrape_to_websocket,
         run_deadline_seconds=settings.run_deadline_seconds,
         platforms=preferences.enabled_platforms,
-        make_broadcaster=partial(
-            ProgressBroadcaster,
-            heartbeat_seconds=settings.heartbeat_seconds,
-            write_timeout_seconds=settings.write_timeout_seconds,
-        ),
+        make_broadcaster=partial(_make_broadcaster, parts),
         take_over=parts.odds_service.take_over,
         slowed=lambda: slowed_bookmakers(parts.clients.budgets()),
     )

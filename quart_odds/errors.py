@@ -20,7 +20,10 @@ QuartOddsError
 │   └── RunFoldedError           the run was a sweep, and only hourly figures of it are left
 ├── RunStateError            the request does not make sense for a run in this state
 ├── TooSoonError             the same thing was done a moment ago
+├── WriterUnavailableError   the process that writes cannot be reached through Redis
 ├── RecordingError           a folder is not a recording of bookmakers' bodies
+├── ReplicationError         an operation or a snapshot of the cache is malformed, or of another version
+├── WorkersError             no worker process can be started
 └── StorageError             the database is slow, locked, full or gone
     └── NotWriterError           another process writes to the database; this one may only read
 """
@@ -221,6 +224,10 @@ class TooSoonError(QuartOddsError):
         return self.reason
 
 
+class WriterUnavailableError(QuartOddsError):
+    """Raised when a request could not be passed on to the process that writes. Says whether it was carried out."""
+
+
 class RecordingError(QuartOddsError):
     """Raised when a folder is not a recording of bookmakers' bodies."""
 
@@ -231,6 +238,14 @@ class RecordingError(QuartOddsError):
 
     def __str__(self) -> str:
         return f"{self.folder} is no recording: {self.reason}"
+
+
+class ReplicationError(QuartOddsError):
+    """Raised when something on the log between processes is malformed, of another version, or does not fit this one."""
+
+
+class WorkersError(QuartOddsError):
+    """Raised when no worker process of a server can be started."""
 
 
 class StorageError(QuartOddsError):
@@ -250,4 +265,4 @@ class NotWriterError(StorageError):
     """Raised when another process holds the writer lock of the database, or has taken it over from this one."""
 
     def __init__(self, reason: str | None = None) -> None:
-        super().__init__(reason or "another process writes to this database: stop it, or give this one its own")
+        super().__init__(reason or "another process writes to this database: this one takes over when that one ends")

@@ -8,7 +8,8 @@ import contextlib
 import io
 import logging
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
+from dataclasses import dataclass
 from typing import Any, TextIO, cast
 
 import stamina.instrumentation
@@ -40,6 +41,28 @@ class LogStream(io.TextIOBase):
             self._stream.flush()
 
 
+@dataclass(frozen=True, slots=True)
+class ProcessName:
+    """The name of a process in log lines: of a worker by its number, or of the supervisor.
+
+    JSON lines have `worker: 2` or `process: "supervisor"`, lines for people begin with `[worker 2]` or `[supervisor]`.
+    """
+
+    worker: int | None = None
+
+    def add(self, _: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        """Add the name to a line of JSON (a structlog processor)."""
+        if self.worker is None:
+            event["process"] = "supervisor"
+        else:
+            event["worker"] = self.worker
+        return event
+
+    def prefix(self, _: object, __: str, line: str) -> str:
+        """Put the name in front of a line for people (a structlog processor)."""
+        return f"[{'supervisor' if self.worker is None else f'worker {self.worker}'}] {line}"
+
+
 def ensure_logging(settings: Settings) -> None:
     """Set up logging, unless structlog is configured already, by us or by a process that embeds the app.
 
@@ -49,12 +72,15 @@ def ensure_logging(settings: Settings) -> None:
         _configure(settings, replaces_handlers=not logging.getLogger().handlers)
 
 
-def configure_logging(settings: Settings) -> None:
-    """Set up structlog and forward what libraries log through `logging`. Replaces any earlier configuration."""
-    _configure(settings, replaces_handlers=True)
+def configure_logging(settings: Settings, process: ProcessName | None = None) -> None:
+    """Set up structlog and forward what libraries log through `logging`. Replaces any earlier configuration.
+
+    `process` names this process in each line, if it is one of several that write to the same standard error.
+    """
+    _configure(settings, replaces_handlers=True, process=process)
 
 
-def _configure(settings: Settings, *, replaces_handlers: bool) -> None:
+def _configure(settings: Settings, *, replaces_handlers: bool, process: ProcessName | None = None) -> None:
     level = getattr(logging, settings.log_level.upper())
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
@@ -70,12 +96,17 @@ def _configure(settings: Settings, *, replaces_handlers: bool) -> None:
             structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=_print_traceback),
         ]
     )
+    if process is not None and settings.log_format == "json":
+        shared.append(process.add)
+    elif process is not None:
+        renderers.append(process.prefix)
     stream = cast("TextIO", LogStream(sys.stderr))
     stamina.instrumentation.set_on_retry_hooks([_log_retry])
     structlog.configure(
         processors=[*shared, *renderers],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(stream),
+        # One write for each line and its end: lines of several processes would mix otherwise.
+        logger_factory=structlog.WriteLoggerFactory(stream),
         cache_logger_on_first_use=False,
     )
     if replaces_handlers:

@@ -2,14 +2,17 @@
 
 import asyncio
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Literal, cast
 
 from quart import current_app
 
 if TYPE_CHECKING:
     from quart_odds.bookmakers import ClientPool, Decoder
     from quart_odds.broadcast import BroadcastRegistry
+    from quart_odds.cluster import RunLogs, SharedLog
+    from quart_odds.cluster.commands import CommandSender
     from quart_odds.odds.notices import OddsNotifier
+    from quart_odds.odds.served import ServedOdds
     from quart_odds.odds.service import OddsService
     from quart_odds.odds.watched import WatchedEvents
     from quart_odds.routes.access.limits import ConnectionLimits
@@ -35,8 +38,10 @@ EXTENSION = "quart_odds"
 class Services:
     """The parts of one app.
 
+    `worker` is the number of this process if it is one of several workers, from 1.
     `limits` counts live connections, `watched` the events that they name, `bodies` incomplete request bodies, and
-    `access` says who may send requests. The fields after `bodies` exist once the app has started.
+    `access` says who may send requests. The fields after `bodies` exist once the app has started. `commands` passes
+    requests on to the writer; it is None without an engine.
     """
 
     settings: "Settings"
@@ -47,6 +52,9 @@ class Services:
     bodies: "ConnectionLimits" = field(init=False)
     store: "Store" = field(init=False)
     odds_service: "OddsService" = field(init=False)
+    served: "ServedOdds" = field(init=False)
+    shared_log: "SharedLog | None" = None
+    run_logs: "RunLogs | None" = None
     event_bodies: "EventBodies" = field(init=False)
     event_rows: "EventRows" = field(init=False)
     market_numbers: "MarketNumbers" = field(init=False)
@@ -62,8 +70,20 @@ class Services:
     sweep_scheduler: "Scheduler" = field(init=False)
     maintenance: "Maintenance" = field(init=False)
     loop_lag: "LoopLag" = field(init=False)
+    commands: "CommandSender | None" = None
+    worker: int | None = None
     is_draining: bool = False
     drained: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def role(self) -> Literal["writer", "standby", "follower"]:
+        """What this process does now: it writes, or it takes over when the writer ends.
+
+        A follower also passes requests on to the writer. A standby, without an engine, cannot.
+        """
+        if self.odds_service.is_writer:
+            return "writer"
+        return "standby" if self.settings.engine_url is None else "follower"
 
 
 def services() -> Services:

@@ -136,6 +136,33 @@ def _check_server(text: str, allowed: str) -> None:
         raise ValueError(f"a port is from 1 to 65535; {allowed}")
 
 
+ENGINE_SCHEMES = ("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel")
+ENGINE_FORMS = (
+    "redis://[:password@]host:port/0, rediss:// for TLS, unix:///path/to/socket, or "
+    "redis+sentinel://host:port,host:port/name-of-the-master"
+)
+
+
+def _engine_url(text: str) -> str:
+    """Check the address of Redis. The error shows no password."""
+    allowed = f"give {ENGINE_FORMS}, or leave it out for one process"
+    scheme, separator, rest = text.partition("://")
+    if scheme not in ENGINE_SCHEMES or not separator or not rest or any(letter.isspace() for letter in text):
+        raise ValueError(allowed)
+    if scheme == "unix":
+        if not rest.startswith("/"):
+            raise ValueError(allowed)
+    elif "+" in scheme:
+        hosts, _, name = rest.rpartition("@")[2].partition("/")
+        if not name or not all(hosts.split(",")):
+            raise ValueError(allowed)
+        for host in hosts.split(","):
+            _url(f"redis://{host}", allowed)
+    else:
+        _url(text, allowed)
+    return text
+
+
 def _root_path(text: str) -> str:
     """Return a path that begins with `/` and does not end with it, of unreserved characters; or an empty one."""
     segments = text.split("/")[1:]
@@ -176,6 +203,10 @@ class Settings(BaseModel):
 
     database_url: Annotated[str, AfterValidator(_database_url)] = Field(
         "sqlite:///quart-odds.db", description="where odds and runs are stored: SQLite or PostgreSQL"
+    )
+
+    engine_url: Annotated[str, AfterValidator(_engine_url)] | None = Field(
+        None, description="Redis or Valkey, which carries the log between processes; leave it out for one process"
     )
 
     betpawa_url: BookmakerURL = Field("https://www.betpawa.ng", description="BetPawa's scheme and host")

@@ -5,6 +5,7 @@ import io
 import json
 import logging
 import os
+import socket
 import subprocess
 import sys
 from typing import TextIO, cast
@@ -107,3 +108,46 @@ def test_a_log_that_cannot_be_written_stops_nothing() -> None:
     kept = io.StringIO()
     LogStream(kept).write("a line\n")
     assert kept.getvalue() == "a line\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "prefix", "fields"),
+    [("ProcessName(2)", "[worker 2] ", {"worker": 2}), ("ProcessName()", "[supervisor] ", {"process": "supervisor"})],
+)
+def test_each_line_of_several_processes_names_its_process(name: str, prefix: str, fields: dict[str, object]) -> None:
+    """In front of lines for people, and as a field of JSON, whether our code or a library logs, in any thread."""
+    code = CODE.replace("log_level", f"log_level='info'), process={name}) #")
+    code = f"import threading\nfrom quart_odds.logs import ProcessName\n{code}"
+    code += "thread = threading.Thread(target=structlog.get_logger().info, args=('in.a.thread',))\nthread.start()\n"
+    for log_format in ("console", "json"):
+        words = [sys.executable, "-c", code.replace("FORMAT", repr(log_format))]
+        done = subprocess.run(words, capture_output=True, text=True, check=True, timeout=60)
+        lines = done.stderr.splitlines()
+        assert len(lines) == 3
+        for line in lines:
+            if log_format == "json":
+                assert json.loads(line).items() >= fields.items()
+            else:
+                assert line.startswith(prefix)
+
+
+def test_a_line_is_written_at_once() -> None:
+    """With its end, so that lines of several processes on one standard error do not mix."""
+    code = (
+        "import os, sys\n"
+        "sys.stderr.reconfigure(write_through=True)\n"
+        "import structlog\n"
+        "from quart_odds.logs import configure_logging\n"
+        "from quart_odds.settings import load_settings\n"
+        "configure_logging(load_settings({}))\n"
+        "structlog.get_logger().info('it.happened')\n"
+    )
+    reading, writing = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with reading, writing:
+        subprocess.run([sys.executable, "-c", code], stderr=writing.fileno(), check=True, timeout=60)
+        writing.close()
+        reading.settimeout(10)
+        first, rest = reading.recv(4096), reading.recv(4096)
+    assert b"it.happened" in first
+    assert first.endswith(b"\n")
+    assert rest == b""

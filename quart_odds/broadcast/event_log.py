@@ -69,18 +69,36 @@ class EventLog:
         keep_ended: int = 32,
     ) -> None:
         self.bounds = bounds or LogBounds()
-        self.epoch = (f"{name}-" if name else "") + (epoch or secrets.token_hex(4))
-        self._prefix = f"{self.epoch}-".encode()
+        self._name = name
         self.is_closed = False
-        self.rendered = RenderedContents()
         self._clock = clock
+        self._keep_ended = keep_ended
+        self.restart(epoch or secrets.token_hex(4), 1)
+
+    def restart(self, epoch: str, next_seq: int) -> None:
+        """Begin anew, as a log of an epoch that goes on with the entry `next_seq`. Nothing is known of those before.
+
+        Whoever reads the log has to be told: `Subscriber.begin_anew`.
+        """
+        self.epoch = (f"{self._name}-" if self._name else "") + epoch
+        self._prefix = f"{self.epoch}-".encode()
+        self.rendered = RenderedContents()
         self._entries: dict[int, Entry] = {}
         self._topics: dict[str, LogTopic] = {}
-        self._next_seq = 1
+        self._known_from = self._next_seq = next_seq
         self._bytes = 0
         self._retained: dict[Hashable, dict[Hashable, Entry]] = {}
         self._ended: dict[Hashable, None] = {}
-        self._keep_ended = keep_ended
+
+    def restore_retained(
+        self, seq: int, payload: bytes, *, topic: str, name: str, retain: tuple[Hashable, Hashable], ends: bool
+    ) -> None:
+        """Put back the newest entry of a retained key, from before the log's first entry. Call it in ascending order.
+
+        It is only part of what late joiners receive.
+        """
+        entry = Entry(seq, self._clock(), topic, name, payload, f"{self.epoch}-{seq}".encode())
+        self._retain(retain, entry, ends)
 
     @property
     def first_seq(self) -> int:
@@ -134,10 +152,16 @@ class EventLog:
         self._evict(entry.at)
         return entry
 
+    def skip(self, count: int) -> None:
+        """Add entries that nobody receives."""
+        for _ in range(count):
+            self.append(b"")
+
     def break_off(self, topic: str) -> None:
-        """Declare that the state behind a topic has changed without entries: whoever resumes gets it anew."""
-        # An entry that nobody receives, so that cursors from before differ from those after.
-        self.append(b"")
+        """Declare that the state behind a topic has changed without entries: whoever resumes gets it anew.
+
+        The last entry has to be one that nobody received, so that cursors from before differ from those after.
+        """
         self._topic(topic).broken_before = self._next_seq
 
     def _add(self, entry: Entry) -> Entry:
@@ -177,6 +201,8 @@ class EventLog:
         Evicted entries count too. Returns None if `start` is so old that the number is unknown, or if what is left of
         an evicted entry does not tell. Does not iterate over all entries.
         """
+        if start < self._known_from:
+            return None
         stop = self._next_seq if stop is None else stop
         names = self._topics.keys()
         plain = {name for name in names if selection.has_topic(name) and not self._topics[name].has_contents}
@@ -216,7 +242,7 @@ class EventLog:
 
     def changed_subjects(self, topic: str, since: int) -> Collection[Subject] | None:
         """Return the subjects of a topic's entries from the sequence number `since` on; None if that is unknown."""
-        return self._topic(topic).changed_subjects(since)
+        return None if since < self._known_from else self._topic(topic).changed_subjects(since)
 
     def join(
         self, start: int, stop: int, selection: Selection, framing: Framing, limit_bytes: int
@@ -291,6 +317,15 @@ class EventLog:
     def since(self, seq: int) -> tuple[Entry, ...]:
         """Return the newest retained entries from `seq` on, ended groups included, to make up for a gap there."""
         return self._newest(lambda _, entry: entry.seq >= seq)
+
+    def retained(self) -> list[tuple[tuple[Hashable, Hashable], Entry, bool]]:
+        """Return each retained entry with its key and whether it ended its group, oldest first."""
+        found = []
+        for group, members in self._retained.items():
+            last = max(entry.seq for entry in members.values())
+            for member, entry in members.items():
+                found.append(((group, member), entry, group in self._ended and entry.seq == last))
+        return sorted(found, key=lambda each: each[1].seq)
 
     def _newest(self, wanted: Callable[[Hashable, Entry], bool]) -> tuple[Entry, ...]:
         found = [

@@ -122,6 +122,14 @@ class Flusher:
             self._move(subscriber, {})
             self._watch_lagging()
 
+    def begin_anew(self) -> None:
+        """Tell everyone that the log was replaced by another one."""
+        self._due.clear()
+        for subscriber in self.subscribers:
+            subscriber.begin_anew()
+            self._lagging[subscriber] = None
+        self.schedule()
+
     def close(self) -> None:
         """Stop all timers and end the remaining subscribers. Nothing is written after this."""
         for handle in (self._handle, self._retry, self._tick):

@@ -7,6 +7,7 @@ from collections.abc import Callable, Hashable, Iterable, Mapping
 import orjson
 
 from quart_odds.broadcast.content import Content, Filter
+from quart_odds.broadcast.engines.records import MESSAGE, Record, RetainedRecord
 from quart_odds.broadcast.event_log import EventLog, LogBounds, ResumePosition
 from quart_odds.broadcast.flush import Flusher
 from quart_odds.broadcast.framing import Entry, Framing
@@ -45,6 +46,8 @@ class BroadcastRegistry:
             clock=clock,
         )
         self._gap_notice = gap_notice
+        self.append_elsewhere: Callable[[Record], object] | None = None
+        """Appends to a log that several processes share. What comes back from it is delivered with `deliver`."""
         self.open_image: OpenImage | None = None
         """Makes the images that listeners with a filter begin with; None while there is no state behind the topic."""
 
@@ -135,8 +138,13 @@ class BroadcastRegistry:
         """Whether a listener lacks the state that its filter selects. Without an image it still gets what it missed."""
         return place.since is not None or (filtered.has_image and (place.is_new or not place.recovered))
 
-    def reload_images(self, topic: str) -> None:
-        """Send everyone who has a filter a new image, because the state behind a topic was replaced as a whole."""
+    def reload_images(self, topic: str, *, has_entry: bool = False) -> None:
+        """Send everyone who has a filter a new image, because the state behind a topic was replaced as a whole.
+
+        `has_entry` says that an entry which nobody receives was added for that.
+        """
+        if not has_entry:
+            self.log.skip(1)
         self.log.break_off(topic)
         for subscriber in self.flusher.subscribers:
             if subscriber.wanted.filter is not None and subscriber.wanted.has_topic(topic):
@@ -151,7 +159,7 @@ class BroadcastRegistry:
         *,
         retain: tuple[Hashable, Hashable] | None = None,
         ends: bool = False,
-    ) -> Entry:
+    ) -> None:
         """Publish an envelope to everyone who listens to the topic, as soon as they can take it. Never waits.
 
         `retain` and `ends` control what late joiners receive: see `EventLog.append`. Raises ValueError if the topic is
@@ -161,11 +169,34 @@ class BroadcastRegistry:
             raise ValueError(
                 f"no message goes to the topic {topic!r} whole; those are {', '.join(sorted(DEFAULT_TOPICS))}"
             )
-        entry = self.log.append(
-            orjson.dumps(message), topic=topic, name=str(message.get("type", "")), retain=retain, ends=ends
-        )
+        payload, name = orjson.dumps(message), str(message.get("type", ""))
+        if self.append_elsewhere is None:
+            self.deliver(payload, topic, name=name, retain=retain, ends=ends)
+        else:
+            key = None if retain is None else (str(retain[0]), str(retain[1] or ""))
+            self.append_elsewhere(Record(MESSAGE, 1, payload, topic, name, key, ends))
+
+    def deliver(
+        self,
+        payload: bytes,
+        topic: str,
+        *,
+        name: str = "",
+        retain: tuple[Hashable, Hashable] | None = None,
+        ends: bool = False,
+    ) -> None:
+        """Put an envelope, as JSON, on the log of this process, for everyone who listens to the topic."""
+        entry = self.log.append(payload, topic=topic, name=name, retain=retain, ends=ends)
         self.flusher.schedule_entry(entry, self.flusher.audience.of_topic(topic))
-        return entry
+
+    def begin_anew(self, epoch: str, next_seq: int, retained: Iterable[RetainedRecord] = ()) -> None:
+        """Replace the log by that of an epoch, from the entry `next_seq` on, and tell every listener of the gap."""
+        self.log.restart(epoch, next_seq)
+        for each in sorted(retained, key=lambda each: each.seq):
+            self.log.restore_retained(
+                each.seq, each.payload, topic=each.topic, name=each.name, retain=each.retain, ends=each.ends
+            )
+        self.flusher.begin_anew()
 
     def publish(self, content: Content, topic: str) -> Entry:
         """Publish a content to those whose filters let it through. Never waits. Nothing is rendered for nobody."""

@@ -303,9 +303,16 @@ class Subscriber:
         Until the notice has been sent, the client can resume only from before the gap. A later cursor would hide the
         loss.
         """
-        end = self.log.next_seq
-        missed = self._count_missed(end)
         since = self._position
+        self._catch_up_after_gap(self._count_missed(self.log.next_seq), since)
+
+    def begin_anew(self) -> None:
+        """Report a gap of unknown size, and send the newest state, because the log was replaced by another one."""
+        self.cursor, self._position = self.log.next_seq, None
+        self._catch_up_after_gap(None, None)
+
+    def _catch_up_after_gap(self, missed: int | None, since: int | None) -> None:
+        end = self.log.next_seq
         pending, self._outbox = self._outbox or (), None
         for _, item in pending:
             if isinstance(item, _SelectionChange):
@@ -315,7 +322,8 @@ class Subscriber:
                 self._queue((end, item))
         if since is not None and since < self.log.broken_before(self.selection):
             since = None
-        snapshot = self._wanted(self.log.since(self.cursor if self._position is None else self._position))
+        former = self.cursor if self._position is None else self._position
+        snapshot = self._wanted(self.log.latest() if missed is None and since is None else self.log.since(former))
         if self.selection.filter is None:
             since = snapshot[0].seq if snapshot else end
         self._queue((end, _ResumeFrom(since)))

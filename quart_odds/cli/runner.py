@@ -11,6 +11,7 @@ from quart_odds.errors import QuartOddsError
 from quart_odds.settings import Settings, load_settings
 
 if TYPE_CHECKING:
+    from quart_odds.logs import ProcessName
     from quart_odds.sandbox import SandboxOptions
 
 QUIET = {"log_level": "warning"}
@@ -23,10 +24,15 @@ def run_command(
     work: Callable[[Settings], Awaitable[T]],
     stand_ins: "SandboxOptions | None",
     defaults: Mapping[str, object] = MappingProxyType({}),
+    *,
+    check: Callable[[Settings], None] = lambda _: None,
+    process: "ProcessName | None" = None,
+    use_uvloop: bool = True,
 ) -> T:
     """Run a command's work with settings from the environment and return its result.
 
-    With `stand_ins` it runs against stand-in bookmakers. `defaults` hold where the environment sets nothing.
+    With `stand_ins` it runs against stand-in bookmakers. `defaults` hold where the environment sets nothing. `check`
+    raises SettingsError before anything starts. `process` names this process in log lines.
     """
     from hypercorn.utils import LifespanFailureError
 
@@ -38,7 +44,7 @@ def run_command(
     results: list[T] = []
 
     async def do(settings: Settings) -> None:
-        configure_logging(settings)
+        configure_logging(settings, process)
         results.append(await work(settings))
 
     async def beside_stand_ins() -> None:
@@ -46,8 +52,9 @@ def run_command(
             await do(sandbox_settings({str(platform): url for platform, url in sandbox.urls.items()}, defaults))
 
     settings = load_settings(None, **not_given(defaults))
+    check(settings)
     try:
-        run_in_loop(beside_stand_ins if stand_ins is not None else lambda: do(settings))
+        run_in_loop(beside_stand_ins if stand_ins is not None else lambda: do(settings), use_uvloop=use_uvloop)
     except SandboxStartError as error:
         raise click.ClickException(str(error)) from error
     except LifespanFailureError as error:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from quart_odds.domain.platforms import Platform
 from quart_odds.settings import PREFIX, Settings, load_settings
 
 if TYPE_CHECKING:
@@ -27,6 +28,12 @@ def sandbox_settings(urls: Mapping[str, str], defaults: Mapping[str, object] = M
     """
     there = {f"{platform}_url": url for platform, url in urls.items()}
     return load_settings(None, **not_given({"database_url": SANDBOX_DATABASE, **SANDBOX_PACE, **defaults}), **there)
+
+
+def sandbox_environment(settings: Settings) -> dict[str, str]:
+    """Return what other processes need in their environment to use the same stand-ins and database as `settings`."""
+    names = ("database_url", *SANDBOX_PACE, *(f"{platform}_url" for platform in Platform))
+    return {PREFIX + name.upper(): str(getattr(settings, name)) for name in names}
 
 
 def not_given(defaults: Mapping[str, object]) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """The current time and its format on the wire. Every datetime in the application is aware and in UTC."""
 
+import time
 from datetime import UTC, datetime
 
 
@@ -15,3 +16,8 @@ def iso_z(moment: datetime) -> str:
             raise ValueError(f"{moment!r} has no time zone")
         moment = moment.astimezone(UTC)
     return f"{moment.isoformat(timespec='milliseconds')[:-6]}Z"
+
+
+def awake_or_not() -> float:
+    """Return a monotonic time in seconds. Time while the machine is suspended counts if the system supports that."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()

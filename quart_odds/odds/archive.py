@@ -1,5 +1,7 @@
 """Which events only the database still has, and by which keys they are found when a bookmaker lists them again."""
 
+from collections.abc import Mapping
+
 from quart_odds.domain.odds import EventHeader
 from quart_odds.domain.platforms import Platform
 from quart_odds.odds.matching import genius_key, lone_key, match_key
@@ -35,6 +37,14 @@ class ArchivedEvents:
     def discard(self, event_id: int) -> None:
         """Forget an event that is in memory again."""
         self._event_ids = {key: other for key, other in self._event_ids.items() if other != event_id}
+
+    def state(self) -> dict[str, int]:
+        """Return the ids of all archived events by their keys."""
+        return dict(self._event_ids)
+
+    def adopt(self, state: Mapping[str, int]) -> None:
+        """Replace all of them."""
+        self._event_ids = dict(state)
 
     def clear(self) -> None:
         """Forget all of them."""

@@ -14,6 +14,7 @@ from quart_odds.odds.candidates import Candidates
 from quart_odds.odds.event import CachedEvent
 from quart_odds.odds.event_odds import EventOdds
 from quart_odds.odds.matching import PLATFORM_ORDER, Candidate, agreeing, genius_key, lone_key, match_key
+from quart_odds.odds.states import CacheState, CandidatesState, EventState
 
 
 @dataclass(slots=True)
@@ -28,9 +29,9 @@ class Placement:
     def moves(self, event_id: int) -> "Moves":
         """The fields of an EventChange of this event."""
         return {
-            "moved": tuple(self.moved),
+            "moved": tuple(sorted(self.moved)),
             "also": tuple(sorted(self.also - {event_id})),
-            "emptied": tuple(self.emptied),
+            "emptied": tuple(sorted(self.emptied)),
         }
 
 
@@ -104,6 +105,34 @@ class MatchedEvents:
             self._by_genius_id.drop(event_odds)
         self._by_kickoff = None
         return event
+
+    def states(self) -> tuple[EventState, ...]:
+        """Return the state of every event."""
+        return tuple(map(EventState.of, self._events.values()))
+
+    def candidates(self) -> tuple[CandidatesState, CandidatesState]:
+        """Return which event odds name each match, and which name each Genius id."""
+        return self._by_match.state(), self._by_genius_id.state()
+
+    def adopt(self, state: CacheState, odds: Mapping[int, EventOdds], version: int) -> None:
+        """Replace everything. `odds` are the event odds by their ids, `version` becomes that of each event."""
+        self.last_id = state.last_event_id
+        self._events = {
+            each.id: CachedEvent(
+                each.id,
+                each.key,
+                each.created_at,
+                each.changed_at,
+                {odds[odds_id].header.platform: odds[odds_id] for odds_id in each.odds_ids},
+                each.revision,
+                version,
+            )
+            for each in state.events
+        }
+        self._by_key = {event.key: event for event in self._events.values()}
+        self._by_match.adopt(state.matches, odds)
+        self._by_genius_id.adopt(state.genius_ids, odds)
+        self._by_kickoff = None
 
     def place(self, event_odds: EventOdds, at: datetime, former_genius_id: str | None = None) -> Placement:
         """Put event odds into the event that their ids name, and move others that this concerns."""

@@ -56,6 +56,25 @@ class StoredOdds:
     last_odds_id: int
     revision: int
 
+    def restore(self, cache: OddsCache) -> None:
+        """Replace everything in a cache, in one turn of the loop, so that nobody sees half of it."""
+        cache.clear()
+        for competition_id, platform, external_id in self.competitions:
+            cache.restore_competition(competition_id, platform, external_id)
+        cache.start_ids_after(self.last_event_id, self.last_odds_id)
+        for each in self.events:
+            cache.restore(each.event, each.odds)
+        for gone in self.archived:
+            cache.archived.add(gone.event_id, gone.key, gone.platform, gone.external_id, gone.genius_id)
+
+
+@dataclass(frozen=True, slots=True)
+class WriterRow:
+    """Who writes, as the database says: the term, and the name of the process. The name is None if nobody writes."""
+
+    term: int
+    holder: str | None
+
 
 class OddsWriter(Protocol):
     """Writes changes of one cache to the database in the background, in batches."""
@@ -105,8 +124,13 @@ class OddsStore(Protocol):
         """The term in which this process holds the writer lock; None while it does not."""
         ...
 
+    @property
+    def holds_lease(self) -> bool:
+        """Whether this process may write now, for certain. It stops before its lease ends."""
+        ...
+
     async def take_writer_lock(self) -> bool:
-        """Whether this process is the one that writes, asked anew each time."""
+        """Whether this process is the one that writes, asked anew each time. Renews its lease."""
         ...
 
     async def odds_revision(self) -> int:

@@ -1,9 +1,12 @@
 """Counts the markets that bookmakers offer and the catalogue does not have, by the number of current events."""
 
 from array import array
+from collections import Counter
 
 from quart_odds.domain.odds import MappedEvent, UnmappedMarket
 from quart_odds.domain.platforms import Platform
+from quart_odds.odds.matching import PLATFORM_ORDER
+from quart_odds.odds.states import UnmappedState
 
 MAX_KINDS = 10_000
 """Maximum number of kinds of unknown markets of one bookmaker; there are about 400 at all bookmakers together.
@@ -30,7 +33,7 @@ class UnmappedMarkets:
         """Replace the unknown markets of event odds with those of a new fetch."""
         platform = mapped.header.platform
         former = self._by_odds_id.pop(odds_id, None)
-        numbers = {self._number(platform, market) for market in mapped.unmapped} - {None}
+        numbers = dict.fromkeys(self._number(platform, market) for market in mapped.unmapped)
         kept = array("H", [number for number in numbers if number is not None])
         for number in kept:
             self._counts[number] = self._counts.get(number, 0) + 1
@@ -43,9 +46,23 @@ class UnmappedMarkets:
         self._drop(self._by_odds_id.pop(odds_id, None))
 
     def counts(self) -> list[tuple[Platform, UnmappedMarket, int]]:
-        """Return each unknown market with its number of events, the most frequent first."""
-        ordered = sorted(self._counts.items(), key=lambda each: -each[1])
-        return [(*self._kinds[number], count) for number, count in ordered]
+        """Return each unknown market with its number of events, the most frequent first, then by bookmaker and id."""
+        found = [(*self._kinds[number], count) for number, count in self._counts.items()]
+        return sorted(found, key=lambda each: (-each[2], PLATFORM_ORDER[each[0]], each[1].market_id))
+
+    def state(self) -> UnmappedState:
+        """Return all of them, in values that are not modified."""
+        return UnmappedState(dict(self._kinds), dict(self._by_odds_id))
+
+    def adopt(self, state: UnmappedState) -> None:
+        """Replace all of them."""
+        self._kinds = dict(state.kinds)
+        self._by_odds_id = dict(state.by_odds_id)
+        self._counts = dict(Counter(number for numbers in self._by_odds_id.values() for number in numbers))
+        self._numbers = {platform: {} for platform in Platform}
+        for number, (platform, market) in self._kinds.items():
+            self._numbers[platform][market.market_id] = number
+        self._free = sorted(set(range(max(self._kinds, default=-1) + 1)).difference(self._kinds))
 
     def _drop(self, numbers: "array[int] | None") -> None:
         for number in numbers or ():

@@ -17,8 +17,8 @@ from quart_odds.scraping.schemas import ScrapeProgress
 class ActiveRun:
     """A run in progress.
 
-    `began` is on the monotonic clock. `ending` is the status of a run that was stopped before its end. `refusal` says
-    why the run cannot store any odds, and `store_error` why its end has not been stored so far.
+    `began` is on the monotonic clock. `ending` is the status of a run that was stopped before its end, and
+    `ending_reason` says why if it was interrupted. `store_error` says why its end has not been stored so far.
     """
 
     record: RunRecord
@@ -30,9 +30,9 @@ class ActiveRun:
     task: asyncio.Task[None] | None = None
     bridge: asyncio.Task[None] | None = None
     ending: RunStatus | None = None
+    ending_reason: str = "the server was shut down"
     is_ending: bool = False
     recording: Recording = field(default_factory=Recording)
-    refusal: StorageError | None = None
     store_error: StorageError | None = None
     store_limit: asyncio.Timeout | None = None
 

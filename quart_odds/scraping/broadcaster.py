@@ -6,11 +6,11 @@ listener can slow down, stop or start the run.
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 
 import orjson
 
-from quart_odds.broadcast import EventLog, Flusher, LogBounds
+from quart_odds.broadcast import Entry, EventLog, Flusher, LogBounds
 from quart_odds.domain.runs import RunMode
 from quart_odds.scraping.schemas import ScrapeProgress
 
@@ -32,10 +32,13 @@ class ProgressBroadcaster:
         *,
         heartbeat_seconds: float = 15.0,
         write_timeout_seconds: float = 10.0,
+        epoch: str | None = None,
     ) -> None:
         self.scrape_run_id = scrape_run_id
         self.mode = mode
-        self.log = EventLog(f"r{scrape_run_id}", bounds=RUN_LOG_BOUNDS)
+        self.log = EventLog(f"r{scrape_run_id}", bounds=RUN_LOG_BOUNDS, epoch=epoch)
+        self.on_publish: Callable[[Entry, bool], object] | None = None
+        """Called with every entry, and with whether it is the last one."""
         self.flusher = Flusher(
             self.log, heartbeat_seconds=heartbeat_seconds, write_timeout_seconds=write_timeout_seconds
         )
@@ -68,17 +71,26 @@ class ProgressBroadcaster:
         """Publish progress to all listeners. Raises RuntimeError after the terminal progress."""
         if self._is_completed:
             raise RuntimeError(f"run {self.scrape_run_id} has told its end already")
-        self.log.append(
+        entry = self.log.append(
             orjson.dumps(progress.model_dump(mode="json")),
             value=progress,
             retain=(self.scrape_run_id, progress.platform),
             ends=progress.is_terminal,
         )
         self._latest = progress
+        if self.on_publish is not None:
+            self.on_publish(entry, progress.is_terminal)
         if progress.is_terminal:
             self.close()
             return
         self._wake()
+
+    def publish_at(self, seq: int, progress: ScrapeProgress) -> None:
+        """Publish progress that has a number in the log of another process. Listeners learn of missing numbers."""
+        if seq != self.log.next_seq:
+            self.log.restart(self.log.epoch.rpartition("-")[2], seq)
+            self.flusher.begin_anew()
+        self.publish(progress)
 
     def close(self) -> None:
         """End each subscription after it has received everything. Can be called more than once."""
@@ -150,6 +162,13 @@ class BroadcasterRegistry:
         for run_id in over[: max(0, len(alike) - self._keep)]:
             # Streams that are still reading keep it alive, but new listeners cannot find it.
             del self._broadcasters[run_id]
+
+    def add_unless_known(self, broadcaster: ProgressBroadcaster) -> ProgressBroadcaster:
+        """Keep a run's broadcaster unless there is one already. Returns the one that is kept."""
+        known = self._broadcasters.get(broadcaster.scrape_run_id)
+        if known is None:
+            self.add(broadcaster)
+        return known or broadcaster
 
     def get(self, scrape_run_id: int) -> ProgressBroadcaster | None:
         """Return a run's broadcaster; None if there was no such run or it ended too long ago."""

@@ -107,6 +107,18 @@ class Maintenance:
         self._folding.open()
         self._task = asyncio.create_task(self._clean_up_for_ever(), name="clean-up")
 
+    async def read_again(self) -> None:
+        """Apply what another process may have changed: preferences, and whether the schedulers are paused.
+
+        Plans the next clean-up anew, because only the process that writes cleans up. Raises StorageError.
+        """
+        await self._preferences.load()
+        is_paused = await self._store.get_value(PAUSED) is not None
+        for scheduler in (self._scheduler, self._sweep_scheduler):
+            if scheduler.is_paused != is_paused:
+                self._pause_or_resume(scheduler, is_paused)
+        self._plan_again()
+
     async def close(self) -> None:
         """Stop the schedulers and the folding, and cancel clean-ups. Waits at most CLOSE_SECONDS for the latter."""
         await asyncio.gather(self._scheduler.close(), self._sweep_scheduler.close(), self._folding.close())
@@ -123,10 +135,14 @@ class Maintenance:
     async def _pause(self, is_paused: bool) -> None:
         await self._store.set_value(PAUSED, "yes" if is_paused else None)
         for scheduler in (self._scheduler, self._sweep_scheduler):
-            if is_paused:
-                scheduler.pause()
-            else:
-                scheduler.resume()
+            self._pause_or_resume(scheduler, is_paused)
+
+    @staticmethod
+    def _pause_or_resume(scheduler: Scheduler, is_paused: bool) -> None:
+        if is_paused:
+            scheduler.pause()
+        else:
+            scheduler.resume()
 
     async def fold_sweeps(self) -> int:
         """Fold the sweeps that are due now, and return how many they were. Raises StorageError."""
@@ -228,6 +244,9 @@ class Maintenance:
         self._sweep_scheduler.set_interval(preferences.sweep_interval_seconds / 60)
         if self._hours != preferences.cleanup_frequency_hours:
             self._hours = preferences.cleanup_frequency_hours
-            if self._task is not None and not self._cleaning.locked():
-                self._task.cancel()
-                self._task = asyncio.create_task(self._clean_up_for_ever(), name="clean-up")
+            self._plan_again()
+
+    def _plan_again(self) -> None:
+        if self._task is not None and not self._cleaning.locked():
+            self._task.cancel()
+            self._task = asyncio.create_task(self._clean_up_for_ever(), name="clean-up")

@@ -18,7 +18,7 @@ def outcome(run: ActiveRun, fault: RunError | None, at: datetime) -> RunRecord:
     errors = tracker.errors()
     if run.ending is not None:
         status = run.ending
-        words = {RunStatus.CANCELLED: "the run was cancelled", RunStatus.INTERRUPTED: "the server was shut down"}
+        words = {RunStatus.CANCELLED: "the run was cancelled", RunStatus.INTERRUPTED: run.ending_reason}
         errors = (RunError(str(run.ending), words[run.ending], at, recoverable=True), *errors)
     elif fault is not None:
         status = RunStatus.FAILED

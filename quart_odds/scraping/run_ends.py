@@ -1,13 +1,14 @@
 """Commits the ends of runs, and keeps trying: a database that is unreachable now will be back."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Protocol
 
 import structlog
 
-from quart_odds.domain.runs import PhaseRecord, RunRecord
-from quart_odds.errors import StorageError
+from quart_odds.domain.runs import PhaseRecord, RunRecord, RunStatus
+from quart_odds.errors import NotWriterError, StorageError
 
 FIRST_WAIT_SECONDS = 0.1
 LONGEST_WAIT_SECONDS = 5.0
@@ -64,10 +65,21 @@ class RunEnds:
                 if await self._store.finish_run(record):
                     return record
                 return await self._store.get_run(record.id) or record
+            except NotWriterError as error:
+                # The process that took over ends the run, or has ended it.
+                if (ended := await self._ended_elsewhere(record.id)) is not None:
+                    return ended
+                on_failure(error)
             except StorageError as error:
                 on_failure(error)
             await asyncio.sleep(wait_seconds)
             wait_seconds = min(2 * wait_seconds, LONGEST_WAIT_SECONDS)
+
+    async def _ended_elsewhere(self, run_id: int) -> RunRecord | None:
+        with contextlib.suppress(StorageError):
+            stored = await self._store.get_run(run_id)
+            return stored if stored is not None and stored.status is not RunStatus.RUNNING else None
+        return None
 
     def commit_later(self, record: RunRecord, phases: Sequence[PhaseRecord]) -> None:
         """Commit the end of a run in the background."""

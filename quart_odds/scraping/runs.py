@@ -17,7 +17,6 @@ from quart_odds.domain.clock import utc_now
 from quart_odds.domain.platforms import Platform
 from quart_odds.domain.runs import RunError, RunMode, RunRecord, RunStatus, ScrapePhase
 from quart_odds.errors import (
-    NotWriterError,
     QuartOddsError,
     RunActiveError,
     RunFoldedError,
@@ -165,17 +164,14 @@ class RunService:
     ) -> ActiveRun:
         """Start a run over these platforms, or over the enabled ones if None. Returns after its row is committed.
 
-        If this process may not write, the run makes no requests and ends at once, with the reason. Raises
-        RunActiveError while another run of this mode is active, RunStateError at shutdown, and TooSoonError within
-        CANCELLED_START_SECONDS of the start of a run of this mode that was cancelled. The run starts even if the caller
-        is cancelled.
+        Raises NotWriterError, without a run, while another process writes, RunActiveError while another run of this
+        mode is active, RunStateError at shutdown, and TooSoonError within CANCELLED_START_SECONDS of the start of a run
+        of this mode that was cancelled. The run starts even if the caller is cancelled.
         """
         return await owned(self._start(trigger, platforms, mode), self._starts)
 
     async def start_scheduled(self, mode: RunMode = RunMode.FULL) -> None:
         """Start a run for the scheduler. Raises NotWriterError, without a run, while another process writes."""
-        if self._take_over is not None:
-            await self._take_over()
         await self.start(SCHEDULED, mode=mode)
 
     async def _start(self, trigger: str, platforms: Sequence[Platform] | None, mode: RunMode) -> ActiveRun:
@@ -186,7 +182,8 @@ class RunService:
                 raise RunStateError("the server is shutting down; start the run when it is back")
             if (left := self._may_start_at.get(mode, 0.0) - time.monotonic()) > 0:
                 raise TooSoonError("a run was started and cancelled a moment ago; start the next one in a moment", left)
-            refusal = await self._refusal()
+            if self._take_over is not None:
+                await self._take_over()
             chosen = tuple(dict.fromkeys(platforms or self._platforms()))
             started_at = self._now()
             last_found: dict[Platform, int] = {}
@@ -199,7 +196,6 @@ class RunService:
                 self._make_broadcaster(run_id, mode),
                 RunTracker(trackers),
                 time.monotonic(),
-                refusal=refusal,
             )
             self.broadcasters.add(run.broadcaster)
             self._active[mode] = run
@@ -210,16 +206,6 @@ class RunService:
             names = [str(each) for each in chosen]
             log.log(level, "run.started", scrape_run_id=run_id, mode=str(mode), trigger=trigger, platforms=names)
             return run
-
-    async def _refusal(self) -> StorageError | None:
-        """Return why a run that starts now could not store any odds; None if it could."""
-        if self._take_over is None:
-            return None
-        try:
-            await self._take_over()
-        except NotWriterError as error:
-            return error
-        return None
 
     async def cancel(self, run_id: int) -> None:
         """Ask an active run to end, and return at once; its progress says when it has ended.
@@ -262,6 +248,12 @@ class RunService:
             log.warning("run.interrupted", scrape_run_id=record.id)
         return interrupted
 
+    def step_down(self, reason: str) -> None:
+        """End the active runs as interrupted, because another process has taken over the writing. Returns at once."""
+        for run in self._active.values():
+            run.ending_reason = reason
+            self._stop(run, RunStatus.INTERRUPTED)
+
     async def close(self, wait_seconds: float = 0.0) -> None:
         """Give the active runs `wait_seconds` to end, then end them as interrupted. No run can start from now on.
 
@@ -301,8 +293,6 @@ class RunService:
 
     async def _scrape(self, run: ActiveRun, last_found: dict[Platform, int]) -> None:
         run.reporter.report_overall()
-        if run.refusal is not None:
-            raise run.refusal
         with recording_for(run.recording):
             async with ending_after(self._run_deadline_seconds, run.tracker.more_seconds), run.reporter.reporting():
                 await self._coordinator.scrape(

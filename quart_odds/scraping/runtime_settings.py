@@ -129,11 +129,19 @@ class RuntimeSettings:
         return self.current.enabled_platforms
 
     async def load(self) -> None:
-        """Apply the changes that are stored in the database. Call it once, at the start."""
+        """Apply the changes that are stored in the database: at the start, and when another process may have made some.
+
+        Raises StorageError.
+        """
         text = await self._values.get_value(KEY)
-        if text is not None:
+        before = self.current
+        if text is None:
+            self._changed, self.current = {}, self._first
+        else:
             kept = _Kept.model_validate_json(text)
             self._put(kept.changes, kept.updated_at)
+        if self.current != before:
+            self.on_change(self.current)
 
     async def change(self, changes: PreferenceChanges) -> Preferences:
         """Store changes and apply them. Raises StorageError, without applying them, if they cannot be stored.

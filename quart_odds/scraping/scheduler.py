@@ -5,13 +5,12 @@ converted to the wall clock.
 """
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 
 import structlog
 
-from quart_odds.domain.clock import utc_now
+from quart_odds.domain.clock import awake_or_not, utc_now
 from quart_odds.errors import QuartOddsError, RunActiveError
 
 log = structlog.get_logger(__name__)
@@ -20,11 +19,6 @@ Sleep = Callable[[float], Awaitable[None]]
 
 LONGEST_SLEEP_SECONDS = 30.0
 """Sleeps of the event loop stop while the machine is suspended. This limits how late the scheduler notices it."""
-
-
-def awake_or_not() -> float:
-    """Return a monotonic time in seconds. Time while the machine is suspended counts if the system supports that."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
 
 
 class Scheduler:

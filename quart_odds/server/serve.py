@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import socket
 from collections.abc import Callable, Coroutine
 
 import structlog
@@ -12,7 +13,7 @@ from quart import Quart
 from quart_odds.errors import SettingsError
 from quart_odds.server import fast_lane, hardening
 from quart_odds.server.drain import drain
-from quart_odds.server.sockets import is_loopback, listen, raise_file_limit
+from quart_odds.server.sockets import address_of, is_loopback, listen, raise_file_limit
 from quart_odds.server.stop import LastResort, cut_the_rest, farewell, stop_on_signals
 from quart_odds.services import EXTENSION, Services
 
@@ -51,21 +52,38 @@ async def serve(app: Quart, bind: str, *, open_to_network: bool = False, on_read
     """
     parts: Services = app.extensions[EXTENSION]
     sock = listen(bind, parts.settings.write_timeout_seconds)
-    if not is_loopback(sock):
-        if not open_to_network:
-            sock.close()
-            raise SettingsError(
-                f"--bind {bind!r} can be reached from the network, and anyone there could {EXPOSED}. "
-                "If that is intended, add --open-to-network; otherwise bind to 127.0.0.1"
-            )
-        log.warning("server.open_to_network", bind=bind, reason=f"anyone who can reach this address can {EXPOSED}")
+    try:
+        check_reach(sock, bind, open_to_network=open_to_network)
+    except SettingsError:
+        sock.close()
+        raise
+    stop = asyncio.Event()
+    stop_on_signals(stop)
+    await serve_socket(app, sock, stop, on_ready)
+
+
+def check_reach(sock: socket.socket, bind: str, *, open_to_network: bool) -> None:
+    """Raise SettingsError for a socket beyond loopback, unless `open_to_network` confirms it. Then log a warning."""
+    if is_loopback(sock):
+        return
+    if not open_to_network:
+        raise SettingsError(
+            f"--bind {bind!r} can be reached from the network, and anyone there could {EXPOSED}. "
+            "If that is intended, add --open-to-network; otherwise bind to 127.0.0.1"
+        )
+    log.warning("server.open_to_network", bind=bind, reason=f"anyone who can reach this address can {EXPOSED}")
+
+
+async def serve_socket(app: Quart, sock: socket.socket, stop: asyncio.Event, on_ready: Ready | None = None) -> None:
+    """Serve an app on a bound socket until `stop` is set. The socket is closed at the end.
+
+    `on_ready` gets the address once the app has started and connections are accepted.
+    """
+    parts: Services = app.extensions[EXTENSION]
     hardening.install()
     can_cut = fast_lane.install()
     log.debug("server.files", limit=raise_file_limit())
-    stop = asyncio.Event()
-    stop_on_signals(stop)
-    host, port = sock.getsockname()[:2]
-    address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    address = address_of(sock)
     last_resort = LastResort()
     cutter: asyncio.Task[None] | None = None
     is_given_up = False

@@ -74,11 +74,17 @@ async def cut_the_rest() -> None:
 
 
 def stop_on_signals(stop: asyncio.Event) -> None:
-    """Drain on the first signal, and exit at once on the second."""
+    """Drain on the first signal, and exit at once on the second.
+
+    A worker may have been told to stop before its first signal: a service manager may send SIGTERM to all processes.
+    """
+    had_signal = False
 
     def on_signal(number: int) -> None:
-        if stop.is_set():
+        nonlocal had_signal
+        if had_signal:
             sys.exit(128 + number)
+        had_signal = True
         stop.set()
 
     for name in (signal.SIGINT, signal.SIGTERM):

@@ -1,7 +1,7 @@
 """One open database: its connections and transactions, the upgrade of its tables, and the writer lock.
 
 SQLite has one writing connection, whose transactions take the write lock when they begin, and several readers that use
-the write-ahead log at the same time. With SQLite and PostgreSQL alike, one process holds the writer lock for a term,
+the write-ahead log at the same time. With SQLite and PostgreSQL alike, one process holds the writer lease for a term,
 and `writing_as` refuses transactions of an earlier term. Errors of the drivers are translated to StorageError here.
 """
 
@@ -11,11 +11,13 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import structlog
-from sqlalchemy import select, text, update
+from sqlalchemy import select, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from quart_odds.domain.clock import awake_or_not
 from quart_odds.errors import NotWriterError, StorageError
+from quart_odds.odds.ports import WriterRow
 from quart_odds.storage import revisions
 from quart_odds.storage.backup import copy_beside
 from quart_odds.storage.database_errors import shown, translated
@@ -23,6 +25,7 @@ from quart_odds.storage.engines import CLOSE_SECONDS, async_url, dispose, empty_
 from quart_odds.storage.pooler import refuse_pooler
 from quart_odds.storage.private_files import keep_private
 from quart_odds.storage.tables import writer
+from quart_odds.storage.writer_lease import WriterLease
 from quart_odds.storage.writer_lock import FileLock, ServerLock, UnsharedLock, WriterLock
 
 MIGRATION_WAIT_SECONDS = 10.0
@@ -37,13 +40,11 @@ log = structlog.get_logger(__name__)
 class Database:
     """Connections to one database: any number of `reading()` blocks, but only one `writing()` block at a time.
 
-    `term` is the term in which this process holds the writer lock, or None if it is not known to hold it. Raises
-    StorageError if the URL is invalid or names an unsupported database, or if the folder of a SQLite file does not
-    exist.
+    Raises StorageError if the URL is invalid or names an unsupported database, or if the folder of a SQLite file does
+    not exist.
     """
 
     def __init__(self, database_url: str) -> None:
-        self.term: int | None = None
         self.url = async_url(database_url)
         self.is_sqlite = self.url.drivername.startswith("sqlite")
         self.shown = shown(self.url)
@@ -62,8 +63,7 @@ class Database:
         if self._file is not None:
             keep_private(self._file)
         self._writer_lock = self._writer_lock_of()
-        self._locking = asyncio.Lock()
-        self._taken = 0
+        self.lease = WriterLease(self._writer_lock, self.writing, is_sqlite=self.is_sqlite)
         self._turn = asyncio.Lock()
         self._read_turn: contextlib.AbstractAsyncContextManager[object] = self._turn if in_memory else _Open()
 
@@ -87,19 +87,31 @@ class Database:
                     yield connection
 
     @contextlib.asynccontextmanager
-    async def writing_as(self, term: int | None) -> AsyncIterator[AsyncConnection]:
+    async def writing_as(self, term: int | None, *, is_new: bool = True) -> AsyncIterator[AsyncConnection]:
         """Open a transaction as `writing` does, but only if `term` is the current term of the database.
 
         Raises NotWriterError, with nothing written, if it is not. A process that wants to take over in the meantime
-        waits until the transaction ends.
+        waits until the transaction ends. The transaction renews the lease. With `is_new`, processes that only read
+        read everything again.
         """
+        began = awake_or_not()
         async with self.writing() as connection:
-            ours = update(writer).where(writer.c.term == term).values(revision=writer.c.revision + 1)
-            if term is None or (await connection.execute(ours)).rowcount != 1:
+            if term is None or not await self.lease.confirm(connection, term, is_new=is_new):
                 if term == self.term:
-                    # Even if we hold the lock, the next `take_writer_lock` must begin a new term.
-                    self.term, self._taken = None, 0
+                    self.term = None
                 raise NotWriterError("another process has taken over writing to this database")
+            yield connection
+        self.lease.confirmed(term, began)
+
+    @contextlib.asynccontextmanager
+    async def writing_as_writer(self, *, is_new: bool = True) -> AsyncIterator[AsyncConnection]:
+        """Open a transaction as `writing_as` does, in the term of this process, which is the writer if nobody else is.
+
+        Raises NotWriterError while another process is.
+        """
+        if self.term is None and not await self.take_writer_lock():
+            raise NotWriterError
+        async with self.writing_as(self.term, is_new=is_new) as connection:
             yield connection
 
     async def migrate(self) -> str:
@@ -169,33 +181,27 @@ class Database:
             await self._writer_lock.release()
 
     async def take_writer_lock(self) -> bool:
-        """Take or check the writer lock, and return whether this process holds it; set `term`. Raises StorageError.
+        """Renew the writer lease, or take it if it can be had: see `WriterLease.take`. Raises StorageError.
 
-        A process that lost the lock and gets it back keeps its term, unless another process began a term in between.
+        Returns whether this process writes, and sets `term`. A process that lost its lock, or whose lease has expired,
+        keeps its term unless another process began one in between.
         """
-        async with self._locking:
-            with translated(self.url):
-                if not await self._writer_lock.take():
-                    self.term = None
-                    return False
-            if self._writer_lock.taken != self._taken:
-                taken = self._writer_lock.taken
-                try:
-                    self.term = await self._new_term(self.term)
-                except BaseException:
-                    self.term = None
-                    await self._writer_lock.release()
-                    raise
-                self._taken = taken
-            return True
+        with translated(self.url):
+            return await self.lease.take()
 
-    async def _new_term(self, last: int | None) -> int:
-        async with self.writing() as connection:
-            term = int((await connection.execute(select(writer.c.term).with_for_update())).scalar_one())
-            if term == last:
-                return term
-            await connection.execute(update(writer).values(term=term + 1, revision=writer.c.revision + 1))
-        return term + 1
+    @property
+    def term(self) -> int | None:
+        """The term in which this process writes; None if it is not known to be the writer."""
+        return self.lease.term
+
+    @term.setter
+    def term(self, term: int | None) -> None:
+        self.lease.term = term
+
+    @property
+    def writer_row(self) -> WriterRow:
+        """Who writes, as this process last saw it."""
+        return self.lease.seen if self.term is None else WriterRow(self.term, self.lease.holder)
 
     @property
     def head(self) -> str:
@@ -213,13 +219,14 @@ class Database:
         return UnsharedLock() if self._file is None else FileLock(self._file)
 
     async def aclose(self) -> None:
-        """Close every connection and release the writer lock.
+        """Close every connection, and release the writer lease and the writer lock.
 
         If this process held the writer lock, the write-ahead log of a SQLite file is moved into the file first, so
         that the file is complete without it. That fails silently while another process still reads the file.
         """
         if self._reader is not self._writer:
             await dispose(self._reader)
+        await self.lease.release()
         if self._file is not None and self._writer_lock.taken:
             with contextlib.suppress(SQLAlchemyError, OSError, TimeoutError):
                 async with asyncio.timeout(2 * CLOSE_SECONDS):

@@ -17,7 +17,10 @@ from quart_odds.storage.tables import MAX_ID, run_errors, run_phases, run_result
 
 
 class RunRows:
-    """The part of the store that holds runs. Every method raises StorageError if the database does not answer."""
+    """The part of the store that holds runs. Every method raises StorageError if the database does not answer.
+
+    Methods that change something raise NotWriterError, with nothing changed, while another process writes.
+    """
 
     database: Database
 
@@ -39,11 +42,11 @@ class RunRows:
             "events_failed": 0,
             "mode": mode.value,
         }
-        async with self.database.writing() as connection:
+        async with self.database.writing_as_writer(is_new=False) as connection:
             return int((await connection.execute(insert(runs).values(row).returning(runs.c.id))).scalar_one())
 
     async def save_phases(self, run_id: int, phases: Sequence[PhaseRecord]) -> None:
-        """Replace the phases of a run with these."""
+        """Replace the phases of a run with these, if it is still running."""
         rows = [
             {
                 "run_id": run_id,
@@ -57,7 +60,10 @@ class RunRows:
             }
             for place, phase in enumerate(phases)
         ]
-        async with self.database.writing() as connection:
+        async with self.database.writing_as_writer(is_new=False) as connection:
+            running = select(runs.c.id).where(runs.c.id == run_id, runs.c.status == RunStatus.RUNNING.value)
+            if await connection.scalar(running) is None:
+                return
             await connection.execute(delete(run_phases).where(run_phases.c.run_id == run_id))
             if rows:
                 await connection.execute(insert(run_phases), rows)
@@ -67,7 +73,7 @@ class RunRows:
 
         Returns False, with nothing changed, if the run was not running.
         """
-        async with self.database.writing() as connection:
+        async with self.database.writing_as_writer(is_new=False) as connection:
             return await _finish(connection, record)
 
     async def interrupt_running(self, at: datetime, besides: Collection[int] = ()) -> list[RunRecord]:
@@ -77,12 +83,14 @@ class RunRows:
         """
         if not await self.database.take_writer_lock():
             return []
-        async with self.database.writing_as(self.database.term) as connection:
+        async with self.database.writing_as(self.database.term, is_new=False) as connection:
             running = select(runs.c.id).where(runs.c.status == RunStatus.RUNNING.value, runs.c.id.not_in(besides))
             ids = (await connection.scalars(running)).all()
             ended = []
             for record in await _records(connection, sorted(ids)):
-                error = RunError("interrupted", "the server stopped while this run was going", at)
+                error = RunError(
+                    "interrupted", "the process that carried out this run stopped, or lost the database", at
+                )
                 ended.append(
                     replace(record, status=RunStatus.INTERRUPTED, completed_at=at, errors=(*record.errors, error))
                 )

@@ -1,5 +1,6 @@
 """The interface of the database for the rest of the program: runs, events with odds and history, key-value pairs."""
 
+import secrets
 from collections.abc import Callable
 from datetime import datetime
 
@@ -7,7 +8,7 @@ from sqlalchemy import delete, insert, select, text
 
 from quart_odds.errors import NotWriterError
 from quart_odds.odds.cache import OddsCache
-from quart_odds.odds.ports import StoredEvent, StoredOdds
+from quart_odds.odds.ports import StoredEvent, StoredOdds, WriterRow
 from quart_odds.storage.analytics import AnalyticsRows
 from quart_odds.storage.database import Database
 from quart_odds.storage.history_rows import HistoryRows
@@ -40,11 +41,21 @@ class Store(RunRows, HistoryRows, AnalyticsRows, RetentionRows):
 
     @property
     def term(self) -> int | None:
-        """The term in which this process holds the writer lock; None while it does not."""
+        """The term in which this process writes; None while it does not."""
         return self.database.term
 
+    @property
+    def holds_lease(self) -> bool:
+        """Whether this process may write now, for certain: False from a second before its lease ends."""
+        return self.database.lease.is_held
+
+    @property
+    def writer_row(self) -> WriterRow:
+        """Who writes, as this process last saw it."""
+        return self.database.writer_row
+
     async def take_writer_lock(self) -> bool:
-        """Take or check the writer lock, and return whether this process holds it; `term` is then its term."""
+        """Renew the writer lease, or take it if it can be had. Returns whether this process writes, in its `term`."""
         return await self.database.take_writer_lock()
 
     async def odds_revision(self) -> int:
@@ -95,11 +106,21 @@ class Store(RunRows, HistoryRows, AnalyticsRows, RetentionRows):
             return await connection.scalar(select(notes.c.value).where(notes.c.name == name))
 
     async def set_value(self, name: str, value: str | None) -> None:
-        """Store a value that survives restarts; None deletes it."""
-        async with self.database.writing() as connection:
+        """Store a value that survives restarts; None deletes it. Raises NotWriterError while another process writes."""
+        async with self.database.writing_as_writer() as connection:
             await connection.execute(delete(notes).where(notes.c.name == name))
             if value is not None:
                 await connection.execute(insert(notes).values(name=name, value=value))
+
+    async def installation(self) -> str:
+        """Return a name that this database has and no other: what is kept elsewhere for it is found by that."""
+        key = "installation"
+        async with self.database.writing() as connection:
+            await connection.execute(
+                text("INSERT INTO notes (name, value) VALUES (:name, :value) ON CONFLICT DO NOTHING"),
+                {"name": key, "value": secrets.token_hex(8)},
+            )
+            return str(await connection.scalar(select(notes.c.value).where(notes.c.name == key)))
 
     async def check(self) -> None:
         """Check that the database answers. Raises StorageError if it does not."""

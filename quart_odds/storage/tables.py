@@ -21,6 +21,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    false,
 )
 
 MAX_ID = 2**31 - 1
@@ -247,8 +248,13 @@ writer = Table(
     Column("id", Integer, primary_key=True, autoincrement=False),
     Column("term", Integer, nullable=False),
     Column("revision", BigInteger, nullable=False),
+    Column("holder", String(128)),
+    Column("expires_at", BigInteger, nullable=False, server_default="0"),
+    Column("is_locked", Boolean, nullable=False, server_default=false()),
 )
 """A single row. `term` counts the changes of the writer: a transaction of the writer fails if its term is not this one.
 
-`revision` grows with each transaction of the writer, so other processes know when to read again.
+`revision` grows with what the writer commits, so other processes know when to read again. `holder` names the process
+that has the lease, and `expires_at` says until when, by the clock of the database, in microseconds since 1970.
+`is_locked` says whether that process holds the writer lock, too.
 """

@@ -1,9 +1,9 @@
-"""The writer lock: the right to write odds and to end runs.
+"""The writer lock: tells at once that the process that wrote has ended.
 
-Only one process may hold it, because two writers would give the same id to different events. The lock ends with its
-process, even after a crash. It only elects the writer and does not protect the data: a connection may be lost, and a
-process may be suspended. The term protects the data: each transaction of the writer compares its term with the one in
-the database (`Database.writing_as`).
+The lock ends with its process, even after a crash. Whoever gets it may take over the writer lease without waiting for
+its end (`writer_lease.py`). The lock does not protect the data: a connection may be lost, and a process may be
+suspended. The term protects the data: each transaction of the writer compares its term with the one in the database
+(`Database.writing_as`).
 """
 
 import asyncio
@@ -24,8 +24,11 @@ from quart_odds.storage.private_files import OWNER_ONLY
 WRITER_LOCK = 7_103_332
 """Key of the PostgreSQL advisory lock that the writer holds, in the database that it writes to."""
 
-ANSWER_SECONDS = 5.0
-"""How long the server may take to answer on the lock's connection before the connection counts as lost."""
+ANSWER_SECONDS = 1.0
+"""How long the server may take to answer on the lock's connection before the connection counts as lost.
+
+Much less than the writer lease lasts, because the holder checks its lock between two renewals.
+"""
 
 RELEASE_SECONDS = 0.5
 """How long closing the lock's connection may take."""

@@ -126,6 +126,11 @@ def gap_message(missed: int | None) -> Envelope:
     return message
 
 
+def degraded_message() -> Envelope:
+    """Return the notice that this process is cut off from the log: messages are late. Whatever is lost is a gap."""
+    return error_message("degraded", "messages are late, because the server is cut off from its log; it tries again")
+
+
 def gap_notice(missed: int | None) -> tuple[str, bytes]:
     """The same notice as the broadcast needs it: the SSE event's name, and the message encoded."""
     return "error", orjson.dumps(gap_message(missed))

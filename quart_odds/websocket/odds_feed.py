@@ -1,6 +1,6 @@
 """Turns every change of the cache into the contents of the topic `odds`, at once and in order."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 
@@ -68,6 +68,11 @@ class OddsFeed:
         """Publish the state of an event that was only in the database and is in the cache again."""
         self._subjects_of.clear()
         self._publish(EventState(self._now(), event.frozen(), self._subjects(event)))
+
+    def adopt(self, former_tournaments: Mapping[int, frozenset[int]]) -> None:
+        """Go on from a snapshot that the cache was just restored from. Nothing is published."""
+        self.tournaments.adopt(former_tournaments)
+        self._subjects_of.clear()
 
     def _publish_events(self, change: EventChange, at: datetime, event: CachedEvent, event_odds: EventOdds) -> None:
         """Publish all that happened but the prices."""

@@ -1,6 +1,6 @@
 """Which tournaments an event is in, or was in: a listener to a tournament keeps the events that leave it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from quart_odds.odds.event import CachedEvent
 
@@ -23,6 +23,14 @@ class Tournaments:
     def former(self, event_id: int) -> frozenset[int]:
         """Return the tournaments that were noted for an event, which may no longer exist."""
         return self._former.get(event_id, frozenset())
+
+    def state(self) -> dict[int, frozenset[int]]:
+        """Return the tournaments that were noted, by event: what a snapshot of the odds has of them."""
+        return dict(self._former)
+
+    def adopt(self, state: Mapping[int, frozenset[int]]) -> None:
+        """Replace all that were noted by those of a snapshot."""
+        self._former = dict(state)
 
     def note(self, event: CachedEvent, tournament_ids: Iterable[int]) -> None:
         """Note that what happened to an event also concerns listeners to these tournaments, from now on."""

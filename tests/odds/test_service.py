@@ -170,12 +170,12 @@ async def test_old_events_wait_in_the_database_and_come_back_when_listed(store: 
     again = odds_service_at(store, much_later)
     await again.load()
     assert not again.cache.events
-    found = await again.find(change.event_id)
+    found = await again.served.find(change.event_id)
     assert found is not None
     assert found.header == header()
-    assert await again.find(999) is None
-    assert await again.find(10**30) is None
-    assert await again.find(-1) is None
+    assert await again.served.find(999) is None
+    assert await again.served.find(10**30) is None
+    assert await again.served.find(-1) is None
     postponed = header(kickoff=much_later + timedelta(days=1))
     back = await again.record(mapped(postponed, X1), much_later)
     assert (back.event_id, back.is_new, back.is_header_changed) == (change.event_id, False, True)
@@ -196,7 +196,7 @@ async def test_tidying_takes_over_events_out_of_memory(store: Store) -> None:
     now = KICKOFF + KEEP + timedelta(seconds=1)
     assert await odds_service.archive() == 1
     assert list(odds_service.cache.events) == [2]
-    assert await odds_service.find(1) is not None
+    assert await odds_service.served.find(1) is not None
     assert (await odds_service.record(mapped(header(external_id="old", sportradar_id="1")), now)).event_id == 1
     await odds_service.close()
 
@@ -223,7 +223,7 @@ async def test_old_odds_and_runs_are_removed_as_the_preview_says(store: Store) -
     assert await store.get_run(run_id) is None
     assert await store.get_run(running) is not None
     assert list(odds_service.cache.events) == [2]
-    assert await odds_service.find(1) is None
+    assert await odds_service.served.find(1) is None
     assert (await store.preview_removal(before, before)).history_rows == 0
     await odds_service.close()
 

@@ -133,12 +133,12 @@ async def test_the_first_clean_up_after_an_upgrade_is_announced_and_waits_for_a_
     assert (announced["events"], announced["openings"], announced["runs"]) == (1, 1, 0)
     async with life.started(NOW + timedelta(hours=18)):
         assert await life.slept(1) == timedelta(hours=6).total_seconds()
-        assert await life.odds_service.find(1) is not None
+        assert await life.odds_service.served.find(1) is not None
     async with life.started(NOW + timedelta(hours=25)):
         assert await life.slept(1) == START_SECONDS
         life.wake.set()
         assert await life.slept(2) == DAY.total_seconds()
-        assert await life.odds_service.find(1) is None
+        assert await life.odds_service.served.find(1) is None
 
 
 async def test_a_clock_that_jumps_makes_no_clean_up_wait_longer_than_the_interval(life: Life) -> None:
@@ -155,10 +155,10 @@ async def test_no_more_is_removed_than_was_agreed_to(life: Life) -> None:
         await old_event(life)
         with pytest.raises(RunStateError, match="would remove 1 events"):
             await keeping.clean_up(Removal(events=0, history_rows=100, runs=0))
-        assert await life.odds_service.find(1) is not None
+        assert await life.odds_service.served.find(1) is not None
         with capture_logs() as logs:
             await keeping.clean_up(Removal(events=1, history_rows=100, runs=0))
-        assert await life.odds_service.find(1) is None
+        assert await life.odds_service.served.find(1) is None
     published = [(each["event"], each.get("events")) for each in logs if each["event"].startswith("clean_up.")]
     assert published == [("clean_up.begins", 1), ("clean_up.done", 1)]
 
@@ -197,4 +197,4 @@ async def test_a_clean_up_goes_on_though_its_client_has_left(life: Life) -> None
         state = await life.store.clean_up_state()
         assert state is not None
         assert state.last_at == NOW
-        assert await life.odds_service.find(1) is None
+        assert await life.odds_service.served.find(1) is None

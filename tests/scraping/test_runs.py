@@ -695,15 +695,28 @@ async def test_whoever_starts_a_run_may_leave_at_any_moment(scene: Scene) -> Non
     assert {each.status for each in scene.store.runs.values()} == {RunStatus.COMPLETED}
 
 
-async def test_a_run_that_may_not_write_asks_no_bookmaker_and_says_why(scene: Scene) -> None:
-    """It fails at once, with the reason in its progress and its row."""
+async def test_a_process_that_may_not_write_starts_no_run(scene: Scene) -> None:
+    """The start is refused with the reason: there is no row, and no bookmaker is asked."""
     scene.service._take_over = AsyncMock(side_effect=NotWriterError())
-    run, published = await scene.run()
-    await scene.settled(run)
-    assert published[-1].error is not None
-    assert "another process writes to this database" in published[-1].error.error_message
-    assert scene.store.runs[run.record.id].status is RunStatus.FAILED
+    with pytest.raises(NotWriterError, match="another process writes to this database"):
+        await scene.service.start("api")
+    assert scene.store.runs == {}
     assert sum(each.requests for each in scene.bookmakers.values()) == 0
+
+
+async def test_a_writer_that_steps_down_ends_its_runs_as_interrupted(scene: Scene) -> None:
+    """The run's own log says so, with the reason, though another process ended the row."""
+    scene.bookmakers[BETPAWA].hangs = True
+    run = await scene.service.start("api")
+    scene.service.step_down("another process took over")
+    await scene.settled(run)
+    published = await scene.published(run.broadcaster)
+    assert published[-1].is_terminal
+    assert published[-1].error is not None
+    assert (published[-1].error.error_type, published[-1].error.error_message) == (
+        "interrupted",
+        "another process took over",
+    )
 
 
 async def test_a_take_over_ends_no_run_of_its_own(scene: Scene) -> None:

@@ -7,8 +7,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from quart_odds.domain.clock import awake_or_not
 from quart_odds.errors import RunActiveError, StorageError
-from quart_odds.scraping.scheduler import LONGEST_SLEEP_SECONDS, Scheduler, awake_or_not
+from quart_odds.scraping.scheduler import LONGEST_SLEEP_SECONDS, Scheduler
 
 BEGIN = datetime(2026, 11, 22, 10, tzinfo=UTC)
 

@@ -20,7 +20,7 @@ from quart_odds.domain.platforms import Platform
 
 Json = dict[str, Any]
 
-START_SECONDS = 30
+START_SECONDS = 60
 STOP_SECONDS = 10
 RUN_SECONDS = 30
 ADDRESS = re.compile("(?:Quart Odds is at|Running on) (http://[0-9.]+:[0-9]+)")
@@ -68,7 +68,11 @@ class Server:
 
 @contextlib.asynccontextmanager
 async def served(
-    folder: Path, settings: Mapping[str, object] | None = None, command: Sequence[str] = SERVE
+    folder: Path,
+    settings: Mapping[str, object] | None = None,
+    command: Sequence[str] = SERVE,
+    *,
+    start_seconds: float = START_SECONDS,
 ) -> AsyncIterator[Server]:
     """Run a server process in a folder, with its database there. It is always ended with the block.
 
@@ -87,7 +91,7 @@ async def served(
     address: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     listening = asyncio.create_task(_listen(process, said, address))
     try:
-        async with asyncio.timeout(START_SECONDS):
+        async with asyncio.timeout(start_seconds):
             url = await address
         yield Server(url, process, said)
     finally:

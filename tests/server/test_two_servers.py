@@ -9,11 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-import asyncpg  # type: ignore[import-untyped]
 import pytest
 
 from quart_odds.sandbox import SandboxOptions, sandbox_process
-from quart_odds.storage.writer_lock import WRITER_LOCK
 from tests.databases import PostgresServer, make_database, running_postgres
 from tests.server.serving import Json, Server, at, served
 
@@ -69,18 +67,6 @@ async def same_matches(one: Server, other: Server) -> dict[int, set[tuple[str, s
     return shown
 
 
-async def end_lock(database_url: str) -> None:
-    """End the PostgreSQL backend that holds the writer lock."""
-    connection = await asyncpg.connect(database_url)
-    try:
-        # With a timeout to wait for: the lock is held until the backend has ended.
-        ended = "SELECT pg_terminate_backend(pid, 30000) FROM pg_locks"
-        lock = f"{ended} WHERE locktype = 'advisory' AND objid = $1 AND granted"
-        assert await connection.fetchval(lock, WRITER_LOCK)
-    finally:
-        await connection.close()
-
-
 @asynccontextmanager
 async def two_servers(
     folder: Path, postgres: PostgresServer, more: Mapping[str, object] | None = None
@@ -96,7 +82,7 @@ async def two_servers(
 
 
 async def test_a_server_that_only_reads_says_so_and_shows_no_old_odds(tmp_path: Path) -> None:
-    """It says so in /readyz, /api/health and on the page, and its runs send no requests.
+    """It says so in /readyz, /api/health and on the page, and refuses everything that the writer has to do.
 
     What the writer commits appears within seconds.
     """
@@ -105,34 +91,34 @@ async def test_a_server_that_only_reads_says_so_and_shows_no_old_odds(tmp_path: 
             body = await until_ready(reading, 503)
             assert body["status"] == "reads_only"
             assert "another process writes" in body["detail"]
-            assert (await ask(reading, "/api/health"))[1]["writer"] is False
-            assert (await ask(writing, "/api/health"))[1]["writer"] is True
+            assert body["role"] == "standby"
+            shown, own = (await ask(reading, "/api/health"))[1], (await ask(writing, "/api/health"))[1]
+            assert (shown["writer"], shown["role"]) == (False, "standby")
+            assert (own["writer"], own["role"]) == (True, "writer")
+            assert (shown["term"], shown["holder"]) == (own["term"], own["holder"])
             async with aiohttp.ClientSession() as session, session.get(f"{reading.url}/") as page:
                 assert "This server is read-only" in await page.text()
-            row = await scrape(reading)
-            assert (row["status"], row["events_scraped"]) == ("failed", 0)
-            assert "another process writes" in row["errors"][0]["error_message"]
-            assert (await ask(reading, "/api/events/1/refresh", "POST"))[0] == 503
+            for method, path in (
+                ("POST", "/api/scrape"),
+                ("POST", "/api/events/1/refresh"),
+                ("POST", "/api/scheduler/pause"),
+                ("POST", "/api/cleanup/execute"),
+                ("POST", "/runs"),
+                ("GET", "/api/scrape/stream"),
+            ):
+                status, problem = await ask(reading, path, method)
+                assert (status, problem["title"]) == (503, "This server does not write"), path
+                assert "another process writes" in problem["detail"]
+            # An EventSource would never come back after an error status.
+            headers = {"Accept": "text/event-stream"}
+            async with (
+                aiohttp.ClientSession(headers=headers) as session,
+                session.get(f"{reading.url}/api/scrape/stream") as stream,
+            ):
+                assert (stream.status, (await stream.text()).startswith("retry: ")) == (200, True)
+            assert len((await ask(writing, "/api/scrape/runs"))[1]) == 1
             await scrape(writing)
             await same_matches(writing, reading)
-
-
-async def test_a_writer_that_slept_through_a_take_over_gives_no_id_twice(tmp_path: Path) -> None:
-    """Its run fails when it wakes, its rows are refused, and it shows what the other server wrote."""
-    with running_postgres() as postgres:
-        async with two_servers(tmp_path, postgres) as (older, newer, url):
-            _, started = await ask(older, "/api/scrape", "POST")
-            older.process.send_signal(signal.SIGSTOP)
-            await end_lock(url)
-            await until_ready(newer, 200)
-            assert (await ended(newer, started["scrape_run_id"]))["status"] == "interrupted"
-            assert (await scrape(newer))["status"] == "completed"
-            before = await matches(newer)
-            older.process.send_signal(signal.SIGCONT)
-            body = await until_ready(older, 503)
-            assert body["status"] == "reads_only"
-            assert (await ended(older, started["scrape_run_id"]))["status"] == "interrupted"
-            assert await same_matches(older, newer) == before
 
 
 async def until_one_writes(first: Server, second: Server) -> tuple[Server, Server]:

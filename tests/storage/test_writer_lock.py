@@ -225,7 +225,10 @@ async def test_a_reader_follows_what_the_writer_commits_and_takes_over_when_it_i
         reading.on_take_over = recover
         reading.follow()
         assert not reading.is_writer
-        assert reading.read_only_reason == "another process writes to this database: stop it, or give this one its own"
+        assert (
+            reading.read_only_reason
+            == "another process writes to this database: this one takes over when that one ends"
+        )
         epoch = reading.cache.epoch
         await writing.record(mapped(header(external_id="late", sportradar_id=None)), NOW)
         await writing.confirm()
@@ -262,14 +265,14 @@ async def test_a_database_that_takes_no_writes_can_be_read(store: Store, monkeyp
     odds_service = odds_service_at(store)
     await odds_service.record(mapped(), NOW)
     await odds_service.close()
+    await store.database.lease.release()
     await store.database._writer_lock.release()
-    store.database._taken = 0
 
-    async def full(_: int | None) -> int:
+    async def full() -> bool:
         raise StorageError("the disk is full")
 
     with monkeypatch.context() as patched:
-        patched.setattr(store.database, "_new_term", full)
+        patched.setattr(store.database.lease, "_take_over", full)
         again = odds_service_at(store)
         await again.load()
         assert (len(again.cache.events), again.is_writer, again.read_only_reason) == (1, False, "the disk is full")

@@ -5,7 +5,6 @@ from collections.abc import Hashable, Mapping
 
 import pytest
 
-from quart_odds.broadcast import Entry
 from quart_odds.broadcast.framing import FRAME
 from quart_odds.broadcast.registry import BroadcastRegistry
 from quart_odds.scraping.broadcaster import ProgressBroadcaster
@@ -104,11 +103,11 @@ async def test_message_that_cannot_be_passed_on_costs_that_message_only() -> Non
             *,
             retain: tuple[Hashable, Hashable] | None = None,
             ends: bool = False,
-        ) -> Entry:
+        ) -> None:
             if self.log.next_seq == 2:
                 self.log.append(b"{}")
                 raise OSError("no")
-            return super().broadcast(message, topic, retain=retain, ends=ends)
+            super().broadcast(message, topic, retain=retain, ends=ends)
 
     registry, broadcaster = PickyRegistry(gap_notice=gap_notice), ProgressBroadcaster(5)
     for number in range(3):

@@ -14,12 +14,14 @@ from werkzeug.exceptions import HTTPException
 
 from quart_odds.errors import (
     BookmakerError,
+    NotWriterError,
     QuartOddsError,
     RunActiveError,
     RunNotFoundError,
     RunStateError,
     StorageError,
     TooSoonError,
+    WriterUnavailableError,
 )
 from quart_odds.routes.access.refusals import refusals
 
@@ -98,6 +100,10 @@ def problem_of(error: Exception) -> Problem:
         case TooSoonError():
             seconds = max(1, math.ceil(error.retry_after_seconds))
             return Problem(429, "Too soon", str(error), headers={"Retry-After": str(seconds)})
+        case NotWriterError():
+            return Problem(503, "This server does not write", str(error), headers={"Retry-After": "5"})
+        case WriterUnavailableError():
+            return Problem(503, "The writer is not available", str(error), headers={"Retry-After": "2"})
         case StorageError():
             return Problem(503, "The database is not available", str(error), headers={"Retry-After": "5"})
         case BookmakerError():

@@ -30,6 +30,8 @@ ANY_HOST_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
 LOOPBACK_NAME = "localhost"
 REFUSAL = "quart_odds.refusal"
 """The scope key of the problem with which a request is refused."""
+FORWARDED = "quart_odds.forwarded"
+"""The scope key of a request that another process has checked and forwarded. No client can set it."""
 SHOWN_LENGTH = 100
 """How many characters of a header a response repeats."""
 
@@ -90,6 +92,8 @@ def check_host(app: Quart, scope: Any) -> bool:
     two, is refused as well. A name that is not ours is removed from the scope, because frameworks fail on some of the
     values that it can have.
     """
+    if FORWARDED in scope:
+        return True
     policy: AccessPolicy = app.extensions[EXTENSION].access
     names = [value.decode("latin-1").strip() for name, value in scope["headers"] if name.lower() == b"host"]
     host = parse_host(names[0]) if len(names) == 1 else None
@@ -132,6 +136,8 @@ def require_same_origin(asked: Request | Websocket) -> None:
     Proof is an `Origin` or `Sec-Fetch-Site: same-origin`. An EventSource over plain HTTP sends neither; for it, proof
     is a `Referer` of ours with `Accept: text/event-stream`. A page of another site can forge none of these.
     """
+    if FORWARDED in (asked.scope or {}):
+        return
     policy = services().access
     ours = own_origins(asked, policy.trusted_proxies)
     origins = asked.headers.getlist("Origin")

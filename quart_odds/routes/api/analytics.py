@@ -1,11 +1,12 @@
 """Statistics over many runs, the health report, and metrics for Prometheus."""
 
 import asyncio
+import os
 import time
 from datetime import timedelta
 
 from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.registry import Collector
 from quart import Blueprint, Response
 from quart_schema import document_response
@@ -149,6 +150,10 @@ async def health() -> Response:
         "connections": parts.limits.count,
         "writer": parts.odds_service.is_writer,
         "read_only_reason": parts.odds_service.read_only_reason,
+        "role": parts.role,
+        "term": parts.store.writer_row.term,
+        "holder": parts.store.writer_row.holder,
+        "process": {"worker": parts.worker, "pid": os.getpid()},
     }
     return json_response(body, 503 if database != "connected" else 200)
 
@@ -160,7 +165,7 @@ async def metrics() -> Response:
     parts = services()
     registry = CollectorRegistry()
     registry.register(_Metrics(parts))
-    registry.register(AgeMetrics(await measured_ages(parts.odds_service), parts.odds_service.delays))
+    registry.register(AgeMetrics(await measured_ages(parts.served), parts.odds_service.delays))
     return Response(generate_latest(registry), content_type="text/plain; version=0.0.4; charset=utf-8")
 
 
@@ -200,8 +205,17 @@ class _Metrics(Collector):
         )
         for share in (0.5, 0.99, 1.0):
             lag.add_metric([str(share)], parts.loop_lag.quantile(share))
+        row = parts.store.writer_row
+        role = GaugeMetricFamily(
+            "quart_odds_role", "1: what this process does, and which process writes", labels=["role", "holder"]
+        )
+        role.add_metric([parts.role, row.holder or ""], 1)
         run = parts.runs.active
+        worker = {} if parts.worker is None else {"worker": str(parts.worker)}
         return [
+            role,
+            GaugeMetricFamily("quart_odds_writer_term", "The number of times that the writer has changed", row.term),
+            InfoMetricFamily("quart_odds_process", "The process that answers", {**worker, "pid": str(os.getpid())}),
             GaugeMetricFamily("quart_odds_connections", "Live connections", value=parts.limits.count),
             topics,
             CounterMetricFamily("quart_odds_messages", "Messages published", value=broadcast_registry.log.next_seq - 1),
@@ -213,7 +227,7 @@ class _Metrics(Collector):
             GaugeMetricFamily(
                 "quart_odds_log_bytes", "Size of the JSON in the event log", value=broadcast_registry.log.size_bytes
             ),
-            GaugeMetricFamily("quart_odds_events", "Events in memory", value=len(parts.odds_service.cache.events)),
+            GaugeMetricFamily("quart_odds_events", "Events in memory", value=len(parts.served.cache.events)),
             GaugeMetricFamily("quart_odds_run_active", "Whether a full run is active", value=int(run is not None)),
             GaugeMetricFamily("quart_odds_draining", "Whether the server is draining", value=int(parts.is_draining)),
             lag,

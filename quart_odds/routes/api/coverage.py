@@ -50,24 +50,24 @@ _Numbers = Mapping[Platform, frozenset[int]]
 class MarketNumbers:
     """The markets that each bookmaker offers for each event, computed once per change of the event.
 
-    They are kept by revision. The cache uses each revision once, even after it was cleared and refilled.
+    They are kept by revision, and only for the same event odds: a cache that was refilled may use revisions again.
     """
 
     def __init__(self, cache: OddsCache) -> None:
         self._cache = cache
-        self._found: dict[int, tuple[int, _Numbers]] = {}
+        self._found: dict[int, tuple[int, Mapping[Platform, EventOdds], _Numbers]] = {}
 
     def of(self, event: CachedEvent) -> _Numbers:
         """Return the markets with at least one price, for each bookmaker that lists the event."""
         found = self._found.get(event.id)
-        if found is None or found[0] != event.revision:
+        if found is None or found[0] != event.revision or found[1] is not event.odds:
             numbers = {
                 platform: _numbers_of(event_odds)
                 for platform, event_odds in event.odds.items()
                 if event_odds.gone_at is None
             }
-            found = self._found[event.id] = (event.revision, numbers)
-        return found[1]
+            found = self._found[event.id] = (event.revision, event.odds, numbers)
+        return found[2]
 
     def forget_others(self) -> None:
         """Drop the entries of events that are no longer in the cache."""
@@ -90,12 +90,12 @@ def add_routes(blueprint: Blueprint) -> None:
 async def markets_coverage() -> Response:
     """Count the current events that have each market, by bookmaker, and list the markets that are not mapped."""
     parts = services()
-    odds_service, numbers = parts.odds_service, parts.market_numbers
+    served, numbers = parts.served, parts.market_numbers
     numbers.forget_others()
     counts: Counter[tuple[int, Platform]] = Counter()
     turn = CooperativeYield()
     # A snapshot of the current matching: an event that is rematched during the count is counted once.
-    for event in [event.snapshot() for event in odds_service.cache.events.values()]:
+    for event in [event.snapshot() for event in served.cache.events.values()]:
         for platform, found in numbers.of(event).items():
             counts.update((number, platform) for number in found)
         if turn.is_due:
@@ -111,7 +111,7 @@ async def markets_coverage() -> Response:
     ]
     unmapped = [
         {"bookmaker_slug": platform.value, "market_id": market.market_id, "market_name": market.name, "events": count}
-        for platform, market, count in odds_service.unmapped.counts()
+        for platform, market, count in served.cache.unmapped.counts()
     ]
     return Body.of({"markets": markets, "unmapped": unmapped}).answer(request)
 
@@ -125,7 +125,7 @@ def _numbers_of(event_odds: EventOdds) -> frozenset[int]:
 @document_response(Coverage)
 async def coverage(query: StartedQuery) -> Response:
     """Count how many events the bookmakers share."""
-    return Body.of(_coverage(upcoming(services().odds_service.cache, query, utc_now()))).answer(request)
+    return Body.of(_coverage(upcoming(services().served.cache, query, utc_now()))).answer(request)
 
 
 @takes_query(CoverageQuery)
@@ -134,7 +134,7 @@ async def coverage_events(query: CoverageQuery) -> Response:
     """List events by tournament, with the bookmakers that list them."""
     sort: Literal["kickoff", "name", "tournament"] = "name" if query.sort == "alphabetical" else query.sort
     asked = EventsFilter(include_started=query.include_started, search=query.search, sort=sort)
-    events = select_events(services().odds_service.cache, asked, utc_now())
+    events = select_events(services().served.cache, asked, utc_now())
     if query.platforms:
         events = [event for event in events if any(platform in event.listed for platform in query.platforms)]
     total = _coverage(events)

@@ -84,7 +84,7 @@ class EventBodies:
     def __init__(self, cache: OddsCache, *, clock: Callable[[], datetime] = utc_now) -> None:
         self._cache = cache
         self._clock = clock
-        self._items: dict[int, tuple[int, bytes]] = {}
+        self._items: dict[int, tuple[int, bytes, bytes]] = {}
         self._pages: OrderedDict[str, _Page] = OrderedDict()
         self._tournaments: dict[str, _Page] = {}
         self._details: OrderedDict[int, tuple[int, Body]] = OrderedDict()
@@ -100,7 +100,7 @@ class EventBodies:
         found = select_events(cache, query, now)
         shown = query.cut(found)
         self._forget_others()
-        body = self._page_body(cache.epoch, shown, len(found), query, kept.body if kept else None)
+        body = self._page_body(shown, len(found), query, kept.body if kept else None)
         valid_until = FAR if query.include_started else next_kickoff(cache, now)
         self._pages[query_string] = _Page(cache.version, now, valid_until, body)
         self._pages.move_to_end(query_string)
@@ -121,13 +121,16 @@ class EventBodies:
 
     def item(self, event: CachedEvent) -> bytes:
         """Return an event as lists show it, encoded."""
+        return self._item(event)[1]
+
+    def _item(self, event: CachedEvent) -> tuple[int, bytes, bytes]:
+        """Return an event's version, the event as lists show it, encoded, and a digest of that."""
         kept = self._items.get(event.id)
-        if kept is not None and kept[0] == event.version:
-            return kept[1]
-        encoded = orjson.dumps(list_item(event))
-        self._items[event.id] = (event.version, encoded)
-        self.encoded += 1
-        return encoded
+        if kept is None or kept[0] != event.version:
+            encoded = orjson.dumps(list_item(event))
+            kept = self._items[event.id] = (event.version, encoded, blake2b(encoded, digest_size=16).digest())
+            self.encoded += 1
+        return kept
 
     async def detail(self, event: CachedEvent) -> Body:
         """Return an event with all its markets."""
@@ -143,15 +146,16 @@ class EventBodies:
             self._details.popitem(last=False)
         return body
 
-    def _page_body(
-        self, epoch: str, shown: list[CachedEvent], total: int, query: EventsQuery, former: Body | None
-    ) -> Body:
-        state = [(event.id, event.version) for event in shown]
-        etag = blake2b(repr((epoch, state, total, query.page, query.page_size)).encode(), digest_size=9)
+    def _page_body(self, shown: list[CachedEvent], total: int, query: EventsQuery, former: Body | None) -> Body:
+        items = [self._item(event) for event in shown]
+        # By content, which is the same in every process that serves these odds. Versions are not.
+        etag = blake2b(repr((total, query.page, query.page_size)).encode(), digest_size=9)
+        for _, _, digest in items:
+            etag.update(digest)
         if former is not None and former.etag == etag.hexdigest():
             return former
         tail = b'],"total":%d,"page":%d,"page_size":%d}' % (total, query.page, query.page_size)
-        return Body(b'{"events":[' + b",".join(map(self.item, shown)) + tail, etag.hexdigest())
+        return Body(b'{"events":[' + b",".join([encoded for _, encoded, _ in items]) + tail, etag.hexdigest())
 
     def _forget_others(self) -> None:
         """Drop the items of events that are no longer in the cache."""
@@ -176,7 +180,7 @@ async def encode_detail(event: CachedEvent) -> Body:
 
 async def find_event(event_id: int) -> CachedEvent:
     """Return an event from the cache, or a past one from the database. Raises a 404."""
-    found = await services().odds_service.find(event_id)
+    found = await services().served.find(event_id)
     if found is None:
         raise Problem(404, "No such event", f"there is no event {event_id}")
     return found

@@ -74,7 +74,7 @@ async def events_csv(query: CSVQuery) -> Response:
     The export shows them as they are matched when it begins. If an error occurs halfway, the connection is cut, so that
     the export does not look complete.
     """
-    found = [event.snapshot() for event in select_events(services().odds_service.cache, query, utc_now())]
+    found = [event.snapshot() for event in select_events(services().served.cache, query, utc_now())]
     headers = {"Content-Disposition": 'attachment; filename="events.csv"', "Cache-Control": "no-store"}
     if request.http_version == "1.0":
         # HTTP/1.0 has no chunked encoding: only the length shows where the response ends.

@@ -13,7 +13,7 @@ from quart_odds.domain.clock import utc_now
 from quart_odds.domain.platforms import Platform
 from quart_odds.odds.delays import BOUNDS, ChangeDelays
 from quart_odds.odds.freshness import Ages, BookmakerAges, no_ages
-from quart_odds.odds.service import OddsService
+from quart_odds.odds.served import ServedOdds
 from quart_odds.odds.views import JSON
 from quart_odds.routes.api.cooperative_yield import CooperativeYield
 from quart_odds.routes.api.encoded import Body
@@ -32,19 +32,19 @@ def add_routes(blueprint: Blueprint) -> None:
     blueprint.add_url_rule("/api/freshness", view_func=freshness)
 
 
-async def measured_ages(odds_service: OddsService, *, kept_seconds: float = 0) -> PlatformAges:
+async def measured_ages(served: ServedOdds, *, kept_seconds: float = 0) -> PlatformAges:
     """Return the ages of all prices of upcoming events, measured now or at most `kept_seconds` ago.
 
     Measuring takes some 15 ms for 1,300 events; other tasks run in between.
     """
     now = utc_now()
-    freshness = odds_service.freshness
+    freshness = served.freshness
     if freshness.latest is not None and 0 <= (now - freshness.latest[0]).total_seconds() < kept_seconds:
         return freshness.latest[1]
     ages = no_ages()
     turn = CooperativeYield()
     freshness.forget_others()
-    for event in upcoming(odds_service.cache, StartedQuery(), now):
+    for event in upcoming(served.cache, StartedQuery(), now):
         freshness.add(ages, event, now)
         if turn.is_due:
             await asyncio.sleep(0)
@@ -55,7 +55,7 @@ async def measured_ages(odds_service: OddsService, *, kept_seconds: float = 0) -
 @document_response(FreshnessReport)
 async def freshness() -> Response:
     """Return how old the prices of upcoming events are, by bookmaker."""
-    ages = await measured_ages(services().odds_service)
+    ages = await measured_ages(services().served)
     bookmakers = [
         {"bookmaker": platform.value, "main": _figures(each.main), "all": _figures(each.all)}
         for platform, each in ages.items()

@@ -49,7 +49,7 @@ def add_routes(blueprint: Blueprint) -> None:
 async def tournaments(query: TournamentsQuery) -> Response:
     """List the tournaments of the current events, by country and name."""
     parts = services()
-    cache = parts.odds_service.cache
+    cache = parts.served.cache
     return parts.event_bodies.tournaments(query, lambda now: _tournaments(cache, query, now)).answer(request)
 
 
@@ -75,7 +75,7 @@ def _tournaments(cache: OddsCache, query: TournamentsQuery, now: datetime) -> li
 async def countries(query: TournamentsQuery) -> Response:
     """List the countries of the current events, by name."""
     asked = EventsFilter(include_started=query.include_started, availability=query.availability)
-    found = select_events(services().odds_service.cache, asked, utc_now())
+    found = select_events(services().served.cache, asked, utc_now())
     return Body.of(sorted({event.header.competition.country for event in found})).answer(request)
 
 
@@ -84,14 +84,14 @@ async def countries(query: TournamentsQuery) -> Response:
 async def alerts_count(query: StartedQuery) -> Response:
     """Count the events that lost a price, or that a bookmaker took down."""
     asked = EventsFilter(include_started=query.include_started, availability="alerts")
-    return Body.of({"count": len(select_events(services().odds_service.cache, asked, utc_now()))}).answer(request)
+    return Body.of({"count": len(select_events(services().served.cache, asked, utc_now()))}).answer(request)
 
 
 @takes_query(UnmatchedQuery)
 @document_response(UnmatchedPage)
 async def unmatched(query: UnmatchedQuery) -> Response:
     """List the events that a bookmaker lacks, and the reason."""
-    cache = services().odds_service.cache
+    cache = services().served.cache
     found = [
         event
         for event in upcoming(cache, query, utc_now())

@@ -30,7 +30,7 @@ async def events(query: EventsQuery) -> Response:
     """List events with each bookmaker's main odds, one page at a time."""
     parts = services()
     body = parts.event_bodies.page(request.query_string.decode("latin-1"), query)
-    return body.answer(request, odds_cursor=cursor(parts.odds_service.cache))
+    return body.answer(request, odds_cursor=cursor(parts.served.cache))
 
 
 @document_response(EventDetail)
@@ -39,7 +39,7 @@ async def events(query: EventsQuery) -> Response:
 async def event(event_id: int) -> Response:
     """Return one event with all markets side by side, margins and best prices."""
     parts = services()
-    found = parts.odds_service.cache.get(event_id)
+    found = parts.served.cache.get(event_id)
     if found is not None:
         return (await parts.event_bodies.detail(found)).answer(request)
     return (await encode_detail(await find_event(event_id))).answer(request)

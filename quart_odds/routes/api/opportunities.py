@@ -1,6 +1,7 @@
 """Opportunities: best prices across the bookmakers that guarantee a gain."""
 
 import asyncio
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -10,6 +11,7 @@ from quart_schema import document_response
 
 from quart_odds.domain.clock import iso_z, utc_now
 from quart_odds.domain.odds import unpack_value
+from quart_odds.domain.platforms import Platform
 from quart_odds.odds.cache import OddsCache
 from quart_odds.odds.event import CachedEvent
 from quart_odds.odds.event_odds import EventOdds
@@ -34,12 +36,12 @@ class OpportunitiesQuery(StartedQuery, PageQuery):
 class OpportunityFinder:
     """The opportunities in each event of a cache, computed once per change of the event.
 
-    They are kept by revision. The cache uses each revision once, even after it was cleared and refilled.
+    They are kept by revision, and only for the same event odds: a cache that was refilled may use revisions again.
     """
 
     def __init__(self, cache: OddsCache) -> None:
         self._cache = cache
-        self._found: dict[int, tuple[int, list[BestMarket]]] = {}
+        self._found: dict[int, tuple[int, Mapping[Platform, EventOdds], list[BestMarket]]] = {}
 
     async def prepare(self, events: list[CachedEvent]) -> None:
         """Examine the events that changed, about 0.2 ms each, yielding to the event loop in between."""
@@ -57,12 +59,12 @@ class OpportunityFinder:
 
     def _is_kept(self, event: CachedEvent) -> bool:
         kept = self._found.get(event.id)
-        return kept is not None and kept[0] == event.revision
+        return kept is not None and kept[0] == event.revision and kept[1] is event.odds
 
     def _of(self, event: CachedEvent) -> list[BestMarket]:
         if not self._is_kept(event):
-            self._found[event.id] = (event.revision, _opportunities(event))
-        return self._found[event.id][1]
+            self._found[event.id] = (event.revision, event.odds, _opportunities(event))
+        return self._found[event.id][2]
 
     def _forget_others(self) -> None:
         """Drop the entries of events that are no longer in the cache."""
@@ -81,7 +83,7 @@ def add_routes(blueprint: Blueprint) -> None:
 async def opportunities(query: OpportunitiesQuery) -> Response:
     """List sets of best prices whose inverses sum to less than one, greatest gain first, with the age of each price."""
     parts = services()
-    cache, finder = parts.odds_service.cache, parts.opportunity_finder
+    cache, finder = parts.served.cache, parts.opportunity_finder
     await finder.prepare(upcoming(cache, query, utc_now()))
     # No await below: events, prices and ages are all of this moment.
     now = utc_now()

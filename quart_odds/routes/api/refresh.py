@@ -6,6 +6,7 @@ from quart import Blueprint, Response
 from quart_schema import document_response
 
 from quart_odds.odds.event import CachedEvent
+from quart_odds.routes.access.forwarding import carried_out_by_writer
 from quart_odds.routes.access.problems import Problem
 from quart_odds.routes.access.same_origin import same_origin_only
 from quart_odds.routes.api.schemas.scrape import Refreshed
@@ -18,13 +19,14 @@ blueprint = Blueprint("refresh", __name__)
 
 @blueprint.post("/api/events/<int:event_id>/refresh")
 @same_origin_only
+@carried_out_by_writer
 @document_response(Refreshed)
 async def refresh(event_id: int) -> Response:
     """Fetch an event again from every bookmaker that lists it.
 
     Its odds are stored and published before the response.
     """
-    event = services().odds_service.cache.get(event_id)
+    event = services().served.cache.get(event_id)
     if event is None:
         raise Problem(404, "No such event", f"There is no current event {event_id}.")
     return await _refresh(event)
@@ -32,10 +34,11 @@ async def refresh(event_id: int) -> Response:
 
 @blueprint.post("/api/scrape/event/<sportradar_id>")
 @same_origin_only
+@carried_out_by_writer
 @document_response(Refreshed)
 async def refresh_by_sportradar_id(sportradar_id: str) -> Response:
     """Fetch an event again, by its SportRadar id."""
-    event = services().odds_service.cache.find(sportradar_id)
+    event = services().served.cache.find(sportradar_id)
     if event is None:
         raise Problem(404, "No such event", f"There is no current event with the SportRadar id {sportradar_id!r}.")
     return await _refresh(event)

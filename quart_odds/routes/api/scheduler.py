@@ -9,6 +9,7 @@ from quart_odds.domain.clock import iso_z, utc_now
 from quart_odds.domain.platforms import Platform
 from quart_odds.domain.runs import RunMode, ScrapePhase
 from quart_odds.odds.retention import Removal
+from quart_odds.routes.access.forwarding import carried_out_by_writer
 from quart_odds.routes.access.same_origin import same_origin_only
 from quart_odds.routes.api.requests import takes_body, takes_query
 from quart_odds.routes.api.schemas.operations import (
@@ -42,6 +43,7 @@ async def status(query: ModeQuery) -> Response:
 
 @blueprint.post("/api/scheduler/pause")
 @same_origin_only
+@carried_out_by_writer
 @document_response(SchedulerAnswer)
 async def pause() -> Response:
     """Stop starting scheduled runs until they are resumed, also across restarts."""
@@ -52,6 +54,7 @@ async def pause() -> Response:
 
 @blueprint.post("/api/scheduler/resume")
 @same_origin_only
+@carried_out_by_writer
 @document_response(SchedulerAnswer)
 async def resume() -> Response:
     """Start scheduled runs again."""
@@ -107,6 +110,7 @@ async def preferences() -> Response:
 
 @blueprint.put("/api/settings")
 @same_origin_only
+@carried_out_by_writer
 @takes_body(PreferencesBody)
 @document_response(Preferences)
 async def change_preferences(body: PreferencesBody) -> Response:
@@ -136,6 +140,7 @@ async def preview_cleanup(query: CleanupQuery) -> Response:
 
 @blueprint.post("/api/cleanup/execute")
 @same_origin_only
+@carried_out_by_writer
 @takes_body(CleanupAgreed, is_optional=True)
 @document_response(CleanupDone)
 async def execute_cleanup(body: CleanupAgreed | None) -> Response:

@@ -12,6 +12,7 @@ from quart_schema import document_response
 from quart_odds.domain.clock import iso_z
 from quart_odds.domain.platforms import Platform
 from quart_odds.domain.runs import PhaseRecord, PlatformResult, RunError, RunMode, RunRecord
+from quart_odds.routes.access.forwarding import carried_out_by_writer, trigger_of_request
 from quart_odds.routes.access.root_path import public_path
 from quart_odds.routes.access.same_origin import same_origin_only
 from quart_odds.routes.api.requests import takes_body, takes_query
@@ -34,15 +35,20 @@ blueprint = Blueprint("scrape", __name__, url_prefix="/api/scrape")
 
 @blueprint.post("")
 @same_origin_only
+@carried_out_by_writer
 @takes_body(StartBody, is_optional=True)
 @document_response(Accepted, 202)
 async def start(body: StartBody | None) -> Response:
     """Start a run: 202 with its id once its row is committed; 409 with the active run's id if one is running.
 
+    503 while another process writes and cannot be reached from this one.
+
     A full run and a sweep may run at once, but not two of the same mode.
     """
     parts = services()
-    run = await parts.runs.start("api", _platforms(body), body.mode if body is not None else RunMode.FULL)
+    run = await parts.runs.start(
+        trigger_of_request("api"), _platforms(body), body.mode if body is not None else RunMode.FULL
+    )
     return _accepted(run.record.id, {"scrape_run_id": run.record.id, "status": str(run.record.status)})
 
 
@@ -95,6 +101,7 @@ async def detail(scrape_run_id: int) -> Response:
 
 @blueprint.post("/<int:scrape_run_id>/cancel")
 @same_origin_only
+@carried_out_by_writer
 @document_response(Accepted, 202)
 async def cancel(scrape_run_id: int) -> Response:
     """Cancel a run: 202, and its terminal progress reports its end; 409 for a run that is over."""
@@ -105,6 +112,7 @@ async def cancel(scrape_run_id: int) -> Response:
 
 @blueprint.post("/<int:scrape_run_id>/retry")
 @same_origin_only
+@carried_out_by_writer
 @takes_body(RetryBody, is_optional=True)
 @document_response(Retried, 202)
 async def retry(scrape_run_id: int, body: RetryBody | None) -> Response:

@@ -15,10 +15,12 @@ from quart_odds.broadcast.event_log import split_cursor
 from quart_odds.broadcast.framing import BLOCK, CHUNK, Framing, sse_block, sse_retry
 from quart_odds.broadcast.lane import LiveConnection, MailboxSink, live_connection
 from quart_odds.domain.runs import RunRecord, RunStatus
-from quart_odds.errors import RunActiveError, TooSoonError
+from quart_odds.errors import NotWriterError, ReplicationError, RunActiveError, TooSoonError, WriterUnavailableError
 from quart_odds.odds.watched import read_watched
+from quart_odds.routes.access.forwarding import forwarded, is_for_writer
 from quart_odds.routes.access.limits import Client, TooManyConnectionsError
 from quart_odds.routes.access.problems import Problem, bad_request
+from quart_odds.routes.access.refusals import refusals
 from quart_odds.routes.access.same_origin import check_room, client_of, same_origin_only
 from quart_odds.routes.api.openapi import answers_text
 from quart_odds.routes.api.requests import takes_query
@@ -36,6 +38,9 @@ RETRY_MS = 2000
 MOST_RETRY_MS = 10_000
 
 _RUN_EPOCH = re.compile(r"r([0-9]{1,18})-[0-9a-z]+")
+
+STREAM = "api-stream"
+"""The trigger of runs that a stream starts."""
 
 HEADERS = {"Cache-Control": "no-store, no-transform", "X-Accel-Buffering": "no"}
 """A proxy that compresses (a transform) or buffers a stream would hold its messages back."""
@@ -90,13 +95,30 @@ async def start_and_observe(query: StartQuery) -> Response:
     if (refusal := _no_room(parts, is_resumed=False)) is not None:
         return refusal
     try:
-        run = await parts.runs.start("api-stream", mode=query.mode)
+        if await is_for_writer():
+            body = orjson.dumps({"mode": str(query.mode)})
+            return await _observe_started(parts, await forwarded("POST", "/api/scrape", body=body, trigger=STREAM))
+        run = await parts.runs.start(STREAM, mode=query.mode)
+    except (NotWriterError, WriterUnavailableError):
+        if "text/event-stream" not in request.headers.get("Accept", ""):
+            raise
+        return _come_back(random.randint(RETRY_MS, MOST_RETRY_MS))
     except RunActiveError as error:
         return await _observe(parts, error.scrape_run_id, None)
     except TooSoonError as error:
         # An EventSource that gets an error status never reconnects.
         return _come_back(math.ceil(error.retry_after_seconds * 1000))
     return await _stream_run(parts, run.broadcaster, None)
+
+
+async def _observe_started(parts: Services, answer: Response) -> Response:
+    """Stream the progress of the run that the writer has started for this process, or that was active there."""
+    body = await answer.get_json() if answer.status_code in (202, 409, 429) else {}
+    if answer.status_code in (202, 409) and "scrape_run_id" in body:
+        return await _observe(parts, body["scrape_run_id"], None)
+    if answer.status_code == 429:
+        return _come_back(1000 * int(answer.headers.get("Retry-After", "2")))
+    return answer
 
 
 @blueprint.get("/api/scrape/runs/<int:scrape_run_id>/progress")
@@ -134,7 +156,7 @@ def _run_of(cursor: str) -> int:
 
 
 async def _resume(parts: Services, scrape_run_id: int, cursor: str) -> Response:
-    broadcaster = parts.runs.broadcasters.get(scrape_run_id)
+    broadcaster = await _broadcaster(parts, scrape_run_id)
     is_over = broadcaster is None or broadcaster.is_completed
     if is_over and cursor in (_row_cursor(scrape_run_id), broadcaster and broadcaster.end_cursor):
         return Response("", 204)
@@ -142,7 +164,7 @@ async def _resume(parts: Services, scrape_run_id: int, cursor: str) -> Response:
 
 
 async def _observe(parts: Services, scrape_run_id: int, cursor: str | None) -> Response:
-    broadcaster = parts.runs.broadcasters.get(scrape_run_id)
+    broadcaster = await _broadcaster(parts, scrape_run_id)
     if broadcaster is not None:
         return await _stream_run(parts, broadcaster, cursor)
     record = await parts.runs.find(scrape_run_id)
@@ -150,6 +172,19 @@ async def _observe(parts: Services, scrape_run_id: int, cursor: str | None) -> R
         raise Problem(409, "Not here", f"run {scrape_run_id} is going in another process; observe it there")
     body = b"" if request.method == "HEAD" else _row_blocks(record)
     return Response(body, headers=HEADERS, content_type="text/event-stream")
+
+
+async def _broadcaster(parts: Services, scrape_run_id: int) -> ProgressBroadcaster | None:
+    """Return the broadcaster of a run, of this process or of another one that shares its log; None if there is none."""
+    found = parts.runs.broadcasters.get(scrape_run_id)
+    if found is not None or parts.run_logs is None:
+        return found
+    try:
+        found = await parts.run_logs.open(scrape_run_id)
+    except ReplicationError as error:
+        refusals.tell("redis.away", "run log", reason=str(error))
+        return None
+    return None if found is None else parts.runs.broadcasters.add_unless_known(found)
 
 
 def _row_cursor(scrape_run_id: int) -> str:

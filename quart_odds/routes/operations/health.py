@@ -4,7 +4,7 @@ from quart import Blueprint, Response
 from quart_schema import document_response
 
 from quart_odds import __version__
-from quart_odds.errors import DecoderError, StorageError
+from quart_odds.errors import DecoderError, StorageError, WriterUnavailableError
 from quart_odds.routes.access.refusals import refusals
 from quart_odds.routes.api.schemas.operations import Alive, Ready
 from quart_odds.routes.api.scrape import json_response
@@ -24,7 +24,11 @@ async def healthz() -> Response:
 @document_response(Ready)
 @document_response(Ready, 503)
 async def readyz() -> Response:
-    """Return 200 if new work is accepted; 503 if draining, read-only, or the database or decoder does not respond."""
+    """Return 200 if new work is accepted; 503 if draining, on standby, or the database or decoder does not respond.
+
+    With several processes on one log, each is ready as long as it has what the log has. A follower passes work on to
+    the writer, and so has to reach Redis.
+    """
     parts = services()
     if parts.is_draining:
         return json_response({"status": "draining"}, 503)
@@ -33,10 +37,21 @@ async def readyz() -> Response:
     except StorageError as error:
         refusals.tell("database.away", "readyz", reason=error.for_operator)
         return json_response({"status": "no database", "detail": str(error)}, 503)
-    if not parts.odds_service.is_writer:
-        return json_response({"status": "reads_only", "detail": parts.odds_service.read_only_reason}, 503)
+    shared_log = parts.shared_log
+    if shared_log is not None and shared_log.tail.reason is not None:
+        return json_response({"status": "not level", "detail": shared_log.tail.reason, "role": parts.role}, 503)
+    role = parts.role
+    if role == "follower" and parts.commands is not None:
+        try:
+            await parts.commands.check()
+        except WriterUnavailableError as error:
+            return json_response({"status": "no redis", "detail": str(error), "role": role}, 503)
+        return json_response({"status": "ready", "role": role})
+    if role != "writer":
+        detail = parts.odds_service.read_only_reason
+        return json_response({"status": "reads_only", "detail": detail, "role": role}, 503)
     try:
         await parts.decoder.check()
     except DecoderError as error:
         return json_response({"status": "no decoder", "detail": str(error)}, 503)
-    return json_response({"status": "ready"})
+    return json_response({"status": "ready", "role": role})

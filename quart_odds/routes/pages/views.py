@@ -13,6 +13,7 @@ from quart_odds.broadcast import broadcast_registry
 from quart_odds.domain.clock import utc_now
 from quart_odds.domain.platforms import Platform
 from quart_odds.errors import RunActiveError
+from quart_odds.routes.access.forwarding import carried_out_by_writer
 from quart_odds.routes.access.problems import log_problem, problem_of
 from quart_odds.routes.access.root_path import public_path
 from quart_odds.routes.access.same_origin import same_origin_only
@@ -84,6 +85,7 @@ async def run(scrape_run_id: int) -> Response:
 
 @blueprint.post("/runs")
 @same_origin_only
+@carried_out_by_writer
 @hide
 async def start() -> WerkzeugResponse:
     """Start a run and redirect to its page. If a run is active, redirect to that one."""
@@ -97,6 +99,7 @@ async def start() -> WerkzeugResponse:
 
 @blueprint.post("/runs/<int:scrape_run_id>/cancel")
 @same_origin_only
+@carried_out_by_writer
 @hide
 async def cancel(scrape_run_id: int) -> WerkzeugResponse:
     """Cancel a run and redirect to its page."""
@@ -107,6 +110,7 @@ async def cancel(scrape_run_id: int) -> WerkzeugResponse:
 
 @blueprint.post("/runs/<int:scrape_run_id>/retry")
 @same_origin_only
+@carried_out_by_writer
 @hide
 async def retry(scrape_run_id: int) -> WerkzeugResponse:
     """Start a run over what failed in another one, and redirect to its page."""
@@ -120,6 +124,7 @@ async def retry(scrape_run_id: int) -> WerkzeugResponse:
 
 @blueprint.post("/schedule/<any(pause, resume):change>")
 @same_origin_only
+@carried_out_by_writer
 @hide
 async def schedule(change: str) -> WerkzeugResponse:
     """Pause or resume scheduled runs."""
@@ -168,7 +173,7 @@ async def odds_rows(query: RowsQuery) -> Response:
     if query.ids is None:
         return await fragment("rows.html", {**_listing(query), "freshness": freshness})
     parts = services()
-    cache = parts.odds_service.cache
+    cache = parts.served.cache
     found = [event for each in query.ids if (event := cache.get(each)) is not None]
     rows = parts.event_rows.html(found, MARKETS[query.market], query.shown_line)
     return await fragment("rows.html", {"rows": rows, "total": None, "freshness": freshness})
@@ -223,7 +228,7 @@ def _listing(query: OddsPageQuery) -> dict[str, object]:
     """Return a page of events with the requested market. Takes one turn of the event loop, some milliseconds."""
     now = utc_now()
     parts = services()
-    found = select_events(parts.odds_service.cache, query, now)
+    found = select_events(parts.served.cache, query, now)
     market, line = MARKETS[query.market], query.shown_line
     rows = parts.event_rows.html(query.cut(found), market, line)
     pages = max(1, -(-len(found) // query.page_size))
@@ -239,7 +244,7 @@ def _listing(query: OddsPageQuery) -> dict[str, object]:
 
 
 async def _freshness() -> list[Freshness]:
-    ages = await measured_ages(services().odds_service, kept_seconds=FRESHNESS_KEPT_SECONDS)
+    ages = await measured_ages(services().served, kept_seconds=FRESHNESS_KEPT_SECONDS)
     return freshness_of(ages)
 
 
@@ -254,7 +259,7 @@ def frame(cursor: str, section: str) -> dict[str, object]:
         "section": section,
         "rendered_at": utc_now(),
         "is_sandbox": is_sandbox,
-        "read_only_reason": None if parts.odds_service.is_writer else parts.odds_service.read_only_reason,
+        "read_only_reason": parts.odds_service.read_only_reason if parts.role == "standby" else None,
     }
 
 

@@ -78,7 +78,7 @@ async def test_metrics_have_the_ages_and_the_delays() -> None:
     async with served(filled=False) as app:
         await record_both(app)
         registry = CollectorRegistry()
-        registry.register(AgeMetrics(await measured_ages(app.odds_service), app.odds_service.delays))
+        registry.register(AgeMetrics(await measured_ages(app.odds_service.served), app.odds_service.delays))
         lines = generate_latest(registry).decode().splitlines()
     age = 'quart_odds_main_price_age_seconds_%s{bookmaker="sportybet"'
     assert age % "bucket" + ',le="5.0"} 0.0' in lines

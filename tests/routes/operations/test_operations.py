@@ -141,7 +141,7 @@ async def test_nothing_is_removed_within_a_day(body: dict[str, int], running: Ru
 async def test_it_says_that_it_is_alive_and_ready(running: RunningApp, monkeypatch: pytest.MonkeyPatch) -> None:
     """The process is ready while the database responds and it is not draining; it is alive in any case."""
     assert await running.get("/healthz") == {"status": "ok", "version": __version__}
-    assert await running.get("/readyz") == {"status": "ready"}
+    assert await running.get("/readyz") == {"status": "ready", "role": "writer"}
 
     async def gone() -> None:
         raise StorageError("the disk is gone")
@@ -165,7 +165,7 @@ async def test_a_decoding_process_that_hangs_is_no_readiness(tmp_path: Path, mon
     monkeypatch.setattr(decoder, "ANSWER_SECONDS", 0.3)
     async with running_app(tmp_path, NOWHERE, decode_workers=1) as running:
         await running.parts.decoder.warm()
-        assert await running.get("/readyz") == {"status": "ready"}
+        assert await running.get("/readyz") == {"status": "ready", "role": "writer"}
         (process,) = multiprocessing.active_children()
         assert process.pid is not None
         os.kill(process.pid, signal.SIGSTOP)
@@ -176,6 +176,18 @@ async def test_a_decoding_process_that_hangs_is_no_readiness(tmp_path: Path, mon
         async with asyncio.timeout(20):
             while (await running.client.get("/readyz")).status_code != 200:
                 await asyncio.sleep(0.05)
+
+
+async def test_the_process_that_answers_names_itself(tmp_path: Path) -> None:
+    """By its process id, and by its number if it is one of several workers."""
+    async with running_app(tmp_path, NOWHERE) as running:
+        assert (await running.get("/api/health"))["process"] == {"worker": None, "pid": os.getpid()}
+        metrics = await (await running.client.get("/metrics")).get_data(as_text=True)
+        assert f'\nquart_odds_process_info{{pid="{os.getpid()}"}} 1.0\n' in metrics
+        running.parts.worker = 3
+        assert (await running.get("/api/health"))["process"] == {"worker": 3, "pid": os.getpid()}
+        metrics = await (await running.client.get("/metrics")).get_data(as_text=True)
+        assert f'\nquart_odds_process_info{{pid="{os.getpid()}",worker="3"}} 1.0\n' in metrics
 
 
 async def test_health_tells_of_the_database_and_of_each_platform(sandbox: Sandbox, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from quart_odds.routes.api.schemas.odds import Shape
 from quart_odds.routes.api.schemas.scrape import ModeQuery
 from quart_odds.scraping.runtime_settings import PreferenceChanges
 
+Role = Literal["writer", "standby", "follower"]
 PlatformStatus = Literal["healthy", "unhealthy", "unknown"]
 
 
@@ -149,6 +150,13 @@ class PlatformHealth(Shape):
     error: str | None
 
 
+class ProcessIdentity(Shape):
+    """The process that answers. `worker` is its number if it is one of several workers."""
+
+    worker: Annotated[int, Field(ge=1, le=64)] | None
+    pid: int
+
+
 class Health(Shape):
     """The health of the database and the bookmakers."""
 
@@ -159,6 +167,10 @@ class Health(Shape):
     connections: int
     writer: bool
     read_only_reason: str | None = None
+    role: Role
+    term: int
+    holder: str | None
+    process: ProcessIdentity
 
 
 class Alive(Shape):
@@ -173,6 +185,7 @@ class Ready(Shape):
 
     status: str
     detail: str | None = None
+    role: Role | None = None
 
 
 class CleanupPreview(Shape):

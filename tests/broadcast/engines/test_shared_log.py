@@ -1,0 +1,203 @@
+"""Several processes on one log in a real Redis."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Iterator
+
+import pytest
+
+from quart_odds.broadcast import SCRAPE_PROGRESS
+from quart_odds.broadcast.engines import OPERATION, Record
+from quart_odds.broadcast.framing import TEXT_WITH_CURSOR
+from quart_odds.cluster import open_redis
+from tests.broadcast.engines.replicas import KEYS, Process, processes, until
+from tests.broadcast.listeners import RecordingSink
+from tests.redis_servers import TestRedis, running_redis
+
+
+@pytest.fixture
+def redis() -> Iterator[TestRedis]:
+    """A Redis server of the test's own."""
+    with running_redis() as server:
+        yield server
+
+
+def entries(process: Process) -> list[tuple[str, bytes]]:
+    """Return the entries of a process's log, with their cursors."""
+    log = process.state.registry.log
+    return [(each.cursor.decode(), each.payload) for each in log.read(0, log.next_seq)]
+
+
+async def test_every_process_has_the_same_entries_with_the_same_cursors(redis: TestRedis) -> None:
+    """Messages, operations that make several entries, and operations that make none."""
+    async with processes(redis, 3) as (writer, *others):
+        for number in range(300):
+            writer.add(*range(number % 4))
+            if number % 10 == 0:
+                writer.state.registry.append_elsewhere = writer.publisher.append
+                writer.state.registry.broadcast({"type": "scrape_progress", "n": number}, SCRAPE_PROGRESS)
+        for each in (writer, *others):
+            await each.has(writer.written)
+        first, *rest = [entries(each)[-400:] for each in (writer, *others)]
+        assert len(first) == 400
+        assert all(each == first for each in rest)
+
+
+async def test_a_process_that_joins_late_gets_the_state_and_the_retained_messages(redis: TestRedis) -> None:
+    """A snapshot, and then the log."""
+    async with processes(redis, 1) as (writer,):
+        writer.state.registry.append_elsewhere = writer.publisher.append
+        writer.add(1, 2, 3)
+        for platform in ("a", "b", "a"):
+            writer.state.registry.broadcast(
+                {"type": "scrape_progress", "platform": platform}, SCRAPE_PROGRESS, retain=(7, platform)
+            )
+        await writer.has([1, 2, 3])
+        late = Process(redis.url)
+        late.tail.open()
+        try:
+            await late.level()
+            writer.add(4)
+            await late.has([1, 2, 3, 4])
+            there, here = (
+                [(each.seq, each.payload) for each in process.state.registry.log.latest()] for process in (writer, late)
+            )
+            assert here == there
+            assert len(here) == 2
+            assert entries(late)[-1] == entries(writer)[-1]
+        finally:
+            await late.close()
+
+
+async def test_a_listener_that_moves_to_another_process_resumes_exactly(redis: TestRedis) -> None:
+    """Its cursor is good there."""
+    async with processes(redis, 2) as (writer, other):
+        sink = RecordingSink()
+        listener = writer.state.registry.connect(sink, TEXT_WITH_CURSOR)
+        writer.add(1, 2)
+        await writer.has([1, 2])
+        await until(lambda: listener.cursor == writer.state.registry.log.next_seq)
+        cursor = listener.position
+        writer.state.registry.disconnect(listener)
+        writer.add(3)
+        await other.has([1, 2, 3])
+        place = other.state.registry.place(cursor)
+        assert place.recovered
+        assert [each.payload for each in other.state.registry.log.read(place.seq, 1 << 40)] == [b'{"n":3}']
+
+
+async def test_what_is_published_while_redis_is_away_arrives_once(redis: TestRedis) -> None:
+    """Stopped and continued: nobody sees a new epoch, and nothing is missing or doubled."""
+    async with processes(redis, 2, silence_seconds=1.5) as (writer, other):
+        epoch = other.tail.epoch
+        os.kill(redis.pid, signal.SIGSTOP)
+        for number in range(50):
+            writer.add(number)
+        await until(lambda: other.tail.reason is not None and writer.publisher.failure is not None)
+        writer.add(50)
+        os.kill(redis.pid, signal.SIGCONT)
+        await other.has(list(range(51)))
+        await writer.has(list(range(51)))
+        await other.level()
+        assert other.tail.epoch == epoch
+        assert entries(other)[-51:] == entries(writer)[-51:]
+
+
+async def test_a_redis_that_lost_everything_is_a_new_epoch_for_everyone(redis: TestRedis) -> None:
+    """The state is whole, cursors from before are a gap, and listeners that stayed are told."""
+    async with processes(redis, 2) as (writer, other):
+        writer.add(1, 2)
+        await other.has([1, 2])
+        epoch, cursor = other.tail.epoch, other.state.registry.log.cursor_at(2)
+        sink = RecordingSink()
+        other.state.registry.connect(sink, TEXT_WITH_CURSOR)
+        redis.kill()
+        await until(lambda: other.tail.reason is not None)
+        writer.add(3)
+        redis.start()
+        await other.has([1, 2, 3])
+        await writer.has([1, 2, 3])
+        await other.level()
+        assert other.tail.epoch != epoch
+        assert other.tail.epoch == writer.tail.epoch
+        assert not other.state.registry.place(cursor).recovered
+        await until(lambda: b'"gap"' in sink.received)
+        writer.add(4)
+        await until(lambda: b'"n":4' in sink.received)
+
+
+async def test_too_much_for_the_wait_is_a_new_epoch(redis: TestRedis) -> None:
+    """What was dropped is in the state, and nobody is left to think that nothing is missing."""
+    async with processes(redis, 2, max_waiting_bytes=10_000, silence_seconds=1.5) as (writer, other):
+        epoch = other.tail.epoch
+        os.kill(redis.pid, signal.SIGSTOP)
+        for number in range(500):
+            writer.add(number)
+        assert writer.publisher.dropped > 0
+        os.kill(redis.pid, signal.SIGCONT)
+        await other.has(list(range(500)))
+        await other.level()
+        assert other.tail.epoch != epoch
+
+
+async def test_the_writer_of_a_later_term_is_the_only_one(redis: TestRedis) -> None:
+    """The former one is refused, and what it appended is on no log."""
+    async with processes(redis, 2) as (former, later):
+        epoch = former.tail.epoch
+        former.add(1)
+        await later.has([1])
+        later.written = list(later.state.numbers)
+        later.publisher.begin(2)
+        await until(lambda: later.begun == [False])
+        former.add(66)
+        await until(lambda: former.refused == 1)
+        later.add(2)
+        await former.has([1, 2])
+        await later.has([1, 2])
+        assert former.tail.epoch == epoch
+        assert former.state.replaced_count >= 1
+
+
+async def test_a_process_that_differs_from_the_writer_joins_anew(redis: TestRedis) -> None:
+    """An operation that makes another number of entries than at the writer is noticed."""
+    async with processes(redis, 2) as (writer, other):
+        began = other.tail.began
+        real = other.state.operation
+        other.state.operation = lambda record: real(record) - 1  # type: ignore[method-assign]
+        writer.add(1)
+        await until(lambda: other.tail.reason is not None)
+        other.state.operation = real  # type: ignore[method-assign]
+        await other.level()
+        assert other.tail.began == began + 1
+        await other.has([1])
+
+
+async def test_an_entry_that_makes_no_sense_is_no_reason_to_stop(redis: TestRedis) -> None:
+    """It is passed by with a snapshot."""
+    async with processes(redis, 2) as (writer, other):
+        writer.add(1)
+        writer.publisher.append(Record(OPERATION, 1, b"\xff"))
+        writer.add(2)
+        await other.has([1, 2])
+        await other.level()
+
+
+async def test_the_stream_is_bounded(redis: TestRedis, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Old entries are trimmed, and a process that joins still gets everything."""
+    monkeypatch.setattr("quart_odds.broadcast.engines.publisher.KEPT_BYTES", 20_000)
+    async with processes(redis, 1) as (writer,):
+        for number in range(2000):
+            writer.add(number)
+            if number % 100 == 0:
+                await asyncio.sleep(0)
+        await writer.has(list(range(2000)))
+        client = open_redis(redis.url)
+        assert int(await client.xlen(KEYS.stream(writer.publisher.epoch))) < 1000
+        await client.aclose()
+        late = Process(redis.url)
+        late.tail.open()
+        try:
+            await late.has(list(range(2000)))
+        finally:
+            await late.close()

@@ -1,0 +1,173 @@
+"""Several served processes on one PostgreSQL and one Redis, over stand-in bookmakers."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+import aiohttp
+import orjson
+from websockets.exceptions import WebSocketException
+
+from quart_odds.sandbox import SandboxOptions, sandbox_process
+from tests.databases import make_database, running_postgres
+from tests.redis_servers import TestRedis, running_redis
+from tests.server.serving import Json, Server, at, served
+
+WAIT_SECONDS = 60
+PACE: Mapping[str, object] = {
+    "betpawa_concurrency": 2,
+    "sportybet_concurrency": 2,
+    "bet9ja_concurrency": 2,
+    "refresh_cooldown_seconds": 0,
+    "request_tries": 1,
+    "drain_seconds": 1,
+    "log_level": "info",
+}
+
+
+class Cluster:
+    """The processes. The first one that was started writes until it ends."""
+
+    def __init__(self, folder: Path, redis: TestRedis, settings: Mapping[str, object], stack: AsyncExitStack) -> None:
+        self.redis = redis
+        self.servers: list[Server] = []
+        self._folder = folder
+        self._settings = settings
+        self._stack = stack
+        self._session: aiohttp.ClientSession | None = None
+
+    async def start(self) -> Server:
+        """Start another process, and return when it is ready."""
+        folder = self._folder / f"process-{len(self.servers)}"
+        server = await self._stack.enter_async_context(served(folder, self._settings))
+        self.servers.append(server)
+        await self.until(lambda: self.is_ready(server))
+        return server
+
+    async def ask(self, server: Server, path: str, method: str = "GET", body: object = None) -> tuple[int, Json]:
+        """Send a request, and return the status and the body."""
+        if self._session is None:
+            self._session = await self._stack.enter_async_context(aiohttp.ClientSession())
+        async with self._session.request(method, f"{server.url}{path}", json=body) as answer:
+            return answer.status, orjson.loads(await answer.read() or b"{}")
+
+    async def is_ready(self, server: Server) -> bool:
+        """Return whether a process is ready."""
+        with contextlib.suppress(aiohttp.ClientError):
+            return (await self.ask(server, "/readyz"))[0] == 200
+        return False
+
+    async def until(self, condition: Callable[[], Awaitable[bool]]) -> None:
+        """Wait for a condition."""
+        async with asyncio.timeout(WAIT_SECONDS):
+            while not await condition():
+                await asyncio.sleep(0.1)
+
+    async def scrape(self, server: Server) -> Json:
+        """Make a run at a process, and return its row."""
+        status, started = await self.ask(server, "/api/scrape", "POST", {})
+        assert status == 202, started
+        return await self.ended(server, started["scrape_run_id"])
+
+    async def ended(self, server: Server, run_id: int) -> Json:
+        """Return the row of a run once it has ended."""
+        row: Json = {}
+
+        async def is_over() -> bool:
+            nonlocal row
+            row = (await self.ask(server, f"/api/scrape/{run_id}"))[1]
+            return bool(row["status"] != "running")
+
+        await self.until(is_over)
+        return row
+
+    async def events(self, server: Server) -> dict[int, Json]:
+        """Return the events that a process serves, with all their odds."""
+        _, page = await self.ask(server, "/api/events?include_started=true&page_size=100")
+        return {each["id"]: (await self.ask(server, f"/api/events/{each['id']}"))[1] for each in page["events"]}
+
+    async def same_events(self, *servers: Server) -> dict[int, Json]:
+        """Return what all these processes serve, once they agree."""
+        shown: dict[int, Json] = {}
+
+        async def agree() -> bool:
+            nonlocal shown
+            shown, *others = [await self.events(each) for each in servers]
+            return all(each == shown for each in others)
+
+        await self.until(agree)
+        return shown
+
+
+@asynccontextmanager
+async def cluster(
+    folder: Path, count: int, *, redis_options: tuple[str, ...] = (), **settings: object
+) -> AsyncIterator[Cluster]:
+    """Run this many processes, ready. The first one writes."""
+    with running_postgres() as postgres, running_redis(*redis_options) as redis:
+        url = await make_database(postgres.url)
+        async with (
+            sandbox_process(SandboxOptions(events=12, latency_ms=30, move=0.3, markets=20)) as sandbox,
+            AsyncExitStack() as stack,
+        ):
+            given = {**at(sandbox.urls), **PACE, "database_url": url, "engine_url": redis.url, **settings}
+            opened = Cluster(folder, redis, given, stack)
+            for _ in range(count):
+                await opened.start()
+            yield opened
+
+
+class Listener:
+    """A WebSocket client of the progress that notes what it receives, with cursors."""
+
+    def __init__(self, topics: str = "scrape_progress,odds_updates") -> None:
+        self.messages: list[Json] = []
+        self.cursor = ""
+        self.acks: list[Json] = []
+        self._topics = topics
+        self._task: asyncio.Task[None] | None = None
+
+    async def listen(self, server: Server) -> None:
+        """Listen at a process from the cursor on, until `leave`. Returns once it is acknowledged."""
+        acknowledged = len(self.acks)
+        self._task = asyncio.create_task(self._listen(server))
+        async with asyncio.timeout(WAIT_SECONDS):
+            while len(self.acks) == acknowledged:
+                await asyncio.sleep(0.01)
+
+    async def leave(self) -> None:
+        """Cut the connection."""
+        assert self._task is not None
+        self._task.cancel()
+        await asyncio.wait([self._task])
+
+    async def _listen(self, server: Server) -> None:
+        since = f"&since={self.cursor}" if self.cursor else ""
+        with contextlib.suppress(WebSocketException, OSError):
+            async with server.websocket(f"?topics={self._topics}&cursor=1{since}") as connection:
+                async for text in connection:
+                    message = orjson.loads(text)
+                    self.cursor = message.get("id", self.cursor)
+                    if message["type"] == "connection_ack":
+                        self.acks.append(message["data"])
+                    else:
+                        self.messages.append(message)
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Wait for a condition."""
+        async with asyncio.timeout(WAIT_SECONDS):
+            while not condition():
+                await asyncio.sleep(0.02)
+
+    @property
+    def ends(self) -> list[tuple[int, str]]:
+        """The runs that have ended, with their phases."""
+        return [
+            (each["data"]["scrape_run_id"], each["data"]["phase"])
+            for each in self.messages
+            if each["type"] == "scrape_progress"
+            and each["data"]["platform"] is None
+            and each["data"]["phase"] in ("completed", "failed", "cancelled", "interrupted")
+        ]

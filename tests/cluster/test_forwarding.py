@@ -1,0 +1,171 @@
+"""Servers that share PostgreSQL and Redis: each takes every request, and the writer carries out what only it can."""
+
+import asyncio
+import signal
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from quart_odds.app import create_app
+from quart_odds.routes.access.forwarding import CARRIED_OUT_BY_WRITER
+from quart_odds.routes.access.same_origin import CHECKED
+from quart_odds.sandbox import SandboxOptions, sandbox_process
+from quart_odds.settings import load_settings
+from tests.databases import make_database
+from tests.redis_servers import TestRedis, running_redis
+from tests.server.serving import Json, Server, at, served
+from tests.server.test_two_servers import ask, ended, until_ready
+
+PATIENCE_SECONDS = 40
+FOREIGN = {"Origin": "https://evil.example"}
+
+
+def test_every_route_that_changes_something_is_for_the_writer() -> None:
+    """A route that is guarded by `same_origin_only` is also forwarded, except those that are live connections."""
+    app = create_app(load_settings({}))
+    guarded = {rule.rule for rule in app.url_map.iter_rules() if getattr(app.view_functions[rule.endpoint], CHECKED, 0)}
+    forwarded = {
+        rule.rule
+        for rule in app.url_map.iter_rules()
+        if getattr(app.view_functions[rule.endpoint], CARRIED_OUT_BY_WRITER, 0)
+    }
+    assert guarded - forwarded == {"/api/ws", "/api/scrape/stream"}
+    assert forwarded <= guarded
+
+
+@asynccontextmanager
+async def cluster(folder: Path, postgres: str, count: int) -> AsyncIterator[tuple[list[Server], TestRedis]]:
+    """Run servers on one database and one Redis. The first one writes."""
+    url = await make_database(postgres)
+    servers: list[Server] = []
+    with running_redis() as redis:
+        async with sandbox_process(SandboxOptions(events=6, latency_ms=60, move=0)) as sandbox:
+            settings = {**at(sandbox.urls), "database_url": url, "engine_url": redis.url, "drain_seconds": 0.2}
+            async with served(folder / "0", settings) as first:
+                servers.append(first)
+                async with served(folder / "1", settings) as second:
+                    servers.append(second)
+                    if count == 2:
+                        yield servers, redis
+                    else:
+                        async with served(folder / "2", settings) as third:
+                            yield [*servers, third], redis
+
+
+async def send(
+    server: Server, method: str, path: str, headers: Mapping[str, str] | None = None, **options: Any
+) -> tuple[int, Mapping[str, str], bytes]:
+    """Return status, headers and body of a response, without following redirects."""
+    async with (
+        aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(PATIENCE_SECONDS)) as session,
+        session.request(method, f"{server.url}{path}", headers=headers, allow_redirects=False, **options) as answer,
+    ):
+        return answer.status, dict(answer.headers), await answer.read()
+
+
+async def role(server: Server) -> Json:
+    """Return what a server says of its role."""
+    health = (await ask(server, "/api/health"))[1]
+    return {name: health[name] for name in ("role", "term", "holder", "writer")}
+
+
+@pytest.mark.postgres
+async def test_each_process_takes_every_request(tmp_path: Path, postgres: str) -> None:
+    """A follower answers as the writer would; its own checks come first; of two starts at once, one makes a run."""
+    async with cluster(tmp_path, postgres, 3) as ((writer, one, other), redis):
+        told = [await role(each) for each in (writer, one, other)]
+        assert [each["role"] for each in told] == ["writer", "follower", "follower"]
+        assert len({(each["term"], each["holder"]) for each in told}) == 1
+        metrics = (await send(one, "GET", "/metrics"))[2].decode()
+        assert 'quart_odds_role{holder="' in metrics
+        assert 'role="follower"} 1.0' in metrics
+        assert (await until_ready(one, 200))["role"] == "follower"
+
+        # Access checks and limits hold at the process that receives the request.
+        for path in ("/api/scrape", "/runs", "/schedule/pause"):
+            assert (await send(one, "POST", path, FOREIGN))[0] == 403
+        assert (await send(one, "POST", "/api/scrape", data=b"x" * 70_000))[0] == 413
+        assert (await ask(writer, "/api/scrape/runs"))[1] == []
+
+        # The first of two starts makes a run, and the second gets the answer that it would get at one process.
+        answers = await asyncio.gather(*(ask(each, "/api/scrape", "POST") for each in (one, other)))
+        (accepted, started), (refused, problem) = sorted(answers, key=lambda answer: answer[0])
+        assert (accepted, refused) == (202, 409)
+        run_id = started["scrape_run_id"]
+        assert problem["scrape_run_id"] == run_id
+        assert problem["instance"] == "/api/scrape"
+        assert (await ended(one, run_id))["status"] == "completed"
+
+        # What the writer says of a request is what the client gets.
+        said = [await send(each, "POST", "/api/scrape", json={"platforms": ["nobody"]}) for each in (writer, one)]
+        assert said[0][0] == said[1][0] == 400
+        assert said[0][2] == said[1][2]
+        assert said[1][1]["Content-Type"] == "application/problem+json"
+        assert (await ask(one, "/api/scrape/99/cancel", "POST"))[0] == 404
+        status, refreshed = await ask(one, "/api/events/1/refresh", "POST")
+        assert (status, refreshed["status"]) == (200, "completed")
+
+        # Forms of pages, and settings, which other processes learn.
+        status, headers, _ = await send(one, "POST", "/schedule/pause", {"Origin": one.url})
+        assert (status, headers["Location"]) == (303, "/")
+        status, _, _ = await send(other, "PUT", "/api/settings", json={"oddsRetentionDays": 17})
+        assert status == 200
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            for each in (writer, one, other):
+                while not (
+                    (await ask(each, "/api/settings"))[1]["oddsRetentionDays"] == 17
+                    and (await ask(each, "/api/scheduler/status"))[1]["paused"]
+                ):
+                    await asyncio.sleep(0.05)
+
+        # A stream at a follower starts the run at the writer.
+        await send(one, "GET", "/api/scrape/stream")
+        (newest, *_) = (await ask(writer, "/api/scrape/runs"))[1]
+        assert (newest["id"], newest["trigger"]) == (run_id + 1, "api-stream")
+        await ask(other, f"/api/scrape/{newest['id']}/cancel", "POST")
+        assert (await ended(one, newest["id"]))["status"] in ("cancelled", "completed")
+
+        redis.kill()
+        body = await until_ready(one, 503)
+        assert (body["status"], body["role"]) == ("no redis", "follower")
+        status, headers, _ = await send(one, "POST", "/api/scrape")
+        assert (status, headers["Retry-After"]) == (503, "2")
+        await until_ready(writer, 200)
+
+
+@pytest.mark.postgres
+async def test_a_request_to_a_writer_that_hangs_is_answered_and_not_carried_out_later(
+    tmp_path: Path, postgres: str
+) -> None:
+    """The client gets a 503 soon; the other process takes over; the former writer finds nothing to carry out."""
+    async with cluster(tmp_path, postgres, 2) as ((writer, follower), _):
+        before = await role(writer)
+        writer.process.send_signal(signal.SIGSTOP)
+        began = time.monotonic()
+        status, headers, body = await send(follower, "POST", "/api/scrape")
+        assert (status, headers["Content-Type"]) == (503, "application/problem+json")
+        assert headers["Retry-After"] == "2"
+        assert b"was not carried out" in body
+        assert time.monotonic() - began < 15
+        await until_ready(follower, 200)
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while (now := await role(follower))["role"] != "writer":
+                await asyncio.sleep(0.05)
+        assert now["term"] == before["term"] + 1
+        status, started = await ask(follower, "/api/scrape", "POST")
+        assert status == 202
+        writer.process.send_signal(signal.SIGCONT)
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while (await role(writer)) != {**now, "role": "follower", "writer": False}:
+                await asyncio.sleep(0.05)
+        assert (await ended(writer, started["scrape_run_id"]))["status"] == "completed"
+        # Now the other way round.
+        status, again = await ask(writer, "/api/scrape", "POST")
+        assert status == 202
+        assert (await ended(follower, again["scrape_run_id"]))["status"] == "completed"
+        assert len((await ask(follower, "/api/scrape/runs"))[1]) == 2

@@ -1,0 +1,85 @@
+"""A real Redis server for tests, on a free port."""
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+
+START_SECONDS = 20.0
+
+
+def redis_binary() -> str:
+    """Return the program of Redis or Valkey. Without one, the test is skipped, or fails in CI."""
+    found = shutil.which("redis-server") or shutil.which("valkey-server")
+    if found is None:
+        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)("there is no redis-server in the PATH")
+    return found
+
+
+class TestRedis:
+    """A Redis server with a folder of its own. Its data survives `kill` only with `keeps_data`."""
+
+    __test__ = False
+
+    def __init__(self, folder: Path, *options: str, keeps_data: bool = False) -> None:
+        self._binary = redis_binary()
+        self._folder = folder
+        self._options = [*options, *(["--appendonly", "yes", "--appendfsync", "always"] if keeps_data else [])]
+        self._process: subprocess.Popen[bytes] | None = None
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = int(probe.getsockname()[1])
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+
+    @property
+    def pid(self) -> int:
+        """The process."""
+        assert self._process is not None
+        return self._process.pid
+
+    def start(self) -> None:
+        """Start the server, and return when it answers."""
+        with (self._folder / "redis.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [self._binary, "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", *self._options],
+                cwd=self._folder,
+                stdout=log,
+                stderr=log,
+            )
+        until = time.monotonic() + START_SECONDS
+        while time.monotonic() < until:
+            with contextlib.suppress(redis.exceptions.RedisError), redis.Redis(port=self.port) as client:
+                if client.ping():
+                    return
+            time.sleep(0.02)
+        raise RuntimeError(f"Redis did not start: {(self._folder / 'redis.log').read_text()[-2000:]}")
+
+    def kill(self, signal_number: int = signal.SIGKILL) -> None:
+        """End the server. Idempotent."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGCONT)
+            self._process.send_signal(signal_number)
+            self._process.wait()
+            self._process = None
+
+
+@contextlib.contextmanager
+def running_redis(*options: str, keeps_data: bool = False) -> Iterator[TestRedis]:
+    """Run a server, and remove it with its data."""
+    folder = Path(tempfile.mkdtemp(prefix="quart-odds-redis-"))
+    server = TestRedis(folder, *options, keeps_data=keeps_data)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.kill()
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,279 @@
+"""`quart-odds serve --workers`: the real server in several processes, its clients, and an operator's signals."""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+import aiohttp
+import pytest
+from click.testing import CliRunner
+from websockets.asyncio.client import ClientConnection
+from websockets.exceptions import ConnectionClosed
+
+from quart_odds.cli import main
+from quart_odds.server.serve import STOP_SECONDS
+from quart_odds.server.sockets import listen_for_workers
+from tests.redis_servers import TestRedis, running_redis
+from tests.server.serving import SERVE, Json, Server, acknowledged, environment, served
+
+PATIENCE_SECONDS = 60
+"""Up to four processes start in a test, and each needs some seconds of a core."""
+DRAIN_SECONDS = 1
+LISTENERS = 14
+"""So many that each of two workers has one, except once in 8,000 times."""
+
+
+@pytest.fixture(scope="module")
+def redis_server() -> Iterator[TestRedis]:
+    """A Redis server for the tests of this file."""
+    with running_redis() as server:
+        yield server
+
+
+def log_lines(server: Server) -> list[Json]:
+    """Return the log lines of all processes. Other output fails the test, except the address and the stand-ins."""
+    return [
+        json.loads(line) for line in server.said if not line.startswith("Quart Odds is at ") and " sandbox." not in line
+    ]
+
+
+def lines_of(server: Server, event: str) -> list[Json]:
+    """Return the log lines of an event."""
+    return [each for each in log_lines(server) if each["event"] == event]
+
+
+async def until_said(server: Server, event: str, count: int = 1) -> None:
+    """Wait until a line has been logged so many times."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while len(lines_of(server, event)) < count:
+            await asyncio.sleep(0.02)
+
+
+@asynccontextmanager
+async def two_workers(folder: Path, engine: TestRedis, *options: str) -> AsyncIterator[Server]:
+    """Run a supervisor with two workers, and wait until both are ready."""
+    settings = {"engine_url": engine.url, "log_format": "json", "drain_seconds": DRAIN_SECONDS}
+    command = [*SERVE, "--workers", "2", *options]
+    async with served(folder, settings, command, start_seconds=PATIENCE_SECONDS) as server:
+        await until_said(server, "worker.ready", 2)
+        yield server
+
+
+async def processes(server: Server) -> dict[int, int]:
+    """Return the process id of each worker by its number, as /api/health says on many connections."""
+    found: dict[int, int] = {}
+    connector = aiohttp.TCPConnector(force_close=True)
+    async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(20)) as session:
+        for _ in range(LISTENERS):
+            async with session.get(f"{server.url}/api/health") as answer:
+                process = (await answer.json())["process"]
+            assert found.setdefault(process["worker"], process["pid"]) == process["pid"]
+    return found
+
+
+async def listeners(server: Server, stack: AsyncExitStack) -> list[ClientConnection]:
+    """Open WebSockets, which `stack` closes."""
+    opened = [await stack.enter_async_context(server.websocket()) for _ in range(LISTENERS)]
+    for each in opened:
+        await acknowledged(each)
+    return opened
+
+
+async def close_code(listener: ClientConnection) -> int | None:
+    """Read to the end of a WebSocket, and return its close code. With 1012, the client is told when to come back."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        with contextlib.suppress(ConnectionClosed):
+            while True:
+                await listener.recv()
+    if listener.close_code == 1012:
+        assert (listener.close_reason or "").startswith("retry_ms=")
+    return listener.close_code
+
+
+async def until_gone(pids: list[int]) -> None:
+    """Wait until none of these processes runs. They are no children of this process."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while any(Path(f"/proc/{pid}").exists() for pid in pids):
+            await asyncio.sleep(0.02)
+
+
+@pytest.mark.timeout(300)
+async def test_a_killed_worker_is_replaced_and_clients_of_others_notice_nothing(
+    tmp_path: Path, redis_server: TestRedis
+) -> None:
+    """Each log line names its process. The workers share one set of stand-ins, and SIGTERM drains all of them."""
+    async with (
+        two_workers(tmp_path, redis_server, "--sandbox", "--events", "6") as server,
+        AsyncExitStack() as stack,
+    ):
+        before = await processes(server)
+        assert before.keys() == {1, 2}
+        urls = {_environ(pid)["QUART_ODDS_BETPAWA_URL"] for pid in before.values()}
+        assert len(urls) == 1
+        opened = await listeners(server, stack)
+        os.kill(before[1], signal.SIGKILL)
+        await until_said(server, "worker.ready", 3)
+        after = await processes(server)
+        assert (after.keys(), after[2]) == (before.keys(), before[2])
+        assert after[1] != before[1]
+        lost = [each for each in opened if each.close_code is not None]
+        assert 0 < len(lost) < LISTENERS
+        kept = [each for each in opened if each not in lost]
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            for each in kept:
+                await (await each.ping())
+        began = time.monotonic()
+        server.process.send_signal(signal.SIGTERM)
+        # A service manager sends SIGTERM to all processes. It is not the second signal, which would cut the drain.
+        await until_said(server, "server.draining", 2)
+        for pid in after.values():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            assert await server.process.wait() == 0
+        assert time.monotonic() - began < DRAIN_SECONDS + STOP_SECONDS + 1
+        assert {await close_code(each) for each in kept} == {1012}
+        await until_gone(list(after.values()))
+    assert sum(line.startswith("Quart Odds is at ") for line in server.said) == 1
+    for line in log_lines(server):
+        assert line.get("worker") in (1, 2) or line.get("process") == "supervisor", line
+    assert {each["worker"] for each in lines_of(server, "server.stopped")} == {1, 2}
+
+
+def _environ(pid: int) -> dict[str, str]:
+    pairs = Path(f"/proc/{pid}/environ").read_bytes().decode().split("\0")
+    return dict(pair.split("=", 1) for pair in pairs if "=" in pair)
+
+
+@pytest.mark.timeout(300)
+async def test_a_restart_tells_each_listener_to_reconnect_and_refuses_nobody(
+    tmp_path: Path, redis_server: TestRedis
+) -> None:
+    """Requests on new connections all succeed meanwhile. When the supervisor is killed, its workers drain."""
+    async with two_workers(tmp_path, redis_server) as server, AsyncExitStack() as stack:
+        before = await processes(server)
+        opened = await listeners(server, stack)
+        done = asyncio.Event()
+        asking = [asyncio.create_task(_ask_until(server, done)) for _ in range(2)]
+        server.process.send_signal(signal.SIGHUP)
+        await until_said(server, "workers.restarted")
+        done.set()
+        answered = sum(await asyncio.gather(*asking))
+        assert answered > 20
+        assert {await close_code(each) for each in opened} == {1012}
+        after = await processes(server)
+        assert after.keys() == {1, 2}
+        assert not set(after.values()) & set(before.values())
+        reopened = await listeners(server, stack)
+        server.process.kill()
+        assert {await close_code(each) for each in reopened} == {1012}
+        await until_gone(list(after.values()))
+
+
+async def _ask_until(server: Server, done: asyncio.Event) -> int:
+    """Send requests on new connections until `done`, and return how many were answered. Any error fails the test."""
+    count = 0
+    connector = aiohttp.TCPConnector(force_close=True)
+    async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(20)) as session:
+        while not done.is_set():
+            async with session.get(f"{server.url}/healthz") as answer:
+                assert answer.status == 200
+            count += 1
+            await asyncio.sleep(0.005)
+    return count
+
+
+async def test_a_worker_that_cannot_start_tells_its_supervisor_why(tmp_path: Path) -> None:
+    """The reason includes what operators may see, and nothing is printed twice."""
+    [sock] = listen_for_workers("127.0.0.1:0", 10, 1)
+    ours, theirs = socket.socketpair()
+    with sock, ours, theirs:
+        place = f"1:{theirs.fileno()}:{sock.fileno()}"
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "quart_odds", "serve", "--as-worker", place),
+            env=environment({"database_url": f"sqlite:///{tmp_path}/no/folder/odds.db"}),
+            pass_fds=(theirs.fileno(), sock.fileno()),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            output, _ = await process.communicate()
+        assert process.returncode == 1
+        message = json.loads(ours.recv(4096))
+        assert "no/folder" in message["reason"]
+        assert b"Error" not in output
+        assert b"Traceback" not in output
+
+
+BLOCKED = """
+import asyncio, sys, time
+from quart_odds.server import worker
+from quart_odds.server.channel import WorkerPlace
+
+async def main():
+    worker._end_with_supervisor(worker.SupervisorLink(WorkerPlace.of_text(sys.argv[1])), asyncio.Event(), 0.1)
+    print("blocked", flush=True)
+    time.sleep(60)
+
+worker.STOP_SECONDS = 0.1
+asyncio.run(main())
+"""
+
+
+async def test_a_worker_whose_loop_is_blocked_ends_when_its_supervisor_is_gone(tmp_path: Path) -> None:
+    """It cannot drain, so its last resort ends it."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-c", BLOCKED, f"1:{theirs.fileno()}:{theirs.fileno()}"),
+            pass_fds=(theirs.fileno(),),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+        )
+        try:
+            assert process.stdout is not None
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                assert await process.stdout.readline() == b"blocked\n"
+                theirs.close()
+                ours.close()
+                assert await process.wait() == 1
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+
+
+@pytest.mark.parametrize("options", [(), ("--sandbox",)])
+def test_several_workers_without_redis_are_refused_before_anything_starts(
+    options: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The error says why, and what to set."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("QUART_ODDS_ENGINE_URL", raising=False)
+    result = CliRunner().invoke(main, ["serve", "--bind", "127.0.0.1:0", "--workers", "2", *options])
+    assert result.exit_code == 2
+    assert "QUART_ODDS_ENGINE_URL=redis://" in result.output
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("number", ["0", "65", "-1", "two"])
+def test_a_number_of_workers_that_is_none_is_refused(number: str) -> None:
+    """The error says what is allowed."""
+    result = CliRunner().invoke(main, ["serve", "--workers", number])
+    assert result.exit_code == 2
+    assert "1<=x<=64" in result.output or "not a valid integer" in result.output
+
+
+def test_a_place_from_somebody_else_is_refused() -> None:
+    """`--as-worker` is between the supervisor and its workers."""
+    result = CliRunner().invoke(main, ["serve", "--as-worker", "by hand"])
+    assert result.exit_code == 2
+    assert "--as-worker is for the supervisor" in result.output
