@@ -8,6 +8,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import time
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,8 @@ import yaml  # type: ignore[import-untyped]
 from quart_odds.cli.serve import serve_command
 from quart_odds.errors import SettingsError
 from quart_odds.settings import PREFIX, Settings, load_settings
-from tests.deploy.proxies import SHIPPED, program
+from tests.deploy.proxies import SHIPPED, free_port, program
+from tests.redis_servers import redis_binary
 from tests.server.serving import served
 
 ROOT = SHIPPED.parents[1]
@@ -151,11 +153,11 @@ def compose(given: dict[str, str]) -> dict[str, Any]:
     return loaded
 
 
-GIVEN = {"POSTGRES_PASSWORD": "secret", "QUART_ODDS_ALLOWED_HOSTS": "odds.example.com"}
+GIVEN = {"POSTGRES_PASSWORD": "secret", "REDIS_PASSWORD": "hidden", "QUART_ODDS_ALLOWED_HOSTS": "odds.example.com"}
 
 
 def test_the_servers_of_the_compose_file_have_settings_that_there_are() -> None:
-    """They use the database beside them, trust the network's gateway, and have time for a drain."""
+    """They use the database and the Redis beside them, trust the network's gateway, and have time for a drain."""
     loaded = compose(GIVEN)
     database = loaded["services"]["database"]["environment"]
     [network] = loaded["networks"]["default"]["ipam"]["config"]
@@ -166,6 +168,7 @@ def test_the_servers_of_the_compose_file_have_settings_that_there_are() -> None:
         settings = load_settings(server["environment"])
         user, password, name = (database[f"POSTGRES_{each}"] for each in ("USER", "PASSWORD", "DB"))
         assert settings.database_url == f"postgresql://{user}:{password}@database/{name}"
+        assert settings.engine_url == "redis://:hidden@log:6379/0"
         assert [str(each) for each in settings.trusted_proxies] == [f"{network['gateway']}/32"]
         assert settings.allowed_hosts == ("odds.example.com",)
         assert int(server["stop_grace_period"].rstrip("s")) > settings.drain_seconds + STOP_SPARE_SECONDS
@@ -176,6 +179,33 @@ def test_the_servers_of_the_compose_file_have_settings_that_there_are() -> None:
         assert (context / server["build"]["dockerfile"]).is_file()
     volumes = {each.partition(":")[0] for each in loaded["services"]["database"]["volumes"]}
     assert volumes == set(loaded["volumes"])
+
+
+def test_the_redis_of_the_compose_file_answers_its_health_check_and_nobody_without_the_password(tmp_path: Path) -> None:
+    """Its command and its health check run here, on another port."""
+    redis = compose(GIVEN)["services"]["log"]
+    assert "ports" not in redis
+    [kind, client, *words] = redis["healthcheck"]["test"]
+    assert (kind, redis["command"][0]) == ("CMD", "redis-server")
+    port = str(free_port())
+    ask = [program(client), "-h", "127.0.0.1", "-p", port, *words]
+    command = [redis_binary(), *redis["command"][1:], "--port", port, "--bind", "127.0.0.1"]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL) as process:
+        try:
+            end = time.monotonic() + 20
+            while (said := ping(ask, redis["environment"])) != "PONG":
+                assert time.monotonic() < end, said
+                time.sleep(0.05)
+            assert "NOAUTH" in ping(ask, {})
+        finally:
+            process.terminate()
+    assert list(tmp_path.iterdir()) == []
+
+
+def ping(command: list[str], environment: dict[str, str]) -> str:
+    """Run a health check of Redis, and return what it says."""
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=10)
+    return (done.stdout + done.stderr).strip()
 
 
 def test_the_compose_file_publishes_to_the_proxies_of_this_machine_alone() -> None:
@@ -190,7 +220,7 @@ def test_the_compose_file_publishes_to_the_proxies_of_this_machine_alone() -> No
 
 @pytest.mark.parametrize("name", GIVEN)
 def test_the_compose_file_does_not_start_without_what_nobody_can_guess(name: str) -> None:
-    """A password and host names have no default."""
+    """Passwords and host names have no default."""
     with pytest.raises(KeyError, match=name):
         compose({each: value for each, value in GIVEN.items() if each != name})
 
