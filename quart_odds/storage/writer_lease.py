@@ -110,8 +110,9 @@ class WriterLease:
 
     async def release(self) -> None:
         """Give the lease back, so that another process need not wait for its end. Does not release the lock."""
-        is_held, term, self.term = self.is_held, self.term, None
-        if term is None or not is_held or self._taking.locked():
+        age = awake_or_not() - (self._until - LEASE_SECONDS + MARGIN_SECONDS)
+        term, self.term = self.term, None
+        if term is None or age > STATEMENT_SECONDS or self._taking.locked():
             return  # there is nothing to give back, or the database does not answer: then it expires by itself
         task = asyncio.create_task(self._give_back(term), name="writer-lease-release")
         await asyncio.wait([task], timeout=RELEASE_SECONDS)
