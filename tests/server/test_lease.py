@@ -16,7 +16,7 @@ from quart_odds.sandbox import SandboxOptions, sandbox_process
 from quart_odds.storage.writer_lease import LEASE_SECONDS
 from tests.databases import make_database
 from tests.server.serving import Json, Server, at, served
-from tests.server.test_two_servers import PACE, PATIENCE_SECONDS, ask, ended, same_matches, scrape, until_ready
+from tests.server.test_two_servers import PACE, PATIENCE_SECONDS, ask, ended, matches, same_matches, scrape, until_ready
 
 TAKE_OVER_SECONDS = LEASE_SECONDS + 15
 """How long a take-over may take, on a busy machine: the lease, a watch of a second, and reading everything again."""
@@ -105,8 +105,12 @@ async def test_a_writer_of_a_sqlite_file_that_is_suspended_is_replaced(tmp_path:
         status, problem = await ask(first, "/api/scrape", "POST")
         assert (status, problem["title"]) == (503, "This server does not write")
         assert [each["id"] for each in (await ask(first, "/api/scrape/runs"))[1]] == [row["scrape_run_id"], 1]
-        await same_matches(first, second)
+        confirmed = await same_matches(first, second)
         await until_ready(second, 200)
+        second.process.kill()
+        await second.process.wait()
+        await until_ready(first, 200)
+        assert await matches(first) == confirmed
 
 
 async def suspend_between_transactions(server: Server, file: Path) -> None:

@@ -164,6 +164,7 @@ async def test_a_stop_ends_in_time_though_the_database_hangs(tmp_path: Path) -> 
                 first.process.send_signal(signal.SIGTERM)
                 async with asyncio.timeout(15):
                     await first.process.wait()
-                assert time.monotonic() - began < 1 + 3
+                took = time.monotonic() - began
+                assert took < 1 + 3, "".join(first.said)[-3000:]
             finally:
                 postgres.send(signal.SIGCONT)
