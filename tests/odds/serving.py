@@ -13,6 +13,7 @@ from quart_odds.domain.clock import utc_now
 from quart_odds.domain.odds import Competition, UnmappedMarket
 from quart_odds.domain.platforms import Platform
 from quart_odds.odds import OddsService
+from quart_odds.odds.served import ServedOdds
 from quart_odds.routes.access import problems
 from quart_odds.routes.api.coverage import MarketNumbers
 from quart_odds.routes.api.encoded import EventBodies
@@ -32,6 +33,7 @@ class Parts:
 
     store: Store
     odds_service: OddsService
+    served: ServedOdds
     event_bodies: EventBodies
     market_numbers: MarketNumbers
     opportunity_finder: OpportunityFinder
@@ -89,7 +91,9 @@ async def served(*, filled: bool = True) -> AsyncIterator[Served]:
     odds_service = OddsService(store, clock=clock)
     app = Quart("odds_app")
     cache = odds_service.cache
-    parts = Parts(store, odds_service, EventBodies(cache), MarketNumbers(cache), OpportunityFinder(cache))
+    parts = Parts(
+        store, odds_service, odds_service.served, EventBodies(cache), MarketNumbers(cache), OpportunityFinder(cache)
+    )
     app.extensions[EXTENSION] = parts
     problems.init_app(app)
     app.register_blueprint(odds_blueprint())
