@@ -29,6 +29,7 @@ from quart_odds.websocket import gap_message
 from tests.broadcast.listeners import Message, read_blocks
 
 if TYPE_CHECKING:
+    from quart_odds.odds.service import OddsService
     from quart_odds.scraping.runs import RunService
     from quart_odds.storage.store import Store
 
@@ -108,6 +109,7 @@ class Hub:
         self.runs = FakeRuns(self.store)
         self.services.runs = cast("RunService", self.runs)
         self.services.store = cast("Store", self.store)
+        self.services.odds_service = cast("OddsService", SimpleNamespace(is_writer=True))
         self.app = Quart("hub")
         self.app.asgi_websocket_class = BoundedWebsocketConnection
         self.app.extensions[EXTENSION] = self.services
