@@ -3,6 +3,8 @@
 import asyncio
 from pathlib import Path
 
+import pytest
+
 from tests.cluster.several import Listener, cluster
 from tests.server.following import WebSocketFollower
 from tests.server.serving import curl
@@ -61,6 +63,7 @@ async def test_a_listener_that_is_cut_resumes_at_another_process_without_gap_or_
         await moving.leave()
 
 
+@pytest.mark.endurance
 async def test_two_starts_at_different_processes_make_one_run(tmp_path: Path) -> None:
     """The second is told of the first."""
     async with cluster(tmp_path, 2) as processes:
@@ -121,6 +124,7 @@ async def test_redis_that_loses_everything_is_told_and_nothing_else_stops(tmp_pa
         await listener.leave()
 
 
+@pytest.mark.endurance
 async def test_an_image_and_changes_at_a_process_equal_what_the_writer_serves(tmp_path: Path) -> None:
     """A copy that is kept at a process that does not write, through runs."""
     async with cluster(tmp_path, 2) as processes:

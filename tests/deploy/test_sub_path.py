@@ -61,7 +61,10 @@ async def server(sandbox: SandboxProcess, tmp_path_factory: pytest.TempPathFacto
         yield server
 
 
-@pytest.fixture(scope="module", params=["nginx", "nginx that strips", "caddy"])
+@pytest.fixture(
+    scope="module",
+    params=["nginx", *(pytest.param(each, marks=pytest.mark.endurance) for each in ("nginx that strips", "caddy"))],
+)
 def proxy(
     request: pytest.FixtureRequest,
     tmp_path_factory: pytest.TempPathFactory,

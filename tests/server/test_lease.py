@@ -92,6 +92,7 @@ async def test_a_writer_that_is_suspended_during_a_run_is_replaced(tmp_path: Pat
         assert (await scrape(first))["status"] == "completed"
 
 
+@pytest.mark.endurance
 async def test_a_writer_of_a_sqlite_file_that_is_suspended_is_replaced(tmp_path: Path) -> None:
     """The lock that it keeps does not hold up the standby, which writes in its place."""
     url = f"sqlite:///{tmp_path / 'odds.db'}"
@@ -182,6 +183,7 @@ class Cable:
             await asyncio.gather(*self._tasks, return_exceptions=True)
 
 
+@pytest.mark.endurance
 @pytest.mark.postgres
 async def test_a_writer_that_is_cut_off_from_its_database_is_replaced(tmp_path: Path, postgres: str) -> None:
     """It stops by its own clock, the standby takes over, and once it is connected again it is a standby itself."""

@@ -201,7 +201,7 @@ def shuffled(dice: random.Random, number: int) -> Json:
 
 
 @pytest.mark.timeout(400)
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.endurance)])
 async def test_open_pages_follow_everything_that_happens(tmp_path: Path, visit: Visit, seed: int) -> None:
     """Promotions, lines and bookmakers that come and go, reversed sides, moved kick-offs, events gone and back."""
     dice = random.Random(seed)
