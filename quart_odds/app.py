@@ -74,6 +74,8 @@ def create_app(settings: Settings | None = None) -> Quart:
     Nothing is opened before it is served, and nothing is scraped before someone asks.
     """
     settings = settings or load_settings()
+    if settings.engine_url is not None:
+        RedisServer(settings.engine_url).check()
     ensure_logging(settings)
     app = _App(
         "quart_odds",

@@ -5,6 +5,7 @@ hands out connections that the server has closed, so RESP2 is used; and its defa
 may have been carried out, so there are none, and each caller decides.
 """
 
+import importlib.util
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
@@ -20,12 +21,19 @@ ANSWER_SECONDS = 2.0
 
 SENTINEL_SECONDS = 1.0
 
+MISSING = "QUART_ODDS_ENGINE_URL needs the package redis: pip install 'quart-odds[redis]'"
+
 
 @dataclass(frozen=True, slots=True)
 class RedisServer:
     """Where Redis is. `url` is the setting `engine_url`."""
 
     url: str
+
+    def check(self) -> None:
+        """Raise SettingsError if connections cannot be made here, because the package redis is not installed."""
+        if importlib.util.find_spec("redis") is None:
+            raise SettingsError(MISSING)
 
     def connect(self, *, answer_seconds: float | None = ANSWER_SECONDS, most: int | None = None) -> "Redis":
         """Return a client of its own pool of at most `most` connections. Nothing is opened before the first command.
@@ -46,7 +54,7 @@ def open_redis(url: str, *, answer_seconds: float | None = ANSWER_SECONDS, most:
         from redis.asyncio.retry import Retry
         from redis.backoff import NoBackoff
     except ImportError:
-        raise SettingsError("QUART_ODDS_ENGINE_URL needs the package redis: pip install 'quart-odds[redis]'") from None
+        raise SettingsError(MISSING) from None
     options: dict[str, Any] = {
         "protocol": 2,
         "retry": Retry(NoBackoff(), 0),

@@ -79,7 +79,7 @@ async def test_the_operations_of_a_service_make_an_equal_cache_elsewhere(store: 
     replica = OddsCache()
     told: list[str] = []
 
-    def operation(operation: Operation, *_: object) -> None:
+    def operation(operation: Operation, _: object) -> None:
         told.append(type(operation).__name__)
         carry_out(replica, decode(encode(operation)))
         assert everything(replica) == everything(odds_service.cache)
@@ -123,7 +123,7 @@ async def test_an_event_that_the_database_no_longer_has_is_no_longer_archived_an
     told: list[Operation] = []
     await odds_service.record(mapped(), NOW)
     now = KICKOFF + KEEP + timedelta(seconds=1)
-    odds_service.on_operation = lambda operation, *_: told.append(operation)
+    odds_service.on_operation = lambda operation, _: told.append(operation)
     await odds_service.remove_old(now, now)
     await odds_service.record(mapped(header(kickoff=now + timedelta(days=1))), now)
     assert told[:2] == [Forgotten((1,)), Recalled(1, None, now)]
@@ -137,7 +137,7 @@ async def test_a_fetch_that_the_cache_refuses_is_no_operation(store: Store, monk
     monkeypatch.setattr(cache, "MAX_EVENTS", 1)
     odds_service = OddsService(store, clock=lambda: NOW)
     told: list[Operation] = []
-    odds_service.on_operation = lambda operation, *_: told.append(operation)
+    odds_service.on_operation = lambda operation, _: told.append(operation)
     await odds_service.record(mapped(), NOW)
     with pytest.raises(CacheFullError):
         await odds_service.record(mapped(header(external_id="e2")), NOW)

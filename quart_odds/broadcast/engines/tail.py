@@ -145,7 +145,6 @@ class LogTail:
         self._epochs_id: bytes = b"0-0"
         self._client: Any = None
         self._task: asyncio.Task[None] | None = None
-        self._progress = asyncio.Condition()
 
     @property
     def is_level(self) -> bool:
@@ -163,15 +162,6 @@ class LogTail:
             task.cancel()
             await asyncio.wait([task])
         await self._disconnect()
-
-    async def reached(self, epoch: str, place: Place) -> None:
-        """Return when this process has everything up to a place. Raises ReplicationError if the epoch is over."""
-        async with self._progress:
-            await self._progress.wait_for(
-                lambda: self._must_join is False and (self.epoch != epoch or self.place >= place)
-            )
-        if self.epoch != epoch:
-            raise ReplicationError("a new epoch has begun")
 
     async def _follow(self) -> None:
         wait_seconds = WAIT_SECONDS
@@ -195,7 +185,7 @@ class LogTail:
 
     async def _attach(self) -> None:
         """Find the own place in the log again, or join it."""
-        epoch, last, first, retained = await self._where()
+        epoch, last, first, _ = await self._where()
         if epoch is None:
             raise ReplicationError("the log has not begun: no process writes")
         if not self._must_join:
@@ -206,7 +196,7 @@ class LogTail:
             if first is not None and self.place < last and first > _after(self.place):
                 raise ReplicationError("the log no longer has the entries that this process lacks")
         else:
-            await self._join(epoch, retained)
+            await self._join(epoch)
         self._heard_at = self._clock()
 
     async def _where(self) -> tuple[str | None, Place, Place | None, list[RetainedRecord]]:
@@ -222,7 +212,7 @@ class LogTail:
             retained,
         )
 
-    async def _join(self, epoch: str, retained: list[RetainedRecord]) -> None:
+    async def _join(self, epoch: str) -> None:
         if epoch != self.epoch:
             self._failed_at = None
         snapshot = await self._snapshot(epoch, self._failed_at)
@@ -286,8 +276,6 @@ class LogTail:
             if self._clock() >= turn_ends:
                 await asyncio.sleep(0)
                 turn_ends = self._clock() + TURN_SECONDS
-        async with self._progress:
-            self._progress.notify_all()
         if len(entries) < READ_COUNT and self.reason is not None:
             self.reason = None
             log.info("log.level", epoch=self.epoch, seq=self.place[0])
