@@ -10,12 +10,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from quart_odds.app import create_app
 from quart_odds.domain.odds import Competition
 from quart_odds.domain.platforms import Platform
 from quart_odds.domain.runs import PhaseRecord, PlatformResult, RunError, RunMode, RunRecord, RunStatus, ScrapePhase
 from quart_odds.routes.pages.run import stored_view
 from quart_odds.routes.pages.runs import run_bars, run_rows
 from quart_odds.routes.pages.shell import rendered
+from quart_odds.settings import load_settings
 from quart_odds.storage import Store
 from tests.apps import RunningApp, Sandbox, running_app, running_sandbox
 from tests.odds.making import X1, header, key, mapped
@@ -225,6 +227,10 @@ PHASES = st.builds(
 )  # fmt: skip
 
 
+APP = create_app(load_settings({}))
+"""An app that is never opened. Templates ask it for its root path."""
+
+
 class NoSchedule:
     """A scheduler that is off."""
 
@@ -237,10 +243,11 @@ async def test_any_row_can_be_shown(records: list[RunRecord], phases: list[Phase
     """Whatever a run lacks, and whatever its times are, the templates can show it, and no duration is negative."""
     frame = {"cursor": "", "section": "runs", "rendered_at": BEGIN, "is_sandbox": False, "read_only_reason": None}
     shown = {"rows": run_rows(records), "bars": run_bars(records), "total": len(records), "page": 1, "pages": 1}
-    text = await rendered("runs.html", {**frame, **shown, "mode": "all"})
-    for record in records:
-        view = stored_view(record, phases)
-        text += await rendered("run.html", {"run": view, "follow": "this", "scheduler": NoSchedule})
+    async with APP.app_context():
+        text = await rendered("runs.html", {**frame, **shown, "mode": "all"})
+        for record in records:
+            view = stored_view(record, phases)
+            text += await rendered("run.html", {"run": view, "follow": "this", "scheduler": NoSchedule})
     assert not re.search(r"[^0-9a-zA-Z-]-[0-9.]+ (s|min|h)\b", text)
     assert 'width="-' not in text
     assert 'height="-' not in text
