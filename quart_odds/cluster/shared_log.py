@@ -9,7 +9,7 @@ of the log where the process is.
 import asyncio
 import struct
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import structlog
@@ -20,7 +20,7 @@ from quart_odds.broadcast.engines import MESSAGE, OPERATION, LogKeys, LogTail, R
 from quart_odds.broadcast.engines.publisher import reload_record
 from quart_odds.broadcast.engines.records import RetainedRecord
 from quart_odds.broadcast.engines.snapshots import SnapshotOffice
-from quart_odds.domain.clock import utc_now
+from quart_odds.domain.clock import of_micros, to_micros, utc_now
 from quart_odds.errors import NotWriterError, ReplicationError
 from quart_odds.odds.cache import OddsCache
 from quart_odds.odds.event import EventChange
@@ -36,8 +36,6 @@ if TYPE_CHECKING:
     from redis.asyncio import Redis
 
 _MOMENT = struct.Struct(">q")
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 
 log = structlog.get_logger(__name__)
 
@@ -143,7 +141,7 @@ class SharedLog:
     def _append_operation(self, operation: Operation, changes: Sequence[EventChange]) -> None:
         self._at, self._counted = utc_now(), 0
         _tell(self._counting, self._odds_service.cache, operation, changes)
-        moment = _MOMENT.pack((self._at - _EPOCH) // _MICROSECOND)
+        moment = _MOMENT.pack(to_micros(self._at))
         self._append_message(Record(OPERATION, self._counted, moment + encode(operation)))
 
     def _on_reloaded(self) -> None:
@@ -183,7 +181,7 @@ def _read(payload: bytes) -> tuple[Operation, datetime]:
         raise ReplicationError("an operation has no time")
     (microseconds,) = _MOMENT.unpack_from(payload)
     try:
-        at = _EPOCH + microseconds * _MICROSECOND
+        at = of_micros(microseconds)
     except OverflowError:
         raise ReplicationError("an operation has a time that there is not") from None
     return decode(payload[_MOMENT.size :]), at

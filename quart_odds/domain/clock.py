@@ -1,12 +1,27 @@
-"""The current time and its format on the wire. Every datetime in the application is aware and in UTC."""
+"""The current time, times as text and as numbers. Every datetime in the application is aware and in UTC."""
 
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
 
 
 def utc_now() -> datetime:
     """Return the current time in UTC, time zone included."""
     return datetime.now(UTC)
+
+
+def to_micros(moment: datetime) -> int:
+    """Return a time as microseconds since 1970 (UTC). Raises ValueError for a naive datetime."""
+    if moment.tzinfo is None:
+        raise ValueError(f"{moment!r} has no time zone")
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def of_micros(micros: int) -> datetime:
+    """Return the time that is this many microseconds after 1970 (UTC). Raises OverflowError if there is none."""
+    return _EPOCH + timedelta(microseconds=micros)
 
 
 def iso_z(moment: datetime) -> str:

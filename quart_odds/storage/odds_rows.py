@@ -13,6 +13,7 @@ from sqlalchemy import Dialect, Table, delete, exists, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from quart_odds.domain.clock import to_micros
 from quart_odds.domain.odds import EventHeader
 from quart_odds.odds.event import CachedEvent
 from quart_odds.odds.event_odds import EventOdds
@@ -26,7 +27,6 @@ from quart_odds.storage.tables import (
     quote_openings,
     quote_prices,
     quotes,
-    to_micros,
 )
 
 HistoryRow = tuple[int, int, int]

@@ -11,17 +11,15 @@ import sys
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 
+from quart_odds.domain.clock import of_micros, to_micros
 from quart_odds.errors import StorageError
 from quart_odds.odds.compression import compress, decompress
 from quart_odds.odds.offer_times import NO_SOURCE_TIMES, Listed, ListedOffers, SourceTimes, shared
-from quart_odds.storage.tables import to_micros
 
 _HEAD = struct.Struct("<BBHI")
 _VERSION = 1
 _HALF = (1 << 32) - 1
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +80,7 @@ def _lists(numbers: "array[int]", lists: int) -> tuple[Listed, "array[int]"]:
     for _ in range(lists):
         low, high, count = _three(numbers[place : place + 3])
         place += 3 + count
-        seen_at = _EPOCH + timedelta(microseconds=high << 32 | low)
+        seen_at = of_micros(high << 32 | low)
         listed.append(ListedOffers(seen_at, shared(frozenset(numbers[place - count : place]))))
     return tuple(listed), numbers[place:]
 

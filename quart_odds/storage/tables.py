@@ -4,7 +4,7 @@ Times are integers, in microseconds since 1970 (UTC), so that both databases sto
 history and the openings use whole seconds.
 """
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 
 from sqlalchemy import (
     BigInteger,
@@ -24,6 +24,8 @@ from sqlalchemy import (
     false,
 )
 
+from quart_odds.domain.clock import of_micros, to_micros
+
 MAX_ID = 2**31 - 1
 """Maximum id of events, event odds and runs. Ids are positive."""
 
@@ -35,16 +37,6 @@ metadata = MetaData(
         "pk": "pk_%(table_name)s",
     }
 )
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
-
-
-def to_micros(moment: datetime) -> int:
-    """Return a time as microseconds since 1970 (UTC). Raises ValueError for a naive datetime."""
-    if moment.tzinfo is None:
-        raise ValueError(f"{moment!r} has no time zone")
-    return (moment - _EPOCH) // _MICROSECOND
 
 
 class Moment(TypeDecorator[datetime]):
@@ -59,7 +51,7 @@ class Moment(TypeDecorator[datetime]):
 
     def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:
         """Convert a value from the database."""
-        return None if value is None else _EPOCH + timedelta(microseconds=value)
+        return None if value is None else of_micros(value)
 
 
 competitions = Table(

@@ -7,10 +7,10 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, text
 
+from quart_odds.domain.clock import to_micros
 from quart_odds.storage.database import Database
 from quart_odds.storage.packing import PackedPrices, pack
 from quart_odds.storage.revisions import MIGRATIONS
-from quart_odds.storage.tables import to_micros
 from tests.odds.making import KICKOFF, NOW, X1, key, mapped
 
 HOME = key("1x2_ft", "1")
