@@ -6,7 +6,6 @@ end of its run.
 """
 
 import asyncio
-import contextlib
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from pydantic import ValidationError
 
 from quart_odds.broadcast import Entry
 from quart_odds.broadcast.engines import LogKeys
+from quart_odds.broadcast.engines.clients import disconnect, no_answer, words_of
 from quart_odds.domain.runs import RunMode
 from quart_odds.errors import ReplicationError
 from quart_odds.scraping.broadcaster import ProgressBroadcaster
@@ -144,8 +144,8 @@ class RunLogs:
                 await self._append(client, batch)
             except Exception as error:
                 # redis-py raises more than its own errors when a peer has closed: TypeError, AttributeError.
-                log.debug("run_logs.waits", reason=str(error) or type(error).__name__)
-                await _close(client)
+                log.debug("run_logs.waits", reason=words_of(error))
+                await disconnect(client)
                 client = None
                 await asyncio.sleep(RETRY_SECONDS)
                 continue
@@ -166,17 +166,17 @@ class RunLogs:
             async with asyncio.timeout(OPEN_SECONDS):
                 entries = await client.xrange(self._keys.run(run_id))
         except Exception as error:
-            await _close(client)
-            raise ReplicationError(f"Redis does not answer: {error or type(error).__name__}") from error
+            await disconnect(client)
+            raise ReplicationError(no_answer(error)) from error
         if not entries:
-            await _close(client)
+            await disconnect(client)
             return None
         first = entries[0][1]
         broadcaster = self._make(run_id, RunMode(first[b"m"].decode()), first[b"e"].decode())
         for entry_id, fields in entries:
             _take(broadcaster, entry_id, fields)
         if broadcaster.is_completed:
-            await _close(client)
+            await disconnect(client)
         else:
             task = asyncio.create_task(self._read(client, broadcaster, entries[-1][0]), name=f"run-log-{run_id}")
             self._reading[run_id] = task
@@ -195,8 +195,8 @@ class RunLogs:
                         broadcaster.close()
                         return
                 except Exception as error:
-                    log.debug("run_logs.waits", reason=str(error) or type(error).__name__)
-                    await _close(client)
+                    log.debug("run_logs.waits", reason=words_of(error))
+                    await disconnect(client)
                     client = None
                     await asyncio.sleep(RETRY_SECONDS)
                     continue
@@ -204,7 +204,7 @@ class RunLogs:
                     last = entry_id
                     _take(broadcaster, entry_id, fields)
         finally:
-            await _close(client)
+            await disconnect(client)
 
 
 def _take(broadcaster: ProgressBroadcaster, entry_id: bytes, fields: dict[bytes, bytes]) -> None:
@@ -215,10 +215,3 @@ def _take(broadcaster: ProgressBroadcaster, entry_id: bytes, fields: dict[bytes,
     except (KeyError, ValueError, ValidationError) as error:
         raise ReplicationError(f"the log of a run has an entry that cannot be read: {error!r}") from error
     broadcaster.publish_at(seq, progress)
-
-
-async def _close(client: Any) -> None:
-    if client is not None:
-        with contextlib.suppress(Exception):
-            async with asyncio.timeout(CLOSE_SECONDS):
-                await client.aclose()

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from quart_odds.broadcast.engines.clients import disconnect, no_answer
 from quart_odds.broadcast.engines.keys import LogKeys
 from quart_odds.broadcast.engines.records import (
     HEARTBEAT,
@@ -106,11 +107,6 @@ class StreamPublisher:
     def is_open(self) -> bool:
         """Whether this process is the one that writes the log, as far as it knows."""
         return self._term is not None
-
-    @property
-    def waiting(self) -> int:
-        """How many records Redis does not have yet."""
-        return len(self._waiting)
 
     def begin(self, term: int) -> None:
         """Write in this term from now on. The log goes on where it is, as soon as Redis answers."""
@@ -334,17 +330,14 @@ class StreamPublisher:
         self._on_refused(error)
 
     def _fail(self, error: Exception) -> None:
-        reason = f"Redis does not answer: {error}" if str(error) else f"Redis does not answer: {type(error).__name__}"
+        reason = no_answer(error)
         if self.failure is None:
             log.warning("log.waits", reason=reason)
         self.failure = reason
 
     async def _disconnect(self) -> None:
         client, self._client = self._client, None
-        if client is not None:
-            with contextlib.suppress(Exception):
-                async with asyncio.timeout(CLOSE_SECONDS):
-                    await client.aclose()
+        await disconnect(client)
 
 
 def reload_record() -> Record:

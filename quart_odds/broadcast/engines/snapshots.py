@@ -1,12 +1,12 @@
 """The writer's office for snapshots: puts the state at one place in the log into Redis when a process waits for it."""
 
 import asyncio
-import contextlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import structlog
 
+from quart_odds.broadcast.engines.clients import disconnect, words_of
 from quart_odds.broadcast.engines.keys import LogKeys
 from quart_odds.broadcast.engines.publisher import StreamPublisher
 from quart_odds.broadcast.engines.tail import SNAPSHOT_SECONDS, SnapshotAt
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
 STORE_SECONDS = 20.0
 """How long it may take to encode a snapshot and to put it into Redis."""
-
-CLOSE_SECONDS = 1.0
 
 log = structlog.get_logger(__name__)
 
@@ -71,9 +69,6 @@ class SnapshotOffice:
                 log.debug("log.snapshot", bytes=len(value), seq=place[0])
         except Exception as error:
             # Whoever waits asks again.
-            log.warning("log.snapshot_failed", reason=str(error) or type(error).__name__)
+            log.warning("log.snapshot_failed", reason=words_of(error))
         finally:
-            if client is not None:
-                with contextlib.suppress(Exception):
-                    async with asyncio.timeout(CLOSE_SECONDS):
-                        await client.aclose()
+            await disconnect(client)

@@ -6,7 +6,6 @@ or entries that are missing, is a new beginning that every listener is told of.
 """
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import orjson
 import structlog
 
+from quart_odds.broadcast.engines.clients import disconnect, no_answer
 from quart_odds.broadcast.engines.keys import LogKeys
 from quart_odds.broadcast.engines.publisher import Place
 from quart_odds.broadcast.engines.records import (
@@ -49,8 +49,6 @@ WANTED_SECONDS = 5
 
 SNAPSHOT_SECONDS = 30
 """How long a snapshot stays in Redis, for further processes that join."""
-
-CLOSE_SECONDS = 1.0
 
 log = structlog.get_logger(__name__)
 
@@ -110,8 +108,7 @@ class SnapshotAt:
 class LogTail:
     """Follows the log in a task of its own, from `open` to `close`.
 
-    `on_level` is called when the process has everything after a time in which it had not, `on_cut` with the reason when
-    it can no longer tell.
+    `on_cut` is called with the reason when the process had everything and can no longer tell.
     """
 
     def __init__(
@@ -120,10 +117,8 @@ class LogTail:
         keys: LogKeys,
         state: ReplicatedState,
         *,
-        on_level: Callable[[], object] = lambda: None,
         on_cut: Callable[[str], object] = lambda _: None,
         silence_seconds: float = SILENCE_SECONDS,
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.epoch: str | None = None
         self.place: Place = (0, 0)
@@ -134,10 +129,8 @@ class LogTail:
         self._connect = connect
         self._keys = keys
         self._state = state
-        self._on_level = on_level
         self._on_cut = on_cut
         self._silence_seconds = silence_seconds
-        self._clock = clock
         self._heard_at = 0.0
         self._must_join = True
         self._failed_at: Place | None = None
@@ -178,7 +171,7 @@ class LogTail:
                 self._cut(str(error))
             except Exception as error:
                 # redis-py raises more than its own errors when a peer has closed: TypeError, AttributeError.
-                self._cut(f"Redis does not answer: {error or type(error).__name__}")
+                self._cut(no_answer(error))
             await self._disconnect()
             await asyncio.sleep(wait_seconds)
             wait_seconds = min(2 * wait_seconds, MOST_WAIT_SECONDS)
@@ -197,7 +190,7 @@ class LogTail:
                 raise ReplicationError("the log no longer has the entries that this process lacks")
         else:
             await self._join(epoch)
-        self._heard_at = self._clock()
+        self._heard_at = time.monotonic()
 
     async def _where(self) -> tuple[str | None, Place, Place | None, list[RetainedRecord]]:
         assert self._client is not None
@@ -222,7 +215,7 @@ class LogTail:
         if epoch_now != epoch:
             raise ReplicationError("a new epoch has begun")
         if first is not None and first > _after(snapshot.place):
-            await self._forget_snapshot()
+            await self._client.delete(self._keys.snapshot)
             raise ReplicationError("the snapshot is too old")
         seq = snapshot.place[0]
         self._state.restore(decoded)
@@ -246,10 +239,6 @@ class LogTail:
             if current is None or current.decode() != epoch:
                 raise ReplicationError("a new epoch has begun")
 
-    async def _forget_snapshot(self) -> None:
-        assert self._client is not None
-        await self._client.delete(self._keys.snapshot)
-
     async def _read(self) -> None:
         assert self._client is not None
         assert self.epoch is not None
@@ -258,7 +247,7 @@ class LogTail:
         answer = dict(await self._client.xread(places, count=READ_COUNT, block=BLOCK_MS))
         if epochs.encode() in answer:
             raise ReplicationError("a new epoch has begun")
-        now = self._clock()
+        now = time.monotonic()
         entries: list[tuple[bytes, Any]] = answer.get(stream.encode(), [])
         if not entries:
             if now - self._heard_at > self._silence_seconds:
@@ -273,13 +262,12 @@ class LogTail:
             except ReplicationError:
                 self._failed_at = place
                 raise
-            if self._clock() >= turn_ends:
+            if time.monotonic() >= turn_ends:
                 await asyncio.sleep(0)
-                turn_ends = self._clock() + TURN_SECONDS
+                turn_ends = time.monotonic() + TURN_SECONDS
         if len(entries) < READ_COUNT and self.reason is not None:
             self.reason = None
             log.info("log.level", epoch=self.epoch, seq=self.place[0])
-            self._on_level()
 
     async def _look_around(self) -> None:
         """Nothing came for too long: find out whether the log is still this one, and raise that the writer is silent.
@@ -287,7 +275,7 @@ class LogTail:
         XREAD does not tell that a stream was deleted.
         """
         await self._attach()
-        raise ReplicationError("the writer is silent") if self._must_join else TimeoutError("the writer is silent")
+        raise TimeoutError("the writer is silent")
 
     async def _take(self, place: Place, record: Record) -> None:
         """Apply one entry. There is no await before the place is set, except to fetch a snapshot."""
@@ -337,10 +325,7 @@ class LogTail:
 
     async def _disconnect(self) -> None:
         client, self._client = self._client, None
-        if client is not None:
-            with contextlib.suppress(Exception):
-                async with asyncio.timeout(CLOSE_SECONDS):
-                    await client.aclose()
+        await disconnect(client)
 
 
 def _place(entry_id: bytes) -> Place:
