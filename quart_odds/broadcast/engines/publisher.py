@@ -120,6 +120,7 @@ class StreamPublisher:
     def end(self) -> None:
         """Write no more, because another process does. What waits is dropped."""
         self._term = None
+        self._is_begun = False
         self._clear()
         self._news.set()
 

@@ -159,6 +159,14 @@ async def test_the_writer_of_a_later_term_is_the_only_one(redis: TestRedis) -> N
         assert former.state.replaced_count >= 1
 
 
+async def test_a_writer_that_has_stepped_down_is_not_refused(redis: TestRedis) -> None:
+    """It appends nothing more, no heartbeat either, so nobody is told that another process has taken over."""
+    async with processes(redis, 1) as (writer,):
+        writer.publisher.end()
+        await until(lambda: "log-publisher" not in {task.get_name() for task in asyncio.all_tasks()})
+        assert writer.refused == 0
+
+
 async def test_a_process_that_differs_from_the_writer_joins_anew(redis: TestRedis) -> None:
     """An operation that makes another number of entries than at the writer is noticed."""
     async with processes(redis, 2) as (writer, other):
