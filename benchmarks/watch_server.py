@@ -11,6 +11,7 @@ import asyncio
 import gc
 import random
 import time
+from collections.abc import AsyncIterator
 
 import orjson
 from quart import Blueprint, Response, current_app, request
@@ -67,6 +68,16 @@ def change_of(parts: Services, event_id: int, number: int) -> EventChange:
     return EventChange(event_id, event_odds.header.platform, event_odds.id, changed=changed, moment=number)
 
 
+async def paced(messages: int, pause: float, at_once: int) -> AsyncIterator[int]:
+    """Yield the numbers of messages, `at_once` of them together, and `pause` seconds apart on average."""
+    due = time.monotonic()
+    for number in range(messages):
+        yield number
+        if number % at_once == at_once - 1:
+            due += pause * at_once
+            await asyncio.sleep(max(0.0, due - time.monotonic()))
+
+
 @blueprint.post("/bench/odds")
 async def publish() -> Response:
     """Publish changes to those who watch their events, in the background."""
@@ -79,12 +90,8 @@ async def publish() -> Response:
     numbers = random.Random(1)
 
     async def work() -> None:
-        due = time.monotonic()
-        for number in range(messages):
+        async for number in paced(messages, pause, at_once):
             feed(change_of(parts, 1 + numbers.randrange(events), number))
-            if number % at_once == at_once - 1:
-                due += pause * at_once
-                await asyncio.sleep(max(0.0, due - time.monotonic()))
 
     current_app.add_background_task(work)
     return Response("{}", content_type="application/json")
@@ -107,16 +114,12 @@ async def send() -> Response:
     sinks = [sinks_of(1 + number) for number in range(EVENTS)]
 
     async def work() -> None:
-        due = time.monotonic()
-        for number in range(messages):
+        async for _ in paced(messages, pause, AT_ONCE):
             payload = b'{"type":"odds_change","data":{"sportradar_id":"sr:t=%.6f"}}' % time.monotonic()
             frame = FRAME.encode(payload.ljust(BYTES), b"", "")
             for sink in sinks[numbers.randrange(EVENTS)]:
                 if sink.is_open and not sink.pending:
                     sink.write(frame)
-            if number % AT_ONCE == AT_ONCE - 1:
-                due += pause * AT_ONCE
-                await asyncio.sleep(max(0.0, due - time.monotonic()))
 
     current_app.add_background_task(work)
     return Response("{}", content_type="application/json")
