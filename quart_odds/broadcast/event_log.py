@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from quart_odds.broadcast.content import Content, Filter, Subject
 from quart_odds.broadcast.framing import Entry, Framing
 from quart_odds.broadcast.rendered import RenderedContents
+from quart_odds.broadcast.retained import KEEP_ENDED, Retained
 from quart_odds.broadcast.selection import EVERYTHING, Selection
 from quart_odds.broadcast.topic import FEW_ENTRIES, LogTopic
 
@@ -66,7 +67,7 @@ class EventLog:
         bounds: LogBounds | None = None,
         epoch: str | None = None,
         clock: Callable[[], float] = time.monotonic,
-        keep_ended: int = 32,
+        keep_ended: int = KEEP_ENDED,
     ) -> None:
         self.bounds = bounds or LogBounds()
         self._name = name
@@ -87,8 +88,7 @@ class EventLog:
         self._topics: dict[str, LogTopic] = {}
         self._known_from = self._next_seq = next_seq
         self._bytes = 0
-        self._retained: dict[Hashable, dict[Hashable, Entry]] = {}
-        self._ended: dict[Hashable, None] = {}
+        self._retained: Retained[Entry] = Retained(self._keep_ended)
 
     def restore_retained(
         self, seq: int, payload: bytes, *, topic: str, name: str, retain: tuple[Hashable, Hashable], ends: bool
@@ -98,7 +98,7 @@ class EventLog:
         It is only part of what late joiners receive.
         """
         entry = Entry(seq, self._clock(), topic, name, payload, f"{self.epoch}-{seq}".encode())
-        self._retain(retain, entry, ends)
+        self._retained.put(retain, entry, ends=ends)
 
     @property
     def first_seq(self) -> int:
@@ -140,7 +140,7 @@ class EventLog:
         entry = self._add(Entry(seq, self._clock(), topic, name, payload, f"{self.epoch}-{seq}".encode(), value))
         self._topic(topic).all.add(seq)
         if retain is not None:
-            self._retain(retain, entry, ends)
+            self._retained.put(retain, entry, ends=ends)
         self._evict(entry.at)
         return entry
 
@@ -291,7 +291,7 @@ class EventLog:
 
     def latest(self) -> tuple[Entry, ...]:
         """Return the newest retained entry of each member of all groups that have not ended, oldest first."""
-        return self._newest(lambda group, _: group not in self._ended)
+        return self._newest(lambda group, _: not self._retained.has_ended(group))
 
     def place(self, cursor: str | None, selection: Selection = EVERYTHING) -> ResumePosition:
         """Return where a listener with this cursor starts. A new listener's cursor is None."""
@@ -320,27 +320,12 @@ class EventLog:
 
     def retained(self) -> list[tuple[tuple[Hashable, Hashable], Entry, bool]]:
         """Return each retained entry with its key and whether it ended its group, oldest first."""
-        found = []
-        for group, members in self._retained.items():
-            last = max(entry.seq for entry in members.values())
-            for member, entry in members.items():
-                found.append(((group, member), entry, group in self._ended and entry.seq == last))
+        found = [(key, entry, self._retained.is_end(key)) for key, entry in self._retained]
         return sorted(found, key=lambda each: each[1].seq)
 
     def _newest(self, wanted: Callable[[Hashable, Entry], bool]) -> tuple[Entry, ...]:
-        found = [
-            entry for group, members in self._retained.items() for entry in members.values() if wanted(group, entry)
-        ]
+        found = [entry for (group, _), entry in self._retained if wanted(group, entry)]
         return tuple(sorted(found, key=lambda entry: entry.seq))
-
-    def _retain(self, retain: tuple[Hashable, Hashable], entry: Entry, ends: bool) -> None:
-        group, member = retain
-        self._retained.setdefault(group, {})[member] = entry
-        if ends:
-            self._ended[group] = None
-            while len(self._ended) > self._keep_ended:
-                oldest = next(iter(self._ended))
-                del self._ended[oldest], self._retained[oldest]
 
     def _evict(self, now: float) -> None:
         bounds = self.bounds

@@ -25,6 +25,7 @@ from quart_odds.broadcast.engines.records import (
     read_retained,
 )
 from quart_odds.broadcast.engines.scripts import BEGIN, FENCED, OTHER_EPOCH, OUT_OF_ORDER, PUBLISH
+from quart_odds.broadcast.retained import Retained
 from quart_odds.errors import NotWriterError, ReplicationError
 
 if TYPE_CHECKING:
@@ -41,8 +42,6 @@ KEPT_BYTES = 32 * 1024 * 1024
 HEARTBEAT_SECONDS = 1.0
 MOST_WAIT_SECONDS = 2.0
 CLOSE_SECONDS = 1.0
-KEEP_ENDED = 32
-"""How many groups of retained entries are kept after their end, as in `EventLog`."""
 
 log = structlog.get_logger(__name__)
 
@@ -90,8 +89,7 @@ class StreamPublisher:
         self._is_overflown = False
         self._kept: deque[tuple[int, int]] = deque()
         self._kept_bytes = 0
-        self._groups: dict[str, dict[str, None]] = {}
-        self._ended: dict[str, None] = {}
+        self._retained: Retained[None] = Retained()
         self._drops: list[str] = []
         self._news = asyncio.Event()
         self._progress = asyncio.Condition()
@@ -198,26 +196,15 @@ class StreamPublisher:
         self._drops.clear()
 
     def _restore_retained(self, retained: list[RetainedRecord]) -> None:
-        self._groups.clear()
-        self._ended.clear()
+        self._retained = Retained()
         for each in sorted(retained, key=lambda each: each.seq):
-            group, member = each.retain
-            self._groups.setdefault(group, {})[member] = None
-            if each.ends:
-                self._ended[group] = None
+            self._retained.put(each.retain, None, ends=each.ends)
 
     def _note_retained(self, record: Record) -> None:
-        """Decide which retained entries of groups that ended long ago are dropped, as `EventLog` does."""
-        if record.retain is None:
-            return
-        group, member = record.retain
-        self._groups.setdefault(group, {})[member] = None
-        if record.ends:
-            self._ended[group] = None
-            while len(self._ended) > KEEP_ENDED:
-                oldest = next(iter(self._ended))
-                del self._ended[oldest]
-                self._drops += [SEPARATOR.join((oldest, each)) for each in self._groups.pop(oldest)]
+        """Note which retained entries Redis has to drop, because their groups ended long ago."""
+        if record.retain is not None:
+            dropped = self._retained.put(record.retain, None, ends=record.ends)
+            self._drops += [SEPARATOR.join(map(str, key)) for key in dropped]
 
     async def _run(self) -> None:
         wait_seconds = 0.0
