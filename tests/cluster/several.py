@@ -6,16 +6,17 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
-import aiohttp
 import orjson
 from websockets.exceptions import WebSocketException
 
 from quart_odds.sandbox import SandboxOptions, sandbox_process
-from tests.databases import make_database, running_postgres
+from tests.databases import make_database
 from tests.redis_servers import TestRedis, running_redis
 from tests.server.serving import Json, Server, at, served
+from tests.server.test_two_servers import ask, until_ready
 
 WAIT_SECONDS = 60
+SANDBOX = SandboxOptions(events=12, latency_ms=30, move=0.3, markets=20)
 PACE: Mapping[str, object] = {
     "betpawa_concurrency": 2,
     "sportybet_concurrency": 2,
@@ -36,28 +37,14 @@ class Cluster:
         self._folder = folder
         self._settings = settings
         self._stack = stack
-        self._session: aiohttp.ClientSession | None = None
 
     async def start(self) -> Server:
         """Start another process, and return when it is ready."""
         folder = self._folder / f"process-{len(self.servers)}"
         server = await self._stack.enter_async_context(served(folder, self._settings))
         self.servers.append(server)
-        await self.until(lambda: self.is_ready(server))
+        await until_ready(server, 200)
         return server
-
-    async def ask(self, server: Server, path: str, method: str = "GET", body: object = None) -> tuple[int, Json]:
-        """Send a request, and return the status and the body."""
-        if self._session is None:
-            self._session = await self._stack.enter_async_context(aiohttp.ClientSession())
-        async with self._session.request(method, f"{server.url}{path}", json=body) as answer:
-            return answer.status, orjson.loads(await answer.read() or b"{}")
-
-    async def is_ready(self, server: Server) -> bool:
-        """Return whether a process is ready."""
-        with contextlib.suppress(aiohttp.ClientError):
-            return (await self.ask(server, "/readyz"))[0] == 200
-        return False
 
     async def until(self, condition: Callable[[], Awaitable[bool]]) -> None:
         """Wait for a condition."""
@@ -65,28 +52,10 @@ class Cluster:
             while not await condition():
                 await asyncio.sleep(0.1)
 
-    async def scrape(self, server: Server) -> Json:
-        """Make a run at a process, and return its row."""
-        status, started = await self.ask(server, "/api/scrape", "POST", {})
-        assert status == 202, started
-        return await self.ended(server, started["scrape_run_id"])
-
-    async def ended(self, server: Server, run_id: int) -> Json:
-        """Return the row of a run once it has ended."""
-        row: Json = {}
-
-        async def is_over() -> bool:
-            nonlocal row
-            row = (await self.ask(server, f"/api/scrape/{run_id}"))[1]
-            return bool(row["status"] != "running")
-
-        await self.until(is_over)
-        return row
-
     async def events(self, server: Server) -> dict[int, Json]:
         """Return the events that a process serves, with all their odds."""
-        _, page = await self.ask(server, "/api/events?include_started=true&page_size=100")
-        return {each["id"]: (await self.ask(server, f"/api/events/{each['id']}"))[1] for each in page["events"]}
+        _, page = await ask(server, "/api/events?include_started=true&page_size=100")
+        return {each["id"]: (await ask(server, f"/api/events/{each['id']}"))[1] for each in page["events"]}
 
     async def same_events(self, *servers: Server) -> dict[int, Json]:
         """Return what all these processes serve, once they agree."""
@@ -103,16 +72,18 @@ class Cluster:
 
 @asynccontextmanager
 async def cluster(
-    folder: Path, count: int, *, redis_options: tuple[str, ...] = (), **settings: object
+    folder: Path,
+    postgres: str,
+    count: int,
+    *,
+    sandbox: SandboxOptions = SANDBOX,
+    **settings: object,
 ) -> AsyncIterator[Cluster]:
-    """Run this many processes, ready. The first one writes."""
-    with running_postgres() as postgres, running_redis(*redis_options) as redis:
-        url = await make_database(postgres.url)
-        async with (
-            sandbox_process(SandboxOptions(events=12, latency_ms=30, move=0.3, markets=20)) as sandbox,
-            AsyncExitStack() as stack,
-        ):
-            given = {**at(sandbox.urls), **PACE, "database_url": url, "engine_url": redis.url, **settings}
+    """Run this many processes, ready, on a new database of a PostgreSQL server. The first one writes."""
+    url = await make_database(postgres)
+    with running_redis() as redis:
+        async with sandbox_process(sandbox) as bookmakers, AsyncExitStack() as stack:
+            given = {**at(bookmakers.urls), **PACE, "database_url": url, "engine_url": redis.url, **settings}
             opened = Cluster(folder, redis, given, stack)
             for _ in range(count):
                 await opened.start()

@@ -3,8 +3,7 @@
 import asyncio
 import signal
 import time
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +13,10 @@ import pytest
 from quart_odds.app import create_app
 from quart_odds.routes.access.forwarding import CARRIED_OUT_BY_WRITER
 from quart_odds.routes.access.same_origin import CHECKED
-from quart_odds.sandbox import SandboxOptions, sandbox_process
+from quart_odds.sandbox import SandboxOptions
 from quart_odds.settings import load_settings
-from tests.databases import make_database
-from tests.redis_servers import TestRedis, running_redis
-from tests.server.serving import Json, Server, at, served
+from tests.cluster.several import cluster
+from tests.server.serving import Json, Server
 from tests.server.test_two_servers import ask, ended, until_ready
 
 PATIENCE_SECONDS = 40
@@ -38,23 +36,7 @@ def test_every_route_that_changes_something_is_for_the_writer() -> None:
     assert forwarded <= guarded
 
 
-@asynccontextmanager
-async def cluster(folder: Path, postgres: str, count: int) -> AsyncIterator[tuple[list[Server], TestRedis]]:
-    """Run servers on one database and one Redis. The first one writes."""
-    url = await make_database(postgres)
-    servers: list[Server] = []
-    with running_redis() as redis:
-        async with sandbox_process(SandboxOptions(events=6, latency_ms=60, move=0)) as sandbox:
-            settings = {**at(sandbox.urls), "database_url": url, "engine_url": redis.url, "drain_seconds": 0.2}
-            async with served(folder / "0", settings) as first:
-                servers.append(first)
-                async with served(folder / "1", settings) as second:
-                    servers.append(second)
-                    if count == 2:
-                        yield servers, redis
-                    else:
-                        async with served(folder / "2", settings) as third:
-                            yield [*servers, third], redis
+SANDBOX = SandboxOptions(events=6, latency_ms=60, move=0)
 
 
 async def send(
@@ -77,7 +59,8 @@ async def role(server: Server) -> Json:
 @pytest.mark.postgres
 async def test_each_process_takes_every_request(tmp_path: Path, postgres: str) -> None:
     """A follower answers as the writer would; its own checks come first; of two starts at once, one makes a run."""
-    async with cluster(tmp_path, postgres, 3) as ((writer, one, other), redis):
+    async with cluster(tmp_path, postgres, 3, sandbox=SANDBOX, drain_seconds=0.2) as processes:
+        writer, one, other = processes.servers
         told = [await role(each) for each in (writer, one, other)]
         assert [each["role"] for each in told] == ["writer", "follower", "follower"]
         assert len({(each["term"], each["holder"]) for each in told}) == 1
@@ -130,7 +113,7 @@ async def test_each_process_takes_every_request(tmp_path: Path, postgres: str) -
         await ask(other, f"/api/scrape/{newest['id']}/cancel", "POST")
         assert (await ended(one, newest["id"]))["status"] in ("cancelled", "completed")
 
-        redis.kill()
+        processes.redis.kill()
         body = await until_ready(one, 503)
         assert body["status"] in ("not level", "no redis")
         assert body["role"] == "follower"
@@ -145,7 +128,8 @@ async def test_a_request_to_a_writer_that_hangs_is_answered_and_not_carried_out_
     tmp_path: Path, postgres: str
 ) -> None:
     """The client gets a 503 soon; the other process takes over; the former writer finds nothing to carry out."""
-    async with cluster(tmp_path, postgres, 2) as ((writer, follower), _):
+    async with cluster(tmp_path, postgres, 2, sandbox=SANDBOX, drain_seconds=0.2) as processes:
+        writer, follower = processes.servers
         before = await role(writer)
         writer.process.send_signal(signal.SIGSTOP)
         began = time.monotonic()

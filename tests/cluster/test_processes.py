@@ -8,17 +8,19 @@ import pytest
 from tests.cluster.several import Listener, cluster
 from tests.server.following import WebSocketFollower
 from tests.server.serving import curl
+from tests.server.test_two_servers import ask, ended, scrape, until_ready
 from tests.websocket.copies import prices_of
 
 
-async def test_every_process_serves_the_same_odds_and_tells_the_same_messages(tmp_path: Path) -> None:
+@pytest.mark.postgres
+async def test_every_process_serves_the_same_odds_and_tells_the_same_messages(tmp_path: Path, postgres: str) -> None:
     """A run that is started at one that does not write is observed everywhere, with the same cursors."""
-    async with cluster(tmp_path, 3) as processes:
+    async with cluster(tmp_path, postgres, 3) as processes:
         writing, one, other = processes.servers
         listeners = [Listener("scrape_progress,odds_updates,odds") for _ in processes.servers]
         for listener, server in zip(listeners, processes.servers, strict=True):
             await listener.listen(server)
-        status, started = await processes.ask(one, "/api/scrape", "POST", {})
+        status, started = await ask(one, "/api/scrape", "POST")
         assert status == 202, started
         run_id = started["scrape_run_id"]
         progress = await curl(other, f"/api/scrape/runs/{run_id}/progress")
@@ -39,13 +41,16 @@ async def test_every_process_serves_the_same_odds_and_tells_the_same_messages(tm
             await listener.leave()
 
 
-async def test_a_listener_that_is_cut_resumes_at_another_process_without_gap_or_repeat(tmp_path: Path) -> None:
+@pytest.mark.postgres
+async def test_a_listener_that_is_cut_resumes_at_another_process_without_gap_or_repeat(
+    tmp_path: Path, postgres: str
+) -> None:
     """Again and again during a run, by its cursor alone."""
-    async with cluster(tmp_path, 2) as processes:
+    async with cluster(tmp_path, postgres, 2) as processes:
         still, moving = Listener(), Listener()
         await still.listen(processes.servers[0])
         await moving.listen(processes.servers[1])
-        _, started = await processes.ask(processes.servers[1], "/api/scrape", "POST", {})
+        _, started = await ask(processes.servers[1], "/api/scrape", "POST")
         for number in range(6):
             had = len(moving.messages)
             await moving.until(lambda had=had: len(moving.messages) > had or bool(still.ends))  # type: ignore[misc]
@@ -64,32 +69,34 @@ async def test_a_listener_that_is_cut_resumes_at_another_process_without_gap_or_
 
 
 @pytest.mark.endurance
-async def test_two_starts_at_different_processes_make_one_run(tmp_path: Path) -> None:
+@pytest.mark.postgres
+async def test_two_starts_at_different_processes_make_one_run(tmp_path: Path, postgres: str) -> None:
     """The second is told of the first."""
-    async with cluster(tmp_path, 2) as processes:
-        answers = await asyncio.gather(*(processes.ask(each, "/api/scrape", "POST", {}) for each in processes.servers))
+    async with cluster(tmp_path, postgres, 2) as processes:
+        answers = await asyncio.gather(*(ask(each, "/api/scrape", "POST") for each in processes.servers))
         assert sorted(status for status, _ in answers) == [202, 409]
         assert len({body["scrape_run_id"] for _, body in answers}) == 1
-        await processes.ended(processes.servers[1], answers[0][1]["scrape_run_id"])
+        await ended(processes.servers[1], answers[0][1]["scrape_run_id"])
 
 
-async def test_another_process_goes_on_when_the_writer_is_killed_in_a_run(tmp_path: Path) -> None:
+@pytest.mark.postgres
+async def test_another_process_goes_on_when_the_writer_is_killed_in_a_run(tmp_path: Path, postgres: str) -> None:
     """It ends that run as interrupted, tells it on the log, and serves what was confirmed."""
-    async with cluster(tmp_path, 2) as processes:
+    async with cluster(tmp_path, postgres, 2) as processes:
         writing, other = processes.servers
-        assert (await processes.scrape(writing))["status"] == "completed"
+        assert (await scrape(writing))["status"] == "completed"
         confirmed = await processes.same_events(writing, other)
         listener = Listener()
         await listener.listen(other)
-        _, started = await processes.ask(other, "/api/scrape", "POST", {})
+        _, started = await ask(other, "/api/scrape", "POST")
         run_id = started["scrape_run_id"]
         await listener.until(lambda: len(listener.messages) > 5)
         writing.process.kill()
         await writing.process.wait()
         await listener.until(lambda: (run_id, "failed") in listener.ends or (run_id, "interrupted") in listener.ends)
-        row = await processes.ended(other, run_id)
+        row = await ended(other, run_id)
         assert row["status"] == "interrupted"
-        assert (await processes.scrape(other))["status"] == "completed"
+        assert (await scrape(other))["status"] == "completed"
         now = await processes.events(other)
         assert set(confirmed) <= set(now)
         third = await processes.start()
@@ -97,45 +104,44 @@ async def test_another_process_goes_on_when_the_writer_is_killed_in_a_run(tmp_pa
         await listener.leave()
 
 
-async def test_redis_that_loses_everything_is_told_and_nothing_else_stops(tmp_path: Path) -> None:
+@pytest.mark.postgres
+async def test_redis_that_loses_everything_is_told_and_nothing_else_stops(tmp_path: Path, postgres: str) -> None:
     """Scraping goes on without Redis, /readyz is red, and everything resumes by itself."""
-    async with cluster(tmp_path, 2) as processes:
+    async with cluster(tmp_path, postgres, 2) as processes:
         writing, other = processes.servers
-        assert (await processes.scrape(writing))["status"] == "completed"
+        assert (await scrape(writing))["status"] == "completed"
         listener = Listener("scrape_progress,odds_updates")
         await listener.listen(other)
         processes.redis.kill()
 
-        async def is_red() -> bool:
-            return (await processes.ask(other, "/readyz"))[0] == 503
-
-        await processes.until(is_red)
+        await until_ready(other, 503)
         await listener.until(lambda: any(each["data"].get("code") == "degraded" for each in listener.messages))
-        _, started = await processes.ask(writing, "/api/scrape", "POST", {})
-        assert (await processes.ended(writing, started["scrape_run_id"]))["status"] == "completed"
+        _, started = await ask(writing, "/api/scrape", "POST")
+        assert (await ended(writing, started["scrape_run_id"]))["status"] == "completed"
         processes.redis.start()
         for each in processes.servers:
-            await processes.until(lambda each=each: processes.is_ready(each))  # type: ignore[misc]
+            await until_ready(each, 200)
         await listener.until(lambda: any(each["data"].get("code") == "gap" for each in listener.messages))
         shown = await processes.same_events(writing, other)
         assert shown
-        assert (await processes.scrape(other))["status"] == "completed"
+        assert (await scrape(other))["status"] == "completed"
         await listener.until(lambda: len(listener.ends) >= 1)
         await listener.leave()
 
 
 @pytest.mark.endurance
-async def test_an_image_and_changes_at_a_process_equal_what_the_writer_serves(tmp_path: Path) -> None:
+@pytest.mark.postgres
+async def test_an_image_and_changes_at_a_process_equal_what_the_writer_serves(tmp_path: Path, postgres: str) -> None:
     """A copy that is kept at a process that does not write, through runs."""
-    async with cluster(tmp_path, 2) as processes:
+    async with cluster(tmp_path, postgres, 2) as processes:
         writing, other = processes.servers
-        assert (await processes.scrape(writing))["status"] == "completed"
+        assert (await scrape(writing))["status"] == "completed"
         shown = await processes.same_events(writing, other)
         ids = sorted(shown)[:5]
         follower = WebSocketFollower(other.port, f"topics=odds&market=all&event_id={','.join(map(str, ids))}")
         following = asyncio.create_task(follower.follow())
         for each in (other, writing, other):
-            assert (await processes.scrape(each))["status"] == "completed"
+            assert (await scrape(each))["status"] == "completed"
         shown = await processes.same_events(writing, other)
         wanted = {each: prices_of(shown[each]["markets_by_bookmaker"]) for each in ids}
 
