@@ -22,7 +22,7 @@ from pathlib import Path
 import aiohttp
 
 from benchmarks.api_load import Load, load
-from benchmarks.fanout import build_client
+from benchmarks.fan_client import build_client
 from benchmarks.storage import Bookmakers
 from quart_odds.domain.odds import EventHeader, MappedEvent
 from quart_odds.domain.platforms import Platform

@@ -95,6 +95,8 @@ class Running:
 
     process: subprocess.Popen[bytes]
     port: int
+    more_ports: tuple[int, ...] = ()
+    """Of further servers that share the clients with this one."""
 
     @property
     def memory_kb(self) -> int:
@@ -117,15 +119,26 @@ class Running:
 @contextmanager
 def running(contestant: Contestant, folder: Path) -> Iterator[Running]:
     """Run a server on a free port. It is stopped at the end."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    with (folder / f"{contestant.name}.log").open("wb") as log:
-        process = subprocess.Popen(
-            contestant.command(port, folder), cwd=ROOT, stdout=log, stderr=log, start_new_session=True
-        )
-    try:
-        _until_listening(process, port, folder / f"{contestant.name}.log")
+    port = free_port()
+    with listening(contestant.command(port, folder), port, folder / f"{contestant.name}.log") as process:
         yield Running(process, port)
+
+
+def free_port() -> int:
+    """Return a port of this machine that nothing listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port: int = free.getsockname()[1]
+        return port
+
+
+@contextmanager
+def listening(command: list[str], port: int, log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a command in a process group of its own from when it listens on the port. The group is killed at the end."""
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=output, start_new_session=True)
+    try:
+        _until_listening(process, port, log)
+        yield process
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)

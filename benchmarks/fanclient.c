@@ -1,7 +1,8 @@
 // Fan-out load client: opens CLIENTS WebSocket or SSE connections to 127.0.0.1, counts messages, prints one line of JSON.
 //
-//   fanclient ws|sse PORT PATH CLIENTS EXPECT IDLE_MS [TRIGGER_PATH [STALL [SERVER_PGID]]]
+//   fanclient ws|sse PORT[,PORT…] PATH CLIENTS EXPECT IDLE_MS [TRIGGER_PATH [STALL [SERVER_PGID]]]
 //
+// Connections take the ports in turn. TRIGGER_PATH is POSTed to the first one.
 // A message is a WebSocket text frame, or an SSE block with a "data:" line. Once all connections are accepted and
 // have been quiet for a moment, the counters are reset and TRIGGER_PATH is POSTed (if it is empty, READY is printed for
 // a publisher that reads it). It ends when every live connection has EXPECT messages, or when nothing arrived for IDLE_MS.
@@ -193,8 +194,10 @@ static int by_float(const void *a, const void *b) {
 }
 
 int main(int argc, char **argv) {
-    if (argc < 7) { fprintf(stderr, "usage: fanclient ws|sse PORT PATH CLIENTS EXPECT IDLE_MS [TRIGGER [STALL [PGID]]]\n"); return 2; }
+    if (argc < 7) { fprintf(stderr, "usage: fanclient ws|sse PORT[,PORT...] PATH CLIENTS EXPECT IDLE_MS [TRIGGER [STALL [PGID]]]\n"); return 2; }
     int ws = !strcmp(argv[1], "ws"), port = atoi(argv[2]), clients = atoi(argv[4]), idle_ms = atoi(argv[6]);
+    int ports[64], port_count = 0;
+    for (char *next = argv[2]; next && port_count < 64; next = strchr(next, ',') ? strchr(next, ',') + 1 : 0) ports[port_count++] = atoi(next);
     long expect = atol(argv[5]);
     const char *path = argv[3], *trigger = argc > 7 && argv[7][0] ? argv[7] : 0;
     int stall = argc > 8 ? atoi(argv[8]) : 0, group = argc > 9 ? atoi(argv[9]) : 0;
@@ -212,6 +215,7 @@ int main(int argc, char **argv) {
     for (int i = 0; i < clients; i++) {
         struct connection *c = all + i;
         c->stalled = i < stall;
+        port = ports[i % port_count];
         c->fd = dial(port, c->stalled ? 4096 : 0);
         c->cap = 65536;
         c->buf = malloc(c->cap);
@@ -263,8 +267,8 @@ int main(int argc, char **argv) {
             if (group) cpu = cpu_seconds(group, &rss_kb);
             start = last = now();
             if (!trigger || holding) { printf("READY\n"); fflush(stdout); continue; }
-            snprintf(request, sizeof request, "POST %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", trigger, port);
-            send_request(dial(port, 0), request);
+            snprintf(request, sizeof request, "POST %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", trigger, ports[0]);
+            send_request(dial(ports[0], 0), request);
         }
     }
     double counted = now() - start;

@@ -1,6 +1,10 @@
 """Fan-out side by side: our server and its alternatives, on the same work, on this machine.
 
     python -m benchmarks.fanout [--runs 3] [--clients 1000] [--rows burst-ws,paced-ws] [--only ours,nchan] [--markdown]
+    python -m benchmarks.fanout --workers 2 --engine redis [--runs 3] [--clients 1000]
+
+With workers, it measures `serve --workers` with Redis beside as many servers with a log in memory, which share the
+clients: see benchmarks/fanout_workers.py.
 
 Runs are interleaved, and each figure is the median of its runs. Peers that are not installed are reported as missing.
 The last line is JSON with the same figures. The client needs a C compiler.
@@ -8,32 +12,17 @@ The last line is JSON with the same figures. The client needs a C compiler.
 
 import json
 import statistics
-import subprocess
 import tempfile
-import threading
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import click
 
 from benchmarks.contestants import CONTESTANTS, Contestant, Running, publish_to_nchan, running
+from benchmarks.fan_client import Figures, Row, build_client, run_client
+from benchmarks.fanout_workers import compare_workers
 from benchmarks.table import print_table
 
 IDLE_MS = 4000
-
-
-@dataclass(frozen=True)
-class Row:
-    """One kind of work: the transport, how much is published and how fast, and how many clients never read."""
-
-    name: str
-    title: str
-    kind: str
-    messages: int
-    interval_ms: float = 0.0
-    stalled: int = 0
-    contestants: tuple[str, ...] = ("ours", "standard", "nchan", "manager", "websockets")
 
 
 MOST = ("ours", "nchan")
@@ -48,8 +37,6 @@ ROWS = (
     Row("drain-ws", "drain, WebSocket", "ws", 0, contestants=("ours", "standard")),
     Row("drain-sse", "drain, SSE", "sse", 0, contestants=("ours", "standard")),
 )
-
-Figures = dict[str, float]
 
 
 def measure(row: Row, contestant: Contestant, client: Path, clients: int, folder: Path) -> Figures:
@@ -97,48 +84,6 @@ def _drain(row: Row, contestant: Contestant, server: Running, client: Path, clie
     return {"told": found["told"], "clients": clients, "gone_s": took[0]}
 
 
-def run_client(
-    client: Path,
-    row: Row,
-    contestant: Contestant,
-    server: Running,
-    arguments: tuple[object, ...],
-    when_ready: Callable[[], None] | None = None,
-) -> Figures:
-    """Run the client, and call `when_ready` once it says that it is ready."""
-    process = subprocess.Popen(
-        [client, row.kind, str(server.port), contestant.paths[row.kind], *map(str, arguments)],
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    doing: threading.Thread | None = None
-    with process.stdout as lines:
-        for line in lines:
-            if line.startswith("READY"):
-                if when_ready is not None:
-                    doing = threading.Thread(target=when_ready)
-                    doing.start()
-            else:
-                figures: Figures = json.loads(line)
-    if doing is not None:
-        doing.join()
-    if process.wait():
-        raise RuntimeError(f"the client failed on {contestant.name}, {row.name}")
-    return figures
-
-
-def build_client(folder: Path) -> Path:
-    """Compile the client. Raises ClickException if there is no compiler."""
-    client = folder / "fanclient"
-    source = Path(__file__).parent / "fanclient.c"
-    try:
-        subprocess.run(["cc", "-O2", "-w", "-o", client, source], check=True)
-    except (OSError, subprocess.CalledProcessError) as error:
-        raise click.ClickException(f"the client needs a C compiler: {error}") from None
-    return client
-
-
 def _chosen(given: str, known: list[str], what: str) -> list[str]:
     names = [each.strip() for each in given.split(",") if each.strip()] or known
     if unknown := [each for each in names if each not in known]:
@@ -151,9 +96,18 @@ def _chosen(given: str, known: list[str], what: str) -> list[str]:
 @click.option("--clients", default=1000, show_default=True)
 @click.option("--rows", default="", help=f"Comma-separated: {', '.join(row.name for row in ROWS)}.")
 @click.option("--only", default="", help=f"Comma-separated: {', '.join(each.name for each in CONTESTANTS)}.")
+@click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 16), help="Number of our processes.")
+@click.option("--engine", default="memory", show_default=True, type=click.Choice(["memory", "redis"]))
 @click.option("--markdown", is_flag=True, help="Print the table as in docs/performance.md.")
-def main(runs: int, clients: int, rows: str, only: str, markdown: bool) -> None:
+def main(runs: int, clients: int, rows: str, only: str, workers: int, engine: str, markdown: bool) -> None:
     """Measure the servers and print one table."""
+    if engine == "redis":
+        if only or rows:
+            raise click.UsageError("--only and --rows are for servers with a log in memory")
+        compare_workers(runs, clients, workers, markdown=markdown)
+        return
+    if workers > 1:
+        raise click.UsageError(f"--workers {workers} needs --engine redis")
     row_names = _chosen(rows, [row.name for row in ROWS], "row")
     names = _chosen(only, [each.name for each in CONTESTANTS], "server")
     missing = {each.name: why for each in CONTESTANTS if each.name in names and (why := each.missing())}

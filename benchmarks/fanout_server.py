@@ -1,27 +1,35 @@
 """The server that the fan-out measures: ours as shipped, without connection limits, plus a route that publishes.
 
     python -m benchmarks.fanout_server --bind 127.0.0.1:PORT
+    python -m benchmarks.fanout_server --bind 127.0.0.1:PORT --workers 2 --engine-url redis://127.0.0.1:6379/0
 
 `POST /bench/publish?messages=N&interval_ms=T` publishes N messages to `scrape_progress`, each of about 330 bytes and
-stamped with its creation time, and yields to the event loop after each.
+stamped with its creation time, and yields to the event loop after each. Of several workers the writer publishes.
+`GET /bench/process` answers with the process id, so that a benchmark can wait until all workers serve.
 """
 
 import asyncio
+import os
 import sys
 import tempfile
 import time
 from pathlib import Path
 
 import click
-from quart import Blueprint, Response, current_app, request
+from quart import Blueprint, Quart, Response, current_app, request
 
 from quart_odds.app import create_app
 from quart_odds.broadcast import SCRAPE_PROGRESS, current_registry
-from quart_odds.logs import configure_logging
+from quart_odds.logs import ProcessName, configure_logging
+from quart_odds.routes.access.forwarding import carried_out_by_writer
 from quart_odds.scraping.schemas import Platform, ScrapePhase, ScrapeProgress
 from quart_odds.server import fast_lane
+from quart_odds.server.channel import WorkerPlace
 from quart_odds.server.serve import run_in_loop, serve
-from quart_odds.settings import load_settings
+from quart_odds.server.sockets import listen_for_workers
+from quart_odds.server.worker import SupervisorLink, serve_as_worker
+from quart_odds.server.workers import Supervisor
+from quart_odds.settings import PREFIX, Settings, load_settings
 from quart_odds.websocket import scrape_progress_message
 
 blueprint = Blueprint("bench", __name__)
@@ -29,7 +37,14 @@ BLUEPRINTS = [blueprint]
 """The routes that are added to those of the product."""
 
 
+@blueprint.get("/bench/process")
+async def process() -> str:
+    """Return the process id."""
+    return str(os.getpid())
+
+
 @blueprint.post("/bench/publish")
+@carried_out_by_writer
 async def publish() -> Response:
     """Publish to all clients, in the background."""
     messages = request.args.get("messages", 1000, int)
@@ -59,24 +74,56 @@ async def publish() -> Response:
 @click.option("--bind", default="127.0.0.1:0", show_default=True)
 @click.option("--standard-lane", is_flag=True, help="Disable the fast lane.")
 @click.option("--asyncio", "plain_loop", is_flag=True, help="Use asyncio's own event loop instead of uvloop.")
-def main(bind: str, standard_lane: bool, plain_loop: bool) -> None:
+@click.option("--workers", default=1, show_default=True, help="Number of processes; more than one need --engine-url.")
+@click.option("--engine-url", help="The address of Redis. Without it the log is in memory.")
+@click.option("--as-worker", hidden=True, help="Be a worker of this supervisor's.")
+def main(
+    bind: str, standard_lane: bool, plain_loop: bool, workers: int, engine_url: str | None, as_worker: str | None
+) -> None:
     """Serve until stopped."""
+    if as_worker is not None:
+        place = WorkerPlace.of_text(as_worker)
+        link = SupervisorLink(place)
+        app = _app(load_settings(), ProcessName(place.number), standard_lane=standard_lane)
+        run_in_loop(lambda: serve_as_worker(app, link), use_uvloop=not plain_loop)
+        return
     with tempfile.TemporaryDirectory() as folder:
-        settings = load_settings(
-            {},
-            database_url=f"sqlite:///{Path(folder) / 'bench.db'}",
-            max_connections=0,
-            max_connections_per_address=0,
-            decode_workers=0,
-            log_level="warning",
-        )
-        configure_logging(settings)
-        app = create_app(settings)
-        for each in BLUEPRINTS:
-            app.register_blueprint(each)
-        if standard_lane:
-            fast_lane.KNOWN_HYPERCORN = ()
-        run_in_loop(lambda: serve(app, bind, on_ready=_announce), use_uvloop=not plain_loop)
+        given = {
+            "database_url": f"sqlite:///{Path(folder) / 'bench.db'}",
+            "max_connections": 0,
+            "max_connections_per_address": 0,
+            "decode_workers": 0,
+            "log_level": "warning",
+            "engine_url": engine_url,
+        }
+        settings = load_settings({}, **given)
+        if workers == 1:
+            app = _app(settings, None, standard_lane=standard_lane)
+            run_in_loop(lambda: serve(app, bind, on_ready=_announce), use_uvloop=not plain_loop)
+            return
+        configure_logging(settings, ProcessName())
+        environ = {f"{PREFIX}{name.upper()}": str(value) for name, value in given.items()}
+        asyncio.run(_supervise(bind, workers, environ, settings))
+
+
+def _app(settings: Settings, name: ProcessName | None, *, standard_lane: bool) -> Quart:
+    configure_logging(settings, name)
+    app = create_app(settings)
+    for each in BLUEPRINTS:
+        app.register_blueprint(each)
+    if standard_lane:
+        fast_lane.KNOWN_HYPERCORN = ()
+    return app
+
+
+async def _supervise(bind: str, workers: int, environ: dict[str, str], settings: Settings) -> None:
+    sockets = listen_for_workers(bind, settings.write_timeout_seconds, workers)
+    options = [each for each in sys.argv[1:] if each in ("--standard-lane", "--asyncio")]
+    command = [sys.executable, "-m", "benchmarks.fanout_server", *options, "--as-worker"]
+    supervisor = Supervisor(
+        sockets, command, {**os.environ, **environ}, drain_seconds=settings.drain_seconds, on_ready=_announce
+    )
+    sys.exit(await supervisor.run())
 
 
 def _announce(address: str) -> None:

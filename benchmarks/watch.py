@@ -23,7 +23,7 @@ from pathlib import Path
 import click
 
 from benchmarks.contestants import CONTESTANTS, WATCHED, Contestant, Running, running
-from benchmarks.fanout import Figures, Row, build_client, run_client
+from benchmarks.fan_client import Figures, Row, build_client, run_client
 
 EVENTS = 1300
 WATCHED_EVENTS = 5
