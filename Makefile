@@ -54,6 +54,8 @@ check: $(VENV)/.development
 
 bench: $(VENV)/.development
 	@$(BIN)/python -m benchmarks.fanout
+	@$(BIN)/python -m benchmarks.fanout --workers 2 --engine redis
+	@$(BIN)/python -m benchmarks.scaling
 	@$(BIN)/python -m benchmarks.scrape --events 1300 --latency-ms 100 --body-kb 10
 	@$(BIN)/python -m benchmarks.scrape --events 1300 --latency-ms 100
 	@$(BIN)/python -m benchmarks.api

@@ -4,7 +4,8 @@
     python -m benchmarks.fanout_server --bind 127.0.0.1:PORT --workers 2 --engine-url redis://127.0.0.1:6379/0
 
 `POST /bench/publish?messages=N&interval_ms=T` publishes N messages to `scrape_progress`, each of about 330 bytes and
-stamped with its creation time, and yields to the event loop after each. Of several workers the writer publishes.
+stamped with its creation time, and yields to the event loop after each, or after each `group` of them. Of several
+workers the writer publishes.
 `GET /bench/process` answers with the process id, so that a benchmark can wait until all workers serve.
 """
 
@@ -49,6 +50,7 @@ async def publish() -> Response:
     """Publish to all clients, in the background."""
     messages = request.args.get("messages", 1000, int)
     pause = request.args.get("interval_ms", 0.0, float) / 1000
+    group = request.args.get("group", 1, int)
     registry = current_registry()
 
     async def work() -> None:
@@ -64,7 +66,8 @@ async def publish() -> Response:
                 elapsed_ms=1234,
             )
             registry.broadcast(scrape_progress_message(progress), SCRAPE_PROGRESS)
-            await asyncio.sleep(pause)
+            if (number + 1) % group == 0:
+                await asyncio.sleep(pause)
 
     current_app.add_background_task(work)
     return Response("{}", content_type="application/json")

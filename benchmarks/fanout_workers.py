@@ -14,7 +14,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 
 import click
@@ -40,13 +40,11 @@ def compare_workers(runs: int, clients: int, workers: int, *, markdown: bool) ->
 
     Raises ClickException where Redis or a C compiler is missing.
     """
-    redis = shutil.which("redis-server") or shutil.which("valkey-server")
-    if redis is None:
-        raise click.ClickException("--engine redis needs redis-server or valkey-server in the PATH")
+    redis = redis_binary()
     titles = {"ours": f"{workers} workers, Redis", "memory": f"{workers} servers, memory"}
-    servers: dict[str, Callable[[Path], Iterator[tuple[Running, list[int]]]]] = {
-        "memory": lambda folder: _in_memory(folder, workers),
-        "ours": lambda folder: _on_redis(redis, folder, workers),
+    servers: dict[str, Callable[[Path], AbstractContextManager[tuple[Running, list[int]]]]] = {
+        "memory": lambda folder: servers_in_memory(folder, workers),
+        "ours": lambda folder: workers_on_redis(redis, folder, workers),
     }
     found: dict[str, dict[str, list[Figures]]] = {row.name: {} for row in ROWS}
     with tempfile.TemporaryDirectory() as temporary:
@@ -55,7 +53,7 @@ def compare_workers(runs: int, clients: int, workers: int, *, markdown: bool) ->
             for row in ROWS:
                 for name, serving in servers.items():
                     click.echo(f"run {run + 1} of {runs}: {row.title}: {titles[name]}", err=True)
-                    with contextmanager(serving)(Path(temporary)) as (server, pids):
+                    with serving(Path(temporary)) as (server, pids):
                         found[row.name].setdefault(name, []).append(_measure(row, server, pids, client, clients))
     medians = {
         row: {
@@ -80,29 +78,46 @@ def compare_workers(runs: int, clients: int, workers: int, *, markdown: bool) ->
 
 def _measure(row: Row, server: Running, pids: list[int], client: Path, clients: int) -> Figures:
     cpu: list[float] = []
-    trigger = f"{MEMORY.trigger}?messages={row.messages}&interval_ms={row.interval_ms:g}"
 
-    def publish() -> None:
+    def begin() -> None:
         cpu.append(usage(pids).cpu_seconds)
-        for port in (server.port, *server.more_ports):
-            request = urllib.request.Request(f"http://127.0.0.1:{port}{trigger}", b"", method="POST")
-            urllib.request.urlopen(request, timeout=10).close()
+        publish(server, row.messages, row.interval_ms)
 
-    figures = run_client(client, row, MEMORY, server, (clients, row.messages, IDLE_MS, "", 0, 0), publish)
+    figures = run_client(client, row, MEMORY, server, (clients, row.messages, IDLE_MS, "", 0, 0), begin)
     after = usage(pids)
     figures["cpu_us_per_delivery"] = (after.cpu_seconds - cpu[0]) * 1e6 / max(1, figures["delivered"])
     figures["rss_kb"] = after.peak_mb * 1024
     return figures
 
 
-def _in_memory(folder: Path, count: int) -> Iterator[tuple[Running, list[int]]]:
+def redis_binary() -> str:
+    """Return the program of Redis or Valkey. Raises ClickException if there is none."""
+    found = shutil.which("redis-server") or shutil.which("valkey-server")
+    if found is None:
+        raise click.ClickException("this needs redis-server or valkey-server in the PATH")
+    return found
+
+
+def publish(server: Running, messages: int, interval_ms: float, group: int = 1) -> None:
+    """Let a server publish, in the background. Servers that share the clients publish each."""
+    query = f"messages={messages}&interval_ms={interval_ms:g}&group={group}"
+    for port in (server.port, *server.more_ports):
+        request = urllib.request.Request(f"http://127.0.0.1:{port}{MEMORY.trigger}?{query}", b"", method="POST")
+        urllib.request.urlopen(request, timeout=10).close()
+
+
+@contextmanager
+def servers_in_memory(folder: Path, count: int) -> Iterator[tuple[Running, list[int]]]:
+    """Run so many servers that know nothing of each other, with their processes."""
     with ExitStack() as stack:
         first, *others = [stack.enter_context(running(MEMORY, folder)) for _ in range(count)]
         pids = [each for server in (first, *others) for each in family(server.process.pid)]
         yield Running(first.process, first.port, tuple(each.port for each in others)), pids
 
 
-def _on_redis(redis: str, folder: Path, workers: int) -> Iterator[tuple[Running, list[int]]]:
+@contextmanager
+def workers_on_redis(redis: str, folder: Path, workers: int) -> Iterator[tuple[Running, list[int]]]:
+    """Run a supervisor with workers. The processes are Redis, the supervisor and the workers."""
     port = free_port()
     command = [redis, "--port", str(port), "--bind", "127.0.0.1", "--save", ""]
     with listening(command, port, folder / "redis.log") as process:

@@ -61,7 +61,7 @@ async def _scrape(
     loop = asyncio.get_running_loop()
     requests_before = await _requests(session, sandbox_url)
     ours = family(os.getpid(), without=frozenset({sandbox_pid}))
-    before = usage(ours)
+    before, before_loop = usage(ours), usage([os.getpid()])
     parts.loop_lag.reset()
     began = loop.time()
     run = await parts.runs.start("benchmark")
@@ -70,7 +70,7 @@ async def _scrape(
     seconds = loop.time() - began
     lag = parts.loop_lag.quantile(0.99)
     ours = family(os.getpid(), without=frozenset({sandbox_pid}))
-    after = usage(ours)
+    after, after_loop = usage(ours), usage([os.getpid()])
     record = await parts.store.get_run(run.record.id)
     assert record is not None
     requests_after = await _requests(session, sandbox_url)
@@ -87,6 +87,9 @@ async def _scrape(
         "bound_seconds": round(bound, 3),
         "ratio": round(seconds / bound, 3),
         "cpu_ms_per_event_bookmaker": round((after.cpu_seconds - before.cpu_seconds) * 1000 / record.events_scraped, 3),
+        "loop_cpu_ms_per_event_bookmaker": round(
+            (after_loop.cpu_seconds - before_loop.cpu_seconds) * 1000 / record.events_scraped, 3
+        ),
         "peak_mb": round(after.peak_mb, 1),
         "loop_lag_p99_ms": round(lag * 1000, 2),
         "errors": [f"{each.error_type}: {each.error_message} ({each.count})" for each in record.errors[:5]],
