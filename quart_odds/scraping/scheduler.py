@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from quart_odds.domain.clock import awake_or_not, utc_now
-from quart_odds.errors import QuartOddsError, RunActiveError
+from quart_odds.errors import NotWriterError, QuartOddsError, RunActiveError
 
 log = structlog.get_logger(__name__)
 
@@ -24,7 +24,8 @@ LONGEST_SLEEP_SECONDS = 30.0
 class Scheduler:
     """Starts a run at each interval. A run that cannot start is skipped: `skipped` counts, `last_skip` says why.
 
-    With `is_quiet`, skipped runs are logged at the level debug.
+    With `is_quiet`, skipped runs are logged at the level debug. A run that another process starts, because that one
+    writes, was not skipped.
     """
 
     def __init__(
@@ -129,6 +130,9 @@ class Scheduler:
             await self._start_run()
         except RunActiveError as error:
             self._skip(1, f"run {error.scrape_run_id} was still going")
+        except NotWriterError as error:
+            # The process that writes starts it. Here the timer goes on, for when this process takes over.
+            log.debug("scheduler.left_to_the_writer", reason=error.for_operator)
         except QuartOddsError as error:
             self._skip(1, str(error))
         except Exception as error:

@@ -6,9 +6,10 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from structlog.testing import capture_logs
 
 from quart_odds.domain.clock import awake_or_not
-from quart_odds.errors import RunActiveError, StorageError
+from quart_odds.errors import NotWriterError, RunActiveError, StorageError
 from quart_odds.scraping.scheduler import LONGEST_SLEEP_SECONDS, Scheduler
 
 BEGIN = datetime(2026, 11, 22, 10, tzinfo=UTC)
@@ -200,6 +201,21 @@ async def test_a_database_that_fails_does_not_end_the_scheduler(
     """The next run is tried."""
     starts.error = StorageError("locked")
     await clock.forward(5)
+    starts.error = None
+    await clock.forward(5)
+    assert starts.count == 1
+
+
+async def test_a_process_that_does_not_write_is_silent_until_it_does(
+    scheduler: Scheduler, clock: Clock, starts: Starts
+) -> None:
+    """The writer starts the runs, so nothing was skipped. The timer goes on, for when this process takes over."""
+    starts.error = NotWriterError()
+    with capture_logs() as lines:
+        for _ in range(3):
+            await clock.forward(5)
+    assert [line for line in lines if line["log_level"] != "debug"] == []
+    assert (scheduler.skipped, scheduler.last_skip) == (0, None)
     starts.error = None
     await clock.forward(5)
     assert starts.count == 1
