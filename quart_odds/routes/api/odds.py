@@ -30,7 +30,7 @@ async def events(query: EventsQuery) -> Response:
     """List events with each bookmaker's main odds, one page at a time."""
     parts = services()
     body = parts.event_bodies.page(request.query_string.decode("latin-1"), query)
-    return body.answer(request, odds_cursor=cursor(parts.served.cache))
+    return body.answer(request, odds_cursor=cursor(parts.served.cache, query.changed_since))
 
 
 @document_response(EventDetail)

@@ -149,9 +149,16 @@ def _kickoff_window(cache: OddsCache, query: EventsFilter, now: datetime) -> lis
     return events
 
 
-def cursor(cache: OddsCache) -> str:
-    """Return the cache's current revision, for use as `changed_since` later."""
-    return f"{cache.epoch}-{cache.revision}"
+def cursor(cache: OddsCache, since: Revision | datetime | None = None) -> str:
+    """Return the cache's current revision, for use as `changed_since` later.
+
+    Processes that serve the same odds have the same revisions. If `since` is from one that is ahead of this cache, it
+    stays: an earlier one would bring states from before those that the client has.
+    """
+    number = cache.revision
+    if isinstance(since, Revision) and since.epoch == cache.epoch:
+        number = max(number, since.number)
+    return f"{cache.epoch}-{number}"
 
 
 def _filters(cache: OddsCache, query: EventsFilter) -> list[Callable[[CachedEvent], bool]]:
@@ -196,7 +203,7 @@ _AVAILABILITY: dict[Availability, Callable[[CachedEvent], bool]] = {
 def _changed_since(cache: OddsCache, since: Revision | datetime) -> Callable[[CachedEvent], bool]:
     if isinstance(since, datetime):
         return lambda event: event.changed_at > since
-    # A cursor from before a restart says nothing about this cache: everything may have changed.
+    # A cursor from before a restart, or a take-over, says nothing about this cache: everything may have changed.
     return (lambda event: event.revision > since.number) if since.epoch == cache.epoch else (lambda event: True)
 
 

@@ -115,3 +115,25 @@ async def test_two_processes_never_share_a_tag() -> None:
         assert one.odds_service.cache.version == other.odds_service.cache.version
         tag = (await one.client.get("/api/events")).headers["ETag"]
         assert (await other.client.get("/api/events", headers={"If-None-Match": tag})).status_code == 200
+
+
+async def test_a_cursor_is_good_at_a_process_that_is_behind() -> None:
+    """Such a process has nothing new for the client, and does not make it begin at an earlier place.
+
+    Otherwise the next answers would have states from before those that the client has.
+    """
+    async with served(filled=False) as ahead, served(filled=False) as behind:
+        behind.now = ahead.now
+        await behind.odds_service.take_over()
+        await fill(ahead, 2.4)
+        take(ahead.odds_service.cache).restore(behind.odds_service.cache)
+        await fill(ahead, 2.5)
+        await fill(ahead, 2.6)
+        cursor = (await ahead.client.get("/api/events")).headers["Odds-Cursor"]
+        for home, found in ((2.5, []), (2.6, []), (2.7, [1])):
+            answer = await behind.client.get(f"/api/events?changed_since={cursor}")
+            assert answer.headers["Odds-Cursor"] == cursor
+            await fill(behind, home)
+            answer = await behind.client.get(f"/api/events?changed_since={cursor}")
+            assert [each["id"] for each in (await answer.get_json())["events"]] == found
+        assert answer.headers["Odds-Cursor"] != cursor
