@@ -18,7 +18,7 @@ from quart_odds.bookmakers.politeness import Priority
 from quart_odds.broadcast import ODDS, BroadcastRegistry
 from quart_odds.broadcast import context as broadcast_context
 from quart_odds.broadcast.engines import LogKeys
-from quart_odds.cluster import CommandReceiver, CommandSender, RedisServer, RunLogs, SharedLog
+from quart_odds.cluster import CommandReceiver, CommandSender, ProcessReports, RedisServer, RunLogs, SharedLog
 from quart_odds.domain.runs import RunMode
 from quart_odds.errors import QuartOddsError
 from quart_odds.logs import ensure_logging
@@ -32,9 +32,10 @@ from quart_odds.routes.api import analytics, odds, openapi, refresh, scheduler, 
 from quart_odds.routes.api.coverage import MarketNumbers
 from quart_odds.routes.api.encoded import EventBodies
 from quart_odds.routes.api.opportunities import OpportunityFinder
+from quart_odds.routes.api.processes import own_report
 from quart_odds.routes.live import sse, ws
 from quart_odds.routes.live.receive import BoundedWebsocketConnection
-from quart_odds.routes.operations import asyncapi, health
+from quart_odds.routes.operations import asyncapi, health, metrics
 from quart_odds.routes.pages import docs, views
 from quart_odds.routes.pages.assets import asset_folder
 from quart_odds.routes.pages.rows import EventRows
@@ -101,7 +102,7 @@ def create_app(settings: Settings | None = None) -> Quart:
     problems.init_app(app)
     same_origin.init_app(app)
     bodies.init_app(app, parts)
-    for module in (analytics, asyncapi, docs, scrape, sse, ws, scheduler, refresh, health, views):
+    for module in (analytics, asyncapi, docs, scrape, sse, ws, scheduler, refresh, health, metrics, views):
         app.register_blueprint(module.blueprint)
     app.register_blueprint(odds.odds_blueprint())
     openapi.init_app(app, settings.root_path)
@@ -175,8 +176,9 @@ async def _opened(app: Quart, parts: Services) -> AsyncIterator[None]:
         parts.preferences = RuntimeSettings(settings, parts.store)
         await parts.preferences.load()
         _add_scraping(parts)
-        if parts.shared_log is not None:
+        if parts.shared_log is not None and parts.reports is not None:
             parts.shared_log.open()
+            parts.reports.open()
         await parts.runs.recover()
         parts.odds_service.on_take_over = partial(_take_over, parts)
         parts.odds_service.on_step_down = partial(_step_down, parts)
@@ -194,8 +196,8 @@ async def _opened(app: Quart, parts: Services) -> AsyncIterator[None]:
             parts.notifier.close()
             await parts.clients.aclose()
             await asyncio.gather(parts.odds_service.close(CLOSE_SECONDS), parts.decoder.aclose())
-            if parts.shared_log is not None and parts.run_logs is not None:
-                await asyncio.gather(parts.shared_log.close(), parts.run_logs.close())
+            if parts.shared_log is not None and parts.run_logs is not None and parts.reports is not None:
+                await asyncio.gather(parts.shared_log.close(), parts.run_logs.close(), parts.reports.close())
             parts.registry.close()
             await images.close()
     finally:
@@ -256,6 +258,10 @@ async def _add_shared_log(parts: Services, engine_url: str) -> None:
     keys = LogKeys(await parts.store.installation())
     parts.shared_log = SharedLog(server.connect, keys, parts.registry, parts.odds_service)
     parts.run_logs = RunLogs(server.connect, keys, partial(_make_broadcaster, parts))
+    parts.reports = ProcessReports(
+        server.connect, keys, partial(own_report, parts), lambda: parts.store.writer_row.holder
+    )
+    parts.watched.elsewhere = parts.reports.watched_elsewhere
     parts.served = parts.shared_log.served
     parts.odds_feed = parts.shared_log.replica.feed
 

@@ -2,15 +2,16 @@
 
 import asyncio
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, cast
 
 from quart import current_app
 
 if TYPE_CHECKING:
     from quart_odds.bookmakers import ClientPool, Decoder
     from quart_odds.broadcast import BroadcastRegistry
-    from quart_odds.cluster import RunLogs, SharedLog
+    from quart_odds.cluster import ProcessReports, RunLogs, SharedLog
     from quart_odds.cluster.commands import CommandSender
+    from quart_odds.domain.processes import Role
     from quart_odds.odds.notices import OddsNotifier
     from quart_odds.odds.served import ServedOdds
     from quart_odds.odds.service import OddsService
@@ -41,7 +42,7 @@ class Services:
     `worker` is the number of this process if it is one of several workers, from 1.
     `limits` counts live connections, `watched` the events that they name, `bodies` incomplete request bodies, and
     `access` says who may send requests. The fields after `bodies` exist once the app has started. `commands` passes
-    requests on to the writer; it is None without an engine.
+    requests on to the writer, and `reports` has what other processes do; both are None without an engine.
     """
 
     settings: "Settings"
@@ -55,6 +56,7 @@ class Services:
     served: "ServedOdds" = field(init=False)
     shared_log: "SharedLog | None" = None
     run_logs: "RunLogs | None" = None
+    reports: "ProcessReports | None" = None
     event_bodies: "EventBodies" = field(init=False)
     event_rows: "EventRows" = field(init=False)
     market_numbers: "MarketNumbers" = field(init=False)
@@ -76,7 +78,7 @@ class Services:
     drained: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
-    def role(self) -> Literal["writer", "standby", "follower"]:
+    def role(self) -> "Role":
         """What this process does now: it writes, or it takes over when the writer ends.
 
         A follower also passes requests on to the writer. A standby, without an engine, cannot.

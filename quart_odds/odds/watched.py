@@ -1,21 +1,27 @@
 """The events that somebody watches now: a page or another client names them for as long as it is connected."""
 
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Container, Iterable, Iterator
 from contextlib import contextmanager
+from heapq import nlargest
 
 MOST_WATCHED = 100
 """Maximum number of events that one connection may name."""
 
 
+MOST_TOLD = 1000
+"""Maximum number of watched events that a process tells others: more than any budget of requests could keep fresh."""
+
+
 class WatchedEvents:
-    """Counts for each event the connections that watch it."""
+    """Counts for each event the connections that watch it. `elsewhere` returns those watched at other processes."""
 
     def __init__(self) -> None:
+        self.elsewhere: Callable[[], Container[int]] = frozenset
         self._watchers: Counter[int] = Counter()
 
     def __contains__(self, event_id: object) -> bool:
-        return event_id in self._watchers
+        return event_id in self._watchers or event_id in self.elsewhere()
 
     def __len__(self) -> int:
         return len(self._watchers)
@@ -32,6 +38,16 @@ class WatchedEvents:
                 self._watchers[event_id] -= 1
                 if not self._watchers[event_id]:
                     del self._watchers[event_id]
+
+    def here(self, event_ids: Iterable[int], most: int = MOST_TOLD) -> tuple[int, ...]:
+        """Return which of these events are watched at this process, at most so many: those with the most watchers.
+
+        Clients may name events that do not exist, so what is told to others is looked up from what does.
+        """
+        found = [event_id for event_id in event_ids if event_id in self._watchers]
+        if len(found) > most:
+            found = nlargest(most, found, key=self._watchers.__getitem__)
+        return tuple(found)
 
 
 def read_watched(text: str | None) -> frozenset[int]:

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from quart_odds.domain.clock import awake_or_not, utc_now
+from quart_odds.domain.processes import SchedulerState
 from quart_odds.errors import NotWriterError, QuartOddsError, RunActiveError
 
 log = structlog.get_logger(__name__)
@@ -69,6 +70,13 @@ class Scheduler:
             return None
         at = self._now() + timedelta(seconds=max(0.0, self._due - self._clock()))
         return (at + timedelta(milliseconds=500)).replace(microsecond=0)
+
+    @property
+    def state(self) -> SchedulerState:
+        """The state now."""
+        return SchedulerState(
+            self.is_on, self.is_paused, self.interval_minutes, self.next_run, self.skipped, self.last_skip
+        )
 
     def open(self) -> None:
         """Start the timer. The first run starts one interval from now."""

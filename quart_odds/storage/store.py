@@ -45,6 +45,11 @@ class Store(RunRows, HistoryRows, AnalyticsRows, RetentionRows):
         return self.database.term
 
     @property
+    def holder(self) -> str:
+        """The name of this process as the holder of the writer lease. It differs between any two processes."""
+        return self.database.lease.holder
+
+    @property
     def holds_lease(self) -> bool:
         """Whether this process may write now, for certain: False from a second before its lease ends."""
         return self.database.lease.is_held

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from websockets.exceptions import WebSocketException
 from quart_odds.sandbox import SandboxOptions, sandbox_process
 from tests.databases import make_database
 from tests.redis_servers import TestRedis, running_redis
-from tests.server.serving import Json, Server, at, served
+from tests.server.serving import SERVE, Json, Server, at, served
 from tests.server.test_two_servers import ask, until_ready
 
 WAIT_SECONDS = 60
@@ -31,17 +31,25 @@ PACE: Mapping[str, object] = {
 class Cluster:
     """The processes. The first one that was started writes until it ends."""
 
-    def __init__(self, folder: Path, redis: TestRedis, settings: Mapping[str, object], stack: AsyncExitStack) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        redis: TestRedis,
+        settings: Mapping[str, object],
+        command: Sequence[str],
+        stack: AsyncExitStack,
+    ) -> None:
         self.redis = redis
         self.servers: list[Server] = []
         self._folder = folder
         self._settings = settings
+        self._command = command
         self._stack = stack
 
     async def start(self) -> Server:
         """Start another process, and return when it is ready."""
         folder = self._folder / f"process-{len(self.servers)}"
-        server = await self._stack.enter_async_context(served(folder, self._settings))
+        server = await self._stack.enter_async_context(served(folder, self._settings, self._command))
         self.servers.append(server)
         await until_ready(server, 200)
         return server
@@ -77,6 +85,7 @@ async def cluster(
     count: int,
     *,
     sandbox: SandboxOptions = SANDBOX,
+    command: Sequence[str] = SERVE,
     **settings: object,
 ) -> AsyncIterator[Cluster]:
     """Run this many processes, ready, on a new database of a PostgreSQL server. The first one writes."""
@@ -84,7 +93,7 @@ async def cluster(
     with running_redis() as redis:
         async with sandbox_process(sandbox) as bookmakers, AsyncExitStack() as stack:
             given = {**at(bookmakers.urls), **PACE, "database_url": url, "engine_url": redis.url, **settings}
-            opened = Cluster(folder, redis, given, stack)
+            opened = Cluster(folder, redis, given, command, stack)
             for _ in range(count):
                 await opened.start()
             yield opened

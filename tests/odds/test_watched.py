@@ -15,6 +15,16 @@ def test_an_event_is_watched_until_the_last_watcher_leaves() -> None:
     assert len(watched) == 0
 
 
+def test_an_event_may_be_watched_at_another_process() -> None:
+    """What is told to others is what exists and is watched here, the most watched first if it is too much."""
+    watched = WatchedEvents()
+    watched.elsewhere = lambda: {7}
+    with watched.watching([1, 2, 99]), watched.watching([2, 3]):
+        assert [each in watched for each in (1, 7, 8)] == [True, True, False]
+        assert watched.here([1, 2, 3, 4, 7]) == (1, 2, 3)
+        assert watched.here([1, 2, 3, 4, 7], most=1) == (2,)
+
+
 def test_ids_are_read_from_text() -> None:
     """Spaces and empty entries do not matter, and an id counts once."""
     assert read_watched(" 1, 2,,2 ") == {1, 2}

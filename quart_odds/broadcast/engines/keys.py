@@ -38,6 +38,11 @@ class LogKeys:
         """Set while a process waits for a snapshot."""
         return self._key("snapshot-wanted")
 
+    @property
+    def processes(self) -> str:
+        """The hash with the report of each process."""
+        return self._key("processes")
+
     def run(self, run_id: int) -> str:
         """The stream with the progress of one run."""
         return self._key(f"run:{run_id}")

@@ -40,7 +40,10 @@ def carried_out_by_writer(view: Callable[P, Awaitable[R]]) -> Callable[P, Awaita
             query = request.query_string.decode("latin-1")
             body = bytes(await request.body)
             return await forwarded(request.method, request.path, query=query, body=body)
-        return await view(*args, **kwargs)
+        answer = await view(*args, **kwargs)
+        if FORWARDED in (request.scope or {}):
+            await _renew_reports()
+        return answer
 
     setattr(carried_out, CARRIED_OUT_BY_WRITER, True)
     return carried_out
@@ -74,12 +77,20 @@ async def forwarded(method: str, path: str, *, query: str = "", body: bytes = b"
     headers = tuple((name, request.headers[name]) for name in HEADERS if name in request.headers)
     marks = {FORWARDED: "yes"} | ({TRIGGER: trigger} if trigger else {})
     answer = await commands.send(Command(method, path, query, headers, body, marks))
+    await _renew_reports()
     response = Response(answer.body, answer.status)
     response.headers.clear()
     for name, value in answer.headers:
         response.headers.add(name, value)
     response.headers["Content-Length"] = str(len(answer.body))
     return response
+
+
+async def _renew_reports() -> None:
+    """Let a client see at the process that it asked what the writer has done: the writer tells, then that one reads."""
+    reports = services().reports
+    if reports is not None:
+        await reports.renew()
 
 
 def trigger_of_request(default: str) -> str:

@@ -1,24 +1,18 @@
-"""Statistics over many runs, the health report, and metrics for Prometheus."""
+"""Statistics over many runs, and the health report."""
 
 import asyncio
-import os
 import time
 from datetime import timedelta
 
-from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
-from prometheus_client.registry import Collector
 from quart import Blueprint, Response
 from quart_schema import document_response
 
-from quart_odds.broadcast import broadcast_registry
 from quart_odds.domain.clock import utc_now
 from quart_odds.domain.platforms import Platform
 from quart_odds.domain.runs import RunRecord, ScrapePhase
 from quart_odds.errors import StorageError
 from quart_odds.routes.access.refusals import refusals
-from quart_odds.routes.api.freshness import AgeMetrics, measured_ages
-from quart_odds.routes.api.openapi import answers_text
+from quart_odds.routes.api.processes import cluster_json, cluster_report, own_report, process_json
 from quart_odds.routes.api.requests import takes_query
 from quart_odds.routes.api.schemas.operations import (
     Analytics,
@@ -30,7 +24,7 @@ from quart_odds.routes.api.schemas.operations import (
 )
 from quart_odds.routes.api.schemas.scrape import ModeQuery
 from quart_odds.routes.api.scrape import json_response
-from quart_odds.services import Services, services
+from quart_odds.services import services
 
 RUNS_LOOKED_AT = 100
 
@@ -126,7 +120,7 @@ async def health() -> Response:
     """Report the health of the database and the bookmakers.
 
     The database is queried now. The state of the bookmakers comes from the last full runs: a health check sends no
-    request to a bookmaker.
+    request to a bookmaker. `cluster` has the processes that serve the same odds; it is null if they are not known.
     """
     parts = services()
     began = time.monotonic()
@@ -153,20 +147,10 @@ async def health() -> Response:
         "role": parts.role,
         "term": parts.store.writer_row.term,
         "holder": parts.store.writer_row.holder,
-        "process": {"worker": parts.worker, "pid": os.getpid()},
+        "process": process_json(own_report(parts)),
+        "cluster": cluster_json(cluster_report(parts)),
     }
     return json_response(body, 503 if database != "connected" else 200)
-
-
-@blueprint.get("/metrics")
-@answers_text("text/plain", description="Metrics for Prometheus.")
-async def metrics() -> Response:
-    """Return the metrics in Prometheus text format."""
-    parts = services()
-    registry = CollectorRegistry()
-    registry.register(_Metrics(parts))
-    registry.register(AgeMetrics(await measured_ages(parts.served), parts.odds_service.delays))
-    return Response(generate_latest(registry), content_type="text/plain; version=0.0.4; charset=utf-8")
 
 
 def _platform_health(platform: Platform, records: list[RunRecord]) -> dict[str, object]:
@@ -186,72 +170,3 @@ def _platform_health(platform: Platform, records: list[RunRecord]) -> dict[str, 
 
 def _average_ms(seconds: float, count: int) -> float:
     return round(timedelta(seconds=seconds).total_seconds() * 1000 / count, 1) if count else 0.0
-
-
-class _Metrics(Collector):
-    """Metrics that are read at the moment of the scrape."""
-
-    def __init__(self, parts: Services) -> None:
-        self._parts = parts
-
-    def collect(self) -> list[Metric]:
-        """Return all metrics."""
-        parts = self._parts
-        topics = GaugeMetricFamily("quart_odds_subscribers", "Subscribers by topic", labels=["topic"])
-        for topic, count in broadcast_registry.topic_counts.items():
-            topics.add_metric([topic], count)
-        lag = GaugeMetricFamily(
-            "quart_odds_loop_lag_seconds", "How late the event loop was within the last minute", labels=["quantile"]
-        )
-        for share in (0.5, 0.99, 1.0):
-            lag.add_metric([str(share)], parts.loop_lag.quantile(share))
-        row = parts.store.writer_row
-        role = GaugeMetricFamily(
-            "quart_odds_role", "1: what this process does, and which process writes", labels=["role", "holder"]
-        )
-        role.add_metric([parts.role, row.holder or ""], 1)
-        run = parts.runs.active
-        worker = {} if parts.worker is None else {"worker": str(parts.worker)}
-        return [
-            role,
-            GaugeMetricFamily("quart_odds_writer_term", "The number of times that the writer has changed", row.term),
-            InfoMetricFamily("quart_odds_process", "The process that answers", {**worker, "pid": str(os.getpid())}),
-            GaugeMetricFamily("quart_odds_connections", "Live connections", value=parts.limits.count),
-            topics,
-            CounterMetricFamily("quart_odds_messages", "Messages published", value=broadcast_registry.log.next_seq - 1),
-            CounterMetricFamily(
-                "quart_odds_cut",
-                "Subscribers cut because they read nothing",
-                value=broadcast_registry.flusher.cut_count,
-            ),
-            GaugeMetricFamily(
-                "quart_odds_log_bytes", "Size of the JSON in the event log", value=broadcast_registry.log.size_bytes
-            ),
-            GaugeMetricFamily("quart_odds_events", "Events in memory", value=len(parts.served.cache.events)),
-            GaugeMetricFamily("quart_odds_run_active", "Whether a full run is active", value=int(run is not None)),
-            GaugeMetricFamily("quart_odds_draining", "Whether the server is draining", value=int(parts.is_draining)),
-            lag,
-            *self._requests(),
-        ]
-
-    def _requests(self) -> list[Metric]:
-        """Return the requests to each bookmaker, and its budget while there is one."""
-        sent = CounterMetricFamily(
-            "quart_odds_bookmaker_requests", "Requests sent to a bookmaker, retries included", labels=["bookmaker"]
-        )
-        current = GaugeMetricFamily(
-            "quart_odds_request_budget_per_second",
-            "The budget of requests to a bookmaker now, while sweeps are on",
-            labels=["bookmaker"],
-        )
-        configured = GaugeMetricFamily(
-            "quart_odds_request_budget_configured_per_second",
-            "The budget of requests to a bookmaker while it neither refuses nor slows down",
-            labels=["bookmaker"],
-        )
-        for each in self._parts.clients.budgets():
-            sent.add_metric([each.platform], each.requests_total)
-            configured.add_metric([each.platform], each.configured_per_second)
-            if each.budget_per_second is not None:
-                current.add_metric([each.platform], each.budget_per_second)
-        return [sent, current, configured]

@@ -11,6 +11,7 @@ from quart_odds.domain.runs import RunMode, ScrapePhase
 from quart_odds.odds.retention import Removal
 from quart_odds.routes.access.forwarding import carried_out_by_writer
 from quart_odds.routes.access.same_origin import same_origin_only
+from quart_odds.routes.api.processes import writer_state
 from quart_odds.routes.api.requests import takes_body, takes_query
 from quart_odds.routes.api.schemas.operations import (
     CleanupAgreed,
@@ -37,7 +38,10 @@ blueprint = Blueprint("scheduler", __name__)
 @takes_query(ModeQuery)
 @document_response(SchedulerStatus)
 async def status(query: ModeQuery) -> Response:
-    """Return whether runs are scheduled, and when the next one starts. With `mode=sweep`, the same about sweeps."""
+    """Return whether runs are scheduled, and when the next one starts. With `mode=sweep`, the same about sweeps.
+
+    The process that writes starts runs, so other processes return what it reported, a second or two ago.
+    """
     return json_response(scheduler_row(services(), query.run_mode))
 
 
@@ -151,8 +155,9 @@ async def execute_cleanup(body: CleanupAgreed | None) -> Response:
 
 
 def scheduler_row(parts: Services, mode: RunMode | None = RunMode.FULL) -> dict[str, object]:
-    """Return the state of the scheduler of a mode as the API shows it; None stands for both."""
-    schedulers = {JOB: parts.scheduler, SWEEP_JOB: parts.sweep_scheduler}
+    """Return the state of the writer's scheduler of a mode as the API shows it; None stands for both."""
+    state = writer_state(parts)
+    schedulers = {JOB: state.runs, SWEEP_JOB: state.sweeps}
     if mode is not None:
         job = JOB if mode is RunMode.FULL else SWEEP_JOB
         schedulers = {job: schedulers[job]}

@@ -11,7 +11,6 @@ from werkzeug.wrappers import Response as WerkzeugResponse
 
 from quart_odds.broadcast import broadcast_registry
 from quart_odds.domain.clock import utc_now
-from quart_odds.domain.platforms import Platform
 from quart_odds.errors import RunActiveError
 from quart_odds.routes.access.forwarding import carried_out_by_writer
 from quart_odds.routes.access.problems import log_problem, problem_of
@@ -19,6 +18,7 @@ from quart_odds.routes.access.root_path import public_path
 from quart_odds.routes.access.same_origin import same_origin_only
 from quart_odds.routes.api.encoded import find_event
 from quart_odds.routes.api.freshness import measured_ages
+from quart_odds.routes.api.processes import writer_state
 from quart_odds.routes.api.query import select_events
 from quart_odds.routes.api.requests import takes_query
 from quart_odds.routes.pages.freshness import Freshness, freshness_of
@@ -213,12 +213,13 @@ async def trouble(error: Exception) -> Response | WerkzeugResponse:
 
 async def _progress(parts: Services, view: JSON, cursor: str, *, follow: str) -> Response:
     query = OddsPageQuery(page_size=NEXT_EVENTS)
+    state = writer_state(parts)
     shown = {
         "run": view,
         "follow": follow,
-        "scheduler": parts.scheduler,
+        "scheduler": state.runs,
         "sweep_interval_seconds": parts.preferences.current.sweep_interval_seconds,
-        "slowed": [words for each in Platform if (words := parts.clients.trouble(each))],
+        "slowed": state.slowed,
     }
     section = "progress" if follow == "newest" else "runs"
     return await page("progress.html", {**frame(cursor, section), **shown, **_listing(query)})

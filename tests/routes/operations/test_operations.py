@@ -53,6 +53,20 @@ async def test_the_scheduler_pauses_and_resumes_over_a_restart(tmp_path: Path) -
         assert (status["paused"], status["jobs"][0]["next_run"] is None) == (False, False)
 
 
+async def test_a_standby_tells_no_next_run(tmp_path: Path) -> None:
+    """It starts none, and without an engine it does not know when the one that writes will."""
+    async with (
+        running_app(tmp_path, NOWHERE, scrape_interval_minutes=60) as writer,
+        running_app(tmp_path, NOWHERE, scrape_interval_minutes=60) as standby,
+    ):
+        assert standby.parts.role == "standby"
+        [own], [told] = [(await each.get("/api/scheduler/status"))["jobs"] for each in (writer, standby)]
+        assert own["next_run"] is not None
+        assert told == {**own, "next_run": None}
+        pages = [await (await each.client.get("/")).get_data(as_text=True) for each in (writer, standby)]
+        assert ["next at" in each for each in pages] == [True, False]
+
+
 async def test_without_an_interval_there_is_no_job(tmp_path: Path) -> None:
     """Without an interval the scheduler is off, and resuming it says that nothing will be started."""
     async with running_app(tmp_path, NOWHERE) as running:
@@ -179,15 +193,36 @@ async def test_a_decoding_process_that_hangs_is_no_readiness(tmp_path: Path, mon
 
 
 async def test_the_process_that_answers_names_itself(tmp_path: Path) -> None:
-    """By its process id, and by its number if it is one of several workers."""
+    """By its process id, and by its number if it is one of several workers.
+
+    Then each series has this number, because the next scrape may reach another worker.
+    """
     async with running_app(tmp_path, NOWHERE) as running:
-        assert (await running.get("/api/health"))["process"] == {"worker": None, "pid": os.getpid()}
+        process = (await running.get("/api/health"))["process"]
+        assert (process["worker"], process["pid"], process["role"]) == (None, os.getpid(), "writer")
         metrics = await (await running.client.get("/metrics")).get_data(as_text=True)
         assert f'\nquart_odds_process_info{{pid="{os.getpid()}"}} 1.0\n' in metrics
         running.parts.worker = 3
-        assert (await running.get("/api/health"))["process"] == {"worker": 3, "pid": os.getpid()}
+        assert (await running.get("/api/health"))["process"]["worker"] == 3
         metrics = await (await running.client.get("/metrics")).get_data(as_text=True)
         assert f'\nquart_odds_process_info{{pid="{os.getpid()}",worker="3"}} 1.0\n' in metrics
+        series = [line for line in metrics.splitlines() if line and not line.startswith("#")]
+        assert len(series) > 50
+        assert [line for line in series if 'worker="3"' not in line] == []
+
+
+async def test_without_an_engine_a_process_says_nothing_of_others(running: RunningApp) -> None:
+    """It cannot know of them: neither the health report nor the metrics pretend that it were alone."""
+    async with running.client.websocket("/api/ws?topics=odds_updates&watch=1,2") as listener:
+        await listener.receive()
+        health = await running.get("/api/health")
+        assert health["cluster"] is None
+        process = health["process"]
+        assert process["name"] == health["holder"]
+        assert (process["level"], process["connections"], process["active_count"]) == (True, 1, 1)
+        assert process["topic_counts"] == {"odds": 0, "odds_updates": 1, "scrape_progress": 0}
+        assert process["watched_events"] == 0, "there are no such events"
+        assert "quart_odds_cluster" not in await metrics(running)
 
 
 async def test_health_tells_of_the_database_and_of_each_platform(sandbox: Sandbox, tmp_path: Path) -> None:

@@ -6,12 +6,12 @@ from typing import Annotated, Literal
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, RootModel
 
 from quart_odds.domain.platforms import Platform
+from quart_odds.domain.processes import Role
 from quart_odds.routes.api.requests import Query, WholeNumber
 from quart_odds.routes.api.schemas.odds import Shape
 from quart_odds.routes.api.schemas.scrape import ModeQuery
 from quart_odds.scraping.runtime_settings import PreferenceChanges
 
-Role = Literal["writer", "standby", "follower"]
 PlatformStatus = Literal["healthy", "unhealthy", "unknown"]
 
 
@@ -150,11 +150,33 @@ class PlatformHealth(Shape):
     error: str | None
 
 
-class ProcessIdentity(Shape):
-    """The process that answers. `worker` is its number if it is one of several workers."""
+class Activity(Shape):
+    """Whether everything that is on the log has arrived, and who is connected.
 
+    `connections` are all live ones, `active_count` those that listen to topics.
+    """
+
+    level: bool
+    connections: int
+    active_count: int
+    topic_counts: dict[str, int]
+    watched_events: Annotated[int, Field(description="events that are fetched more often because clients watch them")]
+
+
+class ProcessFigures(Activity):
+    """One process. `worker` is its number if it is one of several workers."""
+
+    name: Annotated[str, Field(description="differs between any two processes; `holder` is such a name")]
     worker: Annotated[int, Field(ge=1, le=64)] | None
     pid: int
+    role: Role
+
+
+class ClusterFigures(Activity):
+    """All processes that serve the same odds. The numbers are those of all together."""
+
+    processes: list[ProcessFigures]
+    writer: Annotated[str | None, Field(description="the name of the process that writes; null while there is none")]
 
 
 class Health(Shape):
@@ -170,7 +192,10 @@ class Health(Shape):
     role: Role
     term: int
     holder: str | None
-    process: ProcessIdentity
+    process: Annotated[ProcessFigures, Field(description="the process that answers")]
+    cluster: Annotated[
+        ClusterFigures | None, Field(description="null without an engine, and while Redis does not answer")
+    ]
 
 
 class Alive(Shape):

@@ -1,0 +1,156 @@
+"""Metrics for Prometheus: of the process that answers, and of all processes together.
+
+Of several workers on one address, any may answer. So each series of a worker has its number as a label: series of
+different workers are never mixed up. Those of the cluster (`quart_odds_cluster_…`) are the same at every process.
+"""
+
+import os
+from collections import Counter
+from collections.abc import Iterable
+from typing import get_args
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
+from prometheus_client.registry import Collector
+from quart import Blueprint, Response
+
+from quart_odds.domain.processes import ClusterReport, Role
+from quart_odds.routes.api.freshness import AgeMetrics, measured_ages
+from quart_odds.routes.api.openapi import answers_text
+from quart_odds.routes.api.processes import cluster_report, own_report
+from quart_odds.services import Services, services
+
+blueprint = Blueprint("metrics", __name__)
+
+
+@blueprint.get("/metrics")
+@answers_text("text/plain", description="Metrics for Prometheus.")
+async def metrics() -> Response:
+    """Return the metrics in Prometheus text format."""
+    parts = services()
+    ages = AgeMetrics(await measured_ages(parts.served), parts.odds_service.delays)
+    registry = CollectorRegistry()
+    registry.register(_ProcessMetrics(parts, ages))
+    if (cluster := cluster_report(parts)) is not None:
+        registry.register(_ClusterMetrics(cluster))
+    return Response(generate_latest(registry), content_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+class _ProcessMetrics(Collector):
+    """Metrics of this process, read at the moment of the scrape."""
+
+    def __init__(self, parts: Services, ages: AgeMetrics) -> None:
+        self._parts = parts
+        self._ages = ages
+
+    def collect(self) -> list[Metric]:
+        """Return all metrics, those of a worker with its number."""
+        found = [*self._activity(), *self._requests(), *self._ages.collect()]
+        if self._parts.worker is not None:
+            for metric in found:
+                metric.samples = [
+                    sample._replace(labels={**sample.labels, "worker": str(self._parts.worker)})
+                    for sample in metric.samples
+                ]
+        return found
+
+    def _activity(self) -> list[Metric]:
+        parts = self._parts
+        registry, own = parts.registry, own_report(parts)
+        topics = GaugeMetricFamily("quart_odds_subscribers", "Subscribers by topic", labels=["topic"])
+        for topic, count in own.topic_counts.items():
+            topics.add_metric([topic], count)
+        lag = GaugeMetricFamily(
+            "quart_odds_loop_lag_seconds", "How late the event loop was within the last minute", labels=["quantile"]
+        )
+        for share in (0.5, 0.99, 1.0):
+            lag.add_metric([str(share)], parts.loop_lag.quantile(share))
+        row = parts.store.writer_row
+        role = GaugeMetricFamily(
+            "quart_odds_role", "1: what this process does, and which process writes", labels=["role", "holder"]
+        )
+        role.add_metric([own.role, row.holder or ""], 1)
+        run = parts.runs.active
+        return [
+            role,
+            GaugeMetricFamily("quart_odds_writer_term", "The number of times that the writer has changed", row.term),
+            InfoMetricFamily("quart_odds_process", "The process that answers", {"pid": str(os.getpid())}),
+            GaugeMetricFamily(
+                "quart_odds_level", "Whether this process has everything that is on the log", value=int(own.is_level)
+            ),
+            GaugeMetricFamily("quart_odds_connections", "Live connections", value=own.connections),
+            GaugeMetricFamily("quart_odds_listeners", "Listeners to any topic", value=own.active_count),
+            topics,
+            GaugeMetricFamily("quart_odds_watched_events", "Events that listeners watch", value=len(own.watched)),
+            CounterMetricFamily("quart_odds_messages", "Messages published", value=registry.log.next_seq - 1),
+            CounterMetricFamily(
+                "quart_odds_cut", "Subscribers cut because they read nothing", value=registry.flusher.cut_count
+            ),
+            GaugeMetricFamily(
+                "quart_odds_log_bytes", "Size of the JSON in the event log", value=registry.log.size_bytes
+            ),
+            GaugeMetricFamily("quart_odds_events", "Events in memory", value=len(parts.served.cache.events)),
+            GaugeMetricFamily("quart_odds_run_active", "Whether a full run is active", value=int(run is not None)),
+            GaugeMetricFamily("quart_odds_draining", "Whether the server is draining", value=int(parts.is_draining)),
+            lag,
+        ]
+
+    def _requests(self) -> Iterable[Metric]:
+        """Return the requests to each bookmaker, and its budget while there is one."""
+        sent = CounterMetricFamily(
+            "quart_odds_bookmaker_requests", "Requests sent to a bookmaker, retries included", labels=["bookmaker"]
+        )
+        current = GaugeMetricFamily(
+            "quart_odds_request_budget_per_second",
+            "The budget of requests to a bookmaker now, while sweeps are on",
+            labels=["bookmaker"],
+        )
+        configured = GaugeMetricFamily(
+            "quart_odds_request_budget_configured_per_second",
+            "The budget of requests to a bookmaker while it neither refuses nor slows down",
+            labels=["bookmaker"],
+        )
+        for each in self._parts.clients.budgets():
+            sent.add_metric([each.platform], each.requests_total)
+            configured.add_metric([each.platform], each.configured_per_second)
+            if each.budget_per_second is not None:
+                current.add_metric([each.platform], each.budget_per_second)
+        return [sent, current, configured]
+
+
+class _ClusterMetrics(Collector):
+    """Metrics of all processes together. They are absent while this process does not know the others."""
+
+    def __init__(self, cluster: ClusterReport) -> None:
+        self._cluster = cluster
+
+    def collect(self) -> list[Metric]:
+        """Return all metrics."""
+        cluster = self._cluster
+        roles = Counter(each.role for each in cluster.processes)
+        processes = GaugeMetricFamily("quart_odds_cluster_processes", "Processes by role", labels=["role"])
+        for role in get_args(Role):
+            processes.add_metric([role], roles[role])
+        topics = GaugeMetricFamily(
+            "quart_odds_cluster_subscribers", "Subscribers of all processes by topic", labels=["topic"]
+        )
+        for topic, count in cluster.topic_counts.items():
+            topics.add_metric([topic], count)
+        return [
+            processes,
+            GaugeMetricFamily(
+                "quart_odds_cluster_level",
+                "Whether all processes have everything that is on the log",
+                value=int(cluster.is_level),
+            ),
+            GaugeMetricFamily(
+                "quart_odds_cluster_connections", "Live connections of all processes", value=cluster.connections
+            ),
+            GaugeMetricFamily("quart_odds_cluster_listeners", "Listeners of all processes", value=cluster.active_count),
+            topics,
+            GaugeMetricFamily(
+                "quart_odds_cluster_watched_events",
+                "Events that listeners of any process watch",
+                value=cluster.watched_events,
+            ),
+        ]
