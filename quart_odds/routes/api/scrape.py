@@ -11,7 +11,7 @@ from quart_schema import document_response
 
 from quart_odds.domain.clock import iso_z
 from quart_odds.domain.platforms import Platform
-from quart_odds.domain.runs import PhaseRecord, PlatformResult, RunError, RunMode, RunRecord
+from quart_odds.domain.runs import PhaseRecord, PlatformResult, RunError, RunMode, RunRecord, RunStatus
 from quart_odds.routes.access.forwarding import carried_out_by_writer, trigger_of_request
 from quart_odds.routes.access.root_path import public_path
 from quart_odds.routes.access.same_origin import same_origin_only
@@ -29,6 +29,9 @@ from quart_odds.routes.api.schemas.scrape import (
     StartBody,
 )
 from quart_odds.services import services
+
+MOST_ACTIVE = 100
+"""More rows than there can be of active runs: those of a writer that died stay until another process takes over."""
 
 blueprint = Blueprint("scrape", __name__, url_prefix="/api/scrape")
 
@@ -67,10 +70,13 @@ async def runs(query: RunsQuery) -> Response:
 @takes_query(ModeQuery)
 @document_response(ActiveRuns)
 async def active_runs(query: ModeQuery) -> Response:
-    """Return the ids of the active runs."""
+    """Return the ids of the active runs. Only the process that writes has any; others ask the database."""
+    parts = services()
     modes = tuple(RunMode) if query.run_mode is None else (query.run_mode,)
-    active = [run for mode in modes if (run := services().runs.active_run(mode)) is not None]
-    return json_response(sorted(run.record.id for run in active))
+    records = [run.record for mode in modes if (run := parts.runs.active_run(mode)) is not None]
+    if not records and not parts.odds_service.is_writer:
+        records = await parts.store.list_runs(limit=MOST_ACTIVE, status=RunStatus.RUNNING, mode=query.run_mode)
+    return json_response(sorted(record.id for record in records))
 
 
 @blueprint.get("/runs/<int:scrape_run_id>/phases")

@@ -53,6 +53,21 @@ async def test_the_scheduler_pauses_and_resumes_over_a_restart(tmp_path: Path) -
         assert (status["paused"], status["jobs"][0]["next_run"] is None) == (False, False)
 
 
+async def test_a_process_that_does_not_write_tells_which_runs_are_active(sandbox: Sandbox, tmp_path: Path) -> None:
+    """The runs are the writer's, from their start to their end."""
+    sandbox.strike("timeout", *Platform)
+    async with running_app(tmp_path, sandbox.url) as writer, running_app(tmp_path, sandbox.url) as other:
+        run_id = await writer.start()
+        for each in (writer, other):
+            assert await each.get("/api/scrape/runs/active") == [run_id]
+            assert await each.get("/api/scrape/runs/active?mode=sweep") == []
+            assert await each.get("/api/scrape/runs/active?mode=all") == [run_id]
+        assert (await writer.ask("POST", f"/api/scrape/{run_id}/cancel")).status_code == 202
+        await writer.published(run_id)
+        assert await other.get("/api/scrape/runs/active") == []
+    sandbox.heal()
+
+
 async def test_a_standby_tells_no_next_run(tmp_path: Path) -> None:
     """It starts none, and without an engine it does not know when the one that writes will."""
     async with (
