@@ -11,11 +11,14 @@ import aiohttp
 import pytest
 
 from quart_odds.app import create_app
+from quart_odds.domain.platforms import Platform
 from quart_odds.routes.access.forwarding import CARRIED_OUT_BY_WRITER
 from quart_odds.routes.access.same_origin import CHECKED
 from quart_odds.sandbox import SandboxOptions
 from quart_odds.settings import load_settings
+from tests.apps import running_app, running_sandbox
 from tests.cluster.several import cluster
+from tests.redis_servers import running_redis
 from tests.server.serving import Json, Server
 from tests.server.test_two_servers import ask, ended, until_ready
 
@@ -120,6 +123,30 @@ async def test_each_process_takes_every_request(tmp_path: Path, postgres: str) -
         status, headers, _ = await send(one, "POST", "/api/scrape")
         assert (status, headers["Retry-After"]) == (503, "2")
         await until_ready(writer, 503)
+
+
+async def test_a_follower_tells_of_an_active_run_what_the_writer_knows(tmp_path: Path) -> None:
+    """The database has only its start; phases and counts are in the memory of the writer."""
+    with running_redis() as redis, running_sandbox("--events", "4") as bookmakers:
+        bookmakers.strike("timeout", *Platform)
+        async with (
+            running_app(tmp_path, bookmakers.url, engine_url=redis.url) as writer,
+            running_app(tmp_path, bookmakers.url, engine_url=redis.url) as follower,
+        ):
+            run_id = await writer.start()
+            path = f"/api/scrape/{run_id}"
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                while not (phases := await writer.get(f"/api/scrape/runs/{run_id}/phases")):
+                    await asyncio.sleep(0.01)
+            assert await follower.get(f"/api/scrape/runs/{run_id}/phases") == phases
+            own, told = await writer.get(path), await follower.get(path)
+            assert (told["status"], told["platforms"]) == ("running", own["platforms"])
+            assert (await follower.client.head(path)).status_code == 200
+            # Without the writer, what is stored has to do.
+            redis.kill()
+            assert (await follower.get(path))["status"] == "running"
+            await writer.ask("POST", f"{path}/cancel")
+            await writer.published(run_id)
 
 
 @pytest.mark.endurance

@@ -4,14 +4,16 @@ The access checks come first, at the process that received the request. The writ
 the connection, which ends at the other process: see `FORWARDED`.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from functools import wraps
 from typing import ParamSpec, TypeVar
 
+import structlog
 from quart import Response, request
 
 from quart_odds.cluster.commands import Command
-from quart_odds.errors import NotWriterError
+from quart_odds.errors import NotWriterError, WriterUnavailableError
 from quart_odds.routes.access.same_origin import FORWARDED
 from quart_odds.services import services
 
@@ -23,6 +25,11 @@ TRIGGER = "quart_odds.trigger"
 
 HEADERS = ("accept", "content-type", "host")
 """The headers that are forwarded. Others say something about the client or its connection."""
+
+ASK_SECONDS = 2.0
+"""How long the writer may take to answer a request that this process can answer itself, if less well."""
+
+log = structlog.get_logger(__name__)
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -39,7 +46,9 @@ def carried_out_by_writer(view: Callable[P, Awaitable[R]]) -> Callable[P, Awaita
         if await is_for_writer():
             query = request.query_string.decode("latin-1")
             body = bytes(await request.body)
-            return await forwarded(request.method, request.path, query=query, body=body)
+            response = await forwarded(request.method, request.path, query=query, body=body)
+            await _renew_reports()
+            return response
         answer = await view(*args, **kwargs)
         if FORWARDED in (request.scope or {}):
             await _renew_reports()
@@ -77,13 +86,29 @@ async def forwarded(method: str, path: str, *, query: str = "", body: bytes = b"
     headers = tuple((name, request.headers[name]) for name in HEADERS if name in request.headers)
     marks = {FORWARDED: "yes"} | ({TRIGGER: trigger} if trigger else {})
     answer = await commands.send(Command(method, path, query, headers, body, marks))
-    await _renew_reports()
     response = Response(answer.body, answer.status)
     response.headers.clear()
     for name, value in answer.headers:
         response.headers.add(name, value)
     response.headers["Content-Length"] = str(len(answer.body))
     return response
+
+
+async def asked_of_writer() -> Response | None:
+    """Return the writer's answer to the current request, which only reads.
+
+    None if this process writes itself, or gets no answer within ASK_SECONDS: then it answers with what it knows.
+    """
+    parts = services()
+    is_ours = parts.store.writer_row.holder == parts.store.holder
+    if is_ours or parts.commands is None or FORWARDED in (request.scope or {}):
+        return None
+    try:
+        async with asyncio.timeout(ASK_SECONDS):
+            return await forwarded("GET", request.path, query=request.query_string.decode("latin-1"))
+    except (WriterUnavailableError, TimeoutError) as error:
+        log.debug("forwarding.writer_not_asked", path=request.path, reason=str(error) or "no answer")
+        return None
 
 
 async def _renew_reports() -> None:

@@ -12,7 +12,7 @@ from quart_schema import document_response
 from quart_odds.domain.clock import iso_z
 from quart_odds.domain.platforms import Platform
 from quart_odds.domain.runs import PhaseRecord, PlatformResult, RunError, RunMode, RunRecord, RunStatus
-from quart_odds.routes.access.forwarding import carried_out_by_writer, trigger_of_request
+from quart_odds.routes.access.forwarding import asked_of_writer, carried_out_by_writer, trigger_of_request
 from quart_odds.routes.access.root_path import public_path
 from quart_odds.routes.access.same_origin import same_origin_only
 from quart_odds.routes.api.requests import takes_body, takes_query
@@ -86,7 +86,8 @@ async def phases(scrape_run_id: int) -> Response:
     active = services().runs.active_by_id(scrape_run_id)
     if active is not None:
         return json_response(phase_rows([each for tracker in active.tracker.platforms for each in tracker.phases]))
-    await services().runs.find(scrape_run_id)
+    if (answer := await _asked_if_active(await services().runs.find(scrape_run_id))) is not None:
+        return answer
     return json_response(phase_rows(await services().store.phases(scrape_run_id)))
 
 
@@ -95,6 +96,8 @@ async def phases(scrape_run_id: int) -> Response:
 async def detail(scrape_run_id: int) -> Response:
     """Return one run, with its result at each bookmaker and its errors."""
     record = await services().runs.find(scrape_run_id)
+    if (answer := await _asked_if_active(record)) is not None:
+        return answer
     return json_response(
         {
             "scrape_run_id": record.id,
@@ -210,6 +213,11 @@ def phase_rows(phases: Sequence[PhaseRecord]) -> list[dict[str, object]]:
         }
         for number, each in enumerate(sorted(phases, key=lambda phase: phase.started_at), 1)
     ]
+
+
+async def _asked_if_active(record: RunRecord) -> Response | None:
+    """Return what the writer answers about a run that is active there: the database has only its start."""
+    return await asked_of_writer() if record.status is RunStatus.RUNNING else None
 
 
 def _platforms(body: RetryBody | None) -> tuple[Platform, ...] | None:
