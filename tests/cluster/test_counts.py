@@ -6,7 +6,6 @@ from contextlib import AsyncExitStack
 from datetime import datetime, timedelta
 from pathlib import Path
 
-import aiohttp
 import orjson
 import pytest
 
@@ -228,8 +227,7 @@ async def test_the_writer_fetches_what_is_watched_at_another_process(tmp_path: P
         async with follower.websocket(f"?topics=odds_updates&watch={watched}") as listener:
             await acknowledged(listener)
             await until_all_say(processes, writer, watched_events=1)
-            async with aiohttp.ClientSession() as session:
-                await session.put(f"{writer.url}/api/settings", json={"sweepIntervalSeconds": 2})
+            assert (await send(writer, "PUT", "/api/settings", json={"sweepIntervalSeconds": 2}))[0] == 200
             await fetches(1, of_watched=True)
             found = await fetches(3, of_watched=True)
             assert max(count for event_id, count in found.items() if event_id != watched) <= 1, found
