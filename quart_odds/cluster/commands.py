@@ -19,6 +19,7 @@ from typing import Any
 import orjson
 import structlog
 
+from quart_odds.broadcast.engines.clients import end_tasks
 from quart_odds.cluster.connection import ANSWER_SECONDS, RedisServer
 from quart_odds.errors import WriterUnavailableError
 
@@ -170,15 +171,10 @@ class CommandReceiver:
 
     async def close(self) -> None:
         """Take no more requests, give those under way CLOSE_SECONDS to end, and close the connections."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task], timeout=CLOSE_SECONDS)
+        await end_tasks(self._task)
         if self._tasks:
             _, late = await asyncio.wait(self._tasks, timeout=CLOSE_SECONDS)
-            for task in late:
-                task.cancel()
-            if late:
-                await asyncio.wait(late, timeout=CLOSE_SECONDS)
+            await end_tasks(*late)
         await asyncio.gather(self._redis.aclose(), self._answers.aclose())
 
     async def _take_for_ever(self) -> None:

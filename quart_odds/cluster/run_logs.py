@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from quart_odds.broadcast import Entry
 from quart_odds.broadcast.engines import LogKeys
-from quart_odds.broadcast.engines.clients import disconnect, no_answer, words_of
+from quart_odds.broadcast.engines.clients import disconnect, end_tasks, no_answer, words_of
 from quart_odds.domain.runs import RunMode
 from quart_odds.errors import ReplicationError
 from quart_odds.scraping.broadcaster import ProgressBroadcaster
@@ -91,6 +91,7 @@ class RunLogs:
         self._make = make
         self._waiting: deque[_Progress] = deque()
         self._news = asyncio.Event()
+        self._is_closing = False
         self._writing: asyncio.Task[None] | None = None
         self._reading: dict[int, asyncio.Task[None]] = {}
         self._opening: dict[int, asyncio.Future[ProgressBroadcaster | None]] = {}
@@ -123,35 +124,38 @@ class RunLogs:
         return await asyncio.shield(opening)
 
     async def close(self) -> None:
-        """Give Redis a moment to take what waits, and stop."""
-        tasks = [each for each in (self._writing, *self._reading.values()) if each is not None]
+        """Stop. Redis has a moment to take what waits, if anything does."""
+        self._is_closing = True
+        self._news.set()
         if self._waiting and self._writing is not None:
             await asyncio.wait([self._writing], timeout=CLOSE_SECONDS)
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
+        await end_tasks(self._writing, *self._reading.values())
 
     async def _write(self) -> None:
+        """Append what waits, until the end. Once closing, end when nothing waits."""
         client: Any = None
-        while True:
-            if not self._waiting:
-                self._news.clear()
-                await self._news.wait()
-            batch = [self._waiting[place] for place in range(min(BATCH, len(self._waiting)))]
-            try:
-                client = client or self._connect()
-                await self._append(client, batch)
-            except Exception as error:
-                # redis-py raises more than its own errors when a peer has closed: TypeError, AttributeError.
-                log.debug("run_logs.waits", reason=words_of(error))
-                await disconnect(client)
-                client = None
-                await asyncio.sleep(RETRY_SECONDS)
-                continue
-            for each in batch:
-                if self._waiting and self._waiting[0] is each:
-                    self._waiting.popleft()
+        try:
+            while self._waiting or not self._is_closing:
+                if not self._waiting:
+                    self._news.clear()
+                    await self._news.wait()
+                    continue
+                batch = [self._waiting[place] for place in range(min(BATCH, len(self._waiting)))]
+                try:
+                    client = client or self._connect()
+                    await self._append(client, batch)
+                except Exception as error:
+                    # redis-py raises more than its own errors when a peer has closed: TypeError, AttributeError.
+                    log.debug("run_logs.waits", reason=words_of(error))
+                    await disconnect(client)
+                    client = None
+                    await asyncio.sleep(RETRY_SECONDS)
+                    continue
+                for each in batch:
+                    if self._waiting and self._waiting[0] is each:
+                        self._waiting.popleft()
+        finally:
+            await disconnect(client)
 
     async def _append(self, client: Any, batch: list[_Progress]) -> None:
         async with client.pipeline(transaction=False) as pipeline:

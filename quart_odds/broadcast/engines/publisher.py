@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from quart_odds.broadcast.engines.clients import disconnect, no_answer
+from quart_odds.broadcast.engines.clients import disconnect, end_tasks, no_answer
 from quart_odds.broadcast.engines.keys import LogKeys
 from quart_odds.broadcast.engines.records import (
     HEARTBEAT,
@@ -130,9 +130,7 @@ class StreamPublisher:
                     await self.flushed(self._last)
         self.end()
         task, self._task = self._task, None
-        if task is not None:
-            task.cancel()
-            await asyncio.wait([task])
+        await end_tasks(task)
         await self._disconnect()
 
     def append(self, record: Record) -> Place:

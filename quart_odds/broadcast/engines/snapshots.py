@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from quart_odds.broadcast.engines.clients import disconnect, words_of
+from quart_odds.broadcast.engines.clients import disconnect, end_tasks, words_of
 from quart_odds.broadcast.engines.keys import LogKeys
 from quart_odds.broadcast.engines.publisher import StreamPublisher
 from quart_odds.broadcast.engines.tail import SNAPSHOT_SECONDS, SnapshotAt
@@ -47,9 +47,7 @@ class SnapshotOffice:
 
     async def close(self) -> None:
         """Stop. Idempotent."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
+        await end_tasks(self._task)
 
     async def _store(self) -> None:
         # The state and the place belong together: there is no await between.

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import orjson
 import structlog
 
-from quart_odds.broadcast.engines.clients import disconnect, no_answer
+from quart_odds.broadcast.engines.clients import disconnect, end_tasks, no_answer
 from quart_odds.broadcast.engines.keys import LogKeys
 from quart_odds.broadcast.engines.publisher import Place
 from quart_odds.broadcast.engines.records import (
@@ -151,9 +151,7 @@ class LogTail:
     async def close(self) -> None:
         """Stop. Idempotent."""
         task, self._task = self._task, None
-        if task is not None:
-            task.cancel()
-            await asyncio.wait([task])
+        await end_tasks(task)
         await self._disconnect()
 
     async def _follow(self) -> None:
