@@ -12,14 +12,14 @@ from typing import Any
 import structlog
 from quart import Quart
 
-from quart_odds.errors import DecoderError, QuartOddsError, StorageError
+from quart_odds.errors import QuartOddsError
+from quart_odds.readiness import missing_part
 from quart_odds.server.accepting import Accepting
 from quart_odds.server.channel import MAX_REASON, Lines, WorkerPlace, line_of
 from quart_odds.server.serve import STOP_SECONDS, serve_socket
 from quart_odds.server.stop import LastResort, stop_on_signals
 from quart_odds.services import EXTENSION, Services
 
-CHECK_SECONDS = 5.0
 CHECK_PAUSE_SECONDS = 0.2
 REPORT_SECONDS = 1.0
 
@@ -124,28 +124,15 @@ async def _report(parts: Services, link: SupervisorLink, accepting: Accepting, s
         raise
     told = None
     while not stop.is_set():
-        reason = await _missing(parts)
-        if reason is None:
+        missing = await missing_part(parts)
+        if missing is None:
             link.tell_ready()
             return
-        if reason != told:
-            told = reason
-            log.warning("worker.not_ready", reason=reason)
-            link.tell_reason(reason)
+        if missing.for_operator != told:
+            told = missing.for_operator
+            log.warning("worker.not_ready", reason=told)
+            link.tell_reason(told)
         await asyncio.sleep(CHECK_PAUSE_SECONDS)
-
-
-async def _missing(parts: Services) -> str | None:
-    """Return why this worker is not ready, or None. A worker that does not write is as ready as the one that does."""
-    try:
-        async with asyncio.timeout(CHECK_SECONDS):
-            await parts.store.check()
-        await parts.decoder.check()
-    except TimeoutError:
-        return f"the database has not answered for {CHECK_SECONDS:g} s"
-    except (StorageError, DecoderError) as error:
-        return error.for_operator
-    return None if parts.shared_log is None else parts.shared_log.tail.reason
 
 
 def _end_with_supervisor(link: SupervisorLink, stop: asyncio.Event, drain_seconds: float) -> None:

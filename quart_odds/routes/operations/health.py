@@ -4,7 +4,7 @@ from quart import Blueprint, Response
 from quart_schema import document_response
 
 from quart_odds import __version__
-from quart_odds.errors import DecoderError, StorageError, WriterUnavailableError
+from quart_odds.readiness import missing_part
 from quart_odds.routes.access.refusals import refusals
 from quart_odds.routes.api.schemas.operations import Alive, Ready
 from quart_odds.routes.api.scrape import json_response
@@ -32,26 +32,11 @@ async def readyz() -> Response:
     parts = services()
     if parts.is_draining:
         return json_response({"status": "draining"}, 503)
-    try:
-        await parts.store.check()
-    except StorageError as error:
-        refusals.tell("database.away", "readyz", reason=error.for_operator)
-        return json_response({"status": "no database", "detail": str(error)}, 503)
-    shared_log = parts.shared_log
-    if shared_log is not None and shared_log.tail.reason is not None:
-        return json_response({"status": "not level", "detail": shared_log.tail.reason, "role": parts.role}, 503)
-    role = parts.role
-    if role == "follower" and parts.commands is not None:
-        try:
-            await parts.commands.check()
-        except WriterUnavailableError as error:
-            return json_response({"status": "no redis", "detail": str(error), "role": role}, 503)
-        return json_response({"status": "ready", "role": role})
-    if role != "writer":
+    if (missing := await missing_part(parts)) is not None:
+        if missing.for_operator != missing.detail:
+            refusals.tell("server.not_ready", missing.status, reason=missing.for_operator)
+        return json_response({"status": missing.status, "detail": missing.detail, "role": parts.role}, 503)
+    if parts.role == "standby":
         detail = parts.odds_service.read_only_reason
-        return json_response({"status": "reads_only", "detail": detail, "role": role}, 503)
-    try:
-        await parts.decoder.check()
-    except DecoderError as error:
-        return json_response({"status": "no decoder", "detail": str(error)}, 503)
-    return json_response({"status": "ready", "role": role})
+        return json_response({"status": "reads_only", "detail": detail, "role": parts.role}, 503)
+    return json_response({"status": "ready", "role": parts.role})

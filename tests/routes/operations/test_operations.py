@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from quart_odds import __version__
+from quart_odds import __version__, readiness
 from quart_odds.bookmakers import decoder
 from quart_odds.domain.platforms import Platform
 from quart_odds.errors import StorageError
@@ -188,6 +188,18 @@ async def test_it_says_that_it_is_alive_and_ready(running: RunningApp, monkeypat
     assert (await running.client.get("/healthz")).status_code == 200
 
 
+async def test_a_database_that_hangs_is_no_readiness(running: RunningApp, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The monitor is answered in time."""
+    monkeypatch.setattr(readiness, "CHECK_SECONDS", 0.1)
+    monkeypatch.setattr(running.parts.store, "check", asyncio.Event().wait)
+    async with asyncio.timeout(5):
+        response = await running.client.get("/readyz")
+    assert response.status_code == 503
+    answer = await response.get_json()
+    assert answer["status"] == "no database"
+    assert answer["detail"] == "the database has not answered for 0.1 s"
+
+
 async def test_a_decoding_process_that_hangs_is_no_readiness(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The process is not ready until another decoding process has replaced the one that hangs."""
     monkeypatch.setattr(decoder, "DECODE_SECONDS", 1.0)
@@ -201,7 +213,8 @@ async def test_a_decoding_process_that_hangs_is_no_readiness(tmp_path: Path, mon
         response = await running.client.get("/readyz")
         assert response.status_code == 503
         answer = await response.get_json()
-        assert answer == {"status": "no decoder", "detail": "a decoding process has not answered for 0.3 s"}
+        detail = "a decoding process has not answered for 0.3 s"
+        assert answer == {"status": "no decoder", "detail": detail, "role": "writer"}
         async with asyncio.timeout(20):
             while (await running.client.get("/readyz")).status_code != 200:
                 await asyncio.sleep(0.05)
