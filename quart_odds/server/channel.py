@@ -2,6 +2,7 @@
 
     worker → supervisor   {"ready": true}        it serves, and its database and decoder respond
                           {"reason": "…"}        why it cannot start, or is not ready yet
+                          {"alive": true}        its loop runs; every REPORT_SECONDS, from its start to its end
     supervisor → worker   {"accept": [1, 3]}     accept connections on the sockets of these workers, and on no others
                           {"stop": true}         drain, and exit
 
@@ -15,6 +16,7 @@ from typing import Any, Self
 
 import orjson
 
+REPORT_SECONDS = 2.0
 MAX_REASON = 2_000
 """Characters of a reason that are passed on."""
 

@@ -15,13 +15,13 @@ from quart import Quart
 from quart_odds.errors import QuartOddsError
 from quart_odds.readiness import missing_part
 from quart_odds.server.accepting import Accepting
-from quart_odds.server.channel import MAX_REASON, Lines, WorkerPlace, line_of
+from quart_odds.server.channel import MAX_REASON, REPORT_SECONDS, Lines, WorkerPlace, line_of
 from quart_odds.server.serve import STOP_SECONDS, serve_socket
 from quart_odds.server.stop import LastResort, stop_on_signals
 from quart_odds.services import EXTENSION, Services
 
 CHECK_PAUSE_SECONDS = 0.2
-REPORT_SECONDS = 1.0
+SEND_SECONDS = 1.0
 
 log = structlog.get_logger(__name__)
 
@@ -34,7 +34,7 @@ class SupervisorLink:
         for number in (place.channel, *place.sockets):
             os.set_inheritable(number, False)
         self._channel = socket.socket(fileno=place.channel)
-        self._channel.settimeout(REPORT_SECONDS)
+        self._channel.settimeout(SEND_SECONDS)
         self.sockets = {number: socket.socket(fileno=each) for number, each in enumerate(place.sockets, 1)}
 
     def tell_ready(self) -> None:
@@ -44,6 +44,13 @@ class SupervisorLink:
     def tell_reason(self, reason: str) -> None:
         """Tell the supervisor why this worker cannot start, or is not ready yet."""
         self._send({"reason": reason[:MAX_REASON]})
+
+    def tell_alive(self) -> None:
+        """Tell the supervisor that the loop runs. Never waits: a supervisor that does not read has reports enough."""
+        poll = select.poll()
+        poll.register(self._channel.fileno(), select.POLLOUT)
+        if poll.poll(0):
+            self._send({"alive": True})
 
     def receive(self) -> bytes:
         """Return what has arrived; nothing if the supervisor is gone."""
@@ -81,19 +88,19 @@ async def serve_as_worker(app: Quart, link: SupervisorLink) -> None:
     accepting.install()
     loop = asyncio.get_running_loop()
     loop.add_reader(link.fileno(), _receiver(link, accepting, stop))
-    reporting: list[asyncio.Task[None]] = []
+    tasks = [asyncio.create_task(_report_alive(link), name="report-alive")]
 
     def on_ready(_: str) -> None:
-        reporting.append(asyncio.create_task(_report(parts, link, accepting, stop), name="report-ready"))
+        tasks.append(asyncio.create_task(_report_ready(parts, link, accepting, stop), name="report-ready"))
 
     try:
         await serve_socket(app, link.sockets[link.place.number].dup(), stop, on_ready)
     finally:
         loop.remove_reader(link.fileno())
         accepting.accept_on(())
-        for task in reporting:
+        for task in tasks:
             task.cancel()
-    for task in reporting:
+    for task in tasks:
         with contextlib.suppress(asyncio.CancelledError):
             await task
 
@@ -115,7 +122,13 @@ def _receiver(link: SupervisorLink, accepting: Accepting, stop: asyncio.Event) -
     return receive
 
 
-async def _report(parts: Services, link: SupervisorLink, accepting: Accepting, stop: asyncio.Event) -> None:
+async def _report_alive(link: SupervisorLink) -> None:
+    while True:
+        link.tell_alive()
+        await asyncio.sleep(REPORT_SECONDS)
+
+
+async def _report_ready(parts: Services, link: SupervisorLink, accepting: Accepting, stop: asyncio.Event) -> None:
     """Tell the supervisor once this worker is ready, and until then what is missing."""
     try:
         accepting.check()

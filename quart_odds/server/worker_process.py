@@ -20,7 +20,9 @@ class WorkerProcess:
     """One process, from its start to its end.
 
     `is_ready` says whether it is ready, `was_ready` whether it ever was, and `reason` is the last one that it gave for
-    not being ready. `is_announced` is for the supervisor, which says once that it is ready.
+    not being ready. `is_announced` is for the supervisor, which says once that it is ready. `silent_seconds` is how
+    long it has not reported, which the supervisor counts. It is None before the first report: a newer supervisor may
+    start a version that does not report.
     """
 
     def __init__(self, number: int, process: asyncio.subprocess.Process, channel: socket.socket) -> None:
@@ -29,6 +31,7 @@ class WorkerProcess:
         self.is_ready = self.was_ready = False
         self.reason: str | None = None
         self.is_announced = False
+        self.silent_seconds: float | None = None
         self.began = time.monotonic()
         self._process = process
         self._channel = channel
@@ -117,6 +120,11 @@ class WorkerProcess:
         else:
             self.send_signal(signal.SIGTERM)
 
+    def kill(self, reason: str) -> None:
+        """End the process by force. Its end has this reason, unless it gave one itself."""
+        self.reason = self.reason or reason
+        self.send_signal(signal.SIGKILL)
+
     def send_signal(self, number: signal.Signals) -> None:
         """Send a signal, if it still runs."""
         if self._process.returncode is None:
@@ -154,6 +162,8 @@ class WorkerProcess:
                     self.is_ready = self.was_ready = True
                     self.reason = None
                     self._settled.set()
+                if message.get("alive"):
+                    self.silent_seconds = 0.0
                 if reason := message.get("reason"):
                     self.reason = str(reason)
 

@@ -26,6 +26,12 @@ FIRST_DELAY_SECONDS = 0.25
 MOST_DELAY_SECONDS = 30.0
 FAILED_STARTS = 4
 """After so many failed starts in a row the supervisor stops with the reason, unless another worker is ready."""
+WATCH_SECONDS = 1.0
+HUNG_SECONDS = 30.0
+"""After so long without a report, a worker that was ready is killed. It reports every `REPORT_SECONDS`.
+
+Only time in which the supervisor itself runs is counted, so a machine that was suspended costs nobody a worker.
+"""
 SPARE_SECONDS = 0.5
 """How much longer than a worker's own last resort the supervisor waits before it kills the worker."""
 
@@ -111,6 +117,7 @@ class Supervisor:
         # The first one alone: it upgrades the database if need be, and a wrong setting is reported once.
         self._spawn(self._start(self._places[0]))
         self._spawn(self._restart_on_demand())
+        self._spawn(self._watch())
         try:
             await self._end
         finally:
@@ -169,8 +176,7 @@ class Supervisor:
             async with asyncio.timeout(READY_SECONDS):
                 await worker.settled()
         except TimeoutError:
-            worker.reason = worker.reason or f"it was not ready within {READY_SECONDS:g} s"
-            worker.send_signal(signal.SIGKILL)
+            worker.kill(f"it was not ready within {READY_SECONDS:g} s")
         # A new worker that replaces another one gets its place in `_replace`.
         if worker.is_ready and place.worker is worker:
             self._became_ready(place, worker)
@@ -182,6 +188,19 @@ class Supervisor:
         self._share_sockets()
         await asyncio.sleep(self._delay(place, worker))
         await self._start(place)
+
+    async def _watch(self) -> None:
+        """Kill workers that hang, such as one whose loop is blocked for ever."""
+        while True:
+            await asyncio.sleep(WATCH_SECONDS)
+            for place in self._places:
+                worker = place.worker
+                if worker is None or not worker.is_ready or worker.silent_seconds is None:
+                    continue
+                # Counted in turns, so that a pause of this process, however long, counts as one.
+                worker.silent_seconds += WATCH_SECONDS
+                if worker.silent_seconds > HUNG_SECONDS:
+                    worker.kill(f"it has not reported for {HUNG_SECONDS:g} s")
 
     def _became_ready(self, place: Place, worker: WorkerProcess) -> None:
         if worker.is_announced:

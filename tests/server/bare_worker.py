@@ -1,8 +1,9 @@
 """A worker without an app, for tests of the supervisor: `python bare_worker.py BEHAVIOUR-FILE PLACE`.
 
 It answers each connection with its number and process id, and keeps it open. The first word in the file says what it
-does: `serve`; `fail` at its start; `wait` until the file says `serve`, and be ready then; `die` once it is ready; or
-`stay`, though it is told to stop. The standard library is all that it uses, so that it starts fast.
+does: `serve`; `report` that it is alive, too; `fail` at its start; `wait` until the file says `serve`, and be ready
+then; `die` once it is ready; or `stay`, though it is told to stop. The standard library is all that it uses, so that it
+starts fast.
 """
 
 import contextlib
@@ -52,7 +53,9 @@ def main() -> None:
         if behaviour == "wait" and Path(sys.argv[1]).read_text() == "serve":
             behaviour = "serve"
             serve()
-        for key, _ in selector.select(0.02 if behaviour == "wait" else None):
+        if behaviour == "report":
+            channel.sendall(b'{"alive": true}\n')
+        for key, _ in selector.select(0.02 if behaviour in ("wait", "report") else None):
             if key.fileobj is channel:
                 for line in channel.recv(4096).splitlines() or [b'{"stop": true}']:
                     message = json.loads(line)

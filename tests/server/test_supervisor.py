@@ -5,6 +5,7 @@ import contextlib
 import os
 import signal
 import sys
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -53,6 +54,12 @@ class Supervised:
     async def until_ready(self, starts: int) -> None:
         """Wait until so many workers have become ready since the beginning."""
         await self.until(lambda: len(self.of("worker.ready")) == starts)
+
+    async def watched(self, *, turns: int) -> None:
+        """Wait until the supervisor has looked after its workers so many times."""
+        for _ in range(turns):
+            await asyncio.sleep(module.WATCH_SECONDS)
+        assert not self.work.done(), self.lines
 
     async def ask(self) -> tuple[int, int]:
         """Connect, and return the number and the process id of the worker that answers."""
@@ -286,6 +293,55 @@ async def test_a_worker_that_dies_again_and_again_waits_longer_each_time(
         monkeypatch.setattr(module, "STABLE_SECONDS", 0.0)
         await running.until(lambda: running.of("worker.ended")[-1]["next_start_in_seconds"] == 0)
         assert len(running.addresses) == 1
+
+
+@pytest.fixture
+def _watched_closely(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "WATCH_SECONDS", 0.05)
+    monkeypatch.setattr(module, "HUNG_SECONDS", 1.0)
+
+
+@pytest.mark.usefixtures("_watched_closely", "_quickly")
+async def test_a_worker_that_hangs_is_killed_and_replaced(tmp_path: Path) -> None:
+    """One log line says why. Connections that waited for it are answered."""
+    async with supervised(tmp_path, 2, "report") as running:
+        await running.until_ready(2)
+        hung, other = running.pid(1), running.pid(2)
+        os.kill(hung, signal.SIGSTOP)
+        waiting = [asyncio.create_task(running.ask()) for _ in range(30)]
+        await running.until_ready(3)
+        answers = await asyncio.gather(*waiting)
+        assert {pid for _, pid in answers} <= {other, running.pid(1)}
+        assert running.pid(2) == other
+        assert not is_alive(hung)
+        [line] = [each for each in running.lines if each["log_level"] == "error"]
+        assert (line["event"], line["worker"], line["pid"]) == ("worker.ended", 1, hung)
+        assert line["reason"] == "it has not reported for 1 s (ended by SIGKILL)"
+
+
+@pytest.mark.usefixtures("_watched_closely")
+async def test_a_machine_that_was_suspended_costs_no_worker(tmp_path: Path) -> None:
+    """The supervisor stops as well then, and counts only the time in which it runs."""
+    async with supervised(tmp_path, 2, "report") as running:
+        await running.until_ready(2)
+        pids = [running.pid(1), running.pid(2)]
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        time.sleep(3)
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+        await running.watched(turns=25)
+        assert [running.pid(1), running.pid(2)] == pids
+        assert all(is_alive(pid) for pid in pids)
+
+
+@pytest.mark.usefixtures("_watched_closely")
+async def test_a_worker_of_a_version_without_reports_is_left_alone(tmp_path: Path) -> None:
+    """A rolling restart may bring an older version back."""
+    async with supervised(tmp_path, 1, "serve") as running:
+        await running.until_ready(1)
+        await running.watched(turns=25)
+        assert await running.ask() == (1, running.of("worker.started")[0]["pid"])
 
 
 async def test_a_stop_ends_all_workers(tmp_path: Path) -> None:

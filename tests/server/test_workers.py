@@ -191,26 +191,73 @@ async def _ask_until(server: Server, done: asyncio.Event) -> int:
     return count
 
 
-async def test_a_worker_that_cannot_start_tells_its_supervisor_why(tmp_path: Path) -> None:
-    """The reason includes what operators may see, and nothing is printed twice."""
+@asynccontextmanager
+async def as_worker(settings: Json) -> AsyncIterator[tuple[asyncio.subprocess.Process, asyncio.StreamReader]]:
+    """Run a worker, and yield its process and the supervisor's end of the channel, which is closed with the block."""
     [sock] = listen_for_workers("127.0.0.1:0", 10, 1)
     ours, theirs = socket.socketpair()
-    with sock, ours, theirs:
+    with sock, theirs:
         place = f"1:{theirs.fileno()}:{sock.fileno()}"
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "quart_odds", "serve", "--as-worker", place),
-            env=environment({"database_url": f"sqlite:///{tmp_path}/no/folder/odds.db"}),
+            env=environment(settings),
             pass_fds=(theirs.fileno(), sock.fileno()),
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
         )
+    reader, writer = await asyncio.open_unix_connection(sock=ours)
+    try:
+        yield process, reader
+    finally:
+        writer.close()
         async with asyncio.timeout(PATIENCE_SECONDS):
-            output, _ = await process.communicate()
+            await process.communicate()
+
+
+async def test_a_worker_that_cannot_start_tells_its_supervisor_why(tmp_path: Path) -> None:
+    """The reason includes what operators may see, and nothing is printed twice."""
+    settings = {"database_url": f"sqlite:///{tmp_path}/no/folder/odds.db"}
+    async with as_worker(settings) as (process, channel), asyncio.timeout(PATIENCE_SECONDS):
+        output, _ = await process.communicate()
         assert process.returncode == 1
-        message = json.loads(ours.recv(4096))
-        assert "no/folder" in message["reason"]
+        *_, line = (await channel.read()).splitlines()
+        assert "no/folder" in json.loads(line)["reason"]
         assert b"Error" not in output
         assert b"Traceback" not in output
+
+
+async def test_a_worker_reports_from_its_start_on_and_when_it_is_ready(tmp_path: Path) -> None:
+    """It ends when its supervisor is gone."""
+    settings = {"database_url": f"sqlite:///{tmp_path}/odds.db", "decode_workers": 0}
+    async with as_worker(settings) as (process, channel):
+        said: list[Json] = []
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while {"ready": True} not in said[:-2]:
+                said.append(json.loads(await channel.readline()))
+        assert said[0] == {"alive": True}
+        assert said.count({"ready": True}) == 1
+        assert said[-2:] == [{"alive": True}, {"alive": True}]
+    assert process.returncode == 0
+
+
+@pytest.mark.endurance
+@pytest.mark.timeout(300)
+async def test_a_worker_that_hangs_is_replaced_and_its_clients_resume(tmp_path: Path, redis_server: TestRedis) -> None:
+    """It is killed after half a minute of silence. Clients of the other one notice nothing."""
+    async with two_workers(tmp_path, redis_server) as server, AsyncExitStack() as stack:
+        before = await processes(server)
+        opened = await listeners(server, stack)
+        os.kill(before[1], signal.SIGSTOP)
+        await until_said(server, "worker.ready", 3)
+        [line] = lines_of(server, "worker.ended")
+        assert (line["worker"], line["pid"]) == (1, before[1])
+        assert line["reason"] == "it has not reported for 30 s (ended by SIGKILL)"
+        after = await processes(server)
+        assert after[1] != before[1]
+        assert after[2] == before[2]
+        await until_gone([before[1]])
+        lost = [each for each in opened if each.close_code is not None]
+        assert 0 < len(lost) < LISTENERS
 
 
 BLOCKED = """
