@@ -112,7 +112,7 @@ def _be_worker(bind: str, text: str) -> None:
     from quart_odds.app import create_app
     from quart_odds.logs import ProcessName
     from quart_odds.server.channel import WorkerPlace
-    from quart_odds.server.worker import SupervisorLink, serve_as_worker
+    from quart_odds.server.worker import SupervisorLink, serve_as_worker, worker_share
 
     try:
         place = WorkerPlace.of_text(text)
@@ -121,7 +121,8 @@ def _be_worker(bind: str, text: str) -> None:
         raise click.UsageError(f"--as-worker is for the supervisor of --workers: {error}") from None
 
     async def work(settings: Settings) -> None:
-        await serve_as_worker(create_app(_allowing_its_own_name(settings, bind)), link)
+        share = worker_share(settings, len(place.sockets))
+        await serve_as_worker(create_app(_allowing_its_own_name(share, bind)), link)
 
     try:
         run_command(work, None, process=ProcessName(place.number))

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import math
 import os
 import select
 import signal
@@ -19,6 +20,7 @@ from quart_odds.server.channel import MAX_REASON, REPORT_SECONDS, Lines, WorkerP
 from quart_odds.server.serve import STOP_SECONDS, serve_socket
 from quart_odds.server.stop import LastResort, stop_on_signals
 from quart_odds.services import EXTENSION, Services
+from quart_odds.settings import Settings
 
 CHECK_PAUSE_SECONDS = 0.2
 SEND_SECONDS = 1.0
@@ -73,6 +75,15 @@ class SupervisorLink:
         # A supervisor that is gone needs no answer: the end of the channel stops this worker anyway.
         with contextlib.suppress(ConnectionError):
             self._channel.sendall(line_of(message))
+
+
+def worker_share(settings: Settings, workers: int) -> Settings:
+    """Return the settings of one of several workers: its share of the limits that all of them have together.
+
+    A share is rounded up, so it is never 0, which would mean no limit.
+    """
+    names = ("max_connections", "max_connections_per_address")
+    return settings.model_copy(update={name: math.ceil(getattr(settings, name) / workers) for name in names})
 
 
 async def serve_as_worker(app: Quart, link: SupervisorLink) -> None:

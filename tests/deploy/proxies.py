@@ -23,13 +23,16 @@ SITE = "www.example.com"
 """The site below whose path /odds the sub-path configurations serve."""
 START_SECONDS = 20.0
 
+ONE_LINE = {"nginx": "    server 127.0.0.1:8001 max_fails=0;\n", "caddy": " 127.0.0.1:8001"}
+"""What is left out of a configuration for one port."""
+
 NGINX_MAIN = """
 daemon off;
 worker_processes 1;
 pid {folder}/nginx.pid;
 error_log {folder}/error.log;
 {user}
-events {{ worker_connections 256; }}
+events {{ worker_connections 4096; }}
 http {{
     access_log off;
     client_body_temp_path {folder}/body;
@@ -169,12 +172,17 @@ def running_proxy(
     below_path: bool = False,
     changes: Mapping[str, str] | None = None,
 ) -> Iterator[Proxy]:
-    """Run `nginx` or `caddy` in front of the servers at two ports, until the end of the block."""
+    """Run `nginx` or `caddy` in front of the servers at one or two ports, until the end of the block."""
     http, https = free_port(), free_port()
-    ports = {f"127.0.0.1:{shipped}": f"127.0.0.1:{port}" for shipped, port in zip((8000, 8001), upstreams, strict=True)}
+    text = (SHIPPED / shipped_file(name, below_path=below_path)).read_text()
+    if len(upstreams) == 1:
+        text = replaced(text, {ONE_LINE[name]: ""})
+    ports = {
+        f"127.0.0.1:{shipped}": f"127.0.0.1:{port}"
+        for shipped, port in zip((8000, 8001)[: len(upstreams)], upstreams, strict=True)
+    }
     # A first pass, so that no port is mistaken for one of the configuration's.
     marks = {old: f"127.0.0.1:upstream-{place}" for place, old in enumerate(ports)}
-    text = (SHIPPED / shipped_file(name, below_path=below_path)).read_text()
     text = replaced(replaced(text, marks), dict(zip(marks.values(), ports.values(), strict=True)))
     text = replaced(text, changes or {})
     host = SITE if below_path else HOST

@@ -21,14 +21,21 @@ from websockets.exceptions import ConnectionClosed
 from quart_odds.cli import main
 from quart_odds.server.serve import STOP_SECONDS
 from quart_odds.server.sockets import listen_for_workers
+from quart_odds.server.worker import worker_share
+from quart_odds.settings import load_settings
 from tests.redis_servers import TestRedis, running_redis
-from tests.server.serving import SERVE, Json, Server, acknowledged, environment, served
-
-PATIENCE_SECONDS = 60
-"""Up to four processes start in a test, and each needs some seconds of a core."""
-DRAIN_SECONDS = 1
-LISTENERS = 14
-"""So many that each of two workers has one, except once in 8,000 times."""
+from tests.server.serving import Json, Server, acknowledged, environment
+from tests.server.several_workers import (
+    DRAIN_SECONDS,
+    LISTENERS,
+    PATIENCE_SECONDS,
+    lines_of,
+    log_lines,
+    processes,
+    two_workers,
+    until_gone,
+    until_said,
+)
 
 
 @pytest.fixture(scope="module")
@@ -36,47 +43,6 @@ def redis_server() -> Iterator[TestRedis]:
     """A Redis server for the tests of this file."""
     with running_redis() as server:
         yield server
-
-
-def log_lines(server: Server) -> list[Json]:
-    """Return the log lines of all processes. Other output fails the test, except the address and the stand-ins."""
-    return [
-        json.loads(line) for line in server.said if not line.startswith("Quart Odds is at ") and " sandbox." not in line
-    ]
-
-
-def lines_of(server: Server, event: str) -> list[Json]:
-    """Return the log lines of an event."""
-    return [each for each in log_lines(server) if each["event"] == event]
-
-
-async def until_said(server: Server, event: str, count: int = 1) -> None:
-    """Wait until a line has been logged so many times."""
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        while len(lines_of(server, event)) < count:
-            await asyncio.sleep(0.02)
-
-
-@asynccontextmanager
-async def two_workers(folder: Path, engine: TestRedis, *options: str) -> AsyncIterator[Server]:
-    """Run a supervisor with two workers, and wait until both are ready."""
-    settings = {"engine_url": engine.url, "log_format": "json", "drain_seconds": DRAIN_SECONDS}
-    command = [*SERVE, "--workers", "2", *options]
-    async with served(folder, settings, command, start_seconds=PATIENCE_SECONDS) as server:
-        await until_said(server, "worker.ready", 2)
-        yield server
-
-
-async def processes(server: Server) -> dict[int, int]:
-    """Return the process id of each worker by its number, as /api/health says on many connections."""
-    found: dict[int, int] = {}
-    connector = aiohttp.TCPConnector(force_close=True)
-    async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(20)) as session:
-        for _ in range(LISTENERS):
-            async with session.get(f"{server.url}/api/health") as answer:
-                process = (await answer.json())["process"]
-            assert found.setdefault(process["worker"], process["pid"]) == process["pid"]
-    return found
 
 
 async def listeners(server: Server, stack: AsyncExitStack) -> list[ClientConnection]:
@@ -96,13 +62,6 @@ async def close_code(listener: ClientConnection) -> int | None:
     if listener.close_code == 1012:
         assert (listener.close_reason or "").startswith("retry_ms=")
     return listener.close_code
-
-
-async def until_gone(pids: list[int]) -> None:
-    """Wait until none of these processes runs. They are no children of this process."""
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        while any(Path(f"/proc/{pid}").exists() for pid in pids):
-            await asyncio.sleep(0.02)
 
 
 @pytest.mark.timeout(300)
@@ -296,6 +255,18 @@ async def test_a_worker_whose_loop_is_blocked_ends_when_its_supervisor_is_gone(t
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
             await process.wait()
+
+
+def test_limits_of_connections_are_shared_by_workers() -> None:
+    """A share is rounded up, and no limit stays no limit."""
+    shares = [
+        (share.max_connections, share.max_connections_per_address)
+        for limits in ((10_000, 100), (10, 3), (1, 0), (0, 1))
+        for share in [
+            worker_share(load_settings({}, max_connections=limits[0], max_connections_per_address=limits[1]), 4)
+        ]
+    ]
+    assert shares == [(2500, 25), (3, 1), (1, 0), (0, 1)]
 
 
 @pytest.mark.parametrize("options", [(), ("--sandbox",)])
