@@ -209,3 +209,23 @@ async def test_a_rolling_restart_behind_nginx_loses_no_message(
         await behind.more_runs(1)
         await behind.assert_nobody_missed_anything()
         assert all(each.connections >= 2 for each in behind.listeners)
+
+
+@pytest.mark.endurance
+@pytest.mark.timeout(1500)
+async def test_restarts_in_a_row_and_the_stop_of_one_of_two_servers_lose_no_message(
+    tmp_path: Path, postgres: str, certificate: Certificate
+) -> None:
+    """Also when the workers of both servers are restarted at the same time, and when the server that writes is gone."""
+    async with front(tmp_path, postgres, certificate, servers=2) as behind:
+        first, second = behind.servers
+        for servers in ([first], [second], [first, second], [first]):
+            await behind.more_runs(1)
+            await behind.restart(*servers)
+        await behind.more_runs(1)
+        first.process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            assert await first.process.wait() == 0
+        await behind.more_runs(2)
+        await behind.assert_nobody_missed_anything()
+        assert sum(each.connections for each in behind.listeners) > 4 * LISTENERS
