@@ -3,7 +3,8 @@
     worker → supervisor   {"ready": true}        it serves, and its database and decoder respond
                           {"reason": "…"}        why it cannot start, or is not ready yet
                           {"alive": true}        its loop runs; every REPORT_SECONDS, from its start to its end
-    supervisor → worker   {"accept": [1, 3]}     accept connections on the sockets of these workers, and on no others
+    supervisor → worker   {"accept": [1, 3]}     accept connections on the sockets of these workers, and on no others;
+                                                 none: another worker takes its place, and all new requests
                           {"stop": true}         drain, and exit
 
 The end of the channel means that the other process is gone. Unknown lines are ignored, and no line may change its

@@ -38,6 +38,35 @@ DISCARD_PAUSE_SECONDS = 0.02
 """The pause between two reads of discarded data, so that discarding costs next to nothing, however much arrives."""
 
 
+class OpenConnections:
+    """All open connections of this process, and whether another process takes the next requests of their peers."""
+
+    def __init__(self) -> None:
+        self.is_handed_over = False
+        self._open: set[MeteredTCPServer] = set()
+
+    def add(self, connection: "MeteredTCPServer") -> None:
+        """Add a connection that has been opened."""
+        self._open.add(connection)
+
+    def discard(self, connection: "MeteredTCPServer") -> None:
+        """Remove a connection that has been closed."""
+        self._open.discard(connection)
+
+    def hand_over(self) -> None:
+        """Close connections that are kept for a next request, and all others after their response.
+
+        A proxy that keeps connections would otherwise send new streams to a process that only ends those that it has.
+        A connection on which no request has arrived yet gets its response here: its request may be on the way.
+        """
+        self.is_handed_over = True
+        for connection in list(self._open):
+            connection.end_if_kept()
+
+
+open_connections = OpenConnections()
+
+
 class MeteredTCPServer(TCPServer):
     """Hypercorn's connection. Hypercorn creates it and runs it in a task of its own.
 
@@ -48,6 +77,7 @@ class MeteredTCPServer(TCPServer):
 
     _is_read_out = False
     _is_refused = False
+    _is_kept = False
     _end: asyncio.TimerHandle | None = None
     _cut: asyncio.TimerHandle | None = None
 
@@ -63,16 +93,31 @@ class MeteredTCPServer(TCPServer):
     ) -> None:
         super().__init__(app, loop, config, context, state, reader, writer)
         self._bytes = TokenBucket(HTTP_BYTES_A_SECOND, HTTP_BYTES_AT_ONCE)
+        open_connections.add(self)
         current_connection.set(self)
+
+    async def run(self) -> None:
+        """Serve the connection to its end. A stop cancels those that are left, which is a normal end, too.
+
+        In Python 3.11, asyncio logs a connection whose task was cancelled as an error with a traceback.
+        """
+        with contextlib.suppress(asyncio.CancelledError):
+            await super().run()
 
     async def protocol_send(self, event: ServerEvent) -> None:
         """Send to the peer, note that the connection is idle, or end it."""
-        if isinstance(event, Closed) and not self._is_read_out:
-            self._discard()
-            if self._end is None:
-                self._end = self.loop.call_later(REFUSED_SECONDS if self._is_refused else 0, self._end_writing)
-        elif not (self._is_read_out and isinstance(event, Updated) and event.idle):
+        is_idle = isinstance(event, Updated) and event.idle
+        if isinstance(event, Updated):
+            self._is_kept = is_idle
+        if (isinstance(event, Closed) or (is_idle and open_connections.is_handed_over)) and not self._is_read_out:
+            self._end_soon()
+        elif not (self._is_read_out and is_idle):
             await super().protocol_send(event)
+
+    def end_if_kept(self) -> None:
+        """End the connection if it waits for a request after the first one."""
+        if self._is_kept and not self._is_read_out:
+            self._end_soon()
 
     def refuse(self) -> None:
         """Stop processing what the peer sends. It still gets its response, see REFUSED_SECONDS.
@@ -81,6 +126,11 @@ class MeteredTCPServer(TCPServer):
         """
         self._is_refused = True
         self._discard()
+
+    def _end_soon(self) -> None:
+        self._discard()
+        if self._end is None:
+            self._end = self.loop.call_later(REFUSED_SECONDS if self._is_refused else 0, self._end_writing)
 
     def _discard(self) -> None:
         if self._cut is None:
@@ -113,6 +163,7 @@ class MeteredTCPServer(TCPServer):
             with contextlib.suppress(OSError):
                 await super()._close()
         finally:
+            open_connections.discard(self)
             for timer in (self._end, self._cut):
                 if timer is not None:
                     timer.cancel()

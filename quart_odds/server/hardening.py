@@ -22,7 +22,7 @@ REPLACED: dict[tuple[object, str], type] = {
     (hypercorn.protocol.h11, "WSStream"): MeteredWSStream,
 }
 USED: dict[type, tuple[str, ...]] = {
-    TCPServer: ("protocol_send", "_read_data", "_close"),
+    TCPServer: ("run", "protocol_send", "_read_data", "_close"),
     H11Protocol: ("handle", "_check_protocol", "_maybe_recycle", "_send_error_response", "_send_h11_event"),
     HTTPStream: ("handle", "app_send"),
     WSStream: ("handle", "app_send", "_accept", "_send_wsproto_event", "_handle_events"),

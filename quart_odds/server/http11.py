@@ -19,7 +19,7 @@ from hypercorn.protocol.http_stream import HTTPStream
 
 from quart_odds.routes.access.limits import TokenBucket
 from quart_odds.routes.access.refusals import refusals
-from quart_odds.server.connection import current_connection
+from quart_odds.server.connection import current_connection, open_connections
 from quart_odds.server.metering import (
     MOST_BODY_PARTS,
     PIPELINED_A_SECOND,
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 VERSIONS = (b"1.0", b"1.1")
 NOSNIFF = (b"x-content-type-options", b"nosniff")
 """The app adds this to its own responses. It is added here to those that the server makes itself."""
+CLOSE = (b"connection", b"close")
 
 
 class RefusedError(Exception):
@@ -84,8 +85,11 @@ class MeteredH11Protocol(H11Protocol):
         await super()._maybe_recycle()
 
     async def _send_h11_event(self, event: "H11SendableEvent") -> None:
-        if isinstance(event, h11.Response) and NOSNIFF not in event.headers:
-            event = h11.Response(status_code=event.status_code, headers=[*event.headers.raw_items(), NOSNIFF])
+        if isinstance(event, h11.Response):
+            added = [each for each in (NOSNIFF,) if each not in event.headers]
+            if open_connections.is_handed_over and CLOSE not in event.headers:
+                added.append(CLOSE)
+            event = h11.Response(status_code=event.status_code, headers=[*event.headers.raw_items(), *added])
         await super()._send_h11_event(event)
 
     async def _send_error_response(self, status_code: int) -> None:
@@ -110,7 +114,7 @@ class MeteredH11Protocol(H11Protocol):
                 (b"content-type", b"application/problem+json"),
                 (b"content-length", b"%d" % len(body)),
                 (b"cache-control", b"no-store"),
-                (b"connection", b"close"),
+                CLOSE,
                 *self.config.response_headers("h11"),
             ]
             await self._send_h11_event(h11.Response(status_code=refusal.status, headers=headers))

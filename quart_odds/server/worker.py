@@ -17,6 +17,7 @@ from quart_odds.errors import QuartOddsError
 from quart_odds.readiness import missing_part
 from quart_odds.server.accepting import Accepting
 from quart_odds.server.channel import MAX_REASON, REPORT_SECONDS, Lines, WorkerPlace, line_of
+from quart_odds.server.connection import open_connections
 from quart_odds.server.serve import STOP_SECONDS, serve_socket
 from quart_odds.server.stop import LastResort, stop_on_signals
 from quart_odds.services import EXTENSION, Services
@@ -127,6 +128,8 @@ def _receiver(link: SupervisorLink, accepting: Accepting, stop: asyncio.Event) -
         for message in lines.feed(data):
             if "accept" in message:
                 accepting.accept_on(message["accept"])
+                if not message["accept"]:
+                    open_connections.hand_over()
             if message.get("stop"):
                 stop.set()
 

@@ -32,6 +32,8 @@ HUNG_SECONDS = 30.0
 
 Only time in which the supervisor itself runs is counted, so a machine that was suspended costs nobody a worker.
 """
+HAND_OVER_SECONDS = 0.3
+"""How long a worker that accepts no more connections goes on before it drains. It answers what is on the way to it."""
 SPARE_SECONDS = 0.5
 """How much longer than a worker's own last resort the supervisor waits before it kills the worker."""
 
@@ -303,6 +305,7 @@ class Supervisor:
         if old is not None and not old.has_ended:
             # It accepts nothing from now on. What waits in the queue of their socket is for the new one.
             old.accept_on(())
+            await asyncio.sleep(HAND_OVER_SECONDS)
             old.stop()
             await old.end_within(self._end_seconds)
         return None

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -22,9 +23,11 @@ from tests.redis_servers import TestRedis, running_redis
 from tests.server.serving import Server, at
 from tests.server.several_workers import two_workers, until_said
 
-pytestmark = [pytest.mark.postgres, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.postgres, pytest.mark.timeout(600)]
 
 PATIENCE_SECONDS = 100
+RESTART_SECONDS = 250
+"""Two workers start one after the other, beside those that run, on whatever cores there are."""
 LISTENERS = 200
 TOPICS = "scrape_progress,odds_updates"
 SANDBOX = SandboxOptions(events=12, latency_ms=60, move=0.3, markets=20)
@@ -68,13 +71,13 @@ class Front:
 
         await self.until(are_connected)
 
-    async def restart(self, *servers: Server, times: int = 1) -> None:
+    async def restart(self, *servers: Server) -> None:
         """Restart the workers of these servers one after the other, and wait until that is done."""
         before = [sum("workers.restarted" in line for line in each.said) for each in servers]
         for each in servers:
             each.process.send_signal(signal.SIGHUP)
         for each, count in zip(servers, before, strict=True):
-            await until_said(each, "workers.restarted", count + times)
+            await until_said(each, "workers.restarted", count + 1, seconds=RESTART_SECONDS)
 
     async def more_runs(self, count: int) -> None:
         """Wait until so many more runs have been started."""
@@ -87,7 +90,7 @@ class Front:
 
     async def published(self) -> list[str]:
         """Return the cursors of all messages that are on the log in Redis, in order. There must be one epoch."""
-        client = redis.asyncio.Redis(port=self.engine.port)
+        client: Any = redis.asyncio.Redis(port=self.engine.port)
         try:
             [key] = [each async for each in client.scan_iter("quart-odds:*:log:*")]
             entries = await client.xrange(key)
@@ -212,7 +215,7 @@ async def test_a_rolling_restart_behind_nginx_loses_no_message(
 
 
 @pytest.mark.endurance
-@pytest.mark.timeout(1500)
+@pytest.mark.timeout(1800)
 async def test_restarts_in_a_row_and_the_stop_of_one_of_two_servers_lose_no_message(
     tmp_path: Path, postgres: str, certificate: Certificate
 ) -> None:

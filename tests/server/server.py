@@ -4,6 +4,7 @@ python -m tests.server.server [--standard-lane] [--asyncio] [setting=value …]
 """
 
 import asyncio
+import contextlib
 import sys
 import time
 
@@ -19,6 +20,8 @@ from quart_odds.services import services
 from quart_odds.settings import load_settings
 
 blueprint = Blueprint("probe", __name__)
+unanswered = 0
+"""Requests that never get a response."""
 
 
 @blueprint.post("/probe/publish")
@@ -55,7 +58,19 @@ async def state() -> dict[str, object]:
         "cut": parts.registry.flusher.cut_count,
         "next_seq": parts.registry.log.next_seq,
         "tasks": len(asyncio.all_tasks()),
+        "unanswered": unanswered,
     }
+
+
+@blueprint.get("/probe/wait")
+async def wait() -> Response:
+    """Never answer, and take no notice of the first cancellation, as code that waits for Redis may."""
+    global unanswered
+    unanswered += 1
+    with contextlib.suppress(asyncio.CancelledError):
+        await asyncio.Event().wait()
+    await asyncio.Event().wait()
+    return Response(b"", 204)
 
 
 @blueprint.post("/probe/hang")

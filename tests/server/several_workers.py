@@ -30,10 +30,10 @@ def lines_of(server: Server, event: str) -> list[Json]:
     return [each for each in log_lines(server) if each["event"] == event]
 
 
-async def until_said(server: Server, event: str, count: int = 1) -> None:
+async def until_said(server: Server, event: str, count: int = 1, seconds: float = PATIENCE_SECONDS) -> None:
     """Wait until a line has been logged so many times."""
     try:
-        async with asyncio.timeout(PATIENCE_SECONDS):
+        async with asyncio.timeout(seconds):
             while len(lines_of(server, event)) < count:
                 await asyncio.sleep(0.02)
     except TimeoutError:

@@ -123,6 +123,19 @@ async def test_nobody_is_there(tmp_path: Path) -> None:
         assert await asyncio.to_thread(server.wait, 3) < 2
 
 
+@pytest.mark.parametrize("loop", ["--uvloop", "--asyncio"])
+async def test_a_request_that_is_never_answered_is_no_error(tmp_path: Path, loop: str) -> None:
+    """It is cut by the stop, which logs no traceback."""
+    with served(tmp_path, loop) as server:
+        peer = await connect(server.port)
+        peer.writer.write(_get("/probe/wait", server).encode())
+        await server.until(unanswered=1)
+        server.terminate()
+        await asyncio.to_thread(server.wait, GONE_SECONDS)
+        await peer.close()
+        assert "Traceback" not in server.log.read_text()
+
+
 async def test_second_signal_does_not_wait(tmp_path: Path) -> None:
     """A second signal ends the process at once, even if a run that would be waited for is active."""
     with (

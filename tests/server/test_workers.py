@@ -19,11 +19,13 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
 from quart_odds.cli import main
+from quart_odds.server.channel import line_of
 from quart_odds.server.serve import STOP_SECONDS
 from quart_odds.server.sockets import listen_for_workers
 from quart_odds.server.worker import worker_share
 from quart_odds.settings import load_settings
 from tests.redis_servers import TestRedis, running_redis
+from tests.server.harness import PING, PONG, Peer, connected, event_stream, websocket, websocket_head
 from tests.server.serving import Json, Server, acknowledged, environment
 from tests.server.several_workers import (
     DRAIN_SECONDS,
@@ -151,11 +153,15 @@ async def _ask_until(server: Server, done: asyncio.Event) -> int:
 
 
 @asynccontextmanager
-async def as_worker(settings: Json) -> AsyncIterator[tuple[asyncio.subprocess.Process, asyncio.StreamReader]]:
-    """Run a worker, and yield its process and the supervisor's end of the channel, which is closed with the block."""
+async def as_worker(settings: Json) -> AsyncIterator[tuple[asyncio.subprocess.Process, Peer, int]]:
+    """Run a worker, and yield its process, the supervisor's end of the channel, and the port.
+
+    The channel is closed with the block.
+    """
     [sock] = listen_for_workers("127.0.0.1:0", 10, 1)
     ours, theirs = socket.socketpair()
     with sock, theirs:
+        port = sock.getsockname()[1]
         place = f"1:{theirs.fileno()}:{sock.fileno()}"
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "quart_odds", "serve", "--as-worker", place),
@@ -166,7 +172,7 @@ async def as_worker(settings: Json) -> AsyncIterator[tuple[asyncio.subprocess.Pr
         )
     reader, writer = await asyncio.open_unix_connection(sock=ours)
     try:
-        yield process, reader
+        yield process, Peer(reader, writer), port
     finally:
         writer.close()
         async with asyncio.timeout(PATIENCE_SECONDS):
@@ -176,23 +182,49 @@ async def as_worker(settings: Json) -> AsyncIterator[tuple[asyncio.subprocess.Pr
 async def test_a_worker_that_cannot_start_tells_its_supervisor_why(tmp_path: Path) -> None:
     """The reason includes what operators may see, and nothing is printed twice."""
     settings = {"database_url": f"sqlite:///{tmp_path}/no/folder/odds.db"}
-    async with as_worker(settings) as (process, channel), asyncio.timeout(PATIENCE_SECONDS):
+    async with as_worker(settings) as (process, channel, _), asyncio.timeout(PATIENCE_SECONDS):
         output, _ = await process.communicate()
         assert process.returncode == 1
-        *_, line = (await channel.read()).splitlines()
+        *_, line = (await channel.rest()).splitlines()
         assert "no/folder" in json.loads(line)["reason"]
         assert b"Error" not in output
         assert b"Traceback" not in output
 
 
-async def test_a_worker_reports_from_its_start_on_and_when_it_is_ready(tmp_path: Path) -> None:
-    """It ends when its supervisor is gone."""
+async def test_a_worker_reports_and_hands_its_clients_over_when_it_is_replaced(tmp_path: Path) -> None:
+    """It reports from its start on. When it may accept nothing more, it closes the connections that a proxy keeps.
+
+    A connection whose first request is on the way is served once, and a stream goes on until the drain.
+    """
     settings = {"database_url": f"sqlite:///{tmp_path}/odds.db", "decode_workers": 0}
-    async with as_worker(settings) as (process, channel):
+    async with as_worker(settings) as (process, channel, port), AsyncExitStack() as stack:
         said: list[Json] = []
         async with asyncio.timeout(PATIENCE_SECONDS):
             while {"ready": True} not in said[:-2]:
-                said.append(json.loads(await channel.readline()))
+                said.append(json.loads(await channel.reader.readline()))
+        kept, fresh, early = [await stack.enter_async_context(connected(port)) for _ in range(3)]
+        stream = await websocket(port)
+        events = await event_stream(port)
+        for each in (stream, events):
+            stack.push_async_callback(each.close)
+        head = f"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n"
+        assert b"connection: close" not in (await kept.request(head)).lower()
+        await kept.reader.readuntil(b"}")
+        channel.writer.write(line_of({"accept": []}))
+        assert await kept.rest() == b""
+        assert b"connection: close" in (await fresh.request(head)).lower()
+        assert fresh.status == 200
+        assert (await fresh.rest()).endswith(b"}")
+        await early.request(websocket_head(port))
+        assert early.status == 101
+        stream.say(b"beat", PING)
+        while (await stream.frame()).opcode != PONG:
+            pass
+        channel.writer.write(line_of({"stop": True}))
+        assert [(await each.until_close()).code for each in (stream, early)] == [1012, 1012]
+        await events.reader.readuntil(b"\r\n0\r\n\r\n")
+        events.writer.write(head.encode())
+        assert await events.rest() == b"", "a proxy would keep the connection of a stream that has ended"
         assert said[0] == {"alive": True}
         assert said.count({"ready": True}) == 1
         assert said[-2:] == [{"alive": True}, {"alive": True}]
