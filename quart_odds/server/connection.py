@@ -8,6 +8,7 @@ the peer has closed it.
 
 import asyncio
 import contextlib
+import select
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
@@ -38,6 +39,10 @@ DISCARD_PAUSE_SECONDS = 0.02
 """The pause between two reads of discarded data, so that discarding costs next to nothing, however much arrives."""
 
 
+KEPT_SECONDS = 0.1
+"""How long a connection is kept for a next request once it is handed over: one may have arrived, and not be read."""
+
+
 class OpenConnections:
     """All open connections of this process, and whether another process takes the next requests of their peers."""
 
@@ -60,6 +65,11 @@ class OpenConnections:
         A connection on which no request has arrived yet gets its response here: its request may be on the way.
         """
         self.is_handed_over = True
+        loop = asyncio.get_running_loop()
+        # By call_soon, after tasks that a request which has just been read wakes.
+        loop.call_later(KEPT_SECONDS, loop.call_soon, self._end_kept)
+
+    def _end_kept(self) -> None:
         for connection in list(self._open):
             connection.end_if_kept()
 
@@ -115,9 +125,17 @@ class MeteredTCPServer(TCPServer):
             await super().protocol_send(event)
 
     def end_if_kept(self) -> None:
-        """End the connection if it waits for a request after the first one."""
-        if self._is_kept and not self._is_read_out:
+        """End the connection if it waits for a request after the first one, and none has arrived."""
+        if self._is_kept and not self._is_read_out and not self._has_unread():
             self._end_soon()
+
+    def _has_unread(self) -> bool:
+        """Whether the kernel has data of the peer. A loop that is late has not read what arrived meanwhile."""
+        if self.writer.transport.is_closing():
+            return False
+        poll = select.poll()
+        poll.register(self.writer.get_extra_info("socket").fileno(), select.POLLIN)
+        return bool(poll.poll(0))
 
     def refuse(self) -> None:
         """Stop processing what the peer sends. It still gets its response, see REFUSED_SECONDS.
@@ -148,6 +166,7 @@ class MeteredTCPServer(TCPServer):
                 data = await reader.read(READ_BYTES if self._cut is None else DISCARD_BYTES)
             except OSError:
                 break
+            self._is_kept = False
             if self._cut is not None:
                 await asyncio.sleep(DISCARD_PAUSE_SECONDS)
                 continue

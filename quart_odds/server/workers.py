@@ -32,8 +32,8 @@ HUNG_SECONDS = 30.0
 
 Only time in which the supervisor itself runs is counted, so a machine that was suspended costs nobody a worker.
 """
-HAND_OVER_SECONDS = 0.3
-"""How long a worker that accepts no more connections goes on before it drains. It answers what is on the way to it."""
+HAND_OVER_SECONDS = 1.0
+"""How long a worker that accepts no more connections goes on before it drains: it answers what it has been asked."""
 SPARE_SECONDS = 0.5
 """How much longer than a worker's own last resort the supervisor waits before it kills the worker."""
 

@@ -122,8 +122,9 @@ class Front:
             assert each.faults == []
             first = published.index(each.cursors[0])
             assert each.cursors == published[first:]
-        assert self.asked.keys() == {200}, self.asked
-        assert self.started.keys() <= {202, 409, *NO_WRITER}, self.started
+        errors = (self.proxy.log.parent / "error.log").read_text()[-3000:]
+        assert self.asked.keys() == {200}, errors
+        assert self.started.keys() <= {202, 409, *NO_WRITER}, errors
 
 
 @asynccontextmanager
