@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
+import aiohttp
 import orjson
 from websockets.exceptions import WebSocketException
 
@@ -41,6 +42,7 @@ class Cluster:
     ) -> None:
         self.redis = redis
         self.servers: list[Server] = []
+        self._started = 0
         self._folder = folder
         self._settings = settings
         self._command = command
@@ -48,11 +50,42 @@ class Cluster:
 
     async def start(self) -> Server:
         """Start another process, and return when it is ready."""
-        folder = self._folder / f"process-{len(self.servers)}"
+        self._started += 1
+        folder = self._folder / f"process-{self._started}"
         server = await self._stack.enter_async_context(served(folder, self._settings, self._command))
         self.servers.append(server)
         await until_ready(server, 200)
         return server
+
+    async def kill(self, server: Server) -> None:
+        """Kill a process, which is none of the cluster's any more."""
+        self.servers.remove(server)
+        server.process.kill()
+        await server.process.wait()
+
+    async def writer(self) -> Server:
+        """Return the process that writes, once there is one that is not suspended."""
+        found: list[Server] = []
+
+        async def is_found() -> bool:
+            for each in self.servers:
+                with contextlib.suppress(TimeoutError, aiohttp.ClientError):
+                    async with asyncio.timeout(1):
+                        if (await ask(each, "/api/health"))[1]["role"] == "writer":
+                            found.append(each)
+            return bool(found)
+
+        await self.until(is_found)
+        return found[0]
+
+    @asynccontextmanager
+    async def apart(self) -> AsyncIterator[Server]:
+        """Run a process without Redis during the block: it shows what the database has, and never writes."""
+        self._started += 1
+        settings = {**self._settings, "engine_url": None}
+        async with served(self._folder / f"process-{self._started}", settings) as server:
+            await until_ready(server, 503)
+            yield server
 
     async def until(self, condition: Callable[[], Awaitable[bool]]) -> None:
         """Wait for a condition."""
@@ -106,7 +139,7 @@ class Listener:
         self.messages: list[Json] = []
         self.cursor = ""
         self.acks: list[Json] = []
-        self._topics = topics
+        self._wanted = f"topics={topics}"
         self._task: asyncio.Task[None] | None = None
 
     async def listen(self, server: Server) -> None:
@@ -124,16 +157,27 @@ class Listener:
         await asyncio.wait([self._task])
 
     async def _listen(self, server: Server) -> None:
-        since = f"&since={self.cursor}" if self.cursor else ""
         with contextlib.suppress(WebSocketException, OSError):
-            async with server.websocket(f"?topics={self._topics}&cursor=1{since}") as connection:
-                async for text in connection:
-                    message = orjson.loads(text)
-                    self.cursor = message.get("id", self.cursor)
-                    if message["type"] == "connection_ack":
-                        self.acks.append(message["data"])
-                    else:
-                        self.messages.append(message)
+            async with server.websocket(self._query()) as connection:
+                try:
+                    async for text in connection:
+                        message = orjson.loads(text)
+                        self._take(message, message.get("id", self.cursor))
+                finally:
+                    # A close handshake would wait for a process that is suspended.
+                    connection.transport.abort()
+
+    def _query(self) -> str:
+        since = f"&since={self.cursor}" if self.cursor else ""
+        return f"?{self._wanted}&cursor=1{since}"
+
+    def _take(self, message: Json, cursor: str) -> None:
+        """Note a message, and the cursor after it."""
+        self.cursor = cursor
+        if message["type"] == "connection_ack":
+            self.acks.append(message["data"])
+        else:
+            self.messages.append(message)
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Wait for a condition."""
