@@ -95,6 +95,13 @@ class PostgresServer:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, number)
 
+    def kill(self) -> None:
+        """Kill all processes of the server at once, as the kernel does when memory runs out."""
+        assert self._process is not None
+        self.send(signal.SIGKILL)
+        self._process.wait(20)
+        self._process = None
+
     def close(self) -> None:
         """Stop the server and remove its files."""
         self.stop()

@@ -71,6 +71,11 @@ class TestRedis:
             self._process.wait()
             self._process = None
 
+    def forget(self) -> None:
+        """Remove the data that a killed server has left."""
+        assert self._process is None
+        shutil.rmtree(self._folder / "appendonlydir", ignore_errors=True)
+
 
 @contextlib.contextmanager
 def running_redis(*options: str, keeps_data: bool = False) -> Iterator[TestRedis]:

@@ -119,11 +119,15 @@ async def cluster(
     *,
     sandbox: SandboxOptions = SANDBOX,
     command: Sequence[str] = SERVE,
+    keeps_data: bool = False,
     **settings: object,
 ) -> AsyncIterator[Cluster]:
-    """Run this many processes, ready, on a new database of a PostgreSQL server. The first one writes."""
+    """Run this many processes, ready, on a new database of a PostgreSQL server. The first one writes.
+
+    With `keeps_data`, what Redis has survives it.
+    """
     url = await make_database(postgres)
-    with running_redis() as redis:
+    with running_redis(keeps_data=keeps_data) as redis:
         async with sandbox_process(sandbox) as bookmakers, AsyncExitStack() as stack:
             given = {**at(bookmakers.urls), **PACE, "database_url": url, "engine_url": redis.url, **settings}
             opened = Cluster(folder, redis, given, command, stack)

@@ -103,7 +103,9 @@ class Judge:
                     case Told():
                         self._told(each)
             except AssertionError as error:
-                before = "\n  ".join(map(str, heard[max(0, number - 8) : number + 1]))
+                turns = [at for at, it in enumerate(heard[: number + 1]) if not isinstance(it, Told)][-3:]
+                shown = sorted({*turns, *(at - 1 for at in turns if at), *range(max(0, number - 5), number + 1)})
+                before = "\n  ".join(f"{at}: {heard[at]}" for at in shown)
                 raise AssertionError(f"{self._name}: {error}\n  {before}") from None
         return self.figures
 

@@ -6,6 +6,7 @@ or entries that are missing, is a new beginning that every listener is told of.
 """
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ from quart_odds.broadcast.engines.records import (
     read_retained,
 )
 from quart_odds.broadcast.engines.scripts import ATTACH
+from quart_odds.broadcast.event_log import split_cursor
 from quart_odds.errors import ReplicationError
 
 if TYPE_CHECKING:
@@ -46,6 +48,11 @@ MOST_WAIT_SECONDS = 1.0
 SNAPSHOT_POLL_SECONDS = 0.05
 WANTED_SECONDS = 5
 """How long a request for a snapshot stands."""
+
+REACH_SECONDS = 5.0
+"""How long a listener that has been ahead of this process, at another one, waits here."""
+
+REACH_POLL_SECONDS = 0.01
 
 SNAPSHOT_SECONDS = 30
 """How long a snapshot stays in Redis, for further processes that join."""
@@ -147,6 +154,21 @@ class LogTail:
     def open(self) -> None:
         """Start to follow."""
         self._task = asyncio.create_task(self._follow(), name="log-tail")
+
+    async def reach(self, cursor: str) -> None:
+        """Wait for up to REACH_SECONDS until this process is where the holder of a cursor has been at another one.
+
+        It may be a moment behind that one, or much, after it was suspended or cut off. If a listener began here before,
+        it would get again what it has. A cursor of another epoch may be of a new one, unless this process is level.
+        """
+        place = split_cursor(cursor)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(REACH_SECONDS):
+                while place is not None and not self._has(*place):
+                    await asyncio.sleep(REACH_POLL_SECONDS)
+
+    def _has(self, epoch: str, seq: int) -> bool:
+        return self.place[0] >= seq if epoch == self.epoch else self.is_level
 
     async def close(self) -> None:
         """Stop. Idempotent."""

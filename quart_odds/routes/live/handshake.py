@@ -1,10 +1,17 @@
-"""How the WebSocket and its SSE twin start: the requested topics and filter, and the handshake message."""
+"""How the WebSocket and its SSE twin start: topics and filter, the place in the log, and the handshake message."""
 
 from collections.abc import Callable, Mapping
 
 from quart_odds.broadcast import DEFAULT_TOPICS, ODDS, TOPICS, ResumePosition, Subscriber
+from quart_odds.services import Services
 from quart_odds.websocket.messages import Envelope, connection_ack_message
 from quart_odds.websocket.odds_filter import FILTER_FIELDS, FilterError, OddsFilter, filter_of_query
+
+
+async def until_reached(parts: Services, cursor: str | None) -> None:
+    """Wait, within a bound, until this process is where the client with this cursor has been at another one."""
+    if cursor and parts.shared_log is not None:
+        await parts.shared_log.tail.reach(cursor)
 
 
 def split_topics(asked: str | None) -> tuple[frozenset[str], list[str]]:

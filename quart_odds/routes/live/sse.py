@@ -24,7 +24,7 @@ from quart_odds.routes.access.refusals import refusals
 from quart_odds.routes.access.same_origin import check_room, client_of, same_origin_only
 from quart_odds.routes.api.openapi import answers_text
 from quart_odds.routes.api.requests import takes_query
-from quart_odds.routes.live.handshake import asked_filter, handshake_message, split_topics
+from quart_odds.routes.live.handshake import asked_filter, handshake_message, split_topics, until_reached
 from quart_odds.routes.live.query import CursorQuery, StartQuery, TopicsQuery
 from quart_odds.scraping.broadcaster import ProgressBroadcaster
 from quart_odds.scraping.outcome import terminal_progress
@@ -67,6 +67,7 @@ async def listen(query: TopicsQuery) -> Response:
         raise bad_request("This filter is not possible.", (error.field, error.reason)) from None
     registry = current_registry()
     cursor = asked_cursor(query)
+    await until_reached(parts, cursor)
 
     def connect(sink: Sink, framing: Framing) -> tuple[Subscriber, Flusher]:
         place = registry.place(cursor, topics, filtered)

@@ -16,7 +16,7 @@ from quart_odds.broadcast.lane import LiveConnection, MailboxSink, live_connecti
 from quart_odds.odds.watched import WatchedEvents, read_watched
 from quart_odds.routes.access.limits import TokenBucket
 from quart_odds.routes.access.same_origin import check_room, client_of, same_origin_only
-from quart_odds.routes.live.handshake import asked_filter, handshake_message, split_topics
+from quart_odds.routes.live.handshake import asked_filter, handshake_message, split_topics, until_reached
 from quart_odds.routes.live.receive import SCOPE_KEY, ReceiveEndedError, ReceiveQueue
 from quart_odds.services import services
 from quart_odds.websocket.messages import (
@@ -70,6 +70,7 @@ async def listen() -> None:
             await asked.send(orjson.dumps(invalid_filter(error)).decode())
             await asked.close(POLICY, "invalid filter")
             return
+        await until_reached(parts, asked.args.get("since"))
         with parts.watched.watching(watched), ExitStack() as watching:
             conversation = _Conversation(
                 asked, current_registry(), live_connection.get(), client.address, parts.watched, watching

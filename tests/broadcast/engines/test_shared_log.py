@@ -87,6 +87,29 @@ async def test_a_listener_that_moves_to_another_process_resumes_exactly(redis: T
         assert [each.payload for each in other.state.registry.log.read(place.seq, 1 << 40)] == [b'{"n":3}']
 
 
+async def test_a_listener_waits_at_a_process_that_is_behind_the_one_it_comes_from(redis: TestRedis) -> None:
+    """It would get again what it has. Cursors that are not ahead wait for nothing."""
+    async with processes(redis, 2) as (writer, other):
+        writer.add(1)
+        await other.has([1])
+        cursor = other.state.registry.log.cursor_at(other.state.registry.log.next_seq)
+        await other.tail.close()
+        writer.add(2)
+        await writer.has([1, 2])
+        ahead = writer.state.registry.log.cursor_at(writer.state.registry.log.next_seq)
+        assert not other.state.registry.place(ahead).recovered
+        for each in (cursor, "another-5", "none"):
+            async with asyncio.timeout(WAIT_SECONDS):
+                await other.tail.reach(each)
+        waiting = asyncio.create_task(other.tail.reach(ahead))
+        await asyncio.sleep(0.05)
+        assert not waiting.done()
+        other.tail.open()
+        async with asyncio.timeout(WAIT_SECONDS):
+            await waiting
+        assert other.state.registry.place(ahead).recovered
+
+
 async def test_what_is_published_while_redis_is_away_arrives_once(redis: TestRedis) -> None:
     """Stopped and continued: nobody sees a new epoch, and nothing is missing or doubled."""
     async with processes(redis, 2, silence_seconds=1.5) as (writer, other):
