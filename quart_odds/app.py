@@ -177,6 +177,7 @@ async def _opened(app: Quart, parts: Services) -> AsyncIterator[None]:
         await parts.preferences.load()
         _add_scraping(parts)
         if parts.shared_log is not None and parts.reports is not None:
+            parts.shared_log.on_begun = partial(_tell_ends, parts, parts.shared_log)
             parts.shared_log.open()
             parts.reports.open()
         await parts.runs.recover()
@@ -234,6 +235,13 @@ def _step_down(parts: Services, reason: str) -> None:
     parts.runs.step_down(reason)
     if parts.shared_log is not None:
         parts.shared_log.publisher.end()
+
+
+def _tell_ends(parts: Services, shared_log: SharedLog) -> None:
+    """Let the log have the ends of the runs that it tells of, also of those whose process died before it told them."""
+    oldest = shared_log.oldest_told()
+    if oldest is not None:
+        parts.runs.tell_ends(oldest, shared_log.is_end_told)
 
 
 async def _take_over(parts: Services) -> None:

@@ -103,6 +103,8 @@ class SharedLog:
             connect, keys, on_begin=self._on_begin, on_refused=odds_service.refuse, on_wanted=self._on_wanted
         )
         self._snapshots = SnapshotOffice(connect, keys, self.publisher, self._take)
+        self.on_begun: Callable[[], object] = lambda: None
+        """Called when a term or an epoch has begun in which this process writes."""
         self._registry = registry
         self._odds_service = odds_service
         self._counted = 0
@@ -123,6 +125,14 @@ class SharedLog:
         await self.publisher.close()
         await self._snapshots.close()
         await self.tail.close()
+
+    def oldest_told(self) -> int | None:
+        """Return the oldest run of which the log retains messages, as this process writes it; None if there is none."""
+        return min((int(each.retain[0]) for each in self.publisher.retained() if each.retain is not None), default=None)
+
+    def is_end_told(self, run_id: int) -> bool:
+        """Return whether the log has the end of a run, as this process writes it."""
+        return self.publisher.has_ended(str(run_id))
 
     def _on_term(self, term: int | None) -> None:
         """Begin to write in a term; None: another process writes."""
@@ -154,6 +164,7 @@ class SharedLog:
             for (group, member), entry, ends in self._registry.log.retained():
                 key = (str(group), str(member or ""))
                 self.publisher.append(Record(MESSAGE, 1, entry.payload, entry.topic, entry.name, key, ends))
+        asyncio.get_running_loop().call_soon(self.on_begun)
 
     def _on_wanted(self) -> None:
         self._snapshots.wanted()

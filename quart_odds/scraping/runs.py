@@ -31,6 +31,7 @@ from quart_odds.scraping.broadcaster import BroadcasterRegistry, ProgressBroadca
 from quart_odds.scraping.coordinator import Coordinator
 from quart_odds.scraping.deadline import ending_after
 from quart_odds.scraping.faults import run_error
+from quart_odds.scraping.missed_ends import NewestRuns, ended_runs
 from quart_odds.scraping.outcome import outcome, terminal_progress, unfinished_platforms
 from quart_odds.scraping.owned import owned
 from quart_odds.scraping.progress_tracker import PlatformTracker, RunTracker
@@ -65,7 +66,7 @@ log = structlog.get_logger(__name__)
 Bridge = Callable[[ProgressBroadcaster, BroadcastRegistry], Awaitable[None]]
 
 
-class RunStore(EndStore, Protocol):
+class RunStore(EndStore, NewestRuns, Protocol):
     """Stores runs. Every method returns after its change is committed."""
 
     async def create_run(
@@ -241,12 +242,30 @@ class RunService:
         ours = {*self._ends.pending_ids, *(run.record.id for run in self._active.values())}
         interrupted = await self._store.interrupt_running(self._now(), ours)
         for record in interrupted:
-            broadcaster = self._make_broadcaster(record.id, record.mode)
-            self.broadcasters.add(broadcaster)
-            broadcaster.publish(terminal_progress(record, self._slowed()))
-            await self._bridge(broadcaster, self._registry)
+            await self._tell_end(record)
             log.warning("run.interrupted", scrape_run_id=record.id)
         return interrupted
+
+    def tell_ends(self, since: int, is_told: Callable[[int], bool]) -> None:
+        """Publish the ends of runs, from the id `since` on, that were committed and are not told. Returns at once.
+
+        A process may die between the two, or while its messages wait for Redis.
+        """
+        task = asyncio.create_task(self._tell_ends(since, is_told), name="tell-ends")
+        self._starts.add(task)
+        task.add_done_callback(self._starts.discard)
+
+    async def _tell_ends(self, since: int, is_told: Callable[[int], bool]) -> None:
+        for record in await ended_runs(self._store, since, lambda: self._is_closing):
+            if self.active_by_id(record.id) is None and not is_told(record.id):
+                await self._tell_end(record)
+                log.warning("run.end_told_late", scrape_run_id=record.id)
+
+    async def _tell_end(self, record: RunRecord) -> None:
+        broadcaster = self._make_broadcaster(record.id, record.mode)
+        self.broadcasters.add(broadcaster)
+        broadcaster.publish(terminal_progress(record, self._slowed()))
+        await self._bridge(broadcaster, self._registry)
 
     def step_down(self, reason: str) -> None:
         """End the active runs as interrupted, because another process has taken over the writing. Returns at once."""

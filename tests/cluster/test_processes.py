@@ -106,7 +106,10 @@ async def test_another_process_goes_on_when_the_writer_is_killed_in_a_run(tmp_pa
 
 @pytest.mark.postgres
 async def test_redis_that_loses_everything_is_told_and_nothing_else_stops(tmp_path: Path, postgres: str) -> None:
-    """Scraping goes on without Redis, /readyz is red, and everything resumes by itself."""
+    """Scraping goes on without Redis, /readyz is red, and everything resumes by itself.
+
+    The end of a run is told although Redis was away, and although the writer was killed before it could tell it.
+    """
     async with cluster(tmp_path, postgres, 2) as processes:
         writing, other = processes.servers
         assert (await scrape(writing))["status"] == "completed"
@@ -124,8 +127,15 @@ async def test_redis_that_loses_everything_is_told_and_nothing_else_stops(tmp_pa
         await listener.until(lambda: any(each["data"].get("code") == "gap" for each in listener.messages))
         shown = await processes.same_events(writing, other)
         assert shown
-        assert (await scrape(other))["status"] == "completed"
-        await listener.until(lambda: len(listener.ends) >= 1)
+        await listener.until(lambda: (started["scrape_run_id"], "completed") in listener.ends)
+        row = await scrape(other)
+        await listener.until(lambda: (row["scrape_run_id"], "completed") in listener.ends)
+
+        processes.redis.kill()
+        row = await scrape(writing)
+        await processes.kill(writing)
+        processes.redis.start()
+        await listener.until(lambda: (row["scrape_run_id"], "completed") in listener.ends)
         await listener.leave()
 
 

@@ -19,7 +19,7 @@ from quart_odds.domain.odds import (
 )
 from quart_odds.domain.platforms import Platform
 from quart_odds.domain.runs import PhaseRecord, RunMode, RunRecord, RunStatus, ScrapePhase
-from quart_odds.errors import BookmakerError
+from quart_odds.errors import BookmakerError, StorageError
 from quart_odds.odds.event import EventChange
 
 KICKOFF = datetime(2026, 12, 1, 15, tzinfo=UTC)
@@ -201,6 +201,7 @@ class FakeStore:
         self.found: dict[Platform, int] = {}
         self.folded: dict[int, datetime] = {}
         self.finish_error: BaseException | None = None
+        self.list_errors: list[StorageError] = []
         self.on_finish: Callable[[RunRecord], None] = lambda _: None
         self.take_end: Callable[[RunRecord], bool] = lambda _: True
         self.hangs = False
@@ -237,6 +238,12 @@ class FakeStore:
     async def get_run(self, run_id: int) -> RunRecord | None:
         """Return a row."""
         return self.runs.get(run_id)
+
+    async def list_runs(self, *, limit: int) -> list[RunRecord]:
+        """Return the newest rows, or fail as a test has set."""
+        if self.list_errors:
+            raise self.list_errors.pop()
+        return [self.runs[run_id] for run_id in sorted(self.runs, reverse=True)[:limit]]
 
     async def folded_hour(self, run_id: int) -> datetime | None:
         """Return the hour of a folded sweep, as a test has set it."""

@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from unittest.mock import AsyncMock
 
+import orjson
 import pytest
 from structlog.testing import capture_logs
 
@@ -34,7 +35,7 @@ from quart_odds.errors import (
 )
 from quart_odds.odds.event import EventChange
 from quart_odds.scraping import coordinator as coordinator_module
-from quart_odds.scraping import run_ends
+from quart_odds.scraping import missed_ends, run_ends
 from quart_odds.scraping import runs as runs_module
 from quart_odds.scraping.active_run import ActiveRun
 from quart_odds.scraping.broadcaster import ProgressBroadcaster
@@ -649,6 +650,27 @@ async def test_a_row_that_cannot_be_ended_still_ends_the_run(scene: Scene, monke
             await asyncio.sleep(0.01)
     assert scene.store.runs[first] == shown
     assert scene.store.runs[again.record.id].status is RunStatus.COMPLETED
+
+
+async def test_ends_that_are_stored_and_were_not_told_are_told(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that are told, of rows that are running, and of older runs than the log knows are not among them."""
+    monkeypatch.setattr(missed_ends, "RETRY_SECONDS", 0)
+    at = utc_now()
+    for run_id in range(1, 5):
+        scene.store.runs[run_id] = RunRecord(run_id, RunStatus.COMPLETED, "api", (BETPAWA,), at, completed_at=at)
+    scene.store.runs[5] = RunRecord(5, RunStatus.RUNNING, "api", (BETPAWA,), at)
+    scene.store.list_errors = [StorageError("away")]
+    scene.service.tell_ends(2, lambda run_id: run_id == 3)
+    log = scene.registry.log
+    async with asyncio.timeout(10):
+        while len(log) < 2:
+            await asyncio.sleep(0.01)
+    await asyncio.sleep(0)
+    told = [orjson.loads(each.payload)["data"] for each in log.read(0, log.next_seq)]
+    assert [(each["scrape_run_id"], each["phase"], each["platform"]) for each in told] == [
+        (2, "completed", None),
+        (4, "completed", None),
+    ]
 
 
 async def test_an_end_that_is_stored_with_the_second_try_is_reported_as_it_is(scene: Scene) -> None:

@@ -18,6 +18,7 @@ from quart_odds.broadcast.engines.clients import disconnect, end_tasks, no_answe
 from quart_odds.broadcast.engines.keys import LogKeys
 from quart_odds.broadcast.engines.records import (
     HEARTBEAT,
+    MESSAGE,
     RELOAD,
     SEPARATOR,
     Record,
@@ -25,7 +26,7 @@ from quart_odds.broadcast.engines.records import (
     read_retained,
 )
 from quart_odds.broadcast.engines.scripts import BEGIN, FENCED, OTHER_EPOCH, OUT_OF_ORDER, PUBLISH
-from quart_odds.broadcast.retained import Retained
+from quart_odds.broadcast.retained import Key, Retained
 from quart_odds.errors import NotWriterError, ReplicationError
 
 if TYPE_CHECKING:
@@ -53,7 +54,8 @@ class StreamPublisher:
     """Appends to the log in one term. `begin` before the first `append`.
 
     `on_begin` is called in the turn in which a term or an epoch begins, with whether it is a new epoch: it has to
-    append that the state was replaced, and in a new epoch also the retained messages.
+    append that the state was replaced, and in a new epoch also the retained messages that came back from the log. Those
+    that were appended here follow.
     `on_refused` is called when another process has become the writer. `on_wanted` is called, at most once per batch,
     while a process waits for a snapshot.
     """
@@ -85,11 +87,14 @@ class StreamPublisher:
         self._waiting: deque[tuple[Record, Place]] = deque()
         self._waiting_bytes = 0
         self._sending: list[tuple[Record, Place]] = []
+        self._early: list[Record] = []
+        """Messages from before the term has begun."""
         self._is_begun = False
         self._is_overflown = False
         self._kept: deque[tuple[int, int]] = deque()
         self._kept_bytes = 0
-        self._retained: Retained[None] = Retained()
+        self._retained: Retained[tuple[int, Record]] = Retained()
+        self._noted = 0
         self._drops: list[str] = []
         self._news = asyncio.Event()
         self._progress = asyncio.Condition()
@@ -109,6 +114,7 @@ class StreamPublisher:
     def begin(self, term: int) -> None:
         """Write in this term from now on. The log goes on where it is, as soon as Redis answers."""
         self._clear()
+        self._retained = Retained()
         self._term = term
         self._is_begun = False
         self._news.set()
@@ -134,25 +140,55 @@ class StreamPublisher:
         await self._disconnect()
 
     def append(self, record: Record) -> Place:
-        """Append a record, and return its place. Never waits. Raises NotWriterError if this process does not write."""
+        """Append a record, and return its place. Never waits. Raises NotWriterError if this process does not write.
+
+        A retained record of a group that has ended is left out: its end was the last.
+        """
         if self._term is None:
             raise NotWriterError
+        if not self._is_begun and not self._is_overflown:
+            self._keep_early(record)
+            return self._last
+        if record.retain is not None and self._retained.has_ended(record.retain[0]):
+            log.debug("log.ended_before", name=record.name, group=record.retain[0])
+            return self._last
+        self._note_retained(record)
         if not self._is_begun:
-            # Nobody knows yet where the log is. Whoever has heard of it before must learn that something is missing.
-            self._is_overflown = True
             return self._last
         seq, sub = self._last
         place = self._last = (seq + record.count, 0) if record.count else (seq, sub + 1)
-        self._note_retained(record)
         self._waiting.append((record, place))
         self._waiting_bytes += record.size_bytes
         if self._waiting_bytes > self._max_waiting_bytes:
-            self.dropped += len(self._waiting)
-            log.error("log.dropped", records=len(self._waiting), effect="a new epoch begins when Redis is back")
-            self._clear()
-            self._is_overflown, self._is_begun = True, False
+            self._drop()
         self._news.set()
         return place
+
+    def _keep_early(self, record: Record) -> None:
+        """Keep a message until the term has begun. Operations are in the state that replaces all others then."""
+        if record.kind == MESSAGE:
+            self._early.append(record)
+            self._waiting_bytes += record.size_bytes
+            if self._waiting_bytes > self._max_waiting_bytes:
+                self._drop()
+
+    def _drop(self) -> None:
+        """Give up what waits: a new epoch begins when Redis is back, with the newest retained records."""
+        early, self._early = self._early, []
+        for each in early:
+            self._note_retained(each)
+        self.dropped += len(self._waiting) + len(early)
+        log.error("log.dropped", records=self.dropped, effect="a new epoch begins when Redis is back")
+        self._clear()
+        self._is_overflown, self._is_begun = True, False
+
+    def retained(self) -> list[Record]:
+        """Return the newest record of each retained key, in order, also of those that Redis has never had."""
+        return [record for _, (_, record) in sorted(self._retained, key=lambda each: each[1][0])]
+
+    def has_ended(self, group: str) -> bool:
+        """Return whether a group of retained records has ended."""
+        return self._retained.has_ended(group)
 
     async def flushed(self, place: Place) -> None:
         """Return when Redis has everything up to a place. Raises ReplicationError if it has been dropped."""
@@ -172,17 +208,25 @@ class StreamPublisher:
         if self._term != term:
             return
         if self._is_overflown and not is_new_epoch:
-            return  # something was appended meanwhile; begin again
+            return  # something was dropped meanwhile; begin again
+        early, self._early = self._early, []
         self._clear()
+        self.epoch = epoch.decode()
+        is_begun_anew = self.epoch == proposed
+        own = self.retained()
         self._restore_retained([read_retained(*each) for each in zip(retained[::2], retained[1::2], strict=True)])
+        if is_begun_anew:
+            # Redis has none of them any more. Those from here are newer than what Redis had, if they reached it at all.
+            own, self._retained = [*self.retained(), *own], Retained()
         self._batch = 0
         self._last = self._flushed = (int(last), int(sub))
         self._kept.clear()
         self._kept_bytes = 0
         self.failure = None
-        self.epoch = epoch.decode()
         self._is_begun = True
-        self._on_begin(self.epoch == proposed)
+        self._on_begin(is_begun_anew)
+        for record in (*own, *early):
+            self.append(record)
         async with self._progress:
             self._progress.notify_all()
 
@@ -191,18 +235,23 @@ class StreamPublisher:
         self._sending = []
         self._waiting_bytes = 0
         self._is_overflown = False
+        self._early = []
         self._drops.clear()
 
     def _restore_retained(self, retained: list[RetainedRecord]) -> None:
         self._retained = Retained()
         for each in sorted(retained, key=lambda each: each.seq):
-            self._retained.put(each.retain, None, ends=each.ends)
+            self._put_retained(Record(MESSAGE, 1, each.payload, each.topic, each.name, each.retain, each.ends))
 
     def _note_retained(self, record: Record) -> None:
         """Note which retained entries Redis has to drop, because their groups ended long ago."""
-        if record.retain is not None:
-            dropped = self._retained.put(record.retain, None, ends=record.ends)
-            self._drops += [SEPARATOR.join(map(str, key)) for key in dropped]
+        self._drops += [SEPARATOR.join(map(str, key)) for key in self._put_retained(record)]
+
+    def _put_retained(self, record: Record) -> list[Key]:
+        if record.retain is None:
+            return []
+        self._noted += 1
+        return self._retained.put(record.retain, (self._noted, record), ends=record.ends)
 
     async def _run(self) -> None:
         wait_seconds = 0.0

@@ -17,6 +17,7 @@ local term = tonumber(ARGV[1])
 if meta[2] and tonumber(meta[2]) > term then
     return redis.error_reply('FENCED another process has the term ' .. meta[2])
 end
+local retained = redis.call('HGETALL', KEYS[3])
 if not meta[1] or not meta[3] or ARGV[3] == '1' then
     if meta[1] then
         redis.call('DEL', ARGV[4] .. meta[1])
@@ -26,13 +27,13 @@ if not meta[1] or not meta[3] or ARGV[3] == '1' then
     meta = {ARGV[2], ARGV[1], '0', '0'}
 end
 redis.call('HSET', KEYS[2], 'epoch', meta[1], 'term', ARGV[1], 'last', meta[3], 'sub', meta[4], 'batch', 0)
-return {meta[1], tonumber(meta[3]), tonumber(meta[4]), redis.call('HGETALL', KEYS[3])}
+return {meta[1], tonumber(meta[3]), tonumber(meta[4]), retained}
 """
 """Begin a term. Keys: epochs, meta, retained, snapshot. Arguments: term, new epoch, whether to begin that epoch, what
 the keys of streams begin with.
 
-Returns the epoch, the number and sub-number of the last entry, and the retained entries. The log goes on in its epoch
-if it is there.
+Returns the epoch, the number and sub-number of the last entry, and the entries that were retained until now. The log
+goes on in its epoch if it is there.
 """
 
 PUBLISH = """

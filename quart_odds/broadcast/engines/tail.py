@@ -277,6 +277,8 @@ class LogTail:
         turn_ends = now + TURN_SECONDS
         for entry_id, fields in entries:
             place = _place(entry_id)
+            if place <= self.place:
+                continue  # the snapshot of a RELOAD before it, in the same answer, has it already
             try:
                 await self._take(place, read_record(fields))
             except ReplicationError:

@@ -4,11 +4,13 @@ import asyncio
 import os
 import signal
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
 from quart_odds.broadcast import SCRAPE_PROGRESS
-from quart_odds.broadcast.engines import OPERATION, Record
+from quart_odds.broadcast.engines import MESSAGE, OPERATION, Record
+from quart_odds.broadcast.engines.clients import end_tasks
 from quart_odds.broadcast.framing import TEXT_WITH_CURSOR
 from quart_odds.cluster import open_redis
 from tests.broadcast.engines.replicas import KEYS, WAIT_SECONDS, Process, processes, until
@@ -162,6 +164,82 @@ async def test_too_much_for_the_wait_is_a_new_epoch(redis: TestRedis) -> None:
         await other.has(list(range(500)))
         await other.level()
         assert other.tail.epoch != epoch
+
+
+def end_of(run_id: int) -> Record:
+    """The message that a run has ended."""
+    return Record(MESSAGE, 1, b'{"run":%d}' % run_id, SCRAPE_PROGRESS, "scrape_progress", (str(run_id), ""), True)
+
+
+async def test_the_newest_state_goes_to_a_redis_that_lost_it_or_never_had_it(redis: TestRedis) -> None:
+    """In order, and an end is the last that is told of its run."""
+    async with processes(redis, 2) as (writer, other):
+        began, ended = replace(end_of(1), payload=b'{"run":1,"began":1}', ends=False), end_of(1)
+        writer.publisher.append(began)
+        await until(lambda: len(other.state.registry.log.latest()) == 1)
+        redis.kill()
+        await until(lambda: other.tail.reason is not None)
+        for each in (end_of(2), ended, began):
+            writer.publisher.append(each)
+        redis.start()
+        await until(lambda: len(other.state.registry.log.retained()) == 2)
+        retained = [each.payload for _, each, _ in other.state.registry.log.retained()]
+        assert retained == [end_of(2).payload, ended.payload]
+
+
+async def test_messages_from_before_a_term_has_begun_follow_in_it(redis: TestRedis) -> None:
+    """The epoch goes on, so nobody misses anything. Too many of them make a new epoch, with the newest state."""
+    async with processes(redis, 3, max_waiting_bytes=100_000) as (former, later, last):
+        epoch = last.tail.epoch
+        later.written = []
+        former.publisher.end()
+        later.publisher.begin(2)
+        later.publisher.append(end_of(1))
+        await until(lambda: any(payload == end_of(1).payload for _, payload in entries(last)))
+        assert (last.tail.epoch, later.begun) == (epoch, [False])
+        later.publisher.end()
+        os.kill(redis.pid, signal.SIGSTOP)
+        last.publisher.begin(3)
+        for run_id in range(2, 1000):
+            last.publisher.append(end_of(run_id))
+        os.kill(redis.pid, signal.SIGCONT)
+        await until(lambda: later.tail.epoch not in (None, epoch))
+        newest = end_of(999).payload
+        await until(lambda: any(each.payload == newest for _, each, _ in later.state.registry.log.retained()))
+        assert last.begun == [True]
+
+
+async def test_what_follows_a_reload_at_once_is_no_reason_to_begin_anew(redis: TestRedis) -> None:
+    """A snapshot may have it already. Nobody is told of a gap."""
+    async with processes(redis, 2) as (former, later):
+        former.publisher.end()
+        began = former.tail.began
+        later.publisher.begin(2)
+        for run_id in range(1, 50):
+            later.publisher.append(end_of(run_id))
+        await until(lambda: any(payload == end_of(49).payload for _, payload in entries(former)))
+        assert former.tail.began == began
+        payloads = [payload for _, payload in entries(former) if b"run" in payload]
+        assert payloads == [end_of(run_id).payload for run_id in range(1, 50)]
+
+
+async def test_a_task_ends_though_its_client_ignores_the_first_cancellation() -> None:
+    """As `asyncio.wait_for` does on Python 3.11 if the command was sent in that moment."""
+    ignored = asyncio.Event()
+
+    async def work() -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            ignored.set()
+        await asyncio.Event().wait()
+
+    task = asyncio.create_task(work())
+    await asyncio.sleep(0)
+    async with asyncio.timeout(WAIT_SECONDS):
+        await end_tasks(task)
+    assert ignored.is_set()
+    assert task.cancelled()
 
 
 async def test_the_writer_of_a_later_term_is_the_only_one(redis: TestRedis) -> None:
