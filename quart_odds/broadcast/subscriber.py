@@ -323,7 +323,8 @@ class Subscriber:
         if since is not None and since < self.log.broken_before(self.selection):
             since = None
         former = self.cursor if self._position is None else self._position
-        snapshot = self._wanted(self.log.latest() if missed is None and since is None else self.log.since(former))
+        # With nothing known of what is missing, the ends of runs may be among it, as when a cursor is of another epoch.
+        snapshot = self._wanted(self.log.since(0 if missed is None and since is None else former))
         if self.selection.filter is None:
             since = snapshot[0].seq if snapshot else end
         self._queue((end, _ResumeFrom(since)))

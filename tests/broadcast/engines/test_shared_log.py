@@ -11,6 +11,7 @@ import pytest
 from quart_odds.broadcast import SCRAPE_PROGRESS
 from quart_odds.broadcast.engines import MESSAGE, OPERATION, Record
 from quart_odds.broadcast.engines.clients import end_tasks
+from quart_odds.broadcast.engines.records import RetainedRecord
 from quart_odds.broadcast.framing import TEXT_WITH_CURSOR
 from quart_odds.cluster import open_redis
 from tests.broadcast.engines.replicas import KEYS, WAIT_SECONDS, Process, processes, until
@@ -221,6 +222,17 @@ async def test_what_follows_a_reload_at_once_is_no_reason_to_begin_anew(redis: T
         assert former.tail.began == began
         payloads = [payload for _, payload in entries(former) if b"run" in payload]
         assert payloads == [end_of(run_id).payload for run_id in range(1, 50)]
+
+
+async def test_a_connected_listener_is_told_the_ends_of_runs_that_a_new_epoch_may_hide() -> None:
+    """As one that connects with a cursor of the former epoch is."""
+    registry = Process("redis://127.0.0.1:1").state.registry
+    sink = RecordingSink()
+    registry.connect(sink, TEXT_WITH_CURSOR)
+    end = end_of(1)
+    registry.begin_anew("later", 9, [RetainedRecord(5, ("1", ""), end.topic, end.name, end.payload, True)])
+    await until(lambda: b'{"run":1,"id":"later-5"}' in sink.received)
+    registry.close()
 
 
 async def test_a_task_ends_though_its_client_ignores_the_first_cancellation() -> None:
