@@ -202,7 +202,7 @@ async def test_the_writer_fetches_what_is_watched_at_another_process(tmp_path: P
     """
     rates = {f"{each}_requests_per_second": 1 for each in ("betpawa", "sportybet", "bet9ja")}
     sandbox = SandboxOptions(events=8, latency_ms=20, move=0, markets=10)
-    async with cluster(tmp_path, postgres, 2, sandbox=sandbox, command=HURRIED, **rates) as processes:
+    async with cluster(tmp_path, postgres, 2, sandbox=sandbox, command=HURRIED, keeps_data=False, **rates) as processes:
         writer, follower = processes.servers
         assert (await scrape(writer))["status"] == "completed"
         at = await fetched(writer)
