@@ -42,17 +42,21 @@ def _as_nobody(folder: Path) -> list[str]:
 
 
 class PostgresServer:
-    """A PostgreSQL server for the tests, on a free port, with the user `test`, who has no password."""
+    """A PostgreSQL server for the tests, on a free port, with the user `test`, who has no password.
 
-    def __init__(self, binaries: Path) -> None:
+    `network` is the one that may connect, besides this machine.
+    """
+
+    def __init__(self, binaries: Path, address: str = "127.0.0.1", network: str | None = None) -> None:
+        self._address = address
         self._binaries = binaries
         self._folder = Path(tempfile.mkdtemp(prefix="quart-odds-pg-"))
         self._prefix = _as_nobody(self._folder)
         self._process: subprocess.Popen[bytes] | None = None
         with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
+            probe.bind((address, 0))
             self.port = probe.getsockname()[1]
-        self.url = f"postgresql://test@127.0.0.1:{self.port}"
+        self.url = f"postgresql://test@{address}:{self.port}"
         words: list[str | Path] = [
             binaries / "initdb",
             "-D",
@@ -67,16 +71,19 @@ class PostgresServer:
         subprocess.run(
             [*self._prefix, *words, "--no-sync"], check=True, capture_output=True, timeout=60, cwd=self._folder
         )
+        if network is not None:
+            with (self._folder / "data" / "pg_hba.conf").open("a") as access:
+                access.write(f"host all all {network} trust\n")
 
     def start(self) -> None:
         """Start the server, and return when it answers."""
-        options = ["-p", str(self.port), "-h", "127.0.0.1", "-k", str(self._folder), "-F", "-c", "max_connections=60"]
+        options = ["-p", str(self.port), "-h", self._address, "-k", str(self._folder), "-F", "-c", "max_connections=60"]
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 [*self._prefix, self._binaries / "postgres", "-D", self._folder / "data", *options],
                 stdout=log, stderr=log, cwd=self._folder,
             )  # fmt: skip
-        _until_it_answers(self._binaries, self.port)
+        _until_it_answers(self._binaries, self._address, self.port)
 
     def stop(self, number: signal.Signals = signal.SIGINT) -> None:
         """Stop the server. SIGINT closes every connection immediately."""
@@ -108,20 +115,20 @@ class PostgresServer:
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
-def _server() -> PostgresServer:
+def _server(address: str, network: str | None) -> PostgresServer:
     binaries = _binaries()
     if binaries is None:
         message = "PostgreSQL is not installed, or initdb and postgres are not in the PATH"
         if os.environ.get("CI") == "true":
             pytest.fail(message)
         pytest.skip(message)
-    return PostgresServer(binaries)
+    return PostgresServer(binaries, address, network)
 
 
 @contextlib.contextmanager
-def running_postgres() -> Iterator[PostgresServer]:
+def running_postgres(address: str = "127.0.0.1", network: str | None = None) -> Iterator[PostgresServer]:
     """Run a PostgreSQL server during the block. Skips the test if PostgreSQL is not installed; in CI, it fails."""
-    server = _server()
+    server = _server(address, network)
     try:
         server.start()
         yield server
@@ -143,9 +150,9 @@ def own_postgres() -> Iterator[PostgresServer]:
         yield server
 
 
-def _until_it_answers(binaries: Path, port: int) -> None:
+def _until_it_answers(binaries: Path, address: str, port: int) -> None:
     deadline = time.monotonic() + 30
-    while subprocess.run([binaries / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(port)], check=False).returncode:
+    while subprocess.run([binaries / "pg_isready", "-q", "-h", address, "-p", str(port)], check=False).returncode:
         if time.monotonic() > deadline:
             raise TimeoutError("PostgreSQL did not start within 30 s")
         time.sleep(0.05)

@@ -30,15 +30,16 @@ class TestRedis:
 
     __test__ = False
 
-    def __init__(self, folder: Path, *options: str, keeps_data: bool = False) -> None:
+    def __init__(self, folder: Path, *options: str, keeps_data: bool = False, address: str = "127.0.0.1") -> None:
         self._binary = redis_binary()
+        self.address = address
         self._folder = folder
         self._options = [*options, *(["--appendonly", "yes", "--appendfsync", "always"] if keeps_data else [])]
         self._process: subprocess.Popen[bytes] | None = None
         with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
+            probe.bind((address, 0))
             self.port = int(probe.getsockname()[1])
-        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self.url = f"redis://{address}:{self.port}/0"
 
     @property
     def pid(self) -> int:
@@ -50,14 +51,25 @@ class TestRedis:
         """Start the server, and return when it answers."""
         with (self._folder / "redis.log").open("ab") as log:
             self._process = subprocess.Popen(
-                [self._binary, "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", *self._options],
+                [
+                    self._binary,
+                    "--port",
+                    str(self.port),
+                    "--bind",
+                    self.address,
+                    "--protected-mode",
+                    "no",
+                    "--save",
+                    "",
+                    *self._options,
+                ],
                 cwd=self._folder,
                 stdout=log,
                 stderr=log,
             )
         until = time.monotonic() + START_SECONDS
         while time.monotonic() < until:
-            with contextlib.suppress(redis.exceptions.RedisError), redis.Redis(port=self.port) as client:
+            with contextlib.suppress(redis.exceptions.RedisError), redis.Redis(self.address, self.port) as client:
                 if client.ping():
                     return
             time.sleep(0.02)
@@ -78,10 +90,10 @@ class TestRedis:
 
 
 @contextlib.contextmanager
-def running_redis(*options: str, keeps_data: bool = False) -> Iterator[TestRedis]:
-    """Run a server, and remove it with its data."""
+def running_redis(*options: str, keeps_data: bool = False, address: str = "127.0.0.1") -> Iterator[TestRedis]:
+    """Run a server at an address of this machine, and remove it with its data."""
     folder = Path(tempfile.mkdtemp(prefix="quart-odds-redis-"))
-    server = TestRedis(folder, *options, keeps_data=keeps_data)
+    server = TestRedis(folder, *options, keeps_data=keeps_data, address=address)
     try:
         server.start()
         yield server

@@ -79,9 +79,11 @@ async def start_sandbox_process(options: SandboxOptions | None = None, *, host: 
 
 
 @contextlib.asynccontextmanager
-async def sandbox_process(options: SandboxOptions | None = None) -> AsyncIterator[SandboxProcess]:
+async def sandbox_process(
+    options: SandboxOptions | None = None, *, host: str = "127.0.0.1"
+) -> AsyncIterator[SandboxProcess]:
     """Run a sandbox process for the duration of the block."""
-    sandbox = await start_sandbox_process(options)
+    sandbox = await start_sandbox_process(options, host=host)
     try:
         yield sandbox
     finally:

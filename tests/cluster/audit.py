@@ -43,7 +43,7 @@ class Audit:
             query, log = (ODDS, self.odds_log) if number % 4 > 1 else (PLAIN, self.plain_log)
             self.listeners.append(make(f"listener {number} ({make.__name__})", query, self._pick, log, self.randomness))
         self._processes = processes
-        self._reader = LogReader(lambda: open_redis(processes.redis.url), self.plain_log)
+        self._reader = LogReader(lambda: open_redis(processes.engine_url), self.plain_log)
         self._tasks: list[asyncio.Task[None]] = []
         self._began = time.monotonic()
 

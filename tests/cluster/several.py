@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from pathlib import Path
 
 import aiohttp
@@ -12,11 +12,13 @@ from websockets.exceptions import WebSocketException
 
 from quart_odds.sandbox import SandboxOptions, sandbox_process
 from tests.databases import make_database
+from tests.hosts import Network
 from tests.redis_servers import TestRedis, running_redis
-from tests.server.serving import SERVE, Json, Server, at, served
+from tests.server.serving import Json, Server, at, serve_at, served
 from tests.server.test_two_servers import ask, until_ready
 
 WAIT_SECONDS = 60
+LOOPBACK_ALONE = Network()
 SANDBOX = SandboxOptions(events=12, latency_ms=30, move=0.3, markets=20)
 PACE: Mapping[str, object] = {
     "betpawa_concurrency": 2,
@@ -35,12 +37,14 @@ class Cluster:
     def __init__(
         self,
         folder: Path,
-        redis: TestRedis,
+        network: Network,
+        redis: TestRedis | None,
         settings: Mapping[str, object],
-        command: Sequence[str],
+        command: Sequence[str] | None,
         stack: AsyncExitStack,
     ) -> None:
-        self.redis = redis
+        self._network = network
+        self._redis = redis
         self.servers: list[Server] = []
         self._started = 0
         self._folder = folder
@@ -48,11 +52,23 @@ class Cluster:
         self._command = command
         self._stack = stack
 
+    @property
+    def redis(self) -> TestRedis:
+        """The Redis that they share, unless it is a test's own."""
+        assert self._redis is not None
+        return self._redis
+
+    @property
+    def engine_url(self) -> str:
+        """How they reach the Redis that they share."""
+        return str(self._settings["engine_url"])
+
     async def start(self) -> Server:
-        """Start another process, and return when it is ready."""
+        """Start another process, at the next host, and return when it is ready."""
+        host = self._network.hosts[self._started % len(self._network.hosts)]
         self._started += 1
         folder = self._folder / f"process-{self._started}"
-        server = await self._stack.enter_async_context(served(folder, self._settings, self._command))
+        server = await self._stack.enter_async_context(served(folder, self._settings, self._command or serve_at(host)))
         self.servers.append(server)
         await until_ready(server, 200)
         return server
@@ -118,19 +134,26 @@ async def cluster(
     count: int,
     *,
     sandbox: SandboxOptions = SANDBOX,
-    command: Sequence[str] = SERVE,
+    command: Sequence[str] | None = None,
     keeps_data: bool = False,
+    network: Network = LOOPBACK_ALONE,
+    engine_url: str | None = None,
     **settings: object,
 ) -> AsyncIterator[Cluster]:
     """Run this many processes, ready, on a new database of a PostgreSQL server. The first one writes.
 
-    With `keeps_data`, what Redis has survives it.
+    With `keeps_data`, what Redis has survives it. They are at the hosts of the network in turn, and share a new Redis
+    unless they are given another one.
     """
     url = await make_database(postgres)
-    with running_redis(keeps_data=keeps_data) as redis:
-        async with sandbox_process(sandbox) as bookmakers, AsyncExitStack() as stack:
-            given = {**at(bookmakers.urls), **PACE, "database_url": url, "engine_url": redis.url, **settings}
-            opened = Cluster(folder, redis, given, command, stack)
+    with ExitStack() as engines:
+        redis = None
+        if engine_url is None:
+            redis = engines.enter_context(running_redis(keeps_data=keeps_data, address=network.engine_address))
+            engine_url = redis.url
+        async with sandbox_process(sandbox, host=network.address) as bookmakers, AsyncExitStack() as stack:
+            given = {**at(bookmakers.urls), **PACE, "database_url": url, "engine_url": engine_url, **settings}
+            opened = Cluster(folder, network, redis, given, command, stack)
             for _ in range(count):
                 await opened.start()
             yield opened

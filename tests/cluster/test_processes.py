@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.cluster.conftest import Place
 from tests.cluster.several import Listener, cluster
 from tests.server.following import WebSocketFollower
 from tests.server.serving import curl
@@ -13,9 +14,9 @@ from tests.websocket.copies import prices_of
 
 
 @pytest.mark.postgres
-async def test_every_process_serves_the_same_odds_and_tells_the_same_messages(tmp_path: Path, postgres: str) -> None:
+async def test_every_process_serves_the_same_odds_and_tells_the_same_messages(tmp_path: Path, place: Place) -> None:
     """A run that is started at one that does not write is observed everywhere, with the same cursors."""
-    async with cluster(tmp_path, postgres, 3) as processes:
+    async with cluster(tmp_path, place.postgres, 3, network=place.network) as processes:
         writing, one, other = processes.servers
         listeners = [Listener("scrape_progress,odds_updates,odds") for _ in processes.servers]
         for listener, server in zip(listeners, processes.servers, strict=True):
@@ -43,10 +44,10 @@ async def test_every_process_serves_the_same_odds_and_tells_the_same_messages(tm
 
 @pytest.mark.postgres
 async def test_a_listener_that_is_cut_resumes_at_another_process_without_gap_or_repeat(
-    tmp_path: Path, postgres: str
+    tmp_path: Path, place: Place
 ) -> None:
     """Again and again during a run, by its cursor alone."""
-    async with cluster(tmp_path, postgres, 2) as processes:
+    async with cluster(tmp_path, place.postgres, 2, network=place.network) as processes:
         still, moving = Listener(), Listener()
         await still.listen(processes.servers[0])
         await moving.listen(processes.servers[1])
@@ -70,9 +71,9 @@ async def test_a_listener_that_is_cut_resumes_at_another_process_without_gap_or_
 
 @pytest.mark.endurance
 @pytest.mark.postgres
-async def test_two_starts_at_different_processes_make_one_run(tmp_path: Path, postgres: str) -> None:
+async def test_two_starts_at_different_processes_make_one_run(tmp_path: Path, place: Place) -> None:
     """The second is told of the first."""
-    async with cluster(tmp_path, postgres, 2) as processes:
+    async with cluster(tmp_path, place.postgres, 2, network=place.network) as processes:
         answers = await asyncio.gather(*(ask(each, "/api/scrape", "POST") for each in processes.servers))
         assert sorted(status for status, _ in answers) == [202, 409]
         assert len({body["scrape_run_id"] for _, body in answers}) == 1
@@ -141,9 +142,9 @@ async def test_redis_that_loses_everything_is_told_and_nothing_else_stops(tmp_pa
 
 @pytest.mark.endurance
 @pytest.mark.postgres
-async def test_an_image_and_changes_at_a_process_equal_what_the_writer_serves(tmp_path: Path, postgres: str) -> None:
+async def test_an_image_and_changes_at_a_process_equal_what_the_writer_serves(tmp_path: Path, place: Place) -> None:
     """A copy that is kept at a process that does not write, through runs."""
-    async with cluster(tmp_path, postgres, 2) as processes:
+    async with cluster(tmp_path, place.postgres, 2, network=place.network) as processes:
         writing, other = processes.servers
         assert (await scrape(writing))["status"] == "completed"
         shown = await processes.same_events(writing, other)

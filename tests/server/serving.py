@@ -17,6 +17,7 @@ import orjson
 from websockets.asyncio.client import ClientConnection, connect
 
 from quart_odds.domain.platforms import Platform
+from tests.hosts import LOOPBACK, Host
 
 Json = dict[str, Any]
 
@@ -24,7 +25,15 @@ START_SECONDS = 60
 STOP_SECONDS = 10
 RUN_SECONDS = 30
 ADDRESS = re.compile("(?:Quart Odds is at|Running on) (http://[0-9.]+:[0-9]+)")
-SERVE = (sys.executable, "-m", "quart_odds", "serve", "--bind", "127.0.0.1:0")
+
+
+def serve_at(host: Host) -> tuple[str, ...]:
+    """Return the command that serves on a free port of a host."""
+    reach = () if host is LOOPBACK else ("--open-to-network",)
+    return *host.prefix, sys.executable, "-m", "quart_odds", "serve", "--bind", f"{host.address}:0", *reach
+
+
+SERVE = serve_at(LOOPBACK)
 
 
 def environment(settings: Mapping[str, object]) -> dict[str, str]:
@@ -49,12 +58,12 @@ class Server:
 
     @property
     def port(self) -> int:
-        """The port on 127.0.0.1 that it listens on."""
+        """The port that it listens on."""
         return int(self.url.rpartition(":")[2])
 
     def websocket(self, query: str = "") -> connect:
         """Return a WebSocket client connection, to be opened with `async with`."""
-        return connect(f"ws://127.0.0.1:{self.port}/api/ws{query}", compression=None)
+        return connect(f"ws{self.url.removeprefix('http')}/api/ws{query}", compression=None)
 
     async def stop(self, number: signal.Signals = signal.SIGTERM) -> float:
         """Stop the server with a signal, and return the seconds it took. AssertionError if it ends badly."""
