@@ -19,7 +19,7 @@ from typing import Any
 import orjson
 import structlog
 
-from quart_odds.broadcast.engines.clients import end_tasks
+from quart_odds.broadcast.engines.clients import end_tasks, words_of
 from quart_odds.cluster.connection import ANSWER_SECONDS, RedisServer
 from quart_odds.errors import WriterUnavailableError
 
@@ -103,7 +103,7 @@ class CommandSender:
         try:
             return await self._send(secrets.token_hex(16), address, command)
         except _redis_errors() as error:
-            log.warning("cluster.command.failed", path=command.path, reason=str(error))
+            log.warning("cluster.command.failed", path=command.path, reason=words_of(error))
             raise WriterUnavailableError(f"Redis does not answer; {NOT_KNOWN}") from error
         finally:
             self._waiting -= 1
@@ -191,7 +191,7 @@ class CommandReceiver:
                 has_failed = False
             except _redis_errors() as error:
                 if not has_failed:
-                    log.warning("cluster.commands.no_redis", reason=str(error))
+                    log.warning("cluster.commands.no_redis", reason=words_of(error))
                 has_failed = True
                 await asyncio.sleep(BLOCK_SECONDS / 2)
             finally:
@@ -238,7 +238,7 @@ class CommandReceiver:
                 return
             except _redis_errors() as error:
                 if pause is None:
-                    log.warning("cluster.command.answer_lost", path=command.path, reason=str(error))
+                    log.warning("cluster.command.answer_lost", path=command.path, reason=words_of(error))
                     return
                 await asyncio.sleep(pause)
 
@@ -349,4 +349,5 @@ def _unpacked_answer(packed: bytes) -> Answer:
 def _redis_errors() -> tuple[type[Exception], ...]:
     from redis.exceptions import RedisError
 
-    return RedisError, OSError, TimeoutError
+    # redis-py raises more than its own errors when a peer has closed: TypeError, AttributeError.
+    return RedisError, OSError, TimeoutError, TypeError, AttributeError

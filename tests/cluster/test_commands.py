@@ -9,6 +9,8 @@ import orjson
 import pytest
 import redis
 from quart import Quart, Response, request
+from redis.asyncio.connection import Connection
+from structlog.testing import capture_logs
 
 from quart_odds.cluster import CommandReceiver, CommandSender, RedisServer, commands
 from quart_odds.cluster.commands import Command
@@ -215,3 +217,26 @@ async def test_a_redis_that_goes_away_and_comes_back(monkeypatch: pytest.MonkeyP
             await sender.check()
             assert (await sender.send(named("after"))).status == 207
             assert writer.carried_out == ["before", "during", "after"]
+
+
+@pytest.mark.parametrize("error", [TypeError("can't concat NoneType to bytes"), AttributeError("'NoneType' object")])
+async def test_a_write_to_a_peer_that_has_closed_is_a_redis_that_does_not_answer(
+    server: TestRedis, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """Some versions of Python make asyncio raise these. The sender says so, and the receiver goes on."""
+
+    async def broken(*_: object, **__: object) -> None:
+        raise error
+
+    async with opened(server.url) as (sender, writer):
+        with monkeypatch.context() as patched, capture_logs() as lines:
+            patched.setattr(Connection, "send_packed_command", broken)
+            with pytest.raises(WriterUnavailableError, match="Redis does not answer"):
+                await sender.send(named("broken"))
+            with pytest.raises(WriterUnavailableError):
+                await sender.check()
+            async with asyncio.timeout(10):
+                while "cluster.commands.no_redis" not in {line["event"] for line in lines}:
+                    await asyncio.sleep(0.01)
+        assert (await sender.send(named("after"))).status == 207
+        assert writer.carried_out == ["after"]
