@@ -47,33 +47,30 @@ class TestRedis:
         assert self._process is not None
         return self._process.pid
 
+    @property
+    def is_running(self) -> bool:
+        """Whether it was started, and not ended since."""
+        return self._process is not None
+
     def start(self) -> None:
         """Start the server, and return when it answers."""
         with (self._folder / "redis.log").open("ab") as log:
-            self._process = subprocess.Popen(
-                [
-                    self._binary,
-                    "--port",
-                    str(self.port),
-                    "--bind",
-                    self.address,
-                    "--protected-mode",
-                    "no",
-                    "--save",
-                    "",
-                    *self._options,
-                ],
-                cwd=self._folder,
-                stdout=log,
-                stderr=log,
-            )
+            self._process = subprocess.Popen(self._command(), cwd=self._folder, stdout=log, stderr=log)
         until = time.monotonic() + START_SECONDS
         while time.monotonic() < until:
-            with contextlib.suppress(redis.exceptions.RedisError), redis.Redis(self.address, self.port) as client:
+            with contextlib.suppress(redis.exceptions.RedisError), self.client() as client:
                 if client.ping():
                     return
             time.sleep(0.02)
         raise RuntimeError(f"Redis did not start: {(self._folder / 'redis.log').read_text()[-2000:]}")
+
+    def _command(self) -> list[str]:
+        at = ["--port", str(self.port), "--bind", self.address, "--protected-mode", "no"]
+        return [self._binary, *at, "--save", "", *self._options]
+
+    def client(self) -> redis.Redis:
+        """Return a client, which the caller closes."""
+        return redis.Redis(self.address, self.port, decode_responses=True, socket_timeout=START_SECONDS)
 
     def kill(self, signal_number: int = signal.SIGKILL) -> None:
         """End the server. Idempotent."""

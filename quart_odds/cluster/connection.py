@@ -19,8 +19,6 @@ CONNECT_SECONDS = 2.0
 ANSWER_SECONDS = 2.0
 """How long Redis may take to answer a command that does not block."""
 
-SENTINEL_SECONDS = 1.0
-
 MISSING = "QUART_ODDS_ENGINE_URL needs the package redis: pip install 'quart-odds[redis]'"
 
 
@@ -71,8 +69,8 @@ def open_redis(url: str, *, answer_seconds: float | None = ANSWER_SECONDS, most:
 
 
 def _through_sentinel(url: str, options: dict[str, Any]) -> "Redis":
-    """Return a client whose every new connection asks the sentinels where the master is."""
-    from redis.asyncio.sentinel import Sentinel
+    """Return a client for an address that names sentinels."""
+    from quart_odds.cluster.sentinels import open_through_sentinels
 
     scheme, _, rest = url.partition("://")
     user, _, places = rest.rpartition("@")
@@ -88,10 +86,7 @@ def _through_sentinel(url: str, options: dict[str, Any]) -> "Redis":
         options["db"] = int(database)
     if scheme.startswith("rediss"):
         options["ssl"] = True
-    watching = {"socket_timeout": SENTINEL_SECONDS, "socket_connect_timeout": SENTINEL_SECONDS, "protocol": 2}
-    sentinel = Sentinel(addresses, sentinel_kwargs=watching, **options)  # type: ignore[no-untyped-call]
-    client: Redis = sentinel.master_for(name)
-    return client
+    return open_through_sentinels(addresses, name, options)
 
 
 def _address(text: str) -> Any:

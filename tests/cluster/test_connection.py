@@ -1,15 +1,29 @@
 """Connections to Redis."""
 
+import asyncio
+import os
+import signal
 import sys
+import time
+from collections.abc import Iterator
 
 import pytest
 from redis.asyncio import Redis
+from redis.exceptions import ConnectionError as NoConnectionError
 
 from quart_odds.app import create_app
 from quart_odds.cluster import open_redis
 from quart_odds.errors import SettingsError
 from quart_odds.settings import load_settings
 from tests.redis_servers import running_redis
+from tests.sentinels import WatchedRedis, watched_redis
+
+
+@pytest.fixture(scope="module")
+def watched() -> Iterator[WatchedRedis]:
+    """Return a Redis that sentinels watch, for the tests of this module."""
+    with watched_redis() as servers:
+        yield servers
 
 
 async def test_a_connection_answers() -> None:
@@ -19,6 +33,54 @@ async def test_a_connection_answers() -> None:
             client: Redis = open_redis(url)
             assert await client.ping()
             await client.aclose()
+
+
+async def test_a_sentinel_that_does_not_answer_is_passed_by(watched: WatchedRedis) -> None:
+    """It accepts connections and says nothing. The one after it is asked within a second."""
+    os.kill(watched.sentinels[0].pid, signal.SIGSTOP)
+    try:
+        began = time.monotonic()
+        client: Redis = open_redis(watched.url)
+        assert await client.ping()
+        assert time.monotonic() - began < 2
+        await client.aclose()
+    finally:
+        os.kill(watched.sentinels[0].pid, signal.SIGCONT)
+
+
+async def test_without_any_sentinel_a_connection_fails_soon_and_works_again_with_one(watched: WatchedRedis) -> None:
+    """The client need not be made anew."""
+    client: Redis = open_redis(watched.url)
+    for each in watched.sentinels:
+        each.kill()
+    try:
+        async with asyncio.timeout(5):
+            with pytest.raises(NoConnectionError, match="No master found"):
+                await client.ping()
+        await asyncio.to_thread(watched.sentinels[-1].start)
+        assert await client.ping()
+    finally:
+        await client.aclose()
+        for each in watched.sentinels[:-1]:
+            await asyncio.to_thread(each.start)
+
+
+async def test_a_client_that_is_closed_leaves_no_connection_to_a_sentinel(watched: WatchedRedis) -> None:
+    """However often a process connects anew."""
+    with watched.sentinels[0].client() as looking:
+
+        def ours() -> int:
+            return sum(each["addr"].startswith("127.0.0.1") and each["cmd"].startswith("sentinel")
+                       for each in looking.client_list())  # fmt: skip
+
+        before = ours()
+        for _ in range(10):
+            client: Redis = open_redis(watched.url)
+            await client.ping()
+            await client.aclose()
+        async with asyncio.timeout(5):
+            while ours() > before:
+                await asyncio.sleep(0.02)
 
 
 def test_without_the_package_the_app_is_not_made(monkeypatch: pytest.MonkeyPatch) -> None:
