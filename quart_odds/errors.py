@@ -22,6 +22,7 @@ QuartOddsError
 ├── TooSoonError             the same thing was done a moment ago
 ├── WriterUnavailableError   the process that writes cannot be reached through Redis
 ├── RecordingError           a folder is not a recording of bookmakers' bodies
+├── LogStalledError          the log between processes does not go on from where this one is
 ├── ReplicationError         an operation or a snapshot of the cache is malformed, or of another version
 ├── WorkersError             no worker process can be started
 └── StorageError             the database is slow, locked, full or gone
@@ -242,6 +243,10 @@ class RecordingError(QuartOddsError):
 
 class ReplicationError(QuartOddsError):
     """Raised when something on the log between processes is malformed, of another version, or does not fit this one."""
+
+
+class LogStalledError(QuartOddsError):
+    """Raised when the log between processes is there, but does not go on from where this one is."""
 
 
 class WorkersError(QuartOddsError):

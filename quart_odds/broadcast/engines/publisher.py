@@ -81,6 +81,7 @@ class StreamPublisher:
         self._on_wanted = on_wanted
         self._max_waiting_bytes = max_waiting_bytes
         self._term: int | None = None
+        self._begun = ""
         self._batch = 0
         self._last: Place = (0, 0)
         self._flushed: Place = (0, 0)
@@ -218,6 +219,7 @@ class StreamPublisher:
         if is_begun_anew:
             # Redis has none of them any more. Those from here are newer than what Redis had, if they reached it at all.
             own, self._retained = [*self.retained(), *own], Retained()
+        self._begun = proposed
         self._batch = 0
         self._last = self._flushed = (int(last), int(sub))
         self._kept.clear()
@@ -289,7 +291,7 @@ class StreamPublisher:
         batch = self._sending = self._sending or self._next_batch()
         drops, before = list(self._drops), self._flushed[0]
         keys = [self._keys.stream(self.epoch), self._keys.meta, self._keys.retained, self._keys.wanted]
-        head = [self.epoch, term, self._batch + 1, before, self._oldest_kept(), len(batch)]
+        head = [self.epoch, term, self._batch + 1, before, self._oldest_kept(), len(batch), self._begun]
         fields = [each for record, _ in batch for each in record.fields()]
         try:
             is_wanted = await self._call(PUBLISH, keys, [*head, *fields, *drops])

@@ -30,7 +30,7 @@ from quart_odds.broadcast.engines.records import (
 )
 from quart_odds.broadcast.engines.scripts import ATTACH
 from quart_odds.broadcast.event_log import split_cursor
-from quart_odds.errors import ReplicationError
+from quart_odds.errors import LogStalledError, ReplicationError
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -189,6 +189,8 @@ class LogTail:
                 log.warning("log.begins_anew", reason=str(error))
                 self._must_join = True
                 self._cut(str(error))
+            except LogStalledError as error:
+                self._cut(str(error))
             except Exception as error:
                 # redis-py raises more than its own errors when a peer has closed: TypeError, AttributeError.
                 self._cut(no_answer(error))
@@ -205,7 +207,8 @@ class LogTail:
             if epoch != self.epoch:
                 raise ReplicationError("a new epoch has begun")
             if last < self.place:
-                raise ReplicationError("Redis has lost entries that this process has")
+                # The writer sends them again, or begins a new epoch. Only a new epoch may give others their numbers.
+                raise LogStalledError("Redis lacks entries that this process has")
             if first is not None and self.place < last and first > _after(self.place):
                 raise ReplicationError("the log no longer has the entries that this process lacks")
         else:
@@ -297,7 +300,7 @@ class LogTail:
         XREAD does not tell that a stream was deleted.
         """
         await self._attach()
-        raise TimeoutError("the writer is silent")
+        raise LogStalledError("the writer is silent")
 
     async def _take(self, place: Place, record: Record) -> None:
         """Apply one entry. There is no await before the place is set, except to fetch a snapshot."""

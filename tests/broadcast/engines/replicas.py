@@ -17,6 +17,7 @@ from quart_odds.cluster import open_redis
 from quart_odds.errors import ReplicationError
 from quart_odds.websocket import gap_notice
 from tests.redis_servers import TestRedis
+from tests.sentinels import WatchedRedis
 
 KEYS = LogKeys("test")
 WAIT_SECONDS = 20.0
@@ -132,7 +133,7 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 @asynccontextmanager
-async def processes(redis: TestRedis, count: int, **options: float) -> AsyncIterator[list[Process]]:
+async def processes(redis: TestRedis | WatchedRedis, count: int, **options: float) -> AsyncIterator[list[Process]]:
     """Run processes. The first one writes, in term 1."""
     opened = [Process(redis.url, **options) for _ in range(count)]  # type: ignore[arg-type]
     try:
