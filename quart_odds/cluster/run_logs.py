@@ -194,7 +194,8 @@ class RunLogs:
                 try:
                     client = client or self._connect()
                     answer = await client.xread({key: last}, count=BATCH, block=BLOCK_MS)
-                    if not answer and not await client.exists(key):
+                    entries = answer[0][1] if answer else await client.xrevrange(key, count=1)
+                    if not entries:
                         log.warning("run_logs.gone", scrape_run_id=broadcaster.scrape_run_id)
                         broadcaster.close()
                         return
@@ -204,18 +205,35 @@ class RunLogs:
                     client = None
                     await asyncio.sleep(RETRY_SECONDS)
                     continue
-                for entry_id, fields in answer[0][1] if answer else []:
+                if not answer and not _is_end_before(*entries[0], last):
+                    continue
+                for entry_id, fields in entries:
                     last = entry_id
                     _take(broadcaster, entry_id, fields)
+        except ReplicationError as error:
+            log.warning("run_logs.unreadable", scrape_run_id=broadcaster.scrape_run_id, reason=str(error))
+            broadcaster.close()
         finally:
             await disconnect(client)
+
+
+def _is_end_before(entry_id: bytes, fields: dict[bytes, bytes], last: bytes) -> bool:
+    """Return whether an entry is the end of its run, though it has a lower number than the last one that was read.
+
+    Redis has lost entries, and another process has ended the run after those that were left.
+    """
+    return fields.get(b"x") == b"1" and _seq(entry_id) < _seq(last)
+
+
+def _seq(entry_id: bytes) -> int:
+    return int(entry_id.partition(b"-")[0])
 
 
 def _take(broadcaster: ProgressBroadcaster, entry_id: bytes, fields: dict[bytes, bytes]) -> None:
     """Publish an entry of the stream. Raises ReplicationError if it is none."""
     try:
         progress = ScrapeProgress.model_validate_json(fields[b"p"])
-        seq = int(entry_id.partition(b"-")[0])
+        seq = _seq(entry_id)
     except (KeyError, ValueError, ValidationError) as error:
         raise ReplicationError(f"the log of a run has an entry that cannot be read: {error!r}") from error
     broadcaster.publish_at(seq, progress)

@@ -110,6 +110,8 @@ class ProgressBroadcaster:
         self._followers += 1
         try:
             while True:
+                if seq > log.next_seq:
+                    seq = log.first_seq  # Redis has lost entries, and the run goes on with a lower number
                 if seq < log.first_seq:
                     missed, seq = log.since(seq), log.next_seq
                     for entry in missed:
