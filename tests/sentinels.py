@@ -75,7 +75,7 @@ class WatchedRedis:
         def is_level() -> bool:
             with self.primary.client() as primary, self.replica.client() as replica:
                 ours, its = primary.info("replication"), replica.info("replication")
-            return its["master_link_status"] == "up" and its["slave_repl_offset"] == ours["master_repl_offset"]
+            return bool(its["master_link_status"] == "up" and its["slave_repl_offset"] == ours["master_repl_offset"])
 
         _until(is_level, "the replica is not level")
 
@@ -110,7 +110,7 @@ class WatchedRedis:
 
     def _follow(self, replica: TestRedis, primary: TestRedis) -> None:
         with replica.client() as client:
-            client.replicaof(primary.address, primary.port)  # type: ignore[no-untyped-call]
+            client.replicaof(primary.address, primary.port)
 
     def _knows_all(self, sentinel: TestRedis) -> bool:
         with sentinel.client() as client:

@@ -205,7 +205,7 @@ class RunLogs:
                     client = None
                     await asyncio.sleep(RETRY_SECONDS)
                     continue
-                if not answer and not _is_end_before(*entries[0], last):
+                if not answer and not _is_end_before(entries[0], last):
                     continue
                 for entry_id, fields in entries:
                     last = entry_id
@@ -217,11 +217,12 @@ class RunLogs:
             await disconnect(client)
 
 
-def _is_end_before(entry_id: bytes, fields: dict[bytes, bytes], last: bytes) -> bool:
+def _is_end_before(entry: tuple[bytes, dict[bytes, bytes]], last: bytes) -> bool:
     """Return whether an entry is the end of its run, though it has a lower number than the last one that was read.
 
     Redis has lost entries, and another process has ended the run after those that were left.
     """
+    entry_id, fields = entry
     return fields.get(b"x") == b"1" and _seq(entry_id) < _seq(last)
 
 
