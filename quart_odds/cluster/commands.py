@@ -120,8 +120,11 @@ class CommandSender:
         await self._redis.aclose()
 
     async def _send(self, command_id: str, address: str, command: Command) -> Answer:
+        # By the clock of Redis: what is held up on its way, such as by a cut, must not get its time anew on arrival.
+        seconds, microseconds = await self._redis.time()
+        deadline_ms = 1000 * seconds + microseconds // 1000 + EXPIRY_MS
         async with self._redis.pipeline(transaction=True) as transaction:
-            transaction.set(_request_key(command_id), _packed_command(command), px=EXPIRY_MS, nx=True)
+            transaction.set(_request_key(command_id), _packed_command(command), pxat=deadline_ms, nx=True)
             transaction.rpush(_list_key(address), command_id)
             transaction.pexpire(_list_key(address), KEPT_MS)
             await transaction.execute()

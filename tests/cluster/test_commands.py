@@ -4,11 +4,13 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import orjson
 import pytest
 import redis
 from quart import Quart, Response, request
+from redis.asyncio.client import Pipeline
 from redis.asyncio.connection import Connection
 from structlog.testing import capture_logs
 
@@ -161,6 +163,29 @@ async def test_a_request_whose_deadline_has_passed_is_not_carried_out(
     async with opened(server.url) as (other, writer):
         monkeypatch.setattr(commands, "EXPIRY_MS", 10_000)
         await other.send(named("next"))
+        assert writer.carried_out == ["next"]
+
+
+async def test_a_request_that_is_held_up_on_its_way_past_its_deadline_is_not_carried_out(
+    server: TestRedis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """TCP delivers it when a cut is over, long after the client has been answered."""
+    monkeypatch.setattr(commands, "EXPIRY_MS", 200)
+    monkeypatch.setattr(commands, "TAKE_SECONDS", 0.2)
+    monkeypatch.setattr(commands, "CARRY_OUT_SECONDS", 0.4)
+    execute = Pipeline.execute
+
+    async def late(pipeline: Pipeline, *more: Any) -> Any:
+        await asyncio.sleep(0.4)
+        return await execute(pipeline, *more)
+
+    async with opened(server.url) as (sender, writer):
+        with monkeypatch.context() as patched:
+            patched.setattr(Pipeline, "execute", late)
+            with pytest.raises(WriterUnavailableError):
+                await sender.send(named("late"))
+        monkeypatch.undo()
+        assert (await sender.send(named("next"))).status == 207
         assert writer.carried_out == ["next"]
 
 
