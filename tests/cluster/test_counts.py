@@ -5,6 +5,7 @@ import sys
 from contextlib import AsyncExitStack
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
@@ -200,9 +201,9 @@ async def test_the_writer_fetches_what_is_watched_at_another_process(tmp_path: P
 
     The budget allows one or two events a round: the one that is watched, or those whose turn it is.
     """
-    rates = {f"{each}_requests_per_second": 1 for each in ("betpawa", "sportybet", "bet9ja")}
+    rates: dict[str, Any] = {f"{each}_requests_per_second": 1 for each in ("betpawa", "sportybet", "bet9ja")}
     sandbox = SandboxOptions(events=8, latency_ms=20, move=0, markets=10)
-    async with cluster(tmp_path, postgres, 2, sandbox=sandbox, command=HURRIED, keeps_data=False, **rates) as processes:
+    async with cluster(tmp_path, postgres, 2, sandbox=sandbox, command=HURRIED, **rates) as processes:
         writer, follower = processes.servers
         assert (await scrape(writer))["status"] == "completed"
         at = await fetched(writer)
