@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from quart_odds.broadcast.flush import FLUSH_PAUSE_SECONDS
+from quart_odds.cluster.shared_log import PAUSE_SHARE
 
 LISTENERS_TIMED = 16
 """Of so many listeners, evenly spread over a flush, the latency is noted."""
@@ -103,6 +104,7 @@ class _Process:
         self._waiting: list[float] = []
         self._is_scheduled = False
         self._ended_at = -1.0
+        self._took = 0.0
 
     def receive(self, made: list[float]) -> None:
         """Read a batch of messages, with the times at which they were made."""
@@ -115,13 +117,16 @@ class _Process:
         if self._is_scheduled or not self._listeners:
             return
         self._is_scheduled = True
-        self._simulation.at(max(self._simulation.now, self._ended_at + FLUSH_PAUSE_SECONDS), self._flush)
+        share = PAUSE_SHARE if self._simulation.plan.has_redis else 0.0
+        pause = max(FLUSH_PAUSE_SECONDS, share * self._took)
+        self._simulation.at(max(self._simulation.now, self._ended_at + pause), self._flush)
 
     def _flush(self) -> None:
         made, self._waiting = self._waiting, []
         self._is_scheduled = False
         each = self._costs.write + len(made) * self._costs.deliver
-        begins = self.loop.work(self._listeners * each, self._end)
+        self._took = self._listeners * each
+        begins = self.loop.work(self._took, self._end)
         for number in range(LISTENERS_TIMED):
             written_at = begins + self._listeners * each * (number + 0.5) / LISTENERS_TIMED
             self._simulation.carried.latencies += [written_at - at for at in made]

@@ -42,6 +42,8 @@ class Flusher:
         self.log = event_log
         self.heartbeat_seconds = heartbeat_seconds
         self.write_timeout_seconds = write_timeout_seconds
+        self.pause_share = 0.0
+        """The pause after a flush is at least this share of its duration."""
         self.audience = Audience()
         self.cut_count = 0
         self._clock = clock
@@ -50,6 +52,7 @@ class Flusher:
         self._retry_seconds = RETRY_SECONDS
         self._tick: asyncio.TimerHandle | None = None
         self._ended_at = 0.0
+        self._took = 0.0
         self._now = 0.0
         self._turn = 0
         self._lagging: dict[Subscriber, None] = {}
@@ -105,7 +108,8 @@ class Flusher:
         if self._handle is not None or not self.subscribers:
             return
         loop = asyncio.get_running_loop()
-        wait = self._ended_at + FLUSH_PAUSE_SECONDS - self._clock()
+        pause = max(FLUSH_PAUSE_SECONDS, self.pause_share * self._took)
+        wait = self._ended_at + pause - self._clock()
         self._handle = loop.call_soon(self._flush) if wait <= 0 else loop.call_later(wait, self._flush)
 
     def flush(self) -> None:
@@ -153,6 +157,7 @@ class Flusher:
         for subscriber in self._in_turn(rest):
             self._move(subscriber, joined)
         self._ended_at = self._clock()
+        self._took = self._ended_at - self._now
         self._watch_lagging()
 
     def _in_turn(self, subscribers: Iterable[Subscriber]) -> list[Subscriber]:

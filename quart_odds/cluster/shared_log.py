@@ -35,6 +35,13 @@ from quart_odds.websocket.odds_feed import OddsFeed
 if TYPE_CHECKING:
     from redis.asyncio import Redis
 
+PAUSE_SHARE = 1.0
+"""Of the duration of a flush, for a pause that lets more messages come before the next one.
+
+A message that comes through Redis needs the loop several times. Flushes to many listeners that follow each other
+closely leave it no time, so that each carries little: a burst takes twice as long.
+"""
+
 _MOMENT = struct.Struct(">q")
 
 log = structlog.get_logger(__name__)
@@ -105,6 +112,7 @@ class SharedLog:
         self._snapshots = SnapshotOffice(connect, keys, self.publisher, self._take)
         self.on_begun: Callable[[], object] = lambda: None
         """Called when a term or an epoch has begun in which this process writes."""
+        registry.flusher.pause_share = PAUSE_SHARE
         self._registry = registry
         self._odds_service = odds_service
         self._counted = 0

@@ -119,6 +119,27 @@ async def test_next_flush_waits_until_a_moment_after_the_last_one_ended() -> Non
     registry.close()
 
 
+async def test_a_pause_may_be_a_share_of_the_flush() -> None:
+    """A flush of 0.2 s is followed by a pause as long, in which other tasks of the loop have their turn."""
+    clock = ManualClock()
+    registry = make_registry(clock=clock)
+    registry.flusher.pause_share = 1.0
+
+    class SlowSink(RecordingSink):
+        def write(self, data: bytes) -> None:
+            super().write(data)
+            clock.advance(0.2)
+
+    sink = _connect(registry, SlowSink())
+    _say(registry, 1)
+    await asyncio.sleep(0)
+    _say(registry, 2)
+    began = asyncio.get_running_loop().time()
+    await _until(lambda: _read(sink) == [1, 2])
+    assert asyncio.get_running_loop().time() - began > 0.19
+    registry.close()
+
+
 async def test_failing_client_costs_nobody_else_anything() -> None:
     """A flush reaches all clients even if writing to one of them fails, and cutting it fails as well."""
     registry = make_registry()
