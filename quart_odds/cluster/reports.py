@@ -16,7 +16,7 @@ import structlog
 from pydantic import TypeAdapter, ValidationError
 
 from quart_odds.broadcast.engines import LogKeys
-from quart_odds.broadcast.engines.clients import disconnect, words_of
+from quart_odds.broadcast.engines.clients import disconnect, end_tasks, words_of
 from quart_odds.domain.processes import ClusterReport, ProcessReport, watched_in
 
 if TYPE_CHECKING:
@@ -124,8 +124,7 @@ class ProcessReports:
         task, self._task = self._task, None
         if task is None:
             return
-        task.cancel()
-        await asyncio.wait([task])
+        await end_tasks(task)
         try:
             async with asyncio.timeout(CLOSE_SECONDS):
                 self._client = self._client or self._connect()

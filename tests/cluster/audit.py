@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
 
+from quart_odds.broadcast.engines.clients import end_tasks
 from quart_odds.cluster import open_redis
 from tests.cluster.listening import ODDS, PLAIN, LogReader, MovingListener, SseListener, WebSocketListener, new_log
 from tests.cluster.load import Load
@@ -75,9 +76,7 @@ class Audit:
             yield
             self._check_tasks()
         finally:
-            for each in self._tasks:
-                each.cancel()
-            await asyncio.wait(self._tasks)
+            await end_tasks(*self._tasks)
 
     def _check_tasks(self) -> None:
         for each in self._tasks:
