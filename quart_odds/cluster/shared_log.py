@@ -35,7 +35,7 @@ from quart_odds.websocket.odds_feed import OddsFeed
 if TYPE_CHECKING:
     from redis.asyncio import Redis
 
-PAUSE_SHARE = 1.0
+PAUSE_SHARE = 0.75
 """Of the duration of a flush, for a pause that lets more messages come before the next one.
 
 A message that comes through Redis needs the loop several times. Flushes to many listeners that follow each other

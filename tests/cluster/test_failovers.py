@@ -19,7 +19,7 @@ from tests.cluster.several import Cluster, Listener, cluster
 from tests.sentinels import WatchedRedis, watched_redis
 from tests.server.test_two_servers import scrape, until_ready
 
-pytestmark = pytest.mark.postgres
+pytestmark = [pytest.mark.postgres, pytest.mark.timeout(300)]
 
 SEED = os.environ.get("QUART_ODDS_TEST_SEED")
 FAILOVERS = int(os.environ.get("QUART_ODDS_TEST_FAILOVERS") or 50)

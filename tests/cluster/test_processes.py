@@ -80,6 +80,7 @@ async def test_two_starts_at_different_processes_make_one_run(tmp_path: Path, pl
         await ended(processes.servers[1], answers[0][1]["scrape_run_id"])
 
 
+@pytest.mark.endurance
 @pytest.mark.postgres
 async def test_another_process_goes_on_when_the_writer_is_killed_in_a_run(tmp_path: Path, postgres: str) -> None:
     """It ends that run as interrupted, tells it on the log, and serves what was confirmed."""
@@ -105,6 +106,7 @@ async def test_another_process_goes_on_when_the_writer_is_killed_in_a_run(tmp_pa
         await listener.leave()
 
 
+@pytest.mark.endurance
 @pytest.mark.postgres
 async def test_redis_that_loses_everything_is_told_and_nothing_else_stops(tmp_path: Path, postgres: str) -> None:
     """Scraping goes on without Redis, /readyz is red, and everything resumes by itself.

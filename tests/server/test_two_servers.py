@@ -135,6 +135,7 @@ async def until_one_writes(first: Server, second: Server) -> tuple[Server, Serve
             await asyncio.sleep(0.05)
 
 
+@pytest.mark.endurance
 async def test_a_restart_of_postgresql_and_a_kill_lose_nothing_that_was_confirmed(tmp_path: Path) -> None:
     """One server continues to write. If it is killed during a run, the other ends that run and takes over."""
     with running_postgres() as postgres:

@@ -114,6 +114,7 @@ def _environ(pid: int) -> dict[str, str]:
     return dict(pair.split("=", 1) for pair in pairs if "=" in pair)
 
 
+@pytest.mark.endurance
 @pytest.mark.timeout(300)
 async def test_a_restart_tells_each_listener_to_reconnect_and_refuses_nobody(
     tmp_path: Path, redis_server: TestRedis
