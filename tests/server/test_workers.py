@@ -66,6 +66,7 @@ async def close_code(listener: ClientConnection) -> int | None:
     return listener.close_code
 
 
+@pytest.mark.alone
 @pytest.mark.timeout(300)
 async def test_a_killed_worker_is_replaced_and_clients_of_others_notice_nothing(
     tmp_path: Path, redis_server: TestRedis
