@@ -31,6 +31,7 @@ class WorkerProcess:
         self.is_ready = self.was_ready = False
         self.reason: str | None = None
         self.is_announced = False
+        self._is_stopped = False
         self.silent_seconds: float | None = None
         self.began = time.monotonic()
         self._process = process
@@ -81,8 +82,11 @@ class WorkerProcess:
 
     @property
     def ended_well(self) -> bool:
-        """Whether it has ended as asked: with exit code 0, or by SIGTERM while it was starting."""
-        return self.exit_code == 0 or (not self.was_ready and self.exit_code == -signal.SIGTERM)
+        """Whether it has ended as asked: with exit code 0, or by SIGTERM while it was starting or after it was stopped.
+
+        A service manager may send SIGTERM to all processes, also to one that has just drained.
+        """
+        return self.exit_code == 0 or (self.exit_code == -signal.SIGTERM and (self._is_stopped or not self.was_ready))
 
     @property
     def how_it_ended(self) -> str:
@@ -115,6 +119,7 @@ class WorkerProcess:
         Others get no signal: a service manager may have sent SIGTERM to all processes, and a second one ends them at
         once.
         """
+        self._is_stopped = True
         if self.is_ready:
             self._send({"stop": True})
         else:

@@ -204,6 +204,7 @@ async def client(proxy: Proxy) -> AsyncIterator[aiohttp.ClientSession]:
         yield session
 
 
+@pytest.mark.endurance
 async def test_a_rolling_restart_behind_nginx_loses_no_message(
     tmp_path: Path, postgres: str, certificate: Certificate
 ) -> None:
