@@ -52,8 +52,6 @@ WANTED_SECONDS = 5
 REACH_SECONDS = 5.0
 """How long a listener that has been ahead of this process, at another one, waits here."""
 
-REACH_POLL_SECONDS = 0.01
-
 SNAPSHOT_SECONDS = 30
 """How long a snapshot stays in Redis, for further processes that join."""
 
@@ -140,6 +138,8 @@ class LogTail:
         self._silence_seconds = silence_seconds
         self._heard_at = 0.0
         self._must_join = True
+        self._moved = asyncio.Event()
+        """For all who wait until this process is further. Set once, and replaced by another one."""
         self._failed_at: Place | None = None
         """An entry of this epoch that could not be applied. A snapshot has to be newer."""
         self._epochs_id: bytes = b"0-0"
@@ -165,10 +165,14 @@ class LogTail:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(REACH_SECONDS):
                 while place is not None and not self._has(*place):
-                    await asyncio.sleep(REACH_POLL_SECONDS)
+                    await self._moved.wait()
 
     def _has(self, epoch: str, seq: int) -> bool:
         return self.place[0] >= seq if epoch == self.epoch else self.is_level
+
+    def _wake_waiting(self) -> None:
+        moved, self._moved = self._moved, asyncio.Event()
+        moved.set()
 
     async def close(self) -> None:
         """Stop. Idempotent."""
@@ -214,6 +218,7 @@ class LogTail:
         else:
             await self._join(epoch)
         self._heard_at = time.monotonic()
+        self._wake_waiting()
 
     async def _where(self) -> tuple[str | None, Place, Place | None, list[RetainedRecord]]:
         assert self._client is not None
@@ -293,6 +298,7 @@ class LogTail:
         if len(entries) < READ_COUNT and self.reason is not None:
             self.reason = None
             log.info("log.level", epoch=self.epoch, seq=self.place[0])
+        self._wake_waiting()
 
     async def _look_around(self) -> None:
         """Nothing came for too long: find out whether the log is still this one, and raise that the writer is silent.
