@@ -8,7 +8,9 @@ gap is told. Listeners move between the processes and requests are sent all the 
 """
 
 import asyncio
+import os
 import random
+import secrets
 import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
@@ -28,6 +30,12 @@ from tests.websocket.copies import prices_of
 RECOVER_SECONDS = 60.0
 WORKERS_ASKED = 4
 WHOLE_RUN = ("completed", "partial")
+
+
+def chosen_seed() -> int:
+    """Return a new seed, or the one in QUART_ODDS_TEST_SEED, which repeats the random choices of a run."""
+    given = os.environ.get("QUART_ODDS_TEST_SEED")
+    return int(given) if given else secrets.randbelow(1 << 32)
 
 
 class Audit:

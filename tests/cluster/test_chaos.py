@@ -7,7 +7,6 @@ own. QUART_ODDS_TEST_SEED repeats the random choices of a failure.
 
 import asyncio
 import os
-import secrets
 import signal
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -16,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.audit import Audit, audited
+from tests.cluster.audit import Audit, audited, chosen_seed
 from tests.cluster.several import Cluster, cluster
 from tests.databases import PostgresServer
 from tests.server.serving import SERVE, Json
@@ -26,7 +25,6 @@ from tests.server.test_two_servers import ask, ended, scrape, until_ready
 pytestmark = pytest.mark.postgres
 
 ORDINARY, ENDURANCE = 3, 50
-SEED = os.environ.get("QUART_ODDS_TEST_SEED")
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +135,7 @@ def times(*kinds: Sequence[Fault]) -> list[object]:
 
 async def chaos(processes: Cluster, postgres: PostgresServer, kinds: Sequence[Fault], count: int) -> None:
     """Let faults of these kinds happen in random order, each `count` times, and wait after each for the recovery."""
-    seed = int(SEED) if SEED else secrets.randbelow(1 << 32)
+    seed = chosen_seed()
     assert (await scrape(processes.servers[0]))["status"] == "completed"
     async with audited(processes, seed=seed) as audit:
         faults = [each for each in kinds for _ in range(count)]

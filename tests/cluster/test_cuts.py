@@ -6,13 +6,12 @@ QUART_ODDS_TEST_SEED repeats the random choices of a failure.
 
 import asyncio
 import os
-import secrets
 import time
 from pathlib import Path
 
 import pytest
 
-from tests.cluster.audit import Audit, audited
+from tests.cluster.audit import Audit, audited, chosen_seed
 from tests.cluster.conftest import Place
 from tests.cluster.several import Cluster, Listener, cluster
 from tests.hosts import Cut, Network
@@ -24,7 +23,6 @@ pytestmark = pytest.mark.postgres
 NOTICE_SECONDS = 15
 """Within this time a process knows that it is cut, and has told its listeners."""
 
-SEED = os.environ.get("QUART_ODDS_TEST_SEED")
 CUTS = int(os.environ.get("QUART_ODDS_TEST_CUTS") or 50)
 
 
@@ -35,7 +33,7 @@ async def test_a_process_that_is_cut_from_redis_says_so_and_goes_on_by_itself(
     tmp_path: Path, two_hosts: Place, count: int, seconds: float
 ) -> None:
     """It is not ready, its listeners are told, the writer scrapes and stores, and nothing is missing or doubled."""
-    seed = int(SEED) if SEED else secrets.randbelow(1 << 32)
+    seed = chosen_seed()
     async with cluster(tmp_path, two_hosts.postgres, 2, network=two_hosts.network) as processes:
         assert (await scrape(processes.servers[0]))["status"] == "completed"
         async with audited(processes, seed=seed) as audit:

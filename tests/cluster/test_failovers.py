@@ -6,7 +6,6 @@ choices of a failure.
 
 import asyncio
 import os
-import secrets
 import signal
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -14,14 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.audit import Audit, audited
+from tests.cluster.audit import Audit, audited, chosen_seed
 from tests.cluster.several import Cluster, Listener, cluster
 from tests.sentinels import WatchedRedis, watched_redis
 from tests.server.test_two_servers import scrape, until_ready
 
 pytestmark = [pytest.mark.postgres, pytest.mark.timeout(300)]
 
-SEED = os.environ.get("QUART_ODDS_TEST_SEED")
 FAILOVERS = int(os.environ.get("QUART_ODDS_TEST_FAILOVERS") or 50)
 
 
@@ -90,7 +88,7 @@ async def _ready(scene: Scene) -> None:
 )
 async def test_a_failover_loses_nothing_silently(tmp_path: Path, postgres: str, kinds: tuple[Failover, ...]) -> None:
     """The processes follow Sentinel by themselves. What the new primary lacks is told as a gap."""
-    seed = int(SEED) if SEED else secrets.randbelow(1 << 32)
+    seed = chosen_seed()
     with watched_redis() as redis:
         async with cluster(tmp_path, postgres, 2, engine_url=redis.url) as processes:
             assert (await scrape(processes.servers[0]))["status"] == "completed"

@@ -164,7 +164,11 @@ async def front(folder: Path, postgres: str, certificate: Certificate, servers: 
             tasks += [asyncio.create_task(each.listen()) for each in listeners]
             try:
                 await behind.until_connected()
-                tasks += [asyncio.create_task(each) for each in (ask(behind), start_runs(behind))]
+                sent = (
+                    repeat(behind, "GET", "/api/scheduler/status", behind.asked, 0.01),
+                    repeat(behind, "POST", "/api/scrape", behind.started, 0.1),
+                )
+                tasks += [asyncio.create_task(each) for each in sent]
                 yield behind
             finally:
                 for task in tasks:
@@ -172,24 +176,14 @@ async def front(folder: Path, postgres: str, certificate: Certificate, servers: 
                 await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def start_runs(behind: Front) -> None:
-    """Start runs one after the other through the proxy, for ever."""
+async def repeat(behind: Front, method: str, path: str, answered: Counter[int], pause_seconds: float) -> None:
+    """Send a request again and again through the proxy, which keeps its connections to the servers, for ever."""
     async with client(behind.proxy) as session:
         while True:
-            async with session.post("/api/scrape", server_hostname=behind.proxy.host) as answer:
-                behind.started[answer.status] += 1
+            async with session.request(method, path, server_hostname=behind.proxy.host) as answer:
+                answered[answer.status] += 1
                 await answer.read()
-            await asyncio.sleep(0.1)
-
-
-async def ask(behind: Front) -> None:
-    """Send requests through the proxy, which keeps its connections to the servers for the next ones, for ever."""
-    async with client(behind.proxy) as session:
-        while True:
-            async with session.get("/api/scheduler/status", server_hostname=behind.proxy.host) as answer:
-                behind.asked[answer.status] += 1
-                await answer.read()
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(pause_seconds)
 
 
 @asynccontextmanager
