@@ -11,7 +11,6 @@ The last line is JSON with the same figures. The client needs a C compiler.
 """
 
 import json
-import statistics
 import tempfile
 from pathlib import Path
 
@@ -20,7 +19,7 @@ import click
 from benchmarks.contestants import CONTESTANTS, Contestant, Running, publish_to_nchan, running
 from benchmarks.fan_client import Figures, Row, build_client, run_client
 from benchmarks.fanout_workers import compare_workers
-from benchmarks.table import print_table
+from benchmarks.table import medians_of, print_table
 
 IDLE_MS = 4000
 
@@ -124,13 +123,7 @@ def main(runs: int, clients: int, rows: str, only: str, workers: int, engine: st
                         continue
                     click.echo(f"run {run + 1} of {runs}: {row.title}: {each.title}", err=True)
                     found[row.name].setdefault(each.name, []).append(measure(row, each, client, clients, folder))
-    medians = {
-        row: {
-            name: {key: statistics.median(each.get(key, 0.0) for each in several) for key in several[0]}
-            for name, several in servers.items()
-        }
-        for row, servers in found.items()
-    }
+    medians = medians_of(found)
     titles = {each.name: each.title for each in CONTESTANTS}
     print_table({row.name: row.title for row in ROWS}, titles, medians, markdown=markdown)
     for name, why in missing.items():

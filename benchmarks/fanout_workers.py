@@ -7,7 +7,6 @@ that the workers could reach at best. CPU time is that of all processes, Redis i
 
 import json
 import shutil
-import statistics
 import sys
 import tempfile
 import threading
@@ -22,7 +21,7 @@ import click
 from benchmarks.contestants import CONTESTANTS, OURS, Contestant, Running, free_port, listening, running
 from benchmarks.fan_client import Figures, Row, build_client, run_client
 from benchmarks.processes import family, usage
-from benchmarks.table import print_table
+from benchmarks.table import medians_of, print_table
 
 ROWS = (
     Row("burst-ws", "burst, WebSocket", "ws", 1000),
@@ -55,13 +54,7 @@ def compare_workers(runs: int, clients: int, workers: int, *, markdown: bool) ->
                     click.echo(f"run {run + 1} of {runs}: {row.title}: {titles[name]}", err=True)
                     with serving(Path(temporary)) as (server, pids):
                         found[row.name].setdefault(name, []).append(_measure(row, server, pids, client, clients))
-    medians = {
-        row: {
-            name: {key: statistics.median(each[key] for each in several) for key in several[0]}
-            for name, several in sides.items()
-        }
-        for row, sides in found.items()
-    }
+    medians = medians_of(found)
     print_table({row.name: row.title for row in ROWS}, titles, medians, markdown=markdown)
     rows = {
         row: {

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 TICKS = os.sysconf("SC_CLK_TCK")
+PAGE_BYTES = os.sysconf("SC_PAGESIZE")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,3 +49,9 @@ def precise_cpu_seconds(pid: int) -> float:
     for each in Path(f"/proc/{pid}/task").glob("*/schedstat"):
         found += int(each.read_text().split()[0]) / 1e9
     return found
+
+
+def resident_bytes(pids: list[int]) -> int:
+    """Return the resident memory of these processes together."""
+    pages = sum(int(Path(f"/proc/{each}/statm").read_text().split()[1]) for each in pids)
+    return pages * PAGE_BYTES

@@ -14,7 +14,7 @@ from benchmarks import scrape
 from benchmarks.contestants import Running
 from benchmarks.fan_client import Figures, Row, build_client, run_client
 from benchmarks.fanout_workers import IDLE_MS, MEMORY, publish, redis_binary, workers_on_redis
-from benchmarks.processes import precise_cpu_seconds
+from benchmarks.processes import precise_cpu_seconds, resident_bytes
 from benchmarks.scaling_model import Costs
 
 INTERVAL_MS = 20.0
@@ -142,7 +142,7 @@ def _with_listeners(folder: Path, client: Path) -> _Listening:
     with workers_on_redis(redis_binary(), folder, FEW_READERS) as (server, pids):
         run_client(client, Row("", "", "ws", 0), MEMORY, server, (50, 0, 100, "", 0, 0))
         workers = pids[2:]
-        process_mb = _resident(workers) / len(workers)
+        process_bytes = resident_bytes(workers) / len(workers)
         before = _cpu(workers)
         threading.Event().wait(IDLE_SECONDS)
         alone = sum(_cpu(workers)) - sum(before)
@@ -150,7 +150,7 @@ def _with_listeners(folder: Path, client: Path) -> _Listening:
         grown: list[float] = []
 
         def rest() -> None:
-            grown.append(_resident(workers) / len(workers) - process_mb)
+            grown.append(resident_bytes(workers) / len(workers) - process_bytes)
             before = _cpu(workers)
             threading.Event().wait(IDLE_SECONDS)
             resting.append(sum(_cpu(workers)) - sum(before) - alone)
@@ -175,13 +175,7 @@ def _with_listeners(folder: Path, client: Path) -> _Listening:
         spent,
         max(0.0, resting[0]) / IDLE_SECONDS / LISTENERS,
         figures[1]["bytes"] / figures[1]["delivered"],
-        grown[0] * FEW_READERS / LISTENERS * 2**20,
-        process_mb * 2**20,
+        grown[0] * FEW_READERS / LISTENERS,
+        process_bytes,
         figures[1],
     )
-
-
-def _resident(pids: Sequence[int]) -> float:
-    """Return the resident memory of processes in MB."""
-    pages = sum(int(Path(f"/proc/{each}/statm").read_text().split()[1]) for each in pids)
-    return pages * 4096 / 2**20

@@ -1,10 +1,23 @@
 """One table of figures: a line per server and kind of work, with ratios to ours."""
 
+import statistics
+
 import click
 
 Medians = dict[str, dict[str, dict[str, float]]]
 
 HEADS = ("work", "server", "deliveries/s", "CPU µs each", "p50 ms", "p99 ms", "memory", "compared with ours")
+
+
+def medians_of(found: dict[str, dict[str, list[dict[str, float]]]]) -> Medians:
+    """Return the median of each figure of each server on each row. A figure that a run lacks counts as 0."""
+    return {
+        row: {
+            name: {key: statistics.median(each.get(key, 0.0) for each in several) for key in several[0]}
+            for name, several in servers.items()
+        }
+        for row, servers in found.items()
+    }
 
 
 def print_table(rows: dict[str, str], servers: dict[str, str], medians: Medians, *, markdown: bool) -> None:
