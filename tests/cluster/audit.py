@@ -149,9 +149,9 @@ class Audit:
     async def verdict(self) -> Figures:
         """Check everything that was told and promised. `going` is still on."""
         async with self.load.paused():
+            rows = await self._check_runs()
             shown = await self._processes.same_events(*self._shown)
             await self._check_copies(shown)
-            rows = await self._check_runs()
             async with self._processes.apart() as other:
                 await self._check_database(shown, other)
         figures = Figures()
@@ -171,7 +171,23 @@ class Audit:
                 )
 
     async def _check_runs(self) -> dict[int, Json]:
-        """Return all runs by their ids."""
+        """Return all runs by their ids, once each of them has ended."""
+        rows: dict[int, Json] = {}
+        running: list[int] = []
+
+        async def all_ended() -> bool:
+            rows.clear()
+            rows.update(await self._runs())
+            running[:] = [each["id"] for each in rows.values() if each["status"] == "running"]
+            return not running
+
+        try:
+            await self._processes.until(all_ended)
+        except TimeoutError:
+            raise AssertionError(f"these runs have no end: {running}") from None
+        return rows
+
+    async def _runs(self) -> dict[int, Json]:
         rows: dict[int, Json] = {}
         server = self._pick()
         while page := (await ask(server, f"/api/scrape/runs?limit=100&offset={len(rows)}"))[1]:
@@ -180,8 +196,6 @@ class Audit:
                 rows[each["id"]] = each
         lost = self.load.runs - rows.keys()
         assert not lost, f"these runs were acknowledged and are lost: {sorted(lost)}"
-        running = [each["id"] for each in rows.values() if each["status"] == "running"]
-        assert not running, f"these runs have no end: {running}"
         return rows
 
     async def _check_database(self, shown: dict[int, Json], other: Server) -> None:

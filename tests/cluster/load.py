@@ -77,7 +77,9 @@ class Load:
     async def _repeat(self, send: Callable[[], Any]) -> None:
         while True:
             await asyncio.sleep(self._randomness.uniform(*PAUSE_SECONDS))
-            await self._may_send.wait()
+            # Before this wakes up, the next pause may have begun.
+            while not self._may_send.is_set():
+                await self._may_send.wait()
             self._sending += 1
             try:
                 await send()
