@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 import structlog
-from quart import Quart, Response
+from quart import Quart, Request, Response
 from quart.typing import ResponseTypes
 from werkzeug.exceptions import NotFound
 
@@ -140,6 +140,15 @@ class _App(Quart):
         """Serve a connection, once its path is split into the root path and our own."""
         self.root.place(scope)
         await super().asgi_app(scope, receive, send)
+
+    async def handle_request(self, request: Request) -> ResponseTypes:
+        """Return the response to a request. A stop waits for those that are on their way."""
+        parts: Services = self.extensions[EXTENSION]
+        parts.unanswered += 1
+        try:
+            return await super().handle_request(request)
+        finally:
+            parts.unanswered -= 1
 
     def log_exception(self, exception_info: ExceptionInfo) -> None:
         """Log an exception, unless it is one of ours."""

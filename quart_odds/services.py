@@ -74,6 +74,7 @@ class Services:
     loop_lag: "LoopLag" = field(init=False)
     commands: "CommandSender | None" = None
     worker: int | None = None
+    unanswered: int = 0
     is_draining: bool = False
     drained: asyncio.Event = field(default_factory=asyncio.Event)
 

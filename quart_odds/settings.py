@@ -280,7 +280,9 @@ class Settings(BaseModel):
     write_timeout_seconds: float = Field(
         10, gt=0, le=600, description="a client that reads nothing for this long is disconnected"
     )
-    drain_seconds: float = Field(6, ge=0, le=600, description="maximum wait for an active run at shutdown")
+    drain_seconds: float = Field(
+        6, ge=0, le=600, description="maximum wait for an active run and for requests in progress at shutdown"
+    )
     max_connections: int = Field(10_000, ge=0, description="maximum live connections in total; 0 means no limit")
     max_connections_per_address: int = Field(
         100, ge=0, description="live connections per address, except loopback and trusted proxies; 0 means no limit"

@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
 
 import orjson
 
@@ -189,13 +189,32 @@ class BroadcastRegistry:
         entry = self.log.append(payload, topic=topic, name=name, retain=retain, ends=ends)
         self.flusher.schedule_entry(entry, self.flusher.audience.of_topic(topic))
 
-    def begin_anew(self, epoch: str, next_seq: int, retained: Iterable[RetainedRecord] = ()) -> None:
-        """Replace the log by that of an epoch, from the entry `next_seq` on, and tell every listener of the gap."""
+    def begin_anew(
+        self,
+        epoch: str,
+        next_seq: int,
+        retained: Iterable[RetainedRecord] = (),
+        earlier: Collection[Record] = (),
+    ) -> None:
+        """Replace the log by that of an epoch, from the entry `next_seq` on, and tell every listener of the gap.
+
+        `earlier` are the records from there on that led to the present state. Their messages are there for those who
+        resume. What else they were is not known any more: who wants the state gets it anew.
+        """
         self.log.restart(epoch, next_seq)
         for each in sorted(retained, key=lambda each: each.seq):
             self.log.restore_retained(
                 each.seq, each.payload, topic=each.topic, name=each.name, retain=each.retain, ends=each.ends
             )
+        for record in earlier:
+            if record.kind == MESSAGE:
+                self.log.append(
+                    record.payload, topic=record.topic, name=record.name, retain=record.retain, ends=record.ends
+                )
+            else:
+                self.log.skip(record.count)
+        if earlier:
+            self.log.break_off(ODDS)
         self.flusher.begin_anew()
 
     def publish(self, content: Content, topic: str) -> Entry:

@@ -91,6 +91,11 @@ class CommandSender:
         self._redis = server.connect(answer_seconds=BLOCK_SECONDS + ANSWER_SECONDS, most=2 * MOST_WAITING)
         self._writer = writer
         self._waiting = 0
+        self._take_seconds = TAKE_SECONDS
+
+    def hurry(self) -> None:
+        """Withdraw requests that the writer does not take at once, because this process is about to end."""
+        self._take_seconds = 0.0
 
     async def send(self, command: Command) -> Answer:
         """Return the writer's answer. Raises WriterUnavailableError, which says whether it was carried out."""
@@ -136,7 +141,7 @@ class CommandSender:
                 return _unpacked_answer(_bytes(found[1]))
             waited = time.monotonic() - began
             is_changed = self._writer() != address
-            if is_changed or waited >= CARRY_OUT_SECONDS or (not is_taken and waited >= TAKE_SECONDS):
+            if is_changed or waited >= CARRY_OUT_SECONDS or (not is_taken and waited >= self._take_seconds):
                 if not is_taken and await self._redis.delete(_request_key(command_id)):
                     reason = "the writer has ended" if is_changed else "the writer does not answer"
                     raise WriterUnavailableError(f"{reason}; {NOT_CARRIED_OUT}")

@@ -66,9 +66,9 @@ class OddsReplica:
         decoded.restore(self._served.cache)
         self.feed.adopt(decoded.former_tournaments)
 
-    def begin(self, epoch: str, next_seq: int, retained: Sequence[RetainedRecord]) -> None:
+    def begin(self, epoch: str, next_seq: int, retained: Sequence[RetainedRecord], earlier: Sequence[Record]) -> None:
         """Begin the local log at a place. Listeners that there are learn of a gap."""
-        self._registry.begin_anew(epoch, next_seq, retained)
+        self._registry.begin_anew(epoch, next_seq, retained, earlier)
 
     def message(self, seq: int, record: Record) -> None:
         """Deliver a message."""

@@ -144,6 +144,20 @@ async def test_a_request_that_no_writer_takes_is_withdrawn(server: TestRedis, mo
         assert writer.carried_out == ["next"]
 
 
+async def test_a_process_that_is_about_to_end_withdraws_what_no_writer_takes(server: TestRedis) -> None:
+    """Its client is told at once to send it again, and gets no broken connection."""
+    sender = CommandSender(RedisServer(server.url), lambda: WRITER)
+    sending = asyncio.create_task(sender.send(named("late")))
+    async with asyncio.timeout(10):
+        while not ids(server):
+            await asyncio.sleep(0.01)
+    sender.hurry()
+    with pytest.raises(WriterUnavailableError, match="was not carried out"):
+        async with asyncio.timeout(commands.TAKE_SECONDS - 1):
+            await sending
+    await sender.aclose()
+
+
 async def test_a_request_whose_deadline_has_passed_is_not_carried_out(
     server: TestRedis, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -59,6 +59,7 @@ async def state() -> dict[str, object]:
         "next_seq": parts.registry.log.next_seq,
         "tasks": len(asyncio.all_tasks()),
         "unanswered": unanswered,
+        "in_progress": parts.unanswered - 1,
     }
 
 
@@ -71,6 +72,13 @@ async def wait() -> Response:
         await asyncio.Event().wait()
     await asyncio.Event().wait()
     return Response(b"", 204)
+
+
+@blueprint.get("/probe/slow")
+async def slow() -> Response:
+    """Answer after some time."""
+    await asyncio.sleep(request.args.get("seconds", 1.0, float))
+    return Response(b"late", 200)
 
 
 @blueprint.post("/probe/hang")

@@ -125,8 +125,8 @@ async def test_nobody_is_there(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("loop", ["--uvloop", "--asyncio"])
 async def test_a_request_that_is_never_answered_is_no_error(tmp_path: Path, loop: str) -> None:
-    """It is cut by the stop, which logs no traceback."""
-    with served(tmp_path, loop) as server:
+    """It is cut when its time is up, which logs no traceback."""
+    with served(tmp_path, loop, drain_seconds=1) as server:
         peer = await connect(server.port)
         peer.writer.write(_get("/probe/wait", server).encode())
         await server.until(unanswered=1)
@@ -134,6 +134,24 @@ async def test_a_request_that_is_never_answered_is_no_error(tmp_path: Path, loop
         await asyncio.to_thread(server.wait, GONE_SECONDS)
         await peer.close()
         assert "Traceback" not in server.log.read_text()
+
+
+async def test_requests_in_progress_are_answered(tmp_path: Path) -> None:
+    """A stop waits for them, as long as for a run, and no longer than that."""
+    with served(tmp_path, drain_seconds=3) as server:
+        slow, slower, half = [await connect(server.port) for _ in range(3)]
+        for peer, seconds in ((slow, 1), (slower, 60)):
+            peer.writer.write(_get(f"/probe/slow?seconds={seconds}", server).encode())
+        half.writer.write(b"POST /api/scrape HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n{")
+        await server.until(in_progress=2)
+        server.terminate()
+        gone = asyncio.create_task(asyncio.to_thread(server.wait, 3 + GONE_SECONDS))
+        async with asyncio.timeout(GONE_SECONDS):
+            assert (await slow.reader.readuntil(b"late")).startswith(b"HTTP/1.1 200 ")
+        assert not gone.done()
+        await gone
+        for peer in (slow, slower, half):
+            await peer.close()
 
 
 async def test_second_signal_does_not_wait(tmp_path: Path) -> None:

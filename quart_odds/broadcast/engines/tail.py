@@ -67,8 +67,11 @@ class ReplicatedState(Protocol):
     def restore(self, decoded: object) -> None:
         """Replace the state by a snapshot, in one turn of the loop."""
 
-    def begin(self, epoch: str, next_seq: int, retained: Sequence[RetainedRecord]) -> None:
-        """Begin the local log at a place, in one turn of the loop. Listeners that there are learn of a gap."""
+    def begin(self, epoch: str, next_seq: int, retained: Sequence[RetainedRecord], earlier: Sequence[Record]) -> None:
+        """Begin the local log at a place, in one turn of the loop. Listeners that there are learn of a gap.
+
+        `earlier` are the records from that place to the state: of these, only the messages can be told.
+        """
 
     def message(self, seq: int, record: Record) -> None:
         """Put a message on the local log."""
@@ -245,12 +248,33 @@ class LogTail:
         if first is not None and first > _after(snapshot.place):
             await self._client.delete(self._keys.snapshot)
             raise ReplicationError("the snapshot is too old")
-        seq = snapshot.place[0]
+        earlier = await self._before(epoch, snapshot.place)
+        next_seq = snapshot.place[0] + 1 - sum(each.count for each in earlier)
         self._state.restore(decoded)
-        self._state.begin(epoch, seq + 1, [each for each in retained if each.seq <= seq])
+        self._state.begin(epoch, next_seq, [each for each in retained if each.seq < next_seq], earlier)
         self.epoch, self.place = epoch, snapshot.place
         self._must_join = False
         self.began += 1
+
+    async def _before(self, epoch: str, stop: Place) -> list[Record]:
+        """Return the records up to a place, as far back as the stream has them: whoever resumes may be behind it."""
+        assert self._client is not None
+        stream, last = self._keys.stream(epoch), f"{stop[0]}-{stop[1]}"
+        found: list[Record] = []
+        place, start = (0, 0), "-"
+        while entries := await self._client.xrange(stream, start, last, count=READ_COUNT):
+            for entry_id, fields in entries:
+                before, place = place, _place(entry_id)
+                try:
+                    record = read_record(fields)
+                except ReplicationError:
+                    found.clear()
+                    continue
+                if place != _following(before, record):
+                    found.clear()  # what was before it has been trimmed in the meantime
+                found.append(record)
+            start = f"({place[0]}-{place[1]}"
+        return found if place == stop else []
 
     async def _snapshot(self, epoch: str, after: Place | None) -> SnapshotAt:
         """Return a snapshot at or after a place. Asks the writer for one until it is there."""
@@ -310,8 +334,7 @@ class LogTail:
 
     async def _take(self, place: Place, record: Record) -> None:
         """Apply one entry. There is no await before the place is set, except to fetch a snapshot."""
-        expected = (self.place[0] + record.count, 0) if record.count else (self.place[0], self.place[1] + 1)
-        if place != expected:
+        if place != _following(self.place, record):
             raise ReplicationError(f"after entry {self.place} comes {place}")
         if record.kind == RELOAD:
             assert self.epoch is not None
@@ -362,6 +385,11 @@ class LogTail:
 def _place(entry_id: bytes) -> Place:
     seq, _, sub = entry_id.partition(b"-")
     return int(seq), int(sub)
+
+
+def _following(place: Place, record: Record) -> Place:
+    """Return the place of a record that follows this place."""
+    return (place[0] + record.count, 0) if record.count else (place[0], place[1] + 1)
 
 
 def _after(place: Place) -> Place:

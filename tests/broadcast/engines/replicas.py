@@ -40,9 +40,9 @@ class Sum:
         assert isinstance(decoded, list)
         self.numbers = decoded
 
-    def begin(self, epoch: str, next_seq: int, retained: Sequence[RetainedRecord]) -> None:
+    def begin(self, epoch: str, next_seq: int, retained: Sequence[RetainedRecord], earlier: Sequence[Record]) -> None:
         """Begin the local log."""
-        self.registry.begin_anew(epoch, next_seq, retained)
+        self.registry.begin_anew(epoch, next_seq, retained, earlier)
 
     def message(self, seq: int, record: Record) -> None:
         """Deliver a message."""

@@ -3,17 +3,22 @@
 import asyncio
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from quart_odds.broadcast import SCRAPE_PROGRESS
+from quart_odds.broadcast import SCRAPE_PROGRESS, TOPICS
 from quart_odds.broadcast.engines import MESSAGE, OPERATION, Record
 from quart_odds.broadcast.engines.clients import end_tasks
 from quart_odds.broadcast.engines.records import RetainedRecord
+from quart_odds.broadcast.event_log import ResumePosition
 from quart_odds.broadcast.framing import TEXT_WITH_CURSOR
+from quart_odds.broadcast.selection import select
 from quart_odds.cluster import open_redis
+from quart_odds.websocket.odds_filter import make_filter
 from tests.broadcast.engines.replicas import KEYS, WAIT_SECONDS, Process, processes, until
 from tests.broadcast.listeners import RecordingSink
 from tests.redis_servers import TestRedis, running_redis
@@ -57,10 +62,7 @@ async def test_a_process_that_joins_late_gets_the_state_and_the_retained_message
                 {"type": "scrape_progress", "platform": platform}, SCRAPE_PROGRESS, retain=(7, platform)
             )
         await writer.has([1, 2, 3])
-        late = Process(redis.url)
-        late.tail.open()
-        try:
-            await late.level()
+        async with joined(redis) as late:
             writer.add(4)
             await late.has([1, 2, 3, 4])
             there, here = (
@@ -69,8 +71,63 @@ async def test_a_process_that_joins_late_gets_the_state_and_the_retained_message
             assert here == there
             assert len(here) == 2
             assert entries(late)[-1] == entries(writer)[-1]
-        finally:
-            await late.close()
+
+
+async def test_a_process_that_joins_late_has_the_messages_from_before(redis: TestRedis) -> None:
+    """A listener that comes from another process resumes with the next message. Only what the odds were is unknown."""
+    async with processes(redis, 1) as (writer,):
+        for run_id in range(1, 4):
+            writer.publisher.append(end_of(run_id))
+        await until(lambda: entries(writer)[-1:] != [] and entries(writer)[-1][1] == end_of(3).payload)
+        writer.add(1, 2, 3)
+        await writer.has([1, 2, 3])
+        async with joined(redis) as late:
+            log = late.state.registry.log
+            told = [(cursor, payload) for cursor, payload in entries(writer) if b"run" in payload]
+            assert [each for each in entries(late) if each[1]] == told
+            assert (log.first_seq, log.next_seq) == (1, writer.state.registry.log.next_seq)
+            [first, *_] = told
+            assert log.place(first[0]) == ResumePosition(int(first[0].rpartition("-")[2]) + 1)
+            odds = select(frozenset(TOPICS), make_filter())
+            assert not log.place(first[0], odds).recovered
+            assert log.place(log.cursor_at(log.next_seq), odds).recovered
+            assert [each.payload for _, each, _ in log.retained()] == [payload for _, payload in told]
+
+
+async def test_a_process_that_joins_late_has_what_the_stream_still_has(redis: TestRedis) -> None:
+    """From the last entry on that is missing or cannot be read. What was retained before is known all the same."""
+    async with processes(redis, 1) as (writer,), aclosing(open_redis(redis.url)) as client:
+        for run_id in range(1, 6):
+            writer.publisher.append(end_of(run_id))
+        await until(lambda: entries(writer)[-1:] != [] and entries(writer)[-1][1] == end_of(5).payload)
+        stream = KEYS.stream(str(writer.tail.epoch))
+        found: Any = await client.xrange(stream)
+        ids = [entry_id for entry_id, fields in found if fields[b"k"] == MESSAGE]
+        await client.xdel(stream, ids[2])
+        async with joined(redis) as late:
+            log = late.state.registry.log
+            assert [payload for _, payload in entries(late) if payload] == [end_of(4).payload, end_of(5).payload]
+            assert log.first_seq == _seq(ids[3])
+            assert log.place(log.cursor_at(_seq(ids[2]))).missed is None
+            assert len(log.retained()) == 5
+
+
+def _seq(entry_id: bytes) -> int:
+    return int(entry_id.partition(b"-")[0])
+
+
+@asynccontextmanager
+async def joined(redis: TestRedis) -> AsyncIterator[Process]:
+    """Run a process that joins with a new snapshot, and is level."""
+    async with aclosing(open_redis(redis.url)) as client:
+        await client.delete(KEYS.snapshot)
+    process = Process(redis.url)
+    process.tail.open()
+    try:
+        await process.level()
+        yield process
+    finally:
+        await process.close()
 
 
 async def test_a_listener_that_moves_to_another_process_resumes_exactly(redis: TestRedis) -> None:
