@@ -20,6 +20,7 @@ from quart_odds.broadcast.subscriber import MAX_WRITE_BYTES, Joined, Subscriber
 FLUSH_PAUSE_SECONDS = 0.002
 RETRY_SECONDS = 0.002
 MOST_RETRY_SECONDS = 0.05
+PRESSED_FLUSHES = 3
 TICK_SECONDS = 1.0
 
 INTERNAL_ERROR = 1011
@@ -44,6 +45,8 @@ class Flusher:
         self.write_timeout_seconds = write_timeout_seconds
         self.pause_share = 0.0
         """The pause after a flush is at least this share of its duration."""
+        self.pressed_share = 0.0
+        """The same while flush follows flush: after PRESSED_FLUSHES that were each due before the pause had ended."""
         self.audience = Audience()
         self.cut_count = 0
         self._clock = clock
@@ -53,6 +56,7 @@ class Flusher:
         self._tick: asyncio.TimerHandle | None = None
         self._ended_at = 0.0
         self._took = 0.0
+        self._pressed = 0
         self._now = 0.0
         self._turn = 0
         self._lagging: dict[Subscriber, None] = {}
@@ -108,8 +112,10 @@ class Flusher:
         if self._handle is not None or not self.subscribers:
             return
         loop = asyncio.get_running_loop()
-        pause = max(FLUSH_PAUSE_SECONDS, self.pause_share * self._took)
-        wait = self._ended_at + pause - self._clock()
+        is_pressed = self._pressed >= PRESSED_FLUSHES
+        share = max(self.pause_share, self.pressed_share) if is_pressed else self.pause_share
+        wait = self._ended_at + max(FLUSH_PAUSE_SECONDS, share * self._took) - self._clock()
+        self._pressed = self._pressed + 1 if wait > 0 else 0
         self._handle = loop.call_soon(self._flush) if wait <= 0 else loop.call_later(wait, self._flush)
 
     def flush(self) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from quart_odds.broadcast import ODDS_UPDATES, BroadcastRegistry, Flusher, ResumePosition, Subscriber
 from quart_odds.broadcast import subscriber as subscriber_module
+from quart_odds.broadcast.flush import PRESSED_FLUSHES
 from quart_odds.broadcast.framing import CHUNK, FRAME, Framing
 from quart_odds.scraping.broadcaster import ProgressBroadcaster
 from tests.broadcast.listeners import (
@@ -137,6 +138,32 @@ async def test_a_pause_may_be_a_share_of_the_flush() -> None:
     began = asyncio.get_running_loop().time()
     await _until(lambda: _read(sink) == [1, 2])
     assert asyncio.get_running_loop().time() - began > 0.19
+    registry.close()
+
+
+async def test_the_pause_is_longer_while_flush_follows_flush() -> None:
+    """Then more messages gather for each. After a quiet moment it is as short as before."""
+    clock = ManualClock()
+    registry = make_registry(clock=clock)
+    registry.flusher.pause_share, registry.flusher.pressed_share = 0.1, 1.0
+
+    class SlowSink(RecordingSink):
+        def write(self, data: bytes) -> None:
+            super().write(data)
+            clock.advance(0.2)
+
+    sink = _connect(registry, SlowSink())
+
+    async def wait_of(number: int) -> float:
+        began = asyncio.get_running_loop().time()
+        _say(registry, number)
+        await _until(lambda: _read(sink)[-1:] == [number])
+        return asyncio.get_running_loop().time() - began
+
+    *short, long = [await wait_of(number) for number in range(PRESSED_FLUSHES + 2)]
+    clock.advance(1)
+    short += [await wait_of(number) for number in (10, 11)]
+    assert long > 0.19 > max(short)
     registry.close()
 
 

@@ -42,8 +42,10 @@ async def test_a_process_that_is_cut_from_redis_says_so_and_goes_on_by_itself(
             for at in range(count):
                 how, number = kinds[at % len(kinds)]
                 await audit.pause()
+                began = time.monotonic()
                 await _cut_off(processes, audit, two_hosts.network, number, how, seconds)
                 await audit.recovered()
+                print(f"{how.name} at {number}: {time.monotonic() - began:.1f} s, seed {seed}", flush=True)
 
 
 async def _cut_off(processes: Cluster, audit: Audit, network: Network, number: int, how: Cut, seconds: float) -> None:

@@ -10,6 +10,7 @@ import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
 from quart_odds.domain.platforms import Platform
@@ -51,6 +52,12 @@ async def placed(database_url: str) -> dict[int, tuple[str, str | None, list[tup
     await odds_service.close()
     await store.aclose()
     return found
+
+
+def test_the_names_of_the_scripts_tell_the_revisions() -> None:
+    """They are what Alembic reads in the scripts, oldest first."""
+    scripts = ScriptDirectory.from_config(revisions.alembic_config()).walk_revisions()
+    assert revisions.known() == tuple(each.revision for each in scripts)[::-1]
 
 
 async def test_a_database_of_the_first_version_is_upgraded_and_nothing_is_lost(database_url: str) -> None:
