@@ -8,6 +8,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
+# Tests start hundreds of processes. None of them has to compile the program anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo serve test check bench install endurance clean
 .DEFAULT_GOAL := help
 

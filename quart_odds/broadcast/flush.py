@@ -20,7 +20,7 @@ from quart_odds.broadcast.subscriber import MAX_WRITE_BYTES, Joined, Subscriber
 FLUSH_PAUSE_SECONDS = 0.002
 RETRY_SECONDS = 0.002
 MOST_RETRY_SECONDS = 0.05
-PRESSED_FLUSHES = 3
+PRESSED_ENTRIES = 8
 TICK_SECONDS = 1.0
 
 INTERNAL_ERROR = 1011
@@ -46,7 +46,7 @@ class Flusher:
         self.pause_share = 0.0
         """The pause after a flush is at least this share of its duration."""
         self.pressed_share = 0.0
-        """The same while flush follows flush: after PRESSED_FLUSHES that were each due before the pause had ended."""
+        """The same after a flush of PRESSED_ENTRIES entries or more: in a burst."""
         self.audience = Audience()
         self.cut_count = 0
         self._clock = clock
@@ -56,7 +56,8 @@ class Flusher:
         self._tick: asyncio.TimerHandle | None = None
         self._ended_at = 0.0
         self._took = 0.0
-        self._pressed = 0
+        self._carried = 0
+        self._flushed_seq = event_log.next_seq
         self._now = 0.0
         self._turn = 0
         self._lagging: dict[Subscriber, None] = {}
@@ -112,10 +113,8 @@ class Flusher:
         if self._handle is not None or not self.subscribers:
             return
         loop = asyncio.get_running_loop()
-        is_pressed = self._pressed >= PRESSED_FLUSHES
-        share = max(self.pause_share, self.pressed_share) if is_pressed else self.pause_share
+        share = self.pressed_share if self._carried >= PRESSED_ENTRIES else self.pause_share
         wait = self._ended_at + max(FLUSH_PAUSE_SECONDS, share * self._took) - self._clock()
-        self._pressed = self._pressed + 1 if wait > 0 else 0
         self._handle = loop.call_soon(self._flush) if wait <= 0 else loop.call_later(wait, self._flush)
 
     def flush(self) -> None:
@@ -164,6 +163,7 @@ class Flusher:
             self._move(subscriber, joined)
         self._ended_at = self._clock()
         self._took = self._ended_at - self._now
+        self._carried, self._flushed_seq = self.log.next_seq - self._flushed_seq, self.log.next_seq
         self._watch_lagging()
 
     def _in_turn(self, subscribers: Iterable[Subscriber]) -> list[Subscriber]:

@@ -42,7 +42,7 @@ A message that comes through Redis needs the loop several times. Flushes to many
 closely leave it no time, so that each carries little: a burst takes twice as long.
 """
 
-PRESSED_SHARE = 1.5
+PRESSED_SHARE = 1.0
 """The same in a burst, where a message that waits a little longer is not the one that decides how long it takes."""
 
 _MOMENT = struct.Struct(">q")
