@@ -10,8 +10,10 @@ from quart_odds.domain.clock import iso_z
 from quart_odds.domain.platforms import Platform
 from quart_odds.domain.runs import PhaseRecord, PlatformResult, RunError, RunRecord, RunStatus, ScrapePhase
 from quart_odds.routes.pages.shell import clock, duration, trigger_words
+from quart_odds.routes.pages.told import as_told
 from quart_odds.scraping.active_run import ActiveRun
 from quart_odds.scraping.outcome import terminal_progress, unfinished_platforms
+from quart_odds.scraping.schemas import ScrapeProgress
 
 JSON = dict[str, object]
 
@@ -71,10 +73,24 @@ def active_view(run: ActiveRun) -> JSON:
     )
 
 
-def stored_view(record: RunRecord, phases: Sequence[PhaseRecord]) -> JSON:
-    """Return the view of a run from its database row."""
-    if record.status is RunStatus.RUNNING:
+def told_view(record: RunRecord, phases: Sequence[PhaseRecord], told: Sequence[ScrapeProgress]) -> JSON:
+    """Return the view of an active run of another process, from its row and the progress that the log has of it."""
+    overall = next((each for each in told if each.platform is None), None)
+    if overall is None:
         return _view(record, phases, phase=ScrapePhase.INITIALIZING, elapsed_ms=0, message=ELSEWHERE)
+    return _view(
+        as_told(record, told),
+        phases,
+        phase=overall.phase,
+        elapsed_ms=overall.elapsed_ms or 0,
+        remaining_ms=overall.remaining_ms,
+        left={each.platform: each.remaining_ms for each in told if each.platform is not None},
+        message=None,
+    )
+
+
+def stored_view(record: RunRecord, phases: Sequence[PhaseRecord]) -> JSON:
+    """Return the view of a run that has ended, from its database row."""
     end = terminal_progress(record)
     return _view(record, phases, phase=end.phase, elapsed_ms=record.duration_ms or 0, message=end.message)
 

@@ -11,6 +11,7 @@ from werkzeug.wrappers import Response as WerkzeugResponse
 
 from quart_odds.broadcast import broadcast_registry
 from quart_odds.domain.clock import utc_now
+from quart_odds.domain.runs import RunRecord, RunStatus
 from quart_odds.errors import RunActiveError
 from quart_odds.routes.access.forwarding import carried_out_by_writer
 from quart_odds.routes.access.problems import log_problem, problem_of
@@ -25,9 +26,10 @@ from quart_odds.routes.pages.freshness import Freshness, freshness_of
 from quart_odds.routes.pages.history import history_of
 from quart_odds.routes.pages.odds import line_text, market_groups, sources
 from quart_odds.routes.pages.query import LINES, MARKETS, HistoryQuery, OddsPageQuery, RowsQuery, RunsPageQuery
-from quart_odds.routes.pages.run import IDLE, JSON, active_view, stored_view
+from quart_odds.routes.pages.run import IDLE, JSON, active_view, stored_view, told_view
 from quart_odds.routes.pages.runs import run_bars, run_rows
 from quart_odds.routes.pages.shell import asset_path, fragment, page, static_answer
+from quart_odds.routes.pages.told import as_told, told_progress
 from quart_odds.services import Services, services
 
 NEXT_EVENTS = 12
@@ -66,7 +68,7 @@ async def progress() -> Response:
     if active is not None:
         return await _progress(parts, active_view(active), cursor, follow="newest")
     newest = await parts.store.list_runs(limit=1)
-    view = stored_view(newest[0], await parts.store.phases(newest[0].id)) if newest else IDLE
+    view = await _view_of(parts, newest[0]) if newest else IDLE
     return await _progress(parts, view, cursor, follow="newest")
 
 
@@ -80,7 +82,7 @@ async def run(scrape_run_id: int) -> Response:
     if active is not None:
         return await _progress(parts, active_view(active), cursor, follow="this")
     record = await parts.runs.find(scrape_run_id)
-    return await _progress(parts, stored_view(record, await parts.store.phases(scrape_run_id)), cursor, follow="this")
+    return await _progress(parts, await _view_of(parts, record), cursor, follow="this")
 
 
 @blueprint.post("/runs")
@@ -143,7 +145,7 @@ async def runs(query: RunsPageQuery) -> Response:
     size = min(query.page_size, 50)
     found = await parts.store.list_runs(limit=size, offset=(query.page - 1) * size, mode=query.run_mode)
     total = await parts.store.count_runs(mode=query.run_mode)
-    records = [active.snapshot() if (active := parts.runs.active_by_id(each.id)) else each for each in found]
+    records = [_current(parts, each) for each in found]
     shown = {
         "rows": run_rows(records),
         "bars": run_bars(records),
@@ -209,6 +211,25 @@ async def trouble(error: Exception) -> Response | WerkzeugResponse:
     if "text/html" not in request.headers.get("Accept", ""):
         return problem.response()
     return await page("problem.html", {**frame("", ""), "problem": problem}, status=problem.status)
+
+
+async def _view_of(parts: Services, record: RunRecord) -> JSON:
+    """Return the view of a run that is not active in this process."""
+    phases = await parts.store.phases(record.id)
+    told = told_progress(record.id)
+    if any(each.is_terminal for each in told):
+        # It has ended since its row was read. The row of a run that has ended is stored before that is told.
+        record = await parts.runs.find(record.id)
+    return told_view(record, phases, told) if record.status is RunStatus.RUNNING else stored_view(record, phases)
+
+
+def _current(parts: Services, record: RunRecord) -> RunRecord:
+    """Return a run's row with its counts of this moment."""
+    active = parts.runs.active_by_id(record.id)
+    if active is not None:
+        return active.snapshot()
+    told = told_progress(record.id) if record.status is RunStatus.RUNNING else ()
+    return as_told(record, told) if told else record
 
 
 async def _progress(parts: Services, view: JSON, cursor: str, *, follow: str) -> Response:

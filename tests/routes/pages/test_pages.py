@@ -11,14 +11,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from quart_odds.app import create_app
+from quart_odds.broadcast import SCRAPE_PROGRESS
 from quart_odds.domain.odds import Competition
 from quart_odds.domain.platforms import Platform
 from quart_odds.domain.runs import PhaseRecord, PlatformResult, RunError, RunMode, RunRecord, RunStatus, ScrapePhase
 from quart_odds.routes.pages.run import stored_view
 from quart_odds.routes.pages.runs import run_bars, run_rows
 from quart_odds.routes.pages.shell import rendered
+from quart_odds.scraping.schemas import ScrapeErrorContext, ScrapeProgress
 from quart_odds.settings import load_settings
 from quart_odds.storage import Store
+from quart_odds.websocket.messages import scrape_progress_message
 from tests.apps import RunningApp, Sandbox, running_app, running_sandbox
 from tests.odds.making import X1, header, key, mapped
 
@@ -171,6 +174,29 @@ async def test_pages_while_a_run_goes_and_when_it_has_been_left_behind(running: 
         assert row_of(await page(other, "/runs"), left)[0] == "interrupted"
         for path in ("/", f"/runs/{left}"):
             await page(other, path)
+
+
+async def test_a_run_of_another_process_is_shown_as_the_log_tells_it(running: RunningApp) -> None:
+    """Its row has no counts before its end. When the log has the end, its row has it, too."""
+    parts = running.parts
+    active = replace(KINDS["all three"], status=RunStatus.RUNNING, completed_at=None, results=(), errors=())
+    run_id = await store_run(parts.store, active)
+    error = ScrapeErrorContext(error_type="blocked", error_message="refused (403)", platform=SPORTYBET)
+    told = (
+        ScrapeProgress(phase=ScrapePhase.SCRAPING, current=37, total=87, elapsed_ms=3800, remaining_ms=5000),
+        ScrapeProgress(platform=BETPAWA, phase=ScrapePhase.SCRAPING, current=35, total=85, events_count=31),
+        ScrapeProgress(platform=SPORTYBET, phase=ScrapePhase.FAILED, current=2, total=2, duration_ms=700, error=error),
+    )
+    for each in told:
+        progress = each.with_run(run_id, 3800, RunMode.FULL)
+        parts.registry.broadcast(scrape_progress_message(progress), SCRAPE_PROGRESS, retain=(run_id, each.platform))
+    for path in ("/", f"/runs/{run_id}"):
+        shown = re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", await page(running, path)))
+        assert "37 of 87" in shown
+        assert "35 of 85" in shown
+        assert "refused (403)" in shown
+        assert "not known here" not in shown
+    assert row_of(await page(running, "/runs"), run_id)[5:7] == ["31 of 85", "failed: blocked"]
 
 
 async def test_a_page_beyond_the_last_says_so(running: RunningApp) -> None:
