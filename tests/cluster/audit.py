@@ -126,15 +126,14 @@ class Audit:
     async def _check_settings(self) -> None:
         values: list[int] = []
 
-        async def agree() -> bool:
+        async def are_right() -> bool:
             values[:] = [(await ask(each, "/api/settings"))[1]["oddsRetentionDays"] for each in self._shown]
-            return len(set(values)) == 1
+            return len(set(values)) == 1 and self.load.is_possible(values[0])
 
         try:
-            await self._processes.until(agree)
+            await self._processes.until(are_right)
         except TimeoutError:
-            raise AssertionError(f"the processes do not agree about a setting: {values}") from None
-        self.load.check_value(values[0])
+            raise AssertionError(f"the setting is {values}; {self.load.settings()}") from None
 
     def _check_refreshed(self, shown: dict[int, Json]) -> None:
         for (event_id, platform), sent in self.load.refreshed.items():

@@ -119,21 +119,27 @@ class Load:
         elif status == 503 and NOT_CARRIED_OUT in body["detail"]:
             change.is_done = False
 
-    def check_value(self, value: int) -> None:
-        """Raise AssertionError unless the setting is as the last acknowledged change, or one that came after it."""
+    def is_possible(self, value: int) -> bool:
+        """Return whether the last acknowledged change made the setting this, or one that came after it."""
+        acknowledged, possible = self._values()
+        return acknowledged is None or value == acknowledged or value in possible
+
+    def settings(self) -> str:
+        """Say what the setting may be."""
+        acknowledged, possible = self._values()
+        return f"acknowledged last was {acknowledged}, and possible are {possible}"
+
+    def _values(self) -> tuple[int | None, list[int]]:
         done = [each for each in self.changes if each.is_done]
         if not done:
-            return
+            return None, []
         last = done[-1]
         # One of which nothing is known may still be on its way to the writer, until its deadline.
-        possible = [
+        return last.value, [
             each.value
             for each in self.changes
             if each.is_done is None and max(each.answered, each.sent + EXPIRY_MS / 1000 + ANSWER_SECONDS) > last.sent
         ]
-        assert value == last.value or value in possible, (
-            f"the setting is {value}; acknowledged last was {last.value}, and possible are {possible}"
-        )
 
     async def _ask(self, method: str, path: str, body: Json | None = None) -> tuple[int | None, Json]:
         """Return the status and body of an answer; no status if there is no answer."""

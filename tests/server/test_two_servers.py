@@ -154,6 +154,7 @@ async def test_a_restart_of_postgresql_and_a_kill_lose_nothing_that_was_confirme
             assert {event_id: shown[event_id] for event_id in confirmed} == confirmed
 
 
+@pytest.mark.alone
 async def test_a_stop_ends_in_time_though_the_database_hangs(tmp_path: Path) -> None:
     """With a run active and PostgreSQL no longer answering, the process ends within 3 s after its drain time."""
     with running_postgres() as postgres:
