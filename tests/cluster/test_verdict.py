@@ -34,10 +34,11 @@ STATE = told(1, key=(1, "")), told(2, key=(1, "betpawa"))
         [BEGIN, told(3), Gap("p", 2), told(6, key=(1, "")), told(7)],
         [BEGIN, told(3), Gap("p", None), told(2, "b", key=(1, "")), told(3, "b", key=(1, "x")), told(4, "b")],
         [BEGIN, told(3), ack(3, "b", None, recovered=False), told(4, "b")],
+        [BEGIN, ack(4, "b", None, recovered=False), told(2, "b", key=(1, "")), ack(2, "b"), told(3, "b"), told(4, "b")],
     ],
 )
 def test_a_record_without_fault_passes(heard: Sequence[Heard]) -> None:
-    """Resumes, counted gaps on both ways, and a new epoch that is told on both ways."""
+    """Resumes, counted gaps on both ways, a new epoch that is told on both ways, and a leave in the newest state."""
     figures = Judge("listener", LOG, has_image=False).judge(heard)
     assert figures.messages == sum(isinstance(each, Told) for each in heard)
 
@@ -59,6 +60,10 @@ def test_a_record_without_fault_passes(heard: Sequence[Heard]) -> None:
         ([BEGIN, STATE[1], STATE[0]], "a-1 is no newest state"),
         ([BEGIN, told(1, key=(1, "")), told(2, key=(1, ""))], "the same state twice"),
         ([BEGIN, told(3), Gap("p", None), told(2, "b"), told(4, "b")], r"\[3\] never came before b-4"),
+        (
+            [BEGIN, ack(4, "b", None, recovered=False), told(2, "b", key=(1, "")), ack(2, "b"), told(4, "b")],
+            r"\[3\] never came before b-4",
+        ),
     ],
 )
 def test_a_fault_is_found(heard: Sequence[Heard], words: str) -> None:

@@ -113,6 +113,9 @@ class Judge:
         self.figures.connections += 1
         if ack.recovered and not ack.is_new:
             assert self._seq is None or ack.epoch == self._epoch, "it resumed in another epoch, and nobody said so"
+            if ack.seq < self._state_until:
+                # It left in the middle of the newest state. So what comes next is what it missed since its cursor.
+                self._seq, self._state_until = ack.seq, 0
             return
         if not ack.is_new:
             self.figures.gaps += 1
