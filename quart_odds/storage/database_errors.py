@@ -52,6 +52,7 @@ _ADVICE = {
     "file is not a database": "this file is not a Quart Odds database; it was not changed",
     "disk image is malformed": "the file is damaged: replace it with a backup (see docs/storage.md)",
     "prepared statement": POOLED,
+    "TimeoutError": "the server does not answer in time: check that it can be reached, and how busy it is",
 }
 """Advice for the operator, by a part of the database's error message."""
 
