@@ -149,7 +149,7 @@ async def chaos(processes: Cluster, postgres: PostgresServer, kinds: Sequence[Fa
             print(f"{each.__name__}: {time.monotonic() - began:.1f} s, seed {seed}", flush=True)
 
 
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(5400)
 @pytest.mark.parametrize(
     ("kinds", "count"),
     times(
@@ -165,7 +165,7 @@ async def test_several_processes_keep_their_promises(
         await chaos(processes, own_postgres, kinds, count)
 
 
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(5400)
 @pytest.mark.parametrize(("kinds", "count"), times((worker_killed,)))
 async def test_workers_behind_one_address_keep_their_promises(
     tmp_path: Path, own_postgres: PostgresServer, kinds: Sequence[Fault], count: int
