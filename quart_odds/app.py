@@ -286,10 +286,9 @@ async def _add_shared_log(parts: Services, engine_url: str) -> None:
 def _add_kept_answers(parts: Services) -> None:
     """Add what routes cache of the odds in memory, encoded or rendered, until the odds change."""
     cache = parts.served.cache
-    parts.event_bodies = EventBodies(cache)
-    parts.event_rows = EventRows(
-        stale_after=timedelta(seconds=parts.settings.stale_after_seconds), root_path=parts.settings.root_path
-    )
+    stale_after = timedelta(seconds=parts.settings.stale_after_seconds)
+    parts.event_bodies = EventBodies(cache, stale_after)
+    parts.event_rows = EventRows(stale_after=stale_after, root_path=parts.settings.root_path)
     parts.market_numbers = MarketNumbers(cache)
     parts.opportunity_finder = OpportunityFinder(cache)
 

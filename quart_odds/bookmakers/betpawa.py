@@ -247,6 +247,10 @@ def _add_price(price: Any, keys: Mapping[str, int], line: int, mark: str, own: s
         odds = price["odds"] if "odds" in price else price["price"]
         is_open = not price.get("suspended")
         accumulator.add(key, odds, is_open)
+        chance = price.get("probability")
+        # v3 has a text instead, which cannot be read.
+        if type(chance) is dict:
+            accumulator.chance(key, chance.get("win"), chance.get("refund", 0.0))
     except (AttributeError, KeyError, TypeError, ValueError):
         accumulator.drop()
 

@@ -132,14 +132,28 @@ def is_simulated(*names: str) -> bool:
 
 def odds_number(value: object) -> float:
     """Parse decimal odds given as a number or as text. A dash means 0. Raises ValueError or TypeError."""
-    if isinstance(value, str):
-        if len(value) > MAX_NUMBER_LENGTH:
-            raise ValueError(f"a number of {len(value)} characters")
-        odds = 0.0 if value in ("", "-") else float(value)
-    elif isinstance(value, int | float) and not isinstance(value, bool):
-        odds = float(value)
-    else:
-        raise TypeError(f"{value!r} is not a number")
+    odds = 0.0 if value in ("", "-") else _number(value)
     if not 0 <= odds <= MAX_ODDS:
         raise ValueError(f"{value!r} is not a valid price")
     return odds
+
+
+def probability(value: object) -> float:
+    """Parse a probability given as a number or as text. Raises ValueError or TypeError."""
+    number = _number(value)
+    if not 0 <= number <= 1:
+        raise ValueError(f"{value!r} is not a probability")
+    return number
+
+
+def _number(value: object) -> float:
+    if isinstance(value, str):
+        if len(value) > MAX_NUMBER_LENGTH:
+            raise ValueError(f"a number of {len(value)} characters")
+        return float(value)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        try:
+            return float(value)
+        except OverflowError:
+            raise ValueError("an integer that no float can hold") from None
+    raise TypeError(f"{value!r} is not a number")

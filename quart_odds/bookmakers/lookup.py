@@ -3,8 +3,9 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from quart_odds.bookmakers.fields import odds_number
+from quart_odds.bookmakers.fields import odds_number, probability
 from quart_odds.domain.catalogue import CATALOGUE, MAX_MARKET_NUMBER, LineKind, pack_key
+from quart_odds.domain.fair import CHANCE_WIN_MASK, Chance, pack_chance
 from quart_odds.domain.odds import EventHeader, ListedEvent, MappedEvent, Prices, UnmappedMarket, pack_value
 from quart_odds.domain.platforms import Platform
 from quart_odds.domain.promotions import KNOWN, MAX_WORDS, OTHER, promotion_number
@@ -60,6 +61,7 @@ class Accumulator:
         self.pairs: list[tuple[int, int]] = []
         self.dropped = 0
         self._changed: dict[int, int] = {}
+        self._chances: dict[int, int] = {}
         self._unmapped: dict[str, UnmappedMarket] = {}
         self._more_unmapped_prices = 0
         self._words: list[str] = []
@@ -92,6 +94,19 @@ class Accumulator:
         if type(at) is int and EARLIEST_CHANGE <= at <= LATEST_CHANGE:
             for offer in offers:
                 self._changed[offer] = at
+
+    def chance(self, key: int, win: object, refund: object = 0.0) -> None:
+        """Note the bookmaker's own probability that the outcome of a price wins, and that the stake is refunded.
+
+        Anything but probabilities is ignored: the price is good without them. So is a win of 0: what cannot win has no
+        fair odds.
+        """
+        try:
+            packed = pack_chance(Chance(probability(win), probability(refund)))
+        except (TypeError, ValueError):
+            return
+        if packed & CHANCE_WIN_MASK:
+            self._chances[key] = packed
 
     def promotion(self, word: str) -> int:
         """Return the number of a promotion's word in this event: 0 for no word, OTHER if there are too many words."""
@@ -136,6 +151,7 @@ class Accumulator:
             sum(market.prices for market in unmapped if market.are_players),
             is_partial,
             self._changed,
+            self._chances,
         )
 
     def listed(self, header: EventHeader, list_name: str) -> ListedEvent:

@@ -312,6 +312,8 @@ def _add_market(market: Any, accumulator: Accumulator) -> None:
         try:
             key = keys[outcome["id"]] + line
             accumulator.add(key, outcome["odds"], is_open and _whole(outcome["isActive"]) == 1)
+            if "probability" in outcome:
+                accumulator.chance(key, outcome["probability"], outcome.get("voidProbability", 0.0))
         except (KeyError, TypeError, ValueError):
             accumulator.drop()
     if len(accumulator.pairs) > before:

@@ -114,6 +114,9 @@ class MappedEvent:
     market and line that has one, and say nothing about the others. `source_changed` holds when the bookmaker itself
     last changed a market and line, in epoch milliseconds by `catalogue.offer_code`, where it says so.
 
+    `chances` are the bookmaker's own probabilities by the key of the price, each packed (`domain.fair.pack_chance`),
+    where it gives them.
+
     `fetched_at` is when the answer with the body or list arrived, None if that is not known.
     """
 
@@ -129,6 +132,7 @@ class MappedEvent:
     player_prices: int = 0
     is_partial: bool = False
     source_changed: Mapping[int, int] = field(default_factory=dict)
+    chances: Mapping[int, int] = field(default_factory=dict)
     fetched_at: datetime | None = field(default=None, compare=False)
 
     @property

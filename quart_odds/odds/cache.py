@@ -99,11 +99,13 @@ class OddsCache:
         changed: tuple[PriceChange, ...] = ()
         opened: frozenset[int] = frozenset()
         if is_new or not event_odds.fetched_at < header.kickoff <= seen_at:
-            prices = with_words_of(event_odds, mapped) if mapped.promotions else mapped.prices
+            prices, chances = (
+                with_words_of(event_odds, mapped) if mapped.promotions else (mapped.prices, mapped.chances)
+            )
             is_first_body = not mapped.is_partial and not event_odds.is_detailed
             known = event_odds.keys
             take = event_odds.take_listed if mapped.is_partial else event_odds.take
-            changed = take(prices, seen_at, mapped.source_changed)
+            changed = take(prices, seen_at, mapped.source_changed, chances)
             if is_first_body:
                 opened = frozenset(key for key, _, _ in changed).difference(known)
         if is_back and not changed:

@@ -10,6 +10,7 @@ from datetime import datetime
 from quart_odds.domain.odds import Competition, EventHeader
 from quart_odds.domain.promotions import MAX_WORDS
 from quart_odds.errors import ReplicationError
+from quart_odds.odds.chances import unpack_chances
 from quart_odds.odds.compression import decompress
 from quart_odds.odds.event_odds import GONE
 from quart_odds.odds.frame_reader import MAX_BIG_NUMBER, ColumnReader, FieldReader, is_ascending, malformed
@@ -95,7 +96,7 @@ def odds_row(odds: OddsState, parts: FrameParts) -> Row:
     for each in odds.listed:
         columns.extend(sorted(each.codes))
     digests = (odds.fetched, *(each.digest for each in odds.listed))
-    parts.blobs += (odds.packed, *digests)
+    parts.blobs += (odds.packed, odds.chances, *digests)
     return (
         *header_fields(odds.header),
         odds.id,
@@ -113,6 +114,7 @@ def odds_row(odds: OddsState, parts: FrameParts) -> Row:
         odds.set_version,
         odds.length,
         len(odds.packed),
+        len(odds.chances),
         len(odds.last_seen),
         len(times.codes),
         [(micros(each.seen_at), len(each.codes)) for each in odds.listed],
@@ -130,12 +132,12 @@ def read_odds(fields: FieldReader, columns: ColumnReader) -> OddsState:
     if len(promotions) > MAX_WORDS:
         malformed("event odds have too many promotions")
     last_moment, is_detailed, set_version = fields.number(), fields.flag(), fields.number()
-    length, packed_bytes, gone, timed = (fields.number() for _ in range(4))
+    length, packed_bytes, chances_bytes, gone, timed = (fields.number() for _ in range(5))
     last_seen = dict(zip(columns.take(gone), columns.take(gone), strict=True))
     source_times = _read_times(timed, columns)
     listed = [(row.moment(), columns.ascending(row.number())) for row in fields.rows()]
-    packed = columns.blob(packed_bytes)
-    _check_prices(packed, length, last_seen)
+    packed, chances = columns.blob(packed_bytes), columns.blob(chances_bytes)
+    _check_prices(packed, chances, length, last_seen)
     digests = [columns.blob(DIGEST_BYTES if has_digest else 0) for has_digest in fields.flags(1 + len(listed))]
     return OddsState(
         id=odds_id,
@@ -156,6 +158,7 @@ def read_odds(fields: FieldReader, columns: ColumnReader) -> OddsState:
         sighted_at=sighted_at,
         set_version=set_version,
         packed=packed,
+        chances=chances,
         fetched=digests[0],
         length=length,
     )
@@ -180,9 +183,12 @@ def _listed(lists: list[tuple[datetime, "array[int]"]], digests: list[bytes]) ->
     )
 
 
-def _check_prices(packed: bytes, length: int, last_seen: Mapping[int, int]) -> None:
-    """Check packed prices as the event odds will unpack them: their number, their order, and which of them are gone."""
-    if not packed and not length and not last_seen:
+def _check_prices(packed: bytes, chances: bytes, length: int, last_seen: Mapping[int, int]) -> None:
+    """Check packed prices as the event odds will unpack them: their number, their order, and which of them are gone.
+
+    Also that the chances are those of so many prices.
+    """
+    if not packed and not chances and not length and not last_seen:
         return
     column = array("I")
     try:
@@ -194,5 +200,9 @@ def _check_prices(packed: bytes, length: int, last_seen: Mapping[int, int]) -> N
     keys, values = column[:length], column[length : 2 * length]
     if not is_ascending(keys):
         malformed("keys of prices do not ascend")
+    try:
+        unpack_chances(keys, chances, MAX_UNPACKED_BYTES)
+    except ValueError as error:
+        raise ReplicationError(f"malformed: {error}") from error
     if last_seen.keys() != {key for key, value in zip(keys, values, strict=True) if value & GONE}:
         malformed("prices that are gone do not say when they were last seen")

@@ -7,15 +7,16 @@ recently are also kept uncompressed.
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from hashlib import blake2b
 from types import MappingProxyType
 
 from quart_odds.domain.catalogue import FIRST_PROMOTED_KEY, offer_code
 from quart_odds.domain.odds import EventHeader, Prices
+from quart_odds.odds.chances import NO_CHANCES, pack_chances, renewed, unpack_chances, updated
 from quart_odds.odds.columns import Columns, RecentColumns
+from quart_odds.odds.fetches import digest_of, other_places, without
 from quart_odds.odds.offer_times import (
     NO_SOURCE_TIMES,
     Listed,
@@ -34,7 +35,7 @@ PriceChange = tuple[int, int | None, int | None]
 """(key, value before, value now). None stands for a price that is not there."""
 
 NOTHING_SAID: Mapping[int, int] = MappingProxyType({})
-"""What a bookmaker says that does not tell when it changed its prices."""
+"""What a bookmaker says that does not tell when it changed its prices, or gives no probabilities."""
 
 CLOCK_TOLERANCE_SECONDS = 60
 """If the newest change is dated further ahead than this, the clock that dated it was wrong."""
@@ -64,7 +65,8 @@ class EventOdds:
     was no body yet. `listed` says which prices lists have had since, `listed_at` when the newest list was fetched.
     `sighted_at` is the newest sighting in a list, be it without prices; it is not stored.
     `noted_at` is the newest fetch that the writer was told of. `set_version` counts how often prices came or went:
-    while it stays, the same prices are there.
+    while it stays, the same prices are there. `packed_chances` are the bookmaker's own
+    probabilities of `keys` (`odds.chances`).
     """
 
     id: int
@@ -86,6 +88,7 @@ class EventOdds:
     noted_at: datetime | None = None
     set_version: int = 0
     recent: RecentColumns = field(default_factory=_of_its_own, repr=False)
+    packed_chances: bytes = NO_CHANCES
     _packed: bytes = b""
     _fetched: bytes = b""
     _count: int = 0
@@ -165,27 +168,38 @@ class EventOdds:
         """When each price last changed, in epoch seconds."""
         return self.columns.changed
 
+    def chances(self) -> dict[int, int]:
+        """Return the bookmaker's own probabilities by the key of the price, packed. See `MappedEvent.chances`."""
+        return unpack_chances(self.keys, self.packed_chances) if self.packed_chances else {}
+
     def take(
-        self, prices: Prices, seen_at: datetime, source_changed: Mapping[int, int] = NOTHING_SAID
+        self,
+        prices: Prices,
+        seen_at: datetime,
+        source_changed: Mapping[int, int] = NOTHING_SAID,
+        chances: Mapping[int, int] = NOTHING_SAID,
     ) -> tuple[PriceChange, ...]:
         """Replace the prices with those of a healthy fetch of the event's body. Returns what changed, ordered by key.
 
         What a list had later than `seen_at` stays, and everything stays if a later body was taken before.
         All changes of a call have the same moment. No two calls share a moment, so each has its own rows in the
-        history. `source_changed` replaces what the bookmaker said before, see `MappedEvent`.
+        history. `source_changed` and `chances` replace what the bookmaker said before, see `MappedEvent`.
         """
         changes: tuple[PriceChange, ...] = ()
         if self.is_detailed and seen_at < self.seen_at:
             return changes
         newer = codes_after(self.listed, seen_at)
         if newer:
-            prices = _without(prices, newer)
-            changes = self._take_places(prices, seen_at, _other_places(self.keys, newer))
+            prices = without(prices, newer)
+            after = renewed(self.chances(), chances, newer)
+            changes = self._take_places(prices, seen_at, other_places(self.keys, newer))
+            self.packed_chances = pack_chances(self.keys, after)
             self._fetched = b""
         else:
-            digest = _digest(prices)
-            if digest != (self._fetched or _digest(self.prices())):
-                changes = self._merge(prices, self.next_moment(seen_at), range(len(self.keys)))
+            digest = digest_of(prices, chances)
+            if digest != (self._fetched or digest_of(self.prices(), self.chances())):
+                changes = self._take_places(prices, seen_at, range(len(self.keys)))
+                self.packed_chances = pack_chances(self.keys, chances)
             self._fetched = digest
         self.seen_at, self.is_detailed = seen_at, True
         self.listed = tuple(each for each in self.listed if each.seen_at > seen_at)
@@ -193,7 +207,11 @@ class EventOdds:
         return changes
 
     def take_listed(
-        self, prices: Prices, seen_at: datetime, source_changed: Mapping[int, int] = NOTHING_SAID
+        self,
+        prices: Prices,
+        seen_at: datetime,
+        source_changed: Mapping[int, int] = NOTHING_SAID,
+        chances: Mapping[int, int] = NOTHING_SAID,
     ) -> tuple[PriceChange, ...]:
         """Replace the prices of each market and line that a list has prices of. Returns what changed, as `take` does.
 
@@ -205,12 +223,16 @@ class EventOdds:
         if self.is_detailed and seen_at < self.seen_at:
             return changes
         if newer := codes_after(self.listed, seen_at):
-            prices = _without(prices, newer)
+            prices = without(prices, newer)
             source_changed = {code: at for code, at in source_changed.items() if code not in newer}
-        digest, codes = _digest(prices), offer_codes(prices.keys)
+            chances = {key: chance for key, chance in chances.items() if offer_code(key) not in newer}
+        digest, codes = digest_of(prices, chances), offer_codes(prices.keys)
         if all(each.digest != digest for each in self.listed):
+            before = self.chances()
             changes = self._take_places(prices, seen_at, places_of(self.keys, codes))
-            if changes:
+            after = updated(before, chances, codes)
+            if changes or after != before:
+                self.packed_chances = pack_chances(self.keys, after)
                 self._fetched = b""
         if codes:
             self.listed = relisted(self.listed, codes, seen_at, digest)
@@ -342,8 +364,8 @@ class EventOdds:
 
     @property
     def packed_bytes(self) -> int:
-        """The size of the prices as they are kept in memory."""
-        return len(self._packed)
+        """The size of the prices and their probabilities as they are kept in memory."""
+        return len(self._packed) + len(self.packed_chances)
 
     def without_prices(self) -> "EventOdds":
         """Return a copy that has everything but the prices and their times. It still knows how many there are."""
@@ -353,6 +375,7 @@ class EventOdds:
             listed=(),
             source_times=NO_SOURCE_TIMES,
             _packed=b"",
+            packed_chances=NO_CHANCES,
             _fetched=b"",
             _count=self.price_count,
         )
@@ -368,20 +391,3 @@ class EventOdds:
         """Whether there is or was a promoted price."""
         keys = self.keys
         return bool(keys) and keys[-1] >= FIRST_PROMOTED_KEY
-
-
-def _without(prices: Prices, codes: Collection[int]) -> Prices:
-    """Return the prices of all other markets and lines than these."""
-    return Prices.from_pairs((key, value) for key, value in prices if offer_code(key) not in codes)
-
-
-def _other_places(keys: Sequence[int], codes: Collection[int]) -> list[int]:
-    """Return the positions of the prices of all other markets and lines than these."""
-    return [place for place, key in enumerate(keys) if offer_code(key) not in codes]
-
-
-def _digest(prices: Prices) -> bytes:
-    """Return a digest that two fetches share if nothing changed between them. Takes 10 µs for 400 prices."""
-    digest = blake2b(prices.keys.tobytes(), digest_size=16)
-    digest.update(prices.values.tobytes())
-    return digest.digest()

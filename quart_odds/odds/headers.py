@@ -1,5 +1,6 @@
 """What an answer makes of what is known: of the header if it came from a list or late, and of promotions' words."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 
@@ -31,22 +32,23 @@ def earlier(header: EventHeader, known: EventOdds, seen_at: datetime, *, is_part
     return completed(known.header, header)
 
 
-def with_words_of(event_odds: EventOdds, mapped: MappedEvent) -> Prices:
-    """Return the prices of a fetch, with promotions numbered as in the event odds. New words are added to those."""
+def with_words_of(event_odds: EventOdds, mapped: MappedEvent) -> tuple[Prices, Mapping[int, int]]:
+    """Return the prices and chances of a fetch, with promotions numbered as in the event odds.
+
+    New words are added to those.
+    """
     words = event_odds.promotions
     new = [word for word in mapped.promotions if word not in words and word not in KNOWN]
     event_odds.promotions = (*words, *new)[:MAX_WORDS]
     if event_odds.promotions == mapped.promotions:
-        return mapped.prices
-    return Prices.from_pairs(
-        (
-            promoted_key(
-                plain_key(key),
-                promotion_number(promotion_name(promotion, mapped.promotions) or "", event_odds.promotions),
-            )
-            if (promotion := promotion_of(key))
-            else key,
-            value,
-        )
-        for key, value in mapped.prices
-    )
+        return mapped.prices, mapped.chances
+
+    def renumbered(key: int) -> int:
+        promotion = promotion_of(key)
+        if not promotion:
+            return key
+        word = promotion_name(promotion, mapped.promotions) or ""
+        return promoted_key(plain_key(key), promotion_number(word, event_odds.promotions))
+
+    prices = Prices.from_pairs((renumbered(key), value) for key, value in mapped.prices)
+    return prices, {renumbered(key): chance for key, chance in mapped.chances.items()}

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 
 from quart_odds.domain.odds import ListedCompetitions, MappedEvent, Prices, UnmappedMarket
+from quart_odds.odds.chances import are_chances
 from quart_odds.odds.event import CachedEvent
 from quart_odds.odds.event_codec import (
     FrameParts,
@@ -76,6 +77,8 @@ def _encode_recorded(operation: Recorded) -> bytes:
     columns.extend(source)
     # A time that no datetime can have is as good as any other such time: the cache forgets the one before.
     add_big(columns, (at if 0 < at <= MAX_SOURCE_MS else 0 for at in source.values()))
+    columns.extend(mapped.chances)
+    add_big(columns, mapped.chances.values())
     # Not looked at for a list, see `carry_out`.
     unmapped = () if mapped.is_partial else mapped.unmapped
     fields = (
@@ -86,6 +89,7 @@ def _encode_recorded(operation: Recorded) -> bytes:
         mapped.is_partial,
         len(prices),
         len(source),
+        len(mapped.chances),
         mapped.promotions,
         [text for market in unmapped for text in (market.market_id, market.name)],
     )
@@ -95,7 +99,7 @@ def _encode_recorded(operation: Recorded) -> bytes:
 def _read_recorded(fields: FieldReader, columns: ColumnReader) -> Recorded:
     now, seen_at = fields.moments()
     header, is_partial = read_header(fields), fields.flag()
-    count, timed = fields.number(), fields.number()
+    count, timed, given = fields.number(), fields.number(), fields.number()
     prices = Prices(columns.ascending(count), columns.take(count))
     if count and max(prices.values) & GONE:
         malformed("a price is gone")
@@ -108,8 +112,17 @@ def _read_recorded(fields: FieldReader, columns: ColumnReader) -> Recorded:
     except ValueError:
         malformed("an unknown market has no name")
     source_changed = dict(zip(columns.take(timed), columns.big(timed), strict=True))
+    chances = dict(zip(columns.take(given), columns.big(given), strict=True))
+    if not are_chances(chances):
+        malformed("a probability is out of range")
     mapped = MappedEvent(
-        header, prices, unmapped, promotions=promotions, is_partial=is_partial, source_changed=source_changed
+        header,
+        prices,
+        unmapped,
+        promotions=promotions,
+        is_partial=is_partial,
+        source_changed=source_changed,
+        chances=chances,
     )
     return Recorded(mapped, seen_at, now)
 

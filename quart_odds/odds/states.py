@@ -21,7 +21,8 @@ from quart_odds.odds.offer_times import Listed, SourceTimes
 class OddsState(NamedTuple):
     """All of a bookmaker's event odds (`EventOdds`, which explains the fields) but `noted_at` and `recent`.
 
-    `packed` has `length` prices, compressed (`Columns`). `fetched` is the digest of the newest body, or empty.
+    `packed` has `length` prices, compressed (`Columns`), `chances` their probabilities (`odds.chances`). `fetched` is
+    the digest of the newest body, or empty.
     """
 
     id: int
@@ -42,6 +43,7 @@ class OddsState(NamedTuple):
     sighted_at: datetime | None
     set_version: int
     packed: bytes
+    chances: bytes
     fetched: bytes
     length: int
 
@@ -56,8 +58,8 @@ class OddsState(NamedTuple):
         return EventOdds(**fields)
 
 
-_PRIVATE = {"packed": "_packed", "fetched": "_fetched", "length": "_count"}
-_NAMES = tuple(_PRIVATE.get(name, name) for name in OddsState._fields)
+_NAMED = {"packed": "_packed", "chances": "packed_chances", "fetched": "_fetched", "length": "_count"}
+_NAMES = tuple(_NAMED.get(name, name) for name in OddsState._fields)
 _ODDS_FIELDS = attrgetter(*_NAMES)
 
 

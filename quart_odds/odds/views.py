@@ -3,17 +3,19 @@
 The shapes are those of `routes/api/schemas`.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 
 from quart_odds.domain.catalogue import CATALOGUE, Market, pack_key
 from quart_odds.domain.clock import iso_z
+from quart_odds.domain.fair import Chance, unpack_chance
 from quart_odds.domain.odds import unpack_value
 from quart_odds.domain.platforms import Platform
 from quart_odds.domain.promotions import promotion_name
 from quart_odds.odds.event import CachedEvent
 from quart_odds.odds.event_odds import GONE, EventOdds
+from quart_odds.odds.fair_prices import FairMarket, FairPrices
 from quart_odds.odds.margin import BestMarket, BestPrice, best_markets, market_margin
 from quart_odds.odds.offers import Offer, effective_key, offers_at, offers_of, place_of, promotion_word
 
@@ -66,16 +68,22 @@ def image_event(
 
 def bookmaker_markets(event: CachedEvent, event_odds: EventOdds, markets: Collection[int] | None = None) -> JSON:
     """Return the markets of an event at one bookmaker: those with these numbers, by default all."""
+    chances = event_odds.chances()
     return {
         **bookmaker_name_fields(event_odds.header.platform),
         **_market_state(event, event_odds),
-        "markets": [_market(event_odds, offer) for offer in offers_of(event_odds, markets)],
+        "markets": [_market(event_odds, offer, chances) for offer in offers_of(event_odds, markets)],
     }
 
 
-def best_prices(event: CachedEvent) -> list[JSON]:
-    """Return the best price of each outcome, for every market that can be compared."""
-    return [_best(best) for best in sorted(best_markets(event), key=_best_order)]
+def best_prices(event: CachedEvent, fair: FairPrices) -> Iterator[tuple[JSON, datetime | None]]:
+    """Yield the best price of each outcome, for every market that can be compared, and until when it is worth so much.
+
+    The time is None if nothing is known of the worth.
+    """
+    for best in sorted(best_markets(event), key=_best_order):
+        worth = fair.of(best.market, best.line)
+        yield _best(best, worth), None if worth is None else worth.fresh_until
 
 
 def event_fields(event: CachedEvent) -> JSON:
@@ -179,7 +187,7 @@ def _inline(event_odds: EventOdds, offer: Offer) -> JSON:
     }
 
 
-def _market(event_odds: EventOdds, offer: Offer) -> JSON:
+def _market(event_odds: EventOdds, offer: Offer, chances: Mapping[int, int]) -> JSON:
     market = offer.market
     is_listed = event_odds.gone_at is None
     since = unavailable_since(event_odds, offer)
@@ -194,6 +202,7 @@ def _market(event_odds: EventOdds, offer: Offer) -> JSON:
                 "is_active": is_active,
                 "available": is_available,
                 "promotion": promotion_word(event_odds, key),
+                **_chance(chances.get(key) if is_available else None),
                 "changed_at": second_z(offer.changed[index]),
                 "last_seen_at": last_seen_at(event_odds, key, value),
             }
@@ -209,6 +218,14 @@ def _market(event_odds: EventOdds, offer: Offer) -> JSON:
         "available": since is None,
         "unavailable_since": since,
         **_offer_times(event_odds, offer),
+    }
+
+
+def _chance(packed: int | None) -> JSON:
+    chance = None if packed is None else unpack_chance(packed)
+    return {
+        "probability": None if chance is None else chance.win,
+        "refund_probability": None if chance is None else chance.refund,
     }
 
 
@@ -241,7 +258,8 @@ def held_under(event_odds: EventOdds, price: BestPrice) -> str | None:
     return promotion_word(event_odds, effective_key(event_odds, price.key))
 
 
-def _best(best: BestMarket) -> JSON:
+def _best(best: BestMarket, worth: FairMarket | None) -> JSON:
+    chances: Sequence[Chance | None] = [None] * len(best.prices) if worth is None else worth.chances
     return {
         "betpawa_market_id": best.market.id,
         "betpawa_market_name": best.market.name,
@@ -253,10 +271,17 @@ def _best(best: BestMarket) -> JSON:
                 "odds": unpack_value(price.value)[0],
                 "bookmakers": [event_odds.header.platform.value for event_odds in price.odds],
                 "promotion": _perk_of_all(price),
+                "fair_odds": None if chance is None else round(chance.fair_odds, 3),
+                "fair_source": None if worth is None else worth.source,
+                "value_percent": None if chance is None else _value_percent(chance, price),
             }
-            for outcome, price in zip(best.market.outcomes, best.prices, strict=True)
+            for outcome, price, chance in zip(best.market.outcomes, best.prices, chances, strict=True)
         ],
     }
+
+
+def _value_percent(chance: Chance, price: BestPrice) -> float:
+    return round(100 * chance.expected_value(unpack_value(price.value)[0]), 2)
 
 
 def _perk_of_all(price: BestPrice) -> str | None:

@@ -10,7 +10,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from quart_odds.domain.odds import Competition, EventHeader
 from quart_odds.domain.platforms import Platform
+from quart_odds.errors import StorageError
+from quart_odds.odds.chances import NO_CHANCES
 from quart_odds.odds.columns import Columns
+from quart_odds.odds.compression import decompress
 from quart_odds.odds.event import CachedEvent
 from quart_odds.odds.event_odds import EventOdds
 from quart_odds.odds.ports import ArchivedOdds, StoredEvent
@@ -21,12 +24,16 @@ from quart_odds.storage.tables import competitions, events, quote_prices, quotes
 UNPACKED_AT_ONCE = 200
 
 
+_PackedOdds = tuple[EventOdds, bytes, bytes | None, bytes | None]
+"""Event odds, and the blobs of their prices, of the times of markets and lines, and of probabilities."""
+
+
 @dataclass(frozen=True, slots=True)
 class _PackedEvent:
     """An event and its event odds, whose prices are still packed."""
 
     event: CachedEvent
-    odds: tuple[tuple[EventOdds, bytes, bytes | None], ...]
+    odds: tuple[_PackedOdds, ...]
 
 
 async def load_events(connection: AsyncConnection, since: datetime) -> list[StoredEvent]:
@@ -66,16 +73,29 @@ async def load_competitions(connection: AsyncConnection) -> list[tuple[int, Plat
 def _unpacked(events: list[_PackedEvent]) -> list[StoredEvent]:
     """Unpack the prices of events; takes 20 µs per event and bookmaker. Raises StorageError for a damaged blob."""
     for packed in events:
-        for event_odds, body, times_body in packed.odds:
+        for event_odds, body, times_body, chances in packed.odds:
             times = unpack_times(times_body)
             event_odds.listed, event_odds.source_times = times.listed, times.source_times
             event_odds.is_detailed = times.is_detailed
             prices = unpack(body)
             event_odds.columns = Columns(prices.keys, prices.values, prices.changed)
+            event_odds.packed_chances = checked_chances(len(prices.keys), chances)
             event_odds.last_seen = prices.last_seen
             gone_moment = int(event_odds.gone_at.timestamp()) if event_odds.gone_at else 0
             event_odds.last_moment = max(max(prices.changed, default=0), gone_moment)
     return [StoredEvent(packed.event, tuple(event_odds for event_odds, *_ in packed.odds)) for packed in events]
+
+
+def checked_chances(count: int, blob: bytes | None) -> bytes:
+    """Return a blob of the probabilities of so many prices. Raises StorageError if it is damaged."""
+    try:
+        if blob and len(decompress(blob)) >= 4 * count:
+            return blob
+    except ValueError as error:
+        raise StorageError(f"a blob of probabilities is damaged: {error}") from error
+    if blob:
+        raise StorageError(f"a blob of probabilities has fewer than {count}")
+    return NO_CHANCES
 
 
 def _seen_since(since: datetime) -> "Select[int]":
@@ -94,6 +114,7 @@ def _odds() -> "Select[tuple[object, ...]]":
             competitions.c.name.label("competition_name"),
             competitions.c.country,
             quote_prices.c.body,
+            quote_prices.c.chances,
         )
         .join_from(quotes, events, quotes.c.event_id == events.c.id)
         .join(competitions, quotes.c.competition_id == competitions.c.id)
@@ -104,7 +125,7 @@ def _odds() -> "Select[tuple[object, ...]]":
 
 
 async def _load(connection: AsyncConnection, statement: "Select[tuple[object, ...]]") -> list[StoredEvent]:
-    found: dict[int, tuple[CachedEvent, list[tuple[EventOdds, bytes, bytes | None]]]] = {}
+    found: dict[int, tuple[CachedEvent, list[_PackedOdds]]] = {}
     result = await connection.stream(statement)
     async for row in result:
         event = CachedEvent(row.event_id, row.key, created_at=row.created_at, changed_at=row.changed_at)
@@ -132,7 +153,7 @@ async def _load(connection: AsyncConnection, statement: "Select[tuple[object, ..
             listed_at=row.listed_at,
         )
         event_odds.noted_at = event_odds.fetched_at
-        kept.append((event_odds, row.body, row.offer_times))
+        kept.append((event_odds, row.body, row.offer_times, row.chances))
     packed = [_PackedEvent(event, tuple(kept)) for event, kept in found.values()]
     # In parts and off the event loop: there are about 1,300 events at start.
     parts = [packed[start : start + UNPACKED_AT_ONCE] for start in range(0, len(packed), UNPACKED_AT_ONCE)]

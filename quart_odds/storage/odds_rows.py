@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from quart_odds.domain.clock import to_micros
 from quart_odds.domain.odds import EventHeader
+from quart_odds.odds.chances import NO_CHANCES
 from quart_odds.odds.event import CachedEvent
 from quart_odds.odds.event_odds import EventOdds
 from quart_odds.storage.offer_times import NO_TIMES, OfferTimes, pack_times
@@ -53,7 +54,8 @@ def unsigned_key(kept: int) -> int:
 class EventRow:
     """What is stored of one event at one bookmaker. If `prices` is None, the stored prices are left unchanged.
 
-    `opening` replaces the stored opening, or is added to it if `is_opening_added`.
+    `chances` are the probabilities of these prices (`odds.chances`), which are stored with them. `opening` replaces the
+    stored opening, or is added to it if `is_opening_added`.
     """
 
     event_id: int
@@ -73,6 +75,7 @@ class EventRow:
     listed_at: datetime | None = None
     times: OfferTimes = NO_TIMES
     prices: PackedPrices | None = None
+    chances: bytes = NO_CHANCES
     opening: Opening | None = None
     is_opening_added: bool = False
     history: Sequence[HistoryRow] = ()
@@ -152,6 +155,7 @@ def event_row(
         PackedPrices(event_odds.keys, event_odds.values, event_odds.changed, dict(event_odds.last_seen))
         if with_prices
         else None,
+        event_odds.packed_chances,
         opening,
         is_opening_added,
         history,
@@ -176,7 +180,7 @@ def encode(batch: Batch) -> EncodedBatch:
         competitions=_last_by_id(map(_competition, batch.rows)),
         events=_last_by_id(map(_event, batch.rows)),
         quotes=_last_by_id(map(_event_odds, batch.rows)),
-        prices=[(row.odds_id, pack(row.prices)) for row in batch.rows if row.prices is not None],
+        prices=[(row.odds_id, pack(row.prices), row.chances or None) for row in batch.rows if row.prices is not None],
         openings=[
             opening_row(row.odds_id, row.opening)
             for row in batch.rows

@@ -113,8 +113,9 @@ quote_prices = Table(
     metadata,
     Column("quote_id", Integer, ForeignKey("quotes.id"), primary_key=True, autoincrement=False),
     Column("body", LargeBinary, nullable=False),
+    Column("chances", LargeBinary),
 )
-"""The current prices of an event's odds, packed by `storage.packing`."""
+"""The current prices of an event's odds, packed by `storage.packing`, and their probabilities (`odds.chances`)."""
 
 quote_openings = Table(
     "quote_openings",

@@ -11,10 +11,12 @@ import pytest
 from quart_odds.bookmakers import RawBody, bet9ja, betpawa, decode, sportybet
 from quart_odds.bookmakers.bodies import read_json
 from quart_odds.bookmakers.coverage import measure
+from quart_odds.domain.fair import Chance, unpack_chance
 from quart_odds.domain.odds import MappedEvent
 from quart_odds.domain.platforms import Platform
 from quart_odds.errors import BlockedError
 from tests.bookmakers.wire import Json, Price, asked, table
+from tests.odds import making
 
 pytestmark = pytest.mark.recorded
 
@@ -373,3 +375,23 @@ def test_the_refusal_of_a_cdn_is_a_block(recorded: Path) -> None:
     """The body is an HTML page instead of JSON."""
     with pytest.raises(BlockedError):
         read_json(Platform.BET9JA, (recorded / "bet9ja/blocked_403.html").read_bytes(), None)
+
+
+@pytest.mark.parametrize(
+    ("file", "count", "expected"),
+    [
+        ("sportybet/event_68995116.json", 1232, {("1x2_ft", "1"): (0.395274, 0), ("btts_ft", "Yes"): (0.538976, 0)}),
+        ("betpawa/event_v4_36552873.json", 369, {("draw_no_bet_ft", "1"): (0.200702, 0.236001)}),
+        ("betpawa/event_v3_33289995.json", 0, {}),
+        ("bet9ja/event_769895636.json", 0, {}),
+    ],
+)
+def test_probabilities_are_those_of_the_body(
+    recorded: Path, file: str, count: int, expected: dict[tuple[str, str], tuple[float, float]]
+) -> None:
+    """BetPawa's v4 and SportyBet give one with each price, v3 hides it, and Bet9ja has none."""
+    [golden] = [each for each in EVENTS if each.file == file]
+    event = decoded(recorded, golden)
+    assert len(event.chances) == count
+    for (slug, outcome), chance in expected.items():
+        assert unpack_chance(event.chances[making.key(slug, outcome)]) == Chance(*chance)

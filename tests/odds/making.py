@@ -11,6 +11,8 @@ from quart_odds.odds import EventOdds, OddsCache
 
 NOW = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
 KICKOFF = NOW + timedelta(hours=6)
+STALE_AFTER = timedelta(minutes=5)
+"""How old a price may be that says what another one is worth."""
 PREMIER = Competition("17", "Premier League", "England")
 
 

@@ -24,7 +24,7 @@ from quart_odds.routes.api.query import EventsQuery, cursor
 from quart_odds.websocket.odds_contents import OddsContent
 from quart_odds.websocket.odds_feed import OddsFeed
 from quart_odds.websocket.odds_view import OddsView
-from tests.odds.making import KICKOFF, NOW, header, key
+from tests.odds.making import KICKOFF, NOW, STALE_AFTER, header, key
 
 T = TypeVar("T")
 
@@ -248,11 +248,12 @@ def orders(cache: OddsCache) -> list[list[object]]:
 
 async def bodies(cache: OddsCache, clock: Callable[[], datetime]) -> list[bytes]:
     """Return what the API answers: every event, pages of them with their ETags, the cursor, and unknown markets."""
-    kept = EventBodies(cache, clock=clock)
+    kept = EventBodies(cache, STALE_AFTER, clock=clock)
     pages = [
         kept.page(str(started), EventsQuery.model_validate({"include_started": started})) for started in (True, False)
     ]
-    details = [await encode_detail(event) for event in cache.events.values()]
+    now = clock()
+    details = [(await encode_detail(event, now, STALE_AFTER))[0] for event in cache.events.values()]
     return [
         *[part for page in (*pages, *details) for part in (page.content, page.etag.encode())],
         cursor(cache).encode(),

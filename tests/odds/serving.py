@@ -21,7 +21,7 @@ from quart_odds.routes.api.odds import odds_blueprint
 from quart_odds.routes.api.opportunities import OpportunityFinder
 from quart_odds.services import EXTENSION
 from quart_odds.storage import Store, open_store
-from tests.odds.making import OVER_UNDER, PREMIER, X1, header, key, mapped
+from tests.odds.making import OVER_UNDER, PREMIER, STALE_AFTER, X1, header, key, mapped
 
 LA_LIGA = Competition("8", "La Liga", "Spain")
 UNKNOWN = UnmappedMarket("S_OUA", "Over/Under Asian")
@@ -92,7 +92,12 @@ async def served(*, filled: bool = True) -> AsyncIterator[Served]:
     app = Quart("odds_app")
     cache = odds_service.cache
     parts = Parts(
-        store, odds_service, odds_service.served, EventBodies(cache), MarketNumbers(cache), OpportunityFinder(cache)
+        store,
+        odds_service,
+        odds_service.served,
+        EventBodies(cache, STALE_AFTER, clock=clock),
+        MarketNumbers(cache),
+        OpportunityFinder(cache),
     )
     app.extensions[EXTENSION] = parts
     problems.init_app(app)

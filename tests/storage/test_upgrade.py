@@ -144,24 +144,24 @@ async def test_a_file_is_copied_before_its_tables_are_upgraded(tmp_path: Path) -
     url = f"sqlite:///{tmp_path / 'odds.db'}"
     await make_first_version(url, {1: "sr:68995116", 2: "bet9ja:n1"}, WHOLE)
     assert await migrate(url) == Database(url).head
-    assert copies(tmp_path) == ["odds.db.before-0005"]
-    with sqlite3.connect(tmp_path / "odds.db.before-0005") as copy:
+    assert copies(tmp_path) == [f"odds.db.before-{revisions.head()}"]
+    with sqlite3.connect(tmp_path / f"odds.db.before-{revisions.head()}") as copy:
         assert copy.execute("SELECT version_num FROM alembic_version").fetchall() == [("0001",)]
         assert copy.execute("SELECT COUNT(*) FROM odds_history").fetchall() == [(6,)]
     copy.close()
     await migrate(url)
     await migrate(f"sqlite:///{tmp_path / 'new.db'}")
-    assert copies(tmp_path) == ["odds.db.before-0005"]
+    assert copies(tmp_path) == [f"odds.db.before-{revisions.head()}"]
 
 
 async def test_a_copy_that_is_there_is_never_overwritten(tmp_path: Path) -> None:
     """The next copy gets a number."""
-    (tmp_path / "odds.db.before-0005").write_text("precious")
+    (tmp_path / f"odds.db.before-{revisions.head()}").write_text("precious")
     url = f"sqlite:///{tmp_path / 'odds.db'}"
     await make_first_version(url, {1: "sr:68995116", 2: "bet9ja:n1"}, WHOLE)
     await migrate(url)
-    assert copies(tmp_path) == ["odds.db.before-0005", "odds.db.before-0005-2"]
-    assert (tmp_path / "odds.db.before-0005").read_text() == "precious"
+    assert copies(tmp_path) == [f"odds.db.before-{revisions.head()}", f"odds.db.before-{revisions.head()}-2"]
+    assert (tmp_path / f"odds.db.before-{revisions.head()}").read_text() == "precious"
 
 
 async def test_an_upgrade_is_refused_where_the_disk_lacks_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -197,7 +197,7 @@ async def test_an_upgrade_that_fails_leaves_the_database_and_no_copy(
     monkeypatch.undo()
     assert copies(tmp_path) == []
     await migrate(url)
-    assert copies(tmp_path) == ["odds.db.before-0005"]
+    assert copies(tmp_path) == [f"odds.db.before-{revisions.head()}"]
 
 
 async def test_a_database_that_another_process_writes_to_is_not_upgraded(
@@ -246,7 +246,7 @@ async def test_an_upgrade_can_be_taken_back(database_url: str) -> None:
         await connection.run_sync(lambda sync: command.downgrade(revisions.alembic_config(sync), "0001"))
         assert (await connection.execute(text("SELECT COUNT(*) FROM quotes"))).scalar_one() == 3
     await kept.aclose()
-    assert await migrate(database_url) == "0005"
+    assert await migrate(database_url) == revisions.head()
 
 
 async def test_runs_from_before_the_modes_are_full(database_url: str) -> None:
@@ -256,7 +256,7 @@ async def test_runs_from_before_the_modes_are_full(database_url: str) -> None:
     async with older.writing() as connection:
         await connection.run_sync(lambda sync: command.upgrade(revisions.alembic_config(sync), "0002"))
     await older.aclose()
-    assert await migrate(database_url) == "0005"
+    assert await migrate(database_url) == revisions.head()
     store = await open_store(database_url)
     (run,) = await store.list_runs(limit=9, mode=None)
     assert (run.id, run.mode, run.events_scraped) == (1, RunMode.FULL, 3)

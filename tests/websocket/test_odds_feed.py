@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quart_odds.domain.catalogue import CATALOGUE, MAIN_NUMBERS, promoted_key
+from quart_odds.domain.clock import utc_now
 from quart_odds.domain.odds import Competition, MappedEvent, Prices, pack_value
 from quart_odds.domain.platforms import Platform
 from quart_odds.domain.promotions import BOOSTED, KNOWN, TWO_UP
@@ -21,7 +22,7 @@ from quart_odds.websocket.odds_contents import OddsContent
 from quart_odds.websocket.odds_feed import OddsFeed
 from quart_odds.websocket.odds_marks import mark_concerns
 from quart_odds.websocket.odds_view import OddsView
-from tests.odds.making import KICKOFF, NOW, header, key
+from tests.odds.making import KICKOFF, NOW, STALE_AFTER, header, key
 from tests.websocket.copies import OddsCopy, Place, Price, prices_of
 
 HOME, DRAW, AWAY = (key("1x2_ft", name) for name in ("1", "X", "2"))
@@ -217,8 +218,8 @@ def says_anything(message: Any, content: OddsContent, view: OddsView) -> bool:
 
 def shown(cache: OddsCache) -> dict[int, dict[Place, Price]]:
     """Return the prices that the API shows, by event."""
-    details = {event.id: asyncio.run(encode_detail(event)) for event in cache.events.values()}
-    return {each: prices_of(orjson.loads(body.content)["markets_by_bookmaker"]) for each, body in details.items()}
+    details = {event.id: asyncio.run(encode_detail(event, utc_now(), STALE_AFTER)) for event in cache.events.values()}
+    return {each: prices_of(orjson.loads(body.content)["markets_by_bookmaker"]) for each, (body, _) in details.items()}
 
 
 def seen(prices: Mapping[Place, Price], view: OddsView) -> dict[Place, Price]:

@@ -5,7 +5,7 @@ import gzip
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from hashlib import blake2b
 
 import orjson
@@ -15,8 +15,10 @@ from werkzeug.http import quote_etag
 from quart_odds.domain.clock import utc_now
 from quart_odds.odds.cache import OddsCache
 from quart_odds.odds.event import CachedEvent
+from quart_odds.odds.fair_prices import FairPrices
 from quart_odds.odds.views import best_prices, bookmaker_markets, list_item
 from quart_odds.routes.access.problems import Problem
+from quart_odds.routes.api.cooperative_yield import CooperativeYield
 from quart_odds.routes.api.query import FAR, EventsQuery, StartedQuery, next_kickoff, select_events
 from quart_odds.services import services
 
@@ -81,13 +83,14 @@ class EventBodies:
     Everything is kept by version. The cache uses each version once, even after it was cleared and refilled.
     """
 
-    def __init__(self, cache: OddsCache, *, clock: Callable[[], datetime] = utc_now) -> None:
+    def __init__(self, cache: OddsCache, stale_after: timedelta, *, clock: Callable[[], datetime] = utc_now) -> None:
         self._cache = cache
         self._clock = clock
         self._items: dict[int, tuple[int, bytes, bytes]] = {}
         self._pages: OrderedDict[str, _Page] = OrderedDict()
         self._tournaments: dict[str, _Page] = {}
-        self._details: OrderedDict[int, tuple[int, Body]] = OrderedDict()
+        self._details: OrderedDict[int, _Page] = OrderedDict()
+        self.stale_after = stale_after
         self.encoded = 0
 
     def page(self, query_string: str, query: EventsQuery) -> Body:
@@ -134,13 +137,13 @@ class EventBodies:
 
     async def detail(self, event: CachedEvent) -> Body:
         """Return an event with all its markets."""
-        kept = self._details.get(event.id)
-        if kept is not None and kept[0] == event.version:
+        kept, now = self._details.get(event.id), self._clock()
+        if kept is not None and kept.is_right(event.version, now):
             self._details.move_to_end(event.id)
-            return kept[1]
+            return kept.body
         version = event.version
-        body = await encode_detail(event)
-        self._details[event.id] = (version, body)
+        body, valid_until = await encode_detail(event, now, self.stale_after)
+        self._details[event.id] = _Page(version, now, valid_until, body)
         self._details.move_to_end(event.id)
         if len(self._details) > KEPT_DETAILS:
             self._details.popitem(last=False)
@@ -164,18 +167,24 @@ class EventBodies:
             self._items = {event_id: kept for event_id, kept in self._items.items() if event_id in events}
 
 
-async def encode_detail(event: CachedEvent) -> Body:
-    """Encode an event with all its markets as of one moment.
+async def encode_detail(event: CachedEvent, now: datetime, stale_after: timedelta) -> tuple[Body, datetime]:
+    """Encode an event with all its markets as of one moment. Also returns when the first of its fair odds is too old.
 
-    This takes about 2 ms per bookmaker; other tasks run between bookmakers.
+    This takes about 2 ms per bookmaker; other tasks run between bookmakers, and during the comparison.
     """
     frozen = event.frozen()
     markets = []
     for event_odds in frozen.odds.values():
         markets.append(orjson.Fragment(orjson.dumps(bookmaker_markets(frozen, event_odds))))
         await asyncio.sleep(0)
-    best = orjson.Fragment(orjson.dumps(best_prices(frozen)))
-    return Body.of({**list_item(frozen), "markets_by_bookmaker": markets, "best_prices": best})
+    best, valid_until = [], FAR
+    turn = CooperativeYield()
+    for each, fresh_until in best_prices(frozen, FairPrices(frozen, now, stale_after)):
+        best.append(each)
+        valid_until = min(valid_until, fresh_until or FAR)
+        if turn.is_due:
+            await asyncio.sleep(0)
+    return Body.of({**list_item(frozen), "markets_by_bookmaker": markets, "best_prices": best}), valid_until
 
 
 async def find_event(event_id: int) -> CachedEvent:

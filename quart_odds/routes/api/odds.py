@@ -6,6 +6,7 @@ Its other routes are in `coverage`, `events_csv`, `freshness`, `history`, `lists
 from quart import Blueprint, Response, request
 from quart_schema import document_response
 
+from quart_odds.domain.clock import utc_now
 from quart_odds.routes.api import coverage, events_csv, freshness, history, lists, opportunities
 from quart_odds.routes.api.encoded import encode_detail, find_event
 from quart_odds.routes.api.query import EventsQuery, cursor
@@ -42,4 +43,5 @@ async def event(event_id: int) -> Response:
     found = parts.served.cache.get(event_id)
     if found is not None:
         return (await parts.event_bodies.detail(found)).answer(request)
-    return (await encode_detail(await find_event(event_id))).answer(request)
+    past = await find_event(event_id)
+    return (await encode_detail(past, utc_now(), parts.event_bodies.stale_after))[0].answer(request)

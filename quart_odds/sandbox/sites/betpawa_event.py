@@ -109,7 +109,7 @@ def _price(book: Book, offer: Offer, index: int, outcome: SiteOutcome) -> dict[s
         "odds": 0.0 if closed else cents / 100,
         "displayName": outcome.name,
         "additionalInfo": _ADDITIONAL,
-        "probability": {"win": 95 / cents if cents else 0.99, "refund": 0.0},
+        "probability": {"win": round(book.fair(index), 6), "refund": 0.0},
     }
     if closed:
         price["suspended"] = True

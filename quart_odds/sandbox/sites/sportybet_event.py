@@ -106,7 +106,7 @@ def _outcome(
     return {
         "id": outcome.id,
         "odds": odds,
-        "probability": f"{95 / cents if cents else 0.99:.10f}",
+        "probability": f"{book.fair(index):.10f}",
         "voidProbability": "0E-10",
         "isActive": 1 if is_suspended or not closed else 0,
         "desc": _describe(offer, outcome).replace("{home}", home).replace("{away}", away),

@@ -113,6 +113,10 @@ class Book:
         self._put(index, cents, closed, milliseconds(self._now()))
         self.version += 1
 
+    def fair(self, index: int) -> float:
+        """Return the probability of an outcome without margin and opinion, as their common supplier has it."""
+        return self._fair[index]
+
     def open_indices(self) -> Iterator[int]:
         """Yield the indices of prices that are not suspended."""
         return (index for index, closed in enumerate(self.closed) if not closed)

@@ -24,7 +24,7 @@ from quart_odds.routes.api import coverage, events_csv, opportunities
 from quart_odds.routes.api.encoded import encode_detail
 from quart_odds.routes.live import sse
 from quart_odds.server.fast_lane import LiveTCPServer
-from tests.odds.making import NOW, OVER_UNDER, X1, header, key, mapped
+from tests.odds.making import NOW, OVER_UNDER, STALE_AFTER, X1, header, key, mapped
 from tests.odds.serving import Served, served
 
 HOME = key("1x2_ft", "1")
@@ -95,11 +95,11 @@ async def test_detail_is_of_the_moment_at_which_it_was_begun() -> None:
     for platform in Platform:
         cache.apply(mapped(header(platform, platform), X1), NOW)
     event = cache.events[1]
-    encoding = asyncio.create_task(encode_detail(event))
+    encoding = asyncio.create_task(encode_detail(event, NOW, STALE_AFTER))
     await asyncio.sleep(0)
     for platform in Platform:
         cache.apply(mapped(header(platform, platform, None), X1 | {HOME: 9.0} | OVER_UNDER), NOW + timedelta(minutes=1))
-    body = json.loads((await encoding).content)
+    body = json.loads((await encoding)[0].content)
     assert [each["bookmaker_slug"] for each in body["markets_by_bookmaker"]] == list(Platform)
     for each in body["markets_by_bookmaker"]:
         assert [one["odds"] for market in each["markets"] for one in market["outcomes"]] == [2.4, 3.3, 3.0]

@@ -14,11 +14,12 @@ from quart_odds.domain.odds import MappedEvent, Prices, pack_value
 from quart_odds.domain.platforms import Platform
 from quart_odds.domain.promotions import BOOSTED, KNOWN, TWO_UP
 from quart_odds.odds.cache import OddsCache
+from quart_odds.odds.fair_prices import FairPrices
 from quart_odds.odds.offers import offers_at, offers_of
 from quart_odds.odds.views import best_prices
 from quart_odds.routes.api.schemas.odds import EventDetail, EventHistory, EventsPage, MarginHistory, OpportunitiesPage
 from quart_odds.routes.pages.odds import event_row, market_groups, odds_text, sources
-from tests.odds.making import KICKOFF, NOW, X1, header, key, mapped
+from tests.odds.making import KICKOFF, NOW, STALE_AFTER, X1, header, key, mapped
 from tests.odds.serving import Served, served
 from tests.routes.api.test_odds import held_to
 
@@ -297,7 +298,7 @@ def test_page_and_api_agree_on_the_best_prices(fetches: list[tuple[Platform, Any
     for event in filled(fetches).events.values():
         named = {
             (bookmaker, outcome["name"]): odds_text(round(outcome["odds"] * 1000))
-            for market in best_prices(event)
+            for market, _ in best_prices(event, FairPrices(event, NOW, STALE_AFTER))
             for outcome in market["outcomes"]  # type: ignore[attr-defined]
             for bookmaker in outcome["bookmakers"]
         }

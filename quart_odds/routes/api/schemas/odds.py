@@ -128,6 +128,8 @@ class DetailOutcome(InlineOutcome):
     """An outcome with the age of its price."""
 
     available: bool
+    probability: Annotated[float | None, Field(description="that it wins, as the bookmaker says; null if it does not")]
+    refund_probability: Annotated[float | None, Field(description="that the stake is refunded, as the feed says")]
     changed_at: AwareDatetime
     last_seen_at: AwareDatetime
 
@@ -168,6 +170,11 @@ class BestOutcome(Shape):
     odds: float
     bookmakers: list[Platform]
     promotion: Annotated[str | None, Field(description="the perk on it; null if one of them offers it without")]
+    fair_odds: Annotated[float | None, Field(description="what it should be; null if no fresh full set tells")]
+    fair_source: Annotated[
+        str | None, Field(description="the bookmaker whose feed says so, or no_vig:power:<bookmaker>")
+    ]
+    value_percent: Annotated[float | None, Field(description="the expected gain at these odds, in percent")]
 
 
 class BestPrices(Shape):
