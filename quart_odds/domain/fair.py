@@ -73,7 +73,7 @@ def probabilities(odds: Sequence[float], method: Method = DEFAULT_METHOD, *, win
     Raises ValueError for odds that are not above 1 or not finite, for fewer than two outcomes, and for a number of
     winners that is not at least 1 and less than the number of outcomes.
     """
-    return _METHODS[method](inverses(odds, winners), winners)
+    return _METHODS[method](_inverses(odds, winners), winners)
 
 
 def multiplicative(odds: Sequence[float], *, winners: int = 1) -> list[float]:
@@ -102,7 +102,7 @@ def shin(odds: Sequence[float], *, winners: int = 1) -> list[float]:
     return probabilities(odds, "shin", winners=winners)
 
 
-def inverses(odds: Sequence[float], winners: int = 1) -> list[float]:
+def _inverses(odds: Sequence[float], winners: int) -> list[float]:
     """Return the inverse odds of a market's full set. Raises ValueError, see `probabilities`."""
     if not all(math.isfinite(each) and each > 1 for each in odds):
         raise ValueError(f"odds are finite and above 1, and not {[each for each in odds if not each > 1]}")

@@ -60,8 +60,6 @@ def are_chances(chances: Mapping[int, int]) -> bool:
 
 def renewed(before: Mapping[int, int], given: Mapping[int, int], kept: Collection[int]) -> dict[int, int]:
     """Return the chances of a body in place of all others but those of the `kept` markets and lines, which stay."""
-    if not kept:
-        return dict(given)
     stay = {key: chance for key, chance in before.items() if offer_code(key) in kept}
     return {key: chance for key, chance in given.items() if offer_code(key) not in kept} | stay
 

@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from quart_odds.domain.catalogue import Market, pack_key
+from quart_odds.domain.catalogue import Market
 from quart_odds.domain.fair import DEFAULT_METHOD, Chance, probabilities, unpack_chance
 from quart_odds.domain.platforms import Platform
 from quart_odds.odds.event import CachedEvent
-from quart_odds.odds.margin import is_active_price, margin_of
+from quart_odds.odds.margin import BestMarket, is_active_price, margin_of
 from quart_odds.odds.offers import effective_key
 
 FEEDS = (Platform.SPORTYBET, Platform.BETPAWA)
@@ -50,10 +50,9 @@ class FairPrices:
         self._now = now
         self._max_age = max_age
 
-    def of(self, market: Market, line: float | None) -> FairMarket | None:
-        """Return the fair probabilities of a comparable market; None if nobody has a full set of fresh prices."""
-        first = pack_key(market.number, 0, line)
-        plain = [first | outcome.index << 16 for outcome in market.outcomes]
+    def of(self, best: BestMarket) -> FairMarket | None:
+        """Return the fair probabilities of a market and line; None if nobody has a full set of fresh prices."""
+        market, plain = best.market, [price.key for price in best.prices]
         for platform, given in self._chances.items():
             keys = self._full_set(platform, plain)
             if keys is not None and (chances := _from_feed(market, keys, given)) is not None:

@@ -82,7 +82,7 @@ def best_prices(event: CachedEvent, fair: FairPrices) -> Iterator[tuple[JSON, da
     The time is None if nothing is known of the worth.
     """
     for best in sorted(best_markets(event), key=_best_order):
-        worth = fair.of(best.market, best.line)
+        worth = fair.of(best)
         yield _best(best, worth), None if worth is None else worth.fresh_until
 
 

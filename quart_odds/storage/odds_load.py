@@ -79,14 +79,14 @@ def _unpacked(events: list[_PackedEvent]) -> list[StoredEvent]:
             event_odds.is_detailed = times.is_detailed
             prices = unpack(body)
             event_odds.columns = Columns(prices.keys, prices.values, prices.changed)
-            event_odds.packed_chances = checked_chances(len(prices.keys), chances)
+            event_odds.packed_chances = _checked_chances(len(prices.keys), chances)
             event_odds.last_seen = prices.last_seen
             gone_moment = int(event_odds.gone_at.timestamp()) if event_odds.gone_at else 0
             event_odds.last_moment = max(max(prices.changed, default=0), gone_moment)
     return [StoredEvent(packed.event, tuple(event_odds for event_odds, *_ in packed.odds)) for packed in events]
 
 
-def checked_chances(count: int, blob: bytes | None) -> bytes:
+def _checked_chances(count: int, blob: bytes | None) -> bytes:
     """Return a blob of the probabilities of so many prices. Raises StorageError if it is damaged."""
     try:
         if blob and len(decompress(blob)) >= 4 * count:

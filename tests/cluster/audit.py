@@ -17,6 +17,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
 
+import pytest
+
 from quart_odds.broadcast.engines.clients import end_tasks
 from quart_odds.cluster import open_redis
 from tests.cluster.listening import ODDS, PLAIN, LogReader, MovingListener, SseListener, WebSocketListener, new_log
@@ -30,6 +32,8 @@ from tests.websocket.copies import prices_of
 RECOVER_SECONDS = 60.0
 WORKERS_ASKED = 4
 WHOLE_RUN = ("completed", "partial")
+FIFTY = (pytest.mark.endurance, pytest.mark.timeout(5400))
+"""The marks of tests in which a fault happens fifty times."""
 
 
 def chosen_seed() -> int:

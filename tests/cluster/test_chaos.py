@@ -15,14 +15,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.audit import Audit, audited, chosen_seed
+from tests.cluster.audit import FIFTY, Audit, audited, chosen_seed
 from tests.cluster.several import Cluster, cluster
 from tests.databases import PostgresServer
 from tests.server.serving import SERVE, Json
 from tests.server.several_workers import processes as workers
 from tests.server.test_two_servers import ask, ended, scrape, until_ready
 
-pytestmark = pytest.mark.postgres
+pytestmark = [pytest.mark.postgres, pytest.mark.timeout(1800)]
 
 ORDINARY, ENDURANCE = 3, 50
 
@@ -126,7 +126,7 @@ def times(*kinds: Sequence[Fault]) -> list[object]:
     names = ["-".join(each.__name__ for each in group) for group in kinds]
     ordinary = [pytest.param(group, ORDINARY, id=name) for group, name in zip(kinds, names, strict=True)]
     alone = [
-        pytest.param((each,), ENDURANCE, id=f"{each.__name__}-endurance", marks=pytest.mark.endurance)
+        pytest.param((each,), ENDURANCE, id=f"{each.__name__}-endurance", marks=FIFTY)
         for group in kinds
         for each in group
     ]
@@ -149,7 +149,6 @@ async def chaos(processes: Cluster, postgres: PostgresServer, kinds: Sequence[Fa
             print(f"{each.__name__}: {time.monotonic() - began:.1f} s, seed {seed}", flush=True)
 
 
-@pytest.mark.timeout(5400)
 @pytest.mark.parametrize(
     ("kinds", "count"),
     times(
@@ -165,7 +164,6 @@ async def test_several_processes_keep_their_promises(
         await chaos(processes, own_postgres, kinds, count)
 
 
-@pytest.mark.timeout(5400)
 @pytest.mark.parametrize(("kinds", "count"), times((worker_killed,)))
 async def test_workers_behind_one_address_keep_their_promises(
     tmp_path: Path, own_postgres: PostgresServer, kinds: Sequence[Fault], count: int

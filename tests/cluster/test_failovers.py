@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.audit import Audit, audited, chosen_seed
+from tests.cluster.audit import FIFTY, Audit, audited, chosen_seed
 from tests.cluster.several import Cluster, Listener, cluster
 from tests.sentinels import WatchedRedis, watched_redis
 from tests.server.test_two_servers import scrape, until_ready
 
-pytestmark = [pytest.mark.postgres, pytest.mark.timeout(5400)]
+pytestmark = [pytest.mark.postgres, pytest.mark.timeout(300)]
 
 FAILOVERS = int(os.environ.get("QUART_ODDS_TEST_FAILOVERS") or 50)
 
@@ -83,7 +83,7 @@ async def _ready(scene: Scene) -> None:
     "kinds",
     [
         pytest.param(KINDS, id="each-once"),
-        *(pytest.param((kind,) * FAILOVERS, id=kind.__name__, marks=pytest.mark.endurance) for kind in KINDS),
+        *(pytest.param((kind,) * FAILOVERS, id=kind.__name__, marks=FIFTY) for kind in KINDS),
     ],
 )
 async def test_a_failover_loses_nothing_silently(tmp_path: Path, postgres: str, kinds: tuple[Failover, ...]) -> None:

@@ -20,8 +20,6 @@ from quart_odds.services import services
 from quart_odds.settings import load_settings
 
 blueprint = Blueprint("probe", __name__)
-unanswered = 0
-"""Requests that never get a response."""
 
 
 @blueprint.post("/probe/publish")
@@ -58,7 +56,6 @@ async def state() -> dict[str, object]:
         "cut": parts.registry.flusher.cut_count,
         "next_seq": parts.registry.log.next_seq,
         "tasks": len(asyncio.all_tasks()),
-        "unanswered": unanswered,
         "in_progress": parts.unanswered - 1,
     }
 
@@ -66,8 +63,6 @@ async def state() -> dict[str, object]:
 @blueprint.get("/probe/wait")
 async def wait() -> Response:
     """Never answer, and take no notice of the first cancellation, as code that waits for Redis may."""
-    global unanswered
-    unanswered += 1
     with contextlib.suppress(asyncio.CancelledError):
         await asyncio.Event().wait()
     await asyncio.Event().wait()

@@ -129,7 +129,7 @@ async def test_a_request_that_is_never_answered_is_no_error(tmp_path: Path, loop
     with served(tmp_path, loop, drain_seconds=1) as server:
         peer = await connect(server.port)
         peer.writer.write(_get("/probe/wait", server).encode())
-        await server.until(unanswered=1)
+        await server.until(in_progress=1)
         server.terminate()
         await asyncio.to_thread(server.wait, GONE_SECONDS)
         await peer.close()

@@ -30,6 +30,7 @@ from quart_odds.routes.pages.run import IDLE, JSON, active_view, stored_view, to
 from quart_odds.routes.pages.runs import run_bars, run_rows
 from quart_odds.routes.pages.shell import asset_path, fragment, page, static_answer
 from quart_odds.routes.pages.told import as_told, told_progress
+from quart_odds.scraping.schemas import ScrapeProgress
 from quart_odds.services import Services, services
 
 NEXT_EVENTS = 12
@@ -215,11 +216,11 @@ async def trouble(error: Exception) -> Response | WerkzeugResponse:
 
 async def _view_of(parts: Services, record: RunRecord) -> JSON:
     """Return the view of a run that is not active in this process."""
-    phases = await parts.store.phases(record.id)
-    told = told_progress(record.id)
+    told = _told_of(record)
     if any(each.is_terminal for each in told):
         # It has ended since its row was read. The row of a run that has ended is stored before that is told.
         record = await parts.runs.find(record.id)
+    phases = await parts.store.phases(record.id)
     return told_view(record, phases, told) if record.status is RunStatus.RUNNING else stored_view(record, phases)
 
 
@@ -228,8 +229,13 @@ def _current(parts: Services, record: RunRecord) -> RunRecord:
     active = parts.runs.active_by_id(record.id)
     if active is not None:
         return active.snapshot()
-    told = told_progress(record.id) if record.status is RunStatus.RUNNING else ()
+    told = _told_of(record)
     return as_told(record, told) if told else record
+
+
+def _told_of(record: RunRecord) -> list[ScrapeProgress]:
+    """Return the newest progress of a run that goes on. One that has ended has everything in its row."""
+    return told_progress(record.id) if record.status is RunStatus.RUNNING else []
 
 
 async def _progress(parts: Services, view: JSON, cursor: str, *, follow: str) -> Response:

@@ -95,7 +95,7 @@ async def test_a_process_that_joins_late_has_the_messages_from_before(redis: Tes
 
 
 async def test_a_process_that_joins_late_has_what_the_stream_still_has(redis: TestRedis) -> None:
-    """From the last entry on that is missing or cannot be read. What was retained before is known all the same."""
+    """From the last entry on that is missing. What was retained before is known all the same."""
     async with processes(redis, 1) as (writer,), aclosing(open_redis(redis.url)) as client:
         for run_id in range(1, 6):
             writer.publisher.append(end_of(run_id))
@@ -110,6 +110,18 @@ async def test_a_process_that_joins_late_has_what_the_stream_still_has(redis: Te
             assert log.first_seq == _seq(ids[3])
             assert log.place(log.cursor_at(_seq(ids[2]))).missed is None
             assert len(log.retained()) == 5
+
+
+async def test_a_process_that_joins_late_begins_after_what_it_cannot_read(redis: TestRedis) -> None:
+    """As a process of another version may have written it. It is no reason not to join."""
+    async with processes(redis, 1) as (writer,):
+        writer.publisher.append(end_of(1))
+        writer.publisher.append(Record(b"?", 1))
+        writer.publisher.append(end_of(2))
+        await until(lambda: any(payload == end_of(2).payload for _, payload in entries(writer)))
+        async with joined(redis) as late:
+            assert [payload for _, payload in entries(late) if payload] == [end_of(2).payload]
+            assert late.state.registry.log.next_seq == writer.state.registry.log.next_seq
 
 
 def _seq(entry_id: bytes) -> int:
