@@ -18,6 +18,7 @@ from quart_odds.broadcast.selection import Selection
 from quart_odds.broadcast.subscriber import MAX_WRITE_BYTES, Joined, Subscriber
 
 FLUSH_PAUSE_SECONDS = 0.002
+MOST_PAUSE_SECONDS = 0.015
 RETRY_SECONDS = 0.002
 MOST_RETRY_SECONDS = 0.05
 PRESSED_ENTRIES = 8
@@ -44,7 +45,10 @@ class Flusher:
         self.heartbeat_seconds = heartbeat_seconds
         self.write_timeout_seconds = write_timeout_seconds
         self.pause_share = 0.0
-        """The pause after a flush is at least this share of its duration."""
+        """The pause after a flush is at least this share of its duration, up to MOST_PAUSE_SECONDS.
+
+        Without that bound, a longer pause would let more come, the next flush would take longer, and so on.
+        """
         self.pressed_share = 0.0
         """The same after a flush of PRESSED_ENTRIES entries or more: in a burst."""
         self.audience = Audience()
@@ -114,7 +118,8 @@ class Flusher:
             return
         loop = asyncio.get_running_loop()
         share = self.pressed_share if self._carried >= PRESSED_ENTRIES else self.pause_share
-        wait = self._ended_at + max(FLUSH_PAUSE_SECONDS, share * self._took) - self._clock()
+        pause = max(FLUSH_PAUSE_SECONDS, min(share * self._took, MOST_PAUSE_SECONDS))
+        wait = self._ended_at + pause - self._clock()
         self._handle = loop.call_soon(self._flush) if wait <= 0 else loop.call_later(wait, self._flush)
 
     def flush(self) -> None:

@@ -1,6 +1,10 @@
-"""On which of the supervisor's sockets a worker accepts connections: on its own, and on those of dead workers."""
+"""On which sockets a process accepts connections, and how it ends to accept them without losing one.
+
+A worker accepts on its own socket, and on those of dead workers.
+"""
 
 import asyncio
+import contextlib
 import socket
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
@@ -16,11 +20,14 @@ log = structlog.get_logger(__name__)
 class Accepting:
     """Begins and ends to accept connections on sockets, by the number of the worker that each belongs to.
 
-    Hypercorn begins with a worker's own socket, and has no means to stop accepting before it closes. So the call with
+    Hypercorn begins with a process's own socket, and has no means to stop accepting before it closes. So the call with
     which it begins is noted here: its callback serves connections of other sockets, too.
+
+    `is_final` says that nobody else accepts on these sockets once this process has ended.
     """
 
     def __init__(self, sockets: Mapping[int, socket.socket], own: int) -> None:
+        self.is_final = False
         self._sockets = sockets
         self._own = own
         self._wanted: frozenset[int] = frozenset([own])
@@ -79,3 +86,35 @@ class Accepting:
                     self._servers[number] = server
                 else:
                     server.close()
+
+    def end(self) -> None:
+        """Accept no more connections. If that is final, new ones are refused, and those that wait are accepted first.
+
+        A socket that is closed resets the connections in its queue, and their peers have sent requests already.
+        """
+        numbers = self._wanted
+        self.accept_on(())
+        if self.is_final and self._make_protocol is not None:
+            for number in numbers:
+                self._shut(self._sockets[number], self._make_protocol)
+
+    def _shut(self, sock: socket.socket, make_protocol: Callable[[], asyncio.BaseProtocol]) -> None:
+        sock.setblocking(False)
+        # All in one step, so that next to nothing can arrive between the last connection and the end of the socket.
+        waiting = []
+        with contextlib.suppress(OSError):
+            while True:
+                waiting.append(sock.accept()[0])
+        with contextlib.suppress(OSError):
+            sock.shutdown(socket.SHUT_RDWR)
+        for each in waiting:
+            task = asyncio.create_task(self._serve(each, make_protocol), name="accept")
+            self._opening.add(task)
+            task.add_done_callback(self._opening.discard)
+
+    async def _serve(self, sock: socket.socket, make_protocol: Callable[[], asyncio.BaseProtocol]) -> None:
+        try:
+            await asyncio.get_running_loop().connect_accepted_socket(make_protocol, sock)
+        except OSError as error:
+            sock.close()
+            log.debug("server.peer_gone", reason=str(error))

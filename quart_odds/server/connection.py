@@ -39,12 +39,15 @@ DISCARD_PAUSE_SECONDS = 0.02
 """The pause between two reads of discarded data, so that discarding costs next to nothing, however much arrives."""
 
 
-KEPT_SECONDS = 0.1
-"""How long a connection is kept for a next request once it is handed over: one may have arrived, and not be read."""
+KEPT_SECONDS = 0.5
+"""How long a connection is kept for a next request once it is handed over.
+
+A proxy may be sending one, which a closed connection would lose. Those in use end with their next response.
+"""
 
 
 class OpenConnections:
-    """All open connections of this process, and whether another process takes the next requests of their peers."""
+    """All open connections of this process, and whether their peers are to send the next requests elsewhere."""
 
     def __init__(self) -> None:
         self.is_handed_over = False
@@ -58,12 +61,19 @@ class OpenConnections:
         """Remove a connection that has been closed."""
         self._open.discard(connection)
 
+    @property
+    def are_kept(self) -> bool:
+        """Whether there are connections that may still bring a request."""
+        return any(each.may_bring_request for each in self._open)
+
     def hand_over(self) -> None:
-        """Close connections that are kept for a next request, and all others after their response.
+        """Close connections after their next response, and soon those that are kept for a next request.
 
         A proxy that keeps connections would otherwise send new streams to a process that only ends those that it has.
         A connection on which no request has arrived yet gets its response here: its request may be on the way.
         """
+        if self.is_handed_over:
+            return
         self.is_handed_over = True
         loop = asyncio.get_running_loop()
         # By call_soon, after tasks that a request which has just been read wakes.
@@ -123,6 +133,11 @@ class MeteredTCPServer(TCPServer):
             self._end_soon()
         elif not (self._is_read_out and is_idle):
             await super().protocol_send(event)
+
+    @property
+    def may_bring_request(self) -> bool:
+        """Whether the connection waits for a request after the first one, or has one that was not read."""
+        return self._is_kept and not self._is_read_out and self._cut is None
 
     def end_if_kept(self) -> None:
         """End the connection if it waits for a request after the first one, and none has arrived."""

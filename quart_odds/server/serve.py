@@ -12,6 +12,8 @@ from quart import Quart
 
 from quart_odds.errors import SettingsError
 from quart_odds.server import fast_lane, hardening
+from quart_odds.server.accepting import Accepting
+from quart_odds.server.connection import open_connections
 from quart_odds.server.drain import drain
 from quart_odds.server.sockets import address_of, is_loopback, listen, raise_file_limit
 from quart_odds.server.stop import LastResort, cut_the_rest, farewell, stop_on_signals
@@ -59,7 +61,11 @@ async def serve(app: Quart, bind: str, *, open_to_network: bool = False, on_read
         raise
     stop = asyncio.Event()
     stop_on_signals(stop)
-    await serve_socket(app, sock, stop, on_ready)
+    with sock.dup() as waiting:
+        accepting = Accepting({0: waiting}, 0)
+        accepting.install()
+        accepting.is_final = True
+        await serve_socket(app, sock, stop, accepting, on_ready)
 
 
 def check_reach(sock: socket.socket, bind: str, *, open_to_network: bool) -> None:
@@ -74,7 +80,9 @@ def check_reach(sock: socket.socket, bind: str, *, open_to_network: bool) -> Non
     log.warning("server.open_to_network", bind=bind, reason=f"anyone who can reach this address can {EXPOSED}")
 
 
-async def serve_socket(app: Quart, sock: socket.socket, stop: asyncio.Event, on_ready: Ready | None = None) -> None:
+async def serve_socket(
+    app: Quart, sock: socket.socket, stop: asyncio.Event, accepting: Accepting, on_ready: Ready | None = None
+) -> None:
     """Serve an app on a bound socket until `stop` is set. The socket is closed at the end.
 
     `on_ready` gets the address once the app has started and connections are accepted.
@@ -110,7 +118,10 @@ async def serve_socket(app: Quart, sock: socket.socket, stop: asyncio.Event, on_
                 "server.run_not_ended", reason="the end of the run is not stored yet; the next start ends the run"
             )
         last_resort.within(STOP_SECONDS)
-        await farewell()
+        # From here on a proxy sends to other servers, and what has arrived gets its response.
+        accepting.end()
+        open_connections.hand_over()
+        await farewell(lambda: open_connections.are_kept or bool(parts.unanswered))
         cutter = asyncio.create_task(cut_the_rest() if can_cut else give_up())
 
     async def give_up() -> None:

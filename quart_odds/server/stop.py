@@ -9,6 +9,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 
 import structlog
 
@@ -52,13 +53,16 @@ class LastResort:
         os._exit(1)
 
 
-async def farewell() -> None:
-    """Give streams time to end by themselves. Stop waiting once the number of connections no longer falls."""
+async def farewell(is_expected: Callable[[], bool]) -> None:
+    """Give streams time to end by themselves, and requests their responses: all that `is_expected` tells.
+
+    Stop waiting once the number of connections no longer falls and nothing is expected.
+    """
     loop = asyncio.get_running_loop()
     until = loop.time() + FAREWELL_SECONDS
     quiet = 0
     before = len(fast_lane.live_connections)
-    while before and loop.time() < until and quiet < 4:
+    while loop.time() < until and ((before and quiet < 4) or quiet < 2 or is_expected()):
         await asyncio.sleep(ABORT_SECONDS)
         now = len(fast_lane.live_connections)
         quiet = quiet + 1 if now == before else 0

@@ -106,7 +106,7 @@ async def serve_as_worker(app: Quart, link: SupervisorLink) -> None:
         tasks.append(asyncio.create_task(_report_ready(parts, link, accepting, stop), name="report-ready"))
 
     try:
-        await serve_socket(app, link.sockets[link.place.number].dup(), stop, on_ready)
+        await serve_socket(app, link.sockets[link.place.number].dup(), stop, accepting, on_ready)
     finally:
         loop.remove_reader(link.fileno())
         accepting.accept_on(())
@@ -130,6 +130,8 @@ def _receiver(link: SupervisorLink, accepting: Accepting, stop: asyncio.Event) -
                 accepting.accept_on(message["accept"])
                 if not message["accept"]:
                     open_connections.hand_over()
+            if message.get("final"):
+                accepting.is_final = True
             if message.get("stop"):
                 stop.set()
 

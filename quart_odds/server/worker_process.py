@@ -113,15 +113,17 @@ class WorkerProcess:
             self._accepts = wanted
             self._send({"accept": sorted(wanted)})
 
-    def stop(self) -> None:
+    def stop(self, *, is_final: bool = False) -> None:
         """Let it drain and exit. One that is not ready may not read its channel yet, so it gets SIGTERM.
+
+        If the stop is final, no other worker will accept on its sockets.
 
         Others get no signal: a service manager may have sent SIGTERM to all processes, and a second one ends them at
         once.
         """
         self._is_stopped = True
         if self.is_ready:
-            self._send({"stop": True})
+            self._send({"stop": True, "final": is_final})
         else:
             self.send_signal(signal.SIGTERM)
 

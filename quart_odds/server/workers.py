@@ -66,6 +66,8 @@ class Place:
         self.worker: WorkerProcess | None = None
         self.early_ends = 0
         self.failed_starts = 0
+        self.is_shut = False
+        """Whether its socket refuses connections for good."""
 
     @property
     def is_ready(self) -> bool:
@@ -259,7 +261,7 @@ class Supervisor:
         if not shares:
             return
         for place in self._places:
-            if not place.is_ready:
+            if not place.is_ready and not place.is_shut:
                 min(shares.values(), key=len).append(place.number)
         for place in self._places:
             if place.is_ready and place.worker is not None:
@@ -326,11 +328,17 @@ class Supervisor:
         return all(went_well)
 
     async def _stop_one(self, worker: WorkerProcess) -> bool:
-        worker.stop()
+        was_ready = worker.is_ready
+        worker.stop(is_final=True)
         is_in_time = await worker.end_within(self._end_seconds)
-        # Those that are still draining answer on its socket, too.
+        ended_well = is_in_time and worker.ended_well
+        # The kernel then spreads new connections over the sockets of those that are still draining. They also answer
+        # what waits for a worker that has failed to.
+        for place in self._places:
+            if place.worker is worker and was_ready and ended_well:
+                place.is_shut = True
         self._share_sockets()
-        return is_in_time and worker.ended_well
+        return ended_well
 
     async def _hurry(self, workers: Sequence[WorkerProcess]) -> None:
         """After a second signal, end all workers at once."""

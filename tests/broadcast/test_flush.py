@@ -8,7 +8,7 @@ import pytest
 
 from quart_odds.broadcast import ODDS_UPDATES, BroadcastRegistry, Flusher, ResumePosition, Subscriber
 from quart_odds.broadcast import subscriber as subscriber_module
-from quart_odds.broadcast.flush import PRESSED_ENTRIES
+from quart_odds.broadcast.flush import FLUSH_PAUSE_SECONDS, MOST_PAUSE_SECONDS, PRESSED_ENTRIES
 from quart_odds.broadcast.framing import CHUNK, FRAME, Framing
 from quart_odds.scraping.broadcaster import ProgressBroadcaster
 from tests.broadcast.listeners import (
@@ -120,52 +120,65 @@ async def test_next_flush_waits_until_a_moment_after_the_last_one_ended() -> Non
     registry.close()
 
 
-async def test_a_pause_may_be_a_share_of_the_flush() -> None:
-    """A flush of 0.2 s is followed by a pause as long, in which other tasks of the loop have their turn."""
-    clock = ManualClock()
-    registry = make_registry(clock=clock)
-    registry.flusher.pause_share = 1.0
+class SlowFlushes:
+    """A registry whose flushes take 10 ms each, by a clock that stands still otherwise, and how long it then pauses."""
 
-    class SlowSink(RecordingSink):
-        def write(self, data: bytes) -> None:
-            super().write(data)
-            clock.advance(0.2)
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, **shares: float) -> None:
+        self.clock = clock = ManualClock()
+        self.registry = make_registry(clock=clock)
+        for name, share in shares.items():
+            setattr(self.registry.flusher, name, share)
+        self.pauses: list[float] = []
+        loop = asyncio.get_running_loop()
+        call_later = loop.call_later
 
-    sink = _connect(registry, SlowSink())
-    _say(registry, 1)
-    await asyncio.sleep(0)
-    _say(registry, 2)
-    began = asyncio.get_running_loop().time()
-    await _until(lambda: _read(sink) == [1, 2])
-    assert asyncio.get_running_loop().time() - began > 0.19
-    registry.close()
+        def watched(delay: float, callback: Callable[..., object], *arguments: object) -> asyncio.TimerHandle:
+            if callback == self.registry.flusher._flush:
+                self.pauses.append(round(delay, 6))
+            return call_later(delay, callback, *arguments)
+
+        monkeypatch.setattr(loop, "call_later", watched)
+
+        class SlowSink(RecordingSink):
+            def write(self, data: bytes) -> None:
+                super().write(data)
+                clock.advance(0.01)
+
+        self.sink = _connect(self.registry, SlowSink())
+
+    async def pause_after(self, count: int) -> float:
+        """Publish so many messages at once, then one more, and return for how long the flush of that one waits."""
+        await self._until_flushed()
+        self.clock.advance(1)
+        _say(self.registry, *[1] * count)
+        await self._until_flushed()
+        self.pauses.clear()
+        _say(self.registry, 2)
+        await self._until_flushed()
+        [pause] = self.pauses
+        return pause
+
+    async def _until_flushed(self) -> None:
+        await _until(lambda: len(_read(self.sink)) == self.registry.log.next_seq - 1)
 
 
-async def test_the_pause_is_longer_in_a_burst() -> None:
+async def test_a_pause_may_be_a_share_of_the_flush(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So other tasks of the loop have their turn. A flush that takes long does not make the pause longer and longer."""
+    flushes = SlowFlushes(monkeypatch, pause_share=0.75)
+    assert await flushes.pause_after(1) == 0.0075
+    flushes.registry.flusher.pause_share = 100.0
+    assert await flushes.pause_after(1) == MOST_PAUSE_SECONDS
+    flushes.registry.flusher.pause_share = 0.0
+    assert await flushes.pause_after(1) == FLUSH_PAUSE_SECONDS
+    flushes.registry.close()
+
+
+async def test_the_pause_is_longer_in_a_burst(monkeypatch: pytest.MonkeyPatch) -> None:
     """Then more messages gather for each flush."""
-    clock = ManualClock()
-    registry = make_registry(clock=clock)
-    registry.flusher.pause_share, registry.flusher.pressed_share = 0.1, 1.0
-
-    class SlowSink(RecordingSink):
-        def write(self, data: bytes) -> None:
-            super().write(data)
-            clock.advance(0.2)
-
-    sink = _connect(registry, SlowSink())
-
-    async def wait_after(count: int) -> float:
-        for _ in range(count):
-            _say(registry, 1)
-        await _until(lambda: len(_read(sink)) == registry.log.next_seq - 1)
-        began = asyncio.get_running_loop().time()
-        _say(registry, 2)
-        await _until(lambda: _read(sink)[-1:] == [2])
-        return asyncio.get_running_loop().time() - began
-
-    short, long, again = [await wait_after(count) for count in (1, PRESSED_ENTRIES, 1)]
-    assert max(short, again) < 0.19 < long
-    registry.close()
+    flushes = SlowFlushes(monkeypatch, pause_share=0.5, pressed_share=1.0)
+    pauses = [await flushes.pause_after(count) for count in (1, PRESSED_ENTRIES, 1)]
+    assert pauses == [0.005, 0.01, 0.005]
+    flushes.registry.close()
 
 
 async def test_failing_client_costs_nobody_else_anything() -> None:

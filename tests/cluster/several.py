@@ -18,6 +18,8 @@ from tests.server.serving import Json, Server, at, serve_at, served
 from tests.server.test_two_servers import ask, until_ready
 
 WAIT_SECONDS = 60
+ANSWER_SECONDS = 10
+"""How long a process may take to say its role, on a machine that does much else."""
 LOOPBACK_ALONE = Network()
 SANDBOX = SandboxOptions(events=12, latency_ms=30, move=0.3, markets=20)
 PACE: Mapping[str, object] = {
@@ -83,12 +85,22 @@ class Cluster:
         """Return the process that writes, once there is one that is not suspended."""
         found: list[Server] = []
 
+        async def look(server: Server) -> None:
+            """One that is suspended does not answer. A busy one may take seconds."""
+            with contextlib.suppress(TimeoutError, aiohttp.ClientError):
+                async with asyncio.timeout(ANSWER_SECONDS):
+                    if (await ask(server, "/api/health"))[1]["role"] == "writer":
+                        found.append(server)
+
         async def is_found() -> bool:
-            for each in self.servers:
-                with contextlib.suppress(TimeoutError, aiohttp.ClientError):
-                    async with asyncio.timeout(1):
-                        if (await ask(each, "/api/health"))[1]["role"] == "writer":
-                            found.append(each)
+            tasks = {asyncio.create_task(look(each)) for each in self.servers}
+            try:
+                while tasks and not found:
+                    _, tasks = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
             return bool(found)
 
         await self.until(is_found)

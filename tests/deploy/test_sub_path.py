@@ -73,7 +73,8 @@ def proxy(
 ) -> Iterator[Proxy]:
     """The proxies, which serve the server below /odds of another site. One of them strips the prefix."""
     name, _, strips = request.param.partition(" ")
-    changes = {"proxy_pass http://quart_odds;": "proxy_pass http://quart_odds/;"} if strips else {}
+    stripping = "rewrite ^/odds/(.*)$ /$1 break; proxy_pass http://$quart_odds;"
+    changes = {"proxy_pass http://$quart_odds;": stripping} if strips else {}
     ports = [server.port] * 2
     folder = tmp_path_factory.mktemp(name)
     with running_proxy(name, folder, certificate, ports, below_path=True, changes=changes) as proxy:

@@ -21,6 +21,7 @@ from quart_odds.server.serve import CONFIRM_SECONDS, GIVE_UP_SECONDS, STOP_SECON
 from quart_odds.server.stop import FAREWELL_SECONDS
 from quart_odds.settings import load_settings
 from tests.server.harness import CLOSE, Peer, Served, connect, event_stream, served, stream_head, websocket
+from tests.server.hasty_clients import HastyClients
 
 pytestmark = pytest.mark.alone
 
@@ -41,8 +42,10 @@ async def _drain(server: Served) -> None:
     half.writer.write(b"POST /api/scrape HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n{")
     less = await connect(server.port)
     less.writer.write(b"GET /api/wh")
-    idle = await connect(server.port)
-    await idle.request(_get("/healthz", server))
+    idle, kept = [await connect(server.port) for _ in range(2)]
+    for peer in (idle, kept):
+        await peer.request(_get("/healthz", server))
+        await peer.reader.readexactly(_length(peer.head))
     silent = await connect(server.port)
     await server.until(listening=13)
     await asyncio.to_thread(server.post, "/probe/publish?messages=200&size=20000")
@@ -50,7 +53,7 @@ async def _drain(server: Served) -> None:
 
     server.terminate()
     gone = asyncio.create_task(asyncio.to_thread(server.wait, GONE_SECONDS))
-    await _sees_it_coming(idle, server)
+    await _sees_it_coming(idle, kept, server)
     waits = set()
     for peer in sockets:
         frame = await peer.until_close()
@@ -62,7 +65,7 @@ async def _drain(server: Served) -> None:
     data = await stream.rest()
     assert re.search(rb"\r\nretry: \d+\n\n\r\n0\r\n\r\n$", data), data[-100:]
     await gone
-    for peer in (*sockets, stream, *stalled, half, less, idle, silent):
+    for peer in (*sockets, stream, *stalled, half, less, idle, kept, silent):
         await peer.close()
 
 
@@ -70,8 +73,8 @@ def _get(path: str, server: Served) -> str:
     return f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\n\r\n"
 
 
-async def _sees_it_coming(idle: Peer, server: Served) -> None:
-    """Check that a load balancer's connection learns of the drain, and that new clients are refused or told to wait."""
+async def _sees_it_coming(idle: Peer, kept: Peer, server: Served) -> None:
+    """Check that a load balancer's connections learn of the drain, and that new clients are told to wait."""
     async with asyncio.timeout(30):
         while True:
             await idle.request(_get("/readyz", server))
@@ -79,9 +82,9 @@ async def _sees_it_coming(idle: Peer, server: Served) -> None:
             if idle.status == 503:
                 break
     assert b"draining" in body
-    await idle.request(stream_head(server.port))
-    assert idle.status == 200
-    assert re.fullmatch(rb"retry: \d+\n\n", await idle.reader.readexactly(_length(idle.head)))
+    await kept.request(stream_head(server.port))
+    assert kept.status == 200
+    assert re.fullmatch(rb"retry: \d+\n\n", await kept.reader.readexactly(_length(kept.head)))
 
 
 def _length(head: bytes) -> int:
@@ -152,6 +155,20 @@ async def test_requests_in_progress_are_answered(tmp_path: Path) -> None:
         await gone
         for peer in (slow, slower, half):
             await peer.close()
+
+
+@pytest.mark.parametrize("loop", ["--uvloop", "--asyncio"])
+async def test_no_request_is_lost_by_a_stop(tmp_path: Path, loop: str) -> None:
+    """Each connection that is accepted gets its response, and then others are refused. A proxy tries another server."""
+    with served(tmp_path, loop) as server:
+        clients = HastyClients(server.port)
+        sending = asyncio.create_task(clients.run())
+        await clients.until_answered(100)
+        server.terminate()
+        gone = asyncio.create_task(asyncio.to_thread(server.wait, GONE_SECONDS))
+        await sending
+        assert clients.lost == []
+        await gone
 
 
 async def test_second_signal_does_not_wait(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from quart_odds.server.worker import worker_share
 from quart_odds.settings import load_settings
 from tests.redis_servers import TestRedis, running_redis
 from tests.server.harness import PING, PONG, Peer, connected, event_stream, websocket, websocket_head
+from tests.server.hasty_clients import HastyClients
 from tests.server.serving import Json, Server, acknowledged, environment
 from tests.server.several_workers import (
     DRAIN_SECONDS,
@@ -179,6 +180,19 @@ async def as_worker(settings: Json) -> AsyncIterator[tuple[asyncio.subprocess.Pr
         writer.close()
         async with asyncio.timeout(PATIENCE_SECONDS):
             await process.communicate()
+
+
+async def test_no_request_is_lost_by_a_stop_of_all_workers(tmp_path: Path, redis_server: TestRedis) -> None:
+    """Each accepted connection gets its response, from this worker or the other one, and then others are refused."""
+    async with two_workers(tmp_path, redis_server) as server:
+        clients = HastyClients(server.port)
+        sending = asyncio.create_task(clients.run())
+        await clients.until_answered(100)
+        server.process.send_signal(signal.SIGTERM)
+        await sending
+        assert clients.lost == []
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            assert await server.process.wait() == 0
 
 
 async def test_a_worker_that_cannot_start_tells_its_supervisor_why(tmp_path: Path) -> None:
