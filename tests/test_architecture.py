@@ -27,7 +27,7 @@ MAY_KNOW: dict[str, set[str]] = {
     "settings": BASE,
     "logs": {"domain", "settings"},
     "bookmakers": {*BASE, "settings"},
-    "odds": BASE,
+    "odds": {*BASE, "bookmakers"},
     "storage": {*BASE, "odds"},
     "broadcast": {"errors"},
     "scraping": {*BASE, "settings", "bookmakers", "odds", "broadcast"},
