@@ -76,8 +76,8 @@ def export_command(kind: str, shape: str | None, output: Path | None, force: boo
     query = _query(kind, shape, filters)
     if output is None and query.shape.is_binary and is_terminal(sys.stdout):
         raise click.UsageError("Parquet is not for a terminal: add --output FILE")
-    if output is not None and output.exists() and not force:
-        raise click.UsageError(f"{output} exists: add --force to replace it")
+    if output is not None:
+        output = _checked(output, replaces=force)
     settings = load_settings(None, **not_given(QUIET))
     ensure_logging(settings)  # to standard error: standard output is the export
     try:
@@ -96,6 +96,17 @@ def export_command(kind: str, shape: str | None, output: Path | None, force: boo
 def is_terminal(stream: IO[str]) -> bool:
     """Return whether a stream is a terminal."""
     return stream.isatty()
+
+
+def _checked(output: Path, *, replaces: bool) -> Path:
+    """Return the file that is meant, behind links. Raises UsageError if it must not be written."""
+    output = output.resolve()
+    if output.exists():
+        if not output.is_file():
+            raise click.UsageError(f"{output} is not a file that can be replaced")
+        if not replaces:
+            raise click.UsageError(f"{output} exists: add --force to replace it")
+    return output
 
 
 def _format_of(output: Path | None) -> str:
@@ -144,8 +155,9 @@ def _parts(runner: asyncio.Runner, store: "Store", query: "ExportQuery", export:
 
     def taken() -> Generator[bytes, None, None]:
         with _progress(export, len(event_ids)) as tell:
-            while (part := runner.run(_next(made))) is not None:
-                yield part
+            parts: list[bytes] = []
+            while runner.run(_advance(made, parts)):
+                yield parts.pop()
                 tell()
 
     parts = taken()
@@ -156,8 +168,15 @@ def _parts(runner: asyncio.Runner, store: "Store", query: "ExportQuery", export:
         runner.run(made.aclose())
 
 
-async def _next(parts: AsyncGenerator[bytes, None]) -> bytes | None:
-    return await anext(parts, None)
+async def _advance(made: AsyncGenerator[bytes, None], parts: list[bytes]) -> bool:
+    """Append the next part, and return whether there was one.
+
+    It is not returned itself: `asyncio.Runner` makes a text of each result, which takes a millisecond for a part.
+    """
+    async for part in made:
+        parts.append(part)
+        return True
+    return False
 
 
 @contextmanager

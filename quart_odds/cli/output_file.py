@@ -4,6 +4,7 @@ import contextlib
 import errno
 import os
 import secrets
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -24,25 +25,44 @@ class OutputFile:
         self._part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
 
     def __enter__(self) -> Self:
-        self._file = self._part.open("xb")
+        with self._named():
+            self._file = self._part.open("xb")
         return self
 
     def write(self, data: bytes) -> None:
         """Write bytes."""
-        self._file.write(data)
+        with self._named():
+            self._file.write(data)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            with self._file:
+            with self._named():
+                self._close(is_complete=error is None)
                 if error is None:
-                    self._file.flush()
-                    os.fsync(self._file.fileno())
-            if error is None:
-                self._rename()
+                    self._rename()
         finally:
             self._part.unlink(missing_ok=True)
+
+    def _close(self, *, is_complete: bool) -> None:
+        """Close the file. Only what is complete has to be on the disk."""
+        try:
+            with self._file:
+                if is_complete:
+                    self._file.flush()
+                    os.fsync(self._file.fileno())
+        except OSError:
+            if is_complete:
+                raise  # otherwise the first error says more
+
+    @contextlib.contextmanager
+    def _named(self) -> Iterator[None]:
+        """Let an OSError name the file, so that the command says which one it is about."""
+        try:
+            yield
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(self._path)) from error
 
     def _rename(self) -> None:
         if self._replaces:

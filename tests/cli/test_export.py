@@ -134,6 +134,29 @@ def test_a_file_is_replaced_only_by_force(tmp_path: Path, monkeypatch: pytest.Mo
     assert {each.name for each in tmp_path.iterdir()} == {"odds.csv", "other.csv"}
 
 
+def test_only_files_are_replaced(tmp_path: Path) -> None:
+    """A device is not, and a link is followed."""
+    assert "is not a file that can be replaced" in run("--output", os.devnull, "--force", code=2).output
+    (tmp_path / "link.csv").symlink_to(tmp_path / "odds.csv")
+    run("--output", str(tmp_path / "link.csv"))
+    assert (tmp_path / "link.csv").is_symlink()
+    assert (tmp_path / "odds.csv").read_text().startswith("event_id,")
+
+
+def test_a_file_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One sentence says why: there is no such folder, or no space."""
+    missing = tmp_path / "missing" / "odds.csv"
+    assert run("--output", str(missing), code=1).output == f"Error: {missing}: No such file or directory\n"
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    path = tmp_path / "odds.csv"
+    assert run("--output", str(path), code=1).output == f"Error: {path}: No space left on device\n"
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_file_is_private_only_as_the_user_wants(tmp_path: Path) -> None:
     """Its mode is that of any new file."""
     (tmp_path / "any").touch()
