@@ -168,6 +168,7 @@ async def test_a_few_exports_run_at_once(app: Served) -> None:
     """More are told to come back. An export counts until its client has it, or leaves."""
     parts = app.parts
     await content(app)
+    assert (await app.client.head("/api/export?kind=history")).status_code == 200
     assert parts.exports == 0
     parts.exports = MOST_AT_ONCE
     try:
