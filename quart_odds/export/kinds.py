@@ -1,4 +1,8 @@
-"""The kinds of exports. A new kind needs its columns, and a function that yields the rows of an event."""
+"""The kinds of exports. A new kind needs its columns, and a function that yields the rows of an event.
+
+Its name is also in `routes.api.export_query` and `cli.export`, and its columns are in docs/analysis.md. Tests compare
+them.
+"""
 
 from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass
