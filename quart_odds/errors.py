@@ -2,6 +2,7 @@
 
 QuartOddsError
 ├── SettingsError            a setting is wrong or unknown
+├── MissingExtraError        a package that an extra installs is missing
 ├── BookmakerError           a bookmaker did not answer as expected
 │   ├── UnreachableError         no connection, name not resolved, timeout, connection cut
 │   │   └── EmptyBodyError           a successful response without a body
@@ -46,6 +47,18 @@ class QuartOddsError(Exception):
     def for_operator(self) -> str:
         """The text with details that only operators may see, such as the path of a database. Contains no passwords."""
         return str(self)
+
+
+class MissingExtraError(QuartOddsError):
+    """Raised when something needs packages that an extra of Quart Odds installs, and they are not installed."""
+
+    def __init__(self, what: str, extra: str) -> None:
+        super().__init__(what, extra)
+        self.what = what
+        self.extra = extra
+
+    def __str__(self) -> str:
+        return f"{self.what} needs the extra {self.extra}: pip install 'quart-odds[{self.extra}]'"
 
 
 class SettingsError(QuartOddsError):

@@ -42,7 +42,8 @@ class Services:
     `worker` is the number of this process if it is one of several workers, from 1.
     `limits` counts live connections, `watched` the events that they name, `bodies` incomplete request bodies, and
     `access` says who may send requests. The fields after `bodies` exist once the app has started. `commands` passes
-    requests on to the writer, and `reports` has what other processes do; both are None without an engine.
+    requests on to the writer, and `reports` has what other processes do; both are None without an engine. `exports`
+    counts those under way.
     """
 
     settings: "Settings"
@@ -75,6 +76,7 @@ class Services:
     commands: "CommandSender | None" = None
     worker: int | None = None
     unanswered: int = 0
+    exports: int = 0
     is_draining: bool = False
     drained: asyncio.Event = field(default_factory=asyncio.Event)
 

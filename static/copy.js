@@ -54,7 +54,7 @@ export class OddsCopy extends Map {
 			this.set(id, mine);
 		}
 		Object.assign(mine, event, { bookmakers });
-		for (const { external_event_id, event_url, has_odds, ...fields } of bookmakers) Object.assign(bookmakerOf(mine, fields.bookmaker_slug), fields);
+		for (const { external_event_id, has_odds, ...fields } of bookmakers) Object.assign(bookmakerOf(mine, fields.bookmaker_slug), fields);
 	}
 }
 

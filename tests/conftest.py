@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-pytest_plugins = ["tests.databases"]
+pytest_plugins = ["tests.databases", "tests.export.preparing"]
 
 RECORDED = Path(os.environ.get("QUART_ODDS_RECORDED") or Path(__file__).parents[2] / "shared" / "recorded")
 

@@ -22,6 +22,7 @@ from quart_odds.bookmakers.fields import (
 )
 from quart_odds.bookmakers.identity import IdentityFields, refuse_another
 from quart_odds.bookmakers.lookup import MAX_REMEMBERED_TEXT, Accumulator, compile_table, listed_event
+from quart_odds.bookmakers.site import EventPage
 from quart_odds.domain.catalogue import line_code, promoted_key
 from quart_odds.domain.odds import Competition, EventHeader, ListedCompetition, ListedEvent, MappedEvent
 from quart_odds.domain.platforms import Platform
@@ -36,6 +37,7 @@ _BASE = "/desktop/feapi/PalimpsestAjax/"
 SPORTS_PATH = f"{_BASE}GetSports"
 LIST_PATH = f"{_BASE}GetEventsInGroupV2"
 EVENT_PATH = f"{_BASE}GetEvent"
+EVENT_PAGE = EventPage("https://sports.bet9ja.com/event/")
 
 _FIELDS = IdentityFields(external_id="D.ID", sportradar_id="EXTID", teams="DS", kickoff="STARTDATE")
 _TABLE = compile_table(BET9JA)

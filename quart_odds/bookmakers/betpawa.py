@@ -15,6 +15,7 @@ from quart_odds.bookmakers.bodies import read_object
 from quart_odds.bookmakers.fields import Reader, genius_id, is_person, is_simulated, sportradar_id, values
 from quart_odds.bookmakers.identity import IdentityFields, refuse_another
 from quart_odds.bookmakers.lookup import MAX_REMEMBERED_TEXT, Accumulator, compile_table, count_members, listed_event
+from quart_odds.bookmakers.site import EventPage
 from quart_odds.domain.catalogue import CATALOGUE, line_code, promoted_key
 from quart_odds.domain.odds import Competition, EventHeader, ListedEvent, MappedEvent
 from quart_odds.domain.platforms import Platform
@@ -39,6 +40,7 @@ MAIN_MARKETS = ("3743", "4693", "5000", "3795")
 CATEGORIES_PATH = f"/api/sportsbook/v4/categories/list/{FOOTBALL}"
 LIST_PATH = "/api/sportsbook/v4/events/lists/by-queries"
 EVENT_PATH = "/api/sportsbook/v4/events/"
+EVENT_PAGE = EventPage("https://www.betpawa.ng/event/")
 
 _FIELDS = IdentityFields(external_id="id", sportradar_id="widgets", teams="participants", kickoff="startTime")
 _TABLE = compile_table(BETPAWA)

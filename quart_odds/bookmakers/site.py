@@ -1,5 +1,6 @@
 """What a site is: its requests, and what its lists come to. `sites` has the three of them."""
 
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
@@ -7,6 +8,19 @@ from typing import Literal, Protocol
 from quart_odds.domain.odds import EventHeader, ListedEvent
 from quart_odds.domain.platforms import Platform
 from quart_odds.errors import BookmakerError
+
+_NUMBER = re.compile(r"[0-9]{1,18}")
+
+
+@dataclass(frozen=True, slots=True)
+class EventPage:
+    """The pages that a site has of its events, for people: `prefix`, followed by the bookmaker's id of the event."""
+
+    prefix: str
+
+    def url(self, external_id: str) -> str | None:
+        """Return the address of an event's page; None for an id that is not a number, as the site's own ids are."""
+        return self.prefix + external_id if _NUMBER.fullmatch(external_id) else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from quart_odds.bookmakers.lookup import (
     count_members,
     listed_event,
 )
+from quart_odds.bookmakers.site import EventPage
 from quart_odds.domain.catalogue import line_code, offer_code
 from quart_odds.domain.odds import Competition, EventHeader, ListedCompetition, ListedEvent, MappedEvent
 from quart_odds.domain.platforms import Platform
@@ -40,6 +41,9 @@ TREE_PATH = "/api/ng/factsCenter/popularAndSportList"
 LIST_PATH = "/api/ng/factsCenter/pcEvents"
 UPCOMING_PATH = "/api/ng/factsCenter/pcUpcomingEvents"
 EVENT_PATH = "/api/ng/factsCenter/event"
+EVENT_PAGE: EventPage | None = None
+"""The site's addresses of events have the names of country, tournament and teams in the site's own spelling."""
+
 MAIN_MARKETS = "1,10,18,29"
 """What lists are asked for: 1X2, double chance, over/under, both teams to score."""
 

@@ -14,6 +14,7 @@ from quart_odds.errors import NotWriterError
 from quart_odds.odds.cache import OddsCache
 from quart_odds.odds.event import CachedEvent, EventChange
 from quart_odds.odds.event_odds import EventOdds
+from quart_odds.odds.history import Change
 from quart_odds.odds.retention import Removal
 
 
@@ -74,6 +75,18 @@ class WriterRow:
 
     term: int
     holder: str | None
+
+
+class StoredHistory(Protocol):
+    """The database, as far as the whole history of event odds is concerned."""
+
+    async def first_prices(self, odds_id: int) -> list[Change]:
+        """The first prices of event odds, ordered by time; empty if retention has removed them."""
+        ...
+
+    async def changes_after(self, odds_id: int, last: Change | None) -> list[Change]:
+        """The next page of changes after `last`, ordered by time; empty at the end."""
+        ...
 
 
 class OddsWriter(Protocol):

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 
+from quart_odds.bookmakers.links import event_url
 from quart_odds.domain.catalogue import CATALOGUE, Market, pack_key
 from quart_odds.domain.clock import iso_z
 from quart_odds.domain.fair import Chance, unpack_chance
@@ -71,6 +72,7 @@ def bookmaker_markets(event: CachedEvent, event_odds: EventOdds, markets: Collec
     chances = event_odds.chances()
     return {
         **bookmaker_name_fields(event_odds.header.platform),
+        "event_url": _url(event_odds),
         **_market_state(event, event_odds),
         "markets": [_market(event_odds, offer, chances) for offer in offers_of(event_odds, markets)],
     }
@@ -110,7 +112,7 @@ def listed_bookmaker(event: CachedEvent, event_odds: EventOdds) -> JSON:
     return {
         **bookmaker_name_fields(event_odds.header.platform),
         "external_event_id": event_odds.header.external_id,
-        "event_url": None,
+        "event_url": _url(event_odds),
         "has_odds": event_odds.gone_at is None and event_odds.price_count > 0,
         **_market_state(event, event_odds),
     }
@@ -151,6 +153,11 @@ def last_seen_at(event_odds: EventOdds, key: int, value: int) -> str:
 def bookmaker_name_fields(platform: Platform) -> JSON:
     """Return a bookmaker's slug and name."""
     return {"bookmaker_slug": platform.value, "bookmaker_name": platform.display_name}
+
+
+def _url(event_odds: EventOdds) -> str | None:
+    header = event_odds.header
+    return event_url(header.platform, header.external_id)
 
 
 def _market_state(event: CachedEvent, event_odds: EventOdds) -> JSON:

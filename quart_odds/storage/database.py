@@ -41,10 +41,10 @@ class Database:
     """Connections to one database: any number of `reading()` blocks, but only one `writing()` block at a time.
 
     Raises StorageError if the URL is invalid or names an unsupported database, or if the folder of a SQLite file does
-    not exist.
+    not exist. Unless it `creates` a SQLite file, that has to exist, too.
     """
 
-    def __init__(self, database_url: str) -> None:
+    def __init__(self, database_url: str, *, creates: bool = True) -> None:
         self.url = async_url(database_url)
         self.is_sqlite = self.url.drivername.startswith("sqlite")
         self.shown = shown(self.url)
@@ -60,6 +60,8 @@ class Database:
                 for_operator=f"{self.shown}: the folder of this file does not exist",
             )
         self._file = Path(str(self.url.database)) if self.is_sqlite and not in_memory else None
+        if not creates and self._file is not None and not self._file.is_file():
+            raise StorageError("there is no database", for_operator=f"{self.shown}: there is no database")
         if self._file is not None:
             keep_private(self._file)
         self._writer_lock = self._writer_lock_of()
@@ -207,6 +209,11 @@ class Database:
     def head(self) -> str:
         """The newest revision of the tables: the revision of every migrated database."""
         return revisions.head()
+
+    async def found_revision(self) -> str | None:
+        """Return the revision of the tables; None if there are none. Raises StorageError."""
+        async with self.reading() as connection:
+            return await connection.run_sync(revisions.revision)
 
     async def revision(self) -> int:
         """Return a number that grows with each transaction of the writer. Raises StorageError."""

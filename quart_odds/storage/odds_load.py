@@ -1,6 +1,7 @@
 """Loads events and their odds: all recent events for the cache at start, or one event, however old, on request."""
 
 import asyncio
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import cast
@@ -45,6 +46,32 @@ async def load_event(connection: AsyncConnection, event_id: int) -> StoredEvent 
     """Return one event, however old, or None if there is no event with this id."""
     found = await _load(connection, _odds().where(events.c.id == event_id))
     return found[0] if found else None
+
+
+async def load_these(connection: AsyncConnection, event_ids: Collection[int]) -> list[StoredEvent]:
+    """Return the events with these ids that there are, ordered by id."""
+    return await _load(connection, _odds().where(events.c.id.in_(event_ids)))
+
+
+async def ids_between(
+    connection: AsyncConnection,
+    kickoff_from: datetime | None,
+    kickoff_to: datetime | None,
+    event_ids: Collection[int] | None,
+) -> list[int]:
+    """Return the ids of the events that kick off in this range according to any bookmaker, in order of kick-off.
+
+    With `event_ids`, only of those.
+    """
+    wanted = select(quotes.c.event_id)
+    if kickoff_from is not None:
+        wanted = wanted.where(quotes.c.kickoff >= kickoff_from)
+    if kickoff_to is not None:
+        wanted = wanted.where(quotes.c.kickoff <= kickoff_to)
+    if event_ids is not None:
+        wanted = wanted.where(quotes.c.event_id.in_(event_ids))
+    ordered = select(events.c.id).where(events.c.id.in_(wanted)).order_by(events.c.kickoff, events.c.id)
+    return list((await connection.scalars(ordered)).all())
 
 
 async def archived_odds(connection: AsyncConnection, since: datetime) -> list[ArchivedOdds]:
@@ -127,33 +154,36 @@ def _odds() -> "Select[tuple[object, ...]]":
 async def _load(connection: AsyncConnection, statement: "Select[tuple[object, ...]]") -> list[StoredEvent]:
     found: dict[int, tuple[CachedEvent, list[_PackedOdds]]] = {}
     result = await connection.stream(statement)
-    async for row in result:
-        event = CachedEvent(row.event_id, row.key, created_at=row.created_at, changed_at=row.changed_at)
-        _, kept = found.setdefault(row.event_id, (event, []))
-        header = EventHeader(
-            platform=Platform(row.platform),
-            external_id=row.external_id,
-            sportradar_id=row.sportradar_id,
-            home_team=row.home_team,
-            away_team=row.away_team,
-            kickoff=row.kickoff,
-            competition=Competition(row.competition_external_id, row.competition_name, row.country),
-            genius_id=row.genius_id,
-        )
-        event_odds = EventOdds(
-            id=row.id,
-            header=header,
-            competition_id=row.competition_id,
-            first_seen_at=row.first_seen_at,
-            seen_at=row.seen_at,
-            event_id=row.event_id,
-            gone_at=row.gone_at,
-            missed_at=row.missed_at,
-            promotions=tuple(row.promotions.split(",")) if row.promotions else (),
-            listed_at=row.listed_at,
-        )
-        event_odds.noted_at = event_odds.fetched_at
-        kept.append((event_odds, row.body, row.offer_times, row.chances))
+    try:
+        async for row in result:
+            event = CachedEvent(row.event_id, row.key, created_at=row.created_at, changed_at=row.changed_at)
+            _, kept = found.setdefault(row.event_id, (event, []))
+            header = EventHeader(
+                platform=Platform(row.platform),
+                external_id=row.external_id,
+                sportradar_id=row.sportradar_id,
+                home_team=row.home_team,
+                away_team=row.away_team,
+                kickoff=row.kickoff,
+                competition=Competition(row.competition_external_id, row.competition_name, row.country),
+                genius_id=row.genius_id,
+            )
+            event_odds = EventOdds(
+                id=row.id,
+                header=header,
+                competition_id=row.competition_id,
+                first_seen_at=row.first_seen_at,
+                seen_at=row.seen_at,
+                event_id=row.event_id,
+                gone_at=row.gone_at,
+                missed_at=row.missed_at,
+                promotions=tuple(row.promotions.split(",")) if row.promotions else (),
+                listed_at=row.listed_at,
+            )
+            event_odds.noted_at = event_odds.fetched_at
+            kept.append((event_odds, row.body, row.offer_times, row.chances))
+    finally:
+        await result.close()  # also if the caller is cancelled: the cursor would keep the transaction open
     packed = [_PackedEvent(event, tuple(kept)) for event, kept in found.values()]
     # In parts and off the event loop: there are about 1,300 events at start.
     parts = [packed[start : start + UNPACKED_AT_ONCE] for start in range(0, len(packed), UNPACKED_AT_ONCE)]

@@ -1,23 +1,26 @@
 """The interface of the database for the rest of the program: runs, events with odds and history, key-value pairs."""
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 
 from sqlalchemy import delete, insert, select, text
 
-from quart_odds.errors import NotWriterError
+from quart_odds.errors import NotWriterError, StorageError
 from quart_odds.odds.cache import OddsCache
+from quart_odds.odds.event import CachedEvent
 from quart_odds.odds.ports import StoredEvent, StoredOdds, WriterRow
 from quart_odds.storage.analytics import AnalyticsRows
 from quart_odds.storage.database import Database
 from quart_odds.storage.history_rows import HistoryRows
 from quart_odds.storage.odds_load import (
     archived_odds,
+    ids_between,
     last_ids,
     load_competitions,
     load_event,
     load_events,
+    load_these,
 )
 from quart_odds.storage.odds_rows import EncodedBatch, write_batch
 from quart_odds.storage.retention import RetentionRows
@@ -25,7 +28,7 @@ from quart_odds.storage.run_rows import RunRows
 from quart_odds.storage.tables import MAX_ID, notes, writer
 from quart_odds.storage.writer import OddsWriter
 
-__all__ = ["Store", "migrate", "open_store"]
+__all__ = ["Store", "migrate", "open_migrated", "open_store"]
 
 
 class Store(RunRows, HistoryRows, AnalyticsRows, RetentionRows):
@@ -105,6 +108,27 @@ class Store(RunRows, HistoryRows, AnalyticsRows, RetentionRows):
         async with self.database.reading() as connection:
             return await load_event(connection, event_id)
 
+    async def event_ids(
+        self,
+        *,
+        kickoff_from: datetime | None = None,
+        kickoff_to: datetime | None = None,
+        among: Collection[int] | None = None,
+    ) -> list[int]:
+        """Return the ids of the events that kick off in this range according to any bookmaker, in order of kick-off.
+
+        `among` restricts them to these ids.
+        """
+        known = None if among is None else [each for each in among if 0 < each <= MAX_ID]
+        async with self.database.reading() as connection:
+            return await ids_between(connection, kickoff_from, kickoff_to, known)
+
+    async def stored_events(self, event_ids: Sequence[int]) -> list[CachedEvent]:
+        """Return the events with these ids that there are, however old, in the order of the ids."""
+        async with self.database.reading() as connection:
+            found = {each.event.id: each.joined() for each in await load_these(connection, event_ids)}
+        return [found[each] for each in event_ids if each in found]
+
     async def get_value(self, name: str) -> str | None:
         """Return the value of this key, or None if it is not set."""
         async with self.database.reading() as connection:
@@ -142,6 +166,24 @@ async def open_store(database_url: str) -> Store:
     database = Database(database_url)
     try:
         await database.migrate()
+    except BaseException:
+        await database.aclose()
+        raise
+    return Store(database)
+
+
+async def open_migrated(database_url: str) -> Store:
+    """Open a database for reading, as it is, and return the store: nothing is created, upgraded or locked.
+
+    Raises StorageError if there is no database, or if it has to be upgraded first.
+    """
+    database = Database(database_url, creates=False)
+    try:
+        found = await database.found_revision()
+        if found != database.head:
+            reason = "the database has no tables yet" if found is None else f"its tables are at revision {found}"
+            advice = f"{reason}, and not at {database.head}: run `quart-odds migrate`"
+            raise StorageError(advice, for_operator=f"{database.shown}: {advice}")
     except BaseException:
         await database.aclose()
         raise

@@ -37,6 +37,7 @@ class Parts:
     event_bodies: EventBodies
     market_numbers: MarketNumbers
     opportunity_finder: OpportunityFinder
+    exports: int = 0
 
 
 @dataclass

@@ -14,6 +14,7 @@ from werkzeug.exceptions import HTTPException
 
 from quart_odds.errors import (
     BookmakerError,
+    MissingExtraError,
     NotWriterError,
     QuartOddsError,
     RunActiveError,
@@ -106,6 +107,8 @@ def problem_of(error: Exception) -> Problem:
             return Problem(503, "The writer is not available", str(error), headers={"Retry-After": "2"})
         case StorageError():
             return Problem(503, "The database is not available", str(error), headers={"Retry-After": "5"})
+        case MissingExtraError():
+            return Problem(501, "Not installed", str(error))
         case BookmakerError():
             return Problem(502, "A bookmaker did not answer as it should", str(error))
         case QuartOddsError():

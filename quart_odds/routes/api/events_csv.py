@@ -3,12 +3,10 @@
 import asyncio
 import csv
 import io
-import tempfile
-from collections.abc import AsyncIterator, Iterable, Sequence
-from typing import IO
+from collections.abc import AsyncGenerator, Iterable, Sequence
 
 import structlog
-from quart import Blueprint, Response, request
+from quart import Blueprint, Response
 
 from quart_odds.broadcast.lane import LiveConnection, live_connection
 from quart_odds.domain.clock import iso_z, utc_now
@@ -20,6 +18,7 @@ from quart_odds.routes.api.cooperative_yield import CooperativeYield
 from quart_odds.routes.api.openapi import answers_text
 from quart_odds.routes.api.query import EventsFilter, select_events
 from quart_odds.routes.api.requests import takes_query
+from quart_odds.routes.api.streamed import is_length_needed, streamed
 from quart_odds.services import services
 
 COLUMNS = (
@@ -44,14 +43,6 @@ COLUMNS = (
     "reversed",
 )
 
-SPOOL_BYTES = 8_000_000
-"""How much of a response is held in memory when its length must be sent first; the rest goes to a temporary file."""
-
-SENT_BYTES = 256_000
-
-MOST_SECONDS = 900
-"""All markets of a thousand events are 100 MB. A slow connection needs more than Quart's default of one minute."""
-
 log = structlog.get_logger(__name__)
 
 
@@ -75,22 +66,13 @@ async def events_csv(query: CSVQuery) -> Response:
     the export does not look complete.
     """
     found = [event.snapshot() for event in select_events(services().served.cache, query, utc_now())]
-    headers = {"Content-Disposition": 'attachment; filename="events.csv"', "Cache-Control": "no-store"}
-    if request.http_version == "1.0":
-        # HTTP/1.0 has no chunked encoding: only the length shows where the response ends.
-        spooled, length = await _spooled(_lines(found, query.all_markets, None))
-        headers["Content-Length"] = str(length)
-        lines = _sent(spooled)
-    else:
-        lines = _lines(found, query.all_markets, live_connection.get())
-    response = Response(lines, headers=headers, content_type="text/csv; charset=utf-8")
-    response.timeout = MOST_SECONDS
-    return response
+    connection = None if is_length_needed() else live_connection.get()
+    return await streamed(_lines(found, query.all_markets, connection), "text/csv; charset=utf-8", "events.csv")
 
 
 async def _lines(
     events: Iterable[CachedEvent], all_markets: bool, connection: LiveConnection | None
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytes, None]:
     turn = CooperativeYield()
     yield _encode([COLUMNS])
     for event in events:
@@ -105,25 +87,6 @@ async def _lines(
         yield _encode(rows)
         if turn.is_due:
             await asyncio.sleep(0)
-
-
-async def _spooled(lines: AsyncIterator[bytes]) -> tuple[IO[bytes], int]:
-    spooled = tempfile.SpooledTemporaryFile(max_size=SPOOL_BYTES)  # noqa: SIM115 - closed after it is sent
-    try:
-        async for part in lines:
-            spooled.write(part)
-        length = spooled.tell()
-        spooled.seek(0)
-    except BaseException:
-        spooled.close()
-        raise
-    return spooled, length
-
-
-async def _sent(spooled: IO[bytes]) -> AsyncIterator[bytes]:
-    with spooled:
-        while part := spooled.read(SENT_BYTES):
-            yield part
 
 
 def rows_of(event: CachedEvent, all_markets: bool) -> list[tuple[object, ...]]:

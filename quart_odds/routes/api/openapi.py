@@ -5,7 +5,7 @@ are not part of the API.
 """
 
 import copy
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any, TypeVar
 
 from quart import Quart
@@ -46,11 +46,14 @@ _PROBLEM = {
 View = TypeVar("View", bound=Callable[..., object])
 
 
-def answers_text(content_type: str, *, description: str) -> Callable[[View], View]:
-    """Document that a route answers 200 with text of this type."""
+def answers_text(*content_types: str, description: str, binary: Collection[str] = ()) -> Callable[[View], View]:
+    """Document that a route answers 200 with text of one of these types. Those in `binary` are no text."""
 
     def mark(view: View) -> View:
-        setattr(view, _TEXT, (content_type, description))
+        schemas = {
+            each: {"type": "string", **({"format": "binary"} if each in binary else {})} for each in content_types
+        }
+        setattr(view, _TEXT, (schemas, description))
         return view
 
     return mark
@@ -73,10 +76,10 @@ class Provider(OpenAPIProvider):
                     operation["requestBody"]["required"] = getattr(view, BODY_REQUIRED)
                 responses = {str(status): each for status, each in operation["responses"].items()}
                 if text := getattr(view, _TEXT, None):
-                    content_type, description = text
+                    schemas, description = text
                     responses["200"] = {
                         "description": description,
-                        "content": {content_type: {"schema": {"type": "string"}}},
+                        "content": {content_type: {"schema": schema} for content_type, schema in schemas.items()},
                     }
                 for status in [each for each in responses if int(each) >= 400 and not _is_own(responses[each])]:
                     responses[status] = copy.deepcopy(_PROBLEM)

@@ -2,7 +2,7 @@
 
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -79,8 +79,8 @@ class PageQuery(Query):
         return items[start : start + self.page_size]
 
 
-class EventsFilter(StartedQuery):
-    """Which events to return, and in which order."""
+class EventsSelection(StartedQuery):
+    """Which events to return."""
 
     kickoff_from: Instant | None = None
     kickoff_to: Instant | None = None
@@ -103,6 +103,11 @@ class EventsFilter(StartedQuery):
         WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "null"}]}),
         Field(description="the Odds-Cursor of an earlier response, or a time"),
     ] = None
+
+
+class EventsFilter(EventsSelection):
+    """Which events to return, and in which order."""
+
     sort: Annotated[Sort, Field(description="changed: latest change first; bookmakers: most bookmakers first")] = (
         "kickoff"
     )
@@ -122,10 +127,15 @@ class UnmatchedQuery(StartedQuery, PageQuery):
 
 def select_events(cache: OddsCache, query: EventsFilter, now: datetime) -> list[CachedEvent]:
     """Return all events that the query selects, in its order."""
-    events: Sequence[CachedEvent] = _kickoff_window(cache, query, now)
-    for wanted in _filters(cache, query):
+    return _sorted(selected(cache, query, now), query.sort)
+
+
+def selected(cache: OddsCache, query: EventsSelection, now: datetime) -> list[CachedEvent]:
+    """Return all events that the query selects, in order of kick-off."""
+    events = _kickoff_window(cache, query, now)
+    for wanted in event_filters(query, cache.epoch):
         events = [event for event in events if wanted(event)]
-    return _sorted(events, query.sort)
+    return events
 
 
 def upcoming(cache: OddsCache, query: StartedQuery, now: datetime) -> list[CachedEvent]:
@@ -139,7 +149,7 @@ def next_kickoff(cache: OddsCache, now: datetime) -> datetime:
     return coming[0].header.kickoff if coming else FAR
 
 
-def _kickoff_window(cache: OddsCache, query: EventsFilter, now: datetime) -> list[CachedEvent]:
+def _kickoff_window(cache: OddsCache, query: EventsSelection, now: datetime) -> list[CachedEvent]:
     """Return the events within the query's kick-off window."""
     events = upcoming(cache, query, now)
     if query.kickoff_from is not None:
@@ -161,7 +171,11 @@ def cursor(cache: OddsCache, since: Revision | datetime | None = None) -> str:
     return f"{cache.epoch}-{number}"
 
 
-def _filters(cache: OddsCache, query: EventsFilter) -> list[Callable[[CachedEvent], bool]]:
+def event_filters(query: EventsSelection, epoch: str | None) -> list[Callable[[CachedEvent], bool]]:
+    """Return what the query asks of an event, besides its kick-off.
+
+    `epoch` is that of the events' revisions. If it is None, a cursor finds everything.
+    """
     filters: list[Callable[[CachedEvent], bool]] = []
     tournaments = {*query.tournament_ids, *([] if query.tournament_id is None else [query.tournament_id])}
     countries = {country.casefold() for country in (*query.countries, *([query.country] if query.country else []))}
@@ -179,7 +193,7 @@ def _filters(cache: OddsCache, query: EventsFilter) -> list[Callable[[CachedEven
     if query.availability is not None:
         filters.append(_AVAILABILITY[query.availability])
     if query.changed_since is not None:
-        filters.append(_changed_since(cache, query.changed_since))
+        filters.append(_changed_since(epoch, query.changed_since))
     if query.search:
         words = plain_letters(query.search).split()
         filters.append(
@@ -200,11 +214,11 @@ _AVAILABILITY: dict[Availability, Callable[[CachedEvent], bool]] = {
 }
 
 
-def _changed_since(cache: OddsCache, since: Revision | datetime) -> Callable[[CachedEvent], bool]:
+def _changed_since(epoch: str | None, since: Revision | datetime) -> Callable[[CachedEvent], bool]:
     if isinstance(since, datetime):
         return lambda event: event.changed_at > since
     # A cursor from before a restart, or a take-over, says nothing about this cache: everything may have changed.
-    return (lambda event: event.revision > since.number) if since.epoch == cache.epoch else (lambda event: True)
+    return (lambda event: event.revision > since.number) if since.epoch == epoch else (lambda event: True)
 
 
 def _sorted(events: Iterable[CachedEvent], sort: Sort) -> list[CachedEvent]:

@@ -5,7 +5,7 @@ same errors. Clients rely on behaviour that those two do not have:
 
 - `validate_querystring` passes a parameter as a string if it occurs once and as a list otherwise, whatever the type of
   the field, and reads `name[]` as `name`. Here a list field takes every value and any other field the first value;
-  unknown names are ignored.
+  unknown names are ignored, or refused if the model says so.
 - `validate_request` requires a body with a JSON content type, and does not name the field if the body is not JSON.
 
 `routes.access.problems` turns the errors into responses.
@@ -47,7 +47,7 @@ View = Callable[..., Awaitable[R]]
 
 
 class Query(BaseModel):
-    """A query string. Unknown names are ignored, because older clients send some."""
+    """A query string. Unknown names are ignored, because older clients send some, unless a model forbids them."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -125,7 +125,12 @@ def _documents_problem(view: View[R]) -> View[R]:
 def read_query(model: type[QueryType], arguments: "MultiDict[str, str]") -> QueryType:
     """Return the query string as `model`. Raises RequestSchemaValidationError."""
     is_list = _list_fields(model)
-    given = {name: values if is_list[name] else values[0] for name, values in arguments.lists() if name in is_list}
+    is_strict = model.model_config.get("extra") == "forbid"
+    given = {
+        name: values if is_list.get(name) else values[0]
+        for name, values in arguments.lists()
+        if name in is_list or is_strict
+    }
     try:
         return model.model_validate(given)
     except ValidationError as error:

@@ -303,3 +303,26 @@ async def test_an_event_without_a_price_is_listed_without_odds() -> None:
         body: Any = held_to(EventsPage, await app.json("/api/events"))
         assert body["events"][0]["bookmakers"][0]["has_odds"] is False
         held_to(EventDetail, await app.json("/api/events/1"))
+
+
+async def test_a_bookmaker_says_where_its_page_of_the_event_is() -> None:
+    """Wherever a bookmaker is listed; null for an id that is not one of the site's, and for SportyBet."""
+    async with served() as app:
+        soon = app.now + timedelta(hours=3)
+        for platform, external_id in (
+            (Platform.BETPAWA, "34567"),
+            (Platform.SPORTYBET, "sr:match:55"),
+            (Platform.BET9JA, "b/5"),
+        ):
+            await app.odds_service.record(
+                mapped(header(platform, external_id, "55", kickoff=soon, home="Ajax")), app.now
+            )
+        page: Any = held_to(EventsPage, await app.json("/api/events?search=ajax"))
+        [listed] = page["events"]
+        detail: Any = held_to(EventDetail, await app.json(f"/api/events/{listed['id']}"))
+    for bookmakers in (listed["bookmakers"], detail["bookmakers"], detail["markets_by_bookmaker"]):
+        assert {each["bookmaker_slug"]: each["event_url"] for each in bookmakers} == {
+            "betpawa": "https://www.betpawa.ng/event/34567",
+            "sportybet": None,
+            "bet9ja": None,
+        }

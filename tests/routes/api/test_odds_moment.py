@@ -20,7 +20,7 @@ from quart_odds.broadcast import Flusher, Subscriber
 from quart_odds.domain.catalogue import CATALOGUE, pack_key
 from quart_odds.domain.platforms import Platform
 from quart_odds.odds.cache import OddsCache
-from quart_odds.routes.api import coverage, events_csv, opportunities
+from quart_odds.routes.api import coverage, events_csv, opportunities, streamed
 from quart_odds.routes.api.encoded import encode_detail
 from quart_odds.routes.live import sse
 from quart_odds.server.fast_lane import LiveTCPServer
@@ -257,8 +257,8 @@ async def test_csv_may_take_longer_than_other_answers(monkeypatch: pytest.Monkey
 async def test_csv_for_a_client_without_chunks_has_its_length(lane: Lane, monkeypatch: pytest.MonkeyPatch) -> None:
     """For HTTP/1.0, the Content-Length shows whether the export is complete; an error is a 500."""
     lane(monkeypatch)
-    monkeypatch.setattr(events_csv, "SPOOL_BYTES", 100)
-    monkeypatch.setattr(events_csv, "SENT_BYTES", 200)
+    monkeypatch.setattr(streamed, "SPOOL_BYTES", 100)
+    monkeypatch.setattr(streamed, "SENT_BYTES", 200)
     async with served() as app, on_a_socket(app.client.app) as port:
         head, body = await ask(port, "/api/events.csv", "1.0")
         lengths = [line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length")]

@@ -37,6 +37,10 @@ SnapshotTime = Annotated[
         "had it; lists may have had some markets since"
     ),
 ]
+EventURL = Annotated[
+    str | None,
+    Field(description="the event's page at the bookmaker's own site; null where it cannot be known from the id"),
+]
 Late = Annotated[bool, Field(description="the prices were fetched after the kick-off")]
 
 
@@ -77,7 +81,7 @@ class ListedBookmaker(Shape):
     bookmaker_slug: Platform
     bookmaker_name: str
     external_event_id: str
-    event_url: str | None
+    event_url: EventURL
     has_odds: bool
     snapshot_time: SnapshotTime
     available: bool
@@ -155,6 +159,7 @@ class BookmakerMarkets(Shape):
 
     bookmaker_slug: Platform
     bookmaker_name: str
+    event_url: EventURL
     snapshot_time: SnapshotTime
     available: bool
     unavailable_since: Since

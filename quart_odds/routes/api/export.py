@@ -1,0 +1,110 @@
+"""Exports of odds and their history as CSV, JSON Lines or Parquet, sent while they are made."""
+
+from collections.abc import AsyncGenerator
+
+import structlog
+from quart import Blueprint, Response
+from quart_schema import document_response
+
+from quart_odds.broadcast.lane import LiveConnection, live_connection
+from quart_odds.domain.clock import utc_now
+from quart_odds.export.formats import FORMATS
+from quart_odds.export.stream import Export, chosen_events
+from quart_odds.odds.event import CachedEvent
+from quart_odds.routes.access.problems import Problem, bad_request
+from quart_odds.routes.api.export_query import ExportQuery
+from quart_odds.routes.api.openapi import answers_text
+from quart_odds.routes.api.query import Revision
+from quart_odds.routes.api.requests import takes_query
+from quart_odds.routes.api.schemas.odds import ProblemBody
+from quart_odds.routes.api.streamed import is_length_needed, streamed
+from quart_odds.services import Services, services
+
+MOST_AT_ONCE = 4
+"""Exports of one process at the same time. Each takes some 20 MB, and a share of the time of the one event loop."""
+
+MOST_SECONDS = 3600
+"""The history of everything takes long, and a slow client longer."""
+
+_TYPES = [each.content_type for each in FORMATS.values()]
+_BINARY = [each.content_type for each in FORMATS.values() if each.is_binary]
+
+log = structlog.get_logger(__name__)
+
+
+def add_routes(blueprint: Blueprint) -> None:
+    """Add the routes of this module."""
+    blueprint.add_url_rule("/api/export", view_func=export)
+
+
+@takes_query(ExportQuery)
+@answers_text(*_TYPES, binary=_BINARY, description="One row per price, or per change of a price.")
+@document_response(ProblemBody, 501)
+@document_response(ProblemBody, 503)
+async def export(query: ExportQuery) -> Response:
+    """Export the odds of all events that a query selects, or their history, one row per price.
+
+    If an error occurs halfway, the connection is cut, so that the export does not look complete. An unknown parameter
+    is refused: without it, the export would have other rows than those that were meant.
+    """
+    parts = services()
+    if parts.exports >= MOST_AT_ONCE:
+        detail = f"{MOST_AT_ONCE} exports are under way, which is the most at once."
+        raise Problem(503, "Too many exports", detail, headers={"Retry-After": "10"})
+    kind, shape = query.row_kind, query.shape
+    made = Export(kind, shape, query.wanted, parts.store)
+    sent = _counted(
+        parts, made.parts(await _events(parts, query)), None if is_length_needed() else live_connection.get()
+    )
+    # A database that does not answer is noticed here, as long as there can be a status.
+    first = await anext(sent)
+    return await streamed(_after(first, sent), shape.content_type, f"{kind.name}.{shape.name}", MOST_SECONDS)
+
+
+async def _events(parts: Services, query: ExportQuery) -> AsyncGenerator[CachedEvent, None]:
+    """Return the events that a query selects: those in memory, or for the past, or if they are named, all of them."""
+    now, cache, store = utc_now(), parts.served.cache, parts.store
+    in_memory: list[CachedEvent] = []
+    stored: list[int] = []
+    if query.row_kind.is_past:
+        if isinstance(query.changed_since, Revision):
+            raise bad_request("The query string is not valid.", ("changed_since", "give a time: a cursor has no past"))
+        is_wanted = query.filter(now)
+        first, last = query.kickoff_range(now)
+        stored = await store.event_ids(kickoff_from=first, kickoff_to=last, among=query.event_id or None)
+    else:
+        is_wanted = query.filter(now, cache.epoch)
+        in_memory = [event.snapshot() for event in cache.by_kickoff() if is_wanted(event)]
+        if missing := [each for each in query.event_id if each not in cache.events]:
+            stored = await store.event_ids(among=missing)
+    return chosen_events(in_memory, store, stored, is_wanted)
+
+
+async def _counted(
+    parts: Services, sent: AsyncGenerator[bytes, None], connection: LiveConnection | None
+) -> AsyncGenerator[bytes, None]:
+    """Yield what is sent, as one of the exports under way. If it fails after the first part, cut the connection."""
+    parts.exports += 1
+    has_begun = False
+    try:
+        async for part in sent:
+            yield part
+            has_begun = True
+    except Exception:
+        if has_begun:
+            log.exception("odds.export.broken_off")
+            if connection is not None:
+                connection.abort()
+        raise
+    finally:
+        parts.exports -= 1
+        await sent.aclose()
+
+
+async def _after(first: bytes, rest: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+    try:
+        yield first
+        async for part in rest:
+            yield part
+    finally:
+        await rest.aclose()

@@ -1,0 +1,97 @@
+"""The query of an export: which rows, of which events, in which format. The command line takes the same."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field, ValidationError, field_validator
+
+from quart_odds.domain.platforms import Platform
+from quart_odds.export.columns import Wanted
+from quart_odds.export.formats import FORMATS, Format
+from quart_odds.export.kinds import KINDS, Kind
+from quart_odds.odds.event import CachedEvent
+from quart_odds.routes.access.problems import MESSAGES
+from quart_odds.routes.api.markets import known_market
+from quart_odds.routes.api.query import EventsSelection, event_filters
+
+KindName = Literal["current", "history"]
+FormatName = Literal["csv", "jsonl", "parquet"]
+
+
+class ExportQuery(EventsSelection):
+    """Which rows to export, of which events, and in which format."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Annotated[KindName, Field(description="current: each price as it is; history: each change of a price")] = (
+        "current"
+    )
+    format: FormatName = "csv"
+    event_id: Annotated[
+        list[int], Field(max_length=500, description="only these events, also if they have kicked off")
+    ] = []  # noqa: RUF012 - pydantic copies it
+    bookmaker: Annotated[list[Platform], Field(max_length=500, description="only prices of these bookmakers")] = []  # noqa: RUF012
+    market: Annotated[
+        list[str], Field(max_length=500, description="only prices of these markets, by id, such as 3743, or slug")
+    ] = []  # noqa: RUF012
+
+    @field_validator("market")
+    @classmethod
+    def _known(cls, names: list[str]) -> list[str]:
+        for name in names:
+            if known_market(name) is None:
+                raise ValueError(f"there is no market {name!r}")
+        return names
+
+    @property
+    def row_kind(self) -> Kind:
+        """The kind of rows."""
+        return KINDS[self.kind]
+
+    @property
+    def shape(self) -> Format:
+        """The format."""
+        return FORMATS[self.format]
+
+    @property
+    def wanted(self) -> Wanted:
+        """The bookmakers and markets whose prices are exported."""
+        numbers = {market.number for name in self.market if (market := known_market(name)) is not None}
+        return Wanted(frozenset(self.bookmaker) or None, frozenset(numbers) or None)
+
+    @property
+    def has_started(self) -> bool:
+        """Whether events that have kicked off are exported. Those that are named by their ids are."""
+        return self.include_started or bool(self.event_id)
+
+    def kickoff_range(self, now: datetime) -> tuple[datetime | None, datetime | None]:
+        """Return the first and the last kick-off."""
+        first = self.kickoff_from
+        if not self.has_started:
+            first = now if first is None else max(first, now)
+        return first, self.kickoff_to
+
+    def filter(self, now: datetime, epoch: str | None = None) -> Callable[[CachedEvent], bool]:
+        """Return what tells whether the query selects an event. `epoch` is that of the events' revisions, if any."""
+        first, last = self.kickoff_range(now)
+        ids = frozenset(self.event_id)
+        filters = event_filters(self, epoch)
+
+        def is_selected(event: CachedEvent) -> bool:
+            kickoff = event.header.kickoff
+            return (
+                (not ids or event.id in ids)
+                and (first is None or first <= kickoff)
+                and (last is None or kickoff <= last)
+                and (self.has_started or kickoff > now)
+                and all(is_wanted(event) for is_wanted in filters)
+            )
+
+        return is_selected
+
+
+def first_fault(error: ValidationError) -> tuple[str, str]:
+    """Return the name of the first field that is wrong, and what is wrong with it."""
+    fault = error.errors()[0]
+    return str(fault["loc"][0]), MESSAGES.get(fault["type"], fault["msg"].removeprefix("Value error, "))
