@@ -215,7 +215,9 @@ def test_the_compose_file_publishes_to_the_proxies_of_this_machine_alone() -> No
     assert published == ["127.0.0.1:8000", "127.0.0.1:8001"]
     for name in ("nginx.conf", "nginx-sub-path.conf", "Caddyfile", "Caddyfile-sub-path"):
         lines = [line for line in (SHIPPED / name).read_text().splitlines() if not line.lstrip().startswith("#")]
-        assert re.findall(r"127\.0\.0\.1:\d+", "\n".join(lines)) == published, name
+        named = re.findall(r"127\.0\.0\.1:\d+", "\n".join(lines))
+        # nginx has one list for requests that may be sent again, and one for others.
+        assert named == published * (2 if name.startswith("nginx") else 1), name
 
 
 @pytest.mark.parametrize("name", GIVEN)
