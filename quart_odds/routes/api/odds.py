@@ -1,13 +1,14 @@
 """The odds API, served from memory: events with the bookmakers side by side.
 
-Its other routes are in `coverage`, `events_csv`, `export`, `freshness`, `history`, `lists` and `opportunities`.
+Its other routes are in `coverage`, `events_csv`, `export`, `freshness`, `history`, `lists`, `movement` and
+`opportunities`.
 """
 
 from quart import Blueprint, Response, request
 from quart_schema import document_response
 
 from quart_odds.domain.clock import utc_now
-from quart_odds.routes.api import coverage, events_csv, export, freshness, history, lists, opportunities
+from quart_odds.routes.api import coverage, events_csv, export, freshness, history, lists, movement, opportunities
 from quart_odds.routes.api.encoded import encode_detail, find_event
 from quart_odds.routes.api.query import EventsQuery, cursor
 from quart_odds.routes.api.requests import takes_query
@@ -20,7 +21,7 @@ def odds_blueprint() -> Blueprint:
     blueprint = Blueprint("odds", __name__)
     blueprint.add_url_rule("/api/events", view_func=events)
     blueprint.add_url_rule("/api/events/<int:event_id>", view_func=event)
-    for part in (lists, events_csv, export, history, opportunities, coverage, freshness):
+    for part in (lists, events_csv, export, history, movement, opportunities, coverage, freshness):
         part.add_routes(blueprint)
     return blueprint
 
