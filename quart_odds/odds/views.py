@@ -63,13 +63,20 @@ def image_event(
     return {
         **event_fields(event),
         "bookmakers": [listed_bookmaker(event, event_odds) for event_odds in shown],
-        "markets_by_bookmaker": [bookmaker_markets(event, event_odds, markets) for event_odds in shown],
+        "markets_by_bookmaker": [
+            bookmaker_markets(event, event_odds, markets, has_chances=False) for event_odds in shown
+        ],
     }
 
 
-def bookmaker_markets(event: CachedEvent, event_odds: EventOdds, markets: Collection[int] | None = None) -> JSON:
-    """Return the markets of an event at one bookmaker: those with these numbers, by default all."""
-    chances = event_odds.chances()
+def bookmaker_markets(
+    event: CachedEvent, event_odds: EventOdds, markets: Collection[int] | None = None, *, has_chances: bool = True
+) -> JSON:
+    """Return the markets of an event at one bookmaker: those with these numbers, by default all.
+
+    Without `has_chances`, outcomes have no probabilities. Live messages have none: no `odds_change` renews them.
+    """
+    chances = event_odds.chances() if has_chances else None
     return {
         **bookmaker_name_fields(event_odds.header.platform),
         "event_url": _url(event_odds),
@@ -194,7 +201,7 @@ def _inline(event_odds: EventOdds, offer: Offer) -> JSON:
     }
 
 
-def _market(event_odds: EventOdds, offer: Offer, chances: Mapping[int, int]) -> JSON:
+def _market(event_odds: EventOdds, offer: Offer, chances: Mapping[int, int] | None) -> JSON:
     market = offer.market
     is_listed = event_odds.gone_at is None
     since = unavailable_since(event_odds, offer)
@@ -209,7 +216,7 @@ def _market(event_odds: EventOdds, offer: Offer, chances: Mapping[int, int]) -> 
                 "is_active": is_active,
                 "available": is_available,
                 "promotion": promotion_word(event_odds, key),
-                **_chance(chances.get(key) if is_available else None),
+                **({} if chances is None else _chance(chances.get(key) if is_available else None)),
                 "changed_at": second_z(offer.changed[index]),
                 "last_seen_at": last_seen_at(event_odds, key, value),
             }

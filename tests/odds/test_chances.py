@@ -22,6 +22,7 @@ from quart_odds.odds.event_odds import EventOdds
 from quart_odds.odds.operation_codec import decode, encode
 from quart_odds.odds.operations import Recorded, carry_out
 from quart_odds.odds.snapshots import decode_snapshot, take
+from quart_odds.odds.views import bookmaker_markets, image_event
 from quart_odds.storage import Store, open_store
 from quart_odds.storage.tables import quote_prices
 from tests.odds.making import NOW, OVER_UNDER, X1, header, key, listed, mapped
@@ -115,6 +116,18 @@ def test_a_promoted_price_has_its_own() -> None:
     kept = odds_of(cache)
     assert kept.promotions == (other, word)
     assert kept.chances() == CHANCES | {promoted_key(HOME, second): MORE[OVER], promoted_key(AWAY, TWO_UP): MORE[UNDER]}
+
+
+def test_the_detail_has_them_and_live_images_do_not() -> None:
+    """No `odds_change` renews them, so a live copy would keep those of its image for ever."""
+    cache = OddsCache()
+    chances = {each: pack_chance(Chance(0.25)) for each in X1}
+    cache.apply(with_chances(mapped(odds=X1), chances), NOW)
+    [event] = cache.events.values()
+    [market] = bookmaker_markets(event, odds_of(cache))["markets"]
+    assert [each["probability"] for each in market["outcomes"]] == [0.25] * 3
+    [[market]] = [each["markets"] for each in image_event(event)["markets_by_bookmaker"]]
+    assert [each.keys() & {"probability", "refund_probability"} for each in market["outcomes"]] == [set()] * 3
 
 
 def test_every_process_has_them() -> None:
