@@ -13,6 +13,8 @@ from quart import Quart, Request, Response
 from quart.typing import ResponseTypes
 from werkzeug.exceptions import NotFound
 
+from quart_odds.alerts.delivery import DeliveryQueue, doubling
+from quart_odds.alerts.service import AlertTargets, Senders
 from quart_odds.bookmakers import ClientPool, Decoder
 from quart_odds.bookmakers.politeness import Priority
 from quart_odds.broadcast import ODDS, BroadcastRegistry
@@ -28,7 +30,7 @@ from quart_odds.odds.watched import WatchedEvents
 from quart_odds.routes.access import bodies, problems, same_origin
 from quart_odds.routes.access.limits import ConnectionLimits
 from quart_odds.routes.access.root_path import RootPath
-from quart_odds.routes.api import analytics, odds, openapi, refresh, scheduler, scrape
+from quart_odds.routes.api import alerts, analytics, odds, openapi, refresh, scheduler, scrape
 from quart_odds.routes.api.coverage import MarketNumbers
 from quart_odds.routes.api.encoded import EventBodies
 from quart_odds.routes.api.opportunities import OpportunityFinder
@@ -102,7 +104,7 @@ def create_app(settings: Settings | None = None) -> Quart:
     problems.init_app(app)
     same_origin.init_app(app)
     bodies.init_app(app, parts)
-    for module in (analytics, asyncapi, docs, scrape, sse, ws, scheduler, refresh, health, metrics, views):
+    for module in (alerts, analytics, asyncapi, docs, scrape, sse, ws, scheduler, refresh, health, metrics, views):
         app.register_blueprint(module.blueprint)
     app.register_blueprint(odds.odds_blueprint())
     openapi.init_app(app, settings.root_path)
@@ -185,6 +187,7 @@ async def _opened(app: Quart, parts: Services) -> AsyncIterator[None]:
         parts.preferences = RuntimeSettings(settings, parts.store)
         await parts.preferences.load()
         _add_scraping(parts)
+        _add_alerts(parts)
         if parts.shared_log is not None and parts.reports is not None:
             parts.shared_log.on_begun = partial(_tell_ends, parts, parts.shared_log)
             parts.shared_log.open()
@@ -195,13 +198,14 @@ async def _opened(app: Quart, parts: Services) -> AsyncIterator[None]:
         await parts.maintenance.open()
         parts.odds_service.on_read_again = parts.maintenance.read_again
         parts.odds_service.follow()
+        parts.alert_queue.open()
         parts.loop_lag.open()
         try:
             async with _commands(app, parts):
                 yield
         finally:
             parts.loop_lag.close()
-            await parts.maintenance.close()
+            await asyncio.gather(parts.maintenance.close(), parts.alert_queue.close())
             await drain(parts)
             parts.notifier.close()
             await parts.clients.aclose()
@@ -242,6 +246,7 @@ async def _commands(app: Quart, parts: Services) -> AsyncIterator[None]:
 def _step_down(parts: Services, reason: str) -> None:
     """Stop the work that only the writer does."""
     parts.runs.step_down(reason)
+    parts.alert_queue.step_down()
     if parts.shared_log is not None:
         parts.shared_log.publisher.end()
 
@@ -357,4 +362,17 @@ def _add_scraping(parts: Services) -> None:
     )
     parts.maintenance = Maintenance(
         parts.store, parts.odds_service, preferences, parts.scheduler, parts.sweep_scheduler
+    )
+
+
+def _add_alerts(parts: Services) -> None:
+    """Add the targets of alerts, and the queue of what is delivered to them."""
+    settings, odds_service = parts.settings, parts.odds_service
+    senders = Senders(allow_private=settings.alerts_allow_private)
+    parts.alert_targets = AlertTargets(parts.store, senders)
+    parts.alert_queue = DeliveryQueue(
+        parts.store,
+        senders,
+        term=lambda: odds_service.term if odds_service.is_writer else None,
+        backoff=doubling(settings.alerts_retry_seconds),
     )

@@ -276,6 +276,13 @@ class Settings(BaseModel):
     odds_retention_days: int = Field(30, ge=1, le=3650, description="how long odds changes are kept")
     run_retention_days: int = Field(30, ge=1, le=3650, description="how long runs are kept")
 
+    alerts_allow_private: bool = Field(
+        False, description="allow targets of alerts at addresses that are not on the public internet"
+    )
+    alerts_retry_seconds: float = Field(
+        5, ge=0.1, le=3600, description="wait before the first retry of a delivery; it doubles each time, up to an hour"
+    )
+
     heartbeat_seconds: float = Field(15, gt=0, le=15, description="maximum silence on an SSE stream")
     write_timeout_seconds: float = Field(
         10, gt=0, le=600, description="a client that reads nothing for this long is disconnected"

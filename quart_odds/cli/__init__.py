@@ -1,8 +1,12 @@
-"""The command line: `quart-odds serve · scrape · watch · record · coverage · sandbox · migrate`. See docs/cli.md."""
+"""The command line: `quart-odds serve · scrape · watch · record · coverage · alerts · sandbox · migrate`.
+
+See docs/cli.md.
+"""
 
 import click
 
 from quart_odds import __version__
+from quart_odds.cli.alerts import alerts_command
 from quart_odds.cli.coverage import coverage_command
 from quart_odds.cli.group import CommandGroup
 from quart_odds.cli.migrate import migrate_command
@@ -18,5 +22,13 @@ def main() -> None:
     """Football odds from BetPawa, SportyBet and Bet9ja, matched and streamed live."""
 
 
-for command in (serve_command, scrape_command, watch_command, record_command, coverage_command, migrate_command):
+for command in (
+    serve_command,
+    scrape_command,
+    watch_command,
+    record_command,
+    coverage_command,
+    alerts_command,
+    migrate_command,
+):
     main.add_command(command)
