@@ -80,6 +80,34 @@ class SubjectState:
     changed_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class StoredAlert:
+    """An alert that fired, with how its deliveries are."""
+
+    id: int
+    rule_id: int | None
+    rule_name: str
+    kind: str
+    title: str
+    text: str
+    data: Mapping[str, object]
+    fired_at: datetime
+    deliveries: tuple["DeliveryReport", ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryReport:
+    """How a delivery is. `next_at` is None once it has ended, `reason` says why the last attempt failed."""
+
+    target_id: int | None
+    target_name: str
+    state: "DeliveryState"
+    attempts: int
+    reason: str | None
+    next_at: datetime | None
+    ended_at: datetime | None
+
+
 class DeliveryState(StrEnum):
     """The state of a delivery. All but `waiting` are final; `cancelled` means that its target was removed."""
 

@@ -1,4 +1,4 @@
-"""`quart-odds alerts`: the targets of alerts, in the database itself, so a server may be running or not."""
+"""`quart-odds alerts`: targets and rules of alerts, in the database itself, so a server may be running or not."""
 
 import asyncio
 import json
@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from quart_odds.cli.runner import exit_with
-from quart_odds.settings import load_settings
+from quart_odds.settings import Settings, load_settings
 
 if TYPE_CHECKING:
+    from quart_odds.alerts.rule_book import RuleBook
     from quart_odds.alerts.service import AlertTargets
+    from quart_odds.storage import Store
 
 T = TypeVar("T")
 
@@ -21,7 +23,7 @@ json_rows = click.option("--json", "as_json", is_flag=True, help="Print JSON, on
 
 @click.group("alerts")
 def alerts_command() -> None:
-    """Say where alerts are sent, and test it. See docs/alerts.md."""
+    """Say what alerts are about and where they are sent. See docs/alerts.md."""
 
 
 @alerts_command.group("targets")
@@ -80,9 +82,61 @@ def test_command(target_id: int) -> None:
     exit_with(3)
 
 
+@alerts_command.group("rules")
+def rules_group() -> None:
+    """Add, list and remove the rules of alerts."""
+
+
+@rules_group.command("add")
+@click.argument("name")
+@click.argument("when")
+@click.option("--target", "targets", multiple=True, type=int, help="Id of a target that it tells; may be repeated.")
+@click.option("--cooldown", default=300, show_default=True, type=click.IntRange(0, 604_800), help="Seconds of silence.")
+def add_rule_command(name: str, when: str, targets: tuple[int, ...], cooldown: int) -> None:
+    """Add a rule. WHEN is JSON, such as '{"kind": "run"}': see docs/alerts.md."""
+    from quart_odds.alerts.rules import offered_spec
+
+    spec = offered_spec(when)
+    rule = _with_rules(lambda rules: rules.add(name, spec, targets, cooldown_seconds=cooldown))
+    click.echo(f"Rule {rule.id} was added.")
+
+
+@rules_group.command("list")
+@json_rows
+def list_rules_command(as_json: bool) -> None:
+    """List the rules, with what they are about and the targets that they tell."""
+    for each in _with_rules(lambda rules: rules.all()):
+        when = each.spec.model_dump(mode="json", exclude_none=True)
+        row = {"id": each.id, "name": each.name, "when": when, "targets": each.target_ids, "enabled": each.is_enabled}
+        told = ", ".join(map(str, each.target_ids)) or "none"
+        click.echo(json.dumps(row) if as_json else f"{each.id:>4}  {each.name}  {json.dumps(when)}  targets: {told}")
+
+
+@rules_group.command("remove")
+@click.argument("rule_id", type=int)
+def remove_rule_command(rule_id: int) -> None:
+    """Remove a rule. What has fired is still delivered."""
+    _with_rules(lambda rules: rules.remove(rule_id))
+    click.echo(f"Rule {rule_id} was removed.")
+
+
 def _with_targets(work: "Callable[[AlertTargets], Awaitable[T]]") -> T:
     """Return the result of some work on the targets in the database of the settings."""
     from quart_odds.alerts.service import AlertTargets, Senders
+
+    return _with_store(
+        lambda store, settings: work(AlertTargets(store, Senders(allow_private=settings.alerts_allow_private)))
+    )
+
+
+def _with_rules(work: "Callable[[RuleBook], Awaitable[T]]") -> T:
+    """Return the result of some work on the rules in the database of the settings."""
+    from quart_odds.alerts.rule_book import RuleBook
+
+    return _with_store(lambda store, _: work(RuleBook(store)))
+
+
+def _with_store(work: "Callable[[Store, Settings], Awaitable[T]]") -> T:
     from quart_odds.logs import configure_logging
     from quart_odds.storage import open_store
     from quart_odds.storage.network_files import refuse_network_file
@@ -94,7 +148,7 @@ def _with_targets(work: "Callable[[AlertTargets], Awaitable[T]]") -> T:
     async def do() -> T:
         store = await open_store(settings.database_url)
         try:
-            return await work(AlertTargets(store, Senders(allow_private=settings.alerts_allow_private)))
+            return await work(store, settings)
         finally:
             await store.aclose()
 

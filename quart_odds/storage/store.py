@@ -10,6 +10,7 @@ from quart_odds.errors import NotWriterError
 from quart_odds.odds.cache import OddsCache
 from quart_odds.odds.ports import StoredEvent, StoredOdds, WriterRow
 from quart_odds.storage.alert_queue import AlertQueueRows
+from quart_odds.storage.alert_rules import AlertRuleRows
 from quart_odds.storage.alert_targets import AlertTargetRows
 from quart_odds.storage.analytics import AnalyticsRows
 from quart_odds.storage.database import Database
@@ -30,7 +31,7 @@ from quart_odds.storage.writer import OddsWriter
 __all__ = ["Store", "migrate", "open_store"]
 
 
-class Store(RunRows, HistoryRows, AnalyticsRows, RetentionRows, AlertTargetRows, AlertQueueRows):
+class Store(RunRows, HistoryRows, AnalyticsRows, RetentionRows, AlertTargetRows, AlertRuleRows, AlertQueueRows):
     """Everything that is stored. Every method raises StorageError if the database is slow, locked, full or gone."""
 
     def __init__(self, database: Database) -> None:

@@ -19,10 +19,11 @@ class Received:
 
 @dataclass
 class Receiver:
-    """What arrived. The next answers have `statuses`, in order, and those after them 200."""
+    """What arrived. The next answers have `statuses`, in order, and those after them `status`."""
 
     url: str = ""
     statuses: list[int] = field(default_factory=list)
+    status: int = 200
     requests: list[Received] = field(default_factory=list)
     arrived: asyncio.Condition = field(default_factory=asyncio.Condition)
 
@@ -35,7 +36,7 @@ class Receiver:
     async def handle(self, request: web.Request) -> web.Response:
         """Answer a request, with a redirect to another path if the status is one."""
         received = Received(request.path, dict(request.headers), await request.read())
-        status = self.statuses.pop(0) if self.statuses else 200
+        status = self.statuses.pop(0) if self.statuses else self.status
         async with self.arrived:
             self.requests.append(received)
             self.arrived.notify_all()

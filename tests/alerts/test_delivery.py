@@ -16,6 +16,7 @@ from quart_odds.domain.clock import utc_now
 from quart_odds.errors import DeliveryError, NotWriterError
 from quart_odds.storage import Store, open_store
 from quart_odds.storage.tables import alert_deliveries
+from tests.alerts.conftest import on_both
 from tests.alerts.making import NOW, Clock, add_rule, alert, keys
 
 
@@ -87,6 +88,7 @@ async def fire(store: Store, rule_id: int, *texts: str) -> None:
     await store.add_alerts([alert(rule_id, text) for text in texts], [], keys(), store.term)
 
 
+@on_both
 async def test_a_delivery_that_fails_is_made_again_with_the_same_key(store: Store) -> None:
     """It is delivered once an attempt succeeds, and the row says how many it took."""
     targets = await targets_of(store)
@@ -98,6 +100,7 @@ async def test_a_delivery_that_fails_is_made_again_with_the_same_key(store: Stor
     assert sent.keys == ["k1", "k1", "k1"]
 
 
+@on_both
 async def test_deliveries_of_a_rule_to_a_target_are_made_in_order(store: Store) -> None:
     """The second waits until the first is delivered, however often that fails."""
     targets = await targets_of(store)
@@ -211,6 +214,7 @@ async def test_only_the_process_that_writes_works_on_the_queue(store: Store, mon
     assert looks > 5
 
 
+@on_both
 async def test_a_process_whose_term_is_over_commits_nothing(store: Store) -> None:
     """The delivery stays as it is, for the process that writes now."""
     targets = await targets_of(store)
@@ -228,6 +232,7 @@ async def test_a_process_whose_term_is_over_commits_nothing(store: Store) -> Non
         await store.add_alerts([], [], keys(), 12_345)
 
 
+@on_both
 async def test_a_target_that_is_removed_gets_nothing_more(store: Store) -> None:
     """What waited for it is cancelled, and other targets are not concerned."""
     one, other = await targets_of(store, 2)
@@ -239,6 +244,7 @@ async def test_a_target_that_is_removed_gets_nothing_more(store: Store) -> None:
     assert (cancelled.target_id, cancelled.target_name, cancelled.reason) == (None, "t0", "the target was removed")
 
 
+@on_both
 async def test_a_rule_that_was_removed_fires_no_more(store: Store) -> None:
     """Nothing is stored of it, and the alerts of other rules are."""
     targets = await targets_of(store)

@@ -70,3 +70,24 @@ def test_a_test_that_is_not_delivered_says_why() -> None:
     failed = alerts("targets", "test", "1")
     assert failed.exit_code == 3
     assert "not delivered: 127.0.0.1 is not on the public internet" in failed.output
+
+
+def test_rules_are_added_listed_and_removed() -> None:
+    """What they are about is JSON, checked as the API checks it."""
+    alerts("targets", "add", "mine", "https://odds.example")
+    added = alerts("rules", "add", "runs", '{"kind": "run"}', "--target", "1", "--cooldown", "60")
+    assert added.output == "Rule 1 was added.\n"
+    (listed,) = map(json.loads, alerts("rules", "list", "--json").output.splitlines())
+    when = {"kind": "run", "statuses": ["failed", "interrupted"], "mode": "full"}
+    assert listed == {"id": 1, "name": "runs", "when": when, "targets": [1], "enabled": True}
+    assert alerts("rules", "list").output.endswith("targets: 1\n")
+    for words, said in (
+        (("add", "x", '{"kind": "pigeon"}'), "expected tags: 'price', 'movement'"),
+        (("add", "x", "nonsense"), "Invalid JSON"),
+        (("add", "x", '{"kind": "run"}', "--target", "9"), "there is no such target among 9"),
+        (("remove", "9"), "there is no rule 9"),
+    ):
+        failed = alerts("rules", *words)
+        assert (failed.exit_code, said in failed.output) == (1, True), failed.output
+    assert alerts("rules", "remove", "1").output == "Rule 1 was removed.\n"
+    assert alerts("rules", "list").output == ""

@@ -33,7 +33,7 @@ blueprint = Blueprint("alerts", __name__)
 @document_response(TargetRows)
 async def targets() -> Response:
     """List where alerts are sent. Of URLs, only what is no secret is shown."""
-    return json_response({"targets": [target_row(each) for each in await services().alert_targets.all()]})
+    return json_response({"targets": [target_row(each) for each in await services().alerts.targets.all()]})
 
 
 @blueprint.post("/api/alerts/targets")
@@ -43,7 +43,7 @@ async def targets() -> Response:
 @document_response(AddedTarget, 201)
 async def add_target(body: NewTarget) -> Response:
     """Add a target. Only from the server's own machine. A webhook's secret is in this response and in no other."""
-    target = await services().alert_targets.add(body.kind, body.name, body.url)
+    target = await services().alerts.targets.add(body.kind, body.name, body.url)
     return json_response({**target_row(target), "secret": target.secret}, 201)
 
 
@@ -52,7 +52,7 @@ async def add_target(body: NewTarget) -> Response:
 @document_response(ProblemBody, 404)
 async def target(target_id: int) -> Response:
     """Return one target. Of its URL, only what is no secret is shown."""
-    return json_response(target_row(await services().alert_targets.find(target_id)))
+    return json_response(target_row(await services().alerts.targets.find(target_id)))
 
 
 @blueprint.put("/api/alerts/targets/<int:target_id>")
@@ -63,7 +63,7 @@ async def target(target_id: int) -> Response:
 @document_response(ProblemBody, 404)
 async def change_target(target_id: int, body: TargetChanges) -> Response:
     """Change a target. Only from the server's own machine. The response has a secret if it is a new one."""
-    changed = await services().alert_targets.change(
+    changed = await services().alerts.targets.change(
         target_id, name=body.name, url=body.url, with_new_secret=body.new_secret
     )
     return json_response({**target_row(changed), "secret": changed.secret if body.new_secret else None})
@@ -76,7 +76,7 @@ async def change_target(target_id: int, body: TargetChanges) -> Response:
 @document_response(ProblemBody, 404)
 async def remove_target(target_id: int) -> Response:
     """Remove a target, and cancel what waits for it. Only from the server's own machine."""
-    await services().alert_targets.remove(target_id)
+    await services().alerts.targets.remove(target_id)
     return json_response({"id": target_id, "removed": True})
 
 
@@ -87,7 +87,7 @@ async def remove_target(target_id: int) -> Response:
 @document_response(ProblemBody, 404)
 async def test_target(target_id: int) -> Response:
     """Send a test message now, in one attempt. Only from the server's own machine."""
-    reason = await services().alert_targets.test(target_id)
+    reason = await services().alerts.targets.test(target_id)
     return json_response({"delivered": reason is None, "reason": reason})
 
 

@@ -54,7 +54,7 @@ async def test_a_target_is_added_with_a_secret_that_is_shown_once(running: Runni
     shown = {name: value for name, value in target.items() if name != "secret"}
     assert await running.get(TARGETS) == {"targets": [shown]}
     assert await running.get(f"{TARGETS}/{target['id']}") == shown
-    (stored,) = await running.parts.alert_targets.all()
+    (stored,) = await running.parts.alerts.targets.all()
     assert (stored.url, stored.secret) == (WEBHOOK["url"], target["secret"])
     assert "s3cret" not in repr(stored)
     assert target["secret"] not in repr(stored)
@@ -98,7 +98,7 @@ async def test_a_wrong_target_is_refused(running: RunningApp) -> None:
         assert error["field"] == field
         assert said in error["message"]
         assert "s3cret" not in await response.get_data(as_text=True)
-    assert await running.parts.alert_targets.all() == []
+    assert await running.parts.alerts.targets.all() == []
 
 
 CHANGES = [
@@ -125,7 +125,7 @@ ELSEWHERE: list[tuple[str, dict[str, str]]] = [
 async def test_targets_are_changed_on_this_machine_only(running: RunningApp) -> None:
     """Neither another peer nor a request through a proxy may, whatever it says of itself. Both may list targets."""
     await added(running)
-    before = await running.parts.alert_targets.all()
+    before = await running.parts.alerts.targets.all()
     for peer, headers in ELSEWHERE:
         for method, path, body in CHANGES:
             response = await send(running, method, path, body, peer=peer, headers=headers)
@@ -133,7 +133,7 @@ async def test_targets_are_changed_on_this_machine_only(running: RunningApp) -> 
             assert "quart-odds alerts" in (await response.get_json())["detail"]
         response = await send(running, "GET", TARGETS, peer=peer)
         assert response.status_code == 200
-    assert await running.parts.alert_targets.all() == before
+    assert await running.parts.alerts.targets.all() == before
 
 
 async def test_every_loopback_peer_may_change_them(running: RunningApp) -> None:
