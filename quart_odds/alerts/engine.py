@@ -88,7 +88,11 @@ class AlertEngine:
             self._note(self._matcher.found(of, subject, name, percent, data, self._now()))
 
     def _note(self, fired: Iterable[NewAlert]) -> None:
-        self._fired.extend(fired)
+        """Keep what fires until it is stored. A rule that breaks must not break the recording of odds."""
+        try:
+            self._fired.extend(fired)
+        except Exception:
+            log.exception("alerts.rule_broke")
         if self._fired or self._matcher.crossings.changed:
             self._woken.set()
 

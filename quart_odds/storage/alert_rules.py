@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 
 import orjson
-from sqlalchemy import ColumnElement, Row, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Row, delete, func, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from quart_odds.alerts.rules import Rule, read_spec
@@ -158,11 +158,13 @@ async def _tell(connection: AsyncConnection, rule: Rule) -> None:
 
 
 async def _stamp(connection: AsyncConnection) -> None:
-    former = await connection.scalar(select(notes.c.value).where(notes.c.name == STAMP).with_for_update())
-    if former is None:
-        await connection.execute(insert(notes).values(name=STAMP, value="1"))
-    else:
-        await connection.execute(update(notes).where(notes.c.name == STAMP).values(value=str(int(former) + 1)))
+    await connection.execute(
+        text(
+            "INSERT INTO notes (name, value) VALUES (:name, '1') ON CONFLICT (name) "
+            "DO UPDATE SET value = CAST(CAST(notes.value AS INTEGER) + 1 AS TEXT)"
+        ),
+        {"name": STAMP},
+    )
 
 
 def _values(rule: Rule) -> dict[str, object]:

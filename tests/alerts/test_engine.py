@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 from sqlalchemy import select
+from structlog.testing import capture_logs
 
 from quart_odds.alerts import engine as module
+from quart_odds.alerts import matching
 from quart_odds.alerts.engine import AlertEngine
 from quart_odds.alerts.rule_book import RuleBook
 from quart_odds.alerts.rules import offered_spec
@@ -240,6 +242,19 @@ async def test_a_process_that_does_not_write_fires_nothing(store: Store) -> None
         opened.engine.run_ended(RunRecord(1, RunStatus.FAILED, "api", tuple(Platform), NOW, NOW))
         assert opened.engine._fired == []
         await opened.load()
+        await opened.alerts(1)
+
+
+async def test_a_rule_that_breaks_does_not_break_the_recording(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The log says so, and the next change is matched again."""
+    async with writing(store) as opened:
+        await add_rule(opened, PRICE)
+        with monkeypatch.context() as broken, capture_logs() as lines:
+            broken.setattr(matching, "price_words", lambda *_: 1 / 0)
+            opened.price(2.6)
+        assert "alerts.rule_broke" in [line["event"] for line in lines]
+        opened.price(2.3)
+        opened.price(2.6)
         await opened.alerts(1)
 
 
