@@ -1,5 +1,6 @@
 """Matches rules with what changes: prices, events, runs, bookmakers. Plain functions of the moment; nothing waits."""
 
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
@@ -45,7 +46,7 @@ class Matcher:
     def __init__(self, cache: OddsCache, crossings: Crossings) -> None:
         self.crossings = crossings
         self._cache = cache
-        self._prices: dict[int, list[tuple[Rule, PriceOf]]] = defaultdict(list)
+        self._prices: dict[int, list[tuple[Rule, PriceOf, int]]] = defaultdict(list)
         self._events: list[tuple[Rule, EventSpec]] = []
         self._bookmakers: list[tuple[Rule, BookmakerSpec]] = []
         self._runs: list[tuple[Rule, RunSpec]] = []
@@ -63,7 +64,7 @@ class Matcher:
         for rule in enabled:
             match rule.spec:
                 case PriceOf() as spec:
-                    self._prices[spec.event_id].append((rule, spec))
+                    self._prices[spec.event_id].append((rule, spec, spec.key))
                 case EventSpec() as spec:
                     self._events.append((rule, spec))
                 case BookmakerSpec() as spec:
@@ -76,7 +77,7 @@ class Matcher:
         self._movements = {key: kept for key, kept in self._movements.items() if specs.get(key[0]) == kept[0]}
 
     def changed(self, change: EventChange, now: datetime) -> Iterator[NewAlert]:
-        """Yield what fires because of a change that the cache has just taken. Takes 1 µs if no rule is concerned."""
+        """Yield what fires because of a change that the cache has just taken. Takes 2 µs if no rule is concerned."""
         self.seen_at[change.platform] = now
         if change.is_seen_only:
             return
@@ -101,18 +102,24 @@ class Matcher:
             event_odds = event.odds.get(each)
             if event_odds is None or event_odds.gone_at is not None or event.is_reversed(each):
                 continue
-            for rule, spec in self._prices[event_id]:
-                if spec.bookmaker in (None, each):
-                    value = event_odds.value_of(spec.key)
-                    if value is not None and not value & GONE:
-                        odds, is_active = unpack_value(value)
-                        if is_active:
-                            yield from self._price(rule, spec, event, each, odds, now)
+            columns = event_odds.columns
+            for rule, spec, key in self._prices[event_id]:
+                place = bisect_left(columns.keys, key) if spec.bookmaker in (None, each) else len(columns.keys)
+                if place < len(columns.keys) and columns.keys[place] == key and not columns.values[place] & GONE:
+                    odds, is_active = unpack_value(columns.values[place])
+                    if is_active:
+                        yield from self._price(rule, spec, f"{event.id}:{key}:{each}", event, each, odds, now)
 
     def _price(
-        self, rule: Rule, spec: PriceOf, event: CachedEvent, platform: Platform, odds: float, now: datetime
+        self,
+        rule: Rule,
+        spec: PriceOf,
+        subject: str,
+        event: CachedEvent,
+        platform: Platform,
+        odds: float,
+        now: datetime,
     ) -> Iterator[NewAlert]:
-        subject = f"{event.id}:{spec.key}:{platform}"
         if isinstance(spec, PriceSpec):
             is_beyond, is_back = _place(spec, odds)
             if self.crossings.cross(rule, subject, is_beyond=is_beyond, is_back=is_back, now=now):
