@@ -221,10 +221,9 @@ async def _opened(app: Quart, parts: Services) -> AsyncIterator[None]:
             parts.loop_lag.close()
             await parts.maintenance.close()
             await drain(parts)
-            await parts.alerts.close()
             parts.notifier.close()
             await parts.clients.aclose()
-            await asyncio.gather(parts.odds_service.close(CLOSE_SECONDS), parts.decoder.aclose())
+            await asyncio.gather(parts.odds_service.close(CLOSE_SECONDS), parts.alerts.close(), parts.decoder.aclose())
             if parts.shared_log is not None and parts.run_logs is not None and parts.reports is not None:
                 await asyncio.gather(parts.shared_log.close(), parts.run_logs.close(), parts.reports.close())
             parts.registry.close()

@@ -32,7 +32,8 @@ REST_SECONDS = 60.0
 AT_ONCE = 8
 """Maximum attempts at the same time, to different targets or for different rules."""
 
-CLOSE_SECONDS = 0.5
+CLOSE_SECONDS = 0.2
+"""How long a stop waits for the attempts that it has cancelled."""
 
 log = structlog.get_logger(__name__)
 

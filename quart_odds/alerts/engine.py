@@ -27,7 +27,8 @@ LOOK_SECONDS = 1.0
 """How often the engine looks whether rules have changed, whether a bookmaker is stale, and tries again after an error.
 """
 
-CLOSE_SECONDS = 0.5
+CLOSE_SECONDS = 0.2
+"""How long each of the two steps of a stop may take: ending what is under way, and storing what has fired."""
 
 log = structlog.get_logger(__name__)
 
