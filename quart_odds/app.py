@@ -13,6 +13,7 @@ from quart import Quart, Request, Response
 from quart.typing import ResponseTypes
 from werkzeug.exceptions import NotFound
 
+from quart_odds.alerts.alerts import Alerts
 from quart_odds.bookmakers import ClientPool, Decoder
 from quart_odds.bookmakers.politeness import Priority
 from quart_odds.broadcast import ODDS, BroadcastRegistry
@@ -28,7 +29,7 @@ from quart_odds.odds.watched import WatchedEvents
 from quart_odds.routes.access import bodies, problems, same_origin
 from quart_odds.routes.access.limits import ConnectionLimits
 from quart_odds.routes.access.root_path import RootPath
-from quart_odds.routes.api import analytics, odds, openapi, refresh, scheduler, scrape
+from quart_odds.routes.api import alert_rules, alerts, analytics, odds, openapi, refresh, scheduler, scrape
 from quart_odds.routes.api.coverage import MarketNumbers
 from quart_odds.routes.api.encoded import EventBodies
 from quart_odds.routes.api.opportunities import OpportunityFinder
@@ -54,7 +55,7 @@ from quart_odds.server.loop_lag import LoopLag
 from quart_odds.services import EXTENSION, Services
 from quart_odds.settings import Settings, load_settings
 from quart_odds.storage import open_store
-from quart_odds.websocket import OddsUpdates, bridge_scrape_to_websocket, gap_notice
+from quart_odds.websocket import AlertMessages, OddsUpdates, bridge_scrape_to_websocket, gap_notice
 from quart_odds.websocket.odds_feed import OddsFeed
 from quart_odds.websocket.odds_images import OddsImages
 
@@ -102,7 +103,21 @@ def create_app(settings: Settings | None = None) -> Quart:
     problems.init_app(app)
     same_origin.init_app(app)
     bodies.init_app(app, parts)
-    for module in (analytics, asyncapi, docs, scrape, sse, ws, scheduler, refresh, health, metrics, views):
+    for module in (
+        alert_rules,
+        alerts,
+        analytics,
+        asyncapi,
+        docs,
+        scrape,
+        sse,
+        ws,
+        scheduler,
+        refresh,
+        health,
+        metrics,
+        views,
+    ):
         app.register_blueprint(module.blueprint)
     app.register_blueprint(odds.odds_blueprint())
     openapi.init_app(app, settings.root_path)
@@ -184,17 +199,20 @@ async def _opened(app: Quart, parts: Services) -> AsyncIterator[None]:
         parts.decoder = Decoder(settings.decode_workers)
         parts.preferences = RuntimeSettings(settings, parts.store)
         await parts.preferences.load()
+        _add_alerts(parts)
         _add_scraping(parts)
         if parts.shared_log is not None and parts.reports is not None:
             parts.shared_log.on_begun = partial(_tell_ends, parts, parts.shared_log)
             parts.shared_log.open()
             parts.reports.open()
+        await parts.alerts.load()
         await parts.runs.recover()
         parts.odds_service.on_take_over = partial(_take_over, parts)
         parts.odds_service.on_step_down = partial(_step_down, parts)
         await parts.maintenance.open()
         parts.odds_service.on_read_again = parts.maintenance.read_again
         parts.odds_service.follow()
+        parts.alerts.open()
         parts.loop_lag.open()
         try:
             async with _commands(app, parts):
@@ -205,7 +223,7 @@ async def _opened(app: Quart, parts: Services) -> AsyncIterator[None]:
             await drain(parts)
             parts.notifier.close()
             await parts.clients.aclose()
-            await asyncio.gather(parts.odds_service.close(CLOSE_SECONDS), parts.decoder.aclose())
+            await asyncio.gather(parts.odds_service.close(CLOSE_SECONDS), parts.alerts.close(), parts.decoder.aclose())
             if parts.shared_log is not None and parts.run_logs is not None and parts.reports is not None:
                 await asyncio.gather(parts.shared_log.close(), parts.run_logs.close(), parts.reports.close())
             parts.registry.close()
@@ -242,6 +260,7 @@ async def _commands(app: Quart, parts: Services) -> AsyncIterator[None]:
 def _step_down(parts: Services, reason: str) -> None:
     """Stop the work that only the writer does."""
     parts.runs.step_down(reason)
+    parts.alerts.step_down()
     if parts.shared_log is not None:
         parts.shared_log.publisher.end()
 
@@ -255,6 +274,7 @@ def _tell_ends(parts: Services, shared_log: SharedLog) -> None:
 
 async def _take_over(parts: Services) -> None:
     """Continue the work of the process that wrote before: end its runs, and follow what it was told."""
+    await parts.alerts.load()
     await parts.runs.recover()
     await parts.maintenance.read_again()
 
@@ -340,6 +360,7 @@ def _add_scraping(parts: Services) -> None:
         make_broadcaster=partial(_make_broadcaster, parts),
         take_over=parts.odds_service.take_over,
         slowed=lambda: slowed_bookmakers(parts.clients.budgets()),
+        on_end=parts.alerts.engine.run_ended,
     )
     parts.refresher = EventRefresher(
         partial(parts.clients.client, priority=Priority.REFRESH),
@@ -358,3 +379,17 @@ def _add_scraping(parts: Services) -> None:
     parts.maintenance = Maintenance(
         parts.store, parts.odds_service, preferences, parts.scheduler, parts.sweep_scheduler
     )
+
+
+def _add_alerts(parts: Services) -> None:
+    """Add alerts. They are told of every change of the odds, after the topic `odds`."""
+    service, settings = parts.odds_service, parts.settings
+    parts.alerts = Alerts(
+        parts.store,
+        service.cache,
+        allow_private=settings.alerts_allow_private,
+        retry_seconds=settings.alerts_retry_seconds,
+        on_fired=AlertMessages(parts.registry),
+        may_deliver=lambda: service.is_writer,
+    )
+    service.on_applied = parts.alerts.after(service.on_applied)

@@ -21,6 +21,9 @@ QuartOddsError
 │   └── RunFoldedError           the run was a sweep, and only hourly figures of it are left
 ├── RunStateError            the request does not make sense for a run in this state
 ├── TooSoonError             the same thing was done a moment ago
+├── AlertInputError          a target or a rule of alerts cannot be as it was given
+├── AlertItemNotFoundError   no target, or no rule, has this id
+├── DeliveryError            an attempt to deliver an alert failed
 ├── WriterUnavailableError   the process that writes cannot be reached through Redis
 ├── RecordingError           a folder is not a recording of bookmakers' bodies
 ├── LogStalledError          the log between processes does not go on from where this one is
@@ -236,6 +239,34 @@ class TooSoonError(QuartOddsError):
 
     def __str__(self) -> str:
         return self.reason
+
+
+class AlertInputError(QuartOddsError):
+    """Raised when a target or a rule of alerts cannot be as it was given. The reason says what is allowed."""
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(field, reason)
+        self.field = field
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.field}: {self.reason}"
+
+
+class AlertItemNotFoundError(QuartOddsError):
+    """Raised when no target, or no rule, has this id. `item` is "target" or "rule"."""
+
+    def __init__(self, item: str, item_id: int) -> None:
+        super().__init__(item, item_id)
+        self.item = item
+        self.item_id = item_id
+
+    def __str__(self) -> str:
+        return f"there is no {self.item} {self.item_id}"
+
+
+class DeliveryError(QuartOddsError):
+    """Raised when an attempt to deliver an alert failed. The reason contains no part of the URL that may be secret."""
 
 
 class WriterUnavailableError(QuartOddsError):

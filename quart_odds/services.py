@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, cast
 from quart import current_app
 
 if TYPE_CHECKING:
+    from quart_odds.alerts.alerts import Alerts
     from quart_odds.bookmakers import ClientPool, Decoder
     from quart_odds.broadcast import BroadcastRegistry
     from quart_odds.cluster import ProcessReports, RunLogs, SharedLog
@@ -72,6 +73,7 @@ class Services:
     scheduler: "Scheduler" = field(init=False)
     sweep_scheduler: "Scheduler" = field(init=False)
     maintenance: "Maintenance" = field(init=False)
+    alerts: "Alerts" = field(init=False)
     loop_lag: "LoopLag" = field(init=False)
     commands: "CommandSender | None" = None
     worker: int | None = None

@@ -8,7 +8,16 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator, ValidationError, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    ValidationError,
+    field_validator,
+)
 from yarl import URL
 
 from quart_odds.domain.origins import parse_host
@@ -181,6 +190,12 @@ def _sweep_interval(seconds: int) -> int:
     return seconds
 
 
+def _true_or_false(value: object) -> object:
+    if isinstance(value, str) and value not in ("true", "false"):
+        raise ValueError("give true or false")
+    return value
+
+
 BookmakerURL = Annotated[str, AfterValidator(_bookmaker)]
 ProxyURL = Annotated[str, AfterValidator(_proxy)]
 AllowedOrigin = Annotated[str, AfterValidator(_allowed_origin)]
@@ -275,6 +290,13 @@ class Settings(BaseModel):
     )
     odds_retention_days: int = Field(30, ge=1, le=3650, description="how long odds changes are kept")
     run_retention_days: int = Field(30, ge=1, le=3650, description="how long runs are kept")
+
+    alerts_allow_private: Annotated[bool, BeforeValidator(_true_or_false)] = Field(
+        False, description="allow targets of alerts at addresses that are not on the public internet"
+    )
+    alerts_retry_seconds: float = Field(
+        5, ge=0.1, le=3600, description="wait before the first retry of a delivery; it doubles each time, up to an hour"
+    )
 
     heartbeat_seconds: float = Field(15, gt=0, le=15, description="maximum silence on an SSE stream")
     write_timeout_seconds: float = Field(

@@ -91,9 +91,9 @@ class RunningApp:
         return await response.get_json()
 
     async def ask(self, method: str, path: str, headers: Mapping[str, str] | None = None) -> Response:
-        """Return the response to a request with this method and without a body."""
+        """Return the response to a request with this method and without a body, from this machine."""
         send: Callable[..., Awaitable[Response]] = getattr(self.client, method.lower())
-        return await send(path, headers=dict(headers or {}))
+        return await send(path, headers=dict(headers or {}), scope_base={"client": ("127.0.0.1", 50_000)})
 
     async def start(self, *platforms: Platform) -> int:
         """Start a run and return its id."""

@@ -49,6 +49,8 @@ def test_the_environment_is_read() -> None:
         ("QUART_ODDS_BET9JA_REQUESTS_PER_SECOND", "101", "PER_SECOND: Input should be less than or equal to 100"),
         ("QUART_ODDS_MAX_DETAIL_AGE_MINUTES", "0", "MINUTES: Input should be greater than or equal to 1"),
         ("QUART_ODDS_STALE_AFTER_SECONDS", "9", "SECONDS: Input should be greater than or equal to 10"),
+        ("QUART_ODDS_ALERTS_ALLOW_PRIVATE", "maybe", "QUART_ODDS_ALERTS_ALLOW_PRIVATE: give true or false"),
+        ("QUART_ODDS_ALERTS_RETRY_SECONDS", "0", "SECONDS: Input should be greater than or equal to 0.1"),
         ("QUART_ODDS_LOG_FORMAT", "xml", "QUART_ODDS_LOG_FORMAT: Input should be 'console' or 'json'"),
         ("QUART_ODDS_DATABASE_URL", "mysql://x", "QUART_ODDS_DATABASE_URL: give sqlite:///"),
         ("QUART_ODDS_BETPAWA_PROXY", "socks5://x", "QUART_ODDS_BETPAWA_PROXY: give a proxy as http://"),

@@ -1,4 +1,4 @@
-"""The command line: `quart-odds serve · scrape · watch · record · export · coverage · sandbox · migrate`.
+"""The command line: `quart-odds serve · scrape · watch · record · export · coverage · alerts · sandbox · migrate`.
 
 See docs/cli.md.
 """
@@ -6,6 +6,7 @@ See docs/cli.md.
 import click
 
 from quart_odds import __version__
+from quart_odds.cli.alerts import alerts_command
 from quart_odds.cli.coverage import coverage_command
 from quart_odds.cli.export import export_command
 from quart_odds.cli.group import CommandGroup
@@ -29,6 +30,7 @@ for command in (
     record_command,
     export_command,
     coverage_command,
+    alerts_command,
     migrate_command,
 ):
     main.add_command(command)

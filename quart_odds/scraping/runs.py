@@ -25,6 +25,7 @@ from quart_odds.errors import (
     StorageError,
     TooSoonError,
 )
+from quart_odds.odds.lease import nothing_of
 from quart_odds.odds.ownership import recording_for
 from quart_odds.scraping.active_run import ActiveRun
 from quart_odds.scraping.broadcaster import BroadcasterRegistry, ProgressBroadcaster
@@ -87,7 +88,8 @@ class RunStore(EndStore, NewestRuns, Protocol):
 class RunService:
     """Starts, cancels and ends runs, one run of each mode at a time.
 
-    `slowed` returns the bookmakers that are asked less than configured now; the end of each run has them.
+    `slowed` returns the bookmakers that are asked less than configured now; the end of each run has them. `on_end` is
+    called with the record of each end that is published.
     Work that must not be lost runs in the service's own tasks, so callers may be cancelled at any moment.
     """
 
@@ -103,6 +105,7 @@ class RunService:
         make_broadcaster: Callable[[int, RunMode], ProgressBroadcaster] = ProgressBroadcaster,
         take_over: Callable[[], Awaitable[None]] | None = None,
         slowed: Callable[[], Iterable[SlowedBookmaker]] = tuple,
+        on_end: Callable[[RunRecord], object] = nothing_of,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
         self.broadcasters = BroadcasterRegistry()
@@ -115,6 +118,7 @@ class RunService:
         self._make_broadcaster = make_broadcaster
         self._take_over = take_over
         self._slowed = slowed
+        self._on_end = on_end
         self._now = now
         self._active: dict[RunMode, ActiveRun] = {}
         self._starting = asyncio.Lock()
@@ -265,6 +269,7 @@ class RunService:
         broadcaster = self._make_broadcaster(record.id, record.mode)
         self.broadcasters.add(broadcaster)
         broadcaster.publish(terminal_progress(record, self._slowed()))
+        self._on_end(record)
         await self._bridge(broadcaster, self._registry)
 
     def step_down(self, reason: str) -> None:
@@ -365,6 +370,7 @@ class RunService:
             del self._active[run.record.mode]
         terminal = terminal_progress(record, self._slowed())
         run.publish(terminal.model_copy(update={"elapsed_ms": max(run.elapsed_ms, terminal.duration_ms or 0)}))
+        self._on_end(record)
         level = logging.DEBUG if run.is_quiet and record.status is RunStatus.COMPLETED else logging.INFO
         log.log(level, "run.ended", scrape_run_id=record.id, status=str(record.status), events=record.events_scraped)
         if run.bridge is not None:

@@ -49,13 +49,16 @@ def sqlite_engine(url: URL, in_memory: bool, *, writes: bool) -> AsyncEngine:
     The transactions of a writing engine take SQLite's write lock when they begin. An in-memory database has a single
     connection for both.
     """
+    # Errors are shown without parameters (`hide_parameters`): those of targets of alerts are secrets.
     arguments = {"timeout": BUSY_SECONDS}
     if in_memory:
-        engine = create_async_engine(url, connect_args=arguments, poolclass=StaticPool)
+        engine = create_async_engine(url, connect_args=arguments, poolclass=StaticPool, hide_parameters=True)
     elif writes:
-        engine = create_async_engine(url, connect_args=arguments, pool_size=1, max_overflow=0)
+        engine = create_async_engine(url, connect_args=arguments, pool_size=1, max_overflow=0, hide_parameters=True)
     else:
-        engine = create_async_engine(url, connect_args=arguments, pool_size=READERS, max_overflow=0)
+        engine = create_async_engine(
+            url, connect_args=arguments, pool_size=READERS, max_overflow=0, hide_parameters=True
+        )
 
     pragmas = ["foreign_keys = ON"]
     if not in_memory:
@@ -86,7 +89,14 @@ def sqlite_engine(url: URL, in_memory: bool, *, writes: bool) -> AsyncEngine:
 def postgres_engine(url: URL) -> AsyncEngine:
     """Return an engine for reading, writing and the writer lock."""
     arguments = {"timeout": CONNECT_SECONDS, "command_timeout": COMMAND_SECONDS}
-    engine = create_async_engine(url, connect_args=arguments, pool_size=READERS + 2, max_overflow=0, pool_pre_ping=True)
+    engine = create_async_engine(
+        url,
+        connect_args=arguments,
+        pool_size=READERS + 2,
+        max_overflow=0,
+        pool_pre_ping=True,
+        hide_parameters=True,
+    )
 
     @event.listens_for(engine.sync_engine, "connect")
     def prepare(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:

@@ -10,12 +10,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from quart_odds.domain.runs import RunMode, RunStatus
 from quart_odds.odds.retention import CleanUpState, Removal
+from quart_odds.storage.alert_rules import remove_alerts, remove_states
 from quart_odds.storage.database import Database
 from quart_odds.storage.odds_rows import quote_at
 from quart_odds.storage.openings import shorten_openings
 from quart_odds.storage.revisions import NEW_DATABASE
 from quart_odds.storage.sweep_hours import SweepHourRows
 from quart_odds.storage.tables import (
+    alerts,
     events,
     notes,
     odds_history,
@@ -29,6 +31,7 @@ from quart_odds.storage.tables import (
 QUOTES_AT_ONCE = 50
 EVENTS_AT_ONCE = 50
 RUNS_AT_ONCE = 100
+ALERTS_AT_ONCE = 100
 
 CLEAN_UPS = "clean_ups"
 """Key of the CleanUpState in the table `notes`."""
@@ -78,7 +81,7 @@ class RetentionRows(SweepHourRows, ABC):
         """Remove events and price changes older than `odds_before`, and runs that started before `runs_before`.
 
         An event counts as older if it kicked off before that time and has not been seen since. Running runs are kept.
-        Sweeps are folded, and their hourly figures go with the runs of that age; neither is counted.
+        Sweeps are folded, and their hourly figures go with the runs of that age, as alerts do; none of them is counted.
         Each batch is a separate transaction, and the writer can write between two batches. Raises NotWriterError
         if `term` is not the current term of the database.
         """
@@ -95,6 +98,7 @@ class RetentionRows(SweepHourRows, ABC):
                 await connection.execute(delete(runs).where(runs.c.id.in_(ids)))
             removed_runs += len(ids)
         await self._remove_sweeps(runs_before, term)
+        await self._remove_alerts(runs_before, term)
         return Removal(removed_events, removed_rows, removed_openings, removed_runs)
 
     async def _remove_sweeps(self, before: datetime, term: int | None) -> None:
@@ -107,6 +111,15 @@ class RetentionRows(SweepHourRows, ABC):
         if await self._page(select(sweep_hours.c.first_id).where(old).limit(1)):
             async with self.database.writing_as(term) as connection:
                 await connection.execute(delete(sweep_hours).where(old))
+
+    async def _remove_alerts(self, before: datetime, term: int | None) -> None:
+        """Remove the alerts that fired before this moment, and states that say nothing any more. Neither is counted."""
+        old = select(alerts.c.id).where(alerts.c.fired_at < before).limit(ALERTS_AT_ONCE)
+        while ids := await self._page(old):
+            async with self.database.writing_as(term) as connection:
+                await remove_alerts(connection, ids)
+        async with self.database.writing_as(term, is_new=False) as connection:
+            await remove_states(connection, before)
 
     async def _remove_events(self, before: datetime, term: int | None) -> tuple[int, int]:
         removed = rows = 0

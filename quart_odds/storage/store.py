@@ -10,6 +10,9 @@ from quart_odds.errors import NotWriterError, StorageError
 from quart_odds.odds.cache import OddsCache
 from quart_odds.odds.event import CachedEvent
 from quart_odds.odds.ports import StoredEvent, StoredOdds, WriterRow
+from quart_odds.storage.alert_queue import AlertQueueRows
+from quart_odds.storage.alert_rules import AlertRuleRows
+from quart_odds.storage.alert_targets import AlertTargetRows
 from quart_odds.storage.analytics import AnalyticsRows
 from quart_odds.storage.database import Database
 from quart_odds.storage.history_rows import HistoryRows
@@ -31,7 +34,7 @@ from quart_odds.storage.writer import OddsWriter
 __all__ = ["Store", "migrate", "open_migrated", "open_store"]
 
 
-class Store(RunRows, HistoryRows, AnalyticsRows, RetentionRows):
+class Store(RunRows, HistoryRows, AnalyticsRows, RetentionRows, AlertTargetRows, AlertRuleRows, AlertQueueRows):
     """Everything that is stored. Every method raises StorageError if the database is slow, locked, full or gone."""
 
     def __init__(self, database: Database) -> None:

@@ -251,3 +251,91 @@ writer = Table(
 that has the lease, and `expires_at` says until when, by the clock of the database, in microseconds since 1970.
 `is_locked` says whether that process holds the writer lock, too.
 """
+
+alert_targets = Table(
+    "alert_targets",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("kind", String(16), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("url", Text, nullable=False),
+    Column("secret", Text),
+    Column("created_at", Moment, nullable=False),
+    sqlite_autoincrement=True,
+)
+"""Where alerts are sent. URLs contain tokens, and `secret` signs requests: neither is shown to anybody."""
+
+alert_rules = Table(
+    "alert_rules",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("kind", String(16), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("spec", Text, nullable=False),
+    Column("is_enabled", Boolean, nullable=False),
+    Column("cooldown_seconds", Integer, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("changed_at", Moment, nullable=False),
+    sqlite_autoincrement=True,
+)
+"""What alerts are about. `spec` is JSON, and its fields depend on the kind."""
+
+alert_rule_targets = Table(
+    "alert_rule_targets",
+    metadata,
+    Column("rule_id", Integer, ForeignKey("alert_rules.id", ondelete="CASCADE"), primary_key=True, autoincrement=False),
+    Column(
+        "target_id", Integer, ForeignKey("alert_targets.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    ),
+)
+
+alert_states = Table(
+    "alert_states",
+    metadata,
+    Column("rule_id", Integer, ForeignKey("alert_rules.id", ondelete="CASCADE"), primary_key=True, autoincrement=False),
+    Column("subject", String(200), primary_key=True),
+    Column("is_armed", Boolean, nullable=False),
+    Column("fired_at", Moment),
+    Column("changed_at", Moment, nullable=False),
+)
+"""Where each subject of a rule is: armed, or beyond the threshold. A subject without a row is armed."""
+
+alerts = Table(
+    "alerts",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("rule_id", Integer, ForeignKey("alert_rules.id", ondelete="SET NULL"), index=True),
+    Column("rule_name", Text, nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("subject", String(200), nullable=False),
+    Column("title", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("data", Text, nullable=False),
+    Column("fired_at", Moment, nullable=False, index=True),
+    sqlite_autoincrement=True,
+)
+"""The alerts that fired. `data` is JSON."""
+
+alert_deliveries = Table(
+    "alert_deliveries",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("key", String(64), nullable=False),
+    Column("alert_id", Integer, ForeignKey("alerts.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("rule_id", Integer, nullable=False),
+    Column("target_id", Integer, ForeignKey("alert_targets.id", ondelete="SET NULL"), index=True),
+    Column("target_name", Text, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("next_at", Moment, nullable=False),
+    Column("reason", Text),
+    Column("created_at", Moment, nullable=False),
+    Column("ended_at", Moment),
+    UniqueConstraint("key"),
+    sqlite_autoincrement=True,
+)
+"""The queue: one row per alert and target. `key` is the idempotency key, and `reason` says why the last attempt failed.
+
+`rule_id` stays when its rule is removed, since deliveries of one rule to one target are made in order.
+"""
+Index("ix_alert_deliveries_state_rule_id", alert_deliveries.c.state, alert_deliveries.c.rule_id)

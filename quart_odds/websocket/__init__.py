@@ -1,5 +1,6 @@
 """WebSocket: the messages, and the bridge that forwards a run's progress to all listeners."""
 
+from quart_odds.websocket.alert_messages import AlertMessages
 from quart_odds.websocket.bridge import bridge_scrape_to_websocket
 from quart_odds.websocket.messages import (
     connection_ack_message,
@@ -17,6 +18,7 @@ from quart_odds.websocket.messages import (
 from quart_odds.websocket.odds_updates import OddsUpdates
 
 __all__ = [
+    "AlertMessages",
     "OddsUpdates",
     "bridge_scrape_to_websocket",
     "connection_ack_message",

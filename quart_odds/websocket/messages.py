@@ -95,6 +95,13 @@ def odds_image_message(
     return envelope("odds_image", {"events": events, "final": is_final, "scope": scope, "removed": removed}, at)
 
 
+def alert_message(
+    alert_id: int, *, title: str, text: str, data: Mapping[str, object], at: datetime | None = None
+) -> Envelope:
+    """Return an alert that fired at `at`. `data` says what `title` and `text` say to people, and by which rule."""
+    return envelope("alert", {"id": alert_id, "title": title, "text": text, **data}, at)
+
+
 def connection_ack_message(topics: Iterable[str]) -> Envelope:
     """Return the first message of a connection: the topics it receives, sorted."""
     return envelope("connection_ack", {"topics": sorted(topics)})

@@ -25,6 +25,8 @@ TOURNAMENTS = "/api/events/tournaments"
 VALUES = {
     "scrape_run_id": "1",
     "event_id": "1",
+    "target_id": "1",
+    "rule_id": "1",
     "market_id": "1",
     "sportradar_id": "1",
     "change": "pause",
@@ -93,6 +95,8 @@ async def things(running: RunningApp) -> object:
         running.parts.scheduler.is_paused,
         len(running.parts.odds_service.cache.events),
         running.parts.limits.count,
+        await running.parts.alerts.targets.all(),
+        await running.parts.alerts.rules.all(),
     )
 
 

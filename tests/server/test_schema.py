@@ -11,9 +11,9 @@ from tests.server.serving import at, curl, served
 
 NEVER_ENDING_OR_STARTING = (
     r"^/api/(sse|scrape/stream|scrape/runs/\{scrape_run_id\}/progress|scrape$|scrape/\{scrape_run_id\}/(cancel|retry)"
-    r"|events/\{event_id\}/refresh|scrape/event/.*)"
+    r"|events/\{event_id\}/refresh|scrape/event/.*|alerts/targets/\{target_id\}/test)"
 )
-"""Routes that stream endlessly, start or cancel runs, or send requests to bookmakers."""
+"""Routes that stream endlessly, start or cancel runs, or send requests to bookmakers or targets of alerts."""
 
 CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
 

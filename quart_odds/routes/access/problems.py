@@ -13,6 +13,8 @@ from quart_schema.validation import QuerystringValidationError
 from werkzeug.exceptions import HTTPException
 
 from quart_odds.errors import (
+    AlertInputError,
+    AlertItemNotFoundError,
     BookmakerError,
     MissingExtraError,
     NotWriterError,
@@ -92,6 +94,10 @@ def problem_of(error: Exception) -> Problem:
     match error:
         case Problem():
             return error
+        case AlertInputError():
+            return bad_request("The request body is not valid.", (error.field, error.reason))
+        case AlertItemNotFoundError():
+            return Problem(404, f"No such {error.item}", str(error))
         case RunNotFoundError():
             return Problem(404, "No such run", str(error))
         case RunActiveError():

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from quart_odds.domain.platforms import Platform
 from quart_odds.routes.api.schemas.odds import BookmakerMarkets, EventFields, ListedBookmaker, Shape
@@ -61,6 +61,19 @@ class EventChange(Shape):
     source: Platform | None
     event: Annotated[EventFields | None, Field(description="null if the event was removed")]
     bookmakers: list[ListedBookmaker]
+
+
+class AlertMessage(BaseModel):
+    """An alert that fired. Its other fields depend on the kind: they are those of `data` in `/api/alerts`."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, defer_build=True)
+
+    id: int
+    title: str
+    text: str
+    rule_id: int
+    rule: str
+    kind: str
 
 
 class AppliedFilter(Shape):

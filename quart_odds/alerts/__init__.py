@@ -1,0 +1,1 @@
+"""Alerts: rules on what changes, the targets that are told, and the queue that delivers to them."""
