@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -124,9 +125,11 @@ def test_the_detail_has_them_and_live_images_do_not() -> None:
     chances = {each: pack_chance(Chance(0.25)) for each in X1}
     cache.apply(with_chances(mapped(odds=X1), chances), NOW)
     [event] = cache.events.values()
-    [market] = bookmaker_markets(event, odds_of(cache))["markets"]
+    detail: Any = bookmaker_markets(event, odds_of(cache))
+    [market] = detail["markets"]
     assert [each["probability"] for each in market["outcomes"]] == [0.25] * 3
-    [[market]] = [each["markets"] for each in image_event(event)["markets_by_bookmaker"]]
+    image: Any = image_event(event)
+    [[market]] = [each["markets"] for each in image["markets_by_bookmaker"]]
     assert [each.keys() & {"probability", "refund_probability"} for each in market["outcomes"]] == [set()] * 3
 
 
