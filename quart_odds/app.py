@@ -23,7 +23,9 @@ from quart_odds.domain.runs import RunMode
 from quart_odds.errors import QuartOddsError
 from quart_odds.logs import ensure_logging
 from quart_odds.odds import OddsService
+from quart_odds.odds.event import EventChange
 from quart_odds.odds.notices import OddsNotifier
+from quart_odds.odds.opportunities import OpportunityEngine
 from quart_odds.odds.watched import WatchedEvents
 from quart_odds.routes.access import bodies, problems, same_origin
 from quart_odds.routes.access.limits import ConnectionLimits
@@ -31,7 +33,6 @@ from quart_odds.routes.access.root_path import RootPath
 from quart_odds.routes.api import analytics, odds, openapi, refresh, scheduler, scrape
 from quart_odds.routes.api.coverage import MarketNumbers
 from quart_odds.routes.api.encoded import EventBodies
-from quart_odds.routes.api.opportunities import OpportunityFinder
 from quart_odds.routes.api.processes import own_report
 from quart_odds.routes.live import sse, ws
 from quart_odds.routes.live.receive import BoundedWebsocketConnection
@@ -177,6 +178,7 @@ async def _opened(app: Quart, parts: Services) -> AsyncIterator[None]:
             _add_live_odds(parts)
         else:
             await _add_shared_log(parts, settings.engine_url)
+        _add_opportunities(parts)
         images = parts.registry.open_image = OddsImages(
             parts.served.cache, parts.registry.log, parts.odds_feed.tournaments
         )
@@ -195,12 +197,14 @@ async def _opened(app: Quart, parts: Services) -> AsyncIterator[None]:
         await parts.maintenance.open()
         parts.odds_service.on_read_again = parts.maintenance.read_again
         parts.odds_service.follow()
+        parts.opportunities.open()
         parts.loop_lag.open()
         try:
             async with _commands(app, parts):
                 yield
         finally:
             parts.loop_lag.close()
+            await parts.opportunities.close()
             await parts.maintenance.close()
             await drain(parts)
             parts.notifier.close()
@@ -283,6 +287,23 @@ async def _add_shared_log(parts: Services, engine_url: str) -> None:
     parts.odds_feed = parts.shared_log.replica.feed
 
 
+def _add_opportunities(parts: Services) -> None:
+    """Search the odds that are served for opportunities, wherever they change."""
+    engine = parts.opportunities = OpportunityEngine(
+        parts.served.cache, timedelta(seconds=parts.settings.stale_after_seconds)
+    )
+    if parts.shared_log is not None:
+        parts.shared_log.replica.on_applied = engine.note
+        return
+    feed = parts.odds_feed
+
+    def applied(change: EventChange) -> None:
+        feed(change)
+        engine.note(change)
+
+    parts.odds_service.on_applied = applied
+
+
 def _add_kept_answers(parts: Services) -> None:
     """Add what routes cache of the odds in memory, encoded or rendered, until the odds change."""
     cache = parts.served.cache
@@ -290,7 +311,6 @@ def _add_kept_answers(parts: Services) -> None:
     parts.event_bodies = EventBodies(cache, stale_after)
     parts.event_rows = EventRows(stale_after=stale_after, root_path=parts.settings.root_path)
     parts.market_numbers = MarketNumbers(cache)
-    parts.opportunity_finder = OpportunityFinder(cache)
 
 
 def _make_broadcaster(parts: Services, run_id: int, mode: RunMode, epoch: str | None = None) -> ProgressBroadcaster:

@@ -1,0 +1,53 @@
+"""Opportunities as the API and the topic `opportunities` show them: plain dictionaries."""
+
+from datetime import UTC, datetime
+
+from quart_odds.domain.clock import iso_z
+from quart_odds.domain.opportunities import kelly_fraction
+from quart_odds.odds.offers import effective_key
+from quart_odds.odds.opportunities import Track
+from quart_odds.odds.opportunity import Leg
+from quart_odds.odds.views import JSON, bookmaker_name_fields, second_z
+
+
+def opportunity_fields(track: Track, now: datetime) -> JSON:
+    """Return everything about an opportunity but the fields of its event."""
+    found, first_seen_at = track.opportunity, track.first_seen_at
+    fair = found.fair
+    return {
+        "kind": found.kind,
+        "market_id": found.market.id,
+        "market_name": found.market.name,
+        "line": found.legs[0].line,
+        "margin": found.margin,
+        "best_case": found.best_case,
+        "reasons": found.reasons,
+        "fair_odds": None if fair is None else round(fair.chance.fair_odds, 3),
+        "fair_source": None if fair is None else fair.source,
+        "kelly_fraction": None if fair is None else round(kelly_fraction(fair.chance, found.legs[0].odds), 4),
+        "first_seen_at": None if first_seen_at is None else iso_z(first_seen_at),
+        "lifetime_seconds": None if first_seen_at is None else _seconds(first_seen_at, now),
+        "best_margin": track.best_margin,
+        "oldest_age_seconds": _seconds(found.seen_at, now),
+        "outcomes": [_outcome(leg, now) for leg in found.legs],
+    }
+
+
+def _outcome(leg: Leg, now: datetime) -> JSON:
+    event_odds = leg.event_odds
+    place = event_odds.place_of(effective_key(event_odds, leg.key))
+    assert place is not None, "a price that is backed is one that its bookmaker has"
+    return {
+        "name": leg.outcome.name,
+        "line": leg.line,
+        "odds": leg.odds,
+        "promotion": leg.promotion,
+        **bookmaker_name_fields(leg.platform),
+        "changed_at": second_z(event_odds.changed[place]),
+        "last_seen_at": iso_z(leg.seen_at.astimezone(UTC)),
+        "age_seconds": _seconds(leg.seen_at, now),
+    }
+
+
+def _seconds(since: datetime, now: datetime) -> float:
+    return round(max((now - since).total_seconds(), 0.0), 3)
