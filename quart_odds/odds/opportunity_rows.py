@@ -7,7 +7,7 @@ from datetime import datetime
 from functools import lru_cache
 
 from quart_odds.domain.catalogue import CATALOGUE, FIRST_PROMOTED_KEY, Market, market_number_of, promotion_of
-from quart_odds.domain.opportunities import Reason, is_outlier
+from quart_odds.domain.opportunities import OUTLIER_FACTOR, Reason, is_outlier
 from quart_odds.domain.promotions import is_comparable
 from quart_odds.odds.columns import Columns
 from quart_odds.odds.event import CachedEvent
@@ -111,6 +111,10 @@ class Table:
         """The rows of the bookmakers that have the same sides and the same time: before the kick-off, or after it."""
         return [row for row in self.rows if row.book.reason is None]
 
+    def tops(self, rows: Sequence[Row]) -> list[int]:
+        """Return the highest price of each outcome in these rows, 0 where there is none."""
+        return list(map(max, zip(*[row.values for row in rows], strict=True)))
+
     def picks(self, index: int, rows: Iterable[Row], *, is_clean: bool) -> list[Pick]:
         """Return the prices of an outcome in these rows. `is_clean` leaves out those that one should not believe."""
         return [
@@ -159,11 +163,11 @@ def table_of(books: Iterable[Book], offer: int, oldest: datetime) -> Table | Non
         values = [book.value_of(key) for key in keys]
         if any(values):
             rows.append(Row(book, values, _reasons(market, book, keys, values, oldest)))
+    if not rows:
+        return None
     table = Table(market, keys, rows)
-    compared = table.compared
-    for row in compared if len(compared) > 1 else ():
-        row.outliers = _outliers(row, [each for each in compared if each is not row])
-    return table if rows else None
+    _mark_outliers(table.compared)
+    return table
 
 
 @lru_cache(maxsize=512)
@@ -192,9 +196,11 @@ def _reasons(
     return tuple(found)
 
 
-def _outliers(row: Row, others: Sequence[Row]) -> frozenset[int]:
-    return frozenset(
-        index
-        for index, value in enumerate(row.values)
-        if value and is_outlier(value, [each.values[index] for each in others if each.values[index]])
-    )
+def _mark_outliers(rows: Sequence[Row]) -> None:
+    for index, column in enumerate(zip(*[row.values for row in rows], strict=True)):
+        # Nothing is that far above the median of the others unless it is above the least of all.
+        if max(column) > OUTLIER_FACTOR * min(filter(None, column), default=0):
+            for place, row in enumerate(rows):
+                others = [value for value in (*column[:place], *column[place + 1 :]) if value]
+                if is_outlier(column[place], others):
+                    row.outliers |= {index}

@@ -145,7 +145,9 @@ class OpportunitySearch:
         if fair is None:
             return
         chances, source, book, is_stale = fair
-        for index, chance in enumerate(chances):
+        for index, (chance, top) in enumerate(zip(chances, table.tops(compared), strict=True)):
+            if chance.expected_value(top / 2000) <= 0:
+                continue
             former = 0.0
             for is_clean in (True, False):
                 pick = table.best(index, compared, is_clean=is_clean)
@@ -263,6 +265,9 @@ def _pairs(offers: Sequence[int], best: Mapping[int, int]) -> Iterator[tuple[int
 
 def _arbitrages(table: Table) -> Iterator[Opportunity]:
     """Yield the arbitrage of prices to believe, and a better one with the reasons not to believe it."""
+    tops = table.tops(table.rows)
+    if not all(tops) or gain_of(table.market, tops) <= 0:
+        return
     former = 0.0
     for is_clean in (True, False):
         picks = [table.best(index, table.rows, is_clean=is_clean) for index in range(len(table.keys))]
