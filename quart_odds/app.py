@@ -58,6 +58,7 @@ from quart_odds.storage import open_store
 from quart_odds.websocket import OddsUpdates, bridge_scrape_to_websocket, gap_notice
 from quart_odds.websocket.odds_feed import OddsFeed
 from quart_odds.websocket.odds_images import OddsImages
+from quart_odds.websocket.opportunity_feed import OpportunityFeed
 
 if TYPE_CHECKING:
     from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, Scope
@@ -292,6 +293,8 @@ def _add_opportunities(parts: Services) -> None:
     engine = parts.opportunities = OpportunityEngine(
         parts.served.cache, timedelta(seconds=parts.settings.stale_after_seconds)
     )
+    service, is_shared = parts.odds_service, parts.shared_log is not None
+    engine.on_told = OpportunityFeed(parts.registry, lambda: service.is_writer or not is_shared)
     if parts.shared_log is not None:
         parts.shared_log.replica.on_applied = engine.note
         return

@@ -4,13 +4,22 @@ from quart_odds.broadcast.context import broadcast_registry, current_registry, u
 from quart_odds.broadcast.event_log import EventLog, LogBounds, ResumePosition
 from quart_odds.broadcast.flush import Flusher
 from quart_odds.broadcast.framing import Entry
-from quart_odds.broadcast.registry import DEFAULT_TOPICS, ODDS, ODDS_UPDATES, SCRAPE_PROGRESS, TOPICS, BroadcastRegistry
+from quart_odds.broadcast.registry import (
+    DEFAULT_TOPICS,
+    ODDS,
+    ODDS_UPDATES,
+    OPPORTUNITIES,
+    SCRAPE_PROGRESS,
+    TOPICS,
+    BroadcastRegistry,
+)
 from quart_odds.broadcast.subscriber import Sink, Subscriber
 
 __all__ = [
     "DEFAULT_TOPICS",
     "ODDS",
     "ODDS_UPDATES",
+    "OPPORTUNITIES",
     "SCRAPE_PROGRESS",
     "TOPICS",
     "BroadcastRegistry",

@@ -17,9 +17,12 @@ from quart_odds.broadcast.subscriber import GapNotice, OpenImage, Sink, Subscrib
 SCRAPE_PROGRESS = "scrape_progress"
 ODDS_UPDATES = "odds_updates"
 ODDS = "odds"
+OPPORTUNITIES = "opportunities"
 DEFAULT_TOPICS = frozenset({SCRAPE_PROGRESS, ODDS_UPDATES})
 """The topics of a listener who names none. Others go only to those who name them."""
-TOPICS = DEFAULT_TOPICS | {ODDS}
+WHOLE_TOPICS = DEFAULT_TOPICS | {OPPORTUNITIES}
+"""The topics whose messages go to all who listen to them. What goes to whom of `odds` depends on filters."""
+TOPICS = WHOLE_TOPICS | {ODDS}
 
 
 class BroadcastRegistry:
@@ -163,11 +166,11 @@ class BroadcastRegistry:
         """Publish an envelope to everyone who listens to the topic, as soon as they can take it. Never waits.
 
         `retain` and `ends` control what late joiners receive: see `EventLog.append`. Raises ValueError if the topic is
-        not one of DEFAULT_TOPICS.
+        not one of WHOLE_TOPICS.
         """
-        if topic not in DEFAULT_TOPICS:
+        if topic not in WHOLE_TOPICS:
             raise ValueError(
-                f"no message goes to the topic {topic!r} whole; those are {', '.join(sorted(DEFAULT_TOPICS))}"
+                f"no message goes to the topic {topic!r} whole; those are {', '.join(sorted(WHOLE_TOPICS))}"
             )
         payload, name = orjson.dumps(message), str(message.get("type", ""))
         if self.append_elsewhere is None:

@@ -33,6 +33,20 @@ def opportunity_fields(track: Track, now: datetime) -> JSON:
     }
 
 
+def identity_fields(track: Track, now: datetime) -> JSON:
+    """Return which opportunity of its event this is, its worth and its age, also when its prices are gone."""
+    found, first_seen_at = track.opportunity, track.first_seen_at
+    return {
+        "kind": found.kind,
+        "market_id": found.market.id,
+        "outcomes": [{"name": leg.outcome.name, "line": leg.line} for leg in found.legs],
+        "margin": found.margin,
+        "best_margin": track.best_margin,
+        "first_seen_at": None if first_seen_at is None else iso_z(first_seen_at),
+        "lifetime_seconds": None if first_seen_at is None else _seconds(first_seen_at, now),
+    }
+
+
 def _outcome(leg: Leg, now: datetime) -> JSON:
     event_odds = leg.event_odds
     place = event_odds.place_of(effective_key(event_odds, leg.key))

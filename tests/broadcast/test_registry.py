@@ -9,6 +9,7 @@ from quart_odds.broadcast import (
     DEFAULT_TOPICS,
     ODDS,
     ODDS_UPDATES,
+    OPPORTUNITIES,
     SCRAPE_PROGRESS,
     TOPICS,
     BroadcastRegistry,
@@ -27,12 +28,15 @@ async def test_counts() -> None:
     everything = registry.connect(RecordingSink(), FRAME)
     nothing = registry.connect(RecordingSink(), FRAME, topics={ODDS_UPDATES})
     assert registry.active_count == 2
-    assert registry.topic_counts == {ODDS: 0, ODDS_UPDATES: 2, SCRAPE_PROGRESS: 1}
+    assert registry.topic_counts == {ODDS: 0, ODDS_UPDATES: 2, OPPORTUNITIES: 0, SCRAPE_PROGRESS: 1}
     registry.reselect(nothing, ())
     registry.flusher.flush()
-    assert registry.topic_counts == {ODDS: 0, ODDS_UPDATES: 1, SCRAPE_PROGRESS: 1}
+    assert registry.topic_counts == {ODDS: 0, ODDS_UPDATES: 1, OPPORTUNITIES: 0, SCRAPE_PROGRESS: 1}
     registry.disconnect(everything)
-    assert (registry.active_count, registry.topic_counts) == (1, {ODDS: 0, ODDS_UPDATES: 0, SCRAPE_PROGRESS: 0})
+    assert (registry.active_count, registry.topic_counts) == (
+        1,
+        {ODDS: 0, ODDS_UPDATES: 0, OPPORTUNITIES: 0, SCRAPE_PROGRESS: 0},
+    )
     registry.close()
 
 
@@ -80,7 +84,7 @@ async def test_broadcast_all_reaches_everyone_and_moves_no_cursor() -> None:
 
 def test_unknown_topic_is_refused() -> None:
     """Publishing to an unknown topic is a programming error, and raises."""
-    with pytest.raises(ValueError, match="no message goes to the topic 'odds' whole; those are odds_updates, scrape_p"):
+    with pytest.raises(ValueError, match="no message goes to the topic 'odds' whole; those are odds_updates, opp"):
         make_registry().broadcast(message(1), "odds")
 
 
