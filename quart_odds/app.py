@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -25,7 +25,8 @@ from quart_odds.logs import ensure_logging
 from quart_odds.odds import OddsService
 from quart_odds.odds.event import EventChange
 from quart_odds.odds.notices import OddsNotifier
-from quart_odds.odds.opportunities import OpportunityEngine
+from quart_odds.odds.opportunities import OpportunityEngine, Track, What
+from quart_odds.odds.past_opportunities import PastOpportunities
 from quart_odds.odds.watched import WatchedEvents
 from quart_odds.routes.access import bodies, problems, same_origin
 from quart_odds.routes.access.limits import ConnectionLimits
@@ -199,6 +200,7 @@ async def _opened(app: Quart, parts: Services) -> AsyncIterator[None]:
         parts.odds_service.on_read_again = parts.maintenance.read_again
         parts.odds_service.follow()
         parts.opportunities.open()
+        parts.past_opportunities.open()
         parts.loop_lag.open()
         try:
             async with _commands(app, parts):
@@ -206,6 +208,7 @@ async def _opened(app: Quart, parts: Services) -> AsyncIterator[None]:
         finally:
             parts.loop_lag.close()
             await parts.opportunities.close()
+            await parts.past_opportunities.close()
             await parts.maintenance.close()
             await drain(parts)
             parts.notifier.close()
@@ -294,7 +297,14 @@ def _add_opportunities(parts: Services) -> None:
         parts.served.cache, timedelta(seconds=parts.settings.stale_after_seconds)
     )
     service, is_shared = parts.odds_service, parts.shared_log is not None
-    engine.on_told = OpportunityFeed(parts.registry, lambda: service.is_writer or not is_shared)
+    publish = OpportunityFeed(parts.registry, lambda: service.is_writer or not is_shared)
+    past = parts.past_opportunities = PastOpportunities(parts.store, lambda: service.is_writer)
+
+    def told(what: What, track: Track, at: datetime) -> None:
+        publish(what, track, at)
+        past.note(what, track, at)
+
+    engine.on_told = told
     if parts.shared_log is not None:
         parts.shared_log.replica.on_applied = engine.note
         return

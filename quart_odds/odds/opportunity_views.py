@@ -2,11 +2,13 @@
 
 from datetime import UTC, datetime
 
+from quart_odds.domain.catalogue import CATALOGUE, market_number_of, unpack_key
 from quart_odds.domain.clock import iso_z
 from quart_odds.domain.opportunities import kelly_fraction
 from quart_odds.odds.offers import effective_key
 from quart_odds.odds.opportunities import Track
 from quart_odds.odds.opportunity import Leg
+from quart_odds.odds.past_opportunities import PastOpportunity
 from quart_odds.odds.views import JSON, bookmaker_name_fields, second_z
 
 
@@ -44,6 +46,29 @@ def identity_fields(track: Track, now: datetime) -> JSON:
         "best_margin": track.best_margin,
         "first_seen_at": None if first_seen_at is None else iso_z(first_seen_at),
         "lifetime_seconds": None if first_seen_at is None else _seconds(first_seen_at, now),
+    }
+
+
+def past_fields(past: PastOpportunity) -> JSON:
+    """Return an opportunity that is over."""
+    market = CATALOGUE.by_number[market_number_of(past.keys[0])]
+    places = [unpack_key(key) for key in past.keys]
+    return {
+        "event_id": past.event_id,
+        "name": past.event_name,
+        "kickoff": iso_z(past.kickoff),
+        "kind": past.kind,
+        "market_id": market.id,
+        "market_name": market.name,
+        "outcomes": [
+            {"name": market.outcomes[index].name, "line": line, "bookmaker_slug": platform.value}
+            for (_, index, line), platform in zip(places, past.platforms, strict=True)
+        ],
+        "margin": past.margin,
+        "best_margin": past.best_margin,
+        "first_seen_at": iso_z(past.first_seen_at),
+        "ended_at": iso_z(past.ended_at),
+        "lifetime_seconds": _seconds(past.first_seen_at, past.ended_at),
     }
 
 

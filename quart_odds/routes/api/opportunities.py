@@ -12,12 +12,13 @@ from quart_odds.domain.clock import utc_now
 from quart_odds.domain.opportunities import Kind, Stakes, arbitrage_stakes, kelly_stakes, middle_stakes
 from quart_odds.odds.opportunities import Track
 from quart_odds.odds.opportunity import Opportunity
-from quart_odds.odds.opportunity_views import opportunity_fields
+from quart_odds.odds.opportunity_views import opportunity_fields, past_fields
+from quart_odds.odds.past_opportunities import PastFilter
 from quart_odds.odds.views import JSON, event_fields
 from quart_odds.routes.api.encoded import Body
-from quart_odds.routes.api.query import PageQuery, StartedQuery
+from quart_odds.routes.api.query import Instant, PageQuery, StartedQuery
 from quart_odds.routes.api.requests import takes_query
-from quart_odds.routes.api.schemas.odds import OpportunitiesPage
+from quart_odds.routes.api.schemas.odds import OpportunitiesPage, PastOpportunitiesPage, ProblemBody
 from quart_odds.services import services
 
 Money = Annotated[Decimal, Field(gt=0, le=10**12, decimal_places=6, allow_inf_nan=False)]
@@ -39,9 +40,22 @@ class OpportunitiesQuery(StartedQuery, PageQuery):
     rounding: Annotated[Money, Field(description="stakes are multiples of this")] = Decimal(1)
 
 
+class PastQuery(PageQuery):
+    """Which opportunities that are over to return."""
+
+    kind: Annotated[Kind | Literal["all"], Field(description="arbitrage, value, middle or all")] = "all"
+    event_id: Annotated[int | None, Field(ge=1, le=2**31 - 1)] = None
+    min_margin: Annotated[
+        float | None, Field(ge=0, le=1e6, allow_inf_nan=False, description="least worth at best, in percent")
+    ] = None
+    ended_from: Instant | None = None
+    ended_to: Instant | None = None
+
+
 def add_routes(blueprint: Blueprint) -> None:
     """Add the routes of this module."""
     blueprint.add_url_rule("/api/opportunities", view_func=opportunities)
+    blueprint.add_url_rule("/api/opportunities/history", view_func=past_opportunities)
 
 
 @takes_query(OpportunitiesQuery)
@@ -61,6 +75,22 @@ async def opportunities(query: OpportunitiesQuery) -> Response:
     found = sorted(_selected(every, query, now), key=lambda track: (-track.opportunity.margin, track.event.id))
     shown = [_shown(track, query, now) for track in query.cut(found)]
     body = {"opportunities": shown, "total": len(found), "page": query.page, "page_size": query.page_size}
+    return Body.of(body).answer(request)
+
+
+@takes_query(PastQuery)
+@document_response(PastOpportunitiesPage)
+@document_response(ProblemBody, 503)
+async def past_opportunities(query: PastQuery) -> Response:
+    """List opportunities that are over, with how long they were there and what they were worth at best."""
+    wanted = PastFilter(
+        None if query.kind == "all" else query.kind, query.event_id, query.min_margin, query.ended_from, query.ended_to
+    )
+    past, total = await services().store.list_past_opportunities(
+        wanted, limit=query.page_size, offset=(query.page - 1) * query.page_size
+    )
+    shown = [past_fields(each) for each in past]
+    body = {"opportunities": shown, "total": total, "page": query.page, "page_size": query.page_size}
     return Body.of(body).answer(request)
 
 

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from quart_odds.domain.platforms import Platform
-from quart_odds.routes.api.schemas.odds import OpportunitiesPage
+from quart_odds.odds.past_opportunities import PastOpportunity
+from quart_odds.routes.api.schemas.odds import OpportunitiesPage, PastOpportunitiesPage
 from tests.odds.making import header, key, mapped
 from tests.odds.serving import Served, served
 from tests.routes.api.test_odds import held_to
@@ -203,3 +204,33 @@ async def test_prices_are_too_old_by_default_after_the_usual_time() -> None:
         (apart,) = (await find(app, "suspicious=true"))["opportunities"]
     assert totals == [0, 1, 1]
     assert apart["reasons"] == ["stale"]
+
+
+async def test_opportunities_that_are_over_are_listed_with_their_lifetime() -> None:
+    """They come from the database, whether or not their event is still there."""
+    async with served(filled=False) as app:
+        past = PastOpportunity(
+            event_id=7,
+            event_name="Arsenal - Chelsea",
+            kickoff=app.now,
+            kind="middle",
+            keys=(OVER, HIGHER),
+            platforms=(Platform.BETPAWA, Platform.BET9JA),
+            margin=0.5,
+            best_margin=1.5,
+            first_seen_at=app.now - timedelta(seconds=90),
+            ended_at=app.now,
+        )
+        await app.parts.store.take_writer_lock()
+        await app.parts.store.add_past_opportunities([past], app.parts.store.term)
+        body: Any = held_to(PastOpportunitiesPage, await app.json("/api/opportunities/history"))
+        arbitrage: Any = await app.json("/api/opportunities/history?kind=arbitrage")
+        for query in ("kind=none", "event_id=0", "min_margin=-1", "ended_from=yesterday"):
+            await app.json(f"/api/opportunities/history?{query}", 400)
+    (found,) = body["opportunities"]
+    assert (found["event_id"], found["margin"], found["best_margin"], found["lifetime_seconds"]) == (7, 0.5, 1.5, 90.0)
+    assert found["outcomes"] == [
+        {"name": "Over", "line": 2.5, "bookmaker_slug": "betpawa"},
+        {"name": "Under", "line": 3.5, "bookmaker_slug": "bet9ja"},
+    ]
+    assert (arbitrage["opportunities"], arbitrage["total"]) == ([], 0)

@@ -328,6 +328,40 @@ class OpportunitiesPage(Shape):
     page_size: int
 
 
+class PastOutcome(Shape):
+    """An outcome that an opportunity backed, its line, and the bookmaker that had its price in the end."""
+
+    name: str
+    line: float | None
+    bookmaker_slug: Platform
+
+
+class PastOpportunity(Shape):
+    """An opportunity that is over. `margin` is what it was worth in the end."""
+
+    event_id: int
+    name: str
+    kickoff: AwareDatetime
+    kind: Kind
+    market_id: str
+    market_name: str
+    outcomes: list[PastOutcome]
+    margin: float
+    best_margin: float
+    first_seen_at: AwareDatetime
+    ended_at: AwareDatetime
+    lifetime_seconds: float
+
+
+class PastOpportunitiesPage(Shape):
+    """A page of opportunities that are over, those first that ended last."""
+
+    opportunities: list[PastOpportunity]
+    total: int
+    page: int
+    page_size: int
+
+
 class FieldError(Shape):
     """An invalid field, and what is wrong with it."""
 
