@@ -7,6 +7,7 @@ loop free in between. Whoever asks has what is still waiting searched first, so 
 import asyncio
 import contextlib
 import time
+from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -56,19 +57,19 @@ class Track:
 
 @dataclass(slots=True)
 class _Found:
-    """What was found in an event, at which revision and version, and until when no price of it gets too old."""
+    """What was found in an event, at which revision and version, and until when no price of it gets too old.
+
+    `has_stale`: something is listed apart because it is too old. It is not any more once its prices are seen again.
+    """
 
     event: CachedEvent
     is_watched: bool
+    kickoff: datetime = _FAR
     revision: int = -1
     version: int = -1
     until: datetime = _FAR
+    has_stale: bool = False
     tracks: dict[Identity, Track] = field(default_factory=dict)
-
-    @property
-    def has_stale(self) -> bool:
-        """Whether something is listed apart because it is too old. It is not any more once its prices are seen."""
-        return any("stale" in track.opportunity.reasons for track in self.tracks.values())
 
     def offers(self) -> set[int]:
         """Return the markets and lines of everything that was found."""
@@ -188,20 +189,22 @@ class OpportunityEngine:
     def _waiting(self, now: datetime, *, include_started: bool) -> Iterator[CachedEvent]:
         """End what belongs to events that are no longer there or have kicked off, and yield the events to search."""
         for event_id, found in list(self._found.items()):
-            if self._cache.get(event_id) is not found.event or found.is_watched == (found.event.header.kickoff <= now):
+            event = self._cache.get(event_id)
+            if event is None or event.key != found.event.key or found.is_watched == (found.kickoff <= now):
                 self._drop(event_id, now)
         for event_id in [each for each in self._changed if self._cache.get(each) is None]:
             del self._changed[event_id]
-        for event in self._cache.by_kickoff():
-            if (include_started or event.header.kickoff > now) and self._is_waiting(event, now):
+        events = self._cache.by_kickoff()
+        first = 0 if include_started else bisect_right(events, now, key=lambda event: event.header.kickoff)
+        for event in events[first:]:
+            if self._is_waiting(event, now):
                 yield event
 
     def _is_waiting(self, event: CachedEvent, now: datetime) -> bool:
         found = self._found.get(event.id)
         if found is None or found.event is not event or event.revision != found.revision or event.id in self._changed:
             return True
-        # Whether prices are from before the kick-off may change with any fetch after it.
-        return self._is_aged(found, now) or (not found.is_watched and event.version != found.version)
+        return self._is_aged(found, now)
 
     def _is_aged(self, found: _Found, now: datetime) -> bool:
         """Whether a price got too old since the search, or one that was may have been seen again."""
@@ -211,10 +214,10 @@ class OpportunityEngine:
         """Search an event, or the part of it that changed, and tell what is different."""
         is_watched = event.header.kickoff > now
         found = self._found.get(event.id)
-        if found is None or found.event is not event or found.is_watched != is_watched:
+        if found is None or found.event.key != event.key or found.is_watched != is_watched:
             self._drop(event.id, now)
             found = self._found[event.id] = _Found(event, is_watched)
-        offers = self._part(found, now)
+        offers = self._part(found, event, now)
         search = OpportunitySearch(event, now, self._max_age)
         if offers is None:
             former, new = found.tracks, search.whole()
@@ -232,15 +235,20 @@ class OpportunityEngine:
         for identity, track in former.items():
             if identity not in found.tracks:
                 self._tell("gone", track, now)
-        found.revision, found.version = event.revision, event.version
+        found.event, found.revision, found.version = event, event.revision, event.version
+        found.kickoff = event.header.kickoff
         fresh = [each.opportunity for each in found.tracks.values() if "stale" not in each.opportunity.reasons]
+        found.has_stale = len(fresh) < len(found.tracks)
         found.until = min([each.seen_at for each in fresh], default=_FAR - self._max_age) + self._max_age
 
-    def _part(self, found: _Found, now: datetime) -> set[int] | None:
-        """Return the markets and lines to search, and take note that they are; None for all."""
-        is_noted = found.event.id in self._changed
-        changed = self._changed.pop(found.event.id, set())
-        is_known = found.is_watched and (is_noted or found.event.revision == found.revision)
+    def _part(self, found: _Found, event: CachedEvent, now: datetime) -> set[int] | None:
+        """Return the markets and lines to search, and take note that they are; None for all.
+
+        All are searched of an event that another one replaced in the cache, as when that was read again.
+        """
+        is_noted = event.id in self._changed
+        changed = self._changed.pop(event.id, set())
+        is_known = found.event is event and (is_noted or event.revision == found.revision)
         if found.revision < 0 or not is_known or changed is None or len(changed) > MOST_OFFERS:
             return None
         return changed | found.offers() if self._is_aged(found, now) else changed

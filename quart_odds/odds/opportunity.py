@@ -57,6 +57,11 @@ class Leg:
         return self.event_odds.header.platform
 
     @property
+    def platforms(self) -> list[Platform]:
+        """All bookmakers that have the price."""
+        return [each.header.platform for each in self.holders]
+
+    @property
     def seen_at(self) -> datetime:
         """When the price was last seen."""
         return self.event_odds.seen_at_of(self.key)
@@ -115,5 +120,5 @@ class Opportunity:
         return (
             self.margin == other.margin
             and self.reasons == other.reasons
-            and [(leg.value, leg.holders) for leg in self.legs] == [(leg.value, leg.holders) for leg in other.legs]
+            and [(leg.value, leg.platforms) for leg in self.legs] == [(leg.value, leg.platforms) for leg in other.legs]
         )

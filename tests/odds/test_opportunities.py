@@ -12,6 +12,7 @@ from quart_odds.domain.platforms import Platform
 from quart_odds.odds import OddsCache
 from quart_odds.odds.opportunities import OpportunityEngine, Track, What
 from quart_odds.odds.opportunity import Identity
+from quart_odds.odds.snapshots import take
 from tests.odds.making import NOW, PREMIER, STALE_AFTER, X1, header, key, listed, mapped
 
 BETPAWA, SPORTYBET, BET9JA = Platform.BETPAWA, Platform.SPORTYBET, Platform.BET9JA
@@ -191,6 +192,19 @@ async def test_the_task_searches_what_changes_by_itself() -> None:
         await until(lambda: len(match.told) == 6)
     finally:
         await match.engine.close()
+
+
+def test_a_cache_that_was_read_again_is_no_reason_to_begin_anew() -> None:
+    """Its events are other objects, of the same matches."""
+    match = Followed()
+    for platform, odds in GAIN.items():
+        match.offer(platform, odds)
+    (before,) = match.current()
+    match.now += timedelta(seconds=5)
+    take(match.cache).restore(match.cache)
+    (track,) = match.current()
+    assert track.event is match.cache.events[1]
+    assert (track.first_seen_at, match.told) == (before.first_seen_at, [("appeared", 5.0)])
 
 
 async def test_an_event_that_leaves_the_cache_during_a_search_is_left_out() -> None:
