@@ -8,10 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from quart_odds.domain.catalogue import Market
+from quart_odds.domain.catalogue import Market, promotion_of
 from quart_odds.domain.fair import DEFAULT_METHOD, Chance, probabilities, unpack_chance
 from quart_odds.domain.platforms import Platform
+from quart_odds.domain.promotions import is_comparable
 from quart_odds.odds.event import CachedEvent
+from quart_odds.odds.event_odds import GONE
 from quart_odds.odds.margin import BestMarket, is_active_price, margin_of
 from quart_odds.odds.offers import effective_key
 
@@ -61,6 +63,19 @@ class FairPrices:
             if chances is not None:
                 return FairMarket(platform.value, chances, self._fresh_until(platform, keys))
         return self._without_margin(market, plain)
+
+    def prices_of(self, plain: int) -> dict[Platform, int]:
+        """Return the packed active price of an outcome at each bookmaker that has one to compare, by its plain key."""
+        found = {}
+        for platform, values in self._values.items():
+            value = values.get(plain, GONE)
+            if value & GONE and platform in self._promoting:
+                # Only then is a promoted price that of the market's own offer.
+                key = effective_key(self._odds[platform], plain)
+                value = values.get(key, GONE) if is_comparable(promotion_of(key)) else GONE
+            if is_active_price(value):
+                found[platform] = value
+        return found
 
     def _without_margin(self, market: Market, plain: Sequence[int]) -> FairMarket | None:
         full: dict[Platform, Sequence[int]] = {}

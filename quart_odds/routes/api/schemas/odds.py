@@ -176,6 +176,10 @@ class BestOutcome(Shape):
         str | None, Field(description="the bookmaker whose feed says so, or no_vig:power:<bookmaker>")
     ]
     value_percent: Annotated[float | None, Field(description="the expected gain at these odds, in percent")]
+    margins: Annotated[
+        dict[Platform, float],
+        Field(description="what each bookmaker keeps of a stake on the outcome, in percent; empty if nothing is known"),
+    ]
 
 
 class BestPrices(Shape):
