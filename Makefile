@@ -64,6 +64,7 @@ bench: $(VENV)/.development
 	@$(BIN)/python -m benchmarks.scrape --events 1300 --latency-ms 100 --body-kb 10
 	@$(BIN)/python -m benchmarks.scrape --events 1300 --latency-ms 100
 	@$(BIN)/python -m benchmarks.api
+	@$(BIN)/python -m benchmarks.value
 	@$(BIN)/python -m benchmarks.storage
 	@$(BIN)/python -m benchmarks.hostile
 

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import timedelta
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -13,14 +12,11 @@ from quart import Quart, Request, Response
 from quart.typing import ResponseTypes
 from werkzeug.exceptions import NotFound
 
-from quart_odds.alerts.alerts import Alerts
-from quart_odds.bookmakers import ClientPool, Decoder
-from quart_odds.bookmakers.politeness import Priority
-from quart_odds.broadcast import ODDS, BroadcastRegistry
+from quart_odds import assembly
+from quart_odds.bookmakers import Decoder
+from quart_odds.broadcast import BroadcastRegistry
 from quart_odds.broadcast import context as broadcast_context
-from quart_odds.broadcast.engines import LogKeys
-from quart_odds.cluster import CommandReceiver, CommandSender, ProcessReports, RedisServer, RunLogs, SharedLog
-from quart_odds.domain.runs import RunMode
+from quart_odds.cluster import CommandReceiver, CommandSender, RedisServer, SharedLog
 from quart_odds.errors import QuartOddsError
 from quart_odds.logs import ensure_logging
 from quart_odds.odds import OddsService
@@ -30,33 +26,19 @@ from quart_odds.routes.access import bodies, problems, same_origin
 from quart_odds.routes.access.limits import ConnectionLimits
 from quart_odds.routes.access.root_path import RootPath
 from quart_odds.routes.api import alert_rules, alerts, analytics, odds, openapi, refresh, scheduler, scrape
-from quart_odds.routes.api.coverage import MarketNumbers
-from quart_odds.routes.api.encoded import EventBodies
-from quart_odds.routes.api.opportunities import OpportunityFinder
-from quart_odds.routes.api.processes import own_report
 from quart_odds.routes.live import sse, ws
 from quart_odds.routes.live.receive import BoundedWebsocketConnection
 from quart_odds.routes.operations import asyncapi, health, metrics
 from quart_odds.routes.pages import docs, views
 from quart_odds.routes.pages.assets import asset_folder
-from quart_odds.routes.pages.rows import EventRows
 from quart_odds.routes.pages.shell import static_files
-from quart_odds.scraping.broadcaster import ProgressBroadcaster
-from quart_odds.scraping.coordinator import Coordinator
-from quart_odds.scraping.maintenance import Maintenance
-from quart_odds.scraping.outcome import slowed_bookmakers
-from quart_odds.scraping.refresh import EventRefresher
-from quart_odds.scraping.rounds import Rounds
-from quart_odds.scraping.runs import RunService
 from quart_odds.scraping.runtime_settings import RuntimeSettings
-from quart_odds.scraping.scheduler import Scheduler
 from quart_odds.server.drain import drain
 from quart_odds.server.loop_lag import LoopLag
 from quart_odds.services import EXTENSION, Services
 from quart_odds.settings import Settings, load_settings
 from quart_odds.storage import open_store
-from quart_odds.websocket import AlertMessages, OddsUpdates, bridge_scrape_to_websocket, gap_notice
-from quart_odds.websocket.odds_feed import OddsFeed
+from quart_odds.websocket import OddsUpdates, gap_notice
 from quart_odds.websocket.odds_images import OddsImages
 
 if TYPE_CHECKING:
@@ -189,18 +171,19 @@ async def _opened(app: Quart, parts: Services) -> AsyncIterator[None]:
         )
         await parts.odds_service.load()
         if settings.engine_url is None:
-            _add_live_odds(parts)
+            assembly.add_live_odds(parts)
         else:
-            await _add_shared_log(parts, settings.engine_url)
+            await assembly.add_shared_log(parts, settings.engine_url)
+        assembly.add_opportunities(parts)
         images = parts.registry.open_image = OddsImages(
             parts.served.cache, parts.registry.log, parts.odds_feed.tournaments
         )
-        _add_kept_answers(parts)
+        assembly.add_kept_answers(parts)
         parts.decoder = Decoder(settings.decode_workers)
         parts.preferences = RuntimeSettings(settings, parts.store)
         await parts.preferences.load()
-        _add_alerts(parts)
-        _add_scraping(parts)
+        assembly.add_alerts(parts)
+        assembly.add_scraping(parts)
         if parts.shared_log is not None and parts.reports is not None:
             parts.shared_log.on_begun = partial(_tell_ends, parts, parts.shared_log)
             parts.shared_log.open()
@@ -213,12 +196,16 @@ async def _opened(app: Quart, parts: Services) -> AsyncIterator[None]:
         parts.odds_service.on_read_again = parts.maintenance.read_again
         parts.odds_service.follow()
         parts.alerts.open()
+        parts.opportunities.open()
+        parts.past_opportunities.open()
         parts.loop_lag.open()
         try:
             async with _commands(app, parts):
                 yield
         finally:
             parts.loop_lag.close()
+            await parts.opportunities.close()
+            await parts.past_opportunities.close()
             await parts.maintenance.close()
             await drain(parts)
             parts.notifier.close()
@@ -277,119 +264,3 @@ async def _take_over(parts: Services) -> None:
     await parts.alerts.load()
     await parts.runs.recover()
     await parts.maintenance.read_again()
-
-
-def _add_live_odds(parts: Services) -> None:
-    """Serve the odds of this process, and put what happens to them on the log."""
-    registry = parts.registry
-    parts.served = parts.odds_service.served
-    parts.odds_feed = OddsFeed(lambda content: registry.publish(content, ODDS), parts.served.cache)
-    parts.odds_service.on_applied = parts.odds_feed
-    parts.odds_service.on_recalled = parts.odds_feed.recalled
-    parts.odds_service.on_reloaded = lambda: registry.reload_images(ODDS)
-
-
-async def _add_shared_log(parts: Services, engine_url: str) -> None:
-    """Serve the odds as the log says that this process shares with others, through Redis."""
-    server = RedisServer(engine_url)
-    keys = LogKeys(await parts.store.installation())
-    parts.shared_log = SharedLog(server.connect, keys, parts.registry, parts.odds_service)
-    parts.run_logs = RunLogs(server.connect, keys, partial(_make_broadcaster, parts))
-    parts.reports = ProcessReports(
-        server.connect, keys, partial(own_report, parts), lambda: parts.store.writer_row.holder
-    )
-    parts.watched.elsewhere = parts.reports.watched_elsewhere
-    parts.served = parts.shared_log.served
-    parts.odds_feed = parts.shared_log.replica.feed
-
-
-def _add_kept_answers(parts: Services) -> None:
-    """Add what routes cache of the odds in memory, encoded or rendered, until the odds change."""
-    cache = parts.served.cache
-    stale_after = timedelta(seconds=parts.settings.stale_after_seconds)
-    parts.event_bodies = EventBodies(cache, stale_after)
-    parts.event_rows = EventRows(stale_after=stale_after, root_path=parts.settings.root_path)
-    parts.market_numbers = MarketNumbers(cache)
-    parts.opportunity_finder = OpportunityFinder(cache)
-
-
-def _make_broadcaster(parts: Services, run_id: int, mode: RunMode, epoch: str | None = None) -> ProgressBroadcaster:
-    """Return the broadcaster of a run. With an epoch it is that of another process's run."""
-    broadcaster = ProgressBroadcaster(
-        run_id,
-        mode,
-        heartbeat_seconds=parts.settings.heartbeat_seconds,
-        write_timeout_seconds=parts.settings.write_timeout_seconds,
-        epoch=epoch,
-    )
-    if parts.run_logs is not None and epoch is None:
-        parts.run_logs.mirror(broadcaster)
-    return broadcaster
-
-
-def _add_scraping(parts: Services) -> None:
-    """Add the run service, the refresher and the scheduler, which share clients, decoder and odds service."""
-    settings, preferences = parts.settings, parts.preferences
-    parts.clients = ClientPool(preferences.settings, decoder=parts.decoder)
-    rounds = Rounds(
-        parts.odds_service.cache,
-        rate=parts.clients.rate,
-        interval_seconds=lambda: preferences.current.sweep_interval_seconds,
-        max_detail_age_seconds=60 * settings.max_detail_age_minutes,
-        is_busy=lambda platform: parts.runs.is_scraping(platform),
-        watched=parts.watched,
-    )
-    coordinator = Coordinator(
-        parts.clients.client,
-        parts.decoder,
-        parts.odds_service,
-        platform_deadline_seconds=settings.platform_deadline_seconds,
-        fetchers=preferences.concurrency,
-        rounds=rounds,
-        budget=parts.clients.budget,
-        trouble=parts.clients.trouble,
-        open_sweep_client=partial(parts.clients.client, priority=Priority.SWEEP),
-    )
-    parts.runs = RunService(
-        coordinator,
-        parts.store,
-        parts.registry,
-        bridge_scrape_to_websocket,
-        run_deadline_seconds=settings.run_deadline_seconds,
-        platforms=preferences.enabled_platforms,
-        make_broadcaster=partial(_make_broadcaster, parts),
-        take_over=parts.odds_service.take_over,
-        slowed=lambda: slowed_bookmakers(parts.clients.budgets()),
-        on_end=parts.alerts.engine.run_ended,
-    )
-    parts.refresher = EventRefresher(
-        partial(parts.clients.client, priority=Priority.REFRESH),
-        parts.decoder,
-        parts.odds_service,
-        cooldown_seconds=settings.refresh_cooldown_seconds,
-    )
-    parts.scheduler = Scheduler(
-        parts.runs.start_scheduled, interval_minutes=preferences.current.scrape_interval_minutes
-    )
-    parts.sweep_scheduler = Scheduler(
-        partial(parts.runs.start_scheduled, RunMode.SWEEP),
-        interval_minutes=preferences.current.sweep_interval_seconds / 60,
-        is_quiet=True,
-    )
-    parts.maintenance = Maintenance(
-        parts.store, parts.odds_service, preferences, parts.scheduler, parts.sweep_scheduler
-    )
-
-
-def _add_alerts(parts: Services) -> None:
-    """Add alerts. They are told of every change of the odds, after the topic `odds`."""
-    service, settings = parts.odds_service, parts.settings
-    parts.alerts = Alerts(
-        parts.store,
-        service.cache,
-        allow_private=settings.alerts_allow_private,
-        retry_seconds=settings.alerts_retry_seconds,
-        on_fired=AlertMessages(parts.registry),
-        may_deliver=lambda: service.is_writer,
-    )
-    service.on_applied = parts.alerts.after(service.on_applied)

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from quart_odds.cluster.commands import CommandSender
     from quart_odds.domain.processes import Role
     from quart_odds.odds.notices import OddsNotifier
+    from quart_odds.odds.opportunities import OpportunityEngine
+    from quart_odds.odds.past_opportunities import PastOpportunities
     from quart_odds.odds.served import ServedOdds
     from quart_odds.odds.service import OddsService
     from quart_odds.odds.watched import WatchedEvents
@@ -21,7 +23,6 @@ if TYPE_CHECKING:
     from quart_odds.routes.access.same_origin import AccessPolicy
     from quart_odds.routes.api.coverage import MarketNumbers
     from quart_odds.routes.api.encoded import EventBodies
-    from quart_odds.routes.api.opportunities import OpportunityFinder
     from quart_odds.routes.pages.rows import EventRows
     from quart_odds.scraping.maintenance import Maintenance
     from quart_odds.scraping.refresh import EventRefresher
@@ -62,7 +63,8 @@ class Services:
     event_bodies: "EventBodies" = field(init=False)
     event_rows: "EventRows" = field(init=False)
     market_numbers: "MarketNumbers" = field(init=False)
-    opportunity_finder: "OpportunityFinder" = field(init=False)
+    opportunities: "OpportunityEngine" = field(init=False)
+    past_opportunities: "PastOpportunities" = field(init=False)
     notifier: "OddsNotifier" = field(init=False)
     odds_feed: "OddsFeed" = field(init=False)
     decoder: "Decoder" = field(init=False)

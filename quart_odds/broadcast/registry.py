@@ -18,10 +18,11 @@ SCRAPE_PROGRESS = "scrape_progress"
 ODDS_UPDATES = "odds_updates"
 ODDS = "odds"
 ALERTS = "alerts"
+OPPORTUNITIES = "opportunities"
 DEFAULT_TOPICS = frozenset({SCRAPE_PROGRESS, ODDS_UPDATES})
 """The topics of a listener who names none. Others go only to those who name them."""
-WHOLE_TOPICS = DEFAULT_TOPICS | {ALERTS}
-"""The topics whose messages go to every listener to them as they are. Those of the others have contents and filters."""
+WHOLE_TOPICS = DEFAULT_TOPICS | {ALERTS, OPPORTUNITIES}
+"""The topics whose messages go to all who listen to them. What goes to whom of `odds` depends on filters."""
 TOPICS = WHOLE_TOPICS | {ODDS}
 
 

@@ -55,6 +55,8 @@ class OddsReplica:
 
     def __init__(self, served: ServedOdds, registry: BroadcastRegistry) -> None:
         self.feed = OddsFeed(self._publish, served.cache, lambda: self._at)
+        self.on_applied: Callable[[EventChange], object] | None = None
+        """Called with every change of the odds, right after they took it."""
         self._served = served
         self._registry = registry
         self._at = utc_now()
@@ -86,6 +88,9 @@ class OddsReplica:
         except Exception as error:
             raise ReplicationError(f"an operation cannot be applied here: {error!r}") from error
         _tell(self.feed, self._served.cache, operation, changes)
+        if self.on_applied is not None:
+            for change in changes:
+                self.on_applied(change)
         return self._registry.log.next_seq - before
 
     def skip(self, count: int) -> None:

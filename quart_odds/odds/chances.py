@@ -37,18 +37,29 @@ def unpack_chances(keys: Sequence[int], packed: bytes, most_bytes: int | None = 
     """
     if not packed:
         return {}
-    column = array("I")
-    column.frombytes(decompress(packed, most_bytes))
-    column = _little(column)
-    wins, refunds = column[: len(keys)], column[len(keys) :]
-    if len(wins) < len(keys) or len(refunds) % 2 or max(wins, default=0) > CHANCE_UNIT:
-        raise ValueError(f"{len(column)} numbers are not the probabilities of {len(keys)} prices")
+    wins, refunds = unpack_columns(len(keys), packed, most_bytes)
+    if max(wins, default=0) > CHANCE_UNIT:
+        raise ValueError(f"{max(wins)} is no probability")
     found = {key: win for key, win in zip(keys, wins, strict=True) if win}
-    for place, refund in zip(refunds[::2], refunds[1::2], strict=True):
-        if place >= len(keys) or keys[place] not in found or not 0 < refund <= CHANCE_UNIT:
+    for place, refund in refunds.items():
+        if keys[place] not in found or not 0 < refund <= CHANCE_UNIT:
             raise ValueError("a refund belongs to no price, or is no probability")
         found[keys[place]] |= refund << CHANCE_WIN_BITS
     return found
+
+
+def unpack_columns(count: int, packed: bytes, most_bytes: int | None = None) -> "tuple[array[int], dict[int, int]]":
+    """Return the win of each of `count` prices, 0 where none is given, and the refunds by the place of the price.
+
+    Takes half as long as `unpack_chances`. Raises ValueError for bytes of another number of prices.
+    """
+    column = array("I")
+    column.frombytes(decompress(packed, most_bytes))
+    column = _little(column)
+    places, refunds = column[count::2], column[count + 1 :: 2]
+    if len(column) < count or len(places) != len(refunds) or max(places, default=-1) >= count:
+        raise ValueError(f"{len(column)} numbers are not the probabilities of {count} prices")
+    return column[:count], dict(zip(places, refunds, strict=True))
 
 
 def are_chances(chances: Mapping[int, int]) -> bool:

@@ -8,10 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from quart_odds.domain.catalogue import Market
+from quart_odds.domain.catalogue import Market, promotion_of
 from quart_odds.domain.fair import DEFAULT_METHOD, Chance, probabilities, unpack_chance
 from quart_odds.domain.platforms import Platform
+from quart_odds.domain.promotions import is_comparable
 from quart_odds.odds.event import CachedEvent
+from quart_odds.odds.event_odds import GONE
 from quart_odds.odds.margin import BestMarket, is_active_price, margin_of
 from quart_odds.odds.offers import effective_key
 
@@ -55,29 +57,38 @@ class FairPrices:
         market, plain = best.market, [price.key for price in best.prices]
         for platform, given in self._chances.items():
             keys = self._full_set(platform, plain)
-            if keys is not None and (chances := _from_feed(market, keys, given)) is not None:
+            if keys is None or not all(key in given for key in keys):
+                continue
+            chances = chances_of_feed(market, [given[key] for key in keys])
+            if chances is not None:
                 return FairMarket(platform.value, chances, self._fresh_until(platform, keys))
         return self._without_margin(market, plain)
 
-    def _without_margin(self, market: Market, plain: Sequence[int]) -> FairMarket | None:
-        best: tuple[float, Platform, Sequence[int]] | None = None
+    def prices_of(self, plain: int) -> dict[Platform, int]:
+        """Return the packed active price of an outcome at each bookmaker that has one to compare, by its plain key."""
+        found = {}
         for platform, values in self._values.items():
+            value = values.get(plain, GONE)
+            if value & GONE and platform in self._promoting:
+                # Only then is a promoted price that of the market's own offer.
+                key = effective_key(self._odds[platform], plain)
+                value = values.get(key, GONE) if is_comparable(promotion_of(key)) else GONE
+            if is_active_price(value):
+                found[platform] = value
+        return found
+
+    def _without_margin(self, market: Market, plain: Sequence[int]) -> FairMarket | None:
+        full: dict[Platform, Sequence[int]] = {}
+        for platform in self._values:
             keys = self._full_set(platform, plain)
-            if keys is None:
-                continue
-            margin = margin_of(market, [values[key] for key in keys])
-            # Prices below what they should sum to are an error of somebody.
-            if margin >= 0 and (best is None or margin < best[0]):
-                best = margin, platform, keys
-        if best is None:
+            if keys is not None:
+                full[platform] = keys
+        prices = {platform: [self._values[platform][key] for key in keys] for platform, keys in full.items()}
+        found = without_margin(market, prices)
+        if found is None:
             return None
-        _, platform, keys = best
-        odds = [(self._values[platform][key] >> 1) / 1000 for key in keys]
-        wins = probabilities(odds, winners=market.winning_outcomes)
-        if not all(wins):
-            return None
-        source = f"no_vig:{DEFAULT_METHOD}:{platform.value}"
-        return FairMarket(source, tuple(map(Chance, wins)), self._fresh_until(platform, keys))
+        platform, source, chances = found
+        return FairMarket(source, chances, self._fresh_until(platform, full[platform]))
 
     def _full_set(self, platform: Platform, plain: Sequence[int]) -> Sequence[int] | None:
         """Return the keys of all outcomes if each has an active price and they are fresh."""
@@ -93,9 +104,26 @@ class FairPrices:
         return self._odds[platform].seen_at_of(keys[0]) + self._max_age
 
 
-def _from_feed(market: Market, keys: Sequence[int], given: Mapping[int, int]) -> tuple[Chance, ...] | None:
-    if not all(key in given for key in keys):
-        return None
-    chances = tuple([unpack_chance(given[key]) for key in keys])
+def chances_of_feed(market: Market, packed: Sequence[int]) -> tuple[Chance, ...] | None:
+    """Return the probabilities that a bookmaker gives for all outcomes; None if they are not of this market."""
+    chances = tuple([unpack_chance(each) for each in packed])
     total = sum(each.win for each in chances) + market.winning_outcomes * max(each.refund for each in chances)
     return chances if abs(total - market.winning_outcomes) <= SUM_TOLERANCE else None
+
+
+def without_margin(
+    market: Market, prices: Mapping[Platform, Sequence[int]]
+) -> tuple[Platform, str, tuple[Chance, ...]] | None:
+    """Return the bookmaker with the lowest margin, the source as `FairMarket` names it, and its prices without margin.
+
+    `prices` are active, packed, and of the full set of outcomes. None if there are none that have a margin: prices
+    below what they should sum to are an error of somebody.
+    """
+    margins = {platform: margin_of(market, values) for platform, values in prices.items()}
+    platform = min((each for each in margins if margins[each] >= 0), key=lambda each: margins[each], default=None)
+    if platform is None:
+        return None
+    wins = probabilities([(value >> 1) / 1000 for value in prices[platform]], winners=market.winning_outcomes)
+    if not all(wins):
+        return None
+    return platform, f"no_vig:{DEFAULT_METHOD}:{platform.value}", tuple(map(Chance, wins))

@@ -92,7 +92,7 @@ def best_prices(event: CachedEvent, fair: FairPrices) -> Iterator[tuple[JSON, da
     """
     for best in sorted(best_markets(event), key=_best_order):
         worth = fair.of(best)
-        yield _best(best, worth), None if worth is None else worth.fresh_until
+        yield _best(best, worth, fair), None if worth is None else worth.fresh_until
 
 
 def event_fields(event: CachedEvent) -> JSON:
@@ -272,7 +272,7 @@ def held_under(event_odds: EventOdds, price: BestPrice) -> str | None:
     return promotion_word(event_odds, effective_key(event_odds, price.key))
 
 
-def _best(best: BestMarket, worth: FairMarket | None) -> JSON:
+def _best(best: BestMarket, worth: FairMarket | None, fair: FairPrices) -> JSON:
     chances: Sequence[Chance | None] = [None] * len(best.prices) if worth is None else worth.chances
     return {
         "betpawa_market_id": best.market.id,
@@ -287,15 +287,22 @@ def _best(best: BestMarket, worth: FairMarket | None) -> JSON:
                 "promotion": _perk_of_all(price),
                 "fair_odds": None if chance is None else round(chance.fair_odds, 3),
                 "fair_source": None if worth is None else worth.source,
-                "value_percent": None if chance is None else _value_percent(chance, price),
+                "value_percent": None if chance is None else _value_percent(chance, price.value),
+                "margins": {} if chance is None else _margins(chance, fair.prices_of(price.key)),
             }
             for outcome, price, chance in zip(best.market.outcomes, best.prices, chances, strict=True)
         ],
     }
 
 
-def _value_percent(chance: Chance, price: BestPrice) -> float:
-    return round(100 * chance.expected_value(unpack_value(price.value)[0]), 2)
+def _value_percent(chance: Chance, value: int) -> float:
+    return round(100 * chance.expected_value(unpack_value(value)[0]), 2)
+
+
+def _margins(chance: Chance, prices: Mapping[Platform, int]) -> JSON:
+    """Return what each bookmaker keeps of a stake on the outcome, in percent: where it shades its prices."""
+    # Subtracted, because minus zero would be shown as -0.0.
+    return {platform.value: 0.0 - _value_percent(chance, value) for platform, value in prices.items()}
 
 
 def _perk_of_all(price: BestPrice) -> str | None:

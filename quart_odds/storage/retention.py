@@ -14,6 +14,7 @@ from quart_odds.storage.alert_rules import remove_alerts, remove_states
 from quart_odds.storage.database import Database
 from quart_odds.storage.odds_rows import quote_at
 from quart_odds.storage.openings import shorten_openings
+from quart_odds.storage.past_opportunities import PastOpportunityRows
 from quart_odds.storage.revisions import NEW_DATABASE
 from quart_odds.storage.sweep_hours import SweepHourRows
 from quart_odds.storage.tables import (
@@ -37,7 +38,7 @@ CLEAN_UPS = "clean_ups"
 """Key of the CleanUpState in the table `notes`."""
 
 
-class RetentionRows(SweepHourRows, ABC):
+class RetentionRows(SweepHourRows, PastOpportunityRows, ABC):
     """The part of the store that removes old data. Every method raises StorageError."""
 
     database: Database
@@ -81,7 +82,9 @@ class RetentionRows(SweepHourRows, ABC):
         """Remove events and price changes older than `odds_before`, and runs that started before `runs_before`.
 
         An event counts as older if it kicked off before that time and has not been seen since. Running runs are kept.
-        Sweeps are folded, and their hourly figures go with the runs of that age, as alerts do; none of them is counted.
+        Sweeps are folded, and their hourly figures go with the runs of that age, as alerts do; past opportunities go
+        with the odds. None of these is counted.
+
         Each batch is a separate transaction, and the writer can write between two batches. Raises NotWriterError
         if `term` is not the current term of the database.
         """
@@ -99,6 +102,7 @@ class RetentionRows(SweepHourRows, ABC):
             removed_runs += len(ids)
         await self._remove_sweeps(runs_before, term)
         await self._remove_alerts(runs_before, term)
+        await self.remove_past_opportunities(odds_before, term)
         return Removal(removed_events, removed_rows, removed_openings, removed_runs)
 
     async def _remove_sweeps(self, before: datetime, term: int | None) -> None:

@@ -227,6 +227,27 @@ run_phases = Table(
     Column("message", Text),
 )
 
+past_opportunities = Table(
+    "past_opportunities",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("event_id", Integer, nullable=False),
+    Column("event_name", Text, nullable=False),
+    Column("kickoff", Moment, nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("keys", Text, nullable=False),
+    Column("platforms", Text, nullable=False),
+    Column("margin", Integer, nullable=False),
+    Column("best_margin", Integer, nullable=False),
+    Column("first_seen_at", Moment, nullable=False),
+    Column("ended_at", Moment, nullable=False, index=True),
+    sqlite_autoincrement=True,
+)
+"""One row per opportunity that is over. `keys` are those of its prices, and `platforms` who had them, comma-separated.
+
+Margins are in hundredths of a percent. An event may be removed before its opportunities are.
+"""
+
 notes = Table(
     "notes",
     metadata,

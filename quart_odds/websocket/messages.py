@@ -80,6 +80,23 @@ def event_change_message(
     return envelope("event_change", data, at)
 
 
+def opportunity_message(
+    change: str,
+    *,
+    event_id: int,
+    sportradar_id: str | None,
+    opportunity: Mapping[str, object],
+    shown: Mapping[str, object] | None,
+    at: datetime | None = None,
+) -> Envelope:
+    """Return what happened to an opportunity. `opportunity` says which one it is and how long it has been there.
+
+    `shown` is the opportunity with its event and prices; None if it is gone.
+    """
+    data = {"change": change, "event_id": event_id, "sportradar_id": sportradar_id, **opportunity, "opportunity": shown}
+    return envelope("opportunity", data, at)
+
+
 def odds_image_message(
     events: Sequence[object],
     *,

@@ -10,6 +10,7 @@ from quart_odds.broadcast import (
     DEFAULT_TOPICS,
     ODDS,
     ODDS_UPDATES,
+    OPPORTUNITIES,
     SCRAPE_PROGRESS,
     TOPICS,
     BroadcastRegistry,
@@ -28,13 +29,13 @@ async def test_counts() -> None:
     everything = registry.connect(RecordingSink(), FRAME)
     nothing = registry.connect(RecordingSink(), FRAME, topics={ODDS_UPDATES})
     assert registry.active_count == 2
-    assert registry.topic_counts == {ALERTS: 0, ODDS: 0, ODDS_UPDATES: 2, SCRAPE_PROGRESS: 1}
+    assert registry.topic_counts == {ALERTS: 0, ODDS: 0, ODDS_UPDATES: 2, OPPORTUNITIES: 0, SCRAPE_PROGRESS: 1}
     registry.reselect(nothing, ())
     registry.flusher.flush()
-    assert registry.topic_counts == {ALERTS: 0, ODDS: 0, ODDS_UPDATES: 1, SCRAPE_PROGRESS: 1}
+    assert registry.topic_counts == {ALERTS: 0, ODDS: 0, ODDS_UPDATES: 1, OPPORTUNITIES: 0, SCRAPE_PROGRESS: 1}
     registry.disconnect(everything)
     assert registry.active_count == 1
-    assert registry.topic_counts == {ALERTS: 0, ODDS: 0, ODDS_UPDATES: 0, SCRAPE_PROGRESS: 0}
+    assert registry.topic_counts == {ALERTS: 0, ODDS: 0, ODDS_UPDATES: 0, OPPORTUNITIES: 0, SCRAPE_PROGRESS: 0}
     registry.close()
 
 

@@ -128,7 +128,13 @@ async def test_every_process_tells_what_all_do_and_takes_the_cursors_of_all(tmp_
             ):
                 await acknowledged(await listeners.enter_async_context(server.websocket(query)))
             said = await until_all_say(processes, writer, follower, active_count=3, watched_events=1)
-            assert said["topic_counts"] == {"alerts": 0, "odds": 1, "odds_updates": 2, "scrape_progress": 1}
+            assert said["topic_counts"] == {
+                "alerts": 0,
+                "odds": 1,
+                "odds_updates": 2,
+                "opportunities": 0,
+                "scrape_progress": 1,
+            }
             assert (said["level"], said["connections"]) == (True, 3)
             for server, role, count in ((writer, "writer", 1), (follower, "follower", 2)):
                 own = (await health(server))["process"]

@@ -13,12 +13,12 @@ from quart_odds.domain.clock import utc_now
 from quart_odds.domain.odds import Competition, UnmappedMarket
 from quart_odds.domain.platforms import Platform
 from quart_odds.odds import OddsService
+from quart_odds.odds.opportunities import OpportunityEngine
 from quart_odds.odds.served import ServedOdds
 from quart_odds.routes.access import problems
 from quart_odds.routes.api.coverage import MarketNumbers
 from quart_odds.routes.api.encoded import EventBodies
 from quart_odds.routes.api.odds import odds_blueprint
-from quart_odds.routes.api.opportunities import OpportunityFinder
 from quart_odds.services import EXTENSION
 from quart_odds.storage import Store, open_store
 from tests.odds.making import OVER_UNDER, PREMIER, STALE_AFTER, X1, header, key, mapped
@@ -36,7 +36,7 @@ class Parts:
     served: ServedOdds
     event_bodies: EventBodies
     market_numbers: MarketNumbers
-    opportunity_finder: OpportunityFinder
+    opportunities: OpportunityEngine
     exports: int = 0
 
 
@@ -98,8 +98,9 @@ async def served(*, filled: bool = True) -> AsyncIterator[Served]:
         odds_service.served,
         EventBodies(cache, STALE_AFTER, clock=clock),
         MarketNumbers(cache),
-        OpportunityFinder(cache),
+        OpportunityEngine(cache, STALE_AFTER, slice_seconds=0),
     )
+    odds_service.on_applied = parts.opportunities.note
     app.extensions[EXTENSION] = parts
     problems.init_app(app)
     app.register_blueprint(odds_blueprint())

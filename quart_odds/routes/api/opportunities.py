@@ -1,148 +1,143 @@
-"""Opportunities: best prices across the bookmakers that guarantee a gain."""
+"""Opportunities: prices of several bookmakers that together, or beside what is fair, are worth more than they cost."""
 
-import asyncio
-from collections.abc import Mapping
-from datetime import UTC, datetime
-from typing import Annotated
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated, Literal
 
 from pydantic import Field
 from quart import Blueprint, Response, request
 from quart_schema import document_response
 
-from quart_odds.domain.clock import iso_z, utc_now
-from quart_odds.domain.odds import unpack_value
-from quart_odds.domain.platforms import Platform
-from quart_odds.odds.cache import OddsCache
-from quart_odds.odds.event import CachedEvent
-from quart_odds.odds.event_odds import EventOdds
-from quart_odds.odds.margin import BestMarket, BestPrice, best_markets
-from quart_odds.odds.offers import effective_key
-from quart_odds.odds.views import JSON, event_fields, held_under, second_z
-from quart_odds.routes.api.cooperative_yield import CooperativeYield
+from quart_odds.domain.clock import utc_now
+from quart_odds.domain.opportunities import Kind, Stakes, arbitrage_stakes, kelly_stakes, middle_stakes
+from quart_odds.odds.opportunities import Track
+from quart_odds.odds.opportunity import Opportunity
+from quart_odds.odds.opportunity_views import opportunity_fields, past_fields
+from quart_odds.odds.past_opportunities import PastFilter
+from quart_odds.odds.views import JSON, event_fields
 from quart_odds.routes.api.encoded import Body
-from quart_odds.routes.api.query import PageQuery, StartedQuery, upcoming
+from quart_odds.routes.api.query import Instant, PageQuery, StartedQuery
 from quart_odds.routes.api.requests import takes_query
-from quart_odds.routes.api.schemas.odds import OpportunitiesPage
+from quart_odds.routes.api.schemas.odds import OpportunitiesPage, PastOpportunitiesPage, ProblemBody
 from quart_odds.services import services
+
+Money = Annotated[Decimal, Field(gt=0, le=10**12, decimal_places=6, allow_inf_nan=False)]
 
 
 class OpportunitiesQuery(StartedQuery, PageQuery):
-    """The least gain of an opportunity, and the greatest age of its prices."""
+    """Which opportunities to return, and the bank to share among their prices."""
 
-    min_margin: Annotated[float, Field(ge=0, allow_inf_nan=False, description="percent of the stake")] = 0
-    max_age_seconds: Annotated[float | None, Field(gt=0, allow_inf_nan=False)] = None
+    kind: Annotated[Kind | Literal["all"], Field(description="arbitrage, value, middle or all")] = "arbitrage"
+    min_margin: Annotated[
+        float | None, Field(ge=0, allow_inf_nan=False, description="least worth in percent of the stake")
+    ] = None
+    max_age_seconds: Annotated[
+        float | None,
+        Field(gt=0, allow_inf_nan=False, description="of the oldest price; QUART_ODDS_STALE_AFTER_SECONDS by default"),
+    ] = None
+    suspicious: Annotated[bool, Field(description="those that are listed apart instead, with the reasons")] = False
+    bank: Annotated[Money | None, Field(description="what to share among the prices")] = None
+    rounding: Annotated[Money, Field(description="stakes are multiples of this")] = Decimal(1)
 
 
-class OpportunityFinder:
-    """The opportunities in each event of a cache, computed once per change of the event.
+class PastQuery(PageQuery):
+    """Which opportunities that are over to return."""
 
-    They are kept by revision, and only for the same event odds: a cache that was refilled may use revisions again.
-    """
-
-    def __init__(self, cache: OddsCache) -> None:
-        self._cache = cache
-        self._found: dict[int, tuple[int, Mapping[Platform, EventOdds], list[BestMarket]]] = {}
-
-    async def prepare(self, events: list[CachedEvent]) -> None:
-        """Examine the events that changed, about 0.2 ms each, yielding to the event loop in between."""
-        self._forget_others()
-        turn = CooperativeYield()
-        for event in events:
-            if not self._is_kept(event):
-                self._of(event)
-                if turn.is_due:
-                    await asyncio.sleep(0)
-
-    def found(self, events: list[CachedEvent]) -> list[tuple[CachedEvent, BestMarket]]:
-        """Return every opportunity in these events as they are now. Fast for prepared events."""
-        return [(event, best) for event in events for best in self._of(event)]
-
-    def _is_kept(self, event: CachedEvent) -> bool:
-        kept = self._found.get(event.id)
-        return kept is not None and kept[0] == event.revision and kept[1] is event.odds
-
-    def _of(self, event: CachedEvent) -> list[BestMarket]:
-        if not self._is_kept(event):
-            self._found[event.id] = (event.revision, event.odds, _opportunities(event))
-        return self._found[event.id][2]
-
-    def _forget_others(self) -> None:
-        """Drop the entries of events that are no longer in the cache."""
-        events = self._cache.events
-        if len(self._found) > 2 * len(events) + 100:
-            self._found = {event_id: kept for event_id, kept in self._found.items() if event_id in events}
+    kind: Annotated[Kind | Literal["all"], Field(description="arbitrage, value, middle or all")] = "all"
+    event_id: Annotated[int | None, Field(ge=1, le=2**31 - 1)] = None
+    min_margin: Annotated[
+        float | None, Field(ge=0, le=1e6, allow_inf_nan=False, description="least worth at best, in percent")
+    ] = None
+    ended_from: Instant | None = None
+    ended_to: Instant | None = None
 
 
 def add_routes(blueprint: Blueprint) -> None:
     """Add the routes of this module."""
     blueprint.add_url_rule("/api/opportunities", view_func=opportunities)
+    blueprint.add_url_rule("/api/opportunities/history", view_func=past_opportunities)
 
 
 @takes_query(OpportunitiesQuery)
 @document_response(OpportunitiesPage)
 async def opportunities(query: OpportunitiesQuery) -> Response:
-    """List sets of best prices whose inverses sum to less than one, greatest gain first, with the age of each price."""
-    parts = services()
-    cache, finder = parts.served.cache, parts.opportunity_finder
-    await finder.prepare(upcoming(cache, query, utc_now()))
+    """List opportunities, the greatest worth first, with the age of each price and how long they have been there."""
+    engine = services().opportunities
+    await engine.refresh(include_started=query.include_started)
     # No await below: events, prices and ages are all of this moment.
     now = utc_now()
-    every = finder.found(upcoming(cache, query, now))
-    found = sorted(
-        (
-            (best.gain, event, best)
-            for event, best in every
-            if best.gain >= query.min_margin and _is_fresh(best, query.max_age_seconds, now)
-        ),
-        key=lambda each: (-each[0], each[1].id),
-    )
-    shown = [_shown(*each, now) for each in query.cut(found)]
+    every = [
+        track
+        for track in engine.current(include_started=query.include_started)
+        if query.kind in ("all", track.opportunity.kind)
+        and (query.min_margin is None or track.opportunity.margin >= query.min_margin)
+    ]
+    found = sorted(_selected(every, query, now), key=lambda track: (-track.opportunity.margin, track.event.id))
+    shown = [_shown(track, query, now) for track in query.cut(found)]
     body = {"opportunities": shown, "total": len(found), "page": query.page, "page_size": query.page_size}
     return Body.of(body).answer(request)
 
 
-def _opportunities(event: CachedEvent) -> list[BestMarket]:
-    if len(event.odds) < 2:
-        return []
-    return best_markets(event, only_gaining=True)
+@takes_query(PastQuery)
+@document_response(PastOpportunitiesPage)
+@document_response(ProblemBody, 503)
+async def past_opportunities(query: PastQuery) -> Response:
+    """List opportunities that are over, with how long they were there and what they were worth at best."""
+    wanted = PastFilter(
+        None if query.kind == "all" else query.kind, query.event_id, query.min_margin, query.ended_from, query.ended_to
+    )
+    past, total = await services().store.list_past_opportunities(
+        wanted, limit=query.page_size, offset=(query.page - 1) * query.page_size
+    )
+    shown = [past_fields(each) for each in past]
+    body = {"opportunities": shown, "total": total, "page": query.page, "page_size": query.page_size}
+    return Body.of(body).answer(request)
 
 
-def _freshest(price: BestPrice) -> EventOdds:
-    return max(price.odds, key=lambda event_odds: event_odds.seen_at_of(price.key))
+def _selected(tracks: list[Track], query: OpportunitiesQuery, now: datetime) -> list[Track]:
+    """Return the opportunities to list, or those to list apart.
+
+    Who names an age decides what is too old. Then those that are only too old by default are listed with the others.
+    """
+    most = query.max_age_seconds
+    fresh = [track for track in tracks if most is None or (now - track.opportunity.seen_at).total_seconds() <= most]
+    if query.suspicious:
+        return [track for track in fresh if track.opportunity.reasons]
+    clean = [track for track in fresh if not track.opportunity.reasons]
+    if most is None:
+        return clean
+    places = {(track.event.id, track.opportunity.identity[:2]) for track in clean}
+    return clean + [
+        track
+        for track in fresh
+        if track.opportunity.reasons == ("stale",) and (track.event.id, track.opportunity.identity[:2]) not in places
+    ]
 
 
-def _is_fresh(best: BestMarket, max_age_seconds: float | None, now: datetime) -> bool:
-    if max_age_seconds is None:
-        return True
-    oldest = min(_freshest(price).seen_at_of(price.key) for price in best.prices)
-    return (now - oldest).total_seconds() <= max_age_seconds
-
-
-def _shown(margin: float, event: CachedEvent, best: BestMarket, now: datetime) -> JSON:
+def _shown(track: Track, query: OpportunitiesQuery, now: datetime) -> JSON:
+    stakes = None if query.bank is None else _stakes(track.opportunity, query.bank, query.rounding)
     return {
-        **event_fields(event),
-        "market_id": best.market.id,
-        "market_name": best.market.name,
-        "line": best.line,
-        "margin": margin,
-        "outcomes": [
-            _outcome(outcome.name, price, now) for outcome, price in zip(best.market.outcomes, best.prices, strict=True)
-        ],
+        **event_fields(track.event),
+        **opportunity_fields(track, now),
+        "stakes": None
+        if stakes is None
+        else {
+            "rounding": float(query.rounding),
+            "stakes": list(map(float, stakes.stakes)),
+            "total": float(stakes.total),
+            "worst_profit": float(stakes.worst_profit),
+            "best_profit": float(stakes.best_profit),
+            "is_profitable": stakes.is_profitable,
+        },
     }
 
 
-def _outcome(name: str, price: BestPrice, now: datetime) -> JSON:
-    event_odds = _freshest(price)
-    place = event_odds.place_of(effective_key(event_odds, price.key))
-    assert place is not None, "a best price is one that its bookmaker has"
-    seen_at = event_odds.seen_at_of(price.key)
-    return {
-        "name": name,
-        "odds": unpack_value(price.value)[0],
-        "promotion": held_under(event_odds, price),
-        "bookmaker_slug": event_odds.header.platform.value,
-        "bookmaker_name": event_odds.header.platform.display_name,
-        "changed_at": second_z(event_odds.changed[place]),
-        "last_seen_at": iso_z(seen_at.astimezone(UTC)),
-        "age_seconds": round(max((now - seen_at).total_seconds(), 0.0), 3),
-    }
+def _stakes(found: Opportunity, bank: Decimal, unit: Decimal) -> Stakes:
+    """Share a bank among the prices of an opportunity: of a value bet, Kelly's fraction of it is staked."""
+    odds = [leg.odds for leg in found.legs]
+    if found.fair is not None:
+        return kelly_stakes(found.fair.chance, odds[0], bank, unit)
+    if found.kind == "middle":
+        low, high = (leg.line or 0.0 for leg in found.legs)
+        return middle_stakes((odds[0], odds[1]), (low, high), bank, unit)
+    return arbitrage_stakes(odds, bank, unit, winners=found.market.winning_outcomes)

@@ -8,7 +8,14 @@ from quart_odds import __version__
 from quart_odds.broadcast import TOPICS
 from quart_odds.domain.platforms import Platform
 from quart_odds.routes.access.root_path import public_path
-from quart_odds.routes.api.schemas.live import AlertMessage, AppliedFilter, EventChange, OddsChange, OddsImage
+from quart_odds.routes.api.schemas.live import (
+    AlertMessage,
+    AppliedFilter,
+    EventChange,
+    OddsChange,
+    OddsImage,
+    OpportunityChange,
+)
 from quart_odds.routes.api.scrape import json_response
 from quart_odds.routes.live.query import TopicsQuery
 from quart_odds.scraping.schemas import ScrapeProgress
@@ -54,7 +61,15 @@ async def asyncapi() -> Response:
 def document(root_path: str) -> dict[str, Any]:
     """Return the AsyncAPI document of an app below a root path, which is empty for none."""
     schemas: dict[str, Any] = {}
-    for model in (ScrapeProgress, OddsImage, OddsChange, EventChange, AlertMessage, AppliedFilter):
+    for model in (
+        ScrapeProgress,
+        OddsImage,
+        OddsChange,
+        EventChange,
+        OpportunityChange,
+        AlertMessage,
+        AppliedFilter,
+    ):
         described = model.model_json_schema(mode="serialization", ref_template="#/components/schemas/{model}")
         schemas |= described.pop("$defs", {}) | {model.__name__: described}
     published = _published()
@@ -143,6 +158,7 @@ def _published() -> dict[str, Any]:
         "odds_change": _message("odds_change", {"$ref": "#/components/schemas/OddsChange"}),
         "event_change": _message("event_change", {"$ref": "#/components/schemas/EventChange"}),
         "alert": _message("alert", {"$ref": "#/components/schemas/AlertMessage"}),
+        "opportunity": _message("opportunity", {"$ref": "#/components/schemas/OpportunityChange"}),
         "pong": _message("pong", {}),
         "subscription_update": _message("subscription_update", {"topics": _TOPICS, "filter": _FILTER}, ["topics"]),
         "error": _message(

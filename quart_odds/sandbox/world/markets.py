@@ -14,7 +14,10 @@ from quart_odds.domain.platforms import Platform
 
 @dataclass(frozen=True, slots=True)
 class Market:
-    """A market independent of bookmakers. See model.py for `family`, `subject`, `period` and `side`."""
+    """A market independent of bookmakers. See model.py for `family`, `subject`, `period` and `side`.
+
+    `winners` is how many outcomes win at once. Only the family `other` needs it: other prices follow from the score.
+    """
 
     slug: str
     family: str
@@ -22,6 +25,7 @@ class Market:
     period: str
     side: str
     betpawa_id: str
+    winners: int = 1
 
     @property
     def id(self) -> str:
@@ -171,7 +175,15 @@ def _site_markets(platform: Platform) -> tuple[tuple[SiteMarket, tuple[tuple[flo
     for row in _read("markets.csv"):
         if not row[market_id]:
             continue
-        market = Market(row["slug"], row["family"], row["subject"], row["period"], row["side"], row["betpawa_id"])
+        market = Market(
+            row["slug"],
+            row["family"],
+            row["subject"],
+            row["period"],
+            row["side"],
+            row["betpawa_id"],
+            int(row["winners"] or 1),
+        )
         site = SiteMarket(
             market,
             platform,

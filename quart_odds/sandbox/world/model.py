@@ -283,13 +283,18 @@ def _first_goal_result(market: Market, outcome: str, home_rate: float, away_rate
 
 
 def _other(market: Market, outcome: str, home_rate: float, away_rate: float) -> float:
-    """Price markets that only fill the bodies: any probabilities that add up to one will do."""
+    """Price markets that only fill the bodies: any probabilities do that add up to the number of outcomes that win."""
 
     def weight(text: str) -> int:
         return 40 + sum(map(ord, market.slug + text)) % 61
 
     all_outcomes = outcomes_of(market.slug)
-    return weight(outcome) / sum(map(weight, all_outcomes)) if len(all_outcomes) > 1 else 0.4
+    count = len(all_outcomes)
+    if count == 1:
+        return 0.4
+    share = weight(outcome) / sum(map(weight, all_outcomes))
+    # Where most outcomes win, the share is that of losing: no probability is above 1 then.
+    return share * market.winners if 2 * market.winners <= count else 1 - share * (count - market.winners)
 
 
 _FORMULAS: dict[str, Callable[[Market, str, float, float], float]] = {

@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from quart_odds.domain.catalogue import promoted_key
 from quart_odds.domain.fair import Chance, pack_chance, probabilities
 from quart_odds.domain.platforms import Platform
+from quart_odds.domain.promotions import BOOSTED
 from quart_odds.routes.api.schemas.odds import EventDetail
 from tests.odds.making import STALE_AFTER, X1, header, key, mapped
 from tests.odds.serving import Served, served
@@ -118,3 +120,25 @@ async def test_reversed_sides_say_nothing() -> None:
         body: Any = await app.json("/api/events/1")
         assert [each["reversed"] for each in body["markets_by_bookmaker"]] == [False, True]
         assert {source for _, source, _ in await worth(app)} == {"betpawa"}
+
+
+async def test_each_bookmaker_has_a_margin_on_each_outcome() -> None:
+    """It is measured by the same fair odds; a suspended, boosted or missing price has none."""
+    async with served(filled=False) as app:
+        await record(app, SPORTYBET, {HOME: 2.4, DRAW: 3.3, AWAY: 3.0}, WINS)
+        await record(app, BET9JA, {HOME: 2.6, DRAW: 3.0, AWAY: 3.0}, suspended=frozenset({AWAY}))
+        await record(app, BETPAWA, {HOME: 2.2, promoted_key(DRAW, BOOSTED): 9.0})
+        body: Any = held_to(EventDetail, await app.json("/api/events/1"))
+        app.clock.ahead = STALE_AFTER + timedelta(seconds=1)
+        later: Any = held_to(EventDetail, await app.json("/api/events/1"))
+    outcomes = body["best_prices"][0]["outcomes"]
+    margins = [
+        {name: round(100 * (1 - odds * win), 2) for name, odds in each.items()}
+        for win, each in (
+            (WINS[HOME], {"betpawa": 2.2, "sportybet": 2.4, "bet9ja": 2.6}),
+            (WINS[DRAW], {"sportybet": 3.3, "bet9ja": 3.0}),
+            (WINS[AWAY], {"sportybet": 3.0}),
+        )
+    ]
+    assert [each["margins"] for each in outcomes] == [pytest.approx(each, abs=0.011) for each in margins]
+    assert [each["margins"] for each in later["best_prices"][0]["outcomes"]] == [{}, {}, {}]

@@ -20,7 +20,7 @@ from quart_odds.broadcast import Flusher, Subscriber
 from quart_odds.domain.catalogue import CATALOGUE, pack_key
 from quart_odds.domain.platforms import Platform
 from quart_odds.odds.cache import OddsCache
-from quart_odds.routes.api import coverage, events_csv, opportunities, streamed
+from quart_odds.routes.api import coverage, events_csv, streamed
 from quart_odds.routes.api.encoded import encode_detail
 from quart_odds.routes.live import sse
 from quart_odds.server.fast_lane import LiveTCPServer
@@ -72,7 +72,7 @@ async def turn(app: Served, generation: int, count: int) -> None:
 )
 async def test_nothing_breaks_while_events_are_matched_anew(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every response is complete, or a 404 for an event that no longer exists; none is a 500."""
-    for module in (coverage, events_csv, opportunities):
+    for module in (coverage, events_csv):
         monkeypatch.setattr(module, "CooperativeYield", AlwaysDue)
     async with served(filled=False) as app:
         await turn(app, 0, 4)
@@ -120,16 +120,15 @@ async def test_detail_that_was_overtaken_is_not_kept_for_the_newer_state() -> No
     assert shown == [2.4, 9.0]
 
 
-async def test_opportunities_are_all_of_the_moment_at_which_they_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_opportunities_are_all_of_the_moment_at_which_they_are_reported() -> None:
     """An opportunity that ended during the search is not listed."""
-    monkeypatch.setattr(opportunities, "CooperativeYield", AlwaysDue)
     over, under = OVER_UNDER
     async with served(filled=False) as app:
 
         async def offer(number: int, odds: float) -> None:
             for platform, prices in (
-                (Platform.BETPAWA, {over: odds, under: 1.5}),
-                (Platform.BET9JA, {over: 1.5, under: odds}),
+                (Platform.BETPAWA, {over: odds, under: 1.7}),
+                (Platform.BET9JA, {over: 1.7, under: odds}),
             ):
                 kickoff = app.now + timedelta(hours=number)
                 event = header(platform, f"{platform}-{number}", str(number), kickoff=kickoff)
@@ -138,10 +137,10 @@ async def test_opportunities_are_all_of_the_moment_at_which_they_are_reported(mo
         for number in (1, 2, 3):
             await offer(number, 2.2)
         asking = asyncio.create_task(app.client.get("/api/opportunities"))
-        finder = app.parts.opportunity_finder
-        while 1 not in finder._found:
+        engine = app.parts.opportunities
+        while 1 not in engine._found:
             await asyncio.sleep(0)
-        assert 3 not in finder._found
+        assert 3 not in engine._found
         await offer(1, 1.6)
         body = await (await asking).get_json()
     assert sorted(each["id"] for each in body["opportunities"]) == [2, 3]

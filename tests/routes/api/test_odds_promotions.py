@@ -169,18 +169,18 @@ async def test_raised_price_is_never_the_best_and_makes_no_opportunity() -> None
 async def test_best_price_with_a_perk_says_so() -> None:
     """Best prices show a perk unless a bookmaker offers the price without; opportunities show their bookmaker's."""
     async with served(filled=False) as app:
-        await record(app, {promoted_key(HOME, TWO_UP): 4.0, DRAW: 4.0, AWAY: 4.0})
-        await record(app, X1 | {DRAW: 4.0}, Platform.BET9JA)
+        await record(app, {promoted_key(HOME, TWO_UP): 2.6, DRAW: 3.3, AWAY: 3.0})
+        await record(app, X1 | {DRAW: 3.6, AWAY: 3.2}, Platform.BET9JA)
         best: Any = held_to(EventDetail, await app.json("/api/events/1"))["best_prices"]
         found: Any = held_to(OpportunitiesPage, await app.json("/api/opportunities"))
-        await record(app, X1 | {HOME: 4.0}, Platform.BET9JA)
+        await record(app, X1 | {HOME: 2.6}, Platform.BET9JA)
         shared: Any = held_to(EventDetail, await app.json("/api/events/1"))["best_prices"]
     assert [each["promotion"] for each in best[0]["outcomes"]] == ["two_up", None, None]
     (opportunity,) = found["opportunities"]
     assert [(each["odds"], each["promotion"]) for each in opportunity["outcomes"]] == [
-        (4.0, "two_up"),
-        (4.0, None),
-        (4.0, None),
+        (2.6, "two_up"),
+        (3.6, None),
+        (3.2, None),
     ]
     assert [each["promotion"] for each in shared[0]["outcomes"]] == [None, None, None]
 

@@ -248,7 +248,13 @@ async def test_without_an_engine_a_process_says_nothing_of_others(running: Runni
         process = health["process"]
         assert process["name"] == health["holder"]
         assert (process["level"], process["connections"], process["active_count"]) == (True, 1, 1)
-        assert process["topic_counts"] == {"alerts": 0, "odds": 0, "odds_updates": 1, "scrape_progress": 0}
+        assert process["topic_counts"] == {
+            "alerts": 0,
+            "odds": 0,
+            "odds_updates": 1,
+            "opportunities": 0,
+            "scrape_progress": 0,
+        }
         assert process["watched_events"] == 0, "there are no such events"
         assert "quart_odds_cluster" not in await metrics(running)
 

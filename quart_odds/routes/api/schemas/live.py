@@ -1,11 +1,12 @@
-"""The messages of the topic `odds`, as /asyncapi.json describes them."""
+"""The messages of the topics `odds` and `opportunities`, as /asyncapi.json describes them."""
 
 from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+from quart_odds.domain.opportunities import Kind
 from quart_odds.domain.platforms import Platform
-from quart_odds.routes.api.schemas.odds import BookmakerMarkets, EventFields, ListedBookmaker, Shape
+from quart_odds.routes.api.schemas.odds import BookmakerMarkets, EventFields, ListedBookmaker, Opportunity, Shape
 
 
 class ImageEvent(EventFields):
@@ -85,3 +86,26 @@ class AppliedFilter(Shape):
     platform: list[Platform]
     min_move: Annotated[float, Field(ge=0, le=1000, description="percent")]
     image: bool
+
+
+class OpportunityPlace(Shape):
+    """An outcome that an opportunity backs, and its line."""
+
+    name: str
+    line: float | None
+
+
+class OpportunityChange(Shape):
+    """What happened to an opportunity. Event, kind, market and outcomes say which one it is."""
+
+    change: Literal["appeared", "changed", "gone"]
+    event_id: int
+    sportradar_id: str | None
+    kind: Kind
+    market_id: str
+    outcomes: list[OpportunityPlace]
+    margin: float
+    best_margin: float
+    first_seen_at: AwareDatetime
+    lifetime_seconds: float
+    opportunity: Annotated[Opportunity | None, Field(description="as in /api/opportunities; null if it is gone")]

@@ -1,0 +1,319 @@
+"""Finds the opportunities in the odds of one event.
+
+A whole event is searched in two steps. The first reads every price once and names the few markets and lines that may
+have an opportunity, by bounds. The second examines these: what is only there with prices that one
+should not believe is listed apart, with the reasons. After a change, the markets and lines that changed are examined.
+"""
+
+from bisect import bisect_left
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from itertools import combinations
+
+from quart_odds.domain.catalogue import CATALOGUE, Market, market_number_of, unpack_key
+from quart_odds.domain.fair import CHANCE_UNIT, CHANCE_WIN_BITS, Chance
+from quart_odds.domain.opportunities import (
+    MOST_CREDIBLE_PERCENT,
+    MOST_LOSS_PERCENT,
+    REASONS,
+    Kind,
+    Reason,
+    middle_percents,
+)
+from quart_odds.domain.platforms import Platform
+from quart_odds.odds.chances import unpack_columns
+from quart_odds.odds.event import CachedEvent
+from quart_odds.odds.event_odds import GONE
+from quart_odds.odds.fair_prices import FEEDS, chances_of_feed, without_margin
+from quart_odds.odds.margin import gain_of
+from quart_odds.odds.offers import perked_values
+from quart_odds.odds.opportunity import Fair, Opportunity
+from quart_odds.odds.opportunity_rows import Book, Pick, Row, Table, books_of, comparable_market, table_of
+
+_OUTCOMES = 0x3F << 16
+_NO_OUTCOME = ~_OUTCOMES
+_UNDER = 1 << 16
+_IS_ACTIVE = GONE | 1
+_LEAST_VALUE = 1000 << 1 | 1
+"""Packed odds of 1.000, active: a price has to be above to pay."""
+
+_ONE = 1000.0
+"""Added for each outcome to the sum of a market's inverse odds, so that one number also counts the outcomes."""
+
+_GAINS_BELOW = [0.0] * 512
+"""By a market's number: its best prices gain if the sum, with _ONE for each outcome, is below."""
+
+_TOTALS: dict[int, Market] = {}
+"""The markets of over and under, by number: those that have a middle."""
+
+for _market in CATALOGUE.markets:
+    if comparable_market(_market.number) is not None:
+        _GAINS_BELOW[_market.number] = _ONE * len(_market.outcomes) + _market.winning_outcomes
+        if _market.line_kind == "total" and [each.name for each in _market.outcomes] == ["Over", "Under"]:
+            _TOTALS[_market.number] = _market
+
+_MOST_INVERSE = 1 / (1 - MOST_LOSS_PERCENT / 100)
+
+
+class OpportunitySearch:
+    """Searches an event as it is now. Prices last seen before `now - max_age` are too old to be believed."""
+
+    def __init__(self, event: CachedEvent, now: datetime, max_age: timedelta) -> None:
+        self._oldest = now - max_age
+        self._books = books_of(event)
+        self._chances: dict[Platform, tuple[Sequence[int], Mapping[int, int]]] = {}
+        self._tables: dict[int, Table | None] = {}
+
+    def whole(self) -> list[Opportunity]:
+        """Return every opportunity in the event."""
+        best: dict[int, int] = {}
+        for book in self._books:
+            _take_better(best, zip(*book.plain, strict=True))
+            if book.has_promotions:
+                _take_better(best, perked_values(book.event_odds))
+        sums: dict[int, float] = {}
+        sum_of = sums.get
+        for key, value in best.items():
+            offer = key & _NO_OUTCOME
+            # A little less than the inverse odds, so that none is left out.
+            sums[offer] = sum_of(offer, 0.0) + _ONE + 2000.0 / value
+        offers = {offer for offer, total in sums.items() if total < _GAINS_BELOW[offer >> 22]}
+        if len(self._books) > 1:
+            offers |= self._worth_more(best)
+        lines: dict[int, list[int]] = {}
+        for offer in sums:
+            if offer >> 22 in _TOTALS:
+                lines.setdefault(offer >> 22, []).append(offer)
+        pairs = [pair for each in lines.values() for pair in _pairs(sorted(each), best)]
+        return [*self._examined(offers), *self._middles(pairs)]
+
+    def among(self, offers: Collection[int]) -> list[Opportunity]:
+        """Return the opportunities in these markets and lines, and the middles of these markets."""
+        pairs: list[tuple[int, int]] = []
+        for number in {offer >> 22 for offer in offers} & _TOTALS.keys():
+            best: dict[int, int] = {}
+            for book in self._books:
+                _take_better(best, _prices_of(book, number))
+            pairs += _pairs(sorted({key & _NO_OUTCOME for key in best}), best)
+        return [*self._examined(offers), *self._middles(pairs)]
+
+    def _worth_more(self, best: Mapping[int, int]) -> set[int]:
+        """Return the markets and lines in which a price may be worth more than it costs.
+
+        Left out are those of which a bookmaker gives only some probabilities, so that prices have to tell what is fair.
+        """
+        found: set[int] = set()
+        unfed: list[set[int]] = []
+        for book in self._books:
+            keys, _ = book.plain
+            if not book.event_odds.packed_chances:
+                unfed.append({key & _NO_OUTCOME for key in keys})
+                continue
+            wins, refunds = self._chances_of(book)
+            # Packed odds are 2000 times the odds, and 1.
+            found.update(
+                [
+                    key & _NO_OUTCOME
+                    for key, win in zip(keys, wins, strict=False)
+                    if best.get(key, 0) * win > 2000 * CHANCE_UNIT
+                ]
+            )
+            for place, refund in refunds.items():
+                key = book.columns.keys[place]
+                if best.get(key, 0) * wins[place] > 2000 * (CHANCE_UNIT - refund):
+                    found.add(key & _NO_OUTCOME)
+            if not all(wins):
+                unfed.append({key & _NO_OUTCOME for key, win in zip(keys, wins, strict=False) if not win})
+        # Where two bookmakers give no probabilities, prices may tell what is fair. There are few such markets.
+        for one, other in combinations(unfed, 2):
+            found |= one & other
+        return found
+
+    def _examined(self, offers: Iterable[int]) -> Iterator[Opportunity]:
+        for offer in offers:
+            table = self._table(offer)
+            if table is not None:
+                yield from _arbitrages(table)
+                yield from self._values(table)
+
+    def _values(self, table: Table) -> Iterator[Opportunity]:
+        """Yield the prices that are worth more than they cost: those to believe, and better ones with the reasons."""
+        compared = table.compared
+        if len(compared) < 2:
+            return
+        fair = self._fair(table, compared)
+        if fair is None:
+            return
+        chances, source, book, is_stale = fair
+        for index, (chance, top) in enumerate(zip(chances, table.tops(compared), strict=True)):
+            if chance.expected_value(top / 2000) <= 0:
+                continue
+            former = 0.0
+            for is_clean in (True, False):
+                pick = table.best(index, compared, is_clean=is_clean)
+                if pick is None or sum(1 for row in compared if row.values[index]) < 2:
+                    continue
+                worth = round(100 * chance.expected_value((pick.value >> 1) / 1000), 2)
+                if worth > former:
+                    former = worth
+                    said = Fair(chance, source, book.event_odds, table.keys[0])
+                    made = _made("value", table.market, [pick], worth, stale_source=is_stale, fair=said)
+                    yield made
+                    if made.reasons:
+                        break
+
+    def _fair(self, table: Table, rows: Sequence[Row]) -> tuple[Sequence[Chance], str, Book, bool] | None:
+        """Return the probabilities of all outcomes, their source, the odds that say so, and whether these are too old.
+
+        Old ones count only if there are no others.
+        """
+        for is_stale in (False, True):
+            fit = {
+                row.book.event_odds.header.platform: row
+                for row in rows
+                if row.is_full and (not row.reasons or (is_stale and row.reasons == ("stale",)))
+            }
+            for platform in FEEDS:
+                chances = self._fed(table, fit[platform].book) if platform in fit else None
+                if chances is not None:
+                    return chances, platform.value, fit[platform].book, is_stale
+            found = without_margin(table.market, {platform: row.values for platform, row in fit.items()})
+            if found is not None:
+                platform, source, chances = found
+                return chances, source, fit[platform].book, is_stale
+        return None
+
+    def _fed(self, table: Table, book: Book) -> Sequence[Chance] | None:
+        """Return the probabilities that a bookmaker gives for a full set; None if it does not."""
+        if not book.event_odds.packed_chances:
+            return None
+        wins, refunds = self._chances_of(book)
+        given: list[int] = []
+        for key in table.keys:
+            place = book.place_of(key)
+            if place is None or not wins[place]:
+                return None
+            given.append(wins[place] | refunds.get(place, 0) << CHANCE_WIN_BITS)
+        return chances_of_feed(table.market, given)
+
+    def _middles(self, pairs: Iterable[tuple[int, int]]) -> Iterator[Opportunity]:
+        """Yield the middles of prices to believe, and better ones with the reasons, for pairs of lines."""
+        for low, high in pairs:
+            overs, unders = self._table(low), self._table(high)
+            if overs is None or unders is None:
+                continue
+            former = -MOST_LOSS_PERCENT
+            for is_clean in (True, False):
+                backed = _apart(
+                    overs.picks(0, overs.compared, is_clean=is_clean),
+                    unders.picks(1, unders.compared, is_clean=is_clean),
+                )
+                if backed is None:
+                    continue
+                worst, best = _percents(backed)
+                if worst > former:
+                    former = worst
+                    made = _made("middle", overs.market, backed, worst, best_case=best)
+                    yield made
+                    if made.reasons:
+                        break
+
+    def _table(self, offer: int) -> Table | None:
+        if offer not in self._tables:
+            self._tables[offer] = table_of(self._books, offer, self._oldest)
+        return self._tables[offer]
+
+    def _chances_of(self, book: Book) -> tuple[Sequence[int], Mapping[int, int]]:
+        platform = book.event_odds.header.platform
+        if platform not in self._chances:
+            self._chances[platform] = unpack_columns(len(book.columns.keys), book.event_odds.packed_chances)
+        return self._chances[platform]
+
+
+def _take_better(best: dict[int, int], prices: Iterable[tuple[int, int]]) -> None:
+    """Put each active price that is better than the one in `best`, under the same key, in its place."""
+    for key, value in prices:
+        # `margin.is_active_price`, written out: this loop sees every price of an event.
+        if value & _IS_ACTIVE == 1 and value > best.get(key, _LEAST_VALUE):
+            best[key] = value
+
+
+def _prices_of(book: Book, number: int) -> Iterator[tuple[int, int]]:
+    """Yield the plain prices of a market, and those with a perk."""
+    keys, values = book.plain
+    start = bisect_left(keys, number << 22)
+    stop = bisect_left(keys, number + 1 << 22, start)
+    yield from zip(keys[start:stop], values[start:stop], strict=True)
+    if book.has_promotions:
+        yield from (each for each in perked_values(book.event_odds) if market_number_of(each[0]) == number)
+
+
+def _pairs(offers: Sequence[int], best: Mapping[int, int]) -> Iterator[tuple[int, int]]:
+    """Yield the pairs of rising lines of a market that may be a middle. The over gets better as its line rises."""
+    for place, low in enumerate(offers):
+        over = best.get(low)
+        if over is None or not _line(low) > 0:
+            continue
+        for high in offers[place + 1 :]:
+            under = best.get(high | _UNDER)
+            if under is None:
+                continue
+            if 2000.0 / over + 2000.0 / under > _MOST_INVERSE:
+                break  # the under gets worse as its line rises
+            yield low, high
+
+
+def _arbitrages(table: Table) -> Iterator[Opportunity]:
+    """Yield the arbitrage of prices to believe, and a better one with the reasons not to believe it."""
+    tops = table.tops(table.rows)
+    if not all(tops) or gain_of(table.market, tops) <= 0:
+        return
+    former = 0.0
+    for is_clean in (True, False):
+        picks = [table.best(index, table.rows, is_clean=is_clean) for index in range(len(table.keys))]
+        backed = [pick for pick in picks if pick is not None]
+        if len(backed) < len(picks):
+            continue
+        gain = gain_of(table.market, [pick.value for pick in backed])
+        if gain > former:
+            former = gain
+            made = _made("arbitrage", table.market, backed, gain)
+            yield made
+            if made.reasons:
+                break
+
+
+def _apart(overs: Sequence[Pick], unders: Sequence[Pick]) -> list[Pick] | None:
+    """Return the best over and under that are not at the same bookmaker; None if there are none."""
+    pairs = [[over, under] for over in overs for under in unders if over.row.book is not under.row.book]
+    return min(pairs, key=lambda pair: sum(1000 / (pick.value >> 1) for pick in pair), default=None)
+
+
+def _line(key: int) -> float:
+    return unpack_key(key)[2] or 0.0
+
+
+def _percents(backed: Sequence[Pick]) -> tuple[float, float]:
+    over, under = backed
+    odds = (over.value >> 1) / 1000, (under.value >> 1) / 1000
+    worst, best = middle_percents(odds, (_line(over.key), _line(under.key)))
+    return round(worst, 2), round(best, 2)
+
+
+def _made(
+    kind: Kind,
+    market: Market,
+    picks: Sequence[Pick],
+    margin: float,
+    *,
+    stale_source: bool = False,
+    fair: Fair | None = None,
+    best_case: float | None = None,
+) -> Opportunity:
+    against: set[Reason] = {reason for pick in picks for reason in pick.reasons}
+    if stale_source:
+        against.add("stale")
+    if margin > MOST_CREDIBLE_PERCENT:
+        against.add("too_good")
+    reasons = tuple([each for each in REASONS if each in against])
+    return Opportunity(kind, market, tuple([pick.leg(market) for pick in picks]), margin, reasons, fair, best_case)
