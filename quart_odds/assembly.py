@@ -67,6 +67,7 @@ def add_opportunities(parts: Services) -> None:
     def told(what: What, track: Track, at: datetime) -> None:
         publish(what, track, at)
         past.note(what, track, at)
+        parts.alerts.engine.opportunity(what, track)
 
     engine.on_told = told
     if parts.shared_log is not None:
@@ -169,4 +170,5 @@ def add_alerts(parts: Services) -> None:
         on_fired=AlertMessages(parts.registry),
         may_deliver=lambda: service.is_writer,
     )
+    parts.alerts.engine.opportunities = parts.opportunities.told
     service.on_applied = parts.alerts.after(service.on_applied)

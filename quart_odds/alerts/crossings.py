@@ -62,6 +62,17 @@ class Crossings:
             if each == rule_id and not state.is_armed:
                 self._set(SubjectState(rule_id, subject, True, None, state.changed_at))
 
+    def beyond(self, prefix: str) -> list[Key]:
+        """Return the subjects beyond a threshold whose names begin so."""
+        return [key for key, state in self._states.items() if not state.is_armed and key[1].startswith(prefix)]
+
+    def arm(self, keys: Iterable[Key], now: datetime) -> None:
+        """Arm these subjects, which are no longer beyond the threshold."""
+        for key in keys:
+            state = self._states.get(key)
+            if state is not None and not state.is_armed:
+                self._set(SubjectState(*key, True, state.fired_at, now))
+
     def _may_fire(self, rule: Rule, state: SubjectState | None, now: datetime) -> bool:
         if state is not None and state.fired_at is not None and now - state.fired_at < rule.cooldown:
             return False

@@ -16,12 +16,12 @@ from quart_odds.alerts.ports import AlertStore
 from quart_odds.alerts.rules import Rule
 from quart_odds.alerts.service import new_key
 from quart_odds.alerts.values import NewAlert, SubjectState
-from quart_odds.alerts.wording import JSON
 from quart_odds.domain.clock import utc_now
 from quart_odds.domain.runs import RunRecord
 from quart_odds.errors import NotWriterError, StorageError
 from quart_odds.odds.cache import OddsCache
 from quart_odds.odds.event import EventChange
+from quart_odds.odds.opportunities import Track, What
 
 LOOK_SECONDS = 1.0
 """How often the engine looks whether rules have changed, whether a bookmaker is stale, and tries again after an error.
@@ -61,6 +61,8 @@ class AlertEngine:
         self._on_queued = on_queued
         self._keys = keys
         self._now = now
+        self.opportunities: Callable[[], Iterable[Track]] = tuple
+        """Returns the opportunities that there are now, for rules that are new."""
         self._matcher = Matcher(cache, Crossings())
         self._loaded_term: int | None = None
         self._rules: dict[int, Rule] = {}
@@ -83,10 +85,10 @@ class AlertEngine:
         if self._loaded_term is not None:
             self._note(self._matcher.ended(record, self._now()))
 
-    def opportunity(self, of: str, subject: str, name: str, percent: float, data: JSON) -> None:
-        """Let rules fire because of an opportunity: see `Matcher.found`. Call it whenever its gain changes."""
+    def opportunity(self, what: What, track: Track) -> None:
+        """Let rules fire because of an opportunity. Call it with everything that an OpportunityEngine tells."""
         if self._loaded_term is not None:
-            self._note(self._matcher.found(of, subject, name, percent, data, self._now()))
+            self._note(self._matcher.found(track, self._now(), is_gone=what == "gone"))
 
     def _note(self, fired: Iterable[NewAlert]) -> None:
         """Keep what fires until it is stored. A rule that breaks must not break the recording of odds."""
@@ -119,6 +121,7 @@ class AlertEngine:
                 }
                 self._matcher = Matcher(self._cache, Crossings(states))
                 self._matcher.seen_at.update(seen)
+                self._matcher.expect(now)
                 self._loaded_term = term
             for rule in rules:
                 former = self._rules.get(rule.id)
@@ -128,6 +131,8 @@ class AlertEngine:
             self._matcher.crossings.keep(self._rules)
             self._matcher.replace(rules)
             self._note(self._matcher.present(now))
+            for track in self.opportunities():
+                self._note(self._matcher.found(track, now))
 
     def _stop(self) -> None:
         """Forget everything: another process writes, and fires from what the database has."""

@@ -1,11 +1,12 @@
 """Matches rules with what changes: prices, events, runs, bookmakers. Plain functions of the moment; nothing waits."""
 
+import math
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
-from quart_odds.alerts.crossings import Crossings
+from quart_odds.alerts.crossings import Crossings, Key
 from quart_odds.alerts.movement import Movement
 from quart_odds.alerts.rules import (
     BookmakerSpec,
@@ -19,7 +20,6 @@ from quart_odds.alerts.rules import (
 )
 from quart_odds.alerts.values import NewAlert
 from quart_odds.alerts.wording import (
-    JSON,
     Words,
     event_words,
     failing_words,
@@ -35,6 +35,13 @@ from quart_odds.domain.runs import RunRecord, ScrapePhase
 from quart_odds.odds.cache import OddsCache
 from quart_odds.odds.event import CachedEvent, EventChange
 from quart_odds.odds.event_odds import GONE
+from quart_odds.odds.opportunities import Track
+
+OPPORTUNITY = "opportunity:"
+"""What the subjects of rules about opportunities begin with."""
+
+SETTLE = timedelta(minutes=2)
+"""How long the search of all odds may take after a start."""
 
 
 class Matcher:
@@ -54,6 +61,8 @@ class Matcher:
         self._movements: dict[tuple[int, Platform], tuple[MovementSpec, Movement]] = {}
         self.seen_at: dict[Platform, datetime] = {}
         """When prices last came from each bookmaker."""
+        self._unseen: set[Key] = set()
+        self._expected_until = datetime.min.replace(tzinfo=UTC)
 
     def replace(self, rules: Iterable[Rule]) -> None:
         """Match these rules from now on. What prices did before is kept for rules that are about the same."""
@@ -205,6 +214,9 @@ class Matcher:
 
     def passed(self, now: datetime) -> Iterator[NewAlert]:
         """Yield what fires because time has passed and nothing came from a bookmaker. Call it about once a second."""
+        if self._unseen and now >= self._expected_until:
+            self.crossings.arm(self._unseen, now)
+            self._unseen = set()
         for rule, spec in self._bookmakers:
             if "stale" in spec.on:
                 for platform, seen_at in self.seen_at.items():
@@ -213,17 +225,24 @@ class Matcher:
                     words = stale_words(platform, age.total_seconds())
                     yield from self._bookmaker("stale", platform, is_stale, words, now, rule)
 
-    def found(self, of: str, subject: str, name: str, percent: float, data: JSON, now: datetime) -> Iterator[NewAlert]:
-        """Yield what fires because an opportunity has this gain now; 0 percent if it is over.
-
-        `of` is its kind, `subject` names it as long as it lasts, and `name` is what people call it.
-        """
+    def found(self, track: Track, now: datetime, *, is_gone: bool = False) -> Iterator[NewAlert]:
+        """Yield what fires because an opportunity is worth as much as it is, or is gone."""
+        subject, percent = _opportunity_subject(track), -math.inf if is_gone else track.opportunity.margin
         for rule, spec in self._opportunities:
-            if spec.of == of:
-                is_back = percent <= spec.over_percent * (1 - spec.margin_percent / 100)
+            if spec.of == track.opportunity.kind:
+                self._unseen.discard((rule.id, subject))
+                is_back = percent <= spec.over_percent - abs(spec.over_percent) * spec.margin_percent / 100
                 is_beyond = percent > spec.over_percent
                 if self.crossings.cross(rule, subject, is_beyond=is_beyond, is_back=is_back, now=now):
-                    yield _alert(rule, subject, opportunity_words(of, name, percent, data), now)
+                    yield _alert(rule, subject, opportunity_words(track, now), now)
+
+    def expect(self, now: datetime) -> None:
+        """Wait for the opportunities that were beyond a threshold before this process wrote, and arm the others then.
+
+        They are not known at once: the odds have to be searched first.
+        """
+        self._unseen = set(self.crossings.beyond(OPPORTUNITY))
+        self._expected_until = now + SETTLE
 
 
 def _place(spec: PriceSpec, odds: float) -> tuple[bool, bool]:
@@ -233,6 +252,12 @@ def _place(spec: PriceSpec, odds: float) -> tuple[bool, bool]:
         return odds > spec.over, odds <= spec.over * (1 - margin)
     assert spec.under is not None, "a price has one threshold"
     return odds < spec.under, odds >= spec.under * (1 + margin)
+
+
+def _opportunity_subject(track: Track) -> str:
+    """Return what tells an opportunity apart from others as long as it lasts: its first and last price are enough."""
+    found = track.opportunity
+    return f"{OPPORTUNITY}{track.event.id}:{found.kind}:{found.legs[0].key:x}-{found.legs[-1].key:x}"
 
 
 def _alert(rule: Rule, subject: str, words: Words, now: datetime) -> NewAlert:

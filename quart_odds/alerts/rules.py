@@ -9,6 +9,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator, model_validator
 
 from quart_odds.domain.catalogue import CATALOGUE, Market, Outcome, pack_key
+from quart_odds.domain.opportunities import Kind
 from quart_odds.domain.platforms import Platform
 from quart_odds.domain.runs import RunMode
 from quart_odds.errors import AlertInputError
@@ -147,24 +148,25 @@ class RunSpec(Spec):
 
 
 class OpportunitySpec(Spec):
-    """An opportunity gains more than a percentage. Not offered before something finds them: see OFFERED_KINDS."""
+    """An opportunity of a kind, in any event, is worth more than a percentage of the stake.
+
+    A middle may lose in the worst case, which is what counts, so its percentage may be negative.
+    """
 
     kind: Literal["opportunity"]
-    of: Annotated[str, Field(min_length=1, max_length=32, description="the kind of the opportunity")]
-    over_percent: Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)]
+    of: Kind
+    over_percent: Annotated[float, Field(ge=-100, le=1000, allow_inf_nan=False)]
     margin_percent: Margin = 2
 
 
 OfferedSpec = Annotated[
-    PriceSpec | MovementSpec | EventSpec | BookmakerSpec | RunSpec,
+    PriceSpec | MovementSpec | EventSpec | BookmakerSpec | RunSpec | OpportunitySpec,
     Field(discriminator="kind"),
 ]
-"""What requests and commands may ask for."""
+"""What requests and commands may ask for, and the database has."""
 
 AnySpec = PriceSpec | MovementSpec | EventSpec | BookmakerSpec | RunSpec | OpportunitySpec
-"""What the database may have."""
 
-_STORED: TypeAdapter[AnySpec] = TypeAdapter(Annotated[AnySpec, Field(discriminator="kind")])
 _OFFERED: TypeAdapter[AnySpec] = TypeAdapter(OfferedSpec)
 
 
@@ -189,7 +191,7 @@ class Rule:
 
 def read_spec(text: str) -> AnySpec:
     """Read a spec as the database has it. Raises ValidationError."""
-    return _STORED.validate_json(text)
+    return _OFFERED.validate_json(text)
 
 
 def offered_spec(fields: str | Mapping[str, object]) -> AnySpec:

@@ -1,12 +1,15 @@
 """What alerts say: a title, a sentence, and the same as JSON."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from quart_odds.alerts.rules import MovementSpec, PriceOf, PriceSpec
 from quart_odds.domain.clock import iso_z
 from quart_odds.domain.platforms import Platform
 from quart_odds.domain.runs import RunRecord
 from quart_odds.odds.event import CachedEvent
+from quart_odds.odds.opportunities import Track
+from quart_odds.odds.opportunity_views import opportunity_fields
 
 JSON = dict[str, object]
 
@@ -77,10 +80,22 @@ def run_words(record: RunRecord) -> Words:
     return Words(f"Run {record.id}: {record.status.value}", text, data)
 
 
-def opportunity_words(of: str, name: str, percent: float, data: JSON) -> Words:
-    """Return the words for an opportunity."""
-    text = f"{name} has an opportunity ({of}) of {percent:.2f} %."
-    return Words(f"{name}: {of} {percent:.2f} %", text, {**data, "of": of, "percent": round(percent, 3)})
+def opportunity_words(track: Track, now: datetime) -> Words:
+    """Return the words for an opportunity, with the prices to back."""
+    event, found = track.event, track.opportunity
+    name, worth = event.header.name, f"{found.kind} {found.margin:.2f} %"
+    prices = ", ".join(
+        f"{leg.outcome.name}{'' if leg.line is None else f' {leg.line:g}'} {leg.odds:g} at {leg.platform.display_name}"
+        for leg in found.legs
+    )
+    data: JSON = {
+        "event_id": event.id,
+        "sportradar_id": event.sportradar_id,
+        "event": name,
+        "kickoff": iso_z(event.header.kickoff),
+        "opportunity": opportunity_fields(track, now),
+    }
+    return Words(f"{name}: {worth}", f"{found.market.name}, {prices}: {worth}.", data)
 
 
 def _price_name(spec: PriceOf, platform: Platform) -> str:

@@ -139,6 +139,10 @@ class OpportunityEngine:
             for track in found.tracks.values()
         ]
 
+    def told(self) -> list[Track]:
+        """Return every opportunity that has been told and is not gone, without a search."""
+        return [track for found in self._found.values() for track in found.tracks.values() if _is_told(track)]
+
     # The task.
 
     def open(self) -> None:
@@ -278,5 +282,10 @@ class OpportunityEngine:
             self._tell("gone", track, now)
 
     def _tell(self, what: What, track: Track, at: datetime) -> None:
-        if self.on_told is not None and track.first_seen_at is not None and not track.opportunity.reasons:
+        if self.on_told is not None and _is_told(track):
             self.on_told(what, track, at)
+
+
+def _is_told(track: Track) -> bool:
+    """Whether an opportunity is told: not after the kick-off, and not if it is listed apart."""
+    return track.first_seen_at is not None and not track.opportunity.reasons

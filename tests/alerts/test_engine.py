@@ -21,11 +21,12 @@ from quart_odds.domain.runs import RunRecord, RunStatus
 from quart_odds.errors import AlertInputError, AlertItemNotFoundError, StorageError
 from quart_odds.odds import OddsCache
 from quart_odds.odds.operations import Recorded, carry_out
+from quart_odds.odds.opportunities import OpportunityEngine
 from quart_odds.storage import Store, open_store
 from quart_odds.storage.tables import alert_states
 from tests.alerts.conftest import on_both
 from tests.alerts.making import NOW, Clock, alert, keys
-from tests.odds.making import X1, header, key, mapped
+from tests.odds.making import STALE_AFTER, X1, header, key, mapped
 
 HOME = key("1x2_ft", "1")
 PRICE = {"kind": "price", "event_id": 1, "market": "1x2_ft", "outcome": "1", "over": 2.5}
@@ -274,22 +275,29 @@ async def test_a_term_that_is_over_stores_nothing(store: Store) -> None:
         assert await state_rows(store) == []
 
 
-async def test_an_opportunity_reaches_the_table_once_something_finds_it(store: Store) -> None:
-    """What finds opportunities calls one method, and needs to know nothing else."""
+@pytest.mark.parametrize("is_there_before", [True, False])
+async def test_an_opportunity_reaches_the_table(store: Store, is_there_before: bool) -> None:
+    """Also one that was there when its rule was added. It fires once."""
     async with writing(store) as opened:
-        rule = await opened.rules.add("any", offered_spec({"kind": "run"}))
-        async with store.database.writing() as connection:
-            spec = '{"kind": "opportunity", "of": "arbitrage", "over_percent": 1}'
-            await connection.exec_driver_sql(f"UPDATE alert_rules SET kind = 'opportunity', spec = '{spec}'")
+        found = OpportunityEngine(opened.cache, STALE_AFTER, clock=opened.clock)
+        opened.engine.opportunities = found.told
+        found.on_told = lambda what, track, _: opened.engine.opportunity(what, track)
+        if not is_there_before:
+            rule_id = await add_rule(opened, {"kind": "opportunity", "of": "arbitrage", "over_percent": 1})
+        total = [key("over_under_ft", name, 2.5) for name in ("Over", "Under")]
+        for platform, odds in ((Platform.BETPAWA, (2.1, 1.75)), (Platform.SPORTYBET, (1.75, 2.1))):
+            event = mapped(header(platform), dict(zip(total, odds, strict=True)))
+            opened.cache.apply(event, opened.clock.now)
+        assert "arbitrage" in {each.opportunity.kind for each in found.current()}
+        if is_there_before:
+            rule_id = await add_rule(opened, {"kind": "opportunity", "of": "arbitrage", "over_percent": 1})
+        await opened.alerts(1)
         await opened.load()
-        opened.engine.opportunity("arbitrage", "1:3743", "Arsenal - Chelsea", 2.5, {"event_id": 1})
+        await opened.settled()
         (fired,) = await opened.alerts(1)
-    assert (fired.rule_id, fired.kind, fired.data["percent"], fired.data["event_id"]) == (
-        rule.id,
-        "opportunity",
-        2.5,
-        1,
-    )
+    assert (fired.rule_id, fired.kind, fired.data["event_id"]) == (rule_id, "opportunity", 1)
+    opportunity: Any = fired.data["opportunity"]
+    assert opportunity["margin"] == 5.0
 
 
 @on_both

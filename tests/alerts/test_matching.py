@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+import orjson
 import pytest
 
 from quart_odds.alerts.crossings import Crossings
-from quart_odds.alerts.matching import Matcher
+from quart_odds.alerts.matching import SETTLE, Matcher
 from quart_odds.alerts.rules import Rule, read_spec
 from quart_odds.alerts.values import NewAlert
 from quart_odds.domain.odds import ListedCompetitions, MappedEvent
@@ -16,10 +17,12 @@ from quart_odds.domain.runs import PlatformResult, RunError, RunMode, RunRecord,
 from quart_odds.odds import OddsCache
 from quart_odds.odds.event import EventChange
 from quart_odds.odds.operations import Discovered, Recorded, Withdrawn, carry_out
-from tests.odds.making import KICKOFF, NOW, X1, header, key, listed, mapped, seconds_on
+from quart_odds.odds.opportunities import OpportunityEngine, Track, What
+from tests.odds.making import KICKOFF, NOW, STALE_AFTER, X1, header, key, listed, mapped, seconds_on
 
 BETPAWA, SPORTYBET, BET9JA = Platform
 HOME = key("1x2_ft", "1")
+OVER, UNDER = key("over_under_ft", "Over", 2.5), key("over_under_ft", "Under", 2.5)
 PRICE = '{"kind": "price", "event_id": 1, "market": "1x2_ft", "outcome": "1", "over": 2.5%s}'
 
 
@@ -252,16 +255,63 @@ def test_a_bookmaker_that_nothing_comes_from_is_stale() -> None:
     assert after(600) == ["No prices have come from BetPawa for 99 s."]
 
 
-def test_an_opportunity_fires_when_it_is_connected() -> None:
-    """Once above the gain, and again after it was over."""
-    world = World('{"kind": "opportunity", "of": "arbitrage", "over_percent": 2}')
+ARBITRAGE = '{"kind": "opportunity", "of": "arbitrage", "over_percent": 2}'
 
-    def found(percent: float, of: str = "arbitrage") -> list[str]:
-        return [alert.title for alert in world.matcher.found(of, "1:3743", "Arsenal - Chelsea", percent, {}, world.now)]
 
-    assert [len(found(percent)) for percent in (1.0, 2.0, 2.5, 3.0, 0.0)] == [0, 0, 1, 0, 0]
-    assert found(2.1) == ["Arsenal - Chelsea: arbitrage 2.10 %"]
-    assert found(9.0, "middle") == []
+class Searched:
+    """A world in which opportunities are searched after each step, with the alerts that they let fire."""
+
+    def __init__(self, *specs: str) -> None:
+        self.world = World(*specs)
+        self.engine = OpportunityEngine(self.world.cache, STALE_AFTER, clock=lambda: self.world.now)
+        self.engine.on_told = self._told
+        self._fired: list[NewAlert] = []
+
+    def _told(self, what: What, track: Track, _: datetime) -> None:
+        self._fired += self.world.matcher.found(track, self.world.now, is_gone=what == "gone")
+
+    def over(self, odds: float) -> list[NewAlert]:
+        """Let BetPawa have this price for over 2.5, beside SportyBet's 2.1 for under, and return what fires."""
+        self._fired = []
+        for platform, prices in ((BETPAWA, {OVER: odds, UNDER: 1.75}), (SPORTYBET, {OVER: 1.75, UNDER: 2.1})):
+            self.world.seconds += 1
+            event = mapped(header(platform), {**X1, **prices})
+            for change in carry_out(self.world.cache, Recorded(event, self.world.now, self.world.now)):
+                self.engine.note(change)
+        self.engine.current()
+        return self._fired
+
+
+def test_an_opportunity_fires_once_above_its_worth() -> None:
+    """Again only after it has gone back, or was gone."""
+    searched = Searched(ARBITRAGE, '{"kind": "opportunity", "of": "middle", "over_percent": -50}')
+    assert searched.over(1.92) == []
+    (alert,) = searched.over(2.1)
+    assert alert.kind == "opportunity"
+    assert alert.title == "Arsenal - Chelsea: arbitrage 5.00 %"
+    assert alert.text == "Over/Under, Over 2.5 2.1 at BetPawa, Under 2.5 2.1 at SportyBet: arbitrage 5.00 %."
+    assert alert.data["event_id"] == 1
+    opportunity: Any = alert.data["opportunity"]
+    assert [each["bookmaker_slug"] for each in opportunity["outcomes"]] == ["betpawa", "sportybet"]
+    assert orjson.loads(orjson.dumps(alert.data))["opportunity"]["margin"] == 5.0
+    # 1.99 is 2.2 %, 1.92 is 0.3 %, and there is none at 1.8.
+    assert [len(searched.over(odds)) for odds in (2.12, 1.99, 2.05, 1.92, 2.05, 1.8, 2.05)] == [0, 0, 0, 0, 1, 0, 1]
+
+
+def test_what_was_beyond_before_a_restart_does_not_fire_again_while_it_is_there() -> None:
+    """What is not found within two minutes was over before, and fires when it comes back."""
+    before = Searched(ARBITRAGE)
+    assert len(before.over(2.1)) == 1
+    states = before.world.matcher.crossings.changed.values()
+    for is_there in (True, False):
+        after = Searched(ARBITRAGE)
+        after.world.matcher.crossings = Crossings(states)
+        after.world.matcher.expect(after.world.now)
+        if is_there:
+            assert after.over(2.1) == []
+        after.world.seconds += int(SETTLE.total_seconds())
+        assert list(after.world.matcher.passed(after.world.now)) == []
+        assert len(after.over(2.1)) == (0 if is_there else 1)
 
 
 def test_a_rule_that_is_not_enabled_does_not_fire() -> None:

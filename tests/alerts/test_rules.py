@@ -88,9 +88,10 @@ def test_a_price_is_found_by_its_key() -> None:
     assert other.key == spec.key
 
 
-def test_opportunities_are_not_offered_before_something_finds_them() -> None:
-    """The database may have such a rule, and no request may ask for one."""
-    fields = '{"kind": "opportunity", "of": "arbitrage", "over_percent": 2}'
-    assert isinstance(read_spec(fields), OpportunitySpec)
-    with pytest.raises(AlertInputError, match="does not match any of the expected tags"):
-        offered_spec(fields)
+def test_an_opportunity_is_of_a_kind_that_there_is() -> None:
+    """The worst case of a middle is a loss, so its percentage may be negative."""
+    fields = '{"kind": "opportunity", "of": "%s", "over_percent": -3}'
+    assert isinstance(offered_spec(fields % "middle"), OpportunitySpec)
+    assert isinstance(read_spec(fields % "middle"), OpportunitySpec)
+    with pytest.raises(AlertInputError, match="'arbitrage', 'value' or 'middle'"):
+        offered_spec(fields % "surebet")
