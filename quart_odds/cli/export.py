@@ -5,6 +5,7 @@ import signal
 import sys
 from collections.abc import AsyncGenerator, Generator, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from quart_odds.routes.api.export_query import ExportQuery
     from quart_odds.storage import Store
 
-KINDS = ("current", "history")
+KINDS = ("current", "history", "opportunities")
 FORMATS = ("csv", "jsonl", "parquet")
 PROGRESS_AFTER_SECONDS = 1.0
 _SINGULAR = {"tournament_ids": "tournament_id", "countries": "country"}
@@ -68,7 +69,7 @@ def filter_options(command: Command) -> Command:
 @click.option("--force", is_flag=True, help="Replace the file if there is one.")
 @filter_options
 def export_command(kind: str, shape: str | None, output: Path | None, force: bool, **filters: Any) -> None:
-    """Export the current odds or their history, one row per price. Reads the database only, also beside a server."""
+    """Export current odds, their history, or opportunities, one row per price. Reads only the database."""
     from quart_odds.export.stream import Export
     from quart_odds.logs import ensure_logging
 
@@ -84,7 +85,8 @@ def export_command(kind: str, shape: str | None, output: Path | None, force: boo
         with asyncio.Runner() as runner:
             store = runner.run(_opened(settings.database_url))
             try:
-                export = Export(query.row_kind, query.shape, query.wanted, store)
+                max_age = timedelta(seconds=settings.stale_after_seconds)
+                export = Export(query.row_kind, query.shape, query.wanted(max_age), store)
                 with _parts(runner, store, query, export) as parts:
                     _write(parts, output, replaces=force)
             finally:

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Literal
 
@@ -54,10 +54,14 @@ PRICE_COLUMNS = (
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """The bookmakers and the numbers of the markets whose prices an export has. None stands for all."""
+    """The bookmakers and the numbers of the markets whose prices an export has. None stands for all.
+
+    `max_age` is how old a price may be that an opportunity rests on.
+    """
 
     platforms: Collection[Platform] | None = None
     markets: Collection[int] | None = None
+    max_age: timedelta = timedelta(minutes=5)
 
     def odds_of(self, event: CachedEvent) -> list[EventOdds]:
         """Return the event odds of these bookmakers."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from quart_odds.export.columns import Column, Rows, Wanted
 from quart_odds.export.current import CURRENT_COLUMNS, current_rows
 from quart_odds.export.history import HISTORY_COLUMNS, history_rows
+from quart_odds.export.opportunities import OPPORTUNITY_COLUMNS, opportunity_rows
 from quart_odds.odds.event import CachedEvent
 from quart_odds.odds.ports import StoredHistory
 
@@ -33,5 +34,6 @@ KINDS: Mapping[str, Kind] = {
     for kind in (
         Kind("current", CURRENT_COLUMNS, current_rows),
         Kind("history", HISTORY_COLUMNS, history_rows, is_past=True),
+        Kind("opportunities", OPPORTUNITY_COLUMNS, opportunity_rows),
     )
 }

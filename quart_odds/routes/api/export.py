@@ -1,6 +1,7 @@
 """Exports of odds and their history as CSV, JSON Lines or Parquet, sent while they are made."""
 
 from collections.abc import AsyncGenerator
+from datetime import timedelta
 
 import structlog
 from quart import Blueprint, Response
@@ -38,11 +39,11 @@ def add_routes(blueprint: Blueprint) -> None:
 
 
 @takes_query(ExportQuery)
-@answers_text(*_TYPES, binary=_BINARY, description="One row per price, or per change of a price.")
+@answers_text(*_TYPES, binary=_BINARY, description="One row per price, or per change of a price, or per price to back.")
 @document_response(ProblemBody, 501)
 @document_response(ProblemBody, 503)
 async def export(query: ExportQuery) -> Response:
-    """Export the odds of all events that a query selects, or their history, one row per price.
+    """Export the odds of all events that a query selects, their history, or opportunities, one row per price.
 
     If an error occurs halfway, the connection is cut, so that the export does not look complete. An unknown parameter
     is refused: without it, the export would have other rows than those that were meant.
@@ -52,7 +53,8 @@ async def export(query: ExportQuery) -> Response:
         detail = f"{MOST_AT_ONCE} exports are under way, which is the most at once."
         raise Problem(503, "Too many exports", detail, headers={"Retry-After": "10"})
     kind, shape = query.row_kind, query.shape
-    made = Export(kind, shape, query.wanted, parts.store)
+    max_age = timedelta(seconds=parts.settings.stale_after_seconds)
+    made = Export(kind, shape, query.wanted(max_age), parts.store)
     sent = _counted(
         parts, made.parts(await _events(parts, query)), None if is_length_needed() else live_connection.get()
     )

@@ -1,7 +1,7 @@
 """The query of an export: which rows, of which events, in which format. The command line takes the same."""
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, ValidationError, field_validator
@@ -15,7 +15,7 @@ from quart_odds.routes.access.problems import MESSAGES
 from quart_odds.routes.api.markets import known_market
 from quart_odds.routes.api.query import EventsSelection, event_filters
 
-KindName = Literal["current", "history"]
+KindName = Literal["current", "history", "opportunities"]
 FormatName = Literal["csv", "jsonl", "parquet"]
 
 
@@ -24,9 +24,13 @@ class ExportQuery(EventsSelection):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    kind: Annotated[KindName, Field(description="current: each price as it is; history: each change of a price")] = (
-        "current"
-    )
+    kind: Annotated[
+        KindName,
+        Field(
+            description="current: each price as it is; history: each change of a price; "
+            "opportunities: each price to back"
+        ),
+    ] = "current"
     format: FormatName = "csv"
     event_id: Annotated[
         list[int], Field(max_length=500, description="only these events, also if they have kicked off")
@@ -54,11 +58,10 @@ class ExportQuery(EventsSelection):
         """The format."""
         return FORMATS[self.format]
 
-    @property
-    def wanted(self) -> Wanted:
-        """The bookmakers and markets whose prices are exported."""
+    def wanted(self, max_age: timedelta) -> Wanted:
+        """Return whose prices are exported, of which markets. Opportunities rest on prices of at most this age."""
         numbers = {market.number for name in self.market if (market := known_market(name)) is not None}
-        return Wanted(frozenset(self.bookmaker) or None, frozenset(numbers) or None)
+        return Wanted(frozenset(self.bookmaker) or None, frozenset(numbers) or None, max_age)
 
     @property
     def has_started(self) -> bool:
