@@ -1,7 +1,6 @@
 """Exports of odds and their history as CSV, JSON Lines or Parquet, sent while they are made."""
 
 from collections.abc import AsyncGenerator
-from datetime import timedelta
 
 import structlog
 from quart import Blueprint, Response
@@ -53,8 +52,7 @@ async def export(query: ExportQuery) -> Response:
         detail = f"{MOST_AT_ONCE} exports are under way, which is the most at once."
         raise Problem(503, "Too many exports", detail, headers={"Retry-After": "10"})
     kind, shape = query.row_kind, query.shape
-    max_age = timedelta(seconds=parts.settings.stale_after_seconds)
-    made = Export(kind, shape, query.wanted(max_age), parts.store)
+    made = Export(kind, shape, query.wanted(parts.event_bodies.stale_after), parts.store)
     sent = _counted(
         parts, made.parts(await _events(parts, query)), None if is_length_needed() else live_connection.get()
     )
