@@ -29,6 +29,7 @@ from quart_odds.routes.api import alert_rules, alerts, analytics, odds, openapi,
 from quart_odds.routes.live import sse, ws
 from quart_odds.routes.live.receive import BoundedWebsocketConnection
 from quart_odds.routes.operations import asyncapi, health, metrics
+from quart_odds.routes.pages import alerts as alert_pages
 from quart_odds.routes.pages import docs, views
 from quart_odds.routes.pages.assets import asset_folder
 from quart_odds.routes.pages.shell import static_files
@@ -99,6 +100,7 @@ def create_app(settings: Settings | None = None) -> Quart:
         health,
         metrics,
         views,
+        alert_pages,
     ):
         app.register_blueprint(module.blueprint)
     app.register_blueprint(odds.odds_blueprint())

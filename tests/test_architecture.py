@@ -42,7 +42,7 @@ MAY_KNOW: dict[str, set[str]] = {
     "routes.api": {*SCRAPED, "alerts", "export", "services", "routes.access"},
     "routes.live": {*SCRAPED, "websocket", "services", "routes.access", "routes.api"},
     "routes.operations": {*SCRAPED, "websocket", "services", "readiness", "routes.access", "routes.api", "routes.live"},
-    "routes.pages": {*SCRAPED, "services", "routes.access", "routes.api"},
+    "routes.pages": {*SCRAPED, "alerts", "services", "routes.access", "routes.api"},
     "server": {*BASE, "settings", "broadcast", "services", "readiness", "routes.access"},
     "assembly": {
         *SCRAPED,

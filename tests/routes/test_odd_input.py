@@ -42,6 +42,7 @@ STREAMS = ("/api/sse", "/api/scrape/stream", "/api/scrape/runs/{scrape_run_id}/p
 PAGES = {
     "/": (),
     "/runs": ("page", "page_size"),
+    "/alerts": ("limit", "before", "rule_id"),
     "/odds": ("page", "market", "line", "search", "kickoff_from", "sort", "country", "tournament_id", "availability"),
     "/odds/rows": ("ids", "market", "line", "page"),
     "/odds/{event_id}": ("market", "line"),

@@ -18,7 +18,7 @@ from quart_odds.routes.pages.shell import duration, static_files, trigger_words,
 
 NOW = datetime(2026, 11, 22, 10, tzinfo=UTC)
 ONE_X_TWO = CATALOGUE.by_slug["1x2_ft"]
-MOST_BYTES = 80_000
+MOST_BYTES = 100_000
 
 
 def row(*offers: tuple[Platform, tuple[float, ...], tuple[bool, ...]]) -> Row:

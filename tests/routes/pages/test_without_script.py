@@ -52,7 +52,15 @@ async def test_schedule_is_shown_paused_and_resumed(serve: Serve, visit: Visit) 
 async def test_forms_of_strangers_are_refused(scraped: Server) -> None:
     """A page of another site cannot start, cancel or retry anything here."""
     async with aiohttp.ClientSession() as session:
-        for path in ("/runs", "/runs/1/cancel", "/runs/1/retry", "/schedule/pause"):
+        for path in (
+            "/runs",
+            "/runs/1/cancel",
+            "/runs/1/retry",
+            "/schedule/pause",
+            "/alerts/rules",
+            "/alerts/rules/1/remove",
+            "/alerts/targets/1/test",
+        ):
             for headers in ({"Origin": "https://elsewhere.example"}, {"Sec-Fetch-Site": "cross-site"}):
                 async with session.post(f"{scraped.url}{path}", headers=headers, allow_redirects=False) as answer:
                     assert answer.status == 403
