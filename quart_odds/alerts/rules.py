@@ -4,6 +4,7 @@ import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator, model_validator
@@ -31,7 +32,7 @@ Margin = Annotated[
 class Spec(BaseModel):
     """What a rule of some kind is about."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 class PriceOf(Spec):
@@ -167,7 +168,11 @@ OfferedSpec = Annotated[
 
 AnySpec = PriceSpec | MovementSpec | EventSpec | BookmakerSpec | RunSpec | OpportunitySpec
 
-_OFFERED: TypeAdapter[AnySpec] = TypeAdapter(OfferedSpec)
+
+@cache
+def _offered() -> TypeAdapter[AnySpec]:
+    """Return what reads specs. Built when first used, because most starts need none."""
+    return TypeAdapter(OfferedSpec)
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,13 +196,13 @@ class Rule:
 
 def read_spec(text: str) -> AnySpec:
     """Read a spec as the database has it. Raises ValidationError."""
-    return _OFFERED.validate_json(text)
+    return _offered().validate_json(text)
 
 
 def offered_spec(fields: str | Mapping[str, object]) -> AnySpec:
     """Read a spec that a user gives, as JSON. Raises AlertInputError with everything that is wrong."""
     try:
-        return _OFFERED.validate_json(fields) if isinstance(fields, str) else _OFFERED.validate_python(fields)
+        return _offered().validate_json(fields) if isinstance(fields, str) else _offered().validate_python(fields)
     except ValidationError as error:
         wrong = [
             f"{'.'.join(map(str, fault['loc'][1:])) or 'it'}: {fault['msg'].removeprefix('Value error, ')}"

@@ -18,7 +18,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 
 import structlog
-from sqlalchemy import ColumnElement, and_, func, literal_column, or_, select, update
+from sqlalchemy import ColumnElement, and_, func, literal_column, or_, select, text, update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -45,6 +45,21 @@ RELEASE_SECONDS = 0.3
 
 _POSTGRES_NOW = "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)"
 _SQLITE_NOW = "CAST((julianday('now') - 2440587.5) * 86400000000 AS INTEGER)"
+
+_STALLED = text(
+    """
+    SELECT pg_terminate_backend(activity.pid)
+    FROM pg_locks AS held
+    JOIN pg_stat_activity AS activity ON activity.pid = held.pid
+    JOIN pg_database AS database ON database.oid = held.database AND database.datname = current_database()
+    WHERE held.relation = CAST('writer' AS regclass) AND held.mode = 'RowExclusiveLock' AND held.granted
+      AND activity.pid <> pg_backend_pid() AND activity.usename = current_user
+      AND activity.wait_event_type = 'Client'
+      AND activity.query_start < clock_timestamp() - make_interval(secs => :seconds)
+      AND EXISTS (SELECT 1 FROM writer WHERE expires_at <= EXTRACT(EPOCH FROM clock_timestamp()) * 1000000)
+    """
+)
+"""Ends the transactions that have written to the table of the lease, and whose client has been silent since."""
 
 log = structlog.get_logger(__name__)
 
@@ -168,9 +183,15 @@ class WriterLease:
             "expires_at": self._due(),
             "is_locked": is_locked,
         }
-        async with self._statement() as connection:
-            taken = await connection.scalar(update(writer).where(or_(*allowed)).values(values).returning(writer.c.term))
-            row = (await connection.execute(select(writer))).one()
+        try:
+            async with self._statement() as connection:
+                ours = update(writer).where(or_(*allowed)).values(values).returning(writer.c.term)
+                taken = await connection.scalar(ours)
+                row = (await connection.execute(select(writer))).one()
+        except TimeoutError:
+            if not self._is_sqlite:
+                await self._end_stalled()
+            raise
         self.seen = WriterRow(row.term, row.holder)
         if taken is None:
             if row.expires_at != expiry:
@@ -181,6 +202,17 @@ class WriterLease:
         self.term, self._is_locked = int(taken), is_locked
         self._hold_from(began)
         return True
+
+    async def _end_stalled(self) -> None:
+        """End transactions that have held the row for longer than a lease and wait for their client.
+
+        The client was suspended, or its machine cut off, in the middle of a statement. The server's own limit for idle
+        transactions does not count then. The transaction would be refused anyway: the lease has expired.
+        """
+        async with self._statement() as connection:
+            ended = (await connection.execute(_STALLED, {"seconds": LEASE_SECONDS})).all()
+        if ended:
+            log.warning("storage.stalled_transactions_ended", count=len(ended))
 
     @contextlib.asynccontextmanager
     async def _statement(self) -> AsyncIterator[AsyncConnection]:

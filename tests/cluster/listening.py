@@ -20,7 +20,7 @@ from tests.cluster.verdict import Ack, Gap, Heard, KnownEpoch, Told
 from tests.server.serving import Json, Server
 from tests.websocket.copies import OddsCopy
 
-PLAIN = "topics=scrape_progress,odds_updates"
+PLAIN = "topics=scrape_progress,odds_updates,opportunities,alerts"
 ODDS = "topics=odds&market=all&event_id=" + ",".join(map(str, range(1, 61)))
 
 STAY_SECONDS = (0.3, 4.0)
@@ -86,7 +86,7 @@ class MovingListener(Listener):
                 self.degraded += data["code"] == "degraded"
                 if data["code"] == "gap":
                     self.heard.append(Gap(self._process, data["missed"]))
-            case "scrape_progress" | "odds_update" | "odds_change" | "event_change":
+            case "scrape_progress" | "odds_update" | "odds_change" | "event_change" | "opportunity" | "alert":
                 self._note(message, cursor)
         self.cursor = cursor
 

@@ -103,7 +103,11 @@ class Cluster:
                 await asyncio.gather(*tasks, return_exceptions=True)
             return bool(found)
 
-        await self.until(is_found)
+        try:
+            await self.until(is_found)
+        except TimeoutError:
+            said = "\n".join(f"{each.url}:\n{''.join(each.said[-20:])}" for each in self.servers)
+            raise AssertionError(f"nobody writes:\n{said}") from None
         return found[0]
 
     @asynccontextmanager

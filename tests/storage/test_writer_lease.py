@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import select, text
@@ -208,6 +209,30 @@ async def test_a_process_that_is_suspended_in_a_transaction_holds_up_nobody(own_
         with pytest.raises(StorageError):
             await write_half()
         assert await other.get_value("half") is None
+
+
+@pytest.mark.postgres
+async def test_a_process_that_is_suspended_in_a_statement_holds_up_nobody(own_postgres: PostgresServer) -> None:
+    """To PostgreSQL its transaction is not idle: it waits for the rest of the statement. The next process ends it."""
+    async with stores(await make_database(own_postgres.url), 2) as (suspended, other):
+        assert await suspended.take_writer_lock()
+        assert not await other.take_writer_lock()
+
+        async def nothing_before_the_take_over() -> AsyncIterator[bytes]:
+            async with asyncio.timeout(20):
+                while not await _tried(other):
+                    await asyncio.sleep(0.05)
+            yield b"late\twritten\n"
+
+        async def write_half() -> None:
+            async with suspended.database.writing_as(suspended.term) as connection:
+                driver: Any = (await connection.get_raw_connection()).driver_connection
+                await driver.copy_to_table("notes", source=nothing_before_the_take_over())
+
+        with pytest.raises(StorageError):
+            await write_half()
+        assert other.term == 2
+        assert await other.get_value("late") is None
 
 
 async def _tried(store: Store) -> bool:

@@ -49,7 +49,8 @@ View = Callable[..., Awaitable[R]]
 class Query(BaseModel):
     """A query string. Unknown names are ignored, because older clients send some, unless a model forbids them."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    # Built when first used: that takes longer than most other parts of a start.
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
 
 QueryType = TypeVar("QueryType", bound=Query)

@@ -29,7 +29,7 @@ Cooldown = Annotated[
 class Body(BaseModel):
     """A body without other fields than these."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 class NewTarget(Body):
