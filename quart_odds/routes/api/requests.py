@@ -119,6 +119,11 @@ def takes_body(model: type[BaseModel], *, is_optional: bool = False) -> Callable
     return decorate
 
 
+async def form_fields() -> "MultiDict[str, str]":
+    """Return the fields of the form that a page sent."""
+    return await request.form
+
+
 def _documents_problem(view: View[R]) -> View[R]:
     return document_response(ProblemBody, 400)(view)
 

@@ -1,6 +1,6 @@
 """`/alerts`: what fired, the rules, and the targets with a test of each. Works without a script."""
 
-from quart import Blueprint, Response, redirect, request
+from quart import Blueprint, Response, redirect
 from quart_schema import hide
 from werkzeug.datastructures import MultiDict
 from werkzeug.wrappers import Response as WerkzeugResponse
@@ -22,7 +22,7 @@ from quart_odds.routes.access.operators import operator_only
 from quart_odds.routes.access.problems import bad_request
 from quart_odds.routes.access.root_path import public_path
 from quart_odds.routes.access.same_origin import same_origin_only
-from quart_odds.routes.api.requests import takes_query
+from quart_odds.routes.api.requests import form_fields, takes_query
 from quart_odds.routes.api.schemas.alerts import AlertsQuery
 from quart_odds.routes.pages.shell import page
 from quart_odds.routes.pages.views import frame, trouble
@@ -43,29 +43,29 @@ async def alerts(query: AlertsQuery) -> Response:
     return await _page(query)
 
 
-@blueprint.post("/alerts/rules")
+@blueprint.post("/alerts")
 @same_origin_only
 @carried_out_by_writer
 @hide
 async def add_rule() -> WerkzeugResponse:
     """Add a rule of the form, and show it."""
-    form = await request.form
+    form = await form_fields()
     spec = offered_spec(_spec_of(form))
     await services().alerts.rules.add(form.get("name", ""), spec, _targets_of(form))
     return redirect(public_path("/alerts#rules"), 303)
 
 
-@blueprint.post("/alerts/rules/<int:rule_id>/<any(on, off, remove):change>")
+@blueprint.post("/alerts/rules/<int:rule_id>/<any(pause, resume, remove):change>")
 @same_origin_only
 @carried_out_by_writer
 @hide
 async def change_rule(rule_id: int, change: str) -> WerkzeugResponse:
-    """Turn a rule on or off, or remove it."""
+    """Pause or resume a rule, or remove it."""
     rules = services().alerts.rules
     if change == "remove":
         await rules.remove(rule_id)
     else:
-        await rules.change(rule_id, is_enabled=change == "on")
+        await rules.change(rule_id, is_enabled=change == "resume")
     return redirect(public_path("/alerts#rules"), 303)
 
 

@@ -72,19 +72,19 @@ async def test_an_empty_page_says_what_to_do(running: RunningApp) -> None:
     assert "quart-odds alerts targets add NAME URL" in said
 
 
-async def test_a_rule_is_added_turned_off_and_on_and_removed_by_forms(running: RunningApp) -> None:
+async def test_a_rule_is_added_paused_resumed_and_removed_by_forms(running: RunningApp) -> None:
     """What fires is on the page, with its rule."""
-    await submit(running, "/alerts/rules", PRICE)
+    await submit(running, "/alerts", PRICE)
     assert "1X2, 1, of event 1 is over 2.5 this page only" in await shown(running)
     await running.parts.odds_service.record(mapped(header(), {**X1, HOME: 2.6}), utc_now())
     async with asyncio.timeout(30):
         while "Arsenal - Chelsea: 2.6 is over 2.5" not in (said := await shown(running)):
             await asyncio.sleep(0.02)
     assert "to nobody" in said
-    await submit(running, "/alerts/rules/1/off", {})
-    assert "Home price off" in await shown(running)
-    await submit(running, "/alerts/rules/1/on", {})
-    assert "Home price off" not in await shown(running)
+    await submit(running, "/alerts/rules/1/pause", {})
+    assert "Home price paused" in await shown(running)
+    await submit(running, "/alerts/rules/1/resume", {})
+    assert "Home price paused" not in await shown(running)
     await submit(running, "/alerts/rules/1/remove", {})
     assert "There are no rules yet" in await shown(running)
     assert "There are no older alerts" in await shown(running, "/alerts?before=1")
@@ -102,7 +102,7 @@ async def test_what_is_wrong_in_a_form_is_said_and_nothing_is_added(running: Run
         ({"target": "x"}, "choose up to 20 targets"),
         ({"kind": "horoscope"}, "does not match any of the expected tags"),
     ):
-        assert words in await submit(running, "/alerts/rules", {**PRICE, **change}, 400), change
+        assert words in await submit(running, "/alerts", {**PRICE, **change}, 400), change
     assert await running.parts.alerts.rules.all() == []
 
 
@@ -117,10 +117,8 @@ async def test_a_target_is_tested_from_the_page(running: RunningApp) -> None:
     said = await submit(running, path, {}, 200)
     assert "mine did not get it: no connection" in said
     assert "secret" not in said.replace("The secrets in it are never shown again.", "")
-    await submit(
-        running, "/alerts/rules", {"kind": "opportunity", "name": "a", "of": "value", "percent": "3", "target": "1"}
-    )
-    await submit(running, "/alerts/rules", {"kind": "bookmaker", "name": "b"})
+    await submit(running, "/alerts", {"kind": "opportunity", "name": "a", "of": "value", "percent": "3", "target": "1"})
+    await submit(running, "/alerts", {"kind": "bookmaker", "name": "b"})
     said = await shown(running)
     assert "value over 3 % mine" in said
     assert "a bookmaker is failing or stale this page only" in said

@@ -57,7 +57,7 @@ async def test_forms_of_strangers_are_refused(scraped: Server) -> None:
             "/runs/1/cancel",
             "/runs/1/retry",
             "/schedule/pause",
-            "/alerts/rules",
+            "/alerts",
             "/alerts/rules/1/remove",
             "/alerts/targets/1/test",
         ):
