@@ -5,6 +5,7 @@ import signal
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 pytest_plugins = ["tests.databases", "tests.export.preparing"]
 
@@ -24,7 +25,13 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     return (os.cpu_count() or 1) + 1
 
 
-def pytest_configure() -> None:
-    """Let tests interrupt commands: background jobs of a shell ignore SIGINT, and their child processes would too."""
+def pytest_configure(config: pytest.Config) -> None:
+    """Let tests interrupt commands: background jobs of a shell ignore SIGINT, and their child processes would too.
+
+    Property tests try fewer examples than by default, except in `make endurance`.
+    """
+    if config.getoption("markexpr", "") != "endurance":
+        settings.register_profile("ordinary", settings.default, max_examples=40)
+        settings.load_profile("ordinary")
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -64,6 +64,7 @@ async def kill_again_and_again(folder: Path, times: int) -> None:
                 assert await get(f"{server.url}/api/scrape/runs/active") == []
 
 
+@pytest.mark.endurance
 async def test_a_server_that_is_killed_in_a_scrape_says_so_and_has_all_confirmed_odds(tmp_path: Path) -> None:
     """The run is interrupted and has its terminal progress, and all odds of the run before it are there."""
     await kill_again_and_again(tmp_path, 3)

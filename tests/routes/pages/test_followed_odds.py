@@ -139,6 +139,7 @@ def moved(dice: random.Random, state: dict[str, float]) -> dict[str, float]:
     }
 
 
+@pytest.mark.endurance
 @pytest.mark.timeout(240)
 async def test_open_pages_show_what_a_fresh_load_shows(tmp_path: Path, visit: Visit) -> None:
     """Best prices, margins, suspended and gone prices, in all tables; and moved prices cost no request at all."""
