@@ -1,5 +1,6 @@
 """Puts the parts of an app together: what each is made of, and which tells which what happens."""
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -73,13 +74,7 @@ def add_opportunities(parts: Services) -> None:
     if parts.shared_log is not None:
         parts.shared_log.replica.on_applied = engine.note
         return
-    feed = parts.odds_feed
-
-    def applied(change: EventChange) -> None:
-        feed(change)
-        engine.note(change)
-
-    parts.odds_service.on_applied = applied
+    parts.odds_service.on_applied = _both(parts.odds_feed, engine.note)
 
 
 def add_kept_answers(parts: Services) -> None:
@@ -171,4 +166,17 @@ def add_alerts(parts: Services) -> None:
         may_deliver=lambda: service.is_writer,
     )
     parts.alerts.engine.opportunities = parts.opportunities.told
-    service.on_applied = parts.alerts.after(service.on_applied)
+    observe = parts.alerts.engine.observe
+    service.on_applied = observe if service.on_applied is None else _both(service.on_applied, observe)
+
+
+def _both(
+    first: Callable[[EventChange], object], second: Callable[[EventChange], object]
+) -> Callable[[EventChange], object]:
+    """Return what tells a change to two listeners, in this order."""
+
+    def tell(change: EventChange) -> None:
+        first(change)
+        second(change)
+
+    return tell

@@ -10,7 +10,6 @@ from quart_odds.alerts.ports import AlertStore, DeliveryStore, RuleStore, Target
 from quart_odds.alerts.rule_book import RuleBook
 from quart_odds.alerts.service import AlertTargets, Senders
 from quart_odds.odds.cache import OddsCache
-from quart_odds.odds.event import EventChange
 
 
 class AlertsStore(TargetStore, RuleStore, AlertStore, DeliveryStore, Protocol):
@@ -46,17 +45,6 @@ class Alerts:
     async def load(self) -> None:
         """Read the rules, if this process writes. Raises StorageError."""
         await self.engine.load(self._store.term)
-
-    def after(self, listener: Callable[[EventChange], object] | None) -> Callable[[EventChange], object]:
-        """Return what tells a change to a listener, if there is one, and then to the rules."""
-        if listener is None:
-            return self.engine.observe
-
-        def tell(change: EventChange) -> None:
-            listener(change)
-            self.engine.observe(change)
-
-        return tell
 
     def open(self) -> None:
         """Start to store what fires, and to deliver it."""

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 
 from quart_odds.alerts.crossings import Crossings, Key
-from quart_odds.alerts.movement import Movement
+from quart_odds.alerts.movement import RecentPrices
 from quart_odds.alerts.rules import (
     BookmakerSpec,
     EventSpec,
@@ -58,7 +58,7 @@ class Matcher:
         self._bookmakers: list[tuple[Rule, BookmakerSpec]] = []
         self._runs: list[tuple[Rule, RunSpec]] = []
         self._opportunities: list[tuple[Rule, OpportunitySpec]] = []
-        self._movements: dict[tuple[int, Platform], tuple[MovementSpec, Movement]] = {}
+        self._movements: dict[tuple[int, Platform], tuple[MovementSpec, RecentPrices]] = {}
         self.seen_at: dict[Platform, datetime] = {}
         """When prices last came from each bookmaker."""
         self._unseen: set[Key] = set()
@@ -142,7 +142,7 @@ class Matcher:
         self, rule: Rule, spec: MovementSpec, subject: str, platform: Platform, odds: float, now: datetime
     ) -> float | None:
         """Return by how many percent a price has moved if the rule fires, otherwise None."""
-        _, movement = self._movements.setdefault((rule.id, platform), (spec, Movement(spec.within_seconds)))
+        _, movement = self._movements.setdefault((rule.id, platform), (spec, RecentPrices(spec.within_seconds)))
         if movement.latest == odds:
             return None
         at = now.timestamp()

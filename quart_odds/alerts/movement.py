@@ -3,7 +3,7 @@
 from collections import deque
 
 
-class Movement:
+class RecentPrices:
     """The prices of one outcome within the last `within_seconds`. They are in memory only."""
 
     def __init__(self, within_seconds: float) -> None:

@@ -16,6 +16,7 @@ from quart_odds.odds.offers import Offer, effective_key, perked_values
 
 _INDEX_MASK = 0x3F << 16
 
+_IS_ACTIVE = GONE | 1
 _LEAST_VALUE = 1000 << 1 | 1
 """Packed odds of 1.000, active: a price has to be above to pay."""
 
@@ -82,19 +83,18 @@ def market_margin(market: Market, values: Mapping[int, int]) -> float | None:
     return margin_of(market, wanted) if all(map(is_active_price, wanted)) else None
 
 
-def best_markets(event: CachedEvent, *, only_gaining: bool = False) -> list[BestMarket]:
+def best_markets(event: CachedEvent) -> list[BestMarket]:
     """Return each comparable market and line that the bookmakers together offer in full, with its best prices.
 
-    Raised prices do not count, nor do the prices of a bookmaker that has the sides reversed. `only_gaining` leaves out
-    markets that yield no profit, which is faster if few do.
+    Raised prices do not count, nor do the prices of a bookmaker that has the sides reversed.
     """
     best: dict[int, int] = {}
     here = event.comparable_odds
     for event_odds in here:
         columns = event_odds.columns
         plain = columns.keys[: bisect_left(columns.keys, FIRST_PROMOTED_KEY)]
-        _take_better(best, zip(plain, columns.values, strict=False))
-        _take_better(best, perked_values(event_odds))
+        take_better(best, zip(plain, columns.values, strict=False))
+        take_better(best, perked_values(event_odds))
     found = []
     for first in best:
         if first & _INDEX_MASK:
@@ -104,8 +104,6 @@ def best_markets(event: CachedEvent, *, only_gaining: bool = False) -> list[Best
             continue
         keys = [first | offset for offset in offsets]
         if all(key in best for key in keys):
-            if only_gaining and gain_of(market, [best[key] for key in keys]) <= 0:
-                continue
             prices = tuple(BestPrice(key, best[key], _holders(here, key, best[key])) for key in keys)
             found.append(BestMarket(market, unpack_key(first)[2], prices))
     return found
@@ -123,15 +121,15 @@ def best_values(market: Market, offers: Iterable[Offer]) -> dict[int, int]:
     for offer in offers:
         values = offer.comparable_values()
         counts.update(index for index, value in values.items() if is_active_price(value))
-        _take_better(best, values.items())
+        take_better(best, values.items())
     return {index: value for index, value in sorted(best.items()) if counts[index] > 1}
 
 
-def _take_better(best: dict[int, int], prices: Iterable[tuple[int, int]]) -> None:
+def take_better(best: dict[int, int], prices: Iterable[tuple[int, int]]) -> None:
     """Put each active price that is better than the one in `best`, under the same key, in its place."""
     for key, value in prices:
         # `is_active_price`, written out: this loop sees every price of an event.
-        if value & 1 and not value & GONE and value > best.get(key, _LEAST_VALUE):
+        if value & _IS_ACTIVE == 1 and value > best.get(key, _LEAST_VALUE):
             best[key] = value
 
 

@@ -23,9 +23,8 @@ from quart_odds.domain.opportunities import (
 from quart_odds.domain.platforms import Platform
 from quart_odds.odds.chances import unpack_columns
 from quart_odds.odds.event import CachedEvent
-from quart_odds.odds.event_odds import GONE
 from quart_odds.odds.fair_prices import FEEDS, chances_of_feed, without_margin
-from quart_odds.odds.margin import gain_of
+from quart_odds.odds.margin import gain_of, take_better
 from quart_odds.odds.offers import perked_values
 from quart_odds.odds.opportunity import Fair, Opportunity
 from quart_odds.odds.opportunity_rows import Book, Pick, Row, Table, books_of, comparable_market, table_of
@@ -33,10 +32,6 @@ from quart_odds.odds.opportunity_rows import Book, Pick, Row, Table, books_of, c
 _OUTCOMES = 0x3F << 16
 _NO_OUTCOME = ~_OUTCOMES
 _UNDER = 1 << 16
-_IS_ACTIVE = GONE | 1
-_LEAST_VALUE = 1000 << 1 | 1
-"""Packed odds of 1.000, active: a price has to be above to pay."""
-
 _ONE = 1000.0
 """Added for each outcome to the sum of a market's inverse odds, so that one number also counts the outcomes."""
 
@@ -68,9 +63,9 @@ class OpportunitySearch:
         """Return every opportunity in the event."""
         best: dict[int, int] = {}
         for book in self._books:
-            _take_better(best, zip(*book.plain, strict=True))
+            take_better(best, zip(*book.plain, strict=True))
             if book.has_promotions:
-                _take_better(best, perked_values(book.event_odds))
+                take_better(best, perked_values(book.event_odds))
         sums: dict[int, float] = {}
         sum_of = sums.get
         for key, value in best.items():
@@ -93,7 +88,7 @@ class OpportunitySearch:
         for number in {offer >> 22 for offer in offers} & _TOTALS.keys():
             best: dict[int, int] = {}
             for book in self._books:
-                _take_better(best, _prices_of(book, number))
+                take_better(best, _prices_of(book, number))
             pairs += _pairs(sorted({key & _NO_OUTCOME for key in best}), best)
         return [*self._examined(offers), *self._middles(pairs)]
 
@@ -228,14 +223,6 @@ class OpportunitySearch:
         if platform not in self._chances:
             self._chances[platform] = unpack_columns(len(book.columns.keys), book.event_odds.packed_chances)
         return self._chances[platform]
-
-
-def _take_better(best: dict[int, int], prices: Iterable[tuple[int, int]]) -> None:
-    """Put each active price that is better than the one in `best`, under the same key, in its place."""
-    for key, value in prices:
-        # `margin.is_active_price`, written out: this loop sees every price of an event.
-        if value & _IS_ACTIVE == 1 and value > best.get(key, _LEAST_VALUE):
-            best[key] = value
 
 
 def _prices_of(book: Book, number: int) -> Iterator[tuple[int, int]]:

@@ -6,7 +6,7 @@ A worker accepts on its own socket, and on those of dead workers.
 import asyncio
 import contextlib
 import socket
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Coroutine, Mapping
 from typing import Any
 
 import structlog
@@ -68,9 +68,13 @@ class Accepting:
         for number in self._servers.keys() - self._wanted:
             self._servers.pop(number).close()
         if self._make_protocol is not None and self._wanted - self._servers.keys():
-            task = asyncio.create_task(self._open(self._make_protocol), name="accept")
-            self._opening.add(task)
-            task.add_done_callback(self._opening.discard)
+            self._begin(self._open(self._make_protocol))
+
+    def _begin(self, opening: Coroutine[Any, Any, None]) -> None:
+        """Run this in a task, which is kept until it ends."""
+        task = asyncio.create_task(opening, name="accept")
+        self._opening.add(task)
+        task.add_done_callback(self._opening.discard)
 
     async def _open(self, make_protocol: Callable[[], asyncio.BaseProtocol]) -> None:
         async with self._lock:
@@ -108,9 +112,7 @@ class Accepting:
         with contextlib.suppress(OSError):
             sock.shutdown(socket.SHUT_RDWR)
         for each in waiting:
-            task = asyncio.create_task(self._serve(each, make_protocol), name="accept")
-            self._opening.add(task)
-            task.add_done_callback(self._opening.discard)
+            self._begin(self._serve(each, make_protocol))
 
     async def _serve(self, sock: socket.socket, make_protocol: Callable[[], asyncio.BaseProtocol]) -> None:
         try:

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from quart_odds.alerts import crossings as module
 from quart_odds.alerts.crossings import Crossings
-from quart_odds.alerts.movement import Movement
+from quart_odds.alerts.movement import RecentPrices
 from quart_odds.alerts.rules import Rule, RunSpec
 from tests.alerts.making import NOW
 
@@ -74,7 +74,7 @@ def test_a_rule_about_something_else_is_armed() -> None:
 
 def test_a_movement_is_measured_within_its_period() -> None:
     """From the price at the beginning of the period, and from those in it."""
-    movement = Movement(60)
+    movement = RecentPrices(60)
     assert movement.percent(0) == (0, 0)
     for at, odds in ((0, 2.0), (30, 2.2), (50, 1.98)):
         movement.add(odds, at)

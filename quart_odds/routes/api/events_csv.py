@@ -1,9 +1,7 @@
 """Events and their odds as CSV for spreadsheets, one line per price."""
 
 import asyncio
-import csv
-import io
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Iterable
 
 import structlog
 from quart import Blueprint, Response
@@ -11,6 +9,7 @@ from quart import Blueprint, Response
 from quart_odds.broadcast.lane import LiveConnection, live_connection
 from quart_odds.domain.clock import iso_z, utc_now
 from quart_odds.domain.text import without_formula
+from quart_odds.export.formats import csv_lines
 from quart_odds.odds.event import CachedEvent
 from quart_odds.odds.offers import offers_of, promotion_word
 from quart_odds.odds.views import INLINE, last_seen_at, price_state, second_z
@@ -74,7 +73,7 @@ async def _lines(
     events: Iterable[CachedEvent], all_markets: bool, connection: LiveConnection | None
 ) -> AsyncGenerator[bytes, None]:
     turn = CooperativeYield()
-    yield _encode([COLUMNS])
+    yield csv_lines([COLUMNS])
     for event in events:
         try:
             rows = rows_of(event, all_markets)
@@ -84,7 +83,7 @@ async def _lines(
             if connection is not None:
                 connection.abort()
             raise
-        yield _encode(rows)
+        yield csv_lines(rows)
         if turn.is_due:
             await asyncio.sleep(0)
 
@@ -135,9 +134,3 @@ def rows_of(event: CachedEvent, all_markets: bool) -> list[tuple[object, ...]]:
 
 def _claim(is_so: bool) -> str:
     return "true" if is_so else "false"
-
-
-def _encode(rows: Sequence[tuple[object, ...]]) -> bytes:
-    buffer = io.StringIO()
-    csv.writer(buffer).writerows(rows)
-    return buffer.getvalue().encode()
