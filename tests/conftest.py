@@ -1,10 +1,13 @@
 """Shared by all tests: the recorded bodies, and settings that reach nothing outside this machine."""
 
+import logging
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 from hypothesis import settings
 
 pytest_plugins = ["tests.databases", "tests.export.preparing"]
@@ -18,6 +21,21 @@ def recorded() -> Path:
     if not (RECORDED / "requests.json").is_file():
         pytest.skip(f"no recorded bodies at {RECORDED}; set QUART_ODDS_RECORDED to a folder that has a requests.json")
     return RECORDED
+
+
+@pytest.fixture(autouse=True)
+def restored_logging() -> Iterator[None]:
+    """Undo a test's configuration of logging: a later test in the same process would miss lines below its level."""
+    root = logging.getLogger()
+    was_configured, config = structlog.is_configured(), structlog.get_config()
+    level, handlers = root.level, root.handlers[:]
+    yield
+    if was_configured:
+        structlog.configure(**config)
+    else:
+        structlog.reset_defaults()
+    root.setLevel(level)
+    root.handlers[:] = handlers
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
