@@ -1,16 +1,18 @@
-"""The revision of a database's tables, and the Alembic migrations that upgrade them.
+"""The revision of a database's tables, how they are created, and the Alembic migrations that upgrade them.
 
-Alembic is imported only for an upgrade: a process that starts on tables of its own revision starts sooner without it.
+Alembic is imported only for an upgrade: a process that starts on a new database, or on tables of its own revision,
+starts sooner without it.
 """
 
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import Column, Connection, MetaData, String, Table, insert, inspect, text
 
 from quart_odds.errors import StorageError
 from quart_odds.storage.database_errors import shown
+from quart_odds.storage.tables import metadata, notes, writer
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -20,6 +22,13 @@ NEW_DATABASE = "made_at_revision"
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 """Folder of the Alembic scripts. The name of each in `versions` begins with its revision, and they are in order."""
+
+_VERSION = Table(
+    "alembic_version",
+    MetaData(naming_convention={"pk": "alembic_version_pkc"}),
+    Column("version_num", String(32), primary_key=True),
+)
+"""Alembic's own table, as Alembic creates it."""
 
 
 def alembic_config(connection: Connection | None = None) -> "Config":
@@ -63,13 +72,20 @@ def revision(connection: Connection) -> str | None:
 
 def upgrade(connection: Connection) -> str:
     """Upgrade the tables to the newest revision, or create them, and return that revision. Raises StorageError."""
-    before = revision(connection)
-    if before == head():
-        return head()
-    from alembic import command
+    found = revision(connection)
+    if found is None:
+        _create(connection)
+    elif found != head():
+        from alembic import command
 
-    command.upgrade(alembic_config(connection), "head")
-    if before is None:
-        note = "INSERT INTO notes (name, value) VALUES (:name, :value)"
-        connection.execute(text(note), {"name": NEW_DATABASE, "value": head()})
+        command.upgrade(alembic_config(connection), "head")
     return head()
+
+
+def _create(connection: Connection) -> None:
+    """Create the tables, which equal those that all migrations in a row make."""
+    metadata.create_all(connection, checkfirst=False)
+    _VERSION.create(connection, checkfirst=False)
+    connection.execute(insert(_VERSION).values(version_num=head()))
+    connection.execute(insert(writer).values(id=1, term=0, revision=0))
+    connection.execute(insert(notes).values(name=NEW_DATABASE, value=head()))

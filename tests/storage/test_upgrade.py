@@ -11,7 +11,7 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import text
+from sqlalchemy import Connection, MetaData, inspect, text
 
 from quart_odds.domain.platforms import Platform
 from quart_odds.domain.runs import PhaseRecord, RunMode, ScrapePhase
@@ -283,16 +283,57 @@ async def test_an_older_version_gets_no_sweeps(database_url: str) -> None:
     await store.aclose()
 
 
-async def test_the_tables_are_those_of_the_code(database_url: str) -> None:
-    """The migrations make exactly the columns and indexes that the tables in the code have."""
+def described(connection: Connection) -> dict[str, object]:
+    """Return what a database's tables are made of: columns, keys, indexes, and the rows that it has from the start."""
+    found = inspect(connection)
+    tables: dict[str, object] = {
+        name: {
+            "columns": {
+                each["name"]: (str(each["type"]), each["nullable"], each["default"]) for each in found.get_columns(name)
+            },
+            "primary key": found.get_pk_constraint(name),
+            "foreign keys": sorted(found.get_foreign_keys(name), key=repr),
+            "unique": sorted(found.get_unique_constraints(name), key=repr),
+            "indexes": sorted(found.get_indexes(name), key=repr),
+            "sql": _sqlite_words(connection, name),
+        }
+        for name in found.get_table_names()
+    }
+    rows = {name: connection.execute(text(f"SELECT * FROM {name}")).all() for name in ("writer", "alembic_version")}
+    sequences = [] if connection.dialect.name == "sqlite" else sorted(found.get_sequence_names())
+    return {**tables, "rows": rows, "sequences": sequences}
+
+
+def _sqlite_words(connection: Connection, table: str) -> list[bool]:
+    if connection.dialect.name != "sqlite":
+        return []
+    sql = connection.execute(text("SELECT sql FROM sqlite_master WHERE name = :name"), {"name": table}).scalar_one()
+    return [word in sql for word in ("WITHOUT ROWID", "AUTOINCREMENT")]
+
+
+async def test_new_tables_are_those_that_all_upgrades_make(database_url: str) -> None:
+    """A new database is created from the tables in the code, and does not differ from one of the first version."""
     await migrate(database_url)
-    made = Database(database_url)
-    async with made.reading() as connection:
+    database = Database(database_url)
+    async with database.writing() as connection:
+        new = await connection.run_sync(described)
+        await connection.run_sync(_drop_all)
+    await make_first_version(database_url, {}, [])
+    await migrate(database_url)
+    async with database.writing() as connection:
+        upgraded = await connection.run_sync(described)
         differences = await connection.run_sync(
             lambda sync: compare_metadata(MigrationContext.configure(sync, opts={"compare_type": False}), metadata)
         )
-    await made.aclose()
+    await database.aclose()
+    assert new == upgraded
     assert differences == []
+
+
+def _drop_all(connection: Connection) -> None:
+    found = MetaData()
+    found.reflect(connection)
+    found.drop_all(connection)
 
 
 async def test_the_lock_of_an_upgrade_is_given_back(tmp_path: Path) -> None:
