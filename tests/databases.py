@@ -1,5 +1,6 @@
 """Databases for tests: a SQLite file, and a real PostgreSQL server that the tests start on a free port."""
 
+import atexit
 import contextlib
 import os
 import shutil
@@ -9,6 +10,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
+from functools import cache
 from itertools import count
 from pathlib import Path
 
@@ -41,6 +43,16 @@ def _as_nobody(folder: Path) -> list[str]:
     return ["setpriv", "--reuid=nobody", "--clear-groups", "--"]
 
 
+@cache
+def _new_cluster(binaries: Path) -> Path:
+    """Return the data folder of a new server, for copies: initdb takes seconds, and some tests need a server alone."""
+    folder = Path(tempfile.mkdtemp(prefix="quart-odds-pg-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    words = [binaries / "initdb", "-D", folder / "data", "-U", "test", "-A", "trust", "-E", "UTF8", "--no-sync"]
+    subprocess.run([*_as_nobody(folder), *words], check=True, capture_output=True, timeout=60, cwd=folder)
+    return folder / "data"
+
+
 class PostgresServer:
     """A PostgreSQL server for the tests, on a free port, with the user `test`, who has no password.
 
@@ -57,20 +69,7 @@ class PostgresServer:
             probe.bind((address, 0))
             self.port = probe.getsockname()[1]
         self.url = f"postgresql://test@{address}:{self.port}"
-        words: list[str | Path] = [
-            binaries / "initdb",
-            "-D",
-            self._folder / "data",
-            "-U",
-            "test",
-            "-A",
-            "trust",
-            "-E",
-            "UTF8",
-        ]
-        subprocess.run(
-            [*self._prefix, *words, "--no-sync"], check=True, capture_output=True, timeout=60, cwd=self._folder
-        )
+        subprocess.run(["cp", "--archive", _new_cluster(binaries), self._folder / "data"], check=True, timeout=60)
         if network is not None:
             with (self._folder / "data" / "pg_hba.conf").open("a") as access:
                 access.write(f"host all all {network} trust\n")
