@@ -3,10 +3,8 @@
 import asyncio
 from collections.abc import AsyncGenerator, Iterable
 
-import structlog
 from quart import Blueprint, Response
 
-from quart_odds.broadcast.lane import LiveConnection, live_connection
 from quart_odds.domain.clock import iso_z, utc_now
 from quart_odds.domain.text import without_formula
 from quart_odds.export.formats import csv_lines
@@ -17,7 +15,7 @@ from quart_odds.routes.api.cooperative_yield import CooperativeYield
 from quart_odds.routes.api.openapi import answers_text
 from quart_odds.routes.api.query import EventsFilter, select_events
 from quart_odds.routes.api.requests import takes_query
-from quart_odds.routes.api.streamed import is_length_needed, streamed
+from quart_odds.routes.api.streamed import streamed
 from quart_odds.services import services
 
 COLUMNS = (
@@ -42,8 +40,6 @@ COLUMNS = (
     "reversed",
 )
 
-log = structlog.get_logger(__name__)
-
 
 class CSVQuery(EventsFilter):
     """Which events, and whether with all their markets or only the four that lists show."""
@@ -65,23 +61,17 @@ async def events_csv(query: CSVQuery) -> Response:
     the export does not look complete.
     """
     found = [event.snapshot() for event in select_events(services().served.cache, query, utc_now())]
-    connection = None if is_length_needed() else live_connection.get()
-    return await streamed(_lines(found, query.all_markets, connection), "text/csv; charset=utf-8", "events.csv")
+    return await streamed(_lines(found, query.all_markets), "text/csv; charset=utf-8", "events.csv")
 
 
-async def _lines(
-    events: Iterable[CachedEvent], all_markets: bool, connection: LiveConnection | None
-) -> AsyncGenerator[bytes, None]:
+async def _lines(events: Iterable[CachedEvent], all_markets: bool) -> AsyncGenerator[bytes, None]:
     turn = CooperativeYield()
     yield csv_lines([COLUMNS])
     for event in events:
         try:
             rows = rows_of(event, all_markets)
-        except Exception:
-            # The status line has been sent already. Leave out the last chunk and cut the connection instead.
-            log.exception("odds.csv.broken_off", event_id=event.id)
-            if connection is not None:
-                connection.abort()
+        except Exception as exc:
+            exc.add_note(f"in event {event.id}")
             raise
         yield csv_lines(rows)
         if turn.is_due:

@@ -1,12 +1,11 @@
 """Exports of odds and their history as CSV, JSON Lines or Parquet, sent while they are made."""
 
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 
-import structlog
 from quart import Blueprint, Response
 from quart_schema import document_response
 
-from quart_odds.broadcast.lane import LiveConnection, live_connection
 from quart_odds.domain.clock import utc_now
 from quart_odds.export.formats import FORMATS
 from quart_odds.export.stream import Export, chosen_events
@@ -17,7 +16,7 @@ from quart_odds.routes.api.openapi import answers_text
 from quart_odds.routes.api.query import Revision
 from quart_odds.routes.api.requests import takes_query
 from quart_odds.routes.api.schemas.odds import ProblemBody
-from quart_odds.routes.api.streamed import is_length_needed, streamed
+from quart_odds.routes.api.streamed import streamed
 from quart_odds.services import Services, services
 
 MOST_AT_ONCE = 4
@@ -28,8 +27,6 @@ MOST_SECONDS = 3600
 
 _TYPES = [each.content_type for each in FORMATS.values()]
 _BINARY = [each.content_type for each in FORMATS.values() if each.is_binary]
-
-log = structlog.get_logger(__name__)
 
 
 def add_routes(blueprint: Blueprint) -> None:
@@ -53,12 +50,8 @@ async def export(query: ExportQuery) -> Response:
         raise Problem(503, "Too many exports", detail, headers={"Retry-After": "10"})
     kind, shape = query.row_kind, query.shape
     made = Export(kind, shape, query.wanted(parts.event_bodies.stale_after), parts.store)
-    sent = _counted(
-        parts, made.parts(await _events(parts, query)), None if is_length_needed() else live_connection.get()
-    )
-    # A database that does not answer is noticed here, as long as there can be a status.
-    first = await anext(sent)
-    return await streamed(_after(first, sent), shape.content_type, f"{kind.name}.{shape.name}", MOST_SECONDS)
+    sent = _counted(parts, made.parts(await _events(parts, query)))
+    return await streamed(sent, shape.content_type, f"{kind.name}.{shape.name}", MOST_SECONDS)
 
 
 async def _events(parts: Services, query: ExportQuery) -> AsyncGenerator[CachedEvent, None]:
@@ -80,31 +73,12 @@ async def _events(parts: Services, query: ExportQuery) -> AsyncGenerator[CachedE
     return chosen_events(in_memory, store, stored, is_wanted)
 
 
-async def _counted(
-    parts: Services, sent: AsyncGenerator[bytes, None], connection: LiveConnection | None
-) -> AsyncGenerator[bytes, None]:
-    """Yield what is sent, as one of the exports under way. If it fails after the first part, cut the connection."""
+async def _counted(parts: Services, sent: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+    """Yield what is sent, as one of the exports under way."""
     parts.exports += 1
-    has_begun = False
     try:
-        async for part in sent:
-            yield part
-            has_begun = True
-    except Exception:
-        if has_begun:
-            log.exception("odds.export.broken_off")
-            if connection is not None:
-                connection.abort()
-        raise
+        async with aclosing(sent):
+            async for part in sent:
+                yield part
     finally:
         parts.exports -= 1
-        await sent.aclose()
-
-
-async def _after(first: bytes, rest: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
-    try:
-        yield first
-        async for part in rest:
-            yield part
-    finally:
-        await rest.aclose()

@@ -246,7 +246,7 @@ async def test_an_export_that_breaks_off_does_not_look_complete(app: Served, mon
     finally:
         lane.live_connection.reset(token)
     assert connection.was_cut
-    assert [each["event"] for each in logs] == ["odds.export.broken_off"]
+    assert [each["event"] for each in logs] == ["response.broken_off"]
     assert app.parts.exports == 0
 
 

@@ -233,7 +233,10 @@ async def test_csv_that_breaks_off_does_not_end_as_if_whole(lane: Lane, monkeypa
     assert b" 200" in head.split(b"\r\n")[0]
     assert not cut.endswith(b"0\r\n\r\n")
     assert len(cut) < len(whole)
-    assert [(each["event"], each["event_id"]) for each in logs] == [("odds.csv.broken_off", 2)]
+    assert [(each["event"], each["filename"], str(each["exc_info"])) for each in logs] == [
+        ("response.broken_off", "events.csv", "this event cannot be shown")
+    ]
+    assert logs[0]["exc_info"].__notes__ == ["in event 2"]
 
 
 async def test_csv_may_take_longer_than_other_answers(monkeypatch: pytest.MonkeyPatch) -> None:
