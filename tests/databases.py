@@ -48,8 +48,9 @@ def _new_cluster(binaries: Path) -> Path:
     """Return the data folder of a new server, for copies: initdb takes seconds, and some tests need a server alone."""
     folder = Path(tempfile.mkdtemp(prefix="quart-odds-pg-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    words = [binaries / "initdb", "-D", folder / "data", "-U", "test", "-A", "trust", "-E", "UTF8", "--no-sync"]
-    subprocess.run([*_as_nobody(folder), *words], check=True, capture_output=True, timeout=60, cwd=folder)
+    options = ["-U", "test", "-A", "trust", "-E", "UTF8", "--no-sync"]
+    command: list[str | Path] = [*_as_nobody(folder), binaries / "initdb", "-D", folder / "data", *options]
+    subprocess.run(command, check=True, capture_output=True, timeout=60, cwd=folder)
     return folder / "data"
 
 
