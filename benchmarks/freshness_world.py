@@ -10,8 +10,8 @@ from quart_odds.bookmakers.client import SiteClient
 from quart_odds.bookmakers.kept_lists import KeptLists
 from quart_odds.bookmakers.lists import RawList, dated
 from quart_odds.bookmakers.politeness import Pace, Throttle
+from quart_odds.bookmakers.registry import site_of
 from quart_odds.bookmakers.site import Page
-from quart_odds.bookmakers.sites import SITES
 from quart_odds.bookmakers.sweep import Choose
 from quart_odds.bookmakers.transport import Answer
 from quart_odds.domain.catalogue import CATALOGUE, main_numbers, offer_code, pack_key
@@ -114,7 +114,7 @@ class World:
         settings = load_settings({}, decode_workers=0, **{f"{platform}_concurrency": 1})
         self.decoder = RememberingDecoder(0)
         self.client = ListingClient(
-            SITES[platform],
+            site_of(platform),
             settings,
             self,
             Throttle(lambda: Pace(1, 0)),

@@ -71,6 +71,8 @@ def _ask(platform: Platform, external_id: str) -> Ask:
         case Platform.BET9JA:
             headers = {"referer": "https://sports.bet9ja.com/"}
             return Ask("GET", "/desktop/feapi/PalimpsestAjax/GetEvent", {"EVENTID": external_id}, headers, b"")
+        case _:
+            raise ValueError(platform)
 
 
 def renamed(mapped: MappedEvent, number: int, kickoff: datetime) -> MappedEvent:

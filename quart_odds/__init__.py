@@ -1,4 +1,4 @@
-"""Quart Odds: football odds from three bookmakers, matched, and published live over SSE and WebSocket."""
+"""Quart Odds: football odds from several bookmakers, matched, and published live over SSE and WebSocket."""
 
 from typing import TYPE_CHECKING
 

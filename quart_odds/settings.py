@@ -4,9 +4,8 @@ import difflib
 import os
 import re
 from collections.abc import Mapping
-from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -16,11 +15,20 @@ from pydantic import (
     Field,
     PlainValidator,
     ValidationError,
+    create_model,
     field_validator,
 )
-from yarl import URL
 
-from quart_odds.domain.origins import parse_host
+from quart_odds.addresses import (
+    IPNetwork,
+    allowed_host,
+    allowed_origin,
+    origin_of_site,
+    proxy_url,
+    trusted_proxy,
+    url_with_host,
+)
+from quart_odds.domain.bookmakers import Bookmaker, installed
 from quart_odds.domain.platforms import Platform
 from quart_odds.errors import SettingsError
 
@@ -28,90 +36,8 @@ PREFIX = "QUART_ODDS_"
 TEST_ONLY_NAMES = frozenset({"RECORDED", "BIN", "DOCS"})
 """Names that only the tests read. The server ignores them."""
 
-MAPPED_BITS = 96
-"""Length of the prefix before the IPv4 address in an IPv4-mapped IPv6 address."""
-
-IPNetwork = IPv4Network | IPv6Network
-
 SEGMENT = re.compile("[A-Za-z0-9._~-]+")
 """A part of a path that nobody has to encode."""
-
-WEB_SCHEMES = ("http", "https")
-
-
-def _url(text: str, allowed: str) -> URL:
-    """Return a URL that has a host. Raises ValueError with what is wrong and what is allowed."""
-    try:
-        url = URL(text)
-    except ValueError as error:
-        raise ValueError(f"{error}; {allowed}") from None
-    if not url.absolute or not url.host or any(letter.isspace() for letter in text):
-        raise ValueError(allowed)
-    if url.explicit_port == 0:
-        raise ValueError(f"no server is at port 0; {allowed}")
-    return url
-
-
-def _is_origin_only(url: URL) -> bool:
-    return url.path in ("", "/") and not url.query_string and not url.fragment and url.user is None
-
-
-def _bookmaker(text: str) -> str:
-    """Return scheme and host without a path: the clients add the paths of the sites."""
-    allowed = "give scheme and host only, such as https://www.example.com"
-    url = _url(text, allowed)
-    if url.scheme not in WEB_SCHEMES or not _is_origin_only(url):
-        raise ValueError(allowed)
-    return str(url.origin())
-
-
-def _proxy(text: str) -> str:
-    allowed = "give a proxy as http://[user:password@]host:port"
-    if _url(text, allowed).scheme not in WEB_SCHEMES:
-        raise ValueError(allowed)
-    return text
-
-
-def _allowed_origin(text: str) -> str:
-    """Return an origin in the form that browsers send. Apps may have custom schemes, such as `capacitor`."""
-    allowed = f"{text!r} matches no origin; give scheme, host and port only, such as https://app.example.com"
-    url = _url(text, allowed)
-    if url.scheme in ("ws", "wss", "file") or not _is_origin_only(url):
-        raise ValueError(allowed)
-    return str(url.origin())
-
-
-def _allowed_host(text: str) -> str:
-    """Return a host name as in a `Host` header, without a port. A leading `*.` matches all subdomains."""
-    allowed = f"{text!r} is not a host name; use for example odds.example.com, or *.example.com for all subdomains"
-    if text == "*":
-        raise ValueError("'*' would let any web page act as this server's own; list the names")
-    host = parse_host(text.removeprefix("*."))
-    if host is None or host.port is not None:
-        raise ValueError(allowed)
-    if host.is_address:
-        raise ValueError(f"{text!r} is an address, which is always allowed; list names only")
-    return ("*." if text.startswith("*.") else "") + host.name
-
-
-def _trusted_proxy(text: str) -> IPNetwork:
-    """Return the network of an address or a network. IPv4-mapped IPv6 (`::ffff:10.0.0.1`) becomes IPv4."""
-    try:
-        network = ip_network(text)
-    except ValueError:
-        raise ValueError(_why_no_network(text)) from None
-    mapped = network.network_address.ipv4_mapped if isinstance(network, IPv6Network) else None
-    if mapped is None or network.prefixlen < MAPPED_BITS:
-        return network
-    return IPv4Network((mapped, network.prefixlen - MAPPED_BITS))
-
-
-def _why_no_network(text: str) -> str:
-    try:
-        network = ip_network(text, strict=False)
-    except ValueError:
-        return f"{text!r} is neither an address nor a network; use for example 10.0.0.9 or 10.0.0.0/8, not a name"
-    return f"{text!r} is an address in {network}; give that network, or the address alone"
 
 
 def _database_url(text: str) -> str:
@@ -166,9 +92,9 @@ def _engine_url(text: str) -> str:
         if not name or not all(hosts.split(",")):
             raise ValueError(allowed)
         for host in hosts.split(","):
-            _url(f"redis://{host}", allowed)
+            url_with_host(f"redis://{host}", allowed)
     else:
-        _url(text, allowed)
+        url_with_host(text, allowed)
     return text
 
 
@@ -190,31 +116,34 @@ def _sweep_interval(seconds: int) -> int:
     return seconds
 
 
+def _each_once(platforms: tuple[Platform, ...]) -> tuple[Platform, ...]:
+    if len(set(platforms)) < len(platforms):
+        raise ValueError("name each bookmaker once")
+    return tuple(each for each in Platform if each in platforms)
+
+
 def _true_or_false(value: object) -> object:
     if isinstance(value, str) and value not in ("true", "false"):
         raise ValueError("give true or false")
     return value
 
 
-BookmakerURL = Annotated[str, AfterValidator(_bookmaker)]
-ProxyURL = Annotated[str, AfterValidator(_proxy)]
-AllowedOrigin = Annotated[str, AfterValidator(_allowed_origin)]
-AllowedHost = Annotated[str, AfterValidator(_allowed_host)]
+BookmakerURL = Annotated[str, AfterValidator(origin_of_site)]
+ProxyURL = Annotated[str, AfterValidator(proxy_url)]
+AllowedOrigin = Annotated[str, AfterValidator(allowed_origin)]
+AllowedHost = Annotated[str, AfterValidator(allowed_host)]
 RootPath = Annotated[str, AfterValidator(_root_path)]
-TrustedProxy = Annotated[IPNetwork, PlainValidator(_trusted_proxy)]
+TrustedProxy = Annotated[IPNetwork, PlainValidator(trusted_proxy)]
 SweepInterval = Annotated[
     int, Field(ge=0, le=3600, json_schema_extra={"not": {"const": 1}}), AfterValidator(_sweep_interval)
 ]
 """Seconds between two sweeps: 0 (off), or 2 to 3600."""
 
 
-class Settings(BaseModel):
-    """All settings. `load_settings` reads a field from `QUART_ODDS_` plus its name in capitals; see docs/settings.md.
+class CommonSettings(BaseModel):
+    """The settings besides those of each bookmaker."""
 
-    A plain model: the environment is read in one place, which also names unknown settings and suggests known ones.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, defer_build=True)
 
     database_url: Annotated[str, AfterValidator(_database_url)] = Field(
         "sqlite:///quart-odds.db", description="where odds and runs are stored: SQLite or PostgreSQL"
@@ -224,32 +153,9 @@ class Settings(BaseModel):
         None, description="Redis or Valkey, which carries the log between processes; leave it out for one process"
     )
 
-    betpawa_url: BookmakerURL = Field("https://www.betpawa.ng", description="BetPawa's scheme and host")
-    sportybet_url: BookmakerURL = Field("https://www.sportybet.com", description="SportyBet's scheme and host")
-    bet9ja_url: BookmakerURL = Field("https://sports.bet9ja.com", description="Bet9ja's scheme and host")
-    betpawa_proxy: ProxyURL | None = Field(None, description="outbound proxy for BetPawa")
-    sportybet_proxy: ProxyURL | None = Field(None, description="outbound proxy for SportyBet")
-    bet9ja_proxy: ProxyURL | None = Field(None, description="outbound proxy for Bet9ja")
-    betpawa_concurrency: int = Field(50, ge=1, le=100, description="maximum concurrent requests to BetPawa")
-    sportybet_concurrency: int = Field(50, ge=1, le=100, description="maximum concurrent requests to SportyBet")
-    bet9ja_concurrency: int = Field(15, ge=1, le=50, description="maximum concurrent requests to Bet9ja")
-    betpawa_delay_ms: int = Field(
-        0, ge=0, le=10_000, description="minimum time between the starts of two requests to BetPawa"
-    )
-    sportybet_delay_ms: int = Field(
-        0, ge=0, le=10_000, description="minimum time between the starts of two requests to SportyBet"
-    )
-    bet9ja_delay_ms: int = Field(
-        0, ge=0, le=10_000, description="minimum time between the starts of two requests to Bet9ja"
-    )
-    betpawa_requests_per_second: float = Field(
-        5, gt=0, le=100, description="maximum average requests per second to BetPawa while sweeps are on"
-    )
-    sportybet_requests_per_second: float = Field(
-        5, gt=0, le=100, description="maximum average requests per second to SportyBet while sweeps are on"
-    )
-    bet9ja_requests_per_second: float = Field(
-        5, gt=0, le=100, description="maximum average requests per second to Bet9ja while sweeps are on"
+    bookmakers: Annotated[tuple[Platform, ...], Field(min_length=1), AfterValidator(_each_once)] = Field(
+        tuple(Platform.of(slug) for slug, each in installed().items() if each.bookmaker.is_enabled),
+        description="the bookmakers that a run scrapes unless it names others, comma-separated",
     )
 
     request_timeout_seconds: float = Field(
@@ -327,7 +233,7 @@ class Settings(BaseModel):
         "info", description="minimum log level: debug, info, warning or error"
     )
 
-    @field_validator("trusted_proxies", "allowed_hosts", "allowed_origins", mode="before")
+    @field_validator("bookmakers", "trusted_proxies", "allowed_hosts", "allowed_origins", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
@@ -354,6 +260,46 @@ class Settings(BaseModel):
     def requests_per_second(self, platform: Platform) -> float:
         """Return the maximum average rate of requests to a bookmaker while sweeps are on."""
         return float(getattr(self, f"{platform}_requests_per_second"))
+
+
+def _of_bookmaker(bookmaker: Bookmaker) -> dict[str, Any]:
+    """Return the settings of a bookmaker: type and field by name."""
+    slug, name, concurrency = bookmaker.slug, bookmaker.name, bookmaker.concurrency
+    return {
+        f"{slug}_url": (BookmakerURL, Field(bookmaker.url, description=f"{name}'s scheme and host")),
+        f"{slug}_proxy": (ProxyURL | None, Field(None, description=f"outbound proxy for {name}")),
+        f"{slug}_concurrency": (
+            int,
+            Field(concurrency.default, ge=1, le=concurrency.most, description=f"maximum concurrent requests to {name}"),
+        ),
+        f"{slug}_delay_ms": (
+            int,
+            Field(0, ge=0, le=10_000, description=f"minimum time between the starts of two requests to {name}"),
+        ),
+        f"{slug}_requests_per_second": (
+            float,
+            Field(5, gt=0, le=100, description=f"maximum average requests per second to {name} while sweeps are on"),
+        ),
+    }
+
+
+if TYPE_CHECKING:
+
+    class Settings(CommonSettings):
+        """All settings."""
+
+else:
+    Settings = create_model(
+        "Settings",
+        __base__=CommonSettings,
+        __module__=__name__,
+        __doc__="""All settings. `load_settings` reads a field from `QUART_ODDS_` plus its name in capitals.
+
+        See docs/settings.md. A plain model: the environment is read in one place, which also names unknown settings and
+        suggests known ones. Each installed bookmaker has five, which begin with its slug.
+        """,
+        **{name: field for each in installed().values() for name, field in _of_bookmaker(each.bookmaker).items()},
+    )
 
 
 def load_settings(environ: Mapping[str, str] | None = None, **overrides: Any) -> Settings:

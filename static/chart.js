@@ -1,11 +1,12 @@
 /** A price over time at each bookmaker, drawn in steps: odds stay until they change. */
+import { BOOKMAKERS } from "./bookmakers.js";
 import { clockOf, momentOf } from "./page.js";
 import { made, wordsOf } from "./prices.js";
 
 const NS = "http://www.w3.org/2000/svg";
 const [HEIGHT, TOP, BOTTOM, LEFT, RIGHT] = [230, 10, 24, 44, 34];
 
-const MARKS = { betpawa: "BP", sportybet: "SB", bet9ja: "B9" };
+const MARKS = Object.fromEntries(BOOKMAKERS.map(({ slug, letters }) => [slug, letters]));
 const say = ({ odds, promotion }) => (promotion ? `${odds}, ${wordsOf(promotion)},` : odds);
 
 function shape(name, attributes, text) {
@@ -58,7 +59,7 @@ export function drawChart(place, history, outcome) {
 		let at = y(last.odds) + 4;
 		while (taken.some((other) => Math.abs(other - at) < 13)) at += 13;
 		taken.push(at);
-		svg.append(shape("text", { class: `tag ${line.bookmaker_slug}`, x: x(last.at) + 6, y: at }, MARKS[line.bookmaker_slug]));
+		svg.append(shape("text", { class: `tag ${line.bookmaker_slug}`, x: x(last.at) + 6, y: at }, MARKS[line.bookmaker_slug] ?? line.bookmaker_name));
 	}
 	place.replaceChildren(svg);
 }

@@ -1,7 +1,8 @@
 /** Prices on a page, computed from a copy as routes/pages/odds.py does for the first paint. */
+import { BOOKMAKERS } from "./bookmakers.js";
 import { entryOf } from "./copy.js";
 
-const SLUGS = ["betpawa", "sportybet", "bet9ja"];
+const SLUGS = BOOKMAKERS.map(({ slug }) => slug);
 const PROMOTIONS = {
 	one_up: ["1UP", "one goal up pays early"],
 	two_up: ["2UP", "two goals up pays early"],
@@ -21,7 +22,7 @@ const marginOf = (odds, winners) => Number(((odds.reduce((sum, each) => sum + 10
 export const percent = (value) => `${(Math.abs(4 * value) % 2 === 1 ? (2 * Math.round(5 * value)) / 10 : value).toFixed(1)}%`;
 
 /**
- * A market and line of an event at the three bookmakers. `winners` is the number of outcomes that win at once, 0 if
+ * A market and line of an event at each bookmaker. `winners` is the number of outcomes that win at once, 0 if
  * nothing may be compared. Returns a cell for each bookmaker, and the margin of the best prices or null.
  */
 export function compare(event, { market, line, further = null, names, winners }) {

@@ -1,9 +1,10 @@
 /** Live progress of a run, from the server's view and its cursor. */
 import { Grid } from "./grid.js";
+import { BOOKMAKERS } from "./bookmakers.js";
 import { all, byId, connect, duration, load, localise, number, paced, setText } from "./page.js";
 
 const RATE_WINDOW_MS = 5000;
-const NAMES = { betpawa: "BetPawa", sportybet: "SportyBet", bet9ja: "Bet9ja" };
+const NAMES = Object.fromEntries(BOOKMAKERS.map(({ slug, name }) => [slug, name]));
 const isFinal = (phase) => phase === "completed" || phase === "failed";
 
 let run; // the server's view: routes/pages/run.py

@@ -197,4 +197,6 @@ def test_every_setting_is_documented() -> None:
     text = (Path(__file__).parents[1] / "docs" / "settings.md").read_text()
     for name, field in Settings.model_fields.items():
         default = "" if field.default in (None, ()) else field.default
+        if isinstance(default, tuple):
+            default = ",".join(default)
         assert f"| `{PREFIX}{name.upper()}` | {default} | {field.description} |" in text, name

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 
 from quart_odds.domain.catalogue import CATALOGUE, Market, Outcome, pack_key
 from quart_odds.domain.opportunities import Kind
-from quart_odds.domain.platforms import Platform
+from quart_odds.domain.platforms import STORED, Platform
 from quart_odds.domain.runs import RunMode
 from quart_odds.errors import AlertInputError
 
@@ -195,8 +195,8 @@ class Rule:
 
 
 def read_spec(text: str) -> AnySpec:
-    """Read a spec as the database has it. Raises ValidationError."""
-    return _offered().validate_json(text)
+    """Read a spec as the database has it: its bookmaker may not be installed any more. Raises ValidationError."""
+    return _offered().validate_json(text, context=STORED)
 
 
 def offered_spec(fields: str | Mapping[str, object]) -> AnySpec:

@@ -5,12 +5,15 @@ missing; the only other sign of suspension is odds of 1. `STARTDATE` has no time
 body of a match in play has a different shape: the event is in `AA`, the clock in `A`, and keys begin with `LIVES_`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from quart_odds.bookmakers.bodies import read_object
+from quart_odds.bookmakers.column import column_of
+from quart_odds.bookmakers.entries import entries, entry_id, list_name_of, shortage
 from quart_odds.bookmakers.fields import (
     Reader,
     count_or_none,
@@ -22,7 +25,8 @@ from quart_odds.bookmakers.fields import (
 )
 from quart_odds.bookmakers.identity import IdentityFields, refuse_another
 from quart_odds.bookmakers.lookup import MAX_REMEMBERED_TEXT, Accumulator, compile_table, listed_event
-from quart_odds.bookmakers.site import EventPage
+from quart_odds.bookmakers.site import EventPage, Listing, Listings, Page, Request, WholeList
+from quart_odds.domain.bookmakers import Bookmaker, Concurrency
 from quart_odds.domain.catalogue import line_code, promoted_key
 from quart_odds.domain.odds import Competition, EventHeader, ListedCompetition, ListedEvent, MappedEvent
 from quart_odds.domain.platforms import Platform
@@ -30,7 +34,19 @@ from quart_odds.domain.promotions import BOOSTED, OTHER
 from quart_odds.domain.text import clean_text
 from quart_odds.errors import MalformedBodyError, NotFoundError
 
-BET9JA = Platform.BET9JA
+BOOKMAKER = Bookmaker(
+    slug="bet9ja",
+    name="Bet9ja",
+    letters="B9",
+    light="#ae550a",
+    dark="#eb9a55",
+    url="https://sports.bet9ja.com",
+    catalogue=Path(__file__).with_suffix(".toml"),
+    concurrency=Concurrency(15, 50),
+    order=30,
+    lacking_in_lists=("btts_ft",),
+)
+BET9JA = Platform.of(BOOKMAKER.slug)
 HEADERS = {"accept": "application/json, text/plain, */*"}
 SOCCER = "1"
 _BASE = "/desktop/feapi/PalimpsestAjax/"
@@ -40,7 +56,7 @@ EVENT_PATH = f"{_BASE}GetEvent"
 EVENT_PAGE = EventPage("https://sports.bet9ja.com/event/")
 
 _FIELDS = IdentityFields(external_id="D.ID", sportradar_id="EXTID", teams="DS", kickoff="STARTDATE")
-_TABLE = compile_table(BET9JA)
+_TABLE = compile_table(column_of(BOOKMAKER.catalogue))
 _MANY_PLAYERS = 6
 _PRICE_PREFIXES = ("S_", "LIVES_")
 _REMEMBERED = 20_000
@@ -85,11 +101,6 @@ def parse_groups(plain: bytes) -> tuple[list[ListedCompetition], list[MalformedB
                 expected = count_or_none(group.get("NUM")) if isinstance(group, dict) else None
                 found[group_id] = ListedCompetition(Competition(group_id, name, country_name), expected)
     return list(found.values()), errors
-
-
-def parse_list(plain: bytes, where: str, list_name: str = "") -> tuple[list[ListedEvent], list[MalformedBodyError]]:
-    """Parse a group's events, see `parse_listed`. Raises BookmakerError if the body is not JSON, too."""
-    return parse_listed(read_object(BET9JA, plain, where), where, list_name)
 
 
 def parse_listed(
@@ -310,3 +321,53 @@ def _are_players(market: dict[str, Any]) -> bool:
     """Return whether a market's outcomes are players, judging by their names in the body's own catalogue."""
     names = list(values(market.get("SGN")))
     return len(names) >= _MANY_PLAYERS and 2 * sum(map(is_person, names)) > len(names)
+
+
+class Bet9jaSite:
+    """Bet9ja: a tree of soccer groups, and one list of events per group."""
+
+    platform = BET9JA
+    headers: Mapping[str, str] = HEADERS
+    hosts: Collection[str] = ("sports.bet9ja.com", "www.bet9ja.com", "bet9ja.com")
+    whole_list: WholeList | None = None
+    event_page: EventPage | None = EVENT_PAGE
+    parse_event = staticmethod(parse_event)
+    read_header = staticmethod(read_header)
+
+    def root(self) -> Request:
+        """See Site."""
+        return Request(SPORTS_PATH, "the list of groups", sports_query())
+
+    def listings(self, plain: bytes) -> Listings:
+        """See Site. Each list covers one group."""
+        groups, errors = parse_groups(plain)
+        listings = [
+            Listing(
+                Request(
+                    LIST_PATH,
+                    f"group {group.external_id} ({list_name_of(group)})",
+                    list_query(group.external_id),
+                ),
+                (group.external_id,),
+                list_name_of(group),
+                f"group {group.external_id}",
+                expected=listed.expected,
+            )
+            for listed in groups
+            for group in [listed.competition]
+        ]
+        return listings, errors
+
+    def read_listing(self, plain: bytes, listing: Listing) -> Page:
+        """See Site. The site sends all events of a group at once."""
+        body = read_object(self.platform, plain, listing.request.where)
+        events, malformed = parse_listed(body, listing.request.where, listing.list_name)
+        listed = {entry_id(event, "ID") for event in entries(body.get("D"), "E")}
+        return Page(events, [*malformed, *shortage(self.platform, listing, len(listed))])
+
+    def event(self, header: EventHeader) -> Request:
+        """See Site."""
+        return Request(EVENT_PATH, f"event {header.external_id}", {"EVENTID": header.external_id}, kind="event")
+
+
+SITE = Bet9jaSite()

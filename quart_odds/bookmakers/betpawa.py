@@ -5,24 +5,40 @@ come from a row's `handicap` (four times the line) and outcomes are identified b
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import lru_cache, partial
+from pathlib import Path
 from typing import Any
 
 import orjson
 
 from quart_odds.bookmakers.bodies import read_object
+from quart_odds.bookmakers.column import column_of
+from quart_odds.bookmakers.entries import entries, entry_id
 from quart_odds.bookmakers.fields import Reader, genius_id, is_person, is_simulated, sportradar_id, values
 from quart_odds.bookmakers.identity import IdentityFields, refuse_another
 from quart_odds.bookmakers.lookup import MAX_REMEMBERED_TEXT, Accumulator, compile_table, count_members, listed_event
-from quart_odds.bookmakers.site import EventPage
-from quart_odds.domain.catalogue import CATALOGUE, line_code, promoted_key
+from quart_odds.bookmakers.site import EventPage, Listing, Listings, Page, Request, WholeList
+from quart_odds.domain.bookmakers import Bookmaker, Concurrency
+from quart_odds.domain.catalogue import line_code, promoted_key
 from quart_odds.domain.odds import Competition, EventHeader, ListedEvent, MappedEvent
 from quart_odds.domain.platforms import Platform
 from quart_odds.domain.promotions import KNOWN, ONE_UP, TWO_UP, word_of
-from quart_odds.errors import MalformedBodyError
+from quart_odds.errors import BookmakerError, IncompleteListError, MalformedBodyError
 
-BETPAWA = Platform.BETPAWA
+BOOKMAKER = Bookmaker(
+    slug="betpawa",
+    name="BetPawa",
+    letters="BP",
+    light="#2b7a3d",
+    dark="#6cc081",
+    url="https://www.betpawa.ng",
+    catalogue=Path(__file__).with_suffix(".toml"),
+    concurrency=Concurrency(50, 100),
+    order=10,
+    probability_rank=2,
+)
+BETPAWA = Platform.of(BOOKMAKER.slug)
 HEADERS = {
     # Without the brand the site answers 400; without this Accept header it sends Protocol Buffers.
     "x-pawa-brand": "betpawa-nigeria",
@@ -40,15 +56,20 @@ MAIN_MARKETS = ("3743", "4693", "5000", "3795")
 CATEGORIES_PATH = f"/api/sportsbook/v4/categories/list/{FOOTBALL}"
 LIST_PATH = "/api/sportsbook/v4/events/lists/by-queries"
 EVENT_PATH = "/api/sportsbook/v4/events/"
-EVENT_PAGE = EventPage("https://www.betpawa.ng/event/")
+
+_COMPETITIONS_AT_ONCE = 10
+"""BetPawa competitions per request. Needs a tenth of the requests, and few of them have a second page."""
+
+_OVERLAP = 5
+"""Events of a page that the next page repeats. If they differ, the list shifted and an event may have been missed."""
 
 _FIELDS = IdentityFields(external_id="id", sportradar_id="widgets", teams="participants", kickoff="startTime")
-_TABLE = compile_table(BETPAWA)
+_TABLE = compile_table(column_of(BOOKMAKER.catalogue))
 _PERKS = (KNOWN[ONE_UP], KNOWN[TWO_UP])
 _PROMOTED_IDS = {
-    mapping.market_id: KNOWN[ONE_UP] if "_1up_" in market.slug else KNOWN[TWO_UP]
-    for market, mapping in CATALOGUE.mappings(BETPAWA)
-    if "_1up_" in market.slug or "_2up_" in market.slug
+    mapping.market_id: KNOWN[ONE_UP] if "_1up_" in mapping.market.slug else KNOWN[TWO_UP]
+    for mapping in column_of(BOOKMAKER.catalogue)
+    if "_1up_" in mapping.market.slug or "_2up_" in mapping.market.slug
 }
 """Markets that are promotions in themselves. A mark for the same promotion adds nothing to them."""
 
@@ -90,13 +111,6 @@ def parse_competitions(plain: bytes) -> tuple[list[str], list[MalformedBodyError
                 except MalformedBodyError as error:
                     errors.append(error)
     return list(found), errors
-
-
-def parse_list(
-    plain: bytes, where: str, list_name: str = ""
-) -> tuple[list[ListedEvent], list[MalformedBodyError], int]:
-    """Parse a page of events, see `parse_listed`. Raises BookmakerError if the body is not JSON, too."""
-    return parse_listed(read_object(BETPAWA, plain, where), where, list_name)
 
 
 def parse_listed(
@@ -334,3 +348,53 @@ def _count(market: Any) -> int:
 def _ordinal(quarters: Any) -> str:
     """Return the number in a row's `handicap` if it is an ordinal, such as the first goal, rather than a line."""
     return str(quarters // 4) if isinstance(quarters, int) and quarters % 4 == 0 else ""
+
+
+class BetPawaSite:
+    """BetPawa: several competitions per list, with pages of 100 events."""
+
+    platform = BETPAWA
+    headers: Mapping[str, str] = HEADERS
+    hosts: Collection[str] = ("www.betpawa.ng", "betpawa.ng")
+    whole_list: WholeList | None = None
+    event_page: EventPage | None = EventPage("https://www.betpawa.ng/event/")
+    parse_event = staticmethod(parse_event)
+    read_header = staticmethod(read_header)
+
+    def root(self) -> Request:
+        """See Site."""
+        return Request(CATEGORIES_PATH, "the list of competitions")
+
+    def listings(self, plain: bytes) -> Listings:
+        """See Site. Each list covers ten competitions."""
+        ids, errors = parse_competitions(plain)
+        starts = range(0, len(ids), _COMPETITIONS_AT_ONCE)
+        return [self._page(tuple(ids[start : start + _COMPETITIONS_AT_ONCE]), 0) for start in starts], errors
+
+    def read_listing(self, plain: bytes, listing: Listing) -> Page:
+        """See Site. A short page is the last one, because the site sends no total."""
+        body = read_object(self.platform, plain, listing.request.where)
+        events, malformed, size = parse_listed(body, listing.request.where, listing.list_name)
+        errors: list[BookmakerError] = [*malformed]
+        listed = [entry_id(event, "id") for event in entries(body.get("responses"), "responses")]
+        if listing.before and listed[:_OVERLAP] != list(listing.before[-_OVERLAP:]):
+            reason = "the list moved while it was read, so that events may be missing"
+            errors.append(IncompleteListError(self.platform, reason, where=listing.name))
+        is_new = not set(listed) <= set(listing.before)
+        if size < PAGE_SIZE or not is_new:
+            return Page(events, errors)
+        skip = listing.skip + PAGE_SIZE - _OVERLAP
+        return Page(events, errors, self._page(listing.competition_ids, skip, tuple(listed)))
+
+    def event(self, header: EventHeader) -> Request:
+        """See Site."""
+        return Request(EVENT_PATH + header.external_id, f"event {header.external_id}", kind="event")
+
+    def _page(self, ids: tuple[str, ...], skip: int, before: tuple[str, ...] = ()) -> Listing:
+        name = f"competitions {', '.join(ids)}"
+        where = name + (f" from {skip}" if skip else "")
+        query = {"q": list_query(list(ids), skip)}
+        return Listing(Request(LIST_PATH, where, query), ids, name, name, skip, before=before)
+
+
+SITE = BetPawaSite()

@@ -1,4 +1,4 @@
-"""The client of a bookmaker: discovery of events and fetching of their bodies, the same for all three sites.
+"""The client of a bookmaker: discovery of events and fetching of their bodies, the same for all sites.
 
 A `Site` knows the requests and the JSON of its bookmaker, a `Requester` sends the requests.
 """

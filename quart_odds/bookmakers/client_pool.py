@@ -14,7 +14,7 @@ from quart_odds.bookmakers.decoder import Decoder
 from quart_odds.bookmakers.kept_lists import KeptLists
 from quart_odds.bookmakers.politeness import Pace, Priority, Throttle
 from quart_odds.bookmakers.recorder import Recorder
-from quart_odds.bookmakers.sites import SITES
+from quart_odds.bookmakers.registry import site_of
 from quart_odds.bookmakers.transport import AiohttpTransport, Transport
 from quart_odds.domain.clock import utc_now
 from quart_odds.domain.platforms import Platform
@@ -44,10 +44,10 @@ def open_client(
         platform,
         proxy=settings.proxy(platform),
         max_body_bytes=settings.max_body_bytes,
-        hosts=SITES[platform].hosts,
+        hosts=site_of(platform).hosts,
     )
     return SiteClient(
-        SITES[platform],
+        site_of(platform),
         settings,
         transport,
         throttle or Throttle(lambda: pace(settings, platform)),
@@ -99,7 +99,7 @@ class ClientPool:
         """Provide a client for one piece of work. It counts its own requests; the more urgent ones go first."""
         settings = self._settings()
         yield SiteClient(
-            SITES[platform],
+            site_of(platform),
             settings,
             self._transport(platform, settings),
             self._throttle(platform),
@@ -164,7 +164,7 @@ class ClientPool:
                 platform,
                 proxy=settings.proxy(platform),
                 max_body_bytes=settings.max_body_bytes,
-                hosts=SITES[platform].hosts,
+                hosts=site_of(platform).hosts,
             )
         return self._transports[platform]
 

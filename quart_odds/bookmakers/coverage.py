@@ -9,13 +9,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from quart_odds.bookmakers import bet9ja, betpawa, sportybet
 from quart_odds.bookmakers.bodies import MAX_BODY_BYTES
+from quart_odds.bookmakers.registry import site_of
 from quart_odds.domain.odds import MappedEvent, UnmappedMarket
 from quart_odds.domain.platforms import Platform
 from quart_odds.errors import BookmakerError, RecordingError
 
-_SITES = {Platform.BETPAWA: betpawa, Platform.SPORTYBET: sportybet, Platform.BET9JA: bet9ja}
 _COMMONEST = 15
 
 
@@ -121,7 +120,7 @@ def measure(folder: Path) -> Coverage:
 
 
 def _count(platform: Platform, file: Path, name: str, coverage: Coverage) -> None:
-    site = _SITES[platform]
+    site = site_of(platform)
     try:
         if file.stat().st_size > MAX_BODY_BYTES:
             coverage.broken[name] = f"more than {MAX_BODY_BYTES} bytes"

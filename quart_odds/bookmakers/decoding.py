@@ -10,11 +10,10 @@ from dataclasses import replace
 from multiprocessing import connection, parent_process
 from typing import TypeVar, cast
 
-from quart_odds.bookmakers import bet9ja, betpawa, sportybet
 from quart_odds.bookmakers.bodies import RawBody, decompress
 from quart_odds.bookmakers.lists import RawList
+from quart_odds.bookmakers.registry import site_of
 from quart_odds.domain.odds import MappedEvent
-from quart_odds.domain.platforms import Platform
 from quart_odds.errors import BookmakerError, MalformedBodyError
 
 WORKER_BYTES = 2_000_000_000
@@ -28,12 +27,6 @@ PR_SET_PDEATHSIG = 1
 Result = TypeVar("Result")
 Raw = TypeVar("Raw", RawBody, RawList)
 
-_PARSERS = {
-    Platform.BETPAWA: betpawa.parse_event,
-    Platform.SPORTYBET: sportybet.parse_event,
-    Platform.BET9JA: bet9ja.parse_event,
-}
-
 
 def decode(raw: RawBody) -> MappedEvent:
     """Decode a body into prices. Without side effects, so it can run in any process.
@@ -42,7 +35,7 @@ def decode(raw: RawBody) -> MappedEvent:
     """
     where = f"event {raw.header.external_id}"
     plain = decompress(raw.platform, raw.content, raw.content_encoding, raw.max_bytes, where)
-    mapped = _PARSERS[raw.platform](plain, raw.header)
+    mapped = site_of(raw.platform).parse_event(plain, raw.header)
     if len(mapped.prices) > MAX_PRICES:
         raise MalformedBodyError(raw.platform, f"{len(mapped.prices)} prices, more than {MAX_PRICES}", where=where)
     return replace(mapped, fetched_at=raw.fetched_at)

@@ -76,7 +76,7 @@ class Reader:
         return clean_text(holder) if isinstance(holder, str) else ""
 
     def moment(self, text: str, field: str) -> datetime:
-        """Parse an ISO date and time as aware UTC. Without a time zone it is in UTC, as at all three bookmakers."""
+        """Parse an ISO date and time as aware UTC. Without a time zone it is in UTC, as at all bookmakers so far."""
         try:
             moment = datetime.fromisoformat(text)
             return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

@@ -9,8 +9,8 @@ from datetime import datetime
 from typing import TypeVar
 
 from quart_odds.bookmakers.bodies import MAX_BODY_BYTES, decompress
+from quart_odds.bookmakers.registry import site_of
 from quart_odds.bookmakers.site import Listing, Listings, Page
-from quart_odds.bookmakers.sites import SITES
 from quart_odds.domain.odds import ListedEvent
 from quart_odds.domain.platforms import Platform
 from quart_odds.errors import BookmakerError, ListLimitError, MalformedBodyError
@@ -48,7 +48,7 @@ class RawList:
 
 def read_root(raw: RawList) -> Listings:
     """Parse the list of competitions, see `Site.listings`. No side effects. Raises BookmakerError if there is none."""
-    listings, errors = SITES[raw.platform].listings(_plain(raw))
+    listings, errors = site_of(raw.platform).listings(_plain(raw))
     kept, limit = _within(listings, MAX_LISTINGS, "lists of events", raw)
     return kept, [*limit, *_reported(errors, raw)]
 
@@ -56,7 +56,7 @@ def read_root(raw: RawList) -> Listings:
 def read_page(raw: RawList) -> Page:
     """Parse a page of events, see `Site.read_listing`. No side effects. Raises BookmakerError if it is not a list."""
     assert raw.listing is not None
-    page = SITES[raw.platform].read_listing(_plain(raw), raw.listing)
+    page = site_of(raw.platform).read_listing(_plain(raw), raw.listing)
     events, limit = _within(page.events, MAX_PAGE_EVENTS, "events on a page", raw)
     ids, more_ids = _within(tuple(page.ids), MAX_PAGE_EVENTS, "entries on a page", raw)
     events, more_prices = _affordable(events, raw)

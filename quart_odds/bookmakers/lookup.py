@@ -3,11 +3,11 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
+from quart_odds.bookmakers.column import Column
 from quart_odds.bookmakers.fields import odds_number, probability
-from quart_odds.domain.catalogue import CATALOGUE, MAX_MARKET_NUMBER, LineKind, pack_key
+from quart_odds.domain.catalogue import MAX_MARKET_NUMBER, LineKind, pack_key
 from quart_odds.domain.fair import CHANCE_WIN_MASK, Chance, pack_chance
 from quart_odds.domain.odds import EventHeader, ListedEvent, MappedEvent, Prices, UnmappedMarket, pack_value
-from quart_odds.domain.platforms import Platform
 from quart_odds.domain.promotions import KNOWN, MAX_WORDS, OTHER, promotion_number
 from quart_odds.domain.text import clean_text
 from quart_odds.errors import MalformedBodyError
@@ -37,13 +37,14 @@ class Variant:
     keys: Mapping[str, int]
 
 
-def compile_table(platform: Platform) -> dict[str, dict[str, Variant]]:
+def compile_table(column: Column) -> dict[str, dict[str, Variant]]:
     """Index a bookmaker's markets by market id, then by specifier.
 
     If two of our markets share one of the bookmaker's, their outcomes are merged.
     """
     table: dict[str, dict[str, Variant]] = {}
-    for market, mapping in CATALOGUE.mappings(platform):
+    for mapping in column:
+        market = mapping.market
         specifiers = table.setdefault(mapping.market_id, {})
         known = specifiers.get(mapping.specifier)
         keys = dict(known.keys) if known else {}

@@ -1,11 +1,11 @@
-"""What a site is: its requests, and what its lists come to. `sites` has the three of them."""
+"""What a site is: its requests, and what its lists come to. Each bookmaker's module has one."""
 
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-from quart_odds.domain.odds import EventHeader, ListedEvent
+from quart_odds.domain.odds import EventHeader, ListedEvent, MappedEvent
 from quart_odds.domain.platforms import Platform
 from quart_odds.errors import BookmakerError
 
@@ -96,6 +96,8 @@ class Site(Protocol):
     """The bookmaker's own hosts, between which redirects are followed."""
     whole_list: WholeList | None
     """The list that a sweep reads. If there is none, a sweep reads the lists of the tree."""
+    event_page: EventPage | None
+    """Where people see an event; None if its address cannot be known from its id."""
 
     def root(self) -> Request:
         """Return the request for the list of competitions."""
@@ -111,4 +113,15 @@ class Site(Protocol):
 
     def event(self, header: EventHeader) -> Request:
         """Return the request for one event with all its prices."""
+        ...
+
+    def parse_event(self, plain: bytes, asked: EventHeader) -> MappedEvent:
+        """Parse an event and its prices. Raises BookmakerError naming the event and the field."""
+        ...
+
+    def read_header(self, plain: bytes, where: str) -> EventHeader | None:
+        """Parse the header of an event's body. Returns None for a list or another body.
+
+        Raises BookmakerError naming the field.
+        """
         ...

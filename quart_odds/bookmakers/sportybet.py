@@ -6,28 +6,41 @@ team names, positions because they differ between markets. Promotions are market
 boost. In recorded bodies such prices are lower than their neighbours, so they are not boosted prices.
 """
 
+from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import Any
 
 from quart_odds.bookmakers.bodies import read_object
+from quart_odds.bookmakers.column import column_of
+from quart_odds.bookmakers.entries import entries, entry_id, list_name_of, shortage
 from quart_odds.bookmakers.fields import Reader, count_or_none, genius_id, is_simulated, sportradar_id, values
 from quart_odds.bookmakers.identity import IdentityFields, refuse_another
 from quart_odds.bookmakers.lookup import (
-    MAX_REMEMBERED_TEXT,
     Accumulator,
-    Variant,
-    compile_table,
-    count_members,
     listed_event,
 )
-from quart_odds.bookmakers.site import EventPage
-from quart_odds.domain.catalogue import line_code, offer_code
+from quart_odds.bookmakers.site import EventPage, Listing, Listings, Page, Request, WholeList
+from quart_odds.bookmakers.sportradar_markets import SportRadarMarkets
+from quart_odds.domain.bookmakers import Bookmaker, Concurrency
 from quart_odds.domain.odds import Competition, EventHeader, ListedCompetition, ListedEvent, MappedEvent
 from quart_odds.domain.platforms import Platform
-from quart_odds.errors import MalformedBodyError, NotFoundError
+from quart_odds.errors import BookmakerError, IncompleteListError, MalformedBodyError, NotFoundError
 
-SPORTYBET = Platform.SPORTYBET
+BOOKMAKER = Bookmaker(
+    slug="sportybet",
+    name="SportyBet",
+    letters="SB",
+    light="#2b61b8",
+    dark="#86aef0",
+    url="https://www.sportybet.com",
+    catalogue=Path(__file__).with_suffix(".toml"),
+    concurrency=Concurrency(50, 100),
+    order=20,
+    probability_rank=1,
+)
+SPORTYBET = Platform.of(BOOKMAKER.slug)
 HEADERS = {
     "accept": "application/json",
     "accept-language": "en",
@@ -59,24 +72,9 @@ _UNKNOWN = 19000
 _FIELDS = IdentityFields("eventId", "eventSource", "homeTeamName", "estimateStartTime")
 _LIVE_PRODUCT = 1
 _GENIUS, _RADAR = "BET_GENIUS", "BET_RADAR"
-_TABLE = compile_table(SPORTYBET)
+_MARKETS = SportRadarMarkets(column_of(BOOKMAKER.catalogue))
 _SIMULATORS = frozenset({"BETER", "BET_BETER", "SRL", "BET_SRL", "GOLDEN_RACE", "VIRTUAL", "BET_VIRTUAL"})
 """Sources of simulated matches. Only BETER has been seen in a body."""
-
-_PLAYER = "sr:player:"
-_REMEMBERED = 20_000
-
-
-class _Place(NamedTuple):
-    """Where a market's prices belong: its variant, the code of its line, and the codes of market and line."""
-
-    variant: Variant
-    line: int
-    offers: tuple[int, ...]
-
-
-_places: dict[tuple[str, str | None], _Place | None] = {}
-"""Cached results of `_find`. The same few thousand markets and specifiers recur in all events."""
 
 
 def tree_query() -> dict[str, str]:
@@ -124,11 +122,6 @@ def parse_tournaments(plain: bytes) -> tuple[list[ListedCompetition], list[Malfo
             except MalformedBodyError as error:
                 errors.append(error)
     return list(found.values()), errors
-
-
-def parse_list(plain: bytes, where: str, list_name: str = "") -> tuple[list[ListedEvent], list[MalformedBodyError]]:
-    """Parse a list of events, see `parse_listed`. Raises BookmakerError if the body is not JSON, too."""
-    return parse_listed(read_object(SPORTYBET, plain, where), where, list_name)
 
 
 def parse_listed(
@@ -184,7 +177,7 @@ def _collect(markets: list[Any]) -> Accumulator:
     """Collect the prices of an event's markets, from its own body or from a list."""
     accumulator = Accumulator()
     for market in markets:
-        _add_market(market, accumulator)
+        _MARKETS.add(market, accumulator)
     return accumulator
 
 
@@ -296,78 +289,90 @@ def _is_simulated(event: Any) -> bool:
     )
 
 
-def _add_market(market: Any, accumulator: Accumulator) -> None:
-    """Add the outcomes of a market. An invalid outcome is dropped and counted; the others are kept."""
-    try:
-        market_id, specifier = market["id"], market.get("specifier")
-        asked = (market_id, specifier)
-        place = _places[asked] if asked in _places else _find(market_id, specifier)
-        if place is None:
-            _add_unknown(market, f"{market_id}|{specifier}" if market_id in _TABLE else str(market_id), accumulator)
-            return
-        is_open = _whole(market["status"]) == 0
-        outcomes = market["outcomes"]
-    except (AttributeError, KeyError, TypeError, ValueError, OverflowError):
-        accumulator.drop(count_members(market.get("outcomes") if isinstance(market, dict) else None))
-        return
-    keys, line = place.variant.keys, place.line
-    before = len(accumulator.pairs)
-    for outcome in values(outcomes):
-        try:
-            key = keys[outcome["id"]] + line
-            accumulator.add(key, outcome["odds"], is_open and _whole(outcome["isActive"]) == 1)
-            if "probability" in outcome:
-                accumulator.chance(key, outcome["probability"], outcome.get("voidProbability", 0.0))
-        except (KeyError, TypeError, ValueError):
-            accumulator.drop()
-    if len(accumulator.pairs) > before:
-        accumulator.changed(place.offers, market.get("lastOddsChangeTime"))
+class SportyBetSite:
+    """SportyBet: a tree of tournaments with one list of events each, and a list of all events with pages."""
+
+    platform = SPORTYBET
+    headers: Mapping[str, str] = HEADERS
+    hosts: Collection[str] = ("www.sportybet.com", "sportybet.com")
+
+    event_page: EventPage | None = EVENT_PAGE
+    parse_event = staticmethod(parse_event)
+    read_header = staticmethod(read_header)
+
+    def __init__(self) -> None:
+        self.whole_list: WholeList | None = WholeList(UPCOMING_PAGE_SIZE, self._upcoming)
+
+    def root(self) -> Request:
+        """See Site."""
+        return Request(TREE_PATH, "the list of tournaments", tree_query())
+
+    def listings(self, plain: bytes) -> Listings:
+        """See Site. Each list covers one tournament."""
+        tournaments, malformed = parse_tournaments(plain)
+        listings = [
+            Listing(
+                Request(
+                    LIST_PATH,
+                    f"{tournament.external_id} ({list_name_of(tournament)})",
+                    method="POST",
+                    body=list_body(tournament.external_id),
+                ),
+                (tournament.external_id,),
+                list_name_of(tournament),
+                tournament.external_id,
+                expected=listed.expected,
+            )
+            for listed in tournaments
+            for tournament in [listed.competition]
+        ]
+        return listings, [*malformed, *self._contradictions(plain)]
+
+    def read_listing(self, plain: bytes, listing: Listing) -> Page:
+        """See Site. The site sends all events of a tournament at once, or a page of all events with their number."""
+        body = read_object(self.platform, plain, listing.request.where)
+        events, malformed = parse_listed(body, listing.request.where, listing.list_name)
+        errors: list[BookmakerError] = [*malformed]
+        data = body.get("data")
+        tournaments = data.get("tournaments") if isinstance(data, dict) else data
+        listed = frozenset(entry_id(event, "eventId") for event in entries(tournaments, "events"))
+        if listing.request.path != UPCOMING_PATH:
+            return Page(events, [*errors, *shortage(self.platform, listing, len(listed))])
+        total = count_or_none(data.get("totalNum") if isinstance(data, dict) else None)
+        if total is None:
+            errors.append(MalformedBodyError(self.platform, "no number", where=listing.name, field="data.totalNum"))
+        return Page(events, errors, ids=listed, total=total)
+
+    def event(self, header: EventHeader) -> Request:
+        """See Site."""
+        query = {"eventId": header.external_id, "productId": PRE_MATCH}
+        return Request(EVENT_PATH, f"event {header.external_id}", query, kind="event")
+
+    def _upcoming(self, number: int) -> Listing:
+        name = f"page {number}"
+        request = Request(UPCOMING_PATH, f"{name} of all events", upcoming_query(number))
+        return Listing(request, (), request.where, name)
+
+    def _contradictions(self, plain: bytes) -> list[BookmakerError]:
+        """Report the sport and countries whose event count exceeds that of their parts."""
+        data = read_object(self.platform, plain, "the list of tournaments").get("data")
+        errors: list[BookmakerError] = []
+        for sport in values(data.get("sportList") if isinstance(data, dict) else None):
+            if isinstance(sport, dict) and sport.get("id") == FOOTBALL:
+                countries = [each for each in values(sport.get("categories")) if isinstance(each, dict)]
+                errors += self._contradiction(sport, countries, "Football")
+                for country in countries:
+                    errors += self._contradiction(country, values(country.get("tournaments")), str(country.get("name")))
+        return errors
+
+    def _contradiction(self, whole: dict[str, Any], parts: Iterable[Any], name: str) -> list[BookmakerError]:
+        total = count_or_none(whole.get("eventSize"))
+        sizes = [count_or_none(part.get("eventSize") if isinstance(part, dict) else None) for part in parts]
+        known = [size for size in sizes if size is not None]
+        if total is None or len(known) < len(sizes) or sum(known) >= total:
+            return []
+        reason = f"the tree counts {total} events, but its competitions only {sum(known)}"
+        return [IncompleteListError(self.platform, reason, where=name)]
 
 
-def _add_unknown(market: dict[str, Any], market_id: str, accumulator: Accumulator) -> None:
-    """Add a market that the catalogue does not know. It is a players' market if most of its outcomes are players."""
-    outcomes = list(values(market.get("outcomes")))
-    players = sum(1 for outcome in outcomes if isinstance(outcome, dict) and _is_player(outcome))
-    accumulator.unmapped(market_id, market.get("desc"), len(outcomes), are_players=2 * players > len(outcomes))
-
-
-def _is_player(outcome: dict[str, Any]) -> bool:
-    return _PLAYER in str(outcome.get("id")) or bool(outcome.get("playerName"))
-
-
-def _whole(value: object) -> int:
-    if type(value) is not int:
-        raise TypeError(f"{value!r} is not a whole number")
-    return value
-
-
-def _find(market_id: str, specifier: str | None) -> _Place | None:
-    """Look up the market and line for an id and a specifier. Returns None if the catalogue does not know them.
-
-    Raises ValueError for an invalid line.
-    """
-    variants = _TABLE.get(market_id)
-    place = None
-    if variants is not None:
-        parts = dict(part.partition("=")[::2] for part in (specifier or "").split("|") if part)
-        line = parts.pop("total", None) or parts.pop("hcp", None)
-        variant = variants.get("|".join(f"{name}={value}" for name, value in sorted(parts.items())))
-        if variant is not None and (line is None) == (variant.line_kind == "none"):
-            code = line_code(_line(variant, line))
-            offers = {offer_code(key + code) for key in variant.keys.values()}
-            place = _Place(variant, code, tuple(sorted(offers)))
-    if len(str(market_id)) + len(str(specifier)) <= MAX_REMEMBERED_TEXT:
-        if len(_places) >= _REMEMBERED:
-            _places.clear()
-        _places[market_id, specifier] = place
-    return place
-
-
-def _line(variant: Variant, text: str | None) -> float | None:
-    """Return the line from the home side's perspective: `1:0` gives the home side one goal."""
-    if text is None:
-        return None
-    if variant.line_kind != "european":
-        return float(text)
-    home, _, away = text.partition(":")
-    return float(int(home) - int(away))
+SITE = SportyBetSite()

@@ -20,7 +20,7 @@ from quart_odds.cli.watch import watch_command
 @click.group(cls=CommandGroup)
 @click.version_option(__version__, prog_name="quart-odds")
 def main() -> None:
-    """Football odds from BetPawa, SportyBet and Bet9ja, matched and streamed live."""
+    """Football odds from several bookmakers, matched and streamed live."""
 
 
 for command in (

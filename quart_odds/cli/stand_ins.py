@@ -7,16 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from quart_odds.domain.platforms import Platform
 from quart_odds.settings import PREFIX, Settings, load_settings
 
 if TYPE_CHECKING:
     from quart_odds.sandbox import SandboxOptions
 
 SANDBOX_DATABASE = "sqlite:///quart-odds-sandbox.db"
-SANDBOX_PACE = {"betpawa_concurrency": 4, "sportybet_concurrency": 5, "bet9ja_concurrency": 3}
-"""Few concurrent requests: sixty events take about ten seconds."""
-
 SANDBOX_PRICE_PACE = 3
 """Prices move three times as often as at real bookmakers, so that sixty events look as busy as a thousand."""
 
@@ -26,14 +22,19 @@ def sandbox_settings(urls: Mapping[str, str], defaults: Mapping[str, object] = M
 
     The database is a separate one, so that invented odds never mix with real ones. The pace is slow enough to watch.
     """
-    there = {f"{platform}_url": url for platform, url in urls.items()}
-    return load_settings(None, **not_given({"database_url": SANDBOX_DATABASE, **SANDBOX_PACE, **defaults}), **there)
+    from quart_odds.sandbox import PACE
+
+    there = {f"{platform}_url": url for platform, url in urls.items()} | {"bookmakers": ",".join(urls)}
+    return load_settings(None, **not_given({"database_url": SANDBOX_DATABASE, **PACE, **defaults}), **there)
 
 
 def sandbox_environment(settings: Settings) -> dict[str, str]:
     """Return what other processes need in their environment to use the same stand-ins and database as `settings`."""
-    names = ("database_url", *SANDBOX_PACE, *(f"{platform}_url" for platform in Platform))
-    return {PREFIX + name.upper(): str(getattr(settings, name)) for name in names}
+    from quart_odds.sandbox import PACE
+
+    names = ("database_url", *PACE, *(f"{platform}_url" for platform in settings.bookmakers))
+    values = {name: getattr(settings, name) for name in names} | {"bookmakers": ",".join(settings.bookmakers)}
+    return {PREFIX + name.upper(): str(value) for name, value in values.items()}
 
 
 def not_given(defaults: Mapping[str, object]) -> dict[str, Any]:

@@ -1,10 +1,11 @@
-"""The catalogue of markets, read from markets.toml at import: their names, outcomes and ids at each bookmaker.
+"""The catalogue of markets, read from markets.toml at import: their names, outcomes and ids on the wire.
 
-Parsers use it to look up prices, storage and API to name them. docs/markets.md explains how to add a market.
+Parsers look up prices in it by the ids of their bookmaker (`bookmakers.column`), storage and API name them by it.
+docs/markets.md explains how to add a market.
 """
 
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -31,9 +32,7 @@ _PLACE_MASK = 0x7FFF << 16
 _OUTCOME_MASK = 0x3F << 16
 _LINE_KINDS = frozenset(get_args(LineKind))
 _GROUPS = frozenset(get_args(Group))
-_KEYS = frozenset(
-    {"number", "slug", "id", "name", "group", "line", "comparable", "winners", "outcomes", "also", *Platform}
-)
+_KEYS = frozenset({"number", "slug", "id", "name", "group", "line", "comparable", "winners", "outcomes"})
 
 
 class CatalogueError(ValueError):
@@ -46,21 +45,6 @@ class Outcome:
 
     index: int
     name: str
-
-
-@dataclass(frozen=True, slots=True)
-class MarketMapping:
-    """How one bookmaker identifies a market: its market id, an optional specifier, and one id per outcome.
-
-    `specifier` is usually empty. Otherwise it is SportyBet's specifier without the line (`from=1|to=10`), BetPawa's row
-    number (`1` for the first goal) or a promotion (`boosted`, `twoUp`). `outcome_ids` are in the order of the market's
-    outcomes, with None for an outcome that the bookmaker does not offer.
-    """
-
-    platform: Platform
-    market_id: str
-    specifier: str
-    outcome_ids: tuple[str | None, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +67,6 @@ class Market:
     outcomes: tuple[Outcome, ...]
     is_comparable: bool
     winning_outcomes: int
-    mappings: tuple[MarketMapping, ...]
 
     @property
     def has_line(self) -> bool:
@@ -104,19 +87,13 @@ class Catalogue:
 
     @cached_property
     def by_id(self) -> Mapping[str, Market]:
-        """Markets by canonical id: the file's `id` if given, else BetPawa's market id, else the slug."""
+        """Markets by canonical id: the file's `id` if given, else the slug."""
         return {market.id: market for market in self.markets}
 
     @cached_property
     def by_slug(self) -> Mapping[str, Market]:
         """Markets by slug."""
         return {market.slug: market for market in self.markets}
-
-    def mappings(self, platform: Platform) -> Iterator[tuple[Market, MarketMapping]]:
-        """Yield each market of this bookmaker with each of its mappings; a market may have several."""
-        return (
-            (market, mapping) for market in self.markets for mapping in market.mappings if mapping.platform is platform
-        )
 
 
 def pack_key(market_number: int, outcome_index: int, line: float | None, promotion: int = 0) -> int:
@@ -217,46 +194,22 @@ def _read_market(row: dict[str, object]) -> Market:
     line_kind, group = row.get("line", "none"), row["group"]
     if line_kind not in _LINE_KINDS or group not in _GROUPS:
         raise ValueError(f"line {line_kind!r} or group {group!r} is unknown")
-    table = cast("list[list[str]]", row["outcomes"])
-    if not 0 < len(table) <= MAX_OUTCOMES or any(len(line) != 1 + len(Platform) for line in table):
-        raise ValueError("outcomes are rows of: name, id at BetPawa, at SportyBet, at Bet9ja")
+    names = cast("list[str]", row["outcomes"])
+    if not 0 < len(names) <= MAX_OUTCOMES or not all(isinstance(name, str) and name for name in names):
+        raise ValueError(f"outcomes are 1 to {MAX_OUTCOMES} names")
     number = cast(int, row["number"])
     pack_key(number, 0, None)
-    mappings = [
-        _mapping(platform, row[platform], [line[column] for line in table])
-        for column, platform in enumerate(Platform, start=1)
-        if platform in row
-    ]
-    mappings += [
-        _mapping(Platform(cast(str, other["at"])), other["id"], cast("list[str]", other["outcomes"]))
-        for other in cast("list[dict[str, object]]", row.get("also", []))
-    ]
-    for column, platform in enumerate(Platform, start=1):
-        if platform not in row and any(line[column] for line in table):
-            raise ValueError(f"outcome ids at {platform}, but no market id")
-    if any(len(mapping.outcome_ids) != len(table) for mapping in mappings):
-        raise ValueError("the number of outcome ids differs from the number of outcomes; use an empty id for none")
-    betpawa_id = next((mapping.market_id for mapping in mappings if mapping.platform is Platform.BETPAWA), slug)
     return Market(
         number=number,
         slug=slug,
-        id=cast(str, row.get("id", betpawa_id)),
+        id=cast(str, row.get("id", slug)),
         name=cast(str, row["name"]),
         group=cast(Group, group),
         line_kind=cast(LineKind, line_kind),
-        outcomes=tuple(Outcome(index, line[0]) for index, line in enumerate(table)),
+        outcomes=tuple(Outcome(index, name) for index, name in enumerate(names)),
         is_comparable=bool(row.get("comparable", True)),
         winning_outcomes=cast(int, row.get("winners", 1)),
-        mappings=tuple(mappings),
     )
-
-
-def _mapping(platform: Platform, named: object, outcome_ids: list[str]) -> MarketMapping:
-    market_id, specifier = (named, "") if isinstance(named, str) else cast("list[str]", named)
-    known = [outcome_id for outcome_id in outcome_ids if outcome_id]
-    if not known or len(set(known)) != len(known):
-        raise ValueError(f"outcome ids at {platform} are missing or come twice")
-    return MarketMapping(platform, market_id, specifier, tuple(outcome_id or None for outcome_id in outcome_ids))
 
 
 def _refuse_twins(catalogue: Catalogue) -> None:
@@ -266,18 +219,9 @@ def _refuse_twins(catalogue: Catalogue) -> None:
             if (value := getattr(market, field)) in seen:
                 raise CatalogueError(f"market {market.slug!r}: {field} {value!r} is another market's")
             seen.add(value)
-    prices: dict[tuple[Platform, str, str, str], Market] = {}
-    kinds: dict[tuple[Platform, str, str], Market] = {}
     for market in catalogue.markets:
         if len({outcome.name for outcome in market.outcomes}) != len(market.outcomes):
             raise CatalogueError(f"market {market.slug!r}: two outcomes have one name")
-        for mapping in market.mappings:
-            place = (mapping.platform, mapping.market_id, mapping.specifier)
-            if kinds.setdefault(place, market).line_kind != market.line_kind:
-                raise CatalogueError(f"market {market.slug!r}: {' '.join(place)} has another kind of line elsewhere")
-            for outcome_id in filter(None, mapping.outcome_ids):
-                if (other := prices.setdefault((*place, outcome_id), market)) is not market:
-                    raise CatalogueError(f"market {market.slug!r}: {' '.join((*place, outcome_id))} is {other.slug!r}")
 
 
 CATALOGUE = read_catalogue(MARKETS_FILE.read_text(encoding="utf-8"))
@@ -286,14 +230,13 @@ _MAIN_SLUGS = ("1x2_ft", "double_chance_ft", "over_under_ft", "btts_ft")
 MAIN_NUMBERS = frozenset(CATALOGUE.by_slug[slug].number for slug in _MAIN_SLUGS)
 """The numbers of the main markets: 1X2, double chance, over/under and both teams to score."""
 
-_NOT_IN_LISTS = {Platform.BET9JA: ("btts_ft",)}
-
 
 @cache
 def main_numbers(platform: Platform) -> frozenset[int]:
     """Return the numbers of a bookmaker's main markets: those that its lists carry, so that sweeps keep them fresh.
 
-    They are those of MAIN_NUMBERS. Bet9ja's groups lack both teams to score.
+    They are those of MAIN_NUMBERS, without the ones that the bookmaker declares to be missing in its lists.
     """
-    lacking = _NOT_IN_LISTS.get(platform, ())
+    declaration = platform.declaration
+    lacking = () if declaration is None else declaration.lacking_in_lists
     return MAIN_NUMBERS - {CATALOGUE.by_slug[slug].number for slug in lacking}

@@ -18,7 +18,7 @@ METHODS: tuple[Method, ...] = get_args(Method)
 DEFAULT_METHOD: Method = "power"
 
 CHANCE_UNIT = 1_000_000
-"""Probabilities are packed in units of 1e-6: BetPawa gives six decimals, SportyBet up to ten."""
+"""Probabilities are packed in units of 1e-6: bookmakers give six to ten decimals."""
 
 CHANCE_TOLERANCE = 1e-6
 """By so much may a bookmaker's probabilities sum to more than 1."""

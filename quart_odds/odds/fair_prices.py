@@ -1,6 +1,6 @@
 """What the prices of an event are worth: fair odds from the feed of a bookmaker, or from the prices of the best one.
 
-BetPawa and SportyBet send the fair probability of their supplier with most prices. Where neither gives a full set, the
+Some bookmakers send the fair probability of their supplier with most prices. Where none gives a full set, the
 margin is taken out of the prices of the bookmaker with the lowest one (`domain.fair`).
 """
 
@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from quart_odds.domain.bookmakers import installed
 from quart_odds.domain.catalogue import Market, promotion_of
 from quart_odds.domain.fair import DEFAULT_METHOD, Chance, probabilities, unpack_chance
 from quart_odds.domain.platforms import Platform
@@ -17,8 +18,12 @@ from quart_odds.odds.event_odds import GONE
 from quart_odds.odds.margin import BestMarket, is_active_price, margin_of
 from quart_odds.odds.offers import effective_key
 
-FEEDS = (Platform.SPORTYBET, Platform.BETPAWA)
-"""The bookmakers whose probabilities are used, in this order: SportyBet gives them for more markets."""
+FEEDS = tuple(
+    Platform.of(each.bookmaker.slug)
+    for each in sorted(installed().values(), key=lambda each: each.bookmaker.probability_rank or 0)
+    if each.bookmaker.probability_rank is not None
+)
+"""The bookmakers whose probabilities are used, in this order: first the one that gives them for more markets."""
 
 SUM_TOLERANCE = 0.005
 """By so much may the probabilities of a full set sum to more or less than the number of outcomes that win.

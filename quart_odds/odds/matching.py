@@ -14,7 +14,7 @@ KICKOFF_TOLERANCE = timedelta(minutes=10)
 """Events whose kick-offs are further apart than this are two matches, whatever their ids are."""
 
 PLATFORM_ORDER = {platform: place for place, platform in enumerate(Platform)}
-"""BetPawa names an event if it lists it, otherwise SportyBet, otherwise Bet9ja."""
+"""The first bookmaker in this order that lists an event names it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 
-from quart_odds.bookmakers.links import event_url
+from quart_odds.bookmakers.registry import event_url
 from quart_odds.domain.catalogue import CATALOGUE, Market, pack_key
 from quart_odds.domain.clock import iso_z
 from quart_odds.domain.fair import Chance, unpack_chance

@@ -6,10 +6,11 @@ Nothing here imports the clients or the catalogue, so the sandbox is independent
 from quart_odds.sandbox.app import create_sandbox
 from quart_odds.sandbox.command import sandbox_command
 from quart_odds.sandbox.faults.faults import Fault, FaultKind, Where, parse_fault, parse_faults
-from quart_odds.sandbox.options import SandboxOptions
+from quart_odds.sandbox.options import PACE, SandboxOptions
 from quart_odds.sandbox.process import SandboxProcess, sandbox_process, start_sandbox_process
 
 __all__ = [
+    "PACE",
     "Fault",
     "FaultKind",
     "SandboxOptions",

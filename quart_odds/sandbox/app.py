@@ -20,12 +20,14 @@ from quart_odds.sandbox.sites.books import Books, GeneratedShelf, fit
 from quart_odds.sandbox.sites.sportybet import SportybetSite
 from quart_odds.sandbox.throttle import Throttle
 from quart_odds.sandbox.truth import truth_blueprint
+from quart_odds.sandbox.world import stand_ins
+from quart_odds.sandbox.world.stand_ins import STAND_INS
 from quart_odds.sandbox.world.world import make_world
 
 _PATHS = {
-    Platform.BETPAWA: "/api/sportsbook/",
-    Platform.SPORTYBET: "/api/<country>/factsCenter/",
-    Platform.BET9JA: "/desktop/feapi/",
+    stand_ins.BETPAWA: "/api/sportsbook/",
+    stand_ins.SPORTYBET: "/api/<country>/factsCenter/",
+    stand_ins.BET9JA: "/desktop/feapi/",
 }
 
 
@@ -37,7 +39,7 @@ def create_sandbox(options: SandboxOptions, *, now: Callable[[], datetime] = utc
     throttle = Throttle(options, board, cut_connection)
     if options.replay is not None:
         recording, books = Recording.load(options.replay), None
-        sites: dict[Platform, Site] = {platform: ReplayedSite(platform, recording, _site) for platform in Platform}
+        sites: dict[Platform, Site] = {platform: ReplayedSite(platform, recording, _site) for platform in STAND_INS}
     else:
         books, sites = generated_sites(options, now(), now)
     if options.warm:
@@ -57,25 +59,25 @@ def generated_sites(
     Kick-offs are relative to `start`. `now` is the clock of live prices; without it, time stands still at `start`.
     """
     fixtures = make_world(options.events, options.seed, start, options.competitions)
-    lines = dict.fromkeys(Platform, options.market_lines)
+    lines = dict.fromkeys(STAND_INS, options.market_lines)
     most = max(options.market_lines)
-    padding = dict.fromkeys(Platform, 0)
+    padding = dict.fromkeys(STAND_INS, 0)
     if options.body_kb is not None:
-        for platform in Platform:
+        for platform in STAND_INS:
             sample = next(fixture for fixture in fixtures if platform in fixture.listings)
             fitting, padding[platform] = fit(platform, sample, most, options.body_kb)
             lines[platform] = (fitting,)
     books = Books(fixtures, options.seed, options.move, lines, start=start, now=now)
     if options.live_prices:
         books.live(options.price_pace)
-    return books, {p: _site(p, GeneratedShelf(p, books, padding[p])) for p in Platform}
+    return books, {p: _site(p, GeneratedShelf(p, books, padding[p])) for p in STAND_INS}
 
 
 def _site(platform: Platform, shelf: Shelf) -> Site:
     sites: Mapping[Platform, Callable[[Shelf], Site]] = {
-        Platform.BETPAWA: BetpawaSite,
-        Platform.SPORTYBET: SportybetSite,
-        Platform.BET9JA: Bet9jaSite,
+        stand_ins.BETPAWA: BetpawaSite,
+        stand_ins.SPORTYBET: SportybetSite,
+        stand_ins.BET9JA: Bet9jaSite,
     }
     return sites[platform](shelf)
 

@@ -20,6 +20,7 @@ from quart_odds.sandbox.app import create_sandbox
 from quart_odds.sandbox.faults.faults import FAULT_NAMES, Fault, parse_faults
 from quart_odds.sandbox.options import SandboxOptions
 from quart_odds.sandbox.server import listening_socket, serve_sandbox
+from quart_odds.sandbox.world.stand_ins import STAND_INS
 
 _DEFAULTS = SandboxOptions()
 T = TypeVar("T")
@@ -113,7 +114,7 @@ def _run(app: Quart, bound: socket.socket, host: str) -> None:
 
     def ready() -> None:
         log.info("sandbox.listening", url=url)
-        click.echo(orjson.dumps({"ready": True, **{str(platform): url for platform in Platform}}).decode())
+        click.echo(orjson.dumps({"ready": True, **{str(platform): url for platform in STAND_INS}}).decode())
         sys.stdout.flush()
 
     async def main() -> None:

@@ -13,6 +13,7 @@ from quart_odds.sandbox.sites.answers import Site
 from quart_odds.sandbox.sites.books import Books
 from quart_odds.sandbox.throttle import Throttle
 from quart_odds.sandbox.world.book import LEAST, MOST, Book
+from quart_odds.sandbox.world.stand_ins import STAND_INS
 
 _CHANGED_AT_RANDOM = frozenset(
     {
@@ -59,13 +60,13 @@ class Controls:
     def faults(self) -> dict[str, object]:
         """Return the current fault of each bookmaker, or None."""
         faults = self.board.faults
-        return {platform: faults[platform].as_json() if platform in faults else None for platform in Platform}
+        return {platform: faults[platform].as_json() if platform in faults else None for platform in STAND_INS}
 
     def set_faults(self, wanted: object) -> None:
         """Set or clear faults: `{bookmaker: fault or null}`. Raises ValueError for anything else."""
-        if not isinstance(wanted, dict) or not set(wanted) <= set(Platform):
-            raise ValueError(f"give an object with the names of bookmakers: {', '.join(Platform)}")
-        faults = {Platform(name): fault_of_json(value) for name, value in wanted.items()}
+        if not isinstance(wanted, dict) or not set(wanted) <= set(STAND_INS):
+            raise ValueError(f"give an object with the names of bookmakers: {', '.join(STAND_INS)}")
+        faults = {Platform.of(name): fault_of_json(value) for name, value in wanted.items()}
         for platform, fault in faults.items():
             self.board.set(platform, fault)
 
@@ -122,9 +123,9 @@ class PriceControl:
         """Return the price that a single change refers to, its new odds in hundredths, and whether to suspend it."""
         if not isinstance(change, dict):
             raise ValueError(f"{change!r} is not a change")
-        if change.get("bookmaker") not in list(Platform):
-            raise ValueError(f"bookmaker {change.get('bookmaker')!r} is not one of {', '.join(Platform)}")
-        book = self._books.find(Platform(change["bookmaker"]), str(change.get("sportradar_id")))
+        if change.get("bookmaker") not in STAND_INS:
+            raise ValueError(f"bookmaker {change.get('bookmaker')!r} is not one of {', '.join(STAND_INS)}")
+        book = self._books.find(Platform.of(change["bookmaker"]), str(change.get("sportradar_id")))
         if book is None:
             raise ValueError(f"{change['bookmaker']} has no event {change.get('sportradar_id')!r}")
         market, line, outcome = (change.get(name) for name in ("market", "line", "outcome"))

@@ -8,6 +8,9 @@ from quart_odds.domain.platforms import Platform
 from quart_odds.sandbox.faults.faults import Fault
 from quart_odds.sandbox.world.world import most_competitions
 
+PACE: Mapping[str, int] = {"betpawa_concurrency": 4, "sportybet_concurrency": 5, "bet9ja_concurrency": 3}
+"""Settings of a client that is to be watched: few concurrent requests, so sixty events take about ten seconds."""
+
 FULL_MARKETS = (320, 170, 170, 110, 110)
 """Market lines per event as at the real bookmakers: many in every fifth league, about 170 on average."""
 DEMO_MARKETS = (45,)

@@ -11,6 +11,8 @@ import orjson
 
 from quart_odds.domain.platforms import Platform
 from quart_odds.sandbox.options import SandboxOptions
+from quart_odds.sandbox.world import stand_ins
+from quart_odds.sandbox.world.stand_ins import STAND_INS
 
 START_SECONDS = 30
 WARM_SECONDS_AN_EVENT = 0.05
@@ -31,7 +33,7 @@ class SandboxProcess:
     @property
     def url(self) -> str:
         """The base URL of `/_sandbox`."""
-        return self.urls[Platform.BETPAWA]
+        return self.urls[stand_ins.BETPAWA]
 
     async def stop(self) -> int:
         """Stop the process and return its exit code. It is killed if it does not exit within three seconds."""
@@ -65,7 +67,7 @@ async def start_sandbox_process(options: SandboxOptions | None = None, *, host: 
     try:
         async with asyncio.timeout(START_SECONDS + options.warm * options.events * WARM_SECONDS_AN_EVENT):
             line = await process.stdout.readline()
-        urls = {platform: str(orjson.loads(line)[platform]) for platform in Platform}
+        urls = {platform: str(orjson.loads(line)[platform]) for platform in STAND_INS}
     except (TimeoutError, ValueError, KeyError) as error:
         with contextlib.suppress(ProcessLookupError):
             process.kill()

@@ -16,6 +16,7 @@ from quart_odds.sandbox.faults.faults import Fault, FaultBoard, FaultKind, shift
 from quart_odds.sandbox.options import SandboxOptions
 from quart_odds.sandbox.sites.answers import HTML, JSON, REFUSAL, Answer, Ask, Site
 from quart_odds.sandbox.traffic import Traffic
+from quart_odds.sandbox.world.stand_ins import STAND_INS
 
 KEPT_BYTES = 500_000_000
 """How many bytes of written bodies are cached. The least recently used are removed first."""
@@ -76,7 +77,7 @@ class Throttle:
     options: SandboxOptions
     board: FaultBoard
     cut: Callable[[], None]
-    traffic: dict[Platform, Traffic] = field(default_factory=lambda: {platform: Traffic() for platform in Platform})
+    traffic: dict[Platform, Traffic] = field(default_factory=lambda: {platform: Traffic() for platform in STAND_INS})
     kept: Kept = field(default_factory=Kept)
     _random: Random = field(init=False)
 

@@ -47,10 +47,14 @@ def outcome(run: ActiveRun, fault: RunError | None, at: datetime) -> RunRecord:
 
 
 def unfinished_platforms(record: RunRecord) -> tuple[Platform, ...]:
-    """Return the platforms that a run did not complete; all of them if only storing the odds failed."""
+    """Return the platforms that a run did not complete; all of them if only storing the odds failed.
+
+    Those that are no longer installed are left out.
+    """
     done = {each.platform for each in record.results if each.phase is ScrapePhase.COMPLETED}
-    unfinished = tuple(each for each in record.platforms if each not in done)
-    return unfinished or (record.platforms if record.status is RunStatus.FAILED else ())
+    there = tuple(each for each in record.platforms if each in Platform)
+    unfinished = tuple(each for each in there if each not in done)
+    return unfinished or (there if record.status is RunStatus.FAILED else ())
 
 
 def terminal_progress(record: RunRecord, slowed: Iterable[SlowedBookmaker] = ()) -> ScrapeProgress:

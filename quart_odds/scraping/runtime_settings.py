@@ -5,13 +5,16 @@ restart. The names on the wire are those that clients of similar systems already
 """
 
 import asyncio
+import json
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from pydantic import BaseModel, ConfigDict, Field
-from pydantic.alias_generators import to_camel
+import structlog
+from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic.alias_generators import to_camel, to_pascal
 
+from quart_odds.domain.bookmakers import installed
 from quart_odds.domain.clock import utc_now
 from quart_odds.domain.platforms import Platform
 from quart_odds.scraping.owned import owned
@@ -20,13 +23,24 @@ from quart_odds.settings import Settings, SweepInterval
 
 KEY = "preferences"
 
+log = structlog.get_logger(__name__)
+
+
+_OF_BOOKMAKER = {
+    f"{slug}_{what}": (least, most)
+    for slug, each in installed().items()
+    for what, least, most in (("concurrency", 1, each.bookmaker.concurrency.most), ("delay_ms", 0, 10_000))
+}
+"""The preferences of the bookmakers, which are settings of the same names, with the range of their values."""
+
 
 def _alias(name: str) -> str:
-    return to_camel(name).replace("bet9Ja", "bet9ja")
+    slug, _, rest = name.partition("_")
+    return slug + to_pascal(rest) if slug in installed() else to_camel(name)
 
 
-class PreferenceChanges(BaseModel):
-    """Changes to the preferences; None leaves a preference as it is. The names include the units."""
+class _CommonChanges(BaseModel):
+    """Changes to the preferences besides those of each bookmaker."""
 
     model_config = ConfigDict(
         alias_generator=_alias, validate_by_name=True, validate_by_alias=True, extra="forbid", frozen=True
@@ -42,16 +56,27 @@ class PreferenceChanges(BaseModel):
     odds_retention_days: int | None = Field(None, ge=1, le=3650)
     match_retention_days: int | None = Field(None, ge=1, le=3650, description="how long runs are kept")
     cleanup_frequency_hours: int | None = Field(None, ge=1, le=168)
-    betpawa_concurrency: int | None = Field(None, ge=1, le=100)
-    sportybet_concurrency: int | None = Field(None, ge=1, le=100)
-    bet9ja_concurrency: int | None = Field(None, ge=1, le=50)
-    bet9ja_delay_ms: int | None = Field(None, ge=0, le=10_000)
     batch_size: int | None = Field(None, ge=10, le=200, description="has no effect: there are no batches")
     max_concurrent_events: int | None = Field(None, ge=1, le=50, description="has no effect: there are no batches")
 
 
-class Preferences(PreferenceChanges):
-    """All preferences that are in effect. `updated_at` is None if none has been changed through the API."""
+if TYPE_CHECKING:
+
+    class PreferenceChanges(_CommonChanges):
+        """Changes to the preferences; None leaves a preference as it is. The names include the units."""
+
+else:
+    PreferenceChanges = create_model(
+        "PreferenceChanges",
+        __base__=_CommonChanges,
+        __module__=__name__,
+        __doc__="Changes to the preferences; None leaves a preference as it is. The names include the units.",
+        **{name: (int | None, Field(None, ge=least, le=most)) for name, (least, most) in _OF_BOOKMAKER.items()},
+    )
+
+
+class _CommonPreferences(PreferenceChanges):
+    """The preferences besides those of each bookmaker."""
 
     scrape_interval_minutes: int = Field(ge=0, le=1440)
     sweep_interval_seconds: SweepInterval
@@ -59,10 +84,6 @@ class Preferences(PreferenceChanges):
     odds_retention_days: int
     match_retention_days: int
     cleanup_frequency_hours: int = 24
-    betpawa_concurrency: int
-    sportybet_concurrency: int
-    bet9ja_concurrency: int
-    bet9ja_delay_ms: int
     batch_size: int = 50
     max_concurrent_events: int = 10
     updated_at: Timestamp | None = None
@@ -71,16 +92,28 @@ class Preferences(PreferenceChanges):
         """Return a copy of the settings in which the preferences replace the initial values."""
         return settings.model_copy(
             update={
-                "betpawa_concurrency": self.betpawa_concurrency,
-                "sportybet_concurrency": self.sportybet_concurrency,
-                "bet9ja_concurrency": self.bet9ja_concurrency,
-                "bet9ja_delay_ms": self.bet9ja_delay_ms,
+                **{name: getattr(self, name) for name in _OF_BOOKMAKER},
                 "scrape_interval_minutes": self.scrape_interval_minutes,
                 "sweep_interval_seconds": self.sweep_interval_seconds,
                 "odds_retention_days": self.odds_retention_days,
                 "run_retention_days": self.match_retention_days,
             }
         )
+
+
+if TYPE_CHECKING:
+
+    class Preferences(_CommonPreferences):
+        """All preferences that are in effect. `updated_at` is None if none has been changed through the API."""
+
+else:
+    Preferences = create_model(
+        "Preferences",
+        __base__=_CommonPreferences,
+        __module__=__name__,
+        __doc__="All preferences that are in effect. `updated_at` is None if none has been changed through the API.",
+        **dict.fromkeys(_OF_BOOKMAKER, (int, ...)),
+    )
 
 
 class KeyValueStore(Protocol):
@@ -104,13 +137,10 @@ class RuntimeSettings:
         self._first = Preferences(
             scrape_interval_minutes=settings.scrape_interval_minutes,
             sweep_interval_seconds=settings.sweep_interval_seconds,
-            enabled_platforms=tuple(Platform),
+            enabled_platforms=settings.bookmakers,
             odds_retention_days=settings.odds_retention_days,
             match_retention_days=settings.run_retention_days,
-            betpawa_concurrency=settings.betpawa_concurrency,
-            sportybet_concurrency=settings.sportybet_concurrency,
-            bet9ja_concurrency=settings.bet9ja_concurrency,
-            bet9ja_delay_ms=settings.bet9ja_delay_ms,
+            **{name: getattr(settings, name) for name in _OF_BOOKMAKER},
         )
         self._changed: dict[str, object] = {}
         self._changing: set[asyncio.Task[Any]] = set()
@@ -138,7 +168,7 @@ class RuntimeSettings:
         if text is None:
             self._changed, self.current = {}, self._first
         else:
-            kept = _Kept.model_validate_json(text)
+            kept = _Kept.model_validate(_of_installed(json.loads(text)))
             self._put(kept.changes, kept.updated_at)
         if self.current != before:
             self.on_change(self.current)
@@ -161,6 +191,16 @@ class RuntimeSettings:
     def _put(self, changes: PreferenceChanges, at: datetime) -> None:
         self._changed = changes.model_dump(exclude_none=True)
         self.current = self._first.model_copy(update=self._changed | {"updated_at": at})
+
+
+def _of_installed(kept: dict[str, Any]) -> dict[str, Any]:
+    """Return stored preferences without those of bookmakers that are no longer installed."""
+    changes = {name: value for name, value in kept["changes"].items() if name in PreferenceChanges.model_fields}
+    enabled = [each for each in changes.pop("enabled_platforms", ()) if each in Platform]
+    left_out = sorted(kept["changes"].keys() - changes.keys() - {"enabled_platforms"})
+    if left_out:
+        log.warning("preferences.left_out", names=left_out, reason="they are of a bookmaker that is not installed")
+    return {**kept, "changes": changes | ({"enabled_platforms": enabled} if enabled else {})}
 
 
 class _Kept(BaseModel):

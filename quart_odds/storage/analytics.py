@@ -103,18 +103,21 @@ class AnalyticsRows:
             for row in await connection.execute(_runs_by_day(begin, mode)):
                 by_day[_day_of(row.day)].add_runs(row)
             for row in await connection.execute(_results_by_platform(begin, mode)):
-                by_platform[Platform(row.platform)].add_results(row)
+                by_platform[Platform.of(row.platform)].add_results(row)
             if mode is not RunMode.FULL:
                 for row in await connection.execute(_hours_by_day_and_platform(begin)):
                     if row.platform == WHOLE:
                         by_day[_day_of(row.day)].add_hours(row)
                     else:
-                        by_platform[Platform(row.platform)].add_hours(row)
+                        by_platform[Platform.of(row.platform)].add_hours(row)
         return RunAnalytics(
             start,
             end,
             tuple(sums.of_day(day) for day, sums in sorted(by_day.items())),
-            tuple(by_platform[platform].of_platform(platform) for platform in Platform if platform in by_platform),
+            tuple(
+                by_platform[platform].of_platform(platform)
+                for platform in sorted(by_platform, key=lambda each: each.place)
+            ),
         )
 
 

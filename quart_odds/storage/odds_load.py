@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import cast
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import ColumnElement, Select, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from quart_odds.domain.odds import Competition, EventHeader
@@ -79,7 +79,7 @@ async def archived_odds(connection: AsyncConnection, since: datetime) -> list[Ar
     rows = await connection.execute(
         select(events.c.id, events.c.key, quotes.c.platform, quotes.c.external_id, quotes.c.genius_id)
         .join(quotes, quotes.c.event_id == events.c.id)
-        .where(events.c.kickoff < since, events.c.id.not_in(_seen_since(since)))
+        .where(events.c.kickoff < since, events.c.id.not_in(_seen_since(since)), _is_installed())
     )
     return [ArchivedOdds(row.id, row.key, Platform(row.platform), row.external_id, row.genius_id) for row in rows]
 
@@ -94,7 +94,7 @@ async def last_ids(connection: AsyncConnection) -> tuple[int, int]:
 async def load_competitions(connection: AsyncConnection) -> list[tuple[int, Platform, str]]:
     """Return id, bookmaker and bookmaker's id of every competition."""
     rows = await connection.execute(select(competitions.c.id, competitions.c.platform, competitions.c.external_id))
-    return [(row.id, Platform(row.platform), row.external_id) for row in rows]
+    return [(row.id, Platform.of(row.platform), row.external_id) for row in rows]
 
 
 def _unpacked(events: list[_PackedEvent]) -> list[StoredEvent]:
@@ -129,6 +129,19 @@ def _seen_since(since: datetime) -> "Select[int]":
     return select(quotes.c.event_id).where((quotes.c.seen_at >= since) | (quotes.c.listed_at >= since))
 
 
+def _is_installed() -> "ColumnElement[bool]":
+    """Select the odds of installed bookmakers. Those of others stay in the database until their time is over."""
+    return quotes.c.platform.in_([platform.value for platform in Platform])
+
+
+async def not_installed(connection: AsyncConnection) -> list[tuple[str, int]]:
+    """Return the bookmakers that are not installed but have odds, with the number of their events."""
+    rows = await connection.execute(
+        select(quotes.c.platform, func.count()).where(~_is_installed()).group_by(quotes.c.platform)
+    )
+    return [(platform, count) for platform, count in rows]
+
+
 def _odds() -> "Select[tuple[object, ...]]":
     statement = (
         select(
@@ -146,6 +159,7 @@ def _odds() -> "Select[tuple[object, ...]]":
         .join_from(quotes, events, quotes.c.event_id == events.c.id)
         .join(competitions, quotes.c.competition_id == competitions.c.id)
         .join(quote_prices, quote_prices.c.quote_id == quotes.c.id)
+        .where(_is_installed())
         .order_by(events.c.id, quotes.c.id)
     )
     return cast("Select[tuple[object, ...]]", statement)

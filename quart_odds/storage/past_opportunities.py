@@ -90,7 +90,7 @@ def _past(row: Any) -> PastOpportunity:
         kickoff=row.kickoff,
         kind=cast(Kind, row.kind),
         keys=tuple(map(int, row.keys.split(","))),
-        platforms=tuple(map(Platform, row.platforms.split(","))),
+        platforms=tuple(map(Platform.of, row.platforms.split(","))),
         margin=row.margin / _HUNDREDTHS,
         best_margin=row.best_margin / _HUNDREDTHS,
         first_seen_at=row.first_seen_at,

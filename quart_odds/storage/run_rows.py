@@ -204,18 +204,17 @@ async def _records(connection: AsyncConnection, run_ids: Sequence[int]) -> list[
     results: dict[int, list[PlatformResult]] = {run_id: [] for run_id in rows}
     for row in await connection.execute(select(run_results).where(run_results.c.run_id.in_(rows))):
         results[row.run_id].append(_result(row, ending.get((row.run_id, row.platform))))
-    order = list(Platform)
     return [
         RunRecord(
             id=row.id,
             status=RunStatus(row.status),
             trigger=row.trigger,
-            platforms=tuple(Platform(slug) for slug in row.platforms.split(",") if slug),
+            platforms=tuple(Platform.of(slug) for slug in row.platforms.split(",") if slug),
             started_at=row.started_at,
             completed_at=row.completed_at,
             events_scraped=row.events_scraped,
             events_failed=row.events_failed,
-            results=tuple(sorted(results[row.id], key=lambda result: order.index(result.platform))),
+            results=tuple(sorted(results[row.id], key=lambda result: result.platform.place)),
             errors=tuple(errors[row.id]),
             mode=RunMode(row.mode),
         )
@@ -256,7 +255,7 @@ def _error_values(run_id: int, place: int, error: RunError, ends_platform: bool)
 
 def _result(row: "Row[tuple[object, ...]]", error: RunError | None) -> PlatformResult:
     return PlatformResult(
-        platform=Platform(row.platform),
+        platform=Platform.of(row.platform),
         phase=ScrapePhase(row.phase),
         found=row.found,
         fetched=row.fetched,
@@ -275,7 +274,7 @@ def _error(row: "Row[tuple[object, ...]]") -> RunError:
         error_type=row.error_type,
         error_message=row.error_message,
         occurred_at=row.occurred_at,
-        platform=None if row.platform is None else Platform(row.platform),
+        platform=None if row.platform is None else Platform.of(row.platform),
         where=row.where,
         recoverable=row.recoverable,
         count=row.times,
@@ -286,7 +285,7 @@ def _phase(row: "Row[tuple[object, ...]]") -> PhaseRecord:
     return PhaseRecord(
         phase=ScrapePhase(row.phase),
         started_at=row.started_at,
-        platform=None if row.platform is None else Platform(row.platform),
+        platform=None if row.platform is None else Platform.of(row.platform),
         ended_at=row.ended_at,
         events_processed=row.events_processed,
         message=row.message,

@@ -4,6 +4,7 @@ import secrets
 from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 
+import structlog
 from sqlalchemy import delete, insert, select, text
 
 from quart_odds.errors import NotWriterError, StorageError
@@ -24,12 +25,15 @@ from quart_odds.storage.odds_load import (
     load_event,
     load_events,
     load_these,
+    not_installed,
 )
 from quart_odds.storage.odds_rows import EncodedBatch, write_batch
 from quart_odds.storage.retention import RetentionRows
 from quart_odds.storage.run_rows import RunRows
 from quart_odds.storage.tables import MAX_ID, notes, writer
 from quart_odds.storage.writer import OddsWriter
+
+log = structlog.get_logger(__name__)
 
 __all__ = ["Store", "migrate", "open_migrated", "open_store"]
 
@@ -95,6 +99,13 @@ class Store(RunRows, HistoryRows, AnalyticsRows, RetentionRows, AlertTargetRows,
                 await connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
             revision = int((await connection.execute(select(writer.c.revision))).scalar_one())
             event_id, odds_id = await last_ids(connection)
+            for slug, count in await not_installed(connection):
+                log.warning(
+                    "bookmaker.not_installed",
+                    bookmaker=slug,
+                    events=count,
+                    reason="its odds are kept but not shown; install the package that it is from",
+                )
             return StoredOdds(
                 await load_events(connection, since),
                 await archived_odds(connection, since),

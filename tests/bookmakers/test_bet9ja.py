@@ -4,10 +4,11 @@ from datetime import UTC, datetime
 
 import pytest
 
-from quart_odds.bookmakers.bet9ja import parse_event, parse_groups, parse_list
+from quart_odds.bookmakers.bet9ja import parse_event, parse_groups
 from quart_odds.domain.odds import Competition, ListedCompetition, UnmappedMarket
 from quart_odds.domain.platforms import Platform
 from quart_odds.errors import MalformedBodyError, NotFoundError
+from tests.bookmakers.reading import bet9ja_list
 from tests.bookmakers.wire import BET9JA, BET9JA_SPORTS, Json, asked, dumps, table, with_, without
 
 ASKED = asked(Platform.BET9JA, "601")
@@ -171,7 +172,7 @@ def test_r_is_ok_or_d_and_e_is_gone() -> None:
     with pytest.raises(NotFoundError):
         parse_event(dumps({"R": "E", "D": None}), ASKED)
     with pytest.raises(MalformedBodyError):
-        parse_list(dumps({"R": "E", "D": None}), "group 170")
+        bet9ja_list(dumps({"R": "E", "D": None}), "group 170")
 
 
 @pytest.mark.parametrize(
@@ -217,7 +218,7 @@ def test_a_bad_country_costs_no_other() -> None:
 def test_a_bad_event_in_a_group_costs_no_other() -> None:
     """A list without R, as in recordings, is accepted."""
     body = {"D": {"E": [BET9JA["D"], {"ID": 602}]}}
-    listed, errors = parse_list(dumps(body), "group 170")
+    listed, errors = bet9ja_list(dumps(body), "group 170")
     assert [each.header.external_id for each in listed] == ["601"]
     assert [error.where for error in errors] == ["event 602 in group 170"]
 
@@ -226,7 +227,7 @@ def test_empty_objects_come_as_empty_lists() -> None:
     """PHP encodes empty objects this way: a group without events, a country without groups, no countries."""
     empty: list[object] = [[], {"E": []}, {"E": {}}]
     for data in empty:
-        assert parse_list(dumps({"R": "OK", "D": data}), "group 170") == ([], [])
+        assert bet9ja_list(dumps({"R": "OK", "D": data}), "group 170") == ([], [])
     tree = with_(BET9JA_SPORTS, [], "D", "PAL", "1", "SG", "10", "G")
     assert parse_groups(dumps(tree)) == ([], [])
     assert parse_groups(dumps(with_(BET9JA_SPORTS, [], "D", "PAL", "1", "SG"))) == ([], [])
@@ -234,7 +235,7 @@ def test_empty_objects_come_as_empty_lists() -> None:
 
 def test_the_events_of_a_group_may_be_an_object() -> None:
     """The site uses lists and objects for the same purpose."""
-    listed, errors = parse_list(dumps({"R": "OK", "D": {"E": {"601": BET9JA["D"]}}}), "group 170")
+    listed, errors = bet9ja_list(dumps({"R": "OK", "D": {"E": {"601": BET9JA["D"]}}}), "group 170")
     assert ([each.header.external_id for each in listed], errors) == (["601"], [])
 
 
@@ -242,7 +243,7 @@ def test_the_events_of_a_group_may_be_an_object() -> None:
 def test_a_success_without_its_list_is_wrong_and_not_empty(data: Json) -> None:
     """Such an answer says nothing about the group's events."""
     with pytest.raises(MalformedBodyError) as caught:
-        parse_list(dumps({"R": "OK", "D": data}), "group 170")
+        bet9ja_list(dumps({"R": "OK", "D": data}), "group 170")
     assert caught.value.field == "D.E"
 
 

@@ -5,12 +5,13 @@ from datetime import UTC, datetime
 import orjson
 import pytest
 
-from quart_odds.bookmakers.betpawa import list_query, parse_competitions, parse_event, parse_list
+from quart_odds.bookmakers.betpawa import list_query, parse_competitions, parse_event
 from quart_odds.domain.catalogue import promotion_of
 from quart_odds.domain.odds import Competition, UnmappedMarket
 from quart_odds.domain.platforms import Platform
 from quart_odds.domain.promotions import promotion_name
 from quart_odds.errors import BlockedError, MalformedBodyError
+from tests.bookmakers.reading import betpawa_list
 from tests.bookmakers.wire import BETPAWA_CATEGORIES, BETPAWA_V3, BETPAWA_V4, Json, asked, dumps, table, with_, without
 
 ASKED = asked(Platform.BETPAWA, "501")
@@ -210,7 +211,7 @@ def test_a_match_in_play_is_reported(value: object, path: tuple[str, ...]) -> No
     event = parse_event(dumps(body), ASKED)
     assert event.is_in_play
     assert table(event) == table(parse_event(dumps(BETPAWA_V4), ASKED))
-    [entry], errors, size = parse_list(dumps({"responses": [{"responses": [body]}]}), "competitions 77")
+    [entry], errors, size = betpawa_list(dumps({"responses": [{"responses": [body]}]}), "competitions 77")
     assert (entry.is_in_play, entry.odds, errors, size) == (True, None, [], 1)
 
 
@@ -340,7 +341,7 @@ def test_a_bad_competition_costs_no_other() -> None:
 def test_a_page_tells_events_errors_and_its_size() -> None:
     """An invalid event does not affect the others, and it counts towards the size of the page."""
     page = {"responses": [{"responses": [BETPAWA_V4, {"id": "502"}, 3]}]}
-    listed, errors, size = parse_list(dumps(page), "competitions 77")
+    listed, errors, size = betpawa_list(dumps(page), "competitions 77")
     assert [each.header.external_id for each in listed] == ["501"]
     assert [error.where for error in errors] == ["event 502 in competitions 77", "competitions 77"]
     assert size == 3
@@ -348,10 +349,10 @@ def test_a_page_tells_events_errors_and_its_size() -> None:
 
 def test_a_page_past_the_end_is_empty() -> None:
     """A response without events omits its list. An invalid response or list is an error."""
-    assert parse_list(b'{"responses":[{}]}', "competitions 77") == ([], [], 0)
+    assert betpawa_list(b'{"responses":[{}]}', "competitions 77") == ([], [], 0)
     for bad in (b"{}", b'{"responses":[null]}', b'{"responses":[{"responses":null}]}', b'{"responses":"soon"}'):
         with pytest.raises(MalformedBodyError):
-            parse_list(bad, "competitions 77")
+            betpawa_list(bad, "competitions 77")
 
 
 def test_the_query_asks_for_a_page_of_a_hundred() -> None:

@@ -24,10 +24,10 @@ from quart_odds.bookmakers.budget import (
 )
 from quart_odds.bookmakers.client_pool import ClientPool
 from quart_odds.bookmakers.politeness import Pace, Priority, Throttle
+from quart_odds.bookmakers.registry import site_of
 from quart_odds.bookmakers.requester import Requester
 from quart_odds.bookmakers.room import SMALL_BYTES
 from quart_odds.bookmakers.site import Request
-from quart_odds.bookmakers.sites import SITES
 from quart_odds.bookmakers.transport import Answer, Grow
 from quart_odds.domain.platforms import Platform
 from quart_odds.errors import (
@@ -347,7 +347,7 @@ def requester_for(clock: Clock) -> tuple[Requester, SlowTransport, Throttle]:
     throttle = Throttle(lambda: Pace(10, 0, 8), clock=clock, sleep=clock.sleep)
     transport = SlowTransport(clock)
     settings = settings_for("http://127.0.0.1:9", request_tries=1)
-    return Requester(SITES[Platform.BETPAWA], settings, transport, throttle, None), transport, throttle
+    return Requester(site_of(Platform.BETPAWA), settings, transport, throttle, None), transport, throttle
 
 
 async def test_growing_response_times_halve_the_budget() -> None:
@@ -402,7 +402,7 @@ async def test_our_own_waits_for_room_are_not_the_bookmakers() -> None:
 @pytest.mark.parametrize("platform", Platform)
 def test_an_event_is_another_kind_of_request_than_a_list(platform: Platform) -> None:
     """At each bookmaker."""
-    site = SITES[platform]
+    site = site_of(platform)
     assert (site.event(asked(platform, "501")).kind, site.root().kind) == ("event", "list")
 
 

@@ -48,7 +48,7 @@ def test_long_specifiers_keys_and_odds_are_not_remembered() -> None:
     marked = decoded(Platform.BETPAWA, betpawa_with({"marketType": {"id": "3743"}, "row": [row]}))
     assert marked.promotions
     assert all(len(word) <= 32 for word in marked.promotions)
-    for remembered in (sportybet._places, bet9ja._keys, lookup._values):
+    for remembered in (sportybet._MARKETS._places, bet9ja._keys, lookup._values):
         assert max((len(str(each)) for each in remembered), default=0) <= 2 * lookup.MAX_REMEMBERED_TEXT
     assert betpawa._is_promotion.cache_info().currsize == 1
 

@@ -5,13 +5,14 @@ from typing import Any
 
 import pytest
 
-from quart_odds.bookmakers import RawBody, bet9ja, betpawa, decode, lists, sportybet
+from quart_odds.bookmakers import RawBody, decode, lists
 from quart_odds.bookmakers.lists import RawList, read_page
-from quart_odds.bookmakers.sites import SITES
+from quart_odds.bookmakers.registry import site_of
 from quart_odds.domain.catalogue import CATALOGUE, offer_code, pack_key
 from quart_odds.domain.odds import ListedEvent
 from quart_odds.domain.platforms import Platform
 from quart_odds.errors import ListLimitError, MalformedBodyError
+from tests.bookmakers.reading import bet9ja_list, betpawa_list, sportybet_list
 from tests.bookmakers.wire import (
     BET9JA,
     BETPAWA_CATEGORIES,
@@ -33,12 +34,14 @@ def in_list(platform: Platform, event: Any) -> tuple[list[ListedEvent], list[Mal
     """Parse a list of this event alone."""
     match platform:
         case Platform.BETPAWA:
-            return betpawa.parse_list(dumps({"responses": [{"responses": [event]}]}), "list", "the list")[:2]
+            return betpawa_list(dumps({"responses": [{"responses": [event]}]}), "list", "the list")[:2]
         case Platform.SPORTYBET:
             body = {"bizCode": 10000, "data": [{"id": "sr:tournament:5", "events": [event]}]}
-            return sportybet.parse_list(dumps(body), "list", "the list")
+            return sportybet_list(dumps(body), "list", "the list")
         case Platform.BET9JA:
-            return bet9ja.parse_list(dumps({"R": "OK", "D": {"E": [event]}}), "list", "the list")
+            return bet9ja_list(dumps({"R": "OK", "D": {"E": [event]}}), "list", "the list")
+        case _:
+            raise ValueError(platform)
 
 
 EVENTS: dict[Platform, tuple[str, Json, Json]] = {
@@ -148,7 +151,7 @@ def test_a_market_without_a_readable_price_has_no_time_of_a_change() -> None:
 
 def page(change: Callable[[Json, int], Json] = lambda event, _: event, events: int = 10) -> RawList:
     """Build a page of BetPawa's list."""
-    [listing], _ = SITES[BETPAWA].listings(dumps(BETPAWA_CATEGORIES))
+    [listing], _ = site_of(BETPAWA).listings(dumps(BETPAWA_CATEGORIES))
     entries = [change({**BETPAWA_V4, "id": str(number)}, number) for number in range(events)]
     return RawList(BETPAWA, dumps({"responses": [{"responses": entries}]}), None, listing.request.where, listing)
 
@@ -170,7 +173,7 @@ def test_a_page_of_too_many_prices_keeps_its_events(monkeypatch: pytest.MonkeyPa
 
 def test_the_name_of_a_list_is_the_same_on_all_its_pages() -> None:
     """A later sweep asks for the list by this name."""
-    [listing], _ = SITES[BETPAWA].listings(dumps(BETPAWA_CATEGORIES))
+    [listing], _ = site_of(BETPAWA).listings(dumps(BETPAWA_CATEGORIES))
     first = read_page(page(events=100))
     assert first.following is not None
     assert {listed.list_name for listed in first.events} == {listing.list_name} == {first.following.list_name}

@@ -8,8 +8,8 @@ import pytest
 
 from quart_odds.bookmakers import Decoder, lists
 from quart_odds.bookmakers.lists import RawList, read_page, read_root
+from quart_odds.bookmakers.registry import site_of
 from quart_odds.bookmakers.site import Listings
-from quart_odds.bookmakers.sites import SITES
 from quart_odds.domain.platforms import Platform
 from quart_odds.errors import BookmakerError, ListLimitError, MalformedBodyError
 from tests.bookmakers.wire import BET9JA_SPORTS, BETPAWA_CATEGORIES, BETPAWA_V4, SPORTYBET_TREE, dumps
@@ -35,7 +35,7 @@ def categories(ids: list[str]) -> Any:
 
 def page(events: list[Any]) -> RawList:
     """Build a page of BetPawa's list."""
-    [listing], _ = SITES[Platform.BETPAWA].listings(dumps(categories(["1"])))
+    [listing], _ = site_of(Platform.BETPAWA).listings(dumps(categories(["1"])))
     plain = dumps({"responses": [{"responses": events}]})
     return RawList(Platform.BETPAWA, plain, None, listing.request.where, listing)
 

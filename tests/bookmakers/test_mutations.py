@@ -13,6 +13,7 @@ from quart_odds.bookmakers import RawBody, bet9ja, betpawa, decode, sportybet
 from quart_odds.domain.odds import MappedEvent
 from quart_odds.domain.platforms import Platform
 from quart_odds.errors import BookmakerError
+from tests.bookmakers.reading import bet9ja_list, betpawa_list, sportybet_list
 from tests.bookmakers.wire import (
     BET9JA,
     BET9JA_SPORTS,
@@ -201,12 +202,12 @@ LISTS: list[tuple[Callable[[bytes], object], Json]] = [
     (betpawa.parse_competitions, BETPAWA_CATEGORIES),
     (sportybet.parse_tournaments, SPORTYBET_TREE),
     (bet9ja.parse_groups, BET9JA_SPORTS),
-    (lambda plain: betpawa.parse_list(plain, "list"), {"responses": [{"responses": [BETPAWA_V4]}]}),
+    (lambda plain: betpawa_list(plain, "list"), {"responses": [{"responses": [BETPAWA_V4]}]}),
     (
-        lambda plain: sportybet.parse_list(plain, "list"),
+        lambda plain: sportybet_list(plain, "list"),
         {"bizCode": 10000, "data": [{"id": "t", "events": [SPORTYBET_DATA]}]},
     ),
-    (lambda plain: bet9ja.parse_list(plain, "list"), {"R": "OK", "D": {"E": [BET9JA["D"]]}}),
+    (lambda plain: bet9ja_list(plain, "list"), {"R": "OK", "D": {"E": [BET9JA["D"]]}}),
 ]
 
 

@@ -8,13 +8,14 @@ from pathlib import Path
 import orjson
 import pytest
 
-from quart_odds.bookmakers import RawBody, bet9ja, betpawa, decode, sportybet
+from quart_odds.bookmakers import RawBody, decode
 from quart_odds.bookmakers.bodies import read_json
 from quart_odds.bookmakers.coverage import measure
 from quart_odds.domain.fair import Chance, unpack_chance
 from quart_odds.domain.odds import MappedEvent
 from quart_odds.domain.platforms import Platform
 from quart_odds.errors import BlockedError
+from tests.bookmakers.reading import bet9ja_list, betpawa_list, sportybet_list
 from tests.bookmakers.wire import Json, Price, asked, table
 from tests.odds import making
 
@@ -212,10 +213,10 @@ def test_two_names_for_one_match_are_matched_by_id(recorded: Path) -> None:
 def test_the_lists_come_to_their_golden_ids(recorded: Path) -> None:
     """External id, SportRadar id and kick-off of each listed event."""
     listed = [
-        *betpawa.parse_list((recorded / "betpawa/by_queries_v4_efl.json").read_bytes(), "list")[0],
-        *sportybet.parse_list((recorded / "sportybet/pcEvents_epl.json").read_bytes(), "list")[0],
-        *sportybet.parse_list((recorded / "sportybet/pcUpcomingEvents_5events.json").read_bytes(), "list")[0],
-        *bet9ja.parse_list((recorded / "bet9ja/events_in_group_epl_D_only.json").read_bytes(), "list")[0],
+        *betpawa_list((recorded / "betpawa/by_queries_v4_efl.json").read_bytes(), "list")[0],
+        *sportybet_list((recorded / "sportybet/pcEvents_epl.json").read_bytes(), "list")[0],
+        *sportybet_list((recorded / "sportybet/pcUpcomingEvents_5events.json").read_bytes(), "list")[0],
+        *bet9ja_list((recorded / "bet9ja/events_in_group_epl_D_only.json").read_bytes(), "list")[0],
     ]
     headers = [each.header for each in listed]
     assert [(header.external_id, header.sportradar_id, f"{header.kickoff:%m-%d %H:%M}") for header in headers] == [

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from quart_odds.bookmakers import RawBody, bet9ja, betpawa, decode, sportybet
+from quart_odds.bookmakers import RawBody, decode
 from quart_odds.domain.catalogue import CATALOGUE, offer_code, pack_key
 from quart_odds.domain.odds import MappedEvent
 from quart_odds.domain.platforms import Platform
+from tests.bookmakers.reading import bet9ja_list, betpawa_list, sportybet_list
 from tests.bookmakers.wire import Place, Price, asked, table
 
 pytestmark = pytest.mark.recorded
@@ -19,9 +20,9 @@ Lists = Mapping[str, Mapping[str, list[float]]]
 def listed(recorded: Path, file: str) -> dict[str, MappedEvent]:
     """Return the odds in a recorded list, by the bookmaker's event id."""
     parse: Callable[..., tuple[object, ...]] = {
-        "betpawa": betpawa.parse_list,
-        "sportybet": sportybet.parse_list,
-        "bet9ja": bet9ja.parse_list,
+        "betpawa": betpawa_list,
+        "sportybet": sportybet_list,
+        "bet9ja": bet9ja_list,
     }[file.partition("/")[0]]
     events, errors, *_ = parse((recorded / file).read_bytes(), "list", "the list")
     assert errors == []

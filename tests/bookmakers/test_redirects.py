@@ -5,7 +5,7 @@ from aiohttp import web
 from yarl import URL
 
 from quart_odds.bookmakers import decode
-from quart_odds.bookmakers.sites import SITES
+from quart_odds.bookmakers.registry import site_of
 from quart_odds.bookmakers.transport import AiohttpTransport
 from quart_odds.domain.platforms import Platform
 from quart_odds.errors import (
@@ -86,7 +86,7 @@ async def test_a_redirect_on_the_same_host_is_followed() -> None:
 )
 def test_a_bookmaker_may_lead_to_hosts_of_its_own(start: str, location: str, is_followed: bool) -> None:
     """Only to its declared hosts, with the same scheme and port."""
-    hosts = SITES[Platform.BETPAWA].hosts
+    hosts = site_of(Platform.BETPAWA).hosts
     transport = AiohttpTransport(Platform.BETPAWA, proxy=None, max_body_bytes=1000, hosts=hosts)
     if is_followed:
         assert str(transport._target(URL(start), location)) == location

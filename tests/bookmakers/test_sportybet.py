@@ -4,10 +4,11 @@ from datetime import UTC, datetime
 
 import pytest
 
-from quart_odds.bookmakers.sportybet import parse_event, parse_list, parse_tournaments
+from quart_odds.bookmakers.sportybet import parse_event, parse_tournaments
 from quart_odds.domain.odds import Competition, ListedCompetition, UnmappedMarket
 from quart_odds.domain.platforms import Platform
 from quart_odds.errors import MalformedBodyError, NotFoundError
+from tests.bookmakers.reading import sportybet_list
 from tests.bookmakers.wire import SPORTYBET, SPORTYBET_DATA, SPORTYBET_TREE, Json, asked, dumps, table, with_, without
 
 ASKED = asked(Platform.SPORTYBET, "sr:match:70000001")
@@ -118,7 +119,7 @@ def test_a_refused_id_is_an_event_that_is_gone_and_any_other_refusal_is_trouble(
 def test_another_biz_code_for_a_list_is_a_bad_answer() -> None:
     """A rejected list does not mean that an event is gone."""
     with pytest.raises(MalformedBodyError, match="19000"):
-        parse_list(dumps({"bizCode": 19000, "message": "Invalid"}), "sr:tournament:5")
+        sportybet_list(dumps({"bizCode": 19000, "message": "Invalid"}), "sr:tournament:5")
 
 
 @pytest.mark.parametrize(
@@ -193,7 +194,7 @@ def test_a_match_in_play_is_reported(path: tuple[str, ...], value: object) -> No
     assert event.is_in_play
     assert table(event) == table(parse_event(dumps(SPORTYBET), ASKED))
     listed = {"bizCode": 10000, "data": [{"id": "sr:tournament:5", "events": [body["data"]]}]}
-    [entry], errors = parse_list(dumps(listed), "sr:tournament:5")
+    [entry], errors = sportybet_list(dumps(listed), "sr:tournament:5")
     assert (entry.is_in_play, entry.odds, errors) == (True, None, [])
 
 
@@ -251,7 +252,7 @@ def test_both_shapes_of_lists_are_read(shape: str) -> None:
     game = with_(SPORTYBET_DATA, {"preMatchSource": {"sourceType": "BETER", "sourceId": "x"}}, "eventSource")
     tournaments = [{"id": "sr:tournament:5", "events": [SPORTYBET_DATA, game, {"eventId": "sr:match:3"}]}]
     data = tournaments if shape == "list" else {"totalNum": 3, "tournaments": tournaments}
-    listed, errors = parse_list(dumps({"bizCode": 10000, "data": data}), "sr:tournament:5")
+    listed, errors = sportybet_list(dumps({"bizCode": 10000, "data": data}), "sr:tournament:5")
     assert [each.header.external_id for each in listed] == ["sr:match:70000001"]
     assert [error.where for error in errors] == ["event sr:match:3 in sr:tournament:5"]
 
@@ -262,7 +263,7 @@ def test_both_shapes_of_lists_are_read(shape: str) -> None:
 )
 def test_a_list_may_be_empty(data: object) -> None:
     """An empty list is not an error."""
-    assert parse_list(dumps({"bizCode": 10000, "data": data}), "sr:tournament:5") == ([], [])
+    assert sportybet_list(dumps({"bizCode": 10000, "data": data}), "sr:tournament:5") == ([], [])
 
 
 @pytest.mark.parametrize(
@@ -280,5 +281,5 @@ def test_a_list_may_be_empty(data: object) -> None:
 def test_a_success_without_its_list_is_wrong_and_not_empty(data: object, field: str) -> None:
     """Such an answer says nothing about the tournament's events."""
     with pytest.raises(MalformedBodyError) as caught:
-        parse_list(dumps({"bizCode": 10000, "data": data}), "sr:tournament:5")
+        sportybet_list(dumps({"bizCode": 10000, "data": data}), "sr:tournament:5")
     assert caught.value.field == field

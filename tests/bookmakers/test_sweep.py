@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from quart_odds.bookmakers import BookmakerClient, ClientPool, client_pool, discovery, open_client, sites
+from quart_odds.bookmakers import BookmakerClient, ClientPool, betpawa, client_pool, discovery, open_client
 from quart_odds.bookmakers.kept_lists import DOUBTED_SECONDS, KEPT_SECONDS, KeptLists
 from quart_odds.bookmakers.sweep import Choose
 from quart_odds.bookmakers.transport import Transport
@@ -413,7 +413,7 @@ async def test_the_faults_of_a_kept_tree_are_reported_by_each_sweep() -> None:
 @pytest.mark.parametrize("platform", [BETPAWA, BET9JA])
 async def test_only_the_chosen_lists_are_read(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
     """In the given order. The competitions of the others count as incomplete."""
-    monkeypatch.setattr(sites, "_COMPETITIONS_AT_ONCE", 2)
+    monkeypatch.setattr(betpawa, "_COMPETITIONS_AT_ONCE", 2)
     site = StandIn(platform)
     offered: list[str] = []
 

@@ -557,8 +557,8 @@ def test_settings_of_the_sandbox_give_way_to_the_environment(monkeypatch: pytest
     """The slow pace and the separate database are defaults, which the environment overrides."""
     monkeypatch.setenv("QUART_ODDS_BETPAWA_CONCURRENCY", "9")
     settings = sandbox_settings({"betpawa": "http://127.0.0.1:9"}, {"log_level": "warning"})
-    assert (settings.betpawa_concurrency, settings.bet9ja_concurrency) == (9, 3)
-    assert (settings.betpawa_url, settings.log_level) == ("http://127.0.0.1:9", "warning")
+    assert (settings.concurrency(Platform.BETPAWA), settings.concurrency(Platform.BET9JA)) == (9, 3)
+    assert (settings.url(Platform.BETPAWA), settings.log_level) == ("http://127.0.0.1:9", "warning")
     assert settings.database_url == "sqlite:///quart-odds-sandbox.db"
 
 

@@ -12,7 +12,6 @@ from quart_odds.domain.catalogue import (
     read_catalogue,
     unpack_key,
 )
-from quart_odds.domain.platforms import Platform
 
 lines = st.none() | st.integers(-32_767, 32_767).map(lambda quarters: quarters / 4)
 
@@ -61,11 +60,10 @@ def test_numbers_that_do_not_fit_are_refused(number: int, index: int) -> None:
     ],
 )
 def test_the_main_markets_keep_their_ids_and_outcomes(market_id: str, slug: str, line_kind: str, outcomes: str) -> None:
-    """Clients rely on these ids and names, and all three bookmakers offer these markets."""
+    """Clients rely on these ids and names."""
     market = CATALOGUE.by_id[market_id]
     assert (market.slug, market.line_kind) == (slug, line_kind)
     assert [outcome.name for outcome in market.outcomes] == outcomes.split()
-    assert {mapping.platform for mapping in market.mappings} == set(Platform)
     assert market.is_comparable
 
 
@@ -103,7 +101,6 @@ def test_every_market_is_found_by_number_id_and_slug() -> None:
     for market in CATALOGUE.markets:
         assert CATALOGUE.by_number[market.number] is CATALOGUE.by_id[market.id] is CATALOGUE.by_slug[market.slug]
         assert [outcome.index for outcome in market.outcomes] == list(range(len(market.outcomes)))
-        assert market.mappings or market.slug == "1x2_boosted_ft"
 
 
 # These ids stay on the wire although BetPawa has the markets too: BetPawa's ids became known later.
@@ -126,11 +123,8 @@ def test_ids_are_stable() -> None:
 def test_a_boosted_market_has_no_name_any_more() -> None:
     """It keeps its number for stored history. New boosted prices belong to the market that they boost."""
     market = CATALOGUE.by_number[13]
-    assert (market.slug, market.mappings) == ("1x2_boosted_ft", ())
+    assert market.slug == "1x2_boosted_ft"
     assert [outcome.name for outcome in market.outcomes] == ["1", "X", "2"]
-    assert not any(
-        mapping.specifier in ("boosted", "oneUp", "twoUp") for _, mapping in CATALOGUE.mappings(Platform.BETPAWA)
-    )
 
 
 def test_cards_and_counts_of_other_sources_are_not_comparable() -> None:
@@ -168,8 +162,7 @@ number = 1
 slug = "one"
 name = "One"
 group = "main"
-betpawa = "10"
-outcomes = [["Yes", "11", "", ""], ["No", "12", "", ""]]
+outcomes = ["Yes", "No"]
 """
 
 
@@ -178,19 +171,17 @@ outcomes = [["Yes", "11", "", ""], ["No", "12", "", ""]]
     [
         (ROW + ROW, "number 1 is another market's"),
         (ROW + ROW.replace("number = 1", "number = 2"), "slug 'one' is another market's"),
-        (ROW + ROW.replace("number = 1", "number = 2").replace("one", "two"), "id '10' is another market's"),
         (
-            ROW + ROW.replace("number = 1", 'number = 2\nid = "other"').replace("one", "two"),
-            "betpawa 10  11 is 'one'",
+            ROW + ROW.replace("number = 1", 'number = 2\nid = "one"').replace('"one"', '"two"', 1),
+            "'one' is another market's",
         ),
         (ROW.replace("number = 1", "number = 512"), "'one'"),
         (ROW.replace("number = 1", "number = 1\ncolour = 2"), "unknown keys"),
         (ROW.replace('"main"', '"mian"'), "group 'mian'"),
         (ROW.replace('name = "One"', ""), "'name'"),
-        (ROW.replace('"No", "12"', '"Yes", "12"'), "two outcomes have one name"),
-        (ROW.replace('"No", "12"', '"No", "11"'), "missing or come twice"),
-        (ROW.replace('"12", "", ""', '"12", "5", ""'), "no market id"),
-        (ROW.replace('["No", "12", "", ""]', '["No", "12"]'), "outcomes are rows"),
+        (ROW.replace('"No"', '"Yes"'), "two outcomes have one name"),
+        (ROW.replace('["Yes", "No"]', "[]"), "outcomes are 1 to 64 names"),
+        (ROW.replace('"No"', '["No", "12"]'), "outcomes are 1 to 64 names"),
         ("market = 3 3", "markets.toml"),
     ],
 )

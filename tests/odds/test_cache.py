@@ -20,7 +20,7 @@ HOUR = timedelta(hours=1)
 def test_the_same_match_at_three_bookmakers_is_one_event() -> None:
     """One SportRadar id is one event, and BetPawa names it, whichever bookmaker came first."""
     cache = OddsCache()
-    for platform in reversed(Platform):
+    for platform in reversed(list(Platform)):
         change = cache.apply(mapped(header(platform, f"{platform}-1", home=f"Home at {platform}")), NOW)
         assert change.event_id == 1
         assert change.is_new
@@ -278,7 +278,7 @@ def test_a_plain_and_a_promoted_price_are_two_prices() -> None:
 arrivals = st.lists(
     st.builds(
         header,
-        st.sampled_from(Platform),
+        st.sampled_from(list(Platform)),
         st.sampled_from(["a", "b"]),
         st.sampled_from(["1", "2", None]),
         kickoff=st.sampled_from([KICKOFF, KICKOFF + timedelta(minutes=8), KICKOFF + HOUR]),

@@ -102,7 +102,9 @@ def test_a_genius_id_of_many_events_joins_none_of_them() -> None:
 
 
 STEPS = st.lists(
-    st.tuples(st.sampled_from(Platform), st.integers(0, 5), st.sampled_from(["68995116", "68995117", None, "gone"])),
+    st.tuples(
+        st.sampled_from(list(Platform)), st.integers(0, 5), st.sampled_from(["68995116", "68995117", None, "gone"])
+    ),
     max_size=40,
 )
 

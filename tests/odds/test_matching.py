@@ -59,7 +59,7 @@ def test_a_bookmaker_that_disagrees_is_not_replaced_by_its_own_old_listing() -> 
         st.builds(
             candidate,
             st.integers(1, 9),
-            st.sampled_from(Platform),
+            st.sampled_from(list(Platform)),
             st.sampled_from([0.0, 5.0, 9.0, 12.0, 60.0]),
             is_gone=st.booleans(),
         ),

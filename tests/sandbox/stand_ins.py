@@ -52,6 +52,8 @@ def detail_ask(platform: Platform, external_id: str) -> Ask:
             return ask(platform, "/api/ng/factsCenter/event", eventId=external_id, productId="3")
         case Platform.BET9JA:
             return ask(platform, "/desktop/feapi/PalimpsestAjax/GetEvent", EVENTID=external_id)
+        case _:
+            raise ValueError(platform)
 
 
 def events_of(site: Site) -> list[dict[str, Any]]:
@@ -83,6 +85,8 @@ def _listed(site: Site) -> list[dict[str, Any]]:
             groups = [id_ for country in tree["D"]["PAL"]["1"]["SG"].values() for id_ in country["G"]]
             path = "/desktop/feapi/PalimpsestAjax/GetEventsInGroupV2"
             return [event for id_ in groups for event in said(site, ask(platform, path, GROUPID=id_))["D"]["E"]]
+        case _:
+            raise ValueError(platform)
 
 
 def _all_pages(site: Site, competition: str) -> list[dict[str, Any]]:

@@ -126,7 +126,7 @@ def sometimes(usual: Any, *others: Any) -> Any:
     return st.sampled_from([usual] * 4 * len(others) + [*others])
 
 
-platforms, ids = st.sampled_from(Platform), sometimes("a", "b")
+platforms, ids = st.sampled_from(list(Platform)), sometimes("a", "b")
 fetches = st.builds(
     Fetch,
     platforms,

@@ -22,6 +22,7 @@ from quart_odds.odds.views import JSON, SPORT
 from quart_odds.routes.api.cooperative_yield import CooperativeYield
 from quart_odds.routes.api.encoded import Body
 from quart_odds.routes.api.query import (
+    REFERENCE,
     EventsFilter,
     StartedQuery,
     select_events,
@@ -165,9 +166,9 @@ class _Shown:
 
 
 def overlap(event: CachedEvent) -> Overlap:
-    """Return whether BetPawa and another bookmaker list the event, or only one side."""
+    """Return whether the bookmaker of reference and another one list the event, or only one side."""
     listed = event.listed or list(event.odds)
-    if Platform.BETPAWA not in listed:
+    if REFERENCE not in listed:
         return "competitor-only"
     return "matched" if len(listed) > 1 else "betpawa-only"
 

@@ -20,7 +20,7 @@ from quart_odds.odds.offers import price_keys
 from quart_odds.odds.views import JSON, bookmaker_name_fields, price_state
 from quart_odds.routes.api.encoded import Body, find_event
 from quart_odds.routes.api.markets import Line, Promotion, check_promotion, find_market, keys_of
-from quart_odds.routes.api.query import Instant
+from quart_odds.routes.api.query import REFERENCE, Instant
 from quart_odds.routes.api.requests import Query, takes_query
 from quart_odds.routes.api.schemas.odds import EventHistory, MarginHistory, MarketHistory, ProblemBody
 from quart_odds.services import services
@@ -40,7 +40,7 @@ class EventHistoryQuery(Query):
 class MarketHistoryQuery(Query):
     """Which bookmaker, and which period."""
 
-    bookmaker_slug: Platform = Platform.BETPAWA
+    bookmaker_slug: Platform = REFERENCE
     line: Line = None
     promotion: Promotion = None
     from_time: Instant | None = None

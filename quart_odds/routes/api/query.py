@@ -58,6 +58,9 @@ def _revision_or_moment(value: object) -> Revision | datetime | None:
 Instant = Annotated[AwareDatetime, BeforeValidator(_with_plus)]
 Sort = Literal["kickoff", "-kickoff", "name", "tournament", "changed", "bookmakers"]
 Item = TypeVar("Item")
+REFERENCE = Platform.of("betpawa")
+"""The bookmaker that the wire compares the others with, in `availability` and in the coverage."""
+
 Availability = Literal["betpawa", "competitor", "alerts"]
 
 
@@ -87,7 +90,7 @@ class EventsSelection(StartedQuery):
     search: Annotated[
         str | None, Field(max_length=200, description="words in the names of teams, tournament or country")
     ] = None
-    min_bookmakers: Annotated[int, Field(ge=1, le=3)] = 1
+    min_bookmakers: Annotated[int, Field(ge=1, le=len(Platform))] = 1
     tournament_id: int | None = None
     tournament_ids: list[int] = Field(default=[], max_length=500)
     competition: Annotated[str | None, Field(max_length=200, description="words in the tournament's name")] = None
@@ -208,8 +211,8 @@ def has_gone(event: CachedEvent) -> bool:
 
 
 _AVAILABILITY: dict[Availability, Callable[[CachedEvent], bool]] = {
-    "betpawa": lambda event: Platform.BETPAWA in event.odds,
-    "competitor": lambda event: Platform.BETPAWA not in event.odds,
+    "betpawa": lambda event: REFERENCE in event.odds,
+    "competitor": lambda event: REFERENCE not in event.odds,
     "alerts": has_gone,
 }
 

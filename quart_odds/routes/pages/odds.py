@@ -11,7 +11,6 @@ from quart_odds.odds.event_odds import GONE, EventOdds
 from quart_odds.odds.margin import best_values, is_active_price, market_margin
 from quart_odds.odds.offers import Offer, offer_of, offers_of, promotion_word
 from quart_odds.odds.views import margin_of_offer, offer_word
-from quart_odds.routes.pages.run import MARKS
 
 GROUP_NAMES = {
     "main": "Main",
@@ -103,7 +102,7 @@ class Row:
 
 
 def event_row(event: CachedEvent, market: Market, line: float | None) -> Row:
-    """Return the row of an event with one market at all three bookmakers. Takes about 15 µs."""
+    """Return the row of an event with one market at each bookmaker. Takes about 15 µs."""
     keys = [pack_key(market.number, outcome.index, line) for outcome in market.outcomes]
     offers = {platform: offer_of(event_odds, market, line, keys) for platform, event_odds in event.odds.items()}
     return Row(event, *_cells(event, market, offers, event.comparable_odds))
@@ -130,7 +129,7 @@ def _cells(
 
 
 def _cell(event: CachedEvent, market: Market, platform: Platform, offer: Offer | None, best: Mapping[int, int]) -> Cell:
-    slug, name, mark = platform.value, platform.display_name, MARKS[platform]
+    slug, name, mark = platform.value, platform.display_name, platform.letters
     event_odds = event.odds.get(platform)
     if event_odds is None or offer is None:
         return Cell(slug, name, mark, "absent", tuple(_no_price(each.name) for each in market.outcomes))
@@ -203,7 +202,7 @@ def sources(event: CachedEvent) -> list[Source]:
 
 
 def _source(event: CachedEvent, platform: Platform, event_odds: EventOdds | None) -> Source:
-    slug, name, mark = platform.value, platform.display_name, MARKS[platform]
+    slug, name, mark = platform.value, platform.display_name, platform.letters
     if event_odds is None:
         return Source(slug, name, mark, "absent")
     return Source(

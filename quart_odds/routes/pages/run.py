@@ -17,9 +17,6 @@ from quart_odds.scraping.schemas import ScrapeProgress
 
 JSON = dict[str, object]
 
-MARKS = {Platform.BETPAWA: "BP", Platform.SPORTYBET: "SB", Platform.BET9JA: "B9"}
-"""Two-letter abbreviation of each bookmaker, for places too small for its name."""
-
 ADVICE = {
     "unreachable": "Check that this machine reaches the bookmaker. Set a proxy for it, or a longer request timeout.",
     "blocked": "The bookmaker refuses this address. Set a proxy for it, and lower its concurrency.",
@@ -111,7 +108,8 @@ def _view(
     message: str | None,
 ) -> JSON:
     results = {result.platform: result for result in record.results}
-    platforms = [_platform(each, results.get(each), record, (left or {}).get(each)) for each in Platform]
+    shown = sorted({*Platform, *results}, key=lambda each: each.place)
+    platforms = [_platform(each, results.get(each), record, (left or {}).get(each)) for each in shown]
     return {
         "id": record.id,
         "mode": str(record.mode),
@@ -142,7 +140,7 @@ def _platform(platform: Platform, result: PlatformResult | None, record: RunReco
     return {
         "platform": str(platform),
         "name": platform.display_name,
-        "mark": MARKS[platform],
+        "mark": platform.letters,
         "is_part": is_part,
         "phase": str(result.phase) if is_part else "left out",
         "current": current,

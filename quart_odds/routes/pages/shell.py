@@ -9,6 +9,7 @@ from functools import cache
 from hashlib import blake2b
 from math import ceil
 
+import orjson
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
 from jinja2.runtime import Context
 from markupsafe import Markup
@@ -16,7 +17,9 @@ from quart import Response, request
 from werkzeug.http import quote_etag
 
 from quart_odds import __version__
+from quart_odds.domain.bookmakers import installed
 from quart_odds.domain.clock import iso_z
+from quart_odds.domain.platforms import Platform
 from quart_odds.routes.access.root_path import public_path
 from quart_odds.routes.api.cooperative_yield import CooperativeYield
 from quart_odds.routes.pages.assets import asset_folder
@@ -45,6 +48,9 @@ HEADERS = {
     "Cache-Control": "no-cache",
 }
 
+DASHES = ("", "7 3", "2 3", "12 3 2 3", "7 3 2 3 2 3")
+"""How the lines of the bookmakers in a chart differ, besides in colour."""
+
 STATIC_HEADERS = {
     "Cache-Control": "public, max-age=31536000, immutable",
     "X-Content-Type-Options": "nosniff",
@@ -70,7 +76,7 @@ class StaticFiles:
 
 @cache
 def static_files() -> StaticFiles:
-    """Return the static files as they were at the first call."""
+    """Return the static files as they were at the first call, and those that are made from the installed bookmakers."""
     folder = asset_folder("static")
     files = {}
     digest = blake2b(digest_size=8)
@@ -82,6 +88,12 @@ def static_files() -> StaticFiles:
             kind = "text/javascript" if path.suffix == ".js" else mimetypes.guess_type(name)[0]
             text = "; charset=utf-8" if kind is None or kind.startswith("text/") else ""
             files[name] = StaticFile(content, (kind or "text/plain") + text)
+    for name, made, kind in (
+        ("bookmakers.css", bookmakers_css().encode(), "text/css"),
+        ("bookmakers.js", bookmakers_js().encode(), "text/javascript"),
+    ):
+        digest.update(made)
+        files[name] = StaticFile(made, f"{kind}; charset=utf-8")
     return StaticFiles(digest.hexdigest(), files)
 
 
@@ -95,6 +107,28 @@ def static_answer(version: str, name: str) -> Response | None:
     if request.if_none_match.contains_weak(kept.version):
         return Response(b"", 304, headers)
     return Response(file.content, 200, headers, content_type=file.content_type)
+
+
+def bookmakers_css() -> str:
+    """Return the style of each bookmaker: its colour, and how its line in a chart is dashed."""
+    lines = []
+    for place, each in enumerate(installed().values()):
+        slug, dashes = each.bookmaker.slug, DASHES[place % len(DASHES)]
+        lines.append(f".{slug}{{--tone:light-dark({each.bookmaker.light},{each.bookmaker.dark})}}\n")
+        if dashes:
+            lines.append(f".chart .{slug}.line{{stroke-dasharray:{dashes}}}\n")
+    return "".join(lines)
+
+
+def bookmakers_js() -> str:
+    """Return a module that tells the scripts which bookmakers there are."""
+    listed = [{"slug": slug, "name": name, "letters": letters} for slug, name, letters in _bookmakers()]
+    return f"/** The bookmakers, in their order. */\nexport const BOOKMAKERS = {orjson.dumps(listed).decode()};\n"
+
+
+def _bookmakers() -> list[tuple[str, str, str]]:
+    """Return slug, name and letters of each bookmaker, for templates."""
+    return [(each.value, each.display_name, each.letters) for each in Platform]
 
 
 def asset_path(name: str) -> str:
@@ -121,6 +155,7 @@ def _environment() -> Environment:
     )
     environment.globals["asset"] = _asset
     environment.globals["version"] = __version__
+    environment.globals["bookmakers"] = _bookmakers
     environment.filters |= {
         "z": iso_z,
         "clock": clock,

@@ -11,6 +11,7 @@ from werkzeug.wrappers import Response as WerkzeugResponse
 
 from quart_odds.broadcast import broadcast_registry
 from quart_odds.domain.clock import utc_now
+from quart_odds.domain.platforms import Platform
 from quart_odds.domain.runs import RunRecord, RunStatus
 from quart_odds.errors import RunActiveError
 from quart_odds.routes.access.forwarding import carried_out_by_writer
@@ -161,7 +162,7 @@ async def runs(query: RunsPageQuery) -> Response:
 @hide
 @takes_query(OddsPageQuery)
 async def odds(query: OddsPageQuery) -> Response:
-    """Show events by kick-off, with one market each at the three bookmakers."""
+    """Show events by kick-off, with one market each at all bookmakers."""
     framed = frame(_cursor(), "odds")
     freshness = await _freshness()
     return await page("odds.html", {**framed, **_listing(query), "freshness": freshness})
@@ -186,7 +187,7 @@ async def odds_rows(query: RowsQuery) -> Response:
 @hide
 @takes_query(HistoryQuery)
 async def event(event_id: int, query: HistoryQuery) -> Response:
-    """Show one event: all markets at the three bookmakers, and the history of one market."""
+    """Show one event: all markets at all bookmakers, and the history of one market."""
     cursor = _cursor()
     found = await find_event(event_id)
     history = await history_of(found, query)
@@ -280,7 +281,7 @@ def frame(cursor: str, section: str) -> dict[str, object]:
     """Return the template values of the frame that all pages share."""
     parts = services()
     settings = parts.settings
-    urls = (settings.betpawa_url, settings.sportybet_url, settings.bet9ja_url)
+    urls = [settings.url(platform) for platform in Platform]
     is_sandbox = all("//127.0.0.1" in url or "//localhost" in url for url in urls)
     return {
         "cursor": cursor,

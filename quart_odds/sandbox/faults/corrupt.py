@@ -8,6 +8,7 @@ import orjson
 
 from quart_odds.domain.platforms import Platform
 from quart_odds.sandbox.faults.faults import Fault, FaultKind, share_of
+from quart_odds.sandbox.world import stand_ins
 
 HUGE_MARKETS = 5000
 BOMB_BYTES = 512 * 1024 * 1024
@@ -74,13 +75,13 @@ def _overcounted(value: object) -> object:
 
 def _event_lists(platform: Platform, value: object) -> Iterator[list[object]]:
     """Yield the lists of events in a list's body. A tree of competitions has none and stays unchanged."""
-    data = value.get("responses" if platform is Platform.BETPAWA else "data") if isinstance(value, dict) else None
-    if platform is Platform.BET9JA:
+    data = value.get("responses" if platform is stand_ins.BETPAWA else "data") if isinstance(value, dict) else None
+    if platform is stand_ins.BET9JA:
         data = value.get("D") if isinstance(value, dict) else None
         holders = [data]
     else:
         holders = data.get("tournaments") or [] if isinstance(data, dict) else data or []
-    name = {Platform.BETPAWA: "responses", Platform.SPORTYBET: "events", Platform.BET9JA: "E"}[platform]
+    name = {stand_ins.BETPAWA: "responses", stand_ins.SPORTYBET: "events", stand_ins.BET9JA: "E"}[platform]
     for holder in holders:
         events = holder.get(name) if isinstance(holder, dict) else None
         if isinstance(events, list):
@@ -107,17 +108,17 @@ def _id_of(event: object) -> str:
 def _huge(platform: Platform, body: bytes) -> bytes:
     """Fill the event up to 5,000 markets with unknown ones."""
     value = orjson.loads(body)
-    if platform is Platform.BET9JA:
+    if platform is stand_ins.BET9JA:
         prices = value["D"]["O"]
         for number in range(HUGE_MARKETS):
             prices |= {f"S_MADEUP{number}@{number % 40 / 2}_O": "1.9", f"S_MADEUP{number}@{number % 40 / 2}_U": "1.8"}
         return orjson.dumps(value)
-    markets = value["markets"] if platform is Platform.BETPAWA else value["data"]["markets"]
+    markets = value["markets"] if platform is stand_ins.BETPAWA else value["data"]["markets"]
     if not markets:
         return body
     pattern = markets[0]
     for number in range(HUGE_MARKETS - len(markets)):
-        if platform is Platform.BETPAWA:
+        if platform is stand_ins.BETPAWA:
             markets.append({**pattern, "marketType": {**pattern["marketType"], "id": str(90_000_000 + number)}})
         else:
             markets.append({**pattern, "id": str(9_000_000 + number)})

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from quart_odds.domain.platforms import Platform
+from quart_odds.sandbox.world.stand_ins import STAND_INS
 
 
 class FaultKind(StrEnum):
@@ -188,11 +189,11 @@ def parse_faults(text: str) -> dict[Platform, Fault]:
     faults: dict[Platform, Fault] = {}
     for part in filter(None, (part.strip() for part in text.split(","))):
         name, equals, fault = part.partition("=")
-        if not equals or name not in ("all", *Platform):
+        if not equals or name not in ("all", *STAND_INS):
             raise ValueError(
-                f"{part!r} is not a fault of a bookmaker; write {'|'.join(Platform)}|all=FAULT[@WHERE][:SHARE]"
+                f"{part!r} is not a fault of a bookmaker; write {'|'.join(STAND_INS)}|all=FAULT[@WHERE][:SHARE]"
             )
-        for platform in Platform if name == "all" else (Platform(name),):
+        for platform in STAND_INS if name == "all" else (Platform.of(name),):
             faults[platform] = parse_fault(fault)
     return faults
 

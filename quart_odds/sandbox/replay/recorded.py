@@ -9,6 +9,8 @@ import orjson
 
 from quart_odds.domain.platforms import Platform
 from quart_odds.sandbox.sites.answers import HTML, JSON, Answer, Ask
+from quart_odds.sandbox.world import stand_ins
+from quart_odds.sandbox.world.stand_ins import STAND_INS
 
 VOLATILE = frozenset({"_t", "v_cache_version"})
 """Query parameters that differ in each request and mean nothing."""
@@ -48,7 +50,7 @@ class Recorded:
         body = self.file.read_bytes()
         if self.is_gzip:
             body = gzip.decompress(body)
-        if self.platform is Platform.BET9JA and self.status == 200:
+        if self.platform is stand_ins.BET9JA and self.status == 200:
             value = _loaded(body)
             if isinstance(value, dict) and "R" not in value:
                 return orjson.dumps({"R": "OK", "D": value.get("D", value)})
@@ -85,7 +87,7 @@ class Recording:
         # A recording may contain bookmakers that the sandbox does not support.
         known = [entry for entry in entries if not _is_of_another(entry)]
         if entries and not known:
-            raise ValueError(f"{folder / 'requests.json'} has no request of {', '.join(Platform)}")
+            raise ValueError(f"{folder / 'requests.json'} has no request of {', '.join(STAND_INS)}")
         return cls(tuple(_entry(folder, entry) for entry in known))
 
     def find(self, platform: Platform, ask: Ask) -> Recorded | None:
@@ -112,7 +114,7 @@ class Recording:
 def _is_of_another(entry: object) -> bool:
     """Return whether an entry belongs to an unsupported bookmaker."""
     slug = entry.get("bookmaker") if isinstance(entry, dict) else None
-    return isinstance(slug, str) and slug not in tuple(Platform)
+    return isinstance(slug, str) and slug not in STAND_INS
 
 
 def _entry(folder: Path, entry: object) -> Recorded:
@@ -123,7 +125,7 @@ def _entry(folder: Path, entry: object) -> Recorded:
             raise ValueError(f"{entry['file']} is not a file of the recording")
         query = {name: str(value) for name, value in (entry.get("query") or {}).items() if name not in VOLATILE}
         return Recorded(
-            Platform(entry["bookmaker"]),
+            Platform.of(entry["bookmaker"]),
             entry.get("method", "GET"),
             entry["path"],
             query,

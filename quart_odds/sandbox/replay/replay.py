@@ -17,6 +17,7 @@ from quart_odds.sandbox.sites.answers import (
     Site,
     not_found,
 )
+from quart_odds.sandbox.world import stand_ins
 
 Body = Mapping[str, object]
 
@@ -115,13 +116,13 @@ class ReplayedSite:
 
 
 def _betpawa_details(recording: Recording) -> Iterator[ListedEvent]:
-    for entry in recording.of(Platform.BETPAWA, "/events/"):
+    for entry in recording.of(stand_ins.BETPAWA, "/events/"):
         if re.search(r"/events/\d+$", entry.path):
             yield from _betpawa_event(entry.value(), is_detail=True)
 
 
 def _betpawa_lists(recording: Recording) -> Iterator[ListedEvent]:
-    for entry in recording.of(Platform.BETPAWA, "/events/lists/"):
+    for entry in recording.of(stand_ins.BETPAWA, "/events/lists/"):
         for answers in _list(_object(entry.value()).get("responses")):
             for event in _list(_object(answers).get("responses")):
                 yield from _betpawa_event(event)
@@ -146,13 +147,13 @@ def _betpawa_event(value: object, *, is_detail: bool = False) -> Iterator[Listed
 
 
 def _sportybet_details(recording: Recording) -> Iterator[ListedEvent]:
-    for entry in recording.of(Platform.SPORTYBET, "/factsCenter/event"):
+    for entry in recording.of(stand_ins.SPORTYBET, "/factsCenter/event"):
         yield from _sportybet_event(_object(entry.value()).get("data"))
 
 
 def _sportybet_lists(recording: Recording) -> Iterator[ListedEvent]:
     for name in ("/pcEvents", "/pcUpcomingEvents"):
-        yield from _sportybet_listed(recording.of(Platform.SPORTYBET, name))
+        yield from _sportybet_listed(recording.of(stand_ins.SPORTYBET, name))
 
 
 def _sportybet_listed(entries: Iterable[Recorded]) -> Iterator[ListedEvent]:
@@ -179,13 +180,13 @@ def _sportybet_event(value: object) -> Iterator[ListedEvent]:
 
 
 def _bet9ja_details(recording: Recording) -> Iterator[ListedEvent]:
-    for entry in recording.of(Platform.BET9JA, "/PalimpsestAjax/GetEvent"):
+    for entry in recording.of(stand_ins.BET9JA, "/PalimpsestAjax/GetEvent"):
         if entry.path.endswith("/GetEvent"):
             yield from _bet9ja_event(_object(entry.value()).get("D"))
 
 
 def _bet9ja_lists(recording: Recording) -> Iterator[ListedEvent]:
-    for entry in recording.of(Platform.BET9JA, "/PalimpsestAjax/GetEventsInGroup"):
+    for entry in recording.of(stand_ins.BET9JA, "/PalimpsestAjax/GetEventsInGroup"):
         for event in _list(_object(_object(entry.value()).get("D")).get("E")):
             yield from _bet9ja_event(event)
 
@@ -204,9 +205,9 @@ def _bet9ja_event(value: object) -> Iterator[ListedEvent]:
 
 _Reader = Callable[[Recording], Iterator[ListedEvent]]
 _READERS: Mapping[Platform, tuple[_Reader, _Reader]] = {
-    Platform.BETPAWA: (_betpawa_details, _betpawa_lists),
-    Platform.SPORTYBET: (_sportybet_details, _sportybet_lists),
-    Platform.BET9JA: (_bet9ja_details, _bet9ja_lists),
+    stand_ins.BETPAWA: (_betpawa_details, _betpawa_lists),
+    stand_ins.SPORTYBET: (_sportybet_details, _sportybet_lists),
+    stand_ins.BET9JA: (_bet9ja_details, _bet9ja_lists),
 }
 
 

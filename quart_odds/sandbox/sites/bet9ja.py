@@ -2,7 +2,6 @@
 
 import orjson
 
-from quart_odds.domain.platforms import Platform
 from quart_odds.sandbox.sites.answers import (
     Answer,
     Ask,
@@ -12,6 +11,7 @@ from quart_odds.sandbox.sites.answers import (
     page_of_competition,
     refused,
 )
+from quart_odds.sandbox.world import stand_ins
 
 _PATH = "/desktop/feapi/PalimpsestAjax/"
 _GROUPS = (f"{_PATH}GetEventsInGroupV2", f"{_PATH}GetEventsInGroup")
@@ -20,7 +20,7 @@ _GROUPS = (f"{_PATH}GetEventsInGroupV2", f"{_PATH}GetEventsInGroup")
 class Bet9jaSite:
     """Bet9ja: an envelope with R and D around all answers. Its CDN refuses requests without a Referer."""
 
-    platform = Platform.BET9JA
+    platform = stand_ins.BET9JA
 
     def __init__(self, shelf: Shelf) -> None:
         self.shelf = shelf

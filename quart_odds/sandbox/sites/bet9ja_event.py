@@ -5,7 +5,7 @@ from functools import cache
 
 import orjson
 
-from quart_odds.domain.platforms import Platform
+from quart_odds.sandbox.world import stand_ins
 from quart_odds.sandbox.world.book import Book
 from quart_odds.sandbox.world.markets import MarketList, Offer
 
@@ -15,7 +15,7 @@ MAIN_KEYS = frozenset({"S_1X2", "S_DC", "S_OU", "S_1X21", "S_1X22"})
 
 def event_object(book: Book, offers: Iterable[Offer], *, is_listed: bool = False) -> dict[str, object]:
     """Build an event with the prices of `offers`. Only GetEvent includes the markets' texts."""
-    fixture, listing = book.fixture, book.fixture.listings[Platform.BET9JA]
+    fixture, listing = book.fixture, book.fixture.listings[stand_ins.BET9JA]
     league, kickoff = fixture.league, fixture.kickoff
     offers = list(offers)
     event: dict[str, object] = {

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping
 
 import orjson
 
-from quart_odds.domain.platforms import Platform
 from quart_odds.sandbox.sites.answers import Answer, Ask, ListedCompetition, ListedEvent, Shelf, json_answer, not_found
+from quart_odds.sandbox.world import stand_ins
 
 MOST_EVENTS = 100
 """The maximum `take` that the site allows."""
@@ -19,7 +19,7 @@ _DEFAULT_MARKETS = frozenset({"3743", "4693", "3774"})
 class BetpawaSite:
     """BetPawa: requires a brand, sends lists as protobuf unless JSON is requested, and answers v3 with 404."""
 
-    platform = Platform.BETPAWA
+    platform = stand_ins.BETPAWA
 
     def __init__(self, shelf: Shelf) -> None:
         self.shelf = shelf

@@ -11,10 +11,12 @@ from quart_odds.domain.clock import utc_now
 from quart_odds.domain.platforms import Platform
 from quart_odds.sandbox.sites import bet9ja, bet9ja_event, betpawa_event, sportybet, sportybet_event
 from quart_odds.sandbox.sites.answers import Answer, Ask, ListedCompetition, ListedEvent, Markets
+from quart_odds.sandbox.world import stand_ins
 from quart_odds.sandbox.world.book import Book
 from quart_odds.sandbox.world.changes import ChangeLog
 from quart_odds.sandbox.world.markets import MarketList, Offer, market_list
 from quart_odds.sandbox.world.process import PriceProcess
+from quart_odds.sandbox.world.stand_ins import STAND_INS, no_stand_in
 from quart_odds.sandbox.world.world import Fixture
 
 
@@ -161,7 +163,7 @@ class GeneratedShelf:
     def first_event(self) -> str | None:
         """The first event that has not started and is at all three bookmakers."""
         for external_id, fixture in self._fixtures.items():
-            if fixture.number % 29 != 7 and len(fixture.listings) == len(Platform) and not fixture.league.is_virtual:
+            if fixture.number % 29 != 7 and len(fixture.listings) == len(STAND_INS) and not fixture.league.is_virtual:
                 return external_id
         return next(iter(self._fixtures), None)
 
@@ -189,23 +191,25 @@ class GeneratedShelf:
         wanted = _LISTED[self.platform] if markets is None else markets
         offers = [offer for offer in book.market_list.offers if offer.site.id in wanted]
         match self.platform:
-            case Platform.BETPAWA:
+            case stand_ins.BETPAWA:
                 return betpawa_event.event_object(book, offers)
-            case Platform.SPORTYBET:
+            case stand_ins.SPORTYBET:
                 return sportybet_event.event_object(book, offers, is_listed=True)
-            case Platform.BET9JA:
+            case stand_ins.BET9JA:
                 return bet9ja_event.event_object(book, offers, is_listed=True)
+            case _:
+                raise no_stand_in(self.platform)
 
 
 _IDS: Mapping[Platform, tuple[Callable[[int], str], Callable[[int], str]]] = {
-    Platform.BETPAWA: (betpawa_event.competition_id, betpawa_event.region_id),
-    Platform.SPORTYBET: (sportybet_event.tournament_id, sportybet_event.category_id),
-    Platform.BET9JA: (lambda n: str(bet9ja_event.group_id(n)), lambda n: str(bet9ja_event.country_id(n))),
+    stand_ins.BETPAWA: (betpawa_event.competition_id, betpawa_event.region_id),
+    stand_ins.SPORTYBET: (sportybet_event.tournament_id, sportybet_event.category_id),
+    stand_ins.BET9JA: (lambda n: str(bet9ja_event.group_id(n)), lambda n: str(bet9ja_event.country_id(n))),
 }
 _LISTED: Mapping[Platform, frozenset[str]] = {
-    Platform.BETPAWA: frozenset({"3743", "4693", "3774"}),
-    Platform.SPORTYBET: frozenset({"1", "18", "10"}),
-    Platform.BET9JA: bet9ja_event.MAIN_KEYS,
+    stand_ins.BETPAWA: frozenset({"3743", "4693", "3774"}),
+    stand_ins.SPORTYBET: frozenset({"1", "18", "10"}),
+    stand_ins.BET9JA: bet9ja_event.MAIN_KEYS,
 }
 """The markets of a list by default."""
 
@@ -215,13 +219,15 @@ def write_detail(book: Book, product: str = "3", padding: int = 0) -> bytes:
     offers: Sequence[Offer] = book.market_list.offers
     extra = {"sandboxPadding": _filler(padding)} if padding else {}
     match book.market_list.platform:
-        case Platform.BETPAWA:
+        case stand_ins.BETPAWA:
             return orjson.dumps(betpawa_event.event_object(book, offers) | extra)
-        case Platform.SPORTYBET:
+        case stand_ins.SPORTYBET:
             event = sportybet_event.event_object(book, offers if product == "3" else ())
             return orjson.dumps(sportybet.envelope(event | extra))
-        case Platform.BET9JA:
+        case stand_ins.BET9JA:
             return orjson.dumps(bet9ja.envelope(bet9ja_event.event_object(book, offers) | extra))
+        case platform:
+            raise no_stand_in(platform)
 
 
 def _filler(size: int) -> str:

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 
 import orjson
 
-from quart_odds.domain.platforms import Platform
 from quart_odds.sandbox.sites.answers import (
     Answer,
     Ask,
@@ -18,6 +17,7 @@ from quart_odds.sandbox.sites.answers import (
     page_of_competition,
     refused,
 )
+from quart_odds.sandbox.world import stand_ins
 
 _PATH = re.compile(r"/api/[a-z]{2}/factsCenter/(\w+)")
 MOST_EVENTS = 100
@@ -29,7 +29,7 @@ MOST_OF_A_TOURNAMENT = 10
 class SportybetSite:
     """SportyBet: an envelope with a bizCode around all answers, and HTTP status 200 for most errors."""
 
-    platform = Platform.SPORTYBET
+    platform = stand_ins.SPORTYBET
 
     def __init__(self, shelf: Shelf) -> None:
         self.shelf = shelf

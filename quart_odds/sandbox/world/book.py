@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 
 from quart_odds.domain.clock import utc_now
-from quart_odds.domain.platforms import Platform
+from quart_odds.sandbox.world import stand_ins
 from quart_odds.sandbox.world.changes import ChangeLog
 from quart_odds.sandbox.world.markets import MarketList, Offer
 from quart_odds.sandbox.world.model import implied
@@ -17,7 +17,7 @@ LEAST = 101
 MOST = 50_000
 MOVING = 0.3
 """The proportion of events that move between two requests, unless nearly all prices are to move."""
-_MARGINS = {Platform.BETPAWA: 1.052, Platform.SPORTYBET: 1.058, Platform.BET9JA: 1.068}
+_MARGINS = {stand_ins.BETPAWA: 1.052, stand_ins.SPORTYBET: 1.058, stand_ins.BET9JA: 1.068}
 _OPINION = 0.012
 """The standard deviation of a bookmaker's opinion on a price."""
 SUSPENDED = 0.02

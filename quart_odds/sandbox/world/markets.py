@@ -10,6 +10,7 @@ from functools import cache
 from importlib.resources import files
 
 from quart_odds.domain.platforms import Platform
+from quart_odds.sandbox.world import stand_ins
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,14 +151,14 @@ def _read(name: str) -> list[dict[str, str]]:
 
 
 _COLUMNS = {
-    Platform.BETPAWA: ("betpawa_id", "betpawa_type_id", "betpawa_name", ("betpawa_name", "betpawa_display")),
-    Platform.SPORTYBET: (
+    stand_ins.BETPAWA: ("betpawa_id", "betpawa_type_id", "betpawa_name", ("betpawa_name", "betpawa_display")),
+    stand_ins.SPORTYBET: (
         "sportybet_id",
         "sportybet_id",
         "sportybet_desc",
         ("sportybet_desc", "sportybet_name", "sportybet_group"),
     ),
-    Platform.BET9JA: ("bet9ja_key", "bet9ja_code", "bet9ja_code", ("bet9ja_name", "bet9ja_group")),
+    stand_ins.BET9JA: ("bet9ja_key", "bet9ja_code", "bet9ja_code", ("bet9ja_name", "bet9ja_group")),
 }
 """Column names per bookmaker: market id, outcome id, outcome name, and labels."""
 
@@ -198,17 +199,17 @@ def _site_markets(platform: Platform) -> tuple[tuple[SiteMarket, tuple[tuple[flo
 
 
 def _lines(platform: Platform, row: dict[str, str]) -> tuple[tuple[float | None, str], ...]:
-    if platform is Platform.SPORTYBET:
+    if platform is stand_ins.SPORTYBET:
         specifiers = row["sportybet_specifiers"].split() or [""]
         return tuple((line_of_specifier(specifier), specifier) for specifier in specifiers)
-    lines = row["betpawa_lines" if platform is Platform.BETPAWA else "bet9ja_lines"].split()
+    lines = row["betpawa_lines" if platform is stand_ins.BETPAWA else "bet9ja_lines"].split()
     return tuple((float(line), "") for line in lines) or ((None, ""),)
 
 
 def _players(platform: Platform) -> tuple[SiteOutcome, ...]:
     """Invent players, half of them in each team. Each bookmaker has its own numbering."""
-    first = {Platform.BETPAWA: 30_364_900, Platform.SPORTYBET: 1_009_300, Platform.BET9JA: 1}[platform]
-    prefix = "sr:player:" if platform is Platform.SPORTYBET else ""
+    first = {stand_ins.BETPAWA: 30_364_900, stand_ins.SPORTYBET: 1_009_300, stand_ins.BET9JA: 1}[platform]
+    prefix = "sr:player:" if platform is stand_ins.SPORTYBET else ""
     return tuple(
         SiteOutcome(f"player {number}", f"{prefix}{first + number}", f"Player {number}") for number in range(PLAYERS)
     )

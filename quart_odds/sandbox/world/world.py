@@ -8,7 +8,9 @@ from itertools import count, islice
 from random import Random
 
 from quart_odds.domain.platforms import Platform
+from quart_odds.sandbox.world import stand_ins
 from quart_odds.sandbox.world.names import FORMS, FRIENDLIES, LEAGUES, SUFFIXES, places
+from quart_odds.sandbox.world.stand_ins import STAND_INS, no_stand_in
 
 AT_ALL_THREE = 0.8
 """The proportion of events at all three bookmakers. The others are at two."""
@@ -86,7 +88,7 @@ def make_world(events: int, seed: int, now: datetime, competitions: int | None =
 
 
 def _platforms(random: Random) -> tuple[Platform, ...]:
-    everywhere = tuple(Platform)
+    everywhere = STAND_INS
     if random.random() < AT_ALL_THREE:
         return everywhere
     missing = random.choice(everywhere)
@@ -147,12 +149,14 @@ def _fixture(
 
 def _listing(platform: Platform, number: int, sportradar_id: str, home: str, away: str) -> Listing:
     match platform:
-        case Platform.BETPAWA:
+        case stand_ins.BETPAWA:
             return Listing(str(33_000_000 + number * 11), home, away)
-        case Platform.SPORTYBET:
+        case stand_ins.SPORTYBET:
             return Listing(f"sr:match:{sportradar_id}", _sporty_name(home), _sporty_name(away))
-        case Platform.BET9JA:
+        case stand_ins.BET9JA:
             return Listing(str(769_000_000 + number * 13), _bet9ja_name(home), _bet9ja_name(away))
+        case _:
+            raise no_stand_in(platform)
 
 
 def _sporty_name(name: str) -> str:
@@ -173,7 +177,7 @@ def _odd_ones(numbers: Iterator[int], start: datetime, random: Random) -> list[F
     efootball = League(902, 902, "eFootball", "eSoccer Battle - 8 mins play", is_virtual=True)
     kickoff = start + timedelta(hours=5)
     found = [
-        _fixture(next(numbers), simulated, f"{home} SRL", f"{away} SRL", kickoff, random, tuple(Platform))
+        _fixture(next(numbers), simulated, f"{home} SRL", f"{away} SRL", kickoff, random, STAND_INS)
         for home, away in (("Bristol", "Leeds"), ("Derby", "Hull"))
     ]
     for code in ("B6EVbBGmJS4C0||i9eGgZIw", "11111111734"):
@@ -181,10 +185,10 @@ def _odd_ones(numbers: Iterator[int], start: datetime, random: Random) -> list[F
         listing = Listing(f"sr:match:{code}", f"Parma (Ace{number})", f"Lecce (Rex{number})")
         source = "BET_GENIUS" if code.isdigit() else "BETER"
         found.append(
-            Fixture(number, None, efootball, kickoff, (1.5, 1.1), {Platform.SPORTYBET: listing}, source=source)
+            Fixture(number, None, efootball, kickoff, (1.5, 1.1), {stand_ins.SPORTYBET: listing}, source=source)
         )
     number = next(numbers)
     local = League(903, 6, "Nigeria", "State Challenge Cup")
     alone = Listing(str(33_000_000 + number * 11), "Ijebu-Ode Sporting", "Ota Rovers")
-    found.append(Fixture(number, None, local, kickoff, (1.25, 1.1), {Platform.BETPAWA: alone}, source="GENIUSSPORTS"))
+    found.append(Fixture(number, None, local, kickoff, (1.25, 1.1), {stand_ins.BETPAWA: alone}, source="GENIUSSPORTS"))
     return found

@@ -228,27 +228,28 @@ async def test_an_event_of_every_kind_has_its_page(running: RunningApp) -> None:
             await page(running, f"/odds/{event_id}{query}")
 
 
+PLATFORMS = st.sampled_from(list(Platform))
 WORDS = st.sampled_from(["", "blocked", LONG, "<b>&amp;", "\u202e\x00"]) | st.text(max_size=20)
 MOMENTS = st.integers(-7_200_000, 90_000_000).map(lambda ms: BEGIN + timedelta(milliseconds=ms))
 COUNTS = st.integers(0, 10**7)
 ERRORS = st.builds(
     RunError, error_type=WORDS, error_message=WORDS, occurred_at=MOMENTS,
-    platform=st.none() | st.sampled_from(Platform), where=st.none() | WORDS, recoverable=st.booleans(), count=COUNTS,
+    platform=st.none() | PLATFORMS, where=st.none() | WORDS, recoverable=st.booleans(), count=COUNTS,
 )  # fmt: skip
 RESULTS = st.builds(
-    PlatformResult, platform=st.sampled_from(Platform), phase=st.sampled_from(ScrapePhase), found=COUNTS,
+    PlatformResult, platform=PLATFORMS, phase=st.sampled_from(ScrapePhase), found=COUNTS,
     fetched=COUNTS, failed=COUNTS, duration_ms=st.none() | COUNTS, error=st.none() | ERRORS,
 )  # fmt: skip
 RECORDS = st.builds(
     RunRecord, id=st.integers(1, 10**9), status=st.sampled_from(RunStatus),
     trigger=st.sampled_from(["api", "retry:1", "x"]) | WORDS,
-    platforms=st.lists(st.sampled_from(Platform), unique=True).map(tuple), started_at=MOMENTS,
+    platforms=st.lists(PLATFORMS, unique=True).map(tuple), started_at=MOMENTS,
     completed_at=st.none() | MOMENTS, events_scraped=COUNTS, events_failed=COUNTS,
     results=st.lists(RESULTS, unique_by=lambda each: each.platform, max_size=3).map(tuple),
     errors=st.lists(ERRORS, max_size=3).map(tuple), mode=st.sampled_from(RunMode),
 )  # fmt: skip
 PHASES = st.builds(
-    PhaseRecord, phase=st.sampled_from(ScrapePhase), started_at=MOMENTS, platform=st.none() | st.sampled_from(Platform),
+    PhaseRecord, phase=st.sampled_from(ScrapePhase), started_at=MOMENTS, platform=st.none() | PLATFORMS,
     ended_at=st.none() | MOMENTS, message=st.none() | WORDS,
 )  # fmt: skip
 
