@@ -1,8 +1,10 @@
 """The wheel contains all that the server needs, and serves the page from an empty environment in an empty folder."""
 
 import asyncio
+import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -13,6 +15,7 @@ import aiohttp
 import pytest
 
 import quart_odds
+from tests.lagos_bets.stand_in import lagos_bets
 from tests.server.serving import curl, served
 
 ROOT = Path(__file__).parents[1]
@@ -46,6 +49,7 @@ def test_the_wheel_has_all_that_the_server_needs(wheel: Path) -> None:
         "templates/base.html",
         "static/style.css",
         "domain/markets.toml",
+        "bookmakers/betpawa.toml",
         "sandbox/data/markets.csv",
         "storage/migrations/env.py",
         "storage/migrations/versions/0001_first_tables.py",
@@ -53,10 +57,14 @@ def test_the_wheel_has_all_that_the_server_needs(wheel: Path) -> None:
         assert f"quart_odds/{name}" in names
 
 
+@pytest.mark.timeout(300)
 async def test_it_serves_and_scrapes_from_an_empty_environment(
     wheel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Installed with its declared dependencies, it serves the page and its files, and scrapes the sandbox's events."""
+    """Installed with its declared dependencies, it serves the page and its files, and scrapes the sandbox's events.
+
+    Then the example package is installed beside it, and adds a bookmaker.
+    """
     monkeypatch.delenv("PYTHONPATH", raising=False)
     python = tmp_path / "venv" / "bin" / "python"
     await asyncio.to_thread(quietly, [sys.executable, "-m", "venv", str(tmp_path / "venv")])
@@ -80,6 +88,53 @@ async def test_it_serves_and_scrapes_from_an_empty_environment(
         assert published[-1]["phase"] == "completed"
         assert published[-1]["error"] is None
     assert {path.name.partition(".")[0] for path in folder.iterdir()} == {"odds"}
+    await asyncio.to_thread(install, [*pip, "--no-deps", str(await asyncio.to_thread(example_wheel, tmp_path))])
+    async with lagos_bets() as url:
+        await it_takes_a_bookmaker_of_another_package(tmp_path / "lagos", command, url)
+
+
+async def it_takes_a_bookmaker_of_another_package(folder: Path, command: Sequence[str], url: str) -> None:
+    """It is in settings, a run, the grid, the API, CSV, metrics and the command line, and no file of ours names it."""
+    settings = {"lagosbets_url": url, "bookmakers": "lagosbets", "request_tries": 1}
+    async with served(folder, settings, command) as server, aiohttp.ClientSession(server.url) as session:
+
+        async def read(path: str) -> str:
+            async with session.get(path) as response:
+                assert response.status == 200, path
+                return await response.text()
+
+        published = await curl(server, "/api/scrape/stream")
+        assert (published[-1]["phase"], published[-1]["current"]) == ("completed", 2)
+        assert {each["platform"] for each in published} == {"lagosbets", None}
+        [first, second] = json.loads(await read("/api/events"))["events"]
+        assert {first["home_team"], second["home_team"]} == {"Enyimba", "Rivers"}
+        [book] = json.loads(await read(f"/api/events/{first['id']}"))["markets_by_bookmaker"]
+        assert (book["bookmaker_slug"], book["bookmaker_name"]) == ("lagosbets", "Lagos Bets")
+        assert book["event_url"].startswith("https://www.lagosbets.example/match/90")
+        assert [market["betpawa_market_name"] for market in book["markets"]] == ["1X2", "Over/Under"]
+        assert "lagosbets,3743,1X2,,1,2.1," in await read("/api/events.csv")
+        unmapped = json.loads(await read("/api/coverage/markets"))["unmapped"]
+        assert [(each["bookmaker_slug"], each["market_id"]) for each in unmapped] == [("lagosbets", "CORNERS")]
+        assert 'lagosbets"' in await read("/metrics")
+        page = await read("/odds")
+        assert "Lagos Bets" in page
+        [style] = re.findall(r'href="(/assets/[^"]+/bookmakers[.]css)"', page)
+        assert ".lagosbets{--tone:light-dark(#7a2b6f,#d993cd)}" in await read(style)
+        schema = json.loads(await read("/openapi.json"))
+        assert '"lagosbets"' in json.dumps(schema["paths"]["/api/scrape"])
+    done = await asyncio.to_thread(
+        subprocess.run, [command[0], "scrape", "--help"], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert "lagosbets" in done.stdout
+
+
+def example_wheel(folder: Path) -> Path:
+    """Build the example package with the installed tools."""
+    source = folder / "source"
+    shutil.copytree(ROOT / "tests" / "lagos_bets", source, ignore=shutil.ignore_patterns("stand_in.py", "__pycache__"))
+    quietly([sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder / "dist"), str(source)])
+    [built] = (folder / "dist").glob("lagos_bets-*.whl")
+    return built
 
 
 def files_of(folder: Path) -> set[str]:
