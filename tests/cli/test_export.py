@@ -203,7 +203,8 @@ def test_parquet_without_pyarrow_names_the_extra(monkeypatch: pytest.MonkeyPatch
 
 
 def test_log_lines_are_not_in_the_export(monkeypatch: pytest.MonkeyPatch) -> None:
-    """They go to standard error."""
+    """They go to standard error, where nobody has configured logging."""
+    structlog.reset_defaults()
 
     async def warned(*_: object) -> list[object]:
         structlog.get_logger("test").warning("something.odd")

@@ -34,7 +34,7 @@ async def test_no_request_gets_a_server_error_or_an_answer_outside_its_schema(tm
             "--checks", CHECKS,
             "--exclude-path-regex", NEVER_ENDING_OR_STARTING,
             "--phases", "examples,coverage,fuzzing",
-            "--max-examples", "15",
+            "--max-examples", "8",
             "--generation-deterministic",
             "--no-color",
             cwd=tmp_path,

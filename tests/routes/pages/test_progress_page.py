@@ -123,7 +123,7 @@ async def test_page_lives_behind_a_proxy_that_knows_no_websocket(serve: Serve, v
             await visitor.until_text("#run-status", "completed")
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize("how", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.endurance)])
 async def test_page_is_right_after_a_restart_in_the_middle_of_a_run(
     how: signal.Signals, serve: Serve, visit: Visit
 ) -> None:
