@@ -1,6 +1,18 @@
-"""`python -m quart_odds` runs `quart-odds`."""
+"""`quart-odds`, which `python -m quart_odds` runs as well."""
 
-from quart_odds.cli import main
+import sys
+
+from quart_odds.domain.bookmakers import BookmakerDeclarationError
+
+
+def main() -> None:
+    """Run the command line. A bookmaker that cannot be used ends it with a sentence that names its package."""
+    try:
+        from quart_odds.cli import main as command
+    except BookmakerDeclarationError as error:
+        sys.exit(f"Error: {error}")
+    command()
+
 
 if __name__ == "__main__":
     main()

@@ -93,7 +93,7 @@ MAY_KNOW: dict[str, set[str]] = {
         "server",
         "sandbox",
     },
-    "__main__": {"cli"},
+    "__main__": {"domain", "cli"},
     "__init__": {"app", "settings"},
 }
 """The rooms that each room may know, besides itself and the version.

@@ -126,6 +126,8 @@ def registry_of(points: "list[EntryPoint] | tuple[EntryPoint, ...]") -> Mapping[
             reason = "another package has the same slug; uninstall one of them"
             raise BookmakerDeclarationError(f"{_named(point)}: {reason}")
         found[point.name] = each
+    if not found:
+        raise BookmakerDeclarationError("no bookmaker is installed, not even ours: install quart-odds again")
     _refuse_twins(found)
     ordered = sorted(found.values(), key=lambda each: (each.bookmaker.order, each.bookmaker.slug))
     return {each.bookmaker.slug: each for each in ordered}

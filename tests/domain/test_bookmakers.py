@@ -110,6 +110,7 @@ def test_a_package_adds_a_bookmaker() -> None:
         ([point(DECLARED, "other")], "whose slug is the name of the entry point, 'other'"),
         ([point(DECLARED, site=SimpleNamespace(platform="betpawa"))], "SITE is of 'betpawa'"),
         ([point(DECLARED, site=SimpleNamespace())], "'somebets' .*no attribute 'platform'"),
+        ([], "no bookmaker is installed, not even ours: install quart-odds again"),
         ([EXAMPLE, EXAMPLE], "'lagosbets' .*: another package has the same slug"),
         ([EXAMPLE, point(replace(DECLARED, letters="LB"))], "lagosbets and somebets have the same letters"),
         ([EXAMPLE, point(replace(DECLARED, name="Lagos Bets"))], "the same name"),
