@@ -57,6 +57,7 @@ def test_the_wheel_has_all_that_the_server_needs(wheel: Path) -> None:
         assert f"quart_odds/{name}" in names
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 async def test_it_serves_and_scrapes_from_an_empty_environment(
     wheel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -22,7 +22,7 @@ from tests.server.serving import SERVE, Json
 from tests.server.several_workers import processes as workers
 from tests.server.test_two_servers import ask, ended, scrape, until_ready
 
-pytestmark = [pytest.mark.postgres, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.long, pytest.mark.postgres, pytest.mark.timeout(1800)]
 
 ORDINARY, ENDURANCE = 3, 50
 

@@ -18,7 +18,7 @@ from tests.hosts import Cut, Network
 from tests.server.serving import Server
 from tests.server.test_two_servers import ask, ended, scrape, until_ready
 
-pytestmark = pytest.mark.postgres
+pytestmark = [pytest.mark.long, pytest.mark.postgres]
 
 NOTICE_SECONDS = 15
 """Within this time a process knows that it is cut, and has told its listeners."""

@@ -18,7 +18,7 @@ from tests.cluster.several import Cluster, Listener, cluster
 from tests.sentinels import WatchedRedis, watched_redis
 from tests.server.test_two_servers import scrape, until_ready
 
-pytestmark = [pytest.mark.postgres, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.long, pytest.mark.postgres, pytest.mark.timeout(300)]
 
 FAILOVERS = int(os.environ.get("QUART_ODDS_TEST_FAILOVERS") or 50)
 

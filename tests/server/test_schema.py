@@ -18,6 +18,7 @@ NEVER_ENDING_OR_STARTING = (
 CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 async def test_no_request_gets_a_server_error_or_an_answer_outside_its_schema(tmp_path: Path) -> None:
     """schemathesis sends all kinds of requests to every route of a server with the odds of a whole scrape."""
