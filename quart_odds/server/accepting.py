@@ -5,7 +5,9 @@ A worker accepts on its own socket, and on those of dead workers.
 
 import asyncio
 import contextlib
+import ctypes
 import socket
+import struct
 from collections.abc import Callable, Collection, Coroutine, Mapping
 from typing import Any
 
@@ -14,7 +16,24 @@ import structlog
 from quart_odds.errors import SettingsError
 from quart_odds.server.sockets import BACKLOG
 
+SO_ATTACH_FILTER = 26
+"""The socket option of Linux, which the module `socket` lacks (socket(7))."""
+
+NO_SYN = ((0x30, 0, 0, 13), (0x45, 0, 1, 0x02), (0x06, 0, 0, 0), (0x06, 0, 0, 0xFFFFFFFF))
+"""A classic BPF program: load the flags of the TCP header, and drop the packet if SYN is among them."""
+
 log = structlog.get_logger(__name__)
+
+
+def drop_new_connections(sock: socket.socket) -> None:
+    """Let the kernel ignore whoever asks a listening socket for a connection from now on. Only Linux can.
+
+    Otherwise a connection could arrive between the last one that is accepted and the end of the socket, and be reset. A
+    client that is ignored asks again after a second, and is refused by then.
+    """
+    program = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *each) for each in NO_SYN))
+    with contextlib.suppress(OSError):
+        sock.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("HP", len(NO_SYN), ctypes.addressof(program)))
 
 
 class Accepting:
@@ -104,7 +123,7 @@ class Accepting:
 
     def _shut(self, sock: socket.socket, make_protocol: Callable[[], asyncio.BaseProtocol]) -> None:
         sock.setblocking(False)
-        # All in one step, so that next to nothing can arrive between the last connection and the end of the socket.
+        drop_new_connections(sock)
         waiting = []
         with contextlib.suppress(OSError):
             while True:

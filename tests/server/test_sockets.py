@@ -1,12 +1,16 @@
 """The listening socket: what accepted connections inherit, and what the launcher requests from the system."""
 
+import errno
 import resource
+import select
 import socket
+import sys
 from collections.abc import Iterator
 
 import pytest
 
 from quart_odds.errors import SettingsError
+from quart_odds.server.accepting import drop_new_connections
 from quart_odds.server.sockets import RECEIVE_BYTES, listen, raise_file_limit, split_bind
 
 
@@ -83,3 +87,24 @@ def test_file_limit_is_raised_as_far_as_it_may_be() -> None:
         assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == limit
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such filter")
+def test_a_socket_that_ends_loses_nobody_and_refuses_who_comes_late() -> None:
+    """Whoever is connected stays. Whoever asks between the last one that is accepted and the end gets no connection."""
+    with socket.create_server(("127.0.0.1", 0)) as listening, socket.socket() as late:
+        address = listening.getsockname()
+        with socket.create_connection(address) as early:
+            early.sendall(b"GET")
+            drop_new_connections(listening)
+            late.setblocking(False)
+            assert late.connect_ex(address) == errno.EINPROGRESS
+            accepted, _ = listening.accept()
+            with accepted:
+                assert accepted.recv(10) == b"GET"
+        listening.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            listening.accept()
+        listening.close()
+        assert select.select([], [late], [], 20)[1] == [late]
+        assert late.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == errno.ECONNREFUSED
