@@ -11,6 +11,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from heapq import nsmallest
 from typing import Literal
 
 import structlog
@@ -40,6 +41,13 @@ SWEEP_SECONDS = 1.0
 MOST_OFFERS = 40
 """If more markets and lines of an event changed, all of them are searched, which takes less time."""
 
+MOST_OF_EVENT = 20
+"""How many opportunities of an event are kept. Most events have one or two, and none that was seen more than six.
+
+A bookmaker's nonsense makes hundreds of each event. All of them together took gigabytes, and full garbage collections
+that held the loop for most of a second.
+"""
+
 _FAR = datetime.max.replace(tzinfo=UTC)
 
 What = Literal["appeared", "changed", "gone"]
@@ -66,6 +74,7 @@ class _Found:
     """What was found in an event, at which revision and version, and until when no price of it gets too old.
 
     `has_stale`: something is listed apart because it is too old. It is not any more once its prices are seen again.
+    `left_out` is how many opportunities there are beyond MOST_OF_EVENT.
     """
 
     event: CachedEvent
@@ -75,6 +84,7 @@ class _Found:
     version: int = -1
     until: datetime = _FAR
     has_stale: bool = False
+    left_out: int = 0
     tracks: dict[Identity, Track] = field(default_factory=dict)
 
     def offers(self) -> set[int]:
@@ -144,6 +154,11 @@ class OpportunityEngine:
             if found.is_watched or include_started
             for track in found.tracks.values()
         ]
+
+    @property
+    def left_out(self) -> int:
+        """How many opportunities there are that are not kept: see MOST_OF_EVENT."""
+        return sum(found.left_out for found in self._found.values())
 
     def told(self) -> list[Track]:
         """Return every opportunity that has been told and is not gone, without a search."""
@@ -242,9 +257,17 @@ class OpportunityEngine:
                 or (track.opportunity.kind == "middle" and track.opportunity.market.number in middles)
             }
             new = search.among(offers)
-        kept = {identity: track for identity, track in found.tracks.items() if identity not in former}
-        found.tracks = kept | {each.identity: self._tracked(event, former, each, now, is_watched) for each in new}
-        for identity, track in former.items():
+        before = found.tracks
+        kept = [track.opportunity for identity, track in before.items() if identity not in former]
+        found.left_out = max(0, len(kept) + len(new) - MOST_OF_EVENT)
+        chosen = nsmallest(MOST_OF_EVENT, [*kept, *new], key=_order) if found.left_out else [*kept, *new]
+        found.tracks = {
+            each.identity: before[each.identity]
+            if each.identity in before and each.identity not in former
+            else self._tracked(event, former, each, now, is_watched)
+            for each in chosen
+        }
+        for identity, track in before.items():
             if identity not in found.tracks:
                 self._tell("gone", track, now)
         found.event, found.revision, found.version = event, event.revision, event.version
@@ -261,7 +284,8 @@ class OpportunityEngine:
         is_noted = event.id in self._changed
         changed = self._changed.pop(event.id, set())
         is_known = found.event is event and (is_noted or event.revision == found.revision)
-        if found.revision < 0 or not is_known or changed is None or len(changed) > MOST_OFFERS:
+        # Where some were left out, those that are kept do not tell what is best now.
+        if found.revision < 0 or not is_known or changed is None or len(changed) > MOST_OFFERS or found.left_out:
             return None
         return changed | found.offers() if self._is_aged(found, now) else changed
 
@@ -292,6 +316,12 @@ class OpportunityEngine:
     def _tell(self, what: What, track: Track, at: datetime) -> None:
         if self.on_told is not None and _is_told(track):
             self.on_told(what, track, at)
+
+
+def _order(opportunity: Opportunity) -> tuple[bool, int, float, Identity]:
+    """Return what to sort by: first what nothing speaks against, or only its age, then what is worth most."""
+    others = [reason for reason in opportunity.reasons if reason != "stale"]
+    return bool(others), len(opportunity.reasons), -opportunity.margin, opportunity.identity
 
 
 def _is_told(track: Track) -> bool:

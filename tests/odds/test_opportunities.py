@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from quart_odds.domain.odds import Competition
 from quart_odds.domain.platforms import Platform
 from quart_odds.odds import OddsCache
-from quart_odds.odds.opportunities import OpportunityEngine, Track, What
+from quart_odds.odds.opportunities import MOST_OF_EVENT, OpportunityEngine, Track, What
 from quart_odds.odds.opportunity import Identity
+from quart_odds.odds.opportunity_search import OpportunitySearch
 from quart_odds.odds.snapshots import take
 from tests.odds.making import NOW, PREMIER, STALE_AFTER, X1, header, key, listed, mapped
 
@@ -155,6 +156,29 @@ def test_following_the_changes_leads_to_what_a_new_search_finds(
         match.engine.current()
     fresh = OpportunityEngine(match.cache, STALE_AFTER, clock=lambda: match.now)
     assert shown(match.engine) == shown(fresh)
+
+
+NONSENSE = [key("over_under_ft", side, line + 0.5) for line in range(30) for side in ("Over", "Under")]
+
+
+def test_of_an_event_with_very_many_the_best_are_kept() -> None:
+    """Nonsense in every market of a bookmaker fills no memory. What is left out is counted, and may be back."""
+    match = Followed()
+    for platform, gaining in ((BETPAWA, "Over"), (SPORTYBET, "Under")):
+        better = {each: 2.05 + place / 1000 for place, each in enumerate(NONSENSE)}
+        worse = dict.fromkeys(NONSENSE, 1.5)
+        sides = [key("over_under_ft", gaining, line + 0.5) for line in range(30)]
+        match.offer(platform, worse | {each: better[each] for each in sides})
+    every = OpportunitySearch(next(iter(match.cache.events.values())), match.now, STALE_AFTER).whole()
+    kept = match.engine.current()
+    assert (len(kept), match.engine.left_out) == (MOST_OF_EVENT, len(every) - MOST_OF_EVENT)
+    least = min(each.opportunity.margin for each in kept if not each.opportunity.reasons)
+    clean = sorted((each.margin for each in every if not each.reasons), reverse=True)
+    assert least == clean[min(MOST_OF_EVENT, len(clean)) - 1]
+    assert [what for what, _ in match.told].count("gone") == 0
+    match.offer(SPORTYBET, {NONSENSE[0]: 1.5, NONSENSE[1]: 2.05})
+    assert [each.opportunity.margin for each in match.current()] == [2.5]
+    assert match.engine.left_out == 0
 
 
 def shown(engine: OpportunityEngine) -> dict[Identity, object]:

@@ -74,7 +74,13 @@ async def opportunities(query: OpportunitiesQuery) -> Response:
     ]
     found = sorted(_selected(every, query, now), key=lambda track: (-track.opportunity.margin, track.event.id))
     shown = [_shown(track, query, now) for track in query.cut(found)]
-    body = {"opportunities": shown, "total": len(found), "page": query.page, "page_size": query.page_size}
+    body = {
+        "opportunities": shown,
+        "total": len(found),
+        "left_out_count": engine.left_out,
+        "page": query.page,
+        "page_size": query.page_size,
+    }
     return Body.of(body).answer(request)
 
 

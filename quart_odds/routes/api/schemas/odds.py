@@ -333,6 +333,7 @@ class OpportunitiesPage(Shape):
 
     opportunities: list[Opportunity]
     total: int
+    left_out_count: Annotated[int, Field(description="worse ones of events that have very many, which are not listed")]
     page: int
     page_size: int
 
