@@ -50,6 +50,17 @@ async def faults(visitor: Visitor, script: str) -> list[tuple[str, str, str]]:
     ]
 
 
+async def test_panels_beside_each_other_are_level(scraped: Server, visit: Visit) -> None:
+    """The bookmakers of a run, its timeline and its log, and the bookmakers of an event begin at one height."""
+    tops = (
+        "(rows) => rows.map((row) => new Set([...row.children].map((each) => each.getBoundingClientRect().top)).size)"
+    )
+    async with visit(scraped.url) as visitor:
+        assert await visitor.page.eval_on_selector_all(".lanes, .columns", tops) == [1, 1]
+        await visitor.page.goto(f"{scraped.url}/odds/1")
+        assert await visitor.page.eval_on_selector_all(".sources", tops) == [1]
+
+
 async def test_policy_is_strict_and_nothing_is_asked_of_others(scraped: Server, visit: Visit) -> None:
     """There is no inline script or style, and no other origin, in the header, the markup and the browser's requests."""
     async with visit(f"{scraped.url}/healthz") as visitor:
