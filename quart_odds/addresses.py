@@ -41,6 +41,7 @@ def origin_of_site(text: str) -> str:
 
 
 def proxy_url(text: str) -> str:
+    """Return the URL of an HTTP proxy as it is given, which may have a user and a password."""
     allowed = "give a proxy as http://[user:password@]host:port"
     if url_with_host(text, allowed).scheme not in WEB_SCHEMES:
         raise ValueError(allowed)

@@ -53,7 +53,6 @@ _BASE = "/desktop/feapi/PalimpsestAjax/"
 SPORTS_PATH = f"{_BASE}GetSports"
 LIST_PATH = f"{_BASE}GetEventsInGroupV2"
 EVENT_PATH = f"{_BASE}GetEvent"
-EVENT_PAGE = EventPage("https://sports.bet9ja.com/event/")
 
 _FIELDS = IdentityFields(external_id="D.ID", sportradar_id="EXTID", teams="DS", kickoff="STARTDATE")
 _TABLE = compile_table(column_of(BOOKMAKER.catalogue))
@@ -330,7 +329,7 @@ class Bet9jaSite:
     headers: Mapping[str, str] = HEADERS
     hosts: Collection[str] = ("sports.bet9ja.com", "www.bet9ja.com", "bet9ja.com")
     whole_list: WholeList | None = None
-    event_page: EventPage | None = EVENT_PAGE
+    event_page: EventPage | None = EventPage("https://sports.bet9ja.com/event/")
     parse_event = staticmethod(parse_event)
     read_header = staticmethod(read_header)
 

@@ -54,8 +54,6 @@ TREE_PATH = "/api/ng/factsCenter/popularAndSportList"
 LIST_PATH = "/api/ng/factsCenter/pcEvents"
 UPCOMING_PATH = "/api/ng/factsCenter/pcUpcomingEvents"
 EVENT_PATH = "/api/ng/factsCenter/event"
-EVENT_PAGE: EventPage | None = None
-"""The site's addresses of events have the names of country, tournament and teams in the site's own spelling."""
 
 MAIN_MARKETS = "1,10,18,29"
 """What lists are asked for: 1X2, double chance, over/under, both teams to score."""
@@ -295,8 +293,8 @@ class SportyBetSite:
     platform = SPORTYBET
     headers: Mapping[str, str] = HEADERS
     hosts: Collection[str] = ("www.sportybet.com", "sportybet.com")
-
-    event_page: EventPage | None = EVENT_PAGE
+    event_page: EventPage | None = None
+    """Its addresses of events have the names of country, tournament and teams in the site's own spelling."""
     parse_event = staticmethod(parse_event)
     read_header = staticmethod(read_header)
 

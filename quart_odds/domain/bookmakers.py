@@ -6,7 +6,7 @@ same way. docs/adding-a-bookmaker.md walks through it.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
@@ -117,7 +117,7 @@ def installed() -> Mapping[str, Installed]:
     return registry_of(entry_points(group=GROUP))
 
 
-def registry_of(points: "list[EntryPoint] | tuple[EntryPoint, ...]") -> Mapping[str, Installed]:
+def registry_of(points: Iterable[EntryPoint]) -> Mapping[str, Installed]:
     """Load the modules of entry points. Raises BookmakerDeclarationError."""
     found: dict[str, Installed] = {}
     for point in points:

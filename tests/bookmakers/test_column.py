@@ -8,7 +8,17 @@ from quart_odds.bookmakers.column import Column, column_of, read_column
 from quart_odds.domain.bookmakers import installed
 from quart_odds.domain.catalogue import CATALOGUE, CatalogueError
 
-MAIN = ("1x2_ft", "double_chance_ft", "over_under_ft", "btts_ft", "draw_no_bet_ft", "asian_handicap_ft", "1x2_1h")
+MAIN = (
+    "1x2_ft",
+    "double_chance_ft",
+    "over_under_ft",
+    "btts_ft",
+    "draw_no_bet_ft",
+    "asian_handicap_ft",
+    "handicap_3way_ft",
+    "1x2_1h",
+    "1x2_2h",
+)
 
 
 def columns() -> dict[str, Column]:

@@ -32,7 +32,7 @@ async def streamed(
     headers = {"Content-Disposition": f'attachment; filename="{filename}"', "Cache-Control": "no-store"}
     first = await anext(parts, b"")
     sent: AsyncIterator[bytes]
-    if is_length_needed():
+    if _is_length_needed():
         spooled, length = await _spooled(_whole_or_cut(first, parts, None, filename))
         headers["Content-Length"] = str(length)
         sent = _sent(spooled)
@@ -59,7 +59,7 @@ async def _whole_or_cut(
             raise
 
 
-def is_length_needed() -> bool:
+def _is_length_needed() -> bool:
     """Whether the response needs its length: HTTP/1.0 has no chunked encoding, so nothing else shows where it ends."""
     return request.http_version == "1.0"
 
