@@ -45,7 +45,7 @@ def environment(settings: Mapping[str, object]) -> dict[str, str]:
 
 def at(urls: Mapping[Platform, str]) -> dict[str, object]:
     """Return the settings that scrape these bookmakers, and no others."""
-    return {f"{platform}_url": url for platform, url in urls.items()} | {"bookmakers": ",".join(urls)}
+    return {"bookmakers": ",".join(urls), **{f"{platform}_url": url for platform, url in urls.items()}}
 
 
 @dataclass
