@@ -118,7 +118,7 @@ async def test_pages_divide_the_list() -> None:
         ("page=0", "page"),
         ("page=one", "page"),
         ("page_size=101", "page_size"),
-        ("min_bookmakers=4", "min_bookmakers"),
+        ("min_bookmakers=6", "min_bookmakers"),
         ("include_started=perhaps", "include_started"),
         ("kickoff_from=yesterday", "kickoff_from"),
         ("kickoff_from=2026-11-22T10:00:00", "kickoff_from"),
