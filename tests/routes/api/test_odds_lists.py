@@ -95,7 +95,7 @@ async def test_market_coverage_shows_what_is_mapped_and_what_is_not() -> None:
     async with served() as app:
         body: Any = held_to(MarketsCoverage, await app.json("/api/coverage/markets"))
         one_x_two = next(each for each in body["markets"] if each["market_id"] == "3743")
-        assert one_x_two["events"] == {"betpawa": 2, "sportybet": 2, "bet9ja": 3}
+        assert one_x_two["events"] == {"betpawa": 2, "sportybet": 2, "bet9ja": 3, "msport": 0, "betking": 0}
         assert {(each["bookmaker_slug"], each["market_id"], each["events"]) for each in body["unmapped"]} == {
             (platform.value, "S_OUA", 1) for platform in Platform
         }
