@@ -40,6 +40,10 @@ class Parts:
     opportunities: OpportunityEngine
     exports: int = 0
 
+    def bookmakers(self) -> tuple[Platform, ...]:
+        """Return all bookmakers, as if each were scraped."""
+        return tuple(Platform)
+
 
 @dataclass
 class Clock:
