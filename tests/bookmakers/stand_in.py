@@ -24,7 +24,7 @@ class StandIn:
     def __init__(self, platform: Platform, events: int = 60) -> None:
         self.asked: list[Ask] = []
         self.change: Change = lambda ask, body: body
-        self._site = sites(SandboxOptions(events=events, move=0))[1][platform]
+        self._site = sites(SandboxOptions(events=events, move=0, bookmakers=(platform,)))[1][platform]
 
     async def request(
         self,

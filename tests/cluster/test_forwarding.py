@@ -18,6 +18,7 @@ from quart_odds.sandbox import SandboxOptions
 from quart_odds.settings import load_settings
 from tests.apps import running_app, running_sandbox
 from tests.cluster.several import cluster
+from tests.platforms import FIRST_THREE
 from tests.redis_servers import running_redis
 from tests.server.serving import Json, Server
 from tests.server.test_two_servers import ask, ended, until_ready
@@ -44,7 +45,7 @@ def test_every_route_that_changes_something_is_for_the_writer() -> None:
     assert forwarded <= guarded
 
 
-SANDBOX = SandboxOptions(events=6, latency_ms=60, move=0)
+SANDBOX = SandboxOptions(events=6, latency_ms=60, move=0, bookmakers=FIRST_THREE)
 
 
 async def send(

@@ -44,8 +44,8 @@ def environment(settings: Mapping[str, object]) -> dict[str, str]:
 
 
 def at(urls: Mapping[Platform, str]) -> dict[str, object]:
-    """Return the settings that point the clients at these bookmakers."""
-    return {f"{platform}_url": url for platform, url in urls.items()}
+    """Return the settings with these bookmakers alone, and their addresses."""
+    return {**{f"{platform}_url": url for platform, url in urls.items()}, "bookmakers": ",".join(urls)}
 
 
 @dataclass
