@@ -20,6 +20,7 @@ from quart_odds.app import create_app
 from quart_odds.domain.platforms import Platform
 from quart_odds.services import EXTENSION, Services
 from quart_odds.settings import load_settings
+from tests.platforms import FIRST_THREE
 
 Json = dict[str, Any]
 
@@ -57,7 +58,7 @@ class Sandbox:
 
     def strike(self, fault: object, *platforms: Platform) -> None:
         """Set a fault at these bookmakers, and none at the others."""
-        self.post("/_sandbox/faults", {each.value: fault if each in platforms else None for each in Platform})
+        self.post("/_sandbox/faults", {each.value: fault if each in platforms else None for each in FIRST_THREE})
 
     def heal(self) -> None:
         """End all faults."""
@@ -141,6 +142,7 @@ def without_times(odds: Mapping[str, Json]) -> dict[str, Json]:
 async def running_app(folder: Path, url: str, **settings: object) -> AsyncIterator[RunningApp]:
     """Run an app with a database in this folder. All bookmakers are at one address unless settings say otherwise."""
     given = {f"{platform}_url": url for platform in Platform} | {"database_url": f"sqlite:///{folder / 'odds.db'}"}
+    given["bookmakers"] = ",".join(FIRST_THREE)
     app = create_app(load_settings({}, **(given | dict(HASTE) | settings)))
     async with app.test_app():
         yield RunningApp(app, app.extensions[EXTENSION], app.test_client())

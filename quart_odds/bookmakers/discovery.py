@@ -88,6 +88,7 @@ class Discovery:
         self._listed_events = 0
         self._more_errors = 0
         self._is_full = False
+        self._may_lack_any = False
 
     async def events(self, rounds: Iterable[Sequence[Listing]]) -> AsyncGenerator[ListedEvent, None]:
         """Read lists and yield their events as they are found, each once.
@@ -132,7 +133,7 @@ class Discovery:
         names = {listing.list_name for listing in selected}
         for listing in listings:
             if listing.list_name not in names:
-                self.broken.update(listing.competition_ids)
+                self._break(listing)
 
     def note(self, errors: Sequence[BookmakerError]) -> None:
         """Keep errors of lists, without any part of the bodies."""
@@ -144,12 +145,17 @@ class Discovery:
                 self._more_errors += 1
 
     def end(self, *, is_tree_whole: bool) -> ListedCompetitions:
-        """Return which competitions were listed completely: none if a limit was exceeded."""
+        """Return which competitions were listed completely: none if a limit was exceeded.
+
+        A list that names no competitions may have any. Without it, a competition that was not seen may have events.
+        """
         if self._more_errors:
             self.errors.append(MalformedBodyError(self._platform, f"{self._more_errors} more faults in lists"))
         if self.is_limited:
             return ListedCompetitions()
-        return ListedCompetitions(frozenset(self.whole - self.broken), frozenset(self.broken), is_tree_whole)
+        return ListedCompetitions(
+            frozenset(self.whole - self.broken), frozenset(self.broken), is_tree_whole and not self._may_lack_any
+        )
 
     async def _list_each(self, left: Iterator[Listing], found: _Found) -> None:
         """Read listings from `left` until none remain, then put None into `found` in any case."""
@@ -157,10 +163,16 @@ class Discovery:
             for listing in left:
                 if self._is_full:
                     return
-                is_whole = await self._list(listing, found)
-                (self.whole if is_whole else self.broken).update(listing.competition_ids)
+                if await self._list(listing, found):
+                    self.whole.update(listing.competition_ids)
+                else:
+                    self._break(listing)
         finally:
             found.put_nowait(None)
+
+    def _break(self, listing: Listing) -> None:
+        self.broken.update(listing.competition_ids)
+        self._may_lack_any = self._may_lack_any or not listing.competition_ids
 
     async def _list(self, listing: Listing, found: _Found) -> bool:
         """Put all pages of a listing into `found`. Returns whether the listing is complete."""

@@ -83,6 +83,14 @@ class Reader:
         except (ValueError, OverflowError) as exc:
             raise self.wrong(field, f"an invalid date and time, {text[:40]!r},") from exc
 
+    def epoch_moment(self, holder: Any, key: str) -> datetime:
+        """Return a required time, given in epoch milliseconds, as aware UTC."""
+        milliseconds = self.get(holder, key, int)
+        try:
+            return datetime.fromtimestamp(milliseconds / 1000, UTC)
+        except (ValueError, OverflowError, OSError) as exc:
+            raise self.wrong(key, f"an invalid time, {milliseconds},") from exc
+
 
 def is_ident(text: str) -> bool:
     """Return whether a text can be a bookmaker's id: up to 100 letters, digits and `:._|-`."""
@@ -132,7 +140,7 @@ def is_simulated(*names: str) -> bool:
 
 def odds_number(value: object) -> float:
     """Parse decimal odds given as a number or as text. A dash means 0. Raises ValueError or TypeError."""
-    odds = 0.0 if value in ("", "-") else _number(value)
+    odds = 0.0 if value in ("", "-") else number(value)
     if not 0 <= odds <= MAX_ODDS:
         raise ValueError(f"{value!r} is not a valid price")
     return odds
@@ -140,13 +148,21 @@ def odds_number(value: object) -> float:
 
 def probability(value: object) -> float:
     """Parse a probability given as a number or as text. Raises ValueError or TypeError."""
-    number = _number(value)
-    if not 0 <= number <= 1:
+    found = number(value)
+    if not 0 <= found <= 1:
         raise ValueError(f"{value!r} is not a probability")
-    return number
+    return found
 
 
-def _number(value: object) -> float:
+def whole(value: object) -> int:
+    """Return a whole number that is one in JSON too. Raises TypeError."""
+    if type(value) is not int:
+        raise TypeError(f"{value!r} is not a whole number")
+    return value
+
+
+def number(value: object) -> float:
+    """Parse a number, or text that is one. Raises ValueError or TypeError."""
     if isinstance(value, str):
         if len(value) > MAX_NUMBER_LENGTH:
             raise ValueError(f"a number of {len(value)} characters")

@@ -42,6 +42,8 @@ class Request:
 class Listing:
     """One page of a list of events: its request, the competitions it covers, and the number of events before it.
 
+    A list without `competition_ids` covers all competitions, or a part of them that is not known beforehand.
+
     `name` is for people, `list_name` is unique among the lists of its kind. `expected` is the number of events
     according to the site's own tree. `before` holds the ids of the previous page, in order. Without a list that
     `is_required` nothing else can be read.

@@ -7,7 +7,7 @@ because they differ between markets.
 from typing import Any, NamedTuple
 
 from quart_odds.bookmakers.column import Column
-from quart_odds.bookmakers.fields import values
+from quart_odds.bookmakers.fields import values, whole
 from quart_odds.bookmakers.lookup import MAX_REMEMBERED_TEXT, Accumulator, Variant, compile_table, count_members
 from quart_odds.domain.catalogue import line_code, offer_code
 
@@ -24,24 +24,35 @@ class _Place(NamedTuple):
 
 
 class SportRadarMarkets:
-    """Reads the markets of a site with the ids in its column of the catalogue."""
+    """Reads the markets of a site with the ids in its column of the catalogue.
 
-    def __init__(self, column: Column) -> None:
+    `specifier` and `name` are the site's fields for a market's specifier and its name for people. Some sites send the
+    ids of markets as numbers: `has_numbers_as_ids`. A specifier without text means the same as none.
+    """
+
+    def __init__(
+        self, column: Column, *, specifier: str = "specifier", name: str = "desc", has_numbers_as_ids: bool = False
+    ) -> None:
         self._table = compile_table(column)
+        self._specifier = specifier
+        self._name = name
+        self._has_numbers_as_ids = has_numbers_as_ids
         self._places: dict[tuple[str, str | None], _Place | None] = {}
         """Cached results of `_find`. The same few thousand markets and specifiers recur in all events."""
 
     def add(self, market: Any, accumulator: Accumulator) -> None:
         """Add the outcomes of a market. An invalid outcome is dropped and counted; the others are kept."""
         try:
-            market_id, specifier = market["id"], market.get("specifier")
+            market_id, specifier = market["id"], market.get(self._specifier)
+            if self._has_numbers_as_ids:
+                market_id = str(whole(market_id))
             asked = (market_id, specifier)
             place = self._places[asked] if asked in self._places else self._find(market_id, specifier)
             if place is None:
                 unknown = f"{market_id}|{specifier}" if market_id in self._table else str(market_id)
-                _add_unknown(market, unknown, accumulator)
+                _add_unknown(market, unknown, market.get(self._name), accumulator)
                 return
-            is_open = _whole(market["status"]) == 0
+            is_open = whole(market["status"]) == 0
             outcomes = market["outcomes"]
         except (AttributeError, KeyError, TypeError, ValueError, OverflowError):
             accumulator.drop(count_members(market.get("outcomes") if isinstance(market, dict) else None))
@@ -51,7 +62,7 @@ class SportRadarMarkets:
         for outcome in values(outcomes):
             try:
                 key = keys[outcome["id"]] + line
-                accumulator.add(key, outcome["odds"], is_open and _whole(outcome["isActive"]) == 1)
+                accumulator.add(key, outcome["odds"], is_open and whole(outcome["isActive"]) == 1)
                 if "probability" in outcome:
                     accumulator.chance(key, outcome["probability"], outcome.get("voidProbability", 0.0))
             except (KeyError, TypeError, ValueError):
@@ -81,21 +92,15 @@ class SportRadarMarkets:
         return place
 
 
-def _add_unknown(market: dict[str, Any], market_id: str, accumulator: Accumulator) -> None:
+def _add_unknown(market: dict[str, Any], market_id: str, name: object, accumulator: Accumulator) -> None:
     """Add a market that the catalogue does not know. It is a players' market if most of its outcomes are players."""
     outcomes = list(values(market.get("outcomes")))
     players = sum(1 for outcome in outcomes if isinstance(outcome, dict) and _is_player(outcome))
-    accumulator.unmapped(market_id, market.get("desc"), len(outcomes), are_players=2 * players > len(outcomes))
+    accumulator.unmapped(market_id, name, len(outcomes), are_players=2 * players > len(outcomes))
 
 
 def _is_player(outcome: dict[str, Any]) -> bool:
     return _PLAYER in str(outcome.get("id")) or bool(outcome.get("playerName"))
-
-
-def _whole(value: object) -> int:
-    if type(value) is not int:
-        raise TypeError(f"{value!r} is not a whole number")
-    return value
 
 
 def _line(variant: Variant, text: str | None) -> float | None:

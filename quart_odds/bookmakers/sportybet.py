@@ -7,11 +7,11 @@ boost. In recorded bodies such prices are lower than their neighbours, so they a
 """
 
 from collections.abc import Collection, Iterable, Mapping
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from quart_odds.bookmakers.biz_envelope import content
 from quart_odds.bookmakers.bodies import read_object
 from quart_odds.bookmakers.column import column_of
 from quart_odds.bookmakers.entries import entries, entry_id, list_name_of, shortage
@@ -26,7 +26,7 @@ from quart_odds.bookmakers.sportradar_markets import SportRadarMarkets
 from quart_odds.domain.bookmakers import Bookmaker, Concurrency
 from quart_odds.domain.odds import Competition, EventHeader, ListedCompetition, ListedEvent, MappedEvent
 from quart_odds.domain.platforms import Platform
-from quart_odds.errors import BookmakerError, IncompleteListError, MalformedBodyError, NotFoundError
+from quart_odds.errors import BookmakerError, IncompleteListError, MalformedBodyError
 
 BOOKMAKER = Bookmaker(
     slug="sportybet",
@@ -64,9 +64,6 @@ UPCOMING_PAGE_SIZE = 100
 _WHOLE_LIST = "2"
 """The `option` of the list of all upcoming events. With 1 the site leaves out all but ten events of a tournament."""
 
-_OK = 10000
-_UNKNOWN = 19000
-"""The site's code for an unknown id. Any other error code is a failure and does not mean that the event is gone."""
 _FIELDS = IdentityFields("eventId", "eventSource", "homeTeamName", "estimateStartTime")
 _LIVE_PRODUCT = 1
 _GENIUS, _RADAR = "BET_GENIUS", "BET_RADAR"
@@ -131,7 +128,7 @@ def parse_listed(
     body has no list.
     """
     read = Reader(SPORTYBET, where)
-    data = _content(read, body, list | dict)
+    data = content(read, body, list | dict)
     # pcEvents returns a list of tournaments, the paged endpoint an object that contains one.
     tournaments = data if isinstance(data, list) else read.get(data, "tournaments", list, "data")
     listed: list[ListedEvent] = []
@@ -195,26 +192,8 @@ def _is_in_play(event: dict[str, Any]) -> bool:
 
 
 def _data(read: Reader, plain: bytes, kind: Any = dict) -> Any:
-    """Return the content of the envelope, see `_content`."""
-    return _content(read, read_object(SPORTYBET, plain, read.where), kind)
-
-
-def _content(read: Reader, body: dict[str, Any], kind: Any) -> Any:
-    """Return the content of the envelope.
-
-    Raises NotFoundError if the site, with HTTP status 200, does not know the requested event.
-    """
-    code = read.get(body, "bizCode", int)
-    if code != _OK:
-        message = read.optional_text(body, "message")[:80]
-        is_gone = code == _UNKNOWN and (read.where or "").startswith("event ")
-        raise (NotFoundError if is_gone else MalformedBodyError)(
-            SPORTYBET, f"answered bizCode {code} {message!r}", where=read.where, field="bizCode"
-        )
-    data = body.get("data")
-    if not isinstance(data, kind):
-        raise read.wrong("data", f"a {type(data).__name__}")
-    return data
+    """Return the data of the envelope, see `biz_envelope.content`."""
+    return content(read, read_object(SPORTYBET, plain, read.where), kind)
 
 
 def _header(event: Any, where: str) -> EventHeader:
@@ -231,20 +210,13 @@ def _header(event: Any, where: str) -> EventHeader:
         genius_id=other_id,
         home_team=read.text(event, "homeTeamName"),
         away_team=read.text(event, "awayTeamName"),
-        kickoff=_kickoff(read, read.get(event, "estimateStartTime", int)),
+        kickoff=read.epoch_moment(event, "estimateStartTime"),
         competition=Competition(
             external_id=read.optional_text(sport, "category", "tournament", "id"),
             name=read.optional_text(sport, "category", "tournament", "name"),
             country=read.optional_text(sport, "category", "name"),
         ),
     )
-
-
-def _kickoff(read: Reader, milliseconds: int) -> datetime:
-    try:
-        return datetime.fromtimestamp(milliseconds / 1000, UTC)
-    except (ValueError, OverflowError, OSError) as exc:
-        raise read.wrong("estimateStartTime", f"an invalid time, {milliseconds},") from exc
 
 
 def _sources(event: Any) -> list[dict[str, Any]]:

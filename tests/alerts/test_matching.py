@@ -20,7 +20,7 @@ from quart_odds.odds.operations import Discovered, Recorded, Withdrawn, carry_ou
 from quart_odds.odds.opportunities import OpportunityEngine, Track, What
 from tests.odds.making import KICKOFF, NOW, STALE_AFTER, X1, header, key, listed, mapped, seconds_on
 
-BETPAWA, SPORTYBET, BET9JA = Platform
+BETPAWA, SPORTYBET, BET9JA, *_ = Platform
 HOME = key("1x2_ft", "1")
 OVER, UNDER = key("over_under_ft", "Over", 2.5), key("over_under_ft", "Under", 2.5)
 PRICE = '{"kind": "price", "event_id": 1, "market": "1x2_ft", "outcome": "1", "over": 2.5%s}'

@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quart_odds.bookmakers import bet9ja, betpawa, sportybet
+from quart_odds.bookmakers import bet9ja, betking, betpawa, msport, sportybet
 from quart_odds.bookmakers.fields import genius_id, sportradar_id
 from quart_odds.domain.odds import EventHeader, MappedEvent
 from quart_odds.domain.platforms import Platform
 from quart_odds.errors import MalformedBodyError
+from tests.bookmakers.more_wire import BETKING, MSPORT
 from tests.bookmakers.wire import BET9JA, BETPAWA_V4, SPORTYBET, asked, dumps
 
 KICKOFF = datetime(2026, 8, 21, 9, 30, tzinfo=UTC)
@@ -31,6 +32,8 @@ BODIES: list[tuple[Platform, Parse, bytes, str, str, str, str]] = [
         "estimateStartTime",
     ),
     (Platform.BET9JA, bet9ja.parse_event, dumps(BET9JA), "601", "EXTID", "DS", "STARTDATE"),
+    (Platform.MSPORT, msport.parse_event, dumps(MSPORT), "sr:match:70000001", "eventId", "homeTeam", "startTime"),
+    (Platform.BETKING, betking.parse_event, dumps(BETKING), "801", "ExtProvIDItem", "ItemName", "ItemDate"),
 ]
 every_bookmaker = pytest.mark.parametrize(
     ("platform", "parse", "plain", "external_id", "id_field", "team_field", "time_field"), BODIES

@@ -5,13 +5,14 @@ from typing import Any
 
 import pytest
 
-from quart_odds.bookmakers import RawBody, decode, lists
+from quart_odds.bookmakers import RawBody, betking, decode, lists, msport
 from quart_odds.bookmakers.lists import RawList, read_page
 from quart_odds.bookmakers.registry import site_of
 from quart_odds.domain.catalogue import CATALOGUE, offer_code, pack_key
 from quart_odds.domain.odds import ListedEvent
 from quart_odds.domain.platforms import Platform
 from quart_odds.errors import ListLimitError, MalformedBodyError
+from tests.bookmakers.more_wire import BETKING_ITEM, MSPORT, MSPORT_DATA, betking_day, msport_page
 from tests.bookmakers.reading import bet9ja_list, betpawa_list, sportybet_list
 from tests.bookmakers.wire import (
     BET9JA,
@@ -27,7 +28,7 @@ from tests.bookmakers.wire import (
     without,
 )
 
-BETPAWA, SPORTY, NINE = Platform
+BETPAWA, SPORTY, NINE, MS, KING = Platform
 
 
 def in_list(platform: Platform, event: Any) -> tuple[list[ListedEvent], list[MalformedBodyError]]:
@@ -40,6 +41,12 @@ def in_list(platform: Platform, event: Any) -> tuple[list[ListedEvent], list[Mal
             return sportybet_list(dumps(body), "list", "the list")
         case Platform.BET9JA:
             return bet9ja_list(dumps({"R": "OK", "D": {"E": [event]}}), "list", "the list")
+        case Platform.MSPORT:
+            body = with_(msport_page([1]), [event], "data", "tournaments", 0, "events")
+            return msport.parse_listed(body, "list", "the list")
+        case Platform.BETKING:
+            listed, errors = betking.parse_listed(betking_day([event]), "list", "the list")
+            return listed, [error for error in errors if isinstance(error, MalformedBodyError)]
         case _:
             raise ValueError(platform)
 
@@ -48,8 +55,10 @@ EVENTS: dict[Platform, tuple[str, Json, Json]] = {
     BETPAWA: ("501", BETPAWA_V4, BETPAWA_V4),
     SPORTY: ("sr:match:70000001", SPORTYBET, SPORTYBET_DATA),
     NINE: ("601", BET9JA, BET9JA["D"]),
+    MS: ("sr:match:70000001", MSPORT, MSPORT_DATA),
+    KING: ("801", betking_day([BETKING_ITEM]), BETKING_ITEM),
 }
-MARKETS = {BETPAWA: "markets", SPORTY: "markets", NINE: "O"}
+MARKETS = {BETPAWA: "markets", SPORTY: "markets", NINE: "O", MS: "markets", KING: "OddsCollection"}
 
 
 @pytest.mark.parametrize("platform", Platform)

@@ -13,7 +13,8 @@ from quart_odds.bookmakers import RawBody, bet9ja, betpawa, decode, sportybet
 from quart_odds.domain.odds import MappedEvent
 from quart_odds.domain.platforms import Platform
 from quart_odds.errors import BookmakerError
-from tests.bookmakers.reading import bet9ja_list, betpawa_list, sportybet_list
+from tests.bookmakers.more_wire import BETKING, BETKING_ITEM, MSPORT, MSPORT_DATA, betking_day, msport_page
+from tests.bookmakers.reading import bet9ja_list, betpawa_list, listed_by, sportybet_list
 from tests.bookmakers.wire import (
     BET9JA,
     BET9JA_SPORTS,
@@ -27,6 +28,7 @@ from tests.bookmakers.wire import (
     asked,
     dumps,
     table,
+    with_,
 )
 
 Path = tuple[str | int, ...]
@@ -120,6 +122,8 @@ BODIES: list[tuple[Platform, str, Json]] = [
     (Platform.SPORTYBET, "sr:match:70000001", TENNIS_SPORTYBET),
     (Platform.BET9JA, "601", BET9JA),
     (Platform.BET9JA, "601", BASKETBALL_BET9JA),
+    (Platform.MSPORT, "sr:match:70000001", MSPORT),
+    (Platform.BETKING, "801", BETKING),
 ]
 every_body = pytest.mark.parametrize(("platform", "external_id", "body"), BODIES)
 thorough = settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -169,7 +173,14 @@ def test_a_body_cut_or_damaged_gives_an_event_or_our_error(
 
 
 def _markets_of(platform: Platform, body: Json) -> list[Any]:
-    markets: list[Any] = body["markets"] if platform is Platform.BETPAWA else body["data"]["markets"]
+    match platform:
+        case Platform.BETPAWA:
+            holder = body
+        case Platform.BETKING:
+            holder = {"markets": body["AreaMatches"][0]["Items"][0]["OddsCollection"]}
+        case _:
+            holder = body["data"]
+    markets: list[Any] = holder["markets"]
     return markets
 
 
@@ -208,6 +219,12 @@ LISTS: list[tuple[Callable[[bytes], object], Json]] = [
         {"bizCode": 10000, "data": [{"id": "t", "events": [SPORTYBET_DATA]}]},
     ),
     (lambda plain: bet9ja_list(plain, "list"), {"R": "OK", "D": {"E": [BET9JA["D"]]}}),
+    (lambda plain: listed_by(Platform.MSPORT, plain), msport_page([70000001, 70000002])),
+    (
+        lambda plain: listed_by(Platform.MSPORT, plain),
+        with_(msport_page([70000001]), [MSPORT_DATA], "data", "tournaments", 0, "events"),
+    ),
+    (lambda plain: listed_by(Platform.BETKING, plain), betking_day([BETKING_ITEM, {**BETKING_ITEM, "ItemID": 802}])),
 ]
 
 

@@ -167,6 +167,65 @@ EVENTS = [
         dropped=0,
         odds={},
     ),
+    Golden(
+        Platform.MSPORT,
+        "msport/event_68995116.json",
+        "sr:match:68995116",
+        "68995116",
+        MATCH,
+        prices=792,
+        open_prices=792,
+        mapped_markets=127,
+        unmapped=3,
+        dropped=0,
+        odds={
+            "3743": [2.45, 3.25, 2.99],
+            "4693": [1.37, 1.34, 1.53],
+            "3795": [1.74, 2.02],
+            "5000@2.5": [1.98, 1.83],
+            "4703": [1.67, 2.04],
+            "3774@-0.5": [2.33, 1.56],
+            "4724@-1": [4.7, 4.2, 1.56],
+            "3668": [2.95, 2.13, 3.55],
+            "3685": [2.7, 2.49, 3.15],
+            "5006@1.5": [2.23, 1.56],
+            "28000810": [1.69, 3.25, 1.96],
+            "28000850": [2.34, 3.25, 2.8],
+        },
+    ),
+    Golden(
+        Platform.MSPORT,
+        "msport/event_71549302.json",
+        "sr:match:71549302",
+        "71549302",
+        datetime(2026, 5, 21, 15, 30, tzinfo=UTC),
+        prices=683,
+        open_prices=675,
+        mapped_markets=101,
+        unmapped=0,
+        dropped=0,
+        odds={
+            "3743": [1.09, 8.6, 29.0],
+            "4693": [1.01, 1.05, 4.8],
+            "3795": [3.25, 1.29],
+            "4724@-1": [1.3, 4.3, 6.8],
+            "28000810": [1.02, 8.6, 6.6],
+            "28000850": [1.08, 8.6, 24.0],
+        },
+    ),
+    Golden(
+        Platform.MSPORT,
+        "msport/event_live.json",
+        "sr:match:67645534",
+        "67645534",
+        datetime(2026, 5, 6, 6, 0, tzinfo=UTC),
+        prices=0,
+        open_prices=0,
+        mapped_markets=0,
+        unmapped=0,
+        dropped=0,
+        odds={},
+    ),
 ]
 
 
@@ -204,9 +263,9 @@ def test_an_event_comes_to_its_golden_table(recorded: Path, golden: Golden) -> N
 
 
 def test_two_names_for_one_match_are_matched_by_id(recorded: Path) -> None:
-    """The three bodies of one match use different names but the same SportRadar id."""
-    headers = [decoded(recorded, golden).header for golden in EVENTS[:3]]
-    assert {header.sportradar_id for header in headers} == {"68995116"}
+    """The four bodies of one match use different names but the same SportRadar id."""
+    headers = [header for golden in EVENTS if (header := decoded(recorded, golden).header).sportradar_id == "68995116"]
+    assert {header.platform for header in headers} == {each for each in Platform if each != "betking"}
     assert len({header.name for header in headers}) == 2
 
 
@@ -240,6 +299,7 @@ def test_bodies_in_play_are_reported(recorded: Path) -> None:
     assert [golden.file for golden in EVENTS if decoded(recorded, golden).is_in_play] == [
         "betpawa/event_v3_33247830_live.json",
         "sportybet/event_67645534_live.json",
+        "msport/event_live.json",
     ]
     content = (recorded / "bet9ja/live_event_9261155.json").read_bytes()
     event = decode(RawBody(Platform.BET9JA, content, None, asked(Platform.BET9JA, "9261155")))
@@ -253,7 +313,7 @@ def test_bodies_in_play_are_reported(recorded: Path) -> None:
 def test_a_match_has_one_genius_id(recorded: Path) -> None:
     """It comes from BetPawa's widget of the other feed."""
     found = [decoded(recorded, golden).header.genius_id for golden in EVENTS]
-    assert found == ["13599033", None, None, "13395068", "13571147", None]
+    assert found == ["13599033", None, None, "13395068", "13571147", *[None] * 4]
 
 
 Raw = dict[tuple[str, str, float | None], Price]
@@ -316,12 +376,12 @@ def raw_betpawa(body: Json) -> tuple[Raw, int]:
     return found, count
 
 
-def raw_sportybet(body: Json) -> tuple[Raw, int]:
-    """Return the main prices of SportyBet's body, and its number of outcomes."""
+def raw_sportradar(body: Json) -> tuple[Raw, int]:
+    """Return the main prices of a body of SportyBet or MSport, and its number of outcomes."""
     found: Raw = {}
     for market in body["data"]["markets"]:
-        market_id, names = SPORTYBET_MAIN.get(market["id"], ("", {}))
-        text = market.get("specifier", "").rpartition("=")[2]
+        market_id, names = SPORTYBET_MAIN.get(str(market["id"]), ("", {}))
+        text = market.get("specifier", market.get("specifiers", "")).rpartition("=")[2]
         home, colon, away = text.partition(":")
         line = None
         if market_id in ("5000", "3774", "4724"):
@@ -345,7 +405,12 @@ def raw_bet9ja(body: Json) -> tuple[Raw, int]:
     return found, len(body["D"]["O"])
 
 
-RAW = {Platform.BETPAWA: raw_betpawa, Platform.SPORTYBET: raw_sportybet, Platform.BET9JA: raw_bet9ja}
+RAW = {
+    Platform.BETPAWA: raw_betpawa,
+    Platform.SPORTYBET: raw_sportradar,
+    Platform.BET9JA: raw_bet9ja,
+    Platform.MSPORT: raw_sportradar,
+}
 
 
 @pytest.mark.parametrize("golden", EVENTS, ids=lambda golden: golden.file)
@@ -359,7 +424,8 @@ def test_every_main_price_equals_its_raw_body(recorded: Path, golden: Golden) ->
 
 
 @pytest.mark.parametrize(
-    ("platform", "least"), [(Platform.BETPAWA, 97), (Platform.SPORTYBET, 75), (Platform.BET9JA, 80)]
+    ("platform", "least"),
+    [(Platform.BETPAWA, 97), (Platform.SPORTYBET, 75), (Platform.BET9JA, 80), (Platform.MSPORT, 100)],
 )
 def test_the_catalogue_covers_the_recording(recorded: Path, platform: Platform, least: float) -> None:
     """At least this percentage of the prices is mapped, not counting players. No price is dropped."""
@@ -385,12 +451,13 @@ def test_the_refusal_of_a_cdn_is_a_block(recorded: Path) -> None:
         ("betpawa/event_v4_36552873.json", 369, {("draw_no_bet_ft", "1"): (0.200702, 0.236001)}),
         ("betpawa/event_v3_33289995.json", 0, {}),
         ("bet9ja/event_769895636.json", 0, {}),
+        ("msport/event_68995116.json", 792, {("1x2_ft", "1"): (0.3953, 0), ("btts_ft", "Yes"): (0.539, 0)}),
     ],
 )
 def test_probabilities_are_those_of_the_body(
     recorded: Path, file: str, count: int, expected: dict[tuple[str, str], tuple[float, float]]
 ) -> None:
-    """BetPawa's v4 and SportyBet give one with each price, v3 hides it, and Bet9ja has none."""
+    """BetPawa's v4, SportyBet and MSport give one with each price, v3 hides it, and Bet9ja has none."""
     [golden] = [each for each in EVENTS if each.file == file]
     event = decoded(recorded, golden)
     assert len(event.chances) == count

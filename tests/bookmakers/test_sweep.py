@@ -25,7 +25,7 @@ from quart_odds.sandbox.sites.answers import Ask
 from tests.bookmakers.fake_site import settings_for
 from tests.bookmakers.stand_in import StandIn, Upcoming
 
-BETPAWA, SPORTYBET, BET9JA = Platform
+BETPAWA, SPORTYBET, BET9JA, *_ = Platform
 MAIN = {"3743", "4693", "5000", "3795"}
 PROMOTED = {"28000810", "28000850"}
 """1UP and 2UP of 1X2, which Bet9ja's lists carry too."""

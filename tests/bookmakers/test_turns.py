@@ -7,7 +7,7 @@ import pytest
 from quart_odds.bookmakers.turns import Turns
 from quart_odds.domain.platforms import Platform
 
-BETPAWA, SPORTYBET, BET9JA = Platform
+BETPAWA, SPORTYBET, BET9JA, *_ = Platform
 
 
 async def work(turns: Turns, platform: Platform, seconds: float, done: list[Platform]) -> None:

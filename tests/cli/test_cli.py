@@ -31,7 +31,7 @@ from quart_odds.storage import open_store
 from tests.apps import HASTE, Sandbox, running_app, running_sandbox, without_times
 from tests.server.serving import at, curl, environment, is_terminal, served
 
-BETPAWA, SPORTYBET, BET9JA = Platform
+BETPAWA, SPORTYBET, BET9JA, *_ = Platform
 COMMAND = (sys.executable, "-m", "quart_odds")
 DOCS = Path(__file__).parents[2] / "docs" / "cli.md"
 EVENTS = 6

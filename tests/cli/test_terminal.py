@@ -9,7 +9,7 @@ from quart_odds.cli.terminal import ProgressTable, exit_code
 from quart_odds.domain.platforms import Platform
 from quart_odds.scraping.schemas import ScrapeErrorContext, ScrapePhase, ScrapeProgress
 
-BETPAWA, SPORTYBET, BET9JA = Platform
+BETPAWA, SPORTYBET, BET9JA, *_ = Platform
 BLOCKED = ScrapeErrorContext(error_type="blocked", error_message="Bet9ja: refused (403)", platform=BET9JA)
 
 

@@ -12,7 +12,7 @@ from quart_odds.odds.candidates import MAX_CANDIDATES
 from quart_odds.odds.matching import Candidate, agreeing, lone_key, match_key
 from tests.odds.making import NOW, header, mapped
 
-BETPAWA, SPORTYBET, BET9JA = Platform
+BETPAWA, SPORTYBET, BET9JA, *_ = Platform
 RADAR, GENIUS = "68995116", "11111111"
 
 

@@ -17,7 +17,7 @@ from tests.apps import Json, RunningApp, Sandbox, running_app, running_sandbox
 from tests.bookmakers.fake_site import FakeSite, serving
 from tests.scraping.evil import EvilBookmaker, deep, known_market, wide
 
-BETPAWA, SPORTYBET, BET9JA = Platform
+BETPAWA, SPORTYBET, BET9JA, *_ = Platform
 EVENTS = 8
 
 

@@ -19,7 +19,7 @@ from quart_odds.errors import StorageError
 from tests.apps import Json, RunningApp, Sandbox, running_app, running_sandbox, without_times
 from tests.bookmakers.fake_site import closed_port
 
-BETPAWA, SPORTYBET, BET9JA = Platform
+BETPAWA, SPORTYBET, BET9JA, *_ = Platform
 EVENTS = 8
 NOWHERE = "http://bookmaker.invalid"
 

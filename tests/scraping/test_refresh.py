@@ -16,7 +16,7 @@ from quart_odds.scraping.refresh import EventRefresher
 from tests.bookmakers.fake_site import serving, settings_for
 from tests.scraping.fakes import Bookmakers, FakeDecoder, RecordingSink, header
 
-BETPAWA, SPORTYBET, BET9JA = Platform
+BETPAWA, SPORTYBET, BET9JA, *_ = Platform
 HEADERS = [header(each, 1) for each in Platform]
 
 

@@ -48,7 +48,7 @@ from quart_odds.scraping.sink import MANY_MISSING
 from quart_odds.websocket import bridge_scrape_to_websocket
 from tests.scraping.fakes import Bookmakers, FakeDecoder, FakeStore, RecordingSink, header
 
-BETPAWA, SPORTYBET, BET9JA = Platform
+BETPAWA, SPORTYBET, BET9JA, *_ = Platform
 
 
 class Scene:

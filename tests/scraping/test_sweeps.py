@@ -28,7 +28,7 @@ from quart_odds.scraping.active_run import ActiveRun
 from quart_odds.scraping.schemas import ScrapeProgress
 from tests.scraping.test_runs import Scene
 
-BETPAWA, SPORTYBET, BET9JA = Platform
+BETPAWA, SPORTYBET, BET9JA, *_ = Platform
 SWEEP, FULL = RunMode.SWEEP, RunMode.FULL
 
 

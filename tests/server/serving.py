@@ -44,8 +44,8 @@ def environment(settings: Mapping[str, object]) -> dict[str, str]:
 
 
 def at(urls: Mapping[Platform, str]) -> dict[str, object]:
-    """Return the settings with these bookmakers alone, and their addresses."""
-    return {**{f"{platform}_url": url for platform, url in urls.items()}, "bookmakers": ",".join(urls)}
+    """Return the settings that scrape these bookmakers, and no others."""
+    return {"bookmakers": ",".join(urls), **{f"{platform}_url": url for platform, url in urls.items()}}
 
 
 @dataclass

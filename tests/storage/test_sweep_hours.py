@@ -17,7 +17,7 @@ from quart_odds.storage.tables import sweep_hours as table
 TEN = datetime(2026, 11, 22, 10, tzinfo=UTC)
 DAY = timedelta(days=1)
 SECOND = timedelta(seconds=1)
-BETPAWA, SPORTYBET, BET9JA = Platform
+BETPAWA, SPORTYBET, BET9JA, *_ = Platform
 
 
 async def swept(

@@ -16,7 +16,7 @@ from tests.odds.making import STALE_AFTER, X1, header, key, mapped
 from tests.odds.serving import Served, served
 from tests.routes.api.test_odds import held_to
 
-BETPAWA, SPORTYBET, BET9JA = Platform
+BETPAWA, SPORTYBET, BET9JA, *_ = Platform
 HOME, DRAW, AWAY = X1
 WINS = {HOME: 0.4, DRAW: 0.29, AWAY: 0.31}
 NO_BET = {key("draw_no_bet_ft", "1"): 1.9, key("draw_no_bet_ft", "2"): 2.0}

@@ -11,7 +11,7 @@ from quart_odds.domain.platforms import Platform
 from quart_odds.scraping import runs
 from tests.apps import Json, RunningApp, Sandbox, blocks, running_app, running_sandbox
 
-BETPAWA, SPORTYBET, BET9JA = Platform
+BETPAWA, SPORTYBET, BET9JA, *_ = Platform
 EVENTS = 4
 PROBLEM = "application/problem+json"
 

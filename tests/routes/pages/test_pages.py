@@ -25,7 +25,7 @@ from quart_odds.websocket.messages import scrape_progress_message
 from tests.apps import RunningApp, Sandbox, running_app, running_sandbox
 from tests.odds.making import X1, header, key, mapped
 
-BETPAWA, SPORTYBET, BET9JA = Platform
+BETPAWA, SPORTYBET, BET9JA, *_ = Platform
 NOWHERE = "http://127.0.0.1:9"
 BEGIN = datetime(2026, 11, 22, 10, tzinfo=UTC)
 LONG = "Llanfairpwllgwyngyll" * 10
