@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from quart_odds.broadcast import BroadcastRegistry
     from quart_odds.cluster import ProcessReports, RunLogs, SharedLog
     from quart_odds.cluster.commands import CommandSender
+    from quart_odds.domain.platforms import Platform
     from quart_odds.domain.processes import Role
     from quart_odds.odds.notices import OddsNotifier
     from quart_odds.odds.opportunities import OpportunityEngine
@@ -93,6 +94,14 @@ class Services:
         if self.odds_service.is_writer:
             return "writer"
         return "standby" if self.settings.engine_url is None else "follower"
+
+    def bookmakers(self) -> "tuple[Platform, ...]":
+        """Return the bookmakers that are scraped or have odds of any event, in their order.
+
+        One that is installed and not used has no place on pages.
+        """
+        used = {*self.preferences.enabled_platforms(), *self.served.cache.bookmakers}
+        return tuple(sorted(used, key=lambda each: each.place))
 
 
 def services() -> Services:

@@ -7,6 +7,7 @@ import pytest
 from quart_odds.domain.platforms import Platform
 from quart_odds.errors import SettingsError
 from quart_odds.settings import PREFIX, Settings, load_settings, sqlite_path
+from tests.platforms import FIRST_THREE
 
 
 def test_defaults_need_no_environment() -> None:
@@ -16,7 +17,8 @@ def test_defaults_need_no_environment() -> None:
     assert settings.concurrency(Platform.BET9JA) == 15
     assert settings.proxy(Platform.BETPAWA) is None
     assert settings.sweep_interval_seconds == 0
-    assert [settings.requests_per_second(each) for each in Platform] == [5, 5, 5]
+    assert [settings.requests_per_second(each) for each in Platform] == [5] * len(Platform)
+    assert settings.bookmakers == (*FIRST_THREE, Platform.MSPORT)
 
 
 def test_the_environment_is_read() -> None:

@@ -233,6 +233,11 @@ class OddsCache:
         """The event with this SportRadar id."""
         return self._events.find(sportradar_id)
 
+    @property
+    def bookmakers(self) -> tuple[Platform, ...]:
+        """The bookmakers that have odds of any event, in their order."""
+        return tuple(platform for platform in Platform if self._counts[platform])
+
     def knows(self, platform: Platform, external_id: str) -> bool:
         """Return whether there are event odds with this bookmaker's id."""
         return (platform, external_id) in self._by_external_id

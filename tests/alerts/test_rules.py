@@ -49,7 +49,10 @@ def test_rules_that_are_accepted(fields: dict[str, object]) -> None:
         ({**PRICE, "market": "1x2"}, "market: there is no market '1x2'; there is 1x2_"),
         ({**PRICE, "market": "nonsense"}, "GET /api/coverage/markets lists all"),
         ({**PRICE, "outcome": "home"}, "has no outcome 'home'; it has 1, X, 2"),
-        ({**PRICE, "bookmaker": "bet365"}, "bookmaker: Input should be 'betpawa', 'sportybet' or 'bet9ja'"),
+        (
+            {**PRICE, "bookmaker": "bet365"},
+            "bookmaker: Input should be 'betpawa', 'sportybet', 'bet9ja', 'msport' or 'betking'",
+        ),
         (TOTAL, "has lines: give a line, such as 2.5"),
         ({**TOTAL, "line": 2.6}, "line 2.6 is no multiple of 0.25"),
         ({**PRICE, "line": 2.5}, "has no lines: leave out the line"),

@@ -305,7 +305,7 @@ async def test_what_counts_as_a_refusal_halves_the_budget(status: int) -> None:
             [halved] = [each for each in logs if each["event"] == "bookmaker.budget_halved"]
             assert (halved["platform"], halved["reason"]) == ("betpawa", "refused")
             assert (halved["requests_per_second"], halved["configured"]) == (20, 40)
-            [betpawa, sportybet, _] = pool.budgets()
+            [betpawa, sportybet, *_] = pool.budgets()
             assert (betpawa.budget_per_second, betpawa.reason, betpawa.requests_total) == (20, "refused", 4)
             assert (sportybet.budget_per_second, sportybet.reason, sportybet.requests_total) == (5, None, 0)
 

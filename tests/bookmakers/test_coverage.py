@@ -32,9 +32,16 @@ SCORERS = {
 }
 
 
+NOTHING = {
+    **dict.fromkeys(("events", "prices", "mapped", "unmapped", "dropped", "player_prices"), 0),
+    "mapped_percent_without_players": None,
+}
+"""The counts of a bookmaker without bodies."""
+
+
 @pytest.fixture
 def recording(tmp_path: Path) -> Path:
-    """Create bodies of all kinds for all three bookmakers and for an unknown one."""
+    """Create bodies of all kinds for three bookmakers and for an unknown one."""
     markets = [*SPORTYBET_DATA["markets"], SCORERS]
     bodies: dict[str, bytes] = {
         "requests.json": b"[]",
@@ -50,7 +57,7 @@ def recording(tmp_path: Path) -> Path:
         "bet9ja/group.json": dumps({"R": "OK", "D": {"E": [BET9JA["D"]]}}),
         "bet9ja/sports.json": dumps(BET9JA_SPORTS),
         "bet9ja/refused.html": b"<html>",
-        "msport/event.json": b"{}",
+        "ladbrokes/event.json": b"{}",
     }
     for name, content in bodies.items():
         path = tmp_path / name
@@ -90,9 +97,10 @@ def test_every_outcome_of_every_event_is_counted(recording: Path) -> None:
             "player_prices": 0,
             "mapped_percent_without_players": 84.62,
         },
+        **dict.fromkeys((Platform.MSPORT, Platform.BETKING), NOTHING),
     }
     assert measured.bookmakers[Platform.SPORTYBET].markets[UnmappedMarket("40", "Anytime Goalscorer")] == 3
-    assert (measured.broken, measured.other_bodies, measured.unknown_bookmakers) == ({}, 7, {"msport": 1})
+    assert (measured.broken, measured.other_bodies, measured.unknown_bookmakers) == ({}, 7, {"ladbrokes": 1})
 
 
 def test_a_file_that_cannot_be_read_costs_no_other(recording: Path) -> None:
@@ -138,7 +146,7 @@ def test_the_command_prints_json_last(recording: Path) -> None:
     result = CliRunner().invoke(main, ["coverage", str(recording), "--json"])
     assert result.exit_code == 0
     counts = json.loads(result.stdout.splitlines()[-1])
-    assert set(counts) == {"betpawa", "sportybet", "bet9ja"}
+    assert set(counts) == set(Platform)
     assert set(counts["betpawa"]) >= {"prices", "mapped", "unmapped", "dropped", "mapped_percent_without_players"}
     (recording / "betpawa/cut.json").write_bytes(b'{"id": ')
     result = CliRunner().invoke(main, ["coverage", str(recording), "--json"])
@@ -154,7 +162,7 @@ def test_the_command_prints_a_table(recording: Path) -> None:
     assert "       3  40  Anytime Goalscorer  (players)" in result.stdout
     assert "       1  999  Unheard Of\n" in result.stdout
     assert "Skipped: 7 lists and other bodies that are not events." in result.stdout
-    assert "Skipped: 1 bodies of msport, an unknown bookmaker." in result.stdout
+    assert "Skipped: 1 bodies of ladbrokes, an unknown bookmaker." in result.stdout
 
 
 def test_a_bookmaker_without_bodies_has_no_percentage(recording: Path) -> None:

@@ -1,5 +1,6 @@
 """Caches of texts from bodies have limits on the number and the length of the entries."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -7,14 +8,19 @@ import pytest
 from quart_odds.bookmakers import RawBody, bet9ja, betpawa, decode, decoding, lookup, sportybet
 from quart_odds.domain.platforms import Platform
 from quart_odds.errors import MalformedBodyError
-from tests.bookmakers.wire import BET9JA, BETPAWA_V4, SPORTYBET_DATA, asked, dumps
+from tests.bookmakers.more_wire import BETKING_ITEM, MSPORT, MSPORT_DATA, betking_day
+from tests.bookmakers.wire import BET9JA, BETPAWA_V4, SPORTYBET_DATA, asked, dumps, with_
 
 LONG = "z" * 50_000
+BETKING_UNKNOWN = {"OddsType": {"OddsTypeID": 7, "OddsTypeName": LONG}, "MatchOdds": []}
 
 
 def decoded(platform: Platform, body: Any) -> Any:
     """Decode an event as a run does."""
-    external_id = body.get("id") or body.get("data", {}).get("eventId") or body["D"]["ID"]
+    if platform == Platform.BETKING:
+        external_id = body["AreaMatches"][0]["Items"][0]["ItemID"]
+    else:
+        external_id = body.get("id") or body.get("data", {}).get("eventId") or body["D"]["ID"]
     return decode(RawBody(platform, dumps(body), None, asked(platform, str(external_id))))
 
 
@@ -56,13 +62,15 @@ def test_long_specifiers_keys_and_odds_are_not_remembered() -> None:
 @pytest.mark.parametrize("platform", Platform)
 def test_ids_and_names_of_unknown_markets_are_cut(platform: Platform) -> None:
     """Ids and names of unknown markets stay in memory and are shown."""
-    body = {
+    bodies: dict[Platform, Callable[[], Any]] = {
         Platform.BETPAWA: lambda: betpawa_with({"marketType": {"id": LONG, "displayName": LONG}, "row": []}),
         Platform.SPORTYBET: lambda: sportybet_with({"id": LONG, "desc": LONG, "status": 0, "outcomes": []}),
         Platform.BET9JA: lambda: bet9ja_with({f"S_{LONG}_1": "1.5"}),
-    }[platform]()
-    [market] = decoded(platform, body).unmapped
-    assert len(market.market_id) == lookup.MAX_TEXT
+        Platform.MSPORT: lambda: {**MSPORT, "data": {**MSPORT_DATA, "markets": [{"id": 7, "name": LONG, "status": 0}]}},
+        Platform.BETKING: lambda: betking_day([with_(BETKING_ITEM, [BETKING_UNKNOWN], "OddsCollection")]),
+    }
+    [market] = decoded(platform, bodies[platform]()).unmapped
+    assert len(market.market_id) <= lookup.MAX_TEXT
     assert len(market.name) <= lookup.MAX_TEXT
 
 

@@ -12,12 +12,15 @@ from quart_odds.bookmakers.registry import site_of
 from quart_odds.bookmakers.site import Listings
 from quart_odds.domain.platforms import Platform
 from quart_odds.errors import BookmakerError, ListLimitError, MalformedBodyError
+from tests.bookmakers.more_wire import betking_day, msport_page
 from tests.bookmakers.wire import BET9JA_SPORTS, BETPAWA_CATEGORIES, BETPAWA_V4, SPORTYBET_TREE, dumps
 
 ROOTS = {
     Platform.BETPAWA: BETPAWA_CATEGORIES,
     Platform.SPORTYBET: SPORTYBET_TREE,
     Platform.BET9JA: BET9JA_SPORTS,
+    Platform.MSPORT: msport_page([70000001]),
+    Platform.BETKING: betking_day([]),
 }
 
 

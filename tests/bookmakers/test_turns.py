@@ -34,8 +34,9 @@ async def test_bookmakers_alike_take_turns() -> None:
     turns = Turns(1)
     done: list[Platform] = []
     await asyncio.gather(*(work(turns, each, 1.0, done) for each in Platform for _ in range(5)))
-    for start in range(0, 15, 3):
-        assert set(done[start : start + 3]) == set(Platform)
+    everyone = set(Platform)
+    for start in range(0, 5 * len(everyone), len(everyone)):
+        assert set(done[start : start + len(everyone)]) == everyone
 
 
 async def test_a_bookmaker_that_comes_late_has_saved_up_nothing() -> None:

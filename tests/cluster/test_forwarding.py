@@ -11,7 +11,6 @@ import aiohttp
 import pytest
 
 from quart_odds.app import create_app
-from quart_odds.domain.platforms import Platform
 from quart_odds.routes.access.forwarding import CARRIED_OUT_BY_WRITER
 from quart_odds.routes.access.same_origin import CHECKED
 from quart_odds.sandbox import SandboxOptions
@@ -134,7 +133,7 @@ async def test_each_process_takes_every_request(tmp_path: Path, postgres: str) -
 async def test_a_follower_tells_of_an_active_run_what_the_writer_knows(tmp_path: Path) -> None:
     """The database has only its start; phases and counts are in the memory of the writer."""
     with running_redis() as redis, running_sandbox("--events", "4") as bookmakers:
-        bookmakers.strike("timeout", *Platform)
+        bookmakers.strike("timeout", *FIRST_THREE)
         async with (
             running_app(tmp_path, bookmakers.url, engine_url=redis.url) as writer,
             running_app(tmp_path, bookmakers.url, engine_url=redis.url) as follower,

@@ -22,6 +22,7 @@ from quart_odds.routes.api.odds import odds_blueprint
 from quart_odds.services import EXTENSION
 from quart_odds.storage import Store, open_store
 from tests.odds.making import OVER_UNDER, PREMIER, STALE_AFTER, X1, header, key, mapped
+from tests.platforms import FIRST_THREE
 
 LA_LIGA = Competition("8", "La Liga", "Spain")
 UNKNOWN = UnmappedMarket("S_OUA", "Over/Under Asian")
@@ -38,6 +39,10 @@ class Parts:
     market_numbers: MarketNumbers
     opportunities: OpportunityEngine
     exports: int = 0
+
+    def bookmakers(self) -> tuple[Platform, ...]:
+        """Return all bookmakers, as if each were scraped."""
+        return tuple(Platform)
 
 
 @dataclass
@@ -118,7 +123,7 @@ async def served(*, filled: bool = True) -> AsyncIterator[Served]:
 async def fill(odds_service: OddsService, now: datetime) -> None:
     """Record the four events."""
     soon, tomorrow = now + timedelta(hours=2), now + timedelta(days=1)
-    for platform in Platform:
+    for platform in FIRST_THREE:
         event = header(platform, f"{platform}-1", "11", kickoff=soon, home="Arsenal", away="Bayern München")
         await odds_service.record(mapped(event, unmapped=(UNKNOWN,)), now)
     better = X1 | {key("1x2_ft", "1"): 2.9, key("1x2_ft", "X"): 3.9} | OVER_UNDER

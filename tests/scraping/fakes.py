@@ -21,6 +21,7 @@ from quart_odds.domain.platforms import Platform
 from quart_odds.domain.runs import PhaseRecord, RunMode, RunRecord, RunStatus, ScrapePhase
 from quart_odds.errors import BookmakerError, StorageError
 from quart_odds.odds.event import EventChange
+from tests.platforms import FIRST_THREE
 
 KICKOFF = datetime(2026, 12, 1, 15, tzinfo=UTC)
 
@@ -268,7 +269,7 @@ class Bookmakers(dict[Platform, FakeBookmaker]):
     """All three fake bookmakers, and the factory that opens clients for them."""
 
     def __init__(self, events: int = 5) -> None:
-        super().__init__({each: FakeBookmaker(each, events) for each in Platform})
+        super().__init__({each: FakeBookmaker(each, events) for each in FIRST_THREE})
 
     @asynccontextmanager
     async def open(self, platform: Platform) -> AsyncIterator[BookmakerClient]:

@@ -63,4 +63,4 @@ async def test_where_none_of_the_enabled_ones_is_installed_the_settings_count() 
     """A run always has a bookmaker."""
     preferences = RuntimeSettings(load_settings({}), Values(enabled_platforms=["gonebets"]))
     await preferences.load()
-    assert preferences.enabled_platforms() == tuple(Platform)
+    assert preferences.enabled_platforms() == load_settings({}).bookmakers

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, select, text
 
+from quart_odds.domain.platforms import Platform
 from quart_odds.odds import OddsService
 from quart_odds.odds.event_odds import GONE
 from quart_odds.odds.history import GONE_ODDS
@@ -82,7 +83,9 @@ async def crash(database_url: str, times: int, seed: int) -> None:
         await odds_service.load()
         assert len(odds_service.cache.events) == EVENTS
         async with store.database.reading() as connection:
-            assert (await connection.execute(select(func.count()).select_from(quotes))).scalar_one() == 3 * EVENTS
+            assert (await connection.execute(select(func.count()).select_from(quotes))).scalar_one() == len(
+                Platform
+            ) * EVENTS
         scrape = 1 + await check_whole(store, odds_service, confirmed)
         interrupted = await store.interrupt_running(datetime.now(UTC))
         assert [run.id for run in interrupted] == [number]

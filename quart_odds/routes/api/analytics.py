@@ -133,7 +133,7 @@ async def health() -> Response:
         reason = error.for_operator if isinstance(error, StorageError) else "no answer within 5 s"
         refusals.tell("database.away", "health", reason=reason)
         database, records = "disconnected", []
-    platforms = [_platform_health(each, records) for each in Platform]
+    platforms = [_platform_health(each, records) for each in parts.bookmakers()]
     bad = sum(each["status"] == "unhealthy" for each in platforms)
     status = "unhealthy" if database != "connected" or bad == len(platforms) else "degraded" if bad else "healthy"
     body = {

@@ -55,10 +55,11 @@ async def measured_ages(served: ServedOdds, *, kept_seconds: float = 0) -> Platf
 @document_response(FreshnessReport)
 async def freshness() -> Response:
     """Return how old the prices of upcoming events are, by bookmaker."""
-    ages = await measured_ages(services().served)
+    parts = services()
+    ages = await measured_ages(parts.served)
     bookmakers = [
-        {"bookmaker": platform.value, "main": _figures(each.main), "all": _figures(each.all)}
-        for platform, each in ages.items()
+        {"bookmaker": each.value, "main": _figures(ages[each].main), "all": _figures(ages[each].all)}
+        for each in parts.bookmakers()
     ]
     return Body.of({"bookmakers": bookmakers}).answer(request)
 

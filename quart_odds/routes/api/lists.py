@@ -8,7 +8,6 @@ from quart_schema import document_response
 
 from quart_odds.domain.clock import utc_now
 from quart_odds.domain.names import names_differ
-from quart_odds.domain.platforms import Platform
 from quart_odds.odds.cache import OddsCache
 from quart_odds.odds.event import CachedEvent
 from quart_odds.odds.event_odds import EventOdds
@@ -90,13 +89,10 @@ async def alerts_count(query: StartedQuery) -> Response:
 @takes_query(UnmatchedQuery)
 @document_response(UnmatchedPage)
 async def unmatched(query: UnmatchedQuery) -> Response:
-    """List the events that a bookmaker lacks, and the reason."""
+    """List the events that a bookmaker with any events lacks, and the reason."""
     cache = services().served.cache
-    found = [
-        event
-        for event in upcoming(cache, query, utc_now())
-        if (query.missing_platform not in event.listed if query.missing_platform else len(event.listed) < len(Platform))
-    ]
+    wanted = {query.missing_platform} if query.missing_platform else set(cache.bookmakers)
+    found = [event for event in upcoming(cache, query, utc_now()) if not wanted.issubset(event.listed)]
     shown = [_unmatched(cache, event) for event in query.cut(found)]
     body = {"events": shown, "total": len(found), "page": query.page, "page_size": query.page_size}
     return Body.of(body).answer(request)
@@ -113,7 +109,7 @@ def _unmatched(cache: OddsCache, event: CachedEvent) -> JSON:
         reason, other = "kickoff_differs", cache.find(claimed)
     return {
         **list_item(event),
-        "missing_platforms": [platform.value for platform in Platform if platform not in event.listed],
+        "missing_platforms": [platform.value for platform in cache.bookmakers if platform not in event.listed],
         "reason": reason,
         "claimed_sportradar_id": claimed,
         "conflicting_event_id": other.id if other else None,

@@ -100,7 +100,7 @@ async def platforms_health() -> Response:
                 "healthy": each in last,
                 "last_success": iso_z(last[each]) if each in last else None,
             }
-            for each in Platform
+            for each in services().bookmakers()
         ]
     )
 

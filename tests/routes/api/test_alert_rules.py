@@ -72,7 +72,11 @@ async def test_a_wrong_rule_is_refused(running: RunningApp) -> None:
     for body, field, said in (
         ({"when": {**WHEN, "market": "nonsense"}}, "when.price.market", "GET /api/coverage/markets lists all"),
         ({"when": {**WHEN, "outcome": "9"}}, "when.price", "it has 1, X, 2"),
-        ({"when": {**WHEN, "bookmaker": "x"}}, "when.price.bookmaker", "'betpawa', 'sportybet' or 'bet9ja'"),
+        (
+            {"when": {**WHEN, "bookmaker": "x"}},
+            "when.price.bookmaker",
+            "'betpawa', 'sportybet', 'bet9ja', 'msport' or 'betking'",
+        ),
         ({"when": {**WHEN, "event_id": 7}}, "when.event_id", "there is no event 7"),
         ({"when": {"kind": "horoscope"}}, "when", "expected tags: 'price', "),
         ({"when": {"kind": "opportunity", "of": "x", "over_percent": 1}}, "when.opportunity.of", "'value' or 'middle'"),

@@ -33,7 +33,7 @@ async def test_the_report_has_every_bookmaker() -> None:
         await record_both(app)
         body: Any = held_to(FreshnessReport, await app.json("/api/freshness"))
     assert [each["bookmaker"] for each in body["bookmakers"]] == [platform.value for platform in Platform]
-    betpawa, sportybet, _ = body["bookmakers"]
+    betpawa, sportybet, *_ = body["bookmakers"]
     assert betpawa["main"] == {"p50_seconds": None, "p95_seconds": None, "oldest_seconds": None}
     assert 10 <= sportybet["main"]["p50_seconds"] < 100
     assert 600 <= sportybet["main"]["p95_seconds"] == sportybet["all"]["oldest_seconds"] < 700

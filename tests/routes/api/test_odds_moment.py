@@ -166,7 +166,7 @@ async def test_event_that_is_matched_anew_meanwhile_is_counted_once(monkeypatch:
         again: Any = await app.json("/api/coverage/markets")
     for answer in (body, again):
         (market,) = [each for each in answer["markets"] if each["market_id"] == "3743"]
-        assert market["events"] == {"betpawa": 1, "sportybet": 1, "bet9ja": 0}
+        assert market["events"] == {"betpawa": 1, "sportybet": 1, "bet9ja": 0, "msport": 0, "betking": 0}
 
 
 def standard_lane(monkeypatch: pytest.MonkeyPatch) -> None:
