@@ -25,9 +25,9 @@ from benchmarks.api_load import Load, load
 from benchmarks.fan_client import build_client
 from benchmarks.storage import Bookmakers
 from quart_odds.domain.odds import EventHeader, MappedEvent
-from quart_odds.domain.platforms import Platform
 from quart_odds.odds import OddsService
 from quart_odds.sandbox import SandboxOptions, sandbox_process
+from quart_odds.sandbox.world.stand_ins import FIRST_THREE
 from quart_odds.storage import open_store
 
 HOST = "127.0.0.1"
@@ -69,6 +69,7 @@ async def server(database: str, urls: dict[str, str], delay_ms: int) -> AsyncIte
     environment["QUART_ODDS_REFRESH_COOLDOWN_SECONDS"] = "0"
     environment |= {f"QUART_ODDS_{name.upper()}_URL": url for name, url in urls.items()}
     environment |= {f"QUART_ODDS_{name.upper()}_DELAY_MS": str(delay_ms) for name in urls}
+    environment["QUART_ODDS_BOOKMAKERS"] = ",".join(urls)
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "quart_odds", "serve", "--bind", f"{HOST}:{port}", env=environment, stdout=sys.stderr
     )
@@ -122,7 +123,7 @@ async def beside(session: aiohttp.ClientSession, base: str, port: int, seconds: 
     running = asyncio.create_task(scrapes())
     found = await load(HOST, port, PATH, rate=RATE, seconds=3 * seconds, until=over)
     await running
-    return found, fetched / len(Platform) / spent
+    return found, fetched / len(FIRST_THREE) / spent
 
 
 async def updates(session: aiohttp.ClientSession, base: str, sandbox: str, port: int, clients: int) -> Load:
@@ -249,7 +250,9 @@ async def measure(options: argparse.Namespace) -> dict[str, float]:
     began = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="quart-odds-bench-") as folder:
         database = f"sqlite:///{Path(folder) / 'odds.db'}"
-        sandbox_options = SandboxOptions(events=SCRAPED_EVENTS, warm=True, body_kb=options.body_kb, move=0.02)
+        sandbox_options = SandboxOptions(
+            events=SCRAPED_EVENTS, warm=True, body_kb=options.body_kb, move=0.02, bookmakers=FIRST_THREE
+        )
         async with sandbox_process(sandbox_options) as sandbox, aiohttp.ClientSession() as session:
             await prefill(database, options.events - SCRAPED_EVENTS)
             urls = {str(platform): url for platform, url in sandbox.urls.items()}

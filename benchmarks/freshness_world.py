@@ -25,6 +25,7 @@ from quart_odds.sandbox.app import generated_sites
 from quart_odds.sandbox.options import SandboxOptions
 from quart_odds.sandbox.sites.answers import Ask
 from quart_odds.sandbox.world.changes import Change
+from quart_odds.sandbox.world.stand_ins import FIRST_THREE
 from quart_odds.sandbox.world.world import most_competitions
 from quart_odds.settings import load_settings
 
@@ -98,6 +99,7 @@ class World:
             live_prices=True,
             markets=MARKETS,
             competitions=min(most_competitions(events), LEAST_GROUPS + 10),
+            bookmakers=FIRST_THREE,
         )
         self.platform = platform
         self.now = START

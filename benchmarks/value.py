@@ -26,6 +26,7 @@ from quart_odds.odds.opportunities import OpportunityEngine
 from quart_odds.sandbox.app import generated_sites
 from quart_odds.sandbox.options import SandboxOptions
 from quart_odds.sandbox.sites.answers import Ask
+from quart_odds.sandbox.world.stand_ins import FIRST_THREE
 
 MATCHES = 65
 """Different matches. Further events are the same matches under other ids: reading more bodies would take minutes."""
@@ -40,10 +41,10 @@ MAX_AGE = timedelta(hours=1)
 def matches(count: int) -> list[list[MappedEvent]]:
     """Return matches at all three bookmakers, as decoded from the bodies of the sandbox."""
     now = utc_now()
-    books, sites = generated_sites(SandboxOptions(events=1300, move=0), now)
+    books, sites = generated_sites(SandboxOptions(events=1300, move=0, bookmakers=FIRST_THREE), now)
     found: list[list[MappedEvent]] = []
     for fixture in books.fixtures:
-        if len(found) < count and fixture.is_matchable and len(fixture.listings) == len(Platform):
+        if len(found) < count and fixture.is_matchable and len(fixture.listings) == len(FIRST_THREE):
             sides = []
             for platform, listing in fixture.listings.items():
                 body = sites[platform].answer(_ask(platform, listing.external_id)).write()

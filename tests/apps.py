@@ -67,8 +67,9 @@ class Sandbox:
 
 @contextlib.contextmanager
 def running_sandbox(*words: str) -> Iterator[Sandbox]:
-    """Run a sandbox process with these options, whose odds do not move by themselves."""
-    command = [sys.executable, "-m", "quart_odds.sandbox", "--no-move", *words]
+    """Run a sandbox process of three bookmakers with these options, whose odds do not move by themselves."""
+    three = ("--bookmakers", ",".join(FIRST_THREE))
+    command = [sys.executable, "-m", "quart_odds.sandbox", "--no-move", *three, *words]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
         try:
             assert process.stdout is not None

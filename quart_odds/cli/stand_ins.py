@@ -1,12 +1,13 @@
 """Options and settings for a command that runs with stand-in bookmakers."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from quart_odds.domain.platforms import Platform
 from quart_odds.settings import PREFIX, Settings, load_settings
 
 if TYPE_CHECKING:
@@ -22,19 +23,21 @@ def sandbox_settings(urls: Mapping[str, str], defaults: Mapping[str, object] = M
 
     The database is a separate one, so that invented odds never mix with real ones. The pace is slow enough to watch.
     """
-    from quart_odds.sandbox import PACE
-
     there = {f"{platform}_url": url for platform, url in urls.items()} | {"bookmakers": ",".join(urls)}
-    return load_settings(None, **not_given({"database_url": SANDBOX_DATABASE, **PACE, **defaults}), **there)
+    return load_settings(None, **not_given({"database_url": SANDBOX_DATABASE, **_pace(urls), **defaults}), **there)
 
 
 def sandbox_environment(settings: Settings) -> dict[str, str]:
     """Return what other processes need in their environment to use the same stand-ins and database as `settings`."""
-    from quart_odds.sandbox import PACE
-
-    names = ("database_url", *PACE, *(f"{platform}_url" for platform in settings.bookmakers))
+    names = ("database_url", *_pace(settings.bookmakers), *(f"{platform}_url" for platform in settings.bookmakers))
     values = {name: getattr(settings, name) for name in names} | {"bookmakers": ",".join(settings.bookmakers)}
     return {PREFIX + name.upper(): str(value) for name, value in values.items()}
+
+
+def _pace(bookmakers: Collection[str]) -> dict[str, int]:
+    from quart_odds.sandbox import PACE
+
+    return {name: value for name, value in PACE.items() if name.removesuffix("_concurrency") in bookmakers}
 
 
 def not_given(defaults: Mapping[str, object]) -> dict[str, Any]:
@@ -43,8 +46,11 @@ def not_given(defaults: Mapping[str, object]) -> dict[str, Any]:
 
 
 def stand_ins(sandbox: bool, events: int, latency_ms: int) -> "SandboxOptions | None":
-    """Return the sandbox options that a command line asks for, or None. Raises UsageError for impossible values."""
-    from quart_odds.sandbox import SandboxOptions
+    """Return the sandbox options that a command line asks for, or None. Raises UsageError for impossible values.
+
+    The sandbox stands in for the installed bookmakers, as far as it can.
+    """
+    from quart_odds.sandbox import STAND_INS, SandboxOptions
 
     if not sandbox:
         return None
@@ -55,6 +61,7 @@ def stand_ins(sandbox: bool, events: int, latency_ms: int) -> "SandboxOptions | 
             jitter_ms=latency_ms // 2,
             live_prices=True,
             price_pace=SANDBOX_PRICE_PACE,
+            bookmakers=tuple(platform for platform in STAND_INS if platform in Platform),
         )
     except ValueError as error:
         raise click.UsageError(str(error)) from error

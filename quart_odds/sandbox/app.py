@@ -1,4 +1,4 @@
-"""The sandbox as a Quart app: three bookmakers on one port, distinguished by path, and `/_sandbox` to control them."""
+"""The sandbox as a Quart app: the bookmakers on one port, distinguished by path, and `/_sandbox` to control them."""
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -15,20 +15,24 @@ from quart_odds.sandbox.replay.replay import ReplayedSite
 from quart_odds.sandbox.server import cut_connection
 from quart_odds.sandbox.sites.answers import Ask, Shelf, Site
 from quart_odds.sandbox.sites.bet9ja import Bet9jaSite
+from quart_odds.sandbox.sites.betking import BetkingSite
 from quart_odds.sandbox.sites.betpawa import BetpawaSite
 from quart_odds.sandbox.sites.books import Books, GeneratedShelf, fit
+from quart_odds.sandbox.sites.msport import MsportSite
 from quart_odds.sandbox.sites.sportybet import SportybetSite
 from quart_odds.sandbox.throttle import Throttle
 from quart_odds.sandbox.truth import truth_blueprint
 from quart_odds.sandbox.world import stand_ins
-from quart_odds.sandbox.world.stand_ins import STAND_INS
 from quart_odds.sandbox.world.world import make_world
 
-_PATHS = {
-    stand_ins.BETPAWA: "/api/sportsbook/",
-    stand_ins.SPORTYBET: "/api/<country>/factsCenter/",
-    stand_ins.BET9JA: "/desktop/feapi/",
+_SITES: Mapping[Platform, tuple[Callable[[Shelf], Site], str]] = {
+    stand_ins.BETPAWA: (BetpawaSite, "/api/sportsbook/"),
+    stand_ins.SPORTYBET: (SportybetSite, "/api/<country>/factsCenter/"),
+    stand_ins.BET9JA: (Bet9jaSite, "/desktop/feapi/"),
+    stand_ins.MSPORT: (MsportSite, "/api/<country>/facts-center/"),
+    stand_ins.BETKING: (BetkingSite, "/api/feeds/"),
 }
+"""What answers for each bookmaker, and where its addresses begin."""
 
 
 def create_sandbox(options: SandboxOptions, *, now: Callable[[], datetime] = utc_now) -> Quart:
@@ -39,13 +43,13 @@ def create_sandbox(options: SandboxOptions, *, now: Callable[[], datetime] = utc
     throttle = Throttle(options, board, cut_connection)
     if options.replay is not None:
         recording, books = Recording.load(options.replay), None
-        sites: dict[Platform, Site] = {platform: ReplayedSite(platform, recording, _site) for platform in STAND_INS}
+        sites: dict[Platform, Site] = {p: ReplayedSite(p, recording, open_site) for p in options.bookmakers}
     else:
         books, sites = generated_sites(options, now(), now)
     if options.warm:
         throttle.warm(sites)
-    for platform, path in _PATHS.items():
-        _route(app, throttle, sites[platform], path)
+    for site in sites.values():
+        _route(app, throttle, site)
     app.register_blueprint(control_blueprint(Controls(throttle, board, sites, books)))
     app.register_blueprint(truth_blueprint(books))
     return app
@@ -54,35 +58,31 @@ def create_sandbox(options: SandboxOptions, *, now: Callable[[], datetime] = utc
 def generated_sites(
     options: SandboxOptions, start: datetime, now: Callable[[], datetime] | None = None
 ) -> tuple[Books, dict[Platform, Site]]:
-    """Create the books of an invented world, and the three bookmakers that offer them.
+    """Create the books of an invented world, and the bookmakers that offer them.
 
     Kick-offs are relative to `start`. `now` is the clock of live prices; without it, time stands still at `start`.
     """
-    fixtures = make_world(options.events, options.seed, start, options.competitions)
-    lines = dict.fromkeys(STAND_INS, options.market_lines)
+    fixtures = make_world(options.events, options.seed, start, options.competitions, options.bookmakers)
+    lines = dict.fromkeys(options.bookmakers, options.market_lines)
     most = max(options.market_lines)
-    padding = dict.fromkeys(STAND_INS, 0)
+    padding = dict.fromkeys(options.bookmakers, 0)
     if options.body_kb is not None:
-        for platform in STAND_INS:
+        for platform in options.bookmakers:
             sample = next(fixture for fixture in fixtures if platform in fixture.listings)
             fitting, padding[platform] = fit(platform, sample, most, options.body_kb)
             lines[platform] = (fitting,)
     books = Books(fixtures, options.seed, options.move, lines, start=start, now=now)
     if options.live_prices:
         books.live(options.price_pace)
-    return books, {p: _site(p, GeneratedShelf(p, books, padding[p])) for p in STAND_INS}
+    return books, {p: open_site(p, GeneratedShelf(p, books, padding[p])) for p in options.bookmakers}
 
 
-def _site(platform: Platform, shelf: Shelf) -> Site:
-    sites: Mapping[Platform, Callable[[Shelf], Site]] = {
-        stand_ins.BETPAWA: BetpawaSite,
-        stand_ins.SPORTYBET: SportybetSite,
-        stand_ins.BET9JA: Bet9jaSite,
-    }
-    return sites[platform](shelf)
+def open_site(platform: Platform, shelf: Shelf) -> Site:
+    """Return a bookmaker with the events of a shelf."""
+    return _SITES[platform][0](shelf)
 
 
-def _route(app: Quart, throttle: Throttle, site: Site, path: str) -> None:
+def _route(app: Quart, throttle: Throttle, site: Site) -> None:
     async def answer(**_: str) -> Response:
         ask = Ask(
             request.method,
@@ -93,4 +93,4 @@ def _route(app: Quart, throttle: Throttle, site: Site, path: str) -> None:
         )
         return await throttle.answer(site, ask)
 
-    app.add_url_rule(f"{path}<path:rest>", f"{site.platform}", answer, methods=["GET", "POST"])
+    app.add_url_rule(f"{_SITES[site.platform][1]}<path:rest>", f"{site.platform}", answer, methods=["GET", "POST"])

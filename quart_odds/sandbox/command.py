@@ -6,7 +6,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -26,9 +26,13 @@ _DEFAULTS = SandboxOptions()
 T = TypeVar("T")
 
 
+def _bookmakers(context: click.Context, parameter: click.Parameter, value: str) -> tuple[Platform, ...]:
+    return tuple(Platform.of(slug.strip()) for slug in value.split(","))
+
+
 def _faults(context: click.Context, parameter: click.Parameter, value: str) -> dict[Platform, Fault]:
     try:
-        return parse_faults(value)
+        return parse_faults(value, context.params["bookmakers"])
     except ValueError as error:
         raise click.BadParameter(str(error), context, parameter) from error
 
@@ -40,6 +44,15 @@ def _faults(context: click.Context, parameter: click.Parameter, value: str) -> d
 @click.option("--seed", default=_DEFAULTS.seed, show_default=True, help="The same seed produces the same odds.")
 @click.option("--latency-ms", default=0.0, show_default=True, help="Wait before each answer.")
 @click.option("--jitter-ms", default=0.0, show_default=True, help="Additional random wait, up to this.")
+@click.option(
+    "--bookmakers",
+    default=",".join(STAND_INS),
+    callback=_bookmakers,
+    is_eager=True,
+    show_default=True,
+    metavar="BOOKMAKER,…",
+    help="The bookmakers to stand in for.",
+)
 @click.option(
     "--faults",
     default="",
@@ -63,6 +76,7 @@ def sandbox_command(
     seed: int,
     latency_ms: float,
     jitter_ms: float,
+    bookmakers: tuple[Platform, ...],
     faults: dict[Platform, Fault],
     replay: Path | None,
     body_kb: float | None,
@@ -74,9 +88,9 @@ def sandbox_command(
     competitions: int | None,
     parent: int | None,
 ) -> None:
-    """Run stand-in bookmakers that speak the wire formats of the three real ones.
+    """Run stand-in bookmakers that speak the wire formats of the real ones.
 
-    Prints one line of JSON as soon as it listens: {"ready": true, "betpawa": URL, "sportybet": URL, "bet9ja": URL}.
+    Prints one line of JSON as soon as it listens, with the URL of each: {"ready": true, "betpawa": URL, …}.
     """
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     try:
@@ -94,6 +108,7 @@ def sandbox_command(
             live_prices,
             price_pace,
             competitions,
+            bookmakers,
         )
         app = create_sandbox(options)
     except ValueError as error:
@@ -104,17 +119,17 @@ def sandbox_command(
         raise click.ClickException(f"cannot listen on {host}:{port}: {error.strerror or error}") from error
     if parent is not None:
         _end_with(parent)
-    _run(app, bound, host)
+    _run(app, bound, host, bookmakers)
 
 
-def _run(app: Quart, bound: socket.socket, host: str) -> None:
+def _run(app: Quart, bound: socket.socket, host: str, bookmakers: Sequence[Platform]) -> None:
     shown = f"[{host}]" if ":" in host else host
     url = f"http://{shown}:{bound.getsockname()[1]}"
     log = structlog.get_logger()
 
     def ready() -> None:
         log.info("sandbox.listening", url=url)
-        click.echo(orjson.dumps({"ready": True, **{str(platform): url for platform in STAND_INS}}).decode())
+        click.echo(orjson.dumps({"ready": True, **{str(platform): url for platform in bookmakers}}).decode())
         sys.stdout.flush()
 
     async def main() -> None:

@@ -12,8 +12,7 @@ from quart_odds.sandbox.faults.faults import FaultBoard, fault_of_json
 from quart_odds.sandbox.sites.answers import Site
 from quart_odds.sandbox.sites.books import Books
 from quart_odds.sandbox.throttle import Throttle
-from quart_odds.sandbox.world.book import LEAST, MOST, Book
-from quart_odds.sandbox.world.stand_ins import STAND_INS
+from quart_odds.sandbox.world.book import MOST, Book
 
 _CHANGED_AT_RANDOM = frozenset(
     {
@@ -60,12 +59,12 @@ class Controls:
     def faults(self) -> dict[str, object]:
         """Return the current fault of each bookmaker, or None."""
         faults = self.board.faults
-        return {platform: faults[platform].as_json() if platform in faults else None for platform in STAND_INS}
+        return {platform: faults[platform].as_json() if platform in faults else None for platform in self.sites}
 
     def set_faults(self, wanted: object) -> None:
         """Set or clear faults: `{bookmaker: fault or null}`. Raises ValueError for anything else."""
-        if not isinstance(wanted, dict) or not set(wanted) <= set(STAND_INS):
-            raise ValueError(f"give an object with the names of bookmakers: {', '.join(STAND_INS)}")
+        if not isinstance(wanted, dict) or not set(wanted) <= set(self.sites):
+            raise ValueError(f"give an object with the names of bookmakers: {', '.join(self.sites)}")
         faults = {Platform.of(name): fault_of_json(value) for name, value in wanted.items()}
         for platform, fault in faults.items():
             self.board.set(platform, fault)
@@ -123,15 +122,16 @@ class PriceControl:
         """Return the price that a single change refers to, its new odds in hundredths, and whether to suspend it."""
         if not isinstance(change, dict):
             raise ValueError(f"{change!r} is not a change")
-        if change.get("bookmaker") not in STAND_INS:
-            raise ValueError(f"bookmaker {change.get('bookmaker')!r} is not one of {', '.join(STAND_INS)}")
+        bookmakers = self._books.bookmakers
+        if change.get("bookmaker") not in bookmakers:
+            raise ValueError(f"bookmaker {change.get('bookmaker')!r} is not one of {', '.join(bookmakers)}")
         book = self._books.find(Platform.of(change["bookmaker"]), str(change.get("sportradar_id")))
         if book is None:
             raise ValueError(f"{change['bookmaker']} has no event {change.get('sportradar_id')!r}")
         market, line, outcome = (change.get(name) for name in ("market", "line", "outcome"))
         for index, (found, found_line, found_outcome) in enumerate(book.market_list.keys):
             if str(market) in (found.id, found.slug) and found_line == line and found_outcome == str(outcome):
-                return book, index, _cents(change.get("odds")), _closed(change.get("suspended"))
+                return book, index, _cents(change.get("odds"), book.least), _closed(change.get("suspended"))
         raise ValueError(f"the event has no price {market!r}, line {line!r}, outcome {outcome!r} there")
 
     def _apply(self, book: Book, index: int, cents: int | None, closed: bool | None) -> dict[str, object]:
@@ -156,11 +156,11 @@ def _price(book: Book, index: int) -> dict[str, object]:
     return {"odds": book.cents[index] / 100, "suspended": bool(book.closed[index])}
 
 
-def _cents(odds: object) -> int | None:
+def _cents(odds: object, least: int) -> int | None:
     if odds is None:
         return None
-    if isinstance(odds, bool) or not isinstance(odds, int | float) or not LEAST <= round(odds * 100) <= MOST:
-        raise ValueError(f"odds {odds!r} are not a number from {LEAST / 100:g} to {MOST / 100:g}")
+    if isinstance(odds, bool) or not isinstance(odds, int | float) or not least <= round(odds * 100) <= MOST:
+        raise ValueError(f"odds {odds!r} are not a number from {least / 100:g} to {MOST / 100:g}")
     return round(odds * 100)
 
 

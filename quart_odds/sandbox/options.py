@@ -6,9 +6,16 @@ from pathlib import Path
 
 from quart_odds.domain.platforms import Platform
 from quart_odds.sandbox.faults.faults import Fault
+from quart_odds.sandbox.world.stand_ins import STAND_INS
 from quart_odds.sandbox.world.world import most_competitions
 
-PACE: Mapping[str, int] = {"betpawa_concurrency": 4, "sportybet_concurrency": 5, "bet9ja_concurrency": 3}
+PACE: Mapping[str, int] = {
+    "betpawa_concurrency": 4,
+    "sportybet_concurrency": 5,
+    "bet9ja_concurrency": 3,
+    "msport_concurrency": 4,
+    "betking_concurrency": 3,
+}
 """Settings of a client that is to be watched: few concurrent requests, so sixty events take about ten seconds."""
 
 FULL_MARKETS = (320, 170, 170, 110, 110)
@@ -22,7 +29,7 @@ LARGE_EVENTS = 300
 class SandboxOptions:
     """The options of a sandbox. Equal options produce equal events and prices, relative to the start time.
 
-    `events` is the number of events with a SportRadar id, each at two or three bookmakers. There are a few additional
+    `events` is the number of events with a SportRadar id, each at two to five bookmakers. There are a few additional
     ones that clients should leave out or cannot match. `move` is the share of all prices that change between two
     requests for an event; three in ten events take part. `body_kb` cuts or pads the body of an event to about this many
     thousand bytes. `markets` is the number of market lines per event; None means 45, or about 170 from 300 events on.
@@ -32,6 +39,9 @@ class SandboxOptions:
     With `live_prices` prices move as a process in time instead of between requests, and `move` has no effect. The same
     seed and start time produce the same changes, whatever is requested. `price_pace` multiplies how often prices move.
     `competitions` is the number of competitions; None means one for every eight events.
+
+    `bookmakers` are those that the sandbox has. With fewer, the events and odds of these are the same, without the
+    events that only others list.
     """
 
     events: int = 60
@@ -47,8 +57,16 @@ class SandboxOptions:
     live_prices: bool = False
     price_pace: float = 1
     competitions: int | None = None
+    bookmakers: tuple[Platform, ...] = STAND_INS
 
     def __post_init__(self) -> None:
+        if not self.bookmakers or not set(self.bookmakers) <= set(STAND_INS):
+            raise ValueError(f"bookmakers {','.join(self.bookmakers)!r} are not one or more of {', '.join(STAND_INS)}")
+        if len(set(self.bookmakers)) < len(self.bookmakers):
+            raise ValueError(f"bookmakers {','.join(self.bookmakers)!r} name one twice")
+        elsewhere = sorted(set(self.faults) - set(self.bookmakers))
+        if elsewhere:
+            raise ValueError(f"faults of {', '.join(elsewhere)}, but the bookmakers are {', '.join(self.bookmakers)}")
         if self.events < 1:
             raise ValueError(f"events {self.events} is not at least 1")
         if self.latency_ms < 0 or self.jitter_ms < 0:

@@ -11,8 +11,6 @@ import orjson
 
 from quart_odds.domain.platforms import Platform
 from quart_odds.sandbox.options import SandboxOptions
-from quart_odds.sandbox.world import stand_ins
-from quart_odds.sandbox.world.stand_ins import STAND_INS
 
 START_SECONDS = 30
 WARM_SECONDS_AN_EVENT = 0.05
@@ -33,7 +31,7 @@ class SandboxProcess:
     @property
     def url(self) -> str:
         """The base URL of `/_sandbox`."""
-        return self.urls[stand_ins.BETPAWA]
+        return next(iter(self.urls.values()))
 
     async def stop(self) -> int:
         """Stop the process and return its exit code. It is killed if it does not exit within three seconds."""
@@ -67,7 +65,7 @@ async def start_sandbox_process(options: SandboxOptions | None = None, *, host: 
     try:
         async with asyncio.timeout(START_SECONDS + options.warm * options.events * WARM_SECONDS_AN_EVENT):
             line = await process.stdout.readline()
-        urls = {platform: str(orjson.loads(line)[platform]) for platform in STAND_INS}
+        urls = {platform: str(orjson.loads(line)[platform]) for platform in options.bookmakers}
     except (TimeoutError, ValueError, KeyError) as error:
         with contextlib.suppress(ProcessLookupError):
             process.kill()
@@ -107,6 +105,7 @@ def arguments(options: SandboxOptions, host: str = "127.0.0.1") -> list[str]:
         "--markets": options.markets,
         "--price-pace": options.price_pace,
         "--competitions": options.competitions,
+        "--bookmakers": ",".join(options.bookmakers),
     }
     words = [word for name, value in given.items() if value not in (None, "") for word in (name, str(value))]
     words += ["--warm"] if options.warm else []

@@ -16,7 +16,6 @@ from quart_odds.sandbox.faults.faults import Fault, FaultBoard, FaultKind, shift
 from quart_odds.sandbox.options import SandboxOptions
 from quart_odds.sandbox.sites.answers import HTML, JSON, REFUSAL, Answer, Ask, Site
 from quart_odds.sandbox.traffic import Traffic
-from quart_odds.sandbox.world.stand_ins import STAND_INS
 
 KEPT_BYTES = 500_000_000
 """How many bytes of written bodies are cached. The least recently used are removed first."""
@@ -77,11 +76,12 @@ class Throttle:
     options: SandboxOptions
     board: FaultBoard
     cut: Callable[[], None]
-    traffic: dict[Platform, Traffic] = field(default_factory=lambda: {platform: Traffic() for platform in STAND_INS})
+    traffic: dict[Platform, Traffic] = field(init=False)
     kept: Kept = field(default_factory=Kept)
     _random: Random = field(init=False)
 
     def __post_init__(self) -> None:
+        self.traffic = {platform: Traffic() for platform in self.options.bookmakers}
         self._random = Random(f"gate {self.options.seed}")
 
     def warm(self, sites: Mapping[Platform, Site]) -> None:
@@ -172,7 +172,8 @@ class Throttle:
 
     def _spoiled(self, site: Site, ask: Ask, fault: Fault) -> Response:
         shift = shift_of(fault.kind, site.page_of(ask))
-        answer = site.refuse(ask) or site.answer(replace(ask, shift=shift))
+        is_stuck = fault.kind is FaultKind.STUCK_CURSOR
+        answer = site.refuse(ask) or site.answer(replace(ask, shift=shift, is_stuck=is_stuck))
         if answer.status != 200 or answer.content_type != JSON:
             return _response(answer.write(), answer.status, answer.content_type)
         if fault.kind is FaultKind.DRIP:

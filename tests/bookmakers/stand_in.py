@@ -8,11 +8,13 @@ from urllib.parse import urlsplit
 import orjson
 
 from quart_odds.bookmakers.transport import Answer, Grow
+from quart_odds.domain.clock import utc_now
 from quart_odds.domain.platforms import Platform
+from quart_odds.sandbox.app import generated_sites
 from quart_odds.sandbox.options import SandboxOptions
 from quart_odds.sandbox.sites.answers import Ask
 from tests.bookmakers.wire import SPORTYBET_DATA, dumps
-from tests.sandbox.stand_ins import sites
+from tests.sandbox.stand_ins import BETKING, NOW
 
 Change = Callable[[Ask, Any], Any]
 """Gets a request and the JSON of its answer, and returns the JSON to send, or the status of an error instead."""
@@ -24,7 +26,9 @@ class StandIn:
     def __init__(self, platform: Platform, events: int = 60) -> None:
         self.asked: list[Ask] = []
         self.change: Change = lambda ask, body: body
-        self._site = sites(SandboxOptions(events=events, move=0))[1][platform]
+        options = SandboxOptions(events=events, move=0, bookmakers=(platform,))
+        # BetKing's client asks for the lists of today and the next days.
+        self._site = generated_sites(options, utc_now() if platform is BETKING else NOW)[1][platform]
 
     async def request(
         self,

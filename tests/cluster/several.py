@@ -13,6 +13,7 @@ from websockets.exceptions import WebSocketException
 from quart_odds.sandbox import SandboxOptions, sandbox_process
 from tests.databases import make_database
 from tests.hosts import Network
+from tests.platforms import FIRST_THREE
 from tests.redis_servers import TestRedis, running_redis
 from tests.server.serving import Json, Server, at, serve_at, served
 from tests.server.test_two_servers import ask, until_ready
@@ -21,7 +22,7 @@ WAIT_SECONDS = 60
 ANSWER_SECONDS = 10
 """How long a process may take to say its role, on a machine that does much else."""
 LOOPBACK_ALONE = Network()
-SANDBOX = SandboxOptions(events=12, latency_ms=30, move=0.3, markets=20)
+SANDBOX = SandboxOptions(events=12, latency_ms=30, move=0.3, markets=20, bookmakers=FIRST_THREE)
 PACE: Mapping[str, object] = {
     "betpawa_concurrency": 2,
     "sportybet_concurrency": 2,

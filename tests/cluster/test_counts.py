@@ -17,6 +17,7 @@ from tests.apps import running_app
 from tests.cluster.several import WAIT_SECONDS, Cluster, cluster
 from tests.cluster.test_forwarding import send
 from tests.odds.making import X1, header, mapped
+from tests.platforms import FIRST_THREE
 from tests.redis_servers import running_redis
 from tests.server.serving import SERVE, Json, Server, acknowledged
 from tests.server.test_two_servers import ask, scrape
@@ -94,7 +95,7 @@ async def test_every_process_tells_what_all_do_and_takes_the_cursors_of_all(tmp_
 
     What changed since a cursor of `/api/events` is the same everywhere. After a take-over, all events are told again.
     """
-    sandbox = SandboxOptions(events=8, latency_ms=20, move=0.3, markets=10)
+    sandbox = SandboxOptions(events=8, latency_ms=20, move=0.3, markets=10, bookmakers=FIRST_THREE)
     async with cluster(tmp_path, postgres, 2, sandbox=sandbox, scrape_interval_minutes=60) as processes:
         writer, follower = processes.servers
         assert (await scrape(writer))["status"] == "completed"
@@ -208,7 +209,7 @@ async def test_the_writer_fetches_what_is_watched_at_another_process(tmp_path: P
     The budget allows one or two events a round: the one that is watched, or those whose turn it is.
     """
     rates: dict[str, Any] = {f"{each}_requests_per_second": 1 for each in ("betpawa", "sportybet", "bet9ja")}
-    sandbox = SandboxOptions(events=8, latency_ms=20, move=0, markets=10)
+    sandbox = SandboxOptions(events=8, latency_ms=20, move=0, markets=10, bookmakers=FIRST_THREE)
     async with cluster(tmp_path, postgres, 2, sandbox=sandbox, command=HURRIED, **rates) as processes:
         writer, follower = processes.servers
         assert (await scrape(writer))["status"] == "completed"

@@ -44,7 +44,7 @@ def test_every_route_that_changes_something_is_for_the_writer() -> None:
     assert forwarded <= guarded
 
 
-SANDBOX = SandboxOptions(events=6, latency_ms=60, move=0)
+SANDBOX = SandboxOptions(events=6, latency_ms=60, move=0, bookmakers=FIRST_THREE)
 
 
 async def send(

@@ -19,6 +19,7 @@ from tests.cluster.several import PACE
 from tests.databases import make_database
 from tests.deploy.listening import EventSourceListener, Listener, WebSocketListener
 from tests.deploy.proxies import HOST, Certificate, Proxy, running_proxy
+from tests.platforms import FIRST_THREE
 from tests.redis_servers import TestRedis, running_redis
 from tests.server.serving import Server, at
 from tests.server.several_workers import two_workers, until_said
@@ -30,7 +31,7 @@ RESTART_SECONDS = 250
 """Two workers start one after the other, beside those that run, on whatever cores there are."""
 LISTENERS = 200
 TOPICS = "scrape_progress,odds_updates"
-SANDBOX = SandboxOptions(events=12, latency_ms=60, move=0.3, markets=20)
+SANDBOX = SandboxOptions(events=12, latency_ms=60, move=0.3, markets=20, bookmakers=FIRST_THREE)
 NOT_STARTED = {409, 503}
 """A run is active, or the writer is being replaced."""
 

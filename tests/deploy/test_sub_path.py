@@ -11,6 +11,7 @@ from playwright.async_api import Browser, Response, async_playwright
 
 from quart_odds.sandbox import SandboxOptions, SandboxProcess, sandbox_process
 from tests.deploy.proxies import SITE, Certificate, Proxy, running_proxy
+from tests.platforms import FIRST_THREE
 from tests.routes.pages.conftest import chromium
 from tests.routes.pages.visiting import ARGUMENTS, Visitor
 from tests.server.serving import Server, at, served
@@ -41,7 +42,9 @@ LISTEN = """async () => {
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def sandbox() -> AsyncIterator[SandboxProcess]:
     """Stand-in bookmakers."""
-    async with sandbox_process(SandboxOptions(events=12, latency_ms=5, move=0, markets=10)) as opened:
+    async with sandbox_process(
+        SandboxOptions(events=12, latency_ms=5, move=0, markets=10, bookmakers=FIRST_THREE)
+    ) as opened:
         yield opened
 
 

@@ -1,7 +1,7 @@
 """Stand-in bookmakers without a server, and requests to them."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 import orjson
@@ -12,18 +12,29 @@ from quart_odds.sandbox.options import SandboxOptions
 from quart_odds.sandbox.sites.answers import Ask, Site
 from quart_odds.sandbox.sites.books import Books
 from quart_odds.sandbox.world.world import Fixture
+from tests.platforms import FIRST_THREE
 
+MSPORT, BETKING = Platform.of("msport"), Platform.of("betking")
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
+MSPORT_PATH = "/api/ng/facts-center/query/frontend"
+BETKING_PATH = "/api/feeds/prematch"
 HEADERS: Mapping[Platform, Mapping[str, str]] = {
     Platform.BETPAWA: {"x-pawa-brand": "betpawa-nigeria", "accept": "application/json"},
     Platform.SPORTYBET: {"content-type": "application/json;charset=UTF-8"},
     Platform.BET9JA: {"referer": "https://sports.bet9ja.com/"},
+    MSPORT: {"operid": "2", "clientid": "web", "platform": "web"},
+    BETKING: {"referer": "https://www.betking.com/", "origin": "https://www.betking.com"},
 }
 
 
 def sites(options: SandboxOptions | None = None) -> tuple[Books, dict[Platform, Site]]:
-    """Create books and bookmakers, by default for 60 events whose prices do not move."""
-    return generated_sites(options or SandboxOptions(move=0), NOW)
+    """Create books and bookmakers, by default the first three and 60 events whose prices do not move."""
+    return generated_sites(options or SandboxOptions(move=0, bookmakers=FIRST_THREE), NOW)
+
+
+def at_all(books: Books) -> Fixture:
+    """Return the first event that is at all bookmakers, and that clients can match between them."""
+    return next(fixture for fixture in books.fixtures if books.bookmakers == {*fixture.matchable_at})
 
 
 def ask(platform: Platform, path: str, method: str = "GET", body: object = None, **query: str) -> Ask:
@@ -52,6 +63,10 @@ def detail_ask(platform: Platform, external_id: str) -> Ask:
             return ask(platform, "/api/ng/factsCenter/event", eventId=external_id, productId="3")
         case Platform.BET9JA:
             return ask(platform, "/desktop/feapi/PalimpsestAjax/GetEvent", EVENTID=external_id)
+        case _ if platform is MSPORT:
+            return ask(platform, f"{MSPORT_PATH}/match/detail", eventId=external_id, productId="3")
+        case _ if platform is BETKING:
+            return ask(platform, f"{BETKING_PATH}/event/en/1/{external_id}/0")
         case _:
             raise ValueError(platform)
 
@@ -62,7 +77,7 @@ def events_of(site: Site) -> list[dict[str, Any]]:
 
 
 def _id(event: dict[str, Any]) -> str:
-    return str(event.get("eventId") or event.get("id") or event.get("ID"))
+    return str(event.get("eventId") or event.get("id") or event.get("ID") or event.get("ItemID"))
 
 
 def _listed(site: Site) -> list[dict[str, Any]]:
@@ -85,8 +100,32 @@ def _listed(site: Site) -> list[dict[str, Any]]:
             groups = [id_ for country in tree["D"]["PAL"]["1"]["SG"].values() for id_ in country["G"]]
             path = "/desktop/feapi/PalimpsestAjax/GetEventsInGroupV2"
             return [event for id_ in groups for event in said(site, ask(platform, path, GROUPID=id_))["D"]["E"]]
+        case _ if platform is MSPORT:
+            return [event for page in msport_pages(site) for event in events_on(page)]
+        case _ if platform is BETKING:
+            days = ((NOW + timedelta(days=days)).date() for days in range(-1, 8))
+            bodies = [said(site, ask(platform, f"{BETKING_PATH}/GetEvents/en/{day}/0/0/1")) for day in days]
+            return [event for body in bodies for area in body["AreaMatches"] for event in area["Items"]]
         case _:
             raise ValueError(platform)
+
+
+def msport_pages(site: Site, **query: str) -> list[Any]:
+    """Return the pages of MSport's list until the cursor repeats, without that page. At most fifty."""
+    pages: list[Any] = []
+    query = {"sportId": "sr:sport:1", "limit": "100", **query}
+    while len(pages) < 50:
+        page = said(site, ask(MSPORT, f"{MSPORT_PATH}/sports-matches-list", **query))["data"]
+        if page["lastEventId"] == query.get("lastEventId"):
+            break
+        pages.append(page)
+        query["lastEventId"] = page["lastEventId"]
+    return pages
+
+
+def events_on(page: Any) -> list[dict[str, Any]]:
+    """Return the events of a page of MSport's list."""
+    return [event for tournament in page["tournaments"] for event in tournament["events"]]
 
 
 def _all_pages(site: Site, competition: str) -> list[dict[str, Any]]:

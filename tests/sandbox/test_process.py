@@ -16,10 +16,18 @@ import pytest
 from click.testing import CliRunner
 
 from quart_odds.domain.platforms import Platform
-from quart_odds.sandbox import SandboxOptions, parse_faults, sandbox_command, sandbox_process, start_sandbox_process
+from quart_odds.sandbox import (
+    STAND_INS,
+    SandboxOptions,
+    parse_faults,
+    sandbox_command,
+    sandbox_process,
+    start_sandbox_process,
+)
 from quart_odds.sandbox.faults.faults import FAULT_NAMES
 from quart_odds.sandbox.process import SandboxStartError, arguments
-from tests.sandbox.stand_ins import HEADERS
+from tests.platforms import FIRST_THREE
+from tests.sandbox.stand_ins import HEADERS, MSPORT
 
 COMMAND = [sys.executable, "-m", "quart_odds.sandbox"]
 CATEGORIES = "/api/sportsbook/v4/categories/list/2"
@@ -64,9 +72,9 @@ async def test_one_line_says_where_it_listens_and_requests_are_taken_from_then_o
     assert process.stdout is not None
     line = await asyncio.to_thread(process.stdout.readline)
     said = json.loads(line)
-    assert said.keys() == {"ready", *Platform}
+    assert said.keys() == {"ready", *STAND_INS}
     assert said["ready"] is True
-    assert len({said[platform] for platform in Platform}) == 1
+    assert len({said[platform] for platform in STAND_INS}) == 1
     assert (await get(session, said["betpawa"] + CATEGORIES))[0] == 200
     process.send_signal(signal.SIGINT)
     out, log = await asyncio.to_thread(process.communicate, timeout=30)
@@ -82,7 +90,9 @@ async def test_it_ends_within_a_second_with_requests_hanging(
 ) -> None:
     """Answers that never come, answers that drip, and a peer that does not read its answer."""
     faults = "betpawa=timeout,bet9ja=drip"
-    process = start(started, "--events", "300", "--body-kb", "3000", "--faults", faults, "--no-move")
+    bookmakers = ",".join(FIRST_THREE)
+    words = ["--bookmakers", bookmakers, "--events", "300", "--body-kb", "3000", "--faults", faults, "--no-move"]
+    process = start(started, *words)
     assert process.stdout is not None
     url = json.loads(await asyncio.to_thread(process.stdout.readline))["betpawa"]
     sports = f"{url}/desktop/feapi/PalimpsestAjax/GetSports"
@@ -131,6 +141,13 @@ async def _until_active(session: aiohttp.ClientSession, url: str, requests: int)
         (["--markets", "3"], "markets 3 is not at least 10"),
         (["--latency-ms", "-1"], "cannot be negative"),
         (["--price-pace", "0"], "price_pace 0 is not above 0"),
+        (
+            ["--bookmakers", "betpawa,ladbrokes"],
+            "bookmakers 'betpawa,ladbrokes' are not one or more of betpawa, sportybet",
+        ),
+        (["--bookmakers", ""], "bookmakers '' are not one or more of betpawa, sportybet, bet9ja, msport, betking"),
+        (["--bookmakers", "betpawa,betpawa"], "bookmakers 'betpawa,betpawa' name one twice"),
+        (["--bookmakers", "betpawa", "--faults", "bet9ja=403"], "'bet9ja=403' is not a fault of a bookmaker; write"),
         (["--competitions", "9"], "competitions 9 of 60 events is not from 1 to 8"),
         (["--colour", "red"], "No such option"),
     ],
@@ -144,7 +161,7 @@ def test_a_wrong_option_is_answered_with_what_is_allowed(words: list[str], said:
 
 async def test_a_port_that_is_taken_is_said_to_be(started: list[subprocess.Popen[str]]) -> None:
     """The exit code is 1, with one sentence."""
-    async with sandbox_process(SandboxOptions(events=3)) as sandbox:
+    async with sandbox_process(SandboxOptions(events=3, bookmakers=FIRST_THREE)) as sandbox:
         result = CliRunner().invoke(sandbox_command, ["--port", sandbox.url.rpartition(":")[2]])
     assert result.exit_code == 1
     assert "cannot listen on 127.0.0.1:" in result.output
@@ -161,7 +178,7 @@ async def test_a_reset_cuts_the_connection_before_the_answer(session: aiohttp.Cl
 
 async def test_many_requests_share_connections(session: aiohttp.ClientSession) -> None:
     """Connections are kept alive beyond a thousand requests."""
-    async with sandbox_process(SandboxOptions(events=5)) as sandbox:
+    async with sandbox_process(SandboxOptions(events=5, bookmakers=FIRST_THREE)) as sandbox:
         connector = aiohttp.TCPConnector(limit=1)
         async with aiohttp.ClientSession(connector=connector) as one:
             statuses = {(await get(one, sandbox.url + CATEGORIES))[0] for _ in range(1100)}
@@ -177,7 +194,8 @@ async def test_a_sandbox_that_cannot_start_is_an_error(tmp_path: Path) -> None:
 
 async def test_stopping_twice_is_stopping_once() -> None:
     """Both calls return the exit code."""
-    sandbox = await start_sandbox_process(SandboxOptions(events=3))
+    sandbox = await start_sandbox_process(SandboxOptions(events=3, bookmakers=(Platform.BET9JA,)))
+    assert list(sandbox.urls) == [Platform.BET9JA]
     assert [await sandbox.stop(), await sandbox.stop()] == [0, 0]
 
 
@@ -227,6 +245,7 @@ def test_options_survive_the_command_line() -> None:
         live_prices=True,
         price_pace=2.5,
         competitions=4,
+        bookmakers=(Platform.BETPAWA, MSPORT),
     )
     words = arguments(options)
     for expected in (
@@ -234,6 +253,7 @@ def test_options_survive_the_command_line() -> None:
         "--live-prices",
         "--price-pace 2.5",
         "--competitions 4",
+        "--bookmakers betpawa,msport",
         "--seed 3",
         "--faults betpawa=timeout@lists:0.5",
         "--body-kb 12.5",

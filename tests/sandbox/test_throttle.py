@@ -13,14 +13,15 @@ from quart import Quart, Response
 from quart.typing import TestClientProtocol as QuartClient
 
 from quart_odds.domain.platforms import Platform
-from quart_odds.sandbox import SandboxOptions, create_sandbox, parse_faults
+from quart_odds.sandbox import STAND_INS, SandboxOptions, create_sandbox, parse_faults
 from quart_odds.sandbox.app import generated_sites
 from quart_odds.sandbox.faults.corrupt import BOMB_BYTES, bomb
 from quart_odds.sandbox.faults.faults import FaultBoard
 from quart_odds.sandbox.server import cut_connection
 from quart_odds.sandbox.sites.answers import Answer
 from quart_odds.sandbox.throttle import Kept, Throttle
-from tests.sandbox.stand_ins import HEADERS, NOW, detail_ask, queries
+from tests.platforms import FIRST_THREE
+from tests.sandbox.stand_ins import BETKING, BETKING_PATH, HEADERS, MSPORT, MSPORT_PATH, NOW, detail_ask, queries
 
 CATEGORIES = "/api/sportsbook/v4/categories/list/2"
 SPORTS = "/desktop/feapi/PalimpsestAjax/GetSports"
@@ -33,8 +34,9 @@ BOTH = {**HEADERS[Platform.BETPAWA], **HEADERS[Platform.BET9JA]}
 
 def client_of(faults: str = "", **options: Any) -> QuartClient:
     """Create a client for a sandbox of sixty events with these faults."""
-    options = {"move": 0, **options}
-    app: Quart = create_sandbox(SandboxOptions(faults=parse_faults(faults), **options), now=lambda: NOW)
+    options = {"move": 0, "bookmakers": FIRST_THREE, **options}
+    given = parse_faults(faults, options["bookmakers"])
+    app: Quart = create_sandbox(SandboxOptions(faults=given, **options), now=lambda: NOW)
     return app.test_client()
 
 
@@ -63,15 +65,32 @@ async def first_event() -> str:
     return f"/api/sportsbook/v4/events/{(await listed(client_of()))[0]['id']}"
 
 
-async def test_the_three_bookmakers_are_on_one_port_distinguished_by_path() -> None:
+async def test_the_bookmakers_are_on_one_port_distinguished_by_path() -> None:
     """One request to each bookmaker is counted there."""
-    client = client_of()
+    client = client_of(bookmakers=STAND_INS)
     assert (await get(client, CATEGORIES)).status_code == 200
     assert (await get(client, SPORTS)).status_code == 200
     assert (await get(client, "/api/gh/factsCenter/popularAndSportList?sportId=sr:sport:1")).status_code == 200
+    assert (await get(client, f"{MSPORT_PATH}/sports-matches-list?sportId=sr:sport:1")).status_code == 200
+    assert (await get(client, f"{BETKING_PATH}/event/en/1/1/0", **HEADERS[BETKING])).status_code == 200
     assert (await get(client, "/elsewhere")).status_code == 404
     state = await (await get(client, "/_sandbox/state")).get_json()
-    assert {name: of["requests"] for name, of in state["bookmakers"].items()} == dict.fromkeys(Platform, 1)
+    assert {name: of["requests"] for name, of in state["bookmakers"].items()} == dict.fromkeys(STAND_INS, 1)
+
+
+async def test_only_the_bookmakers_asked_for_are_there() -> None:
+    """The state, the faults and the odds have no other, and the addresses of others are unknown."""
+    client = client_of(bookmakers=(Platform.BET9JA, MSPORT))
+    state = await (await get(client, "/_sandbox/state")).get_json()
+    assert {*state["bookmakers"]} == {*state["faults"]} == {"bet9ja", "msport"}
+    assert (await get(client, CATEGORIES)).status_code == 404
+    assert (await get(client, SPORTS)).status_code == 200
+    assert (await client.post("/_sandbox/faults", json={"betpawa": "403"})).status_code == 400
+    done = (await (await client.post("/_sandbox/odds", json={"changes": 40})).get_json())["changes"]
+    assert {change["bookmaker"] for change in done} == {"bet9ja", "msport"}
+    wanted = {"sportradar_id": done[0]["sportradar_id"], "bookmaker": "betpawa", "market": "3743", "outcome": "1"}
+    refused = await client.post("/_sandbox/odds", json={**wanted, "odds": 2})
+    assert (await refused.get_json())["error"] == "bookmaker 'betpawa' is not one of bet9ja, msport"
 
 
 async def test_an_answer_is_compressed_where_the_client_takes_gzip(first_event: str) -> None:
@@ -269,7 +288,7 @@ async def test_requests_for_lists_and_details_are_counted_separately(first_event
     assert state["bet9ja"]["busiest_ten_seconds"] == state["bet9ja"]["list_requests"] == 0
 
 
-@pytest.mark.parametrize("platform", list(Platform))
+@pytest.mark.parametrize("platform", FIRST_THREE)
 async def test_a_huge_event_has_five_thousand_markets(platform: Platform) -> None:
     """The event has each bookmaker's own structure."""
     client = client_of(f"{platform}=huge:1.0")
@@ -370,7 +389,7 @@ async def test_faults_are_changed_while_it_runs() -> None:
 
 async def test_a_warm_gate_writes_nothing_when_it_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     """All bodies are already written, and warming is not a request: the first answer has the initial prices."""
-    options = SandboxOptions(events=5)
+    options = SandboxOptions(events=5, bookmakers=FIRST_THREE)
     _, bookmakers = generated_sites(options, NOW)
     throttle = Throttle(options, FaultBoard(), cut_connection)
     throttle.warm(bookmakers)

@@ -13,6 +13,7 @@ from quart_odds.domain.platforms import Platform
 from quart_odds.sandbox import SandboxOptions, sandbox_process
 from tests.alerts.receiving import receiving
 from tests.alerts.test_webhook import verify
+from tests.platforms import FIRST_THREE
 from tests.server.serving import Json, Server, at, curl, served
 
 HOME = {"market": "1x2_ft", "line": None, "outcome": "1", "bookmaker": "betpawa"}
@@ -48,7 +49,7 @@ async def test_an_alert_survives_a_kill_and_verifies_at_its_receiver(tmp_path: P
     async with (
         receiving() as hook,
         receiving() as phone,
-        sandbox_process(SandboxOptions(events=3, latency_ms=0, move=0, markets=10)) as sandbox,
+        sandbox_process(SandboxOptions(events=3, latency_ms=0, move=0, markets=10, bookmakers=FIRST_THREE)) as sandbox,
     ):
         hook.status = 500
         settings = {

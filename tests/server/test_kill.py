@@ -13,6 +13,7 @@ import pytest
 
 from quart_odds.domain.platforms import Platform
 from quart_odds.sandbox import SandboxOptions, sandbox_process
+from tests.platforms import FIRST_THREE
 from tests.server.serving import at, curl, served
 
 RUN_SECONDS = 1.5
@@ -40,7 +41,7 @@ async def kill_again_and_again(folder: Path, times: int) -> None:
     """Kill at random moments of a scrape, and check the data after each restart."""
     moments = random.Random(7)
     pace = {"betpawa_concurrency": 4, "sportybet_concurrency": 4, "bet9ja_concurrency": 4}
-    async with sandbox_process(SandboxOptions(events=30, latency_ms=60, move=0.2)) as sandbox:
+    async with sandbox_process(SandboxOptions(events=30, latency_ms=60, move=0.2, bookmakers=FIRST_THREE)) as sandbox:
         settings = at(sandbox.urls) | pace
         async with served(folder, settings) as server:
             published = await curl(server, "/api/scrape/stream")
@@ -78,7 +79,7 @@ async def test_twenty_kills_in_a_scrape_lose_nothing_that_was_confirmed(tmp_path
 
 async def test_after_a_stop_the_file_alone_is_the_whole_database(tmp_path: Path) -> None:
     """A copy of `odds.db`, without any files beside it, has the run and all its odds."""
-    async with sandbox_process(SandboxOptions(events=10, latency_ms=5)) as sandbox:
+    async with sandbox_process(SandboxOptions(events=10, latency_ms=5, bookmakers=FIRST_THREE)) as sandbox:
         settings = at(sandbox.urls)
         async with served(tmp_path / "one", settings) as server:
             assert (await curl(server, "/api/scrape/stream"))[-1]["phase"] == "completed"

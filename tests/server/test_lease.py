@@ -15,6 +15,7 @@ import pytest
 from quart_odds.sandbox import SandboxOptions, sandbox_process
 from quart_odds.storage.writer_lease import LEASE_SECONDS
 from tests.databases import make_database
+from tests.platforms import FIRST_THREE
 from tests.server.serving import Json, Server, at, served
 from tests.server.test_two_servers import PACE, PATIENCE_SECONDS, ask, ended, matches, same_matches, scrape, until_ready
 
@@ -48,7 +49,7 @@ async def writer_and_standby(
     folder: Path, database_url: str, writer_url: str | None = None
 ) -> AsyncIterator[tuple[Server, Server]]:
     """Yield a server that has scraped once, and a standby. `writer_url` is another way to the same database."""
-    async with sandbox_process(SandboxOptions(events=12, latency_ms=150, move=0.2)) as sandbox:
+    async with sandbox_process(SandboxOptions(events=12, latency_ms=150, move=0.2, bookmakers=FIRST_THREE)) as sandbox:
         settings = {**at(sandbox.urls), **PACE, "database_url": database_url, "drain_seconds": 0.2}
         async with served(folder / "first", settings | {"database_url": writer_url or database_url}) as first:
             assert (await scrape(first))["status"] == "completed"

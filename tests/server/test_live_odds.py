@@ -13,6 +13,7 @@ import pytest
 
 from quart_odds.domain.platforms import Platform
 from quart_odds.sandbox import SandboxOptions, sandbox_process
+from tests.platforms import FIRST_THREE
 from tests.server.following import CurlFollower, Follower, WebSocketFollower
 from tests.server.serving import Server, at, served
 from tests.websocket.copies import prices_of
@@ -78,7 +79,7 @@ async def test_copies_of_ten_events_equal_the_api_after_everything(tmp_path: Pat
     """On both transports and both lanes, price by price."""
     port = free_port()
     command = (sys.executable, *lane, "serve", "--bind", f"127.0.0.1:{port}")
-    options = SandboxOptions(events=14, markets=30, live_prices=True, price_pace=40)
+    options = SandboxOptions(events=14, markets=30, live_prices=True, price_pace=40, bookmakers=FIRST_THREE)
     async with sandbox_process(options) as sandbox, aiohttp.ClientSession() as session:
         settings = at(sandbox.urls) | {f"{each}_requests_per_second": 20 for each in Platform}
         async with served(tmp_path, settings, command) as server:

@@ -15,6 +15,7 @@ from websockets.exceptions import ConnectionClosedError
 
 from quart_odds.domain.platforms import Platform
 from quart_odds.sandbox import SandboxOptions, sandbox_process
+from tests.platforms import FIRST_THREE
 from tests.server.serving import SERVE, Server, acknowledged, at, curl, is_terminal, progress_of, served
 
 Json = dict[str, Any]
@@ -33,7 +34,7 @@ async def session() -> AsyncIterator[aiohttp.ClientSession]:
 @contextlib.asynccontextmanager
 async def served_app(folder: Path, *, events: int = 24, latency_ms: float = SLOW_ENOUGH_MS) -> AsyncIterator[Server]:
     """Run sandbox bookmakers, and a server that sends each at most two requests at once."""
-    options = SandboxOptions(events=events, latency_ms=latency_ms, move=0)
+    options = SandboxOptions(events=events, latency_ms=latency_ms, move=0, bookmakers=FIRST_THREE)
     async with sandbox_process(options) as sandbox:
         slowly = {f"{platform}_concurrency": 2 for platform in Platform}
         async with served(folder, at(sandbox.urls) | slowly) as server:
@@ -116,7 +117,7 @@ async def test_curl_attaches_to_a_run_that_is_going(tmp_path: Path) -> None:
 
 async def test_a_signal_in_the_middle_of_a_run_ends_it_in_time(tmp_path: Path) -> None:
     """Streams are told to reconnect, the run is marked as interrupted, and the process ends within two seconds."""
-    async with sandbox_process(SandboxOptions(events=60, latency_ms=500)) as sandbox:
+    async with sandbox_process(SandboxOptions(events=60, latency_ms=500, bookmakers=FIRST_THREE)) as sandbox:
         settings = at(sandbox.urls) | {"drain_seconds": 0.2}
         async with served(tmp_path, settings) as server, server.websocket() as listener:
             await acknowledged(listener)
@@ -142,7 +143,7 @@ async def test_a_recording_of_the_real_sites_gives_the_match_with_its_odds(
 ) -> None:
     """The one match that all three recordings contain is shown side by side, with exact prices."""
     async with (
-        sandbox_process(SandboxOptions(replay=recorded)) as sandbox,
+        sandbox_process(SandboxOptions(replay=recorded, bookmakers=FIRST_THREE)) as sandbox,
         served(tmp_path, at(sandbox.urls) | {"retry_wait_seconds": 0.05}) as server,
     ):
         published = await curl(server, "/api/scrape/stream")
@@ -201,7 +202,7 @@ async def test_the_sandbox_keeps_a_database_of_its_own(tmp_path: Path) -> None:
 
 async def test_plain_hypercorn_serves_and_scrapes_as_well(tmp_path: Path) -> None:
     """With `hypercorn 'quart_odds:create_app()'` every client sees the same run, on the standard lane."""
-    options = SandboxOptions(events=12, latency_ms=SLOW_ENOUGH_MS, move=0)
+    options = SandboxOptions(events=12, latency_ms=SLOW_ENOUGH_MS, move=0, bookmakers=FIRST_THREE)
     async with sandbox_process(options) as sandbox:
         command = [sys.executable, "-m", "hypercorn", "--bind", "127.0.0.1:0"]
         async with served(tmp_path, at(sandbox.urls), [*command, "quart_odds:create_app()"]) as server:

@@ -11,6 +11,7 @@ import pytest
 
 from quart_odds.sandbox import SandboxOptions, sandbox_process
 from tests.broadcast.listeners import read_blocks
+from tests.platforms import FIRST_THREE
 from tests.server.harness import Peer, connect, stream_head, websocket, websocket_head
 from tests.server.serving import Server, at, is_terminal, served
 
@@ -25,7 +26,7 @@ async def slow_bookmakers(folder: Path, latency_ms: float = 120) -> AsyncIterato
     """Serve an app whose scrape takes a few seconds."""
     pace = {"betpawa_concurrency": 4, "sportybet_concurrency": 4, "bet9ja_concurrency": 4}
     async with (
-        sandbox_process(SandboxOptions(events=40, latency_ms=latency_ms, move=0)) as sandbox,
+        sandbox_process(SandboxOptions(events=40, latency_ms=latency_ms, move=0, bookmakers=FIRST_THREE)) as sandbox,
         served(folder, at(sandbox.urls) | pace | {"max_connections": 0}) as server,
     ):
         yield server

@@ -13,6 +13,7 @@ import pytest
 
 from quart_odds.sandbox import SandboxOptions, sandbox_process
 from tests.databases import PostgresServer, make_database, running_postgres
+from tests.platforms import FIRST_THREE
 from tests.server.serving import Json, Server, at, served
 
 pytestmark = pytest.mark.postgres
@@ -73,7 +74,7 @@ async def two_servers(
 ) -> AsyncIterator[tuple[Server, Server, str]]:
     """Yield a server that writes and has scraped once, a server that reads, and the URL of their database."""
     url = await make_database(postgres.url)
-    async with sandbox_process(SandboxOptions(events=12, latency_ms=40, move=0.2)) as sandbox:
+    async with sandbox_process(SandboxOptions(events=12, latency_ms=40, move=0.2, bookmakers=FIRST_THREE)) as sandbox:
         settings = {**at(sandbox.urls), **PACE, "database_url": url, "drain_seconds": 1, **(more or {})}
         async with served(folder / "first", settings) as first:
             assert (await scrape(first))["status"] == "completed"

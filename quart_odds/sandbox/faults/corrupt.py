@@ -1,8 +1,9 @@
 """Deliberately broken bodies: truncated, misshapen, with wrong types, with too few or too many events, or huge."""
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
+from typing import Any
 
 import orjson
 
@@ -59,29 +60,42 @@ def _twisted(value: object) -> object:
     return 7 if isinstance(value, str) else "seven" if isinstance(value, int | float) else value
 
 
+_COUNTS = (("eventSize", ("tournaments", "categories")), ("NUM", ("SG",)), ("TotalNoOfItems", ()))
+"""The names of counts, and the members of objects whose count is that of a country or the sport."""
+
+
 def _overcounted(value: object) -> object:
-    """Increase every competition's event count. The counts of countries and of the sport stay the same."""
+    """Increase the event count of every competition or day. The counts of countries and of the sport stay the same."""
     if isinstance(value, list):
         return [_overcounted(member) for member in value]
     if not isinstance(value, dict):
         return value
     changed = {key: _overcounted(member) for key, member in value.items()}
-    for name, parts in (("eventSize", ("tournaments", "categories")), ("NUM", ("SG",))):
+    for name, parts in _COUNTS:
         count = changed.get(name)
         if isinstance(count, int) and not any(part in changed for part in parts):
             changed[name] = count + OVERCOUNTED
     return changed
 
 
+_LISTS = {
+    stand_ins.BETPAWA: ("responses", "responses"),
+    stand_ins.SPORTYBET: ("data", "events"),
+    stand_ins.BET9JA: ("D", "E"),
+    stand_ins.MSPORT: ("data", "events"),
+    stand_ins.BETKING: ("AreaMatches", "Items"),
+}
+"""The member of a body in which its lists of events are, and the name of each list."""
+
+
 def _event_lists(platform: Platform, value: object) -> Iterator[list[object]]:
     """Yield the lists of events in a list's body. A tree of competitions has none and stays unchanged."""
-    data = value.get("responses" if platform is stand_ins.BETPAWA else "data") if isinstance(value, dict) else None
-    if platform is stand_ins.BET9JA:
-        data = value.get("D") if isinstance(value, dict) else None
-        holders = [data]
+    within, name = _LISTS[platform]
+    data = value.get(within) if isinstance(value, dict) else None
+    if isinstance(data, dict):
+        holders = [data] if platform is stand_ins.BET9JA else data.get("tournaments") or []
     else:
-        holders = data.get("tournaments") or [] if isinstance(data, dict) else data or []
-    name = {stand_ins.BETPAWA: "responses", stand_ins.SPORTYBET: "events", stand_ins.BET9JA: "E"}[platform]
+        holders = data or []
     for holder in holders:
         events = holder.get(name) if isinstance(holder, dict) else None
         if isinstance(events, list):
@@ -102,7 +116,7 @@ def _changed(fault: Fault, events: list[object]) -> list[object]:
 
 def _id_of(event: object) -> str:
     assert isinstance(event, dict)
-    return str(event.get("eventId") or event.get("id") or event.get("ID"))
+    return str(event.get("eventId") or event.get("id") or event.get("ID") or event.get("ItemID"))
 
 
 def _huge(platform: Platform, body: bytes) -> bytes:
@@ -113,16 +127,29 @@ def _huge(platform: Platform, body: bytes) -> bytes:
         for number in range(HUGE_MARKETS):
             prices |= {f"S_MADEUP{number}@{number % 40 / 2}_O": "1.9", f"S_MADEUP{number}@{number % 40 / 2}_U": "1.8"}
         return orjson.dumps(value)
-    markets = value["markets"] if platform is stand_ins.BETPAWA else value["data"]["markets"]
+    markets, renamed = _MARKETS[platform](value)
     if not markets:
         return body
     pattern = markets[0]
-    for number in range(HUGE_MARKETS - len(markets)):
-        if platform is stand_ins.BETPAWA:
-            markets.append({**pattern, "marketType": {**pattern["marketType"], "id": str(90_000_000 + number)}})
-        else:
-            markets.append({**pattern, "id": str(9_000_000 + number)})
+    markets += [{**pattern, **renamed(pattern, number)} for number in range(HUGE_MARKETS - len(markets))]
     return orjson.dumps(value)
+
+
+_Markets = list[dict[str, Any]]
+_Renamed = Callable[[dict[str, Any], int], dict[str, object]]
+_MARKETS: Mapping[Platform, Callable[[Any], tuple[_Markets, _Renamed]]] = {
+    stand_ins.BETPAWA: lambda body: (
+        body["markets"],
+        lambda market, number: {"marketType": {**market["marketType"], "id": str(90_000_000 + number)}},
+    ),
+    stand_ins.SPORTYBET: lambda body: (body["data"]["markets"], lambda _, number: {"id": str(9_000_000 + number)}),
+    stand_ins.MSPORT: lambda body: (body["data"]["markets"], lambda _, number: {"id": 9_000_000 + number}),
+    stand_ins.BETKING: lambda body: (
+        next((item["OddsCollection"] for area in body["AreaMatches"] for item in area["Items"]), []),
+        lambda market, number: {"OddsType": {**market["OddsType"], "OddsTypeID": 900_000 + number}},
+    ),
+}
+"""Where an event's markets are in its body, and the members that give one of them an unknown id."""
 
 
 @cache

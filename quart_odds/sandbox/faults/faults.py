@@ -2,7 +2,7 @@
 
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
@@ -45,6 +45,8 @@ class FaultKind(StrEnum):
     """Loses an event of the first page before later pages are read, so that one event is on no page."""
     SHIFTING_LIST = "shifting-list"
     """Loses and gains an event in turn between pages, so that one event is on no page, the next one on two."""
+    STUCK_CURSOR = "stuck-cursor"
+    """Repeats a cursor before the list's end, so that later pages cannot be read. Only MSport's list has one."""
     SHORT_LIST = "short-list"
     """Omits a share of the events from lists, one in ten by default. Totals and trees count them all."""
     BLANK = "blank"
@@ -91,6 +93,7 @@ _ON_LISTS = {
     FaultKind.OVERCOUNT,
     FaultKind.SHIFT,
     FaultKind.SHIFTING_LIST,
+    FaultKind.STUCK_CURSOR,
     FaultKind.SHORT_LIST,
 }
 _ON_ONE_EVENT = {FaultKind.NOT_FOUND, FaultKind.HUGE}
@@ -181,19 +184,19 @@ def parse_fault(text: str) -> Fault:
     )
 
 
-def parse_faults(text: str) -> dict[Platform, Fault]:
-    """Parse faults such as `betpawa=403,bet9ja=timeout:0.5`; `all=` means all three bookmakers.
+def parse_faults(text: str, bookmakers: Sequence[Platform] = STAND_INS) -> dict[Platform, Fault]:
+    """Parse faults such as `betpawa=403,bet9ja=timeout:0.5`; `all=` means all of these bookmakers.
 
     Raises ValueError listing the valid values.
     """
     faults: dict[Platform, Fault] = {}
     for part in filter(None, (part.strip() for part in text.split(","))):
         name, equals, fault = part.partition("=")
-        if not equals or name not in ("all", *STAND_INS):
+        if not equals or name not in ("all", *bookmakers):
             raise ValueError(
-                f"{part!r} is not a fault of a bookmaker; write {'|'.join(STAND_INS)}|all=FAULT[@WHERE][:SHARE]"
+                f"{part!r} is not a fault of a bookmaker; write {'|'.join(bookmakers)}|all=FAULT[@WHERE][:SHARE]"
             )
-        for platform in STAND_INS if name == "all" else (Platform.of(name),):
+        for platform in bookmakers if name == "all" else (Platform.of(name),):
             faults[platform] = parse_fault(fault)
     return faults
 

@@ -35,9 +35,10 @@ class Recorded:
     def answers(self, ask: Ask) -> bool:
         """Return whether it answers a request: its query is part of the request's, and the body is the same.
 
-        `q` says what a list of BetPawa contains. A list recorded without `q` does not answer a request with one.
+        `q` says what a list of BetPawa contains, and `lastEventId` where a page of MSport's begins. A list recorded
+        without one of them does not answer a request that has it.
         """
-        if "q" in ask.query and "q" not in self.query:
+        if any(name in ask.query and name not in self.query for name in ("q", "lastEventId")):
             return False
         for name, value in self.query.items():
             asked = ask.query.get(name)

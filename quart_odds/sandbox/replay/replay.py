@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from functools import cached_property
 
 from quart_odds.domain.platforms import Platform
@@ -17,6 +18,7 @@ from quart_odds.sandbox.sites.answers import (
     Site,
     not_found,
 )
+from quart_odds.sandbox.sites.betking_event import MAIN_TYPES
 from quart_odds.sandbox.world import stand_ins
 
 Body = Mapping[str, object]
@@ -203,16 +205,79 @@ def _bet9ja_event(value: object) -> Iterator[ListedEvent]:
     yield ListedEvent(where, str(event["ID"]), lambda _: listed, lambda: None)
 
 
+def _msport_details(recording: Recording) -> Iterator[ListedEvent]:
+    for entry in recording.of(stand_ins.MSPORT, "/match/detail"):
+        event = _object(_object(entry.value()).get("data"))
+        yield from _msport_event(event, event)
+
+
+def _msport_lists(recording: Recording) -> Iterator[ListedEvent]:
+    for entry in recording.of(stand_ins.MSPORT, "/sports-matches-list"):
+        for value in _list(_object(_object(entry.value()).get("data")).get("tournaments")):
+            tournament = _object(value)
+            for event in _list(tournament.get("events")):
+                yield from _msport_event(_object(event), tournament)
+
+
+def _msport_event(event: Body, tournament: Body) -> Iterator[ListedEvent]:
+    """Yield an event that has not started. In a list, only some events say whether they have."""
+    if not event.get("eventId") or not tournament.get("tournamentId") or event.get("status") not in (0, None):
+        return
+    country = tournament.get("category")
+    where = _competition(tournament.get("tournamentId"), tournament.get("tournament"), country, country)
+    listed = {name: event.get(name) for name in ("eventId", "homeTeam", "awayTeam", "startTime")}
+    yield ListedEvent(where, str(event["eventId"]), lambda _: listed, lambda: None)
+
+
+def _betking_details(recording: Recording) -> Iterator[ListedEvent]:
+    for entry in recording.of(stand_ins.BETKING, "/prematch/event/"):
+        copies = [*_betking_items(entry)]
+        yield from _betking_event(copies)
+
+
+def _betking_lists(recording: Recording) -> Iterator[ListedEvent]:
+    for entry in recording.of(stand_ins.BETKING, "/prematch/GetEvents/"):
+        for item in _betking_items(entry):
+            yield from _betking_event([item])
+
+
+def _betking_items(entry: Recorded) -> Iterator[Body]:
+    for area in _list(_object(entry.value()).get("AreaMatches")):
+        yield from map(_object, _list(_object(area).get("Items")))
+
+
+def _betking_event(copies: Sequence[Body]) -> Iterator[ListedEvent]:
+    """Yield an event, given all copies of it: a list has a single one, with the odds of the main markets."""
+    event = copies[0] if copies else {}
+    if not event.get("ItemID") or not event.get("TournamentId"):
+        return
+    where = _competition(*(event.get(f"{of}{name}") for of in ("Tournament", "Category") for name in ("Id", "Name")))
+    odds = [odds for copy in copies for odds in _list(copy.get("OddsCollection"))]
+    main = [each for each in odds if str(_object(_object(each).get("OddsType")).get("OddsTypeID")) in MAIN_TYPES]
+    listed = {**event, "OddsCollection": main}
+    yield ListedEvent(where, str(event["ItemID"]), lambda _: listed, lambda: None, _time(event.get("ItemDate")))
+
+
 _Reader = Callable[[Recording], Iterator[ListedEvent]]
 _READERS: Mapping[Platform, tuple[_Reader, _Reader]] = {
     stand_ins.BETPAWA: (_betpawa_details, _betpawa_lists),
     stand_ins.SPORTYBET: (_sportybet_details, _sportybet_lists),
     stand_ins.BET9JA: (_bet9ja_details, _bet9ja_lists),
+    stand_ins.MSPORT: (_msport_details, _msport_lists),
+    stand_ins.BETKING: (_betking_details, _betking_lists),
 }
 
 
 def _competition(id_: object, name: object, country_id: object, country: object) -> ListedCompetition:
     return ListedCompetition(str(id_), str(name), str(country_id), str(country))
+
+
+def _time(value: object) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(str(value))
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else None
 
 
 def _object(value: object) -> dict[str, object]:

@@ -1,1 +1,1 @@
-"""The three wire formats."""
+"""The wire formats, one bookmaker in two modules each: its addresses, and its events."""

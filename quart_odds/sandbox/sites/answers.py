@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Protocol
 
 import orjson
@@ -16,7 +17,7 @@ REFUSAL = (
     b"You don't have permission to access this address on this server.<P>\n"
     b"Reference&#32;&#35;18&#46;5a9dbc11&#46;1790000000&#46;0badcafe\n</BODY>\n</HTML>\n"
 )
-"""What the CDN in front of Bet9ja sends instead of JSON."""
+"""What the CDNs in front of Bet9ja and BetKing send instead of JSON."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,7 @@ class Ask:
     """A request. Header names are in lower case.
 
     `shift` is by how many events a list has moved up since its first page was read: 1 if one before this page is gone.
+    `is_stuck` is whether the cursor of a list repeats before its end.
     """
 
     method: str
@@ -32,6 +34,7 @@ class Ask:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
     shift: int = 0
+    is_stuck: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +80,16 @@ Markets = frozenset[str] | None
 
 @dataclass(frozen=True, slots=True)
 class ListedEvent:
-    """An event in a bookmaker's list. `write` returns its object for a list; `version` changes when that does."""
+    """An event in a bookmaker's list. `write` returns its object for a list; `version` changes when that does.
+
+    `kickoff` is needed by lists of a day only.
+    """
 
     competition: ListedCompetition
     external_id: str
     write: Callable[[Markets], Mapping[str, object] | orjson.Fragment]
     version: Callable[[], Hashable]
+    kickoff: datetime | None = None
 
 
 class Shelf(Protocol):

@@ -1,10 +1,12 @@
 """Bet9ja's event object: prices in one flat object, times without a zone, suspended prices missing or "1"."""
 
 from collections.abc import Iterable
-from functools import cache
+from functools import cache, partial
 
 import orjson
 
+from quart_odds.sandbox.sites.bet9ja import envelope
+from quart_odds.sandbox.sites.formats import EventFormat
 from quart_odds.sandbox.world import stand_ins
 from quart_odds.sandbox.world.book import Book
 from quart_odds.sandbox.world.markets import MarketList, Offer
@@ -62,6 +64,15 @@ def group_id(number: int) -> int:
 def country_id(number: int) -> int:
     """Return Bet9ja's id of a country."""
     return 11_000 + number
+
+
+FORMAT = EventFormat(
+    lambda number: str(group_id(number)),
+    lambda number: str(country_id(number)),
+    MAIN_KEYS,
+    partial(event_object, is_listed=True),
+    lambda book, _, extra: envelope(event_object(book, book.market_list.offers) | extra),
+)
 
 
 def _odds(book: Book, offers: Iterable[Offer]) -> Iterable[tuple[str, str]]:

@@ -10,10 +10,11 @@ from quart_odds.sandbox.world import stand_ins
 
 MOST_EVENTS = 100
 """The maximum `take` that the site allows."""
+DEFAULT_MARKETS = frozenset({"3743", "4693", "3774"})
+"""The markets of a list by default."""
 _EVENT = re.compile(r"/api/sportsbook/v4/events/(\d+)")
 _PROTOBUF = b"\x0a\x04\x08\x01\x10\x02"
 _MALFORMED = (ValueError, KeyError, TypeError, AttributeError)
-_DEFAULT_MARKETS = frozenset({"3743", "4693", "3774"})
 
 
 class BetpawaSite:
@@ -112,7 +113,7 @@ class _Query:
         self.is_upcoming = what.get("eventType") == "UPCOMING" and "2" in categories
         view = query.get("view") or {}
         types = view.get("marketTypes")
-        self.markets = frozenset(map(str, types)) if isinstance(types, list) else _DEFAULT_MARKETS
+        self.markets = frozenset(map(str, types)) if isinstance(types, list) else DEFAULT_MARKETS
         self.skip = int(str(query.get("skip", 0)))
         self.take = int(str(query.get("take", 20)))
         self._shift = shift if self.skip else 0

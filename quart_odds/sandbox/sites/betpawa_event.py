@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Mapping
 from itertools import groupby
 
+from quart_odds.sandbox.sites.betpawa import DEFAULT_MARKETS
+from quart_odds.sandbox.sites.formats import EventFormat
 from quart_odds.sandbox.world.book import Book
 from quart_odds.sandbox.world.markets import Offer, SiteMarket, SiteOutcome
 
@@ -47,6 +49,15 @@ def competition_id(number: int) -> str:
 def region_id(number: int) -> str:
     """Return BetPawa's id of a country."""
     return str(100 + number)
+
+
+FORMAT = EventFormat(
+    competition_id,
+    region_id,
+    DEFAULT_MARKETS,
+    event_object,
+    lambda book, _, extra: event_object(book, book.market_list.offers) | extra,
+)
 
 
 def _widgets(book: Book) -> list[dict[str, str]]:

@@ -1,6 +1,6 @@
 """All prices of the sandbox by bookmaker and event, and the generated events of a stand-in bookmaker."""
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence, Set
 from datetime import datetime
 from functools import partial
 from random import Random
@@ -9,22 +9,31 @@ import orjson
 
 from quart_odds.domain.clock import utc_now
 from quart_odds.domain.platforms import Platform
-from quart_odds.sandbox.sites import bet9ja, bet9ja_event, betpawa_event, sportybet, sportybet_event
-from quart_odds.sandbox.sites.answers import Answer, Ask, ListedCompetition, ListedEvent, Markets
+from quart_odds.sandbox.sites import bet9ja_event, betking_event, betpawa_event, msport_event, sportybet_event
+from quart_odds.sandbox.sites.answers import Answer, Ask, ListedEvent, Markets
+from quart_odds.sandbox.sites.formats import PRE_MATCH, EventFormat
 from quart_odds.sandbox.world import stand_ins
 from quart_odds.sandbox.world.book import Book
 from quart_odds.sandbox.world.changes import ChangeLog
-from quart_odds.sandbox.world.markets import MarketList, Offer, market_list
+from quart_odds.sandbox.world.markets import MarketList, market_list
 from quart_odds.sandbox.world.process import PriceProcess
-from quart_odds.sandbox.world.stand_ins import STAND_INS, no_stand_in
-from quart_odds.sandbox.world.world import Fixture
+from quart_odds.sandbox.world.world import STARTED, Fixture
+
+FORMATS: Mapping[Platform, EventFormat] = {
+    stand_ins.BETPAWA: betpawa_event.FORMAT,
+    stand_ins.SPORTYBET: sportybet_event.FORMAT,
+    stand_ins.BET9JA: bet9ja_event.FORMAT,
+    stand_ins.MSPORT: msport_event.FORMAT,
+    stand_ins.BETKING: betking_event.FORMAT,
+}
 
 
 class Books:
     """The books of all events, each created on first use.
 
-    `limits` has the number of market lines per event for each bookmaker. Leagues alternate between several numbers.
-    Prices move between requests, or in time by `now` once `live` was called. `changes` records every change of a price.
+    `limits` has the number of market lines per event for each bookmaker that there is. Leagues alternate between
+    several numbers. Prices move between requests, or in time by `now` once `live` was called. `changes` records every
+    change of a price.
     """
 
     def __init__(
@@ -46,6 +55,11 @@ class Books:
         self._limits = limits
         self._seed = seed
         self._books: dict[tuple[Platform, int], Book] = {}
+
+    @property
+    def bookmakers(self) -> Set[Platform]:
+        """The bookmakers that there are."""
+        return self._limits.keys()
 
     @property
     def move(self) -> float:
@@ -109,9 +123,9 @@ class Books:
 
     def random_book(self, random: Random) -> Book:
         """Return the book of a random event that clients can match by its SportRadar id."""
-        real = [fixture for fixture in self.fixtures if fixture.is_matchable]
+        real = [fixture for fixture in self.fixtures if fixture.matchable_at]
         fixture = random.choice(real)
-        return self.book(random.choice(sorted(fixture.listings)), fixture)
+        return self.book(random.choice(fixture.matchable_at), fixture)
 
 
 class GeneratedShelf:
@@ -121,6 +135,7 @@ class GeneratedShelf:
         self.platform = platform
         self._books = books
         self._padding = padding
+        self._format = FORMATS[platform]
         self._fixtures = {
             fixture.listings[platform].external_id: fixture
             for fixture in books.fixtures
@@ -140,9 +155,9 @@ class GeneratedShelf:
         fixture = self._fixtures.get(external_id)
         if fixture is not None:
             self._books.book(self.platform, fixture).asked(self._books.move)
-        return self.untouched_detail(external_id, ask.query.get("productId", "3"))
+        return self.untouched_detail(external_id, ask.query.get("productId", PRE_MATCH))
 
-    def untouched_detail(self, external_id: str, product: str = "3") -> Answer | None:
+    def untouched_detail(self, external_id: str, product: str = PRE_MATCH) -> Answer | None:
         """Return an event with all its markets as they are."""
         fixture = self._fixtures.get(external_id)
         if fixture is None:
@@ -161,21 +176,20 @@ class GeneratedShelf:
 
     @property
     def first_event(self) -> str | None:
-        """The first event that has not started and is at all three bookmakers."""
+        """The first event that has not started and that clients can match between all bookmakers of the sandbox."""
         for external_id, fixture in self._fixtures.items():
-            if fixture.number % 29 != 7 and len(fixture.listings) == len(STAND_INS) and not fixture.league.is_virtual:
+            if fixture.number % 29 != STARTED and self._books.bookmakers == {*fixture.matchable_at}:
                 return external_id
         return next(iter(self._fixtures), None)
 
     def _list(self, fixture: Fixture) -> ListedEvent:
-        league, platform = fixture.league, self.platform
-        competition_id, country_id = _IDS[platform]
-        competition = ListedCompetition(
-            competition_id(league.number), league.name, country_id(league.country_number), league.country
-        )
-        version: Callable[[], Hashable] = partial(self._books.version, platform, fixture)
+        version: Callable[[], Hashable] = partial(self._books.version, self.platform, fixture)
         return ListedEvent(
-            competition, fixture.listings[platform].external_id, partial(self._write_listed, fixture), version
+            self._format.competition(fixture.league),
+            fixture.listings[self.platform].external_id,
+            partial(self._write_listed, fixture),
+            version,
+            fixture.kickoff,
         )
 
     def _write_listed(self, fixture: Fixture, markets: Markets) -> orjson.Fragment:
@@ -188,46 +202,14 @@ class GeneratedShelf:
         return fragment
 
     def _listed_object(self, book: Book, markets: Markets) -> Mapping[str, object]:
-        wanted = _LISTED[self.platform] if markets is None else markets
-        offers = [offer for offer in book.market_list.offers if offer.site.id in wanted]
-        match self.platform:
-            case stand_ins.BETPAWA:
-                return betpawa_event.event_object(book, offers)
-            case stand_ins.SPORTYBET:
-                return sportybet_event.event_object(book, offers, is_listed=True)
-            case stand_ins.BET9JA:
-                return bet9ja_event.event_object(book, offers, is_listed=True)
-            case _:
-                raise no_stand_in(self.platform)
+        wanted = self._format.listed_markets if markets is None else markets
+        return self._format.listed(book, [offer for offer in book.market_list.offers if offer.site.id in wanted])
 
 
-_IDS: Mapping[Platform, tuple[Callable[[int], str], Callable[[int], str]]] = {
-    stand_ins.BETPAWA: (betpawa_event.competition_id, betpawa_event.region_id),
-    stand_ins.SPORTYBET: (sportybet_event.tournament_id, sportybet_event.category_id),
-    stand_ins.BET9JA: (lambda n: str(bet9ja_event.group_id(n)), lambda n: str(bet9ja_event.country_id(n))),
-}
-_LISTED: Mapping[Platform, frozenset[str]] = {
-    stand_ins.BETPAWA: frozenset({"3743", "4693", "3774"}),
-    stand_ins.SPORTYBET: frozenset({"1", "18", "10"}),
-    stand_ins.BET9JA: bet9ja_event.MAIN_KEYS,
-}
-"""The markets of a list by default."""
-
-
-def write_detail(book: Book, product: str = "3", padding: int = 0) -> bytes:
-    """Write the body of an event. SportyBet's has no markets unless the product is 3, pre-match."""
-    offers: Sequence[Offer] = book.market_list.offers
-    extra = {"sandboxPadding": _filler(padding)} if padding else {}
-    match book.market_list.platform:
-        case stand_ins.BETPAWA:
-            return orjson.dumps(betpawa_event.event_object(book, offers) | extra)
-        case stand_ins.SPORTYBET:
-            event = sportybet_event.event_object(book, offers if product == "3" else ())
-            return orjson.dumps(sportybet.envelope(event | extra))
-        case stand_ins.BET9JA:
-            return orjson.dumps(bet9ja.envelope(bet9ja_event.event_object(book, offers) | extra))
-        case platform:
-            raise no_stand_in(platform)
+def write_detail(book: Book, product: str = PRE_MATCH, padding: int = 0) -> bytes:
+    """Write the body of an event. SportyBet's and MSport's have no markets unless the product is 3, pre-match."""
+    extra: dict[str, object] = {"sandboxPadding": _filler(padding)} if padding else {}
+    return orjson.dumps(FORMATS[book.market_list.platform].body(book, product, extra))
 
 
 def _filler(size: int) -> str:

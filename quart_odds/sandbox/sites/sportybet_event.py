@@ -1,7 +1,10 @@
 """SportyBet's event object: every line is a separate market, odds are text, times are milliseconds."""
 
 from collections.abc import Iterable
+from functools import partial
 
+from quart_odds.sandbox.sites.formats import PRE_MATCH, EventFormat
+from quart_odds.sandbox.sites.sportybet import envelope
 from quart_odds.sandbox.world.book import LEAST, Book
 from quart_odds.sandbox.world.markets import MAIN_SLUGS, Offer, SiteOutcome
 
@@ -60,6 +63,16 @@ def tournament_id(number: int) -> str:
     return f"sr:tournament:{number}"
 
 
+def _body(book: Book, product: str, extra: dict[str, object]) -> dict[str, object]:
+    """Build the body of an event. It has no markets unless the product is 3, pre-match."""
+    return envelope(event_object(book, book.market_list.offers if product == PRE_MATCH else ()) | extra)
+
+
+FORMAT = EventFormat(
+    tournament_id, category_id, frozenset({"1", "18", "10"}), partial(event_object, is_listed=True), _body
+)
+
+
 def _market(book: Book, offer: Offer, home: str, away: str) -> dict[str, object]:
     site, first = offer.site, offer.first
     desc, name, group = site.labels
@@ -109,15 +122,19 @@ def _outcome(
         "probability": f"{book.fair(index):.10f}",
         "voidProbability": "0E-10",
         "isActive": 1 if is_suspended or not closed else 0,
-        "desc": _describe(offer, outcome).replace("{home}", home).replace("{away}", away),
+        "desc": describe(offer, outcome, home, away),
     }
 
 
-def _describe(offer: Offer, outcome: SiteOutcome) -> str:
+def describe(offer: Offer, outcome: SiteOutcome, home: str, away: str) -> str:
     """Return a description such as "Over 2.5", "Home (0:1)" or "Away (+0.5)".
 
-    It contains the line, so clients should not identify outcomes by it.
+    It contains the line or a team, so clients should not identify outcomes by it.
     """
+    return _with_line(offer, outcome).replace("{home}", home).replace("{away}", away)
+
+
+def _with_line(offer: Offer, outcome: SiteOutcome) -> str:
     if offer.line is None or "{line}" not in outcome.name:
         return outcome.name
     if offer.site.market.family == "asian":

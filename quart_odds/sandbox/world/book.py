@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 
 from quart_odds.domain.clock import utc_now
+from quart_odds.domain.platforms import Platform
 from quart_odds.sandbox.world import stand_ins
 from quart_odds.sandbox.world.changes import ChangeLog
 from quart_odds.sandbox.world.markets import MarketList, Offer
@@ -13,11 +14,17 @@ from quart_odds.sandbox.world.model import implied
 from quart_odds.sandbox.world.world import Fixture
 
 LEAST = 101
-"""The lowest possible odds, in hundredths."""
+"""The lowest possible odds, in hundredths. See `least_of`."""
 MOST = 50_000
 MOVING = 0.3
 """The proportion of events that move between two requests, unless nearly all prices are to move."""
-_MARGINS = {stand_ins.BETPAWA: 1.052, stand_ins.SPORTYBET: 1.058, stand_ins.BET9JA: 1.068}
+_MARGINS = {
+    stand_ins.BETPAWA: 1.052,
+    stand_ins.SPORTYBET: 1.058,
+    stand_ins.BET9JA: 1.068,
+    stand_ins.MSPORT: 1.055,
+    stand_ins.BETKING: 1.06,
+}
 _OPINION = 0.012
 """The standard deviation of a bookmaker's opinion on a price."""
 SUSPENDED = 0.02
@@ -55,6 +62,7 @@ class Book:
         self.fixture = fixture
         self.market_list = market_list
         self.version = 0
+        self.least = least_of(market_list.platform)
         self._now = now
         self._log = log
         self._asked = 0
@@ -62,7 +70,7 @@ class Book:
         self._fair = implied(market_list.platform, limit, *fixture.rates)
         random = Random(self._seed)
         self.cents = array("I", [self._price(fair, random) for fair in self._fair])
-        self.closed = bytearray(cents < LEAST for cents in self.cents)
+        self.closed = bytearray(cents < self.least for cents in self.cents)
         for offer in market_list.offers:
             self._open_with_a_flaw(offer, random)
         opened = (start or fixture.kickoff - timedelta(days=8)) - timedelta(hours=UNCHANGED_HOURS * random.random())
@@ -83,8 +91,8 @@ class Book:
         changes = max(1, round(len(self.cents) * move / moving))
         at_ms = milliseconds(self._now())
         for index in random.sample(range(len(self.cents)), min(changes, len(self.cents))):
-            if random.random() < 0.05 or self.cents[index] < LEAST:
-                self._put(index, None, not self.closed[index] or self.cents[index] < LEAST, at_ms)
+            if random.random() < 0.05 or self.cents[index] < self.least:
+                self._put(index, None, not self.closed[index] or self.cents[index] < self.least, at_ms)
             else:
                 self._put(index, self.another_price(index, random), None, at_ms)
         self.version += 1
@@ -103,7 +111,7 @@ class Book:
         """Return a plausible price other than the current one, in hundredths."""
         present = self.cents[index]
         for _ in range(8):
-            cents = max(self._price(self._fair[index], random), LEAST)
+            cents = max(self._price(self._fair[index], random), self.least)
             if cents != present:
                 return cents
         return present + 1
@@ -147,15 +155,15 @@ class Book:
         elif luck < REOPENED:
             never = offer.indices[-1] if offer.site.id == _EARLY_GOALS else None
             for index in offer.indices:
-                self._put(index, None, index == never or self.cents[index] < LEAST, at_ms)
+                self._put(index, None, index == never or self.cents[index] < self.least, at_ms)
         return bool(before or self._open(offer))
 
     def _price(self, fair: float, random: Random) -> int:
-        """Return the odds for a fair chance after margin and opinion, below LEAST if there can be no offer."""
+        """Return the odds for a fair chance after margin and opinion, below `least` if there can be no offer."""
         chance = fair * (1 + (_MARGINS[self.market_list.platform] - 1) * (1 - fair / 2)) * random.gauss(1, _OPINION)
         if chance >= 0.995:
             return 0
-        return max(LEAST, min(MOST, round(100 / max(chance, 1e-4))))
+        return max(self.least, min(MOST, round(100 / max(chance, 1e-4))))
 
     def _open_with_a_flaw(self, offer: Offer, random: Random) -> None:
         """Occasionally suspend a market or a price, or let the bookmaker err in the customer's favour."""
@@ -170,6 +178,11 @@ class Book:
         elif luck > 0.95 and offer.site.market.slug == "1x2_ft":
             index = random.choice(offer.indices)
             self.cents[index] = min(MOST, round(self.cents[index] * 1.12))
+
+
+def least_of(platform: Platform) -> int:
+    """Return the lowest odds of an open price, in hundredths. At BetKing 1.01 means that it is suspended."""
+    return LEAST + 1 if platform is stand_ins.BETKING else LEAST
 
 
 def milliseconds(moment: datetime) -> int:

@@ -50,8 +50,9 @@ class SiteOutcome:
 class SiteMarket:
     """A market as a bookmaker writes it.
 
-    `labels` are its names: BetPawa's name and display name; SportyBet's description, name and group; Bet9ja's name and
-    group. `kind` and `row` are BetPawa's handicap type and the number of prices in a row.
+    `labels` are its names: BetPawa's name and display name; description, name and group at SportyBet and MSport;
+    Bet9ja's name and group; BetKing's name. `kind` and `row` are BetPawa's handicap type and the number of prices in a
+    row.
     """
 
     market: Market
@@ -133,7 +134,7 @@ def outcomes_of(slug: str) -> tuple[str, ...]:
 
 
 def line_of_specifier(specifier: str) -> float | None:
-    """Return the line of a SportyBet specifier: `total=2.5` is 2.5, `hcp=0:1` is -1, `goalnr=1` has none."""
+    """Return the line of a SportRadar specifier: `total=2.5` is 2.5, `hcp=0:1` is -1, `goalnr=1` has none."""
     for part in specifier.split("|"):
         name, _, value = part.partition("=")
         if name == "total":
@@ -159,13 +160,21 @@ _COLUMNS = {
         ("sportybet_desc", "sportybet_name", "sportybet_group"),
     ),
     stand_ins.BET9JA: ("bet9ja_key", "bet9ja_code", "bet9ja_code", ("bet9ja_name", "bet9ja_group")),
+    stand_ins.MSPORT: (
+        "msport_id",
+        "msport_id",
+        "msport_desc",
+        ("msport_description", "msport_description", "sportybet_group"),
+    ),
+    stand_ins.BETKING: ("betking_id", "betking_id", "outcome", ("betking_name",)),
 }
 """Column names per bookmaker: market id, outcome id, outcome name, and labels."""
+_WITH_SPECIFIERS = (stand_ins.SPORTYBET, stand_ins.MSPORT)
 
 
 @cache
 def _site_markets(platform: Platform) -> tuple[tuple[SiteMarket, tuple[tuple[float | None, str], ...]], ...]:
-    """Return a bookmaker's markets with their lines and, for SportyBet, specifiers."""
+    """Return a bookmaker's markets with their lines and, for SportyBet and MSport, specifiers."""
     market_id, outcome_id, outcome_name, labels = _COLUMNS[platform]
     outcomes: dict[str, list[SiteOutcome]] = {}
     for row in _read("outcomes.csv"):
@@ -199,17 +208,17 @@ def _site_markets(platform: Platform) -> tuple[tuple[SiteMarket, tuple[tuple[flo
 
 
 def _lines(platform: Platform, row: dict[str, str]) -> tuple[tuple[float | None, str], ...]:
-    if platform is stand_ins.SPORTYBET:
-        specifiers = row["sportybet_specifiers"].split() or [""]
+    if platform in _WITH_SPECIFIERS:
+        specifiers = row[f"{platform}_specifiers"].split() or [""]
         return tuple((line_of_specifier(specifier), specifier) for specifier in specifiers)
-    lines = row["betpawa_lines" if platform is stand_ins.BETPAWA else "bet9ja_lines"].split()
+    lines = row[f"{platform}_lines"].split()
     return tuple((float(line), "") for line in lines) or ((None, ""),)
 
 
 def _players(platform: Platform) -> tuple[SiteOutcome, ...]:
-    """Invent players, half of them in each team. Each bookmaker has its own numbering."""
-    first = {stand_ins.BETPAWA: 30_364_900, stand_ins.SPORTYBET: 1_009_300, stand_ins.BET9JA: 1}[platform]
-    prefix = "sr:player:" if platform is stand_ins.SPORTYBET else ""
+    """Invent players, half of them in each team. SportyBet and MSport have SportRadar's ids, others their own."""
+    first = {stand_ins.BETPAWA: 30_364_900, stand_ins.SPORTYBET: 1_009_300, stand_ins.MSPORT: 1_009_300}[platform]
+    prefix = "sr:player:" if platform in _WITH_SPECIFIERS else ""
     return tuple(
         SiteOutcome(f"player {number}", f"{prefix}{first + number}", f"Player {number}") for number in range(PLAYERS)
     )

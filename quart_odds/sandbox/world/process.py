@@ -192,11 +192,9 @@ def _next(pair: _Pair, moment: float, random: Random) -> float | None:
 
 def _pairs(fixtures: Sequence[Fixture], seed: int, pace: float) -> Iterator[_Pair]:
     for fixture in fixtures:
-        if not fixture.is_matchable:
-            continue
         name = f"process {seed}/{fixture.number}"
         of_event = _factor(name, EVENT_SPREAD)
-        for platform in sorted(fixture.listings):
+        for platform in fixture.matchable_at:
             factor = pace * of_event * _factor(f"{name}/{platform}", PAIR_SPREAD)
             yield _Pair(platform, fixture, fixture.kickoff.timestamp(), factor, f"{name}/{platform}")
 

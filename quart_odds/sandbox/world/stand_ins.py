@@ -1,10 +1,13 @@
-"""The bookmakers that the sandbox stands in for. Others may be installed."""
+"""The bookmakers that the sandbox stands in for. Others may be installed, and some of these may be not."""
 
 from quart_odds.domain.platforms import Platform
 
-BETPAWA, SPORTYBET, BET9JA = map(Platform.of, ("betpawa", "sportybet", "bet9ja"))
+BETPAWA, SPORTYBET, BET9JA, MSPORT, BETKING = map(Platform.of, ("betpawa", "sportybet", "bet9ja", "msport", "betking"))
 
-STAND_INS = (BETPAWA, SPORTYBET, BET9JA)
+FIRST_THREE = (BETPAWA, SPORTYBET, BET9JA)
+"""The bookmakers whose events are drawn by chance. Which events the others list follows from these."""
+
+STAND_INS = (*FIRST_THREE, MSPORT, BETKING)
 
 
 def no_stand_in(platform: Platform) -> ValueError:

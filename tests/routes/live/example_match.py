@@ -7,6 +7,7 @@ from pathlib import Path
 import aiohttp
 
 from quart_odds.sandbox import SandboxOptions, sandbox_process
+from tests.platforms import FIRST_THREE
 from tests.server.serving import Json, Server, at, served
 
 EXAMPLES = Path(__file__).parents[3] / "docs" / "examples"
@@ -16,7 +17,7 @@ EXAMPLES = Path(__file__).parents[3] / "docs" / "examples"
 async def a_match(folder: Path) -> AsyncIterator[tuple[Server, aiohttp.ClientSession, int]]:
     """Serve events of stand-in bookmakers, after one run. Yields the server, an HTTP client and the id of an event."""
     async with (
-        sandbox_process(SandboxOptions(events=8, markets=20, move=0.9)) as sandbox,
+        sandbox_process(SandboxOptions(events=8, markets=20, move=0.9, bookmakers=FIRST_THREE)) as sandbox,
         served(folder, at(sandbox.urls) | {"refresh_cooldown_seconds": 0}) as server,
         aiohttp.ClientSession() as session,
     ):

@@ -14,6 +14,7 @@ from playwright.async_api import Browser, async_playwright
 
 from quart_odds.domain.platforms import Platform
 from quart_odds.sandbox import SandboxOptions, SandboxProcess, sandbox_process
+from tests.platforms import FIRST_THREE
 from tests.routes.pages.visiting import ARGUMENTS, Visitor
 from tests.server.serving import Server, at, served
 
@@ -53,7 +54,9 @@ async def browser() -> AsyncIterator[Browser]:
 @pytest_asyncio.fixture(loop_scope="session", scope="session")
 async def sandbox() -> AsyncIterator[SandboxProcess]:
     """Stand-in bookmakers for all tests."""
-    async with sandbox_process(SandboxOptions(events=EVENTS, latency_ms=LATENCY_MS, move=0, markets=20)) as opened:
+    async with sandbox_process(
+        SandboxOptions(events=EVENTS, latency_ms=LATENCY_MS, move=0, markets=20, bookmakers=FIRST_THREE)
+    ) as opened:
         yield opened
 
 

@@ -15,6 +15,7 @@ from playwright.async_api import Browser, async_playwright
 
 from quart_odds.domain.platforms import Platform
 from quart_odds.sandbox import SandboxOptions, sandbox_process
+from tests.platforms import FIRST_THREE
 from tests.routes.pages.visiting import ARGUMENTS, Visitor
 from tests.server.serving import Server, at, served
 
@@ -91,7 +92,7 @@ async def show(visitor: Visitor, width: int, name: str, url: str) -> None:
 async def main(folder: Path) -> None:
     """Serve, make some runs, take the screenshots."""
     folder.mkdir(parents=True, exist_ok=True)
-    options = SandboxOptions(events=60, latency_ms=300, jitter_ms=100)
+    options = SandboxOptions(events=60, latency_ms=300, jitter_ms=100, bookmakers=FIRST_THREE)
     slowly = {f"{platform}_concurrency": 4 for platform in Platform} | {"log_level": "warning", "request_tries": 1}
     program = shutil.which("chromium") or shutil.which("chromium-browser")
     with tempfile.TemporaryDirectory() as place:

@@ -15,6 +15,7 @@ from quart_odds.sandbox.faults.faults import (
     parse_fault,
     parse_faults,
 )
+from quart_odds.sandbox.world.stand_ins import STAND_INS
 
 B = Platform.BETPAWA
 
@@ -70,15 +71,18 @@ def test_a_wrong_fault_is_answered_with_what_is_allowed(text: str, said: str) ->
 
 
 def test_faults_are_given_by_bookmaker() -> None:
-    """`all` means all three, and a later fault replaces an earlier one."""
+    """`all` means all that there are, and a later fault replaces an earlier one."""
     assert parse_faults("betpawa=403, bet9ja=timeout:0.5") == {
         B: Fault(FaultKind.FORBIDDEN),
         Platform.BET9JA: Fault(FaultKind.TIMEOUT, share=0.5),
     }
-    assert {fault.kind for fault in parse_faults("all=500").values()} == {FaultKind.BROKEN}
+    assert parse_faults("all=500") == dict.fromkeys(STAND_INS, Fault(FaultKind.BROKEN))
+    assert parse_faults("all=500", (B,)) == {B: Fault(FaultKind.BROKEN)}
     assert parse_faults("") == {}
-    with pytest.raises(ValueError, match=r"betpawa\|sportybet\|bet9ja\|all"):
+    with pytest.raises(ValueError, match=r"betpawa\|sportybet\|bet9ja\|msport\|betking\|all"):
         parse_faults("ladbrokes=403")
+    with pytest.raises(ValueError, match=r"write betpawa\|all"):
+        parse_faults("bet9ja=403", (B,))
 
 
 @pytest.mark.parametrize(

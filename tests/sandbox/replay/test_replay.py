@@ -9,11 +9,24 @@ import pytest
 
 from quart_odds.domain.platforms import Platform
 from quart_odds.sandbox import SandboxOptions, create_sandbox
-from quart_odds.sandbox.app import _site
+from quart_odds.sandbox.app import open_site
 from quart_odds.sandbox.replay.recorded import Recording
 from quart_odds.sandbox.replay.replay import ReplayedSite
 from quart_odds.sandbox.sites.answers import Ask, Site
-from tests.sandbox.stand_ins import HEADERS, ask, by_queries, detail_ask, events_of, said
+from tests.sandbox.stand_ins import (
+    BETKING,
+    BETKING_PATH,
+    HEADERS,
+    MSPORT,
+    MSPORT_PATH,
+    ask,
+    by_queries,
+    detail_ask,
+    events_of,
+    events_on,
+    msport_pages,
+    said,
+)
 
 UPCOMING = "/api/ng/factsCenter/pcUpcomingEvents"
 GET_SPORTS = "/desktop/feapi/PalimpsestAjax/GetSports"
@@ -21,7 +34,7 @@ GET_SPORTS = "/desktop/feapi/PalimpsestAjax/GetSports"
 
 def replayed(folder: Path, platform: Platform) -> Site:
     """Create a bookmaker that answers from a folder."""
-    return ReplayedSite(platform, Recording.load(folder), _site)
+    return ReplayedSite(platform, Recording.load(folder), open_site)
 
 
 def record(folder: Path, *entries: dict[str, Any]) -> Path:
@@ -187,6 +200,79 @@ def test_a_recorded_refusal_of_the_tree_gives_way_to_a_made_one(tmp_path: Path) 
     assert site.refuse(Ask("GET", GET_SPORTS)) is not None, "a client without a Referer is refused as ever"
 
 
+def msport_event(number: int, status: int | None = 0) -> dict[str, object]:
+    """Build a small event of MSport, as in its own body."""
+    names = {"homeTeam": "A", "awayTeam": "B", "startTime": 1_778_065_200_000}
+    where = {"category": "Elsewhere", "tournament": "Cup", "tournamentId": "sr:tournament:1"}
+    return {"eventId": f"sr:match:{number}", **names, **where, "status": status, "markets": [{"id": 1}]}
+
+
+def test_events_of_msport_are_listed_without_markets_unless_they_have_started(tmp_path: Path) -> None:
+    """A page that was recorded answers its own cursor only, and the made list goes on after it."""
+    listed = {name: msport_event(9)[name] for name in ("eventId", "homeTeam", "awayTeam", "startTime")}
+    tournament = {"category": "Elsewhere", "tournament": "Cup", "tournamentId": "sr:tournament:1", "events": [listed]}
+    page = {"bizCode": 10000, "data": {"tournaments": [tournament], "lastEventId": "sr:match:9"}}
+    details = [(2, msport_event(2)), (3, msport_event(3, status=1)), (4, msport_event(4, status=None))]
+    record(
+        tmp_path,
+        {
+            "bookmaker": "msport",
+            "path": f"{MSPORT_PATH}/sports-matches-list",
+            "query": {"sportId": "sr:sport:1", "limit": "100"},
+            "says": page,
+        },
+        *(
+            {
+                "bookmaker": "msport",
+                "path": f"{MSPORT_PATH}/match/detail",
+                "query": {"eventId": f"sr:match:{number}", "productId": "3"},
+                "says": {"bizCode": 10000, "data": event},
+            }
+            for number, event in details
+        ),
+    )
+    site = replayed(tmp_path, MSPORT)
+    pages = msport_pages(site)
+    assert pages[0] == page["data"]
+    assert [[event["eventId"] for event in events_on(each)] for each in pages] == [
+        ["sr:match:9"],
+        ["sr:match:2", "sr:match:4"],
+    ]
+    assert not any("markets" in event for event in events_of(site))
+    assert said(site, detail_ask(MSPORT, "sr:match:3"))["data"]["status"] == 1
+    assert site.answer(detail_ask(MSPORT, "sr:match:9")).status == 404
+
+
+def test_events_of_betking_are_listed_on_their_day_with_the_main_markets(tmp_path: Path) -> None:
+    """From all copies of an event in its own body, and from lists of a day."""
+    one = {
+        "ItemID": 5,
+        "ItemName": "A - B",
+        "ItemDate": "2026-11-25T00:30:00+02:00",
+        "TournamentId": 1,
+        "TournamentName": "Cup",
+        "CategoryId": 2,
+        "CategoryName": "Elsewhere",
+        "OddsCollection": [{"OddsType": {"OddsTypeID": 110}}],
+    }
+    copies = [one, {**one, "OddsCollection": [{"OddsType": {"OddsTypeID": 190}}, {"OddsType": {"OddsTypeID": 160}}]}]
+    body = {"AreaMatches": [{"Items": [copy]} for copy in copies], "TotalNoOfItems": 1}
+    day = {"AreaMatches": [{"Items": [{**one, "ItemID": 6}]}], "TotalNoOfItems": 1}
+    record(
+        tmp_path,
+        {"bookmaker": "betking", "path": f"{BETKING_PATH}/event/en/1/5/0", "says": body},
+        {"bookmaker": "betking", "path": f"{BETKING_PATH}/GetEvents/en/2026-11-20/0/0/1", "says": day},
+    )
+    site = replayed(tmp_path, BETKING)
+    assert said(site, ask(BETKING, f"{BETKING_PATH}/GetEvents/en/2026-11-20/0/0/1")) == day
+    made = said(site, ask(BETKING, f"{BETKING_PATH}/GetEvents/en/2026-11-25/0/0/1"))
+    items = {item["ItemID"]: item for area in made["AreaMatches"] for item in area["Items"]}
+    assert (set(items), made["TotalNoOfItems"]) == ({5, 6}, 2)
+    assert [odds["OddsType"]["OddsTypeID"] for odds in items[5]["OddsCollection"]] == [110, 160]
+    assert said(site, detail_ask(BETKING, "5")) == body
+    assert site.answer(detail_ask(BETKING, "6")).status == 404
+
+
 def test_a_body_recorded_compressed_is_opened(tmp_path: Path) -> None:
     """`content_encoding` declares the compression."""
     record(
@@ -241,9 +327,10 @@ async def test_the_odds_of_a_replay_do_not_change(tmp_path: Path) -> None:
         (Platform.BETPAWA, "33289995", 5, 372_634),
         (Platform.SPORTYBET, "sr:match:68995116", 8, 545_450),
         (Platform.BET9JA, "769895636", 3, 337_450),
+        (MSPORT, "sr:match:68995116", 2, 290_720),
     ],
 )
-def test_the_event_recorded_at_all_three_is_found_at_each(
+def test_the_event_recorded_everywhere_is_found_at_each(
     recorded: Path, platform: Platform, external_id: str, listed: int, size: int
 ) -> None:
     """It is found from the generated tree down, and its body is the recorded file. Merely listed events answer 404."""
@@ -254,4 +341,4 @@ def test_the_event_recorded_at_all_three_is_found_at_each(
     answers = {event_id: site.answer(detail_ask(platform, event_id)) for event_id in ids}
     assert len(answers[external_id].write()) == size
     assert {answer.status for event_id, answer in answers.items() if event_id != external_id} <= {200, 404}
-    assert 404 in {answer.status for answer in answers.values()}
+    assert (404 in {answer.status for answer in answers.values()}) == (platform is not MSPORT)

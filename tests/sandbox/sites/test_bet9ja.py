@@ -3,7 +3,8 @@
 from quart_odds.domain.platforms import Platform
 from quart_odds.sandbox.options import SandboxOptions
 from quart_odds.sandbox.sites.answers import Ask
-from tests.sandbox.stand_ins import ask, detail, detail_ask, events_of, said, sites
+from tests.platforms import FIRST_THREE
+from tests.sandbox.stand_ins import ask, at_all, detail, detail_ask, events_of, said, sites
 
 PATH = "/desktop/feapi/PalimpsestAjax/"
 
@@ -11,7 +12,7 @@ PATH = "/desktop/feapi/PalimpsestAjax/"
 def test_an_event_has_flat_odds_and_a_kickoff_without_a_zone() -> None:
     """Keys contain market, line and outcome; odds have no trailing zeros; EXTID is the SportRadar id as text."""
     books, found = sites()
-    fixture = next(f for f in books.fixtures if len(f.listings) == 3)
+    fixture = at_all(books)
     book = books.book(Platform.BET9JA, fixture)
     for index in range(len(book.cents)):
         book.set(index, 240, False)
@@ -34,8 +35,8 @@ def test_an_event_has_flat_odds_and_a_kickoff_without_a_zone() -> None:
 
 def test_team_totals_of_both_teams_are_one_market_with_four_outcomes() -> None:
     """S_HAOU has OH, UH, OA and UA, and a single description."""
-    books, found = sites(SandboxOptions(move=0, markets=200))
-    fixture = next(f for f in books.fixtures if len(f.listings) == 3)
+    books, found = sites(SandboxOptions(move=0, markets=200, bookmakers=FIRST_THREE))
+    fixture = at_all(books)
     event = detail(found[Platform.BET9JA], fixture)["D"]
     (described,) = (market for market in event["MK"] if market["ID"] == "S_HAOU")
     assert sorted(described["SGNK"]) == ["OA", "OH", "UA", "UH"]
@@ -45,7 +46,7 @@ def test_team_totals_of_both_teams_are_one_market_with_four_outcomes() -> None:
 def test_a_closed_price_is_absent_or_one() -> None:
     """There is no flag. Which of the two is used depends on the price."""
     books, found = sites()
-    fixture = next(f for f in books.fixtures if len(f.listings) == 3)
+    fixture = at_all(books)
     book = books.book(Platform.BET9JA, fixture)
     for index in range(3):
         book.set(index, 200, True)

@@ -12,7 +12,8 @@ from quart_odds.sandbox.options import SandboxOptions
 from quart_odds.sandbox.sites.answers import Ask, Site
 from quart_odds.sandbox.sites.books import write_detail
 from quart_odds.sandbox.world.book import Book
-from tests.sandbox.stand_ins import NOW, ask, detail, detail_ask, events_of, said, sites
+from tests.platforms import FIRST_THREE
+from tests.sandbox.stand_ins import NOW, ask, at_all, detail, detail_ask, events_of, said, sites
 
 EVENTS = "/api/ng/factsCenter/pcEvents"
 UPCOMING = "/api/ng/factsCenter/pcUpcomingEvents"
@@ -23,7 +24,7 @@ WANTED = {"sportId": "sr:sport:1", "marketId": "1,18,16", "tournamentId": [["sr:
 def book() -> Book:
     """Create a book with prices 2.00, 2.01, 2.02 and so on, all active."""
     books, _ = sites()
-    fixture = next(f for f in books.fixtures if len(f.listings) == 3)
+    fixture = at_all(books)
     book = books.book(Platform.SPORTYBET, fixture)
     for index in range(len(book.cents)):
         book.set(index, 200 + index, False)
@@ -95,7 +96,7 @@ def test_a_price_is_closed_by_itself_and_a_market_by_its_status(book: Book) -> N
 def test_early_goals_never_offers_the_under() -> None:
     """Market 60180 is one-sided, as at the real site."""
     books, _ = sites()
-    fixture = next(f for f in books.fixtures if len(f.listings) == 3)
+    fixture = at_all(books)
     market = market_of(books.book(Platform.SPORTYBET, fixture), "60180", "minsnr=10|total=1.5")
     assert {o["id"]: o["isActive"] for o in market["outcomes"]}["13"] == 0
 
@@ -141,7 +142,7 @@ def test_a_bare_object_a_wrong_content_type_and_a_list_in_a_text_are_refused() -
 
 def test_upcoming_events_come_in_pages_with_their_total() -> None:
     """Together the pages have every event once. A tournament can continue on the next page."""
-    _, found = sites(SandboxOptions(events=150, move=0, markets=20))
+    _, found = sites(SandboxOptions(events=150, move=0, markets=20, bookmakers=FIRST_THREE))
     site = found[Platform.SPORTYBET]
     pages = [
         said(site, ask(Platform.SPORTYBET, UPCOMING, marketId="1", pageSize="100", pageNum=str(number)))["data"]
@@ -182,7 +183,7 @@ def test_both_lists_have_exactly_the_markets_asked_for_with_all_lines() -> None:
 
 def test_option_1_gives_ten_events_of_a_tournament_and_counts_them_all() -> None:
     """Option 2, or none, gives all of them."""
-    _, found = sites(SandboxOptions(events=450, move=0, markets=10))
+    _, found = sites(SandboxOptions(events=450, move=0, markets=10, bookmakers=FIRST_THREE))
     site = found[Platform.SPORTYBET]
     listed: dict[str, Counter[str]] = {}
     for option in ("1", "2"):
@@ -222,5 +223,5 @@ def test_simulated_and_video_game_leagues_are_listed_as_the_site_lists_them() ->
 def test_the_detail_has_all_markets_of_the_sheet() -> None:
     """45 by default."""
     books, found = sites()
-    fixture = next(f for f in books.fixtures if len(f.listings) == 3)
+    fixture = at_all(books)
     assert len(detail(found[Platform.SPORTYBET], fixture)["data"]["markets"]) == 45

@@ -5,7 +5,8 @@ from datetime import timedelta
 from quart_odds.domain.platforms import Platform
 from quart_odds.sandbox.options import SandboxOptions
 from quart_odds.sandbox.world.changes import ChangeLog
-from tests.sandbox.stand_ins import NOW, detail, sites
+from tests.platforms import FIRST_THREE
+from tests.sandbox.stand_ins import NOW, at_all, detail, sites
 
 
 def log_of(number: int, size: int) -> ChangeLog:
@@ -44,8 +45,8 @@ def test_the_oldest_changes_are_dropped() -> None:
 
 def test_movement_between_requests_is_recorded_as_well() -> None:
     """Every way in which a price changes is."""
-    books, found = sites(SandboxOptions(events=5, move=1.0))
-    fixture = next(f for f in books.fixtures if len(f.listings) == 3)
+    books, found = sites(SandboxOptions(events=5, move=1.0, bookmakers=FIRST_THREE))
+    fixture = at_all(books)
     detail(found[Platform.BETPAWA], fixture)
     assert books.changes.last_seq == 0
     detail(found[Platform.BETPAWA], fixture)

@@ -11,8 +11,10 @@ from quart_odds.domain.platforms import Platform
 from quart_odds.sandbox.options import SandboxOptions
 from quart_odds.sandbox.sites.answers import Site
 from quart_odds.sandbox.sites.books import write_detail
+from quart_odds.sandbox.world.stand_ins import STAND_INS
 from quart_odds.sandbox.world.world import Fixture
-from tests.sandbox.stand_ins import detail, detail_ask, sites
+from tests.platforms import FIRST_THREE
+from tests.sandbox.stand_ins import BETKING, MSPORT, at_all, detail, detail_ask, sites
 
 BETPAWA = {
     "3744": "1", "3745": "X", "3746": "2", "4694": "1X", "4695": "X2", "4696": "12", "3796": "gg", "3797": "ng",
@@ -31,6 +33,13 @@ BET9JA = {
     "S_GGNG_Y": "gg", "S_GGNG_N": "ng", "S_OU_O": "over {}", "S_OU_U": "under {}", "S_DNB_1": "dnb 1",
     "S_DNB_2": "dnb 2", "S_AH_1": "asian {} 1", "S_AH_2": "asian {} 2", "S_1X2HND_1H": "three-way {} 1",
     "S_1X2HND_XH": "three-way {} X", "S_1X2HND_2H": "three-way {} 2", "S_1X21T_1": "1st 1", "S_1X22T_X": "2nd X",
+}  # fmt: skip
+
+BETKING_TYPES = {
+    (110, 4): "1", (110, 2): "X", (110, 5): "2", (146, 9): "1X", (146, 10): "12", (146, 11): "X2", (302, 74): "gg",
+    (302, 76): "ng", (160, 12): "over {}", (160, 13): "under {}", (147, 4): "dnb 1", (147, 5): "dnb 2",
+    (305, 1714): "asian {} 1", (305, 1715): "asian {} 2", (342, 1714): "three-way {} 1",
+    (342, 1712): "three-way {} X", (342, 1715): "three-way {} 2",
 }  # fmt: skip
 
 
@@ -71,7 +80,33 @@ def bet9ja_prices(body: Any) -> dict[str, float]:
     return found
 
 
-READ = {Platform.BETPAWA: betpawa_prices, Platform.SPORTYBET: sportybet_prices, Platform.BET9JA: bet9ja_prices}
+def msport_prices(body: Any) -> dict[str, float]:
+    """Do the same for MSport, whose main markets differ from SportyBet's by the type of their ids and a plural."""
+    markets = [
+        {**each, "id": str(each["id"]), "specifier": each["specifiers"] or "=0"} for each in body["data"]["markets"]
+    ]
+    return sportybet_prices({"data": {"markets": markets}})
+
+
+def betking_prices(body: Any) -> dict[str, float]:
+    """Do the same for BetKing, from all copies of the event."""
+    found = {}
+    for odds in (odds for area in body["AreaMatches"] for item in area["Items"] for odds in item["OddsCollection"]):
+        for price in odds["MatchOdds"]:
+            attribute, value = price["OddAttribute"], price["Outcome"]["OddOutcome"]
+            name = BETKING_TYPES.get((odds["OddsType"]["OddsTypeID"], attribute["OddTypeID"]))
+            if name and value > 1.01:
+                found[name.format(float(attribute.get("SpecialValue", odds["SpecialBetValue"])))] = value
+    return found
+
+
+READ = {
+    Platform.BETPAWA: betpawa_prices,
+    Platform.SPORTYBET: sportybet_prices,
+    Platform.BET9JA: bet9ja_prices,
+    MSPORT: msport_prices,
+    BETKING: betking_prices,
+}
 
 
 def prices(site: Site, fixture: Fixture) -> dict[str, float]:
@@ -98,7 +133,7 @@ def test_one_outcome_has_close_prices_everywhere(seed: int) -> None:
 
 def test_margins_are_those_of_bookmakers_and_now_and_then_there_is_an_arbitrage() -> None:
     """One bookmaker's inverse odds of 1X2 nearly always exceed one. The best of three are below one at a few events."""
-    books, found = sites(SandboxOptions(events=150, move=0, markets=12))
+    books, found = sites(SandboxOptions(events=150, move=0, markets=12, bookmakers=FIRST_THREE))
     sums, best_sums = [], []
     for fixture in books.fixtures:
         of_site = [prices(found[platform], fixture) for platform in fixture.listings]
@@ -112,7 +147,7 @@ def test_margins_are_those_of_bookmakers_and_now_and_then_there_is_an_arbitrage(
 
 def test_prices_stand_still_without_movement() -> None:
     """Two requests return the same body."""
-    books, found = sites(SandboxOptions(move=0))
+    books, found = sites()
     for fixture in books.fixtures[:20]:
         for platform in fixture.listings:
             assert detail(found[platform], fixture) == detail(found[platform], fixture)
@@ -122,7 +157,7 @@ def test_a_few_prices_move_when_an_event_is_asked_for_again() -> None:
     """By default some events move, the same ones for the same seed."""
     runs = []
     for _ in range(2):
-        books, found = sites(SandboxOptions())
+        books, found = sites(SandboxOptions(bookmakers=FIRST_THREE))
         events = [(p, f) for f in books.fixtures for p in f.listings if f.sportradar_id]
         before = {(p, f.number): prices(found[p], f) for p, f in events}
         after = {(p, f.number): prices(found[p], f) for p, f in events}
@@ -133,8 +168,8 @@ def test_a_few_prices_move_when_an_event_is_asked_for_again() -> None:
 
 def test_with_full_movement_every_event_moves_and_prices_stay_close() -> None:
     """New prices are drawn around the model's value, so they never drift apart."""
-    books, found = sites(SandboxOptions(events=3, move=1.0, markets=60))
-    fixture = next(f for f in books.fixtures if len(f.listings) == 3 and f.sportradar_id)
+    books, found = sites(SandboxOptions(events=3, move=1.0, markets=60, bookmakers=FIRST_THREE))
+    fixture = at_all(books)
     first = prices(found[Platform.BETPAWA], fixture)
     for _ in range(30):
         last = prices(found[Platform.BETPAWA], fixture)
@@ -143,19 +178,18 @@ def test_with_full_movement_every_event_moves_and_prices_stay_close() -> None:
     assert all(0.85 < first[name] / last[name] < 1.2 for name in common)
 
 
-@pytest.mark.parametrize("platform", list(Platform))
+@pytest.mark.parametrize("platform", STAND_INS)
 @pytest.mark.parametrize("kilobytes", [10, 300])
 def test_bodies_are_cut_or_padded_to_the_size_asked_for(platform: Platform, kilobytes: int) -> None:
     """The size is within an eighth."""
-    books, found = sites(SandboxOptions(events=20, body_kb=kilobytes))
-    fixture = next(f for f in books.fixtures if len(f.listings) == 3)
-    body = found[platform].answer(detail_ask(platform, fixture.listings[platform].external_id)).write()
+    books, found = sites(SandboxOptions(events=20, body_kb=kilobytes, bookmakers=(platform,)))
+    body = found[platform].answer(detail_ask(platform, at_all(books).listings[platform].external_id)).write()
     assert abs(len(body) / 1000 - kilobytes) < kilobytes / 8
 
 
 def test_large_worlds_have_bodies_of_real_size() -> None:
-    """From 300 events on: 70 to 370 KB, about 170 market lines on average."""
-    books, _ = sites(SandboxOptions(events=1300, move=0))
+    """From 300 events on: 70 to 370 KB, about 170 market lines on average. BetKing has fewer."""
+    books, _ = sites(SandboxOptions(events=1300, move=0, bookmakers=FIRST_THREE))
     some = [books.book(platform, f) for f in books.fixtures[::40] for platform in f.listings]
     sizes = [len(write_detail(book)) for book in some]
     assert min(sizes) > 70_000

@@ -18,6 +18,7 @@ from quart_odds.sandbox.world.changes import Change
 from quart_odds.sandbox.world.markets import MAIN_SLUGS, market_list
 from quart_odds.sandbox.world.process import PriceProcess, base_rate
 from quart_odds.sandbox.world.world import Fixture, make_world
+from tests.platforms import FIRST_THREE
 from tests.sandbox.stand_ins import NOW, detail, events_of
 
 HOUR = timedelta(hours=1)
@@ -27,7 +28,7 @@ LINES = 12
 
 def process(events: int = 30, seed: int = 1, pace: float = 1) -> tuple[tuple[Fixture, ...], PriceProcess]:
     """Create a world and the process of its prices."""
-    fixtures = make_world(events, seed, NOW)
+    fixtures = make_world(events, seed, NOW, bookmakers=FIRST_THREE)
     return fixtures, PriceProcess(fixtures, seed, NOW, lambda platform, _: market_list(platform, LINES), pace)
 
 
@@ -44,7 +45,9 @@ class Clock:
 
 def live_sites(clock: Clock, seed: int = 1, pace: float = 1) -> tuple[Books, dict[Platform, Site]]:
     """Create bookmakers whose prices are live."""
-    options = SandboxOptions(events=8, seed=seed, markets=LINES, live_prices=True, price_pace=pace)
+    options = SandboxOptions(
+        events=8, seed=seed, markets=LINES, live_prices=True, price_pace=pace, bookmakers=FIRST_THREE
+    )
     return generated_sites(options, NOW, clock)
 
 
