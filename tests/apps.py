@@ -73,7 +73,9 @@ def running_sandbox(*words: str) -> Iterator[Sandbox]:
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
         try:
             assert process.stdout is not None
-            yield Sandbox(orjson.loads(process.stdout.readline())["betpawa"])
+            ready = orjson.loads(process.stdout.readline())
+            # All bookmakers have one address.
+            yield Sandbox(next(url for name, url in ready.items() if name != "ready"))
         finally:
             process.terminate()
 

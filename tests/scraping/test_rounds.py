@@ -77,3 +77,16 @@ async def test_an_outage_of_one_bookmaker_makes_its_prices_older_and_nothing_els
             assert gone() == []
             sandbox.strike(None)
             await until(app, "/api/freshness", lambda answer: ages(answer)["betpawa"] < 5)
+
+
+async def test_sweeps_alone_give_odds_where_lists_have_no_prices(tmp_path: Path) -> None:
+    """Events that MSport's list names for the first time are fetched, without any full run."""
+    with running_sandbox("--events", "8", "--markets", "12", "--bookmakers", "msport") as sandbox:
+        rate = {"msport_requests_per_second": 20}
+        async with running_app(tmp_path, sandbox.url, sweep_interval_seconds=2, bookmakers="msport", **rate) as app:
+            cache = app.parts.odds_service.cache
+            async with asyncio.timeout(60):
+                while len(cache.events) < 5:
+                    await asyncio.sleep(0.1)
+            assert all(len(each.keys) for event in cache.events.values() for each in event.odds.values())
+            assert await app.get("/api/scrape/runs") == []
