@@ -33,7 +33,6 @@ BOOKMAKER = Bookmaker(
     catalogue=Path(__file__).with_suffix(".toml"),
     concurrency=Concurrency(30, 100),
     order=40,
-    lacking_in_lists=("1x2_ft", "double_chance_ft", "over_under_ft", "btts_ft"),
     probability_rank=3,
 )
 MSPORT = Platform.of(BOOKMAKER.slug)

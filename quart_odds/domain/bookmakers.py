@@ -54,8 +54,10 @@ class Bookmaker:
     is the ISO code of the market that it is scraped for. `url` is scheme and host of its API.
 
     `catalogue` is the TOML file with its ids of the markets. `lacking_in_lists` names main markets (by slug) that its
-    lists do not carry, so that a sweep does not renew them. `order` sorts bookmakers: the first that lists an event
-    names it. `probability_rank` is its place among those whose probabilities are used as fair odds, None without them.
+    lists lack among their prices, so that a sweep does not renew them. Lists without any prices lack none.
+
+    `order` sorts bookmakers: the first that lists an event names it. `probability_rank` is its place among those whose
+    probabilities are used as fair odds, None without them.
     """
 
     slug: str

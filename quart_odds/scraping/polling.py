@@ -41,6 +41,9 @@ PRIOR_STRENGTH = 1.0
 EMPTY_LIST_RATE = 1 / 3600
 """The assumed rate of changes of a list without known events: a new event may appear in it."""
 
+BARE_LISTS_SECONDS = 60.0
+"""How often lists without prices are read. They only tell which events there are."""
+
 
 def assumed_rate(seconds_to_kickoff: float) -> float:
     """Return how often the main prices of an event may change, per second, at this time before the kick-off.
@@ -143,6 +146,7 @@ _MOST_DOUBLINGS = 32
 class _List:
     requests: int = 1
     read_at: float | None = None
+    has_prices: bool = True
 
 
 class PollingPolicy:
@@ -153,6 +157,13 @@ class PollingPolicy:
         self._lists: dict[str, _List] = {}
         self._attempts: dict[str, _Attempts] = {}
         self._curve = RateCurve()
+
+    def are_lists_due(self, now: float) -> bool:
+        """Return whether lists are worth requests: not if none of them has prices and all were read lately."""
+        return not self._lists or any(
+            each.has_prices or each.read_at is None or not 0 <= now - each.read_at < BARE_LISTS_SECONDS
+            for each in self._lists.values()
+        )
 
     def plan_lists(self, names: Sequence[str], now: float, requests: float) -> list[str]:
         """Return the lists to read now, the most urgent first.
@@ -197,9 +208,9 @@ class PollingPolicy:
         ordered = [*starving[:first], *moved, *starving[first:], *tiers[2], *tiers[3], *tiers[4]]
         return [external_id for _, external_id in ordered[:count]]
 
-    def note_list(self, name: str, requests: int, at: float) -> None:
-        """Note that a list was read completely, and with how many requests."""
-        self._lists[name] = _List(max(1, requests), at)
+    def note_list(self, name: str, requests: int, at: float, *, has_prices: bool = True) -> None:
+        """Note that a list was read completely, with how many requests, and whether it has prices or no events."""
+        self._lists[name] = _List(max(1, requests), at, has_prices)
 
     def note_event(self, external_id: str, list_name: str, kickoff: float, at: float) -> None:
         """Note that a list had an event."""

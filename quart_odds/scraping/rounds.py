@@ -39,6 +39,10 @@ class CachedEvents(Protocol):
     def events(self) -> Mapping[int, CachedEvent]:
         """Every event by its id."""
 
+    def knows(self, platform: Platform, external_id: str) -> bool:
+        """Return whether there are odds of a bookmaker's event."""
+        ...
+
 
 class Rounds:
     """Plans the rounds at all bookmakers, and keeps what was learned from one to the next.
@@ -70,6 +74,8 @@ class Rounds:
         self._policies = {platform: PollingPolicy() for platform in Platform}
         self._judges = {platform: NotFoundJudge() for platform in Platform}
         self._purses = {platform: Purse() for platform in Platform}
+        self._bare: dict[Platform, dict[str, EventHeader]] = {platform: {} for platform in Platform}
+        """Events that a list had without prices and that the cache does not know: only their bodies have their odds."""
 
     def begin(self, platform: Platform) -> "Round":
         """Begin a bookmaker's part of a round, now."""
@@ -98,10 +104,32 @@ class Rounds:
                 ),
                 header,
             )
+        for external_id, header in self._never_fetched(platform).items():
+            yield Candidate(external_id, header.kickoff.timestamp(), None), header
 
     def polled_ids(self, platform: Platform) -> frozenset[str]:
         """Return the bookmaker's ids of all events to poll."""
-        return frozenset(event_odds.header.external_id for _, event_odds, _ in self._polled(platform))
+        known = {event_odds.header.external_id for _, event_odds, _ in self._polled(platform)}
+        return frozenset(known | self._never_fetched(platform).keys())
+
+    def note_listed(self, listed: ListedEvent) -> None:
+        """Note an event that a list had, before its kick-off."""
+        header = listed.header
+        if listed.odds is None:
+            self._bare[header.platform][header.external_id] = header
+        else:
+            self._bare[header.platform].pop(header.external_id, None)
+
+    def _never_fetched(self, platform: Platform) -> Mapping[str, EventHeader]:
+        """Forget the events that have begun or that the cache knows by now, and return the others."""
+        now = self._now()
+        kept = {
+            external_id: header
+            for external_id, header in self._bare[platform].items()
+            if header.kickoff > now and not self._cache.knows(platform, external_id)
+        }
+        self._bare[platform] = kept
+        return kept
 
     def _polled(self, platform: Platform) -> Iterator[tuple[int, EventOdds, float]]:
         """Yield the events to poll, each with its id and its kick-off in epoch seconds.
@@ -162,11 +190,13 @@ class Round:
         self._policy = policy
         self._purse = purse
         self._until = until
+        self._priced: dict[str, bool] = {}
+        """Whether there was a price in each list that had events."""
 
     @property
     def may_read_lists(self) -> bool:
-        """Whether there is a request for lists. If not, the round has details only."""
-        return self._purse.lists >= 1
+        """Whether there is a request for lists, and they are worth it. If not, the round has details only."""
+        return self._purse.lists >= 1 and self._policy.are_lists_due(self._rounds.timestamp())
 
     @property
     def is_over(self) -> bool:
@@ -187,11 +217,13 @@ class Round:
 
     def note_listed(self, listed: ListedEvent) -> None:
         """Note an event of a list, unless the list says that it is in play."""
-        header = listed.header
+        header, name = listed.header, listed.list_name
+        self._priced[name] = self._priced.get(name, False) or listed.odds is not None
         if listed.is_in_play:
             return
+        self._rounds.note_listed(listed)
         at = self._at() if listed.fetched_at is None else listed.fetched_at.timestamp()
-        self._policy.note_event(header.external_id, listed.list_name, header.kickoff.timestamp(), at)
+        self._policy.note_event(header.external_id, name, header.kickoff.timestamp(), at)
 
     def note_change(self, mapped: MappedEvent, change: EventChange) -> None:
         """Note what the prices of an event changed, in a list or in its details."""
@@ -210,7 +242,7 @@ class Round:
         at = self._at()
         for name, reading in read.items():
             if reading.is_complete:
-                self._policy.note_list(name, reading.requests, at)
+                self._policy.note_list(name, reading.requests, at, has_prices=self._priced.get(name, True))
 
     def details(self) -> list[EventHeader]:
         """Return the events whose details to fetch, the most urgent first: as many as the budget allows."""

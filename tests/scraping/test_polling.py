@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quart_odds.scraping.polling import (
+    BARE_LISTS_SECONDS,
     FIRST_WAIT_SECONDS,
     LEAST_AGE_SECONDS,
     LEAST_INTERVAL_SECONDS,
@@ -59,6 +60,18 @@ def test_at_least_one_list_is_read() -> None:
     policy = PollingPolicy()
     read(policy, "long", 0.0, requests=50)
     assert policy.plan_lists(["long"], 10.0, 5) == ["long"]
+
+
+def test_lists_without_prices_are_read_now_and_then() -> None:
+    """They only tell which events there are, and leave the requests to details."""
+    policy = PollingPolicy()
+    assert policy.are_lists_due(0.0)
+    policy.note_list("bare", 10, 0.0, has_prices=False)
+    assert not policy.are_lists_due(BARE_LISTS_SECONDS - 1)
+    assert policy.are_lists_due(BARE_LISTS_SECONDS)
+    assert policy.are_lists_due(-1.0), "after the clock was set back"
+    policy.note_list("priced", 1, 0.0)
+    assert policy.are_lists_due(1.0)
 
 
 def test_unread_lists_come_first() -> None:

@@ -281,3 +281,12 @@ async def test_nothing_is_withdrawn_when_the_address_changes_however_small_the_r
     for _ in range(100):
         await table.round()
     assert table.gone() == set()
+
+
+async def test_a_list_without_prices_leaves_its_requests_to_details() -> None:
+    """It is read once a minute, to learn which events there are."""
+    table = Table(200)
+    table.bookmaker.bare = set(range(200))
+    details = [len(await table.round()) for _ in range(24)]
+    assert table.bookmaker.list_requests == 2
+    assert sum(details) > 0.85 * table.rate * INTERVAL * len(details)
