@@ -28,7 +28,7 @@ def record_command(folder: Path, platforms: tuple[str, ...], events: int | None,
     from quart_odds.scraping.recording import record as record_into
 
     async def work(settings: Settings) -> "ScrapeProgress":
-        chosen = [Platform(each) for each in platforms] or list(Platform)
+        chosen = [Platform(each) for each in platforms] or list(settings.bookmakers)
         with opened_screen(as_json=as_json) as screen:
             return await run_while_read(record_into(settings, folder, chosen, events, screen.tell))
 

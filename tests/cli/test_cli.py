@@ -29,6 +29,7 @@ from quart_odds.server.sockets import listen
 from quart_odds.settings import PREFIX
 from quart_odds.storage import open_store
 from tests.apps import HASTE, Sandbox, running_app, running_sandbox, without_times
+from tests.platforms import FIRST_THREE
 from tests.server.serving import at, curl, environment, is_terminal, served
 
 BETPAWA, SPORTYBET, BET9JA, *_ = Platform
@@ -61,7 +62,7 @@ def no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def settings_at(url: str, folder: Path) -> dict[str, object]:
     """Settings with all bookmakers at one address and the database in this folder."""
-    return {**HASTE, **at(dict.fromkeys(Platform, url)), "database_url": f"sqlite:///{folder / 'odds.db'}"}
+    return {**HASTE, **at(dict.fromkeys(FIRST_THREE, url)), "database_url": f"sqlite:///{folder / 'odds.db'}"}
 
 
 def run(
@@ -101,7 +102,7 @@ async def test_scrape_is_one_run_whose_progress_is_printed(sandbox: Sandbox, tmp
             "cli",
             published[-1]["events_count"],
         )
-        for platform in Platform:
+        for platform in FIRST_THREE:
             assert await app.odds(platform)
 
 
@@ -111,7 +112,7 @@ async def test_a_sweep_prints_what_it_counts(sandbox: Sandbox, tmp_path: Path) -
     published = lines(done.stdout)
     assert {each["mode"] for each in published} == {"sweep"}
     assert published[0]["phase"] == "initializing"
-    assert {each["platform"] for each in published} == {None, *Platform}
+    assert {each["platform"] for each in published} == {None, *FIRST_THREE}
     assert [is_terminal(each) for each in published].count(True) == 1
     assert is_terminal(published[-1])
     async with running_app(tmp_path, sandbox.url) as app:
@@ -135,7 +136,7 @@ def test_scrape_shows_the_bookmakers_side_by_side(sandbox: Sandbox, tmp_path: Pa
     ("struck", "words", "code", "reason"),
     [
         ([BET9JA], [], 3, "Bet9ja failed"),
-        (list(Platform), [], 1, "failed: "),
+        (list(FIRST_THREE), [], 1, "failed: "),
         ([BETPAWA], ["--platform", "bet9ja", "--platform", "sportybet"], 0, "odds of"),
         ([BETPAWA], ["--platform", "betpawa"], 1, "BetPawa at the list of competitions: refused (403)"),
     ],
@@ -151,7 +152,7 @@ def test_the_exit_code_says_what_came_of_it(
 
 def test_a_signal_cancels_the_run(sandbox: Sandbox, tmp_path: Path) -> None:
     """The command ends at once with its terminal progress and exit code 1."""
-    sandbox.strike("timeout", *Platform)
+    sandbox.strike("timeout", *FIRST_THREE)
     settings = settings_at(sandbox.url, tmp_path)
     command = [*COMMAND, "scrape", "--json"]
     with subprocess.Popen(command, env=environment(settings), stdout=subprocess.PIPE, text=True) as started:
@@ -166,7 +167,7 @@ def test_a_signal_cancels_the_run(sandbox: Sandbox, tmp_path: Path) -> None:
 
 def test_a_reader_that_leaves_cancels_the_run(sandbox: Sandbox, tmp_path: Path) -> None:
     """As with `head`, the command ends at once without a traceback, even if it has nothing to print for a while."""
-    sandbox.strike("timeout", *Platform)
+    sandbox.strike("timeout", *FIRST_THREE)
     command = [*COMMAND, "scrape", "--json"]
     env = environment(settings_at(sandbox.url, tmp_path) | {"drain_seconds": 60})
     seen: set[str] = set()
@@ -175,7 +176,7 @@ def test_a_reader_that_leaves_cancels_the_run(sandbox: Sandbox, tmp_path: Path) 
     ) as started:
         assert started.stdout is not None
         assert started.stderr is not None
-        while len(seen) < len(Platform):
+        while len(seen) < len(FIRST_THREE):
             progress = json.loads(started.stdout.readline())
             if progress["phase"] == "discovering":
                 seen.add(progress["platform"])
@@ -211,7 +212,7 @@ async def test_scrape_leaves_the_database_of_a_server_alone(sandbox: Sandbox, tm
 
 async def test_watch_shows_the_runs_of_a_server_from_outside(sandbox: Sandbox, tmp_path: Path) -> None:
     """With `--once` it ends with the next run, with the exit codes of `scrape`."""
-    async with served(tmp_path, at(dict.fromkeys(Platform, sandbox.url))) as server:
+    async with served(tmp_path, at(dict.fromkeys(FIRST_THREE, sandbox.url))) as server:
         watch = await asyncio.create_subprocess_exec(
             *COMMAND, "watch", "--once", "--json", server.url,
             env=environment({}), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
@@ -232,7 +233,7 @@ async def test_watch_shows_the_runs_of_a_server_from_outside(sandbox: Sandbox, t
 @pytest.mark.parametrize(("words", "mode"), [([], "full"), (["--sweeps"], "sweep")])
 async def test_watch_shows_runs_of_one_mode(words: list[str], mode: str, sandbox: Sandbox, tmp_path: Path) -> None:
     """Runs of the other mode that begin and end meanwhile are left out."""
-    async with served(tmp_path, at(dict.fromkeys(Platform, sandbox.url))) as server:
+    async with served(tmp_path, at(dict.fromkeys(FIRST_THREE, sandbox.url))) as server:
         watch = await asyncio.create_subprocess_exec(
             *COMMAND, "watch", "--once", "--json", *words, server.url,
             env=environment({}), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
@@ -275,7 +276,7 @@ async def test_a_recording_can_be_replayed(sandbox: Sandbox, tmp_path: Path) -> 
             rows = [(await each.scrape())[0] for each in (direct, replayed)]
             assert [each["status"] for each in rows] == ["completed", "completed"]
             assert rows[0]["events_scraped"] == rows[1]["events_scraped"]
-            for platform in Platform:
+            for platform in FIRST_THREE:
                 odds = [without_times(await each.odds(platform)) for each in (direct, replayed)]
                 assert odds[0].keys() == odds[1].keys()
                 for external_id, event_odds in odds[0].items():
@@ -288,7 +289,7 @@ def test_a_recording_can_be_of_a_few_events_and_of_one_bookmaker(sandbox: Sandbo
     last = lines(run(["record", "rec", "--events", "2", "--json"], settings, tmp_path).stdout)[-1]
     assert (last["phase"], last["current"], last["events_count"]) == ("completed", 6, 6)
     entries = json.loads((tmp_path / "rec" / "requests.json").read_text())
-    assert {each["bookmaker"] for each in entries} == set(Platform)
+    assert {each["bookmaker"] for each in entries} == set(FIRST_THREE)
     run(["record", "rec", "--platform", "bet9ja"], settings, tmp_path)
     more = json.loads((tmp_path / "rec" / "requests.json").read_text())
     added = [each["bookmaker"] for each in more if each not in entries]
@@ -297,7 +298,7 @@ def test_a_recording_can_be_of_a_few_events_and_of_one_bookmaker(sandbox: Sandbo
 
 @pytest.mark.parametrize(
     ("fault", "struck", "code"),
-    [("403", [BET9JA], 3), ("403@details", [BET9JA], 3), ("empty", list(Platform), 1)],
+    [("403", [BET9JA], 3), ("403@details", [BET9JA], 3), ("empty", list(FIRST_THREE), 1)],
 )
 def test_a_recording_says_who_could_not_be_recorded(
     fault: str, struck: list[Platform], code: int, sandbox: Sandbox, tmp_path: Path
@@ -490,7 +491,7 @@ async def answer_of(port: int) -> int:
 @pytest.mark.parametrize(("words", "code"), [([], 0), (["--once"], 130)])
 async def test_ctrl_c_ends_a_watch(words: list[str], code: int, sandbox: Sandbox, tmp_path: Path) -> None:
     """Ctrl-C is the way to stop watching. With `--once` no run was seen to its end, so the code is the signal's."""
-    async with served(tmp_path, at(dict.fromkeys(Platform, sandbox.url))) as server:
+    async with served(tmp_path, at(dict.fromkeys(FIRST_THREE, sandbox.url))) as server:
         watch = await asyncio.create_subprocess_exec(
             *COMMAND, "watch", "--json", *words, server.url, env=environment({}), stderr=asyncio.subprocess.PIPE
         )
@@ -556,7 +557,9 @@ def test_the_version_is_the_package_s() -> None:
 def test_settings_of_the_sandbox_give_way_to_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """The slow pace and the separate database are defaults, which the environment overrides."""
     monkeypatch.setenv("QUART_ODDS_BETPAWA_CONCURRENCY", "9")
-    settings = sandbox_settings({"betpawa": "http://127.0.0.1:9"}, {"log_level": "warning"})
+    urls = {"betpawa": "http://127.0.0.1:9", "bet9ja": "http://127.0.0.1:9"}
+    settings = sandbox_settings(urls, {"log_level": "warning"})
+    assert settings.bookmakers == (BETPAWA, BET9JA)
     assert (settings.concurrency(Platform.BETPAWA), settings.concurrency(Platform.BET9JA)) == (9, 3)
     assert (settings.url(Platform.BETPAWA), settings.log_level) == ("http://127.0.0.1:9", "warning")
     assert settings.database_url == "sqlite:///quart-odds-sandbox.db"

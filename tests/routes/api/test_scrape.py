@@ -10,6 +10,7 @@ import pytest
 from quart_odds.domain.platforms import Platform
 from quart_odds.scraping import runs
 from tests.apps import Json, RunningApp, Sandbox, blocks, running_app, running_sandbox
+from tests.platforms import FIRST_THREE
 
 BETPAWA, SPORTYBET, BET9JA, *_ = Platform
 EVENTS = 4
@@ -34,7 +35,7 @@ async def running(sandbox: Sandbox, tmp_path: Path) -> AsyncIterator[RunningApp]
 @pytest.fixture
 async def busy(sandbox: Sandbox, running: RunningApp) -> tuple[RunningApp, int]:
     """An app, and the id of a run that lasts as long as the test."""
-    sandbox.strike("timeout", *Platform)
+    sandbox.strike("timeout", *FIRST_THREE)
     return running, await running.start()
 
 
@@ -155,7 +156,7 @@ async def test_the_stream_starts_a_run_and_tells_it_to_its_end(running: RunningA
 async def test_runs_are_listed_newest_first_in_pages_and_by_status(sandbox: Sandbox, running: RunningApp) -> None:
     """Runs are listed with their results; an invalid query is refused."""
     await running.scrape()
-    sandbox.strike("403", *Platform)
+    sandbox.strike("403", *FIRST_THREE)
     await running.scrape(BETPAWA)
     sandbox.strike("403", SPORTYBET)
     await running.scrape()
@@ -224,7 +225,7 @@ async def test_a_retry_scrapes_what_failed(sandbox: Sandbox, running: RunningApp
     assert (row["status"], row["trigger"], row["events_scraped"]) == ("completed", "retry:1", EVENTS)
     said = await problem(await running.client.post("/api/scrape/2/retry"), 409)
     assert "failed nowhere" in said["detail"]
-    sandbox.strike("timeout", *Platform)
+    sandbox.strike("timeout", *FIRST_THREE)
     response = await running.client.post("/api/scrape/2/retry", json={"platforms": ["bet9ja"]})
     assert (await response.get_json())["platforms_retried"] == ["bet9ja"]
     said = await problem(await running.client.post("/api/scrape/3/retry"), 409)
@@ -233,7 +234,7 @@ async def test_a_retry_scrapes_what_failed(sandbox: Sandbox, running: RunningApp
 
 async def test_starts_at_the_same_moment_are_one_run(sandbox: Sandbox, running: RunningApp) -> None:
     """One start is accepted; the others are answered 409 with the id of its run."""
-    sandbox.strike("timeout", *Platform)
+    sandbox.strike("timeout", *FIRST_THREE)
     answers = await asyncio.gather(*(running.client.post("/api/scrape") for _ in range(8)))
     assert sorted(each.status_code for each in answers) == [202, *[409] * 7]
     assert {(await each.get_json())["scrape_run_id"] for each in answers} == {1}

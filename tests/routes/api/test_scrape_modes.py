@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from quart_odds.domain.clock import utc_now
-from quart_odds.domain.platforms import Platform
 from quart_odds.domain.runs import RunMode, RunStatus
 from quart_odds.scraping import runs
 from tests.apps import Json, RunningApp, Sandbox, blocks, running_app, running_sandbox
+from tests.platforms import FIRST_THREE
 from tests.routes.api.test_scrape import problem
 from tests.storage.test_sweep_hours import swept
 
@@ -73,7 +73,7 @@ async def test_a_sweep_runs_beside_a_full_run(
 ) -> None:
     """A second run of a mode is 409 with the id of the active one of that mode, and a stream attaches to that one."""
     monkeypatch.setattr(runs, "CANCELLED_START_SECONDS", 0)
-    sandbox.strike("timeout", *Platform)
+    sandbox.strike("timeout", *FIRST_THREE)
     active = {mode: (await start(running, mode))["scrape_run_id"] for mode in ("full", "sweep")}
     for mode, run_id in active.items():
         refused = await problem(await running.client.post("/api/scrape", json={"mode": mode}), 409)
