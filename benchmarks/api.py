@@ -1,8 +1,8 @@
 """The odds API under load, alone and during a scrape, and how soon a thousand clients receive a change.
 
 Clients receive notices first, then the prices themselves, beside sweeps. `python -m benchmarks.api` stores 1,300 events
-at three bookmakers. The server, the stand-in bookmakers and the thousand WebSocket clients run in separate processes.
-It ends within 60 seconds, and its last line is JSON.
+at three bookmakers, or as many as `--bookmakers` says, with prices as in the sandbox. The server, the stand-in
+bookmakers and the thousand WebSocket clients run in separate processes. The last line is JSON.
 """
 
 import argparse
@@ -13,7 +13,7 @@ import socket
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -23,11 +23,11 @@ import aiohttp
 
 from benchmarks.api_load import Load, load
 from benchmarks.fan_client import build_client
-from benchmarks.storage import Bookmakers
-from quart_odds.domain.odds import EventHeader, MappedEvent
+from benchmarks.matches import MATCHES, matches, renamed
+from quart_odds.domain.platforms import Platform
 from quart_odds.odds import OddsService
 from quart_odds.sandbox import SandboxOptions, sandbox_process
-from quart_odds.sandbox.world.stand_ins import FIRST_THREE
+from quart_odds.sandbox.world.stand_ins import STAND_INS
 from quart_odds.storage import open_store
 
 HOST = "127.0.0.1"
@@ -39,20 +39,17 @@ SCRAPED_EVENTS = 300
 UPDATES = 30
 
 
-async def prefill(database: str, events: int) -> None:
-    """Store invented events at three bookmakers, with as many prices as real ones have."""
+async def prefill(database: str, events: int, bookmakers: Sequence[Platform]) -> None:
+    """Store invented events at these bookmakers, with as many prices as real ones have."""
     store = await open_store(database)
     odds_service = OddsService(store)
     now = datetime.now(UTC)
-    for number, mapped in enumerate(Bookmakers(events, 0.05).first()):
-        old = mapped.header
-        kickoff = now + timedelta(hours=1, seconds=int(old.sportradar_id or 0) % 60_000_000 * 400)
-        header = EventHeader(
-            old.platform, old.external_id, old.sportradar_id, old.home_team, old.away_team, kickoff, old.competition
-        )
-        await odds_service.record(MappedEvent(header, mapped.prices), now)
-        if number % 200 == 0:
-            await asyncio.sleep(0)
+    several = matches(min(events, MATCHES), bookmakers)
+    for number in range(events):
+        kickoff = now + timedelta(hours=1, seconds=400 * number)
+        for mapped in several[number % len(several)]:
+            await odds_service.record(renamed(mapped, number // len(several), kickoff), now)
+        await asyncio.sleep(0)
     await odds_service.close()
     await store.aclose()
 
@@ -108,7 +105,9 @@ async def scrape(session: aiohttp.ClientSession, base: str, mode: str = "full") 
         await asyncio.sleep(0.1)
 
 
-async def beside(session: aiohttp.ClientSession, base: str, port: int, seconds: float) -> tuple[Load, float]:
+async def beside(
+    session: aiohttp.ClientSession, base: str, port: int, seconds: float, bookmakers: int
+) -> tuple[Load, float]:
     """Generate the load while scrapes run. Return it with the rate of events that the scrapes fetched per second."""
     over = asyncio.Event()
     fetched, spent, deadline = 0, 0.0, time.perf_counter() + seconds
@@ -123,7 +122,7 @@ async def beside(session: aiohttp.ClientSession, base: str, port: int, seconds: 
     running = asyncio.create_task(scrapes())
     found = await load(HOST, port, PATH, rate=RATE, seconds=3 * seconds, until=over)
     await running
-    return found, fetched / len(FIRST_THREE) / spent
+    return found, fetched / bookmakers / spent
 
 
 async def updates(session: aiohttp.ClientSession, base: str, sandbox: str, port: int, clients: int) -> Load:
@@ -248,13 +247,14 @@ async def beside_sweeps(
 async def measure(options: argparse.Namespace) -> dict[str, float]:
     """Run everything and return milliseconds."""
     began = time.perf_counter()
+    bookmakers = STAND_INS[: options.bookmakers]
     with tempfile.TemporaryDirectory(prefix="quart-odds-bench-") as folder:
         database = f"sqlite:///{Path(folder) / 'odds.db'}"
         sandbox_options = SandboxOptions(
-            events=SCRAPED_EVENTS, warm=True, body_kb=options.body_kb, move=0.02, bookmakers=FIRST_THREE
+            events=SCRAPED_EVENTS, warm=True, body_kb=options.body_kb, move=0.02, bookmakers=bookmakers
         )
         async with sandbox_process(sandbox_options) as sandbox, aiohttp.ClientSession() as session:
-            await prefill(database, options.events - SCRAPED_EVENTS)
+            await prefill(database, options.events - SCRAPED_EVENTS, bookmakers)
             urls = {str(platform): url for platform, url in sandbox.urls.items()}
             async with server(database, urls, round(1000 / options.scrape_rate)) as port:
                 base = f"http://{HOST}:{port}"
@@ -264,7 +264,7 @@ async def measure(options: argparse.Namespace) -> dict[str, float]:
                 await load(HOST, port, PATH, rate=50, seconds=0.5, headers=headers)
                 alone = await load(HOST, port, PATH, rate=RATE, seconds=options.seconds, headers=headers)
                 say(began, f"alone: {len(alone.latencies)} answers of {alone.body_bytes} bytes")
-                together, rate = await beside(session, base, port, options.seconds)
+                together, rate = await beside(session, base, port, options.seconds, len(bookmakers))
                 say(began, f"during a scrape of {rate:.0f} events a second: {len(together.latencies)} responses")
                 published = await updates(session, base, sandbox.url, port, options.clients)
                 say(began, f"{len(published.latencies)} notices")
@@ -294,6 +294,7 @@ def main() -> None:
     """Print progress and, as the last line, JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--events", type=int, default=1300)
+    parser.add_argument("--bookmakers", type=int, choices=range(2, len(STAND_INS) + 1), default=3)
     parser.add_argument("--clients", type=int, default=1000)
     parser.add_argument("--seconds", type=float, default=6, help="duration of the load, alone and during a scrape")
     parser.add_argument(

@@ -67,7 +67,7 @@ def measure_inputs() -> Inputs:
         few = _without_listeners(folder, FEW_READERS)
         many = _without_listeners(folder, MANY_READERS)
         listening = _with_listeners(folder, client)
-    fetched = scrape.measure(FETCHED_EVENTS, 100.0, None, 1)
+    fetched = scrape.measure(FETCHED_EVENTS, 100.0, None, 1, 3)
     redis = {count: Line.through(FEW_READERS, few[count].redis, MANY_READERS, many[count].redis) for count in (1, MANY)}
     redis_base = Line.through(1, redis[1].fixed, MANY, redis[MANY].fixed)
     redis_reader = Line.through(1, redis[1].each, MANY, redis[MANY].each)

@@ -12,9 +12,10 @@ import orjson
 
 from benchmarks.processes import family, usage
 from quart_odds.app import create_app
+from quart_odds.domain.platforms import Platform
 from quart_odds.logs import configure_logging
 from quart_odds.sandbox import SandboxOptions, sandbox_process
-from quart_odds.sandbox.world.stand_ins import FIRST_THREE
+from quart_odds.sandbox.world.stand_ins import STAND_INS
 from quart_odds.server.serve import run_in_loop
 from quart_odds.services import EXTENSION, Services
 from quart_odds.settings import Settings, load_settings
@@ -26,14 +27,16 @@ def bound_seconds(requests: dict[str, int], settings: Settings, latency_ms: floa
     """Return the bound by limits and latency: at the slowest bookmaker the competitions, then the rest in waves."""
     return max(
         (1 + math.ceil((requests[platform] - 1) / settings.concurrency(platform))) * latency_ms / 1000
-        for platform in FIRST_THREE
+        for platform in map(Platform, requests)
     )
 
 
-async def measure(events: int, latency_ms: float, body_kb: float | None, decode_workers: int) -> Figures:
+async def measure(
+    events: int, latency_ms: float, body_kb: float | None, decode_workers: int, bookmakers: int
+) -> Figures:
     """Run one scrape and measure it."""
     options = SandboxOptions(
-        events=events, latency_ms=latency_ms, body_kb=body_kb, move=0, warm=True, bookmakers=FIRST_THREE
+        events=events, latency_ms=latency_ms, body_kb=body_kb, move=0, warm=True, bookmakers=STAND_INS[:bookmakers]
     )
     with tempfile.TemporaryDirectory() as folder:
         async with sandbox_process(options) as sandbox, aiohttp.ClientSession() as session:
@@ -77,7 +80,7 @@ async def _scrape(
     record = await parts.store.get_run(run.record.id)
     assert record is not None
     requests_after = await _requests(session, sandbox_url)
-    requests = {str(platform): requests_after[platform] - requests_before[platform] for platform in FIRST_THREE}
+    requests = {str(platform): requests_after[platform] - requests_before[platform] for platform in requests_after}
     bound = bound_seconds(requests, settings, latency_ms)
     return {
         "status": str(record.status),
@@ -86,7 +89,7 @@ async def _scrape(
         "failed": record.events_failed,
         "seconds": round(seconds, 3),
         "requests": requests,
-        "concurrency": {str(platform): settings.concurrency(platform) for platform in FIRST_THREE},
+        "concurrency": {str(platform): settings.concurrency(platform) for platform in map(Platform, requests)},
         "bound_seconds": round(bound, 3),
         "ratio": round(seconds / bound, 3),
         "cpu_ms_per_event_bookmaker": round((after.cpu_seconds - before.cpu_seconds) * 1000 / record.events_scraped, 3),
@@ -102,7 +105,7 @@ async def _scrape(
 async def _requests(session: aiohttp.ClientSession, url: str) -> dict[str, int]:
     async with session.get(f"{url}/_sandbox/state") as answer:
         state = await answer.json()
-    return {str(platform): int(state["bookmakers"][platform]["requests"]) for platform in FIRST_THREE}
+    return {name: int(each["requests"]) for name, each in state["bookmakers"].items()}
 
 
 def main() -> None:

@@ -17,8 +17,8 @@ from pathlib import Path
 
 from quart_odds.domain.catalogue import CATALOGUE, pack_key
 from quart_odds.domain.odds import Competition, EventHeader, MappedEvent, Prices
-from quart_odds.domain.platforms import Platform
 from quart_odds.odds import OddsService
+from quart_odds.sandbox.world.stand_ins import FIRST_THREE
 from quart_odds.storage import open_store
 
 PRICES = 400
@@ -59,7 +59,7 @@ class Bookmakers:
                 Competition(str(number % 60), f"League {number % 60}", f"Country {number % 30}"),
             )
             for number in range(events)
-            for platform in Platform
+            for platform in FIRST_THREE
         ]
         self._values = [
             array("I", [self._random.randrange(1100, 9000) << 1 | 1 for _ in self._keys]) for _ in self._headers

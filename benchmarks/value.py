@@ -13,75 +13,22 @@ from array import array
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from random import Random
 
-from quart_odds.bookmakers import RawBody, decode
+from benchmarks.matches import MATCHES, matches, renamed
 from quart_odds.domain.catalogue import FIRST_PROMOTED_KEY
 from quart_odds.domain.clock import utc_now
-from quart_odds.domain.odds import Competition, EventHeader, MappedEvent, Prices
-from quart_odds.domain.platforms import Platform
+from quart_odds.domain.odds import MappedEvent, Prices
 from quart_odds.odds import OddsCache
 from quart_odds.odds.opportunities import OpportunityEngine
-from quart_odds.sandbox.app import generated_sites
-from quart_odds.sandbox.options import SandboxOptions
-from quart_odds.sandbox.sites.answers import Ask
 from quart_odds.sandbox.world.stand_ins import FIRST_THREE
-
-MATCHES = 65
-"""Different matches. Further events are the same matches under other ids: reading more bodies would take minutes."""
 
 CHANGES = 1000
 MOVED = 3
 """Prices that one change moves, as many as one fetch of a real event does."""
 
 MAX_AGE = timedelta(hours=1)
-
-
-def matches(count: int) -> list[list[MappedEvent]]:
-    """Return matches at all three bookmakers, as decoded from the bodies of the sandbox."""
-    now = utc_now()
-    books, sites = generated_sites(SandboxOptions(events=1300, move=0, bookmakers=FIRST_THREE), now)
-    found: list[list[MappedEvent]] = []
-    for fixture in books.fixtures:
-        if len(found) < count and fixture.is_matchable and len(fixture.listings) == len(FIRST_THREE):
-            sides = []
-            for platform, listing in fixture.listings.items():
-                body = sites[platform].answer(_ask(platform, listing.external_id)).write()
-                header = EventHeader(
-                    platform,
-                    listing.external_id,
-                    fixture.sportradar_id,
-                    listing.home,
-                    listing.away,
-                    fixture.kickoff,
-                    Competition("1", "League", "Country"),
-                )
-                sides.append(decode(RawBody(platform, body, None, header)))
-            found.append(sides)
-    return found
-
-
-def _ask(platform: Platform, external_id: str) -> Ask:
-    match platform:
-        case Platform.BETPAWA:
-            headers = {"x-pawa-brand": "betpawa-nigeria", "accept": "application/json"}
-            return Ask("GET", f"/api/sportsbook/v4/events/{external_id}", {}, headers, b"")
-        case Platform.SPORTYBET:
-            return Ask("GET", "/api/ng/factsCenter/event", {"eventId": external_id, "productId": "3"}, {}, b"")
-        case Platform.BET9JA:
-            headers = {"referer": "https://sports.bet9ja.com/"}
-            return Ask("GET", "/desktop/feapi/PalimpsestAjax/GetEvent", {"EVENTID": external_id}, headers, b"")
-        case _:
-            raise ValueError(platform)
-
-
-def renamed(mapped: MappedEvent, number: int, kickoff: datetime) -> MappedEvent:
-    """Return the same odds of another event."""
-    header = mapped.header
-    external_id, sportradar_id = f"{header.external_id}-{number}", f"{header.sportradar_id}{number:03}"
-    named = replace(header, external_id=external_id, sportradar_id=sportradar_id, kickoff=kickoff)
-    return replace(mapped, header=named)
 
 
 def moved(mapped: MappedEvent, random: Random) -> MappedEvent:
@@ -115,7 +62,7 @@ async def longest_hold_ms(engine: OpportunityEngine) -> float:
 def measure(events: int) -> dict[str, float]:
     """Run everything."""
     random, now = Random(1), utc_now()
-    cache, several = OddsCache(), matches(min(events, MATCHES))
+    cache, several = OddsCache(), matches(min(events, MATCHES), FIRST_THREE)
     current = {}
     for number in range(events):
         for mapped in several[number % len(several)]:
