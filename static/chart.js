@@ -5,6 +5,7 @@ import { made, wordsOf } from "./prices.js";
 
 const NS = "http://www.w3.org/2000/svg";
 const [HEIGHT, TOP, BOTTOM, LEFT, RIGHT] = [230, 10, 24, 44, 34];
+const TAG = 13; // height of a bookmaker's letters
 
 const MARKS = Object.fromEntries(BOOKMAKERS.map(({ slug, letters }) => [slug, letters]));
 const say = ({ odds, promotion }) => (promotion ? `${odds}, ${wordsOf(promotion)},` : odds);
@@ -45,7 +46,7 @@ export function drawChart(place, history, outcome) {
 	const label = till - from > 86_400_000 ? momentOf : clockOf;
 	const ends = width > 500 ? [from, (from + till) / 2, till] : [from, till];
 	ends.forEach((at, index) => svg.append(shape("text", { x: x(at), y: HEIGHT - 4, "text-anchor": index === 0 ? "start" : index === ends.length - 1 ? "end" : "middle" }, label(new Date(at)))));
-	const taken = [];
+	const tags = [];
 	for (const line of lines) {
 		svg.append(shape("path", { class: `line ${line.bookmaker_slug}`, d: path(line.points, x, y) }));
 		for (const point of line.points) {
@@ -56,12 +57,23 @@ export function drawChart(place, history, outcome) {
 		}
 		const last = line.points.at(-1);
 		if (last?.odds == null) continue;
-		let at = y(last.odds) + 4;
-		while (taken.some((other) => Math.abs(other - at) < 13)) at += 13;
-		taken.push(at);
-		svg.append(shape("text", { class: `tag ${line.bookmaker_slug}`, x: x(last.at) + 6, y: at }, MARKS[line.bookmaker_slug] ?? line.bookmaker_name));
+		tags.push({ y: y(last.odds) + 4, slug: line.bookmaker_slug, text: MARKS[line.bookmaker_slug] ?? line.bookmaker_name });
 	}
+	for (const { y, slug, text } of apart(tags)) svg.append(shape("text", { class: `tag ${slug}`, x: width - RIGHT + 8, y }, text));
 	place.replaceChildren(svg);
+}
+
+/** Tags that would overlap, spread around their middle, from the top down. */
+function apart(tags) {
+	const groups = [];
+	const middle = (group) => group.reduce((sum, tag) => sum + tag.y, 0) / group.length;
+	const half = (group) => (group.length * TAG) / 2;
+	for (const tag of [...tags].sort((one, other) => one.y - other.y)) {
+		let group = [tag];
+		for (let above; (above = groups.at(-1)) && middle(above) + half(above) > middle(group) - half(group); groups.pop()) group = [...above, ...group];
+		groups.push(group);
+	}
+	return groups.flatMap((group) => group.map((tag, place) => ({ ...tag, y: middle(group) + (place + 0.5) * TAG - half(group) })));
 }
 
 function range(values, least) {

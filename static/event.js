@@ -1,10 +1,12 @@
 /** One event: live prices, market search, the history of one market, and refreshing. */
 import { drawChart } from "./chart.js";
 import { all, byId, connect, framed, load, localise, momentOf, paced, setText, tickAges } from "./page.js";
-import { compare, made, markMoved, oddsText, percent, promo, show } from "./prices.js";
+import { columnsOf, compare, made, markMoved, oddsText, percent, platformsOf, promo, show } from "./prices.js";
 
-const eventId = Number(byId("event").dataset.event);
-const live = connect(["odds"], { event_id: [eventId], market: "all" });
+const root = byId("event");
+const eventId = Number(root.dataset.event);
+const slugs = columnsOf(root);
+const live = connect(["odds"], { event_id: [eventId], market: "all", ...platformsOf(root) });
 const { copy } = live.odds;
 const find = byId("find");
 let outcome = "";
@@ -50,7 +52,7 @@ function draw(keys, moved) {
 		const { line, promotion: further } = body.dataset;
 		const key = keyOf(market, line, further);
 		if (!missing.delete(key)) isRight = false;
-		else if (keys.has(key) || keys.has("all")) drawBody(body, event, { market, line: line ? Number(line) : null, further, winners: further ? 0 : Number(winners) }, moved);
+		else if (keys.has(key) || keys.has("all")) drawBody(body, event, { market, line: line ? Number(line) : null, further, winners: further ? 0 : Number(winners), slugs }, moved);
 	}
 	return isRight && !missing.size;
 }
@@ -140,6 +142,7 @@ async function chartNow() {
 	const response = await fetch(`../api/events/${eventId}/history?${asked}`).catch(() => null);
 	if (!response?.ok) return;
 	past = await response.json();
+	past.bookmakers = slugs.flatMap((slug) => past.bookmakers.filter((each) => each.bookmaker_slug === slug));
 	const names = [...new Set(past.bookmakers.flatMap((each) => each.history.flatMap((point) => point.outcomes.map((one) => one.name))))];
 	if (!names.includes(outcome)) outcome = names[0] ?? "";
 	const group = byId("history-outcomes");

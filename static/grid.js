@@ -1,6 +1,6 @@
 /** The live table of events. Prices on the screen follow a copy; rows are fetched for what is not announced. */
 import { aging, all, byId, frame, framed, load, localise, number, paced, setText, tickAges } from "./page.js";
-import { compare, markMoved, percent, show } from "./prices.js";
+import { columnsOf, compare, platformsOf, markMoved, percent, show } from "./prices.js";
 
 const MOST_ROWS = 60;
 const MOST_WATCHED = 100;
@@ -35,7 +35,7 @@ export class Grid {
 		this.query = query;
 		this.live = live;
 		const { marketId, winners, names, market, line } = this.#root.dataset;
-		this.#shown = { market: marketId, line: market === "ou" ? Number(line) : null, names: names.split("|"), winners: Number(winners) };
+		this.#shown = { market: marketId, line: market === "ou" ? Number(line) : null, names: names.split("|"), winners: Number(winners), slugs: columnsOf(this.#root) };
 		aging.roots = () => this.#inSight;
 		aging.oldAfter = this.#root.dataset.staleAfter * 1000;
 		for (const row of this.#rows.children) this.#sight.observe(row);
@@ -48,6 +48,23 @@ export class Grid {
 		document.addEventListener("visibilitychange", this.#pump);
 		// Prices that were seen again unchanged are not announced.
 		setInterval(() => this.staleAll(), 30_000);
+	}
+
+	/** Show the bookmakers of another page of odds. Its rows are not taken over: they come with the next list. */
+	choose(page) {
+		const [mine, other] = [this.#root, page.getElementById("grid")];
+		for (const name of ["class", "data-bookmakers", "data-choice"]) {
+			if (other.hasAttribute(name)) mine.setAttribute(name, other.getAttribute(name));
+			else mine.removeAttribute(name);
+		}
+		localise(other);
+		mine.querySelector(".grid-head").replaceWith(other.querySelector(".grid-head"));
+		this.#shown.slugs = columnsOf(mine);
+		// The copy does not have all of them.
+		this.#watch?.close();
+		this.#watch = null;
+		this.#watched.clear();
+		this.#watchSight();
 	}
 
 	get pages() {
@@ -75,7 +92,7 @@ export class Grid {
 		const around = Math.max(0, Math.min(15, (MOST_WATCHED - 1 - last + first) >> 1));
 		const ids = rows.slice(Math.max(0, first - around), last + around + 1).slice(0, MOST_WATCHED).map(idOf);
 		this.#watched = new Set(ids);
-		const filter = { event_id: ids.map(Number), market: [this.#shown.market] };
+		const filter = { event_id: ids.map(Number), market: [this.#shown.market], ...platformsOf(this.#root) };
 		if (this.#watch) return this.#watch.update(filter);
 		this.#watch = this.live.watchOdds(filter);
 		for (const name of ["image", "change", "event"])
@@ -105,10 +122,16 @@ export class Grid {
 		if (this.#stale.size) this.#pump();
 	}
 
+	#hasColumns(row) {
+		const { slugs } = this.#shown;
+		const parts = all(".g", row);
+		return parts.length === slugs.length && parts.every((part, place) => part.classList.contains(slugs[place]));
+	}
+
 	/** Show what the copy has of a row. Returns whether that is all there is to show. */
 	#drawRow(row, moved) {
 		const event = this.#watch?.copy.get(Number(idOf(row)));
-		if (!event) return false;
+		if (!event || !this.#hasColumns(row)) return false;
 		const { cells, best } = compare(event, this.#shown);
 		let isWhole = row.querySelector(".k time").dateTime === event.kickoff && row.querySelector(".m a").textContent === `${event.home_team} – ${event.away_team}`;
 		all(".g", row).forEach((part, place) => {
@@ -129,14 +152,22 @@ export class Grid {
 		return isWhole;
 	}
 
+	/** Fetch rows, with the columns of the page. */
+	#load(query) {
+		const asked = new URLSearchParams(query);
+		if (!asked.get("bookmakers")) asked.set("columns", this.#root.dataset.bookmakers);
+		return load(`odds/rows?${asked}`);
+	}
+
 	async #freshen() {
 		const wanted = [...this.#inSight].map(idOf).filter((id) => this.#stale.has(id));
 		if (document.hidden || !wanted.length) return;
 		const ids = wanted.slice(0, MOST_ROWS);
 		for (const id of ids) this.#stale.delete(id);
-		const { market, line } = this.#root.dataset;
-		const found = await load(`odds/rows?ids=${ids.join()}&market=${market}&line=${line}`);
-		if (found) this.#patch(found);
+		const { market, line, choice = "" } = this.#root.dataset;
+		const { query } = this;
+		const found = await this.#load({ ids, market, line, bookmakers: choice });
+		if (found && query === this.query) this.#patch(found);
 		else for (const id of ids) this.#stale.add(id);
 		if (!found || wanted.length > ids.length) this.#pump();
 	}
@@ -162,8 +193,10 @@ export class Grid {
 
 	/** Show a page of the list. Rows already shown keep their elements. */
 	async list() {
-		const found = await load(`odds/rows?${this.query}`);
-		if (!found) return;
+		const { query } = this;
+		const found = await this.#load(query);
+		// What was asked for before the reader chose something else is late.
+		if (!found || query !== this.query) return;
 		this.#patch(found);
 		const fresh = all(".r", found);
 		let place = this.#rows.firstElementChild;
@@ -179,10 +212,9 @@ export class Grid {
 
 	/** Append a page. */
 	async append(page) {
-		const query = new URLSearchParams(this.query);
-		query.set("page", page);
-		const found = await load(`odds/rows?${query}`);
-		if (!found) return;
+		const { query } = this;
+		const found = await this.#load({ ...Object.fromEntries(query), page });
+		if (!found || query !== this.query) return;
 		for (const row of all(".r", found)) if (!byId(row.id)) this.#rows.append(this.#adopt(row));
 		this.#counted(found);
 	}

@@ -1,10 +1,22 @@
 /** The odds page: filters without reloading, endless scrolling, live prices, and shortcuts. */
 import { Grid } from "./grid.js";
-import { all, byId, connect, load, number } from "./page.js";
+import { all, byId, connect, load, number, setText } from "./page.js";
 
 const form = byId("filter");
 const news = byId("news");
-const asked = () => new URLSearchParams([...new FormData(form)].filter(([name, value]) => value && !(name === "min_bookmakers" && value === "1")));
+const choice = document.querySelector("#choose ol");
+const isTicked = (item) => item?.querySelector("input").checked ?? false;
+/** The chosen bookmakers, comma-separated; empty if they are all of them in their own order, which is no choice. */
+const chosen = () => {
+	const slugs = all("input:checked", choice).map(({ value }) => value);
+	return slugs.join() === choice.dataset.bookmakers ? "" : slugs.join();
+};
+const asked = () => {
+	const query = new URLSearchParams([...new FormData(form)].filter(([name, value]) => value && name !== "bookmakers" && !(name === "min_bookmakers" && value === "1")));
+	if (chosen()) query.set("bookmakers", chosen());
+	return query;
+};
+const address = (query) => `?${query}`.replaceAll("%2C", ",");
 
 const live = connect([]);
 const grid = new Grid(live, asked());
@@ -26,17 +38,59 @@ news.addEventListener("click", () => {
 });
 
 async function show() {
-	grid.query = asked();
+	const before = grid.query.get("bookmakers");
+	const query = (grid.query = asked());
 	page = 1;
-	history.replaceState(null, "", `?${grid.query}`);
+	history.replaceState(null, "", address(query));
 	for (const link of all(".switch a")) {
 		const query = new URLSearchParams(grid.query);
 		for (const [name, value] of new URL(link.href).searchParams) if (name === "market" || name === "line") query.set(name, value);
-		link.href = `?${query}`;
+		link.href = address(query);
 	}
+	if (query.get("bookmakers") !== before && !(await showColumns(query))) return;
 	await grid.list();
 	more();
 }
+
+/** Show other columns. Returns false if the reader has chosen something else meanwhile. */
+async function showColumns(query) {
+	keep(query.get("bookmakers"));
+	const found = await load(`odds?${query}`);
+	if (query !== grid.query) return false;
+	// Without the columns, no row would fit.
+	if (!found) return void location.reload();
+	grid.choose(found);
+	for (const id of ["least", "chosen"]) byId(id).replaceWith(found.getElementById(id));
+	return true;
+}
+
+/** Keep a choice for the next visit: static/choice.js. */
+function keep(bookmakers) {
+	try {
+		if (bookmakers) localStorage.setItem("bookmakers", bookmakers);
+		else localStorage.removeItem("bookmakers");
+	} catch {} // the browser keeps nothing for this site; the address still has it
+}
+
+choice.addEventListener("change", ({ target }) => {
+	const items = all("li", choice);
+	if (!items.some(isTicked)) for (const each of all("input", choice)) each.checked = true;
+	choice.append(...items.filter(isTicked), ...items.filter((item) => !isTicked(item)));
+	target.focus();
+});
+choice.addEventListener("click", (event) => {
+	const button = event.target.closest("button");
+	if (!button) return;
+	event.preventDefault();
+	const item = button.closest("li");
+	const [before, after] = [item.previousElementSibling, item.nextElementSibling];
+	// The neighbour moves: the button would lose the focus.
+	if (button.name === "earlier") before && item.after(before);
+	else if (isTicked(after)) item.before(after);
+	const ticked = all("li", choice).filter(isTicked);
+	setText(byId("placed"), `${item.querySelector(".name").textContent} is ${ticked.indexOf(item) + 1} of ${ticked.length}`);
+	show();
+});
 
 let typing = 0;
 form.addEventListener("input", () => {

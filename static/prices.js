@@ -1,8 +1,6 @@
 /** Prices on a page, computed from a copy as routes/pages/odds.py does for the first paint. */
-import { BOOKMAKERS } from "./bookmakers.js";
 import { entryOf } from "./copy.js";
 
-const SLUGS = BOOKMAKERS.map(({ slug }) => slug);
 const PROMOTIONS = {
 	one_up: ["1UP", "one goal up pays early"],
 	two_up: ["2UP", "two goals up pays early"],
@@ -21,12 +19,18 @@ const marginOf = (odds, winners) => Number(((odds.reduce((sum, each) => sum + 10
 /** One decimal. The server rounds halves to the even digit. */
 export const percent = (value) => `${(Math.abs(4 * value) % 2 === 1 ? (2 * Math.round(5 * value)) / 10 : value).toFixed(1)}%`;
 
+/** The bookmakers that a part of the page shows, in the order of its columns. */
+export const columnsOf = ({ dataset }) => dataset.bookmakers.split(",");
+
+/** The part of a filter for live odds that selects them, if they were chosen. */
+export const platformsOf = (root) => root.dataset.choice && { platform: columnsOf(root) };
+
 /**
- * A market and line of an event at each bookmaker. `winners` is the number of outcomes that win at once, 0 if
+ * A market and line of an event at the bookmakers `slugs`. `winners` is the number of outcomes that win at once, 0 if
  * nothing may be compared. Returns a cell for each bookmaker, and the margin of the best prices or null.
  */
-export function compare(event, { market, line, further = null, names, winners }) {
-	const books = SLUGS.map((slug) => event.markets_by_bookmaker.find((each) => each.bookmaker_slug === slug));
+export function compare(event, { market, line, further = null, names, winners, slugs }) {
+	const books = slugs.map((slug) => event.markets_by_bookmaker.find((each) => each.bookmaker_slug === slug));
 	const rows = books.map((book) => {
 		const offer = book && entryOf(book.markets, market, line, further);
 		return { book, offer, outcomes: names.map((name) => offer?.outcomes.find((each) => each.name === name)) };

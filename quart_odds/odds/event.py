@@ -1,6 +1,6 @@
 """One match at all bookmakers, and a change of it: what the cache holds and what it reports."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -16,7 +16,7 @@ class CachedEvent:
 
     `odds` is replaced and never modified, so a reader may keep a reference to it. An event that no longer exists keeps
     its last odds. `revision` is the cache's counter at the event's last real change, `version` at its last update of
-    any kind, even if it was only seen again.
+    any kind, even if it was only seen again. `named_by` names a copy that has only some of the bookmakers (`among`).
     """
 
     id: int
@@ -26,6 +26,7 @@ class CachedEvent:
     odds: Mapping[Platform, EventOdds] = field(default_factory=dict)
     revision: int = 0
     version: int = 0
+    named_by: EventOdds | None = None
 
     @property
     def header(self) -> EventHeader:
@@ -35,6 +36,8 @@ class CachedEvent:
     @property
     def leading(self) -> EventOdds:
         """The event odds of the bookmaker that names the event."""
+        if self.named_by is not None:
+            return self.named_by
         odds = self.odds.values()
         for event_odds in odds:  # A generator takes three times as long, and lists use this often.
             if event_odds.gone_at is None:
@@ -78,6 +81,14 @@ class CachedEvent:
         ]
         return [event_odds for event_odds in here if not event_odds.is_late] or here
 
+    def among(self, platforms: Iterable[Platform]) -> "CachedEvent":
+        """Return a copy with the odds of these bookmakers alone, in this order: only they are counted and compared.
+
+        The event keeps its name, and with it which of them have the sides reversed. Takes some 2 µs.
+        """
+        odds = {platform: self.odds[platform] for platform in platforms if platform in self.odds}
+        return replace(self, odds=odds, named_by=self.leading)
+
     def snapshot(self) -> "CachedEvent":
         """Return a copy of the event as it is matched now, for a reader that lets other tasks run meanwhile."""
         return replace(self)
@@ -88,7 +99,8 @@ class CachedEvent:
 
     def frozen(self) -> "CachedEvent":
         """Return a copy with the current prices, for a reader that lets other tasks run meanwhile. Takes some 10 µs."""
-        return replace(self, odds={platform: replace(event_odds) for platform, event_odds in self.odds.items()})
+        odds = {platform: replace(event_odds) for platform, event_odds in self.odds.items()}
+        return replace(self, odds=odds, named_by=None if self.named_by is None else replace(self.named_by))
 
 
 @dataclass(frozen=True, slots=True)

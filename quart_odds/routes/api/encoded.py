@@ -130,8 +130,7 @@ class EventBodies:
         """Return an event's version, the event as lists show it, encoded, and a digest of that."""
         kept = self._items.get(event.id)
         if kept is None or kept[0] != event.version:
-            encoded = orjson.dumps(list_item(event))
-            kept = self._items[event.id] = (event.version, encoded, blake2b(encoded, digest_size=16).digest())
+            kept = self._items[event.id] = _encode_item(event)
             self.encoded += 1
         return kept
 
@@ -150,7 +149,7 @@ class EventBodies:
         return body
 
     def _page_body(self, shown: list[CachedEvent], total: int, query: EventsQuery, former: Body | None) -> Body:
-        items = [self._item(event) for event in shown]
+        items = [_encode_item(event) if query.bookmakers else self._item(event) for event in shown]
         # By content, which is the same in every process that serves these odds. Versions are not.
         etag = blake2b(repr((total, query.page, query.page_size)).encode(), digest_size=9)
         for _, _, digest in items:
@@ -165,6 +164,11 @@ class EventBodies:
         events = self._cache.events
         if len(self._items) > 2 * len(events) + 100:
             self._items = {event_id: kept for event_id, kept in self._items.items() if event_id in events}
+
+
+def _encode_item(event: CachedEvent) -> tuple[int, bytes, bytes]:
+    encoded = orjson.dumps(list_item(event))
+    return event.version, encoded, blake2b(encoded, digest_size=16).digest()
 
 
 async def encode_detail(event: CachedEvent, now: datetime, stale_after: timedelta) -> tuple[Body, datetime]:

@@ -10,7 +10,7 @@ from quart_schema import document_response
 from quart_odds.domain.clock import utc_now
 from quart_odds.routes.api import coverage, events_csv, export, freshness, history, lists, movement, opportunities
 from quart_odds.routes.api.encoded import encode_detail, find_event
-from quart_odds.routes.api.query import EventsQuery, cursor
+from quart_odds.routes.api.query import BookmakersQuery, EventsQuery, cursor
 from quart_odds.routes.api.requests import takes_query
 from quart_odds.routes.api.schemas.odds import EventDetail, EventsPage, ProblemBody
 from quart_odds.services import services
@@ -35,14 +35,17 @@ async def events(query: EventsQuery) -> Response:
     return body.answer(request, odds_cursor=cursor(parts.served.cache, query.changed_since))
 
 
+@takes_query(BookmakersQuery)
 @document_response(EventDetail)
 @document_response(ProblemBody, 404)
 @document_response(ProblemBody, 503)
-async def event(event_id: int) -> Response:
+async def event(event_id: int, query: BookmakersQuery) -> Response:
     """Return one event with all markets side by side, margins and best prices."""
     parts = services()
     found = parts.served.cache.get(event_id)
-    if found is not None:
+    if found is not None and not query.bookmakers:
         return (await parts.event_bodies.detail(found)).answer(request)
-    past = await find_event(event_id)
-    return (await encode_detail(past, utc_now(), parts.event_bodies.stale_after))[0].answer(request)
+    asked = found or await find_event(event_id)
+    if query.bookmakers:
+        asked = asked.among(query.bookmakers)
+    return (await encode_detail(asked, utc_now(), parts.event_bodies.stale_after))[0].answer(request)

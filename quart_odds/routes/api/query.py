@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import AwareDatetime, BeforeValidator, Field, PlainValidator, WithJsonSchema
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, PlainValidator, WithJsonSchema
 
 from quart_odds.domain.odds import EventHeader
 from quart_odds.domain.platforms import Platform
@@ -64,6 +64,32 @@ REFERENCE = Platform.of("betpawa")
 Availability = Literal["betpawa", "competitor", "alerts"]
 
 
+def _split(value: object) -> object:
+    """Return the names in a parameter that is comma-separated, repeated, or both."""
+    given = value if isinstance(value, list | tuple) else [value]
+    return [name for each in given for name in str(each).split(",") if name]
+
+
+def _as_choice(platforms: list[Platform]) -> list[Platform]:
+    """Return each bookmaker once; none if they are all of them in their own order, which is no choice."""
+    chosen = list(dict.fromkeys(platforms))
+    return [] if chosen == list(Platform) else chosen
+
+
+Slugs = Annotated[list[Platform], BeforeValidator(_split)]
+Bookmakers = Annotated[
+    Slugs,
+    AfterValidator(_as_choice),
+    Field(description="the bookmakers to show, count and compare, in this order; comma-separated; default: all"),
+]
+
+
+class BookmakersQuery(Query):
+    """Which bookmakers to show, count and compare. Those not chosen are as if they did not list anything."""
+
+    bookmakers: Bookmakers = Field(default=[])
+
+
 class StartedQuery(Query):
     """Whether to include events that have kicked off."""
 
@@ -108,8 +134,8 @@ class EventsSelection(StartedQuery):
     ] = None
 
 
-class EventsFilter(EventsSelection):
-    """Which events to return, and in which order."""
+class EventsFilter(EventsSelection, BookmakersQuery):
+    """Which events to return, in which order, and with which bookmakers."""
 
     sort: Annotated[Sort, Field(description="changed: latest change first; bookmakers: most bookmakers first")] = (
         "kickoff"
@@ -129,8 +155,16 @@ class UnmatchedQuery(StartedQuery, PageQuery):
 
 
 def select_events(cache: OddsCache, query: EventsFilter, now: datetime) -> list[CachedEvent]:
-    """Return all events that the query selects, in its order."""
-    return _sorted(selected(cache, query, now), query.sort)
+    """Return all events that the query selects, in its order.
+
+    If it chooses bookmakers, the events have these alone, and those that none of them has are left out.
+    """
+    events = selected(cache, query, now)
+    if query.bookmakers:
+        least = query.min_bookmakers
+        chosen = [event.among(query.bookmakers) for event in events]
+        events = [event for event in chosen if event.odds and (least == 1 or len(event.listed) >= least)]
+    return _sorted(events, query.sort)
 
 
 def selected(cache: OddsCache, query: EventsSelection, now: datetime) -> list[CachedEvent]:

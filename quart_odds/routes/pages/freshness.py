@@ -1,7 +1,9 @@
 """How fresh the main prices are, for the head of the odds page."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
+from quart_odds.domain.platforms import Platform
 from quart_odds.routes.api.freshness import PlatformAges
 
 
@@ -14,9 +16,9 @@ class Freshness:
     most_seconds: float | None
 
 
-def freshness_of(ages: PlatformAges) -> list[Freshness]:
-    """Return how fresh each bookmaker's main prices are."""
+def freshness_of(ages: PlatformAges, platforms: Iterable[Platform]) -> list[Freshness]:
+    """Return how fresh the main prices of these bookmakers are."""
     return [
-        Freshness(platform.display_name, each.main.quantile(0.5), each.main.quantile(0.95))
-        for platform, each in ages.items()
+        Freshness(platform.display_name, ages[platform].main.quantile(0.5), ages[platform].main.quantile(0.95))
+        for platform in platforms
     ]

@@ -1,6 +1,6 @@
 """Odds as pages show them: rows of events with one market each, and one event with all its markets."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -101,11 +101,14 @@ class Row:
         return min((moment for moment in moments if moment >= now), default=None)
 
 
-def event_row(event: CachedEvent, market: Market, line: float | None) -> Row:
-    """Return the row of an event with one market at each bookmaker. Takes about 15 µs."""
+def event_row(event: CachedEvent, market: Market, line: float | None, platforms: Iterable[Platform] = Platform) -> Row:
+    """Return the row of an event with one market, with a cell for each of these bookmakers. Takes about 15 µs.
+
+    The event should have no others (`CachedEvent.among`): all that it has are compared.
+    """
     keys = [pack_key(market.number, outcome.index, line) for outcome in market.outcomes]
     offers = {platform: offer_of(event_odds, market, line, keys) for platform, event_odds in event.odds.items()}
-    return Row(event, *_cells(event, market, offers, event.comparable_odds))
+    return Row(event, *_cells(event, market, offers, event.comparable_odds, platforms))
 
 
 def sides_of(event: CachedEvent, event_odds: EventOdds) -> str | None:
@@ -116,14 +119,18 @@ def sides_of(event: CachedEvent, event_odds: EventOdds) -> str | None:
 
 
 def _cells(
-    event: CachedEvent, market: Market, offers: Mapping[Platform, Offer], comparable: Sequence[EventOdds]
+    event: CachedEvent,
+    market: Market,
+    offers: Mapping[Platform, Offer],
+    comparable: Sequence[EventOdds],
+    platforms: Iterable[Platform],
 ) -> tuple[tuple[Cell, ...], float | None]:
     """Return the cell of each bookmaker for a market and line, and the combined margin of the best prices."""
     compared = [platform for event_odds in comparable if (platform := event_odds.header.platform) in offers]
     best = best_values(market, [offers[platform] for platform in compared])
     cells = tuple(
         _cell(event, market, platform, offers.get(platform), best if platform in compared else {})
-        for platform in Platform
+        for platform in platforms
     )
     return cells, market_margin(market, best)
 
@@ -196,9 +203,9 @@ class Source:
     listed_at: datetime | None = None
 
 
-def sources(event: CachedEvent) -> list[Source]:
-    """Return what each bookmaker has of an event."""
-    return [_source(event, platform, event.odds.get(platform)) for platform in Platform]
+def sources(event: CachedEvent, platforms: Iterable[Platform] = Platform) -> list[Source]:
+    """Return what each of these bookmakers has of an event."""
+    return [_source(event, platform, event.odds.get(platform)) for platform in platforms]
 
 
 def _source(event: CachedEvent, platform: Platform, event_odds: EventOdds | None) -> Source:
@@ -255,8 +262,11 @@ _Place = tuple[float | None, str | None]
 """A line and, for a separate promoted offer, its promotion."""
 
 
-def market_groups(event: CachedEvent) -> list[tuple[str, list[MarketTable]]]:
-    """Return all markets of an event by group, in catalogue order. Takes some milliseconds for a full event."""
+def market_groups(event: CachedEvent, platforms: Iterable[Platform] = Platform) -> list[tuple[str, list[MarketTable]]]:
+    """Return all markets of an event by group, in catalogue order, with a cell for each of these bookmakers.
+
+    Takes some milliseconds for a full event. As in `event_row`, the event should have no other bookmakers.
+    """
     found: dict[int, dict[_Place, dict[Platform, Offer]]] = {}
     for platform, event_odds in event.odds.items():
         for offer in offers_of(event_odds):
@@ -268,7 +278,8 @@ def market_groups(event: CachedEvent) -> list[tuple[str, list[MarketTable]]]:
         places = found.get(market.number)
         if places:
             tables = tuple(
-                _line(event, market, place, places[place], comparable) for place in sorted(places, key=_order)
+                _line(event, market, place, places[place], comparable, platforms)
+                for place in sorted(places, key=_order)
             )
             groups.setdefault(GROUP_NAMES[market.group], []).append(MarketTable(market, tables))
     return list(groups.items())
@@ -280,10 +291,15 @@ def _order(place: _Place) -> tuple[float, str]:
 
 
 def _line(
-    event: CachedEvent, market: Market, place: _Place, offers: Mapping[Platform, Offer], comparable: Sequence[EventOdds]
+    event: CachedEvent,
+    market: Market,
+    place: _Place,
+    offers: Mapping[Platform, Offer],
+    comparable: Sequence[EventOdds],
+    platforms: Iterable[Platform],
 ) -> LineTable:
     line, promotion = place
-    cells, best_margin = _cells(event, market, offers, comparable)
+    cells, best_margin = _cells(event, market, offers, comparable, platforms)
     return LineTable(line, cells, best_margin, Promotion.named(promotion))
 
 

@@ -1,13 +1,14 @@
 """Models of the query strings of the pages."""
 
+from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, PlainValidator
+from pydantic import BeforeValidator, Field, PlainValidator
 
 from quart_odds.domain.catalogue import CATALOGUE, Market, line_code
+from quart_odds.domain.platforms import Platform
 from quart_odds.routes.api.markets import Line, Promotion, known_market
-from quart_odds.routes.api.query import EventsQuery, PageQuery
-from quart_odds.routes.api.requests import Query
+from quart_odds.routes.api.query import BookmakersQuery, EventsQuery, PageQuery, Slugs
 from quart_odds.routes.api.schemas.scrape import ModeQuery
 
 MOST_IDS = 100
@@ -29,11 +30,56 @@ def _quarter(value: object) -> object:
     return value
 
 
-class OddsPageQuery(EventsQuery):
-    """Which events the odds page shows, and with which market."""
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """The bookmakers that a page shows, and those that it shows if none are chosen, each in their order."""
+
+    shown: tuple[Platform, ...]
+    used: tuple[Platform, ...]
+
+    @property
+    def choice(self) -> str:
+        """The choice as links have it, empty if there is none."""
+        return "" if self.shown == self.used else ",".join(self.shown)
+
+    @property
+    def places(self) -> list[tuple[Platform, bool]]:
+        """Every bookmaker to choose from and whether it is shown: those that are, and then the others."""
+        others = [each for each in self.used if each not in self.shown]
+        return [(each, True) for each in self.shown] + [(each, False) for each in others]
+
+    def moved(self, platform: Platform | None, step: int) -> "Columns":
+        """Return the same with a bookmaker `step` places later, at most at an end. One that is not shown stays so."""
+        if platform not in self.shown:
+            return self
+        others = [each for each in self.shown if each != platform]
+        place = min(max(self.shown.index(platform) + step, 0), len(others))
+        return replace(self, shown=(*others[:place], platform, *others[place:]))
+
+
+class ColumnsQuery(BookmakersQuery):
+    """Which bookmakers a page shows, and in which order."""
+
+    def arranged(self, used: tuple[Platform, ...]) -> Columns:
+        """Return the columns: of the bookmakers that were chosen, or else of those that are used."""
+        return Columns(tuple(self.bookmakers) or used, used)
+
+
+class OddsPageQuery(EventsQuery, ColumnsQuery):
+    """Which events the odds page shows, and with which market.
+
+    `earlier` and `later` are the buttons that move a bookmaker by one place. They are of the form without script, so
+    the same address always shows the same.
+    """
 
     market: MarketName = "1x2"
     line: Annotated[float, BeforeValidator(_quarter)] = 2.5
+    earlier: Platform | None = None
+    later: Platform | None = None
+
+    def arranged(self, used: tuple[Platform, ...]) -> Columns:
+        """Return the columns, with the bookmaker moved whose button was pressed."""
+        return super().arranged(used).moved(self.earlier, -1).moved(self.later, 1)
 
     @property
     def shown_line(self) -> float | None:
@@ -53,9 +99,17 @@ def _ids(value: object) -> object:
 
 
 class RowsQuery(OddsPageQuery):
-    """Which rows of the odds page: those of the comma-separated `ids`, or a page of the query."""
+    """Which rows of the odds page: those of the comma-separated `ids`, or a page of the query.
+
+    `columns` are those of the page, if no bookmakers are chosen: others may be used by now.
+    """
 
     ids: Annotated[tuple[int, ...] | None, BeforeValidator(_ids)] = None
+    columns: Slugs = Field(default=[])
+
+    def arranged(self, used: tuple[Platform, ...]) -> Columns:
+        """Return the columns of the page."""
+        return super().arranged(tuple(dict.fromkeys(self.columns)) or used)
 
 
 def _market(value: object) -> Market:
@@ -65,7 +119,7 @@ def _market(value: object) -> Market:
     return market
 
 
-class HistoryQuery(Query):
+class HistoryQuery(ColumnsQuery):
     """Which market's history the page of an event shows. The default is 1X2."""
 
     market: Annotated[Market, PlainValidator(_market)] = MARKETS["1x2"]

@@ -1,7 +1,7 @@
 """Rows of the table of events, rendered once for all readers, and kept until their event changes or prices get old."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from quart_odds.domain.catalogue import Market
 from quart_odds.domain.clock import utc_now
+from quart_odds.domain.platforms import Platform
 from quart_odds.odds.event import CachedEvent
 from quart_odds.routes.pages.odds import event_row
 from quart_odds.routes.pages.shell import rendered_now
@@ -16,8 +17,8 @@ from quart_odds.routes.pages.shell import rendered_now
 KEPT_ROWS = 4000
 """Maximum number of cached rows, about 8 MB."""
 
-Key = tuple[int, int, float | None]
-"""(event, market number, line)."""
+Key = tuple[int, int, float | None, tuple[Platform, ...], str]
+"""(event, market number, line, columns, chosen bookmakers)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,20 +52,33 @@ class EventRows:
         self._clock = clock
         self._kept: OrderedDict[Key, _Kept] = OrderedDict()
 
-    def html(self, events: Sequence[CachedEvent], market: Market, line: float | None) -> list[Markup]:
+    def html(
+        self,
+        events: Sequence[CachedEvent],
+        market: Market,
+        line: float | None,
+        platforms: Iterable[Platform] = Platform,
+        *,
+        choice: str = "",
+    ) -> list[Markup]:
         """Return the rows of these events with one market each. Rendering a row takes a fifth of a millisecond.
+
+        They have a cell for each of the bookmakers. `choice` has those of the links, if any are chosen; then the events
+        have these alone (`CachedEvent.among`).
 
         Prices that were last seen more than `stale_after` ago are marked as old. Except for that, the rows do not
         depend on the time at which they are shown: the page's script computes ages.
         """
         kept, now, stale_after = self._kept, self._clock(), self.stale_after
+        columns = tuple(platforms)
+        query = f"?bookmakers={choice}" if choice else ""
         rows = []
         for event in events:
-            key = (event.id, market.number, line)
+            key = (event.id, market.number, line, columns, choice)
             found = kept.get(key)
             if found is None or not found.is_right(event.version, now):
-                row = event_row(event, market, line)
-                values = {"row": row, "now": now, "stale_after": stale_after, "root": self._root_path}
+                row = event_row(event, market, line, columns)
+                values = {"row": row, "now": now, "stale_after": stale_after, "root": self._root_path, "query": query}
                 html = rendered_now("row.html", values)
                 found = kept[key] = _Kept(event.version, now, row.old_after(now, stale_after), html)
             kept.move_to_end(key)

@@ -3,7 +3,7 @@
 The template renders it, and the page's script starts from the same dictionary.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from quart_odds.domain.clock import iso_z
@@ -54,14 +54,15 @@ IDLE: JSON = {
 }
 
 
-def active_view(run: ActiveRun) -> JSON:
-    """Return the view of an active run at this moment."""
+def active_view(run: ActiveRun, used: Iterable[Platform] = Platform) -> JSON:
+    """Return the view of an active run at this moment, with the bookmakers that are used."""
     record = run.snapshot()
     overall = run.tracker.progress()
     phases = [phase for tracker in run.tracker.platforms for phase in tracker.phases]
     return _view(
         record,
         phases,
+        used,
         phase=overall.phase,
         elapsed_ms=run.elapsed_ms,
         remaining_ms=overall.remaining_ms,
@@ -70,14 +71,20 @@ def active_view(run: ActiveRun) -> JSON:
     )
 
 
-def told_view(record: RunRecord, phases: Sequence[PhaseRecord], told: Sequence[ScrapeProgress]) -> JSON:
+def told_view(
+    record: RunRecord,
+    phases: Sequence[PhaseRecord],
+    told: Sequence[ScrapeProgress],
+    used: Iterable[Platform] = Platform,
+) -> JSON:
     """Return the view of an active run of another process, from its row and the progress that the log has of it."""
     overall = next((each for each in told if each.platform is None), None)
     if overall is None:
-        return _view(record, phases, phase=ScrapePhase.INITIALIZING, elapsed_ms=0, message=ELSEWHERE)
+        return _view(record, phases, used, phase=ScrapePhase.INITIALIZING, elapsed_ms=0, message=ELSEWHERE)
     return _view(
         as_told(record, told),
         phases,
+        used,
         phase=overall.phase,
         elapsed_ms=overall.elapsed_ms or 0,
         remaining_ms=overall.remaining_ms,
@@ -86,10 +93,10 @@ def told_view(record: RunRecord, phases: Sequence[PhaseRecord], told: Sequence[S
     )
 
 
-def stored_view(record: RunRecord, phases: Sequence[PhaseRecord]) -> JSON:
+def stored_view(record: RunRecord, phases: Sequence[PhaseRecord], used: Iterable[Platform] = Platform) -> JSON:
     """Return the view of a run that has ended, from its database row."""
     end = terminal_progress(record)
-    return _view(record, phases, phase=end.phase, elapsed_ms=record.duration_ms or 0, message=end.message)
+    return _view(record, phases, used, phase=end.phase, elapsed_ms=record.duration_ms or 0, message=end.message)
 
 
 def can_retry(record: RunRecord) -> bool:
@@ -100,6 +107,7 @@ def can_retry(record: RunRecord) -> bool:
 def _view(
     record: RunRecord,
     phases: Sequence[PhaseRecord],
+    used: Iterable[Platform],
     *,
     phase: ScrapePhase,
     elapsed_ms: int,
@@ -108,7 +116,7 @@ def _view(
     message: str | None,
 ) -> JSON:
     results = {result.platform: result for result in record.results}
-    shown = sorted({*Platform, *results}, key=lambda each: each.place)
+    shown = sorted({*used, *record.platforms, *results}, key=lambda each: each.place)
     platforms = [_platform(each, results.get(each), record, (left or {}).get(each)) for each in shown]
     return {
         "id": record.id,

@@ -1,6 +1,6 @@
 """The runs page: the result of each run per bookmaker, and a bar chart of durations, drawn by the server."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from quart_odds.domain.platforms import Platform
@@ -33,14 +33,19 @@ class Row:
     cells: tuple[Cell, ...]
 
 
-def run_rows(records: Sequence[RunRecord]) -> list[Row]:
-    """Return the rows of these runs, in the same order."""
-    return [Row(record, _cells(record)) for record in records]
+def platforms_of(records: Iterable[RunRecord], used: Iterable[Platform]) -> list[Platform]:
+    """Return the bookmakers that are used, and those that are not any more and had a part in these runs, in order."""
+    return sorted({*used, *(each for record in records for each in record.platforms)}, key=lambda each: each.place)
 
 
-def _cells(record: RunRecord) -> tuple[Cell, ...]:
+def run_rows(records: Sequence[RunRecord], platforms: Sequence[Platform]) -> list[Row]:
+    """Return the rows of these runs, in the same order, with a cell for each of these bookmakers."""
+    return [Row(record, _cells(record, platforms)) for record in records]
+
+
+def _cells(record: RunRecord, platforms: Iterable[Platform]) -> tuple[Cell, ...]:
     results = {result.platform: result for result in record.results}
-    return tuple(_cell(results.get(platform), record.status) for platform in Platform)
+    return tuple(_cell(results.get(platform), record.status) for platform in platforms)
 
 
 def _cell(result: PlatformResult | None, status: RunStatus) -> Cell:

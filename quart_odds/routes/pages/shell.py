@@ -51,6 +51,14 @@ HEADERS = {
 DASHES = ("", "7 3", "2 3", "12 3 2 3", "7 3 2 3 2 3")
 """How the lines of the bookmakers in a chart differ, besides in colour."""
 
+FEW = 3
+"""Up to this many bookmakers, a price and its age are beside each other in wide windows."""
+
+MANY = 5
+"""More bookmakers than this are never all visible in a window of 1280 pixels."""
+
+NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+
 STATIC_HEADERS = {
     "Cache-Control": "public, max-age=31536000, immutable",
     "X-Content-Type-Options": "nosniff",
@@ -110,11 +118,15 @@ def static_answer(version: str, name: str) -> Response | None:
 
 
 def bookmakers_css() -> str:
-    """Return the style of each bookmaker: its colour, and how its line in a chart is dashed."""
-    lines = []
+    """Return the style of each bookmaker: its colour, its letters, and how its line in a chart is dashed.
+
+    Also of each number of bookmakers beside each other, which no page may write into a `style` attribute.
+    """
+    lines = [f".of{count}{{--books:{count}}}\n" for count in range(1, len(Platform) + 1)]
     for place, each in enumerate(installed().values()):
         slug, dashes = each.bookmaker.slug, DASHES[place % len(DASHES)]
-        lines.append(f".{slug}{{--tone:light-dark({each.bookmaker.light},{each.bookmaker.dark})}}\n")
+        colours = f"light-dark({each.bookmaker.light},{each.bookmaker.dark})"
+        lines.append(f'.{slug}{{--tone:{colours};--letters:"{each.bookmaker.letters}"}}\n')
         if dashes:
             lines.append(f".chart .{slug}.line{{stroke-dasharray:{dashes}}}\n")
     return "".join(lines)
@@ -129,6 +141,11 @@ def bookmakers_js() -> str:
 def _bookmakers() -> list[tuple[str, str, str]]:
     """Return slug, name and letters of each bookmaker, for templates."""
     return [(each.value, each.display_name, each.letters) for each in Platform]
+
+
+def columns_class(count: int) -> str:
+    """Return the classes of something with a column for each of so many bookmakers. Templates call it `columns_of`."""
+    return f"of{count}{' many' if count > FEW else ''}{' crowd' if count > MANY else ''}"
 
 
 def asset_path(name: str) -> str:
@@ -156,6 +173,7 @@ def _environment() -> Environment:
     environment.globals["asset"] = _asset
     environment.globals["version"] = __version__
     environment.globals["bookmakers"] = _bookmakers
+    environment.globals["columns_of"] = columns_class
     environment.filters |= {
         "z": iso_z,
         "clock": clock,
@@ -164,6 +182,7 @@ def _environment() -> Environment:
         "number": number,
         "trigger": trigger_words,
         "within": within,
+        "words": words,
     }
     return environment
 
@@ -211,6 +230,11 @@ def day(moment: datetime) -> str:
 def number(value: int) -> str:
     """Format a count: `1,300`."""
     return f"{value:,}"
+
+
+def words(count: int) -> str:
+    """Format a count of few things for a sentence: `three`, or `12` for more than nine."""
+    return NUMBERS[count] if count < len(NUMBERS) else str(count)
 
 
 def duration(milliseconds: float | None) -> str:

@@ -26,9 +26,9 @@ from quart_odds.routes.api.requests import takes_query
 from quart_odds.routes.pages.freshness import Freshness, freshness_of
 from quart_odds.routes.pages.history import history_of
 from quart_odds.routes.pages.odds import line_text, market_groups, sources
-from quart_odds.routes.pages.query import LINES, MARKETS, HistoryQuery, OddsPageQuery, RowsQuery, RunsPageQuery
+from quart_odds.routes.pages.query import LINES, MARKETS, Columns, HistoryQuery, OddsPageQuery, RowsQuery, RunsPageQuery
 from quart_odds.routes.pages.run import IDLE, JSON, active_view, stored_view, told_view
-from quart_odds.routes.pages.runs import run_bars, run_rows
+from quart_odds.routes.pages.runs import platforms_of, run_bars, run_rows
 from quart_odds.routes.pages.shell import asset_path, fragment, page, static_answer
 from quart_odds.routes.pages.told import as_told, told_progress
 from quart_odds.scraping.schemas import ScrapeProgress
@@ -68,7 +68,7 @@ async def progress() -> Response:
     cursor = _cursor()
     active = parts.runs.active
     if active is not None:
-        return await _progress(parts, active_view(active), cursor, follow="newest")
+        return await _progress(parts, active_view(active, parts.bookmakers()), cursor, follow="newest")
     newest = await parts.store.list_runs(limit=1)
     view = await _view_of(parts, newest[0]) if newest else IDLE
     return await _progress(parts, view, cursor, follow="newest")
@@ -82,7 +82,7 @@ async def run(scrape_run_id: int) -> Response:
     cursor = _cursor()
     active = parts.runs.active_by_id(scrape_run_id)
     if active is not None:
-        return await _progress(parts, active_view(active), cursor, follow="this")
+        return await _progress(parts, active_view(active, parts.bookmakers()), cursor, follow="this")
     record = await parts.runs.find(scrape_run_id)
     return await _progress(parts, await _view_of(parts, record), cursor, follow="this")
 
@@ -148,8 +148,10 @@ async def runs(query: RunsPageQuery) -> Response:
     found = await parts.store.list_runs(limit=size, offset=(query.page - 1) * size, mode=query.run_mode)
     total = await parts.store.count_runs(mode=query.run_mode)
     records = [_current(parts, each) for each in found]
+    columns = platforms_of(records, parts.bookmakers())
     shown = {
-        "rows": run_rows(records),
+        "rows": run_rows(records, columns),
+        "columns": columns,
         "bars": run_bars(records),
         "total": total,
         "page": query.page,
@@ -163,9 +165,10 @@ async def runs(query: RunsPageQuery) -> Response:
 @takes_query(OddsPageQuery)
 async def odds(query: OddsPageQuery) -> Response:
     """Show events by kick-off, with one market each at all bookmakers."""
-    framed = frame(_cursor(), "odds")
-    freshness = await _freshness()
-    return await page("odds.html", {**framed, **_listing(query), "freshness": freshness})
+    columns = query.arranged(services().bookmakers())
+    framed = frame(_cursor(), "odds", columns.choice)
+    freshness = await _freshness(columns)
+    return await page("odds.html", {**framed, **_listing(query, columns), "freshness": freshness})
 
 
 @blueprint.get("/odds/rows")
@@ -173,13 +176,17 @@ async def odds(query: OddsPageQuery) -> Response:
 @takes_query(RowsQuery)
 async def odds_rows(query: RowsQuery) -> Response:
     """Return only rows of the odds page, those of `ids=1,2,3` or a page of a query, and how fresh the prices are."""
-    freshness = await _freshness()
-    if query.ids is None:
-        return await fragment("rows.html", {**_listing(query), "freshness": freshness})
     parts = services()
+    columns = query.arranged(parts.bookmakers())
+    freshness = await _freshness(columns)
+    if query.ids is None:
+        return await fragment("rows.html", {**_listing(query, columns), "freshness": freshness})
     cache = parts.served.cache
     found = [event for each in query.ids if (event := cache.get(each)) is not None]
-    rows = parts.event_rows.html(found, MARKETS[query.market], query.shown_line)
+    if query.bookmakers:
+        found = [event.among(query.bookmakers) for event in found]
+    market, line = MARKETS[query.market], query.shown_line
+    rows = parts.event_rows.html(found, market, line, columns.shown, choice=columns.choice)
     return await fragment("rows.html", {"rows": rows, "total": None, "freshness": freshness})
 
 
@@ -187,20 +194,25 @@ async def odds_rows(query: RowsQuery) -> Response:
 @hide
 @takes_query(HistoryQuery)
 async def event(event_id: int, query: HistoryQuery) -> Response:
-    """Show one event: all markets at all bookmakers, and the history of one market."""
+    """Show one event: all markets at all bookmakers, or at the chosen ones, and the history of one market."""
     cursor = _cursor()
     found = await find_event(event_id)
+    used = {*services().bookmakers(), *found.odds}
+    columns = query.arranged(tuple(sorted(used, key=lambda each: each.place)))
+    if query.bookmakers:
+        found = found.among(query.bookmakers)
     history = await history_of(found, query)
     # The template gives the loop its turns: what it shows is put together before, of one moment.
     shown = {
         "event_id": found.id,
         "sportradar_id": found.sportradar_id,
         "header": found.header,
-        "sources": sources(found),
-        "groups": market_groups(found),
+        "sources": sources(found, columns.shown),
+        "groups": market_groups(found, columns.shown),
+        "columns": columns,
         "history": history,
     }
-    return await page("event.html", {**frame(cursor, "odds"), **shown, "line_text": line_text})
+    return await page("event.html", {**frame(cursor, "odds", columns.choice), **shown, "line_text": line_text})
 
 
 @blueprint.errorhandler(Exception)
@@ -222,7 +234,10 @@ async def _view_of(parts: Services, record: RunRecord) -> JSON:
         # It has ended since its row was read. The row of a run that has ended is stored before that is told.
         record = await parts.runs.find(record.id)
     phases = await parts.store.phases(record.id)
-    return told_view(record, phases, told) if record.status is RunStatus.RUNNING else stored_view(record, phases)
+    used = parts.bookmakers()
+    if record.status is RunStatus.RUNNING:
+        return told_view(record, phases, told, used)
+    return stored_view(record, phases, used)
 
 
 def _current(parts: Services, record: RunRecord) -> RunRecord:
@@ -241,6 +256,7 @@ def _told_of(record: RunRecord) -> list[ScrapeProgress]:
 
 async def _progress(parts: Services, view: JSON, cursor: str, *, follow: str) -> Response:
     query = OddsPageQuery(page_size=NEXT_EVENTS)
+    columns = query.arranged(parts.bookmakers())
     state = writer_state(parts)
     shown = {
         "run": view,
@@ -250,19 +266,20 @@ async def _progress(parts: Services, view: JSON, cursor: str, *, follow: str) ->
         "slowed": state.slowed,
     }
     section = "progress" if follow == "newest" else "runs"
-    return await page("progress.html", {**frame(cursor, section), **shown, **_listing(query)})
+    return await page("progress.html", {**frame(cursor, section), **shown, **_listing(query, columns)})
 
 
-def _listing(query: OddsPageQuery) -> dict[str, object]:
+def _listing(query: OddsPageQuery, columns: Columns) -> dict[str, object]:
     """Return a page of events with the requested market. Takes one turn of the event loop, some milliseconds."""
     now = utc_now()
     parts = services()
     found = select_events(parts.served.cache, query, now)
     market, line = MARKETS[query.market], query.shown_line
-    rows = parts.event_rows.html(query.cut(found), market, line)
+    rows = parts.event_rows.html(query.cut(found), market, line, columns.shown, choice=columns.choice)
     pages = max(1, -(-len(found) // query.page_size))
     return {
         "query": query,
+        "columns": columns,
         "rows": rows,
         "total": len(found),
         "pages": pages,
@@ -272,13 +289,13 @@ def _listing(query: OddsPageQuery) -> dict[str, object]:
     }
 
 
-async def _freshness() -> list[Freshness]:
+async def _freshness(columns: Columns) -> list[Freshness]:
     ages = await measured_ages(services().served, kept_seconds=FRESHNESS_KEPT_SECONDS)
-    return freshness_of(ages)
+    return freshness_of(ages, columns.shown)
 
 
-def frame(cursor: str, section: str) -> dict[str, object]:
-    """Return the template values of the frame that all pages share."""
+def frame(cursor: str, section: str, choice: str = "") -> dict[str, object]:
+    """Return the template values of the frame that all pages share. `choice` are the bookmakers of its links."""
     parts = services()
     settings = parts.settings
     urls = [settings.url(platform) for platform in Platform]
@@ -286,6 +303,7 @@ def frame(cursor: str, section: str) -> dict[str, object]:
     return {
         "cursor": cursor,
         "section": section,
+        "choice": choice,
         "rendered_at": utc_now(),
         "is_sandbox": is_sandbox,
         "read_only_reason": parts.odds_service.read_only_reason if parts.role == "standby" else None,

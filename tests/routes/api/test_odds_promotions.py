@@ -21,6 +21,7 @@ from quart_odds.routes.api.schemas.odds import EventDetail, EventHistory, Events
 from quart_odds.routes.pages.odds import event_row, market_groups, odds_text, sources
 from tests.odds.making import KICKOFF, NOW, STALE_AFTER, X1, header, key, mapped
 from tests.odds.serving import Served, served
+from tests.platforms import FIRST_THREE
 from tests.routes.api.test_odds import held_to
 
 HOME, DRAW, AWAY = (key("1x2_ft", name) for name in ("1", "X", "2"))
@@ -89,7 +90,7 @@ async def test_promoted_price_without_a_plain_one_is_the_markets_own(
         assert (entry["margin"] is not None) is has_margin
     assert (margins["history"][0]["margin"] is not None) is has_margin
     assert [row["promotion"] for row in csv.DictReader(io.StringIO(text))] == [word, "", ""]
-    (cell, *_) = (event_row(app.odds_service.cache.events[1], ONE_X_TWO, None)).cells
+    (cell, *_) = (event_row(app.odds_service.cache.events[1], ONE_X_TWO, None, FIRST_THREE)).cells
     assert [price.promotion.name if price.promotion else None for price in cell.prices] == [word, None, None]
 
 
@@ -156,7 +157,7 @@ async def test_raised_price_is_never_the_best_and_makes_no_opportunity() -> None
         await record(app, X1, Platform.BET9JA)
         best: Any = held_to(EventDetail, await app.json("/api/events/1"))["best_prices"]
         found: Any = held_to(OpportunitiesPage, await app.json("/api/opportunities"))
-        row = event_row(app.odds_service.cache.events[1], ONE_X_TWO, None)
+        row = event_row(app.odds_service.cache.events[1], ONE_X_TWO, None, FIRST_THREE)
     assert [(each["odds"], each["bookmakers"]) for each in best[0]["outcomes"]] == [
         (2.4, ["sportybet", "bet9ja"]),
         (3.3, ["betpawa", "sportybet", "bet9ja"]),
@@ -200,7 +201,7 @@ async def test_bookmaker_with_reversed_sides_is_served_marked_and_not_compared()
         found: Any = await app.json("/api/opportunities")
         text = await (await app.client.get("/api/events.csv")).get_data(as_text=True)
         booked = app.odds_service.cache.events[1]
-        cells = event_row(booked, ONE_X_TWO, None).cells
+        cells = event_row(booked, ONE_X_TWO, None, FIRST_THREE).cells
         await app.odds_service.withdraw(Platform.SPORTYBET, "sportybet-1", app.now)
         lacking: Any = await app.json("/api/events/unmatched")
     for entries in (detail["bookmakers"], detail["markets_by_bookmaker"]):
@@ -215,7 +216,7 @@ async def test_bookmaker_with_reversed_sides_is_served_marked_and_not_compared()
     assert {row["bookmaker"] for row in csv.DictReader(io.StringIO(text)) if row["reversed"] == "true"} == {"bet9ja"}
     assert [cell.sides for cell in cells] == [None, None, "Enyimba – Rangers"]
     assert [[price.is_best for price in cell.prices] for cell in cells] == [[True] * 3, [True] * 3, [False] * 3]
-    assert [source.sides for source in sources(booked)] == [None, None, "Enyimba – Rangers"]
+    assert [source.sides for source in sources(booked, FIRST_THREE)] == [None, None, "Enyimba – Rangers"]
 
 
 async def test_late_prices_are_marked_and_not_compared_with_those_before_the_kick_off() -> None:
@@ -235,10 +236,10 @@ async def test_late_prices_are_marked_and_not_compared_with_those_before_the_kic
         assert [each["late"] for each in entries] == [False, False, True]
     assert "bet9ja" not in str(detail["best_prices"])
     assert found["total"] == 0
-    cells = event_row(booked, ONE_X_TWO, None).cells
+    cells = event_row(booked, ONE_X_TWO, None, FIRST_THREE).cells
     assert [cell.is_late for cell in cells] == [False, False, True]
     assert not any(price.is_best for price in cells[2].prices)
-    assert [source.is_late for source in sources(booked)] == [False, False, True]
+    assert [source.is_late for source in sources(booked, FIRST_THREE)] == [False, False, True]
 
 
 async def test_event_page_has_a_row_of_its_own_for_promoted_prices_beside_plain_ones() -> None:
@@ -246,7 +247,7 @@ async def test_event_page_has_a_row_of_its_own_for_promoted_prices_beside_plain_
     async with served(filled=False) as app:
         await record(app, X1 | {promoted_key(HOME, BOOSTED): 2.9, promoted_key(AWAY, OWN): 3.3}, words=("bore_draw",))
         await record(app, X1 | {promoted_key(HOME, BOOSTED): 2.8}, Platform.BET9JA)
-        [(_, [table])] = market_groups(app.odds_service.cache.events[1])
+        [(_, [table])] = market_groups(app.odds_service.cache.events[1], FIRST_THREE)
     own, boosted, draw = table.lines
     assert [len(each.outcomes) for each in (own, boosted, draw)] == [3, 1, 1]
     assert boosted.promotion is not None
@@ -302,7 +303,7 @@ def test_page_and_api_agree_on_the_best_prices(fetches: list[tuple[Platform, Any
             for outcome in market["outcomes"]  # type: ignore[attr-defined]
             for bookmaker in outcome["bookmakers"]
         }
-        row = event_row(event, ONE_X_TWO, None)
+        row = event_row(event, ONE_X_TWO, None, FIRST_THREE)
         marked = {(cell.slug, price.name): price.odds for cell in row.cells for price in cell.prices if price.is_best}
         if row.best_margin is not None:
             assert marked == named

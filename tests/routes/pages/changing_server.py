@@ -1,4 +1,4 @@
-"""A served app whose odds change by themselves: a number of events at three bookmakers, and of changes per second."""
+"""A served app whose odds change by themselves: a number of events at each bookmaker, and of changes per second."""
 
 import asyncio
 import contextlib

@@ -14,8 +14,7 @@ import aiohttp
 from playwright.async_api import Browser, async_playwright
 
 from quart_odds.domain.platforms import Platform
-from quart_odds.sandbox import SandboxOptions, sandbox_process
-from tests.platforms import FIRST_THREE
+from quart_odds.sandbox import SandboxOptions, SandboxProcess, sandbox_process
 from tests.routes.pages.visiting import ARGUMENTS, Visitor
 from tests.server.serving import Server, at, served
 
@@ -32,12 +31,12 @@ CHANGES = 2500
 """Number of prices that move between two runs: about every second one of the main markets."""
 
 
-async def make_past(server: Server, sandbox_url: str, session: aiohttp.ClientSession) -> None:
+async def make_past(server: Server, sandbox: SandboxProcess, session: aiohttp.ClientSession) -> None:
     """Make some runs, one partial and one cancelled."""
     for faults in PAST:
-        async with session.post(f"{sandbox_url}/_sandbox/faults", json=dict.fromkeys(Platform) | faults):
+        async with session.post(f"{sandbox.url}/_sandbox/faults", json=dict.fromkeys(sandbox.urls) | faults):
             pass
-        async with session.post(f"{sandbox_url}/_sandbox/odds", json={"changes": CHANGES}):
+        async with session.post(f"{sandbox.url}/_sandbox/odds", json={"changes": CHANGES}):
             pass
         if "sportybet" in faults:
             async with session.post(f"{server.url}/api/scrape") as answer:
@@ -50,7 +49,7 @@ async def make_past(server: Server, sandbox_url: str, session: aiohttp.ClientSes
             path = "/api/scrape/stream"
         async with session.get(f"{server.url}{path}") as stream:
             await stream.read()
-    async with session.post(f"{sandbox_url}/_sandbox/faults", json=dict.fromkeys(Platform)):
+    async with session.post(f"{sandbox.url}/_sandbox/faults", json=dict.fromkeys(sandbox.urls)):
         pass
 
 
@@ -92,7 +91,7 @@ async def show(visitor: Visitor, width: int, name: str, url: str) -> None:
 async def main(folder: Path) -> None:
     """Serve, make some runs, take the screenshots."""
     folder.mkdir(parents=True, exist_ok=True)
-    options = SandboxOptions(events=60, latency_ms=300, jitter_ms=100, bookmakers=FIRST_THREE)
+    options = SandboxOptions(events=60, latency_ms=300, jitter_ms=100)
     slowly = {f"{platform}_concurrency": 4 for platform in Platform} | {"log_level": "warning", "request_tries": 1}
     program = shutil.which("chromium") or shutil.which("chromium-browser")
     with tempfile.TemporaryDirectory() as place:
@@ -102,7 +101,7 @@ async def main(folder: Path) -> None:
             aiohttp.ClientSession() as session,
             async_playwright() as playwright,
         ):
-            await make_past(server, sandbox.url, session)
+            await make_past(server, sandbox, session)
             browser = await playwright.chromium.launch(executable_path=program, args=list(ARGUMENTS))
             await take(browser, server, folder)
             await browser.close()

@@ -24,7 +24,8 @@ pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 Json = dict[str, Any]
 EVENTS = 5
 GRIDS = tuple(f"/odds?include_started=1&market={each}" for each in ("1x2", "dc", "btts", "ou&line=2.5"))
-PATHS = (*GRIDS, "/", "/odds/1", "/odds/2", f"/odds/{EVENTS}")
+CHOSEN = (f"{GRIDS[0]}&bookmakers=bet9ja,betpawa", f"/odds/{EVENTS}?bookmakers=bet9ja,betpawa")
+PATHS = (*GRIDS, *CHOSEN, "/", "/odds/1", "/odds/2", f"/odds/{EVENTS}")
 
 PLAIN = {
     "1x2_ft": ("1", "X", "2"),

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
+from quart_odds.domain.platforms import Platform
 from tests.routes.pages.conftest import Visit
 from tests.routes.pages.marked import IN_PLAY, PROMOTED, REVERSED, fill
 from tests.routes.pages.test_quality import OTHER_LOOKS, faults
@@ -91,7 +92,7 @@ async def test_old_prices_say_so_in_words_and_get_old_on_an_open_page(marked: Se
     old = f"#e{IN_PLAY} .g.betpawa"
     async with visit(f"{marked.url}{ODDS}", script=False) as visitor:
         assert "old: last seen more than 5 min ago" in (await visitor.page.locator(old).text_content() or "")
-        assert await visitor.page.locator(f"#e{IN_PLAY} .g.stale").count() == 2
+        assert await visitor.page.locator(f"#e{IN_PLAY} .g.stale").count() == len(Platform) - 1
         assert await visitor.page.locator(f"#e{IN_PLAY} .g.sportybet .old").is_hidden()
     late = f"#e{IN_PLAY} .g.sportybet"
     async with visit(f"{marked.url}{ODDS}") as visitor:

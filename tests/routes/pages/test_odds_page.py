@@ -22,9 +22,10 @@ def asked(visitor: Visitor) -> dict[str, list[str]]:
     return parse_qs(urlsplit(visitor.page.url).query)
 
 
-async def event_at_all_three(server: Server) -> tuple[int, str]:
-    """Return the id and the SportRadar id of an event that every bookmaker lists."""
-    async with aiohttp.ClientSession() as session, session.get(f"{server.url}/api/events?min_bookmakers=3") as answer:
+async def event_at_all(server: Server, sandbox: SandboxProcess) -> tuple[int, str]:
+    """Return the id and the SportRadar id of an event that every stand-in bookmaker lists."""
+    address = f"{server.url}/api/events?min_bookmakers={len(sandbox.urls)}"
+    async with aiohttp.ClientSession() as session, session.get(address) as answer:
         event = (await answer.json())["events"][3]
     return event["id"], event["sportradar_id"]
 
@@ -111,7 +112,7 @@ async def test_more_rows_come_as_one_scrolls(scraped: Server, visit: Visit) -> N
 
 async def test_changed_price_is_marked_in_place(scraped: Server, sandbox: SandboxProcess, visit: Visit) -> None:
     """A price that moves gets an arrow in place, and the page does not scroll; a suspended price says so."""
-    event_id, sportradar_id = await event_at_all_three(scraped)
+    event_id, sportradar_id = await event_at_all(scraped, sandbox)
     price = f"#e{event_id} .g.sportybet .p"
     which = {"bookmaker": "sportybet", "sportradar_id": sportradar_id, "market": "1x2_ft", "line": None, "outcome": "1"}
     async with visit(f"{scraped.url}/odds") as visitor:
@@ -135,10 +136,10 @@ async def test_event_page_shows_all_markets_their_past_and_fetches_on_request(
     scraped: Server, sandbox: SandboxProcess, visit: Visit
 ) -> None:
     """Markets can be searched, a price's name leads to its chart, the button refreshes, and changes appear live."""
-    event_id, sportradar_id = await event_at_all_three(scraped)
+    event_id, sportradar_id = await event_at_all(scraped, sandbox)
     which = {"bookmaker": "betpawa", "sportradar_id": sportradar_id, "market": "1x2_ft", "line": None, "outcome": "X"}
     async with visit(f"{scraped.url}/odds/{event_id}") as visitor:
-        await visitor.until("document.querySelectorAll('#chart .line').length === 3")
+        await visitor.until(f"document.querySelectorAll('#chart .line').length === {len(sandbox.urls)}")
         await visitor.page.fill("#find", "o2.5")
         shown = "[...document.querySelectorAll('.market tbody')].filter((body) => body.checkVisibility()).length"
         await visitor.until(f"{shown} > 0 && {shown} < 12")

@@ -16,7 +16,7 @@ from quart_odds.domain.odds import Competition
 from quart_odds.domain.platforms import Platform
 from quart_odds.domain.runs import PhaseRecord, PlatformResult, RunError, RunMode, RunRecord, RunStatus, ScrapePhase
 from quart_odds.routes.pages.run import stored_view
-from quart_odds.routes.pages.runs import run_bars, run_rows
+from quart_odds.routes.pages.runs import platforms_of, run_bars, run_rows
 from quart_odds.routes.pages.shell import rendered
 from quart_odds.scraping.schemas import ScrapeErrorContext, ScrapeProgress
 from quart_odds.settings import load_settings
@@ -24,8 +24,9 @@ from quart_odds.storage import Store
 from quart_odds.websocket.messages import scrape_progress_message
 from tests.apps import RunningApp, Sandbox, running_app, running_sandbox
 from tests.odds.making import X1, header, key, mapped
+from tests.platforms import FIRST_THREE
 
-BETPAWA, SPORTYBET, BET9JA, *_ = Platform
+BETPAWA, SPORTYBET, BET9JA = FIRST_THREE
 NOWHERE = "http://127.0.0.1:9"
 BEGIN = datetime(2026, 11, 22, 10, tzinfo=UTC)
 LONG = "Llanfairpwllgwyngyll" * 10
@@ -34,8 +35,8 @@ LONG = "Llanfairpwllgwyngyll" * 10
 DONE = ScrapePhase.COMPLETED
 KINDS: dict[str, RunRecord] = {
     "all three": RunRecord(
-        0, RunStatus.COMPLETED, "page", tuple(Platform), BEGIN, BEGIN, 9, 0,
-        tuple(PlatformResult(each, DONE, 3, 3, 0, 900, 60, 4) for each in Platform),
+        0, RunStatus.COMPLETED, "page", FIRST_THREE, BEGIN, BEGIN, 9, 0,
+        tuple(PlatformResult(each, DONE, 3, 3, 0, 900, 60, 4) for each in FIRST_THREE),
     ),
     "one bookmaker": RunRecord(
         0, RunStatus.COMPLETED, "cli", (BET9JA,), BEGIN, BEGIN, 3, 0, (PlatformResult(BET9JA, DONE, 3, 3, 0, 900),)
@@ -46,11 +47,11 @@ KINDS: dict[str, RunRecord] = {
         (RunError("nothing_found", LONG, BEGIN, SPORTYBET, LONG, count=3),),
     ),
     "partial": RunRecord(
-        0, RunStatus.PARTIAL, LONG, tuple(Platform), BEGIN, BEGIN + timedelta(hours=3), 3, 2,
+        0, RunStatus.PARTIAL, LONG, FIRST_THREE, BEGIN, BEGIN + timedelta(hours=3), 3, 2,
         (PlatformResult(BETPAWA, DONE, 5, 3, 2), PlatformResult(SPORTYBET, ScrapePhase.FAILED)),
         (RunError(LONG, "", BEGIN),),
     ),
-    "interrupted": RunRecord(0, RunStatus.INTERRUPTED, "scheduled", tuple(Platform), BEGIN, BEGIN),
+    "interrupted": RunRecord(0, RunStatus.INTERRUPTED, "scheduled", FIRST_THREE, BEGIN, BEGIN),
     "cancelled": RunRecord(
         0, RunStatus.CANCELLED, "api", (BETPAWA, BET9JA), BEGIN, BEGIN - timedelta(hours=1), 1, 0,
         (PlatformResult(BETPAWA, ScrapePhase.FAILED, 3, 1, 0), PlatformResult(BET9JA, ScrapePhase.SCRAPING)),
@@ -269,7 +270,9 @@ class NoSchedule:
 async def test_any_row_can_be_shown(records: list[RunRecord], phases: list[PhaseRecord]) -> None:
     """Whatever a run lacks, and whatever its times are, the templates can show it, and no duration is negative."""
     frame = {"cursor": "", "section": "runs", "rendered_at": BEGIN, "is_sandbox": False, "read_only_reason": None}
-    shown = {"rows": run_rows(records), "bars": run_bars(records), "total": len(records), "page": 1, "pages": 1}
+    columns = platforms_of(records, Platform)
+    shown: dict[str, object] = {"rows": run_rows(records, columns), "bars": run_bars(records), "total": len(records)}
+    shown |= {"columns": columns, "choice": "", "page": 1, "pages": 1}
     async with APP.app_context():
         text = await rendered("runs.html", {**frame, **shown, "mode": "all"})
         for record in records:

@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from quart_odds.domain.platforms import Platform
+from quart_odds.sandbox import SandboxProcess
 from quart_odds.scraping.runs import CANCELLED_START_SECONDS
 from tests.routes.pages.conftest import Serve, SetFaults, Visit
 from tests.routes.pages.proxy import proxied
@@ -26,18 +26,20 @@ async def start(visitor: Visitor) -> None:
     await visitor.until_text("#connection", OVER_WEBSOCKET, OVER_SSE)
 
 
-async def test_page_opens_idle_and_its_button_starts_a_run_that_is_seen_to_its_end(serve: Serve, visit: Visit) -> None:
+async def test_page_opens_idle_and_its_button_starts_a_run_that_is_seen_to_its_end(
+    serve: Serve, visit: Visit, sandbox: SandboxProcess
+) -> None:
     """Nothing runs until the user starts it; then each bookmaker's bar moves, and odds appear with best prices."""
     async with serve() as server, visit(server.url) as visitor:
         await visitor.until_text("#connection", OVER_WEBSOCKET)
         await visitor.until_text("#run-status", "idle")
         assert await visitor.value("document.querySelectorAll('.rows .r').length") == 0
         await start(visitor)
-        for platform in Platform:
+        for platform in sandbox.urls:
             middle = f"(bar => bar.value > 0 && bar.value < 40)(document.querySelector('#bar-{platform}'))"
             await visitor.until(middle)
         await visitor.until_text("#run-status", "completed")
-        for platform in Platform:
+        for platform in sandbox.urls:
             lane = f"#lane-{platform}"
             await visitor.until_text(f"{lane} .phase", "completed")
             found = await visitor.number(f"{lane} .total")
@@ -192,14 +194,15 @@ async def test_sweeps_leave_the_page_of_progress_alone(serve: Serve, visit: Visi
 
 
 async def test_words_about_a_bookmaker_that_is_asked_less_are_exact(
-    serve: Serve, visit: Visit, set_faults: SetFaults
+    serve: Serve, visit: Visit, set_faults: SetFaults, sandbox: SandboxProcess
 ) -> None:
     """They are nothing but the reason, also after a partial sweep and after one that failed everywhere."""
-    less = r"(BetPawa|SportyBet|Bet9ja) refuses requests and gets [\d.]+ requests per second instead of \d+"
+    names = "|".join(platform.display_name for platform in sandbox.urls)
+    less = rf"({names}) refuses requests and gets [\d.]+ requests per second instead of \d+"
     async with serve(sweep_interval_seconds=3600) as server, visit(server.url) as visitor:
         await visitor.until_contains("#sweeps", "Sweeps every 3600 s")
         await visitor.until_text("#connection", OVER_WEBSOCKET)
-        for refusing, count in (("bet9ja",), 1), (tuple(Platform), 3):
+        for refusing, count in (("bet9ja",), 1), (tuple(sandbox.urls), len(sandbox.urls)):
             async with set_faults(dict.fromkeys(refusing, "403")):
                 await visitor.page.request.get(
                     f"{server.url}/api/scrape/stream?mode=sweep", headers={"Origin": server.url}
