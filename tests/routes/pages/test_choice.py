@@ -208,7 +208,6 @@ async def test_all_bookmakers_fit_or_scroll_beside_the_match(tmp_path: Path, vis
     offers = [{"platform": each, "number": 1, "prices": prices, "minutes": 600} for each in Platform]
     async with served(tmp_path, {"log_level": "warning"}, command) as server, visit(f"{server.url}/healthz") as visitor:
         await visitor.page.request.post(f"{server.url}/_offers", data=offers)
-<<<<<<< HEAD
         widths = (1280, 1000, 900, 360)
         for path in ("/odds?market=ou", "/", "/odds"):
             await visitor.page.goto(f"{server.url}{path}")
@@ -217,14 +216,6 @@ async def test_all_bookmakers_fit_or_scroll_beside_the_match(tmp_path: Path, vis
                 assert await visitor.value("document.documentElement.scrollWidth - innerWidth") <= 0, (width, path)
         for width in widths:
             await visitor.page.set_viewport_size({"width": width, "height": 860})
-=======
-        for width in (1280, 1000, 900, 360):
-            await visitor.page.set_viewport_size({"width": width, "height": 860})
-            for path in ("/odds", "/odds?market=ou", "/", "/odds/1"):
-                await visitor.page.goto(f"{server.url}{path}")
-                assert await visitor.value("document.documentElement.scrollWidth - innerWidth") <= 0, (width, path)
-            await visitor.page.goto(f"{server.url}/odds")
->>>>>>> main
             cells = await visitor.page.evaluate(places, ".rows .g")
             assert len({each["top"] for each in cells}) == (len(Platform) if width == 360 else 1)
             await visitor.value("document.getElementById('grid').scrollTo(1e6, 0)")
@@ -235,8 +226,5 @@ async def test_all_bookmakers_fit_or_scroll_beside_the_match(tmp_path: Path, vis
         await visitor.page.goto(f"{server.url}/odds/1")
         await visitor.until(f"document.querySelectorAll('#chart .tag').length === {len(Platform)}")
         heights = [await each.get_attribute("y") for each in await visitor.page.locator("#chart .tag").all()]
-<<<<<<< HEAD
         assert await visitor.value("document.documentElement.scrollWidth - innerWidth") <= 0
-=======
->>>>>>> main
         assert all(float(below or 0) - float(above or 0) > 12.9 for above, below in pairwise(heights))
