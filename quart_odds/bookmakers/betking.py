@@ -184,8 +184,8 @@ def _read_market(market: Any, found: dict[int, _Read], accumulator: Accumulator)
 def _line(variant: Variant, own: object, of_market: object) -> float | None:
     """Return the line of a price, from the home side's perspective.
 
-    A price's own value counts. For corners and handicaps the market's is 0. Without a line, neither is one: raises
-    ValueError if there is, and if a handicap has no line or two.
+    A price's own value counts, and the market's if it has none. For corners and most handicaps the market's is 0.
+    Raises ValueError for a line in a market without lines, for two lines, and for none, which 0 may mean.
     """
     line, other = _value(own), _value(of_market)
     if variant.line_kind == "none":
@@ -194,7 +194,7 @@ def _line(variant: Variant, own: object, of_market: object) -> float | None:
         return None
     if line and other and line != other:
         raise ValueError("two lines")
-    if variant.line_kind == "total":
+    if variant.line_kind == "total" or own is None or own == "":
         line = line or other
     if not line:
         raise ValueError("no line")

@@ -115,8 +115,10 @@ _HANDICAPS: Json = {
     "OddsCollection": [
         _bk(305, [_p(1714, 2.35, -0.5), _p(1715, 1.57, -0.5)]),
         _bk(342, [_p(1714, 4.75, -1), _p(1712, 4.25, "-1"), _p(1715, 1.56, -1)]),
-        # Without a line, and with another one than the market's.
+        _bk(344, [_p(1714, 2.1), _p(1715, 1.7, "")], -0.5),
+        # Without a line, with one that may be none, and with another one than the market's.
         _bk(305, [_p(1714, 2.0, 0)]),
+        _bk(305, [_p(1714, 2.0, 0)], -2.5),
         _bk(305, [_p(1714, 2.0, -1.5)], 1.5),
         # A line where there is none.
         _bk(110, [_p(4, 9.0, 1)]),

@@ -64,11 +64,14 @@ def test_prices_of_all_copies_go_by_ids_and_the_line_of_the_price() -> None:
         ("4724", "1", -1.0): (4.75, True),
         ("4724", "X", -1.0): (4.25, True),
         ("4724", "2", -1.0): (1.56, True),
+        ("3747", "1", -0.5): (2.1, True),
+        ("3747", "2", -0.5): (1.7, True),
         ("1096783", "Over", 9.5): (1.9, True),
         ("1096783", "Under", 9.5): (1.8, True),
     }
-    # A line that is no multiple of 0.25 twice, an unknown outcome, no line, two lines, and a line where there is none.
-    assert event.dropped == 6
+    # A line that is no multiple of 0.25 twice, an unknown outcome, what may be no line twice, two lines, and a line
+    # where there is none.
+    assert event.dropped == 7
     assert event.unmapped == (UnmappedMarket("777", "Unheard of"), UnmappedMarket("778", "Goalscorer"))
     assert (event.unmapped_prices, event.player_prices) == (9, 7)
     assert not event.is_in_play
