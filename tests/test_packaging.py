@@ -120,7 +120,7 @@ async def it_takes_a_bookmaker_of_another_package(folder: Path, command: Sequenc
         page = await read("/odds")
         assert "Lagos Bets" in page
         [style] = re.findall(r'href="(/assets/[^"]+/bookmakers[.]css)"', page)
-        assert ".lagosbets{--tone:light-dark(#7a2b6f,#d993cd)}" in await read(style)
+        assert ".lagosbets{--tone:light-dark(#7a2b6f,#d993cd);" in await read(style)
         schema = json.loads(await read("/openapi.json"))
         assert '"lagosbets"' in json.dumps(schema["paths"]["/api/scrape"])
     done = await asyncio.to_thread(
