@@ -16,9 +16,9 @@ from quart_odds.bookmakers.column import column_of
 from quart_odds.bookmakers.entries import entries, entry_id, list_name_of, shortage
 from quart_odds.bookmakers.fields import (
     Reader,
+    are_persons,
     count_or_none,
     is_ident,
-    is_person,
     is_simulated,
     sportradar_id,
     values,
@@ -56,7 +56,6 @@ EVENT_PATH = f"{_BASE}GetEvent"
 
 _FIELDS = IdentityFields(external_id="D.ID", sportradar_id="EXTID", teams="DS", kickoff="STARTDATE")
 _TABLE = compile_table(column_of(BOOKMAKER.catalogue))
-_MANY_PLAYERS = 6
 _PRICE_PREFIXES = ("S_", "LIVES_")
 _REMEMBERED = 20_000
 _UNMAPPED = -1
@@ -256,17 +255,15 @@ def _header(event: Any, where: str) -> EventHeader:
     external_id = str(read.get(event, "ID", int))
     if not where.startswith("event "):
         read.where = f"event {external_id} in {where}"
-    home, dash, away = read.text(event, "DS").partition(" - ")
-    if not (dash and home.strip() and away.strip()):
-        raise read.wrong("DS", "no two team names")
+    home, away = read.teams(event, "DS")
     field = "STARTDATEUTC" if event.get("STARTDATEUTC") else "STARTDATE"
     group_id = event.get("GID")
     return EventHeader(
         platform=BET9JA,
         external_id=external_id,
         sportradar_id=sportradar_id(event.get("EXTID")),
-        home_team=home.strip(),
-        away_team=away.strip(),
+        home_team=home,
+        away_team=away,
         kickoff=read.moment(read.text(event, field), field),
         competition=Competition(
             external_id=clean_text(str(group_id)) if isinstance(group_id, int | str) else "",
@@ -318,8 +315,7 @@ def _name_unmapped(unknown: dict[str, int], catalogue: Any, accumulator: Accumul
 
 def _are_players(market: dict[str, Any]) -> bool:
     """Return whether a market's outcomes are players, judging by their names in the body's own catalogue."""
-    names = list(values(market.get("SGN")))
-    return len(names) >= _MANY_PLAYERS and 2 * sum(map(is_person, names)) > len(names)
+    return are_persons(list(values(market.get("SGN"))))
 
 
 class Bet9jaSite:

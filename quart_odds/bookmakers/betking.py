@@ -17,11 +17,11 @@ from typing import Any, NamedTuple
 
 from quart_odds.bookmakers.bodies import read_object
 from quart_odds.bookmakers.column import column_of
-from quart_odds.bookmakers.entries import shortage
+from quart_odds.bookmakers.entries import entries, entry_id, shortage
 from quart_odds.bookmakers.fields import (
     Reader,
+    are_persons,
     count_or_none,
-    is_person,
     is_simulated,
     number,
     odds_number,
@@ -70,7 +70,6 @@ _AHEAD = timedelta(hours=1)
 _HIGHEST_SUSPENDED = 1.01
 """Odds up to this are those of a suspended price."""
 
-_MANY_PLAYERS = 6
 _FIELDS = IdentityFields("ItemID", "ExtProvIDItem", "ItemName", "ItemDate")
 _TABLE = compile_table(column_of(BOOKMAKER.catalogue))
 
@@ -213,7 +212,7 @@ def _are_players(prices: list[Any]) -> bool:
         for price in prices
         if isinstance(price, dict) and isinstance(attribute := price.get("OddAttribute"), dict)
     ]
-    return len(names) >= _MANY_PLAYERS and 2 * sum(map(is_person, names)) > len(names)
+    return are_persons(names)
 
 
 def _header(item: Any, where: str) -> EventHeader:
@@ -221,9 +220,7 @@ def _header(item: Any, where: str) -> EventHeader:
     external_id = _external_id(read, item)
     if not where.startswith("event "):
         read.where = f"event {external_id} in {where}"
-    home, dash, away = read.text(item, "ItemName").partition(" - ")
-    if not (dash and home.strip() and away.strip()):
-        raise read.wrong("ItemName", "no two team names")
+    home, away = read.teams(item, "ItemName")
     radar_id = item.get("ExtProvIDItem")
     competition_id = item.get("TournamentId")
     return EventHeader(
@@ -231,8 +228,8 @@ def _header(item: Any, where: str) -> EventHeader:
         external_id=external_id,
         # An id with another number of digits belongs to another feed.
         sportradar_id=radar_id if sportradar_id(radar_id) == radar_id else None,
-        home_team=home.strip(),
-        away_team=away.strip(),
+        home_team=home,
+        away_team=away,
         kickoff=read.moment(read.text(item, "ItemDate"), "ItemDate"),
         competition=Competition(
             external_id=str(competition_id) if type(competition_id) is int else "",
@@ -274,7 +271,7 @@ class BetKingSite:
         where = listing.request.where
         body = read_object(self.platform, plain, where)
         events, errors = parse_listed(body, where, listing.list_name)
-        ids = {str(item.get("ItemID")) for item in _items(Reader(self.platform, where), body) if isinstance(item, dict)}
+        ids = {entry_id(item, "ItemID") for item in entries(body.get("AreaMatches"), "Items")}
         total = count_or_none(body.get("TotalNoOfItems"))
         if total is None:
             errors.append(MalformedBodyError(self.platform, "no number", where=listing.name, field="TotalNoOfItems"))

@@ -1,7 +1,7 @@
 """Typed access to fields in a bookmaker's JSON. Required fields are checked, everything else may have any value."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -24,6 +24,7 @@ _OUTCOME_WORDS = re.compile(
 _PREFIX = "1111111"
 _ID = re.compile(r"[A-Za-z0-9:._|-]{1,100}")
 _ID_LENGTHS = (8, 9)
+_MANY_PLAYERS = 6
 MAX_NUMBER_LENGTH = 32
 """Maximum length of a number in text form. Longer text is rejected without being parsed."""
 
@@ -83,6 +84,13 @@ class Reader:
         except (ValueError, OverflowError) as exc:
             raise self.wrong(field, f"an invalid date and time, {text[:40]!r},") from exc
 
+    def teams(self, holder: Any, key: str) -> tuple[str, str]:
+        """Return the home and the away team of a required text, `Home - Away`. An away team may have a dash."""
+        home, dash, away = self.text(holder, key).partition(" - ")
+        if not (dash and home.strip() and away.strip()):
+            raise self.wrong(key, "no two team names")
+        return home.strip(), away.strip()
+
     def epoch_moment(self, holder: Any, key: str) -> datetime:
         """Return a required time, given in epoch milliseconds, as aware UTC."""
         milliseconds = self.get(holder, key, int)
@@ -131,6 +139,11 @@ def count_or_none(value: object) -> int | None:
 def is_person(name: object) -> bool:
     """Return whether an outcome's name may be a player's: only letters, and none of the usual outcome words."""
     return isinstance(name, str) and _PERSON.fullmatch(name) is not None and not _OUTCOME_WORDS.search(name)
+
+
+def are_persons(names: Sequence[object]) -> bool:
+    """Return whether the outcomes with these names are players: there are many, and most may be persons."""
+    return len(names) >= _MANY_PLAYERS and 2 * sum(map(is_person, names)) > len(names)
 
 
 def is_simulated(*names: str) -> bool:

@@ -17,7 +17,7 @@ from quart_odds.bookmakers.fields import Reader, is_ident, is_simulated, sportra
 from quart_odds.bookmakers.identity import IdentityFields, refuse_another
 from quart_odds.bookmakers.lookup import Accumulator, listed_event
 from quart_odds.bookmakers.site import EventPage, Listing, Listings, Page, Request, WholeList
-from quart_odds.bookmakers.sportradar_markets import SportRadarMarkets
+from quart_odds.bookmakers.sportradar_markets import SportRadarMarkets, are_live, has_begun
 from quart_odds.domain.bookmakers import Bookmaker, Concurrency
 from quart_odds.domain.odds import Competition, EventHeader, ListedEvent, MappedEvent
 from quart_odds.domain.platforms import Platform
@@ -54,7 +54,6 @@ CURSOR = "lastEventId"
 _LIST = "all events"
 _WRONG_REQUEST = "operid"
 """What the message names if the header `operid` is wrong. The code is the same as for an unknown event."""
-_LIVE_PRODUCT = 1
 _FIELDS = IdentityFields("eventId", "eventId", "homeTeam", "startTime")
 _MARKETS = SportRadarMarkets(
     column_of(BOOKMAKER.catalogue), specifier="specifiers", name="name", has_numbers_as_ids=True
@@ -78,7 +77,7 @@ def parse_listed(
     listed: list[ListedEvent] = []
     errors: list[MalformedBodyError] = []
     # A page after the last event has no list at all, or an empty one.
-    for tournament in content(read, body, is_our_fault=_WRONG_REQUEST).get("tournaments") or []:
+    for tournament in _data(read, body).get("tournaments") or []:
         for event in read.get(tournament, "events", list, "tournaments"):
             try:
                 header = _header(event, tournament, where)
@@ -87,7 +86,7 @@ def parse_listed(
                 continue
             if is_simulated(header.competition.country, header.competition.name):
                 continue
-            if _is_in_play(event):
+            if has_begun(event):
                 listed.append(ListedEvent(header, None, list_name, is_in_play=True))
             else:
                 reader = Reader(MSPORT, f"event {header.external_id} in {where}")
@@ -100,7 +99,7 @@ def read_header(plain: bytes, where: str) -> EventHeader | None:
 
     Raises BookmakerError naming the field.
     """
-    data = content(Reader(MSPORT, where), read_object(MSPORT, plain, where))
+    data = _data(Reader(MSPORT, where), read_object(MSPORT, plain, where))
     return _header(data, data, f"event of {where}") if "eventId" in data or "markets" in data else None
 
 
@@ -108,11 +107,11 @@ def parse_event(plain: bytes, asked: EventHeader) -> MappedEvent:
     """Parse an event and its prices. Raises BookmakerError naming the event and the field."""
     where = f"event {asked.external_id}"
     read = Reader(MSPORT, where)
-    data = content(read, read_object(MSPORT, plain, where), is_our_fault=_WRONG_REQUEST)
+    data = _data(read, read_object(MSPORT, plain, where))
     header = _header(data, data, where)
     refuse_another(read, header, asked, _FIELDS)
     markets = read.get(data, "markets", list, "data")
-    return _collect(markets).event(header, is_in_play=_are_live(markets) or _is_in_play(data))
+    return _collect(markets).event(header, is_in_play=are_live(markets) or has_begun(data))
 
 
 def _collect(markets: list[Any]) -> Accumulator:
@@ -129,16 +128,13 @@ def _collect(markets: list[Any]) -> Accumulator:
 def _collect_listed(read: Reader, event: dict[str, Any]) -> Accumulator:
     """Collect the prices of an entry of the list, should it have any."""
     markets = read.get(event, "markets", list) if event.get("markets") is not None else []
-    return _collect([] if _are_live(markets) else markets)
+    return _collect([] if are_live(markets) else markets)
 
 
-def _are_live(markets: list[Any]) -> bool:
-    return any(isinstance(market, dict) and market.get("product") == _LIVE_PRODUCT for market in markets)
-
-
-def _is_in_play(event: dict[str, Any]) -> bool:
-    """Return whether the match has started or is over. Status 0 means upcoming; lists have no status."""
-    return event.get("status") not in (0, None)
+def _data(read: Reader, body: dict[str, Any]) -> dict[str, Any]:
+    """Return the data of the envelope, see `biz_envelope.content`."""
+    data: dict[str, Any] = content(read, body, is_our_fault=_WRONG_REQUEST)
+    return data
 
 
 def _header(event: Any, tournament: Any, where: str) -> EventHeader:
@@ -184,7 +180,7 @@ class MSportSite:
         """See Site. The only list covers all competitions. Raises BookmakerError if it has no event."""
         where = self.root().where
         read = Reader(self.platform, where)
-        data = content(read, read_object(self.platform, plain, where), is_our_fault=_WRONG_REQUEST)
+        data = _data(read, read_object(self.platform, plain, where))
         read.get(data, "tournaments", list, "data")
         return [self._page()], []
 

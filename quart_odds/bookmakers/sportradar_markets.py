@@ -11,6 +11,7 @@ from quart_odds.bookmakers.fields import values, whole
 from quart_odds.bookmakers.lookup import MAX_REMEMBERED_TEXT, Accumulator, Variant, compile_table, count_members
 from quart_odds.domain.catalogue import line_code, offer_code
 
+_LIVE_PRODUCT = 1
 _PLAYER = "sr:player:"
 _REMEMBERED = 20_000
 
@@ -90,6 +91,16 @@ class SportRadarMarkets:
                 self._places.clear()
             self._places[market_id, specifier] = place
         return place
+
+
+def are_live(markets: list[Any]) -> bool:
+    """Return whether any of an event's markets is one of those in play."""
+    return any(isinstance(market, dict) and market.get("product") == _LIVE_PRODUCT for market in markets)
+
+
+def has_begun(event: dict[str, Any]) -> bool:
+    """Return whether a match has started or is over. Status 0 means upcoming; a missing status says nothing."""
+    return event.get("status") not in (0, None)
 
 
 def _add_unknown(market: dict[str, Any], market_id: str, name: object, accumulator: Accumulator) -> None:

@@ -22,7 +22,7 @@ from quart_odds.bookmakers.lookup import (
     listed_event,
 )
 from quart_odds.bookmakers.site import EventPage, Listing, Listings, Page, Request, WholeList
-from quart_odds.bookmakers.sportradar_markets import SportRadarMarkets
+from quart_odds.bookmakers.sportradar_markets import SportRadarMarkets, are_live, has_begun
 from quart_odds.domain.bookmakers import Bookmaker, Concurrency
 from quart_odds.domain.odds import Competition, EventHeader, ListedCompetition, ListedEvent, MappedEvent
 from quart_odds.domain.platforms import Platform
@@ -65,7 +65,6 @@ _WHOLE_LIST = "2"
 """The `option` of the list of all upcoming events. With 1 the site leaves out all but ten events of a tournament."""
 
 _FIELDS = IdentityFields("eventId", "eventSource", "homeTeamName", "estimateStartTime")
-_LIVE_PRODUCT = 1
 _GENIUS, _RADAR = "BET_GENIUS", "BET_RADAR"
 _MARKETS = SportRadarMarkets(column_of(BOOKMAKER.catalogue))
 _SIMULATORS = frozenset({"BETER", "BET_BETER", "SRL", "BET_SRL", "GOLDEN_RACE", "VIRTUAL", "BET_VIRTUAL"})
@@ -138,7 +137,7 @@ def parse_listed(
             try:
                 if not _is_simulated(event):
                     header = _header(event, where)
-                    if _is_in_play(event):
+                    if has_begun(event):
                         listed.append(ListedEvent(header, None, list_name, is_in_play=True))
                     else:
                         reader = Reader(SPORTYBET, f"event {header.external_id} in {where}")
@@ -165,7 +164,7 @@ def parse_event(plain: bytes, asked: EventHeader) -> MappedEvent:
     header = _header(data, where)
     refuse_another(read, header, asked, _FIELDS)
     markets = read.get(data, "markets", list, "data")
-    return _collect(markets).event(header, is_in_play=_are_live(markets) or _is_in_play(data))
+    return _collect(markets).event(header, is_in_play=are_live(markets) or has_begun(data))
 
 
 def _collect(markets: list[Any]) -> Accumulator:
@@ -179,16 +178,7 @@ def _collect(markets: list[Any]) -> Accumulator:
 def _collect_listed(read: Reader, event: dict[str, Any]) -> Accumulator:
     """Collect the prices of an entry of a list. Prices in play are not taken: the event's own body shows its state."""
     markets = read.get(event, "markets", list) if event.get("markets") is not None else []
-    return _collect([] if _are_live(markets) else markets)
-
-
-def _are_live(markets: list[Any]) -> bool:
-    return any(isinstance(market, dict) and market.get("product") == _LIVE_PRODUCT for market in markets)
-
-
-def _is_in_play(event: dict[str, Any]) -> bool:
-    """Return whether the match has started or is over. Status 0 means upcoming; a missing status says nothing."""
-    return event.get("status") not in (0, None)
+    return _collect([] if are_live(markets) else markets)
 
 
 def _data(read: Reader, plain: bytes, kind: Any = dict) -> Any:
