@@ -45,7 +45,5 @@ async def event(event_id: int, query: BookmakersQuery) -> Response:
     found = parts.served.cache.get(event_id)
     if found is not None and not query.bookmakers:
         return (await parts.event_bodies.detail(found)).answer(request)
-    asked = found or await find_event(event_id)
-    if query.bookmakers:
-        asked = asked.among(query.bookmakers)
+    asked = query.narrowed(found or await find_event(event_id))
     return (await encode_detail(asked, utc_now(), parts.event_bodies.stale_after))[0].answer(request)

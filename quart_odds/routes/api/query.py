@@ -89,6 +89,10 @@ class BookmakersQuery(Query):
 
     bookmakers: Bookmakers = Field(default=[])
 
+    def narrowed(self, event: CachedEvent) -> CachedEvent:
+        """Return an event with the chosen bookmakers alone, in their order; the event itself if none are chosen."""
+        return event.among(self.bookmakers) if self.bookmakers else event
+
 
 class StartedQuery(Query):
     """Whether to include events that have kicked off."""
@@ -162,7 +166,7 @@ def select_events(cache: OddsCache, query: EventsFilter, now: datetime) -> list[
     events = selected(cache, query, now)
     if query.bookmakers:
         least = query.min_bookmakers
-        chosen = [event.among(query.bookmakers) for event in events]
+        chosen = map(query.narrowed, events)
         events = [event for event in chosen if event.odds and (least == 1 or len(event.listed) >= least)]
     return _sorted(events, query.sort)
 

@@ -182,9 +182,7 @@ async def odds_rows(query: RowsQuery) -> Response:
     if query.ids is None:
         return await fragment("rows.html", {**_listing(query, columns), "freshness": freshness})
     cache = parts.served.cache
-    found = [event for each in query.ids if (event := cache.get(each)) is not None]
-    if query.bookmakers:
-        found = [event.among(query.bookmakers) for event in found]
+    found = [query.narrowed(event) for each in query.ids if (event := cache.get(each)) is not None]
     market, line = MARKETS[query.market], query.shown_line
     rows = parts.event_rows.html(found, market, line, columns.shown, choice=columns.choice)
     return await fragment("rows.html", {"rows": rows, "total": None, "freshness": freshness})
@@ -199,8 +197,7 @@ async def event(event_id: int, query: HistoryQuery) -> Response:
     found = await find_event(event_id)
     used = {*services().bookmakers(), *found.odds}
     columns = query.arranged(tuple(sorted(used, key=lambda each: each.place)))
-    if query.bookmakers:
-        found = found.among(query.bookmakers)
+    found = query.narrowed(found)
     history = await history_of(found, query)
     # The template gives the loop its turns: what it shows is put together before, of one moment.
     shown = {
