@@ -8,7 +8,7 @@ should not believe is listed apart, with the reasons. After a change, the market
 from bisect import bisect_left
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from itertools import combinations
+from itertools import accumulate, combinations
 
 from quart_odds.domain.catalogue import CATALOGUE, Market, market_number_of, unpack_key
 from quart_odds.domain.fair import CHANCE_UNIT, CHANCE_WIN_BITS, Chance
@@ -236,18 +236,21 @@ def _prices_of(book: Book, number: int) -> Iterator[tuple[int, int]]:
 
 
 def _pairs(offers: Sequence[int], best: Mapping[int, int]) -> Iterator[tuple[int, int]]:
-    """Yield the pairs of rising lines of a market that may be a middle. The over gets better as its line rises."""
+    """Yield the pairs of rising lines of a market that may be a middle."""
+    unders = [best.get(offer | _UNDER, 0) for offer in offers]
+    # The best under of each line and all higher ones. A line may have only a poor price where a higher one has a good
+    # one, at another bookmaker.
+    reachable = list(accumulate(reversed(unders), max))[::-1]
     for place, low in enumerate(offers):
         over = best.get(low)
         if over is None or not _line(low) > 0:
             continue
-        for high in offers[place + 1 :]:
-            under = best.get(high | _UNDER)
-            if under is None:
-                continue
-            if 2000.0 / over + 2000.0 / under > _MOST_INVERSE:
-                break  # the under gets worse as its line rises
-            yield low, high
+        left = _MOST_INVERSE - 2000.0 / over
+        for at in range(place + 1, len(offers)):
+            if reachable[at] * left < 2000.0:
+                break
+            if unders[at] * left >= 2000.0:
+                yield low, offers[at]
 
 
 def _arbitrages(table: Table) -> Iterator[Opportunity]:

@@ -189,6 +189,13 @@ def test_over_a_lower_line_and_under_a_higher_one_are_a_middle() -> None:
     ]
 
 
+def test_a_poor_price_of_a_line_in_between_hides_no_middle() -> None:
+    """A bookmaker may offer a line that the others lack, at a worse price than theirs of a higher line."""
+    between = key("over_under_ft", "Under", 3.0)
+    match = Match({BETPAWA: {OVER: 1.98, between: 1.5}, SPORTYBET: {HIGHER_UNDER: 1.98}})
+    assert match.found("middle") == [(-1.0, ())]
+
+
 def test_a_middle_needs_two_bookmakers_and_a_small_loss() -> None:
     """One bookmaker would not offer it by intent, and a loss of more than two percent is none worth to list."""
     assert Match({BETPAWA: {OVER: 1.98, HIGHER_UNDER: 1.98}}).found("middle") == []
