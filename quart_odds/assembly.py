@@ -13,6 +13,7 @@ from quart_odds.cluster import ProcessReports, RedisServer, RunLogs, SharedLog
 from quart_odds.domain.runs import RunMode
 from quart_odds.odds.event import EventChange
 from quart_odds.odds.opportunities import OpportunityEngine, Track, What
+from quart_odds.odds.opportunity_choices import OpportunityChoices
 from quart_odds.odds.past_opportunities import PastOpportunities
 from quart_odds.routes.api.coverage import MarketNumbers
 from quart_odds.routes.api.encoded import EventBodies
@@ -61,6 +62,7 @@ def add_opportunities(parts: Services) -> None:
     engine = parts.opportunities = OpportunityEngine(
         parts.served.cache, timedelta(seconds=parts.settings.stale_after_seconds)
     )
+    parts.opportunity_choices = OpportunityChoices(engine)
     service, is_shared = parts.odds_service, parts.shared_log is not None
     publish = OpportunityFeed(parts.registry, lambda: service.is_writer or not is_shared)
     past = parts.past_opportunities = PastOpportunities(parts.store, lambda: service.is_writer)

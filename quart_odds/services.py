@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from quart_odds.domain.processes import Role
     from quart_odds.odds.notices import OddsNotifier
     from quart_odds.odds.opportunities import OpportunityEngine
+    from quart_odds.odds.opportunity_choices import OpportunityChoices
     from quart_odds.odds.past_opportunities import PastOpportunities
     from quart_odds.odds.served import ServedOdds
     from quart_odds.odds.service import OddsService
@@ -65,6 +66,7 @@ class Services:
     event_rows: "EventRows" = field(init=False)
     market_numbers: "MarketNumbers" = field(init=False)
     opportunities: "OpportunityEngine" = field(init=False)
+    opportunity_choices: "OpportunityChoices" = field(init=False)
     past_opportunities: "PastOpportunities" = field(init=False)
     notifier: "OddsNotifier" = field(init=False)
     odds_feed: "OddsFeed" = field(init=False)

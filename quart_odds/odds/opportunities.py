@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import time
 from bisect import bisect_right
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Set
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from heapq import nsmallest
@@ -60,7 +60,8 @@ class Track:
     """An opportunity of an event, since when it has been there, and the most that it was worth.
 
     `first_seen_at` is None for an event that has kicked off: those are not watched. It is when this process first found
-    the opportunity, so a restart begins anew.
+    the opportunity, so a restart begins anew. It is also None for one that only a choice of bookmakers has
+    (`odds.opportunity_choices`).
     """
 
     event: CachedEvent
@@ -70,11 +71,12 @@ class Track:
 
 
 @dataclass(slots=True)
-class _Found:
+class Found:
     """What was found in an event, at which revision and version, and until when no price of it gets too old.
 
     `has_stale`: something is listed apart because it is too old. It is not any more once its prices are seen again.
-    `left_out` is how many opportunities there are beyond MOST_OF_EVENT.
+    `left_out` is how many opportunities there are beyond MOST_OF_EVENT. `tracks` is replaced by every search, and never
+    modified.
     """
 
     event: CachedEvent
@@ -109,10 +111,10 @@ class OpportunityEngine:
     ) -> None:
         self.on_told: Callable[[What, Track, datetime], object] | None = None
         self._cache = cache
-        self._max_age = max_age
-        self._clock = clock
-        self._slice_seconds = slice_seconds
-        self._found: dict[int, _Found] = {}
+        self.max_age = max_age
+        self.clock = clock
+        self.slice_seconds = slice_seconds
+        self._found: dict[int, Found] = {}
         self._changed: dict[int, set[int] | None] = {}
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -141,19 +143,23 @@ class OpportunityEngine:
 
     async def refresh(self, *, include_started: bool = False) -> None:
         """Search what changed, with the loop free in between. What changes meanwhile is left to `current`."""
-        await self._search(list(self._waiting(self._clock(), include_started=include_started)), rest=0)
+        await self._search(list(self._waiting(self.clock(), include_started=include_started)), rest=0)
 
     def current(self, *, include_started: bool = False) -> list[Track]:
         """Return every opportunity as it is now, also those listed apart. Fast after `refresh`."""
-        now = self._clock()
+        return [track for found in self.found(include_started=include_started) for track in found.tracks.values()]
+
+    def found(self, *, include_started: bool = False) -> list[Found]:
+        """Return what there is now in each event. Fast after `refresh`."""
+        now = self.clock()
         for event in list(self._waiting(now, include_started=include_started)):
             self._examine(event, now)
-        return [
-            track
-            for found in self._found.values()
-            if found.is_watched or include_started
-            for track in found.tracks.values()
-        ]
+        return [found for found in self._found.values() if found.is_watched or include_started]
+
+    @property
+    def event_ids(self) -> Set[int]:
+        """The ids of the events that were searched."""
+        return self._found.keys()
 
     @property
     def left_out(self) -> int:
@@ -190,7 +196,7 @@ class OpportunityEngine:
             try:
                 if loop.time() - swept_at >= SWEEP_SECONDS:
                     swept_at = loop.time()
-                    await self._search(list(self._waiting(self._clock(), include_started=False)), rest=REST)
+                    await self._search(list(self._waiting(self.clock(), include_started=False)), rest=REST)
                 else:
                     events = [self._cache.get(event_id) for event_id in self._changed]
                     await self._search([event for event in events if event is not None], rest=REST)
@@ -203,11 +209,11 @@ class OpportunityEngine:
         began = time.perf_counter()
         for event in events:
             # The event may have been searched, or dropped, by now.
-            now = self._clock()
+            now = self.clock()
             if self._cache.get(event.id) is event and self._is_waiting(event, now):
                 self._examine(event, now)
             took = time.perf_counter() - began
-            if took >= self._slice_seconds:
+            if took >= self.slice_seconds:
                 await asyncio.sleep(rest * took)
                 began = time.perf_counter()
 
@@ -233,7 +239,7 @@ class OpportunityEngine:
             return True
         return self._is_aged(found, now)
 
-    def _is_aged(self, found: _Found, now: datetime) -> bool:
+    def _is_aged(self, found: Found, now: datetime) -> bool:
         """Whether a price got too old since the search, or one that was may have been seen again."""
         return found.until < now or (found.version != found.event.version and found.has_stale)
 
@@ -243,9 +249,9 @@ class OpportunityEngine:
         found = self._found.get(event.id)
         if found is None or found.event.key != event.key or found.is_watched != is_watched:
             self._drop(event.id, now)
-            found = self._found[event.id] = _Found(event, is_watched)
+            found = self._found[event.id] = Found(event, is_watched)
         offers = self._part(found, event, now)
-        search = OpportunitySearch(event, now, self._max_age)
+        search = OpportunitySearch(event, now, self.max_age)
         if offers is None:
             former, new = found.tracks, search.whole()
         else:
@@ -260,23 +266,21 @@ class OpportunityEngine:
         before = found.tracks
         kept = [track.opportunity for identity, track in before.items() if identity not in former]
         found.left_out = max(0, len(kept) + len(new) - MOST_OF_EVENT)
-        chosen = nsmallest(MOST_OF_EVENT, [*kept, *new], key=_order) if found.left_out else [*kept, *new]
+        best = best_of_event([*kept, *new])
         found.tracks = {
             each.identity: before[each.identity]
             if each.identity in before and each.identity not in former
             else self._tracked(event, former, each, now, is_watched)
-            for each in chosen
+            for each in best
         }
         for identity, track in before.items():
             if identity not in found.tracks:
                 self._tell("gone", track, now)
         found.event, found.revision, found.version = event, event.revision, event.version
         found.kickoff = event.header.kickoff
-        fresh = [each.opportunity for each in found.tracks.values() if "stale" not in each.opportunity.reasons]
-        found.has_stale = len(fresh) < len(found.tracks)
-        found.until = min([each.seen_at for each in fresh], default=_FAR - self._max_age) + self._max_age
+        found.until, found.has_stale = ageing(best, self.max_age)
 
-    def _part(self, found: _Found, event: CachedEvent, now: datetime) -> set[int] | None:
+    def _part(self, found: Found, event: CachedEvent, now: datetime) -> set[int] | None:
         """Return the markets and lines to search, and take note that they are; None for all.
 
         All are searched of an event that another one replaced in the cache, as when that was read again.
@@ -316,6 +320,17 @@ class OpportunityEngine:
     def _tell(self, what: What, track: Track, at: datetime) -> None:
         if self.on_told is not None and _is_told(track):
             self.on_told(what, track, at)
+
+
+def best_of_event(opportunities: list[Opportunity]) -> list[Opportunity]:
+    """Return the opportunities of an event that are kept: those that are best if there are more than MOST_OF_EVENT."""
+    return opportunities if len(opportunities) <= MOST_OF_EVENT else nsmallest(MOST_OF_EVENT, opportunities, key=_order)
+
+
+def ageing(opportunities: Collection[Opportunity], max_age: timedelta) -> tuple[datetime, bool]:
+    """Return until when no price of these gets too old, and whether one of them is listed apart because it is."""
+    fresh = [each.seen_at for each in opportunities if "stale" not in each.reasons]
+    return min(fresh, default=_FAR - max_age) + max_age, len(fresh) < len(opportunities)
 
 
 def _order(opportunity: Opportunity) -> tuple[bool, int, float, Identity]:

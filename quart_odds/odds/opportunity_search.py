@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import accumulate, combinations
 
-from quart_odds.domain.catalogue import CATALOGUE, Market, market_number_of, unpack_key
+from quart_odds.domain.catalogue import CATALOGUE, Market, market_number_of, offer_code, unpack_key
 from quart_odds.domain.fair import CHANCE_UNIT, CHANCE_WIN_BITS, Chance
 from quart_odds.domain.opportunities import (
     MOST_CREDIBLE_PERCENT,
@@ -51,10 +51,17 @@ _MOST_INVERSE = 1 / (1 - MOST_LOSS_PERCENT / 100)
 
 
 class OpportunitySearch:
-    """Searches an event as it is now. Prices last seen before `now - max_age` are too old to be believed."""
+    """Searches an event as it is now. Prices last seen before `now - max_age` are too old to be believed.
 
-    def __init__(self, event: CachedEvent, now: datetime, max_age: timedelta) -> None:
+    Only prices of the `chosen` bookmakers are backed; None stands for all. What is fair, and which prices are not to be
+    believed, the prices of all bookmakers say.
+    """
+
+    def __init__(
+        self, event: CachedEvent, now: datetime, max_age: timedelta, chosen: Collection[Platform] | None = None
+    ) -> None:
         self._oldest = now - max_age
+        self._chosen = chosen
         self._books = books_of(event)
         self._chances: dict[Platform, tuple[Sequence[int], Mapping[int, int]]] = {}
         self._tables: dict[int, Table | None] = {}
@@ -90,6 +97,22 @@ class OpportunitySearch:
             for book in self._books:
                 take_better(best, _prices_of(book, number))
             pairs += _pairs(sorted({key & _NO_OUTCOME for key in best}), best)
+        return [*self._examined(offers), *self._middles(pairs)]
+
+    def again(self, found: Iterable[Opportunity]) -> list[Opportunity]:
+        """Return the opportunities in the places of these: in their markets and lines, or their pairs of lines.
+
+        Wherever chosen bookmakers have an opportunity, all together have one: their best prices are at least as good,
+        and the reasons against them are the same.
+        """
+        offers: dict[int, None] = {}
+        pairs: dict[tuple[int, int], None] = {}
+        for each in found:
+            first, *others = [offer_code(leg.key) for leg in each.legs]
+            if each.kind == "middle":
+                pairs[first, others[0]] = None
+            else:
+                offers[first] = None
         return [*self._examined(offers), *self._middles(pairs)]
 
     def _worth_more(self, best: Mapping[int, int]) -> set[int]:
@@ -128,24 +151,25 @@ class OpportunitySearch:
         for offer in offers:
             table = self._table(offer)
             if table is not None:
-                yield from _arbitrages(table)
+                yield from _arbitrages(table, self._backed(table.rows))
                 yield from self._values(table)
 
     def _values(self, table: Table) -> Iterator[Opportunity]:
         """Yield the prices that are worth more than they cost: those to believe, and better ones with the reasons."""
         compared = table.compared
-        if len(compared) < 2:
+        backed = self._backed(compared)
+        if len(compared) < 2 or not backed:
             return
         fair = self._fair(table, compared)
         if fair is None:
             return
         chances, source, book, is_stale = fair
-        for index, (chance, top) in enumerate(zip(chances, table.tops(compared), strict=True)):
+        for index, (chance, top) in enumerate(zip(chances, table.tops(backed), strict=True)):
             if chance.expected_value(top / 2000) <= 0:
                 continue
             former = 0.0
             for is_clean in (True, False):
-                pick = table.best(index, compared, is_clean=is_clean)
+                pick = table.best(index, backed, is_clean=is_clean)
                 if pick is None or sum(1 for row in compared if row.values[index]) < 2:
                     continue
                 worth = round(100 * chance.expected_value((pick.value >> 1) / 1000), 2)
@@ -200,8 +224,8 @@ class OpportunitySearch:
             former = -MOST_LOSS_PERCENT
             for is_clean in (True, False):
                 backed = _apart(
-                    overs.picks(0, overs.compared, is_clean=is_clean),
-                    unders.picks(1, unders.compared, is_clean=is_clean),
+                    overs.picks(0, self._backed(overs.compared), is_clean=is_clean),
+                    unders.picks(1, self._backed(unders.compared), is_clean=is_clean),
                 )
                 if backed is None:
                     continue
@@ -212,6 +236,12 @@ class OpportunitySearch:
                     yield made
                     if made.reasons:
                         break
+
+    def _backed(self, rows: Sequence[Row]) -> Sequence[Row]:
+        """Return the rows of the chosen bookmakers."""
+        if self._chosen is None:
+            return rows
+        return [row for row in rows if row.book.event_odds.header.platform in self._chosen]
 
     def _table(self, offer: int) -> Table | None:
         if offer not in self._tables:
@@ -253,14 +283,14 @@ def _pairs(offers: Sequence[int], best: Mapping[int, int]) -> Iterator[tuple[int
                 yield low, offers[at]
 
 
-def _arbitrages(table: Table) -> Iterator[Opportunity]:
-    """Yield the arbitrage of prices to believe, and a better one with the reasons not to believe it."""
-    tops = table.tops(table.rows)
-    if not all(tops) or gain_of(table.market, tops) <= 0:
+def _arbitrages(table: Table, rows: Sequence[Row]) -> Iterator[Opportunity]:
+    """Yield the arbitrage of prices to believe in these rows, and a better one with the reasons not to believe it."""
+    tops = table.tops(rows)
+    if not rows or not all(tops) or gain_of(table.market, tops) <= 0:
         return
     former = 0.0
     for is_clean in (True, False):
-        picks = [table.best(index, table.rows, is_clean=is_clean) for index in range(len(table.keys))]
+        picks = [table.best(index, rows, is_clean=is_clean) for index in range(len(table.keys))]
         backed = [pick for pick in picks if pick is not None]
         if len(backed) < len(picks):
             continue

@@ -14,6 +14,7 @@ from quart_odds.domain.odds import Competition, UnmappedMarket
 from quart_odds.domain.platforms import Platform
 from quart_odds.odds import OddsService
 from quart_odds.odds.opportunities import OpportunityEngine
+from quart_odds.odds.opportunity_choices import OpportunityChoices
 from quart_odds.odds.served import ServedOdds
 from quart_odds.routes.access import problems
 from quart_odds.routes.api.coverage import MarketNumbers
@@ -38,6 +39,7 @@ class Parts:
     event_bodies: EventBodies
     market_numbers: MarketNumbers
     opportunities: OpportunityEngine
+    opportunity_choices: OpportunityChoices
     exports: int = 0
 
     def bookmakers(self) -> tuple[Platform, ...]:
@@ -97,13 +99,15 @@ async def served(*, filled: bool = True) -> AsyncIterator[Served]:
     odds_service = OddsService(store, clock=clock)
     app = Quart("odds_app")
     cache = odds_service.cache
+    engine = OpportunityEngine(cache, STALE_AFTER, slice_seconds=0)
     parts = Parts(
         store,
         odds_service,
         odds_service.served,
         EventBodies(cache, STALE_AFTER, clock=clock),
         MarketNumbers(cache),
-        OpportunityEngine(cache, STALE_AFTER, slice_seconds=0),
+        engine,
+        OpportunityChoices(engine),
     )
     odds_service.on_applied = parts.opportunities.note
     app.extensions[EXTENSION] = parts

@@ -35,6 +35,7 @@ VALUES = (
         "../..",
     ),
     *("0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59", "10000-01-01T00:00:00Z", "8191.75", "1e308"),
+    *(",", "betpawa,", "betpawa," * 1000, "betpawa,,9", "BetPawa", " betpawa"),
     *("cc52dbce-0", "cc52dbce-999999999999999", "r1-x-1", f"r{'9' * 5000}-x-1", f"cc52dbce-{'9' * 5000}"),
 )
 STREAMS = ("/api/sse", "/api/scrape/stream", "/api/scrape/runs/{scrape_run_id}/progress")
@@ -119,6 +120,7 @@ async def _asked(running: RunningApp) -> dict[str, list[str]]:
     }
     assert len(found) > 15
     assert sum(map(len, found.values())) > 30
+    assert {"/api/events", "/api/opportunities"} <= {path for path, names in found.items() if "bookmakers" in names}
     return found | {path: list(names) for path, names in PAGES.items()}
 
 

@@ -16,7 +16,7 @@ from quart_odds.odds.opportunity_views import opportunity_fields, past_fields
 from quart_odds.odds.past_opportunities import PastFilter
 from quart_odds.odds.views import JSON, event_fields
 from quart_odds.routes.api.encoded import Body
-from quart_odds.routes.api.query import Instant, PageQuery, StartedQuery
+from quart_odds.routes.api.query import Instant, PageQuery, Slugs, StartedQuery
 from quart_odds.routes.api.requests import takes_query
 from quart_odds.routes.api.schemas.odds import OpportunitiesPage, PastOpportunitiesPage, ProblemBody
 from quart_odds.services import services
@@ -35,6 +35,9 @@ class OpportunitiesQuery(StartedQuery, PageQuery):
         float | None,
         Field(gt=0, allow_inf_nan=False, description="of the oldest price; QUART_ODDS_STALE_AFTER_SECONDS by default"),
     ] = None
+    bookmakers: Annotated[
+        Slugs, Field(description="the bookmakers whose prices to back; comma-separated; default: all")
+    ] = Field(default=[])
     suspicious: Annotated[bool, Field(description="those that are listed apart instead, with the reasons")] = False
     bank: Annotated[Money | None, Field(description="what to share among the prices")] = None
     rounding: Annotated[Money, Field(description="stakes are multiples of this")] = Decimal(1)
@@ -62,13 +65,13 @@ def add_routes(blueprint: Blueprint) -> None:
 @document_response(OpportunitiesPage)
 async def opportunities(query: OpportunitiesQuery) -> Response:
     """List opportunities, the greatest worth first, with the age of each price and how long they have been there."""
-    engine = services().opportunities
-    await engine.refresh(include_started=query.include_started)
+    source = services().opportunity_choices.of(query.bookmakers)
+    await source.refresh(include_started=query.include_started)
     # No await below: events, prices and ages are all of this moment.
     now = utc_now()
     every = [
         track
-        for track in engine.current(include_started=query.include_started)
+        for track in source.current(include_started=query.include_started)
         if query.kind in ("all", track.opportunity.kind)
         and (query.min_margin is None or track.opportunity.margin >= query.min_margin)
     ]
@@ -77,7 +80,7 @@ async def opportunities(query: OpportunitiesQuery) -> Response:
     body = {
         "opportunities": shown,
         "total": len(found),
-        "left_out_count": engine.left_out,
+        "left_out_count": source.left_out,
         "page": query.page,
         "page_size": query.page_size,
     }

@@ -69,12 +69,14 @@ async def test_best_prices_of_an_event_are_among_the_chosen() -> None:
             assert set(one["bookmakers"]) <= set(slugs)
 
 
-@pytest.mark.parametrize("path", ["/api/events", "/api/events.csv", "/api/events/1"])
+@pytest.mark.parametrize("path", ["/api/events", "/api/events.csv", "/api/events/1", "/api/opportunities"])
 async def test_unknown_bookmaker_is_refused(path: str) -> None:
-    """The problem names the parameter."""
+    """The problem names the parameter, in the same words everywhere."""
     async with served() as app:
         problem: Any = await app.json(f"{path}?bookmakers=betpawa,nobody", 400)
-        assert "bookmakers" in str(problem)
+        usual: Any = await app.json("/api/events?bookmakers=betpawa,nobody", 400)
+    assert "bookmakers" in str(problem)
+    assert problem["errors"] == usual["errors"]
 
 
 async def test_spreadsheet_has_the_chosen_bookmakers_alone() -> None:

@@ -319,10 +319,14 @@ class Opportunity(EventFields):
     fair_source: str | None
     kelly_fraction: Annotated[float | None, Field(description="share of the bank, of a value bet")]
     first_seen_at: Annotated[
-        AwareDatetime | None, Field(description="when this process found it first; null if the event has kicked off")
+        AwareDatetime | None,
+        Field(
+            description="when this process found it first; null if the event has kicked off, "
+            "and if the chosen bookmakers have it at other prices than all have"
+        ),
     ]
     lifetime_seconds: float | None
-    best_margin: Annotated[float, Field(description="the greatest margin since then")]
+    best_margin: Annotated[float, Field(description="the greatest margin since then; the margin if that is null")]
     oldest_age_seconds: float
     outcomes: list[OpportunityOutcome]
     stakes: Annotated[OpportunityStakes | None, Field(description="null without a bank in the query")]
