@@ -61,6 +61,7 @@ static int dial(int port, int receive_buffer) {
     struct sockaddr_in from = {.sin_family = AF_INET}, to = {.sin_family = AF_INET, .sin_port = htons(port)};
     from.sin_addr.s_addr = htonl(INADDR_LOOPBACK + dialed++ / 20000);  // continue with 127.0.0.2 when the ports of an address are used up
     to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof one);  // ports of earlier runs may be used again
     bind(fd, (void *)&from, sizeof from);
     if (connect(fd, (void *)&to, sizeof to)) { perror("connect"); exit(1); }
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
@@ -262,7 +263,10 @@ int main(int argc, char **argv) {
         }
         if (!counting && at > settled) {
             counting = 1;
-            for (int i = 0; i < clients; i++) all[i].got = 0, all[i].first = 0;
+            for (int i = 0; i < clients; i++) {
+                (ws ? scan_frames : scan_blocks)(all + i, at);  // what came with the head of the response
+                all[i].got = 0, all[i].first = 0;
+            }
             bytes = latency_count = 0;
             if (group) cpu = cpu_seconds(group, &rss_kb);
             start = last = now();

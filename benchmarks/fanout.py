@@ -6,7 +6,9 @@
 With workers, it measures `serve --workers` with Redis beside as many servers with a log in memory, which share the
 clients: see benchmarks/fanout_workers.py.
 
-Runs are interleaved, and each figure is the median of its runs. Peers that are not installed are reported as missing.
+`--rows idle` stands for idle-ws and idle-sse, and so on. The idle connections of peers that need much more memory are
+measured with at most 1,000 clients. Runs are interleaved, and each figure is the median of its runs.
+Peers that are not installed are reported as missing.
 The last line is JSON with the same figures. The client needs a C compiler.
 """
 
@@ -19,20 +21,27 @@ import click
 from benchmarks.contestants import CONTESTANTS, Contestant, Running, publish_to_nchan, running
 from benchmarks.fan_client import Figures, Row, build_client, run_client
 from benchmarks.fanout_workers import compare_workers
-from benchmarks.table import medians_of, print_table
+from benchmarks.processes import slab_kb
+from benchmarks.table import Medians, medians_of, print_table
 
 IDLE_MS = 4000
 
 
 MOST = ("ours", "nchan")
+CROWDED = ("ours", "nchan", "websockets")
+"""Those whose idle connections are measured with any number of clients, and the others with FEW."""
+FEW = 1000
 ROWS = (
     Row("burst-ws", "burst, WebSocket", "ws", 1000),
     Row("burst-sse", "burst, SSE", "sse", 1000),
     Row("paced-ws", "paced, 50/s, WebSocket", "ws", 200, 20.0),
     Row("paced-sse", "paced, 50/s, SSE", "sse", 200, 20.0),
+    Row("crowd-ws", "paced, 5/s, WebSocket", "ws", 50, 200.0, contestants=MOST),
+    Row("crowd-sse", "paced, 5/s, SSE", "sse", 50, 200.0, contestants=MOST),
     Row("steady-ws", "6,000 at 3 ms, WebSocket", "ws", 6000, 3.0, contestants=MOST),
     Row("stalled-ws", "the same, 1 in 10 never reads", "ws", 6000, 3.0, stalled=10, contestants=MOST),
     Row("idle-ws", "idle WebSocket", "ws", 0),
+    Row("idle-sse", "idle event stream", "sse", 0),
     Row("drain-ws", "drain, WebSocket", "ws", 0, contestants=("ours", "standard")),
     Row("drain-sse", "drain, SSE", "sse", 0, contestants=("ours", "standard")),
 )
@@ -63,11 +72,26 @@ def measure(row: Row, contestant: Contestant, client: Path, clients: int, folder
 
 
 def _idle(row: Row, contestant: Contestant, server: Running, client: Path, clients: int) -> Figures:
+    """Return what an idle connection costs: resident memory of the server, and kernel memory of both of its ends."""
+    if contestant.name not in CROWDED:
+        clients = min(clients, FEW)
     # The first connections pay for one-time work of the server, such as compiled patterns and caches.
     run_client(client, row, contestant, server, (50, 0, 100, "", 0, server.process.pid))
-    before_kb = server.memory_kb
-    found = run_client(client, row, contestant, server, (clients, 0, 500, "", 0, server.process.pid))
-    return {"kb_a_connection": (found["rss_kb"] - before_kb) / clients}
+    before_kb, slab_before_kb = server.memory_kb, slab_kb()
+    slabs_kb: list[int] = []
+    found = run_client(
+        client,
+        row,
+        contestant,
+        server,
+        (clients, 0, 500, "", 0, server.process.pid),
+        lambda: slabs_kb.append(slab_kb()),
+    )
+    return {
+        "clients": clients,
+        "kb_a_connection": (found["rss_kb"] - before_kb) / clients,
+        "kernel_kb_a_connection": (slabs_kb[0] - slab_before_kb) / clients,
+    }
 
 
 def _drain(row: Row, contestant: Contestant, server: Running, client: Path, clients: int) -> Figures:
@@ -84,10 +108,26 @@ def _drain(row: Row, contestant: Contestant, server: Running, client: Path, clie
 
 
 def _chosen(given: str, known: list[str], what: str) -> list[str]:
-    names = [each.strip() for each in given.split(",") if each.strip()] or known
-    if unknown := [each for each in names if each not in known]:
-        raise click.UsageError(f"no {what} {unknown[0]!r}; there are {', '.join(known)}")
-    return names
+    """Return the names in a comma-separated text; `idle` stands for `idle-ws` and `idle-sse`. Empty means all."""
+    names: list[str] = []
+    for asked in filter(None, map(str.strip, given.split(","))):
+        found = [each for each in known if each == asked or each.startswith(f"{asked}-")]
+        if not found:
+            raise click.UsageError(f"no {what} {asked!r}; there are {', '.join(known)}")
+        names += found
+    return names or known
+
+
+def _idle_figures(medians: Medians) -> Figures:
+    """Return what one of our idle connections costs, and how much that is of what one of websockets' costs."""
+    figures: Figures = {}
+    peer = medians.get("idle-ws", {}).get("websockets")
+    for kind in ("ws", "sse"):
+        if (ours := medians.get(f"idle-{kind}", {}).get("ours")) is not None:
+            figures[f"idle_{kind}_kb"] = round(ours["kb_a_connection"], 2)
+            if peer is not None:
+                figures[f"idle_{kind}_ratio"] = round(ours["kb_a_connection"] / peer["kb_a_connection"], 3)
+    return figures
 
 
 @click.command()
@@ -128,7 +168,8 @@ def main(runs: int, clients: int, rows: str, only: str, workers: int, engine: st
     print_table({row.name: row.title for row in ROWS}, titles, medians, markdown=markdown)
     for name, why in missing.items():
         click.echo(f"missing: {titles[name]}: {why}")
-    click.echo(json.dumps({"clients": clients, "runs": runs, "rows": medians, "missing": missing}))
+    summary = {"clients": clients, "runs": runs, **_idle_figures(medians), "rows": medians, "missing": missing}
+    click.echo(json.dumps(summary))
 
 
 if __name__ == "__main__":

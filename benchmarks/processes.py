@@ -55,3 +55,9 @@ def resident_bytes(pids: list[int]) -> int:
     """Return the resident memory of these processes together."""
     pages = sum(int(Path(f"/proc/{each}/statm").read_text().split()[1]) for each in pids)
     return pages * PAGE_BYTES
+
+
+def slab_kb() -> int:
+    """Return the memory that the kernel keeps in its slabs, among other things for sockets: of all processes."""
+    lines = Path("/proc/meminfo").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("Slab:"))

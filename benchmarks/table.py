@@ -48,7 +48,14 @@ def _aligned(cell: str, width: int, column: int) -> str:
 
 def _cells(figures: dict[str, float]) -> tuple[str, str, str, str, str]:
     if "kb_a_connection" in figures:
-        return ("", "", "", "", f"{figures['kb_a_connection']:.1f} KB each")
+        kernel = f"{figures['kernel_kb_a_connection']:.1f} KB"
+        return (
+            f"{figures['clients']:,.0f} idle",
+            "",
+            "",
+            "",
+            f"{figures['kb_a_connection']:.1f} KB each, kernel {kernel}",
+        )
     if "gone_s" in figures:
         return (
             f"{figures['told']:.0f} of {figures['clients']:.0f} notified",
