@@ -6,12 +6,15 @@ zone; ASCII only) and covers what browsers send in `Host` and `Origin`.
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 Address = IPv4Address | IPv6Address
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 MAX_HOST_LENGTH = 255
+MAX_ADDRESS_LENGTH = 64
+"""An IPv6 address with a zone is shorter."""
 
 _HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+))(?::([0-9]{1,5}))?")
 _ORIGIN = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.+)")
@@ -54,6 +57,12 @@ class Origin:
 
 def parse_address(text: str) -> Address | None:
     """Parse an IP address, or return None. An IPv4-mapped address (`::ffff:10.0.0.1`) becomes IPv4."""
+    # A handshake asks ten times for the same few addresses. Long texts, which are none, are not kept.
+    return _parse_address(text) if len(text) <= MAX_ADDRESS_LENGTH else None
+
+
+@lru_cache(maxsize=1024)
+def _parse_address(text: str) -> Address | None:
     try:
         address = ip_address(text)
     except ValueError:
