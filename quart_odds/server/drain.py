@@ -11,6 +11,8 @@ RESTART = 1012
 ANSWER_PAUSE_SECONDS = 0.02
 LEAST_RETRY_MS = 500
 MOST_RETRY_MS = 5000
+RETRY_MS_EACH = 1.5
+"""How much later the last client comes back for each client: a handshake costs the next process a millisecond."""
 
 
 async def drain(parts: Services) -> None:
@@ -39,10 +41,13 @@ async def drain(parts: Services) -> None:
 
 def tell_restart(parts: Services) -> None:
     """End every stream with a request to reconnect after a random delay: WebSocket by 1012, SSE by `retry:`."""
-    for flusher in _flushers(parts):
+    flushers = _flushers(parts)
+    clients = sum(len(each.subscribers) for each in flushers)
+    most_ms = max(MOST_RETRY_MS, round(clients * RETRY_MS_EACH))
+    for flusher in flushers:
         flusher.flush()
         for subscriber in list(flusher.subscribers):
-            wait = random.randint(LEAST_RETRY_MS, MOST_RETRY_MS)
+            wait = random.randint(LEAST_RETRY_MS, most_ms)
             flusher.remove(subscriber)
             subscriber.end(RESTART, f"retry_ms={wait}")
 

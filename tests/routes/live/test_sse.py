@@ -9,12 +9,14 @@ import orjson
 import pytest
 
 from quart_odds.broadcast import ODDS_UPDATES, SCRAPE_PROGRESS, LogBounds
+from quart_odds.broadcast.framing import FRAME
 from quart_odds.domain.runs import RunStatus
 from quart_odds.errors import TooSoonError
 from quart_odds.routes.access.limits import Client, ConnectionLimits
 from quart_odds.scraping import broadcaster as broadcaster_module
 from quart_odds.server.drain import LEAST_RETRY_MS, MOST_RETRY_MS, tell_restart
 from quart_odds.websocket import odds_update_message, scrape_progress_message
+from tests.broadcast.listeners import RecordingSink
 from tests.routes.live.hub import END, Hub, progress, record, stream
 
 
@@ -384,6 +386,18 @@ async def test_drain_ends_streams_with_the_time_to_come_back(hub: Hub) -> None:
             assert len(waits) == 2
             assert each.data.endswith(b"retry: %d\n\n" % waits[-1])
             assert LEAST_RETRY_MS <= waits[-1] <= MOST_RETRY_MS
+
+
+async def test_drain_gives_a_crowd_more_time_to_come_back(hub: Hub) -> None:
+    """Ten thousand that all came back within five seconds would be more than a process can take."""
+    sinks = [RecordingSink() for _ in range(10_000)]
+    listening = [hub.registry.connect(sink, FRAME) for sink in sinks]
+    hub.services.is_draining = True
+    tell_restart(hub.services)
+    waits = sorted(int(each.close_reason.removeprefix("retry_ms=")) for each in listening)
+    assert LEAST_RETRY_MS <= waits[0] < 1000
+    assert 14_000 < waits[-1] <= 15_000
+    assert 7_000 < waits[len(waits) // 2] < 8_500, "spread evenly"
 
 
 async def test_limits_are_given_back(hub: Hub) -> None:
