@@ -25,7 +25,7 @@ USED: dict[type, tuple[str, ...]] = {
     TCPServer: ("run", "protocol_send", "_read_data", "_close"),
     H11Protocol: ("handle", "_check_protocol", "_maybe_recycle", "_send_error_response", "_send_h11_event"),
     HTTPStream: ("handle", "app_send"),
-    WSStream: ("handle", "app_send", "_accept", "_send_wsproto_event", "_handle_events"),
+    WSStream: ("handle", "app_send", "_accept", "_send_wsproto_event"),
     FrameProtocol: ("_process_close",),
 }
 

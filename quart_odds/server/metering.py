@@ -44,6 +44,11 @@ class FrameScanner:
         self._payload_left = 0
         self.is_too_long = False
 
+    @property
+    def is_between_frames(self) -> bool:
+        """Whether no frame has begun that is not complete."""
+        return not self._payload_left and not self._header
+
     def cut(self, data: bytes, start: int, most_frames: int) -> tuple[int, int]:
         """Continue from `start` until this many frames have begun. Returns where it stopped, and how many have begun.
 

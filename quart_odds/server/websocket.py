@@ -2,53 +2,35 @@
 
 It differs from Hypercorn on purpose in these ways:
 
-- Frames are counted, and their lengths checked, before anything is parsed. A peer that exceeds the limits in `metering`
-  is closed with 1008 or 1009, and anything it still sends is discarded.
+- Frames are read as `frames` describes. A peer that exceeds the limits in `metering` is closed with 1008 or 1009, and
+  anything it still sends is discarded.
 - permessage-deflate is declined: its state costs 92 KB per client, and frames would differ between clients.
 - A peer is told why its connection is closed.
-- Close code 1014 is accepted. It is registered, but wsproto does not know it.
 - A connection whose handshake is refused is closed.
 """
 
 import asyncio
-import struct
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from http import HTTPStatus
+from typing import TYPE_CHECKING
 
 from hypercorn.protocol.events import Data, Event, Request, StreamClosed
-from hypercorn.protocol.ws_stream import FrameTooLargeError, WSStream
-from wsproto.connection import ConnectionState
-from wsproto.events import CloseConnection, Message, Ping
-from wsproto.frame_protocol import CloseReason, Frame, FrameProtocol, ParseFailed
-from wsproto.utilities import LocalProtocolError
+from hypercorn.protocol.ws_stream import WSStream
+from wsproto.frame_protocol import CloseReason
 
-from quart_odds.routes.access.limits import TokenBucket
 from quart_odds.routes.access.refusals import refusals
 from quart_odds.server.connection import current_connection
+from quart_odds.server.frames import FrameReader, Left, Received, Refused, Reply, Step
 from quart_odds.server.http11 import let_go
-from quart_odds.server.metering import (
-    FRAMES_A_SECOND,
-    FRAMES_AT_ONCE,
-    SLICE_FRAMES,
-    WEBSOCKET_BYTES_A_SECOND,
-    WEBSOCKET_BYTES_AT_ONCE,
-    FrameScanner,
-)
 
 if TYPE_CHECKING:
     from hypercorn.typing import ASGISendEvent, WebsocketAcceptEvent
-
-BAD_GATEWAY = 1014
 
 
 class MeteredWSStream(WSStream):
     """One WebSocket, from its handshake to its close."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._bytes = TokenBucket(WEBSOCKET_BYTES_A_SECOND, WEBSOCKET_BYTES_AT_ONCE)
-        self._frames = TokenBucket(FRAMES_A_SECOND, FRAMES_AT_ONCE)
-        self._scanner = FrameScanner(self.config.websocket_max_message_size)
+    _frames: FrameReader
 
     async def handle(self, event: Event) -> None:
         """Process an event from the peer."""
@@ -59,9 +41,14 @@ class MeteredWSStream(WSStream):
             headers = [each for each in event.headers if each[0].lower() != b"sec-websocket-extensions"]
             event = replace(event, headers=headers)
         was_closed = self.closed
-        await super().handle(event)
+        if isinstance(event, Data) and not was_closed:
+            # Frames before the handshake is complete. From now on the app cannot accept it any more.
+            self.closed = True
+            await self._send_error_response(HTTPStatus.BAD_REQUEST)
+        else:
+            await super().handle(event)
         if self.closed and not was_closed and not isinstance(event, StreamClosed):
-            # Hypercorn has answered this handshake with 400, but has neither told the app nor closed the connection.
+            # This handshake was answered with 400, and the app does not know that yet.
             if self.app_put is not None:
                 await self.app_put({"type": "websocket.disconnect", "code": CloseReason.ABNORMAL_CLOSURE.value})
             await self.send(StreamClosed(stream_id=self.stream_id))
@@ -73,89 +60,44 @@ class MeteredWSStream(WSStream):
         await super().app_send(message)
 
     async def _accept(self, message: "WebsocketAcceptEvent") -> None:
+        self._frames = FrameReader(self.config.websocket_max_message_size)
         await super()._accept(message)
-        self.connection._proto = _Frames(client=False, extensions=[])
+        # What the app sends goes through the same connection, which knows whether a close frame was sent.
+        self.connection = self._frames.connection
 
     async def _take(self, data: bytes) -> None:
-        """Parse the bytes in slices, so that other connections get a turn. Refuse too many or too long frames."""
-        if not self._bytes.take(len(data)):
-            await self._refuse(CloseReason.POLICY_VIOLATION, "too many bytes")
-            return
-        position = 0
-        while position < len(data) and not self.closed:
-            end, frames = self._scanner.cut(data, position, SLICE_FRAMES)
-            if not self._frames.take(frames):
-                await self._refuse(CloseReason.POLICY_VIOLATION, "too many frames")
+        for steps in self._frames.read(data):
+            for step in steps:
+                await self._carry_out(step)
+            if self.closed:
                 return
-            self.connection.receive_data(data[position:end])
-            await self._handle_events()
-            position = end
-            if self._scanner.is_too_long and not self.closed:
-                await self._refuse(CloseReason.MESSAGE_TOO_BIG)
-            elif position < len(data):
+            if self._frames.has_more:
                 await asyncio.sleep(0)
 
-    async def _handle_events(self) -> None:
-        pongs = bytearray()
-        for event in self.connection.events():
-            if isinstance(event, Ping):
-                # All pongs of a slice are sent in one write. Separate writes would cost more than the rest of the ping
-                # handling.
-                pongs += self._pong(event)
-                continue
-            await self._send_bytes(pongs)
-            if isinstance(event, Message):
-                try:
-                    self.buffer.extend(event)
-                except FrameTooLargeError:
-                    await self._refuse(CloseReason.MESSAGE_TOO_BIG)
-                    return
-                if event.message_finished:
-                    message = self.buffer.to_message()
-                    self.buffer.clear()
-                    assert self.app_put is not None
-                    await self.app_put(message)
-            elif isinstance(event, CloseConnection):
-                if self.connection.state is ConnectionState.REMOTE_CLOSING:
-                    await self._send_wsproto_event(event.response())
-                elif self.connection.state is ConnectionState.OPEN:
-                    # The peer sent something that is not a frame, or not UTF-8. Send it the parser's verdict.
-                    await self._send_wsproto_event(event)
+    async def _carry_out(self, step: Step) -> None:
+        match step:
+            case Reply(data):
+                await self._send_bytes(data)
+            case Received(message):
+                is_text = isinstance(message, str)
+                assert self.app_put is not None
+                await self.app_put(
+                    {
+                        "type": "websocket.receive",
+                        "bytes": None if is_text else message,
+                        "text": message if is_text else None,
+                    }
+                )
+            case Left(reply):
+                await self._send_bytes(reply)
                 await self.send(StreamClosed(stream_id=self.stream_id))
-        await self._send_bytes(pongs)
+            case Refused(code, reason, reply):
+                refusals.tell("peer.refused", f"websocket {int(code)}", code=int(code), reason=reason)
+                # Before the close frame, because sending that to a peer that does not read would wait forever.
+                current_connection.get().refuse()
+                await self._send_bytes(reply)
+                await self.send(StreamClosed(stream_id=self.stream_id))
 
-    def _pong(self, ping: Ping) -> bytes:
-        try:
-            return self.connection.send(ping.response())
-        except LocalProtocolError:
-            # Our close frame is on its way; nothing may follow it.
-            return b""
-
-    async def _send_bytes(self, pending: bytearray) -> None:
-        if pending:
-            data = bytes(pending)
-            pending.clear()
+    async def _send_bytes(self, data: bytes) -> None:
+        if data:
             await self.send(Data(stream_id=self.stream_id, data=data))
-
-    async def _refuse(self, code: CloseReason, reason: str | None = None) -> None:
-        """Close with a code, and discard what the peer still sends."""
-        self.buffer.clear()
-        refusals.tell("peer.refused", f"websocket {int(code)}", code=int(code), reason=reason or "a message too long")
-        # Before the close frame, because sending that to a peer that does not read would wait forever.
-        current_connection.get().refuse()
-        await self._send_wsproto_event(CloseConnection(code=code, reason=reason))
-        await self.send(StreamClosed(stream_id=self.stream_id))
-
-
-class _Frames(FrameProtocol):
-    """wsproto's frames, with the close code that it does not know."""
-
-    def _process_close(self, frame: Frame) -> Frame:
-        data = frame.payload
-        if not isinstance(data, (bytes, bytearray)) or data[:2] != struct.pack("!H", BAD_GATEWAY):
-            return super()._process_close(frame)
-        try:
-            reason = data[2:].decode()
-        except UnicodeDecodeError as error:
-            raise ParseFailed(str(error), CloseReason.INVALID_FRAME_PAYLOAD_DATA) from error
-        return frame._replace(payload=(BAD_GATEWAY, reason))
