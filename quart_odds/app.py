@@ -73,6 +73,8 @@ def create_app(settings: Settings | None = None) -> Quart:
         gap_notice=gap_notice,
         heartbeat_seconds=settings.heartbeat_seconds,
         write_timeout_seconds=settings.write_timeout_seconds,
+        ping_seconds=settings.ping_seconds,
+        pong_seconds=settings.pong_seconds,
     )
     limits = ConnectionLimits(
         settings.max_connections, settings.max_connections_per_address, trusted=settings.trusted_proxies

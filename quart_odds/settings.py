@@ -205,6 +205,8 @@ class CommonSettings(BaseModel):
     )
 
     heartbeat_seconds: float = Field(15, gt=0, le=15, description="maximum silence on an SSE stream")
+    ping_seconds: float = Field(25, gt=0, le=55, description="silence after which the server pings a WebSocket")
+    pong_seconds: float = Field(20, gt=0, le=600, description="how long a WebSocket has to answer a ping")
     write_timeout_seconds: float = Field(
         10, gt=0, le=600, description="a client that reads nothing for this long is disconnected"
     )

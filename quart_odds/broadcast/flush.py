@@ -7,25 +7,35 @@ flush, a slow flush would never batch anything.
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import structlog
 
 from quart_odds.broadcast.audience import Audience
 from quart_odds.broadcast.event_log import EventLog
-from quart_odds.broadcast.framing import BLOCK, CHUNK, Entry, Framing
+from quart_odds.broadcast.framing import Entry, Framing
 from quart_odds.broadcast.selection import Selection
 from quart_odds.broadcast.subscriber import MAX_WRITE_BYTES, Joined, Subscriber
+from quart_odds.broadcast.upkeep import (
+    HEARTBEAT_SECONDS,
+    PING_SECONDS,
+    PONG_SECONDS,
+    WRITE_TIMEOUT_SECONDS,
+    Upkeep,
+)
 
 FLUSH_PAUSE_SECONDS = 0.002
 MOST_PAUSE_SECONDS = 0.015
 RETRY_SECONDS = 0.002
 MOST_RETRY_SECONDS = 0.05
 PRESSED_ENTRIES = 8
-TICK_SECONDS = 1.0
+FLUSH_SLICE = 500
+"""How many subscribers a flush visits before others get a turn: some milliseconds, most of them in the kernel.
+
+A flush to ten thousand takes a tenth of a second, and a request would wait for all of it.
+"""
 
 INTERNAL_ERROR = 1011
-TRY_AGAIN_LATER = 1013
 
 log = structlog.get_logger(__name__)
 
@@ -37,13 +47,21 @@ class Flusher:
         self,
         event_log: EventLog,
         *,
-        heartbeat_seconds: float = 15.0,
-        write_timeout_seconds: float = 10.0,
+        heartbeat_seconds: float = HEARTBEAT_SECONDS,
+        write_timeout_seconds: float = WRITE_TIMEOUT_SECONDS,
+        ping_seconds: float = PING_SECONDS,
+        pong_seconds: float = PONG_SECONDS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.log = event_log
-        self.heartbeat_seconds = heartbeat_seconds
-        self.write_timeout_seconds = write_timeout_seconds
+        self.upkeep = Upkeep(
+            self,
+            clock,
+            heartbeat_seconds=heartbeat_seconds,
+            write_timeout_seconds=write_timeout_seconds,
+            ping_seconds=ping_seconds,
+            pong_seconds=pong_seconds,
+        )
         self.pause_share = 0.0
         """The pause after a flush is at least this share of its duration, up to MOST_PAUSE_SECONDS.
 
@@ -52,17 +70,19 @@ class Flusher:
         self.pressed_share = 0.0
         """The same after a flush of PRESSED_ENTRIES entries or more: in a burst."""
         self.audience = Audience()
-        self.cut_count = 0
         self._clock = clock
         self._handle: asyncio.Handle | None = None
+        self._work: Iterator[bool] = iter(())
+        self._began_at = 0.0
         self._retry: asyncio.TimerHandle | None = None
         self._retry_seconds = RETRY_SECONDS
-        self._tick: asyncio.TimerHandle | None = None
         self._ended_at = 0.0
         self._took = 0.0
         self._carried = 0
         self._flushed_seq = event_log.next_seq
         self._now = 0.0
+        # One bound method for all subscribers, and not one for each.
+        self._on_page = self.catch_up
         self._turn = 0
         self._lagging: dict[Subscriber, None] = {}
         self._due: dict[Selection, list[Entry]] = {}
@@ -73,14 +93,18 @@ class Flusher:
         """All subscribers."""
         return self.audience.everyone
 
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether everyone was visited since the last message, and no flush is on its way."""
+        return self._handle is None
+
     def add(self, subscriber: Subscriber) -> None:
         """Start to move a subscriber. Its queued messages are written by the next flush."""
         subscriber.last_write_at = self._clock()
-        subscriber.on_page = self.catch_up
+        subscriber.on_page = self._on_page
         subscriber.is_current = False
         self.audience.add(subscriber)
-        if self._tick is None:
-            self._tick = asyncio.get_running_loop().call_later(self._tick_seconds, self._on_tick)
+        self.upkeep.begin()
         self._lagging[subscriber] = None
         self._schedule()
 
@@ -88,9 +112,8 @@ class Flusher:
         """Stop moving a subscriber."""
         self.audience.remove(subscriber)
         self._lagging.pop(subscriber, None)
-        if not self.subscribers and self._tick is not None:
-            self._tick.cancel()
-            self._tick = None
+        if not self.subscribers:
+            self.upkeep.end()
 
     def schedule(self) -> None:
         """Schedule a flush to everyone, unless nobody listens. O(1); never waits."""
@@ -126,8 +149,13 @@ class Flusher:
         """Write to every client that can take something now, without waiting for the scheduled flush."""
         if self._handle is not None:
             self._handle.cancel()
+        for _ in self._work:
+            pass
         self._is_everyone_due = True
-        self._flush()
+        self._begin_flush()
+        for _ in self._work:
+            pass
+        self._end_flush()
 
     def catch_up(self, subscriber: Subscriber) -> None:
         """Write to one subscriber now, if it can take something. Its sink calls this when it becomes free."""
@@ -146,30 +174,76 @@ class Flusher:
 
     def close(self) -> None:
         """Stop all timers and end the remaining subscribers. Nothing is written after this."""
-        for handle in (self._handle, self._retry, self._tick):
+        for handle in (self._handle, self._retry):
             if handle is not None:
                 handle.cancel()
-        self._handle = self._retry = self._tick = None
+        self._handle = self._retry = None
+        self.upkeep.end()
+        self._work = iter(())
         for subscriber in list(self.subscribers):
-            self._drop(subscriber)
+            self.drop(subscriber)
 
     def _flush(self) -> None:
+        self._begin_flush()
+        self._go_on()
+
+    def _begin_flush(self) -> None:
+        self._began_at = self._clock()
+        self._turn += 1
+        self._work = self._write_all(self.log.next_seq)
+
+    def _go_on(self) -> None:
+        """Visit one slice of subscribers. Until all have been visited, `_handle` says that a flush is on its way."""
         self._handle = None
         self._now = self._clock()
+        if next(self._work, False):
+            self._handle = asyncio.get_running_loop().call_soon(self._go_on)
+        else:
+            self._end_flush()
+
+    def _end_flush(self) -> None:
+        self._handle = None
+        self._ended_at = self._clock()
+        self._took = self._ended_at - self._began_at
+        self._watch_lagging()
+        if self._due or self._is_everyone_due:
+            # Published meanwhile.
+            self._schedule()
+
+    def _write_all(self, end: int) -> Iterator[bool]:
+        """Write the entries before `end` to all whom they concern, and yield whenever others should get a turn."""
+        self._now = self._clock()
+        self._carried, self._flushed_seq = end - self._flushed_seq, end
         joined: Joined = {}
-        self._turn += 1
+        visited = 0
         due, self._due = self._due, {}
         for selection, entries in due.items():
-            self._write_entries(selection, entries, joined)
+            data_of: dict[Framing, bytes] = {}
+            for part in self._parts(self.audience.group(selection)):
+                self._write_entries(part, selection, entries, end, data_of, joined)
+                visited += len(part)
+                if visited >= FLUSH_SLICE:
+                    yield True
+                    visited = 0
+                    joined.clear()
         # The others have news of their own, or everyone has.
         rest = self.subscribers if self._is_everyone_due else self._lagging
         self._is_everyone_due = False
-        for subscriber in self._in_turn(rest):
-            self._move(subscriber, joined)
-        self._ended_at = self._clock()
-        self._took = self._ended_at - self._now
-        self._carried, self._flushed_seq = self.log.next_seq - self._flushed_seq, self.log.next_seq
-        self._watch_lagging()
+        for part in self._parts(rest):
+            for subscriber in part:
+                self._move(subscriber, joined)
+            visited += len(part)
+            if visited >= FLUSH_SLICE:
+                yield True
+                visited = 0
+                joined.clear()
+
+    def _parts(self, subscribers: Iterable[Subscriber]) -> Iterator[list[Subscriber]]:
+        """Yield subscribers in slices, without those that were removed since the first slice."""
+        everyone = self._in_turn(subscribers)
+        for start in range(0, len(everyone), FLUSH_SLICE):
+            part = everyone[start : start + FLUSH_SLICE]
+            yield [each for each in part if each in self.subscribers] if start else part
 
     def _in_turn(self, subscribers: Iterable[Subscriber]) -> list[Subscriber]:
         """Return subscribers in order, from a different one in each flush, so that no client is always last."""
@@ -179,38 +253,51 @@ class Flusher:
         turn = self._turn % len(everyone)
         return everyone[turn:] + everyone[:turn]
 
-    def _write_entries(self, selection: Selection, entries: list[Entry], joined: Joined) -> None:
-        """Write new entries to a group. All who have everything before them get the same bytes."""
-        group = self.audience.group(selection)
-        start, end = entries[0].seq, self.log.next_seq
-        data_of: dict[Framing, bytes] = {}
-        for subscriber in self._in_turn(group):
+    def _write_entries(
+        self,
+        part: list[Subscriber],
+        selection: Selection,
+        entries: list[Entry],
+        end: int,
+        data_of: dict[Framing, bytes],
+        joined: Joined,
+    ) -> None:
+        """Write new entries to a part of a group. All who have everything before them get the same bytes.
+
+        `end` is the end of the log when the flush began. What came later, another flush will write.
+        """
+        start = entries[0].seq
+        framing: Framing | None = None
+        data = b""
+        now = self._now
+        for subscriber in part:
             sink = subscriber.sink
-            if not (subscriber.is_current and subscriber.cursor <= start and sink.is_open) or sink.pending:
+            if not (subscriber.is_current and subscriber.cursor <= start and sink.is_free):
                 self._move(subscriber, joined)
                 continue
-            framing = subscriber.framing
             try:
-                data = data_of.get(framing)
-                if data is None:
-                    data = data_of[framing] = self.log.frames(entries, selection, framing)
-                if len(data) > MAX_WRITE_BYTES:
-                    self._move(subscriber, joined)
-                    continue
+                if subscriber.framing is not framing:
+                    wanted = subscriber.framing
+                    if wanted not in data_of:
+                        data_of[wanted] = self.log.frames(entries, selection, wanted)
+                    if len(data_of[wanted]) > MAX_WRITE_BYTES:
+                        self._move(subscriber, joined)
+                        continue
+                    framing, data = wanted, data_of[wanted]
                 # Before the write, as everywhere: nothing that it sets off may send the same entries again.
                 subscriber.advance(end)
                 sink.write(data)
             except Exception:
-                self._fail(subscriber)
+                self.fail(subscriber)
                 continue
-            subscriber.last_write_at = self._now
+            subscriber.last_write_at = now
             subscriber.stalled_since = None
 
     def _move(self, subscriber: Subscriber, joined: Joined) -> None:
         try:
             sink = subscriber.sink
             if not sink.is_open:
-                self._drop(subscriber)
+                self.drop(subscriber)
                 return
             subscriber.is_current = False
             if sink.pending:
@@ -228,7 +315,7 @@ class Flusher:
             if self.log.is_closed:
                 self._finish(subscriber)
         except Exception:
-            self._fail(subscriber)
+            self.fail(subscriber)
 
     def _watch_lagging(self) -> None:
         """Retry clients that could not take everything: soon at first, then less often while they take nothing."""
@@ -247,64 +334,28 @@ class Flusher:
         self._retry_seconds = RETRY_SECONDS if moved else min(self._retry_seconds * 2, MOST_RETRY_SECONDS)
         self._watch_lagging()
 
-    @property
-    def _tick_seconds(self) -> float:
-        return min(TICK_SECONDS, self.heartbeat_seconds / 4, self.write_timeout_seconds / 4)
-
-    def _on_tick(self) -> None:
-        self._tick = asyncio.get_running_loop().call_later(self._tick_seconds, self._on_tick)
-        now = self._clock()
-        for subscriber in list(self.subscribers):
-            try:
-                self._look_after(subscriber, now)
-            except Exception:
-                self._fail(subscriber)
-
-    def _look_after(self, subscriber: Subscriber, now: float) -> None:
-        if self._handle is None and subscriber.is_current:
-            # It has everything that concerns it. It must not fall out of the log because of what does not.
-            subscriber.advance(self.log.next_seq)
-        if not subscriber.sink.is_open:
-            self._drop(subscriber)
-        elif subscriber.sink.pending:
-            self._cut_if_stalled(subscriber, now)
-        elif now - subscriber.last_write_at >= self.heartbeat_seconds - self._tick_seconds:
-            self._beat(subscriber, now)
-
-    def _cut_if_stalled(self, subscriber: Subscriber, now: float) -> None:
-        pending = subscriber.sink.pending
-        if subscriber.stalled_since is None or pending != subscriber.stalled_pending:
-            subscriber.stalled_since = now
-            subscriber.stalled_pending = pending
-        elif now - subscriber.stalled_since >= self.write_timeout_seconds:
-            log.info("subscriber.cut", address=subscriber.address, behind=self.log.next_seq - subscriber.cursor)
-            self.cut_count += 1
-            self._cut(subscriber, TRY_AGAIN_LATER, "too slow; resume with your cursor")
-
-    def _beat(self, subscriber: Subscriber, now: float) -> None:
-        """Send an SSE heartbeat: a block with only the cursor. It fires no event, but advances Last-Event-ID."""
-        if subscriber.framing in (BLOCK, CHUNK) and not subscriber.is_behind and not subscriber.sink.pending:
-            subscriber.sink.write(subscriber.framing.encode_chunk(b"id: %b\n\n" % subscriber.position.encode()))
-            subscriber.stalled_since = None
-        subscriber.last_write_at = now
-
     def _finish(self, subscriber: Subscriber) -> None:
         self.remove(subscriber)
         subscriber.end(1000)
 
-    def _drop(self, subscriber: Subscriber) -> None:
+    def drop(self, subscriber: Subscriber) -> None:
+        """End a subscriber whose sink is closed."""
         self.remove(subscriber)
         subscriber.end(None)
 
-    def _fail(self, subscriber: Subscriber) -> None:
+    def fail(self, subscriber: Subscriber) -> None:
         """Cut a client that raised, without affecting the others. Call this while handling the exception."""
         log.warning("subscriber.failed", address=subscriber.address, exc_info=True)
         try:
-            self._cut(subscriber, INTERNAL_ERROR, "internal error")
+            self.cut(subscriber, INTERNAL_ERROR, "internal error")
         except Exception:
             log.warning("subscriber.not_cut", address=subscriber.address, exc_info=True)
 
-    def _cut(self, subscriber: Subscriber, code: int, reason: str) -> None:
+    def cut(self, subscriber: Subscriber, code: int, reason: str) -> None:
+        """End a subscriber and cut its connection."""
         self.remove(subscriber)
-        subscriber.end(code, reason)
-        subscriber.sink.abort()
+        try:
+            # First, because a stream that is ended in order looks complete.
+            subscriber.sink.abort()
+        finally:
+            subscriber.end(code, reason)

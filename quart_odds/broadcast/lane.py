@@ -1,8 +1,8 @@
 """The two lanes on which a subscriber's bytes reach its socket.
 
 On the standard lane the bytes wait in a mailbox until a task of that client has sent them through ASGI. This works on
-any server. On the fast lane the flush writes them to the connection's transport directly. It is used where the launcher
-has set `live_connection`.
+any server. On the fast lane the connection leaves the server, and the flush writes them to its transport directly. It
+is used where the launcher has set `live_connection`.
 """
 
 import asyncio
@@ -13,17 +13,41 @@ from typing import Protocol
 from quart_odds.broadcast.subscriber import Sink
 
 
+class Listener(Protocol):
+    """What the fast lane tells of a peer that listens. No method waits."""
+
+    def take(self, message: str | bytes) -> None:
+        """Process a message from the peer. Never called for an event stream."""
+
+    def heard(self) -> None:
+        """Note that the peer has sent something, and so is alive."""
+
+    def left(self) -> None:
+        """Release what belongs to the peer: nothing more can be sent to it."""
+
+
+class WebSocketSink(Sink, Protocol):
+    """A WebSocket on the fast lane."""
+
+    def close(self, code: int, reason: str) -> None:
+        """Close it with a code. Nothing may be written after that."""
+
+
+class StreamSink(Sink, Protocol):
+    """An event stream on the fast lane."""
+
+    def finish(self, last: bytes) -> None:
+        """End the response after these last bytes. Nothing may be written after that."""
+
+
 class LiveConnection(Protocol):
-    """A connection whose transport the flush may write to directly, past the server."""
+    """A connection that can leave the server: its listener then belongs to the fast lane, and the request ends."""
 
-    def websocket_sink(self) -> Sink | None:
-        """Return a sink for WebSocket frames; None if the protocol is a different one or is not open."""
+    def take_websocket(self, listener: Listener) -> WebSocketSink | None:
+        """Take the open WebSocket from the server, and return its sink; None if that is not possible any more."""
 
-    def stream_sink(self) -> Sink | None:
-        """Return a sink for chunks of the response that has begun; None if it is not chunked HTTP/1.1."""
-
-    def detach(self) -> None:
-        """Give the connection back to the server. Nothing more is written past it."""
+    def take_stream(self, listener: Listener) -> StreamSink | None:
+        """Take the response whose head was sent from the server, and return its sink; None if it is closing."""
 
     def abort(self) -> None:
         """Cut the connection."""
@@ -54,8 +78,13 @@ class MailboxSink:
         """The number of bytes not yet sent."""
         return len(self._data) - self._taken
 
+    @property
+    def is_free(self) -> bool:
+        """Whether the mailbox is being emptied, and empty."""
+        return self._is_open and not self._data
+
     def write(self, data: bytes) -> None:
-        """Put in bytes. Allowed only while the mailbox is empty."""
+        """Put in bytes. Allowed only while the mailbox is free."""
         self._data = data
         self._taken = 0
         self._news.set()

@@ -13,6 +13,7 @@ from quart_odds.broadcast.flush import Flusher
 from quart_odds.broadcast.framing import Entry, Framing
 from quart_odds.broadcast.selection import select
 from quart_odds.broadcast.subscriber import GapNotice, OpenImage, Sink, Subscriber
+from quart_odds.broadcast.upkeep import HEARTBEAT_SECONDS, PING_SECONDS, PONG_SECONDS, WRITE_TIMEOUT_SECONDS
 
 SCRAPE_PROGRESS = "scrape_progress"
 ODDS_UPDATES = "odds_updates"
@@ -38,8 +39,10 @@ class BroadcastRegistry:
         *,
         gap_notice: GapNotice,
         bounds: LogBounds | None = None,
-        heartbeat_seconds: float = 15.0,
-        write_timeout_seconds: float = 10.0,
+        heartbeat_seconds: float = HEARTBEAT_SECONDS,
+        write_timeout_seconds: float = WRITE_TIMEOUT_SECONDS,
+        ping_seconds: float = PING_SECONDS,
+        pong_seconds: float = PONG_SECONDS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.log = EventLog(bounds=bounds, clock=clock)
@@ -47,6 +50,8 @@ class BroadcastRegistry:
             self.log,
             heartbeat_seconds=heartbeat_seconds,
             write_timeout_seconds=write_timeout_seconds,
+            ping_seconds=ping_seconds,
+            pong_seconds=pong_seconds,
             clock=clock,
         )
         self._gap_notice = gap_notice

@@ -63,8 +63,12 @@ class Sink(Protocol):
     def pending(self) -> int:
         """The amount written but not yet taken; 0 if the sink is free. It changes whenever some of it is taken."""
 
+    @property
+    def is_free(self) -> bool:
+        """Whether bytes may be written now: the sink is open, and nothing is pending."""
+
     def write(self, data: bytes) -> None:
-        """Write bytes. Allowed only while `is_open` is true and nothing is pending."""
+        """Write bytes. Allowed only while `is_free` is true."""
 
     def abort(self) -> None:
         """Cut the connection; pending bytes are lost."""
@@ -93,6 +97,7 @@ class Subscriber:
         "log",
         "on_end",
         "on_page",
+        "pinged_at",
         "selection",
         "sink",
         "stalled_pending",
@@ -129,6 +134,8 @@ class Subscriber:
         self.on_page: Callable[[Subscriber], object] = lambda _: None
         """Called when a page of an image is ready that this client waits for."""
         self.last_write_at = 0.0
+        self.pinged_at: float | None = None
+        """When the client was sent a ping that it has not answered yet."""
         self.stalled_since: float | None = None
         self.stalled_pending = 0
         self._gap_notice = gap_notice

@@ -15,6 +15,7 @@ import structlog
 
 from quart_odds.errors import SettingsError
 from quart_odds.server.sockets import BACKLOG
+from quart_odds.server.waiting import MakeProtocol
 
 SO_ATTACH_FILTER = 26
 """The socket option of Linux, which the module `socket` lacks (socket(7))."""
@@ -47,11 +48,13 @@ class Accepting:
 
     def __init__(self, sockets: Mapping[int, socket.socket], own: int) -> None:
         self.is_final = False
+        self.prepare: Callable[[MakeProtocol], MakeProtocol] = lambda make_protocol: make_protocol
+        """What each connection begins with instead of Hypercorn's protocol, made from what makes that."""
         self._sockets = sockets
         self._own = own
         self._wanted: frozenset[int] = frozenset([own])
         self._servers: dict[int, asyncio.AbstractServer] = {}
-        self._make_protocol: Callable[[], asyncio.BaseProtocol] | None = None
+        self._make_protocol: MakeProtocol | None = None
         self._lock = asyncio.Lock()
         self._opening: set[asyncio.Task[None]] = set()
 
@@ -60,9 +63,12 @@ class Accepting:
         loop = asyncio.get_running_loop()
         create_server = loop.create_server
 
-        async def noting(make_protocol: Callable[[], asyncio.BaseProtocol], *args: Any, **options: Any) -> Any:
+        async def noting(make_protocol: MakeProtocol, *args: Any, **options: Any) -> Any:
+            is_first = self._make_protocol is None
+            if is_first:
+                make_protocol = self.prepare(make_protocol)
             server = await create_server(make_protocol, *args, **options)
-            if self._make_protocol is None:
+            if is_first:
                 self._make_protocol = make_protocol
                 self._servers[self._own] = server
                 self.accept_on(self._wanted)
@@ -95,7 +101,7 @@ class Accepting:
         self._opening.add(task)
         task.add_done_callback(self._opening.discard)
 
-    async def _open(self, make_protocol: Callable[[], asyncio.BaseProtocol]) -> None:
+    async def _open(self, make_protocol: MakeProtocol) -> None:
         async with self._lock:
             for number in sorted(self._wanted - self._servers.keys()):
                 sock = self._sockets[number].dup()
@@ -121,7 +127,7 @@ class Accepting:
             for number in numbers:
                 self._shut(self._sockets[number], self._make_protocol)
 
-    def _shut(self, sock: socket.socket, make_protocol: Callable[[], asyncio.BaseProtocol]) -> None:
+    def _shut(self, sock: socket.socket, make_protocol: MakeProtocol) -> None:
         sock.setblocking(False)
         drop_new_connections(sock)
         waiting = []
@@ -133,7 +139,7 @@ class Accepting:
         for each in waiting:
             self._begin(self._serve(each, make_protocol))
 
-    async def _serve(self, sock: socket.socket, make_protocol: Callable[[], asyncio.BaseProtocol]) -> None:
+    async def _serve(self, sock: socket.socket, make_protocol: MakeProtocol) -> None:
         try:
             await asyncio.get_running_loop().connect_accepted_socket(make_protocol, sock)
         except OSError as error:

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import select
 from contextvars import ContextVar
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from hypercorn.asyncio.tcp_server import TCPServer
 from hypercorn.events import Closed, RawData, Updated
@@ -46,18 +46,29 @@ A proxy may be sending one, which a closed connection would lose. Those in use e
 """
 
 
+class RequestConnection(Protocol):
+    """A connection that may bring requests."""
+
+    @property
+    def may_bring_request(self) -> bool:
+        """Whether the connection waits for a request after the first one, or has one that was not read."""
+
+    def end_if_kept(self) -> None:
+        """End the connection if it waits for a request after the first one, and none has arrived."""
+
+
 class OpenConnections:
-    """All open connections of this process, and whether their peers are to send the next requests elsewhere."""
+    """The connections of this process that may bring requests, and whether their peers are to send these elsewhere."""
 
     def __init__(self) -> None:
         self.is_handed_over = False
-        self._open: set[MeteredTCPServer] = set()
+        self._open: set[RequestConnection] = set()
 
-    def add(self, connection: "MeteredTCPServer") -> None:
+    def add(self, connection: RequestConnection) -> None:
         """Add a connection that has been opened."""
         self._open.add(connection)
 
-    def discard(self, connection: "MeteredTCPServer") -> None:
+    def discard(self, connection: RequestConnection) -> None:
         """Remove a connection that has been closed."""
         self._open.discard(connection)
 
@@ -87,6 +98,15 @@ class OpenConnections:
 open_connections = OpenConnections()
 
 
+def has_unread(transport: asyncio.WriteTransport) -> bool:
+    """Whether the kernel has data of the peer. A loop that is late has not read what arrived meanwhile."""
+    if transport.is_closing():
+        return False
+    poll = select.poll()
+    poll.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
+    return bool(poll.poll(0))
+
+
 class MeteredTCPServer(TCPServer):
     """Hypercorn's connection. Hypercorn creates it and runs it in a task of its own.
 
@@ -96,6 +116,8 @@ class MeteredTCPServer(TCPServer):
     """
 
     _is_read_out = False
+    _unhandled = b""
+    """What was read, but has not been handed to the protocol yet."""
     _is_refused = False
     _is_kept = False
     _end: asyncio.TimerHandle | None = None
@@ -141,16 +163,8 @@ class MeteredTCPServer(TCPServer):
 
     def end_if_kept(self) -> None:
         """End the connection if it waits for a request after the first one, and none has arrived."""
-        if self._is_kept and not self._is_read_out and not self._has_unread():
+        if self._is_kept and not self._is_read_out and not has_unread(self.writer.transport):
             self._end_soon()
-
-    def _has_unread(self) -> bool:
-        """Whether the kernel has data of the peer. A loop that is late has not read what arrived meanwhile."""
-        if self.writer.transport.is_closing():
-            return False
-        poll = select.poll()
-        poll.register(self.writer.get_extra_info("socket").fileno(), select.POLLIN)
-        return bool(poll.poll(0))
 
     def refuse(self) -> None:
         """Stop processing what the peer sends. It still gets its response, see REFUSED_SECONDS.
@@ -185,7 +199,9 @@ class MeteredTCPServer(TCPServer):
             if self._cut is not None:
                 await asyncio.sleep(DISCARD_PAUSE_SECONDS)
                 continue
+            self._unhandled = data
             await asyncio.sleep(self._bytes.owe(len(data)))
+            self._unhandled = b""
             await self.protocol.handle(RawData(data))
         self._is_read_out = True
         await self.idle_task.stop()
@@ -197,10 +213,13 @@ class MeteredTCPServer(TCPServer):
             with contextlib.suppress(OSError):
                 await super()._close()
         finally:
-            open_connections.discard(self)
-            for timer in (self._end, self._cut):
-                if timer is not None:
-                    timer.cancel()
+            self._forget()
+
+    def _forget(self) -> None:
+        open_connections.discard(self)
+        for timer in (self._end, self._cut):
+            if timer is not None:
+                timer.cancel()
 
 
 current_connection: ContextVar[MeteredTCPServer] = ContextVar("quart_odds.current_connection")

@@ -6,6 +6,7 @@ zero. Here it never switches: a proxy speaks HTTP/2 to browsers, and HTTP/1.1 to
 """
 
 import asyncio
+from contextvars import ContextVar
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +37,15 @@ NOSNIFF = (b"x-content-type-options", b"nosniff")
 CLOSE = (b"connection", b"close")
 
 
+def new_pipeline() -> TokenBucket:
+    """Return the limit on requests of a connection that are sent before the response to the previous one."""
+    return TokenBucket(PIPELINED_A_SECOND, PIPELINED_AT_ONCE)
+
+
+early_requests: ContextVar[TokenBucket | None] = ContextVar("quart_odds.early_requests", default=None)
+"""The limit for a connection that begins with a request which was sent before the previous response had ended."""
+
+
 class RefusedError(Exception):
     """Raised for a request that no app sees. The peer gets a status and a sentence, and the connection is closed."""
 
@@ -49,18 +59,41 @@ class MeteredH11Protocol(H11Protocol):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._pipelined = TokenBucket(PIPELINED_A_SECOND, PIPELINED_AT_ONCE)
+        given = early_requests.get()
+        self._pipelined = given or new_pipeline()
+        self._is_early = given is not None
         self._is_first_of_read = True
         self._is_head = False
 
     async def handle(self, event: ServerEvent) -> None:
         """Process an event from the peer."""
         if isinstance(event, RawData):
-            self._is_first_of_read = True
+            self._is_first_of_read = not self._is_early
+            self._is_early = False
         try:
             await super().handle(event)
         except RefusedError as refusal:
             await self._refuse(refusal)
+        if isinstance(event, Closed):
+            # A reader that waits with the next request for the end of this response would wait forever.
+            self.connection.next_event = lambda: h11.NEED_DATA  # type: ignore[method-assign]
+            await self.can_read.set()
+
+    @property
+    def pipeline(self) -> TokenBucket | None:
+        """The limit on requests that come early, as far as it was used; None if it was not."""
+        return None if self._pipelined.is_full else self._pipelined
+
+    @property
+    def may_continue(self) -> bool:
+        """Whether another request may follow this one: it is complete, and nobody wants its response to be the last."""
+        return self.connection.their_state is h11.DONE
+
+    def let_go(self) -> bytes:
+        """Forget the request, which is not the server's any more. Returns what has arrived after it."""
+        connection = self.connection
+        self.stream = None
+        return bytes(connection.trailing_data[0])
 
     async def _check_protocol(self, event: h11.Request) -> None:
         """Check a request, where Hypercorn would switch to HTTP/2. An upgrade to h2c is ignored, as HTTP allows."""

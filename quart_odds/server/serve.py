@@ -15,8 +15,11 @@ from quart_odds.server import fast_lane, hardening
 from quart_odds.server.accepting import Accepting
 from quart_odds.server.connection import open_connections
 from quart_odds.server.drain import drain
+from quart_odds.server.live_connections import live_connections
+from quart_odds.server.live_protocols import INBOUND_BYTES
 from quart_odds.server.sockets import address_of, is_loopback, listen, raise_file_limit
 from quart_odds.server.stop import LastResort, cut_the_rest, farewell, stop_on_signals
+from quart_odds.server.waiting import KEEP_ALIVE_SECONDS, waiting_for
 from quart_odds.services import EXTENSION, Services
 
 STOP_SECONDS = 3.0
@@ -26,9 +29,10 @@ With the default wait of six seconds, that is before a container runtime kills i
 """
 CONFIRM_SECONDS = 1.3
 """How long a run that is cut short has to save what it has, and to complete its row."""
+OTHER_FILES = 512
+"""How many files are open besides live connections: the database, bookmakers, requests."""
 GIVE_UP_SECONDS = 0.7
 """How long Hypercorn has to end without the fast lane, when the launcher cannot cut the connections that hold it up."""
-INBOUND_BYTES = 64 * 1024
 EXPOSED = (
     "start, cancel and retry scrapes, fetch events anew, change settings and the schedule, and remove history that is "
     "older than a day: there is no login"
@@ -80,6 +84,19 @@ def check_reach(sock: socket.socket, bind: str, *, open_to_network: bool) -> Non
     log.warning("server.open_to_network", bind=bind, reason=f"anyone who can reach this address can {EXPOSED}")
 
 
+def check_files(limit: int, most_connections: int) -> None:
+    """Log a warning if the system allows fewer open files than the settings allow live connections (0: any number)."""
+    log.debug("server.files", limit=limit)
+    if most_connections + OTHER_FILES > limit:
+        log.warning(
+            "server.few_files",
+            limit=limit,
+            max_connections=most_connections,
+            reason="connections beyond the limit of open files are not even refused: raise its hard limit "
+            f"(LimitNOFILE=, ulimit -Hn) to {most_connections + OTHER_FILES}, or lower QUART_ODDS_MAX_CONNECTIONS",
+        )
+
+
 async def serve_socket(
     app: Quart, sock: socket.socket, stop: asyncio.Event, accepting: Accepting, on_ready: Ready | None = None
 ) -> None:
@@ -90,7 +107,9 @@ async def serve_socket(
     parts: Services = app.extensions[EXTENSION]
     hardening.install()
     can_cut = fast_lane.install()
-    log.debug("server.files", limit=raise_file_limit())
+    if can_cut:
+        accepting.prepare = waiting_for
+    check_files(raise_file_limit(), parts.settings.max_connections)
     address = address_of(sock)
     last_resort = LastResort()
     cutter: asyncio.Task[None] | None = None
@@ -108,7 +127,7 @@ async def serve_socket(
         last_resort.within(parts.settings.drain_seconds + STOP_SECONDS)
         warming.cancel()
         await asyncio.wait([warming])
-        log.info("server.draining", connections=len(fast_lane.live_connections))
+        log.info("server.draining", connections=len(live_connections))
         draining = asyncio.create_task(drain(parts), name="drain")
         await asyncio.wait([draining], timeout=parts.settings.drain_seconds + CONFIRM_SECONDS)
         if draining.done():
@@ -155,7 +174,7 @@ def _config(file_number: int) -> Config:
     config.graceful_timeout = 0.5
     config.shutdown_timeout = 30.0
     config.websocket_max_message_size = INBOUND_BYTES
-    config.keep_alive_timeout = 30.0
+    config.keep_alive_timeout = KEEP_ALIVE_SECONDS
     config.keep_alive_max_requests = 1_000_000
     config.include_server_header = False
     config.accesslog = None

@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 import structlog
 
-from quart_odds.server import fast_lane
+from quart_odds.server.live_connections import live_connections
 
 FAREWELL_SECONDS = 0.7
 """How long clients have to take their last message after the shutdown is announced."""
@@ -61,10 +61,10 @@ async def farewell(is_expected: Callable[[], bool]) -> None:
     loop = asyncio.get_running_loop()
     until = loop.time() + FAREWELL_SECONDS
     quiet = 0
-    before = len(fast_lane.live_connections)
+    before = len(live_connections)
     while loop.time() < until and ((before and quiet < 4) or quiet < 2 or is_expected()):
         await asyncio.sleep(ABORT_SECONDS)
-        now = len(fast_lane.live_connections)
+        now = len(live_connections)
         quiet = quiet + 1 if now == before else 0
         before = now
 
@@ -72,7 +72,7 @@ async def farewell(is_expected: Callable[[], bool]) -> None:
 async def cut_the_rest() -> None:
     """Abort remaining and new connections until the server ends: one stalled peer would hold it up forever."""
     while True:
-        if count := fast_lane.live_connections.abort():
+        if count := live_connections.abort():
             log.info("server.cut", connections=count)
         await asyncio.sleep(ABORT_SECONDS)
 

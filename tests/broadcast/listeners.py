@@ -40,6 +40,10 @@ class RecordingSink:
     def pending(self) -> int:
         return len(self._unread)
 
+    @property
+    def is_free(self) -> bool:
+        return self.is_open and not self._unread
+
     def write(self, data: bytes) -> None:
         assert self.is_open, "written to after it was closed"
         assert not self._unread, "written to while it was full"

@@ -114,7 +114,7 @@ async def test_a_listener_that_nothing_concerns_stays_at_the_end_of_the_log() ->
     registry.flusher.flush()
     for number in range(100):
         registry.publish(Number(number, [TWO]), ODDS)
-        registry.flusher._on_tick()
+        registry.flusher.upkeep.tick()
     assert subscriber.position == registry.log.cursor_at(registry.log.next_seq)
     registry.publish(Number(100), ODDS)
     registry.flusher.flush()

@@ -8,7 +8,7 @@ import pytest
 
 from quart_odds.broadcast import ODDS_UPDATES, BroadcastRegistry, Flusher, ResumePosition, Subscriber
 from quart_odds.broadcast import subscriber as subscriber_module
-from quart_odds.broadcast.flush import FLUSH_PAUSE_SECONDS, MOST_PAUSE_SECONDS, PRESSED_ENTRIES
+from quart_odds.broadcast.flush import FLUSH_PAUSE_SECONDS, FLUSH_SLICE, MOST_PAUSE_SECONDS, PRESSED_ENTRIES
 from quart_odds.broadcast.framing import CHUNK, FRAME, Framing
 from quart_odds.scraping.broadcaster import ProgressBroadcaster
 from tests.broadcast.listeners import (
@@ -308,7 +308,7 @@ async def test_one_that_takes_nothing_for_too_long_is_cut() -> None:
     await _until(lambda: stalled.is_aborted)
     assert (cut.close_code, cut.is_ended) == (1013, True)
     assert not slow.is_aborted
-    assert registry.flusher.cut_count == 1
+    assert registry.flusher.upkeep.cut_count == 1
     registry.close()
 
 
@@ -417,4 +417,57 @@ async def test_answer_of_one_client_goes_with_what_is_sent_to_all() -> None:
     registry.flusher.flush()
     assert _read(sink) == ["pong", 1]
     assert len(sink.writes) == 1
+    registry.close()
+
+
+async def test_others_get_a_turn_while_a_crowd_is_written_to() -> None:
+    """A flush to thousands goes on in slices. What is published in between comes next, in order and once."""
+    registry = make_registry()
+    sinks = [_connect(registry) for _ in range(4 * FLUSH_SLICE)]
+    registry.flusher.flush()
+    seen: set[int] = set()
+
+    def look() -> None:
+        had = sum(bool(sink.received) for sink in sinks)
+        if had not in seen:
+            seen.add(had)
+            if 0 < had < len(sinks):
+                _say(registry, 100 + had)
+        if had < len(sinks):
+            loop.call_soon(look)
+
+    loop = asyncio.get_running_loop()
+    _say(registry, 1)
+    loop.call_soon(look)
+    expected = [1, *(100 + FLUSH_SLICE * number for number in range(1, 4))]
+    await _until(lambda: all(_read(sink) == expected for sink in sinks[:: FLUSH_SLICE // 2]))
+    assert seen - {0} == {FLUSH_SLICE * number for number in range(1, 5)}
+    assert all(_read(sink) == expected for sink in sinks)
+    registry.close()
+
+
+async def test_a_flush_that_must_be_complete_takes_over_what_is_on_its_way() -> None:
+    """A drain tells everyone everything before it says goodbye, also in the middle of a flush."""
+    registry = make_registry()
+    sinks = [_connect(registry) for _ in range(2 * FLUSH_SLICE)]
+    registry.flusher.flush()
+    _say(registry, 1)
+    while not sinks[FLUSH_SLICE // 2].received and not sinks[-1].received:
+        await asyncio.sleep(0)
+    assert not all(sink.received for sink in sinks)
+    _say(registry, 2)
+    registry.flusher.flush()
+    assert all(_read(sink) == [1, 2] for sink in sinks)
+    registry.close()
+
+
+async def test_a_client_that_is_cut_is_not_ended_in_order_first() -> None:
+    """Otherwise a stream would get its final chunk, and look complete."""
+    registry = make_registry()
+    sink = RecordingSink()
+    subscriber = registry.connect(sink, CHUNK)
+    was_cut: list[bool] = []
+    subscriber.on_end = lambda: was_cut.append(sink.is_aborted)
+    registry.flusher.cut(subscriber, 1011, "internal error")
+    assert (was_cut, subscriber.close_code) == ([True], 1011)
     registry.close()

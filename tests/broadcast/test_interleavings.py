@@ -6,6 +6,7 @@ published.
 """
 
 import asyncio
+import inspect
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
 
@@ -14,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quart_odds.broadcast import ODDS_UPDATES, SCRAPE_PROGRESS, BroadcastRegistry, LogBounds, ResumePosition, Subscriber
+from quart_odds.broadcast import flush as flush_module
 from quart_odds.broadcast import subscriber as subscriber_module
 from quart_odds.broadcast.framing import BLOCK, CHUNK, FRAME_WITH_CURSOR, TEXT_WITH_CURSOR, Framing
 from tests.broadcast.listeners import Message, RecordingSink, gap_notice, read_messages
@@ -140,6 +142,21 @@ class Hub:
                 return
         raise AssertionError("the flush does not come to an end")
 
+    def visit(self) -> None:
+        """Let a flush visit one more subscriber: the one on its way, or a new one."""
+        flusher = self.registry.flusher
+        if flusher._handle is not None:
+            flusher._handle.cancel()
+        work = flusher._work
+        if inspect.isgenerator(work) and inspect.getgeneratorstate(work) == inspect.GEN_SUSPENDED:
+            flusher._go_on()
+        elif flusher.subscribers:
+            flusher._flush()
+
+    def tick(self) -> None:
+        """Let the upkeep look after everyone."""
+        self.registry.flusher.upkeep.tick()
+
     def newest(self, stop: int) -> dict[Key, Told]:
         """Return the newest message per key among all messages before `stop`."""
         return {
@@ -263,6 +280,9 @@ STEPS = st.lists(
         st.tuples(st.just("ping"), CLIENTS),
         st.tuples(st.just("refilter"), CLIENTS, FILTERS),
         st.tuples(st.just("flush")),
+        st.tuples(st.just("visit")),
+        st.tuples(st.just("visit")),
+        st.tuples(st.just("tick")),
     ),
     min_size=10,
     max_size=120,
@@ -304,6 +324,7 @@ def test_each_client_has_everything_or_gets_a_gap_notice(
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(subscriber_module, "MAX_WRITE_BYTES", most_bytes)
+        patch.setattr(flush_module, "FLUSH_SLICE", 1)
         asyncio.run(play())
 
 
@@ -357,7 +378,7 @@ def test_both_lanes_send_the_same_messages(steps: list[tuple[object, ...]], boun
     async def play() -> None:
         hub = Hub(bounds, [FRAME_WITH_CURSOR, TEXT_WITH_CURSOR, CHUNK, BLOCK])
         for name, *arguments in steps:
-            if name in ("publish", "flush"):
+            if name in ("publish", "flush", "visit", "tick"):
                 _play(hub, [(name, *arguments)])
             elif (name not in ("ping", "cut") and arguments[1:] in ([], [None])) or name in ("join", "refilter"):
                 _play(hub, [(name, client, *arguments[1:]) for client in range(4)])

@@ -5,6 +5,7 @@ python -m tests.server.server [--standard-lane] [--asyncio] [setting=value …]
 
 import asyncio
 import contextlib
+import gc
 import sys
 import time
 
@@ -15,6 +16,7 @@ from quart_odds.broadcast import SCRAPE_PROGRESS, current_registry
 from quart_odds.domain.runs import RunRecord
 from quart_odds.logs import configure_logging
 from quart_odds.server import fast_lane
+from quart_odds.server.live_connections import live_connections
 from quart_odds.server.serve import run_in_loop, serve
 from quart_odds.services import services
 from quart_odds.settings import load_settings
@@ -50,14 +52,30 @@ async def state() -> dict[str, object]:
     sinks = [type(each.sink).__name__ for each in parts.registry.flusher.subscribers]
     return {
         "listening": len(sinks),
-        "fast": sinks.count("TransportSink"),
+        "fast": sinks.count("LiveWebSocket") + sinks.count("LiveStream"),
         "places": parts.limits.count,
-        "connections": len(fast_lane.live_connections),
-        "cut": parts.registry.flusher.cut_count,
+        "connections": len(live_connections),
+        "cut": parts.registry.flusher.upkeep.cut_count,
+        "unanswered_pings": parts.registry.flusher.upkeep.unanswered_pings,
         "next_seq": parts.registry.log.next_seq,
         "tasks": len(asyncio.all_tasks()),
         "in_progress": parts.unanswered - 1,
     }
+
+
+@blueprint.get("/probe/objects")
+async def objects() -> dict[str, int]:
+    """Return what the garbage collector finds unreachable now, how many objects it then tracks, and the tasks.
+
+    Objects that were there when the server started are not among them. With `collects=0`, it does not run by itself
+    from now on.
+    """
+    unreachable = gc.collect()
+    if request.args.get("collects", 1, int):
+        gc.enable()
+    else:
+        gc.disable()
+    return {"unreachable": unreachable, "tracked": len(gc.get_objects()), "tasks": len(asyncio.all_tasks())}
 
 
 @blueprint.get("/probe/wait")

@@ -233,7 +233,7 @@ async def test_binary_is_answered(server: Served) -> None:
 
 async def test_two_thousand_sockets_that_say_nothing(server: Served) -> None:
     """They cost no more than connections do, and other clients can still connect."""
-    async with _bounded(server, growth_kb=2000 * 24, messages=400):
+    async with _bounded(server, growth_kb=2000 * 4, messages=400):
         peers = [await connect(server.port) for _ in range(2000)]
         async with asyncio.timeout(10):
             while (await asyncio.to_thread(server.state))["connections"] < 2000:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from quart_odds.server.metering import PIPELINED_AT_ONCE
 from tests.broadcast.listeners import read_blocks
 from tests.server.harness import (
     CLOSE,
@@ -129,6 +130,16 @@ async def test_connection_serves_on_after_a_stream_that_has_ended(server: Served
         assert peer.status == 200
 
 
+async def test_requests_for_streams_that_are_sent_at_once_are_limited_as_any_others(server: Served) -> None:
+    """Each stream that ends gives the connection back, with what has come early. The limit goes with it."""
+    run_id = (await asyncio.to_thread(_failed_run, server))["id"]
+    async with connected(server.port) as peer:
+        peer.writer.write(stream_head(server.port, f"/api/scrape/runs/{run_id}/progress").encode() * 700)
+        heads = re.findall(rb"HTTP/1.1 ([0-9]+)", await peer.rest())
+    assert heads[-1] == b"429"
+    assert PIPELINED_AT_ONCE <= heads.count(b"200") < 700
+
+
 def _failed_run(server: Served) -> dict[str, int]:
     """Return a run that has ended: its bookmakers cannot be reached."""
     server.post("/api/scrape")
@@ -156,6 +167,21 @@ async def test_event_source_left_open_comes_to_rest(server: Served) -> None:
         cursor = blocks[-1].cursor if blocks else cursor
     assert statuses == [200, 204]
     assert phases.count("failed") == 1
+
+
+async def test_nothing_is_kept_of_a_client_that_leaves_with_a_next_request_unread(tmp_path: Path) -> None:
+    """On the standard lane it is read only after the stream, which nobody takes any more."""
+    with served(tmp_path, "--standard-lane") as standard:
+        before = await standard.until(listening=0)
+        async with connected(standard.port) as peer:
+            await peer.request(stream_head(standard.port) * 2)
+            await standard.until(listening=1)
+            peer.reset()
+        await asyncio.to_thread(standard.post, "/probe/publish?messages=1")
+        await standard.until(listening=0)
+        async with asyncio.timeout(20):
+            while (await asyncio.to_thread(standard.state))["tasks"] > before["tasks"]:
+                await asyncio.sleep(0.02)
 
 
 async def test_http_1_0_gets_its_stream_without_chunks(server: Served) -> None:

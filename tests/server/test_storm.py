@@ -11,6 +11,7 @@ from tests.broadcast.listeners import read_blocks
 from tests.server.harness import Peer, Served, connect, served, stream_head, websocket_head
 
 MESSAGES = 600
+MOST_SECONDS = 60
 INTERVAL_MS = 5
 AT_ONCE = 100
 """The maximum number of simultaneous handshakes. How many a backlog takes is not tested here."""
@@ -20,8 +21,8 @@ AT_ONCE = 100
 def server(tmp_path: Path) -> Iterator[Served]:
     """The application under the launcher, with a limit that allows many sockets in the test process."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 8192), hard))
-    with served(tmp_path) as server:
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 16_384), hard))
+    with served(tmp_path, max_connections=0) as server:
         yield server
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
@@ -49,9 +50,9 @@ class Client:
             assert peer.status == (200 if self.is_stream else 101)
             await self._read_some()
 
-    async def read(self, last: int) -> None:
+    async def read(self, last: int, seconds: float) -> None:
         """Read up to this message."""
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(seconds):
             while not self.had or self.had[-1] < last:
                 await self._read_some()
 
@@ -81,20 +82,22 @@ class Client:
             self.had.append(number)
 
 
-async def _storm(server: Served, count: int) -> None:
+async def _storm(
+    server: Served, count: int, messages: int = MESSAGES, interval_ms: int = INTERVAL_MS, seconds: float = MOST_SECONDS
+) -> None:
     gate = asyncio.Semaphore(AT_ONCE)
     clients = [Client(is_stream=bool(number % 2)) for number in range(count)]
     await asyncio.gather(*(client.connect(server, gate) for client in clients))
     await server.until(listening=count)
-    await asyncio.to_thread(server.post, f"/probe/publish?messages={MESSAGES}&interval_ms={INTERVAL_MS}")
-    await asyncio.gather(*(client.read(MESSAGES // 6) for client in clients))
+    await asyncio.to_thread(server.post, f"/probe/publish?messages={messages}&interval_ms={interval_ms}")
+    await asyncio.gather(*(client.read(messages // 6, seconds) for client in clients))
     for client in clients:
         client.cut()
     await asyncio.gather(*(client.connect(server, gate) for client in clients))
-    await asyncio.gather(*(client.read(MESSAGES - 1) for client in clients))
+    await asyncio.gather(*(client.read(messages - 1, seconds) for client in clients))
     for client in clients:
         assert client.is_recovered
-        assert client.had == list(range(MESSAGES)), "everything, in order, once"
+        assert client.had == list(range(messages)), "everything, in order, once"
         client.cut()
     await server.until(listening=0, places=0)
 
@@ -108,3 +111,11 @@ async def test_nobody_misses_or_repeats_anything(server: Served) -> None:
 async def test_a_thousand_come_back_at_once(server: Served) -> None:
     """The same holds for a thousand clients."""
     await _storm(server, 1000)
+
+
+@pytest.mark.endurance
+async def test_ten_thousand_come_back_at_once(server: Served) -> None:
+    """The same holds for ten thousand clients, of which each costs the server a file and the test another."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    assert soft >= 11_000, "raise the hard limit of open files (ulimit -Hn)"
+    await _storm(server, 10_000, messages=90, interval_ms=500, seconds=400)

@@ -232,7 +232,7 @@ def do(world: World, step: Step) -> None:
         case ("flush",):
             world.registry.flusher.flush()
         case ("tick",):
-            world.registry.flusher._on_tick()
+            world.registry.flusher.upkeep.tick()
         case ("reload",):
             world.registry.reload_images(ODDS)
         case _:

@@ -61,6 +61,12 @@ class TokenBucket:
         self._left = at_once
         self._at = clock()
 
+    @property
+    def is_full(self) -> bool:
+        """Whether it is as a new one."""
+        self._fill()
+        return self._left >= self._at_once
+
     def take(self, tokens: float = 1) -> bool:
         """Take that many tokens if there are enough, and return True. Otherwise take none and return False."""
         self._fill()
@@ -101,17 +107,26 @@ class ConnectionLimits:
     @contextmanager
     def admit(self, client: Client) -> Iterator[None]:
         """Hold a place for a connection. Raises TooManyConnectionsError if there is none."""
+        network = self.enter(client)
+        try:
+            yield
+        finally:
+            self.leave(network)
+
+    def enter(self, client: Client) -> str:
+        """Take a place, and return what to `leave` at the end. Raises TooManyConnectionsError if there is none."""
         self.check(client)
         network = client.network
         self._addresses[network] += 1
         self.count += 1
-        try:
-            yield
-        finally:
-            self.count -= 1
-            self._addresses[network] -= 1
-            if self._addresses[network] <= 0:
-                del self._addresses[network]
+        return network
+
+    def leave(self, network: str) -> None:
+        """Give a place back."""
+        self.count -= 1
+        self._addresses[network] -= 1
+        if self._addresses[network] <= 0:
+            del self._addresses[network]
 
     def check(self, client: Client) -> None:
         """Raise TooManyConnectionsError if a connection from this client would be one too many."""

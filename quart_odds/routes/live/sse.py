@@ -1,11 +1,10 @@
 """Server-sent events: a run's own stream, and `/api/sse`, the WebSocket's twin. docs/protocol.md is the contract."""
 
-import asyncio
 import math
 import random
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import AsyncExitStack, aclosing
+from contextlib import aclosing
 
 import orjson
 from quart import Blueprint, Response, request
@@ -13,7 +12,7 @@ from quart import Blueprint, Response, request
 from quart_odds.broadcast import Flusher, ResumePosition, Sink, Subscriber, current_registry
 from quart_odds.broadcast.event_log import split_cursor
 from quart_odds.broadcast.framing import BLOCK, CHUNK, Framing, sse_block, sse_retry
-from quart_odds.broadcast.lane import LiveConnection, MailboxSink, live_connection
+from quart_odds.broadcast.lane import LiveConnection, MailboxSink, StreamSink, live_connection
 from quart_odds.domain.runs import RunRecord, RunStatus
 from quart_odds.errors import NotWriterError, ReplicationError, RunActiveError, TooSoonError, WriterUnavailableError
 from quart_odds.odds.watched import read_watched
@@ -25,6 +24,7 @@ from quart_odds.routes.access.same_origin import check_room, client_of, same_ori
 from quart_odds.routes.api.openapi import answers_text
 from quart_odds.routes.api.requests import takes_query
 from quart_odds.routes.live.handshake import asked_filter, handshake_message, split_topics, until_reached
+from quart_odds.routes.live.place import LivePlace
 from quart_odds.routes.live.query import CursorQuery, StartQuery, TopicsQuery
 from quart_odds.scraping.broadcaster import ProgressBroadcaster
 from quart_odds.scraping.outcome import terminal_progress
@@ -256,35 +256,77 @@ async def _blocks(
     connect: Connect,
     watched: frozenset[int],
 ) -> AsyncIterator[bytes]:
-    """Yield the body of a stream. Where there is a fast lane, it is used once the server has sent the response head."""
-    async with AsyncExitStack() as stack:
-        try:
-            stack.enter_context(parts.limits.admit(client))
-        except TooManyConnectionsError:
-            # Others took the last place after the check.
-            yield sse_retry(random.randint(RETRY_MS, MOST_RETRY_MS))
-            return
-        stack.enter_context(parts.watched.watching(watched))
-        yield sse_retry(random.randint(RETRY_MS, 2 * RETRY_MS))
-        sink = connection.stream_sink() if connection is not None else None
-        blocks = _fast(sink, connection, connect) if connection is not None and sink is not None else _standard(connect)
-        await stack.enter_async_context(aclosing(blocks))
-        async for block in blocks:
-            yield block
+    """Yield the body of a stream. Where there is a fast lane, it is used once the server has sent the response head.
 
-
-async def _fast(sink: Sink, connection: LiveConnection, connect: Connect) -> AsyncGenerator[bytes, None]:
-    subscriber, flusher = connect(sink, CHUNK)
-    ended = asyncio.Event()
-    subscriber.on_end = ended.set
+    The body then ends here, and goes on there.
+    """
     try:
-        flusher.catch_up(subscriber)
-        await ended.wait()
+        place = LivePlace(parts, client)
+    except TooManyConnectionsError:
+        # Others took the last place after the check.
+        yield sse_retry(random.randint(RETRY_MS, MOST_RETRY_MS))
+        return
+    has_moved = False
+    try:
+        place.watch(watched)
+        yield sse_retry(random.randint(RETRY_MS, 2 * RETRY_MS))
+        if connection is not None:
+            has_moved = _FastStream(place).hold(connection, connect)
+        if not has_moved:
+            async with aclosing(_standard(connect)) as blocks:
+                async for block in blocks:
+                    yield block
     finally:
-        flusher.remove(subscriber)
-        connection.detach()
-    if farewell := _farewell(subscriber):
-        yield farewell
+        if not has_moved:
+            place.leave()
+
+
+class _FastStream:
+    """A stream that stays with the connection when the route ends."""
+
+    __slots__ = ("_flusher", "_place", "_sink", "_subscriber")
+
+    def __init__(self, place: LivePlace) -> None:
+        self._place = place
+        self._flusher: Flusher
+        self._sink: StreamSink
+        self._subscriber: Subscriber | None = None
+
+    def hold(self, connection: LiveConnection, connect: Connect) -> bool:
+        """Take the connection from the server, and begin. Returns False if it is the server's to the end."""
+        sink = connection.take_stream(self)
+        if sink is None:
+            return False
+        self._sink = sink
+        try:
+            subscriber, self._flusher = connect(sink, CHUNK)
+            self._subscriber = subscriber
+            subscriber.on_end = self._finish
+            self._flusher.catch_up(subscriber)
+        except BaseException:
+            sink.abort()
+            raise
+        return True
+
+    def take(self, message: str | bytes) -> None:
+        """Process a message. There are none."""
+
+    def heard(self) -> None:
+        """Note that the client has sent something, which says nothing here."""
+
+    def left(self) -> None:
+        """Remove the subscriber, and give the place back."""
+        subscriber = self._subscriber
+        if subscriber is not None:
+            self._flusher.remove(subscriber)
+            # They refer to each other. Now both are freed at once, and not by the next full collection.
+            subscriber.on_end = None
+            self._subscriber = None
+        self._place.leave()
+
+    def _finish(self) -> None:
+        assert self._subscriber is not None
+        self._sink.finish(_farewell(self._subscriber))
 
 
 async def _standard(connect: Connect) -> AsyncGenerator[bytes, None]:

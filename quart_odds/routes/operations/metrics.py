@@ -84,7 +84,12 @@ class _ProcessMetrics(Collector):
             GaugeMetricFamily("quart_odds_watched_events", "Events that listeners watch", value=len(own.watched)),
             CounterMetricFamily("quart_odds_messages", "Messages published", value=registry.log.next_seq - 1),
             CounterMetricFamily(
-                "quart_odds_cut", "Subscribers cut because they read nothing", value=registry.flusher.cut_count
+                "quart_odds_cut", "Subscribers cut because they read nothing", value=registry.flusher.upkeep.cut_count
+            ),
+            CounterMetricFamily(
+                "quart_odds_unanswered_pings",
+                "WebSockets closed because they did not answer a ping",
+                value=registry.flusher.upkeep.unanswered_pings,
             ),
             GaugeMetricFamily(
                 "quart_odds_log_bytes", "Size of the JSON in the event log", value=registry.log.size_bytes

@@ -10,7 +10,7 @@ from quart.testing.connections import WebsocketDisconnectError, WebsocketRespons
 from quart.typing import TestWebsocketConnectionProtocol as LiveConnection
 
 from quart_odds.broadcast import ODDS_UPDATES, SCRAPE_PROGRESS, LogBounds
-from quart_odds.routes.live import ws as ws_module
+from quart_odds.routes.live import conversation
 from quart_odds.server.drain import tell_restart
 from quart_odds.websocket import odds_update_message, scrape_progress_message
 from tests.routes.live.hub import END, Hub, progress
@@ -191,8 +191,8 @@ async def test_too_many_messages_are_reported_and_a_flood_ends_with_1008(
     hub: Hub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The client first gets `rate_limited` on an open connection. Only repeated abuse closes it."""
-    monkeypatch.setattr(ws_module, "MESSAGES_AT_ONCE", 5.0)
-    monkeypatch.setattr(ws_module, "MOST_OFFENCES", 10)
+    monkeypatch.setattr(conversation, "MESSAGES_AT_ONCE", 5.0)
+    monkeypatch.setattr(conversation, "MOST_OFFENCES", 10)
     async with hub.client.websocket("/api/ws") as live:
         await _json(live)
         answers = [await _asked(live, '{"type":"ping"}') for _ in range(9)]
@@ -206,8 +206,8 @@ async def test_too_many_messages_are_reported_and_a_flood_ends_with_1008(
 
 async def test_good_messages_take_back_bad_ones(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     """Only repeated abuse closes a connection, and one mistake in two messages is not abuse."""
-    monkeypatch.setattr(ws_module, "MESSAGES_AT_ONCE", 1000.0)
-    monkeypatch.setattr(ws_module, "MOST_OFFENCES", 3)
+    monkeypatch.setattr(conversation, "MESSAGES_AT_ONCE", 1000.0)
+    monkeypatch.setattr(conversation, "MOST_OFFENCES", 3)
     async with hub.client.websocket("/api/ws") as live:
         await _json(live)
         for _ in range(20):
@@ -377,8 +377,8 @@ async def test_leaving_leaves_nothing_behind(hub: Hub) -> None:
 
 async def test_answers_that_nobody_takes_end_the_connection(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     """A client that sends requests and never reads is not answered forever."""
-    monkeypatch.setattr(ws_module, "MOST_WAITING", 3)
-    monkeypatch.setattr(ws_module, "MESSAGES_AT_ONCE", 1000.0)
+    monkeypatch.setattr(conversation, "MOST_WAITING", 3)
+    monkeypatch.setattr(conversation, "MESSAGES_AT_ONCE", 1000.0)
     async with hub.client.websocket("/api/ws") as live:
         await _json(live)
         (subscriber,) = hub.registry.flusher.subscribers
