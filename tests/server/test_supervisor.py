@@ -114,10 +114,15 @@ def _quickly(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def asking(running: Supervised, done: asyncio.Event) -> list[int]:
-    """Connect again and again until `done`, and return which workers answered. An error fails the test."""
+    """Connect again and again until `done`, and return which workers answered. An error fails the test.
+
+    Without a pause it would use up the ports of this machine. Each connection then has the one that was freed last, and
+    its port decides which worker gets it.
+    """
     answers = []
     while not done.is_set():
         answers.append((await running.ask())[0])
+        await asyncio.sleep(0.002)
     return answers
 
 
