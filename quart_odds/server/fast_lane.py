@@ -210,7 +210,8 @@ class FastHTTPStream(MeteredHTTPStream):
 
     async def app_send(self, message: "ASGISendEvent | None") -> None:
         """Forward what the app sends, unless the response is not the server's any more."""
-        if not _has_left():
+        connection = _connection()
+        if connection is None or not connection.has_left:
             await super().app_send(message)
 
 
@@ -219,33 +220,31 @@ class FastWSStream(MeteredWSStream):
 
     async def handle(self, event: Event) -> None:
         """Process an event from the peer."""
-        connection = live_connection.get()
-        if isinstance(event, Data) and isinstance(connection, FastConnection) and not await connection.hold(event.data):
+        connection = _connection()
+        if isinstance(event, Data) and connection is not None and not await connection.hold(event.data):
             return
         await super().handle(event)
 
     async def app_send(self, message: "ASGISendEvent | None") -> None:
         """Forward what the app sends, unless the WebSocket is not the server's any more."""
-        if _has_left():
-            return
-        if message is None or message["type"] == "websocket.close":
-            _stay()
+        connection = _connection()
+        if connection is not None:
+            if connection.has_left:
+                return
+            if message is None or message["type"] == "websocket.close":
+                connection.stay()
         await super().app_send(message)
 
     async def _accept(self, message: "WebsocketAcceptEvent") -> None:
-        if isinstance(connection := live_connection.get(), FastConnection):
+        if (connection := _connection()) is not None:
             connection.opened()
         await super()._accept(message)
 
 
-def _has_left() -> bool:
+def _connection() -> FastConnection | None:
+    """Return the connection that the current task belongs to."""
     connection = live_connection.get()
-    return isinstance(connection, FastConnection) and connection.has_left
-
-
-def _stay() -> None:
-    if isinstance(connection := live_connection.get(), FastConnection):
-        connection.stay()
+    return connection if isinstance(connection, FastConnection) else None
 
 
 def install() -> bool:

@@ -29,7 +29,6 @@ INBOUND_BYTES = 64 * 1024
 QUIET_SECONDS = 5.0
 """How long a reader is kept after the last bytes of its peer: by then, its limits are as they are for a new one."""
 
-NORMAL = 1000
 FINAL_CHUNK = b"0\r\n\r\n"
 
 Resume = Callable[[asyncio.Transport, bytes], None]

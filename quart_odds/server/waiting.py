@@ -1,5 +1,8 @@
-"""A connection on which no request has begun yet. It costs a small object, and the server's parts are made with the
-first byte: thousands of peers that connect and send nothing take next to no memory."""
+"""A connection on which no request has begun yet.
+
+It costs a small object, and the server's parts are made with the first byte: thousands of peers that connect and send
+nothing take next to no memory.
+"""
 
 import asyncio
 from collections.abc import Callable

@@ -34,24 +34,27 @@ class MeteredWSStream(WSStream):
 
     async def handle(self, event: Event) -> None:
         """Process an event from the peer."""
-        if isinstance(event, Data) and self.handshake.accepted and not self.closed:
-            await self._take(event.data)
+        if isinstance(event, Data) and not self.closed:
+            if self.handshake.accepted:
+                await self._take(event.data)
+            else:
+                await self._refuse_early_frames()
             return
         if isinstance(event, Request):
             headers = [each for each in event.headers if each[0].lower() != b"sec-websocket-extensions"]
             event = replace(event, headers=headers)
-        was_closed = self.closed
-        if isinstance(event, Data) and not was_closed:
-            # Frames before the handshake is complete. From now on the app cannot accept it any more.
-            self.closed = True
-            await self._send_error_response(HTTPStatus.BAD_REQUEST)
-        else:
-            await super().handle(event)
-        if self.closed and not was_closed and not isinstance(event, StreamClosed):
-            # This handshake was answered with 400, and the app does not know that yet.
-            if self.app_put is not None:
-                await self.app_put({"type": "websocket.disconnect", "code": CloseReason.ABNORMAL_CLOSURE.value})
+        await super().handle(event)
+        if isinstance(event, Request) and self.closed:
+            # Hypercorn has refused this handshake, but has not closed the connection.
             await self.send(StreamClosed(stream_id=self.stream_id))
+
+    async def _refuse_early_frames(self) -> None:
+        """Answer frames that come before the handshake is complete with 400. The app cannot accept it any more."""
+        self.closed = True
+        await self._send_error_response(HTTPStatus.BAD_REQUEST)
+        assert self.app_put is not None
+        await self.app_put({"type": "websocket.disconnect", "code": CloseReason.ABNORMAL_CLOSURE.value})
+        await self.send(StreamClosed(stream_id=self.stream_id))
 
     async def app_send(self, message: "ASGISendEvent | None") -> None:
         """Forward what the app sends."""

@@ -1,13 +1,12 @@
 """The ends of WebSockets on the fast lane, whoever begins them. Nothing follows a close frame."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import permutations
 
 import pytest
 
 from quart_odds.server.connection import LINGER_SECONDS, REFUSED_SECONDS
-from quart_odds.server.live_connections import live_connections
 from quart_odds.server.live_protocols import lingering, quiet
 from quart_odds.server.metering import SLICE_FRAMES
 from tests.server.conformance import close, frame
@@ -15,13 +14,7 @@ from tests.server.harness import CLOSE, PING, PONG
 from tests.server.live_peers import TOO_LONG, OfWebSocket, end, turns
 from tests.virtual_time import in_virtual_time
 
-
-@pytest.fixture(autouse=True)
-def _nothing_is_left() -> Iterator[None]:
-    """Check that each test's connections are forgotten by the end of it."""
-    before = len(live_connections)
-    yield
-    assert len(live_connections) == before
+pytestmark = pytest.mark.usefixtures("nothing_is_left")
 
 
 @in_virtual_time

@@ -1,14 +1,12 @@
 """Live connections after their start: what their peers send, and streams to their end."""
 
 import asyncio
-from collections.abc import Iterator
 
 import pytest
 
 from quart_odds.server import live_protocols
 from quart_odds.server.connection import LINGER_SECONDS, open_connections
 from quart_odds.server.frames import FrameReader
-from quart_odds.server.live_connections import live_connections
 from quart_odds.server.live_protocols import QUIET_SECONDS, LiveStream, lingering, quiet
 from quart_odds.server.metering import SLICE_FRAMES
 from tests.server.conformance import CONTINUATION, frame
@@ -17,13 +15,7 @@ from tests.server.harness import PING, PONG
 from tests.server.live_peers import FINAL, MOST_BUFFERED, OfStream, OfWebSocket, Recording, end, turns
 from tests.virtual_time import in_virtual_time
 
-
-@pytest.fixture(autouse=True)
-def _nothing_is_left() -> Iterator[None]:
-    """Check that each test's connections are forgotten by the end of it."""
-    before = len(live_connections)
-    yield
-    assert len(live_connections) == before
+pytestmark = pytest.mark.usefixtures("nothing_is_left")
 
 
 @in_virtual_time

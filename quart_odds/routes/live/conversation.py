@@ -6,8 +6,9 @@ import orjson
 
 from quart_odds.broadcast import ODDS, TOPICS, BroadcastRegistry, Subscriber
 from quart_odds.broadcast.content import Filter
+from quart_odds.odds.watched import NO_EVENTS
 from quart_odds.routes.access.limits import TokenBucket
-from quart_odds.routes.live.place import LivePlace
+from quart_odds.routes.live.place import Listening, LivePlace
 from quart_odds.websocket.messages import Envelope, error_message, pong_message, subscription_update_message
 from quart_odds.websocket.odds_filter import FilterError, OddsFilter, filter_of_json, make_filter
 
@@ -22,26 +23,26 @@ MOST_WAITING = 128
 POLICY = 1008
 
 
-class Conversation:
+class Conversation(Listening):
     """One client's connection: its subscriber, its place, and the answers to its messages.
 
     On the fast lane it is the connection's listener, and all that is left of the route. `named` are the events that the
     client named when it connected. It watches them as long as it is connected, and those of its filter.
     """
 
-    __slots__ = ("_named", "_offences", "_place", "_registry", "_tokens", "subscriber")
+    __slots__ = ("_named", "_offences", "_registry", "_tokens")
 
     def __init__(self, registry: BroadcastRegistry, place: LivePlace, named: frozenset[int]) -> None:
-        self.subscriber: Subscriber | None = None
+        super().__init__(place)
         self._registry = registry
-        self._place = place
+        self._flusher = registry.flusher
         self._named = named
         self._offences = 0
         self._tokens: TokenBucket | None = None
 
     def begin(self, subscriber: Subscriber, unknown: list[str]) -> None:
         """Begin with a subscriber. `unknown` are the topics that the client named and that do not exist."""
-        self.subscriber = subscriber
+        self._subscriber = subscriber
         self._watch(subscriber.wanted.filter)
         if unknown:
             subscriber.send(unknown_topics(unknown))
@@ -49,11 +50,11 @@ class Conversation:
 
     def catch_up(self, subscriber: Subscriber) -> None:
         """Send the client what there is for it."""
-        self._registry.flusher.catch_up(subscriber)
+        self._flusher.catch_up(subscriber)
 
     def take(self, message: str | bytes | None) -> None:
         """Process a message from the client. A client that sends nonsense for too long is closed with 1008."""
-        subscriber = self.subscriber
+        subscriber = self._subscriber
         if subscriber is None:
             return
         answer = self._answer(subscriber, message)
@@ -66,21 +67,11 @@ class Conversation:
 
     def heard(self) -> None:
         """Note that the client is alive."""
-        if self.subscriber is not None:
-            self.subscriber.pinged_at = None
-
-    def left(self) -> None:
-        """Remove the subscriber, and give the place back."""
-        subscriber = self.subscriber
-        if subscriber is not None:
-            self._registry.disconnect(subscriber)
-            # They refer to each other. Now both are freed at once, and not by the next full collection.
-            subscriber.on_end = None
-            self.subscriber = None
-        self._place.leave()
+        if self._subscriber is not None:
+            self._subscriber.pinged_at = None
 
     def _watch(self, filtered: Filter | None) -> None:
-        chosen = filtered.event_ids if isinstance(filtered, OddsFilter) else frozenset()
+        chosen = filtered.event_ids if isinstance(filtered, OddsFilter) else NO_EVENTS
         self._place.watch(self._named | chosen)
 
     def _answer(self, subscriber: Subscriber, message: str | bytes | None) -> Envelope | None:

@@ -1,5 +1,6 @@
 """A listener's place: one of the live connections that the limits count, and the events that it watches."""
 
+from quart_odds.broadcast import Flusher, Subscriber
 from quart_odds.odds.watched import NO_EVENTS
 from quart_odds.routes.access.limits import Client
 from quart_odds.services import Services
@@ -34,3 +35,24 @@ class LivePlace:
             self.watch(NO_EVENTS)
             self._is_left = True
             self._limits.leave(self._network)
+
+
+class Listening:
+    """A subscriber and its place, for as long as the client is there."""
+
+    __slots__ = ("_flusher", "_place", "_subscriber")
+
+    def __init__(self, place: LivePlace) -> None:
+        self._flusher: Flusher
+        self._place = place
+        self._subscriber: Subscriber | None = None
+
+    def left(self) -> None:
+        """Remove the subscriber, and give the place back."""
+        subscriber = self._subscriber
+        if subscriber is not None:
+            self._flusher.remove(subscriber)
+            # They refer to each other. Now both are freed at once, and not by the next full collection.
+            subscriber.on_end = None
+            self._subscriber = None
+        self._place.leave()

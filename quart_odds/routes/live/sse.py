@@ -24,7 +24,7 @@ from quart_odds.routes.access.same_origin import check_room, client_of, same_ori
 from quart_odds.routes.api.openapi import answers_text
 from quart_odds.routes.api.requests import takes_query
 from quart_odds.routes.live.handshake import asked_filter, handshake_message, split_topics, until_reached
-from quart_odds.routes.live.place import LivePlace
+from quart_odds.routes.live.place import Listening, LivePlace
 from quart_odds.routes.live.query import CursorQuery, StartQuery, TopicsQuery
 from quart_odds.scraping.broadcaster import ProgressBroadcaster
 from quart_odds.scraping.outcome import terminal_progress
@@ -281,23 +281,17 @@ async def _blocks(
             place.leave()
 
 
-class _FastStream:
+class _FastStream(Listening):
     """A stream that stays with the connection when the route ends."""
 
-    __slots__ = ("_flusher", "_place", "_sink", "_subscriber")
-
-    def __init__(self, place: LivePlace) -> None:
-        self._place = place
-        self._flusher: Flusher
-        self._sink: StreamSink
-        self._subscriber: Subscriber | None = None
+    __slots__ = ("_sink",)
 
     def hold(self, connection: LiveConnection, connect: Connect) -> bool:
         """Take the connection from the server, and begin. Returns False if it is the server's to the end."""
         sink = connection.take_stream(self)
         if sink is None:
             return False
-        self._sink = sink
+        self._sink: StreamSink = sink
         try:
             subscriber, self._flusher = connect(sink, CHUNK)
             self._subscriber = subscriber
@@ -313,16 +307,6 @@ class _FastStream:
 
     def heard(self) -> None:
         """Note that the client has sent something, which says nothing here."""
-
-    def left(self) -> None:
-        """Remove the subscriber, and give the place back."""
-        subscriber = self._subscriber
-        if subscriber is not None:
-            self._flusher.remove(subscriber)
-            # They refer to each other. Now both are freed at once, and not by the next full collection.
-            subscriber.on_end = None
-            self._subscriber = None
-        self._place.leave()
 
     def _finish(self) -> None:
         assert self._subscriber is not None

@@ -114,8 +114,8 @@ class _FastLane(Conversation):
         return True
 
     def _close(self) -> None:
-        assert self.subscriber is not None
-        self._sink.close(self.subscriber.close_code or NORMAL, self.subscriber.close_reason)
+        assert self._subscriber is not None
+        self._sink.close(self._subscriber.close_code or NORMAL, self._subscriber.close_reason)
 
 
 class _StandardLane(Conversation):
