@@ -118,7 +118,7 @@ async def send() -> Response:
             payload = b'{"type":"odds_change","data":{"sportradar_id":"sr:t=%.6f"}}' % time.monotonic()
             frame = FRAME.encode(payload.ljust(BYTES), b"", "")
             for sink in sinks[numbers.randrange(EVENTS)]:
-                if sink.is_open and not sink.pending:
+                if sink.is_open and not sink.pending():
                     sink.write(frame)
 
     current_app.add_background_task(work)

@@ -74,8 +74,12 @@ class MailboxSink:
         return self._is_open
 
     @property
+    def may_have_pending(self) -> bool:
+        """Whether there are bytes not yet sent."""
+        return bool(self._data)
+
     def pending(self) -> int:
-        """The number of bytes not yet sent."""
+        """Return the number of bytes not yet sent."""
         return len(self._data) - self._taken
 
     @property
@@ -84,10 +88,11 @@ class MailboxSink:
         return self._is_open and not self._data
 
     def write(self, data: bytes) -> None:
-        """Put in bytes. Allowed only while the mailbox is free."""
-        self._data = data
-        self._taken = 0
-        self._news.set()
+        """Put in bytes. Allowed only while the mailbox is empty."""
+        if self._is_open:
+            self._data = data
+            self._taken = 0
+            self._news.set()
 
     def abort(self) -> None:
         """Discard the content and end `chunks`. `is_cut` tells this apart from a normal end."""

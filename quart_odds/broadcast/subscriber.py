@@ -60,15 +60,18 @@ class Sink(Protocol):
         """Whether the sink still accepts bytes."""
 
     @property
+    def may_have_pending(self) -> bool:
+        """Whether `pending` has to be asked; if not, nothing is pending."""
+
     def pending(self) -> int:
-        """The amount written but not yet taken; 0 if the sink is free. It changes whenever some of it is taken."""
+        """Return the amount written but not yet taken. It changes whenever some of it is taken."""
 
     @property
     def is_free(self) -> bool:
         """Whether bytes may be written now: the sink is open, and nothing is pending."""
 
     def write(self, data: bytes) -> None:
-        """Write bytes. Allowed only while `is_free` is true."""
+        """Write bytes. Allowed only while nothing is pending. Without effect if the sink is not open."""
 
     def abort(self) -> None:
         """Cut the connection; pending bytes are lost."""
@@ -85,7 +88,6 @@ class Subscriber:
         "_is_waiting",
         "_open_image",
         "_outbox",
-        "_position",
         "address",
         "close_code",
         "close_reason",
@@ -98,6 +100,7 @@ class Subscriber:
         "on_end",
         "on_page",
         "pinged_at",
+        "resume_seq",
         "selection",
         "sink",
         "stalled_pending",
@@ -145,7 +148,8 @@ class Subscriber:
         """Whether the client has everything that concerns it, apart from entries of which the flusher knows."""
         self._outbox: deque[tuple[int, _Private]] | None = None
         snapshot = self._wanted(place.snapshot)
-        self._position: int | None = snapshot[0].seq if snapshot else place.seq
+        self.resume_seq: int | None = snapshot[0].seq if snapshot else place.seq
+        """The client may resume from before this entry; None: from nowhere."""
 
     @property
     def position(self) -> str:
@@ -153,7 +157,7 @@ class Subscriber:
 
         While the client has only a part of its first image, nobody can resume from it: it then gets another image.
         """
-        return self.log.unfinished_cursor if self._position is None else self.log.cursor_at(self._position)
+        return self.log.unfinished_cursor if self.resume_seq is None else self.log.cursor_at(self.resume_seq)
 
     @property
     def wanted_topics(self) -> frozenset[str]:
@@ -193,7 +197,7 @@ class Subscriber:
 
     def begin_at(self, since: int | None) -> None:
         """Let a new client resume only from before entry `since`, or from nowhere, until its image was sent."""
-        self._position = since
+        self.resume_seq = since
 
     def hold_position(self) -> None:
         """From the end of the log on, let the client resume from nowhere until an image was sent."""
@@ -210,7 +214,7 @@ class Subscriber:
 
     def advance(self, seq: int) -> None:
         """Go on to an entry: all before it have been written, or do not concern this client."""
-        self.cursor = self._position = seq
+        self.cursor = self.resume_seq = seq
 
     def take(self, joined: Joined) -> bytes:
         """Return the next bytes for this client, at most about MAX_WRITE_BYTES; empty if it has everything."""
@@ -226,7 +230,7 @@ class Subscriber:
                 joined.clear()
             found = joined[key] = (self.framing.encode_chunk(data), reached)
         data, self.cursor = found
-        self._position = self.cursor
+        self.resume_seq = self.cursor
         return data
 
     def end(self, code: int | None = None, reason: str = "") -> None:
@@ -256,7 +260,7 @@ class Subscriber:
                     break
                 if item.image.is_done:
                     outbox.popleft()
-                    self._position = item.seq
+                    self.resume_seq = item.seq
                 parts.append(self._encode(*page))
             else:
                 outbox.popleft()
@@ -264,8 +268,8 @@ class Subscriber:
             size += len(parts[-1])
         if not outbox:
             self._outbox = None
-            if self._position is not None:
-                self._position = max(self._position, self.cursor)
+            if self.resume_seq is not None:
+                self.resume_seq = max(self.resume_seq, self.cursor)
             if size < MAX_WRITE_BYTES and self.cursor < self.log.next_seq:
                 parts.append(self._take_entries(self.log.next_seq, MAX_WRITE_BYTES - size))
         return self.framing.encode_chunk(b"".join(parts))
@@ -275,9 +279,9 @@ class Subscriber:
         if isinstance(item, _SelectionChange):
             self.selection = item.selection
         elif isinstance(item, _ResumeFrom):
-            self._position = item.seq
+            self.resume_seq = item.seq
         elif isinstance(item, Entry):
-            self._position = item.seq + 1
+            self.resume_seq = item.seq + 1
             return self.log.frame(item, self.selection, self.framing)
         else:
             return self._encode(*item)
@@ -291,7 +295,7 @@ class Subscriber:
 
     def _take_entries(self, stop: int, limit_bytes: int) -> bytes:
         data, self.cursor = self.log.join(self.cursor, stop, self.selection, self.framing, limit_bytes)
-        self._position = self.cursor
+        self.resume_seq = self.cursor
         return data
 
     def _pass_over_what_is_gone(self) -> None:
@@ -310,12 +314,12 @@ class Subscriber:
         Until the notice has been sent, the client can resume only from before the gap. A later cursor would hide the
         loss.
         """
-        since = self._position
+        since = self.resume_seq
         self._catch_up_after_gap(self._count_missed(self.log.next_seq), since)
 
     def begin_anew(self) -> None:
         """Report a gap of unknown size, and send the newest state, because the log was replaced by another one."""
-        self.cursor, self._position = self.log.next_seq, None
+        self.cursor, self.resume_seq = self.log.next_seq, None
         self._catch_up_after_gap(None, None)
 
     def _catch_up_after_gap(self, missed: int | None, since: int | None) -> None:
@@ -329,7 +333,7 @@ class Subscriber:
                 self._queue((end, item))
         if since is not None and since < self.log.broken_before(self.selection):
             since = None
-        former = self.cursor if self._position is None else self._position
+        former = self.cursor if self.resume_seq is None else self.resume_seq
         # With nothing known of what is missing, the ends of runs may be among it, as when a cursor is of another epoch.
         snapshot = self._wanted(self.log.since(0 if missed is None and since is None else former))
         if self.selection.filter is None:

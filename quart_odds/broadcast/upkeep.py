@@ -112,10 +112,18 @@ class Upkeep:
     def _go_round(self) -> None:
         mover = self._mover
         now = self._clock()
+        end = mover.log.next_seq if mover.is_at_rest else 0
+        least_due = now - self._least_due
         looked_after = 0
         for subscriber in islice(self._round, TICK_SLICE):
             looked_after += 1
-            if subscriber not in mover.subscribers:
+            if subscriber.is_current:
+                if subscriber.cursor < end:
+                    # It has everything that concerns it. It must not fall out of the log because of what does not.
+                    subscriber.advance(end)
+                if subscriber.last_write_at > least_due and subscriber.pinged_at is None and subscriber.sink.is_free:
+                    continue
+            elif subscriber not in mover.subscribers:
                 continue
             try:
                 self._look_after(subscriber, now)
@@ -131,9 +139,6 @@ class Upkeep:
 
     def _look_after(self, subscriber: Subscriber, now: float) -> None:
         mover = self._mover
-        if mover.is_at_rest and subscriber.is_current:
-            # It has everything that concerns it. It must not fall out of the log because of what does not.
-            subscriber.advance(mover.log.next_seq)
         silent = now - subscriber.last_write_at
         if not subscriber.sink.is_free:
             if subscriber.sink.is_open:
@@ -170,7 +175,7 @@ class Upkeep:
             subscriber.stalled_since = None
 
     def _cut_if_stalled(self, subscriber: Subscriber, now: float) -> None:
-        pending = subscriber.sink.pending
+        pending = subscriber.sink.pending()
         if subscriber.stalled_since is None or pending != subscriber.stalled_pending:
             subscriber.stalled_since = now
             subscriber.stalled_pending = pending

@@ -10,6 +10,7 @@ descriptor may belong to another connection.
 
 import asyncio
 import contextlib
+import os
 from collections.abc import Callable, Iterator
 
 from quart_odds.broadcast.lane import Listener
@@ -31,6 +32,9 @@ QUIET_SECONDS = 5.0
 
 FINAL_CHUNK = b"0\r\n\r\n"
 
+NO_DESCRIPTOR = -1
+"""A descriptor that no write accepts."""
+
 Resume = Callable[[asyncio.Transport, bytes], None]
 """Gives a connection back to the server, with what its peer has sent meanwhile."""
 
@@ -38,12 +42,13 @@ Resume = Callable[[asyncio.Transport, bytes], None]
 class _LiveProtocol(asyncio.Protocol):
     """What WebSockets and event streams have in common: the sink that the flush writes to, and a linger at the end."""
 
-    __slots__ = ("_is_ended", "_is_full", "_listener", "_transport", "write")
+    __slots__ = ("_descriptor", "_is_ended", "_is_full", "_listener", "_transport", "may_have_pending")
 
     def __init__(self, transport: asyncio.Transport, listener: Listener) -> None:
         self._transport = transport
-        self.write = transport.write
-        """Passes bytes to the kernel, or to the transport's buffer if the kernel takes no more."""
+        self._descriptor = _descriptor(transport)
+        # The end of the handshake or of the response's head may still be there.
+        self.may_have_pending = True
         self._listener: Listener | None = listener
         self._is_ended = False
         # The protocol before may have been told of this, and will not hear the end of it.
@@ -55,16 +60,37 @@ class _LiveProtocol(asyncio.Protocol):
         """Whether messages may be written."""
         return self._listener is not None and not self._transport.is_closing()
 
-    @property
     def pending(self) -> int:
-        """The number of bytes that the kernel has not taken yet."""
-        return self._transport.get_write_buffer_size()
+        """Return the number of bytes that the kernel has not taken yet."""
+        if not self.may_have_pending:
+            return 0
+        count = self._transport.get_write_buffer_size()
+        self.may_have_pending = count > 0
+        return count
 
     @property
     def is_free(self) -> bool:
         """Whether messages may be written now."""
-        transport = self._transport
-        return self._listener is not None and not transport.get_write_buffer_size() and not transport.is_closing()
+        return self.is_open and not self.pending()
+
+    def write(self, data: bytes) -> None:
+        """Pass bytes to the kernel, and to the transport's buffer what the kernel does not take.
+
+        uvloop's transport would buffer them all, and pass them on after the flush. The descriptor is the connection's
+        for as long as it has a listener: a transport closes it only after `connection_lost`.
+        """
+        try:
+            written = os.write(self._descriptor, data)
+        except OSError:
+            # The kernel takes nothing now, the peer is gone, or there is no descriptor: the transport's to deal with.
+            written = 0
+        if written < len(data) and self.is_open:
+            self._buffer(data[written:])
+
+    def _buffer(self, data: bytes) -> None:
+        """Let the transport write bytes, now or later. All writes that are not the flush's take this way."""
+        self.may_have_pending = True
+        self._transport.write(data)
 
     def abort(self) -> None:
         """Cut the connection."""
@@ -102,6 +128,7 @@ class _LiveProtocol(asyncio.Protocol):
     def _let_go(self) -> None:
         """Tell the listener, once, that nothing more can be sent."""
         listener, self._listener = self._listener, None
+        self._descriptor = NO_DESCRIPTOR
         if listener is not None:
             listener.left()
 
@@ -124,6 +151,12 @@ class _LiveProtocol(asyncio.Protocol):
         if not self._transport.is_closing():
             with contextlib.suppress(OSError):
                 self._transport.write_eof()
+
+
+def _descriptor(transport: asyncio.Transport) -> int:
+    """Return the file descriptor to which a transport writes bytes as they are, or NO_DESCRIPTOR."""
+    connected = transport.get_extra_info("socket")
+    return NO_DESCRIPTOR if connected is None or transport.get_extra_info("sslcontext") else int(connected.fileno())
 
 
 lingering: Deadlines[_LiveProtocol] = Deadlines(LINGER_SECONDS, lambda late: late.abort())
@@ -169,7 +202,7 @@ class LiveWebSocket(_LiveProtocol):
         if not self.is_open:
             return
         self._let_go()
-        self._transport.write(self._reading().reader.close(code, reason))
+        self._buffer(self._reading().reader.close(code, reason))
         lingering.add(self)
 
     def data_received(self, data: bytes) -> None:
@@ -241,7 +274,7 @@ class LiveWebSocket(_LiveProtocol):
             case Reply(data):
                 # A message of the same slice may have had the listener close: nothing may follow our close frame.
                 if self._listener is not None:
-                    self._transport.write(data)
+                    self._buffer(data)
             case Received(message):
                 if self._listener is not None:
                     self._listener.take(message)
@@ -255,7 +288,7 @@ class LiveWebSocket(_LiveProtocol):
 
     def _send_last(self, frame: bytes) -> None:
         if frame and not self._transport.is_closing():
-            self._transport.write(frame)
+            self._buffer(frame)
 
 
 quiet: Deadlines[LiveWebSocket] = Deadlines(QUIET_SECONDS, LiveWebSocket.rest)
@@ -285,7 +318,7 @@ class LiveStream(_LiveProtocol):
         if not self.is_open:
             return
         self._let_go()
-        self._transport.write(b"%x\r\n%b\r\n%b" % (len(last), last, FINAL_CHUNK) if last else FINAL_CHUNK)
+        self._buffer(b"%x\r\n%b\r\n%b" % (len(last), last, FINAL_CHUNK) if last else FINAL_CHUNK)
         if self._resume is None or self._is_full or open_connections.is_handed_over:
             self._end()
             return

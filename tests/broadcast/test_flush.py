@@ -270,7 +270,7 @@ async def test_what_waits_for_a_stalled_client_is_bounded(monkeypatch: pytest.Mo
     _say(registry, *range(1000))
     for _ in range(20):
         registry.flusher.flush()
-    assert 0 < sink.pending < 600
+    assert 0 < sink.pending() < 600
     registry.close()
 
 
@@ -320,7 +320,7 @@ async def test_heartbeat_of_a_client_that_was_slow_once_does_not_cut_it() -> Non
     sink.stall()
     for _ in range(3):
         clock.advance(1.0)
-        await _until(lambda: sink.pending)
+        await _until(lambda: sink.pending())
         # The heartbeat is pending during one round. It is taken, and the next one has the same length.
         await asyncio.sleep(0.03)
         sink.read_on()

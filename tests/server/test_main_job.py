@@ -80,8 +80,8 @@ async def test_curl_and_websockets_see_the_same_run_to_its_end(tmp_path: Path) -
         assert by_late[-1] == by_curl[-1]
         assert 0 < len(by_late) < len(by_curl)
         # A late client gets the newest state, and then everything that follows, without a gap.
-        places = [by_curl.index(each) for each in by_late]
-        assert places[4:] == list(range(places[4], len(by_curl)))
+        assert all(each in by_curl for each in by_late[:4])
+        assert by_late[4:] == by_curl[4 - len(by_late) :]
 
 
 async def test_a_posted_run_is_reported_to_all_in_the_same_way(tmp_path: Path, session: aiohttp.ClientSession) -> None:
