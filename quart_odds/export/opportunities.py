@@ -40,16 +40,11 @@ async def opportunity_rows(event: CachedEvent, wanted: Wanted, _: StoredHistory)
 
     Those that should not be believed are among them, with the reasons.
     """
-    search = OpportunitySearch(event.frozen(), utc_now(), wanted.max_age)
-    found = [each for each in search.whole() if _is_wanted(each, wanted)]
+    search = OpportunitySearch(event.frozen(), utc_now(), wanted.max_age, wanted.platforms)
+    numbers = wanted.markets
+    found = [each for each in search.whole() if numbers is None or each.market.number in numbers]
     found.sort(key=lambda each: (bool(each.reasons), -each.margin, each.identity))
     yield [row for number, each in enumerate(found, start=1) for row in _rows(event, number, each)]
-
-
-def _is_wanted(found: Opportunity, wanted: Wanted) -> bool:
-    if wanted.markets is not None and found.market.number not in wanted.markets:
-        return False
-    return wanted.platforms is None or all(leg.platform in wanted.platforms for leg in found.legs)
 
 
 def _rows(event: CachedEvent, number: int, found: Opportunity) -> list[Row]:

@@ -69,3 +69,11 @@ async def test_an_opportunity_needs_all_bookmakers_and_markets_of_its_prices() -
     assert {row["market_id"] for row in await rows(GAIN, Wanted(both))} == {"5000"}
     assert [row for row in await rows(GAIN, Wanted(frozenset({Platform.BETPAWA}))) if row["kind"] == "arbitrage"] == []
     assert await rows(GAIN, Wanted(both, frozenset({3743}))) == []
+
+
+async def test_a_better_price_elsewhere_hides_nothing_between_the_wanted_bookmakers() -> None:
+    """What a third bookmaker pays more for is still an opportunity between the other two."""
+    better = GAIN | {Platform.MSPORT: {OVER: 2.2, UNDER: 1.7}}
+    both = frozenset({Platform.BETPAWA, Platform.SPORTYBET})
+    found = [row for row in await rows(better, Wanted(both)) if row["kind"] == "arbitrage"]
+    assert [(row["bookmaker"], row["odds"]) for row in found] == [("betpawa", 2.1), ("sportybet", 2.1)]
