@@ -13,6 +13,7 @@ from quart.typing import ResponseTypes
 from werkzeug.exceptions import NotFound
 
 from quart_odds import assembly
+from quart_odds.access.tokens import AccessTokens
 from quart_odds.bookmakers import Decoder
 from quart_odds.broadcast import BroadcastRegistry
 from quart_odds.broadcast import context as broadcast_context
@@ -22,15 +23,16 @@ from quart_odds.logs import ensure_logging
 from quart_odds.odds import OddsService
 from quart_odds.odds.notices import OddsNotifier
 from quart_odds.odds.watched import WatchedEvents
-from quart_odds.routes.access import bodies, problems, same_origin
+from quart_odds.routes.access import bodies, gate, problems, same_origin
+from quart_odds.routes.access.attempts import Attempts
 from quart_odds.routes.access.limits import ConnectionLimits
 from quart_odds.routes.access.root_path import RootPath
-from quart_odds.routes.api import alert_rules, alerts, analytics, odds, openapi, refresh, scheduler, scrape
+from quart_odds.routes.api import alert_rules, alerts, analytics, odds, openapi, refresh, scheduler, scrape, tickets
 from quart_odds.routes.live import sse, ws
 from quart_odds.routes.live.receive import BoundedWebsocketConnection
 from quart_odds.routes.operations import asyncapi, health, metrics
 from quart_odds.routes.pages import alerts as alert_pages
-from quart_odds.routes.pages import docs, views
+from quart_odds.routes.pages import docs, login, views
 from quart_odds.routes.pages.assets import asset_folder
 from quart_odds.routes.pages.shell import static_files
 from quart_odds.scraping.runtime_settings import RuntimeSettings
@@ -83,10 +85,12 @@ def create_app(settings: Settings | None = None) -> Quart:
     parts.loop_lag = LoopLag()
     parts.watched = WatchedEvents()
     parts.access = same_origin.AccessPolicy.of(settings)
+    parts.attempts = Attempts()
     app.extensions[EXTENSION] = parts
     broadcast_context.init_app(app, registry)
     problems.init_app(app)
     same_origin.init_app(app)
+    gate.init_app(app)
     bodies.init_app(app, parts)
     for module in (
         alert_rules,
@@ -97,12 +101,14 @@ def create_app(settings: Settings | None = None) -> Quart:
         scrape,
         sse,
         ws,
+        tickets,
         scheduler,
         refresh,
         health,
         metrics,
         views,
         alert_pages,
+        login,
     ):
         app.register_blueprint(module.blueprint)
     app.register_blueprint(odds.odds_blueprint())
@@ -169,6 +175,8 @@ async def _opened(app: Quart, parts: Services) -> AsyncIterator[None]:
     settings = parts.settings
     parts.store = await open_store(settings.database_url)
     try:
+        assembly.add_access(parts)
+        await _tell_who_gets_in(parts)
         parts.notifier = OddsNotifier(OddsUpdates(parts.registry))
         parts.odds_service = OddsService(
             parts.store, on_change=parts.notifier, is_replicated=settings.engine_url is not None
@@ -219,6 +227,8 @@ async def _opened(app: Quart, parts: Services) -> AsyncIterator[None]:
                 await asyncio.gather(parts.shared_log.close(), parts.run_logs.close(), parts.reports.close())
             parts.registry.close()
             await images.close()
+            await parts.ties.close()
+            await parts.credentials.close()
     finally:
         await parts.store.aclose()
 
@@ -246,6 +256,22 @@ async def _commands(app: Quart, parts: Services) -> AsyncIterator[None]:
     finally:
         await receiver.close()
         await parts.commands.aclose()
+
+
+async def _tell_who_gets_in(parts: Services) -> None:
+    """Log a warning if nobody can get in, or if everybody can."""
+    settings = parts.settings
+    if settings.open_to_network:
+        log.warning(
+            "access.open_to_network",
+            reason="everybody who reaches this server can read everything; what changes something needs a token",
+        )
+    elif settings.may_be_behind_proxy and not await AccessTokens(parts.store).has_usable():
+        log.warning(
+            "access.no_token",
+            reason="with these settings of a proxy every request needs a token, and there is none that can be used: "
+            "make one with `quart-odds token create`, or set QUART_ODDS_OPEN_TO_NETWORK=true to let everybody read",
+        )
 
 
 def _step_down(parts: Services, reason: str) -> None:

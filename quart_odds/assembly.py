@@ -4,6 +4,8 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import partial
 
+from quart_odds.access.credentials import Credentials
+from quart_odds.access.ties import Ties
 from quart_odds.alerts.alerts import Alerts
 from quart_odds.bookmakers import ClientPool
 from quart_odds.bookmakers.politeness import Priority
@@ -31,6 +33,12 @@ from quart_odds.services import Services
 from quart_odds.websocket import AlertMessages, bridge_scrape_to_websocket
 from quart_odds.websocket.odds_feed import OddsFeed
 from quart_odds.websocket.opportunity_feed import OpportunityFeed
+
+
+def add_access(parts: Services) -> None:
+    """Add what checks tokens, and ends the live connections of those that are over."""
+    parts.credentials = Credentials(parts.store)
+    parts.ties = Ties(parts.credentials.over)
 
 
 def add_live_odds(parts: Services) -> None:

@@ -24,6 +24,7 @@ QuartOddsError
 ├── AlertInputError          a target or a rule of alerts cannot be as it was given
 ├── AlertItemNotFoundError   no target, or no rule, has this id
 ├── DeliveryError            an attempt to deliver an alert failed
+├── AccessTokenError         a token cannot be made or revoked as asked
 ├── WriterUnavailableError   the process that writes cannot be reached through Redis
 ├── RecordingError           a folder is not a recording of bookmakers' bodies
 ├── LogStalledError          the log between processes does not go on from where this one is
@@ -267,6 +268,10 @@ class AlertItemNotFoundError(QuartOddsError):
 
 class DeliveryError(QuartOddsError):
     """Raised when an attempt to deliver an alert failed. The reason contains no part of the URL that may be secret."""
+
+
+class AccessTokenError(QuartOddsError):
+    """Raised when a token cannot be made or revoked as asked."""
 
 
 class WriterUnavailableError(QuartOddsError):

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, cast
 from quart import current_app
 
 if TYPE_CHECKING:
+    from quart_odds.access.credentials import Credentials
+    from quart_odds.access.ties import Ties
     from quart_odds.alerts.alerts import Alerts
     from quart_odds.bookmakers import ClientPool, Decoder
     from quart_odds.broadcast import BroadcastRegistry
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from quart_odds.odds.served import ServedOdds
     from quart_odds.odds.service import OddsService
     from quart_odds.odds.watched import WatchedEvents
+    from quart_odds.routes.access.attempts import Attempts
     from quart_odds.routes.access.limits import ConnectionLimits
     from quart_odds.routes.access.same_origin import AccessPolicy
     from quart_odds.routes.api.coverage import MarketNumbers
@@ -45,18 +48,21 @@ class Services:
 
     `worker` is the number of this process if it is one of several workers, from 1.
     `limits` counts live connections, `watched` the events that they name, `bodies` incomplete request bodies, and
-    `access` says who may send requests. The fields after `bodies` exist once the app has started. `commands` passes
-    requests on to the writer, and `reports` has what other processes do; both are None without an engine. `exports`
-    counts those under way.
+    `access` says who may send requests. `attempts` has those that were not let in. The fields after `bodies` exist once
+    the app has started. `credentials` and `ties` are about tokens. `commands` passes requests on to the writer, and
+    `reports` has what other processes do; both are None without an engine. `exports` counts those under way.
     """
 
     settings: "Settings"
     registry: "BroadcastRegistry"
     limits: "ConnectionLimits"
     access: "AccessPolicy" = field(init=False)
+    attempts: "Attempts" = field(init=False)
     watched: "WatchedEvents" = field(init=False)
     bodies: "ConnectionLimits" = field(init=False)
     store: "Store" = field(init=False)
+    credentials: "Credentials" = field(init=False)
+    ties: "Ties" = field(init=False)
     odds_service: "OddsService" = field(init=False)
     served: "ServedOdds" = field(init=False)
     shared_log: "SharedLog | None" = None

@@ -35,6 +35,8 @@ from quart_odds.errors import SettingsError
 PREFIX = "QUART_ODDS_"
 TEST_ONLY_NAMES = frozenset({"RECORDED", "BIN", "DOCS"})
 """Names that only the tests read. The server ignores them."""
+CLIENT_NAMES = frozenset({"TOKEN"})
+"""Names that commands read which speak with a server. The server ignores them."""
 
 SEGMENT = re.compile("[A-Za-z0-9._~-]+")
 """A part of a path that nobody has to encode."""
@@ -230,6 +232,10 @@ class CommonSettings(BaseModel):
         (), description="other origins whose pages may connect and start work, comma-separated"
     )
 
+    open_to_network: Annotated[bool, BeforeValidator(_true_or_false)] = Field(
+        False, description="let everybody read without a token; what changes something needs one all the same"
+    )
+
     log_format: Literal["console", "json"] = Field("console", description="format of log lines: console or json")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="minimum log level: debug, info, warning or error"
@@ -241,6 +247,12 @@ class CommonSettings(BaseModel):
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
+
+    @property
+    def may_be_behind_proxy(self) -> bool:
+        """Whether a setting says that requests come through a proxy, so that a peer on this machine proves nothing."""
+        named = [name for name in self.allowed_hosts if name != "localhost"]
+        return bool(self.trusted_proxies or named or self.root_path)
 
     def url(self, platform: Platform) -> str:
         """Return scheme and host of a bookmaker."""
@@ -309,7 +321,7 @@ def load_settings(environ: Mapping[str, str] | None = None, **overrides: Any) ->
     environ = os.environ if environ is None else environ
     given = {name.removeprefix(PREFIX): value for name, value in environ.items() if name.startswith(PREFIX)}
     known = {name.upper() for name in Settings.model_fields}
-    problems = [_unknown(name, known) for name in given if name not in known | TEST_ONLY_NAMES]
+    problems = [_unknown(name, known) for name in given if name not in known | TEST_ONLY_NAMES | CLIENT_NAMES]
     values: dict[str, Any] = {name.lower(): value for name, value in given.items() if name in known}
     try:
         settings = Settings(**(values | overrides))

@@ -1,6 +1,6 @@
 /** One event: live prices, market search, the history of one market, and refreshing. */
 import { drawChart } from "./chart.js";
-import { all, byId, connect, framed, load, localise, momentOf, paced, setText, tickAges } from "./page.js";
+import { all, byId, connect, csrf, framed, load, localise, momentOf, paced, setText, tickAges } from "./page.js";
 import { columnsOf, compare, made, markMoved, oddsText, percent, platformsOf, promo, show } from "./prices.js";
 
 const root = byId("event");
@@ -204,7 +204,7 @@ refresh.addEventListener("click", async () => {
 	const said = byId("refresh-said");
 	refresh.disabled = true;
 	said.textContent = "Fetching…";
-	const response = await fetch(`../api/events/${eventId}/refresh`, { method: "POST" }).catch(() => null);
+	const response = await fetch(`../api/events/${eventId}/refresh`, { method: "POST", headers: csrf() }).catch(() => null);
 	const answer = await response?.json().catch(() => null);
 	const bad = answer?.platform_results?.find((each) => each.error);
 	said.textContent = response?.ok ? (bad?.error ?? "Fetched.") : (answer?.detail ?? "No response from the server.");

@@ -32,6 +32,7 @@ const STABLE_MS = 5000; // a shorter connection counts as a failure
 
 const DEFAULTS = {
 	base: "",
+	token: "",
 	topics: [],
 	watch: [],
 	since: null,
@@ -350,6 +351,18 @@ export function watchOdds(filter, options) {
 	return watch;
 }
 
+/** A ticket for one WebSocket, which can send no token. @param {URL} url @param {string} token */
+async function ticketFor(url, token) {
+	const address = new URL(url);
+	address.protocol = url.protocol.replace("ws", "http");
+	address.pathname = url.pathname.replace(/ws$/, "tickets");
+	address.search = "";
+	const headers = { Authorization: `Bearer ${token}`, ...ofProgram(url)?.headers };
+	const response = await fetch(address, { method: "POST", headers, cache: "no-store" });
+	if (!response.ok) throw new Error(`status ${response.status}`);
+	return (await response.json()).ticket;
+}
+
 /** One connection. It ends once, and reports nothing after that. */
 class Link {
 	/** @type {number | null} */ liveSince = null;
@@ -378,6 +391,10 @@ class Link {
 		this.#listener.end(end);
 	}
 
+	get isOver() {
+		return this.#isOver;
+	}
+
 	close() {
 		this.#isOver = true;
 		clearTimeout(this.#openTimer);
@@ -396,7 +413,20 @@ class WebSocketLink extends Link {
 
 	constructor(plan, options, listener) {
 		super("websocket", plan, options, listener);
-		this.#socket = new options.WebSocket(plan.url, ofProgram(plan.url));
+		if (!options.token) this.#open(plan.url);
+		else
+			ticketFor(plan.url, options.token).then(
+				(ticket) => {
+					if (this.isOver) return;
+					plan.url.searchParams.set("ticket", ticket);
+					this.#open(plan.url);
+				},
+				(error) => this.end({ reason: String(error.message || error) }),
+			);
+	}
+
+	#open(url) {
+		this.#socket = new this.options.WebSocket(url, ofProgram(url));
 		this.#socket.onmessage = (event) => {
 			this.heardAt = performance.now();
 			this.#askedAt = 0;
@@ -413,6 +443,7 @@ class WebSocketLink extends Link {
 	close() {
 		super.close();
 		const socket = this.#socket;
+		if (!socket) return;
 		socket.onmessage = socket.onclose = null;
 		// Closed before it is open, it would log a warning.
 		if (socket.readyState === 0) socket.onopen = () => socket.close();
@@ -420,7 +451,7 @@ class WebSocketLink extends Link {
 	}
 
 	check() {
-		if (this.#socket.readyState !== 1) return;
+		if (this.#socket?.readyState !== 1) return;
 		const now = performance.now();
 		if (this.#askedAt) {
 			if (now - this.#askedAt > this.options.answerMs) this.end({ reason: "no answer to a ping" });
@@ -431,7 +462,7 @@ class WebSocketLink extends Link {
 	}
 
 	send(message) {
-		if (this.#socket.readyState === 1) this.#socket.send(JSON.stringify(message));
+		if (this.#socket?.readyState === 1) this.#socket.send(JSON.stringify(message));
 	}
 }
 
@@ -458,7 +489,8 @@ class StreamLink extends Link {
 	}
 
 	async #read(url) {
-		const headers = { Accept: "text/event-stream", ...ofProgram(url)?.headers };
+		const { token } = this.options;
+		const headers = { Accept: "text/event-stream", ...(token && { Authorization: `Bearer ${token}` }), ...ofProgram(url)?.headers };
 		const response = await fetch(url, { headers, cache: "no-store", signal: this.#abort.signal });
 		if (!response.ok || !response.body) throw new Error(`status ${response.status}`);
 		const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();

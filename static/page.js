@@ -4,6 +4,7 @@ import { LiveClient } from "./live.js";
 export const byId = (id) => document.getElementById(id);
 export const all = (what, root = document) => [...root.querySelectorAll(what)];
 let serverAhead = 0;
+const LEAST_STAY_MS = 5000; // a page is never reloaded again and again
 const root = new URL("../..", import.meta.url); // above assets/<version>/
 
 /** Connect. `live.odds` watches the filter. */
@@ -12,7 +13,9 @@ export function connect(topics, filter) {
 	if (filter) live.odds = live.watchOdds(filter);
 	const sign = byId("connection");
 	let later = 0;
-	live.addEventListener("state", ({ detail: { state, transport } }) => {
+	live.addEventListener("state", ({ detail: { state, transport, reason } }) => {
+		// The session has ended: the server leads to the login, and from there back here.
+		if (/the token is over|status 401/.test(reason) && performance.now() > LEAST_STAY_MS) location.reload();
 		const words = {
 			live: `Live over ${transport === "sse" ? "SSE" : "WebSocket"}`,
 			connecting: "Connecting…",
@@ -95,6 +98,12 @@ export function tickAges(roots = document.hidden ? [] : aging.roots()) {
 
 export function setText(element, text) {
 	if (element.textContent !== text) element.textContent = text;
+}
+
+/** What a request needs that changes something, if this page belongs to a session. @returns {Record<string, string>} */
+export function csrf() {
+	const meta = /** @type {HTMLMetaElement | null} */ (document.querySelector('meta[name="csrf-token"]'));
+	return meta ? { "X-CSRF-Token": meta.content } : {};
 }
 
 export async function load(address) {

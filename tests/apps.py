@@ -14,13 +14,13 @@ from urllib.request import Request, urlopen
 
 import orjson
 from quart import Quart, Response
-from quart.typing import TestClientProtocol
 
 from quart_odds.app import create_app
 from quart_odds.domain.platforms import Platform
 from quart_odds.services import EXTENSION, Services
 from quart_odds.settings import load_settings
 from tests.platforms import FIRST_THREE
+from tests.tokens import TOKEN, LocalClient, add_token
 
 Json = dict[str, Any]
 
@@ -86,7 +86,7 @@ class RunningApp:
 
     app: Quart
     parts: Services
-    client: TestClientProtocol
+    client: LocalClient
 
     async def get(self, path: str) -> Any:
         """Return the JSON of a successful response."""
@@ -97,7 +97,7 @@ class RunningApp:
     async def ask(self, method: str, path: str, headers: Mapping[str, str] | None = None) -> Response:
         """Return the response to a request with this method and without a body, from this machine."""
         send: Callable[..., Awaitable[Response]] = getattr(self.client, method.lower())
-        return await send(path, headers=dict(headers or {}), scope_base={"client": ("127.0.0.1", 50_000)})
+        return await send(path, headers=dict(headers or {}))
 
     async def start(self, *platforms: Platform) -> int:
         """Start a run and return its id."""
@@ -143,12 +143,20 @@ def without_times(odds: Mapping[str, Json]) -> dict[str, Json]:
 
 @contextlib.asynccontextmanager
 async def running_app(folder: Path, url: str, **settings: object) -> AsyncIterator[RunningApp]:
-    """Run an app with a database in this folder. All bookmakers are at one address unless settings say otherwise."""
+    """Run an app with a database in this folder. All bookmakers are at one address unless settings say otherwise.
+
+    With settings of a proxy the client has a token.
+    """
     given = {f"{platform}_url": url for platform in Platform} | {"database_url": f"sqlite:///{folder / 'odds.db'}"}
     given["bookmakers"] = ",".join(FIRST_THREE)
     app = create_app(load_settings({}, **(given | dict(HASTE) | settings)))
     async with app.test_app():
-        yield RunningApp(app, app.extensions[EXTENSION], app.test_client())
+        parts: Services = app.extensions[EXTENSION]
+        token = None
+        if parts.settings.may_be_behind_proxy and not await parts.store.access_tokens():
+            token = TOKEN
+            await add_token(parts.store)
+        yield RunningApp(app, parts, LocalClient(app, token))
 
 
 def blocks(stream: str | bytes) -> list[Json]:

@@ -1,7 +1,4 @@
-"""The command line: `quart-odds serve · scrape · watch · record · export · coverage · alerts · sandbox · migrate`.
-
-See docs/cli.md.
-"""
+"""The command line: `quart-odds COMMAND`. See docs/cli.md."""
 
 import click
 
@@ -14,6 +11,7 @@ from quart_odds.cli.migrate import migrate_command
 from quart_odds.cli.record import record_command
 from quart_odds.cli.scrape import scrape_command
 from quart_odds.cli.serve import serve_command
+from quart_odds.cli.token import token_command
 from quart_odds.cli.watch import watch_command
 
 
@@ -31,6 +29,7 @@ for command in (
     export_command,
     coverage_command,
     alerts_command,
+    token_command,
     migrate_command,
 ):
     main.add_command(command)

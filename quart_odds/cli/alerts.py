@@ -1,6 +1,5 @@
 """`quart-odds alerts`: targets and rules of alerts, in the database itself, so a server may be running or not."""
 
-import asyncio
 import json
 import sys
 from collections.abc import Awaitable, Callable
@@ -8,13 +7,12 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
+from quart_odds.cli.database import with_store
 from quart_odds.cli.runner import exit_with
-from quart_odds.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from quart_odds.alerts.rule_book import RuleBook
     from quart_odds.alerts.service import AlertTargets
-    from quart_odds.storage import Store
 
 T = TypeVar("T")
 
@@ -124,7 +122,7 @@ def _with_targets(work: "Callable[[AlertTargets], Awaitable[T]]") -> T:
     """Return the result of some work on the targets in the database of the settings."""
     from quart_odds.alerts.service import AlertTargets, Senders
 
-    return _with_store(
+    return with_store(
         lambda store, settings: work(AlertTargets(store, Senders(allow_private=settings.alerts_allow_private)))
     )
 
@@ -133,23 +131,4 @@ def _with_rules(work: "Callable[[RuleBook], Awaitable[T]]") -> T:
     """Return the result of some work on the rules in the database of the settings."""
     from quart_odds.alerts.rule_book import RuleBook
 
-    return _with_store(lambda store, _: work(RuleBook(store)))
-
-
-def _with_store(work: "Callable[[Store, Settings], Awaitable[T]]") -> T:
-    from quart_odds.logs import configure_logging
-    from quart_odds.storage import open_store
-    from quart_odds.storage.network_files import refuse_network_file
-
-    settings = load_settings(None, log_level="warning")
-    configure_logging(settings)
-    refuse_network_file(settings.database_url)
-
-    async def do() -> T:
-        store = await open_store(settings.database_url)
-        try:
-            return await work(store, settings)
-        finally:
-            await store.aclose()
-
-    return asyncio.run(do())
+    return with_store(lambda store, _: work(RuleBook(store)))

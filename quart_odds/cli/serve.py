@@ -2,6 +2,7 @@
 
 import os
 import sys
+from functools import partial
 
 import click
 
@@ -10,14 +11,14 @@ from quart_odds.cli.runner import exit_with, run_command
 from quart_odds.cli.stand_ins import sandbox_environment, stand_ins
 from quart_odds.cli.streams import drop_stdout
 from quart_odds.errors import QuartOddsError, SettingsError
-from quart_odds.settings import Settings
+from quart_odds.settings import PREFIX, Settings
 
 MOST_WORKERS = 64
 
 
 @click.command("serve")
 @click.option("--bind", default=DEFAULT_BIND, show_default=True, metavar="HOST:PORT", help="Address to listen on.")
-@click.option("--open-to-network", is_flag=True, help="Allow an address that others can reach. There is no login.")
+@click.option("--open-to-network", is_flag=True, help="Let everybody read without a token; changes still need one.")
 @click.option(
     "--workers",
     default=1,
@@ -47,7 +48,7 @@ def serve_command(
 
         async def supervise(settings: Settings) -> int:
             environ = sandbox_environment(settings) if sandbox else {}
-            return await _supervise(settings, bind, workers, environ, open_to_network=open_to_network)
+            return await _supervise(_opened(settings, open_to_network), bind, workers, environ)
 
         exit_with(
             run_command(
@@ -67,15 +68,13 @@ def serve_command(
 
         refuse_network_file(settings.database_url)
 
-        app = create_app(_allowing_its_own_name(settings, bind))
-        await serve(app, bind, open_to_network=open_to_network, on_ready=_announce)
+        app = create_app(_allowing_its_own_name(_opened(settings, open_to_network), bind))
+        await serve(app, bind, has_token=partial(_has_token, settings), on_ready=_announce)
 
     run_command(work, beside)
 
 
-async def _supervise(
-    settings: Settings, bind: str, workers: int, environ: dict[str, str], *, open_to_network: bool
-) -> int:
+async def _supervise(settings: Settings, bind: str, workers: int, environ: dict[str, str]) -> int:
     """Run workers until a signal, and return the exit code."""
     from quart_odds.server.serve import check_reach
     from quart_odds.server.sockets import listen_for_workers
@@ -85,11 +84,11 @@ async def _supervise(
     refuse_network_file(settings.database_url)
     sockets = listen_for_workers(bind, settings.write_timeout_seconds, workers)
     try:
-        check_reach(sockets[0], bind, open_to_network=open_to_network)
+        await check_reach(sockets[0], bind, settings, partial(_has_token, settings))
         supervisor = Supervisor(
             sockets,
             _worker_command(bind),
-            {**os.environ, **environ},
+            {**os.environ, **environ, f"{PREFIX}OPEN_TO_NETWORK": "true" if settings.open_to_network else "false"},
             drain_seconds=settings.drain_seconds,
             on_ready=_announce,
         )
@@ -141,6 +140,23 @@ def _announce(address: str) -> None:
         # Standard output has no reader, or its disk is full. The server works all the same.
         drop_stdout()
         structlog.get_logger(__name__).warning("server.address_not_printed", address=address, reason=str(error))
+
+
+def _opened(settings: Settings, open_to_network: bool) -> Settings:
+    """The settings, with what the option of the command line says."""
+    return settings.model_copy(update={"open_to_network": True}) if open_to_network else settings
+
+
+async def _has_token(settings: Settings) -> bool:
+    """Return whether the database has a token that can be used."""
+    from quart_odds.access.tokens import AccessTokens
+    from quart_odds.storage import open_store
+
+    store = await open_store(settings.database_url)
+    try:
+        return await AccessTokens(store).has_usable()
+    finally:
+        await store.aclose()
 
 
 def _allowing_its_own_name(settings: Settings, bind: str) -> Settings:

@@ -19,8 +19,11 @@ if TYPE_CHECKING:
 @click.argument("url", default=f"http://{DEFAULT_BIND}")
 @click.option("--once", is_flag=True, help="Exit after the active or the next run, with the exit codes of scrape.")
 @click.option("--sweeps", is_flag=True, help="Show sweeps, not full runs.")
+@click.option(
+    "--token", envvar="QUART_ODDS_TOKEN", metavar="TOKEN", help="A token of the server. Better: set QUART_ODDS_TOKEN."
+)
 @json_option
-def watch_command(url: str, once: bool, sweeps: bool, as_json: bool) -> None:
+def watch_command(url: str, once: bool, sweeps: bool, token: str | None, as_json: bool) -> None:
     """Show the runs of a server live. A lost connection is resumed from its cursor."""
     from quart_odds.cli.terminal import exit_code, opened_screen
     from quart_odds.cli.watcher import Watcher
@@ -30,7 +33,7 @@ def watch_command(url: str, once: bool, sweeps: bool, as_json: bool) -> None:
 
     async def follow() -> None:
         with opened_screen(as_json=as_json) as screen:
-            async with contextlib.aclosing(Watcher(url, on_state=screen.say).follow()) as progresses:
+            async with contextlib.aclosing(Watcher(url, token=token, on_state=screen.say).follow()) as progresses:
                 async for progress in progresses:
                     if (progress.mode is RunMode.SWEEP) is not sweeps:
                         continue

@@ -32,8 +32,14 @@ class Watcher:
     """
 
     def __init__(
-        self, url: str, *, on_state: Callable[[str], None] = lambda _: None, sleep: Sleep = asyncio.sleep
+        self,
+        url: str,
+        *,
+        token: str | None = None,
+        on_state: Callable[[str], None] = lambda _: None,
+        sleep: Sleep = asyncio.sleep,
     ) -> None:
+        self._headers = {} if token is None else {"Authorization": f"Bearer {token}"}
         self._url = websocket_url(url)
         self._shown = masked(url.rstrip("/"))
         self._on_state = on_state
@@ -49,13 +55,18 @@ class Watcher:
                 self._asked_wait = None
                 try:
                     async with asyncio.timeout(CONNECT_SECONDS):
-                        websocket = await session.ws_connect(self._url, params=self._query(), heartbeat=PING_SECONDS)
+                        websocket = await session.ws_connect(
+                            self._url, params=self._query(), headers=self._headers, heartbeat=PING_SECONDS
+                        )
                     async with websocket:
                         async for progress in self._read(websocket):
                             yield progress
                 except aiohttp.WSServerHandshakeError as error:
                     if error.status < 500:
-                        raise WatchError(f"{self._shown} refuses the connection: status {error.status}") from error
+                        advice = "; give a token with --token or QUART_ODDS_TOKEN" if error.status == 401 else ""
+                        raise WatchError(
+                            f"{self._shown} refuses the connection: status {error.status}{advice}"
+                        ) from error
                     self._give_up_at_first(f"status {error.status}")
                 except aiohttp.ClientConnectorError as error:
                     self._give_up_at_first(error.strerror or str(error.os_error))

@@ -5,7 +5,19 @@ from urllib.parse import unquote
 
 MASK = "***"
 
-_WORDS = ("password", "passwd", "passphrase", "pwd", "secret", "token", "apikey", "api_key", "api-key", "auth")
+_WORDS = (
+    "password",
+    "passwd",
+    "passphrase",
+    "pwd",
+    "secret",
+    "token",
+    "apikey",
+    "api_key",
+    "api-key",
+    "auth",
+    "ticket",
+)
 _NAMES = frozenset({"pass", "key", "user", "username"})
 
 # Matches up to the last @ before whitespace or a quote, because people use passwords that contain @ and /.

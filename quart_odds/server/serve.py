@@ -3,14 +3,14 @@
 import asyncio
 import gc
 import socket
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 
 import structlog
 from hypercorn.asyncio import serve as hypercorn_serve
 from hypercorn.config import Config
 from quart import Quart
 
-from quart_odds.errors import SettingsError
+from quart_odds.errors import QuartOddsError, SettingsError
 from quart_odds.server import fast_lane, hardening
 from quart_odds.server.accepting import Accepting
 from quart_odds.server.connection import open_connections
@@ -21,6 +21,7 @@ from quart_odds.server.sockets import address_of, is_loopback, listen, raise_fil
 from quart_odds.server.stop import LastResort, cut_the_rest, farewell, stop_on_signals
 from quart_odds.server.waiting import KEEP_ALIVE_SECONDS, waiting_for
 from quart_odds.services import EXTENSION, Services
+from quart_odds.settings import Settings
 
 STOP_SECONDS = 3.0
 """The maximum duration of a stop, apart from the wait for a run. Then the process ends, whatever holds it up.
@@ -33,16 +34,11 @@ OTHER_FILES = 512
 """How many files are open besides live connections: the database, bookmakers, requests."""
 GIVE_UP_SECONDS = 0.7
 """How long Hypercorn has to end without the fast lane, when the launcher cannot cut the connections that hold it up."""
-EXPOSED = (
-    "start, cancel and retry scrapes, fetch events anew, change settings and the schedule, and remove history that is "
-    "older than a day: there is no login"
-)
-"""What anyone can do who can reach the server."""
-
 log = structlog.get_logger(__name__)
 
 
 Ready = Callable[[str], None]
+HasToken = Callable[[], Awaitable[bool]]
 
 
 def run_in_loop(work: Callable[[], Coroutine[None, None, None]], *, use_uvloop: bool = True) -> None:
@@ -51,16 +47,16 @@ def run_in_loop(work: Callable[[], Coroutine[None, None, None]], *, use_uvloop: 
         runner.run(work())
 
 
-async def serve(app: Quart, bind: str, *, open_to_network: bool = False, on_ready: Ready | None = None) -> None:
+async def serve(app: Quart, bind: str, *, has_token: HasToken | None = None, on_ready: Ready | None = None) -> None:
     """Serve an app in the running loop until SIGINT or SIGTERM.
 
-    Raises SettingsError for an address beyond loopback, unless `open_to_network` confirms it.
+    Raises SettingsError for an address beyond loopback that nobody could use: see `check_reach`.
     """
     parts: Services = app.extensions[EXTENSION]
     sock = listen(bind, parts.settings.write_timeout_seconds)
     try:
-        check_reach(sock, bind, open_to_network=open_to_network)
-    except SettingsError:
+        await check_reach(sock, bind, parts.settings, has_token)
+    except QuartOddsError:
         sock.close()
         raise
     stop = asyncio.Event()
@@ -72,16 +68,17 @@ async def serve(app: Quart, bind: str, *, open_to_network: bool = False, on_read
         await serve_socket(app, sock, stop, accepting, on_ready)
 
 
-def check_reach(sock: socket.socket, bind: str, *, open_to_network: bool) -> None:
-    """Raise SettingsError for a socket beyond loopback, unless `open_to_network` confirms it. Then log a warning."""
-    if is_loopback(sock):
+async def check_reach(sock: socket.socket, bind: str, settings: Settings, has_token: HasToken | None) -> None:
+    """Raise SettingsError for a socket beyond loopback, unless there is a token, or everybody may read.
+
+    `has_token` returns whether the database has a token that can be used.
+    """
+    if is_loopback(sock) or settings.open_to_network or (has_token is not None and await has_token()):
         return
-    if not open_to_network:
-        raise SettingsError(
-            f"--bind {bind!r} can be reached from the network, and anyone there could {EXPOSED}. "
-            "If that is intended, add --open-to-network; otherwise bind to 127.0.0.1"
-        )
-    log.warning("server.open_to_network", bind=bind, reason=f"anyone who can reach this address can {EXPOSED}")
+    raise SettingsError(
+        f"--bind {bind!r} can be reached from the network, and nobody there could get in: there is no token yet. Make "
+        "one with `quart-odds token create --name … --scope admin`, or add --open-to-network to let everybody read"
+    )
 
 
 def check_files(limit: int, most_connections: int) -> None:

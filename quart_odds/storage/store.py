@@ -11,6 +11,7 @@ from quart_odds.errors import NotWriterError, StorageError
 from quart_odds.odds.cache import OddsCache
 from quart_odds.odds.event import CachedEvent
 from quart_odds.odds.ports import StoredEvent, StoredOdds, WriterRow
+from quart_odds.storage.access_rows import AccessRows
 from quart_odds.storage.alert_queue import AlertQueueRows
 from quart_odds.storage.alert_rules import AlertRuleRows
 from quart_odds.storage.alert_targets import AlertTargetRows
@@ -38,7 +39,9 @@ log = structlog.get_logger(__name__)
 __all__ = ["Store", "migrate", "open_migrated", "open_store"]
 
 
-class Store(RunRows, HistoryRows, AnalyticsRows, RetentionRows, AlertTargetRows, AlertRuleRows, AlertQueueRows):
+class Store(
+    RunRows, HistoryRows, AnalyticsRows, RetentionRows, AlertTargetRows, AlertRuleRows, AlertQueueRows, AccessRows
+):
     """Everything that is stored. Every method raises StorageError if the database is slow, locked, full or gone."""
 
     def __init__(self, database: Database) -> None:

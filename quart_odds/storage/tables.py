@@ -360,3 +360,38 @@ alert_deliveries = Table(
 `rule_id` stays when its rule is removed, since deliveries of one rule to one target are made in order.
 """
 Index("ix_alert_deliveries_state_rule_id", alert_deliveries.c.state, alert_deliveries.c.rule_id)
+
+access_tokens = Table(
+    "access_tokens",
+    metadata,
+    Column("id", String(16), primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("scope", String(16), nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("expires_at", Moment),
+    Column("revoked_at", Moment),
+    Column("last_used_at", Moment),
+)
+"""The tokens of the API. `digest` is the SHA-256 of a token's text, which is stored nowhere."""
+
+access_sessions = Table(
+    "access_sessions",
+    metadata,
+    Column("digest", String(64), primary_key=True),
+    Column("token_id", String(16), ForeignKey("access_tokens.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("created_at", Moment, nullable=False),
+    Column("expires_at", Moment, nullable=False),
+)
+"""Who is logged in on the pages, and with which token."""
+
+access_tickets = Table(
+    "access_tickets",
+    metadata,
+    Column("digest", String(64), primary_key=True),
+    Column("scope", String(16), nullable=False),
+    Column("token_id", String(16)),
+    Column("ends_at", Moment),
+    Column("expires_at", Moment, nullable=False),
+)
+"""Tickets that nobody has used yet."""

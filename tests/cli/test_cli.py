@@ -383,11 +383,11 @@ def test_a_bind_that_is_none_says_what_is_wrong_with_it(bind: str, said: str) ->
 
 
 @pytest.mark.parametrize("bind", ["0.0.0.0:0", "[::]:0"])
-async def test_an_address_that_others_can_reach_has_to_be_asked_for(bind: str, tmp_path: Path) -> None:
-    """The start is refused with what anyone could do. With the option, the same is a warning and the server runs."""
+async def test_an_address_that_others_can_reach_needs_a_token_or_has_to_be_asked_for(bind: str, tmp_path: Path) -> None:
+    """Without either, the start is refused. With the option, everybody may read, and a warning says so."""
     done = run(["serve", "--bind", bind], {}, tmp_path, 2)
     said = " ".join(done.stderr.split())
-    assert "anyone there could start, cancel and retry scrapes" in said
+    assert "there is no token yet" in said
     assert "add --open-to-network" in said
     command = [*COMMAND, "serve", "--bind", bind, "--open-to-network"]
     server = await asyncio.create_subprocess_exec(
@@ -398,8 +398,17 @@ async def test_an_address_that_others_can_reach_has_to_be_asked_for(bind: str, t
         assert b"Quart Odds is at" in await server.stdout.readline()
         server.terminate()
         _, log = await server.communicate()
-    assert b"server.open_to_network" in log
-    assert b"remove history" in log
+    assert b"access.open_to_network" in log
+    made = run(["token", "create", "--name", "mine", "--scope", "read"], {}, tmp_path, 0)
+    assert made.stdout.startswith("qo_")
+    server = await asyncio.create_subprocess_exec(
+        *command[:-1], cwd=tmp_path, env=environment({}), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    assert server.stdout is not None
+    async with asyncio.timeout(30):
+        assert b"Quart Odds is at" in await server.stdout.readline()
+        server.terminate()
+        await server.communicate()
 
 
 @pytest.mark.parametrize("encoding", ["latin-1", "ascii", "utf-8"])

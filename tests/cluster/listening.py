@@ -117,7 +117,7 @@ class SseListener(MovingListener):
     async def _listen(self, server: Server) -> None:
         with contextlib.suppress(aiohttp.ClientError, OSError):
             async with (
-                aiohttp.ClientSession(timeout=TIMEOUTS, read_bufsize=1 << 22) as session,
+                aiohttp.ClientSession(headers=dict(server.headers), timeout=TIMEOUTS, read_bufsize=1 << 22) as session,
                 session.get(f"{server.url}/api/sse{self._query()}") as stream,
             ):
                 cursor = self.cursor

@@ -145,9 +145,10 @@ class Load:
         """Return the status and body of an answer; no status if there is no answer."""
         timeout = aiohttp.ClientTimeout(total=ANSWER_SECONDS)
         try:
+            server = self._pick()
             async with (
-                aiohttp.ClientSession(timeout=timeout) as session,
-                session.request(method, f"{self._pick().url}{path}", json=body) as answer,
+                aiohttp.ClientSession(headers=dict(server.headers), timeout=timeout) as session,
+                session.request(method, f"{server.url}{path}", json=body) as answer,
             ):
                 if answer.status >= 500:
                     assert answer.status == 503, f"{method} {path}: {answer.status} {await answer.text()}"

@@ -12,6 +12,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from tests.deploy.proxies import Proxy
 from tests.server.serving import Json
+from tests.tokens import HEADERS
 
 OPEN_SECONDS = 30.0
 LOST_SECONDS = 0.5
@@ -70,6 +71,7 @@ class WebSocketListener(Listener):
             host="127.0.0.1",
             port=self._proxy.port,
             compression=None,
+            additional_headers=HEADERS,
             open_timeout=OPEN_SECONDS,
         )
         try:
@@ -99,7 +101,7 @@ class EventSourceListener(Listener):
         self._retry_ms: int | None = None
 
     async def _connection(self) -> float | None:
-        headers = {"Host": f"{self._proxy.host}:{self._proxy.port}", "Accept": "text/event-stream"}
+        headers = {"Host": f"{self._proxy.host}:{self._proxy.port}", "Accept": "text/event-stream", **HEADERS}
         if self._cursor:
             headers["Last-Event-ID"] = self._cursor
         try:

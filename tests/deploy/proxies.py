@@ -16,12 +16,14 @@ from pathlib import Path
 import pytest
 
 from tests.server.harness import Peer
+from tests.tokens import HEADERS
 
 SHIPPED = Path(__file__).parents[2] / "docs" / "deploy"
 HOST = "odds.example.com"
 SITE = "www.example.com"
 """The site below whose path /odds the sub-path configurations serve."""
 START_SECONDS = 20.0
+AUTHORIZED = tuple(f"{name}: {value}" for name, value in HEADERS.items())
 
 ONE_LINE = {"nginx": "    server 127.0.0.1:8001 max_fails=0;\n", "caddy": " 127.0.0.1:8001"}
 """What is left out of a configuration for one port."""
@@ -70,7 +72,7 @@ class Certificate:
 
 @dataclass(frozen=True)
 class Proxy:
-    """A running proxy on 127.0.0.1."""
+    """A running proxy on 127.0.0.1. Its clients have the token of the tests, which all servers behind proxies know."""
 
     name: str
     port: int
@@ -105,6 +107,7 @@ class Proxy:
             "Connection: Upgrade",
             "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
             "Sec-WebSocket-Version: 13",
+            *AUTHORIZED,
             *more,
         ]
         await peer.request("\r\n".join(lines) + "\r\n\r\n")
@@ -113,14 +116,15 @@ class Proxy:
     async def stream(self, path: str = "/api/sse") -> Peer:
         """Open an event stream over HTTP/1.1, which the server has to end: there is no other response after it."""
         peer = await self.connect()
-        lines = [f"GET {path} HTTP/1.1", f"Host: {self.host}:{self.port}", "Connection: close"]
+        lines = [f"GET {path} HTTP/1.1", f"Host: {self.host}:{self.port}", "Connection: close", *AUTHORIZED]
         await peer.request("\r\n".join(lines) + "\r\n\r\n")
         return peer
 
     def curl(self, path: str, *options: str) -> list[str]:
         """Return a curl command that asks for a path over HTTP/2."""
         to = ["--resolve", f"{self.host}:{self.port}:127.0.0.1", "--cacert", str(self.certificate.path)]
-        return [program("curl"), "--http2", "-sSN", "--max-time", "30", *to, *options, f"{self.url}{path}"]
+        sent = ("--header", *AUTHORIZED)
+        return [program("curl"), "--http2", "-sSN", "--max-time", "30", *to, *sent, *options, f"{self.url}{path}"]
 
 
 def program(name: str) -> str:

@@ -152,7 +152,7 @@ async def test_the_limit_per_address_counts_the_client_and_no_address_that_it_in
 async def test_nobody_gets_in_from_other_networks(
     name: str, below_path: bool, tmp_path: Path, certificate: Certificate
 ) -> None:
-    """There is no login, so a configuration that nobody has changed lets in private networks alone."""
+    """A configuration that nobody has changed lets in private networks alone, whatever token somebody has."""
     changes = {"allow 127.0.0.0/8;": ""} if name == "nginx" else {"private_ranges": "10.0.0.0/8"}
     ports = [free_port(), free_port()]
     with running_proxy(name, tmp_path, certificate, ports, below_path=below_path, changes=changes) as proxy:

@@ -23,6 +23,7 @@ from tests.platforms import FIRST_THREE
 from tests.redis_servers import TestRedis, running_redis
 from tests.server.serving import Server, at
 from tests.server.several_workers import two_workers, until_said
+from tests.tokens import HEADERS
 
 pytestmark = [pytest.mark.postgres, pytest.mark.timeout(600)]
 
@@ -192,7 +193,7 @@ async def client(proxy: Proxy) -> AsyncIterator[aiohttp.ClientSession]:
     """Return a client of the HTTP API behind a proxy."""
     async with aiohttp.ClientSession(
         f"https://127.0.0.1:{proxy.port}",
-        headers={"Host": f"{proxy.host}:{proxy.port}"},
+        headers={"Host": f"{proxy.host}:{proxy.port}", **HEADERS},
         connector=aiohttp.TCPConnector(ssl=proxy.certificate.context),
         timeout=aiohttp.ClientTimeout(60),
     ) as session:

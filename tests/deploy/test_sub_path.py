@@ -15,6 +15,7 @@ from tests.platforms import FIRST_THREE
 from tests.routes.pages.conftest import chromium
 from tests.routes.pages.visiting import ARGUMENTS, Visitor
 from tests.server.serving import Server, at, served
+from tests.tokens import TOKEN
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
 
@@ -117,7 +118,12 @@ async def test_every_page_works_below_the_path(proxy: Proxy, browser: Browser) -
         visitor = Visitor.at(page)
         traffic = Traffic(visitor)
         await page.goto(f"{proxy.url}{ROOT}")
-        assert page.url == f"{proxy.url}{ROOT}/"
+        assert page.url == f"{proxy.url}{ROOT}/login?next=/"
+        await page.get_by_label("Token").fill(TOKEN)
+        await page.get_by_role("button", name="Log in").click()
+        await page.wait_for_url(f"{proxy.url}{ROOT}/")
+        (cookie,) = await context.cookies()
+        assert (cookie["name"], cookie["secure"], cookie["httpOnly"]) == ("__Host-quart_odds_session", True, True)
         await visitor.until_contains("#connection", "Live over WebSocket")
         await page.get_by_role("button", name="Pause").click()
         await page.get_by_role("button", name="Resume").click()

@@ -15,6 +15,7 @@ from tests.redis_servers import running_redis
 from tests.server.harness import Peer
 from tests.server.serving import Server
 from tests.server.several_workers import LISTENERS, two_workers
+from tests.tokens import HEADERS
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
 
@@ -78,7 +79,7 @@ async def test_forwarded_addresses_from_elsewhere_prove_nothing(server: Server, 
                     f"ws://127.0.0.1:{server.port}/api/ws",
                     compression=None,
                     local_addr=("127.0.0.9", 0),
-                    additional_headers={"X-Forwarded-For": "127.0.0.7"},
+                    additional_headers={"X-Forwarded-For": "127.0.0.7", **HEADERS},
                 )
             )
         assert await admitted(proxy, "127.0.0.7", stack) == MOST

@@ -18,8 +18,12 @@ from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
 
+from tests.tokens import put_token
+
 ROOT = Path(__file__).parents[2]
 START_SECONDS = 30.0
+PROXIED = {"allowed_hosts", "trusted_proxies", "root_path"}
+"""Settings with which every request needs a token."""
 NOWHERE = "http://127.0.0.1:9"
 
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
@@ -28,7 +32,10 @@ TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
 class Served:
     """A running server, as its users and the process table see it."""
 
-    def __init__(self, process: subprocess.Popen[str], port: int, log: Path) -> None:
+    def __init__(
+        self, process: subprocess.Popen[str], port: int, log: Path, headers: Mapping[str, str] | None = None
+    ) -> None:
+        self.headers = dict(headers or {})
         self.process = process
         self.port = port
         self.log = log
@@ -43,12 +50,14 @@ class Served:
 
     def post(self, path: str) -> None:
         """Send a POST, and wait for the response."""
-        with urlopen(Request(f"http://127.0.0.1:{self.port}{path}", method="POST"), timeout=30) as answer:
+        with urlopen(
+            Request(f"http://127.0.0.1:{self.port}{path}", headers=self.headers, method="POST"), timeout=30
+        ) as answer:
             answer.read()
 
     def get(self, path: str) -> Any:
         """Return the JSON at a path."""
-        with urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=30) as answer:
+        with urlopen(Request(f"http://127.0.0.1:{self.port}{path}", headers=self.headers), timeout=30) as answer:
             return json.load(answer)
 
     def state(self) -> dict[str, int]:
@@ -79,7 +88,7 @@ class Served:
 
 @contextmanager
 def served(folder: Path, *options: str, python: str = sys.executable, **settings: object) -> Iterator[Served]:
-    """Serve the application under the launcher, on a free port."""
+    """Serve the application under the launcher, on a free port. With settings of a proxy there is a token."""
     given = {
         "database_url": f"sqlite:///{folder / 'odds.db'}",
         "max_connections_per_address": 0,
@@ -87,10 +96,11 @@ def served(folder: Path, *options: str, python: str = sys.executable, **settings
         "request_tries": 1,
         **settings,
     }
+    headers = put_token(str(given["database_url"])) if PROXIED & given.keys() else {}
     command = [python, "-m", "tests.server.server", *options, *(f"{name}={value}" for name, value in given.items())]
     with _running(command, folder, {}) as (process, log):
         line = _first_line(process, log)
-        yield Served(process, int(line.rpartition(":")[2]), log)
+        yield Served(process, int(line.rpartition(":")[2]), log, headers)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,8 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from quart_odds.domain.platforms import Platform
 from tests.hosts import LOOPBACK, Host
+from tests.server.harness import PROXIED
+from tests.tokens import put_token
 
 Json = dict[str, Any]
 
@@ -55,6 +57,9 @@ class Server:
     url: str
     process: asyncio.subprocess.Process
     said: list[str]
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """What a request needs that changes something: nothing on this machine, and otherwise a token."""
+    folder: Path = Path()
 
     @property
     def port(self) -> int:
@@ -63,7 +68,8 @@ class Server:
 
     def websocket(self, query: str = "") -> connect:
         """Return a WebSocket client connection, to be opened with `async with`."""
-        return connect(f"ws{self.url.removeprefix('http')}/api/ws{query}", compression=None)
+        url = f"ws{self.url.removeprefix('http')}/api/ws{query}"
+        return connect(url, compression=None, additional_headers=dict(self.headers))
 
     async def stop(self, number: signal.Signals = signal.SIGTERM) -> float:
         """Stop the server with a signal, and return the seconds it took. AssertionError if it ends badly."""
@@ -89,6 +95,9 @@ async def served(
     """
     settings = {"database_url": "sqlite:///odds.db", "decode_workers": 0, **(settings or {})}
     folder.mkdir(parents=True, exist_ok=True)
+    headers: Mapping[str, str] = {}
+    if PROXIED & settings.keys() or "--open-to-network" in command:
+        headers = put_token(str(settings["database_url"]).replace("sqlite:///odds.db", f"sqlite:///{folder}/odds.db"))
     process = await asyncio.create_subprocess_exec(
         *command,
         cwd=folder,
@@ -102,7 +111,7 @@ async def served(
     try:
         async with asyncio.timeout(start_seconds):
             url = await address
-        yield Server(url, process, said)
+        yield Server(url, process, said, headers, folder)
     finally:
         with contextlib.suppress(ProcessLookupError):
             process.terminate()

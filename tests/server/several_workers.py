@@ -54,7 +54,9 @@ async def processes(server: Server) -> dict[int, int]:
     """Return the process id of each worker by its number, as /api/health says on many connections."""
     found: dict[int, int] = {}
     connector = aiohttp.TCPConnector(force_close=True)
-    async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(20)) as session:
+    async with aiohttp.ClientSession(
+        headers=dict(server.headers), connector=connector, timeout=aiohttp.ClientTimeout(20)
+    ) as session:
         for _ in range(LISTENERS):
             async with session.get(f"{server.url}/api/health") as answer:
                 process = (await answer.json())["process"]

@@ -24,7 +24,10 @@ PATIENCE_SECONDS = 40
 
 async def ask(server: Server, path: str, method: str = "GET") -> tuple[int, Any]:
     """Return the status and JSON of a response."""
-    async with aiohttp.ClientSession() as session, session.request(method, f"{server.url}{path}") as answer:
+    async with (
+        aiohttp.ClientSession(headers=dict(server.headers)) as session,
+        session.request(method, f"{server.url}{path}") as answer,
+    ):
         return answer.status, await answer.json(content_type=None)
 
 

@@ -67,6 +67,12 @@ class TokenBucket:
         self._fill()
         return self._left >= self._at_once
 
+    @property
+    def left(self) -> float:
+        """How many tokens may be taken now; less than none while there is a debt."""
+        self._fill()
+        return self._left
+
     def take(self, tokens: float = 1) -> bool:
         """Take that many tokens if there are enough, and return True. Otherwise take none and return False."""
         self._fill()

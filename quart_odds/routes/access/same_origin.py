@@ -32,6 +32,8 @@ REFUSAL = "quart_odds.refusal"
 """The scope key of the problem with which a request is refused."""
 FORWARDED = "quart_odds.forwarded"
 """The scope key of a request that another process has checked and forwarded. No client can set it."""
+FOREIGN_HOST = "quart_odds.foreign_host"
+"""The scope key of a request whose `Host` is no name of ours, and was replaced."""
 SHOWN_LENGTH = 100
 """How many characters of a header a response repeats."""
 
@@ -103,6 +105,7 @@ def check_host(app: Quart, scope: Any) -> bool:
         *((name, value) for name, value in scope["headers"] if name.lower() != b"host"),
         (b"host", LOOPBACK_NAME.encode()),
     ]
+    scope[FOREIGN_HOST] = True
     if own_path(scope) in ANY_HOST_PATHS:
         return True
     scope[REFUSAL] = _misdirected(names)
@@ -195,13 +198,25 @@ def own_origins(asked: Request | Websocket, trusted_proxies: Networks) -> frozen
     host = parse_host(asked.headers.get("Host", ""))
     if host is None:
         return frozenset()
-    forwarded = ",".join(asked.headers.getlist("X-Forwarded-Proto"))
-    if forwarded and is_within(_peer(asked), trusted_proxies):
-        # Some proxies send ws and wss for a WebSocket.
-        scheme = forwarded.rpartition(",")[2].strip().lower().replace("ws", "http")
+    scheme = _forwarded_scheme(asked, trusted_proxies)
+    if scheme is not None:
         return frozenset({Origin.of(scheme, host)}) if scheme in DEFAULT_PORTS else frozenset()
     schemes = ("https",) if asked.scheme in ("https", "wss") else ("http", "https")
     return frozenset(Origin.of(scheme, host) for scheme in schemes)
+
+
+def is_encrypted(asked: Request | Websocket, trusted_proxies: Networks) -> bool:
+    """Return whether the client speaks TLS, to this server or to a trusted proxy that says so."""
+    return (_forwarded_scheme(asked, trusted_proxies) or asked.scheme) in ("https", "wss")
+
+
+def _forwarded_scheme(asked: Request | Websocket, trusted_proxies: Networks) -> str | None:
+    """Return the scheme that a trusted proxy names; None if none does."""
+    forwarded = ",".join(asked.headers.getlist("X-Forwarded-Proto"))
+    if not forwarded or not is_within(peer_of(asked), trusted_proxies):
+        return None
+    # Some proxies send ws and wss for a WebSocket.
+    return forwarded.rpartition(",")[2].strip().lower().replace("ws", "http")
 
 
 def client_of(asked: Request | Websocket, trusted_proxies: Networks) -> Client:
@@ -210,7 +225,7 @@ def client_of(asked: Request | Websocket, trusted_proxies: Networks) -> Client:
     Each proxy may add a header line of its own; the lines form a single list. What a client may have written there
     itself is not trusted: see `Client.is_forwarded`.
     """
-    peer = _peer(asked)
+    peer = peer_of(asked)
     if not is_within(peer, trusted_proxies):
         return Client(_normal(peer) or peer)
     hops = [hop for line in asked.headers.getlist("X-Forwarded-For") for hop in line.split(",")]
@@ -236,7 +251,7 @@ def check_room(parts: "Services", client: Client) -> None:
         raise Problem(503, "Too many connections", str(error), headers={"Retry-After": "10"}) from None
 
 
-def _peer(asked: Request | Websocket) -> str:
+def peer_of(asked: Request | Websocket) -> str:
     """Return the address at the other end of the connection; empty for a Unix socket."""
     scope: Mapping[str, Any] = asked.scope or {}
     return (scope.get("client") or ("",))[0] or ""

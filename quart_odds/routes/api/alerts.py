@@ -1,4 +1,4 @@
-"""The targets of alerts. They say where the server connects to, so they are changed on its own machine only.
+"""The targets of alerts. They say where the server connects to, so changes of them need the scope `admin`.
 
 No process keeps targets in memory, so the process that receives a request carries it out. Their secrets never pass
 through Redis.
@@ -10,7 +10,6 @@ from quart_schema import document_response
 from quart_odds.alerts.targets import shown
 from quart_odds.alerts.values import Target
 from quart_odds.domain.clock import iso_z
-from quart_odds.routes.access.operators import operator_only
 from quart_odds.routes.access.same_origin import same_origin_only
 from quart_odds.routes.api.requests import takes_body
 from quart_odds.routes.api.schemas.alerts import (
@@ -38,11 +37,10 @@ async def targets() -> Response:
 
 @blueprint.post("/api/alerts/targets")
 @same_origin_only
-@operator_only
 @takes_body(NewTarget)
 @document_response(AddedTarget, 201)
 async def add_target(body: NewTarget) -> Response:
-    """Add a target. Only from the server's own machine. A webhook's secret is in this response and in no other."""
+    """Add a target. A webhook's secret is in this response and in no other."""
     target = await services().alerts.targets.add(body.kind, body.name, body.url)
     return json_response({**target_row(target), "secret": target.secret}, 201)
 
@@ -57,12 +55,11 @@ async def target(target_id: int) -> Response:
 
 @blueprint.put("/api/alerts/targets/<int:target_id>")
 @same_origin_only
-@operator_only
 @takes_body(TargetChanges)
 @document_response(AddedTarget)
 @document_response(ProblemBody, 404)
 async def change_target(target_id: int, body: TargetChanges) -> Response:
-    """Change a target. Only from the server's own machine. The response has a secret if it is a new one."""
+    """Change a target. The response has a secret if it is a new one."""
     changed = await services().alerts.targets.change(
         target_id, name=body.name, url=body.url, with_new_secret=body.new_secret
     )
@@ -71,22 +68,20 @@ async def change_target(target_id: int, body: TargetChanges) -> Response:
 
 @blueprint.delete("/api/alerts/targets/<int:target_id>")
 @same_origin_only
-@operator_only
 @document_response(Removed)
 @document_response(ProblemBody, 404)
 async def remove_target(target_id: int) -> Response:
-    """Remove a target, and cancel what waits for it. Only from the server's own machine."""
+    """Remove a target, and cancel what waits for it."""
     await services().alerts.targets.remove(target_id)
     return json_response({"id": target_id, "removed": True})
 
 
 @blueprint.post("/api/alerts/targets/<int:target_id>/test")
 @same_origin_only
-@operator_only
 @document_response(TestAnswer)
 @document_response(ProblemBody, 404)
 async def test_target(target_id: int) -> Response:
-    """Send a test message now, in one attempt. Only from the server's own machine."""
+    """Send a test message now, in one attempt."""
     reason = await services().alerts.targets.test(target_id)
     return json_response({"delivered": reason is None, "reason": reason})
 

@@ -9,10 +9,13 @@ from collections.abc import Callable, Collection, Iterable
 from typing import Any, TypeVar
 
 from quart import Quart
-from quart_schema import Info, OpenAPIProvider, QuartSchema, Server
+from quart_schema import APIKeySecurityScheme, HttpSecurityScheme, Info, OpenAPIProvider, QuartSchema, Server
+from quart_schema.extension import SecuritySchemeInput
 from werkzeug.routing import Rule
 
 from quart_odds import __version__
+from quart_odds.routes.access.scopes import TICKET_PATHS, scope_of
+from quart_odds.routes.access.sessions import COOKIE
 from quart_odds.routes.api.requests import BODY_REQUIRED
 
 _TEXT = "_quart_odds_text"
@@ -43,6 +46,13 @@ _PROBLEM = {
         }
     },
 }
+_SCHEMES: dict[str, SecuritySchemeInput] = {
+    "bearer": HttpSecurityScheme("bearer"),
+    "session": APIKeySecurityScheme(COOKIE, "cookie"),
+    "ticket": APIKeySecurityScheme("ticket", "query"),
+}
+"""How a request may prove what it may do."""
+
 View = TypeVar("View", bound=Callable[..., object])
 
 
@@ -71,7 +81,7 @@ class Provider(OpenAPIProvider):
         paths, components = super().build_paths(rule)
         view = self._app.view_functions[rule.endpoint]
         for operations in paths.values():
-            for operation in operations.values():
+            for method, operation in operations.items():
                 if "requestBody" in operation:
                     operation["requestBody"]["required"] = getattr(view, BODY_REQUIRED)
                 responses = {str(status): each for status, each in operation["responses"].items()}
@@ -81,6 +91,12 @@ class Provider(OpenAPIProvider):
                         "description": description,
                         "content": {content_type: {"schema": schema} for content_type, schema in schemas.items()},
                     }
+                if needed := scope_of(rule, method.upper()):
+                    ticket: list[dict[str, list[str]]] = [{"ticket": []}] if rule.rule in TICKET_PATHS else []
+                    operation["security"] = [{"bearer": [needed.value]}, {"session": [needed.value]}, *ticket]
+                    responses |= {"401": copy.deepcopy(_PROBLEM), "403": copy.deepcopy(_PROBLEM)}
+                else:
+                    operation["security"] = []
                 for status in [each for each in responses if int(each) >= 400 and not _is_own(responses[each])]:
                     responses[status] = copy.deepcopy(_PROBLEM)
                 responses["default"] = copy.deepcopy(_PROBLEM)
@@ -99,6 +115,8 @@ class Provider(OpenAPIProvider):
 
 def _is_own(response: dict[str, Any]) -> bool:
     """Whether an error response has its own schema, as those of the health checks do."""
+    if "application/json" not in response["content"]:
+        return True
     schema = response["content"]["application/json"]["schema"]
     return schema.get("title") != "ProblemBody" and not schema.get("$ref", "").endswith("/ProblemBody")
 
@@ -115,4 +133,5 @@ def init_app(app: Quart, root_path: str) -> None:
         swagger_ui_path=None,
         convert_casing=False,
         servers=[Server(url=root_path)] if root_path else None,
+        security_schemes=_SCHEMES,
     )

@@ -43,6 +43,7 @@ class Conversation(Listening):
     def begin(self, subscriber: Subscriber, unknown: list[str]) -> None:
         """Begin with a subscriber. `unknown` are the topics that the client named and that do not exist."""
         self._subscriber = subscriber
+        self._place.hold(self._flusher, subscriber)
         self._watch(subscriber.wanted.filter)
         if unknown:
             subscriber.send(unknown_topics(unknown))

@@ -9,6 +9,7 @@ from contextlib import aclosing
 import orjson
 from quart import Blueprint, Response, request
 
+from quart_odds.access.values import Grant
 from quart_odds.broadcast import Flusher, ResumePosition, Sink, Subscriber, current_registry
 from quart_odds.broadcast.event_log import split_cursor
 from quart_odds.broadcast.framing import BLOCK, CHUNK, Framing, sse_block, sse_retry
@@ -17,6 +18,7 @@ from quart_odds.domain.runs import RunRecord, RunStatus
 from quart_odds.errors import NotWriterError, ReplicationError, RunActiveError, TooSoonError, WriterUnavailableError
 from quart_odds.odds.watched import read_watched
 from quart_odds.routes.access.forwarding import forwarded, is_for_writer
+from quart_odds.routes.access.gate import grant_of
 from quart_odds.routes.access.limits import Client, TooManyConnectionsError
 from quart_odds.routes.access.problems import Problem, bad_request
 from quart_odds.routes.access.refusals import refusals
@@ -243,7 +245,7 @@ async def _stream(
     client = client_of(request, parts.settings.trusted_proxies)
     # HTTP/1.0 has no chunks, and other servers expose no connection to write to: use the standard lane.
     connection = live_connection.get() if request.http_version == "1.1" else None
-    body = _blocks(parts, client, connection, connect, watched)
+    body = _blocks(parts, client, grant_of(request), connection, connect, watched)
     response = Response(body, headers=HEADERS, content_type="text/event-stream")
     response.timeout = None
     return response
@@ -252,6 +254,7 @@ async def _stream(
 async def _blocks(
     parts: Services,
     client: Client,
+    grant: Grant,
     connection: LiveConnection | None,
     connect: Connect,
     watched: frozenset[int],
@@ -261,7 +264,7 @@ async def _blocks(
     The body then ends here, and goes on there.
     """
     try:
-        place = LivePlace(parts, client)
+        place = LivePlace(parts, client, grant)
     except TooManyConnectionsError:
         # Others took the last place after the check.
         yield sse_retry(random.randint(RETRY_MS, MOST_RETRY_MS))
@@ -273,7 +276,7 @@ async def _blocks(
         if connection is not None:
             has_moved = _FastStream(place).hold(connection, connect)
         if not has_moved:
-            async with aclosing(_standard(connect)) as blocks:
+            async with aclosing(_standard(connect, place)) as blocks:
                 async for block in blocks:
                     yield block
     finally:
@@ -295,6 +298,7 @@ class _FastStream(Listening):
         try:
             subscriber, self._flusher = connect(sink, CHUNK)
             self._subscriber = subscriber
+            self._place.hold(self._flusher, subscriber)
             subscriber.on_end = self._finish
             self._flusher.catch_up(subscriber)
         except BaseException:
@@ -313,9 +317,10 @@ class _FastStream(Listening):
         self._sink.finish(_farewell(self._subscriber))
 
 
-async def _standard(connect: Connect) -> AsyncGenerator[bytes, None]:
+async def _standard(connect: Connect, place: LivePlace) -> AsyncGenerator[bytes, None]:
     mailbox = MailboxSink()
     subscriber, flusher = connect(mailbox, BLOCK)
+    place.hold(flusher, subscriber)
     subscriber.on_end = mailbox.close
     mailbox.on_free = lambda: flusher.catch_up(subscriber)
     try:

@@ -11,6 +11,7 @@ from quart_odds.broadcast import Sink, Subscriber, current_registry
 from quart_odds.broadcast.framing import FRAME, FRAME_WITH_CURSOR, TEXT, TEXT_WITH_CURSOR, Framing
 from quart_odds.broadcast.lane import LiveConnection, MailboxSink, WebSocketSink, live_connection
 from quart_odds.odds.watched import read_watched
+from quart_odds.routes.access.gate import grant_of
 from quart_odds.routes.access.same_origin import check_room, client_of, same_origin_only
 from quart_odds.routes.live.conversation import POLICY, Conversation, invalid_filter, unknown_topics
 from quart_odds.routes.live.handshake import asked_filter, handshake_message, split_topics, until_reached
@@ -40,7 +41,7 @@ async def listen() -> None:
     parts = services()
     client = client_of(websocket, parts.settings.trusted_proxies)
     check_room(parts, client)
-    place = LivePlace(parts, client)
+    place = LivePlace(parts, client, grant_of(websocket))
     has_moved = False
     try:
         await websocket.accept()

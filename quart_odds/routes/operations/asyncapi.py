@@ -8,6 +8,7 @@ from quart_odds import __version__
 from quart_odds.broadcast import TOPICS
 from quart_odds.domain.platforms import Platform
 from quart_odds.routes.access.root_path import public_path
+from quart_odds.routes.access.sessions import COOKIE
 from quart_odds.routes.api.schemas.live import (
     AlertMessage,
     AppliedFilter,
@@ -50,6 +51,19 @@ _ASKED_FILTER = {
     },
     "additionalProperties": False,
 }
+
+_SCHEMES = {
+    "bearer": {"type": "http", "scheme": "bearer", "description": "a token of this server"},
+    "session": {"type": "httpApiKey", "in": "cookie", "name": COOKIE, "description": "the session of a page"},
+    "ticket": {
+        "type": "httpApiKey",
+        "in": "query",
+        "name": "ticket",
+        "description": "from POST /api/tickets, for one connection within 30 seconds",
+    },
+}
+_SECURITY = {"security": [{"$ref": f"#/components/securitySchemes/{name}"} for name in _SCHEMES]}
+"""Any of these will do; from the server's own machine nothing is needed."""
 
 
 @blueprint.get("/asyncapi.json")
@@ -97,6 +111,7 @@ def document(root_path: str) -> dict[str, Any]:
                                     "type": "string",
                                     "description": "comma-separated ids of events to fetch more often while connected",
                                 },
+                                "ticket": {"type": "string", "description": "from POST /api/tickets, good once"},
                                 **_filter_parameters(),
                             },
                         },
@@ -117,16 +132,17 @@ def document(root_path: str) -> dict[str, Any]:
             },
         },
         "operations": {
-            "tell": _operation("send", "hub", published),
-            "hear": _operation("receive", "hub", said),
-            "tellEvents": _operation("send", "hubEvents", published),
+            "tell": _operation("send", "hub", published) | _SECURITY,
+            "hear": _operation("receive", "hub", said) | _SECURITY,
+            "tellEvents": _operation("send", "hubEvents", published) | _SECURITY,
             "tellRun": {
+                **_SECURITY,
                 "action": "send",
                 "channel": {"$ref": "#/channels/run"},
                 "messages": [{"$ref": "#/channels/run/messages/progress"}],
             },
         },
-        "components": {"schemas": schemas, "messages": published | said},
+        "components": {"schemas": schemas, "messages": published | said, "securitySchemes": _SCHEMES},
     }
 
 

@@ -15,6 +15,7 @@ from prometheus_client.registry import Collector
 from quart import Blueprint, Response
 
 from quart_odds.domain.processes import ClusterReport, Role
+from quart_odds.routes.access.attempts import REASONS
 from quart_odds.routes.api.freshness import AgeMetrics, measured_ages
 from quart_odds.routes.api.openapi import answers_text
 from quart_odds.routes.api.processes import cluster_report, own_report
@@ -70,9 +71,18 @@ class _ProcessMetrics(Collector):
             "quart_odds_role", "1: what this process does, and which process writes", labels=["role", "holder"]
         )
         role.add_metric([own.role, row.holder or ""], 1)
+        refused = CounterMetricFamily(
+            "quart_odds_access_refused", "Requests that were not let in, by reason", labels=["reason"]
+        )
+        for reason in REASONS:
+            refused.add_metric([reason], parts.attempts.counts[reason])
         run = parts.runs.active
         return [
             role,
+            refused,
+            CounterMetricFamily(
+                "quart_odds_access_ended", "Live connections that ended with their tokens", value=parts.ties.ended
+            ),
             GaugeMetricFamily("quart_odds_writer_term", "The number of times that the writer has changed", row.term),
             InfoMetricFamily("quart_odds_process", "The process that answers", {"pid": str(os.getpid())}),
             GaugeMetricFamily(

@@ -6,6 +6,7 @@ from typing import Any, cast
 from quart import Blueprint, Response, current_app, request
 from quart_schema import QuartSchema, hide
 
+from quart_odds.routes.access.sessions import csrf_token
 from quart_odds.routes.api.encoded import Body
 from quart_odds.routes.pages.shell import HEADERS, rendered
 from quart_odds.routes.pages.views import frame
@@ -77,7 +78,8 @@ async def docs() -> Response:
     """Show every route, grouped by subject."""
     made = description()
     shown = frame("", "docs")
-    key = shown["is_sandbox"], shown["read_only_reason"]
+    # A page of a session has the session's own token in its forms, so nobody else may get it.
+    key = shown["is_sandbox"], shown["read_only_reason"], csrf_token()
     if key not in made.pages:
         text = await rendered("docs.html", {**shown, "groups": groups(made.schema)})
         made.pages = {key: text}

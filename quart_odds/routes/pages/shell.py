@@ -21,6 +21,7 @@ from quart_odds.domain.bookmakers import installed
 from quart_odds.domain.clock import iso_z
 from quart_odds.domain.platforms import Platform
 from quart_odds.routes.access.root_path import public_path
+from quart_odds.routes.access.sessions import CSRF_FIELD, csrf_token
 from quart_odds.routes.api.cooperative_yield import CooperativeYield
 from quart_odds.routes.pages.assets import asset_folder
 
@@ -159,6 +160,12 @@ def _asset(context: Context, name: str) -> str:
     return f"{context['root']}{asset_path(name)}"
 
 
+def _csrf_field() -> Markup:
+    """Return the hidden field that each form needs which changes something; nothing for a page without a session."""
+    token = csrf_token()
+    return Markup('<input type="hidden" name="{}" value="{}">').format(CSRF_FIELD, token) if token else Markup()
+
+
 @cache
 def _environment() -> Environment:
     # Quart's own environment is asynchronous, which makes rendering a page of odds several times slower.
@@ -174,6 +181,8 @@ def _environment() -> Environment:
     environment.globals["version"] = __version__
     environment.globals["bookmakers"] = _bookmakers
     environment.globals["columns_of"] = columns_class
+    environment.globals["csrf_token"] = csrf_token
+    environment.globals["csrf_field"] = _csrf_field
     environment.filters |= {
         "z": iso_z,
         "clock": clock,

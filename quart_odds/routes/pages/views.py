@@ -221,7 +221,9 @@ async def trouble(error: Exception) -> Response | WerkzeugResponse:
     log_problem(problem, error)
     if "text/html" not in request.headers.get("Accept", ""):
         return problem.response()
-    return await page("problem.html", {**frame("", ""), "problem": problem}, status=problem.status)
+    answer = await page("problem.html", {**frame("", ""), "problem": problem}, status=problem.status)
+    answer.headers.update(problem.headers)
+    return answer
 
 
 async def _view_of(parts: Services, record: RunRecord) -> JSON:

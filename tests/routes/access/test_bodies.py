@@ -11,6 +11,7 @@ import pytest
 from quart_odds.routes.access import bodies
 from quart_odds.services import EXTENSION, Services
 from tests.apps import RunningApp, running_app
+from tests.tokens import HEADERS, add_token
 
 NOWHERE = "http://127.0.0.1:9"
 LOOPBACK, FAR, FARTHER = "127.0.0.1", "192.0.2.1", "192.0.2.2"
@@ -32,7 +33,11 @@ class Upload:
             "raw_path": path.encode(),
             "query_string": b"",
             "root_path": "",
-            "headers": [(b"host", b"localhost"), *(headers or ((b"transfer-encoding", b"chunked"),))],
+            "headers": [
+                (b"host", b"localhost"),
+                (b"authorization", HEADERS["Authorization"].encode()),
+                *(headers or ((b"transfer-encoding", b"chunked"),)),
+            ],
             "client": (address, 1),
             "server": ("127.0.0.1", 8000),
             "extensions": {},
@@ -66,6 +71,7 @@ class Upload:
 async def running(tmp_path: Path) -> AsyncIterator[RunningApp]:
     """An app without bookmakers."""
     async with running_app(tmp_path, NOWHERE) as opened:
+        await add_token(opened.parts.store)
         yield opened
 
 

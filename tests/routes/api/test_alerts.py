@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 from quart import Response
 
-from quart_odds.routes.access.operators import FORWARDING_HEADERS
+from quart_odds.domain.scopes import Scope
+from quart_odds.routes.access.gate import FORWARDING_HEADERS
 from tests.alerts.receiving import receiving
 from tests.apps import RunningApp, running_app
+from tests.tokens import HEADERS, add_token
 
 NOWHERE = "http://127.0.0.1:9"
 TARGETS = "/api/alerts/targets"
@@ -122,17 +124,20 @@ ELSEWHERE: list[tuple[str, dict[str, str]]] = [
 ]
 
 
-async def test_targets_are_changed_on_this_machine_only(running: RunningApp) -> None:
-    """Neither another peer nor a request through a proxy may, whatever it says of itself. Both may list targets."""
+async def test_targets_are_changed_on_this_machine_or_with_a_token(running: RunningApp) -> None:
+    """Neither another peer nor a request through a proxy may without one, whatever it says of itself."""
     await added(running)
     before = await running.parts.alerts.targets.all()
     for peer, headers in ELSEWHERE:
         for method, path, body in CHANGES:
             response = await send(running, method, path, body, peer=peer, headers=headers)
-            assert response.status_code == 403, (method, path, peer, headers)
-            assert "quart-odds alerts" in (await response.get_json())["detail"]
-        response = await send(running, "GET", TARGETS, peer=peer)
-        assert response.status_code == 200
+            assert response.status_code == 401, (method, path, peer, headers)
+    assert await running.parts.alerts.targets.all() == before
+    await add_token(running.parts.store, scope=Scope.RUN)
+    for method, path, body in CHANGES:
+        response = await send(running, method, path, body, peer="192.0.2.9", headers=HEADERS)
+        assert response.status_code == 403, (method, path)
+        assert (await response.get_json())["scope"] == "admin"
     assert await running.parts.alerts.targets.all() == before
 
 

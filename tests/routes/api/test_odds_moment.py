@@ -7,7 +7,8 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import hypercorn.asyncio.run
 import pytest
@@ -23,6 +24,7 @@ from quart_odds.odds.cache import OddsCache
 from quart_odds.routes.api import coverage, events_csv, streamed
 from quart_odds.routes.api.encoded import encode_detail
 from quart_odds.routes.live import sse
+from quart_odds.routes.live.place import LivePlace
 from quart_odds.server.fast_lane import LiveTCPServer
 from tests.odds.making import NOW, OVER_UNDER, STALE_AFTER, X1, header, key, mapped
 from tests.odds.serving import Served, served
@@ -301,7 +303,7 @@ async def test_stream_of_events_that_was_cut_does_not_end_as_if_whole() -> None:
     async def cut() -> Response:
         async def blocks() -> AsyncIterator[bytes]:
             yield b"retry: 1\n\n"
-            async for block in sse._standard(connect):
+            async for block in sse._standard(connect, cast(LivePlace, SimpleNamespace(hold=lambda *_: None))):
                 yield block
 
         return Response(blocks(), content_type="text/event-stream")

@@ -11,12 +11,15 @@ import orjson
 from quart import Quart
 from quart.testing.connections import TestHTTPConnection as HTTPConnection
 
+from quart_odds.access.credentials import Credentials
+from quart_odds.access.ties import Ties
 from quart_odds.broadcast import BroadcastRegistry, LogBounds
 from quart_odds.broadcast import context as broadcast_context
 from quart_odds.domain.runs import RunMode, RunRecord, RunStatus
 from quart_odds.errors import RunActiveError, RunNotFoundError
 from quart_odds.odds.watched import WatchedEvents
-from quart_odds.routes.access import problems, same_origin
+from quart_odds.routes.access import gate, problems, same_origin
+from quart_odds.routes.access.attempts import Attempts
 from quart_odds.routes.access.limits import ConnectionLimits
 from quart_odds.routes.access.same_origin import AccessPolicy
 from quart_odds.routes.live import sse, ws
@@ -27,6 +30,7 @@ from quart_odds.services import EXTENSION, Services
 from quart_odds.settings import load_settings
 from quart_odds.websocket import gap_message
 from tests.broadcast.listeners import Message, read_blocks
+from tests.tokens import LocalClient
 
 if TYPE_CHECKING:
     from quart_odds.odds.service import OddsService
@@ -105,6 +109,9 @@ class Hub:
         self.services = Services(given, self.registry, limits)
         self.services.access = AccessPolicy.of(given)
         self.services.watched = WatchedEvents()
+        self.services.attempts = Attempts()
+        self.services.credentials = Credentials(cast("Store", FakeStore()))
+        self.services.ties = Ties(self.services.credentials.over)
         self.store = FakeStore()
         self.runs = FakeRuns(self.store)
         self.services.runs = cast("RunService", self.runs)
@@ -116,9 +123,10 @@ class Hub:
         broadcast_context.init_app(self.app, self.registry)
         problems.init_app(self.app)
         same_origin.init_app(self.app)
+        gate.init_app(self.app)
         self.app.register_blueprint(ws.blueprint)
         self.app.register_blueprint(sse.blueprint)
-        self.client = self.app.test_client()
+        self.client = LocalClient(self.app)
 
     async def until_listening(self, count: int) -> None:
         """Wait until there are this many listeners."""
@@ -167,7 +175,7 @@ async def stream(hub: Hub, path: str, method: str = "GET", **headers: str) -> As
     names = {name.replace("_", "-"): value for name, value in headers.items()}
     async with hub.client.request(path, method=method, headers=names) as connection:
         await connection.send_complete()
-        opened = Stream(cast(HTTPConnection, connection))
+        opened = Stream(connection)
         async with asyncio.timeout(30):
             await opened.read()
         yield opened

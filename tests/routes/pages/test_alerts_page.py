@@ -107,12 +107,12 @@ async def test_what_is_wrong_in_a_form_is_said_and_nothing_is_added(running: Run
 
 
 async def test_a_target_is_tested_from_the_page(running: RunningApp) -> None:
-    """It says whether the message arrived. Only someone on the server's own machine may send one."""
+    """It says whether the message arrived. Only someone on the server's own machine, or with a token, may send one."""
     async with receiving() as receiver:
         target = await running.parts.alerts.targets.add(TargetKind.WEBHOOK, "mine", f"{receiver.url}/secret")
         path = f"/alerts/targets/{target.id}/test"
         assert "The test message was delivered to mine." in await submit(running, path, {}, 200)
-        assert "Only on this machine" in await submit(running, path, {}, 403, peer="192.0.2.7")
+        assert "A token is needed here" in await submit(running, path, {}, 401, peer="192.0.2.7")
         assert len(receiver.requests) == 1
     said = await submit(running, path, {}, 200)
     assert "mine did not get it: no connection" in said

@@ -15,6 +15,7 @@ from playwright.async_api import Browser, Page, async_playwright
 from tests.routes.pages.conftest import Serve, chromium
 from tests.routes.pages.visiting import ARGUMENTS, Visitor, until
 from tests.server.serving import Server
+from tests.tokens import TOKEN
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
@@ -108,9 +109,17 @@ async def ask(server: Server, path: str) -> object:
     """Return the JSON of a response."""
     async with (
         aiohttp.ClientSession(raise_for_status=True) as session,
-        session.get(f"{server.url}{path}") as answer,
+        session.get(f"{server.url}{path}", headers=dict(server.headers)) as answer,
     ):
         return await answer.json()
+
+
+async def log_in(page: Page, server: Server) -> None:
+    """Log in under our name, as somebody who opens a page there does."""
+    await page.goto(f"http://{OURS}:{server.port}/")
+    await page.get_by_label("Token").fill(TOKEN)
+    await page.get_by_role("button", name="Log in").click()
+    await page.wait_for_url(f"http://{OURS}:{server.port}/")
 
 
 async def state(server: Server) -> list[object]:
@@ -119,8 +128,12 @@ async def state(server: Server) -> list[object]:
 
 
 async def test_a_page_of_another_site_changes_and_reads_nothing(serve: Serve, page: Page) -> None:
-    """Images, scripts, frames, forms, fetches with and without a referrer, beacons, EventSource and WebSocket fail."""
+    """Images, scripts, frames, forms, fetches with and without a referrer, beacons, EventSource and WebSocket fail.
+
+    Although the browser is logged in.
+    """
     async with serve(allowed_hosts=OURS) as server:
+        await log_in(page, server)
         before = await state(server)
         for name in (OURS, "127.0.0.1"):
             text = ATTACKS.replace("TARGET", f"http://{name}:{server.port}")
@@ -160,7 +173,7 @@ async def test_our_own_pages_work_under_a_name_over_plain_http(serve: Serve, pag
     """The form starts a run, its page connects over WebSocket, and an EventSource starts one, too."""
     async with serve(allowed_hosts=OURS) as server:
         visitor = Visitor.at(page)
-        await page.goto(f"http://{OURS}:{server.port}/")
+        await log_in(page, server)
         await visitor.until_text("#connection", "Live over WebSocket")
         await page.click("#start")
         await page.wait_for_url("**/runs/1")
