@@ -27,6 +27,16 @@ def url_with_host(text: str, allowed: str) -> URL:
     return url
 
 
+def key_set_url(text: str) -> str:
+    """Return an address of public keys: over TLS, or on this machine. Anyone on the way could give other keys."""
+    allowed = "give https://host/path, or http:// for this machine"
+    url = url_with_host(text, allowed)
+    is_near = url.host in ("127.0.0.1", "::1", "localhost")
+    if url.scheme != "https" and not (url.scheme == "http" and is_near):
+        raise ValueError(allowed)
+    return text
+
+
 def _is_origin_only(url: URL) -> bool:
     return url.path in ("", "/") and not url.query_string and not url.fragment and url.user is None
 

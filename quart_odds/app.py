@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
+from importlib.util import find_spec
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,7 @@ from quart_odds.bookmakers import Decoder
 from quart_odds.broadcast import BroadcastRegistry
 from quart_odds.broadcast import context as broadcast_context
 from quart_odds.cluster import CommandReceiver, CommandSender, RedisServer, SharedLog
-from quart_odds.errors import QuartOddsError
+from quart_odds.errors import MissingExtraError, QuartOddsError
 from quart_odds.logs import ensure_logging
 from quart_odds.odds import OddsService
 from quart_odds.odds.notices import OddsNotifier
@@ -63,6 +64,8 @@ def create_app(settings: Settings | None = None) -> Quart:
     settings = settings or load_settings()
     if settings.engine_url is not None:
         RedisServer(settings.engine_url).check()
+    if settings.jwt_issuer is not None and find_spec("jwt") is None:
+        raise MissingExtraError("QUART_ODDS_JWT_ISSUER", "jwt")
     ensure_logging(settings)
     app = _App(
         "quart_odds",
@@ -227,6 +230,8 @@ async def _opened(app: Quart, parts: Services) -> AsyncIterator[None]:
                 await asyncio.gather(parts.shared_log.close(), parts.run_logs.close(), parts.reports.close())
             parts.registry.close()
             await images.close()
+            if parts.issuer is not None:
+                await parts.issuer.close()
             await parts.ties.close()
             await parts.credentials.close()
     finally:
@@ -266,7 +271,11 @@ async def _tell_who_gets_in(parts: Services) -> None:
             "access.open_to_network",
             reason="everybody who reaches this server can read everything; what changes something needs a token",
         )
-    elif settings.may_be_behind_proxy and not await AccessTokens(parts.store).has_usable():
+    elif (
+        settings.may_be_behind_proxy
+        and settings.jwt_issuer is None
+        and not await AccessTokens(parts.store).has_usable()
+    ):
         log.warning(
             "access.no_token",
             reason="with these settings of a proxy every request needs a token, and there is none that can be used: "

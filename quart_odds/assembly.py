@@ -39,6 +39,13 @@ def add_access(parts: Services) -> None:
     """Add what checks tokens, and ends the live connections of those that are over."""
     parts.credentials = Credentials(parts.store)
     parts.ties = Ties(parts.credentials.over)
+    settings = parts.settings
+    if settings.jwt_issuer is not None and settings.jwt_audience is not None and settings.jwt_jwks_url is not None:
+        # Imported here, because it needs an extra.
+        from quart_odds.access.issuer import Issuer, fetching
+
+        parts.issuer = Issuer(settings.jwt_issuer, settings.jwt_audience, fetching(settings.jwt_jwks_url))
+        parts.issuer.open()
 
 
 def add_live_odds(parts: Services) -> None:

@@ -25,6 +25,7 @@ QuartOddsError
 ├── AlertItemNotFoundError   no target, or no rule, has this id
 ├── DeliveryError            an attempt to deliver an alert failed
 ├── AccessTokenError         a token cannot be made or revoked as asked
+├── IssuerUnavailableError   the keys of the issuer of JWTs are not known yet
 ├── WriterUnavailableError   the process that writes cannot be reached through Redis
 ├── RecordingError           a folder is not a recording of bookmakers' bodies
 ├── LogStalledError          the log between processes does not go on from where this one is
@@ -272,6 +273,10 @@ class DeliveryError(QuartOddsError):
 
 class AccessTokenError(QuartOddsError):
     """Raised when a token cannot be made or revoked as asked."""
+
+
+class IssuerUnavailableError(QuartOddsError):
+    """Raised when a JWT cannot be checked, because the keys of its issuer are not known yet."""
 
 
 class WriterUnavailableError(QuartOddsError):

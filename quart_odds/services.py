@@ -8,6 +8,7 @@ from quart import current_app
 
 if TYPE_CHECKING:
     from quart_odds.access.credentials import Credentials
+    from quart_odds.access.issuer import Issuer
     from quart_odds.access.ties import Ties
     from quart_odds.alerts.alerts import Alerts
     from quart_odds.bookmakers import ClientPool, Decoder
@@ -49,8 +50,9 @@ class Services:
     `worker` is the number of this process if it is one of several workers, from 1.
     `limits` counts live connections, `watched` the events that they name, `bodies` incomplete request bodies, and
     `access` says who may send requests. `attempts` has those that were not let in. The fields after `bodies` exist once
-    the app has started. `credentials` and `ties` are about tokens. `commands` passes requests on to the writer, and
-    `reports` has what other processes do; both are None without an engine. `exports` counts those under way.
+    the app has started. `credentials`, `ties` and `issuer` are about tokens. `commands` passes requests on to the
+    writer, and `reports` has what other processes do; both are None without an engine. `exports` counts those under
+    way.
     """
 
     settings: "Settings"
@@ -63,6 +65,7 @@ class Services:
     store: "Store" = field(init=False)
     credentials: "Credentials" = field(init=False)
     ties: "Ties" = field(init=False)
+    issuer: "Issuer | None" = None
     odds_service: "OddsService" = field(init=False)
     served: "ServedOdds" = field(init=False)
     shared_log: "SharedLog | None" = None

@@ -23,6 +23,7 @@ from quart_odds.addresses import (
     IPNetwork,
     allowed_host,
     allowed_origin,
+    key_set_url,
     origin_of_site,
     proxy_url,
     trusted_proxy,
@@ -235,6 +236,13 @@ class CommonSettings(BaseModel):
     open_to_network: Annotated[bool, BeforeValidator(_true_or_false)] = Field(
         False, description="let everybody read without a token; what changes something needs one all the same"
     )
+    jwt_issuer: str | None = Field(
+        None, min_length=1, description="issuer of JWTs that are accepted as tokens, as in their claim iss"
+    )
+    jwt_audience: str | None = Field(None, min_length=1, description="what the claim aud of these JWTs has to name")
+    jwt_jwks_url: Annotated[str, AfterValidator(key_set_url)] | None = Field(
+        None, description="where the issuer's public keys are, as a JWK set"
+    )
 
     log_format: Literal["console", "json"] = Field("console", description="format of log lines: console or json")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
@@ -331,6 +339,11 @@ def load_settings(environ: Mapping[str, str] | None = None, **overrides: Any) ->
             for fault in error.errors()
         ]
         raise SettingsError("\n".join(problems)) from None
+    given_of_issuer = [settings.jwt_issuer, settings.jwt_audience, settings.jwt_jwks_url]
+    if None in given_of_issuer and any(given_of_issuer):
+        problems.append(
+            f"{PREFIX}JWT_ISSUER, {PREFIX}JWT_AUDIENCE and {PREFIX}JWT_JWKS_URL belong together: set all three"
+        )
     if problems:
         raise SettingsError("\n".join(problems))
     return settings

@@ -14,10 +14,11 @@ from quart import Quart
 from werkzeug.exceptions import MethodNotAllowed, NotFound
 
 import quart_odds
+from quart_odds import app as application
 from quart_odds.app import create_app
 from quart_odds.broadcast import ODDS_UPDATES, BroadcastRegistry, broadcast_registry, current_registry, use_registry
 from quart_odds.domain.platforms import Platform
-from quart_odds.errors import SettingsError
+from quart_odds.errors import MissingExtraError, SettingsError
 from quart_odds.routes.live import handshake
 from quart_odds.routes.pages.assets import asset_folder
 from quart_odds.services import EXTENSION, Services, services
@@ -242,3 +243,11 @@ async def test_a_refresh_goes_before_the_requests_of_runs(tmp_path: Path) -> Non
         await task
         assert result.error is not None
         assert sent_before == [2]
+
+
+def test_an_issuer_needs_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the packages the start says what to install."""
+    monkeypatch.setattr(application, "find_spec", lambda _: None)
+    given = {"jwt_issuer": "https://a.example", "jwt_audience": "odds", "jwt_jwks_url": "https://a.example/keys"}
+    with pytest.raises(MissingExtraError, match=r"quart-odds\[jwt\]"):
+        create_app(load_settings({}, **given))

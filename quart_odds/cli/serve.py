@@ -148,10 +148,12 @@ def _opened(settings: Settings, open_to_network: bool) -> Settings:
 
 
 async def _has_token(settings: Settings) -> bool:
-    """Return whether the database has a token that can be used."""
+    """Return whether somebody can have a token: one in the database, or of an issuer."""
     from quart_odds.access.tokens import AccessTokens
     from quart_odds.storage import open_store
 
+    if settings.jwt_issuer is not None:
+        return True
     store = await open_store(settings.database_url)
     try:
         return await AccessTokens(store).has_usable()

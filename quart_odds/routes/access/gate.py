@@ -14,7 +14,7 @@ from werkzeug.datastructures import Headers
 from werkzeug.wrappers import Response as WerkzeugResponse
 
 from quart_odds.access.credentials import CredentialError
-from quart_odds.access.values import Grant
+from quart_odds.access.values import TOKEN_PREFIX, Grant
 from quart_odds.domain.origins import parse_address, parse_host
 from quart_odds.domain.scopes import Scope
 from quart_odds.routes.access import sessions
@@ -134,12 +134,18 @@ async def _identified(parts: Services, asked: Request | Websocket) -> Grant | No
 async def bearer_grant(parts: Services, asked: Request | Websocket, text: str) -> Grant:
     """Return what a token grants. Raises a 401, or a 429 for an address that has sent too many wrong ones."""
     client = client_of(asked, parts.settings.trusted_proxies)
-    if not parts.credentials.knows(text):
+    is_jwt = parts.issuer is not None and not text.startswith(TOKEN_PREFIX)
+    if not is_jwt and not parts.credentials.knows(text):
         # The holder of a token that is good gets in whatever others at the same address have tried.
         parts.attempts.check(client)
     try:
+        if is_jwt and parts.issuer is not None:
+            return parts.issuer.grant_of(text)
         return await parts.credentials.of_token(text)
     except CredentialError as error:
+        if error.reason == "scope":
+            parts.attempts.counts["scope"] += 1
+            raise _missing_scope(Scope.READ, "none of the scopes of this server") from None
         parts.attempts.check(client)
         parts.attempts.note(client, error.reason)
         raise unauthorized(_words_of(error), is_wrong=True) from None
@@ -242,8 +248,12 @@ def _refusal(grant: Grant, needed: Scope) -> Problem:
     """Return the refusal of a request that may do less than its route needs."""
     if grant == ANYBODY:
         return unauthorized(f"Everybody may read here. This needs a token with the scope {needed}.")
+    return _missing_scope(needed, grant.scope.value)
+
+
+def _missing_scope(needed: Scope, held: str) -> Problem:
     challenge = f'{REALM}, error="insufficient_scope", scope="{needed}"'
-    detail = f"This needs the scope {needed}, and the token has {grant.scope}."
+    detail = f"This needs the scope {needed}, and the token has {held}."
     return Problem(403, "Not allowed", detail, extra={"scope": needed.value}, headers={"WWW-Authenticate": challenge})
 
 

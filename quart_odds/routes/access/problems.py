@@ -16,6 +16,7 @@ from quart_odds.errors import (
     AlertInputError,
     AlertItemNotFoundError,
     BookmakerError,
+    IssuerUnavailableError,
     MissingExtraError,
     NotWriterError,
     QuartOddsError,
@@ -109,6 +110,8 @@ def problem_of(error: Exception) -> Problem:
             return Problem(429, "Too soon", str(error), headers={"Retry-After": str(seconds)})
         case NotWriterError():
             return Problem(503, "This server does not write", str(error), headers={"Retry-After": "5"})
+        case IssuerUnavailableError():
+            return Problem(503, "The issuer is not available", str(error), headers={"Retry-After": "2"})
         case WriterUnavailableError():
             return Problem(503, "The writer is not available", str(error), headers={"Retry-After": "2"})
         case StorageError():

@@ -11,7 +11,9 @@ from quart import Quart, Response
 from quart.testing import WebsocketResponseError
 from structlog.testing import capture_logs
 
+from quart_odds.access.credentials import CredentialError
 from quart_odds.access.tokens import AccessTokens
+from quart_odds.access.values import Grant
 from quart_odds.app import create_app
 from quart_odds.domain.clock import utc_now
 from quart_odds.domain.scopes import Scope
@@ -281,6 +283,33 @@ async def test_wrong_tokens_are_limited_by_address_and_good_ones_are_not(running
     text = await (await running.client.get("/metrics")).get_data(as_text=True)
     assert f'quart_odds_access_refused_total{{reason="unknown"}} {attempts.AT_ONCE + 1}.0' in text
     assert re.search(r'quart_odds_access_refused_total\{reason="limited"\} 1[12]\.0', text)
+
+
+class KnownIssuer:
+    """An issuer with one JWT, and one that has none of our scopes."""
+
+    def grant_of(self, text: str) -> Grant:
+        """Return what a JWT grants."""
+        if text != "a.b.c":
+            raise CredentialError("scope" if text == "none.of.ours" else "invalid")
+        return Grant(Scope.READ, ends_at=utc_now() + timedelta(minutes=5))
+
+
+async def test_a_jwt_of_the_issuer_is_a_token(running: RunningApp, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For requests, tickets and live connections, but not for the login. Without an issuer it is none."""
+    headers = {"Authorization": "Bearer a.b.c"}
+    assert (await send(running, "GET", "/api/settings", headers)).status_code == 401
+    with monkeypatch.context() as patched:
+        patched.setattr(running.parts, "issuer", KnownIssuer())
+        assert (await send(running, "GET", "/api/settings", headers)).status_code == 200
+        assert (await send(running, "POST", "/api/scrape", headers)).status_code == 403
+        assert (await send(running, "GET", "/api/settings", {"Authorization": "Bearer x.y.z"})).status_code == 401
+        response = await send(running, "GET", "/api/settings", {"Authorization": "Bearer none.of.ours"})
+        assert (response.status_code, (await response.get_json())["scope"]) == (403, "read")
+        ticket = (await (await send(running, "POST", "/api/tickets", headers)).get_json())["ticket"]
+        assert (await send(running, "HEAD", f"/api/sse?ticket={ticket}")).status_code == 200
+        login = await send(running, "POST", "/login", {"Origin": "http://localhost"}, form={"token": "a.b.c"})
+        assert login.status_code == 401
 
 
 async def test_a_page_leads_to_the_login_and_back(running: RunningApp) -> None:
