@@ -39,6 +39,7 @@ async def test_a_token_that_is_revoked_or_has_expired_is_not_usable(store: Store
     for token_id in (token.id, "nobody"):
         with pytest.raises(AccessTokenError, match="that can be revoked"):
             await tokens.revoke(token_id)
+    now += timedelta(seconds=1)
     await tokens.create("short", Scope.READ, lifetime=timedelta(hours=1))
     assert await tokens.has_usable()
     now += timedelta(hours=1)

@@ -14,7 +14,8 @@ from tests.routes.pages.noding import WITH_WEBSOCKET, NodeProcess, node
 from tests.routes.pages.proxy import proxied
 from tests.routes.pages.test_followed_odds import EVENTS, fill, offer, offering, post, prices, shuffled
 from tests.routes.pages.visiting import until
-from tests.server.serving import Server
+from tests.server.serving import Server, served
+from tests.tokens import TOKEN
 
 BY_SSE = ["--no-experimental-websocket"]
 
@@ -117,3 +118,26 @@ async def test_refused_filter_says_why(tmp_path: Path) -> None:
         await program.until("kept.said")
         assert await program.value("kept.said.code") == "invalid_filter"
         assert "event_id" in await program.value("kept.said.detail")
+
+
+@pytest.mark.parametrize("flags", [[WITH_WEBSOCKET], BY_SSE])
+async def test_a_client_with_a_token_connects_and_comes_back(tmp_path: Path, flags: Sequence[str]) -> None:
+    """By a new ticket for each WebSocket, and by a header for each stream. Without a token it is refused."""
+    async with (
+        served(tmp_path, {"allowed_hosts": "odds.example"}) as server,
+        node(*flags) as program,
+        proxied(server.port) as proxy,
+    ):
+        options = f"base: '{proxy.url}', leastWaitMs: 20, mostWaitMs: 100, openMs: 20_000"
+        await program.run(f"kept.live = new LiveClient({{ {options}, token: '{TOKEN}' }}).open(); kept.opened = 0;")
+        await program.run(
+            "kept.live.addEventListener('state', ({ detail }) => { kept.opened += detail.state === 'live'; });"
+        )
+        transport = "websocket" if flags == [WITH_WEBSOCKET] else "sse"
+        await program.until(f"kept.live.transport === '{transport}'")
+        proxy.cut_all()
+        await program.until(f"kept.opened >= 1 && kept.live.transport === '{transport}'")
+        await program.run(f"kept.other = new LiveClient({{ {options} }}).open(); kept.reasons = [];")
+        await program.run("kept.other.addEventListener('state', ({ detail }) => kept.reasons.push(detail.reason));")
+        await program.until("kept.reasons.includes('status 401')")
+        await program.run("kept.live.close(); kept.other.close();")
