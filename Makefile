@@ -2,7 +2,7 @@
 PYTHON ?= python3
 HOST ?= 127.0.0.1
 PORT ?= 8000
-# HOST=0.0.0.0 also needs OPTIONS=--open-to-network.
+# HOST=0.0.0.0 also needs OPTIONS=--open-to-network, or a token in the database: quart-odds token create.
 OPTIONS ?=
 VENV := .venv
 BIN := $(VENV)/bin

@@ -11,7 +11,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from quart_odds.access.tokens import AccessTokens
 from quart_odds.storage import open_store
-from tests.server.harness import Served, served
+from tests.server.harness import Served, plain_hypercorn, served
 from tests.tokens import HEADERS
 
 LISTENERS = 5
@@ -61,3 +61,25 @@ async def test_connections_of_a_revoked_token_end_on_the_fast_lane(tmp_path: Pat
             assert b"connection_ack" in await stream.read()
             async with session.get(f"http://127.0.0.1:{server.port}/api/settings", headers=HEADERS) as answer:
                 assert answer.status == 401
+
+
+async def test_a_server_that_logs_whole_addresses_logs_no_ticket(tmp_path: Path) -> None:
+    """Plain Hypercorn can be told to log queries. Whether the ticket is good or not, it is masked by then."""
+    path = tmp_path / "access.log"
+    options = ("--access-logfile", str(path), "--access-logformat", "%(R)s")
+    with plain_hypercorn(tmp_path, *options) as server:
+        async with aiohttp.ClientSession(f"http://127.0.0.1:{server.port}") as session, asyncio.timeout(60):
+            while True:
+                try:
+                    async with session.post("/api/tickets") as answer:
+                        text = (await answer.json())["ticket"]
+                        break
+                except aiohttp.ClientConnectorError:
+                    await asyncio.sleep(0.05)
+            for status in (200, 401):
+                async with session.head(f"/api/sse?ticket={text}&topics=odds") as answer:
+                    assert answer.status == status
+            while (said := path.read_text()).count("HEAD /api/sse") < 2:
+                await asyncio.sleep(0.05)
+    assert said.count("?ticket=***&topics=odds") == 2
+    assert text not in said

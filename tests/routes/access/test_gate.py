@@ -333,3 +333,29 @@ async def test_a_page_leads_to_the_login_and_back(running: RunningApp) -> None:
         form = {"token": TEXTS[Scope.READ], "next": wanted}
         response = await send(running, "POST", "/login", {"Origin": "http://localhost"}, form=form)
         assert (response.status_code, response.headers["Location"]) == (303, led)
+
+
+async def test_the_descriptions_of_the_api_say_what_each_route_needs(running: RunningApp) -> None:
+    """As the table says: OpenAPI with the scope, 401 and 403, and AsyncAPI with schemes that there are."""
+    described = await running.get("/openapi.json")
+    schemes = described["components"]["securitySchemes"]
+    assert schemes["bearer"] == {"type": "http", "scheme": "bearer"}
+    checked = 0
+    for rule in running.app.url_map.iter_rules():
+        path = re.sub(r"<(?:[^:<>]+:)?([a-z_]+)>", r"{\1}", str(rule.rule))
+        for method, operation in described["paths"].get(path, {}).items():
+            if method.upper() not in (rule.methods or set()):
+                continue
+            needed = scope_of(rule, method.upper())
+            asked = [list(each.items()) for each in operation["security"]]
+            assert (asked == []) == (needed is None), (method, path)
+            assert needed is None or asked[0] == [("bearer", [needed.value])]
+            assert (needed is None) == ("401" not in operation["responses"]) == ("403" not in operation["responses"])
+            assert (["ticket"] in [list(each) for each in operation["security"]]) == (rule.rule in TICKET_PATHS)
+            checked += 1
+    assert checked > 50
+    channels = await running.get("/asyncapi.json")
+    schemes = channels["components"]["securitySchemes"]
+    for operation in channels["operations"].values():
+        assert [each["$ref"].rpartition("/")[2] for each in operation["security"]] == list(schemes)
+    assert "ticket" in channels["channels"]["hub"]["bindings"]["ws"]["query"]["properties"]
