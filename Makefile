@@ -11,7 +11,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 # Tests start hundreds of processes. None of them has to compile the program anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo serve test check bench install endurance clean
+.PHONY: demo serve test check docs bench install endurance clean
 .DEFAULT_GOAL := help
 
 help:
@@ -19,6 +19,7 @@ help:
 	@echo "make serve      the same with the real bookmakers"
 	@echo "make test       install what the tests need, and run them"
 	@echo "make check      check formatting, lint and types"
+	@echo "make docs       build the documents as a site, into site/"
 	@echo "make bench      run all benchmarks, with their peers"
 	@echo "make endurance  run the tests that take minutes"
 
@@ -32,7 +33,7 @@ $(VENV)/.runtime: pyproject.toml constraints.txt | $(VENV)/bin/python
 
 $(VENV)/.development: pyproject.toml constraints.txt Makefile | $(VENV)/bin/python
 	@echo "Installing Quart Odds and its test dependencies into $(VENV) …"
-	$(PIP) install --constraint constraints.txt --editable '.[dev,postgres,redis,bench]'
+	$(PIP) install --constraint constraints.txt --editable '.[dev,postgres,redis,bench,docs]'
 	@# Tests compare with one of its modules, which needs none of the fifty packages that the whole needs.
 	$(PIP) install --constraint constraints.txt --no-deps penaltyblog
 	@touch $@ $(VENV)/.runtime
@@ -57,6 +58,10 @@ check: $(VENV)/.development
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 
+docs: $(VENV)/.development
+	@$(BIN)/mkdocs build --quiet --strict
+	@echo "The documents are at site/index.html."
+
 bench: $(VENV)/.development
 	@$(BIN)/python -m benchmarks.fanout
 	@$(BIN)/python -m benchmarks.fanout --workers 2 --engine redis
@@ -69,4 +74,4 @@ bench: $(VENV)/.development
 	@$(BIN)/python -m benchmarks.hostile
 
 clean:
-	rm -rf $(VENV) .make dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .make site dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,7 +1,6 @@
 """Webhooks: their signature, and where they do not go."""
 
 import asyncio
-import re
 import socket
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from quart_odds.alerts.webhook import WebhookSender, signed_headers
 from quart_odds.errors import DeliveryError
 from tests.alerts.making import SECRET, message, target
 from tests.alerts.receiving import receiving
+from tests.documents.blocks import blocks_of
 
 DOCS = Path(__file__).parents[2] / "docs" / "alerts.md"
 
@@ -46,7 +46,7 @@ class FakeResolver(AbstractResolver):
 
 def verify() -> Any:
     """Return the function that docs/alerts.md gives to those who receive webhooks."""
-    (code,) = re.findall(r"```python\n(.*?)```", DOCS.read_text(), re.DOTALL)
+    (code,) = (block.code for block in blocks_of(DOCS) if block.language == "python")
     assert len([line for line in code.splitlines() if line]) <= 10
     names: dict[str, Any] = {}
     exec(code, names)

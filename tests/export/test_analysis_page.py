@@ -1,7 +1,6 @@
 """docs/analysis.md: its columns are those of the exports, and its examples run on them."""
 
 import asyncio
-import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -13,10 +12,12 @@ from quart_odds.export.formats import FORMATS
 from quart_odds.export.kinds import KINDS
 from quart_odds.export.stream import Export, chosen_events
 from quart_odds.storage import open_migrated
+from tests.documents.blocks import ROOT, blocks_of
 from tests.export.preparing import Prepared
 
-PAGE = (Path(__file__).parents[2] / "docs" / "analysis.md").read_text(encoding="utf-8")
-EXAMPLES = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+PATH = ROOT / "docs" / "analysis.md"
+PAGE = PATH.read_text(encoding="utf-8")
+EXAMPLES = [block.code for block in blocks_of(PATH) if block.language == "python"]
 HOME = "Arsenal", "Bayern München"
 
 

@@ -1,0 +1,1 @@
+"""Tests of the documents: the site that is made of them, and their examples."""
