@@ -59,7 +59,7 @@ check: $(VENV)/.development
 	@$(BIN)/mypy
 
 docs: $(VENV)/.development
-	@$(BIN)/mkdocs build --quiet --strict
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 	@echo "The documents are at site/index.html."
 
 bench: $(VENV)/.development

@@ -21,8 +21,6 @@ from tests.routes.pages.conftest import chromium
 from tests.routes.pages.visiting import ARGUMENTS
 from tests.server.serving import Server, curl, served
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
-
 SANDBOX = ("--sandbox", "--events", "30", "--latency-ms", "5")
 SERVE = (sys.executable, "-m", "quart_odds", "serve", "--bind", "127.0.0.1:0", *SANDBOX)
 TOOLS = {"bash": ("bash", "curl", "jq"), "js": ("node",), "python": ()}
@@ -52,6 +50,8 @@ def is_missing(block: Block) -> str | None:
     return next((tool for tool in TOOLS[block.language] if shutil.which(tool) is None), None)
 
 
+@pytest.mark.timeout(300)
+@pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
 async def test_the_examples_of_a_page_work(path: Path, place: Place, tmp_path: Path) -> None:
     """One after the other, in one folder: a page may use what its earlier examples have made."""

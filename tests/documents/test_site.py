@@ -105,7 +105,7 @@ def test_links_lead_to_pages_and_headings_of_the_site(site: Path, read: dict[Pat
 def test_files_of_the_program_that_a_page_links_to_are_shown(site: Path) -> None:
     """A module is a page with its text, and a folder is one with all of its files."""
     assert "scaling_model.py.html" in (site / "scaling.html").read_text(encoding="utf-8")
-    assert "def " in (site / "source" / "benchmarks" / "scaling_model.py.html").read_text(encoding="utf-8")
+    assert ">def</span>" in (site / "source" / "benchmarks" / "scaling_model.py.html").read_text(encoding="utf-8")
     folder = (site / "source" / "tests" / "lagos_bets.html").read_text(encoding="utf-8")
     assert "pyproject.toml" in folder
 
@@ -130,9 +130,7 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
 @pytest.fixture
 def address(site: Path) -> Iterator[str]:
     """The address at which the site is served."""
-    server = http.server.ThreadingHTTPServer(
-        ("127.0.0.1", 0), functools.partial(Quiet, directory=str(site))
-    )
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(site)))
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     yield f"http://127.0.0.1:{server.server_port}"
@@ -158,7 +156,9 @@ async def test_a_browser_asks_no_other_host(address: str) -> None:
             await page.wait_for_selector(".md-search-result__item")
         await browser.close()
     assert errors == []
-    assert {urlsplit(url).netloc for url in asked if not url.startswith(("data:", "blob:"))} == {urlsplit(address).netloc}
+    assert {urlsplit(url).netloc for url in asked if not url.startswith(("data:", "blob:"))} == {
+        urlsplit(address).netloc
+    }
 
 
 def test_ci_builds_the_site() -> None:
