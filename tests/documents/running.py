@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,13 @@ NODE = ("node", "--experimental-websocket")
 """Node 20 has the class WebSocket on request, later versions always."""
 
 SHELL = "set -euo pipefail\n"
+END = "\x1d"
+ONE_BY_ONE = f"""
+import runpy, sys
+for name in sys.argv[1:]:
+    runpy.run_path(name, run_name="__main__")
+    print(end={END!r}, flush=True)
+"""
 
 
 @dataclass(frozen=True)
@@ -41,19 +49,38 @@ class Reader:
         for name in STATIC:
             shutil.copy(ROOT / "static" / name, self.folder)
 
-    async def tries(self, block: Block) -> str:
-        """Run a block and return what it prints. AssertionError if it fails, or prints nonsense."""
-        code = block.code.replace(ADDRESS, f"127.0.0.1:{self.server.port}")
+    async def tries(self, block: Block) -> None:
+        """Run a block. AssertionError if it fails, or prints nonsense."""
+        code = self._here(block)
         if block.kind == "browser":
             assert self.browser is not None
             printed = await self._in_a_page(self.browser, block, code)
+        elif block.language == "bash":
+            printed = await self._as_a_program(block, "bash", "-c", SHELL + code)
+        elif block.language == "python":
+            printed = await self._as_a_program(block, sys.executable, self._written(block, ".py"))
         else:
-            printed = await self._as_a_program(block, code)
+            printed = await self._as_a_program(block, *NODE, self._written(block, ".mjs"))
         judge(block, printed)
-        return printed
 
-    async def _as_a_program(self, block: Block, code: str) -> str:
-        words = self._command(block, code)
+    async def tries_together(self, blocks: Sequence[Block]) -> None:
+        """Run blocks of Python in one process, which imports pandas once, each with names of its own."""
+        names = [self._written(block, ".py") for block in blocks]
+        printed = await self._as_a_program(blocks[0], sys.executable, "-c", ONE_BY_ONE, *names)
+        *parts, rest = printed.split(END)
+        assert rest == ""
+        for block, part in zip(blocks, parts, strict=True):
+            judge(block, part)
+
+    def _here(self, block: Block) -> str:
+        return block.code.replace(ADDRESS, f"127.0.0.1:{self.server.port}")
+
+    def _written(self, block: Block, suffix: str) -> str:
+        name = f"line_{block.line}{suffix}"
+        (self.folder / name).write_text(self._here(block))
+        return name
+
+    async def _as_a_program(self, block: Block, *words: str) -> str:
         process = await asyncio.create_subprocess_exec(
             *words,
             cwd=self.folder,
@@ -82,15 +109,6 @@ class Reader:
             complained = (await complaints).decode()
         assert code_of_end == 0, f"{block} ended with {code_of_end}:\n{printed}\n{complained}"
         return printed
-
-    def _command(self, block: Block, code: str) -> tuple[str, ...]:
-        if block.language == "bash":
-            return "bash", "-c", SHELL + code
-        if block.language == "python":
-            (self.folder / "example.py").write_text(code)
-            return sys.executable, "example.py"
-        (self.folder / "example.mjs").write_text(code)
-        return *NODE, "example.mjs"
 
     def _environment(self) -> dict[str, str]:
         kept = environment({"database_url": f"sqlite:///{self.database}"})

@@ -16,15 +16,17 @@ LEAST_OF_LINES = 3.0
 def test_the_drawing_is_legible_in_light_and_dark() -> None:
     """Texts are white and within boxes that are dark enough, and lines differ from every background."""
     drawing = ElementTree.parse(ROOT / "docs" / "concepts.svg").getroot()
-    boxes = [
-        (*(float(box.attrib[name]) for name in ("x", "y", "width", "height")), box.attrib["fill"])
-        for box in drawing.iter(f"{SVG}rect")
-    ]
+    boxes = list(drawing.iter(f"{SVG}rect"))
     texts = list(drawing.iter(f"{SVG}text"))
     assert len(texts) > len(boxes) > 5
     for text in texts:
-        x, y = float(text.attrib["x"]), float(text.attrib["y"])
-        [fill] = [colour for left, top, width, height, colour in boxes if 0 < x - left < width and 0 < y - top < height]
+        [fill] = [box.attrib["fill"] for box in boxes if is_within(text, box)]
         assert contrast("#ffffff", fill) >= MIN_CONTRAST, text.text
     lines = {each.attrib["stroke"] for each in drawing.iter() if "stroke" in each.attrib}
     assert all(contrast(line, page) >= LEAST_OF_LINES for line in lines for page in PAGES)
+
+
+def is_within(text: ElementTree.Element, box: ElementTree.Element) -> bool:
+    """Return whether a text begins within a box."""
+    ranges = (("x", "width"), ("y", "height"))
+    return all(0 < float(text.attrib[at]) - float(box.attrib[at]) < float(box.attrib[size]) for at, size in ranges)

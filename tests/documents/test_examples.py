@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import os
 import re
 import shutil
@@ -50,6 +51,11 @@ def is_missing(block: Block) -> str | None:
     return next((tool for tool in TOOLS[block.language] if shutil.which(tool) is None), None)
 
 
+def is_plain_python(block: Block) -> bool:
+    """Return whether a block is Python that ends by itself."""
+    return block.language == "python" and block.kind != "endless"
+
+
 @pytest.mark.timeout(300)
 @pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
@@ -66,9 +72,14 @@ async def test_the_examples_of_a_page_work(path: Path, place: Place, tmp_path: P
             stack.push_async_callback(browser.close)
         reader = Reader(tmp_path, place.server, place.database, browser)
         reader.prepare()
-        for block in blocks:
+        for is_plain, group in itertools.groupby(blocks, is_plain_python):
             await no_run(place.server)
-            await reader.tries(block)
+            if is_plain:
+                await reader.tries_together(list(group))
+            else:
+                for block in group:
+                    await no_run(place.server)
+                    await reader.tries(block)
 
 
 async def no_run(server: Server) -> None:
