@@ -21,7 +21,7 @@ from tests.documents.blocks import ROOT
 from tests.routes.pages.conftest import chromium, missing
 from tests.routes.pages.visiting import ARGUMENTS
 
-OF_PARTS = {"embedding.md", "mcp.md", "metrics.md", "python-client.md"}
+OF_PARTS = {"embedding.md", "mcp.md", "metrics.md", "operations.md", "python-client.md"}
 """Pages that the navigation names and a checkout may lack."""
 
 FETCHED = {"script": "src", "img": "src", "iframe": "src", "source": "src", "link": "href", "object": "data"}
