@@ -28,11 +28,15 @@ NODE = ("node", "--experimental-websocket")
 SHELL = "set -euo pipefail\n"
 END = "\x1d"
 ONE_BY_ONE = f"""
-import runpy, sys
+import ast, asyncio, inspect, pathlib, sys
 for name in sys.argv[1:]:
-    runpy.run_path(name, run_name="__main__")
+    code = compile(pathlib.Path(name).read_text(), name, "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+    running = eval(code, {{"__name__": "__main__", "__file__": name}})
+    if inspect.iscoroutine(running):
+        asyncio.run(running)
     print(end={END!r}, flush=True)
 """
+"""Runs Python files, each with names of its own. `await` may be at the top, as in the cells of a notebook."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,7 @@ class Reader:
         elif block.language == "bash":
             printed = await self._as_a_program(block, "bash", "-c", SHELL + code)
         elif block.language == "python":
-            printed = await self._as_a_program(block, sys.executable, self._written(block, ".py"))
+            printed = await self._as_a_program(block, sys.executable, "-c", ONE_BY_ONE, self._written(block, ".py"))
         else:
             printed = await self._as_a_program(block, *NODE, self._written(block, ".mjs"))
         judge(block, printed)
