@@ -151,8 +151,8 @@ async def test_a_browser_asks_no_other_host(address: str) -> None:
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.on("response", lambda answer: errors.append(answer.url) if answer.status >= 400 else None)
         await page.goto(f"{address}/concepts.html", wait_until="networkidle")
-        await page.fill("input.md-search__input", "cursor")
         async with asyncio.timeout(30):
+            await page.locator("input.md-search__input").press_sequentially("cursor")  # it listens to keys
             await page.wait_for_selector(".md-search-result__item")
         await browser.close()
     assert errors == []
