@@ -4,6 +4,7 @@ A comment on the line before a block says what is special about it:
 
     <!-- example: not run: it asks a real bookmaker -->
     <!-- example: endless -->
+    <!-- example: endless, needs quart_odds_client -->
 
 Without one, it is run to its end, has to succeed, and to print something.
 """
@@ -23,12 +24,15 @@ KINDS = {
 }
 
 FENCE = re.compile("(`{3,})([a-z]*)")
-COMMENT = re.compile("<!-- example: ([a-z ]+)(?:: (.+))? -->")
+COMMENT = re.compile(r"<!-- example: ([a-z ]*?)(?:, )?(?:needs (\w+))?(?:: (.+))? -->")
 
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block: its page, the number of its first line there, its language, and what its comment says."""
+    """A fenced block: its page, the number of its first line there, its language, and what its comment says.
+
+    `needed` is a Python package that may not be installed, or empty.
+    """
 
     page: str
     line: int
@@ -36,6 +40,7 @@ class Block:
     code: str
     kind: str
     reason: str
+    needed: str = ""
 
     def __str__(self) -> str:
         return f"{self.page}:{self.line}"
@@ -54,12 +59,12 @@ def blocks_of(path: Path) -> list[Block]:
         if opening is None:
             continue
         end = lines.index(opening[1], position)
-        kind, reason = (comment[1], comment[2] or "") if comment else ("", "")
+        kind, needed, reason = (comment[1], comment[2] or "", comment[3] or "") if comment else ("", "", "")
         if kind not in KINDS or (kind == "not run") != bool(reason):
             raise ValueError(f"{page}:{position}: {lines[position - 2]}")
         if opening[2] in LANGUAGES:
             code = "\n".join(lines[position:end]) + "\n"
-            found.append(Block(page, position + 1, opening[2], code, kind, reason))
+            found.append(Block(page, position + 1, opening[2], code, kind, reason, needed))
         position = end + 1
     return found
 
