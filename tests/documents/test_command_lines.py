@@ -10,18 +10,19 @@ import pytest
 from quart_odds.cli import main
 from tests.documents.blocks import ROOT, pages
 
-LINE = re.compile(r"^ *(?:[A-Z_]+=\S+ )*quart-odds (?P<words>.+)$")
+LINE = r"^ *(?:[A-Z_]+=\S+ )*{program} (?P<words>.+)$"
 """In a block of code, after variables of the environment."""
 
 
-def command_lines(path: Path) -> list[str]:
-    """Return what follows `quart-odds` in each line of code that begins with it."""
+def command_lines(path: Path, program: str = "quart-odds") -> list[str]:
+    """Return what follows the name of a program in each line of code that begins with it."""
+    wanted = re.compile(LINE.format(program=program))
     is_code = False
     found = []
     for line in path.read_text(encoding="utf-8").splitlines():
         if line.startswith("```"):
             is_code = not is_code
-        elif (is_code or line.startswith("    ")) and (match := LINE.match(line)):
+        elif (is_code or line.startswith("    ")) and (match := wanted.match(line)):
             found.append(match["words"])
     return found
 
@@ -49,6 +50,13 @@ def parse(line: str) -> None:
 def test_a_command_line_is_accepted(page: str, line: str) -> None:
     """The command and its options exist."""
     parse(line)
+
+
+def test_make_has_the_targets_that_are_named() -> None:
+    """`make demo` and `make test` among them."""
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    named = {shlex.split(line, comments=True)[0] for path in pages() for line in command_lines(path, "make")}
+    assert {"demo", "test"} <= named <= targets
 
 
 @pytest.mark.parametrize("line", ["serv", "serve --port 8000", "alerts rule list", "watch --once=1"])

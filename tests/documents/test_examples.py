@@ -59,6 +59,7 @@ def is_plain_python(block: Block) -> bool:
     return block.language == "python" and block.kind != "endless"
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 @pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
