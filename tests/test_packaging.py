@@ -1,6 +1,7 @@
 """The wheel contains all that the server needs, and serves the page from an empty environment in an empty folder."""
 
 import asyncio
+import contextlib
 import json
 import os
 import re
@@ -8,7 +9,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import aiohttp
@@ -16,6 +17,8 @@ import pytest
 
 import quart_odds
 from tests.lagos_bets.stand_in import lagos_bets
+from tests.routes.live.example_match import EXAMPLES, a_match, main_prices, refreshed
+from tests.routes.live.test_examples import until_equal
 from tests.server.serving import curl, served
 
 ROOT = Path(__file__).parents[1]
@@ -113,7 +116,7 @@ def test_the_client_s_wheel_has_the_client_alone(client_wheel: Path) -> None:
     assert {name.partition("/")[0] for name in names - package} == {information}
 
 
-def listing(*names: str) -> str:
+def lacks(*names: str) -> str:
     """Return a program that fails if any of these packages can be imported."""
     return f"import importlib.util, sys; sys.exit(any(map(importlib.util.find_spec, {names})))"
 
@@ -129,31 +132,36 @@ async def test_the_client_alone_keeps_a_copy_of_a_match(
     await asyncio.to_thread(quietly, [sys.executable, "-m", "venv", str(tmp_path / "venv")])
     pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     await asyncio.to_thread(install, [*pip, "--constraint", str(CONSTRAINTS), str(client_wheel)])
-    await asyncio.to_thread(quietly, [python, "-c", listing("quart_odds", "quart", "pandas", "orjson")])
-    example = ROOT / "docs" / "examples" / "client_copy.py"
+    await asyncio.to_thread(quietly, [python, "-I", "-c", lacks("quart_odds", "quart", "pandas", "orjson")])
+    example = EXAMPLES / "client_copy.py"
     code = [line for line in example.read_text(encoding="utf-8").splitlines()[1:] if line]
     assert len(code) <= 15
     stand_ins = ["--sandbox", "--events", "8", "--latency-ms", "1"]
     command = [sys.executable, "-m", "quart_odds", "serve", "--bind", "127.0.0.1:0", *stand_ins]
-    async with served(tmp_path / "server", None, command) as server, aiohttp.ClientSession(server.url) as session:
+    async with served(tmp_path / "server", None, command) as server, aiohttp.ClientSession() as session:
         await curl(server, "/api/scrape/stream")
-        async with session.get("/api/events?min_bookmakers=3&page_size=1") as response:
+        async with session.get(f"{server.url}/api/events?min_bookmakers=3&page_size=1") as response:
             [event] = (await response.json())["events"]
-        process = await asyncio.create_subprocess_exec(
-            python, str(example), server.url, str(event["id"]), stdout=asyncio.subprocess.PIPE, cwd=tmp_path
-        )
-        try:
-            assert process.stdout is not None
-            async with asyncio.timeout(60):
-                first = json.loads(await process.stdout.readline())
-                assert len(first) > 10
-                # The prices of the stand-ins move all the time: another run finds some that have.
-                await curl(server, "/api/scrape/stream")
-                while json.loads(await process.stdout.readline()) == first:
-                    pass
-        finally:
-            process.kill()
-            await process.wait()
+        async with running(python, str(example), server.url, str(event["id"])) as process:
+            await until_equal(process, await main_prices(session, server, event["id"]))
+    # Stand-ins whose prices move with every request, and not a few times an hour.
+    async with (
+        a_match(tmp_path / "moving") as (server, session, event_id),
+        running(python, str(example), server.url, str(event_id)) as process,
+    ):
+        before = await until_equal(process, await main_prices(session, server, event_id))
+        await until_equal(process, await refreshed(session, server, event_id, before))
+
+
+@contextlib.asynccontextmanager
+async def running(*command: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Run a program for the duration of a block."""
+    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE, limit=1 << 20)
+    try:
+        yield process
+    finally:
+        process.kill()
+        await process.wait()
 
 
 async def it_takes_a_bookmaker_of_another_package(folder: Path, command: Sequence[str], url: str) -> None:

@@ -16,7 +16,7 @@ from quart_odds_client import sync as blocking
 from tests.client.copied import prices_of
 from tests.platforms import FIRST_THREE
 from tests.routes.live.example_match import a_match, refreshed
-from tests.routes.pages.proxy import Proxy, proxied
+from tests.routes.pages.proxy import proxied
 from tests.server.serving import at, served
 from tests.server.test_live_odds import ask, run_to_end, sweep_often, until
 from tests.websocket import copies
@@ -96,28 +96,33 @@ async def test_copies_equal_the_api_after_everything(tmp_path: Path) -> None:
     ):
         settings = at(sandbox.urls) | {f"{each}_requests_per_second": 20 for each in Platform}
         server = await s.enter_async_context(served(tmp_path, settings))
-        proxy: Proxy = await s.enter_async_context(proxied(server.port))
+        proxy, other = [await s.enter_async_context(proxied(server.port)) for _ in range(2)]
         await run_to_end(session, server)
         async with Client(proxy.url) as client:
             ids = [event.id async for event in client.events()][:10]
-        followers = [Follower(proxy.url, ids, transport) for transport in ("websocket", "sse", "auto")]
+        followers = [
+            Follower(proxy.url, ids, "websocket"),
+            Follower(proxy.url, ids, "sse"),
+            Follower(other.url, ids, "auto"),
+        ]
         async with following(*followers):
             await until(lambda: all(each.images for each in followers), "the first images")
             await sweep_often(session, server)
             await moved(followers)
             proxy.cut_all()
+            other.cut_all()
             await moved(followers)
             assert [(each.images, each.gaps) for each in followers] == [(1, [])] * 3, "a resume needs no image"
-            proxy.takes_websocket = False
-            proxy.cut_websockets()
+            other.takes_websocket = False
+            other.cut_websockets()
             await until(lambda: followers[2].watch.stream.transport == "sse", "server-sent events")
-            await moved(followers[1:])
-            proxy.takes_websocket = True
+            await moved(followers)
+            other.takes_websocket = True
             await until(lambda: followers[2].watch.stream.transport == "websocket", "a return to WebSocket")
             assert followers[2].gaps == []
             await server.stop()
             async with served(tmp_path, settings) as again:
-                proxy.target = again.port
+                proxy.target = other.target = again.port
                 await until(lambda: all(each.gaps == ["restart"] for each in followers), "gaps of the restart")
                 await until(lambda: all(each.images == 2 for each in followers), "images after the restart")
                 await sweep_often(session, again)
