@@ -20,8 +20,8 @@ LARGEST_MESSAGE_BYTES = 64 << 20
 CLOSE_SECONDS = 1.0
 LARGEST_PROBLEM_BYTES = 64 << 10
 
-POLICY_CODES = (1008, 1009)
-"""Close codes that say that the client is wrong, so that another attempt would end in the same way."""
+FINAL_CODES = (1008, 1009, 4401)
+"""Close codes after which another attempt would end in the same way: the client is wrong, or its token is over."""
 
 LATER = (408, 425, 429)
 """Statuses below 500 that say nothing against another attempt."""
@@ -119,7 +119,7 @@ class WebSocketLink:
     def _ended(self, received: aiohttp.WSMessage) -> Exception:
         if received.type is aiohttp.WSMsgType.CLOSE:
             code, said = received.data, received.extra or ""
-            if code in POLICY_CODES:
+            if code in FINAL_CODES:
                 problem = self._error if self._error.detail else Problem(detail=said)
                 return ConnectionRefused(self._where, code=code, problem=problem)
             found = _RETRY.search(said)

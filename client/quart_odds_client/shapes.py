@@ -79,7 +79,10 @@ class BookmakerMarkets(Shape):
 
     bookmaker_slug: str
     bookmaker_name: str = ""
+    event_url: str | None = None
+    snapshot_time: AwareDatetime | None = None
     available: bool = True
+    unavailable_since: AwareDatetime | None = None
     reversed: bool = False
     late: bool = False
     markets: tuple[MarketEntry, ...]

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 import quart_odds_client as client
-from quart_odds.cli.followed_runs import Say, WatchError, state_teller
+from quart_odds.cli.followed_runs import Say, state_teller, watch_error
 from quart_odds.cli.terminal import REFRESHES_A_SECOND
 from quart_odds.domain.clock import iso_z
 from quart_odds.domain.text import printable
@@ -40,7 +40,7 @@ async def follow_odds(
         else:
             await _follow(url, chosen, token, _to_stderr, print_change)
     except client.ClientError as error:
-        raise WatchError(str(error)) from error
+        raise watch_error(error) from error
 
 
 Show = Callable[[client.OddsCopy, client.AnyMessage], None]

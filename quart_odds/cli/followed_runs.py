@@ -19,6 +19,13 @@ class WatchError(QuartOddsError):
     """Raised when there is nothing to watch: the server is missing, is not Quart Odds, or refuses the connection."""
 
 
+def watch_error(error: client.ClientError) -> WatchError:
+    """Return the error for one of the client library."""
+    is_token_missing = isinstance(error, client.ConnectionRefused) and error.status == 401
+    advice = "; give a token with --token or QUART_ODDS_TOKEN" if is_token_missing else ""
+    return WatchError(f"{error}{advice}")
+
+
 def state_teller(url: str, say: Say) -> Callable[[client.StateChange], None]:
     """Return a function that tells the state of a connection in words."""
     shown = masked(url.rstrip("/"))
@@ -59,6 +66,6 @@ async def followed_runs(
                 if isinstance(message, client.ScrapeProgress):
                     yield ScrapeProgress.model_validate(message.data.model_dump())
     except client.ClientError as error:
-        raise WatchError(str(error)) from error
+        raise watch_error(error) from error
     except ValidationError as error:
         raise WatchError(f"{masked(url)} answers, but not as Quart Odds does") from error

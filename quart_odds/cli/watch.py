@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 @click.option("--event", "events", multiple=True, type=click.IntRange(1), help="With --odds: only this event.")
 @click.option("--market", "markets", multiple=True, help="With --odds: only this market, by id; or main, or all.")
 @click.option("--bookmaker", "bookmakers", multiple=True, help="With --odds: only this bookmaker.")
-@click.option("--token", envvar="QUART_ODDS_TOKEN", show_envvar=True, help="A token that the server takes.")
+@click.option(
+    "--token", envvar="QUART_ODDS_TOKEN", metavar="TOKEN", help="A token of the server. Better: set QUART_ODDS_TOKEN."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print each message as a line of JSON.")
 def watch_command(
     url: str,

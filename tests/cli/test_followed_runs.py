@@ -136,6 +136,23 @@ async def test_a_server_that_refuses_is_an_error(status: int, words: str) -> Non
             await seen(followed_runs(site.url), 1)
 
 
+async def test_a_token_is_sent_and_asked_for_where_one_is_missing() -> None:
+    """The error says how to give one."""
+    sent: list[str | None] = []
+
+    async def refuse(request: web.Request) -> web.Response:
+        sent.append(request.headers.get("Authorization"))
+        return web.Response(status=401)
+
+    async with serving(refuse) as site:
+        with pytest.raises(WatchError, match="status 401; give a token with --token or QUART_ODDS_TOKEN"):
+            await seen(followed_runs(site.url), 1)
+        assert set(sent) == {None}
+        with pytest.raises(WatchError, match="status 401"):
+            await seen(followed_runs(site.url, token="s3cret"), 1)
+    assert sent[-1] == "Bearer s3cret"
+
+
 @pytest.mark.parametrize("url", ["127.0.0.1:8000", "ws://127.0.0.1", "http://", "nonsense"])
 async def test_a_text_that_is_no_address_is_an_error(url: str) -> None:
     """The error shows a valid example."""

@@ -322,6 +322,17 @@ async def test_a_filter_that_is_not_possible_is_refused_with_the_reason(fake: Fa
     assert stream.state == "closed"
 
 
+@pytest.mark.parametrize("code", [1008, 1009, 4401])
+async def test_a_connection_that_is_closed_for_good_is_an_error(fake: FakeServer, code: int) -> None:
+    """Another attempt would end in the same way: the client is wrong, or its token is over."""
+    stream = connect(fake.url, transport="websocket", options=QUICK)
+    line = await opened(stream, fake)
+    await line.end(code, "not any more")
+    with pytest.raises(ConnectionRefused, match=f"close code {code}: not any more"):
+        await next_of(stream, ScrapeProgress)
+    assert len(fake.lines) == 1
+
+
 async def test_a_notice_does_not_end_the_stream(fake: FakeServer) -> None:
     """Such as one of the topics that do not exist, or that the server is cut off from its log."""
     stream = connect(fake.url, topics=["scrape_progress", "nonsense"], transport="websocket")
