@@ -103,9 +103,10 @@ class WebSocketLink:
                 return message
 
     async def _receive(self) -> aiohttp.WSMessage:
+        options = self._options
         while True:
             try:
-                async with asyncio.timeout(self._options.answer if self._is_asked else self._options.ping):
+                async with asyncio.timeout(options.answer_seconds if self._is_asked else options.ping_seconds):
                     return await self._websocket.receive()
             except TimeoutError:
                 if self._is_asked:
@@ -189,7 +190,7 @@ class EventStreamLink:
 
     async def _fill(self) -> None:
         try:
-            async with asyncio.timeout(self._options.silence):
+            async with asyncio.timeout(self._options.silence_seconds):
                 chunk = await self._response.content.readany()
         except TimeoutError:
             raise LinkEndedError("silence") from None

@@ -11,22 +11,23 @@ State = Literal["connecting", "live", "waiting", "closed"]
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """The times of a stream, in seconds. The defaults are good for most.
+    """The times of a stream. The defaults are good for most.
 
-    After `ping` of silence a WebSocket is asked for a sign of life, and given up after `answer` more. An event stream
-    is given up after `silence`; the server sends something every 15 seconds. A connection has `open` for its first
-    message. The wait before another attempt doubles from `least_wait` to `most_wait`, and is drawn at random between
-    half of that and all of it. On server-sent events, WebSocket is tried again after `upgrade`, and then twice as long,
-    up to twenty times. Silence counts only while the caller waits for a message.
+    After `ping_seconds` of silence a WebSocket is asked for a sign of life, and given up after `answer_seconds` more.
+    An event stream is given up after `silence_seconds`; the server sends something every 15 seconds. A connection has
+    `open_seconds` for its first message. The wait before another attempt doubles from `least_wait_seconds` to
+    `most_wait_seconds`, and is drawn at random between half of that and all of it. On server-sent events, WebSocket is
+    tried again after `upgrade_seconds`, and then twice as long, up to twenty times. Silence counts only while the
+    caller waits for a message.
     """
 
-    ping: float = 20.0
-    answer: float = 8.0
-    silence: float = 40.0
-    open: float = 10.0
-    least_wait: float = 0.5
-    most_wait: float = 30.0
-    upgrade: float = 15.0
+    ping_seconds: float = 20.0
+    answer_seconds: float = 8.0
+    silence_seconds: float = 40.0
+    open_seconds: float = 10.0
+    least_wait_seconds: float = 0.5
+    most_wait_seconds: float = 30.0
+    upgrade_seconds: float = 15.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,13 +1,12 @@
 """A stream of messages that survives lost connections: `connect`.
 
-Nothing runs in the background. Each step of the iteration reads from the connection, or makes the next one, resuming
+Nothing is read in the background. Each step of the iteration reads from the connection, or makes the next one, resuming
 after the last message that it yielded. So there is nothing between the caller and the cursor that could get lost.
 """
 
 import asyncio
-import random
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Literal, Self
@@ -15,18 +14,13 @@ from typing import Literal, Self
 import aiohttp
 
 from quart_odds_client.addresses import ServerAddress, bearer
+from quart_odds_client.attempts import OTHER, Attempts
 from quart_odds_client.errors import ConnectionRefused, ProtocolError, ServerUnreachableError
 from quart_odds_client.links import EventStreamLink, Link, LinkEndedError, WebSocketLink
 from quart_odds_client.messages import AnyMessage, ConnectionAck, Gap, ServerMessage, ServerNotice
 from quart_odds_client.options import Choice, OddsFilter, Options, State, StateChange, Transport
 
-STABLE_SECONDS = 5.0
-"""A connection that lasts this long, or delivers a message, is a good one: waits begin anew after it."""
-
-MOST_UPGRADE_FACTOR = 20
-
 Sleep = Callable[[float], Awaitable[None]]
-OTHER: dict[Transport, Transport] = {"websocket": "sse", "sse": "websocket"}
 
 
 def connect(
@@ -92,13 +86,10 @@ class Stream:
         session: aiohttp.ClientSession | None,
         sleep: Sleep,
     ) -> None:
-        if choice not in ("websocket", "sse", "auto"):
-            raise ValueError(f"transport is websocket, sse or auto, not {choice!r}")
         self._address = address
         self._query = query
         self._cursor = since
-        self._choice = choice
-        self._preferred: Transport = "sse" if choice == "sse" else "websocket"
+        self._attempts = Attempts(choice, options)
         self._headers = headers
         self._options = options
         self._on_state = on_state
@@ -110,11 +101,9 @@ class Stream:
         self._waiting: deque[AnyMessage] = deque()
         self._live_since: float | None = None
         self._is_good = False
-        self._losses = 0
-        self._short_lives = 0
         self._resume_at: float | None = None
-        self._upgrades = 0
         self._upgrade_at: float | None = None
+        self._coming: asyncio.Task[None] | None = None
         self._probe: asyncio.Task[bool] | None = None
         self._reading: asyncio.Timeout | None = None
 
@@ -190,6 +179,10 @@ class Stream:
         self._tell("closed")
         if self._reading is not None and not self._reading.expired():
             self._reading.reschedule(-1)
+        coming, self._coming = self._coming, None
+        if coming is not None:
+            coming.cancel()
+            await asyncio.wait([coming])
         try:
             await self._drop()
         finally:
@@ -201,7 +194,7 @@ class Stream:
             if self._waiting:
                 return self._yielded(self._waiting.popleft())
             if self._link is None:
-                await self._come_back()
+                await self._returned()
                 continue
             try:
                 if self._is_upgrade_ready():
@@ -225,6 +218,14 @@ class Stream:
             self._cursor = message.id
         return message
 
+    async def _returned(self) -> None:
+        """Wait for the next attempt to connect. If this is cancelled, the attempt goes on, and the next call waits."""
+        if self._coming is None:
+            self._coming = asyncio.create_task(self._come_back(), name="quart-odds-client-connecting")
+        await asyncio.wait([self._coming])
+        coming, self._coming = self._coming, None
+        coming.result()
+
     async def _come_back(self) -> None:
         """Wait for the next attempt, and make it. If it fails, the next call waits again."""
         loop = asyncio.get_running_loop()
@@ -243,12 +244,12 @@ class Stream:
         """
         self._tell("connecting")
         try:
-            await self._attempt(self._preferred)
+            await self._attempt(self._attempts.preferred)
         except (LinkEndedError, ConnectionRefused) as first:
-            if self._choice != "auto":
+            if not self._attempts.has_choice:
                 raise await self._explained(first) from None
             try:
-                await self._attempt(OTHER[self._preferred])
+                await self._attempt(OTHER[self._attempts.preferred])
             except LinkEndedError as second:
                 # The server asks for a wait on one of them only.
                 raise max(second, first, key=_has_wait) from None
@@ -256,7 +257,7 @@ class Stream:
     async def _attempt(self, transport: Transport) -> None:
         link: Link | None = None
         try:
-            async with asyncio.timeout(self._options.open):
+            async with asyncio.timeout(self._options.open_seconds):
                 link = await self._open(transport, self._cursor)
                 before: list[ServerMessage] = []
                 while not isinstance(first := await link.read(), ConnectionAck):
@@ -273,19 +274,19 @@ class Stream:
 
     def _live(self, link: Link, messages: list[ServerMessage], ack: ConnectionAck) -> None:
         self._link = link
-        self._preferred = link.transport
+        self._attempts.preferred = link.transport
         self._is_good = False
         self._live_since = asyncio.get_running_loop().time()
         self._waiting.extend(messages)
         if not ack.data.recovered:
             self._waiting.append(self._gap(ack.data.missed, "restart"))
-        if link.transport == "sse" and self._choice == "auto":
+        if link.transport == "sse" and self._attempts.has_choice:
             self._plan_upgrade()
         self._tell("live")
 
-    async def _open(self, transport: Transport, cursor: str | None) -> Link:
+    async def _open(self, transport: Transport, cursor: str | None, query: Mapping[str, str] | None = None) -> Link:
         assert self._session is not None
-        query = dict(self._query)
+        query = dict(self._query if query is None else query)
         if transport == "websocket":
             query["cursor"] = "1"
         if cursor is not None:
@@ -300,7 +301,7 @@ class Stream:
         if isinstance(refused, LinkEndedError) or refused.status is None or refused.problem is not None:
             return refused
         try:
-            async with asyncio.timeout(self._options.open):
+            async with asyncio.timeout(self._options.open_seconds):
                 link = await self._open("sse", None)
                 await link.close()
         except ConnectionRefused as told:
@@ -311,25 +312,11 @@ class Stream:
 
     async def _lost(self, ended: LinkEndedError) -> None:
         """Note that a connection is gone, and decide how long to wait."""
-        loop = asyncio.get_running_loop()
-        was_live = self._live_since is not None
-        lived = loop.time() - self._live_since if self._live_since is not None else 0.0
+        now = asyncio.get_running_loop().time()
+        lived = None if self._live_since is None else now - self._live_since
         await self._drop()
-        if was_live and (self._is_good or lived >= STABLE_SECONDS):
-            self._losses = 0
-        self._short_lives = self._short_lives + 1 if was_live and lived < STABLE_SECONDS else 0
-        if self._choice == "auto" and self._short_lives > 2:
-            # It connects and is cut at once, again and again: let the other one try.
-            self._preferred, self._short_lives = OTHER[self._preferred], 0
-        if ended.retry_seconds is not None:
-            wait = ended.retry_seconds
-            if self._choice == "auto":
-                self._preferred = "websocket"
-        else:
-            longest = min(self._options.most_wait, self._options.least_wait * 2 ** min(self._losses, 30))
-            wait = random.uniform(longest / 2, longest)
-            self._losses += 1
-        self._resume_at = loop.time() + wait
+        wait = self._attempts.wait_after(lived, ended.retry_seconds, has_delivered=self._is_good)
+        self._resume_at = asyncio.get_running_loop().time() + wait
         self._tell("waiting", wait, ended.reason)
 
     async def _drop(self) -> None:
@@ -344,28 +331,27 @@ class Stream:
             await link.close()
 
     def _plan_upgrade(self) -> None:
-        factor = min(MOST_UPGRADE_FACTOR, 2**self._upgrades) * random.uniform(0.75, 1.25)
-        self._upgrade_at = asyncio.get_running_loop().time() + self._options.upgrade * factor
+        self._upgrade_at = asyncio.get_running_loop().time() + self._attempts.upgrade_wait()
 
     def _is_upgrade_ready(self) -> bool:
         """Return whether WebSocket gets through again. Tries that beside the stream, when it is time."""
         if self._probe is not None and self._probe.done():
             probe, self._probe = self._probe, None
             if probe.result():
-                self._preferred, self._upgrades = "websocket", 0
+                self._attempts.upgrade()
                 return True
             self._plan_upgrade()
         elif self._upgrade_at is not None and asyncio.get_running_loop().time() >= self._upgrade_at:
             self._upgrade_at = None
-            self._upgrades += 1
             self._probe = asyncio.create_task(self._get_through(), name="quart-odds-client-probe")
         return False
 
     async def _get_through(self) -> bool:
         """Return whether a WebSocket gets its first message."""
         try:
-            async with asyncio.timeout(self._options.open):
-                link = await self._open("websocket", None)
+            async with asyncio.timeout(self._options.open_seconds):
+                # Of a topic that costs the server nothing.
+                link = await self._open("websocket", None, {"topics": "odds_updates"})
                 try:
                     return isinstance(await link.read(), ConnectionAck)
                 finally:

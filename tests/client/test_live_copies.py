@@ -21,7 +21,7 @@ from tests.server.serving import at, served
 from tests.server.test_live_odds import ask, run_to_end, sweep_often, until
 from tests.websocket import copies
 
-QUICK = Options(least_wait=0.05, most_wait=0.2, upgrade=0.5)
+QUICK = Options(least_wait_seconds=0.05, most_wait_seconds=0.2, upgrade_seconds=0.5)
 
 
 class Follower:

@@ -1,6 +1,7 @@
 """Streams against a server that a test controls message by message: resuming, gaps, transports, waits and ends."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -29,7 +30,7 @@ from tests.bookmakers.fake_site import closed_port, serving
 from tests.routes.pages.noding import EPOCH, FakeServer, Line, fake_server
 
 AT = "2026-11-22T10:00:00.000Z"
-QUICK = Options(least_wait=0.01, most_wait=0.02, upgrade=1000.0)
+QUICK = Options(least_wait_seconds=0.01, most_wait_seconds=0.02, upgrade_seconds=1000.0)
 
 
 @pytest.fixture
@@ -177,7 +178,7 @@ async def test_unknown_types_and_fields_are_kept(fake: FakeServer) -> None:
 async def test_without_websockets_it_uses_server_sent_events(fake: FakeServer) -> None:
     """And returns to WebSocket when that gets through again, without a loss or a repetition."""
     fake.takes_websocket = False
-    stream = connect(fake.url, options=Options(upgrade=0.01))
+    stream = connect(fake.url, options=Options(upgrade_seconds=0.01))
     line = await opened(stream, fake)
     assert (line.transport, stream.transport) == ("sse", "sse")
     fake.takes_websocket = True
@@ -209,7 +210,7 @@ async def test_without_websockets_it_uses_server_sent_events(fake: FakeServer) -
 
 async def test_a_silent_websocket_is_asked_and_given_up(fake: FakeServer) -> None:
     """An answer to a ping lets it live; without one, the stream reconnects."""
-    options = Options(ping=0.05, answer=0.5, least_wait=0.01, most_wait=0.02)
+    options = Options(ping_seconds=0.05, answer_seconds=0.5, least_wait_seconds=0.01, most_wait_seconds=0.02)
     stream = connect(fake.url, transport="websocket", options=options)
     line = await opened(stream, fake)
     reading = asyncio.create_task(numbers(stream, 1))
@@ -226,7 +227,9 @@ async def test_a_silent_websocket_is_asked_and_given_up(fake: FakeServer) -> Non
 
 async def test_a_silent_event_stream_is_given_up(fake: FakeServer) -> None:
     """The server sends something every fifteen seconds; a stream that does not is dead."""
-    stream = connect(fake.url, transport="sse", options=Options(silence=0.1, least_wait=0.01, most_wait=0.02))
+    stream = connect(
+        fake.url, transport="sse", options=Options(silence_seconds=0.1, least_wait_seconds=0.01, most_wait_seconds=0.02)
+    )
     await opened(stream, fake)
     reading = asyncio.create_task(numbers(stream, 1))
     again = await fake.line(2)
@@ -274,9 +277,45 @@ async def test_a_read_that_is_cancelled_loses_nothing(fake: FakeServer) -> None:
         await stream.aclose()
 
 
+async def test_short_reads_come_back_all_the_same(fake: FakeServer) -> None:
+    """An attempt to connect takes longer than the caller waits: it goes on, and the next read has it."""
+    stream = connect(fake.url, transport="websocket", options=QUICK)
+    line = await opened(stream, fake)
+    assert isinstance(await anext(stream), ConnectionAck)
+    await line.end()
+
+    async def answer_late() -> None:
+        again = await fake.line(2)
+        await asyncio.sleep(0.2)
+        await again.acknowledge(1)
+        await again.send("scrape_progress", progress(1), 2)
+
+    answering = asyncio.create_task(answer_late())
+    found: list[AnyMessage] = []
+    while len(found) < 2:
+        with contextlib.suppress(TimeoutError):
+            found.append(await asyncio.wait_for(anext(stream), 0.05))
+    assert [type(each) for each in found] == [ConnectionAck, ScrapeProgress]
+    assert len(fake.lines) == 2
+    await answering
+    await stream.aclose()
+
+
+async def test_opening_may_be_cancelled(fake: FakeServer) -> None:
+    """The connection that has no first message yet is closed."""
+    stream = connect(fake.url, transport="websocket")
+    opening = asyncio.create_task(stream.__aenter__())
+    line = await fake.line(1)
+    opening.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await opening
+    await line.is_over.wait()
+    assert stream.state == "closed"
+
+
 async def test_closing_ends_a_read_of_another_task(fake: FakeServer) -> None:
     """While it listens, and while it waits for another attempt."""
-    stream = connect(fake.url, transport="websocket", options=Options(least_wait=100))
+    stream = connect(fake.url, transport="websocket", options=Options(least_wait_seconds=100))
     line = await opened(stream, fake)
     reading = asyncio.create_task(numbers(stream, 9))
     await asyncio.sleep(0)
@@ -285,7 +324,7 @@ async def test_closing_ends_a_read_of_another_task(fake: FakeServer) -> None:
     assert (stream.state, stream.transport) == ("closed", None)
     await line.is_over.wait()
 
-    stream = connect(fake.url, transport="websocket", options=Options(least_wait=100, most_wait=100))
+    stream = connect(fake.url, transport="websocket", options=Options(least_wait_seconds=100, most_wait_seconds=100))
     line = await opened(stream, fake, 2)
     reading = asyncio.create_task(numbers(stream, 9))
     await line.end(reason="no word of a wait")
@@ -390,7 +429,7 @@ async def test_no_server_is_an_error_at_first() -> None:
 async def test_a_server_that_does_not_answer_is_an_error_at_first(fake: FakeServer) -> None:
     """A connection that gets no first message in time counts as none."""
     with pytest.raises(ServerUnreachableError, match="no answer"):
-        await connect(fake.url, options=Options(open=0.1)).__aenter__()
+        await connect(fake.url, options=Options(open_seconds=0.1)).__aenter__()
 
 
 @pytest.mark.parametrize("text", ["hello", "[]", "{}", "7", '{"type": "scrape_progress", "data": {"current": "many"}}'])

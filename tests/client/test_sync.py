@@ -16,7 +16,7 @@ from tests.routes.pages.noding import FakeServer, Line, fake_server
 from tests.routes.pages.test_live_node import change, entry, event, image, moved, outcome
 
 T = TypeVar("T")
-QUICK = Options(least_wait=0.01, most_wait=0.02)
+QUICK = Options(least_wait_seconds=0.01, most_wait_seconds=0.02)
 WAIT_SECONDS = 20
 
 
