@@ -26,14 +26,14 @@ help:
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.runtime: pyproject.toml constraints.txt | $(VENV)/bin/python
+$(VENV)/.runtime: pyproject.toml client/pyproject.toml constraints.txt | $(VENV)/bin/python
 	@echo "Installing Quart Odds into $(VENV) …"
-	$(PIP) install --constraint constraints.txt --editable .
+	$(PIP) install --constraint constraints.txt --editable ./client --editable .
 	@touch $@
 
-$(VENV)/.development: pyproject.toml constraints.txt Makefile | $(VENV)/bin/python
+$(VENV)/.development: pyproject.toml client/pyproject.toml constraints.txt Makefile | $(VENV)/bin/python
 	@echo "Installing Quart Odds and its test dependencies into $(VENV) …"
-	$(PIP) install --constraint constraints.txt --editable '.[dev,postgres,redis,bench,docs]'
+	$(PIP) install --constraint constraints.txt --editable ./client --editable '.[dev,postgres,redis,bench,docs]'
 	@# Tests compare with one of its modules, which needs none of the fifty packages that the whole needs.
 	$(PIP) install --constraint constraints.txt --no-deps penaltyblog
 	@touch $@ $(VENV)/.runtime

@@ -1,6 +1,7 @@
 """The wheel contains all that the server needs, and serves the page from an empty environment in an empty folder."""
 
 import asyncio
+import contextlib
 import json
 import os
 import re
@@ -8,7 +9,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import aiohttp
@@ -16,6 +17,8 @@ import pytest
 
 import quart_odds
 from tests.lagos_bets.stand_in import lagos_bets
+from tests.routes.live.example_match import EXAMPLES, a_match, main_prices, refreshed
+from tests.routes.live.test_examples import until_equal
 from tests.server.serving import curl, served
 
 ROOT = Path(__file__).parents[1]
@@ -26,12 +29,20 @@ UNREACHABLE = re.compile("from versions: none|NewConnectionError|NameResolution|
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel of this tree, built with the installed tools."""
-    folder = tmp_path_factory.mktemp("dist")
-    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(ROOT)]
-    done = subprocess.run(build, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stdout + done.stderr
-    [built] = folder.glob("*.whl")
-    return built
+    return built(ROOT, tmp_path_factory.mktemp("dist"), "--wheel")
+
+
+@pytest.fixture(scope="module")
+def client_wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel of the client, built as it is for a release: from its own source distribution."""
+    return built(ROOT / "client", tmp_path_factory.mktemp("client_dist"))
+
+
+def built(source: Path, folder: Path, *options: str) -> Path:
+    """Build a wheel with the installed tools."""
+    quietly([sys.executable, "-m", "build", "--no-isolation", *options, "--outdir", str(folder), str(source)])
+    [found] = folder.glob("*.whl")
+    return found
 
 
 def test_the_wheel_has_all_that_the_server_needs(wheel: Path) -> None:
@@ -60,7 +71,7 @@ def test_the_wheel_has_all_that_the_server_needs(wheel: Path) -> None:
 @pytest.mark.long
 @pytest.mark.timeout(300)
 async def test_it_serves_and_scrapes_from_an_empty_environment(
-    wheel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    wheel: Path, client_wheel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Installed with its declared dependencies, it serves the page and its files, and scrapes the sandbox's events.
 
@@ -71,7 +82,7 @@ async def test_it_serves_and_scrapes_from_an_empty_environment(
     await asyncio.to_thread(quietly, [sys.executable, "-m", "venv", str(tmp_path / "venv")])
     pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     pinned = ["--constraint", str(CONSTRAINTS)] if CONSTRAINTS.is_file() else []
-    await asyncio.to_thread(install, [*pip, *pinned, str(wheel)])
+    await asyncio.to_thread(install, [*pip, *pinned, str(client_wheel), str(wheel)])
     command = [str(tmp_path / "venv" / "bin" / "quart-odds"), "serve", "--bind", "127.0.0.1:0"]
     stand_ins = ["--sandbox", "--events", "4", "--latency-ms", "1"]
     folder = tmp_path / "empty"
@@ -92,6 +103,65 @@ async def test_it_serves_and_scrapes_from_an_empty_environment(
     await asyncio.to_thread(install, [*pip, "--no-deps", str(await asyncio.to_thread(example_wheel, tmp_path))])
     async with lagos_bets() as url:
         await it_takes_a_bookmaker_of_another_package(tmp_path / "lagos", command, url)
+
+
+def test_the_client_s_wheel_has_the_client_alone(client_wheel: Path) -> None:
+    """It shares no file with the server, and has the server's version."""
+    with zipfile.ZipFile(client_wheel) as archive:
+        names = set(archive.namelist())
+    package = {f"quart_odds_client/{path}" for path in files_of(ROOT / "client" / "quart_odds_client")}
+    assert "quart_odds_client/py.typed" in package
+    assert package <= names
+    information = f"quart_odds_client-{quart_odds.__version__}.dist-info"
+    assert {name.partition("/")[0] for name in names - package} == {information}
+
+
+def lacks(*names: str) -> str:
+    """Return a program that fails if any of these packages can be imported."""
+    return f"import importlib.util, sys; sys.exit(any(map(importlib.util.find_spec, {names})))"
+
+
+@pytest.mark.long
+@pytest.mark.timeout(300)
+async def test_the_client_alone_keeps_a_copy_of_a_match(
+    client_wheel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In an environment without the server, in fifteen lines, against `quart-odds serve --sandbox`."""
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    python = str(tmp_path / "venv" / "bin" / "python")
+    await asyncio.to_thread(quietly, [sys.executable, "-m", "venv", str(tmp_path / "venv")])
+    pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    await asyncio.to_thread(install, [*pip, "--constraint", str(CONSTRAINTS), str(client_wheel)])
+    await asyncio.to_thread(quietly, [python, "-I", "-c", lacks("quart_odds", "quart", "pandas", "orjson")])
+    example = EXAMPLES / "client_copy.py"
+    code = [line for line in example.read_text(encoding="utf-8").splitlines()[1:] if line]
+    assert len(code) <= 15
+    stand_ins = ["--sandbox", "--events", "8", "--latency-ms", "1"]
+    command = [sys.executable, "-m", "quart_odds", "serve", "--bind", "127.0.0.1:0", *stand_ins]
+    async with served(tmp_path / "server", None, command) as server, aiohttp.ClientSession() as session:
+        await curl(server, "/api/scrape/stream")
+        async with session.get(f"{server.url}/api/events?min_bookmakers=3&page_size=1") as response:
+            [event] = (await response.json())["events"]
+        async with running(python, str(example), server.url, str(event["id"])) as process:
+            await until_equal(process, await main_prices(session, server, event["id"]))
+    # Stand-ins whose prices move with every request, and not a few times an hour.
+    async with (
+        a_match(tmp_path / "moving") as (server, session, event_id),
+        running(python, str(example), server.url, str(event_id)) as process,
+    ):
+        before = await until_equal(process, await main_prices(session, server, event_id))
+        await until_equal(process, await refreshed(session, server, event_id, before))
+
+
+@contextlib.asynccontextmanager
+async def running(*command: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Run a program for the duration of a block."""
+    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE, limit=1 << 20)
+    try:
+        yield process
+    finally:
+        process.kill()
+        await process.wait()
 
 
 async def it_takes_a_bookmaker_of_another_package(folder: Path, command: Sequence[str], url: str) -> None:

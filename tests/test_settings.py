@@ -205,3 +205,8 @@ def test_every_setting_is_documented() -> None:
         if isinstance(default, tuple):
             default = ",".join(default)
         assert f"| `{PREFIX}{name.upper()}` | {default} | {field.description} |" in text, name
+
+
+def test_the_token_of_watch_stops_no_other_command() -> None:
+    """It is in the environment of whoever uses both."""
+    load_settings({"QUART_ODDS_TOKEN": "qo_1"})

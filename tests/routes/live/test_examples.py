@@ -15,7 +15,9 @@ WAIT_SECONDS = 30
 
 
 @pytest.mark.parametrize(
-    ("example", "program"), [("match_copy.py", sys.executable), ("match_copy.sh", "sh")], ids=["python", "curl and jq"]
+    ("example", "program"),
+    [("match_copy.py", sys.executable), ("client_copy.py", sys.executable), ("match_copy.sh", "sh")],
+    ids=["python", "client", "curl and jq"],
 )
 async def test_the_example_keeps_a_copy_that_equals_the_api(tmp_path: Path, example: str, program: str) -> None:
     """From the image on, and through a change of prices."""
