@@ -1,6 +1,7 @@
 """The application: puts its parts together, opens them at start, and drains and closes them at the end."""
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -26,12 +27,13 @@ from quart_odds.odds.notices import OddsNotifier
 from quart_odds.odds.watched import WatchedEvents
 from quart_odds.routes.access import bodies, gate, problems, same_origin
 from quart_odds.routes.access.attempts import Attempts
+from quart_odds.routes.access.figures import RequestFigures
 from quart_odds.routes.access.limits import ConnectionLimits
 from quart_odds.routes.access.root_path import RootPath
 from quart_odds.routes.api import alert_rules, alerts, analytics, odds, openapi, refresh, scheduler, scrape, tickets
 from quart_odds.routes.live import sse, ws
 from quart_odds.routes.live.receive import BoundedWebsocketConnection
-from quart_odds.routes.operations import asyncapi, health, metrics
+from quart_odds.routes.operations import asyncapi, explain, health, metrics
 from quart_odds.routes.pages import alerts as alert_pages
 from quart_odds.routes.pages import docs, login, views
 from quart_odds.routes.pages.assets import asset_folder
@@ -86,6 +88,7 @@ def create_app(settings: Settings | None = None) -> Quart:
     )
     parts = Services(settings, registry, limits)
     parts.loop_lag = LoopLag()
+    parts.requests = RequestFigures()
     parts.watched = WatchedEvents()
     parts.access = same_origin.AccessPolicy.of(settings)
     parts.attempts = Attempts()
@@ -109,6 +112,7 @@ def create_app(settings: Settings | None = None) -> Quart:
         refresh,
         health,
         metrics,
+        explain,
         views,
         alert_pages,
         login,
@@ -155,10 +159,15 @@ class _App(Quart):
         """Return the response to a request. A stop waits for those that are on their way."""
         parts: Services = self.extensions[EXTENSION]
         parts.unanswered += 1
+        # Errors have answers, too. There is none only if the client leaves first: nginx logs that as 499.
+        began, status = time.monotonic(), 499
         try:
-            return await super().handle_request(request)
+            response = await super().handle_request(request)
+            status = response.status_code
+            return response
         finally:
             parts.unanswered -= 1
+            parts.requests.note(request.url_rule, status, time.monotonic() - began)
 
     def log_exception(self, exception_info: ExceptionInfo) -> None:
         """Log an exception, unless it is one of ours."""

@@ -12,7 +12,7 @@ from quart_odds.bookmakers.politeness import Priority
 from quart_odds.broadcast import ODDS
 from quart_odds.broadcast.engines import LogKeys
 from quart_odds.cluster import ProcessReports, RedisServer, RunLogs, SharedLog
-from quart_odds.domain.runs import RunMode
+from quart_odds.domain.runs import RunMode, RunRecord, trigger_kind
 from quart_odds.odds.event import EventChange
 from quart_odds.odds.opportunities import OpportunityEngine, Track, What
 from quart_odds.odds.opportunity_choices import OpportunityChoices
@@ -111,6 +111,7 @@ def _make_broadcaster(parts: Services, run_id: int, mode: RunMode, epoch: str | 
         heartbeat_seconds=parts.settings.heartbeat_seconds,
         write_timeout_seconds=parts.settings.write_timeout_seconds,
         epoch=epoch,
+        figures=parts.registry.figures,
     )
     if parts.run_logs is not None and epoch is None:
         parts.run_logs.mirror(broadcaster)
@@ -150,7 +151,7 @@ def add_scraping(parts: Services) -> None:
         make_broadcaster=partial(_make_broadcaster, parts),
         take_over=parts.odds_service.take_over,
         slowed=lambda: slowed_bookmakers(parts.clients.budgets()),
-        on_end=parts.alerts.engine.run_ended,
+        on_end=partial(_run_ended, parts),
     )
     parts.refresher = EventRefresher(
         partial(parts.clients.client, priority=Priority.REFRESH),
@@ -169,6 +170,12 @@ def add_scraping(parts: Services) -> None:
     parts.maintenance = Maintenance(
         parts.store, parts.odds_service, preferences, parts.scheduler, parts.sweep_scheduler
     )
+
+
+def _run_ended(parts: Services, record: RunRecord) -> None:
+    """Count a run whose end is published, and let alerts know."""
+    parts.runs_ended[record.mode.value, record.status.value, trigger_kind(record.trigger)] += 1
+    parts.alerts.engine.run_ended(record)
 
 
 def add_alerts(parts: Services) -> None:

@@ -51,6 +51,11 @@ class Decoder:
         self._one_by_one = asyncio.Lock()
         self._is_closed = False
 
+    @property
+    def pending(self) -> int:
+        """The number of bodies and lists that wait for a process or are in one."""
+        return self._turns.count
+
     async def warm(self) -> None:
         """Start the processes in advance. Otherwise the first run would wait half a second for each.
 

@@ -9,6 +9,7 @@ refresh that recorded them (`odds.ownership`).
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
+from contextvars import Context
 from dataclasses import replace
 from datetime import timedelta
 from typing import Protocol
@@ -100,6 +101,11 @@ class OddsWriter:
         return len(self._waiting.keys() | self._writing.keys())
 
     @property
+    def waiting_rows(self) -> int:
+        """The number of history rows that wait to be committed."""
+        return self._history_rows
+
+    @property
     def is_full(self) -> bool:
         """Whether so many history rows wait that `room` would wait."""
         return self._history_rows > self._max_history_rows
@@ -150,7 +156,9 @@ class OddsWriter:
         if not change.is_new:
             self._add_history(entry, change)
         if self._task is None:
-            self._task = asyncio.get_running_loop().create_task(self._run(), name="odds-writer")
+            # It outlives the run that happens to start it, and works for others: it must not have that run's context.
+            loop = asyncio.get_running_loop()
+            self._task = loop.create_task(self._run(), name="odds-writer", context=Context())
         self._wanted.set()
 
     async def room(self) -> None:

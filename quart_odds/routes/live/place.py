@@ -87,6 +87,12 @@ class Listening:
         self._place = place
         self._subscriber: Subscriber | None = None
 
+    @property
+    def connection_id(self) -> str:
+        """The id of the connection, for log lines; empty before it begins and after its end."""
+        subscriber = self._subscriber
+        return "" if subscriber is None else self._flusher.figures.id_of(subscriber.number)
+
     def left(self) -> None:
         """Remove the subscriber, and give the place back."""
         subscriber = self._subscriber
