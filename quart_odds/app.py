@@ -44,6 +44,7 @@ from quart_odds.server.loop_lag import LoopLag
 from quart_odds.services import EXTENSION, Services
 from quart_odds.settings import Settings, load_settings
 from quart_odds.storage import open_store
+from quart_odds.tracing.collector import check as check_tracing
 from quart_odds.websocket import OddsUpdates, gap_notice
 from quart_odds.websocket.odds_images import OddsImages
 
@@ -68,6 +69,8 @@ def create_app(settings: Settings | None = None) -> Quart:
         RedisServer(settings.engine_url).check()
     if settings.jwt_issuer is not None and find_spec("jwt") is None:
         raise MissingExtraError("QUART_ODDS_JWT_ISSUER", "jwt")
+    if settings.otel_endpoint is not None:
+        check_tracing()
     ensure_logging(settings)
     app = _App(
         "quart_odds",
@@ -208,6 +211,7 @@ async def _opened(app: Quart, parts: Services) -> AsyncIterator[None]:
         await parts.preferences.load()
         assembly.add_alerts(parts)
         assembly.add_scraping(parts)
+        close_tracing = assembly.add_tracing(parts)
         if parts.shared_log is not None and parts.reports is not None:
             parts.shared_log.on_begun = partial(_tell_ends, parts, parts.shared_log)
             parts.shared_log.open()
@@ -243,6 +247,7 @@ async def _opened(app: Quart, parts: Services) -> AsyncIterator[None]:
                 await parts.issuer.close()
             await parts.ties.close()
             await parts.credentials.close()
+            await close_tracing()
     finally:
         await parts.store.aclose()
 

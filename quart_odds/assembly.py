@@ -1,15 +1,17 @@
 """Puts the parts of an app together: what each is made of, and which tells which what happens."""
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from functools import partial
 
+from quart_odds import tracing
 from quart_odds.access.credentials import Credentials
 from quart_odds.access.ties import Ties
 from quart_odds.alerts.alerts import Alerts
 from quart_odds.bookmakers import ClientPool
 from quart_odds.bookmakers.politeness import Priority
-from quart_odds.broadcast import ODDS
+from quart_odds.broadcast import ODDS, Flusher
 from quart_odds.broadcast.engines import LogKeys
 from quart_odds.cluster import ProcessReports, RedisServer, RunLogs, SharedLog
 from quart_odds.domain.runs import RunMode, RunRecord, trigger_kind
@@ -30,6 +32,7 @@ from quart_odds.scraping.rounds import Rounds
 from quart_odds.scraping.runs import RunService
 from quart_odds.scraping.scheduler import Scheduler
 from quart_odds.services import Services
+from quart_odds.tracing.collector import open_spans
 from quart_odds.websocket import AlertMessages, bridge_scrape_to_websocket
 from quart_odds.websocket.odds_feed import OddsFeed
 from quart_odds.websocket.opportunity_feed import OpportunityFeed
@@ -192,6 +195,42 @@ def add_alerts(parts: Services) -> None:
     parts.alerts.engine.opportunities = parts.opportunities.told
     observe = parts.alerts.engine.observe
     service.on_applied = observe if service.on_applied is None else _both(service.on_applied, observe)
+
+
+def add_tracing(parts: Services) -> Callable[[], Awaitable[None]]:
+    """Make spans and send them, if the settings name a collector. Return what ends that."""
+    if parts.settings.otel_endpoint is None:
+        return _nothing
+    spans = open_spans(parts.settings.otel_endpoint, parts.store.holder)
+    tracing.use(spans)
+    trace_flushes(parts.registry.flusher)
+
+    async def close() -> None:
+        tracing.use(None)
+        await asyncio.to_thread(spans.close)
+
+    return close
+
+
+def trace_flushes(flusher: Flusher) -> None:
+    """Make a span of each flush whose first entry was published in the block of another span."""
+    parent: str | None = None
+
+    def due() -> None:
+        nonlocal parent
+        parent = tracing.current()
+
+    def flushed(oldest_at: float, began_at: float, entries: int) -> None:
+        if parent is not None:
+            now = flusher.figures.now()
+            waited = round(began_at - oldest_at, 6)
+            tracing.add_span("flush", now - oldest_at, parent=parent, entries=entries, waited_seconds=waited)
+
+    flusher.on_due, flusher.on_flushed = due, flushed
+
+
+async def _nothing() -> None:
+    """Do nothing."""
 
 
 def _both(

@@ -17,6 +17,7 @@ from weakref import WeakKeyDictionary
 
 import structlog
 
+from quart_odds import tracing
 from quart_odds.domain.odds import Prices
 from quart_odds.errors import NotWriterError, StorageError
 from quart_odds.odds.cache import OddsCache
@@ -82,6 +83,8 @@ class OddsWriter:
         self._emptied: set[int] = set()
         self._history_rows = 0
         self._puts = 0
+        self._trace: str | None = None
+        """The span in which the oldest change that waits was made."""
         self._task: asyncio.Task[None] | None = None
         self._progress = asyncio.Condition()
         self._wanted = asyncio.Event()
@@ -136,6 +139,8 @@ class OddsWriter:
                 return
             event_odds.noted_at = event_odds.fetched_at
         self._puts += 1
+        if not self._waiting:
+            self._trace = tracing.current()
         self._emptied.update(change.emptied)
         for odds_id in change.moved:
             self._entry(odds_id).is_seen_only = False
@@ -297,7 +302,9 @@ class OddsWriter:
             await self._linger()
             self._take()
             try:
-                await self._commit(self._writing)
+                # A batch has changes of many fetches. It belongs to the one of the oldest.
+                with tracing.span("store", parent=self._trace, event_odds=len(self._writing)):
+                    await self._commit(self._writing)
             except NotWriterError as error:
                 self._on_refused(error)
                 self._abandon(error)
