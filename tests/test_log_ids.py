@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 import structlog
 
-from quart_odds.broadcast import ODDS_UPDATES, Subscriber
-from quart_odds.routes.live import ws
+from quart_odds.broadcast import ODDS_UPDATES
+from quart_odds.broadcast.framing import FRAME
 from quart_odds.routes.live.place import LivePlace
 from quart_odds.scraping import coordinator
 from tests.apps import Sandbox, running_app, running_sandbox
-from tests.broadcast.listeners import ManualClock, RecordingSink
+from tests.broadcast.listeners import BrokenSink, ManualClock, RecordingSink
 from tests.platforms import FIRST_THREE
 
 NOWHERE = "http://127.0.0.1:9"
@@ -128,18 +128,17 @@ async def test_a_line_of_the_hub_names_the_connection_that_it_is_about(
         async with running.client.websocket("/api/ws") as listener:
             await listener.receive_json()
             sink = RecordingSink()
-            slow: Subscriber = registry.connect(sink, ws.FRAMES[0])
+            slow = registry.connect(sink, FRAME)
             registry.flusher.flush()
             sink.stall()
-            registry.broadcast({"type": "odds_update", "data": {}}, ODDS_UPDATES)
-            registry.flusher.flush()
-            for _ in range(2):
+            for number in range(2):
+                registry.broadcast({"type": "odds_update", "data": {"number": number}}, ODDS_UPDATES)
+                await listener.receive()
+            for _ in range(3):
                 registry.flusher.upkeep.tick()
-                clock.advance(60)
-            registry.flusher.upkeep.tick()
-            broken: Subscriber = registry.connect(RecordingSink(), ws.FRAMES[0])
+                clock.advance(20)
+            broken = registry.connect(BrokenSink(), FRAME)
             with structlog.contextvars.bound_contextvars(run_id=5):
-                monkeypatch.setattr(broken, "sink", None)
                 registry.broadcast({"type": "odds_update", "data": {}}, ODDS_UPDATES)
             await listener.receive()
     by_event = {each["event"]: each for each in lines}

@@ -29,8 +29,8 @@ _RAW_DEFLATE = -zlib.MAX_WBITS
 class RawBody:
     """An event's body as received, still compressed, and the header of the event that was requested.
 
-    `max_bytes` limits the decompressed size. `fetched_at` is when the answer arrived, None if that is not known. `trace`
-    is the span in which it was fetched, None if there is none.
+    `max_bytes` limits the decompressed size. `fetched_at` is when the answer arrived, `trace` the span of the fetch.
+    Each is None if that is not known.
     """
 
     platform: Platform

@@ -133,9 +133,9 @@ class Flusher:
         subscriber.is_current = False
         if subscriber not in self.subscribers:
             return
-        self.figures.note_ended(subscriber, ending)
         self.audience.remove(subscriber)
         self._lagging.pop(subscriber, None)
+        self.figures.note_ended(subscriber, ending)
         if not self.subscribers:
             self.upkeep.end()
 
@@ -395,7 +395,7 @@ class Flusher:
         except Exception:
             log.warning("subscriber.not_cut", **named, exc_info=True)
 
-    def cut(self, subscriber: Subscriber, code: int, reason: str, ending: Ending) -> None:
+    def cut(self, subscriber: Subscriber, code: int, reason: str, ending: Ending = "closed") -> None:
         """End a subscriber and cut its connection."""
         self.remove(subscriber, ending)
         try:

@@ -11,8 +11,7 @@ MOST_KEPT = 16
 
 
 class Trail:
-    """Former selections and gaps of one listener, in the order of the log. All from the entry `known_from` on are here.
-    """
+    """Former selections and gaps of one listener, in the order of the log. They are all here from `known_from` on."""
 
     __slots__ = ("_former", "_gaps", "known_from")
 

@@ -6,8 +6,7 @@ from itertools import accumulate
 
 
 class Histogram:
-    """Counts values by upper bounds, ascending and in the unit of the values; larger values have a bucket of their own.
-    """
+    """Counts values by upper bounds, which are ascending. Larger values have a bucket of their own."""
 
     __slots__ = ("_bounds", "_counts", "sum")
 

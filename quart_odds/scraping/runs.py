@@ -13,7 +13,6 @@ from typing import Any, Protocol
 import structlog
 from structlog.contextvars import bound_contextvars
 
-from quart_odds import tracing
 from quart_odds.broadcast import BroadcastRegistry
 from quart_odds.domain.clock import utc_now
 from quart_odds.domain.platforms import Platform
@@ -319,11 +318,11 @@ class RunService:
 
     async def _scrape(self, run: ActiveRun, last_found: dict[Platform, int]) -> None:
         run.reporter.report_overall()
-        record = run.record
-        traced = tracing.span("run", run_id=record.id, mode=str(record.mode), trigger=record.trigger)
-        with traced, recording_for(run.recording):
+        with run.span(), recording_for(run.recording):
             async with ending_after(self._run_deadline_seconds, run.tracker.more_seconds), run.reporter.reporting():
-                await self._coordinator.scrape(run.tracker, last_found, record.mode, is_round=record.trigger == SCHEDULED)
+                await self._coordinator.scrape(
+                    run.tracker, last_found, run.record.mode, is_round=run.record.trigger == SCHEDULED
+                )
             run.reporter.report_overall()
             await self._coordinator.confirm()
 

@@ -14,9 +14,7 @@ Attribute = str | int | float | bool
 class Spans(Protocol):
     """Makes spans and exports them."""
 
-    def block(
-        self, name: str, parent: str | None, attributes: dict[str, Attribute]
-    ) -> AbstractContextManager[object]:
+    def block(self, name: str, parent: str | None, attributes: dict[str, Attribute]) -> AbstractContextManager[object]:
         """Return a block whose duration is a span. Without a parent it belongs to the block around it."""
 
     def add(self, name: str, seconds: float, parent: str | None, attributes: dict[str, Attribute]) -> None:
@@ -42,8 +40,7 @@ def is_on() -> bool:
 
 
 def span(name: str, *, parent: str | None = None, **attributes: Attribute) -> AbstractContextManager[object]:
-    """Return a block whose duration is a span, with these attributes. Without a parent it belongs to the block around.
-    """
+    """Return a block whose duration is a span. Without a parent it belongs to the block around it."""
     return _NOTHING if _spans is None else _spans.block(name, parent, attributes)
 
 

@@ -87,8 +87,7 @@ class CollectedSpans:
 
     @contextmanager
     def block(self, name: str, parent: str | None, attributes: dict[str, Attribute]) -> Iterator[None]:
-        """Make a span of a block. An error in it is told by its type alone: its text may have more than others may see.
-        """
+        """Make a span of a block. An error in it is told by its type alone: its text may be secret."""
         with self._tracer.start_as_current_span(
             name,
             context=self._context(parent),

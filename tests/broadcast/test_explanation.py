@@ -164,7 +164,7 @@ async def test_a_selection_that_waits_applies_to_what_comes_after_it() -> None:
     registry.broadcast(message(3), SCRAPE_PROGRESS)
     registry.flusher.flush()
     assert results(registry, subscriber, 4) == ["delivered", "filtered_out", "pending"]
-    assert connection_of(subscriber, 0).wanted.topics == {SCRAPE_PROGRESS}
+    assert connection_of(subscriber, 0).wanted.topics == frozenset({SCRAPE_PROGRESS})
     registry.close()
 
 

@@ -1,6 +1,6 @@
 """Why did this client not get that message? `/api/hub/explain` answers from what the hub knows anyway."""
 
-from quart import Blueprint, Response, request
+from quart import Blueprint, Response
 from quart_schema import document_response
 
 from quart_odds.broadcast import EventLog
@@ -102,10 +102,8 @@ def _log_of(parts: Services, connection: Connection) -> EventLog | None:
 
 def _fate(parts: Services, connection: Connection, seq: int, *, epoch: str) -> dict[str, object]:
     log = _log_of(parts, connection)
-    if epoch != connection.epoch:
-        verdict = OTHER_LOG
-    else:
-        verdict = NO_LOG if log is None else judged(connection, log, seq)
+    known = NO_LOG if log is None else judged(connection, log, seq)
+    verdict = known if epoch == connection.epoch else OTHER_LOG
     return {"seq": seq, "result": verdict.result, "by": verdict.by, "reason": verdict.reason}
 
 

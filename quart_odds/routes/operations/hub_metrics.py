@@ -38,15 +38,11 @@ def hub_metrics(parts: Services) -> Iterator[Metric]:
     for ending in get_args(Ending):
         ended.add_metric([ending], figures.ended[ending])
     yield ended
-    resumed = CounterMetricFamily(
-        "quart_odds_resumptions", "Connections that came with a cursor", labels=["recovered"]
-    )
+    resumed = CounterMetricFamily("quart_odds_resumptions", "Connections that came with a cursor", labels=["recovered"])
     resumed.add_metric(["true"], figures.recovered)
     resumed.add_metric(["false"], figures.not_recovered)
     yield resumed
-    yield CounterMetricFamily(
-        "quart_odds_gaps", "Gaps of which open connections were told", value=figures.gaps
-    )
+    yield CounterMetricFamily("quart_odds_gaps", "Gaps of which open connections were told", value=figures.gaps)
     yield CounterMetricFamily(
         "quart_odds_conflated",
         "Changes of an event that shared a notice odds_update with an earlier change",

@@ -10,7 +10,7 @@ from quart_odds.routes.operations.metrics import ClusterMetrics, ProcessMetrics
 from quart_odds.services import Services
 
 PAGE = Path(__file__).parents[3] / "docs" / "metrics.md"
-ROW = re.compile(r"\| `(quart_odds_\w+)` \| (\w+) \| ([^|]*) \|")
+ROW = re.compile(r"\| `(quart_odds_\w+)` \| (\w+) \|([^|]*)\|")
 SUFFIXES = {"counter": "_total", "info": "_info"}
 
 

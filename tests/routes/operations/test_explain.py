@@ -87,7 +87,7 @@ async def test_the_stream_of_a_run_has_an_id_too(tmp_path: Path) -> None:
     with running_sandbox("--events", "2", "--markets", "10") as sandbox:
         async with running_app(tmp_path, sandbox.url) as running:
             response = await running.client.get("/api/scrape/stream")
-            text = (await response.get_data()).decode()
+            text = str(await response.get_data(as_text=True))
             first, comment, *_ = text.splitlines()
             assert first.startswith("retry: ")
             connection_id = comment.removeprefix(": connection_id ")

@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from quart_odds.broadcast import ODDS_UPDATES
 from quart_odds.broadcast.connections import Ending
-from quart_odds.domain.processes import ProcessReport
+from quart_odds.domain.processes import ClusterReport, ProcessReport
 from quart_odds.domain.runs import RunMode, RunStatus, trigger_kind
 from quart_odds.routes.access.figures import RouteKind
 from quart_odds.routes.access.refusals import MAX_KINDS, OTHER, Refusals
@@ -85,7 +85,7 @@ async def test_connections_are_counted_from_begin_to_end(running: RunningApp) ->
         await listener.receive()
         found = await samples(running)
         assert found["quart_odds_flush_latency_seconds_count"] == 1
-        assert found["quart_odds_listener_lag_entries{quantile=\"1.0\"}"] == 0
+        assert found['quart_odds_listener_lag_entries{quantile="1.0"}'] == 0
         assert found["quart_odds_lagging_listeners"] == 0
     for since in (cursor, "0000-7"):
         async with running.client.websocket(f"/api/ws?topics=odds_updates&since={since}") as listener:
@@ -168,7 +168,7 @@ async def test_the_numbers_of_all_processes_are_there_with_an_engine(
     class Reports:
         def cluster(self) -> object:
             own: ProcessReport = processes.own_report(running.parts)
-            return processes.ClusterReport((own,), own.name)
+            return ClusterReport((own,), own.name)
 
     monkeypatch.setattr(running.parts, "reports", Reports())
     found = await samples(running)
