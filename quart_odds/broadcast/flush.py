@@ -8,7 +8,6 @@ flush, a slow flush would never batch anything.
 import asyncio
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from contextvars import Context
 
 import structlog
 
@@ -19,6 +18,7 @@ from quart_odds.broadcast.figures import HubFigures
 from quart_odds.broadcast.framing import Entry, Framing
 from quart_odds.broadcast.selection import Selection
 from quart_odds.broadcast.subscriber import MAX_WRITE_BYTES, Joined, Subscriber
+from quart_odds.broadcast.timers import OwnTimers
 from quart_odds.broadcast.upkeep import (
     HEARTBEAT_SECONDS,
     PING_SECONDS,
@@ -93,8 +93,7 @@ class Flusher:
         self._flushed_seq = event_log.next_seq
         self._oldest_at: float | None = None
         self._now = 0.0
-        # Nothing that a flush does belongs to the request or the run that happened to schedule it.
-        self._context = Context()
+        self._timers = OwnTimers()
         # One bound method for all subscribers, and not one for each.
         self._on_page = self.catch_up
         self._turn = 0
@@ -165,14 +164,10 @@ class Flusher:
     def _schedule(self) -> None:
         if self._handle is not None or not self.subscribers:
             return
-        loop = asyncio.get_running_loop()
         share = self.pressed_share if self._carried >= PRESSED_ENTRIES else self.pause_share
         pause = max(FLUSH_PAUSE_SECONDS, min(share * self._took, MOST_PAUSE_SECONDS))
         wait = self._ended_at + pause - self._clock()
-        if wait <= 0:
-            self._handle = loop.call_soon(self._flush, context=self._context)
-        else:
-            self._handle = loop.call_later(wait, self._flush, context=self._context)
+        self._handle = self._timers.soon(self._flush) if wait <= 0 else self._timers.later(wait, self._flush)
 
     def flush(self) -> None:
         """Write to every client that can take something now, without waiting for the scheduled flush."""
@@ -227,7 +222,7 @@ class Flusher:
         self._handle = None
         self._now = self._clock()
         if next(self._work, False):
-            self._handle = asyncio.get_running_loop().call_soon(self._go_on, context=self._context)
+            self._handle = self._timers.soon(self._go_on)
         else:
             self._end_flush()
 
@@ -362,8 +357,7 @@ class Flusher:
     def _watch_lagging(self) -> None:
         """Retry clients that could not take everything: soon at first, then less often while they take nothing."""
         if self._lagging and self._retry is None:
-            loop = asyncio.get_running_loop()
-            self._retry = loop.call_later(self._retry_seconds, self._on_retry, context=self._context)
+            self._retry = self._timers.later(self._retry_seconds, self._on_retry)
 
     def _on_retry(self) -> None:
         self._retry = None

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping
-from contextvars import Context
 from itertools import islice
 from typing import Protocol
 
@@ -13,6 +12,7 @@ from quart_odds.broadcast.event_log import EventLog
 from quart_odds.broadcast.figures import HubFigures
 from quart_odds.broadcast.framing import BLOCK, CHUNK, FRAME, FRAME_WITH_CURSOR
 from quart_odds.broadcast.subscriber import Subscriber
+from quart_odds.broadcast.timers import OwnTimers
 
 TICK_SECONDS = 1.0
 TICK_SLICE = 256
@@ -96,14 +96,12 @@ class Upkeep:
         self._least_due = (min(heartbeat_seconds, ping_seconds) - self._tick_seconds) * (1 - SPREAD_SHARE)
         self._tick: asyncio.Handle | None = None
         self._round: Iterator[Subscriber] = iter(())
-        # The timer goes on and on. It must not carry the context of the first connection.
-        self._context = Context()
+        self._timers = OwnTimers()
 
     def begin(self) -> None:
         """Begin, unless it has begun."""
         if self._tick is None:
-            loop = asyncio.get_running_loop()
-            self._tick = loop.call_later(self._tick_seconds, self.tick, context=self._context)
+            self._tick = self._timers.later(self._tick_seconds, self.tick)
 
     def end(self) -> None:
         """Stop the timer."""
@@ -136,13 +134,12 @@ class Upkeep:
                 self._look_after(subscriber, now)
             except Exception:
                 mover.fail(subscriber)
-        loop = asyncio.get_running_loop()
         if not mover.subscribers:
             self._tick = None
         elif looked_after == TICK_SLICE:
-            self._tick = loop.call_soon(self._go_round, context=self._context)
+            self._tick = self._timers.soon(self._go_round)
         else:
-            self._tick = loop.call_later(self._tick_seconds, self.tick, context=self._context)
+            self._tick = self._timers.later(self._tick_seconds, self.tick)
 
     def _look_after(self, subscriber: Subscriber, now: float) -> None:
         mover = self._mover
