@@ -53,7 +53,13 @@ OpenImage = Callable[[Filter, int | None, Callable[[], None]], Image]
 The last argument is called whenever a page is ready that was asked for in vain."""
 
 
-class Subscriber:
+class _Visited:
+    """What a flush looks at for each client: side by side, so that it is in one or two lines of the processor's cache."""
+
+    __slots__ = ("cursor", "framing", "is_current", "last_write_at", "resume_seq", "sink", "stalled_since")
+
+
+class Subscriber(_Visited):
     """A cursor, a filter and a sink. The registry or a stream creates it, and the flusher moves its cursor.
 
     Messages for this client only (ack, pong, errors) are queued with `send` and keep their place among the entries.
@@ -69,21 +75,14 @@ class Subscriber:
         "began_seq",
         "close_code",
         "close_reason",
-        "cursor",
-        "framing",
-        "is_current",
         "is_ended",
-        "last_write_at",
         "log",
         "number",
         "on_end",
         "on_page",
         "pinged_at",
-        "resume_seq",
         "selection",
-        "sink",
         "stalled_pending",
-        "stalled_since",
         "trail",
         "wanted",
     )
