@@ -368,6 +368,7 @@ class RunService:
             record = outcome(run, fault, self._now())
             self._ends.commit_later(record, phases)
         finally:
+            run.store_limit = None
             del self._active[run.record.mode]
         terminal = terminal_progress(record, self._slowed())
         run.publish(terminal.model_copy(update={"elapsed_ms": max(run.elapsed_ms, terminal.duration_ms or 0)}))
