@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import structlog
+from quart.testing import WebsocketResponseError
 
 from quart_odds.broadcast import ODDS_UPDATES
 from quart_odds.broadcast.framing import FRAME
@@ -101,13 +102,18 @@ async def test_each_line_of_a_connection_has_its_id(
     async with running_app(tmp_path, NOWHERE) as running:
         ids = []
         for _ in range(2):
-            async with running.client.websocket("/api/ws?ticket=TICKETSECRET&token=TOKENSECRET") as listener:
+            async with running.client.websocket("/api/ws?topics=odds_updates") as listener:
                 ids.append((await listener.receive_json())["data"]["connection_id"])
         async with running.client.request("/api/sse") as connection:
             await connection.send_complete()
             while b"connection_ack" not in (data := await connection.receive()):
                 pass
             await connection.disconnect()
+        headers = {"Authorization": "Bearer TOKENSECRET"}
+        for query, given in (("?ticket=TICKETSECRET", {}), ("?token=TOKENSECRET", {}), ("", headers)):
+            with pytest.raises(WebsocketResponseError):
+                async with running.client.websocket(f"/api/ws{query}", headers=given) as listener:
+                    await listener.receive()
         structlog.get_logger().info("of nobody")
     found = [each["connection_id"] for each in lines if each["event"] == "of a route"]
     assert found[:2] == ids

@@ -7,7 +7,7 @@ from quart_odds.broadcast.selection import Selection
 from quart_odds.broadcast.subscriber import Subscriber
 from quart_odds.broadcast.trail import Trail
 
-Ending = Literal["closed", "completed", "drained", "failed", "ping", "refused", "stalled"]
+Ending = Literal["closed", "completed", "drained", "failed", "ping", "refused", "revoked", "stalled"]
 """Why a connection ended.
 
 closed      the client left, its network failed, or the server cut it for what it sent (`peer.refused` in the log)
@@ -16,6 +16,7 @@ drained     the server stopped, or was restarted
 failed      writing to it raised an error
 ping        a WebSocket that did not answer a ping
 refused     a WebSocket whose messages made no sense for too long
+revoked     its token was revoked or has expired, or its session has ended
 stalled     it took nothing of what was written for too long
 """
 

@@ -54,7 +54,7 @@ The last argument is called whenever a page is ready that was asked for in vain.
 
 
 class _Visited:
-    """What a flush looks at for each client: side by side, so that it is in one or two lines of the processor's cache."""
+    """What a flush looks at for each client: side by side, so that one or two lines of a cache have all of it."""
 
     __slots__ = ("cursor", "framing", "is_current", "last_write_at", "resume_seq", "sink", "stalled_since")
 

@@ -5,6 +5,7 @@ from typing import Literal
 from werkzeug.routing import Rule
 
 from quart_odds.domain.histogram import Histogram
+from quart_odds.routes.access.scopes import LIVE
 
 RouteKind = Literal["api", "assets", "live", "monitor", "page", "unknown"]
 """api: the HTTP API. assets: scripts, styles, the icon. live: event streams, up to the head of the response. monitor:
@@ -13,7 +14,6 @@ health, readiness and metrics. unknown: no route has this path."""
 DURATION_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Upper bounds of the counted durations, in seconds."""
 
-LIVE = frozenset({"/api/sse", "/api/scrape/stream", "/api/scrape/runs/<int:scrape_run_id>/progress"})
 MONITOR = frozenset({"/healthz", "/readyz", "/metrics"})
 ASSETS = ("/assets/", "/static/", "/favicon.ico")
 

@@ -58,7 +58,7 @@ class LivePlace:
         """End the listener: what its request was granted is over."""
         flusher, subscriber = self._flusher, self._subscriber
         if flusher is not None and subscriber is not None:
-            flusher.remove(subscriber)
+            flusher.remove(subscriber, "revoked")
             subscriber.end(TOKEN_OVER, "the token is over")
 
     def leave(self) -> None:

@@ -147,7 +147,7 @@ async def test_any_process_answers_for_the_writer_and_names_the_others(
                 ids = [(await each.receive_json())["data"]["connection_id"] for each in (of_writer, of_follower)]
                 answer = await asked(follower, ids[0])
                 assert answer["process"]["name"] == writer.parts.store.holder
-                assert answer["state"] == "waiting"
+                assert answer["ending"] is None
                 response = await writer.client.get(f"/api/hub/explain?connection={ids[1]}")
                 body = await response.get_json()
                 assert response.status_code == 404
