@@ -19,7 +19,7 @@ from quart import Blueprint, Response, current_app, request
 from benchmarks import fanout_server
 from benchmarks.storage import Bookmakers
 from quart_odds.broadcast.framing import FRAME
-from quart_odds.broadcast.subscriber import Sink
+from quart_odds.broadcast.sink import Sink
 from quart_odds.domain.catalogue import CATALOGUE, pack_key
 from quart_odds.domain.clock import utc_now
 from quart_odds.domain.odds import pack_value

@@ -1,6 +1,7 @@
 """The application: puts its parts together, opens them at start, and drains and closes them at the end."""
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -26,12 +27,13 @@ from quart_odds.odds.notices import OddsNotifier
 from quart_odds.odds.watched import WatchedEvents
 from quart_odds.routes.access import bodies, gate, problems, same_origin
 from quart_odds.routes.access.attempts import Attempts
+from quart_odds.routes.access.figures import RequestFigures
 from quart_odds.routes.access.limits import ConnectionLimits
 from quart_odds.routes.access.root_path import RootPath
 from quart_odds.routes.api import alert_rules, alerts, analytics, odds, openapi, refresh, scheduler, scrape, tickets
 from quart_odds.routes.live import sse, ws
 from quart_odds.routes.live.receive import BoundedWebsocketConnection
-from quart_odds.routes.operations import asyncapi, health, metrics
+from quart_odds.routes.operations import asyncapi, explain, health, metrics
 from quart_odds.routes.pages import alerts as alert_pages
 from quart_odds.routes.pages import docs, login, views
 from quart_odds.routes.pages.assets import asset_folder
@@ -42,6 +44,7 @@ from quart_odds.server.loop_lag import LoopLag
 from quart_odds.services import EXTENSION, Services
 from quart_odds.settings import Settings, load_settings
 from quart_odds.storage import open_store
+from quart_odds.tracing.collector import check as check_tracing
 from quart_odds.websocket import OddsUpdates, gap_notice
 from quart_odds.websocket.odds_images import OddsImages
 
@@ -66,6 +69,8 @@ def create_app(settings: Settings | None = None) -> Quart:
         RedisServer(settings.engine_url).check()
     if settings.jwt_issuer is not None and find_spec("jwt") is None:
         raise MissingExtraError("QUART_ODDS_JWT_ISSUER", "jwt")
+    if settings.otel_endpoint is not None:
+        check_tracing()
     ensure_logging(settings)
     app = _App(
         "quart_odds",
@@ -86,6 +91,7 @@ def create_app(settings: Settings | None = None) -> Quart:
     )
     parts = Services(settings, registry, limits)
     parts.loop_lag = LoopLag()
+    parts.requests = RequestFigures()
     parts.watched = WatchedEvents()
     parts.access = same_origin.AccessPolicy.of(settings)
     parts.attempts = Attempts()
@@ -109,6 +115,7 @@ def create_app(settings: Settings | None = None) -> Quart:
         refresh,
         health,
         metrics,
+        explain,
         views,
         alert_pages,
         login,
@@ -155,10 +162,15 @@ class _App(Quart):
         """Return the response to a request. A stop waits for those that are on their way."""
         parts: Services = self.extensions[EXTENSION]
         parts.unanswered += 1
+        # Errors have answers, too. There is none only if the client leaves first: nginx logs that as 499.
+        began, status = time.monotonic(), 499
         try:
-            return await super().handle_request(request)
+            response = await super().handle_request(request)
+            status = response.status_code
+            return response
         finally:
             parts.unanswered -= 1
+            parts.requests.note(request.url_rule, status, time.monotonic() - began)
 
     def log_exception(self, exception_info: ExceptionInfo) -> None:
         """Log an exception, unless it is one of ours."""
@@ -199,6 +211,7 @@ async def _opened(app: Quart, parts: Services) -> AsyncIterator[None]:
         await parts.preferences.load()
         assembly.add_alerts(parts)
         assembly.add_scraping(parts)
+        close_tracing = assembly.add_tracing(parts)
         if parts.shared_log is not None and parts.reports is not None:
             parts.shared_log.on_begun = partial(_tell_ends, parts, parts.shared_log)
             parts.shared_log.open()
@@ -234,6 +247,7 @@ async def _opened(app: Quart, parts: Services) -> AsyncIterator[None]:
                 await parts.issuer.close()
             await parts.ties.close()
             await parts.credentials.close()
+            await close_tracing()
     finally:
         await parts.store.aclose()
 

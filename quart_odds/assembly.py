@@ -1,18 +1,20 @@
 """Puts the parts of an app together: what each is made of, and which tells which what happens."""
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from functools import partial
 
+from quart_odds import tracing
 from quart_odds.access.credentials import Credentials
 from quart_odds.access.ties import Ties
 from quart_odds.alerts.alerts import Alerts
 from quart_odds.bookmakers import ClientPool
 from quart_odds.bookmakers.politeness import Priority
-from quart_odds.broadcast import ODDS
+from quart_odds.broadcast import ODDS, Flusher
 from quart_odds.broadcast.engines import LogKeys
 from quart_odds.cluster import ProcessReports, RedisServer, RunLogs, SharedLog
-from quart_odds.domain.runs import RunMode
+from quart_odds.domain.runs import RunMode, RunRecord, trigger_kind
 from quart_odds.odds.event import EventChange
 from quart_odds.odds.opportunities import OpportunityEngine, Track, What
 from quart_odds.odds.opportunity_choices import OpportunityChoices
@@ -30,6 +32,7 @@ from quart_odds.scraping.rounds import Rounds
 from quart_odds.scraping.runs import RunService
 from quart_odds.scraping.scheduler import Scheduler
 from quart_odds.services import Services
+from quart_odds.tracing.collector import open_spans
 from quart_odds.websocket import AlertMessages, bridge_scrape_to_websocket
 from quart_odds.websocket.odds_feed import OddsFeed
 from quart_odds.websocket.opportunity_feed import OpportunityFeed
@@ -111,6 +114,7 @@ def _make_broadcaster(parts: Services, run_id: int, mode: RunMode, epoch: str | 
         heartbeat_seconds=parts.settings.heartbeat_seconds,
         write_timeout_seconds=parts.settings.write_timeout_seconds,
         epoch=epoch,
+        figures=parts.registry.figures,
     )
     if parts.run_logs is not None and epoch is None:
         parts.run_logs.mirror(broadcaster)
@@ -150,7 +154,7 @@ def add_scraping(parts: Services) -> None:
         make_broadcaster=partial(_make_broadcaster, parts),
         take_over=parts.odds_service.take_over,
         slowed=lambda: slowed_bookmakers(parts.clients.budgets()),
-        on_end=parts.alerts.engine.run_ended,
+        on_end=partial(_run_ended, parts),
     )
     parts.refresher = EventRefresher(
         partial(parts.clients.client, priority=Priority.REFRESH),
@@ -171,6 +175,12 @@ def add_scraping(parts: Services) -> None:
     )
 
 
+def _run_ended(parts: Services, record: RunRecord) -> None:
+    """Count a run whose end is published, and let alerts know."""
+    parts.runs_ended[record.mode.value, record.status.value, trigger_kind(record.trigger)] += 1
+    parts.alerts.engine.run_ended(record)
+
+
 def add_alerts(parts: Services) -> None:
     """Add alerts. They are told of every change of the odds, after the topic `odds`."""
     service, settings = parts.odds_service, parts.settings
@@ -185,6 +195,42 @@ def add_alerts(parts: Services) -> None:
     parts.alerts.engine.opportunities = parts.opportunities.told
     observe = parts.alerts.engine.observe
     service.on_applied = observe if service.on_applied is None else _both(service.on_applied, observe)
+
+
+def add_tracing(parts: Services) -> Callable[[], Awaitable[None]]:
+    """Make spans and send them, if the settings name a collector. Return what ends that."""
+    if parts.settings.otel_endpoint is None:
+        return _nothing
+    spans = open_spans(parts.settings.otel_endpoint, parts.store.holder)
+    tracing.use(spans)
+    trace_flushes(parts.registry.flusher)
+
+    async def close() -> None:
+        tracing.use(None)
+        await asyncio.to_thread(spans.close)
+
+    return close
+
+
+def trace_flushes(flusher: Flusher) -> None:
+    """Make a span of each flush whose first entry was published in the block of another span."""
+    parent: str | None = None
+
+    def due() -> None:
+        nonlocal parent
+        parent = tracing.current()
+
+    def flushed(oldest_at: float, began_at: float, entries: int) -> None:
+        if parent is not None:
+            now = flusher.figures.now()
+            waited = round(began_at - oldest_at, 6)
+            tracing.add_span("flush", now - oldest_at, parent=parent, entries=entries, waited_seconds=waited)
+
+    flusher.on_due, flusher.on_flushed = due, flushed
+
+
+async def _nothing() -> None:
+    """Do nothing."""
 
 
 def _both(

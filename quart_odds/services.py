@@ -1,6 +1,7 @@
 """The parts of an app, for its routes. Every blueprint finds them in one place: `services()`."""
 
 import asyncio
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from quart_odds.odds.service import OddsService
     from quart_odds.odds.watched import WatchedEvents
     from quart_odds.routes.access.attempts import Attempts
+    from quart_odds.routes.access.figures import RequestFigures
     from quart_odds.routes.access.limits import ConnectionLimits
     from quart_odds.routes.access.same_origin import AccessPolicy
     from quart_odds.routes.api.coverage import MarketNumbers
@@ -52,7 +54,7 @@ class Services:
     `access` says who may send requests. `attempts` has those that were not let in. The fields after `bodies` exist once
     the app has started. `credentials`, `ties` and `issuer` are about tokens. `commands` passes requests on to the
     writer, and `reports` has what other processes do; both are None without an engine. `exports` counts those under
-    way.
+    way, `requests` those that were answered, and `runs_ended` runs by mode, status and trigger.
     """
 
     settings: "Settings"
@@ -60,6 +62,7 @@ class Services:
     limits: "ConnectionLimits"
     access: "AccessPolicy" = field(init=False)
     attempts: "Attempts" = field(init=False)
+    requests: "RequestFigures" = field(init=False)
     watched: "WatchedEvents" = field(init=False)
     bodies: "ConnectionLimits" = field(init=False)
     store: "Store" = field(init=False)
@@ -93,6 +96,7 @@ class Services:
     worker: int | None = None
     unanswered: int = 0
     exports: int = 0
+    runs_ended: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     is_draining: bool = False
     drained: asyncio.Event = field(default_factory=asyncio.Event)
 

@@ -101,6 +101,15 @@ def _engine_url(text: str) -> str:
     return text
 
 
+def _otel_endpoint(text: str) -> str:
+    """Check the address of a collector. The error does not show it."""
+    allowed = "give http:// or https:// with the host and the port of a collector, such as http://127.0.0.1:4318"
+    url = url_with_host(text, allowed)
+    if url.scheme not in ("http", "https") or url.query_string or url.fragment or url.user is not None:
+        raise ValueError(allowed)
+    return text
+
+
 def _root_path(text: str) -> str:
     """Return a path that begins with `/` and does not end with it, of unreserved characters; or an empty one."""
     segments = text.split("/")[1:]
@@ -242,6 +251,9 @@ class CommonSettings(BaseModel):
     jwt_audience: str | None = Field(None, min_length=1, description="what the claim aud of these JWTs has to name")
     jwt_jwks_url: Annotated[str, AfterValidator(key_set_url)] | None = Field(
         None, description="where the issuer's public keys are, as a JWK set"
+    )
+    otel_endpoint: Annotated[str, AfterValidator(_otel_endpoint)] | None = Field(
+        None, description="collector that gets spans of runs by OTLP over HTTP; leave it out for none"
     )
 
     log_format: Literal["console", "json"] = Field("console", description="format of log lines: console or json")

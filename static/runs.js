@@ -1,4 +1,4 @@
-/** The live list of runs: counts of the active run, and a new list whenever a run begins or ends. */
+/** The live list of runs: counts of the active run, a new list whenever a run begins or ends, and who is connected. */
 import { byId, connect, load, localise, number, paced, setText } from "./page.js";
 
 const live = connect(["scrape_progress"]);
@@ -20,3 +20,8 @@ live.addEventListener("scrape_progress", ({ detail: { data } }) => {
 	setText(row.children[5], number(current - (got ?? current)));
 });
 live.addEventListener("gap", renew);
+
+setInterval(async () => {
+	const found = document.hidden ? null : (await load("runs/connected"))?.getElementById("connected");
+	if (found) byId("connected").replaceWith(found);
+}, 5000);

@@ -73,6 +73,8 @@ class DeliveryQueue:
         self._woken = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._attempts: dict[tuple[int, int], asyncio.Task[None]] = {}
+        self.chains = 0
+        """How many pairs of a rule and a target had a delivery that waits, when the queue was last looked at."""
 
     def open(self) -> None:
         """Start to deliver."""
@@ -113,8 +115,10 @@ class DeliveryQueue:
     async def _begin_due(self) -> float:
         """Begin the attempts that are due, and return the seconds until there is more to do."""
         if self._term() is None:
+            self.chains = 0
             return LOOK_SECONDS
         heads = await self._store.next_deliveries()
+        self.chains = len(heads)
         term = self._term()
         if term is None:
             return LOOK_SECONDS

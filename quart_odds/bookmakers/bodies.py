@@ -29,7 +29,8 @@ _RAW_DEFLATE = -zlib.MAX_WBITS
 class RawBody:
     """An event's body as received, still compressed, and the header of the event that was requested.
 
-    `max_bytes` limits the decompressed size. `fetched_at` is when the answer arrived, None if that is not known.
+    `max_bytes` limits the decompressed size. `fetched_at` is when the answer arrived, `trace` the span of the fetch.
+    Each is None if that is not known.
     """
 
     platform: Platform
@@ -38,6 +39,7 @@ class RawBody:
     header: EventHeader
     max_bytes: int = MAX_BODY_BYTES
     fetched_at: datetime | None = None
+    trace: str | None = None
 
 
 def decompress(

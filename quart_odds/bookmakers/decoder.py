@@ -9,6 +9,7 @@ from collections.abc import Callable
 from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
 
+from quart_odds import tracing
 from quart_odds.bookmakers import lists
 from quart_odds.bookmakers.bodies import RawBody
 from quart_odds.bookmakers.decoding import decode, guarded, timed, unwrap
@@ -50,6 +51,11 @@ class Decoder:
         self._second: Worker | None = None
         self._one_by_one = asyncio.Lock()
         self._is_closed = False
+
+    @property
+    def pending(self) -> int:
+        """The number of bodies and lists that wait for a process or are in one."""
+        return self._turns.count
 
     async def warm(self) -> None:
         """Start the processes in advance. Otherwise the first run would wait half a second for each.
@@ -134,6 +140,8 @@ class Decoder:
                         continue
                 else:
                     self._turns.use(raw.platform, done[0])
+                    # The process has no collector of its own. It tells how long it worked.
+                    tracing.add_span("decode.process", done[0])
                     return unwrap(done)
             return await self._do_again(function, raw, where)
 

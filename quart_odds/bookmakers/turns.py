@@ -21,6 +21,11 @@ class Turns:
         self._busy: dict[Platform, int] = {}
         self._waiting: dict[Platform, deque[asyncio.Future[None]]] = {}
 
+    @property
+    def count(self) -> int:
+        """The number of bodies that hold a place or wait for one."""
+        return sum(self._busy.values())
+
     @asynccontextmanager
     async def turn(self, platform: Platform) -> AsyncIterator[None]:
         """Hold a place. Report the time it took with `use`."""

@@ -14,7 +14,8 @@ from quart_odds.broadcast.registry import (
     TOPICS,
     BroadcastRegistry,
 )
-from quart_odds.broadcast.subscriber import Sink, Subscriber
+from quart_odds.broadcast.sink import Sink
+from quart_odds.broadcast.subscriber import Subscriber
 
 __all__ = [
     "ALERTS",

@@ -240,6 +240,42 @@ class EventLog:
             found += passes
         return found
 
+    def kept_from(self, seq: int, selection: Selection) -> str | None:
+        """Return what keeps the entry `seq` from listeners with a selection; "" if nothing does.
+
+        That is `topic`, `event` (it is about others), `filter` (for another reason), or `nobody` for an entry that
+        nobody receives. None if that cannot be told any more.
+        """
+        entry = self._entries.get(seq)
+        name = entry.topic if entry is not None else self._topic_of(seq)
+        if entry is not None and entry.content is None and not entry.payload:
+            return "nobody"
+        if name is None:
+            return None
+        topic = self._topics[name]
+        if not selection.has_topic(name) or (topic.has_contents and selection.filter is None):
+            return "topic" if name else "nobody"
+        if not topic.has_contents or selection.filter is None:
+            return ""
+        if entry is not None and entry.content is not None and selection.wants_content(entry.content):
+            return ""
+        marks = topic.marks(seq, seq + 1, selection.filter.subjects)
+        if marks is None:
+            return None
+        if seq not in marks:
+            return "event"
+        passes = False if entry is not None else selection.filter.passes_mark(marks[seq])
+        return None if passes is None else "" if passes else "filter"
+
+    def _topic_of(self, seq: int) -> str | None:
+        """Return the topic of an entry that may be gone; None if that is not known."""
+        return next((name for name, topic in self._topics.items() if topic.all.between(seq, seq + 1)), None)
+
+    def seconds_since(self, seq: int) -> float:
+        """Return how long ago the entry `seq` was added, or the oldest one that is left; 0 if there is none yet."""
+        entry = self._entries.get(max(seq, self.first_seq))
+        return 0.0 if entry is None else self._clock() - entry.at
+
     def changed_subjects(self, topic: str, since: int) -> Collection[Subject] | None:
         """Return the subjects of a topic's entries from the sequence number `since` on; None if that is unknown."""
         return None if since < self._known_from else self._topic(topic).changed_subjects(since)

@@ -7,15 +7,18 @@ flush, a slow flush would never batch anything.
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
 import structlog
 
 from quart_odds.broadcast.audience import Audience
+from quart_odds.broadcast.connections import Ending
 from quart_odds.broadcast.event_log import EventLog
+from quart_odds.broadcast.figures import HubFigures
 from quart_odds.broadcast.framing import Entry, Framing
 from quart_odds.broadcast.selection import Selection
 from quart_odds.broadcast.subscriber import MAX_WRITE_BYTES, Joined, Subscriber
+from quart_odds.broadcast.timers import OwnTimers
 from quart_odds.broadcast.upkeep import (
     HEARTBEAT_SECONDS,
     PING_SECONDS,
@@ -52,8 +55,16 @@ class Flusher:
         ping_seconds: float = PING_SECONDS,
         pong_seconds: float = PONG_SECONDS,
         clock: Callable[[], float] = time.monotonic,
+        figures: HubFigures | None = None,
     ) -> None:
         self.log = event_log
+        self.figures = HubFigures(clock) if figures is None else figures
+        """Counts what happens here. Several flushers may share it."""
+        self.on_due: Callable[[], object] | None = None
+        """Called when an entry is due that somebody wants and nothing else was, in the context of its publisher."""
+        self.on_flushed: Callable[[float, float, int], object] | None = None
+        """Called after a flush with the time when its oldest entry was published, the time when the flush began, and
+        the number of entries since the last one."""
         self.upkeep = Upkeep(
             self,
             clock,
@@ -80,7 +91,9 @@ class Flusher:
         self._took = 0.0
         self._carried = 0
         self._flushed_seq = event_log.next_seq
+        self._oldest_at: float | None = None
         self._now = 0.0
+        self._timers = OwnTimers()
         # One bound method for all subscribers, and not one for each.
         self._on_page = self.catch_up
         self._turn = 0
@@ -94,6 +107,11 @@ class Flusher:
         return self.audience.everyone
 
     @property
+    def lagging(self) -> Collection[Subscriber]:
+        """The subscribers that could not take everything. The others have all but what the next flush brings."""
+        return self._lagging.keys()
+
+    @property
     def is_at_rest(self) -> bool:
         """Whether everyone was visited since the last message, and no flush is on its way."""
         return self._handle is None
@@ -101,6 +119,7 @@ class Flusher:
     def add(self, subscriber: Subscriber) -> None:
         """Start to move a subscriber. Its queued messages are written by the next flush."""
         subscriber.last_write_at = self._clock()
+        self.figures.note_begun(subscriber)
         subscriber.on_page = self._on_page
         subscriber.is_current = False
         self.audience.add(subscriber)
@@ -108,11 +127,14 @@ class Flusher:
         self._lagging[subscriber] = None
         self._schedule()
 
-    def remove(self, subscriber: Subscriber) -> None:
-        """Stop moving a subscriber."""
+    def remove(self, subscriber: Subscriber, ending: Ending = "closed") -> None:
+        """Stop moving a subscriber, because its connection ends. Idempotent: the first reason counts."""
         subscriber.is_current = False
+        if subscriber not in self.subscribers:
+            return
         self.audience.remove(subscriber)
         self._lagging.pop(subscriber, None)
+        self.figures.note_ended(subscriber, ending)
         if not self.subscribers:
             self.upkeep.end()
 
@@ -126,7 +148,7 @@ class Flusher:
 
         The others are not even looked at: the entry does not concern them.
         """
-        is_wanted = False
+        is_first, is_wanted = not self._due, False
         for selection in selections:
             is_wanted = True
             due = self._due.get(selection)
@@ -135,16 +157,17 @@ class Flusher:
             else:
                 due.append(entry)
         if is_wanted:
+            if is_first and self.on_due is not None:
+                self.on_due()
             self._schedule()
 
     def _schedule(self) -> None:
         if self._handle is not None or not self.subscribers:
             return
-        loop = asyncio.get_running_loop()
         share = self.pressed_share if self._carried >= PRESSED_ENTRIES else self.pause_share
         pause = max(FLUSH_PAUSE_SECONDS, min(share * self._took, MOST_PAUSE_SECONDS))
         wait = self._ended_at + pause - self._clock()
-        self._handle = loop.call_soon(self._flush) if wait <= 0 else loop.call_later(wait, self._flush)
+        self._handle = self._timers.soon(self._flush) if wait <= 0 else self._timers.later(wait, self._flush)
 
     def flush(self) -> None:
         """Write to every client that can take something now, without waiting for the scheduled flush."""
@@ -182,7 +205,8 @@ class Flusher:
         self.upkeep.end()
         self._work = iter(())
         for subscriber in list(self.subscribers):
-            self.drop(subscriber)
+            self.remove(subscriber, "drained")
+            subscriber.end(None)
 
     def _flush(self) -> None:
         self._begin_flush()
@@ -198,7 +222,7 @@ class Flusher:
         self._handle = None
         self._now = self._clock()
         if next(self._work, False):
-            self._handle = asyncio.get_running_loop().call_soon(self._go_on)
+            self._handle = self._timers.soon(self._go_on)
         else:
             self._end_flush()
 
@@ -206,6 +230,11 @@ class Flusher:
         self._handle = None
         self._ended_at = self._clock()
         self._took = self._ended_at - self._began_at
+        if self._oldest_at is not None:
+            oldest_at, self._oldest_at = self._oldest_at, None
+            self.figures.latency.add(self._ended_at - oldest_at)
+            if self.on_flushed is not None:
+                self.on_flushed(oldest_at, self._began_at, self._carried)
         self._watch_lagging()
         if self._due or self._is_everyone_due:
             # Published meanwhile.
@@ -218,6 +247,8 @@ class Flusher:
         joined: Joined = {}
         visited = 0
         due, self._due = self._due, {}
+        if due and self._oldest_at is None:
+            self._oldest_at = next(iter(due.values()))[0].at
         for selection, entries in due.items():
             data_of: dict[Framing, bytes] = {}
             for part in self._parts(self.audience.group(selection)):
@@ -326,7 +357,7 @@ class Flusher:
     def _watch_lagging(self) -> None:
         """Retry clients that could not take everything: soon at first, then less often while they take nothing."""
         if self._lagging and self._retry is None:
-            self._retry = asyncio.get_running_loop().call_later(self._retry_seconds, self._on_retry)
+            self._retry = self._timers.later(self._retry_seconds, self._on_retry)
 
     def _on_retry(self) -> None:
         self._retry = None
@@ -341,7 +372,7 @@ class Flusher:
         self._watch_lagging()
 
     def _finish(self, subscriber: Subscriber) -> None:
-        self.remove(subscriber)
+        self.remove(subscriber, "completed")
         subscriber.end(1000)
 
     def drop(self, subscriber: Subscriber) -> None:
@@ -351,15 +382,16 @@ class Flusher:
 
     def fail(self, subscriber: Subscriber) -> None:
         """Cut a client that raised, without affecting the others. Call this while handling the exception."""
-        log.warning("subscriber.failed", address=subscriber.address, exc_info=True)
+        named = {"address": subscriber.address, "connection_id": self.figures.id_of(subscriber.number)}
+        log.warning("subscriber.failed", **named, exc_info=True)
         try:
-            self.cut(subscriber, INTERNAL_ERROR, "internal error")
+            self.cut(subscriber, INTERNAL_ERROR, "internal error", "failed")
         except Exception:
-            log.warning("subscriber.not_cut", address=subscriber.address, exc_info=True)
+            log.warning("subscriber.not_cut", **named, exc_info=True)
 
-    def cut(self, subscriber: Subscriber, code: int, reason: str) -> None:
+    def cut(self, subscriber: Subscriber, code: int, reason: str, ending: Ending = "closed") -> None:
         """End a subscriber and cut its connection."""
-        self.remove(subscriber)
+        self.remove(subscriber, ending)
         try:
             # First, because a stream that is ended in order looks complete.
             subscriber.sink.abort()

@@ -41,6 +41,11 @@ class Entry:
 class Framing:
     """How entries become bytes for one kind of client. Instances are module constants and are compared by identity."""
 
+    transport = ""
+    """websocket or sse."""
+    lane = "standard"
+    """standard or fast."""
+
     def __init__(self, kind: int, *, has_cursor: bool) -> None:
         self.kind = kind
         self.has_cursor = has_cursor
@@ -62,12 +67,17 @@ class Framing:
 class _TextFraming(Framing):
     """One message per line, for the standard lane, which sends them one by one. JSON from orjson has no newlines."""
 
+    transport = "websocket"
+
     def encode(self, payload: bytes, cursor: bytes, name: str) -> bytes:
         return (with_cursor(payload, cursor) if self.has_cursor else payload) + b"\n"
 
 
 class _FrameFraming(Framing):
     """One WebSocket text frame per message."""
+
+    transport = "websocket"
+    lane = "fast"
 
     def encode(self, payload: bytes, cursor: bytes, name: str) -> bytes:
         return text_frame(with_cursor(payload, cursor) if self.has_cursor else payload)
@@ -76,12 +86,16 @@ class _FrameFraming(Framing):
 class _BlockFraming(Framing):
     """One SSE block per message. Messages without a name get no `event:` line, so `onmessage` receives them."""
 
+    transport = "sse"
+
     def encode(self, payload: bytes, cursor: bytes, name: str) -> bytes:
         return sse_block(payload, event=name, cursor=cursor)
 
 
 class _ChunkFraming(_BlockFraming):
     """SSE blocks written to an HTTP/1.1 response past the server: each write is one chunk (RFC 9112, 7.1)."""
+
+    lane = "fast"
 
     def encode_chunk(self, joined: bytes) -> bytes:
         return b"%x\r\n%b\r\n" % (len(joined), joined) if joined else b""
@@ -114,9 +128,12 @@ def sse_block(payload: bytes, *, event: str = "", cursor: bytes = b"") -> bytes:
     return b"%bdata: %b\n\n" % (head, payload)
 
 
-def sse_retry(milliseconds: int) -> bytes:
-    """Return the block that tells an EventSource how many milliseconds to wait before it reconnects."""
-    return b"retry: %d\n\n" % milliseconds
+def sse_retry(milliseconds: int, comment: str = "") -> bytes:
+    """Return the block that tells an EventSource how many milliseconds to wait before it reconnects.
+
+    Clients ignore the comment; it is for people who read the stream.
+    """
+    return b"retry: %d\n%b\n" % (milliseconds, f": {comment}\n".encode() if comment else b"")
 
 
 TEXT = _TextFraming(0, has_cursor=False)

@@ -10,11 +10,15 @@ from collections.abc import AsyncIterator, Callable
 from contextvars import ContextVar
 from typing import Protocol
 
-from quart_odds.broadcast.subscriber import Sink
+from quart_odds.broadcast.sink import Sink
 
 
 class Listener(Protocol):
     """What the fast lane tells of a peer that listens. No method waits."""
+
+    @property
+    def connection_id(self) -> str:
+        """The id of the connection, for log lines."""
 
     def take(self, message: str | bytes) -> None:
         """Process a message from the peer. Never called for an event stream."""

@@ -9,10 +9,12 @@ import orjson
 from quart_odds.broadcast.content import Content, Filter
 from quart_odds.broadcast.engines.records import MESSAGE, Record, RetainedRecord
 from quart_odds.broadcast.event_log import EventLog, LogBounds, ResumePosition
+from quart_odds.broadcast.figures import HubFigures
 from quart_odds.broadcast.flush import Flusher
 from quart_odds.broadcast.framing import Entry, Framing
 from quart_odds.broadcast.selection import select
-from quart_odds.broadcast.subscriber import GapNotice, OpenImage, Sink, Subscriber
+from quart_odds.broadcast.sink import Sink
+from quart_odds.broadcast.subscriber import GapNotice, OpenImage, Subscriber
 from quart_odds.broadcast.upkeep import HEARTBEAT_SECONDS, PING_SECONDS, PONG_SECONDS, WRITE_TIMEOUT_SECONDS
 
 SCRAPE_PROGRESS = "scrape_progress"
@@ -46,6 +48,7 @@ class BroadcastRegistry:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.log = EventLog(bounds=bounds, clock=clock)
+        self.figures = HubFigures(clock)
         self.flusher = Flusher(
             self.log,
             heartbeat_seconds=heartbeat_seconds,
@@ -53,8 +56,11 @@ class BroadcastRegistry:
             ping_seconds=ping_seconds,
             pong_seconds=pong_seconds,
             clock=clock,
+            figures=self.figures,
         )
-        self._gap_notice = gap_notice
+        self._make_gap_notice = gap_notice
+        # One bound method for all subscribers, and not one for each.
+        self._gap_notice: GapNotice = self._counted_gap_notice
         self.append_elsewhere: Callable[[Record], object] | None = None
         """Appends to a log that several processes share. What comes back from it is delivered with `deliver`."""
         self.open_image: OpenImage | None = None
@@ -87,8 +93,11 @@ class BroadcastRegistry:
         place: ResumePosition | None = None,
         handshake: Callable[[Subscriber], Mapping[str, object]] | None = None,
         address: str = "",
+        number: int | None = None,
     ) -> Subscriber:
         """Add a listener at a position (None: the end of the log). `handshake` makes its first message.
+
+        `number` is that of its connection; by default it gets a new one.
 
         The listener receives the handshake, then the newest state if `place` includes it, then the image of what its
         filter selects unless it resumes where it was, then everything from its position on.
@@ -103,7 +112,12 @@ class BroadcastRegistry:
             gap_notice=self._gap_notice,
             open_image=self.open_image,
             address=address,
+            number=self.figures.new_number() if number is None else number,
         )
+        if place.recovered:
+            self.figures.recovered += not place.is_new
+        else:
+            self.figures.not_recovered += 1
         is_image_due = filtered is not None and self._is_image_due(filtered, place)
         if is_image_due:
             subscriber.begin_at(place.since)
@@ -114,6 +128,11 @@ class BroadcastRegistry:
             subscriber.send_image(place.since)
         self.flusher.add(subscriber)
         return subscriber
+
+    def _counted_gap_notice(self, missed: int | None) -> tuple[str, bytes]:
+        """Return the notice of a gap, and count it."""
+        self.figures.gaps += 1
+        return self._make_gap_notice(missed)
 
     def disconnect(self, subscriber: Subscriber) -> None:
         """Remove a listener. Idempotent."""

@@ -3,7 +3,6 @@
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
 
 import orjson
 
@@ -11,6 +10,8 @@ from quart_odds.broadcast.content import Filter, Image
 from quart_odds.broadcast.event_log import EventLog, ResumePosition
 from quart_odds.broadcast.framing import Entry, Framing
 from quart_odds.broadcast.selection import EVERYTHING, Selection
+from quart_odds.broadcast.sink import Sink
+from quart_odds.broadcast.trail import Trail
 
 MAX_WRITE_BYTES = 64 * 1024
 """About the most that is written to a client at a time, and so the memory that a stalled client can hold."""
@@ -52,32 +53,13 @@ OpenImage = Callable[[Filter, int | None, Callable[[], None]], Image]
 The last argument is called whenever a page is ready that was asked for in vain."""
 
 
-class Sink(Protocol):
-    """Where a subscriber's bytes are written. No method waits."""
+class _Visited:
+    """What a flush looks at for each client: side by side, so that one or two lines of a cache have all of it."""
 
-    @property
-    def is_open(self) -> bool:
-        """Whether the sink still accepts bytes."""
-
-    @property
-    def may_have_pending(self) -> bool:
-        """Whether `pending` has to be asked; if not, nothing is pending."""
-
-    def pending(self) -> int:
-        """Return the amount written but not yet taken. It changes whenever some of it is taken."""
-
-    @property
-    def is_free(self) -> bool:
-        """Whether bytes may be written now: the sink is open, and nothing is pending."""
-
-    def write(self, data: bytes) -> None:
-        """Write bytes. Allowed only while nothing is pending. Without effect if the sink is not open."""
-
-    def abort(self) -> None:
-        """Cut the connection; pending bytes are lost."""
+    __slots__ = ("cursor", "framing", "is_current", "last_write_at", "resume_seq", "sink", "stalled_since")
 
 
-class Subscriber:
+class Subscriber(_Visited):
     """A cursor, a filter and a sink. The registry or a stream creates it, and the flusher moves its cursor.
 
     Messages for this client only (ack, pong, errors) are queued with `send` and keep their place among the entries.
@@ -89,22 +71,19 @@ class Subscriber:
         "_open_image",
         "_outbox",
         "address",
+        "began_at",
+        "began_seq",
         "close_code",
         "close_reason",
-        "cursor",
-        "framing",
-        "is_current",
         "is_ended",
-        "last_write_at",
         "log",
+        "number",
         "on_end",
         "on_page",
         "pinged_at",
-        "resume_seq",
         "selection",
-        "sink",
         "stalled_pending",
-        "stalled_since",
+        "trail",
         "wanted",
     )
 
@@ -119,8 +98,11 @@ class Subscriber:
         gap_notice: GapNotice,
         open_image: OpenImage | None = None,
         address: str = "",
+        number: int = 0,
     ) -> None:
         place = place or ResumePosition(log.next_seq)
+        self.number = number
+        """The number of the connection; 0 if it has none."""
         self.log = log
         self.sink = sink
         self.framing = framing
@@ -129,6 +111,13 @@ class Subscriber:
         self.wanted = selection
         """What the client asked for last, including changes that have not taken effect yet."""
         self.cursor = place.seq
+        self.began_at = 0.0
+        self.began_seq = place.seq
+        self.trail: Trail | None = None
+        """What has happened besides deliveries; None if nothing has."""
+        if place.since is not None:
+            self.began_seq = place.since
+            self._kept_trail().note_gap(place.since, place.seq)
         self.address = address
         self.is_ended = False
         self.close_code: int | None = None
@@ -168,6 +157,16 @@ class Subscriber:
     def backlog(self) -> int:
         """The number of private messages queued for this client. Grows if it sends requests and never reads."""
         return len(self._outbox or ())
+
+    @property
+    def is_opening(self) -> bool:
+        """Whether the next thing to write is a page of an image that is not ready yet."""
+        return self._is_waiting
+
+    @property
+    def later_selections(self) -> tuple[tuple[int, Selection], ...]:
+        """The selections that have not taken effect yet, each with the first entry to which it applies."""
+        return tuple((at, item.selection) for at, item in self._outbox or () if isinstance(item, _SelectionChange))
 
     @property
     def is_behind(self) -> bool:
@@ -277,7 +276,7 @@ class Subscriber:
     def _private(self, item: Entry | _SelectionChange | _ResumeFrom | tuple[str, bytes]) -> bytes:
         """Carry out what was queued, and return its bytes, if it has any."""
         if isinstance(item, _SelectionChange):
-            self.selection = item.selection
+            self._change_selection(self.cursor, item.selection)
         elif isinstance(item, _ResumeFrom):
             self.resume_seq = item.seq
         elif isinstance(item, Entry):
@@ -315,20 +314,24 @@ class Subscriber:
         loss.
         """
         since = self.resume_seq
-        self._catch_up_after_gap(self._count_missed(self.log.next_seq), since)
+        missed = self._count_missed(self.log.next_seq)
+        self._kept_trail().note_gap(self.cursor, self.log.next_seq)
+        self._catch_up_after_gap(missed, since)
 
     def begin_anew(self) -> None:
         """Report a gap of unknown size, and send the newest state, because the log was replaced by another one."""
         self.cursor, self.resume_seq = self.log.next_seq, None
+        self.began_seq, self.trail = 0, None
+        self._kept_trail().note_gap(0, self.cursor)
         self._catch_up_after_gap(None, None)
 
     def _catch_up_after_gap(self, missed: int | None, since: int | None) -> None:
         end = self.log.next_seq
         pending, self._outbox = self._outbox or (), None
-        for _, item in pending:
+        for at, item in pending:
             if isinstance(item, _SelectionChange):
                 since = self._since_change(item.selection, since)
-                self.selection = item.selection
+                self._change_selection(at, item.selection)
             elif isinstance(item, tuple):
                 self._queue((end, item))
         if since is not None and since < self.log.broken_before(self.selection):
@@ -343,6 +346,16 @@ class Subscriber:
         self.cursor = end
         self._queue_snapshot(end, snapshot)
         self.send_image(since)
+
+    def _change_selection(self, seq: int, selection: Selection) -> None:
+        """Let another selection apply from an entry on."""
+        self._kept_trail().note_selection(seq, self.selection)
+        self.selection = selection
+
+    def _kept_trail(self) -> Trail:
+        if self.trail is None:
+            self.trail = Trail()
+        return self.trail
 
     def _queue_snapshot(self, at: int, snapshot: tuple[Entry, ...]) -> None:
         for entry in self._wanted(snapshot):

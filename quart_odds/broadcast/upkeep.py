@@ -7,9 +7,12 @@ from typing import Protocol
 
 import structlog
 
+from quart_odds.broadcast.connections import Ending
 from quart_odds.broadcast.event_log import EventLog
+from quart_odds.broadcast.figures import HubFigures
 from quart_odds.broadcast.framing import BLOCK, CHUNK, FRAME, FRAME_WITH_CURSOR
 from quart_odds.broadcast.subscriber import Subscriber
+from quart_odds.broadcast.timers import OwnTimers
 
 TICK_SECONDS = 1.0
 TICK_SLICE = 256
@@ -37,6 +40,7 @@ class Mover(Protocol):
     """What moves the subscribers of a log: the flusher."""
 
     log: EventLog
+    figures: HubFigures
 
     @property
     def subscribers(self) -> Mapping[Subscriber, None]:
@@ -46,13 +50,13 @@ class Mover(Protocol):
     def is_at_rest(self) -> bool:
         """Whether everyone was visited since the last message, and no flush is on its way."""
 
-    def remove(self, subscriber: Subscriber) -> None:
+    def remove(self, subscriber: Subscriber, ending: Ending) -> None:
         """Stop moving a subscriber."""
 
     def drop(self, subscriber: Subscriber) -> None:
         """End a subscriber whose sink is closed."""
 
-    def cut(self, subscriber: Subscriber, code: int, reason: str) -> None:
+    def cut(self, subscriber: Subscriber, code: int, reason: str, ending: Ending) -> None:
         """End a subscriber and cut its connection."""
 
     def fail(self, subscriber: Subscriber) -> None:
@@ -92,11 +96,12 @@ class Upkeep:
         self._least_due = (min(heartbeat_seconds, ping_seconds) - self._tick_seconds) * (1 - SPREAD_SHARE)
         self._tick: asyncio.Handle | None = None
         self._round: Iterator[Subscriber] = iter(())
+        self._timers = OwnTimers()
 
     def begin(self) -> None:
         """Begin, unless it has begun."""
         if self._tick is None:
-            self._tick = asyncio.get_running_loop().call_later(self._tick_seconds, self.tick)
+            self._tick = self._timers.later(self._tick_seconds, self.tick)
 
     def end(self) -> None:
         """Stop the timer."""
@@ -129,13 +134,12 @@ class Upkeep:
                 self._look_after(subscriber, now)
             except Exception:
                 mover.fail(subscriber)
-        loop = asyncio.get_running_loop()
         if not mover.subscribers:
             self._tick = None
         elif looked_after == TICK_SLICE:
-            self._tick = loop.call_soon(self._go_round)
+            self._tick = self._timers.soon(self._go_round)
         else:
-            self._tick = loop.call_later(self._tick_seconds, self.tick)
+            self._tick = self._timers.later(self._tick_seconds, self.tick)
 
     def _look_after(self, subscriber: Subscriber, now: float) -> None:
         mover = self._mover
@@ -181,14 +185,18 @@ class Upkeep:
             subscriber.stalled_pending = pending
         elif now - subscriber.stalled_since >= self._write_timeout_seconds:
             behind = self._mover.log.next_seq - subscriber.cursor
-            log.info("subscriber.cut", address=subscriber.address, behind=behind)
+            log.info("subscriber.cut", **self._named(subscriber), behind=behind)
             self.cut_count += 1
-            self._mover.cut(subscriber, TRY_AGAIN_LATER, "too slow; resume with your cursor")
+            self._mover.cut(subscriber, TRY_AGAIN_LATER, "too slow; resume with your cursor", "stalled")
 
     def _end_if_silent(self, subscriber: Subscriber, waited: float) -> None:
         """End a WebSocket whose peer does not answer its ping."""
         if waited >= self._pong_seconds:
-            log.info("subscriber.silent", address=subscriber.address)
+            log.info("subscriber.silent", **self._named(subscriber))
             self.unanswered_pings += 1
-            self._mover.remove(subscriber)
+            self._mover.remove(subscriber, "ping")
             subscriber.end(TRY_AGAIN_LATER, "no answer to a ping; resume with your cursor")
+
+    def _named(self, subscriber: Subscriber) -> dict[str, str]:
+        """Return what a log line says of a subscriber."""
+        return {"address": subscriber.address, "connection_id": self._mover.figures.id_of(subscriber.number)}

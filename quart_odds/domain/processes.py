@@ -36,7 +36,8 @@ class ProcessReport:
 
     `name` differs between any two processes, `worker` is its number if it is one of several workers. It is level if it
     has everything that is on the log. `connections` are all live ones, `active_count` those that listen to topics.
-    `watched` has the ids of the events that its clients watch. `writing` is None unless the process writes.
+    `watched` has the ids of the events that its clients watch. `writing` is None unless the process writes. The ids of
+    its connections begin with `connection_prefix`.
     """
 
     name: str
@@ -49,6 +50,7 @@ class ProcessReport:
     topic_counts: Mapping[str, int]
     watched: tuple[int, ...] = ()
     writing: WriterState | None = None
+    connection_prefix: str = ""
 
 
 @dataclass(frozen=True, slots=True)

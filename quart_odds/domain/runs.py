@@ -92,6 +92,15 @@ class PhaseRecord:
     message: str | None = None
 
 
+TRIGGERS = frozenset({"api", "api-stream", "page", "scheduled", "cli", "retry"})
+
+
+def trigger_kind(trigger: str) -> str:
+    """Return one of TRIGGERS for what started a run, without the id of a run that is retried; or `other`."""
+    kind = trigger.partition(":")[0]
+    return kind if kind in TRIGGERS else "other"
+
+
 @dataclass(frozen=True, slots=True)
 class RunRecord:
     """A stored run. `trigger` is `api`, `api-stream`, `page`, `scheduled`, `cli` or `retry:<id>`."""

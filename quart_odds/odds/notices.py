@@ -31,6 +31,8 @@ class OddsNotifier:
         self._publish = publish
         self._interval_seconds = interval_seconds
         self._sources = {platform: _Source() for platform in Platform}
+        self.conflated = 0
+        """How many snapshots shared a notice with an earlier one."""
 
     def __call__(self, change: EventChange) -> None:
         """Publish a change now if its bookmaker was quiet, otherwise with the others of the interval."""
@@ -63,4 +65,5 @@ class OddsNotifier:
         if source.event_ids:
             event_ids, snapshots = sorted(source.event_ids), source.snapshots
             source.event_ids, source.snapshots = set(), 0
+            self.conflated += snapshots - 1
             self._publish(event_ids, platform, snapshots)

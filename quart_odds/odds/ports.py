@@ -101,6 +101,16 @@ class OddsWriter(Protocol):
         """Whether so many rows are waiting that `room` would wait, too."""
         ...
 
+    @property
+    def waiting(self) -> int:
+        """The number of event odds that wait to be committed."""
+        ...
+
+    @property
+    def waiting_rows(self) -> int:
+        """The number of history rows that wait to be committed."""
+        ...
+
     def begin(self, term: int | None) -> None:
         """Write in this term from now on. A batch in another term is refused: its ids may have been used twice."""
         ...

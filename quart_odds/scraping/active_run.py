@@ -2,8 +2,10 @@
 
 import asyncio
 import time
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 
+from quart_odds import tracing
 from quart_odds.domain.runs import RunMode, RunRecord, RunStatus
 from quart_odds.errors import StorageError
 from quart_odds.odds.ownership import Recording
@@ -48,6 +50,11 @@ class ActiveRun:
     def elapsed_ms(self) -> int:
         """Milliseconds since the run began."""
         return round((time.monotonic() - self.began) * 1000)
+
+    def span(self) -> AbstractContextManager[object]:
+        """Return the block of the run's span."""
+        record = self.record
+        return tracing.span("run", run_id=record.id, mode=str(record.mode), trigger=record.trigger)
 
     def snapshot(self) -> RunRecord:
         """Return the run's row with the current counts and errors."""

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 import orjson
 
 from quart_odds.broadcast import Entry, EventLog, Flusher, LogBounds
+from quart_odds.broadcast.figures import HubFigures
 from quart_odds.domain.runs import RunMode
 from quart_odds.scraping.schemas import ScrapeProgress
 
@@ -33,6 +34,7 @@ class ProgressBroadcaster:
         heartbeat_seconds: float = 15.0,
         write_timeout_seconds: float = 10.0,
         epoch: str | None = None,
+        figures: HubFigures | None = None,
     ) -> None:
         self.scrape_run_id = scrape_run_id
         self.mode = mode
@@ -40,7 +42,10 @@ class ProgressBroadcaster:
         self.on_publish: Callable[[Entry, bool], object] | None = None
         """Called with every entry, and with whether it is the last one."""
         self.flusher = Flusher(
-            self.log, heartbeat_seconds=heartbeat_seconds, write_timeout_seconds=write_timeout_seconds
+            self.log,
+            heartbeat_seconds=heartbeat_seconds,
+            write_timeout_seconds=write_timeout_seconds,
+            figures=figures,
         )
         self._latest: ScrapeProgress | None = None
         self._is_completed = False

@@ -5,6 +5,7 @@ the bodies.
 """
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Callable, Container
 from contextlib import AbstractAsyncContextManager, aclosing, suppress
 from datetime import datetime
@@ -12,6 +13,7 @@ from functools import partial
 
 import structlog
 
+from quart_odds import tracing
 from quart_odds.bookmakers import BookmakerClient
 from quart_odds.domain.clock import utc_now
 from quart_odds.domain.odds import EventHeader, ListedEvent, MappedEvent
@@ -21,7 +23,7 @@ from quart_odds.errors import CacheFullError, NothingFoundError, QuartOddsError
 from quart_odds.scraping.deadline import BudgetMeter, BudgetRoom
 from quart_odds.scraping.pipeline import BodyDecoder, Pipeline, failing_platform
 from quart_odds.scraping.progress_tracker import PlatformTracker, RunTracker
-from quart_odds.scraping.rounds import Rounds
+from quart_odds.scraping.rounds import Round, Rounds
 from quart_odds.scraping.sink import OddsSink, believable, mark_missing
 from quart_odds.scraping.sweep import sweep_platform
 
@@ -94,6 +96,11 @@ class Coordinator:
 
     async def _scrape_platform(self, tracker: PlatformTracker, last_found: int | None) -> None:
         platform = tracker.platform
+        with tracing.span("platform", bookmaker=str(platform)):
+            await self._scrape_traced(tracker, last_found)
+
+    async def _scrape_traced(self, tracker: PlatformTracker, last_found: int | None) -> None:
+        platform = tracker.platform
         async with (
             self._failing(tracker) as room,
             self._open_client(platform) as client,
@@ -119,6 +126,10 @@ class Coordinator:
 
     async def _sweep(self, tracker: PlatformTracker, *, is_round: bool) -> None:
         part = self._rounds.begin(tracker.platform) if is_round and self._rounds is not None else None
+        with tracing.span("sweep", bookmaker=str(tracker.platform)):
+            await self._sweep_traced(tracker, part)
+
+    async def _sweep_traced(self, tracker: PlatformTracker, part: Round | None) -> None:
         async with (
             self._failing(tracker) as room,
             self._open_sweep_client(tracker.platform) as client,
@@ -220,6 +231,16 @@ class _PlatformScrape:
 
         Raises NothingFoundError if there are no upcoming events at all.
         """
+        began, parent = time.monotonic(), tracing.current()
+        try:
+            async for header in self._listed():
+                yield header
+        finally:
+            # A block would be the current span in whatever takes the events.
+            seconds = time.monotonic() - began
+            tracing.add_span("discover", seconds, parent=parent, events=len(self.seen))
+
+    async def _listed(self) -> AsyncGenerator[EventHeader, None]:
         async with aclosing(self.client.discover()) as found:
             async for listed in found:
                 header = listed.header

@@ -7,11 +7,13 @@ record them. The steps overlap, and only a few bodies are in memory at once.
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from datetime import datetime
 from typing import Protocol
 
 import structlog
 
+from quart_odds import tracing
 from quart_odds.bookmakers import BookmakerClient, RawBody
 from quart_odds.bookmakers.politeness import MOST_REFUSALS_IN_A_ROW
 from quart_odds.domain.clock import utc_now
@@ -98,7 +100,8 @@ class Pipeline:
     async def _fetch(self) -> None:
         while (header := await self._headers.get()) is not None:
             try:
-                raw = await self._client.fetch(header)
+                with tracing.span("fetch", event=header.external_id):
+                    raw = carrying_span(await self._client.fetch(header))
             except BookmakerError as error:
                 self._count_failed(header, error)
             else:
@@ -108,9 +111,10 @@ class Pipeline:
 
     async def _map(self, record: Record) -> None:
         while (raw := await self._bodies.get()) is not None:
-            header = raw.header
+            header, fetched = raw.header, raw.trace
             try:
-                mapped = await self._decoder.decode(raw)
+                with tracing.span("decode", parent=fetched, bytes=len(raw.content)):
+                    mapped = await self._decoder.decode(raw)
             except BookmakerError as error:
                 self._count_failed(header, error.bare())
                 continue
@@ -120,7 +124,8 @@ class Pipeline:
                 del raw
             self._client.forget_refusals()
             try:
-                await record(mapped)
+                with tracing.span("change", parent=fetched, event=header.external_id):
+                    await record(mapped)
             except BookmakerError as error:
                 self._count_failed(header, error)
                 continue
@@ -139,6 +144,11 @@ class Pipeline:
     def _go_on(self, after: ScrapePhase, phase: ScrapePhase) -> None:
         if self._tracker.phase is after:
             self._tracker.enter(phase)
+
+
+def carrying_span(raw: RawBody) -> RawBody:
+    """Return a body that carries the span in which it was fetched, if there is one."""
+    return replace(raw, trace=tracing.current()) if tracing.is_on() else raw
 
 
 @contextlib.asynccontextmanager

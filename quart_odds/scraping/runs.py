@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 import structlog
+from structlog.contextvars import bound_contextvars
 
 from quart_odds.broadcast import BroadcastRegistry
 from quart_odds.domain.clock import utc_now
@@ -204,12 +205,12 @@ class RunService:
             )
             self.broadcasters.add(run.broadcaster)
             self._active[mode] = run
-            run.bridge = asyncio.create_task(self._run_bridge(run), name=f"bridge-{run_id}")
-            run.work = asyncio.create_task(self._scrape(run, last_found), name=f"scrape-{run_id}")
-            run.task = asyncio.create_task(self._see_to_the_end(run, run.work), name=f"run-{run_id}")
-            level = logging.DEBUG if run.is_quiet else logging.INFO
-            names = [str(each) for each in chosen]
-            log.log(level, "run.started", scrape_run_id=run_id, mode=str(mode), trigger=trigger, platforms=names)
+            with bound_contextvars(run_id=run_id):
+                run.bridge = asyncio.create_task(self._run_bridge(run), name=f"bridge-{run_id}")
+                run.work = asyncio.create_task(self._scrape(run, last_found), name=f"scrape-{run_id}")
+                run.task = asyncio.create_task(self._see_to_the_end(run, run.work), name=f"run-{run_id}")
+                level, names = logging.DEBUG if run.is_quiet else logging.INFO, [str(each) for each in chosen]
+                log.log(level, "run.started", scrape_run_id=run_id, mode=str(mode), trigger=trigger, platforms=names)
             return run
 
     async def cancel(self, run_id: int) -> None:
@@ -247,7 +248,7 @@ class RunService:
         interrupted = await self._store.interrupt_running(self._now(), ours)
         for record in interrupted:
             await self._tell_end(record)
-            log.warning("run.interrupted", scrape_run_id=record.id)
+            log.warning("run.interrupted", scrape_run_id=record.id, run_id=record.id)
         return interrupted
 
     def tell_ends(self, since: int, is_told: Callable[[int], bool]) -> None:
@@ -263,7 +264,7 @@ class RunService:
         for record in await ended_runs(self._store, since, lambda: self._is_closing):
             if self.active_by_id(record.id) is None and not is_told(record.id):
                 await self._tell_end(record)
-                log.warning("run.end_told_late", scrape_run_id=record.id)
+                log.warning("run.end_told_late", scrape_run_id=record.id, run_id=record.id)
 
     async def _tell_end(self, record: RunRecord) -> None:
         broadcaster = self._make_broadcaster(record.id, record.mode)
@@ -299,7 +300,7 @@ class RunService:
             await asyncio.wait(going, timeout=CLOSE_SECONDS)
         await self._cut({*self._starts, *self._ends.tasks, *going})
         for run_id in self._ends.pending_ids:
-            log.error("run.end_not_stored", scrape_run_id=run_id, reason="the next start will end it as interrupted")
+            log.error("run.end_not_stored", scrape_run_id=run_id, run_id=run_id, reason="the next start interrupts it")
         self.broadcasters.close()
 
     async def _cut(self, tasks: Collection[asyncio.Task[Any]]) -> None:
@@ -317,7 +318,7 @@ class RunService:
 
     async def _scrape(self, run: ActiveRun, last_found: dict[Platform, int]) -> None:
         run.reporter.report_overall()
-        with recording_for(run.recording):
+        with run.span(), recording_for(run.recording):
             async with ending_after(self._run_deadline_seconds, run.tracker.more_seconds), run.reporter.reporting():
                 await self._coordinator.scrape(
                     run.tracker, last_found, run.record.mode, is_round=run.record.trigger == SCHEDULED
@@ -367,6 +368,7 @@ class RunService:
             record = outcome(run, fault, self._now())
             self._ends.commit_later(record, phases)
         finally:
+            run.store_limit = None
             del self._active[run.record.mode]
         terminal = terminal_progress(record, self._slowed())
         run.publish(terminal.model_copy(update={"elapsed_ms": max(run.elapsed_ms, terminal.duration_ms or 0)}))

@@ -48,7 +48,7 @@ def tell_restart(parts: Services) -> None:
         flusher.flush()
         for subscriber in list(flusher.subscribers):
             wait = random.randint(LEAST_RETRY_MS, most_ms)
-            flusher.remove(subscriber)
+            flusher.remove(subscriber, "drained")
             subscriber.end(RESTART, f"retry_ms={wait}")
 
 

@@ -133,6 +133,7 @@ class MeteredH11Protocol(H11Protocol):
 
     async def _refuse(self, refusal: RefusedError) -> None:
         current_connection.get().refuse()
+        refusals.count(f"http_{int(refusal.status)}")
         refusals.tell("peer.refused", f"http {int(refusal.status)}", status=int(refusal.status), reason=str(refusal))
         if self.connection.our_state in {h11.IDLE, h11.SEND_RESPONSE}:
             body = orjson.dumps(

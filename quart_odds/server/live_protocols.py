@@ -282,9 +282,14 @@ class LiveWebSocket(_LiveProtocol):
                 self._send_last(reply)
                 self._end()
             case Refused(code, reason, reply):
-                refusals.tell("peer.refused", f"websocket {int(code)}", code=int(code), reason=reason)
+                refusals.count(f"websocket_{int(code)}")
+                refusals.tell("peer.refused", f"websocket {int(code)}", code=int(code), reason=reason, **self._named())
                 self._send_last(reply)
                 self._end(REFUSED_SECONDS)
+
+    def _named(self) -> dict[str, str]:
+        """Return what a log line says of the connection."""
+        return {} if self._listener is None else {"connection_id": self._listener.connection_id}
 
     def _send_last(self, frame: bytes) -> None:
         if frame and not self._transport.is_closing():

@@ -95,6 +95,7 @@ class MeteredWSStream(WSStream):
                 await self._send_bytes(reply)
                 await self.send(StreamClosed(stream_id=self.stream_id))
             case Refused(code, reason, reply):
+                refusals.count(f"websocket_{int(code)}")
                 refusals.tell("peer.refused", f"websocket {int(code)}", code=int(code), reason=reason)
                 # Before the close frame, because sending that to a peer that does not read would wait forever.
                 current_connection.get().refuse()

@@ -9,6 +9,7 @@ refresh that recorded them (`odds.ownership`).
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
+from contextvars import Context
 from dataclasses import replace
 from datetime import timedelta
 from typing import Protocol
@@ -16,6 +17,7 @@ from weakref import WeakKeyDictionary
 
 import structlog
 
+from quart_odds import tracing
 from quart_odds.domain.odds import Prices
 from quart_odds.errors import NotWriterError, StorageError
 from quart_odds.odds.cache import OddsCache
@@ -81,6 +83,8 @@ class OddsWriter:
         self._emptied: set[int] = set()
         self._history_rows = 0
         self._puts = 0
+        self._trace: str | None = None
+        """The span in which the oldest change that waits was made."""
         self._task: asyncio.Task[None] | None = None
         self._progress = asyncio.Condition()
         self._wanted = asyncio.Event()
@@ -98,6 +102,11 @@ class OddsWriter:
     def waiting(self) -> int:
         """The number of event odds that wait to be committed."""
         return len(self._waiting.keys() | self._writing.keys())
+
+    @property
+    def waiting_rows(self) -> int:
+        """The number of history rows that wait to be committed."""
+        return self._history_rows
 
     @property
     def is_full(self) -> bool:
@@ -130,6 +139,8 @@ class OddsWriter:
                 return
             event_odds.noted_at = event_odds.fetched_at
         self._puts += 1
+        if not self._waiting:
+            self._trace = tracing.current()
         self._emptied.update(change.emptied)
         for odds_id in change.moved:
             self._entry(odds_id).is_seen_only = False
@@ -150,7 +161,9 @@ class OddsWriter:
         if not change.is_new:
             self._add_history(entry, change)
         if self._task is None:
-            self._task = asyncio.get_running_loop().create_task(self._run(), name="odds-writer")
+            # It outlives the run that happens to start it, and works for others: it must not have that run's context.
+            loop = asyncio.get_running_loop()
+            self._task = loop.create_task(self._run(), name="odds-writer", context=Context())
         self._wanted.set()
 
     async def room(self) -> None:
@@ -289,7 +302,9 @@ class OddsWriter:
             await self._linger()
             self._take()
             try:
-                await self._commit(self._writing)
+                # A batch has changes of many fetches. It belongs to the one of the oldest.
+                with tracing.span("store", parent=self._trace, event_odds=len(self._writing)):
+                    await self._commit(self._writing)
             except NotWriterError as error:
                 self._on_refused(error)
                 self._abandon(error)

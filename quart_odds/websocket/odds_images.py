@@ -8,6 +8,7 @@ import asyncio
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Collection, Iterator
+from contextvars import Context
 
 import orjson
 import structlog
@@ -124,7 +125,8 @@ class OddsImages:
         """Render the next page of an image when it is its turn."""
         self._queue.append(image)
         if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._render(), name="odds-images")
+            # It renders for others as well: it must not have the context of the connection that starts it.
+            self._task = asyncio.create_task(self._render(), name="odds-images", context=Context())
 
     async def close(self) -> None:
         """Stop rendering."""

@@ -3,6 +3,7 @@
 import asyncio
 import inspect
 from collections.abc import Callable
+from contextvars import Context
 
 import pytest
 
@@ -132,10 +133,12 @@ class SlowFlushes:
         loop = asyncio.get_running_loop()
         call_later = loop.call_later
 
-        def watched(delay: float, callback: Callable[..., object], *arguments: object) -> asyncio.TimerHandle:
+        def watched(
+            delay: float, callback: Callable[..., object], *arguments: object, context: Context | None = None
+        ) -> asyncio.TimerHandle:
             if callback == self.registry.flusher._flush:
                 self.pauses.append(round(delay, 6))
-            return call_later(delay, callback, *arguments)
+            return call_later(delay, callback, *arguments, context=context)
 
         monkeypatch.setattr(loop, "call_later", watched)
 

@@ -26,6 +26,11 @@ class Recording:
         self.messages.append(message)
         self.on_message(message)
 
+    @property
+    def connection_id(self) -> str:
+        """See Listener."""
+        return "test-1"
+
     def heard(self) -> None:
         self.heard_count += 1
 

@@ -193,6 +193,7 @@ async def test_http_1_0_gets_its_stream_without_chunks(server: Served) -> None:
         assert (await server.until(listening=1))["fast"] == 0
         async with asyncio.timeout(10):
             assert (await peer.reader.readline()).startswith(b"retry: ")
+            assert (await peer.reader.readline()).startswith(b": connection_id ")
             assert await peer.reader.readline() == b"\n"
             assert (await peer.reader.readline()).startswith(b"id: ")
     await server.until(listening=0)

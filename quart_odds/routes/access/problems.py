@@ -131,7 +131,11 @@ def problem_of(error: Exception) -> Problem:
 
 
 def log_problem(problem: Problem, error: Exception) -> None:
-    """Log what an operator should know: one line for an expected refusal, a traceback for an unexpected error."""
+    """Count a problem, and log what an operator should know of it.
+
+    That is one line for an expected refusal, and a traceback for an unexpected error.
+    """
+    refusals.count(problem.title.lower().replace(" ", "_").replace("'", ""))
     if problem.status == HTTPStatus.INTERNAL_SERVER_ERROR:
         refusals.tell("request.failed", str(problem.status), path=_path(), status=problem.status, exc_info=error)
     elif problem.status > HTTPStatus.INTERNAL_SERVER_ERROR or problem.status in LOGGED_REFUSALS:

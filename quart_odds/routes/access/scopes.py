@@ -23,6 +23,7 @@ ROUTES: Mapping[str, Scope | None] = {
     "GET /": Scope.READ,
     "GET /runs": Scope.READ,
     "GET /runs/<int:scrape_run_id>": Scope.READ,
+    "GET /runs/connected": Scope.READ,
     "GET /odds": Scope.READ,
     "GET /odds/rows": Scope.READ,
     "GET /odds/<int:event_id>": Scope.READ,
@@ -98,6 +99,7 @@ ROUTES: Mapping[str, Scope | None] = {
     "POST /api/tickets": Scope.READ,
     # Operations.
     "GET /api/health": Scope.READ,
+    "GET /api/hub/explain": Scope.ADMIN,
     "GET /metrics": Scope.READ,
     "GET /openapi.json": Scope.READ,
     "GET /asyncapi.json": Scope.READ,

@@ -22,6 +22,7 @@ def own_report(parts: Services) -> ProcessReport:
         topic_counts=parts.registry.topic_counts,
         watched=parts.watched.here(parts.served.cache.events),
         writing=_own_state(parts) if role == "writer" else None,
+        connection_prefix=parts.registry.figures.name,
     )
 
 

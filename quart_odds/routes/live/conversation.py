@@ -62,6 +62,7 @@ class Conversation(Listening):
         is_good = answer is None or answer["type"] != "error"
         self._offences = max(0, self._offences - 1) if is_good else self._offences + 1
         if self._offences > MOST_OFFENCES or subscriber.backlog > MOST_WAITING:
+            self._flusher.remove(subscriber, "refused")
             subscriber.end(POLICY, "too many messages that make no sense")
         elif answer is not None:
             self._registry.send(subscriber, answer)

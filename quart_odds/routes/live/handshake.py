@@ -2,10 +2,20 @@
 
 from collections.abc import Callable, Mapping
 
-from quart_odds.broadcast import DEFAULT_TOPICS, ODDS, TOPICS, ResumePosition, Subscriber
+from structlog.contextvars import bind_contextvars
+
+from quart_odds.broadcast import DEFAULT_TOPICS, ODDS, TOPICS, BroadcastRegistry, ResumePosition, Subscriber
 from quart_odds.services import Services
 from quart_odds.websocket.messages import Envelope, connection_ack_message
 from quart_odds.websocket.odds_filter import FILTER_FIELDS, FilterError, OddsFilter, filter_of_query
+
+
+def begin_connection(registry: BroadcastRegistry) -> tuple[int, str]:
+    """Return the number and the id of a new connection. From here on, log lines of the current task have its id."""
+    number = registry.figures.new_number()
+    connection_id = registry.figures.id_of(number)
+    bind_contextvars(connection_id=connection_id)
+    return number, connection_id
 
 
 async def until_reached(parts: Services, cursor: str | None) -> None:
@@ -36,9 +46,9 @@ def asked_filter(topics: frozenset[str], query: Mapping[str, str]) -> OddsFilter
 
 
 def handshake_message(
-    topics: frozenset[str], place: ResumePosition, filtered: OddsFilter | None
+    topics: frozenset[str], place: ResumePosition, filtered: OddsFilter | None, connection_id: str
 ) -> Callable[[Subscriber], Envelope]:
-    """Return a function that makes the handshake of a connection: what it selects, and its position in the log."""
+    """Return a function that makes the handshake of a connection: what it selects, its position in the log, its id."""
 
     def make(subscriber: Subscriber) -> Envelope:
         message = connection_ack_message(topics)
@@ -46,6 +56,7 @@ def handshake_message(
             "epoch": subscriber.log.epoch,
             "recovered": place.recovered,
             "cursor": subscriber.position if filtered is not None else subscriber.log.cursor_at(place.seq),
+            "connection_id": connection_id,
         }
         if filtered is not None:
             message["data"]["filter"] = filtered.as_json()

@@ -58,7 +58,7 @@ class LivePlace:
         """End the listener: what its request was granted is over."""
         flusher, subscriber = self._flusher, self._subscriber
         if flusher is not None and subscriber is not None:
-            flusher.remove(subscriber)
+            flusher.remove(subscriber, "revoked")
             subscriber.end(TOKEN_OVER, "the token is over")
 
     def leave(self) -> None:
@@ -86,6 +86,12 @@ class Listening:
         self._flusher: Flusher
         self._place = place
         self._subscriber: Subscriber | None = None
+
+    @property
+    def connection_id(self) -> str:
+        """The id of the connection, for log lines; empty before it begins and after its end."""
+        subscriber = self._subscriber
+        return "" if subscriber is None else self._flusher.figures.id_of(subscriber.number)
 
     def left(self) -> None:
         """Remove the subscriber, and give the place back."""

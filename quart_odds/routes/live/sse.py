@@ -25,7 +25,13 @@ from quart_odds.routes.access.refusals import refusals
 from quart_odds.routes.access.same_origin import check_room, client_of, same_origin_only
 from quart_odds.routes.api.openapi import answers_text
 from quart_odds.routes.api.requests import takes_query
-from quart_odds.routes.live.handshake import asked_filter, handshake_message, split_topics, until_reached
+from quart_odds.routes.live.handshake import (
+    asked_filter,
+    begin_connection,
+    handshake_message,
+    split_topics,
+    until_reached,
+)
 from quart_odds.routes.live.place import Listening, LivePlace
 from quart_odds.routes.live.query import CursorQuery, StartQuery, TopicsQuery
 from quart_odds.scraping.broadcaster import ProgressBroadcaster
@@ -68,17 +74,25 @@ async def listen(query: TopicsQuery) -> Response:
     except FilterError as error:
         raise bad_request("This filter is not possible.", (error.field, error.reason)) from None
     registry = current_registry()
+    number, connection_id = begin_connection(registry)
     cursor = asked_cursor(query)
     await until_reached(parts, cursor)
 
     def connect(sink: Sink, framing: Framing) -> tuple[Subscriber, Flusher]:
         place = registry.place(cursor, topics, filtered)
-        handshake = handshake_message(topics, place, filtered)
-        subscriber = registry.connect(sink, framing, topics=topics, filtered=filtered, place=place, handshake=handshake)
+        subscriber = registry.connect(
+            sink,
+            framing,
+            topics=topics,
+            filtered=filtered,
+            place=place,
+            handshake=handshake_message(topics, place, filtered, connection_id),
+            number=number,
+        )
         return subscriber, registry.flusher
 
     watched = read_watched(query.watch) | (filtered.event_ids if filtered is not None else frozenset())
-    return await _stream(parts, connect, is_resumed=cursor is not None, watched=watched)
+    return await _stream(parts, connect, connection_id, is_resumed=cursor is not None, watched=watched)
 
 
 @blueprint.get("/api/scrape/stream")
@@ -202,17 +216,18 @@ def _row_blocks(record: RunRecord) -> bytes:
 
 async def _stream_run(parts: Services, broadcaster: ProgressBroadcaster, cursor: str | None) -> Response:
     log = broadcaster.log
+    number, connection_id = begin_connection(parts.registry)
 
     def connect(sink: Sink, framing: Framing) -> tuple[Subscriber, Flusher]:
         place = log.place(cursor) if cursor else ResumePosition(1)
-        subscriber = Subscriber(log, sink, framing, place=place, gap_notice=run_gap)
+        subscriber = Subscriber(log, sink, framing, place=place, gap_notice=run_gap, number=number)
         if not place.recovered:
             subscriber.send_raw(*run_gap(place.missed))
         subscriber.send_snapshot(place)
         broadcaster.flusher.add(subscriber)
         return subscriber, broadcaster.flusher
 
-    return await _stream(parts, connect, is_resumed=cursor is not None)
+    return await _stream(parts, connect, connection_id, is_resumed=cursor is not None)
 
 
 def run_gap(missed: int | None) -> tuple[str, bytes]:
@@ -227,6 +242,7 @@ def _no_room(parts: Services, *, is_resumed: bool) -> Response | None:
     except Problem:
         if not is_resumed and "text/event-stream" not in request.headers.get("Accept", ""):
             raise
+        refusals.count("told_to_come_back")
         return _come_back(random.randint(RETRY_MS, MOST_RETRY_MS))
     return None
 
@@ -236,7 +252,12 @@ def _come_back(wait_ms: int) -> Response:
 
 
 async def _stream(
-    parts: Services, connect: Connect, *, is_resumed: bool, watched: frozenset[int] = frozenset()
+    parts: Services,
+    connect: Connect,
+    connection_id: str,
+    *,
+    is_resumed: bool,
+    watched: frozenset[int] = frozenset(),
 ) -> Response:
     if request.method == "HEAD":
         return Response("", headers=HEADERS, content_type="text/event-stream")
@@ -245,7 +266,7 @@ async def _stream(
     client = client_of(request, parts.settings.trusted_proxies)
     # HTTP/1.0 has no chunks, and other servers expose no connection to write to: use the standard lane.
     connection = live_connection.get() if request.http_version == "1.1" else None
-    body = _blocks(parts, client, grant_of(request), connection, connect, watched)
+    body = _blocks(parts, client, grant_of(request), connection, connect, watched, connection_id)
     response = Response(body, headers=HEADERS, content_type="text/event-stream")
     response.timeout = None
     return response
@@ -258,6 +279,7 @@ async def _blocks(
     connection: LiveConnection | None,
     connect: Connect,
     watched: frozenset[int],
+    connection_id: str,
 ) -> AsyncIterator[bytes]:
     """Yield the body of a stream. Where there is a fast lane, it is used once the server has sent the response head.
 
@@ -272,7 +294,7 @@ async def _blocks(
     has_moved = False
     try:
         place.watch(watched)
-        yield sse_retry(random.randint(RETRY_MS, 2 * RETRY_MS))
+        yield sse_retry(random.randint(RETRY_MS, 2 * RETRY_MS), f"connection_id {connection_id}")
         if connection is not None:
             has_moved = _FastStream(place).hold(connection, connect)
         if not has_moved:

@@ -7,14 +7,20 @@ from collections.abc import Callable
 import orjson
 from quart import Blueprint, Websocket, websocket
 
-from quart_odds.broadcast import Sink, Subscriber, current_registry
+from quart_odds.broadcast import BroadcastRegistry, Sink, Subscriber, current_registry
 from quart_odds.broadcast.framing import FRAME, FRAME_WITH_CURSOR, TEXT, TEXT_WITH_CURSOR, Framing
 from quart_odds.broadcast.lane import LiveConnection, MailboxSink, WebSocketSink, live_connection
 from quart_odds.odds.watched import read_watched
 from quart_odds.routes.access.gate import grant_of
 from quart_odds.routes.access.same_origin import check_room, client_of, same_origin_only
 from quart_odds.routes.live.conversation import POLICY, Conversation, invalid_filter, unknown_topics
-from quart_odds.routes.live.handshake import asked_filter, handshake_message, split_topics, until_reached
+from quart_odds.routes.live.handshake import (
+    asked_filter,
+    begin_connection,
+    handshake_message,
+    split_topics,
+    until_reached,
+)
 from quart_odds.routes.live.place import LivePlace
 from quart_odds.routes.live.receive import SCOPE_KEY, ReceiveEndedError, ReceiveQueue
 from quart_odds.services import services
@@ -39,6 +45,8 @@ blueprint = Blueprint("ws", __name__)
 async def listen() -> None:
     """Send one client everything that is published, and answer its messages, until either side ends the connection."""
     parts = services()
+    registry = current_registry()
+    number, _ = begin_connection(registry)
     client = client_of(websocket, parts.settings.trusted_proxies)
     check_room(parts, client)
     place = LivePlace(parts, client, grant_of(websocket))
@@ -64,19 +72,26 @@ async def listen() -> None:
             await asked.close(POLICY, "invalid filter")
             return
         await until_reached(parts, asked.args.get("since"))
-        connect = _connecting(asked, topics, filtered, client.address)
+        connect = _connecting(asked, registry, number, topics, filtered, client.address)
         if (connection := live_connection.get()) is not None:
-            has_moved = _FastLane(current_registry(), place, watched).hold(connection, connect, unknown)
+            has_moved = _FastLane(registry, place, watched).hold(connection, connect, unknown)
         if not has_moved:
-            await _StandardLane(current_registry(), place, watched).hold(asked, connection, connect, unknown)
+            await _StandardLane(registry, place, watched).hold(asked, connection, connect, unknown)
     finally:
         if not has_moved:
             place.leave()
 
 
-def _connecting(asked: Websocket, topics: frozenset[str], filtered: OddsFilter | None, address: str) -> Connect:
+def _connecting(
+    asked: Websocket,
+    registry: BroadcastRegistry,
+    number: int,
+    topics: frozenset[str],
+    filtered: OddsFilter | None,
+    address: str,
+) -> Connect:
     """Return what connects the client to the registry, once there is a sink for it."""
-    registry = current_registry()
+    connection_id = registry.figures.id_of(number)
     has_cursor = "since" in asked.args or asked.args.get("cursor", "0") not in ("", "0")
 
     def connect(sink: Sink, framings: tuple[Framing, Framing]) -> Subscriber:
@@ -87,8 +102,9 @@ def _connecting(asked: Websocket, topics: frozenset[str], filtered: OddsFilter |
             topics=topics,
             filtered=filtered,
             place=place,
-            handshake=handshake_message(topics, place, filtered),
+            handshake=handshake_message(topics, place, filtered, connection_id),
             address=address,
+            number=number,
         )
 
     return connect

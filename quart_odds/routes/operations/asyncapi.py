@@ -156,10 +156,11 @@ def _published() -> dict[str, Any]:
                 "epoch": {"type": "string"},
                 "recovered": {"type": "boolean"},
                 "cursor": {"type": "string"},
+                "connection_id": {"type": "string", "description": "names this connection: /api/hub/explain"},
                 "missed": {"type": ["integer", "null"]},
                 "filter": _FILTER,
             },
-            ["topics", "epoch", "recovered", "cursor"],
+            ["topics", "epoch", "recovered", "cursor", "connection_id"],
         ),
         "scrape_progress": _message("scrape_progress", {"$ref": "#/components/schemas/ScrapeProgress"}),
         "odds_update": _message(

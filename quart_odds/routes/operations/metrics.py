@@ -10,15 +10,23 @@ from collections.abc import Iterable
 from typing import get_args
 
 from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    InfoMetricFamily,
+    Metric,
+)
 from prometheus_client.registry import Collector
 from quart import Blueprint, Response
 
 from quart_odds.domain.processes import ClusterReport, Role
 from quart_odds.routes.access.attempts import REASONS
+from quart_odds.routes.access.refusals import refusals
 from quart_odds.routes.api.freshness import AgeMetrics, measured_ages
 from quart_odds.routes.api.openapi import answers_text
 from quart_odds.routes.api.processes import cluster_report, own_report
+from quart_odds.routes.operations.hub_metrics import hub_metrics
 from quart_odds.services import Services, services
 
 blueprint = Blueprint("metrics", __name__)
@@ -31,13 +39,13 @@ async def metrics() -> Response:
     parts = services()
     ages = AgeMetrics(await measured_ages(parts.served), parts.odds_service.delays)
     registry = CollectorRegistry()
-    registry.register(_ProcessMetrics(parts, ages))
+    registry.register(ProcessMetrics(parts, ages))
     if (cluster := cluster_report(parts)) is not None:
-        registry.register(_ClusterMetrics(cluster))
+        registry.register(ClusterMetrics(cluster))
     return Response(generate_latest(registry), content_type="text/plain; version=0.0.4; charset=utf-8")
 
 
-class _ProcessMetrics(Collector):
+class ProcessMetrics(Collector):
     """Metrics of this process, read at the moment of the scrape."""
 
     def __init__(self, parts: Services, ages: AgeMetrics) -> None:
@@ -46,7 +54,14 @@ class _ProcessMetrics(Collector):
 
     def collect(self) -> list[Metric]:
         """Return all metrics, those of a worker with its number."""
-        found = [*self._activity(), *self._requests(), *self._ages.collect()]
+        found = [
+            *self._activity(),
+            *hub_metrics(self._parts),
+            *self._work(),
+            *self._requests(),
+            *self._answers(),
+            *self._ages.collect(),
+        ]
         if self._parts.worker is not None:
             for metric in found:
                 metric.samples = [
@@ -57,7 +72,7 @@ class _ProcessMetrics(Collector):
 
     def _activity(self) -> list[Metric]:
         parts = self._parts
-        registry, own = parts.registry, own_report(parts)
+        own = own_report(parts)
         topics = GaugeMetricFamily("quart_odds_subscribers", "Subscribers by topic", labels=["topic"])
         for topic, count in own.topic_counts.items():
             topics.add_metric([topic], count)
@@ -92,23 +107,42 @@ class _ProcessMetrics(Collector):
             GaugeMetricFamily("quart_odds_listeners", "Listeners to any topic", value=own.active_count),
             topics,
             GaugeMetricFamily("quart_odds_watched_events", "Events that listeners watch", value=len(own.watched)),
-            CounterMetricFamily("quart_odds_messages", "Messages published", value=registry.log.next_seq - 1),
-            CounterMetricFamily(
-                "quart_odds_cut", "Subscribers cut because they read nothing", value=registry.flusher.upkeep.cut_count
-            ),
-            CounterMetricFamily(
-                "quart_odds_unanswered_pings",
-                "WebSockets closed because they did not answer a ping",
-                value=registry.flusher.upkeep.unanswered_pings,
-            ),
-            GaugeMetricFamily(
-                "quart_odds_log_bytes", "Size of the JSON in the event log", value=registry.log.size_bytes
-            ),
             GaugeMetricFamily("quart_odds_events", "Events in memory", value=len(parts.served.cache.events)),
             GaugeMetricFamily("quart_odds_run_active", "Whether a full run is active", value=int(run is not None)),
             GaugeMetricFamily("quart_odds_draining", "Whether the server is draining", value=int(parts.is_draining)),
             lag,
         ]
+
+    def _work(self) -> Iterable[Metric]:
+        """Return the runs that have ended, and what waits in queues."""
+        parts = self._parts
+        runs = CounterMetricFamily("quart_odds_runs", "Runs that have ended", labels=["mode", "status", "trigger"])
+        for labels, count in sorted(parts.runs_ended.items()):
+            runs.add_metric(labels, count)
+        queues = GaugeMetricFamily("quart_odds_queue_depth", "What waits in a queue of this process", labels=["queue"])
+        writer = parts.odds_service.writer
+        queues.add_metric(["decode"], parts.decoder.pending)
+        queues.add_metric(["store"], writer.waiting)
+        queues.add_metric(["store_rows"], writer.waiting_rows)
+        queues.add_metric(["alerts"], parts.alerts.queue.chains)
+        lost = CounterMetricFamily(
+            "quart_odds_history_rows_lost", "Changes of odds that could not be stored", value=writer.rows_lost
+        )
+        return [runs, queues, lost]
+
+    def _answers(self) -> Iterable[Metric]:
+        """Return the requests that were answered, and those that were refused."""
+        durations = HistogramMetricFamily(
+            "quart_odds_http_request_seconds",
+            "Time from a request to its answer, or to the head of an event stream",
+            labels=["route", "status"],
+        )
+        for (route, status), each in sorted(self._parts.requests.durations.items()):
+            durations.add_metric([route, status], each.buckets(), each.sum)
+        refused = CounterMetricFamily("quart_odds_refusals", "Requests and peers that were refused", labels=["reason"])
+        for reason, count in sorted(refusals.counts.items()):
+            refused.add_metric([reason], count)
+        return [durations, refused]
 
     def _requests(self) -> Iterable[Metric]:
         """Return the requests to each bookmaker, and its budget while there is one."""
@@ -133,7 +167,7 @@ class _ProcessMetrics(Collector):
         return [sent, current, configured]
 
 
-class _ClusterMetrics(Collector):
+class ClusterMetrics(Collector):
     """Metrics of all processes together. They are absent while this process does not know the others."""
 
     def __init__(self, cluster: ClusterReport) -> None:

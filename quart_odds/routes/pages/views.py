@@ -23,6 +23,7 @@ from quart_odds.routes.api.freshness import measured_ages
 from quart_odds.routes.api.processes import writer_state
 from quart_odds.routes.api.query import select_events
 from quart_odds.routes.api.requests import takes_query
+from quart_odds.routes.pages.connected import connected_now
 from quart_odds.routes.pages.freshness import Freshness, freshness_of
 from quart_odds.routes.pages.history import history_of
 from quart_odds.routes.pages.odds import line_text, market_groups, sources
@@ -156,8 +157,16 @@ async def runs(query: RunsPageQuery) -> Response:
         "total": total,
         "page": query.page,
         "mode": query.mode,
+        "connected": connected_now(parts),
     }
     return await page("runs.html", {**frame(cursor, "runs"), **shown, "pages": -(-total // size)})
+
+
+@blueprint.get("/runs/connected")
+@hide
+async def connected() -> Response:
+    """Return only who is connected, from the foot of the runs page."""
+    return await fragment("connected.html", {"connected": connected_now(services())})
 
 
 @blueprint.get("/odds")

@@ -46,7 +46,7 @@ async def test_head_of_a_stream(hub: Hub) -> None:
         assert live.headers["x-accel-buffering"] == "no"
         assert "content-length" not in live.headers
         await live.until(1)
-        assert re.match(rb"retry: \d{4}\n\nid: ", live.data)
+        assert re.match(rb"retry: \d{4}\n: connection_id [0-9a-f]{8}-\d+\n\nid: ", live.data)
         assert live.data.count(b"retry:") == 1
 
 
@@ -382,7 +382,7 @@ async def test_drain_ends_streams_with_the_time_to_come_back(hub: Hub) -> None:
         assert [each.event for each in await everything.rest()] == ["connection_ack", "odds_update"]
         await run.rest()
         for each in (everything, run):
-            waits = [int(found) for found in re.findall(rb"retry: (\d+)\n\n", each.data)]
+            waits = [int(found) for found in re.findall(rb"retry: (\d+)\n", each.data)]
             assert len(waits) == 2
             assert each.data.endswith(b"retry: %d\n\n" % waits[-1])
             assert LEAST_RETRY_MS <= waits[-1] <= MOST_RETRY_MS

@@ -77,6 +77,8 @@ async def test_first_message_is_the_ack(hub: Hub, query: str, topics: list[str])
         assert list(ack) == ["type", "timestamp", "data"]
         assert ack["type"] == "connection_ack"
         epoch = hub.registry.log.epoch
+        connection_id = ack["data"].pop("connection_id")
+        assert hub.registry.figures.number_of(connection_id) == 1
         assert ack["data"] == {"topics": topics, "epoch": epoch, "recovered": True, "cursor": f"{epoch}-1"}
 
 

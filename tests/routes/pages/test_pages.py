@@ -15,6 +15,7 @@ from quart_odds.broadcast import SCRAPE_PROGRESS
 from quart_odds.domain.odds import Competition
 from quart_odds.domain.platforms import Platform
 from quart_odds.domain.runs import PhaseRecord, PlatformResult, RunError, RunMode, RunRecord, RunStatus, ScrapePhase
+from quart_odds.routes.pages.connected import Connected
 from quart_odds.routes.pages.run import stored_view
 from quart_odds.routes.pages.runs import platforms_of, run_bars, run_rows
 from quart_odds.routes.pages.shell import rendered
@@ -272,7 +273,8 @@ async def test_any_row_can_be_shown(records: list[RunRecord], phases: list[Phase
     frame = {"cursor": "", "section": "runs", "rendered_at": BEGIN, "is_sandbox": False, "read_only_reason": None}
     columns = platforms_of(records, Platform)
     shown: dict[str, object] = {"rows": run_rows(records, columns), "bars": run_bars(records), "total": len(records)}
-    shown |= {"columns": columns, "choice": "", "page": 1, "pages": 1}
+    nobody = Connected(0, (), (), None, None, None, 0)
+    shown |= {"columns": columns, "choice": "", "page": 1, "pages": 1, "connected": nobody}
     async with APP.app_context():
         text = await rendered("runs.html", {**frame, **shown, "mode": "all"})
         for record in records:
