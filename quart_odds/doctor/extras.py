@@ -5,7 +5,7 @@ import importlib.util
 from quart_odds.doctor.findings import Finding, failed, ok
 from quart_odds.settings import Settings
 
-MODULES = {"postgres": "asyncpg", "redis": "redis", "alerts": "apprise", "export": "pyarrow"}
+MODULES = {"postgres": "asyncpg", "redis": "redis", "alerts": "apprise", "export": "pyarrow", "jwt": "jwt"}
 """A module of each extra that a server or a command uses."""
 
 
@@ -17,6 +17,7 @@ def extras(settings: Settings, apprise_targets: int = 0) -> list[Finding]:
     needs = {
         "postgres": "" if settings.database_url.startswith("sqlite") else "QUART_ODDS_DATABASE_URL names PostgreSQL",
         "redis": "" if settings.engine_url is None else "QUART_ODDS_ENGINE_URL is set",
+        "jwt": "" if settings.jwt_jwks_url is None else "QUART_ODDS_JWT_JWKS_URL is set",
         "alerts": f"{apprise_targets} targets of alerts are Apprise's" if apprise_targets else "",
     }
     installed = {extra: importlib.util.find_spec(module) is not None for extra, module in MODULES.items()}
