@@ -59,29 +59,28 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return built(ROOT, tmp_path_factory.mktemp("dist"))
 
 
-@pytest.fixture(scope="module")
-def tracked() -> list[str]:
-    """The files of this tree that git tracks, or skip the test where there is no repository."""
+def listed(*options: str) -> set[str]:
+    """Return the files of this tree that git lists, or skip the test where there is no repository."""
     try:
-        done = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True)
+        done = subprocess.run(["git", "ls-files", "-z", *options], cwd=ROOT, capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError):
         pytest.skip("this tree is no git repository")
-    return [name for name in done.stdout.split("\0") if name and (ROOT / name).is_file()]
+    return {name for name in done.stdout.split("\0") if name and (ROOT / name).is_file()}
 
 
-def test_the_sdist_has_every_file_that_is_tracked(wheel: Path, tracked: list[str]) -> None:
-    """Except another distribution's, which has an sdist of its own. Nothing else is in it."""
+def test_the_sdist_has_every_file_that_is_tracked(wheel: Path) -> None:
+    """Except another distribution's, which has an sdist of its own. Nothing is in it that git ignores."""
     [sdist] = wheel.parent.glob("*.tar.gz")
     with tarfile.open(sdist) as archive:
-        names = {name.partition("/")[2] for name in archive.getnames()}
-    expected = {name for name in tracked if not name.startswith("client/")} | {"PKG-INFO"}
-    assert names - {""} == expected
+        names = {name.partition("/")[2] for name in archive.getnames()} - {"PKG-INFO", ""}
+    assert {name for name in listed() if not name.startswith("client/")} <= names
+    assert names <= listed() | listed("--others", "--exclude-standard")
 
 
-def test_the_same_files_give_the_same_bytes(wheel: Path, tracked: list[str], tmp_path: Path) -> None:
-    """In another folder, with other times and rights, and after another umask."""
+def test_the_same_files_give_the_same_bytes(wheel: Path, tmp_path: Path) -> None:
+    """In another folder, with other times and rights."""
     source = tmp_path / "source"
-    for name in tracked:
+    for name in listed() | listed("--others", "--exclude-standard"):
         path = source / name
         path.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(ROOT / name, path)
