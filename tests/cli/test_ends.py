@@ -72,6 +72,7 @@ def test_help_that_nobody_reads_ends_quietly(words: tuple[str, ...], tmp_path: P
         ("sandbox",),
         ("alerts", "targets", "add", "mine", "https://odds.example.com/hook"),
         ("alerts", "rules", "add", "runs", '{"kind": "run"}'),
+        ("token", "create", "--name", "mine", "--scope", "read"),
     ],
     ids=" ".join,
 )
@@ -117,6 +118,7 @@ WAITING = [
     ("alerts", "targets", "list"),
     ("alerts", "targets", "remove", "1"),
     ("alerts", "rules", "list"),
+    ("token", "list"),
     ("watch", "--once"),
 ]
 """Commands that wait for somebody's answer."""

@@ -50,6 +50,7 @@ WRONG = {
         f"user:{SECRET}@host:1",
     ],
     "betpawa_url": [f"https://user:{SECRET}@host", f"https://user:{SECRET}@host:port", f"https:/user:{SECRET}@host"],
+    "jwt_jwks_url": [f"ftp://user:{SECRET}@host", f"http://user:{SECRET}@host/keys", f"https://user:{SECRET}@host:x"],
     "allowed_origins": [f"https://user:{SECRET}@host", f"https:/user:{SECRET}@host", f"user:{SECRET}@host"],
     "allowed_hosts": [f"https://user:{SECRET}@host"],
     "trusted_proxies": [f"http://user:{SECRET}@10.0.0.1"],
@@ -67,6 +68,8 @@ ARGUMENTS: Mapping[tuple[str, ...], tuple[str, ...]] = {
     ("alerts", "targets", "test"): ("1",),
     ("alerts", "rules", "add"): ("mine", '{"kind": "run"}'),
     ("alerts", "rules", "remove"): ("1",),
+    ("token", "create"): ("--name", "mine", "--scope", "read"),
+    ("token", "revoke"): ("1",),
 }
 """What commands need besides their names."""
 
@@ -97,7 +100,7 @@ def test_no_command_shows_the_password_of_a_wrong_url(words: tuple[str, ...]) ->
         for value in values:
             code, said = said_by(words, {name: value})
             assert SECRET not in said, (value, said)
-            if words[0] in ("serve", "scrape", "record", "export", "migrate", "config", "doctor", "alerts"):
+            if words[0] in ("serve", "scrape", "record", "export", "migrate", "config", "doctor", "alerts", "token"):
                 assert (code, f"{PREFIX}{name.upper()}" in said) == (2, True), (value, said)
 
 
