@@ -18,7 +18,7 @@ help:
 	@echo "make demo       install, start stand-in bookmakers and the server, print the address (PORT=8000)"
 	@echo "make serve      the same with the real bookmakers"
 	@echo "make test       install what the tests need, and run them"
-	@echo "make check      check formatting, lint and types"
+	@echo "make check      check formatting, lint and types, and packages for known vulnerabilities"
 	@echo "make docs       build the documents as a site, into site/"
 	@echo "make bench      run all benchmarks, with their peers"
 	@echo "make endurance  run the tests that take minutes"
@@ -57,6 +57,7 @@ check: $(VENV)/.development
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
+	@.ci/audit $(BIN)/pip-audit
 
 docs: $(VENV)/.development
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict

@@ -1,5 +1,6 @@
 """`quart-odds`, which `python -m quart_odds` runs as well."""
 
+import signal
 import sys
 
 from quart_odds.domain.bookmakers import BookmakerDeclarationError
@@ -11,6 +12,8 @@ def main() -> None:
         from quart_odds.cli import main as command
     except BookmakerDeclarationError as error:
         sys.exit(f"Error: {error}")
+    except KeyboardInterrupt:
+        sys.exit(128 + signal.SIGINT)
     command()
 
 

@@ -5,6 +5,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from yarl import URL
 
 from quart_odds.domain.origins import parse_host
+from quart_odds.domain.secrets import MASK, masked
 
 MAPPED_BITS = 96
 """Length of the prefix before the IPv4 address in an IPv4-mapped IPv6 address."""
@@ -19,7 +20,8 @@ def url_with_host(text: str, allowed: str) -> URL:
     try:
         url = URL(text)
     except ValueError as error:
-        raise ValueError(f"{error}; {allowed}") from None
+        # Some reasons quote what is before the host, which may be a password.
+        raise ValueError(allowed if "@" in text else f"{error}; {allowed}") from None
     if not url.absolute or not url.host or any(letter.isspace() for letter in text):
         raise ValueError(allowed)
     if url.explicit_port == 0:
@@ -35,6 +37,13 @@ def key_set_url(text: str) -> str:
     if url.scheme != "https" and not (url.scheme == "http" and is_near):
         raise ValueError(allowed)
     return text
+
+
+def shown_text(text: str) -> str:
+    """Return text without what may be a user and a password, even if it is a URL with a mistake in it."""
+    before, _, after = text.rpartition("@")
+    scheme, separator, _ = before.partition("://")
+    return masked(f"{scheme if separator else ''}{separator}{MASK}@{after}" if before else text)
 
 
 def _is_origin_only(url: URL) -> bool:
@@ -60,7 +69,9 @@ def proxy_url(text: str) -> str:
 
 def allowed_origin(text: str) -> str:
     """Return an origin in the form that browsers send. Apps may have custom schemes, such as `capacitor`."""
-    allowed = f"{text!r} matches no origin; give scheme, host and port only, such as https://app.example.com"
+    allowed = (
+        f"{shown_text(text)!r} matches no origin; give scheme, host and port only, such as https://app.example.com"
+    )
     url = url_with_host(text, allowed)
     if url.scheme in ("ws", "wss", "file") or not _is_origin_only(url):
         raise ValueError(allowed)
@@ -69,7 +80,8 @@ def allowed_origin(text: str) -> str:
 
 def allowed_host(text: str) -> str:
     """Return a host name as in a `Host` header, without a port. A leading `*.` matches all subdomains."""
-    allowed = f"{text!r} is not a host name; use for example odds.example.com, or *.example.com for all subdomains"
+    shown = shown_text(text)
+    allowed = f"{shown!r} is not a host name; use for example odds.example.com, or *.example.com for all subdomains"
     if text == "*":
         raise ValueError("'*' would let any web page act as this server's own; list the names")
     host = parse_host(text.removeprefix("*."))
@@ -96,5 +108,6 @@ def _why_no_network(text: str) -> str:
     try:
         network = ip_network(text, strict=False)
     except ValueError:
-        return f"{text!r} is neither an address nor a network; use for example 10.0.0.9 or 10.0.0.0/8, not a name"
+        shown = shown_text(text)
+        return f"{shown!r} is neither an address nor a network; use for example 10.0.0.9 or 10.0.0.0/8, not a name"
     return f"{text!r} is an address in {network}; give that network, or the address alone"

@@ -16,6 +16,7 @@ import stamina.instrumentation
 import structlog
 
 from quart_odds.domain.secrets import masked
+from quart_odds.domain.terminals import has_colour
 from quart_odds.domain.text import printable
 from quart_odds.settings import Settings
 
@@ -93,7 +94,7 @@ def _configure(settings: Settings, *, replaces_handlers: bool, process: ProcessN
         else [
             mask_values,
             escape_values,
-            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=_print_traceback),
+            structlog.dev.ConsoleRenderer(colors=has_colour(sys.stderr), exception_formatter=_print_traceback),
         ]
     )
     if process is not None and settings.log_format == "json":

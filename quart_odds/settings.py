@@ -4,6 +4,7 @@ import difflib
 import os
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -51,6 +52,8 @@ def _database_url(text: str) -> str:
             if not rest.startswith("/") or Path(rest[1:].partition("?")[0]).name in ("", ".."):
                 raise ValueError(f"this does not name a file; {allowed}")
         case "postgresql" | "postgres":
+            if any(letter.isspace() for letter in text):
+                raise ValueError(f"write %20 for a space; {allowed}")
             _check_server(text, allowed)
         case _:
             raise ValueError(allowed)
@@ -336,35 +339,60 @@ else:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class SettingProblem:
+    """What is wrong with a setting. `name` is that of its variable, and `reason` contains no password."""
+
+    name: str
+    reason: str
+    is_unknown: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.reason}" if self.is_unknown else f"{self.name}: {self.reason}"
+
+
 def load_settings(environ: Mapping[str, str] | None = None, **overrides: Any) -> Settings:
     """Load settings from the environment; `overrides` win. Raises SettingsError that names every problem."""
+    settings, problems = read_settings(environ, **overrides)
+    if problems:
+        raise SettingsError("\n".join(map(str, problems)))
+    return settings
+
+
+def read_settings(
+    environ: Mapping[str, str] | None = None, **overrides: Any
+) -> "tuple[Settings, list[SettingProblem]]":
+    """Read settings as `load_settings` does, and return every problem. A setting that is wrong has its default."""
     environ = os.environ if environ is None else environ
     given = {name.removeprefix(PREFIX): value for name, value in environ.items() if name.startswith(PREFIX)}
     known = {name.upper() for name in Settings.model_fields}
     problems = [_unknown(name, known) for name in given if name not in known | TEST_ONLY_NAMES | CLIENT_NAMES]
-    values: dict[str, Any] = {name.lower(): value for name, value in given.items() if name in known}
-    try:
-        settings = Settings(**(values | overrides))
-    except ValidationError as error:
+    values: dict[str, Any] = {name.lower(): value for name, value in given.items() if name in known} | overrides
+    while True:
+        try:
+            settings = Settings(**values)
+            break
+        except ValidationError as error:
+            faults = [(str((fault["loc"] or ("",))[0]), fault["msg"]) for fault in error.errors()]
         problems += [
-            f"{PREFIX}{str(fault['loc'][0]).upper()}: {fault['msg'].removeprefix('Value error, ')}"
-            for fault in error.errors()
+            SettingProblem(PREFIX + name.upper(), reason.removeprefix("Value error, ")) for name, reason in faults
         ]
-        raise SettingsError("\n".join(problems)) from None
+        right = {name: value for name, value in values.items() if name not in dict(faults)}
+        if len(right) == len(values):
+            settings = Settings.model_validate({})  # the values do not go together
+            break
+        values = right
     given_of_issuer = [settings.jwt_issuer, settings.jwt_audience, settings.jwt_jwks_url]
-    if None in given_of_issuer and any(given_of_issuer):
-        problems.append(
-            f"{PREFIX}JWT_ISSUER, {PREFIX}JWT_AUDIENCE and {PREFIX}JWT_JWKS_URL belong together: set all three"
-        )
-    if problems:
-        raise SettingsError("\n".join(problems))
-    return settings
+    if not problems and None in given_of_issuer and any(given_of_issuer):
+        others = f"{PREFIX}JWT_AUDIENCE and {PREFIX}JWT_JWKS_URL"
+        problems.append(SettingProblem(f"{PREFIX}JWT_ISSUER", f"this, {others} belong together: set all three"))
+    return settings, problems
 
 
-def _unknown(name: str, known: set[str]) -> str:
+def _unknown(name: str, known: set[str]) -> SettingProblem:
     close = difflib.get_close_matches(name, known, n=1)
     hint = f"; did you mean {PREFIX}{close[0]}?" if close else "; docs/settings.md lists those that there are"
-    return f"{PREFIX}{name} is no setting{hint}"
+    return SettingProblem(PREFIX + name, f"is no setting{hint}", is_unknown=True)
 
 
 def sqlite_path(url: str) -> Path | None:

@@ -75,6 +75,11 @@ class PostgresServer:
             with (self._folder / "data" / "pg_hba.conf").open("a") as access:
                 access.write(f"host all all {network} trust\n")
 
+    def require_passwords(self) -> None:
+        """Let nobody in without a password, from the next start on. The user `test` has none that would do."""
+        access = self._folder / "data" / "pg_hba.conf"
+        access.write_text("host all all all scram-sha-256\n")
+
     def start(self) -> None:
         """Start the server, and return when it answers."""
         options = ["-p", str(self.port), "-h", self._address, "-k", str(self._folder), "-F", "-c", "max_connections=60"]

@@ -30,7 +30,15 @@ class TestRedis:
 
     __test__ = False
 
-    def __init__(self, folder: Path, *options: str, keeps_data: bool = False, address: str = "127.0.0.1") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *options: str,
+        keeps_data: bool = False,
+        address: str = "127.0.0.1",
+        client_password: str | None = None,
+    ) -> None:
+        self._client_password = client_password
         self._binary = redis_binary()
         self.address = address
         self._folder = folder
@@ -70,7 +78,13 @@ class TestRedis:
 
     def client(self) -> redis.Redis:
         """Return a client, which the caller closes."""
-        return redis.Redis(self.address, self.port, decode_responses=True, socket_timeout=START_SECONDS)
+        return redis.Redis(
+            self.address,
+            self.port,
+            decode_responses=True,
+            socket_timeout=START_SECONDS,
+            password=self._client_password,
+        )
 
     def kill(self, signal_number: int = signal.SIGKILL) -> None:
         """End the server. Idempotent."""
@@ -87,10 +101,12 @@ class TestRedis:
 
 
 @contextlib.contextmanager
-def running_redis(*options: str, keeps_data: bool = False, address: str = "127.0.0.1") -> Iterator[TestRedis]:
-    """Run a server at an address of this machine, and remove it with its data."""
+def running_redis(
+    *options: str, keeps_data: bool = False, address: str = "127.0.0.1", client_password: str | None = None
+) -> Iterator[TestRedis]:
+    """Run a server at an address of this machine, and remove it with its data. Its own clients give the password."""
     folder = Path(tempfile.mkdtemp(prefix="quart-odds-redis-"))
-    server = TestRedis(folder, *options, keeps_data=keeps_data, address=address)
+    server = TestRedis(folder, *options, keeps_data=keeps_data, address=address, client_password=client_password)
     try:
         server.start()
         yield server

@@ -85,8 +85,10 @@ MAY_KNOW: dict[str, set[str]] = {
     "sandbox.replay": {"domain", "sandbox.world", "sandbox.sites"},
     "sandbox.faults": {"domain", "sandbox.world"},
     "sandbox": {"domain", "sandbox.world", "sandbox.sites", "sandbox.replay", "sandbox.faults"},
+    "doctor": {*BASE, "settings", "bookmakers", "storage", "cluster", "server"},
     "cli": {
         *SCRAPED,
+        "addresses",
         "settings",
         "logs",
         "bookmakers",
@@ -99,6 +101,7 @@ MAY_KNOW: dict[str, set[str]] = {
         "app",
         "server",
         "sandbox",
+        "doctor",
     },
     "__main__": {"domain", "cli"},
     "__init__": {"app", "settings"},

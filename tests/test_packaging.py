@@ -1,15 +1,21 @@
 """The wheel contains all that the server needs, and serves the page from an empty environment in an empty folder."""
 
 import asyncio
+import configparser
 import contextlib
+import hashlib
 import json
 import os
 import re
 import shutil
+import stat
 import subprocess
 import sys
+import tarfile
+import tomllib
 import zipfile
 from collections.abc import AsyncIterator, Sequence
+from email.parser import Parser
 from pathlib import Path
 
 import aiohttp
@@ -26,10 +32,25 @@ CONSTRAINTS = ROOT / "constraints.txt"
 UNREACHABLE = re.compile("from versions: none|NewConnectionError|NameResolution|ConnectTimeout|ReadTimeout|ProxyError")
 
 
+EPOCH = "1700000000"
+"""A time in the past, for all files of the distributions."""
+
+
+def built(source: Path, folder: Path, *options: str) -> Path:
+    """Build distributions with the installed tools, and return the wheel. The sdist is beside it."""
+    build = [sys.executable, "-m", "build", "--no-isolation", *options, "--outdir", str(folder), str(source)]
+    done = subprocess.run(
+        build, capture_output=True, text=True, timeout=120, env=os.environ | {"SOURCE_DATE_EPOCH": EPOCH}
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    [wheel] = folder.glob("*.whl")
+    return wheel
+
+
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel of this tree, built with the installed tools."""
-    return built(ROOT, tmp_path_factory.mktemp("dist"), "--wheel")
+    """The wheel of this tree."""
+    return built(ROOT, tmp_path_factory.mktemp("dist"), "--sdist", "--wheel")
 
 
 @pytest.fixture(scope="module")
@@ -38,11 +59,69 @@ def client_wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return built(ROOT / "client", tmp_path_factory.mktemp("client_dist"))
 
 
-def built(source: Path, folder: Path, *options: str) -> Path:
-    """Build a wheel with the installed tools."""
-    quietly([sys.executable, "-m", "build", "--no-isolation", *options, "--outdir", str(folder), str(source)])
-    [found] = folder.glob("*.whl")
-    return found
+def listed(*options: str) -> set[str]:
+    """Return the files of this tree that git lists, or skip the test where there is no repository."""
+    try:
+        done = subprocess.run(["git", "ls-files", "-z", *options], cwd=ROOT, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("this tree is no git repository")
+    return {name for name in done.stdout.split("\0") if name and (ROOT / name).is_file()}
+
+
+def test_the_sdist_has_every_file_that_is_tracked(wheel: Path) -> None:
+    """Except another distribution's, which has an sdist of its own. Nothing is in it that git ignores."""
+    [sdist] = wheel.parent.glob("*.tar.gz")
+    with tarfile.open(sdist) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()} - {"PKG-INFO", ""}
+    assert {name for name in listed() if not name.startswith("client/")} <= names
+    assert names <= listed() | listed("--others", "--exclude-standard")
+
+
+def test_the_same_files_give_the_same_bytes(wheel: Path, tmp_path: Path) -> None:
+    """In another folder, with other times and rights."""
+    source = tmp_path / "source"
+    for name in listed() | listed("--others", "--exclude-standard"):
+        path = source / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(ROOT / name, path)
+        is_program = (ROOT / name).stat().st_mode & stat.S_IXUSR
+        path.chmod(0o700 if is_program else 0o600)
+    again = built(source, tmp_path / "dist", "--sdist", "--wheel")
+    first, second = (
+        {each.name: hashlib.sha256(each.read_bytes()).hexdigest() for each in folder.glob("quart_odds-*")}
+        for folder in (wheel.parent, again.parent)
+    )
+    assert len(first) == 2
+    assert first == second
+
+
+def test_the_wheel_says_what_it_is(wheel: Path) -> None:
+    """The version is the package's, the program has the name of the distribution, so `uvx` and `pipx` find it."""
+    with zipfile.ZipFile(wheel) as archive:
+        folder = f"quart_odds-{quart_odds.__version__}.dist-info"
+        metadata = Parser().parsestr(archive.read(f"{folder}/METADATA").decode())
+        programs = configparser.ConfigParser()
+        programs.read_string(archive.read(f"{folder}/entry_points.txt").decode())
+    assert (metadata["Name"], metadata["Version"]) == ("quart-odds", quart_odds.__version__)
+    assert dict(programs["console_scripts"]) == {"quart-odds": "quart_odds.__main__:main"}
+
+
+def test_the_extra_all_is_all_that_users_need() -> None:
+    """Every extra is in it, except those of development."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    [all_of_them] = extras["all"]
+    named = re.fullmatch(r"quart-odds\[(.+)\]", all_of_them)
+    assert named is not None
+    assert set(named[1].split(",")) == extras.keys() - {"all", "bench", "dev", "docs"}
+
+
+def test_the_version_is_written_once() -> None:
+    """It is in the package, and the build reads it there."""
+    text = (ROOT / "pyproject.toml").read_text()
+    assert "version" in tomllib.loads(text)["project"]["dynamic"]
+    assert tomllib.loads(text)["tool"]["hatch"]["version"]["path"] == "quart_odds/__init__.py"
+    assert not re.search(r"^version\b", text, re.MULTILINE)
 
 
 def test_the_wheel_has_all_that_the_server_needs(wheel: Path) -> None:

@@ -5,7 +5,7 @@ implement `Transport`.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -74,7 +74,7 @@ class AiohttpTransport:
 
     Redirects are followed if they stay on the requested host or lead from one of the bookmaker's own `hosts` to
     another, never to another scheme or port. Otherwise a malicious site could make us request addresses that only this
-    machine can reach.
+    machine can reach. At most `most_redirects` in a row are followed. `traces` are told what happens to each request.
     """
 
     def __init__(
@@ -85,12 +85,16 @@ class AiohttpTransport:
         max_body_bytes: int,
         hosts: Collection[str] = (),
         resolver: AbstractResolver | None = None,
+        most_redirects: int = MAX_REDIRECTS,
+        traces: Sequence[aiohttp.TraceConfig] = (),
     ) -> None:
         self._platform = platform
         self._proxy = proxy
         self._max_body_bytes = max_body_bytes
         self._hosts = frozenset(hosts)
         self._resolver = resolver
+        self._most_redirects = most_redirects
+        self._traces = traces
         self._session: aiohttp.ClientSession | None = None
 
     async def request(
@@ -108,7 +112,7 @@ class AiohttpTransport:
         address = URL(url).with_query(params) if params else URL(url)
         try:
             async with asyncio.timeout(timeout_seconds):
-                for redirects in range(1 + MAX_REDIRECTS):
+                for redirects in range(1 + self._most_redirects):
                     async with self._open().request(
                         method,
                         address,
@@ -125,7 +129,8 @@ class AiohttpTransport:
                         address = self._target(address, response.headers.get("Location"))
                         if response.status in _REDIRECTS_TO_GET and method != "GET":
                             method, body = "GET", None
-            fault: BookmakerError = MalformedBodyError(self._platform, f"redirects, more than {MAX_REDIRECTS} in a row")
+            most = self._most_redirects
+            fault: BookmakerError = MalformedBodyError(self._platform, f"redirects, more than {most} in a row")
         except TimeoutError:
             fault = UnreachableError(self._platform, f"no answer within {timeout_seconds:g} s")
         except (aiohttp.ClientError, OSError) as exc:
@@ -165,6 +170,7 @@ class AiohttpTransport:
                 connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=300, resolver=self._resolver),
                 auto_decompress=False,
                 cookie_jar=aiohttp.DummyCookieJar(),
+                trace_configs=list(self._traces),
             )
         return self._session
 

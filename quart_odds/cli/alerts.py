@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from quart_odds.cli.database import with_store
+from quart_odds.cli.options import examples
 from quart_odds.cli.runner import exit_with
 
 if TYPE_CHECKING:
@@ -19,17 +20,29 @@ T = TypeVar("T")
 json_rows = click.option("--json", "as_json", is_flag=True, help="Print JSON, one object a line.")
 
 
-@click.group("alerts")
+@click.group(
+    "alerts",
+    epilog=examples(
+        'quart-odds alerts targets add "my server" https://odds.example.com/hook',
+        """quart-odds alerts rules add "failed runs" --target 1 '{"kind": "run"}'""",
+    ),
+)
 def alerts_command() -> None:
     """Say what alerts are about and where they are sent. See docs/alerts.md."""
 
 
-@alerts_command.group("targets")
+@alerts_command.group("targets", epilog=examples("quart-odds alerts targets list"))
 def targets_group() -> None:
     """Add, list, remove and test the targets of alerts."""
 
 
-@targets_group.command("add")
+@targets_group.command(
+    "add",
+    epilog=examples(
+        'quart-odds alerts targets add "my server" https://odds.example.com/hook',
+        'quart-odds alerts targets add "my phone" -    # reads the URL',
+    ),
+)
 @click.argument("name")
 @click.argument("url")
 def add_command(name: str, url: str) -> None:
@@ -49,7 +62,7 @@ def add_command(name: str, url: str) -> None:
         click.echo(f"Its secret, which is not shown again: {target.secret}")
 
 
-@targets_group.command("list")
+@targets_group.command("list", epilog=examples("quart-odds alerts targets list --json | jq -r .url"))
 @json_rows
 def list_command(as_json: bool) -> None:
     """List the targets. Secrets in their URLs are masked."""
@@ -60,7 +73,7 @@ def list_command(as_json: bool) -> None:
         click.echo(json.dumps(row) if as_json else f"{each.id:>4}  {each.kind.value:<8} {row['url']}  {each.name}")
 
 
-@targets_group.command("remove")
+@targets_group.command("remove", epilog=examples("quart-odds alerts targets remove 1"))
 @click.argument("target_id", type=int)
 def remove_command(target_id: int) -> None:
     """Remove a target, and cancel what waits for it."""
@@ -68,7 +81,7 @@ def remove_command(target_id: int) -> None:
     click.echo(f"Target {target_id} was removed.")
 
 
-@targets_group.command("test")
+@targets_group.command("test", epilog=examples("quart-odds alerts targets test 1"))
 @click.argument("target_id", type=int)
 def test_command(target_id: int) -> None:
     """Send a test message to a target now. Exits with 3 if it is not delivered."""
@@ -80,12 +93,18 @@ def test_command(target_id: int) -> None:
     exit_with(3)
 
 
-@alerts_command.group("rules")
+@alerts_command.group("rules", epilog=examples("quart-odds alerts rules list"))
 def rules_group() -> None:
     """Add, list and remove the rules of alerts."""
 
 
-@rules_group.command("add")
+@rules_group.command(
+    "add",
+    epilog=examples(
+        """quart-odds alerts rules add "failed runs" --target 1 '{"kind": "run"}'""",
+        """quart-odds alerts rules add runs '{"kind": "run"}' --cooldown 60""",
+    ),
+)
 @click.argument("name")
 @click.argument("when")
 @click.option("--target", "targets", multiple=True, type=int, help="Id of a target that it tells; may be repeated.")
@@ -99,7 +118,7 @@ def add_rule_command(name: str, when: str, targets: tuple[int, ...], cooldown: i
     click.echo(f"Rule {rule.id} was added.")
 
 
-@rules_group.command("list")
+@rules_group.command("list", epilog=examples("quart-odds alerts rules list --json | jq .when"))
 @json_rows
 def list_rules_command(as_json: bool) -> None:
     """List the rules, with what they are about and the targets that they tell."""
@@ -110,7 +129,7 @@ def list_rules_command(as_json: bool) -> None:
         click.echo(json.dumps(row) if as_json else f"{each.id:>4}  {each.name}  {json.dumps(when)}  targets: {told}")
 
 
-@rules_group.command("remove")
+@rules_group.command("remove", epilog=examples("quart-odds alerts rules remove 1"))
 @click.argument("rule_id", type=int)
 def remove_rule_command(rule_id: int) -> None:
     """Remove a rule. What has fired is still delivered."""

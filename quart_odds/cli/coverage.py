@@ -5,10 +5,14 @@ from pathlib import Path
 
 import click
 
+from quart_odds.cli.options import examples
 from quart_odds.cli.runner import exit_with
 
 
-@click.command("coverage")
+@click.command(
+    "coverage",
+    epilog=examples("quart-odds coverage recording/", "quart-odds coverage recording/ --json | jq"),
+)
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print the counts per bookmaker as one line of JSON.")
 def coverage_command(folder: Path, as_json: bool) -> None:

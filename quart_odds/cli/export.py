@@ -1,7 +1,6 @@
 """`quart-odds export`: writes odds or their history from the database to a file or to standard output."""
 
 import asyncio
-import signal
 import sys
 from collections.abc import AsyncGenerator, Generator, Iterator
 from contextlib import contextmanager
@@ -11,9 +10,9 @@ from typing import IO, TYPE_CHECKING, Any
 
 import click
 
-from quart_odds.cli.options import Command
+from quart_odds.cli.options import Command, examples
 from quart_odds.cli.output_file import OutputFile
-from quart_odds.cli.runner import QUIET, exit_with
+from quart_odds.cli.runner import QUIET
 from quart_odds.cli.stand_ins import not_given
 from quart_odds.domain.platforms import Platform
 from quart_odds.settings import load_settings
@@ -58,7 +57,14 @@ def filter_options(command: Command) -> Command:
     return command
 
 
-@click.command("export")
+@click.command(
+    "export",
+    epilog=examples(
+        "quart-odds export > current.csv",
+        "quart-odds export history --include-started --output history.parquet",
+        "quart-odds export --format jsonl --market 3743 --country England",
+    ),
+)
 @click.argument("kind", type=click.Choice(KINDS), default="current")
 @click.option(
     "--format", "shape", type=click.Choice(FORMATS), help="Format; by default by the name of the file, otherwise csv."
@@ -81,18 +87,15 @@ def export_command(kind: str, shape: str | None, output: Path | None, force: boo
         output = _checked(output, replaces=force)
     settings = load_settings(None, **not_given(QUIET))
     ensure_logging(settings)  # to standard error: standard output is the export
-    try:
-        with asyncio.Runner() as runner:
-            store = runner.run(_opened(settings.database_url))
-            try:
-                max_age = timedelta(seconds=settings.stale_after_seconds)
-                export = Export(query.row_kind, query.shape, query.wanted(max_age), store)
-                with _parts(runner, store, query, export) as parts:
-                    _write(parts, output, replaces=force)
-            finally:
-                runner.run(store.aclose())
-    except KeyboardInterrupt:
-        exit_with(128 + signal.SIGINT)
+    with asyncio.Runner() as runner:
+        store = runner.run(_opened(settings.database_url))
+        try:
+            max_age = timedelta(seconds=settings.stale_after_seconds)
+            export = Export(query.row_kind, query.shape, query.wanted(max_age), store)
+            with _parts(runner, store, query, export) as parts:
+                _write(parts, output, replaces=force)
+        finally:
+            runner.run(store.aclose())
 
 
 def is_terminal(stream: IO[str]) -> bool:
@@ -186,12 +189,14 @@ def _progress(export: "Export", most_events: int) -> "Iterator[Any]":
     """Show how far an export is on standard error, if that is a terminal, and if it takes long."""
     from time import monotonic
 
-    from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-    console = Console(stderr=True)
+    from quart_odds.cli.consoles import console_for
+    from quart_odds.domain.terminals import is_live
+
+    console = console_for(sys.stderr)
     columns = (BarColumn(), TextColumn("{task.completed} of {task.total} events, {task.fields[rows]} rows"))
-    progress = Progress(*columns, TimeElapsedColumn(), console=console, transient=True, disable=not console.is_terminal)
+    progress = Progress(*columns, TimeElapsedColumn(), console=console, transient=True, disable=not is_live(sys.stderr))
     task = progress.add_task("", total=most_events, rows=0)
     shown_from = monotonic() + PROGRESS_AFTER_SECONDS
 

@@ -21,11 +21,13 @@ async def scrape_once(
     platforms: list[Platform],
     tell: Callable[[ScrapeProgress], None],
     mode: RunMode = RunMode.FULL,
+    on_signal: Callable[[signal.Signals], object] = lambda _: None,
 ) -> ScrapeProgress | None:
     """Run once over these platforms, or over the enabled ones if none are named. Return the last progress.
 
     A sweep publishes only its start and its end, so `tell` gets what its counters say in between as well. SIGINT and
-    SIGTERM cancel the run. Raises StorageError if another process writes to the database.
+    SIGTERM cancel the run, and `on_signal` gets the signal. Raises StorageError if another process writes to the
+    database.
     """
     app = create_app(settings)
     await app.startup()
@@ -37,7 +39,7 @@ async def scrape_once(
             )
         run = await parts.runs.start("cli", platforms or None, mode)
         try:
-            with _on_signals(lambda: parts.runs.cancel(run.record.id)):
+            with _on_signals(lambda: parts.runs.cancel(run.record.id), on_signal):
                 return await (_tell_with_counters(run, tell) if run.is_quiet else _tell_published(run, tell))
         finally:
             # `tell` fails when the reader of standard output is gone, such as `head -1`. Do not finish the run for it.
@@ -80,8 +82,13 @@ def _tell_changed(run: ActiveRun, told: dict[Platform, int], tell: Callable[[Scr
 
 
 @contextlib.contextmanager
-def _on_signals(act: Callable[[], Coroutine[None, None, None]]) -> Iterator[None]:
-    """Call `act` on SIGINT and SIGTERM instead of exiting. Its RunStateError is ignored: the run has ended already."""
+def _on_signals(
+    act: Callable[[], Coroutine[None, None, None]], tell: Callable[[signal.Signals], object]
+) -> Iterator[None]:
+    """Call `tell` and `act` on SIGINT and SIGTERM instead of exiting.
+
+    A RunStateError of `act` is ignored: the run has ended already.
+    """
     loop = asyncio.get_running_loop()
     tasks: set[asyncio.Task[None]] = set()
 
@@ -89,8 +96,12 @@ def _on_signals(act: Callable[[], Coroutine[None, None, None]]) -> Iterator[None
         with contextlib.suppress(RunStateError):
             await act()
 
+    def on_signal(number: signal.Signals) -> None:
+        tell(number)
+        tasks.add(asyncio.create_task(try_to()))
+
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, lambda: tasks.add(asyncio.create_task(try_to())))
+        loop.add_signal_handler(number, on_signal, number)
     try:
         yield
     finally:

@@ -9,7 +9,15 @@ from quart_odds.domain.platforms import Platform
 
 DEFAULT_BIND = "127.0.0.1:8000"
 
+SOME_BOOKMAKER = next(iter(Platform)).value
+"""The bookmaker of the examples."""
+
 Command = TypeVar("Command", bound=Callable[..., object])
+
+
+def examples(*lines: str) -> str:
+    """Return the end of a command's help, which shows how it is used. Tests run each line that is a command."""
+    return "\n".join(("\b", "Examples:", *(f"  {line}" for line in lines)))
 
 
 def sandbox_options(command: Command) -> Command:

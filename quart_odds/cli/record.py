@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from quart_odds.cli.options import json_option, platforms_option
+from quart_odds.cli.options import SOME_BOOKMAKER, examples, json_option, platforms_option
 from quart_odds.cli.runner import QUIET, exit_with, run_command
 from quart_odds.cli.streams import run_while_read
 from quart_odds.domain.platforms import Platform
@@ -15,7 +15,14 @@ if TYPE_CHECKING:
     from quart_odds.scraping.schemas import ScrapeProgress
 
 
-@click.command("record")
+@click.command(
+    "record",
+    epilog=examples(
+        "quart-odds record recording/ --events 20",
+        f"quart-odds record recording/ --platform {SOME_BOOKMAKER}",
+        "quart-odds sandbox --replay recording/",
+    ),
+)
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
 @platforms_option
 @click.option(

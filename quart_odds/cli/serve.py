@@ -6,7 +6,7 @@ from functools import partial
 
 import click
 
-from quart_odds.cli.options import DEFAULT_BIND, sandbox_options
+from quart_odds.cli.options import DEFAULT_BIND, examples, sandbox_options
 from quart_odds.cli.runner import exit_with, run_command
 from quart_odds.cli.stand_ins import sandbox_environment, stand_ins
 from quart_odds.cli.streams import drop_stdout
@@ -16,7 +16,15 @@ from quart_odds.settings import PREFIX, Settings
 MOST_WORKERS = 64
 
 
-@click.command("serve")
+@click.command(
+    "serve",
+    epilog=examples(
+        "quart-odds serve",
+        "quart-odds serve --sandbox --bind 127.0.0.1:8080",
+        "quart-odds serve --bind 0.0.0.0:8080 --open-to-network",
+        "QUART_ODDS_ENGINE_URL=redis://localhost quart-odds serve --workers 4",
+    ),
+)
 @click.option("--bind", default=DEFAULT_BIND, show_default=True, metavar="HOST:PORT", help="Address to listen on.")
 @click.option("--open-to-network", is_flag=True, help="Let everybody read without a token; changes still need one.")
 @click.option(

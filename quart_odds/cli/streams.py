@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import errno
 import io
+import json
 import os
 import select
 import sys
@@ -19,14 +20,14 @@ T = TypeVar("T")
 class _WatchedFile(io.FileIO):
     """A file that remembers a failed write."""
 
-    is_broken = False
+    failure: OSError | None = None
 
     def write(self, data: object) -> int:
         """Write as `FileIO.write` does, and note a failure."""
         try:
             return super().write(data)  # type: ignore[arg-type]
-        except OSError:
-            self.is_broken = True
+        except OSError as error:
+            self.failure = error
             raise
 
 
@@ -45,7 +46,8 @@ def prepare_streams() -> None:
         if getattr(sys, name) is None:
             setattr(sys, name, open(number, "r" if number == 0 else "w", closefd=False))  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+        # Where the locale is C, the interpreter chooses surrogateescape, which fails for most characters as well.
+        if isinstance(stream, io.TextIOWrapper) and stream.errors in ("strict", "surrogateescape"):
             stream.reconfigure(errors="replace")
     if isinstance(sys.stdout, io.TextIOWrapper) and _is_a_file(sys.stdout):
         sys.stdout.flush()
@@ -64,10 +66,10 @@ def _watched(stream: io.TextIOWrapper) -> io.TextIOWrapper:
     )
 
 
-def is_stdout_broken() -> bool:
-    """Whether a write to standard output has failed since `prepare_streams`, or its reader is gone."""
+def stdout_failure() -> OSError | None:
+    """Return why a write to standard output has failed since `prepare_streams`, or that its reader is gone."""
     file = _watched_stdout()
-    return file is not None and file.is_broken
+    return None if file is None else file.failure
 
 
 async def run_while_read(work: Coroutine[None, None, T]) -> T:
@@ -80,8 +82,8 @@ async def run_while_read(work: Coroutine[None, None, T]) -> T:
     try:
         while not (await asyncio.wait([task], timeout=LOOK_SECONDS))[0]:
             if file is not None and _has_no_reader(file):
-                file.is_broken = True
-                raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+                file.failure = BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+                raise file.failure
     finally:
         if not task.done():
             task.cancel()
@@ -101,8 +103,18 @@ def _watched_stdout() -> _WatchedFile | None:
     return file if isinstance(file, _WatchedFile) else None
 
 
+def json_line(value: object) -> bytes:
+    """Return a value as one line of JSON in UTF-8.
+
+    A path whose bytes the locale cannot decode is written as those bytes.
+    """
+    return json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogateescape")
+
+
 def drop_stdout() -> None:
     """Discard further output. Otherwise the interpreter would flush once more at exit, and complain."""
+    if (file := _watched_stdout()) is not None:
+        file.failure = None
     with contextlib.suppress(io.UnsupportedOperation), open(os.devnull, "w") as nowhere:
         os.dup2(nowhere.fileno(), sys.stdout.fileno())
 

@@ -1,5 +1,6 @@
 """Live progress of a run in the terminal, one row per bookmaker, for `scrape`, `watch` and `record`."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
@@ -12,7 +13,9 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from quart_odds.cli.consoles import console_for
 from quart_odds.domain.platforms import Platform
+from quart_odds.domain.terminals import is_live
 from quart_odds.domain.text import printable
 from quart_odds.scraping.schemas import RunMode, ScrapePhase, ScrapeProgress
 
@@ -21,7 +24,7 @@ BAR_WIDTH = 20
 COLOURS = {ScrapePhase.COMPLETED: "green", ScrapePhase.FAILED: "red"}
 
 COMPLETED, FAILED, PARTIAL = 0, 1, 3
-"""Exit codes. 2 means an invalid command line or setting."""
+"""Exit codes of a run: docs/cli.md has all there are."""
 
 
 def exit_code(terminal: ScrapeProgress | None) -> int:
@@ -29,6 +32,11 @@ def exit_code(terminal: ScrapeProgress | None) -> int:
     if terminal is None or terminal.phase is ScrapePhase.FAILED:
         return FAILED
     return PARTIAL if terminal.error is not None else COMPLETED
+
+
+def is_cancelled(terminal: ScrapeProgress | None) -> bool:
+    """Return whether a run was cancelled before its end."""
+    return terminal is not None and terminal.error is not None and terminal.error.error_type == "cancelled"
 
 
 class ProgressTable:
@@ -105,14 +113,15 @@ def opened_screen(*, as_json: bool) -> Iterator[Screen]:
     if as_json:
         yield JsonLines()
         return
-    table = ProgressTable()
-    live = Live(table, refresh_per_second=REFRESHES_A_SECOND)
-    try:
-        with live:
+    table, console = ProgressTable(), console_for(sys.stdout)
+    if is_live(sys.stdout):
+        with Live(table, console=console, refresh_per_second=REFRESHES_A_SECOND):
             yield table
+        return
+    try:
+        yield table
     finally:
-        if not live.console.is_terminal:
-            live.console.line()
+        console.print(table)
 
 
 class JsonLines:

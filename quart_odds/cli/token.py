@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from quart_odds.cli.database import with_store
+from quart_odds.cli.options import examples
 from quart_odds.domain.clock import iso_z, utc_now
 from quart_odds.domain.scopes import Scope
 
@@ -17,12 +18,21 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-@click.group("token")
+@click.group(
+    "token",
+    epilog=examples("quart-odds token create --name laptop --scope run --expires 30d", "quart-odds token list"),
+)
 def token_command() -> None:
     """Make, list and revoke the tokens that let others use a server. See docs/cli.md."""
 
 
-@token_command.command("create")
+@token_command.command(
+    "create",
+    epilog=examples(
+        "quart-odds token create --name dashboard --scope read",
+        "quart-odds token create --name laptop --scope run --expires 30d",
+    ),
+)
 @click.option("--name", required=True, help="What it is for; only people read it.")
 @click.option(
     "--scope",
@@ -42,7 +52,7 @@ def create_command(name: str, scope: str, expires: str | None) -> None:
     click.echo(f"This is token {token.id}, which {until}. It is not shown again. Servers take it at once.", err=True)
 
 
-@token_command.command("list")
+@token_command.command("list", epilog=examples("quart-odds token list --json | jq -r .name"))
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, one object a line.")
 def list_command(as_json: bool) -> None:
     """List the tokens, those that are over as well for some time."""
@@ -66,7 +76,7 @@ def list_command(as_json: bool) -> None:
             click.echo(f"{token.id}  {token.scope.value:<5}  {state:<7}  {token.name}  ({used}{until})")
 
 
-@token_command.command("revoke")
+@token_command.command("revoke", epilog=examples("quart-odds token revoke ID"))
 @click.argument("token_id")
 def revoke_command(token_id: str) -> None:
     """Revoke a token by its id. Servers refuse it, and end its connections, within seconds."""

@@ -1,12 +1,12 @@
 """`quart-odds watch`: follows the runs of a server from outside, or its odds."""
 
 import contextlib
-import signal
 from typing import TYPE_CHECKING
 
 import click
 
-from quart_odds.cli.options import DEFAULT_BIND
+from quart_odds.cli.ends import interrupted_code
+from quart_odds.cli.options import DEFAULT_BIND, examples, json_option
 from quart_odds.cli.runner import exit_with
 from quart_odds.cli.streams import run_while_read
 from quart_odds.domain.runs import RunMode
@@ -17,7 +17,15 @@ if TYPE_CHECKING:
     from quart_odds.scraping.schemas import ScrapeProgress
 
 
-@click.command("watch")
+@click.command(
+    "watch",
+    epilog=examples(
+        "quart-odds watch",
+        "quart-odds watch https://odds.example.org --once",
+        "quart-odds watch --json | jq -r .message",
+        "quart-odds watch --odds --event 12",
+    ),
+)
 @click.argument("url", default=f"http://{DEFAULT_BIND}")
 @click.option("--once", is_flag=True, help="Exit after the active or the next run, with the exit codes of scrape.")
 @click.option("--sweeps", is_flag=True, help="Show sweeps, not full runs.")
@@ -28,7 +36,7 @@ if TYPE_CHECKING:
 @click.option(
     "--token", envvar="QUART_ODDS_TOKEN", metavar="TOKEN", help="A token of the server. Better: set QUART_ODDS_TOKEN."
 )
-@click.option("--json", "as_json", is_flag=True, help="Print each message as a line of JSON.")
+@json_option
 def watch_command(
     url: str,
     once: bool,
@@ -80,7 +88,7 @@ def _watch_runs(url: str, token: str | None, *, once: bool, sweeps: bool, as_jso
     except KeyboardInterrupt:
         # Ctrl-C is the normal way to stop watching. With --once it means that no run was seen to its end.
         if once and not last:
-            exit_with(128 + signal.SIGINT)
+            exit_with(interrupted_code())
     if last:
         exit_with(exit_code(last[0]))
 

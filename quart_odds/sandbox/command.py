@@ -30,6 +30,13 @@ def _bookmakers(context: click.Context, parameter: click.Parameter, value: str) 
     return tuple(Platform.of(slug.strip()) for slug in value.split(","))
 
 
+def _slugs(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    """Complete the last one of several bookmakers."""
+    before, comma, last = incomplete.rpartition(",")
+    given = before.split(",")
+    return [f"{before}{comma}{slug}" for slug in STAND_INS if slug.startswith(last) and slug not in given]
+
+
 def _faults(context: click.Context, parameter: click.Parameter, value: str) -> dict[Platform, Fault]:
     try:
         return parse_faults(value, context.params["bookmakers"])
@@ -37,7 +44,14 @@ def _faults(context: click.Context, parameter: click.Parameter, value: str) -> d
         raise click.BadParameter(str(error), context, parameter) from error
 
 
-@click.command("sandbox")
+@click.command(
+    "sandbox",
+    epilog="""\b
+Examples:
+  quart-odds sandbox --port 8090
+  quart-odds sandbox --events 300 --faults betpawa=403,bet9ja=timeout:0.5
+  quart-odds sandbox --replay recording/""",
+)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=0, show_default=True, type=click.IntRange(0, 65535), help="Port; 0 takes a free one.")
 @click.option("--events", default=_DEFAULTS.events, show_default=True, help="Number of events to generate.")
@@ -48,6 +62,7 @@ def _faults(context: click.Context, parameter: click.Parameter, value: str) -> d
     "--bookmakers",
     default=",".join(STAND_INS),
     callback=_bookmakers,
+    shell_complete=_slugs,
     is_eager=True,
     show_default=True,
     metavar="BOOKMAKER,…",

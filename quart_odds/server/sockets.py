@@ -6,6 +6,7 @@ import socket
 import structlog
 
 from quart_odds.domain.origins import parse_address
+from quart_odds.domain.secrets import masked
 from quart_odds.errors import SettingsError
 
 BACKLOG = 4096
@@ -29,10 +30,10 @@ def split_bind(bind: str) -> tuple[str, int]:
     """Return the host and port of HOST:PORT, [IPv6]:PORT or :PORT. Raises SettingsError for any other text."""
     host, _, port = bind.rpartition(":")
     if not port.isascii() or not port.isdigit():
-        raise SettingsError(f"--bind {bind!r}: give HOST:PORT, such as 127.0.0.1:8000")
+        raise SettingsError(f"--bind {masked(bind)!r}: give HOST:PORT, such as 127.0.0.1:8000")
     if len(port) > 5 or int(port) > 65535:
         raise SettingsError(
-            f"--bind {bind!r}: give HOST:PORT, such as 127.0.0.1:8000; a port is a number from 0 to 65535"
+            f"--bind {masked(bind)!r}: give HOST:PORT, such as 127.0.0.1:8000; a port is a number from 0 to 65535"
         )
     return host.strip("[]") or "127.0.0.1", int(port)
 
@@ -96,8 +97,8 @@ def _bound(bind: str, write_timeout_seconds: float, count: int) -> list[socket.s
             reason = f"{error.strerror or error}; choose another address or port"
         else:
             # Raised for impossible host names: too long, with an empty part, or with a zero byte.
-            reason = f"{host!r} is no name of a host and no address"
-        raise SettingsError(f"--bind {bind!r}: {reason}") from error
+            reason = f"{masked(host)!r} is no name of a host and no address"
+        raise SettingsError(f"--bind {masked(bind)!r}: {reason}") from error
     return socks
 
 
@@ -120,11 +121,16 @@ def _set_tcp_options(sock: socket.socket, write_timeout_seconds: float) -> None:
             sock.setsockopt(socket.IPPROTO_TCP, number, value)
 
 
+def file_limit() -> int:
+    """Return the number of open files that `raise_file_limit` makes possible."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return max(soft, WANTED_FILES if hard == resource.RLIM_INFINITY else min(hard, WANTED_FILES))
+
+
 def raise_file_limit() -> int:
     """Raise the limit on open files, and so on connections, as far as the system allows. Returns the new limit."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = WANTED_FILES if hard == resource.RLIM_INFINITY else min(hard, WANTED_FILES)
+    wanted = file_limit()
     if soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-        return wanted
-    return soft
+    return wanted
