@@ -9,6 +9,7 @@ from quart_odds.cli.export import export_command
 from quart_odds.cli.group import CommandGroup
 from quart_odds.cli.migrate import migrate_command
 from quart_odds.cli.record import record_command
+from quart_odds.cli.schema import schema_command
 from quart_odds.cli.scrape import scrape_command
 from quart_odds.cli.serve import serve_command
 from quart_odds.cli.token import token_command
@@ -30,6 +31,7 @@ for command in (
     coverage_command,
     alerts_command,
     token_command,
+    schema_command,
     migrate_command,
 ):
     main.add_command(command)
