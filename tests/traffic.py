@@ -18,6 +18,7 @@ from urllib.parse import parse_qsl
 import jsonschema_rs
 import orjson
 import structlog
+from quart.testing import QuartClient
 from quart.testing.connections import TestHTTPConnection as HTTPConnection
 from quart.testing.connections import TestWebsocketConnection as WebsocketConnection
 from quart.typing import TestClientProtocol
@@ -32,7 +33,7 @@ from quart_odds.settings import load_settings
 
 Json = Any
 Document = Mapping[str, Any]
-Client = TypeVar("Client", bound=TestClientProtocol)
+Client = TypeVar("Client", bound=QuartClient | TestClientProtocol)
 
 BEFORE_ROUTES = frozenset({405, 408, 413, 421, 500, 505})
 """Statuses with which a request may be refused before it reaches its route, and those of faults."""

@@ -78,7 +78,7 @@ PROBLEMS: Mapping[int, tuple[str, str]] = {
     409: ("Conflict", "It is not possible now: something is under way, or in another state."),
     429: (
         "TooSoon",
-        "The same was done a moment ago, or too many wrong tokens came from there. `Retry-After` says how long to wait.",
+        "The same was done a moment ago, or too many wrong tokens came. `Retry-After` says how long to wait.",
     ),
     501: ("NotInstalled", "A package that this needs is not installed."),
     503: ("Unavailable", "Not now: the database, the process that writes, or room for one more is missing."),
