@@ -21,6 +21,7 @@ from quart_odds.services import EXTENSION, Services
 from quart_odds.settings import load_settings
 from tests.platforms import FIRST_THREE
 from tests.tokens import TOKEN, LocalClient, add_token
+from tests.traffic import checked
 
 Json = dict[str, Any]
 
@@ -156,7 +157,7 @@ async def running_app(folder: Path, url: str, **settings: object) -> AsyncIterat
         if parts.settings.may_be_behind_proxy and not await parts.store.access_tokens():
             token = TOKEN
             await add_token(parts.store)
-        yield RunningApp(app, parts, LocalClient(app, token))
+        yield RunningApp(app, parts, checked(LocalClient(app, token)))
 
 
 def blocks(stream: str | bytes) -> list[Json]:

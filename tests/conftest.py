@@ -10,6 +10,8 @@ import pytest
 import structlog
 from hypothesis import settings
 
+from tests.traffic import WATCH
+
 pytest_plugins = ["tests.databases", "tests.export.preparing"]
 
 RECORDED = Path(os.environ.get("QUART_ODDS_RECORDED") or Path(__file__).parents[2] / "shared" / "recorded")
@@ -32,6 +34,26 @@ def restored_logging() -> Iterator[None]:
     structlog.configure(**config)
     root.setLevel(level)
     root.handlers[:] = handlers
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Begin to collect what the documents of the API do not describe."""
+    WATCH.begin(is_odd=item.get_closest_marker("odd_input") is not None)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Iterator[None]:
+    """Fail a test whose traffic the documents do not describe."""
+    yield
+    WATCH.check()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown() -> Iterator[None]:
+    """Also check what is sent while fixtures end."""
+    yield
+    WATCH.check()
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:

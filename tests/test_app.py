@@ -27,6 +27,7 @@ from quart_odds.websocket import odds_update_message
 from tests.apps import running_app
 from tests.scraping.fakes import header
 from tests.tokens import LocalClient
+from tests.traffic import checked
 
 NOWHERE = "http://127.0.0.1:9"
 PROTOCOL = Path(__file__).parents[1] / "docs" / "protocol.md"
@@ -131,7 +132,7 @@ def test_the_folders_of_the_page_are_found_beside_the_package_or_in_it(
 
 async def test_the_description_of_the_api_is_whole_and_true(app: Quart) -> None:
     """Every path is a route with that method, every reference resolves, and every path parameter is described."""
-    response = await LocalClient(app).get("/openapi.json")
+    response = await checked(LocalClient(app)).get("/openapi.json")
     assert response.status_code == 200
     described = await response.get_json()
     assert described["openapi"].startswith("3.")

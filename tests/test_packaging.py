@@ -253,7 +253,7 @@ async def it_takes_a_bookmaker_of_another_package(folder: Path, command: Sequenc
                 assert response.status == 200, path
                 return await response.text()
 
-        published = await curl(server, "/api/scrape/stream")
+        published = await curl(server, "/api/scrape/stream", is_checked=False)
         assert (published[-1]["phase"], published[-1]["current"]) == ("completed", 2)
         assert {each["platform"] for each in published} == {"lagosbets", None}
         [first, second] = json.loads(await read("/api/events"))["events"]

@@ -13,6 +13,7 @@ from quart_odds.cli.group import CommandGroup
 from quart_odds.cli.migrate import migrate_command
 from quart_odds.cli.options import examples
 from quart_odds.cli.record import record_command
+from quart_odds.cli.schema import schema_command
 from quart_odds.cli.scrape import scrape_command
 from quart_odds.cli.serve import serve_command
 from quart_odds.cli.token import token_command
@@ -42,6 +43,7 @@ for command in (
     coverage_command,
     alerts_command,
     token_command,
+    schema_command,
     migrate_command,
     config_command,
     doctor_command,

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
 from quart_odds.domain.clock import iso_z, utc_now
 from quart_odds.domain.platforms import Platform
@@ -19,14 +19,22 @@ __all__ = [
     "Timestamp",
 ]
 
-Timestamp = Annotated[AwareDatetime, PlainSerializer(iso_z, return_type=str, when_used="json")]
+Timestamp = Annotated[
+    AwareDatetime,
+    PlainSerializer(iso_z, return_type=str, when_used="json"),
+    WithJsonSchema({"type": "string", "format": "date-time"}),
+]
 """An aware datetime, written as `2026-11-22T10:00:00.123Z` on the wire."""
+
+
+_PUBLISHED = ConfigDict(frozen=True, json_schema_serialization_defaults_required=True)
+"""Every field is always sent, also one that has its default."""
 
 
 class ScrapeErrorContext(BaseModel):
     """An error: its type for programs, a message for people, the platform, and whether trying again could help."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = _PUBLISHED
 
     error_type: str
     error_message: str
@@ -37,7 +45,7 @@ class ScrapeErrorContext(BaseModel):
 class SlowedBookmaker(BaseModel):
     """A bookmaker that gets fewer requests per second than configured, because it refuses them or answers slowly."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = _PUBLISHED
 
     platform: Platform
     reason: Literal["refused", "slow"]
@@ -54,7 +62,7 @@ class ScrapeProgress(BaseModel):
     progress: all bookmakers that are asked less than configured at this time, None if there are none.
     """
 
-    model_config = ConfigDict(frozen=True)
+    model_config = _PUBLISHED
 
     platform: Platform | None = None
     phase: ScrapePhase

@@ -17,6 +17,7 @@ from tests.platforms import FIRST_THREE
 from tests.redis_servers import TestRedis, running_redis
 from tests.server.serving import Json, Server, at, serve_at, served
 from tests.server.test_two_servers import ask, until_ready
+from tests.traffic import traffic
 
 WAIT_SECONDS = 60
 ANSWER_SECONDS = 10
@@ -206,6 +207,7 @@ class Listener:
                 try:
                     async for text in connection:
                         message = orjson.loads(text)
+                        traffic().message(message, "/api/ws")
                         self._take(message, message.get("id", self.cursor))
                 finally:
                     # A close handshake would wait for a process that is suspended.

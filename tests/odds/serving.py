@@ -24,6 +24,7 @@ from quart_odds.services import EXTENSION
 from quart_odds.storage import Store, open_store
 from tests.odds.making import OVER_UNDER, PREMIER, STALE_AFTER, X1, header, key, mapped
 from tests.platforms import FIRST_THREE
+from tests.traffic import checked
 
 LA_LIGA = Competition("8", "La Liga", "Spain")
 UNKNOWN = UnmappedMarket("S_OUA", "Over/Under Asian")
@@ -118,7 +119,7 @@ async def served(*, filled: bool = True) -> AsyncIterator[Served]:
     if filled:
         await fill(odds_service, now)
     try:
-        yield Served(app.test_client(), parts, now, clock)
+        yield Served(checked(app.test_client()), parts, now, clock)
     finally:
         await odds_service.close()
         await store.aclose()

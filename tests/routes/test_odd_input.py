@@ -14,6 +14,8 @@ from tests.apps import Json, RunningApp, running_app
 
 NOWHERE = "http://127.0.0.1:9"
 
+pytestmark = pytest.mark.odd_input
+
 VALUES = (
     *("", "0", "-1", "9" * 18, "9" * 19, "9" * 30, "9" * 4000, "9" * 5000, "1e400", "-1e400", "nan", "inf", "1_000"),
     *(
@@ -138,6 +140,21 @@ async def test_odd_values_of_queries(running: RunningApp) -> None:
             queries += [f"{name}=1&{name}=x", f"{name}[]=1&{name}[a]=2", "&".join([f"{name}=1"] * 1500)]
             for query in queries:
                 response = await running.client.get(f"{_filled(path)}?{query}")
+                if response.status_code >= 500:
+                    failed.append((path, query[:60], response.status_code))
+    assert failed == []
+
+
+async def test_odd_values_of_queries_of_streams(running: RunningApp) -> None:
+    """HEAD has the answer that a stream would have, and ends."""
+    document = await running.get("/openapi.json")
+    failed = []
+    for path in STREAMS:
+        names = [each["name"] for each in document["paths"][path]["get"]["parameters"] if each["in"] == "query"]
+        assert {"since", "last_event_id"} <= {*names}
+        for query in [f"{name}={quote(value)}" for name in names for value in VALUES]:
+            for topics in ("", "&topics=odds") if path == "/api/sse" else ("",):
+                response = await running.client.head(f"{_filled(path)}?{query}{topics}")
                 if response.status_code >= 500:
                     failed.append((path, query[:60], response.status_code))
     assert failed == []

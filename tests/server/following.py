@@ -10,6 +10,7 @@ import orjson
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
 
+from tests.traffic import traffic
 from tests.websocket.copies import OddsCopy
 
 RETRY_SECONDS = 0.2
@@ -41,6 +42,7 @@ class Follower:
     async def take(self, message: dict[str, Any], cursor: str) -> None:
         """Apply a message. While the gate is closed, nothing more is read."""
         await self.gate.wait()
+        traffic().message(message, "a stream")
         self.copy.apply(message)
         self.cursor = cursor or self.cursor
         self.connections += message["type"] == "connection_ack"

@@ -20,6 +20,7 @@ from quart_odds.domain.platforms import Platform
 from tests.hosts import LOOPBACK, Host
 from tests.server.harness import PROXIED
 from tests.tokens import put_token
+from tests.traffic import traffic
 
 Json = dict[str, Any]
 
@@ -134,12 +135,18 @@ async def _listen(process: asyncio.subprocess.Process, said: list[str], address:
         address.set_exception(RuntimeError(f"the server did not start: {''.join(said)[-3000:]}"))
 
 
-async def curl(server: Server, path: str) -> list[Json]:
-    """Return the `data` of every block that `curl -N` prints until the server ends the stream."""
+async def curl(server: Server, path: str, *, is_checked: bool = True) -> list[Json]:
+    """Return the `data` of every block that `curl -N` prints until the server ends the stream.
+
+    A server with other bookmakers than this process has a document of its own, by which nothing is checked here.
+    """
     program = shutil.which("curl")
     url = f"{server.url}{path}"
     text = await (_by_socket(server, path) if program is None else _by_program(program, "-sN", "--fail", url))
-    return [orjson.loads(line.removeprefix(b"data: ")) for line in text.splitlines() if line.startswith(b"data: ")]
+    published = [orjson.loads(line.removeprefix(b"data: ")) for line in text.splitlines() if line.startswith(b"data: ")]
+    for progress in published if is_checked else ():
+        traffic().progress(progress, path)
+    return published
 
 
 async def _by_program(*words: str) -> bytes:
@@ -177,6 +184,7 @@ async def progress_of(websocket: ClientConnection) -> list[Json]:
         async for text in websocket:
             message = orjson.loads(text)
             assert message["type"] == "scrape_progress", message
+            traffic().message(message, "/api/ws")
             seen.append(message["data"])
             if is_terminal(message["data"]):
                 break
@@ -188,4 +196,5 @@ async def acknowledged(websocket: ClientConnection) -> Json:
     async with asyncio.timeout(RUN_SECONDS):
         message: Json = orjson.loads(await websocket.recv())
     assert message["type"] == "connection_ack"
+    traffic().message(message, "/api/ws")
     return message

@@ -15,6 +15,7 @@ from tests.alerts.receiving import receiving
 from tests.alerts.test_webhook import verify
 from tests.platforms import FIRST_THREE
 from tests.server.serving import Json, Server, at, curl, served
+from tests.traffic import traffic
 
 HOME = {"market": "1x2_ft", "line": None, "outcome": "1", "bookmaker": "betpawa"}
 
@@ -26,6 +27,7 @@ async def ask(server: Server, method: str, path: str, body: object = None) -> An
         session.request(method, f"{server.url}{path}", json=body) as response,
     ):
         assert response.status < 300, await response.text()
+        traffic().answer(method, path, response.status, response.content_type, await response.read())
         return await response.json()
 
 

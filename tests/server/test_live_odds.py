@@ -16,6 +16,7 @@ from quart_odds.sandbox import SandboxOptions, sandbox_process
 from tests.platforms import FIRST_THREE
 from tests.server.following import CurlFollower, Follower, WebSocketFollower
 from tests.server.serving import Server, at, served
+from tests.traffic import traffic
 from tests.websocket.copies import prices_of
 
 pytestmark = pytest.mark.alone
@@ -50,6 +51,7 @@ async def ask(session: aiohttp.ClientSession, method: str, url: str, **options: 
     """Return the JSON of a response that has to be good."""
     async with session.request(method, url, **options) as answer:
         assert answer.status < 300, await answer.text()
+        traffic().answer(method, answer.url.path_qs, answer.status, answer.content_type, await answer.read())
         return await answer.json()
 
 

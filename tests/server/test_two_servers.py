@@ -15,6 +15,7 @@ from quart_odds.sandbox import SandboxOptions, sandbox_process
 from tests.databases import PostgresServer, make_database, running_postgres
 from tests.platforms import FIRST_THREE
 from tests.server.serving import Json, Server, at, served
+from tests.traffic import traffic
 
 pytestmark = pytest.mark.postgres
 
@@ -28,6 +29,7 @@ async def ask(server: Server, path: str, method: str = "GET") -> tuple[int, Any]
         aiohttp.ClientSession(headers=dict(server.headers)) as session,
         session.request(method, f"{server.url}{path}") as answer,
     ):
+        traffic().answer(method, path, answer.status, answer.headers["Content-Type"], await answer.read())
         return answer.status, await answer.json(content_type=None)
 
 

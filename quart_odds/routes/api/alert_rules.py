@@ -8,6 +8,7 @@ from quart_odds.alerts.values import StoredAlert
 from quart_odds.domain.clock import iso_z
 from quart_odds.routes.access.forwarding import carried_out_by_writer
 from quart_odds.routes.access.same_origin import same_origin_only
+from quart_odds.routes.api.openapi import answers_problems
 from quart_odds.routes.api.requests import takes_body, takes_query
 from quart_odds.routes.api.schemas.alerts import (
     AlertRows,
@@ -28,6 +29,7 @@ blueprint = Blueprint("alert_rules", __name__)
 @blueprint.get("/api/alerts")
 @takes_query(AlertsQuery)
 @document_response(AlertRows)
+@answers_problems(503)
 async def fired(query: AlertsQuery) -> Response:
     """List alerts that fired, newest first, with how their deliveries are."""
     found = await services().store.list_alerts(limit=query.limit, before_id=query.before, rule_id=query.rule_id)
@@ -36,6 +38,7 @@ async def fired(query: AlertsQuery) -> Response:
 
 @blueprint.get("/api/alerts/rules")
 @document_response(RuleRows)
+@answers_problems(503)
 async def rules() -> Response:
     """List the rules."""
     return json_response({"rules": [rule_row(each) for each in await services().alerts.rules.all()]})
@@ -57,6 +60,7 @@ async def add_rule(body: NewRule) -> Response:
 @blueprint.get("/api/alerts/rules/<int:rule_id>")
 @document_response(RuleRow)
 @document_response(ProblemBody, 404)
+@answers_problems(503)
 async def rule(rule_id: int) -> Response:
     """Return one rule."""
     return json_response(rule_row(await services().alerts.rules.find(rule_id)))

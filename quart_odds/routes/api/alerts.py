@@ -11,6 +11,7 @@ from quart_odds.alerts.targets import shown
 from quart_odds.alerts.values import Target
 from quart_odds.domain.clock import iso_z
 from quart_odds.routes.access.same_origin import same_origin_only
+from quart_odds.routes.api.openapi import answers_problems
 from quart_odds.routes.api.requests import takes_body
 from quart_odds.routes.api.schemas.alerts import (
     AddedTarget,
@@ -30,6 +31,7 @@ blueprint = Blueprint("alerts", __name__)
 
 @blueprint.get("/api/alerts/targets")
 @document_response(TargetRows)
+@answers_problems(503)
 async def targets() -> Response:
     """List where alerts are sent. Of URLs, only what is no secret is shown."""
     return json_response({"targets": [target_row(each) for each in await services().alerts.targets.all()]})
@@ -39,6 +41,7 @@ async def targets() -> Response:
 @same_origin_only
 @takes_body(NewTarget)
 @document_response(AddedTarget, 201)
+@answers_problems(501, 503)
 async def add_target(body: NewTarget) -> Response:
     """Add a target. A webhook's secret is in this response and in no other."""
     target = await services().alerts.targets.add(body.kind, body.name, body.url)
@@ -48,6 +51,7 @@ async def add_target(body: NewTarget) -> Response:
 @blueprint.get("/api/alerts/targets/<int:target_id>")
 @document_response(TargetRow)
 @document_response(ProblemBody, 404)
+@answers_problems(503)
 async def target(target_id: int) -> Response:
     """Return one target. Of its URL, only what is no secret is shown."""
     return json_response(target_row(await services().alerts.targets.find(target_id)))
@@ -58,6 +62,7 @@ async def target(target_id: int) -> Response:
 @takes_body(TargetChanges)
 @document_response(AddedTarget)
 @document_response(ProblemBody, 404)
+@answers_problems(501, 503)
 async def change_target(target_id: int, body: TargetChanges) -> Response:
     """Change a target. The response has a secret if it is a new one."""
     changed = await services().alerts.targets.change(
@@ -70,6 +75,7 @@ async def change_target(target_id: int, body: TargetChanges) -> Response:
 @same_origin_only
 @document_response(Removed)
 @document_response(ProblemBody, 404)
+@answers_problems(503)
 async def remove_target(target_id: int) -> Response:
     """Remove a target, and cancel what waits for it."""
     await services().alerts.targets.remove(target_id)
@@ -80,6 +86,7 @@ async def remove_target(target_id: int) -> Response:
 @same_origin_only
 @document_response(TestAnswer)
 @document_response(ProblemBody, 404)
+@answers_problems(501, 503)
 async def test_target(target_id: int) -> Response:
     """Send a test message now, in one attempt."""
     reason = await services().alerts.targets.test(target_id)

@@ -12,6 +12,7 @@ from quart_odds.domain.platforms import Platform
 from quart_odds.domain.runs import RunRecord, ScrapePhase
 from quart_odds.errors import StorageError
 from quart_odds.routes.access.refusals import refusals
+from quart_odds.routes.api.openapi import answers_problems
 from quart_odds.routes.api.processes import cluster_json, cluster_report, own_report, process_json
 from quart_odds.routes.api.requests import takes_query
 from quart_odds.routes.api.schemas.operations import (
@@ -34,6 +35,7 @@ blueprint = Blueprint("analytics", __name__)
 @blueprint.get("/api/scrape/stats")
 @takes_query(ModeQuery)
 @document_response(Stats)
+@answers_problems(503)
 async def stats(query: ModeQuery) -> Response:
     """Count the runs and average their duration."""
     found = await services().store.run_stats(utc_now(), query.run_mode)
@@ -49,6 +51,7 @@ async def stats(query: ModeQuery) -> Response:
 @blueprint.get("/api/scrape/analytics")
 @takes_query(AnalyticsQuery)
 @document_response(Analytics)
+@answers_problems(503)
 async def analytics(query: AnalyticsQuery) -> Response:
     """Summarise the runs of the last days, by day and by bookmaker. Sweeps count also when they are folded."""
     found = await services().store.run_analytics(query.days, utc_now(), query.run_mode)
@@ -83,6 +86,7 @@ async def analytics(query: AnalyticsQuery) -> Response:
 @blueprint.get("/api/scrape/event-metrics")
 @takes_query(EventMetricsQuery)
 @document_response(EventMetrics)
+@answers_problems(503)
 async def event_metrics(query: EventMetricsQuery) -> Response:
     """Count events requested and scraped in the last days, by bookmaker.
 

@@ -13,7 +13,7 @@ from quart_odds.export.kinds import KINDS, Kind
 from quart_odds.odds.event import CachedEvent
 from quart_odds.routes.access.problems import MESSAGES
 from quart_odds.routes.api.markets import known_market
-from quart_odds.routes.api.query import EventsSelection, event_filters
+from quart_odds.routes.api.query import EventsSelection, Id, event_filters
 
 KindName = Literal["current", "history", "opportunities"]
 FormatName = Literal["csv", "jsonl", "parquet"]
@@ -33,7 +33,7 @@ class ExportQuery(EventsSelection):
     ] = "current"
     format: FormatName = "csv"
     event_id: Annotated[
-        list[int], Field(max_length=500, description="only these events, also if they have kicked off")
+        list[Id], Field(max_length=500, description="only these events, also if they have kicked off")
     ] = []  # noqa: RUF012 - pydantic copies it
     bookmaker: Annotated[list[Platform], Field(max_length=500, description="only prices of these bookmakers")] = []  # noqa: RUF012
     market: Annotated[

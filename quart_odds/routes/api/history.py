@@ -20,7 +20,7 @@ from quart_odds.odds.offers import price_keys
 from quart_odds.odds.views import JSON, bookmaker_name_fields, price_state
 from quart_odds.routes.api.encoded import Body, find_event
 from quart_odds.routes.api.markets import Line, Promotion, check_promotion, find_market, keys_of
-from quart_odds.routes.api.query import REFERENCE, Instant
+from quart_odds.routes.api.query import REFERENCE, Instant, Text
 from quart_odds.routes.api.requests import Query, takes_query
 from quart_odds.routes.api.schemas.odds import EventHistory, MarginHistory, MarketHistory, ProblemBody
 from quart_odds.services import services
@@ -29,7 +29,7 @@ from quart_odds.services import services
 class EventHistoryQuery(Query):
     """Which market, at which bookmaker (default: all), and which period."""
 
-    market: Annotated[str, Field(description="the market's id, such as 3743, or its slug")]
+    market: Annotated[Text, Field(description="the market's id, such as 3743, or its slug")]
     line: Line = None
     promotion: Promotion = None
     platform: Platform | None = None

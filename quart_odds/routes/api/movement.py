@@ -19,6 +19,7 @@ from quart_odds.odds.offers import Offer, offers_of, promotion_word
 from quart_odds.odds.views import JSON, bookmaker_name_fields, price_state, second_z
 from quart_odds.routes.api.encoded import Body, find_event
 from quart_odds.routes.api.markets import find_market
+from quart_odds.routes.api.query import Text
 from quart_odds.routes.api.requests import Query, takes_query
 from quart_odds.routes.api.schemas.movement import EventMovement
 from quart_odds.routes.api.schemas.odds import ProblemBody
@@ -30,7 +31,7 @@ NONE = Movement()
 class MovementQuery(Query):
     """Which market, and which bookmaker. The default is all."""
 
-    market: Annotated[str | None, Field(description="the market's id, such as 3743, or its slug")] = None
+    market: Annotated[Text | None, Field(description="the market's id, such as 3743, or its slug")] = None
     platform: Platform | None = None
 
 

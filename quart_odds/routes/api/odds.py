@@ -10,6 +10,7 @@ from quart_schema import document_response
 from quart_odds.domain.clock import utc_now
 from quart_odds.routes.api import coverage, events_csv, export, freshness, history, lists, movement, opportunities
 from quart_odds.routes.api.encoded import encode_detail, find_event
+from quart_odds.routes.api.openapi import answers_header
 from quart_odds.routes.api.query import BookmakersQuery, EventsQuery, cursor
 from quart_odds.routes.api.requests import takes_query
 from quart_odds.routes.api.schemas.odds import EventDetail, EventsPage, ProblemBody
@@ -28,6 +29,7 @@ def odds_blueprint() -> Blueprint:
 
 @takes_query(EventsQuery)
 @document_response(EventsPage)
+@answers_header("Odds-Cursor", "send it as `changed_since` later")
 async def events(query: EventsQuery) -> Response:
     """List events with each bookmaker's main odds, one page at a time."""
     parts = services()

@@ -4,7 +4,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, WithJsonSchema
 from quart import Blueprint, Response, request
 from quart_schema import document_response
 
@@ -21,7 +21,18 @@ from quart_odds.routes.api.requests import takes_query
 from quart_odds.routes.api.schemas.odds import OpportunitiesPage, PastOpportunitiesPage, ProblemBody
 from quart_odds.services import services
 
-Money = Annotated[Decimal, Field(gt=0, le=10**12, decimal_places=6, allow_inf_nan=False)]
+Money = Annotated[
+    Decimal,
+    Field(gt=0, le=10**12, decimal_places=6, allow_inf_nan=False),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "number", "exclusiveMinimum": 0, "maximum": 10**12},
+                {"type": "string", "pattern": r"^[0-9]{1,13}(\.[0-9]{1,6})?$"},
+            ]
+        }
+    ),
+]
 
 
 class OpportunitiesQuery(StartedQuery, PageQuery):

@@ -56,6 +56,15 @@ def _revision_or_moment(value: object) -> Revision | datetime | None:
 
 
 Instant = Annotated[AwareDatetime, BeforeValidator(_with_plus)]
+MAX_ID = 2**53 - 1
+"""The greatest whole number that every reader of JSON has exactly."""
+
+Id = Annotated[int, Field(json_schema_extra={"minimum": 1, "maximum": MAX_ID})]
+"""An id. Another number is none of anything, and no error."""
+
+Text = Annotated[str, Field(json_schema_extra={"maxLength": 200})]
+"""A text. A longer one is found nowhere, and no error."""
+
 Sort = Literal["kickoff", "-kickoff", "name", "tournament", "changed", "bookmakers"]
 Item = TypeVar("Item")
 REFERENCE = Platform.of("betpawa")
@@ -76,7 +85,10 @@ def _as_choice(platforms: list[Platform]) -> list[Platform]:
     return [] if chosen == list(Platform) else chosen
 
 
-Slugs = Annotated[list[Platform], BeforeValidator(_split)]
+COMMA_SEPARATED = BeforeValidator(_split)
+"""Annotation of a list in a query string whose items one parameter may have, comma-separated."""
+
+Slugs = Annotated[list[Platform], COMMA_SEPARATED]
 Bookmakers = Annotated[
     Slugs,
     AfterValidator(_as_choice),
@@ -121,10 +133,10 @@ class EventsSelection(StartedQuery):
         str | None, Field(max_length=200, description="words in the names of teams, tournament or country")
     ] = None
     min_bookmakers: Annotated[int, Field(ge=1, le=len(Platform))] = 1
-    tournament_id: int | None = None
-    tournament_ids: list[int] = Field(default=[], max_length=500)
+    tournament_id: Id | None = None
+    tournament_ids: list[Id] = Field(default=[], max_length=500)
     competition: Annotated[str | None, Field(max_length=200, description="words in the tournament's name")] = None
-    country: str | None = None
+    country: Text | None = None
     countries: list[str] = Field(default=[], max_length=500)
     availability: Annotated[
         Availability | None,
@@ -133,7 +145,7 @@ class EventsSelection(StartedQuery):
     changed_since: Annotated[
         Revision | datetime | None,
         PlainValidator(_revision_or_moment),
-        WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "null"}]}),
+        WithJsonSchema({"anyOf": [{"type": "string", "maxLength": 64}, {"type": "null"}]}),
         Field(description="the Odds-Cursor of an earlier response, or a time"),
     ] = None
 

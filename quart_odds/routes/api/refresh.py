@@ -9,6 +9,7 @@ from quart_odds.odds.event import CachedEvent
 from quart_odds.routes.access.forwarding import carried_out_by_writer
 from quart_odds.routes.access.problems import Problem
 from quart_odds.routes.access.same_origin import same_origin_only
+from quart_odds.routes.api.openapi import answers_problems
 from quart_odds.routes.api.schemas.scrape import Refreshed
 from quart_odds.routes.api.scrape import json_response
 from quart_odds.scraping.refresh import RefreshResult
@@ -21,6 +22,7 @@ blueprint = Blueprint("refresh", __name__)
 @same_origin_only
 @carried_out_by_writer
 @document_response(Refreshed)
+@answers_problems(429)
 async def refresh(event_id: int) -> Response:
     """Fetch an event again from every bookmaker that lists it.
 
@@ -36,6 +38,7 @@ async def refresh(event_id: int) -> Response:
 @same_origin_only
 @carried_out_by_writer
 @document_response(Refreshed)
+@answers_problems(429)
 async def refresh_by_sportradar_id(sportradar_id: str) -> Response:
     """Fetch an event again, by its SportRadar id."""
     event = services().served.cache.find(sportradar_id)

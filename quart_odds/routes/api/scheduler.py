@@ -11,6 +11,7 @@ from quart_odds.domain.runs import RunMode, ScrapePhase
 from quart_odds.odds.retention import Removal
 from quart_odds.routes.access.forwarding import carried_out_by_writer
 from quart_odds.routes.access.same_origin import same_origin_only
+from quart_odds.routes.api.openapi import answers_problems
 from quart_odds.routes.api.processes import writer_state
 from quart_odds.routes.api.requests import takes_body, takes_query
 from quart_odds.routes.api.schemas.operations import (
@@ -72,6 +73,7 @@ async def resume() -> Response:
 @blueprint.get("/api/scheduler/history")
 @takes_query(RunsQuery)
 @document_response(SchedulerHistory)
+@answers_problems(503)
 async def history(query: RunsQuery) -> Response:
     """List runs, newest first, with their total number."""
     parts = services()
@@ -86,6 +88,7 @@ async def history(query: RunsQuery) -> Response:
 
 @blueprint.get("/api/scheduler/health")
 @document_response(PlatformSuccesses)
+@answers_problems(503)
 async def platforms_health() -> Response:
     """Return when each bookmaker was last scraped successfully by a full run."""
     last: dict[Platform, datetime] = {}
@@ -126,6 +129,7 @@ async def change_preferences(body: PreferencesBody) -> Response:
 @blueprint.get("/api/cleanup/preview")
 @takes_query(CleanupQuery)
 @document_response(CleanupPreview)
+@answers_problems(503)
 async def preview_cleanup(query: CleanupQuery) -> Response:
     """Return what a clean-up would remove now."""
     parts = services()
@@ -147,6 +151,7 @@ async def preview_cleanup(query: CleanupQuery) -> Response:
 @carried_out_by_writer
 @takes_body(CleanupAgreed, is_optional=True)
 @document_response(CleanupDone)
+@answers_problems(409)
 async def execute_cleanup(body: CleanupAgreed | None) -> Response:
     """Remove data older than the settings allow, in small batches; 409 if that is more than the body agrees to."""
     agreed = Removal(events=body.events, history_rows=body.history_rows, runs=body.runs) if body is not None else None

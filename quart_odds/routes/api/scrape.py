@@ -15,6 +15,7 @@ from quart_odds.domain.runs import PhaseRecord, PlatformResult, RunError, RunMod
 from quart_odds.routes.access.forwarding import asked_of_writer, carried_out_by_writer, trigger_of_request
 from quart_odds.routes.access.root_path import public_path
 from quart_odds.routes.access.same_origin import same_origin_only
+from quart_odds.routes.api.openapi import answers_header, answers_problems
 from quart_odds.routes.api.requests import takes_body, takes_query
 from quart_odds.routes.api.schemas.scrape import (
     Accepted,
@@ -41,6 +42,8 @@ blueprint = Blueprint("scrape", __name__, url_prefix="/api/scrape")
 @carried_out_by_writer
 @takes_body(StartBody, is_optional=True)
 @document_response(Accepted, 202)
+@answers_header("Location", "the run's address")
+@answers_problems(409, 429)
 async def start(body: StartBody | None) -> Response:
     """Start a run: 202 with its id once its row is committed; 409 with the active run's id if one is running.
 
@@ -58,6 +61,7 @@ async def start(body: StartBody | None) -> Response:
 @blueprint.get("/runs")
 @takes_query(RunsQuery)
 @document_response(RunRows)
+@answers_problems(503)
 async def runs(query: RunsQuery) -> Response:
     """List runs, newest first. Sweeps that were folded into hourly figures are not among them."""
     found = await services().store.list_runs(
@@ -69,6 +73,7 @@ async def runs(query: RunsQuery) -> Response:
 @blueprint.get("/runs/active")
 @takes_query(ModeQuery)
 @document_response(ActiveRuns)
+@answers_problems(503)
 async def active_runs(query: ModeQuery) -> Response:
     """Return the ids of the active runs. Only the process that writes has any; others ask the database."""
     parts = services()
@@ -81,6 +86,7 @@ async def active_runs(query: ModeQuery) -> Response:
 
 @blueprint.get("/runs/<int:scrape_run_id>/phases")
 @document_response(PhaseRows)
+@answers_problems(503)
 async def phases(scrape_run_id: int) -> Response:
     """List the phases of a run at each bookmaker."""
     active = services().runs.active_by_id(scrape_run_id)
@@ -93,6 +99,7 @@ async def phases(scrape_run_id: int) -> Response:
 
 @blueprint.get("/<int:scrape_run_id>")
 @document_response(RunDetail)
+@answers_problems(503)
 async def detail(scrape_run_id: int) -> Response:
     """Return one run, with its result at each bookmaker and its errors."""
     record = await services().runs.find(scrape_run_id)
@@ -112,6 +119,8 @@ async def detail(scrape_run_id: int) -> Response:
 @same_origin_only
 @carried_out_by_writer
 @document_response(Accepted, 202)
+@answers_header("Location", "the run's address")
+@answers_problems(409)
 async def cancel(scrape_run_id: int) -> Response:
     """Cancel a run: 202, and its terminal progress reports its end; 409 for a run that is over."""
     parts = services()
@@ -124,6 +133,8 @@ async def cancel(scrape_run_id: int) -> Response:
 @carried_out_by_writer
 @takes_body(RetryBody, is_optional=True)
 @document_response(Retried, 202)
+@answers_header("Location", "the run's address")
+@answers_problems(409, 429)
 async def retry(scrape_run_id: int, body: RetryBody | None) -> Response:
     """Start a run that scrapes what failed in another, in its mode.
 

@@ -6,14 +6,18 @@ from pydantic import AfterValidator, Field
 
 from quart_odds.domain.runs import RunMode
 from quart_odds.odds.watched import read_watched
+from quart_odds.routes.api.query import Text
 from quart_odds.routes.api.requests import Query
+
+Listed = Annotated[str, Field(json_schema_extra={"maxLength": 8000})]
+"""Names or ids, comma-separated: room for more than any parameter may have."""
 
 
 class CursorQuery(Query):
     """Where a stream starts. The header `Last-Event-ID`, which an EventSource sends, comes first."""
 
-    last_event_id: Annotated[str | None, Field(description="a cursor: the id of the last message received")] = None
-    since: Annotated[str | None, Field(description="the same as last_event_id")] = None
+    last_event_id: Annotated[Text | None, Field(description="a cursor: the id of the last message received")] = None
+    since: Annotated[Text | None, Field(description="the same as last_event_id")] = None
 
 
 class StartQuery(CursorQuery):
@@ -28,23 +32,23 @@ class TopicsQuery(CursorQuery):
     """Where a stream starts, and what it carries."""
 
     topics: Annotated[
-        str | None,
+        Listed | None,
         Field(description="comma-separated topics; scrape_progress and odds_updates by default"),
     ] = None
     watch: Annotated[
-        str,
+        Listed,
         Field(description="comma-separated ids of events to fetch more often while this client is connected"),
         AfterValidator(lambda text: (read_watched(text), text)[1]),
     ] = ""
-    event_id: Annotated[str, Field(description="topic odds: comma-separated ids of events")] = ""
-    tournament_id: Annotated[str, Field(description="topic odds: comma-separated ids of tournaments")] = ""
+    event_id: Annotated[Listed, Field(description="topic odds: comma-separated ids of events")] = ""
+    tournament_id: Annotated[Listed, Field(description="topic odds: comma-separated ids of tournaments")] = ""
     market: Annotated[
-        str, Field(description="topic odds: main (the default), all (with at most 100 events), or ids of markets")
+        Listed, Field(description="topic odds: main (the default), all (with at most 100 events), or ids of markets")
     ] = ""
-    platform: Annotated[str, Field(description="topic odds: comma-separated bookmakers; all by default")] = ""
+    platform: Annotated[Listed, Field(description="topic odds: comma-separated bookmakers; all by default")] = ""
     min_move: Annotated[
-        str, Field(description="topic odds: leave out changes of a price by less than this percentage")
+        Text, Field(description="topic odds: leave out changes of a price by less than this percentage")
     ] = ""
     image: Annotated[
-        str, Field(description="topic odds: 1 to begin with an image, 0 not to; by default 1 if events are named")
+        Text, Field(description="topic odds: 1 to begin with an image, 0 not to; by default 1 if events are named")
     ] = ""

@@ -23,7 +23,7 @@ from quart_odds.routes.access.limits import Client, TooManyConnectionsError
 from quart_odds.routes.access.problems import Problem, bad_request
 from quart_odds.routes.access.refusals import refusals
 from quart_odds.routes.access.same_origin import check_room, client_of, same_origin_only
-from quart_odds.routes.api.openapi import answers_text
+from quart_odds.routes.api.openapi import answers_empty, answers_problems, answers_text
 from quart_odds.routes.api.requests import takes_query
 from quart_odds.routes.live.handshake import (
     asked_filter,
@@ -53,6 +53,19 @@ STREAM = "api-stream"
 HEADERS = {"Cache-Control": "no-store, no-transform", "X-Accel-Buffering": "no"}
 """A proxy that compresses (a transform) or buffers a stream would hold its messages back."""
 
+_OVER = "The run is over, and the client has its end. An EventSource stops."
+_MESSAGES = (
+    "retry: 2600\n\nevent: connection_ack\nid: cc52dbce-8817\n"
+    'data: {"type":"connection_ack","timestamp":"2026-11-22T10:00:00.123Z","data":{"topics":["odds_updates"],'
+    '"epoch":"cc52dbce","recovered":true,"cursor":"cc52dbce-8817"}}\n\n'
+)
+_PROGRESS = (
+    "retry: 2600\n\nid: r7-cc52dbce-3\n"
+    'data: {"platform":null,"phase":"scraping","current":20,"total":60,"events_count":20,"duration_ms":null,'
+    '"message":null,"timestamp":"2026-11-22T10:00:00.123Z","scrape_run_id":7,"elapsed_ms":4200,"remaining_ms":8400,'
+    '"error":null,"mode":"full","slowed":null}\n\n'
+)
+
 blueprint = Blueprint("sse", __name__)
 
 Connect = Callable[[Sink, Framing], tuple[Subscriber, Flusher]]
@@ -60,7 +73,8 @@ Connect = Callable[[Sink, Framing], tuple[Subscriber, Flusher]]
 
 @blueprint.get("/api/sse")
 @takes_query(TopicsQuery)
-@answers_text("text/event-stream", description="Messages, without end.")
+@answers_text("text/event-stream", description="Messages, without end.", example=_MESSAGES)
+@answers_problems(503)
 async def listen(query: TopicsQuery) -> Response:
     """Stream all topics over SSE: the same envelopes and cursors as `/api/ws`."""
     parts = services()
@@ -98,7 +112,9 @@ async def listen(query: TopicsQuery) -> Response:
 @blueprint.get("/api/scrape/stream")
 @same_origin_only
 @takes_query(StartQuery)
-@answers_text("text/event-stream", description="The progress of a run, to its end.")
+@answers_text("text/event-stream", description="The progress of a run, to its end.", example=_PROGRESS)
+@answers_empty(204, _OVER)
+@answers_problems(404, 409, 503)
 async def start_and_observe(query: StartQuery) -> Response:
     """Start a run, or attach to the active one of its mode, and stream its progress.
 
@@ -140,7 +156,9 @@ async def _observe_started(parts: Services, answer: Response) -> Response:
 
 @blueprint.get("/api/scrape/runs/<int:scrape_run_id>/progress")
 @takes_query(CursorQuery)
-@answers_text("text/event-stream", description="The progress of a run, to its end.")
+@answers_text("text/event-stream", description="The progress of a run, to its end.", example=_PROGRESS)
+@answers_empty(204, _OVER)
+@answers_problems(409, 503)
 async def observe(scrape_run_id: int, query: CursorQuery) -> Response:
     """Observe a run: from its start or from a cursor while it is in memory, otherwise only its end.
 

@@ -33,7 +33,7 @@ blueprint = Blueprint("metrics", __name__)
 
 
 @blueprint.get("/metrics")
-@answers_text("text/plain", description="Metrics for Prometheus.")
+@answers_text("text/plain", description="Metrics for Prometheus.", example="quart_odds_connections 12.0\n")
 async def metrics() -> Response:
     """Return the metrics in Prometheus text format."""
     parts = services()

@@ -120,6 +120,7 @@ async def assert_described(app: RunningApp) -> None:
         "/odds/api/ws",
         "/odds/api/sse",
         "/odds/api/scrape/stream",
+        "/odds/api/scrape/runs/{scrape_run_id}/progress",
     }
     async with app.client.websocket("/odds/api/ws") as websocket:
         assert "connection_ack" in await websocket.receive()

@@ -31,6 +31,7 @@ from quart_odds.settings import load_settings
 from quart_odds.websocket import gap_message
 from tests.broadcast.listeners import Message, read_blocks
 from tests.tokens import LocalClient
+from tests.traffic import checked
 
 if TYPE_CHECKING:
     from quart_odds.odds.service import OddsService
@@ -126,7 +127,7 @@ class Hub:
         gate.init_app(self.app)
         self.app.register_blueprint(ws.blueprint)
         self.app.register_blueprint(sse.blueprint)
-        self.client = LocalClient(self.app)
+        self.client = checked(LocalClient(self.app))
 
     async def until_listening(self, count: int) -> None:
         """Wait until there are this many listeners."""

@@ -145,6 +145,7 @@ async def test_ping_subscribe_and_unsubscribe(hub: Hub) -> None:
         assert update["data"]["topics"] == []
 
 
+@pytest.mark.odd_input
 async def test_subscribing_to_what_there_is_not(hub: Hub) -> None:
     """Unknown topics get an error. Known topics take effect and are answered."""
     async with hub.client.websocket("/api/ws?topics=odds_updates") as live:

@@ -125,12 +125,15 @@ class RuleRows(Shape):
     rules: list[RuleRow]
 
 
+WholeId = Annotated[int, WholeNumber(1, 2**31 - 1)]
+
+
 class AlertsQuery(Query):
     """Which alerts to list."""
 
     limit: Annotated[int, WholeNumber(1, 200)] = 50
-    before: Annotated[int | None, WholeNumber(1, 2**31 - 1), Field(description="only those before this id")] = None
-    rule_id: Annotated[int | None, WholeNumber(1, 2**31 - 1), Field(description="only those of this rule")] = None
+    before: Annotated[WholeId | None, Field(description="only those before this id")] = None
+    rule_id: Annotated[WholeId | None, Field(description="only those of this rule")] = None
 
 
 class DeliveryRow(Shape):

@@ -6,14 +6,67 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from quart_odds.domain.opportunities import Kind
 from quart_odds.domain.platforms import Platform
-from quart_odds.routes.api.schemas.odds import BookmakerMarkets, EventFields, ListedBookmaker, Opportunity, Shape
+from quart_odds.routes.api.schemas.odds import (
+    EventFields,
+    EventURL,
+    InlineOutcome,
+    Late,
+    ListedBookmaker,
+    Margin,
+    OfferPromotion,
+    Opportunity,
+    Reversed,
+    Seen,
+    Shape,
+    Since,
+    SnapshotTime,
+    SourceChanged,
+)
+
+
+class ImageOutcome(InlineOutcome):
+    """An outcome with the age of its price. It has no probabilities: no `odds_change` would renew them."""
+
+    available: bool
+    changed_at: AwareDatetime
+    last_seen_at: AwareDatetime
+
+
+class ImageMarket(Shape):
+    """A market and line at one bookmaker. Ids and names are as in the API."""
+
+    betpawa_market_id: str
+    betpawa_market_name: str
+    line: Annotated[float | None, Field(description="the total, or the handicap of the home side")]
+    promotion: OfferPromotion
+    outcomes: list[ImageOutcome]
+    margin: Margin
+    market_groups: list[str]
+    available: bool
+    unavailable_since: Since
+    last_seen_at: Seen
+    source_changed_at: SourceChanged
+
+
+class ImageBookmaker(Shape):
+    """The markets of an event at one bookmaker, as far as the filter selects them."""
+
+    bookmaker_slug: Platform
+    bookmaker_name: str
+    event_url: EventURL
+    snapshot_time: SnapshotTime
+    available: bool
+    unavailable_since: Since
+    reversed: Reversed
+    late: Late
+    markets: list[ImageMarket]
 
 
 class ImageEvent(EventFields):
     """An event as `/api/events/{id}` returns it, restricted to a filter, and without what repeats prices."""
 
     bookmakers: list[ListedBookmaker]
-    markets_by_bookmaker: list[BookmakerMarkets]
+    markets_by_bookmaker: list[ImageBookmaker]
 
 
 class OddsImage(Shape):

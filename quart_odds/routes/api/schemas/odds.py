@@ -383,12 +383,14 @@ class FieldError(Shape):
     message: str
 
 
-class ProblemBody(BaseModel):
+class ProblemBody(Shape):
     """What went wrong (RFC 9457)."""
 
     type: str
     title: str
     status: int
     detail: str
-    instance: str
-    errors: list[FieldError] = []
+    instance: Annotated[str, Field(description="the path of the request")]
+    errors: list[FieldError] = Field(default=[], description="each bad field, of a request that is not valid")
+    scrape_run_id: Annotated[int | None, Field(description="the active run, if that is why")] = None
+    scope: Annotated[str | None, Field(description="the scope that is needed, if that is why")] = None
