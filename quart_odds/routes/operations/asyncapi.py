@@ -168,7 +168,6 @@ def _published() -> dict[str, Any]:
                 "recovered": {"type": "boolean", "description": "whether no message of these topics is missing"},
                 "cursor": {"type": "string"},
                 "connection_id": {"type": "string", "description": "names this connection: /api/hub/explain"},
-                "missed": {"type": ["integer", "null"]},
                 "missed": _MISSED,
                 "filter": _FILTER,
             },
