@@ -1,20 +1,23 @@
 """Follows the odds of a server with the client library: as a live table, as lines of text, or as lines of JSON."""
 
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC
 from typing import Any
 
 import click
 import orjson
-from rich.console import Console, ConsoleRenderable, Group
+from rich.console import ConsoleRenderable, Group
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
 import quart_odds_client as client
+from quart_odds.cli.consoles import console_for
 from quart_odds.cli.followed_runs import Say, state_teller, watch_error
 from quart_odds.cli.terminal import REFRESHES_A_SECOND
 from quart_odds.domain.clock import iso_z
+from quart_odds.domain.terminals import is_live
 from quart_odds.domain.text import printable
 from quart_odds_client.messages import PriceChange
 
@@ -33,9 +36,9 @@ async def follow_odds(
     try:
         if as_json:
             await _print_json(url, chosen, token)
-        elif (console := Console()).is_terminal:
+        elif is_live(sys.stdout):
             table = OddsTable()
-            with Live(table, console=console, refresh_per_second=REFRESHES_A_SECOND):
+            with Live(table, console=console_for(sys.stdout), refresh_per_second=REFRESHES_A_SECOND):
                 await _follow(url, chosen, token, table.say, table.show)
         else:
             await _follow(url, chosen, token, _to_stderr, print_change)

@@ -2,6 +2,8 @@
 
 import asyncio
 import io
+import os
+import pty
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -97,7 +99,7 @@ async def test_a_reader_that_leaves_ends_it(fake: FakeServer) -> None:
     await line.send("odds_image", image(named(entry(outcome("1", 2.0)))), 2)
     await process.stdout.readline()
     process._transport.get_pipe_transport(1).close()  # type: ignore[attr-defined]
-    assert await process.wait() == 1
+    assert await process.wait() == 128 + signal.SIGPIPE
 
 
 async def test_a_token_that_cannot_be_sent_is_a_sentence(fake: FakeServer) -> None:
@@ -126,6 +128,28 @@ def test_options_that_do_not_belong_together_are_refused(words: list[str], said:
     result = CliRunner().invoke(main, ["watch", *words])
     assert result.exit_code == 2
     assert said in result.output
+
+
+@pytest.mark.parametrize(("term", "is_table"), [("xterm-256color", True), ("dumb", False)])
+async def test_a_terminal_has_a_table_that_is_drawn_again(fake: FakeServer, term: str, is_table: bool) -> None:
+    """One that cannot move its cursor has lines."""
+    ours, theirs = pty.openpty()
+    env = environment({}) | {"TERM": term, "COLUMNS": "100"}
+    process = await asyncio.create_subprocess_exec(
+        *COMMAND, "--event", "12", fake.url, env=env, stdout=theirs, stderr=theirs
+    )
+    os.close(theirs)
+    line = await fake.line(1)
+    await line.acknowledge()
+    await line.send("odds_image", image(named(entry(outcome("1", 2.0)))), 2)
+    await line.send("odds_change", change(12, moved("1", 2.5, previous=2.0)), 3)
+    seen = b""
+    while b"2.50" not in seen and "2 → 2.5".encode() not in seen:
+        seen += await asyncio.to_thread(os.read, ours, 65536)
+    process.send_signal(signal.SIGINT)
+    assert await process.wait() == 0
+    os.close(ours)
+    assert (b"\x1b[" in seen, b"outcome" in seen) == (is_table, is_table)
 
 
 def test_the_table_has_a_column_for_each_bookmaker() -> None:

@@ -34,7 +34,7 @@ async def test_a_token_opens_the_api_and_streams_until_it_is_revoked(tmp_path: P
                 await anext(client.events())
         for transport in ("websocket", "sse", "auto"):
             with pytest.raises(ConnectionRefused, match=r"status 401: .*token"):
-                await connect(url, transport=transport).__aenter__()  # type: ignore[arg-type]
+                await connect(url, transport=transport).__aenter__()
         token = await token_command(tmp_path, "create", "--name", "mine", "--scope", "read")
         async with Client(url, token=token) as client:
             assert [event async for event in client.events()] == []
