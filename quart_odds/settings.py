@@ -359,9 +359,7 @@ def load_settings(environ: Mapping[str, str] | None = None, **overrides: Any) ->
     return settings
 
 
-def read_settings(
-    environ: Mapping[str, str] | None = None, **overrides: Any
-) -> "tuple[Settings, list[SettingProblem]]":
+def read_settings(environ: Mapping[str, str] | None = None, **overrides: Any) -> tuple[Settings, list[SettingProblem]]:
     """Read settings as `load_settings` does, and return every problem. A setting that is wrong has its default."""
     environ = os.environ if environ is None else environ
     given = {name.removeprefix(PREFIX): value for name, value in environ.items() if name.startswith(PREFIX)}

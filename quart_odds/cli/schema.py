@@ -3,10 +3,14 @@
 import click
 import orjson
 
+from quart_odds.cli.options import examples
 from quart_odds.settings import load_settings
 
 
-@click.command("schema")
+@click.command(
+    "schema",
+    epilog=examples("quart-odds schema openapi > openapi.json", "quart-odds schema asyncapi | jq -r .info.version"),
+)
 @click.argument("kind", type=click.Choice(["openapi", "asyncapi"]))
 def schema_command(kind: str) -> None:
     """Print the description of the API (openapi), or of the messages on WebSocket and SSE (asyncapi), as JSON.

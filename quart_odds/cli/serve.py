@@ -21,7 +21,7 @@ MOST_WORKERS = 64
     epilog=examples(
         "quart-odds serve",
         "quart-odds serve --sandbox --bind 127.0.0.1:8080",
-        "quart-odds serve --bind 0.0.0.0:8080 --open-to-network",
+        "quart-odds serve --bind 0.0.0.0:8080    # for others, who need a token",
         "QUART_ODDS_ENGINE_URL=redis://localhost quart-odds serve --workers 4",
     ),
 )

@@ -5,7 +5,14 @@ import importlib.util
 from quart_odds.doctor.findings import Finding, failed, ok
 from quart_odds.settings import Settings
 
-MODULES = {"postgres": "asyncpg", "redis": "redis", "alerts": "apprise", "export": "pyarrow", "jwt": "jwt"}
+MODULES = {
+    "postgres": "asyncpg",
+    "redis": "redis",
+    "alerts": "apprise",
+    "export": "pyarrow",
+    "jwt": "jwt",
+    "otel": "opentelemetry.sdk",
+}
 """A module of each extra that a server or a command uses."""
 
 
@@ -18,9 +25,10 @@ def extras(settings: Settings, apprise_targets: int = 0) -> list[Finding]:
         "postgres": "" if settings.database_url.startswith("sqlite") else "QUART_ODDS_DATABASE_URL names PostgreSQL",
         "redis": "" if settings.engine_url is None else "QUART_ODDS_ENGINE_URL is set",
         "jwt": "" if settings.jwt_jwks_url is None else "QUART_ODDS_JWT_JWKS_URL is set",
+        "otel": "" if settings.otel_endpoint is None else "QUART_ODDS_OTEL_ENDPOINT is set",
         "alerts": f"{apprise_targets} targets of alerts are Apprise's" if apprise_targets else "",
     }
-    installed = {extra: importlib.util.find_spec(module) is not None for extra, module in MODULES.items()}
+    installed = {extra: _is_there(module) for extra, module in MODULES.items()}
     there = ", ".join(extra for extra, is_there in installed.items() if is_there) or "none"
     missing = [(extra, reason) for extra, reason in needs.items() if reason and not installed[extra]]
     others = ", ".join(extra for extra, is_there in installed.items() if not is_there and not needs.get(extra))
@@ -32,3 +40,10 @@ def extras(settings: Settings, apprise_targets: int = 0) -> list[Finding]:
             for extra, reason in missing
         ),
     ]
+
+
+def _is_there(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:  # the package of a module in it
+        return False

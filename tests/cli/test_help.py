@@ -17,7 +17,7 @@ from tests.cli.commands import command_of, commands
 
 ALL = list(commands())
 COLUMNS = 80
-CHEAP = ("config", "completion", "migrate", "export", "alerts", "token")
+CHEAP = ("config", "completion", "migrate", "export", "alerts", "token", "schema")
 """Commands whose examples are run: they need a database at most."""
 
 

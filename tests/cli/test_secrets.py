@@ -51,6 +51,7 @@ WRONG = {
     ],
     "betpawa_url": [f"https://user:{SECRET}@host", f"https://user:{SECRET}@host:port", f"https:/user:{SECRET}@host"],
     "jwt_jwks_url": [f"ftp://user:{SECRET}@host", f"http://user:{SECRET}@host/keys", f"https://user:{SECRET}@host:x"],
+    "otel_endpoint": [f"https://user:{SECRET}@host", f"http://user:{SECRET}@host:x", f"http:/user:{SECRET}@host"],
     "allowed_origins": [f"https://user:{SECRET}@host", f"https:/user:{SECRET}@host", f"user:{SECRET}@host"],
     "allowed_hosts": [f"https://user:{SECRET}@host"],
     "trusted_proxies": [f"http://user:{SECRET}@10.0.0.1"],
@@ -70,6 +71,7 @@ ARGUMENTS: Mapping[tuple[str, ...], tuple[str, ...]] = {
     ("alerts", "rules", "remove"): ("1",),
     ("token", "create"): ("--name", "mine", "--scope", "read"),
     ("token", "revoke"): ("1",),
+    ("schema",): ("openapi",),
 }
 """What commands need besides their names."""
 

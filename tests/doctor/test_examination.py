@@ -101,6 +101,7 @@ async def test_errors_of_a_thread_are_raised() -> None:
         ({"engine_url": "redis://h", "database_url": "postgresql://h/odds"}, 2, ["postgres", "redis", "alerts"]),
         ({"engine_url": "redis://h"}, 0, ["redis"]),
         ({"jwt_issuer": "x", "jwt_audience": "y", "jwt_jwks_url": "https://h/keys"}, 0, ["jwt"]),
+        ({"otel_endpoint": "http://h:4318"}, 0, ["otel"]),
     ],
 )
 def test_extras_that_settings_need_are_missed(
@@ -117,4 +118,4 @@ def test_extras_that_settings_need_are_missed(
 def test_extras_that_are_installed_are_listed() -> None:
     """Those of the tests are."""
     [found] = extras(load_settings({}, engine_url="redis://h"), 1)
-    assert found.detail == "installed: postgres, redis, alerts, export, jwt"
+    assert found.detail == "installed: postgres, redis, alerts, export, jwt, otel"
