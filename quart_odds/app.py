@@ -179,9 +179,12 @@ class _App(Quart):
 
     async def send_static_file(self, filename: str) -> Response:
         """Return a file of static/. Other names are not looked up: the file system refuses some forms of names."""
-        if filename not in static_files().files:
+        file = static_files().files.get(filename)
+        if file is None:
             raise NotFound
-        return await super().send_static_file(filename)
+        response = await super().send_static_file(filename)
+        response.content_type = file.content_type
+        return response
 
 
 @asynccontextmanager

@@ -286,8 +286,10 @@ WIRE = {
     "quart_odds/routes/api/schemas/coverage.py",
     "quart_odds/routes/api/schemas/live.py",
     "quart_odds/routes/api/schemas/odds.py",
+    "static/copy.d.ts",
     "static/copy.js",
     "static/event.js",
+    "static/messages.d.ts",
 }
 """Where the wire's own words are: `betpawa_market_id`, `availability=betpawa`, and the coverage against BetPawa."""
 

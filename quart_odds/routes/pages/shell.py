@@ -60,6 +60,9 @@ MANY = 5
 
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
+KINDS = {".js": "text/javascript", ".ts": "text/plain"}
+"""Content types by suffix. Elsewhere `.ts` is a video; as plain text, browsers show a declaration."""
+
 STATIC_HEADERS = {
     "Cache-Control": "public, max-age=31536000, immutable",
     "X-Content-Type-Options": "nosniff",
@@ -94,7 +97,7 @@ def static_files() -> StaticFiles:
             name = path.relative_to(folder).as_posix()
             content = path.read_bytes()
             digest.update(f"{name}\0{len(content)}\0".encode() + content)
-            kind = "text/javascript" if path.suffix == ".js" else mimetypes.guess_type(name)[0]
+            kind = KINDS.get(path.suffix) or mimetypes.guess_type(name)[0]
             text = "; charset=utf-8" if kind is None or kind.startswith("text/") else ""
             files[name] = StaticFile(content, (kind or "text/plain") + text)
     for name, made, kind in (

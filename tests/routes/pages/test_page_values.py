@@ -1,6 +1,7 @@
 """The content of pages, without a browser: rows and best prices, plots, texts, and the size of the static files."""
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +16,7 @@ from quart_odds.routes.pages.rows import EventRows
 from quart_odds.routes.pages.run import ADVICE, advice, stored_view
 from quart_odds.routes.pages.runs import run_bars
 from quart_odds.routes.pages.shell import duration, static_files, trigger_words, within
+from tests.apps import running_app
 from tests.platforms import FIRST_THREE
 
 NOW = datetime(2026, 11, 22, 10, tzinfo=UTC)
@@ -177,6 +179,15 @@ def test_script_and_style_are_light() -> None:
     """All static files together, uncompressed, are within the budget."""
     files = [path for path in asset_folder("static").iterdir() if path.suffix in (".js", ".css")]
     assert sum(path.stat().st_size for path in files) <= MOST_BYTES
+
+
+async def test_declarations_are_text_at_both_addresses(tmp_path: Path) -> None:
+    """Elsewhere, `.ts` is a video."""
+    async with running_app(tmp_path, "http://127.0.0.1:9") as running:
+        for name, kind in (("live.d.ts", "text/plain"), ("live.js", "text/javascript")):
+            for address in (f"/static/{name}", f"/assets/{static_files().version}/{name}"):
+                answer = await running.client.get(address)
+                assert (answer.status_code, answer.content_type) == (200, f"{kind}; charset=utf-8"), address
 
 
 def test_static_files_are_all_there_under_one_version() -> None:
