@@ -3,33 +3,40 @@
  * A client for Quart Odds: one ordered stream of messages over WebSocket, with SSE as a fallback.
  * Both use the same cursor. For browsers and Node: docs/client.md.
  *
- * @typedef {{type: string, timestamp: string, data: any, id?: string}} Message
- * @typedef {"websocket" | "sse"} Transport
- * @typedef {"connecting" | "live" | "waiting" | "closed"} State
- * @typedef {{state: State, transport: Transport | null, retryInMs: number | null, reason: string}} StateDetail
- * @typedef {{missed: number | null, reason: "restart" | "slow" | "filter"}} GapDetail
- * @typedef {Record<string, any>} Filter docs/protocol.md has the names
- * @typedef {Partial<typeof DEFAULTS>} Options
+ * @typedef {import("./live.js").GapDetail} GapDetail
+ * @typedef {import("./live.js").Transport} Transport
+ * @typedef {import("./live.js").State} State
+ * @typedef {import("./live.js").Filter} Filter
+ * @typedef {import("./live.js").Options} Options
+ * @typedef {import("./messages.js").Message} Message
+ * @typedef {import("./messages.js").MessageData} MessageData
+ * @typedef {ReturnType<typeof setTimeout> | undefined} Timer
+ * @typedef {{url: URL, isLater: boolean, isAnew: boolean}} Plan
+ * @typedef {{retryMs?: number | null, reason: string}} End
+ * @typedef {{message: (message: Message) => void, end: (end: End) => void}} Listener
  */
 
 import { OddsCopy } from "./copy.js";
 
 /** Messages of the topic `odds`, and the events of a watch. */
-const ODDS_EVENTS = { odds_image: "image", odds_change: "change", event_change: "event" };
+const ODDS_EVENTS = /** @type {Record<string, string>} */ ({ odds_image: "image", odds_change: "change", event_change: "event" });
 
-/** Other types are for this connection only. */
-const TOPIC_TYPES = new Set(["scrape_progress", "odds_update", ...Object.keys(ODDS_EVENTS)]);
+/** Types for this connection only. All others are of a topic. */
+const OF_CONNECTION = new Set(["connection_ack", "subscription_update", "pong", "error"]);
 
 const DEFAULT_TOPICS = ["scrape_progress", "odds_updates"];
 const NOWHERE = "0-0"; // a cursor that cannot be resumed
 
-/** Node's requests look like a browser's, so they need an origin. A browser sends its own. */
-const ofProgram = (url) => globalThis.process?.versions?.node && { headers: { Origin: url.origin.replace("ws", "http") } };
+/** Node's requests look like a browser's, so they need an origin. A browser sends its own. @param {URL} url */
+const ofProgram = (url) => globalThis.process?.versions?.node ? { headers: { Origin: url.origin.replace(/^ws/, "http") } } : undefined;
 
+/** @param {EventTarget} target @param {string} name @param {unknown} detail */
 const dispatch = (target, name, detail) => target.dispatchEvent(new CustomEvent(name, { detail }));
 
 const STABLE_MS = 5000; // a shorter connection counts as a failure
+const ASK_AGAIN_MS = 1000; // after too many filters at once
 
+/** @type {Required<Options>} */
 const DEFAULTS = {
 	base: "",
 	token: "",
@@ -58,14 +65,17 @@ export class LiveClient extends EventTarget {
 	/** @type {Link | null} */ #probe = null;
 	/** @type {Transport} */ #preferred;
 	/** @type {OddsWatch | null} */ #watched = null;
+	#isRefused = false; // the query, as it is
 	#isWhole = false; // the copy needs only what comes after the cursor
 	#owed = 0; // filters without an answer yet
+	#isFilterBad = false; // the last answer was a refusal: what comes is for the filter before
 	/** @type {Set<Transport>} */ #tried = new Set();
 	/** @type {Set<string>} */ #seen = new Set();
 	#failures = 0;
 	#upgrades = 0;
-	#timer = 0;
-	#upgradeTimer = 0;
+	/** @type {Timer} */ #timer;
+	/** @type {Timer} */ #upgradeTimer;
+	/** @type {Timer} */ #askTimer;
 	#abort = new AbortController();
 
 	/** @param {Options} [options] */
@@ -97,8 +107,10 @@ export class LiveClient extends EventTarget {
 	/** Connect, and stay connected until `close`. */
 	open() {
 		if (this.#state !== "closed") return this;
+		this.#abort.abort();
 		this.#abort = new AbortController();
 		const { signal } = this.#abort;
+		/** @type {(target: any, name: string, act: (event: any) => void) => void} */
 		const on = (target, name, act) => target?.addEventListener?.(name, act, { signal });
 		on(globalThis.document, "visibilitychange", () => document.hidden || this.#wake());
 		on(globalThis, "online", () => this.#wake());
@@ -130,8 +142,8 @@ export class LiveClient extends EventTarget {
 		const link = this.#link;
 		if (!this.#watched?.filter) this.#watched = null;
 		this.#isWhole = false;
-		if (this.#probe && !this.#probe.plan.isLater) this.#probe.end({ reason: "" });
-		if (!link) return;
+		this.#probe?.end({ reason: "" });
+		if (!link) return void (this.#isRefused && this.#connect());
 		if (link.transport === "websocket" && link.liveSince !== null) this.#ask(link);
 		// An SSE stream cannot be changed.
 		else if (!link.plan.isLater) {
@@ -140,15 +152,19 @@ export class LiveClient extends EventTarget {
 		}
 	}
 
+	/** @param {Link} link */
 	#ask(link) {
 		const filter = this.#watched?.filter;
+		clearTimeout(this.#askTimer);
 		this.#owed++;
 		link.send({ type: filter ? "subscribe" : "unsubscribe", topics: ["odds"], ...(filter && { filter: { image: true, ...filter } }) });
 	}
 
+	/** @param {string} reason */
 	#drop(reason) {
 		clearTimeout(this.#timer);
 		clearTimeout(this.#upgradeTimer);
+		clearTimeout(this.#askTimer);
 		this.#link?.close();
 		this.#probe?.close();
 		this.#link = this.#probe = null;
@@ -164,16 +180,20 @@ export class LiveClient extends EventTarget {
 		clearTimeout(this.#timer);
 		clearTimeout(this.#upgradeTimer);
 		this.#tried.clear();
+		this.#isRefused = false;
 		this.#attempt(this.#preferred);
 	}
 
+	/** @param {Transport} transport */
 	#attempt(transport) {
 		this.#tried.add(transport);
-		this.#tell("connecting", null, "");
 		this.#link = this.#start(transport);
+		this.#tell("connecting", null, "");
 	}
 
+	/** @param {Transport} transport @returns {Link} */
 	#start(transport) {
+		/** @type {Link} */
 		const link = new (transport === "websocket" ? WebSocketLink : StreamLink)(this.#plan(transport), this.#options, {
 			message: (message) => this.#take(link, message),
 			end: (end) => this.#ended(link, end),
@@ -181,17 +201,20 @@ export class LiveClient extends EventTarget {
 		return link;
 	}
 
-	/** How to connect. isLater: the filter is sent after the acknowledgement; isAnew: the newest state comes first. */
+	/** How to connect. isLater: the filter is sent after the acknowledgement; isAnew: the newest state comes first. @param {Transport} transport @returns {Plan} */
 	#plan(transport) {
 		const { base, topics, watch } = this.#options;
 		const isSocket = transport === "websocket";
 		const filter = this.#watched?.filter;
 		const others = topics.length ? topics.filter((each) => each !== "odds") : DEFAULT_TOPICS;
 		// A new filter needs an image. Asked for after the acknowledgement, it costs no message of the other topics.
-		const isNew = filter && !this.#isWhole;
+		const isNew = Boolean(filter) && !this.#isWhole;
 		const isLater = isNew && isSocket && others.length > 0;
-		const url = new URL(String(base || globalThis.location?.origin).replace(/\/?$/, isSocket ? "/api/ws" : "/api/sse"));
-		const set = (name, value) => String(value ?? "") && url.searchParams.set(name, value);
+		const address = base || globalThis.location?.origin;
+		if (!address) throw new TypeError("set the option base: the address of the server");
+		const url = new URL(String(address).replace(/\/?$/, isSocket ? "/api/ws" : "/api/sse"));
+		/** @type {(name: string, value: unknown) => unknown} */
+		const set = (name, value) => String(value ?? "") && url.searchParams.set(name, String(value));
 		if (isSocket) url.protocol = url.protocol.replace("http", "ws");
 		set("topics", filter ? (isLater ? others : [...others, "odds"]) : topics);
 		set("watch", watch);
@@ -202,14 +225,16 @@ export class LiveClient extends EventTarget {
 		return { url, isLater, isAnew: since === NOWHERE };
 	}
 
+	/** @param {Link} link @param {Message} message */
 	#take(link, message) {
 		if (link !== this.#link && link !== this.#probe) return;
 		const { type, data } = message;
-		const isOfTopic = TOPIC_TYPES.has(type);
-		if (type === "connection_ack") this.#acknowledged(link, message);
+		const isOfTopic = Boolean(type) && !OF_CONNECTION.has(type);
+		if (type === "connection_ack") this.#acknowledged(link, data);
 		else if (link === this.#probe) return;
 		if (type === "subscription_update") {
-			this.#owed--;
+			this.#owed = Math.max(0, this.#owed - 1);
+			this.#isFilterBad = false;
 			this.#seen.clear();
 		}
 		const isImage = type === "odds_image" || this.#watched?.filter?.image === false;
@@ -221,17 +246,19 @@ export class LiveClient extends EventTarget {
 			} else if (this.#probe) this.#seen.add(message.id);
 		}
 		// Not within an image. An ack may be behind SSE.
-		const isInside = (type === "connection_ack" && this.#seen.size) || type === "subscription_update" || (type === "odds_image" && !data.final);
+		const isPage = type === "odds_image" && !data.final;
+		const isInside = (type === "connection_ack" && this.#seen.size) || type === "subscription_update" || isPage;
 		if (message.id && !isInside) this.#cursor = message.id;
 		if (!type) return;
-		if (isImage && data.final !== false && !this.#owed) this.#isWhole = true;
-		if (type === "error" && data.code === "gap") this.#gap(data.missed ?? null, "slow");
+		if (isImage && !isPage && !this.#owed && !this.#isFilterBad) this.#isWhole = true;
+		if (type === "error") this.#erred(link, data);
 		this.#watched?.take(message);
 		dispatch(this, "message", message);
 		if (isOfTopic) dispatch(this, type, message);
 	}
 
-	#acknowledged(link, message) {
+	/** @param {Link} link @param {MessageData["connection_ack"]} data */
+	#acknowledged(link, { recovered, missed, epoch }) {
 		if (link === this.#probe) {
 			this.#link?.close();
 			this.#probe = null;
@@ -241,20 +268,34 @@ export class LiveClient extends EventTarget {
 		this.#preferred = link.transport;
 		if (link.transport === "sse") this.#planUpgrade();
 		this.#owed = 0;
+		this.#isFilterBad = false;
 		if (link.plan.isLater && this.#watched) this.#ask(link);
 		this.#tell("live", null, "");
-		const { recovered, missed, epoch } = message.data;
 		if (recovered !== false) return;
 		this.#seen.clear();
 		const isOurs = link.plan.isAnew && this.#cursor?.startsWith(`${epoch}-`);
 		this.#gap(missed ?? null, isOurs ? "filter" : "restart");
 	}
 
+	/** @param {Link} link @param {MessageData["error"]} data */
+	#erred(link, { code, missed }) {
+		if (code === "gap") this.#gap(missed ?? null, "slow");
+		// The other transport would say the same.
+		if (link.liveSince === null) this.#isRefused = true;
+		if (!this.#owed || (code !== "invalid_filter" && code !== "rate_limited")) return;
+		// The answer to a filter.
+		this.#owed--;
+		if (code === "invalid_filter") this.#isFilterBad = true;
+		else this.#askTimer = setTimeout(() => link === this.#link && this.#ask(link), ASK_AGAIN_MS);
+	}
+
+	/** @param {GapDetail["missed"]} missed @param {GapDetail["reason"]} reason */
 	#gap(missed, reason) {
 		if (reason !== "filter" && this.#watched) dispatch(this.#watched, "gap", { missed, reason });
 		dispatch(this, "gap", { missed, reason });
 	}
 
+	/** @param {Link} link @param {End} end */
 	#ended(link, end) {
 		if (link === this.#probe) {
 			this.#probe = null;
@@ -277,7 +318,7 @@ export class LiveClient extends EventTarget {
 		if (end.retryMs != null) {
 			this.#preferred = this.#best;
 			this.#wait(end.retryMs, end.reason);
-		} else if (link.liveSince === null && !this.#tried.has(other)) {
+		} else if (link.liveSince === null && !this.#isRefused && !this.#tried.has(other)) {
 			this.#attempt(other);
 		} else {
 			if (link.liveSince !== null && lived < STABLE_MS && this.#failures > 1) this.#preferred = other;
@@ -286,6 +327,7 @@ export class LiveClient extends EventTarget {
 		}
 	}
 
+	/** @param {number} ms @param {string} reason */
 	#wait(ms, reason) {
 		clearTimeout(this.#timer);
 		this.#timer = setTimeout(() => this.#connect(), ms);
@@ -303,6 +345,7 @@ export class LiveClient extends EventTarget {
 		}, wait);
 	}
 
+	/** @param {State} state @param {number | null} retryInMs @param {string} reason */
 	#tell(state, retryInMs, reason) {
 		this.#state = state;
 		dispatch(this, "state", { state, transport: this.transport, retryInMs, reason });
@@ -317,13 +360,15 @@ class OddsWatch extends EventTarget {
 	copy = new OddsCopy();
 	#changed;
 
+	/** @param {Filter} filter @param {() => void} changed */
 	constructor(filter, changed) {
 		super();
+		/** @type {Filter | null} */
 		this.filter = filter;
 		this.#changed = changed;
 	}
 
-	/** Watch something else. The next image leaves nothing else in the copy. */
+	/** Watch something else. The next image leaves nothing else in the copy. @param {Filter} filter */
 	update(filter) {
 		this.filter = filter;
 		this.#changed();
@@ -335,6 +380,7 @@ class OddsWatch extends EventTarget {
 		this.#changed();
 	}
 
+	/** @param {Message} message */
 	take(message) {
 		const { type, data } = message;
 		this.copy.apply(message);
@@ -371,6 +417,7 @@ class Link {
 	#listener;
 	#openTimer;
 
+	/** @param {Transport} transport @param {Plan} plan @param {Required<Options>} options @param {Listener} listener */
 	constructor(transport, plan, options, listener) {
 		this.transport = transport;
 		this.plan = plan;
@@ -380,11 +427,13 @@ class Link {
 		this.watch = setInterval(() => this.check(), Math.min(2000, options.answerMs / 2));
 	}
 
+	/** @param {Message} message */
 	heard(message) {
 		clearTimeout(this.#openTimer);
 		if (!this.#isOver) this.#listener.message(message);
 	}
 
+	/** @param {End} end */
 	end(end) {
 		if (this.#isOver) return;
 		this.close();
@@ -404,29 +453,30 @@ class Link {
 	/** Check whether the peer is still alive. */
 	check() {}
 
+	/** @param {import("./messages.js").ClientMessage} _message */
 	send(_message) {}
 }
 
 class WebSocketLink extends Link {
-	#socket;
+	/** @type {import("./live.js").Socket | null} */ #socket = null;
 	#askedAt = 0;
 
+	/** @param {Plan} plan @param {Required<Options>} options @param {Listener} listener */
 	constructor(plan, options, listener) {
 		super("websocket", plan, options, listener);
-		if (!options.token) this.#open(plan.url);
-		else
-			ticketFor(plan.url, options.token).then(
-				(ticket) => {
-					if (this.isOver) return;
-					plan.url.searchParams.set("ticket", ticket);
-					this.#open(plan.url);
-				},
-				(error) => this.end({ reason: String(error.message || error) }),
-			);
+		// It throws for `ws:` on a page of `https:`.
+		this.#begin(plan.url, options.token).catch((error) => this.end({ reason: String(error.message || error) }));
 	}
 
+	/** @param {URL} url @param {string} token */
+	async #begin(url, token) {
+		if (token) url.searchParams.set("ticket", await ticketFor(url, token));
+		if (!this.isOver) this.#open(url);
+	}
+
+	/** @param {URL} url */
 	#open(url) {
-		this.#socket = new this.options.WebSocket(url, ofProgram(url));
+		this.#socket = new /** @type {import("./live.js").SocketClass} */ (this.options.WebSocket)(url, ofProgram(url));
 		this.#socket.onmessage = (event) => {
 			this.heardAt = performance.now();
 			this.#askedAt = 0;
@@ -445,9 +495,14 @@ class WebSocketLink extends Link {
 		const socket = this.#socket;
 		if (!socket) return;
 		socket.onmessage = socket.onclose = null;
-		// Closed before it is open, it would log a warning.
-		if (socket.readyState === 0) socket.onopen = () => socket.close();
-		else socket.close();
+		if (socket.readyState !== 0) return socket.close();
+		// Closed before it is open, it would log a warning. One that never opens is closed nevertheless.
+		const late = setTimeout(() => socket.close(), this.options.openMs);
+		socket.onerror = () => clearTimeout(late);
+		socket.onopen = () => {
+			clearTimeout(late);
+			socket.close();
+		};
 	}
 
 	check() {
@@ -461,6 +516,7 @@ class WebSocketLink extends Link {
 		}
 	}
 
+	/** @param {import("./messages.js").ClientMessage} message */
 	send(message) {
 		if (this.#socket?.readyState === 1) this.#socket.send(JSON.stringify(message));
 	}
@@ -471,6 +527,7 @@ class StreamLink extends Link {
 	#abort = new AbortController();
 	/** @type {number | null} */ #retryMs = null;
 
+	/** @param {Plan} plan @param {Required<Options>} options @param {Listener} listener */
 	constructor(plan, options, listener) {
 		super("sse", plan, options, listener);
 		this.#read(plan.url).then(
@@ -488,10 +545,12 @@ class StreamLink extends Link {
 		if (performance.now() - this.heardAt > this.options.silenceMs) this.end({ reason: "silence" });
 	}
 
+	/** @param {URL} url */
 	async #read(url) {
 		const { token } = this.options;
 		const headers = { Accept: "text/event-stream", ...(token && { Authorization: `Bearer ${token}` }), ...ofProgram(url)?.headers };
 		const response = await fetch(url, { headers, cache: "no-store", signal: this.#abort.signal });
+		if (response.status === 400) this.#refused(await response.json());
 		if (!response.ok || !response.body) throw new Error(`status ${response.status}`);
 		const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
 		let rest = "";
@@ -506,17 +565,27 @@ class StreamLink extends Link {
 		}
 	}
 
+	/** Say what is wrong as WebSocket does. @param {{errors?: {field: string, message: string}[]}} problem */
+	#refused({ errors: [first] = [] }) {
+		if (!first) return;
+		const { field, message } = first;
+		const code = field === "topics" ? "invalid_topic" : field === "watch" ? "invalid_watch" : "invalid_filter";
+		this.heard({ type: "error", timestamp: new Date().toISOString(), data: { code, detail: `${field}: ${message}` } });
+	}
+
+	/** @param {string} block */
 	#block(block) {
 		const data = [];
 		let id = "";
 		for (const line of block.split("\n")) {
-			const [, field, value] = /** @type {RegExpExecArray} */ (/^([^:]*):? ?([^]*)$/.exec(line));
+			const [, field, value = ""] = /** @type {RegExpExecArray} */ (/^([^:]*):? ?([^]*)$/.exec(line));
 			if (field === "data") data.push(value);
 			else if (field === "id") id = value;
-			// Only a later `retry:` announces a restart.
-			else if (field === "retry" && this.liveSince !== null) this.#retryMs = Number(value);
+			else if (field === "retry") this.#retryMs = Number(value);
 		}
+		// Only the last `retry:` says when to come back. One that messages follow is for EventSource.
+		if (data.length || id) this.#retryMs = null;
 		if (data.length) this.heard({ ...JSON.parse(data.join("\n")), ...(id && { id }) });
-		else if (id) this.heard({ type: "", timestamp: "", data: null, id });
+		else if (id) this.heard(/** @type {any} */ ({ type: "", timestamp: "", data: null, id }));
 	}
 }

@@ -20,7 +20,10 @@ from tests.server.serving import Server, at, served
 
 EVENTS = 30
 LATENCY_MS = 50
-AXE = Path(__file__).parents[3] / ".make" / "node_modules" / "axe-core" / "axe.min.js"
+NODE_MODULES = Path(__file__).parents[3] / ".make" / "node_modules"
+"""Packages from npm, which `.ci/run` installs."""
+
+AXE = NODE_MODULES / "axe-core" / "axe.min.js"
 
 Visit = Callable[..., AbstractAsyncContextManager[Visitor]]
 Serve = Callable[..., AbstractAsyncContextManager[Server]]

@@ -5,17 +5,21 @@ import contextlib
 import shutil
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import orjson
 from aiohttp import WSMsgType, web
 
 from quart_odds.routes.pages.assets import asset_folder
+from tests.routes.pages.conftest import NODE_MODULES
 from tests.routes.pages.visiting import PATIENCE_SECONDS, until
 
 Json = dict[str, Any]
 WITH_WEBSOCKET = "--experimental-websocket"
 """Gives Node 20 the class WebSocket, which later versions always have."""
+WITHOUT_WEBSOCKET = "--no-experimental-websocket"
+WS = NODE_MODULES / "ws" / "wrapper.mjs"
 EPOCH = "5eed5eed"
 
 HARNESS = """
@@ -23,7 +27,8 @@ import { createInterface } from "node:readline";
 const { LiveClient, watchOdds } = await import(process.argv[1]);
 const { OddsCopy } = await import(process.argv[2]);
 const AsyncFunction = (async () => {}).constructor;
-const globals = { LiveClient, watchOdds, OddsCopy, kept: {} };
+const { WebSocket: Ws } = process.argv[3] ? await import(process.argv[3]) : {};
+const globals = { LiveClient, watchOdds, OddsCopy, Ws, kept: {} };
 for await (const line of createInterface({ input: process.stdin })) {
     let answer;
     try {
@@ -48,6 +53,7 @@ class NodeProcess:
         self.process.stdin.write(orjson.dumps(script) + b"\n")
         async with asyncio.timeout(PATIENCE_SECONDS):
             line = await self.process.stdout.readline()
+        assert line, "Node has ended"
         answer = orjson.loads(line)
         assert "error" not in answer, answer["error"]
         return answer["value"]
@@ -55,6 +61,13 @@ class NodeProcess:
     async def value(self, expression: str) -> Any:
         """Return the value of an expression."""
         return await self.run(f"return ({expression})")
+
+    async def ends(self) -> int | None:
+        """Send no more scripts, wait until nothing is left to do, and return the exit code."""
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            return await self.process.wait()
 
     async def until(self, expression: str) -> None:
         """Wait until an expression is true."""
@@ -66,13 +79,16 @@ class NodeProcess:
 
 
 @contextlib.asynccontextmanager
-async def node(*flags: str) -> AsyncIterator[NodeProcess]:
-    """Run Node with static/live.js for the duration of a block. It must not write to stderr."""
-    program = shutil.which("node")
-    assert program is not None
+async def node(*flags: str, program: Path | None = None, has_ws: bool = False) -> AsyncIterator[NodeProcess]:
+    """Run Node with static/live.js for the duration of a block. It must not write to stderr.
+
+    By default it is the system's. With `has_ws`, scripts have the class WebSocket of the package `ws` as `Ws`.
+    """
+    found = program or shutil.which("node")
+    assert found is not None
     folder = asset_folder("static")
     process = await asyncio.create_subprocess_exec(
-        program,
+        str(found),
         "--no-warnings",
         *flags,
         "--input-type=module",
@@ -80,6 +96,7 @@ async def node(*flags: str) -> AsyncIterator[NodeProcess]:
         HARNESS,
         str(folder / "live.js"),
         str(folder / "copy.js"),
+        *([str(WS)] if has_ws else []),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
@@ -118,12 +135,13 @@ class Line:
         """Send the first message of a connection."""
         await self.send("connection_ack", {"topics": [], "epoch": EPOCH, "recovered": recovered}, seq)
 
-    async def end(self, code: int = 1012, reason: str = "retry_ms=1") -> None:
-        """Close the connection, as a server does that restarts."""
+    async def end(self, code: int = 1012, reason: str | None = None, *, retry_ms: int = 1) -> None:
+        """Close the connection, as a server does that restarts, or for another reason."""
         if isinstance(self.answer, web.WebSocketResponse):
-            await self.answer.close(code=code, message=reason.encode())
+            text = f"retry_ms={retry_ms}" if reason is None else reason
+            await self.answer.close(code=code, message=text.encode())
         else:
-            await self.answer.write(b"retry: 1\n\n")
+            await self.answer.write(f"retry: {retry_ms}\n\n".encode())
         self.is_over.set()
 
     async def asked(self, count: int = 1) -> Json:
@@ -143,6 +161,8 @@ class FakeServer:
         self.url = ""
         self.lines: list[Line] = []
         self.takes_websocket = True
+        self.refusal: Json | None = None
+        """A problem with which streams are refused, as a 400."""
 
     async def line(self, number: int) -> Line:
         """Wait for a connection and return it. The first is 1."""
@@ -169,6 +189,8 @@ class FakeServer:
 
     async def stream(self, request: web.Request) -> web.StreamResponse:
         """Hold a stream until the test or the client ends it."""
+        if self.refusal is not None:
+            return web.json_response(self.refusal, status=400, content_type="application/problem+json")
         answer = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await answer.prepare(request)
         line = Line("sse", dict(request.query), answer)
