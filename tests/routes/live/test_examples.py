@@ -9,25 +9,35 @@ from pathlib import Path
 import orjson
 import pytest
 
+from quart_odds.routes.pages.assets import asset_folder
 from tests.routes.live.example_match import EXAMPLES, a_match, main_prices, plain, refreshed
 
 WAIT_SECONDS = 30
+TOOLS = {"sh": ("curl", "jq"), "node": ("node",)}
 
 
 @pytest.mark.parametrize(
     ("example", "program"),
-    [("match_copy.py", sys.executable), ("client_copy.py", sys.executable), ("match_copy.sh", "sh")],
-    ids=["python", "client", "curl and jq"],
+    [
+        ("match_copy.py", sys.executable),
+        ("client_copy.py", sys.executable),
+        ("match_copy.sh", "sh"),
+        ("match_copy.mjs", "node"),
+    ],
+    ids=["python", "client", "curl and jq", "node"],
 )
 async def test_the_example_keeps_a_copy_that_equals_the_api(tmp_path: Path, example: str, program: str) -> None:
     """From the image on, and through a change of prices."""
-    for tool in ("curl", "jq") if program == "sh" else ():
+    for tool in TOOLS.get(program, ()):
         if shutil.which(tool) is None:
             (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(f"there is no {tool}")
+    # The script for Node is used beside those of the client.
+    folder = await asyncio.to_thread(shutil.copytree, asset_folder("static"), tmp_path / "client")
+    shutil.copy(EXAMPLES / example, folder)
     async with a_match(tmp_path) as (server, session, event_id):
         process = await asyncio.create_subprocess_exec(
             program,
-            str(EXAMPLES / example),
+            str(folder / example),
             server.url,
             str(event_id),
             stdout=asyncio.subprocess.PIPE,
