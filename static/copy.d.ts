@@ -21,7 +21,7 @@ export interface CopiedEvent extends Omit<ImageEvent, "markets_by_bookmaker"> {
 
 /** Events by id as `odds_image` has them, kept current by the messages of the topic `odds`. */
 export declare class OddsCopy extends Map<number, CopiedEvent> {
-	/** Apply any message, in the order of the stream. `connection_ack` and `subscription_update` have to be among them. */
+	/** Apply any message, in the order of the stream. `connection_ack`, `subscription_update` and `error` have to be among them. */
 	apply(message: Message): void;
 }
 

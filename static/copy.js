@@ -13,7 +13,7 @@ export class OddsCopy extends Map {
 	/** @type {Set<number> | null} */ #shown = null; // ids in an image of everything that is not complete yet
 
 	/**
-	 * Apply any message, in the order of the stream. `connection_ack` and `subscription_update` have to be among them.
+	 * Apply any message, in the order of the stream. `connection_ack`, `subscription_update` and `error` have to be among them.
 	 *
 	 * @param {import("./messages.js").Message} message
 	 */
@@ -22,7 +22,7 @@ export class OddsCopy extends Map {
 		else if (type === "odds_change") this.#change(data);
 		else if (type === "event_change") this.#event(data);
 		// The rest of an image is not to be expected any more.
-		else if (type === "connection_ack" || type === "subscription_update") this.#shown = null;
+		else if (type === "connection_ack" || type === "subscription_update" || (type === "error" && data.code === "gap")) this.#shown = null;
 	}
 
 	/** @param {import("./messages.js").OddsImage} data */

@@ -58,7 +58,7 @@ const DEFAULTS = {
  * `state`, detail a StateDetail; `gap`, detail a GapDetail: messages were missed, so read your data from the API again.
  */
 export class LiveClient extends EventTarget {
-	#options;
+	/** @type {Required<Options>} */ #options;
 	/** @type {string | null} */ #cursor;
 	/** @type {State} */ #state = "closed";
 	/** @type {Link | null} */ #link = null;
@@ -81,7 +81,7 @@ export class LiveClient extends EventTarget {
 	/** @param {Options} [options] */
 	constructor(options = {}) {
 		super();
-		this.#options = { ...DEFAULTS, ...options };
+		this.#options = { ...DEFAULTS, ...Object.fromEntries(Object.entries(options).filter(([, given]) => given !== undefined)) };
 		this.#cursor = this.#options.since;
 		this.#preferred = this.#best;
 	}
@@ -550,7 +550,7 @@ class StreamLink extends Link {
 		const { token } = this.options;
 		const headers = { Accept: "text/event-stream", ...(token && { Authorization: `Bearer ${token}` }), ...ofProgram(url)?.headers };
 		const response = await fetch(url, { headers, cache: "no-store", signal: this.#abort.signal });
-		if (response.status === 400) this.#refused(await response.json());
+		if (response.status === 400) this.#refused(await response.json().catch(() => ({})));
 		if (!response.ok || !response.body) throw new Error(`status ${response.status}`);
 		const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
 		let rest = "";

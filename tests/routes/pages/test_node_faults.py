@@ -91,6 +91,45 @@ async def test_client_without_an_address_says_so() -> None:
         assert "base" in said
 
 
+async def test_option_that_is_undefined_has_its_default(fake: FakeServer) -> None:
+    """A time that is no number would be none: the client would connect without a pause."""
+    async with node(WITHOUT_WEBSOCKET) as program:
+        names = ("topics", "watch", "since", "openMs", "answerMs", "leastWaitMs", "mostWaitMs")
+        given = ", ".join(f"{name}: undefined" for name in names)
+        await program.run(
+            f"""
+            const live = kept.live = new LiveClient({{ base: '{fake.url}', {given} }});
+            kept.waits = [];
+            live.addEventListener("state", ({{ detail: {{ state, retryInMs }} }}) => {{
+                if (state === "waiting") kept.waits.push(retryInMs);
+            }});
+            live.open();
+            """
+        )
+        line = await fake.line(1)
+        assert line.query == {}
+        await line.acknowledge()
+        await program.until("kept.live.state === 'live'")
+        line.is_over.set()
+        await program.until("kept.waits.length === 1")
+        assert 250 <= (await program.value("kept.waits"))[0] <= 500
+
+
+async def test_image_after_a_gap_leaves_nothing_of_one_that_broke_off(fake: FakeServer) -> None:
+    """A client that is too slow loses the rest of an image, and gets another one of everything."""
+    async with node(WITH_WEBSOCKET) as program:
+        await open_watch(program, fake, {"event_id": [1, 2]})
+        line = await fake.line(1)
+        await line.acknowledge()
+        await line.asked()
+        await line.send("subscription_update", {"topics": ["odds"]}, 1)
+        await line.send("odds_image", image(event(1), final=False))
+        await line.send("error", {"code": "gap", "detail": "missed", "missed": 3}, 1)
+        await line.send("odds_image", image(event(2)), 9)
+        await program.until("kept.watch.copy.has(2)")
+        assert await program.value("[[...kept.watch.copy.keys()], kept.gaps]") == [[2], ["slow"]]
+
+
 async def test_websocket_that_cannot_be_made_is_replaced_by_sse(fake: FakeServer) -> None:
     """Browsers throw for `ws:` on a page of `https:`. SSE takes over, and nothing is left of the attempt."""
     async with node(WITHOUT_WEBSOCKET) as program:
