@@ -24,6 +24,9 @@ const ODDS_EVENTS = /** @type {Record<string, string>} */ ({ odds_image: "image"
 /** Types for this connection only. All others are of a topic. */
 const OF_CONNECTION = new Set(["connection_ack", "subscription_update", "pong", "error"]);
 
+/** Codes of errors that are about a filter. */
+const REFUSALS = new Set(["invalid_filter", "too_large"]);
+
 const DEFAULT_TOPICS = ["scrape_progress", "odds_updates"];
 const NOWHERE = "0-0"; // a cursor that cannot be resumed
 
@@ -282,10 +285,10 @@ export class LiveClient extends EventTarget {
 		if (code === "gap") this.#gap(missed ?? null, "slow");
 		// The other transport would say the same.
 		if (link.liveSince === null) this.#isRefused = true;
-		if (!this.#owed || (code !== "invalid_filter" && code !== "rate_limited")) return;
+		if (!this.#owed || (!REFUSALS.has(code) && code !== "rate_limited")) return;
 		// The answer to a filter.
 		this.#owed--;
-		if (code === "invalid_filter") this.#isFilterBad = true;
+		if (REFUSALS.has(code)) this.#isFilterBad = true;
 		else this.#askTimer = setTimeout(() => link === this.#link && this.#ask(link), ASK_AGAIN_MS);
 	}
 
@@ -384,7 +387,7 @@ class OddsWatch extends EventTarget {
 	take(message) {
 		const { type, data } = message;
 		this.copy.apply(message);
-		const name = type === "error" && data.code === "invalid_filter" ? "refused" : ODDS_EVENTS[type];
+		const name = type === "error" && REFUSALS.has(data.code) ? "refused" : ODDS_EVENTS[type];
 		if (name) dispatch(this, name, data);
 	}
 }

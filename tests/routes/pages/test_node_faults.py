@@ -193,15 +193,17 @@ async def test_filter_that_came_too_soon_is_sent_again(fake: FakeServer) -> None
         assert (await fake.line(2)).query["event_id"] == "3"
 
 
-async def test_watch_is_whole_again_after_a_refused_filter(fake: FakeServer) -> None:
-    """With the next filter that is possible, a broken connection is resumed by its cursor."""
+@pytest.mark.parametrize("code", ["invalid_filter", "too_large"])
+async def test_watch_is_whole_again_after_a_refused_filter(fake: FakeServer, code: str) -> None:
+    """The watch is told. With the next filter that is possible, a broken connection is resumed by its cursor."""
     async with node(WITH_WEBSOCKET) as program:
         await open_watch(program, fake, {"market": "all"})
         line = await fake.line(1)
         await line.acknowledge()
         await line.asked()
-        await line.send("error", {"code": "invalid_filter", "detail": "name events"}, 1)
+        await line.send("error", {"code": code, "detail": "name events"}, 1)
         await program.until("kept.news.length === 1")
+        assert await program.value("kept.news") == [["refused", code]]
         await program.run("kept.watch.update({ event_id: [1] })")
         await answer_filter(line, event(1), count=2)
         await program.until("kept.watch.copy.size === 1")
@@ -233,8 +235,14 @@ async def test_filter_that_is_refused_over_sse_says_why_and_a_new_one_is_tried_a
     """SSE refuses with a status, WebSocket with a message: the watch gets the same."""
     fake.refusal = REFUSAL
     async with node(WITHOUT_WEBSOCKET) as program:
-        await open_watch(program, fake, {"market": "all"}, leastWaitMs=60_000, mostWaitMs=60_000)
-        await program.run("kept.watch.addEventListener('refused', ({ detail }) => (kept.why = detail));")
+        await program.run(
+            f"""
+            const live = kept.live = new LiveClient({{ base: '{fake.url}', leastWaitMs: 60_000, mostWaitMs: 60_000 }});
+            kept.watch = live.watchOdds({{ market: "all" }});
+            kept.watch.addEventListener("refused", ({{ detail }}) => (kept.why = detail));
+            live.open();
+            """
+        )
         await program.until("kept.live.state === 'waiting'")
         assert await program.value("kept.why") == {"code": "invalid_filter", "detail": "event_id: name events"}
         fake.refusal = None
