@@ -400,14 +400,14 @@ export function watchOdds(filter, options) {
 	return watch;
 }
 
-/** A ticket for one WebSocket, which can send no token. @param {URL} url @param {string} token */
-async function ticketFor(url, token) {
+/** A ticket for one WebSocket, which can send no token. @param {URL} url @param {string} token @param {AbortSignal} signal */
+async function ticketFor(url, token, signal) {
 	const address = new URL(url);
 	address.protocol = url.protocol.replace("ws", "http");
 	address.pathname = url.pathname.replace(/ws$/, "tickets");
 	address.search = "";
 	const headers = { Authorization: `Bearer ${token}`, ...ofProgram(url)?.headers };
-	const response = await fetch(address, { method: "POST", headers, cache: "no-store" });
+	const response = await fetch(address, { method: "POST", headers, cache: "no-store", signal });
 	if (!response.ok) throw new Error(`status ${response.status}`);
 	return (await response.json()).ticket;
 }
@@ -463,6 +463,7 @@ class Link {
 class WebSocketLink extends Link {
 	/** @type {import("./live.js").Socket | null} */ #socket = null;
 	#askedAt = 0;
+	#abort = new AbortController();
 
 	/** @param {Plan} plan @param {Required<Options>} options @param {Listener} listener */
 	constructor(plan, options, listener) {
@@ -473,7 +474,7 @@ class WebSocketLink extends Link {
 
 	/** @param {URL} url @param {string} token */
 	async #begin(url, token) {
-		if (token) url.searchParams.set("ticket", await ticketFor(url, token));
+		if (token) url.searchParams.set("ticket", await ticketFor(url, token, this.#abort.signal));
 		if (!this.isOver) this.#open(url);
 	}
 
@@ -495,6 +496,7 @@ class WebSocketLink extends Link {
 
 	close() {
 		super.close();
+		this.#abort.abort();
 		const socket = this.#socket;
 		if (!socket) return;
 		socket.onmessage = socket.onclose = null;

@@ -161,6 +161,25 @@ async def test_websocket_that_never_opens_is_closed(fake: FakeServer) -> None:
         await program.until("kept.closed === kept.made")
 
 
+async def test_client_that_is_closed_while_it_waits_for_a_ticket_lets_the_program_end() -> None:
+    """A server that takes the request and does not answer it keeps nothing running."""
+    asked = asyncio.Event()
+
+    async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readline()
+        asked.set()
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(take, "127.0.0.1", 0) as server, node(WITH_WEBSOCKET) as program:
+        base = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        await program.run(f"kept.live = new LiveClient({{ base: '{base}', token: 'qo_1' }}).open();")
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            await asked.wait()
+        await program.run("kept.live.close()")
+        assert await program.ends() == 0
+
+
 async def test_client_that_is_closed_while_it_connects_stays_closed(fake: FakeServer) -> None:
     """Also by a listener that hears that it connects."""
     async with node(WITH_WEBSOCKET) as program:
