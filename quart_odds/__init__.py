@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from quart import Quart
 
+    from quart_odds.embedding import QuartOdds
     from quart_odds.settings import Settings
 
 __version__ = "0.1.0"
 
-__all__ = ["__version__", "create_app"]
+__all__ = ["QuartOdds", "__version__", "create_app"]
 
 
 def create_app(settings: "Settings | None" = None) -> "Quart":
@@ -21,3 +22,12 @@ def create_app(settings: "Settings | None" = None) -> "Quart":
     from quart_odds.app import create_app as create
 
     return create(settings)
+
+
+def __getattr__(name: str) -> object:
+    """Return `QuartOdds`, which embeds the application in another one. Imported when used, as in `create_app`."""
+    if name == "QuartOdds":
+        from quart_odds.embedding import QuartOdds
+
+        return QuartOdds
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,11 +1,15 @@
 """Addresses in settings: URLs, origins, hosts and networks, checked before anything starts."""
 
+import re
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from yarl import URL
 
 from quart_odds.domain.origins import parse_host
 from quart_odds.domain.secrets import MASK, masked
+
+SEGMENT = re.compile("[A-Za-z0-9._~-]+")
+"""A part of a path that nobody has to encode."""
 
 MAPPED_BITS = 96
 """Length of the prefix before the IPv4 address in an IPv4-mapped IPv6 address."""
@@ -111,3 +115,18 @@ def _why_no_network(text: str) -> str:
         shown = shown_text(text)
         return f"{shown!r} is neither an address nor a network; use for example 10.0.0.9 or 10.0.0.0/8, not a name"
     return f"{text!r} is an address in {network}; give that network, or the address alone"
+
+
+def checked_root_path(text: str) -> str:
+    """Return a path that begins with `/` and does not end with it, of unreserved characters; or an empty one.
+
+    Raises ValueError.
+    """
+    segments = text.split("/")[1:]
+    is_path = text.startswith("/") and all(SEGMENT.fullmatch(each) and each.strip(".") for each in segments)
+    if text and not is_path:
+        raise ValueError(
+            "give a path such as /odds, which begins with / and does not end with it, of letters, digits and -._~; "
+            "leave it out to serve at /"
+        )
+    return text

@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 from importlib.util import find_spec
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -59,9 +60,11 @@ ExceptionInfo = tuple[type, BaseException, TracebackType] | tuple[None, None, No
 log = structlog.get_logger(__name__)
 
 
-def create_app(settings: Settings | None = None) -> Quart:
+def create_app(settings: Settings | None = None, *, prefix: str = "", templates: Path | None = None) -> Quart:
     """Create the application, with settings from the environment by default. Raises SettingsError if they are invalid.
 
+    Another application may have it at a `prefix`, which follows the root path. Templates in the folder `templates`
+    replace ours of the same name.
     Nothing is opened before it is served, and nothing is scraped before someone asks.
     """
     settings = settings or load_settings()
@@ -89,7 +92,7 @@ def create_app(settings: Settings | None = None) -> Quart:
     limits = ConnectionLimits(
         settings.max_connections, settings.max_connections_per_address, trusted=settings.trusted_proxies
     )
-    parts = Services(settings, registry, limits)
+    parts = Services(settings, registry, limits, prefix, templates)
     parts.loop_lag = LoopLag()
     parts.requests = RequestFigures()
     parts.watched = WatchedEvents()
@@ -122,8 +125,8 @@ def create_app(settings: Settings | None = None) -> Quart:
     ):
         app.register_blueprint(module.blueprint)
     app.register_blueprint(odds.odds_blueprint())
-    openapi.init_app(app, settings.root_path)
-    app.root = RootPath(app, settings.root_path)
+    openapi.init_app(app, parts.root_path)
+    app.root = RootPath(app, parts.root_path)
 
     @app.after_request
     async def forbid_sniffing(response: Response) -> Response:

@@ -64,13 +64,14 @@ class ProcessName:
         return f"[{'supervisor' if self.worker is None else f'worker {self.worker}'}] {line}"
 
 
-def ensure_logging(settings: Settings) -> None:
+def ensure_logging(settings: Settings, *, is_embedded: bool = False) -> None:
     """Set up logging, unless structlog is configured already, by us or by a process that embeds the app.
 
-    Existing handlers of the standard `logging` module are left alone.
+    Existing handlers of the standard `logging` module are left alone. In another application, `is_embedded`, none is
+    added either: that module is the application's to set up, perhaps later.
     """
     if not structlog.is_configured():
-        _configure(settings, replaces_handlers=not logging.getLogger().handlers)
+        _configure(settings, replaces_handlers=not is_embedded and not logging.getLogger().handlers)
 
 
 def configure_logging(settings: Settings, process: ProcessName | None = None) -> None:

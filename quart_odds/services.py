@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, cast
 from quart import current_app
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from quart_odds.access.credentials import Credentials
     from quart_odds.access.issuer import Issuer
     from quart_odds.access.ties import Ties
@@ -49,6 +51,8 @@ EXTENSION = "quart_odds"
 class Services:
     """The parts of one app.
 
+    `prefix` is the path at which another application has this one, empty for none. Templates in the folder `templates`,
+    if there is one, replace ours of the same name.
     `worker` is the number of this process if it is one of several workers, from 1.
     `limits` counts live connections, `watched` the events that they name, `bodies` incomplete request bodies, and
     `access` says who may send requests. `attempts` has those that were not let in. The fields after `bodies` exist once
@@ -60,6 +64,8 @@ class Services:
     settings: "Settings"
     registry: "BroadcastRegistry"
     limits: "ConnectionLimits"
+    prefix: str = ""
+    templates: "Path | None" = None
     access: "AccessPolicy" = field(init=False)
     attempts: "Attempts" = field(init=False)
     requests: "RequestFigures" = field(init=False)
@@ -99,6 +105,11 @@ class Services:
     runs_ended: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     is_draining: bool = False
     drained: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def root_path(self) -> str:
+        """The path below which everything of this app is: the one of a proxy, and then the prefix."""
+        return self.settings.root_path + self.prefix
 
     @property
     def role(self) -> "Role":

@@ -2,7 +2,6 @@
 
 import difflib
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +23,7 @@ from quart_odds.addresses import (
     IPNetwork,
     allowed_host,
     allowed_origin,
+    checked_root_path,
     key_set_url,
     origin_of_site,
     proxy_url,
@@ -39,9 +39,6 @@ TEST_ONLY_NAMES = frozenset({"RECORDED", "BIN", "DOCS"})
 """Names that only the tests read. The server ignores them."""
 CLIENT_NAMES = frozenset({"TOKEN"})
 """Names that commands read which speak with a server. The server ignores them."""
-
-SEGMENT = re.compile("[A-Za-z0-9._~-]+")
-"""A part of a path that nobody has to encode."""
 
 
 def _database_url(text: str) -> str:
@@ -113,18 +110,6 @@ def _otel_endpoint(text: str) -> str:
     return text
 
 
-def _root_path(text: str) -> str:
-    """Return a path that begins with `/` and does not end with it, of unreserved characters; or an empty one."""
-    segments = text.split("/")[1:]
-    is_path = text.startswith("/") and all(SEGMENT.fullmatch(each) and each.strip(".") for each in segments)
-    if text and not is_path:
-        raise ValueError(
-            "give a path such as /odds, which begins with / and does not end with it, of letters, digits and -._~; "
-            "leave it out to serve at /"
-        )
-    return text
-
-
 def _sweep_interval(seconds: int) -> int:
     if seconds == 1:
         raise ValueError("give 0, which turns sweeps off, or 2 to 3600 seconds")
@@ -147,7 +132,7 @@ BookmakerURL = Annotated[str, AfterValidator(origin_of_site)]
 ProxyURL = Annotated[str, AfterValidator(proxy_url)]
 AllowedOrigin = Annotated[str, AfterValidator(allowed_origin)]
 AllowedHost = Annotated[str, AfterValidator(allowed_host)]
-RootPath = Annotated[str, AfterValidator(_root_path)]
+RootPath = Annotated[str, AfterValidator(checked_root_path)]
 TrustedProxy = Annotated[IPNetwork, PlainValidator(trusted_proxy)]
 SweepInterval = Annotated[
     int, Field(ge=0, le=3600, json_schema_extra={"not": {"const": 1}}), AfterValidator(_sweep_interval)

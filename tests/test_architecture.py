@@ -80,6 +80,7 @@ MAY_KNOW: dict[str, set[str]] = {
         "routes.operations",
         "routes.pages",
     },
+    "embedding": {"errors", "addresses", "settings", "logs", "broadcast", "services", "routes.access", "app"},
     "sandbox.world": {"domain"},
     "sandbox.sites": {"domain", "sandbox.world"},
     "sandbox.replay": {"domain", "sandbox.world", "sandbox.sites"},
@@ -105,7 +106,7 @@ MAY_KNOW: dict[str, set[str]] = {
         "doctor",
     },
     "__main__": {"domain", "cli"},
-    "__init__": {"app", "settings"},
+    "__init__": {"app", "settings", "embedding"},
 }
 """The rooms that each room may know, besides itself and the version.
 

@@ -24,8 +24,11 @@ _lent: ContextVar[BroadcastRegistry | None] = ContextVar("quart_odds.broadcast_r
 
 
 def init_app(app: "Quart", registry: BroadcastRegistry) -> None:
-    """Make `registry` the one that `broadcast_registry` refers to in the contexts of this app."""
-    app.extensions[EXTENSION] = registry
+    """Make `registry` the one that `broadcast_registry` refers to in the contexts of this app.
+
+    An app with several has to choose one: `with use_registry(registry):`.
+    """
+    app.extensions[EXTENSION] = None if EXTENSION in app.extensions else registry
 
 
 @contextmanager
@@ -44,10 +47,13 @@ def _find() -> BroadcastRegistry:
     if not has_app_context() or EXTENSION not in current_app.extensions:
         raise RuntimeError(
             "There is no broadcast registry here. Work inside a request, a WebSocket, `async with app.app_context()` "
-            "or app.add_background_task(), of an app made by create_app(); or lend one with "
+            "or app.add_background_task(), of an app made by create_app() or given to QuartOdds(); or lend one with "
             "`with use_registry(registry):`."
         )
-    return cast(BroadcastRegistry, current_app.extensions[EXTENSION])
+    registry: BroadcastRegistry | None = current_app.extensions[EXTENSION]
+    if registry is None:
+        raise RuntimeError("This app has several broadcast registries: choose one with `with use_registry(registry):`.")
+    return registry
 
 
 broadcast_registry = cast(BroadcastRegistry, LocalProxy(_find))

@@ -52,7 +52,7 @@ async def serve(app: Quart, bind: str, *, has_token: HasToken | None = None, on_
 
     Raises SettingsError for an address beyond loopback that nobody could use: see `check_reach`.
     """
-    parts: Services = app.extensions[EXTENSION]
+    parts = parts_of(app)
     sock = listen(bind, parts.settings.write_timeout_seconds)
     try:
         await check_reach(sock, bind, parts.settings, has_token)
@@ -66,6 +66,16 @@ async def serve(app: Quart, bind: str, *, has_token: HasToken | None = None, on_
         accepting.install()
         accepting.is_final = True
         await serve_socket(app, sock, stop, accepting, on_ready)
+
+
+def parts_of(app: Quart) -> Services:
+    """Return the parts of an app, or of the Quart Odds in it. Raises SettingsError unless it has exactly one."""
+    parts: Services | None = app.extensions.get(EXTENSION)
+    if parts is None:
+        raise SettingsError(
+            "this launcher serves an app with one Quart Odds: serve others with Hypercorn's own command"
+        )
+    return parts
 
 
 async def check_reach(sock: socket.socket, bind: str, settings: Settings, has_token: HasToken | None) -> None:
@@ -101,7 +111,7 @@ async def serve_socket(
 
     `on_ready` gets the address once the app has started and connections are accepted.
     """
-    parts: Services = app.extensions[EXTENSION]
+    parts = parts_of(app)
     hardening.install()
     can_cut = fast_lane.install()
     if can_cut:

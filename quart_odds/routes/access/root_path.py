@@ -11,10 +11,13 @@ from werkzeug.exceptions import HTTPException, NotFound
 
 from quart_odds.services import services
 
+PLACED = "quart_odds.placed"
+"""The scope key of a request whose root path the embedding app has already set. No client can set it."""
+
 
 def public_path(path: str) -> str:
     """Return the path by which clients reach a path of the current app, such as `/odds/api/ws` for `/api/ws`."""
-    return services().settings.root_path + path
+    return services().root_path + path
 
 
 def own_path(scope: Any) -> str:
@@ -39,7 +42,7 @@ class RootPath:
 
     def place(self, scope: Any) -> None:
         """Make an ASGI scope say which part of its path is the root path, whether or not the proxy kept it."""
-        if not self._root_path or scope["type"] == "lifespan":
+        if not self._root_path or scope["type"] == "lifespan" or PLACED in scope:
             return
         path: str = scope["path"]
         if not self._has_root(path, is_websocket=scope["type"] == "websocket"):

@@ -88,4 +88,4 @@ def _name(asked: Request | Websocket) -> str:
 
 def _path(*, is_secure: bool) -> str:
     # The prefix demands the whole host.
-    return "/" if is_secure else services().settings.root_path or "/"
+    return "/" if is_secure else services().root_path or "/"

@@ -4,6 +4,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 
 from markupsafe import Markup
 
@@ -37,7 +38,7 @@ class _Kept:
 class EventRows:
     """The rendered rows of one cache, kept by the version of their event. The cache uses each version once.
 
-    Their links begin with `root_path`.
+    Their links begin with `root_path`. A template in the folder `templates` replaces ours.
     """
 
     def __init__(
@@ -45,10 +46,12 @@ class EventRows:
         *,
         stale_after: timedelta,
         root_path: str = "",
+        templates: Path | None = None,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
         self.stale_after = stale_after
         self._root_path = root_path
+        self._templates = templates
         self._clock = clock
         self._kept: OrderedDict[Key, _Kept] = OrderedDict()
 
@@ -79,7 +82,7 @@ class EventRows:
             if found is None or not found.is_right(event.version, now):
                 row = event_row(event, market, line, columns)
                 values = {"row": row, "now": now, "stale_after": stale_after, "root": self._root_path, "query": query}
-                html = rendered_now("row.html", values)
+                html = rendered_now("row.html", values, self._templates)
                 found = kept[key] = _Kept(event.version, now, row.old_after(now, stale_after), html)
             kept.move_to_end(key)
             rows.append(found.html)

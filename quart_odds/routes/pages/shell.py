@@ -8,9 +8,10 @@ from datetime import datetime
 from functools import cache
 from hashlib import blake2b
 from math import ceil
+from pathlib import Path
 
 import orjson
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
+from jinja2 import ChoiceLoader, Environment, FileSystemLoader, PrefixLoader, StrictUndefined, pass_context
 from jinja2.runtime import Context
 from markupsafe import Markup
 from quart import Response, request
@@ -24,6 +25,7 @@ from quart_odds.routes.access.root_path import public_path
 from quart_odds.routes.access.sessions import CSRF_FIELD, csrf_token
 from quart_odds.routes.api.cooperative_yield import CooperativeYield
 from quart_odds.routes.pages.assets import asset_folder
+from quart_odds.services import services
 
 POLICY = "; ".join(
     [
@@ -170,10 +172,16 @@ def _csrf_field() -> Markup:
 
 
 @cache
-def _environment() -> Environment:
+def _environment(overrides: Path | None) -> Environment:
+    """Return the environment of our templates. Those in the folder `overrides` replace ours of the same name.
+
+    They extend or include ours as `quart_odds/NAME`.
+    """
+    ours = FileSystemLoader(asset_folder("templates"))
+    theirs = [] if overrides is None else [FileSystemLoader(overrides)]
     # Quart's own environment is asynchronous, which makes rendering a page of odds several times slower.
     environment = Environment(
-        loader=FileSystemLoader(asset_folder("templates")),
+        loader=ChoiceLoader([*theirs, ours, PrefixLoader({"quart_odds": ours})]),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -206,16 +214,17 @@ async def rendered(template: str, values: Mapping[str, object]) -> str:
     """
     parts = []
     turn = CooperativeYield()
-    for part in _environment().get_template(template).generate(values, root=public_path("")):
+    environment = _environment(services().templates)
+    for part in environment.get_template(template).generate(values, root=public_path("")):
         parts.append(part)
         if turn.is_due:
             await asyncio.sleep(0)
     return "".join(parts)
 
 
-def rendered_now(template: str, values: Mapping[str, object]) -> Markup:
-    """Render a short template for use in others, without yielding."""
-    return Markup(_environment().get_template(template).render(values))  # noqa: S704
+def rendered_now(template: str, values: Mapping[str, object], overrides: Path | None = None) -> Markup:
+    """Render a short template for use in others, without yielding. One in the folder `overrides` replaces ours."""
+    return Markup(_environment(overrides).get_template(template).render(values))  # noqa: S704
 
 
 async def page(template: str, values: Mapping[str, object], *, status: int = 200) -> Response:
