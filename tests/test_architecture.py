@@ -87,6 +87,17 @@ MAY_KNOW: dict[str, set[str]] = {
     "sandbox.faults": {"domain", "sandbox.world"},
     "sandbox": {"domain", "sandbox.world", "sandbox.sites", "sandbox.replay", "sandbox.faults"},
     "doctor": {*BASE, "settings", "bookmakers", "storage", "cluster", "server"},
+    "mcp": {
+        *SCRAPED,
+        "settings",
+        "storage",
+        "websocket",
+        "cluster",
+        "services",
+        "routes.access",
+        "routes.api",
+        "server",
+    },
     "cli": {
         *SCRAPED,
         "addresses",
@@ -104,6 +115,7 @@ MAY_KNOW: dict[str, set[str]] = {
         "server",
         "sandbox",
         "doctor",
+        "mcp",
     },
     "__main__": {"domain", "cli"},
     "__init__": {"app", "settings", "embedding"},
@@ -281,6 +293,7 @@ NAMED = {
 
 WIRE = {
     "quart_odds/cli/export.py",
+    "quart_odds/mcp/tools.py",
     "quart_odds/odds/views.py",
     "quart_odds/routes/api/coverage.py",
     "quart_odds/routes/api/query.py",

@@ -10,6 +10,7 @@ from quart_odds.cli.coverage import coverage_command
 from quart_odds.cli.doctor import doctor_command
 from quart_odds.cli.export import export_command
 from quart_odds.cli.group import CommandGroup
+from quart_odds.cli.mcp import mcp_command
 from quart_odds.cli.migrate import migrate_command
 from quart_odds.cli.options import examples
 from quart_odds.cli.record import record_command
@@ -44,6 +45,7 @@ for command in (
     alerts_command,
     token_command,
     schema_command,
+    mcp_command,
     migrate_command,
     config_command,
     doctor_command,

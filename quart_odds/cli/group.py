@@ -15,7 +15,7 @@ from quart_odds.domain.secrets import masked
 from quart_odds.domain.text import printable
 from quart_odds.errors import QuartOddsError, SettingsError
 
-OWN_SIGNALS = ("serve", "sandbox")
+OWN_SIGNALS = ("serve", "sandbox", "mcp")
 """Commands for which SIGTERM is the way to stop, and which handle it themselves."""
 
 

@@ -76,7 +76,7 @@ def serve_command(
 
         refuse_network_file(settings.database_url)
 
-        app = create_app(_allowing_its_own_name(_opened(settings, open_to_network), bind))
+        app = create_app(allowing_its_own_name(_opened(settings, open_to_network), bind))
         await serve(app, bind, has_token=partial(_has_token, settings), on_ready=_announce)
 
     run_command(work, beside)
@@ -129,7 +129,7 @@ def _be_worker(bind: str, text: str) -> None:
 
     async def work(settings: Settings) -> None:
         share = worker_share(settings, len(place.sockets))
-        await serve_as_worker(create_app(_allowing_its_own_name(share, bind)), link)
+        await serve_as_worker(create_app(allowing_its_own_name(share, bind)), link)
 
     try:
         run_command(work, None, process=ProcessName(place.number))
@@ -169,7 +169,7 @@ async def _has_token(settings: Settings) -> bool:
         await store.aclose()
 
 
-def _allowing_its_own_name(settings: Settings, bind: str) -> Settings:
+def allowing_its_own_name(settings: Settings, bind: str) -> Settings:
     """The settings, with the host name of `--bind` allowed: a server bound to a name is addressed by it."""
     from quart_odds.domain.origins import parse_host
     from quart_odds.server.sockets import split_bind
