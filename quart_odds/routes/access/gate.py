@@ -9,7 +9,7 @@ import re
 from typing import Any, cast
 from urllib.parse import quote
 
-from quart import Quart, Request, Response, Websocket, redirect, request, websocket
+from quart import Quart, Request, Response, Websocket, has_request_context, redirect, request, websocket
 from werkzeug.datastructures import Headers
 from werkzeug.wrappers import Response as WerkzeugResponse
 
@@ -73,6 +73,11 @@ def grant_of(asked: Request | Websocket) -> Grant:
     """Return what the current request may do, once it has passed the gate."""
     grant: Grant = _scope_of(asked)[GRANT]
     return grant
+
+
+def is_anybody() -> bool:
+    """Return whether the current request has nothing, and may read all the same. Its page offers the login."""
+    return has_request_context() and _scope_of(request).get(GRANT) == ANYBODY
 
 
 def _scope_of(asked: Request | Websocket) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import Any
 from quart import Blueprint, Response, current_app, request
 from quart_schema import hide
 
+from quart_odds.routes.access.gate import is_anybody
 from quart_odds.routes.access.root_path import public_path
 from quart_odds.routes.access.sessions import csrf_token
 from quart_odds.routes.api.encoded import Body
@@ -58,7 +59,7 @@ async def docs() -> Response:
     made = description()
     shown = frame("", "docs")
     # A page of a session has the session's own token in its forms, so nobody else may get it.
-    key = shown["is_sandbox"], shown["read_only_reason"], csrf_token()
+    key = shown["is_sandbox"], shown["read_only_reason"], csrf_token(), is_anybody()
     if key not in made.pages:
         live = asyncapi.document(public_path(""))
         described = {

@@ -21,6 +21,7 @@ from quart_odds import __version__
 from quart_odds.domain.bookmakers import installed
 from quart_odds.domain.clock import iso_z
 from quart_odds.domain.platforms import Platform
+from quart_odds.routes.access.gate import is_anybody
 from quart_odds.routes.access.root_path import public_path
 from quart_odds.routes.access.sessions import CSRF_FIELD, csrf_token
 from quart_odds.routes.api.cooperative_yield import CooperativeYield
@@ -194,6 +195,7 @@ def _environment(overrides: Path | None) -> Environment:
     environment.globals["columns_of"] = columns_class
     environment.globals["csrf_token"] = csrf_token
     environment.globals["csrf_field"] = _csrf_field
+    environment.globals["is_anybody"] = is_anybody
     environment.filters |= {
         "z": iso_z,
         "clock": clock,

@@ -234,6 +234,9 @@ async def test_a_server_that_is_open_lets_everybody_read_and_nobody_change_anyth
             # Watching costs requests to bookmakers.
             assert len(running.parts.watched) == 0
         assert await things(running) == before
+        for path in ("/", "/docs"):
+            page = await client.get(path, headers={"Accept": "text/html"}, scope_base=ELSEWHERE)
+            assert 'href="/login">Log in</a>' in await page.get_data(as_text=True)
         allowed = await client.post("/api/scheduler/pause", headers=HEADERS, scope_base=ELSEWHERE)
         assert allowed.status_code == 200
 
