@@ -76,7 +76,7 @@ ARGUMENTS: Mapping[tuple[str, ...], tuple[str, ...]] = {
 """What commands need besides their names."""
 
 COMMANDS = [(*words, *ARGUMENTS.get(words, ())) for words, _ in commands(with_groups=False)]
-LASTING = {"sandbox", "serve", "watch"}
+LASTING = {"mcp", "sandbox", "serve", "watch"}
 """Commands that go on until they are stopped, if their settings are right."""
 
 
