@@ -31,6 +31,7 @@ _WORDS: Mapping[str, object] = {
     "Problem.title": "No such event",
     "Problem.type": "about:blank",
     "Problem.errors": None,
+    "Problem.process": None,
     "Problem.scope": None,
     "Problem.scrape_run_id": None,
     "PriceSpec.market": "5000",

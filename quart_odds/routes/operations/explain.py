@@ -11,6 +11,7 @@ from quart_odds.broadcast.explanation import explain as judged
 from quart_odds.domain.processes import ProcessReport
 from quart_odds.routes.access.forwarding import asked_of_writer
 from quart_odds.routes.access.problems import Problem, bad_request
+from quart_odds.routes.api.openapi import answers_problems
 from quart_odds.routes.api.processes import cluster_report
 from quart_odds.routes.api.requests import takes_query
 from quart_odds.routes.api.schemas.hub import ExplainQuery, Explanation
@@ -28,6 +29,7 @@ blueprint = Blueprint("explain", __name__)
 @blueprint.get("/api/hub/explain")
 @takes_query(ExplainQuery)
 @document_response(Explanation)
+@answers_problems(404)
 async def explain(query: ExplainQuery) -> Response:
     """Describe a live connection, or one that ended within the last 15 minutes, and what became of a message there.
 

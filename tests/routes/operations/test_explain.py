@@ -9,7 +9,9 @@ import pytest
 from quart_odds.broadcast import ODDS_UPDATES, SCRAPE_PROGRESS
 from quart_odds.routes.api import processes
 from quart_odds.routes.operations import explain
+from quart_odds.websocket.messages import odds_update_message
 from tests.apps import Json, RunningApp, running_app, running_sandbox
+from tests.platforms import FIRST_THREE
 from tests.redis_servers import running_redis
 
 NOWHERE = "http://127.0.0.1:9"
@@ -36,7 +38,7 @@ async def test_a_connection_and_its_messages_are_explained(running: RunningApp) 
         ack = await listener.receive_json()
         connection_id = ack["data"]["connection_id"]
         registry.broadcast({"type": "scrape_progress", "data": {}}, SCRAPE_PROGRESS)
-        registry.broadcast({"type": "odds_update", "data": {}}, ODDS_UPDATES)
+        registry.broadcast(odds_update_message([1], FIRST_THREE[0], 1), ODDS_UPDATES)
         told = await listener.receive_json()
         answer = await asked(running, connection_id, f"&cursor={told['id']}")
         message = answer.pop("message")
@@ -64,7 +66,7 @@ async def test_a_connection_and_its_messages_are_explained(running: RunningApp) 
         assert (await asked(running, connection_id, "&seq=3"))["message"]["result"] == "not_published"
         assert (await asked(running, connection_id))["message"] is None
         assert (await asked(running, connection_id, "&cursor=beef-1"))["message"]["result"] == "unknown"
-    registry.broadcast({"type": "odds_update", "data": {}}, ODDS_UPDATES)
+    registry.broadcast(odds_update_message([1], FIRST_THREE[0], 1), ODDS_UPDATES)
     answer = await asked(running, connection_id, "&seq=3")
     assert (answer["state"], answer["ending"]) == ("ended", "closed")
     assert answer["ended_seconds_ago"] >= 0

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from quart_odds.broadcast.connections import Ending, State
 from quart_odds.broadcast.explanation import Result
+from quart_odds.routes.api.query import Text
 from quart_odds.routes.api.requests import Query, WholeNumber
 from quart_odds.routes.api.schemas.live import AppliedFilter
 from quart_odds.routes.api.schemas.odds import Shape
@@ -14,10 +15,13 @@ from quart_odds.routes.api.schemas.odds import Shape
 class ExplainQuery(Query):
     """A connection, and a message by its cursor or by its number in the log."""
 
-    connection: Annotated[str, Field(description="the connection_id of connection_ack, or of a stream's first comment")]
-    cursor: Annotated[str | None, Field(description="the cursor of a message: its id")] = None
+    connection: Annotated[
+        Text, Field(description="the connection_id of connection_ack, or of a stream's first comment")
+    ]
+    cursor: Annotated[Text | None, Field(description="the cursor of a message: its id")] = None
     seq: Annotated[
-        int | None, WholeNumber(1, 10**18 - 1), Field(description="the number of a message: the end of its cursor")
+        Annotated[int, WholeNumber(1, 10**18 - 1)] | None,
+        Field(description="the number of a message: the end of its cursor"),
     ] = None
 
 

@@ -394,3 +394,4 @@ class ProblemBody(Shape):
     errors: list[FieldError] = Field(default=[], description="each bad field, of a request that is not valid")
     scrape_run_id: Annotated[int | None, Field(description="the active run, if that is why")] = None
     scope: Annotated[str | None, Field(description="the scope that is needed, if that is why")] = None
+    process: Annotated[dict[str, str | int | None] | None, Field(description="which to ask, if that is why")] = None
