@@ -57,12 +57,13 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One operation of the API."""
+    """One operation of the API. `scope` is what it needs, empty for nothing."""
 
     method: str
     path: str
     summary: str
     description: str
+    scope: str
     parameters: tuple[Field, ...]
     body: Kind | None
     curl: str
@@ -200,6 +201,7 @@ def _operation(openapi: Schema, base: str, method: str, path: str, operation: Sc
         path,
         operation.get("summary", ""),
         operation.get("description", "").strip(),
+        next((scopes[0] for each in operation["security"] for scopes in each.values() if scopes), ""),
         tuple(_parameter(each) for each in operation["parameters"]),
         kind_of(body["schema"]) if body else None,
         _curl(f"{base}{path}", method, operation),

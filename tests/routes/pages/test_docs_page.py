@@ -37,6 +37,8 @@ async def test_it_has_everything_that_the_documents_have(tmp_path: Path, root_pa
         for method, operation in methods.items():
             assert f'<b data-method="{method.upper()}">{method.upper()}</b> {path}</code>' in page
             assert operation["summary"] in text
+            needed = {scope for each in operation["security"] for scopes in each.values() for scope in scopes}
+            assert all(f"Scope: {each}." in text for each in needed)
             assert all(f"<code>{each['name']}</code>" in page for each in operation["parameters"])
     models: dict[str, Any] = openapi["components"]["schemas"] | asyncapi["components"]["schemas"]
     assert {f"model-{name}" for name in models} <= {*ids}
