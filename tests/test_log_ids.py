@@ -13,6 +13,7 @@ from quart_odds.broadcast import ODDS_UPDATES
 from quart_odds.broadcast.framing import FRAME
 from quart_odds.routes.live.place import LivePlace
 from quart_odds.scraping import coordinator
+from quart_odds.websocket.messages import odds_update_message
 from tests.apps import Sandbox, running_app, running_sandbox
 from tests.broadcast.listeners import BrokenSink, ManualClock, RecordingSink
 from tests.platforms import FIRST_THREE
@@ -138,14 +139,14 @@ async def test_a_line_of_the_hub_names_the_connection_that_it_is_about(
             registry.flusher.flush()
             sink.stall()
             for number in range(2):
-                registry.broadcast({"type": "odds_update", "data": {"number": number}}, ODDS_UPDATES)
+                registry.broadcast(odds_update_message([number + 1], FIRST_THREE[0], 1), ODDS_UPDATES)
                 await listener.receive()
             for _ in range(3):
                 registry.flusher.upkeep.tick()
                 clock.advance(20)
             broken = registry.connect(BrokenSink(), FRAME)
             with structlog.contextvars.bound_contextvars(run_id=5):
-                registry.broadcast({"type": "odds_update", "data": {}}, ODDS_UPDATES)
+                registry.broadcast(odds_update_message([1], FIRST_THREE[0], 1), ODDS_UPDATES)
             await listener.receive()
     by_event = {each["event"]: each for each in lines}
     assert by_event["subscriber.cut"]["connection_id"] == registry.figures.id_of(slow.number)

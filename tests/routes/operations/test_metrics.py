@@ -15,6 +15,7 @@ from quart_odds.domain.runs import RunMode, RunStatus, trigger_kind
 from quart_odds.routes.access.figures import RouteKind
 from quart_odds.routes.access.refusals import MAX_KINDS, OTHER, Refusals
 from quart_odds.routes.api import processes
+from quart_odds.websocket.messages import odds_update_message
 from tests.apps import RunningApp, running_app, running_sandbox
 from tests.platforms import FIRST_THREE
 from tests.routes.operations.exposition import documented, exposed
@@ -81,7 +82,7 @@ async def test_connections_are_counted_from_begin_to_end(running: RunningApp) ->
         found = await samples(running)
         assert found[f"quart_odds_transport_listeners{{{standard}}}"] == 1
         assert found[f"quart_odds_connections_begun_total{{{standard}}}"] == 1
-        running.parts.registry.broadcast({"type": "odds_update", "data": {}}, ODDS_UPDATES)
+        running.parts.registry.broadcast(odds_update_message([1], FIRST_THREE[0], 1), ODDS_UPDATES)
         await listener.receive()
         found = await samples(running)
         assert found["quart_odds_flush_latency_seconds_count"] == 1
