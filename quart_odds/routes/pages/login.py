@@ -11,7 +11,7 @@ from quart_odds.routes.access.problems import Problem
 from quart_odds.routes.access.root_path import public_path
 from quart_odds.routes.access.same_origin import is_encrypted, same_origin_only
 from quart_odds.routes.access.sessions import drop_session, session_secret, set_session
-from quart_odds.routes.api.requests import form_fields
+from quart_odds.routes.api.requests import Query, form_fields, takes_query
 from quart_odds.routes.pages.shell import page
 from quart_odds.routes.pages.views import frame, trouble
 from quart_odds.services import services
@@ -20,11 +20,18 @@ blueprint = Blueprint("login", __name__)
 blueprint.register_error_handler(Exception, trouble)
 
 
+class LoginQuery(Query):
+    """The page to lead to after the login."""
+
+    next: str = "/"
+
+
 @blueprint.get("/login")
 @hide
-async def form() -> Response:
+@takes_query(LoginQuery)
+async def form(query: LoginQuery) -> Response:
     """Show the form that asks for a token."""
-    return await _form(next_path(request.args.get("next")))
+    return await _form(next_path(query.next))
 
 
 @blueprint.post("/login")
