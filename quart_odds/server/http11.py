@@ -35,6 +35,11 @@ VERSIONS = (b"1.0", b"1.1")
 NOSNIFF = (b"x-content-type-options", b"nosniff")
 """The app adds this to its own responses. It is added here to those that the server makes itself."""
 CLOSE = (b"connection", b"close")
+UNREADABLE = {
+    HTTPStatus.BAD_REQUEST: "This is no HTTP request that can be read.",
+    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: "The address and the headers of this request are too long together.",
+}
+"""What is said of what the parser does not take as a request, by status."""
 
 
 def new_pipeline() -> TokenBucket:
@@ -126,36 +131,34 @@ class MeteredH11Protocol(H11Protocol):
         await super()._send_h11_event(event)
 
     async def _send_error_response(self, status_code: int) -> None:
+        """Answer what the parser does not take as a request. Hypercorn would send the status alone."""
         current_connection.get().refuse()
         # The parser answers 501 for an unknown transfer coding. Here no input may cause a server error.
-        is_unknown_coding = status_code == HTTPStatus.NOT_IMPLEMENTED
-        await super()._send_error_response(HTTPStatus.BAD_REQUEST if is_unknown_coding else status_code)
+        status = HTTPStatus(status_code if status_code in UNREADABLE else HTTPStatus.BAD_REQUEST)
+        await self._answer(status, UNREADABLE[status])
 
     async def _refuse(self, refusal: RefusedError) -> None:
         current_connection.get().refuse()
         refusals.count(f"http_{int(refusal.status)}")
         refusals.tell("peer.refused", f"http {int(refusal.status)}", status=int(refusal.status), reason=str(refusal))
         if self.connection.our_state in {h11.IDLE, h11.SEND_RESPONSE}:
-            body = orjson.dumps(
-                {
-                    "type": "about:blank",
-                    "title": refusal.status.phrase,
-                    "status": refusal.status,
-                    "detail": str(refusal),
-                }
-            )
-            headers: list[tuple[bytes, bytes]] = [
-                (b"content-type", b"application/problem+json"),
-                (b"content-length", b"%d" % len(body)),
-                (b"cache-control", b"no-store"),
-                CLOSE,
-                *self.config.response_headers("h11"),
-            ]
-            await self._send_h11_event(h11.Response(status_code=refusal.status, headers=headers))
-            if not self._is_head:
-                await self._send_h11_event(h11.Data(data=body))
-            await self._send_h11_event(h11.EndOfMessage())
+            await self._answer(refusal.status, str(refusal))
         await self.send(Closed())
+
+    async def _answer(self, status: HTTPStatus, detail: str) -> None:
+        """Send a problem as the last response of the connection."""
+        body = orjson.dumps({"type": "about:blank", "title": status.phrase, "status": status, "detail": detail})
+        headers: list[tuple[bytes, bytes]] = [
+            (b"content-type", b"application/problem+json"),
+            (b"content-length", b"%d" % len(body)),
+            (b"cache-control", b"no-store"),
+            CLOSE,
+            *self.config.response_headers("h11"),
+        ]
+        await self._send_h11_event(h11.Response(status_code=status, headers=headers))
+        if not self._is_head:
+            await self._send_h11_event(h11.Data(data=body))
+        await self._send_h11_event(h11.EndOfMessage())
 
 
 class MeteredHTTPStream(HTTPStream):

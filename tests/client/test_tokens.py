@@ -2,26 +2,12 @@
 
 import asyncio
 import json
-import sys
 from pathlib import Path
 
 import pytest
 
 from quart_odds_client import AccessError, Client, ConnectionAck, ConnectionRefused, Options, connect
-from tests.server.serving import environment, served
-
-COMMAND = (sys.executable, "-m", "quart_odds", "token")
-
-
-async def token_command(folder: Path, *words: str) -> str:
-    """Run `quart-odds token` on the server's database. Returns what it prints."""
-    settings = environment({"database_url": "sqlite:///odds.db"})
-    process = await asyncio.create_subprocess_exec(
-        *COMMAND, *words, cwd=folder, env=settings, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
-    )
-    said, errors = await process.communicate()
-    assert process.returncode == 0, errors.decode()
-    return said.decode().strip()
+from tests.server.serving import served, token_command
 
 
 async def test_a_token_opens_the_api_and_streams_until_it_is_revoked(tmp_path: Path) -> None:

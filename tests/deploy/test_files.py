@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 import yaml  # type: ignore[import-untyped]
 
+from quart_odds.cli import main
 from quart_odds.cli.serve import serve_command
 from quart_odds.errors import SettingsError
 from quart_odds.settings import PREFIX, Settings, load_settings
@@ -63,7 +64,8 @@ def test_the_unit_runs_the_server_with_settings_that_there_are() -> None:
     service = unit["Service"]
     command, name, *words = shlex.split(service["ExecStart"])
     assert (command, name) == (PROGRAM, "serve")
-    assert serve_command.make_context("serve", words).params["bind"] == "127.0.0.1:8000"
+    whole = main.make_context("quart-odds", ["serve"])
+    assert serve_command.make_context("serve", words, parent=whole).params["bind"] == "127.0.0.1:8000"
     settings = load_settings(dict(each.split("=", 1) for each in shlex.split(service["Environment"])))
     assert settings.log_format == "json"
     assert int(service["TimeoutStopSec"]) > settings.drain_seconds + STOP_SPARE_SECONDS

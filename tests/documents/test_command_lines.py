@@ -32,7 +32,7 @@ def parse(line: str) -> None:
     words = shlex.split(line, comments=True)
     end = next((place for place, word in enumerate(words) if word in ("|", ">", ";", "&&")), len(words))
     command: click.Command = main
-    context = click.Context(main, info_name="quart-odds")
+    context = click.Context(main, info_name="quart-odds", **main.context_settings)
     rest = words[:end]
     while isinstance(command, click.Group) and rest:
         name, *rest = rest

@@ -198,3 +198,17 @@ async def acknowledged(websocket: ClientConnection) -> Json:
     assert message["type"] == "connection_ack"
     traffic().message(message, "/api/ws")
     return message
+
+
+async def token_command(folder: Path, *words: str) -> str:
+    """Run `quart-odds token` on the database of the server of a folder. Returns what it prints."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "quart_odds", "token", *words,
+        cwd=folder,
+        env=environment({"database_url": "sqlite:///odds.db"}),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    said, errors = await process.communicate()
+    assert process.returncode == 0, errors.decode()
+    return said.decode().strip()

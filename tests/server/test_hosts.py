@@ -57,8 +57,13 @@ async def test_requests_without_one_host_are_refused(server: Served) -> None:
 
 
 async def test_a_name_that_was_bound_is_ours(server: Served) -> None:
-    """Addresses are always accepted."""
-    for host in (f"127.0.0.1:{server.port}", f"LOCALHOST:{server.port}", "[::1]", "192.168.0.9"):
+    """Addresses are always accepted. Under one that is not of this machine, a token is needed."""
+    for host, status in (
+        (f"127.0.0.1:{server.port}", 200),
+        (f"LOCALHOST:{server.port}", 200),
+        ("[::1]", 200),
+        ("192.168.0.9", 401),
+    ):
         async with connected(server.port) as peer:
             peer.writer.write(f"GET /api/health HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
-            assert (await peer.rest()).startswith(b"HTTP/1.1 200 ")
+            assert (await peer.rest()).startswith(b"HTTP/1.1 %d " % status), host

@@ -161,6 +161,22 @@ async def test_body_that_is_too_long_piles_up_nowhere(
     assert server.memory_kb - before <= GROWTH_KB
 
 
+@pytest.mark.parametrize(
+    ("start", "status", "word"),
+    [("GET /api/health?x=" + "1" * 200_000, 431, b"too long"), ("GET /api/he alth", 400, b"no HTTP request")],
+    ids=["too long", "no request"],
+)
+async def test_what_the_parser_does_not_take_is_answered_with_a_problem(
+    server: Served, start: str, status: int, word: bytes
+) -> None:
+    """As every other refusal is."""
+    async with connected(server.port) as peer:
+        answer = await _answer(peer, _head(server, start))
+    assert answer.startswith(b"HTTP/1.1 %d " % status)
+    assert b"content-type: application/problem+json" in answer.lower()
+    assert word in answer
+
+
 async def test_body_in_too_many_chunks_is_refused(server: Served) -> None:
     """A chunk costs as much to parse as a frame, however small it is."""
     sent = _head(server, "PUT /api/settings", "Transfer-Encoding: chunked") + b"1\r\n \r\n" * 5000 + b"0\r\n\r\n"
