@@ -46,6 +46,8 @@ def _faults(context: click.Context, parameter: click.Parameter, value: str) -> d
 
 @click.command(
     "sandbox",
+    # Also for `python -m quart_odds.sandbox`.
+    context_settings={"help_option_names": ["-h", "--help"]},
     epilog="""\b
 Examples:
   quart-odds sandbox --port 8090

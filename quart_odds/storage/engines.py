@@ -2,9 +2,11 @@
 
 import asyncio
 import contextlib
+import sqlite3
+import time
 
 from sqlalchemy import URL, Connection, event, make_url
-from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry, StaticPool
@@ -13,6 +15,10 @@ from quart_odds.errors import StorageError
 
 BUSY_SECONDS = 2.0
 """How long a SQLite statement waits for a lock that another process holds. A stop waits no longer than this either."""
+
+BUSY_PAUSE_SECONDS = 0.005
+PRIMARY_CODE = 0xFF
+"""The part of SQLite's result codes that is the same for all kinds of an error."""
 
 CONNECT_SECONDS = 10.0
 COMMAND_SECONDS = 60.0
@@ -73,7 +79,7 @@ def sqlite_engine(url: URL, in_memory: bool, *, writes: bool) -> AsyncEngine:
             connection.isolation_level = None  # the driver itself would only begin a transaction at the first write
             cursor = connection.cursor()
             for pragma in pragmas:
-                cursor.execute(f"PRAGMA {pragma}")
+                _set(cursor, pragma)
             cursor.close()
         except BaseException:
             connection.close()  # otherwise its thread keeps running
@@ -84,6 +90,24 @@ def sqlite_engine(url: URL, in_memory: bool, *, writes: bool) -> AsyncEngine:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return engine
+
+
+def _set(cursor: DBAPICursor, pragma: str) -> None:
+    """Set a pragma, and wait for another start that is just making the same file.
+
+    SQLite does not wait by itself while another connection switches a new file to WAL.
+    """
+    until = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            cursor.execute(f"PRAGMA {pragma}")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & PRIMARY_CODE != sqlite3.SQLITE_BUSY or time.monotonic() >= until:
+                raise
+            # In the thread of the loop, because a set-up cannot wait in any other way. The switch takes a moment.
+            time.sleep(BUSY_PAUSE_SECONDS)
+        else:
+            return
 
 
 def postgres_engine(url: URL) -> AsyncEngine:

@@ -5,6 +5,7 @@ import contextlib
 import errno
 import shutil
 import sqlite3
+import threading
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
 from quart_odds.errors import StorageError
-from quart_odds.storage import migrate, open_store
+from quart_odds.storage import engines, migrate, open_store
 from quart_odds.storage.database import Database
 from quart_odds.storage.engines import async_url
 from quart_odds.storage.tables import metadata
@@ -43,6 +44,27 @@ async def test_two_first_starts_at_once_make_one_database(database_url: str) -> 
     """The second start waits for the first."""
     first, second = await asyncio.gather(migrate(database_url), migrate(database_url))
     assert first == second
+
+
+async def test_first_starts_at_once_wait_while_the_file_becomes_one_of_wal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite answers "locked" at once then, and not after a while. Whoever holds it for too long is told of."""
+    path = tmp_path / "odds.db"
+    holder = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    holder.execute("BEGIN IMMEDIATE")
+    ending = threading.Timer(0.3, holder.rollback)
+    ending.start()
+    store = await open_store(f"sqlite:///{path}")
+    await store.aclose()
+    ending.join()
+    other = tmp_path / "other.db"
+    with contextlib.closing(sqlite3.connect(other, isolation_level=None)) as holding:
+        holding.execute("BEGIN IMMEDIATE")
+        monkeypatch.setattr(engines, "BUSY_SECONDS", 0.1)
+        with pytest.raises(StorageError, match="locked"):
+            await open_store(f"sqlite:///{other}")
+    holder.close()
 
 
 async def test_a_transaction_that_fails_leaves_nothing(database_url: str) -> None:
