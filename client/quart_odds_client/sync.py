@@ -67,6 +67,40 @@ async def _end_others() -> None:
     await asyncio.get_running_loop().shutdown_asyncgens()
 
 
+class _Opened:
+    """What runs in a loop of its own from `open` to `close`."""
+
+    def __init__(self, inner: streams.Stream | watches.OddsWatch) -> None:
+        self._inner = inner
+        self._loop: _Loop | None = None
+
+    def open(self) -> Self:
+        """Connect; `with` does it, too. Raises what opening a stream with asyncio raises."""
+        self._loop = _Loop()
+        try:
+            self._loop.run(self._inner.__aenter__())
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def close(self) -> None:
+        """Close the connection. Idempotent."""
+        if self._loop is not None:
+            loop, self._loop = self._loop, None
+            loop.close_with(self._inner.aclose)
+
+    def __enter__(self) -> Self:
+        """Open the connection."""
+        return self.open()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the connection."""
+        self.close()
+
+
 def connect(
     url: str,
     *,
@@ -98,12 +132,12 @@ def connect(
     )
 
 
-class Stream:
+class Stream(_Opened):
     """Messages of a server, without end, across lost connections. It reads only as fast as they are taken."""
 
     def __init__(self, stream: streams.Stream) -> None:
+        super().__init__(stream)
         self._stream = stream
-        self._loop: _Loop | None = None
         self._next: Future[AnyMessage | None] | None = None
 
     @property
@@ -115,32 +149,6 @@ class Stream:
     def state(self) -> State:
         """`connecting`, `live`, `waiting` or `closed`."""
         return self._stream.state
-
-    def open(self) -> Self:
-        """Connect; `with` does it, too. Raises what opening a stream with asyncio raises."""
-        self._loop = _Loop()
-        try:
-            self._loop.run(self._stream.__aenter__())
-        except BaseException:
-            self.close()
-            raise
-        return self
-
-    def close(self) -> None:
-        """Close the connection. Idempotent."""
-        if self._loop is not None:
-            loop, self._loop = self._loop, None
-            loop.close_with(self._stream.aclose)
-
-    def __enter__(self) -> Self:
-        """Open the stream."""
-        return self.open()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close the stream."""
-        self.close()
 
     def __iter__(self) -> Iterator[AnyMessage]:
         """Return the stream."""
@@ -200,12 +208,12 @@ def watch_odds(
     )
 
 
-class OddsWatch:
-    """Keeps a copy of odds current in the background, from `open` to `close`."""
+class OddsWatch(_Opened):
+    """Keeps a copy of odds current in the background, from `open` to `close`. The copy stays as it is then."""
 
     def __init__(self, watch: watches.OddsWatch) -> None:
+        super().__init__(watch)
         self._watch = watch
-        self._loop: _Loop | None = None
         self._changed = threading.Condition()
         self._version = 0
         self._seen = 0
@@ -228,30 +236,10 @@ class OddsWatch:
 
     def open(self) -> Self:
         """Connect, and return when the copy is whole; `with` does it, too. Raises what opening a stream raises."""
-        self._loop = _Loop()
-        try:
-            self._loop.run(self._watch.__aenter__())
-        except BaseException:
-            self.close()
-            raise
+        super().open()
+        assert self._loop is not None
         self._loop.submit(self._follow())
         return self
-
-    def close(self) -> None:
-        """Close the connection. The copy stays as it is. Idempotent."""
-        if self._loop is not None:
-            loop, self._loop = self._loop, None
-            loop.close_with(self._watch.aclose)
-
-    def __enter__(self) -> Self:
-        """Open the watch."""
-        return self.open()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close the watch."""
-        self.close()
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until something has changed since `copy` was read last. False after so many seconds, or at the end."""
