@@ -48,8 +48,7 @@ class RecordingSink:
         return self.is_open and not self._unread
 
     def write(self, data: bytes) -> None:
-        if not self.is_open:
-            return
+        assert self.is_open, "written to after it was closed"
         assert not self._unread, "written to while it was full"
         self.writes.append(data)
         if self.is_stalled:
