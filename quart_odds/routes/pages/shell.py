@@ -2,7 +2,7 @@
 
 import asyncio
 import mimetypes
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -11,6 +11,8 @@ from math import ceil
 from pathlib import Path
 
 import orjson
+import rcssmin
+import rjsmin
 from jinja2 import ChoiceLoader, Environment, FileSystemLoader, PrefixLoader, StrictUndefined, pass_context
 from jinja2.runtime import Context
 from markupsafe import Markup
@@ -63,6 +65,15 @@ MANY = 5
 
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
+PAGES = (
+    ("progress", "/", "Progress"),
+    ("odds", "/odds", "Odds"),
+    ("runs", "/runs", "Runs"),
+    ("alerts", "/alerts", "Alerts"),
+    ("docs", "/docs", "API"),
+)
+"""The pages in the navigation: name, path, and words."""
+
 KINDS = {".js": "text/javascript", ".ts": "text/plain"}
 """Content types by suffix. Elsewhere `.ts` is a video; as plain text, browsers show a declaration."""
 
@@ -73,9 +84,16 @@ STATIC_HEADERS = {
 }
 
 
+SMALLER: Mapping[str, Callable[[str], str]] = {".js": rjsmin.jsmin, ".css": rcssmin.cssmin}
+"""What leaves the comments and indentation out of a file, by suffix."""
+
+
 @dataclass(frozen=True, slots=True)
 class StaticFile:
-    """A file of static/, ready to send."""
+    """A file of static/, ready to send: as pages load it. Scripts and styles are without comments and indentation.
+
+    `/static/NAME` sends the file as it is.
+    """
 
     content: bytes
     content_type: str
@@ -102,7 +120,7 @@ def static_files() -> StaticFiles:
             digest.update(f"{name}\0{len(content)}\0".encode() + content)
             kind = KINDS.get(path.suffix) or mimetypes.guess_type(name)[0]
             text = "; charset=utf-8" if kind is None or kind.startswith("text/") else ""
-            files[name] = StaticFile(content, (kind or "text/plain") + text)
+            files[name] = StaticFile(_smaller(content, path.suffix), (kind or "text/plain") + text)
     for name, made, kind in (
         ("bookmakers.css", bookmakers_css().encode(), "text/css"),
         ("bookmakers.js", bookmakers_js().encode(), "text/javascript"),
@@ -110,6 +128,11 @@ def static_files() -> StaticFiles:
         digest.update(made)
         files[name] = StaticFile(made, f"{kind}; charset=utf-8")
     return StaticFiles(digest.hexdigest(), files)
+
+
+def _smaller(content: bytes, suffix: str) -> bytes:
+    make = SMALLER.get(suffix)
+    return content if make is None else make(content.decode()).encode()
 
 
 def static_answer(version: str, name: str) -> Response | None:
@@ -192,6 +215,7 @@ def _environment(overrides: Path | None) -> Environment:
     environment.globals["asset"] = _asset
     environment.globals["version"] = __version__
     environment.globals["bookmakers"] = _bookmakers
+    environment.globals["pages_of"] = lambda: PAGES
     environment.globals["columns_of"] = columns_class
     environment.globals["csrf_token"] = csrf_token
     environment.globals["csrf_field"] = _csrf_field

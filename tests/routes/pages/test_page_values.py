@@ -1,5 +1,6 @@
 """The content of pages, without a browser: rows and best prices, plots, texts, and the size of the static files."""
 
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -176,9 +177,18 @@ def test_triggers_and_errors_have_words() -> None:
 
 
 def test_script_and_style_are_light() -> None:
-    """All static files together, uncompressed, are within the budget."""
-    files = [path for path in asset_folder("static").iterdir() if path.suffix in (".js", ".css")]
-    assert sum(path.stat().st_size for path in files) <= MOST_BYTES
+    """All of them together, as browsers get them and not compressed, are within the budget."""
+    loaded = [file for name, file in static_files().files.items() if name.endswith((".js", ".css"))]
+    assert sum(len(file.content) for file in loaded) <= MOST_BYTES
+
+
+def test_pages_load_scripts_without_comments_and_others_with_them() -> None:
+    """What pages load has no comments and no indentation. A developer who reads `/static/live.js` has both."""
+    kept = static_files().files
+    assert "/**" in (asset_folder("static") / "live.js").read_text()
+    for name in ("live.js", "style.css"):
+        text = kept[name].content.decode()
+        assert not re.search(r"^\s|/\*|^//", text, re.MULTILINE), name
 
 
 async def test_declarations_are_text_at_both_addresses(tmp_path: Path) -> None:
