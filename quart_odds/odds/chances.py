@@ -62,6 +62,12 @@ def unpack_columns(count: int, packed: bytes, most_bytes: int | None = None) -> 
     return column[:count], dict(zip(places, refunds, strict=True))
 
 
+def chances_at(places: Mapping[int, int], count: int, packed: bytes) -> dict[int, int]:
+    """Return packed chances by key for only these places (by key) in the column of `count` prices."""
+    wins, refunds = unpack_columns(count, packed)
+    return {key: wins[place] | refunds.get(place, 0) << CHANCE_WIN_BITS for key, place in places.items() if wins[place]}
+
+
 def are_chances(chances: Mapping[int, int]) -> bool:
     """Return whether these are packed chances: of a win, and within bounds."""
     return all(

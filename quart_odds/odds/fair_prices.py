@@ -4,7 +4,7 @@ Some bookmakers send the fair probability of their supplier with most prices. Wh
 margin is taken out of the prices of the bookmaker with the lowest one (`domain.fair`).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -14,9 +14,9 @@ from quart_odds.domain.fair import DEFAULT_METHOD, Chance, probabilities, unpack
 from quart_odds.domain.platforms import Platform
 from quart_odds.domain.promotions import is_comparable
 from quart_odds.odds.event import CachedEvent
-from quart_odds.odds.event_odds import GONE
+from quart_odds.odds.event_odds import GONE, EventOdds
 from quart_odds.odds.margin import BestMarket, is_active_price, margin_of
-from quart_odds.odds.offers import effective_key
+from quart_odds.odds.offers import effective_key, price_keys
 
 FEEDS = tuple(
     Platform.of(each.bookmaker.slug)
@@ -45,15 +45,19 @@ class FairMarket:
 
 
 class FairPrices:
-    """The fair probabilities of an event's markets at a moment. Only prices that were seen within `max_age` count."""
+    """The fair probabilities of an event's markets at a moment. Only prices that were seen within `max_age` count.
 
-    def __init__(self, event: CachedEvent, now: datetime, max_age: timedelta) -> None:
+    If `keys` are given, plain ones, only their markets may be asked about: then nothing else is read.
+    """
+
+    def __init__(
+        self, event: CachedEvent, now: datetime, max_age: timedelta, keys: Sequence[int] | None = None
+    ) -> None:
         self._odds = {each.header.platform: each for each in event.comparable_odds}
-        self._values = {
-            platform: dict(zip(each.keys, each.values, strict=True)) for platform, each in self._odds.items()
-        }
+        here = {platform: _keys_at(each, keys) for platform, each in self._odds.items()}
+        self._values = {platform: _values_at(each, here[platform]) for platform, each in self._odds.items()}
         self._promoting = {platform for platform, each in self._odds.items() if each.has_promotions}
-        self._chances = {each: self._odds[each].chances() for each in FEEDS if each in self._odds}
+        self._chances = {each: _chances_at(self._odds[each], here[each]) for each in FEEDS if each in self._odds}
         self._now = now
         self._max_age = max_age
 
@@ -107,6 +111,31 @@ class FairPrices:
     def _fresh_until(self, platform: Platform, keys: Sequence[int]) -> datetime:
         # All outcomes of a market and line are seen together.
         return self._odds[platform].seen_at_of(keys[0]) + self._max_age
+
+
+def fair_odds_of(chance: Chance) -> float:
+    """Return the fair odds of an outcome, to three decimals."""
+    return round(chance.fair_odds, 3)
+
+
+def value_percent_of(chance: Chance, value: int) -> float:
+    """Return what a packed price gains in the long run, in percent of the stake, to two decimals."""
+    return round(100 * chance.expected_value((value >> 1) / 1000), 2)
+
+
+def _keys_at(event_odds: EventOdds, keys: Sequence[int] | None) -> Collection[int] | None:
+    """Return these plain keys and those of all promoted prices of the same outcomes; None for all prices."""
+    return keys if keys is None or not event_odds.has_promotions else price_keys(event_odds, dict.fromkeys(keys, 0))
+
+
+def _values_at(event_odds: EventOdds, keys: Collection[int] | None) -> dict[int, int]:
+    if keys is None:
+        return dict(zip(event_odds.keys, event_odds.values, strict=True))
+    return {key: value for key in keys if (value := event_odds.value_of(key)) is not None}
+
+
+def _chances_at(event_odds: EventOdds, keys: Collection[int] | None) -> dict[int, int]:
+    return event_odds.chances() if keys is None else event_odds.chances_of(keys)
 
 
 def chances_of_feed(market: Market, packed: Sequence[int]) -> tuple[Chance, ...] | None:

@@ -16,7 +16,7 @@ from quart_odds.domain.platforms import Platform
 from quart_odds.domain.promotions import promotion_name
 from quart_odds.odds.event import CachedEvent
 from quart_odds.odds.event_odds import GONE, EventOdds
-from quart_odds.odds.fair_prices import FairMarket, FairPrices
+from quart_odds.odds.fair_prices import FairMarket, FairPrices, fair_odds_of, value_percent_of
 from quart_odds.odds.margin import BestMarket, BestPrice, best_markets, market_margin
 from quart_odds.odds.offers import Offer, effective_key, offers_at, offers_of, place_of, promotion_word
 
@@ -285,9 +285,9 @@ def _best(best: BestMarket, worth: FairMarket | None, fair: FairPrices) -> JSON:
                 "odds": unpack_value(price.value)[0],
                 "bookmakers": [event_odds.header.platform.value for event_odds in price.odds],
                 "promotion": _perk_of_all(price),
-                "fair_odds": None if chance is None else round(chance.fair_odds, 3),
+                "fair_odds": None if chance is None else fair_odds_of(chance),
                 "fair_source": None if worth is None else worth.source,
-                "value_percent": None if chance is None else _value_percent(chance, price.value),
+                "value_percent": None if chance is None else value_percent_of(chance, price.value),
                 "margins": {} if chance is None else _margins(chance, fair.prices_of(price.key)),
             }
             for outcome, price, chance in zip(best.market.outcomes, best.prices, chances, strict=True)
@@ -295,14 +295,10 @@ def _best(best: BestMarket, worth: FairMarket | None, fair: FairPrices) -> JSON:
     }
 
 
-def _value_percent(chance: Chance, value: int) -> float:
-    return round(100 * chance.expected_value(unpack_value(value)[0]), 2)
-
-
 def _margins(chance: Chance, prices: Mapping[Platform, int]) -> JSON:
     """Return what each bookmaker keeps of a stake on the outcome, in percent: where it shades its prices."""
     # Subtracted, because minus zero would be shown as -0.0.
-    return {platform.value: 0.0 - _value_percent(chance, value) for platform, value in prices.items()}
+    return {platform.value: 0.0 - value_percent_of(chance, value) for platform, value in prices.items()}
 
 
 def _perk_of_all(price: BestPrice) -> str | None:
