@@ -5,6 +5,7 @@ from datetime import datetime
 
 from quart_odds.alerts.rules import MovementSpec, PriceOf, PriceSpec
 from quart_odds.domain.clock import iso_z
+from quart_odds.domain.outcomes import outcome_words
 from quart_odds.domain.platforms import Platform
 from quart_odds.domain.runs import RunRecord
 from quart_odds.odds.event import CachedEvent
@@ -85,7 +86,7 @@ def opportunity_words(track: Track, now: datetime) -> Words:
     event, found = track.event, track.opportunity
     name, worth = event.header.name, f"{found.kind} {found.margin:.2f} %"
     prices = ", ".join(
-        f"{leg.outcome.name}{'' if leg.line is None else f' {leg.line:g}'} {leg.odds:g} at {leg.platform.display_name}"
+        f"{outcome_words(leg.market, leg.outcome, leg.line)} {leg.odds:g} at {leg.platform.display_name}"
         for leg in found.legs
     )
     data: JSON = {
@@ -99,8 +100,8 @@ def opportunity_words(track: Track, now: datetime) -> Words:
 
 
 def _price_name(spec: PriceOf, platform: Platform) -> str:
-    line = "" if spec.line is None else f" {spec.line:g}"
-    return f"{spec.market_of.name}{line}, {spec.outcome}, at {platform.display_name}"
+    market = spec.market_of
+    return f"{market.name}, {outcome_words(market, spec.outcome, spec.line)}, at {platform.display_name}"
 
 
 def _price_data(spec: PriceOf, event: CachedEvent, platform: Platform, odds: float) -> JSON:

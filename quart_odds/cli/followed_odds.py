@@ -16,7 +16,9 @@ import quart_odds_client as client
 from quart_odds.cli.consoles import console_for
 from quart_odds.cli.followed_runs import Say, state_teller, watch_error
 from quart_odds.cli.terminal import REFRESHES_A_SECOND
+from quart_odds.domain.catalogue import CATALOGUE
 from quart_odds.domain.clock import iso_z
+from quart_odds.domain.outcomes import is_handicap, outcome_words
 from quart_odds.domain.terminals import is_live
 from quart_odds.domain.text import printable
 from quart_odds_client.messages import PriceChange
@@ -90,7 +92,7 @@ def print_change(copy: client.OddsCopy, message: client.AnyMessage) -> None:
         name = f"event {message.data.event_id}" if event is None else event.name
         for row in message.data.changes:
             market = event and event.market(message.data.source, row.market_id, row.line, row.market_promotion)
-            what = " ".join(_words((market and market.name) or row.market_id, row.line, row.outcome))
+            what = " ".join(_words((market and market.name) or row.market_id, row))
             at = iso_z(message.data.seen_at)
             click.echo(printable(f"{at} {name}: {message.data.source} {what} {_move(row)}"))
     elif isinstance(message, client.EventChange):
@@ -113,11 +115,18 @@ def _move(row: PriceChange) -> str:
     return f"{before} → {row.odds:g}{'' if row.is_active else ' suspended'}"
 
 
-def _words(market: str, line: float | None, outcome: str) -> Iterator[str]:
+def _words(market: str, row: PriceChange) -> Iterator[str]:
     yield market
-    if line is not None:
-        yield f"{line:g}"
+    outcome = _outcome(row.market_id, row.outcome, row.line)
+    if row.line is not None and outcome == row.outcome:
+        yield f"{row.line:g}"
     yield outcome
+
+
+def _outcome(market_id: str, name: str, line: float | None) -> str:
+    """Return the name of an outcome, of a handicap with the line of its own side."""
+    market = CATALOGUE.by_id.get(market_id)
+    return name if market is None or not is_handicap(market) else outcome_words(market, name, line)
 
 
 def _title(event: client.Event) -> str:
@@ -170,7 +179,7 @@ def _event_table(event: client.Event) -> Table:
         label = printable(names[market_id] if line is None else f"{names[market_id]} {line:g}")
         for outcome in outcomes:
             cells = [_cell(event.price(slug, market_id, outcome, line), best.get(outcome)) for slug in event.bookmakers]
-            table.add_row(label, printable(outcome), *cells)
+            table.add_row(label, printable(_outcome(market_id, outcome, line)), *cells)
             label = ""
     return table
 

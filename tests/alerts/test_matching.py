@@ -72,6 +72,16 @@ def test_a_price_fires_once_when_it_crosses() -> None:
     assert [len(world.price(odds)) for odds in (2.7, 2.5, 2.46, 2.6, 2.45, 2.51, 2.6)] == [0, 0, 0, 0, 0, 1, 0]
 
 
+def test_the_price_of_a_handicap_is_named_by_the_line_of_its_side() -> None:
+    """A rule about the away side at a home handicap of -1.5 is about +1.5."""
+    away = key("asian_handicap_ft", "2", -1.5)
+    rule = '{"kind": "price", "event_id": 1, "market": "asian_handicap_ft", "line": -1.5, "outcome": "2", "over": 2}'
+    world = World(rule)
+    assert world.take(mapped(header(BETPAWA), {**X1, away: 1.9})) == []
+    (alert,) = world.take(mapped(header(BETPAWA), {**X1, away: 2.1}))
+    assert alert.text == "Asian Handicap, 2 (+1.5), at BetPawa is 2.1, over 2."
+
+
 def test_the_threshold_itself_is_not_beyond() -> None:
     """Neither over nor under it."""
     world = World(PRICE % "", (PRICE % "").replace("over", "under"))

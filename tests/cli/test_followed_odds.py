@@ -63,11 +63,13 @@ async def test_lines_say_what_there_is_and_what_changes(fake: FakeServer) -> Non
     await line.send("odds_image", image(named(entry(outcome("1", 2.0), outcome("X", 3.0)))), 2)
     assert await process.stdout.readline() == b"event 12, Home - Away, 2026-11-22 10:00 UTC: 2 open prices\n"
     gone = moved("X", 3.0, previous=3.0, is_active=False, available=False)
-    await line.send("odds_change", change(12, moved("1", 2.1, previous=2.0), gone), 3)
-    said = [(await process.stdout.readline()).decode() for _ in range(2)]
+    away = moved("2", 1.9, previous=1.8) | {"market_id": "3774", "line": -1.5}
+    await line.send("odds_change", change(12, moved("1", 2.1, previous=2.0), gone, away), 3)
+    said = [(await process.stdout.readline()).decode() for _ in range(3)]
     assert said == [
         "2026-11-22T10:00:07.000Z Home - Away: betpawa 1X2 1 2 → 2.1\n",
         "2026-11-22T10:00:07.000Z Home - Away: betpawa 1X2 X 3 → gone\n",
+        "2026-11-22T10:00:07.000Z Home - Away: betpawa 3774 2 (+1.5) 1.8 → 1.9\n",
     ]
     process.send_signal(signal.SIGINT)
     assert await process.stderr.read() == b""

@@ -17,6 +17,7 @@ from quart_odds.alerts.rules import (
     offered_spec,
 )
 from quart_odds.alerts.targets import shown
+from quart_odds.domain.outcomes import outcome_words
 from quart_odds.routes.access.forwarding import carried_out_by_writer
 from quart_odds.routes.access.problems import bad_request
 from quart_odds.routes.access.root_path import public_path
@@ -124,8 +125,8 @@ def words_of(rule: Rule) -> str:
 
 
 def _price(spec: PriceOf) -> str:
-    line = "" if spec.line is None else f" {spec.line:g}"
-    return f"{spec.market_of.name}{line}, {spec.outcome}, of event {spec.event_id}{_at(spec.bookmaker)}"
+    words = outcome_words(spec.market_of, spec.outcome, spec.line)
+    return f"{spec.market_of.name}, {words}, of event {spec.event_id}{_at(spec.bookmaker)}"
 
 
 def _at(bookmaker: object) -> str:

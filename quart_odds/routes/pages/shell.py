@@ -22,6 +22,7 @@ from werkzeug.http import quote_etag
 from quart_odds import __version__
 from quart_odds.domain.bookmakers import installed
 from quart_odds.domain.clock import iso_z
+from quart_odds.domain.outcomes import outcome_words
 from quart_odds.domain.platforms import Platform
 from quart_odds.routes.access.gate import is_anybody
 from quart_odds.routes.access.root_path import public_path
@@ -217,6 +218,7 @@ def _environment(overrides: Path | None) -> Environment:
     environment.globals["bookmakers"] = _bookmakers
     environment.globals["pages_of"] = lambda: PAGES
     environment.globals["columns_of"] = columns_class
+    environment.globals["outcome_words"] = outcome_words
     environment.globals["csrf_token"] = csrf_token
     environment.globals["csrf_field"] = _csrf_field
     environment.globals["is_anybody"] = is_anybody

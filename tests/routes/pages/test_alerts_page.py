@@ -130,7 +130,11 @@ async def test_a_target_is_tested_from_the_page(running: RunningApp) -> None:
         (
             {"kind": "movement", "event_id": 3, "market": "over_under_ft", "line": 2.5, "outcome": "Over"}
             | {"percent": 5, "within_seconds": 60, "direction": "down", "bookmaker": "bet9ja"},
-            "Over/Under 2.5, Over, of event 3 at Bet9ja moves down by 5 % within 60 s",
+            "Over/Under, Over 2.5, of event 3 at Bet9ja moves down by 5 % within 60 s",
+        ),
+        (
+            {"kind": "price", "event_id": 3, "market": "asian_handicap_ft", "line": -1.5, "outcome": "2", "over": 2},
+            "Asian Handicap, 2 (+1.5), of event 3 is over 2",
         ),
         ({"kind": "event", "on": ["gone"], "event_id": 3}, "event 3 is gone"),
         ({"kind": "event", "on": ["listed", "gone"], "search": "Ajax"}, "an event with “Ajax” is listed or gone"),
