@@ -63,7 +63,10 @@ class FairPrices:
 
     def of(self, best: BestMarket) -> FairMarket | None:
         """Return the fair probabilities of a market and line; None if nobody has a full set of fresh prices."""
-        market, plain = best.market, [price.key for price in best.prices]
+        return self.of_keys(best.market, [price.key for price in best.prices])
+
+    def of_keys(self, market: Market, plain: Sequence[int]) -> FairMarket | None:
+        """Return the same for the plain keys of all outcomes of a market and line."""
         for platform, given in self._chances.items():
             keys = self._full_set(platform, plain)
             if keys is None or not all(key in given for key in keys):

@@ -9,16 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
-from quart_odds.domain.catalogue import (
-    CATALOGUE,
-    FIRST_PROMOTED_KEY,
-    Market,
-    market_number_of,
-    pack_key,
-    promotion_of,
-    unpack_key,
-)
-from quart_odds.domain.promotions import is_comparable
+from quart_odds.domain.catalogue import CATALOGUE, FIRST_PROMOTED_KEY, Market, market_number_of, unpack_key
 from quart_odds.odds.event import CachedEvent
 from quart_odds.odds.event_odds import GONE, EventOdds
 from quart_odds.odds.offers import Offer, effective_key, perked_values
@@ -116,24 +107,6 @@ def best_markets(event: CachedEvent) -> list[BestMarket]:
             prices = tuple(BestPrice(key, best[key], _holders(here, key, best[key])) for key in keys)
             found.append(BestMarket(market, unpack_key(first)[2], prices))
     return found
-
-
-def best_market(event: CachedEvent, market: Market, line: float | None) -> BestMarket | None:
-    """Return the one of `best_markets` that is of this market and line; None if it is not among them. Takes 10 µs."""
-    _, offsets = _full_set(market.number)
-    first = pack_key(market.number, 0, line)
-    keys = [first | offset for offset in offsets]
-    best: dict[int, int] = {}
-    here = event.comparable_odds
-    for event_odds in here:
-        for key in keys:
-            held = effective_key(event_odds, key) if event_odds.has_promotions else key
-            value = event_odds.value_of(held)
-            if value is not None and is_comparable(promotion_of(held)):
-                take_better(best, ((key, value),))
-    if not keys or not all(key in best for key in keys):
-        return None
-    return BestMarket(market, line, tuple(BestPrice(key, best[key], _holders(here, key, best[key])) for key in keys))
 
 
 def best_values(market: Market, offers: Iterable[Offer]) -> dict[int, int]:

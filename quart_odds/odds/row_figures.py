@@ -13,7 +13,7 @@ from quart_odds.domain.fair import Chance
 from quart_odds.domain.platforms import Platform
 from quart_odds.odds.event import CachedEvent
 from quart_odds.odds.fair_prices import FairPrices, fair_odds_of, value_percent_of
-from quart_odds.odds.margin import best_market
+from quart_odds.odds.margin import margin_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,20 +61,19 @@ def figures_of(
     now: datetime,
     max_age: timedelta,
 ) -> RowFigures:
-    """Return the figures of a market and line among these bookmakers, by default all. Takes a sixth of a millisecond.
+    """Return the figures of a market and line among these bookmakers, by default all. Takes a tenth of a millisecond.
 
     They are right until the event changes, at most until `right_until`. Fair odds come only from prices that were seen
     within `max_age`.
     """
     if platforms is not None:
         event = event.among(platforms)
-    if not event.odds or not market.is_comparable:
+    if not event.odds or not market.is_comparable or len(market.outcomes) < 2:
         return RowFigures(tuple([OutcomeFigures(each.name) for each in market.outcomes]))
     keys = [pack_key(market.number, outcome.index, line) for outcome in market.outcomes]
     fair = FairPrices(event, now, max_age, keys)
-    best = best_market(event, market, line)
-    worth = None if best is None else fair.of(best)
     prices = [sorted(fair.prices_of(key).values(), reverse=True) for key in keys]
+    worth = fair.of_keys(market, keys) if all(prices) else None
     is_compared = all(len(each) > 1 for each in prices)
     return RowFigures(
         tuple(
@@ -84,7 +83,7 @@ def figures_of(
             ]
         ),
         None if worth is None else worth.source,
-        best.margin if best is not None and is_compared else None,
+        margin_of(market, [each[0] for each in prices]) if is_compared else None,
         None if worth is None else worth.fresh_until,
     )
 
