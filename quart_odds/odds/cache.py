@@ -14,6 +14,7 @@ from quart_odds.domain.platforms import Platform
 from quart_odds.errors import CacheFullError
 from quart_odds.odds.archive import ArchivedEvents
 from quart_odds.odds.columns import RecentColumns
+from quart_odds.odds.competitions import Competitions
 from quart_odds.odds.event import CachedEvent, EventChange
 from quart_odds.odds.event_odds import EventOdds, PriceChange
 from quart_odds.odds.headers import completed, earlier, with_words_of
@@ -250,6 +251,10 @@ class OddsCache:
         """Every event, ordered by kick-off, name and id."""
         return self._events.by_kickoff()
 
+    def competitions(self) -> Competitions:
+        """Which competitions of the events are the same one."""
+        return self._events.competitions()
+
     def vetoed(self) -> Iterator[tuple[CachedEvent, CachedEvent | None]]:
         """Events that stand alone although they have a SportRadar id, each with the event that has that id."""
         return self._events.vetoed()
@@ -302,8 +307,7 @@ class OddsCache:
 
     def forget(self, event_id: int) -> None:
         """Drop an event from memory. The database may still have it."""
-        event = self._events.forget(event_id)
-        if event is None:
+        if (event := self._events.forget(event_id)) is None:
             return
         for event_odds in event.odds.values():
             header = event_odds.header
@@ -313,8 +317,7 @@ class OddsCache:
 
     def archive(self, event_id: int) -> None:
         """Drop an event that is long over, and note by which keys it is found when a bookmaker lists it again."""
-        event = self.get(event_id)
-        if event is not None:
+        if (event := self.get(event_id)) is not None:
             for event_odds in event.odds.values():
                 header = event_odds.header
                 self.archived.add(event_id, event.key, header.platform, header.external_id, header.genius_id)

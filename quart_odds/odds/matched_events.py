@@ -11,6 +11,7 @@ from typing import TypedDict
 
 from quart_odds.domain.platforms import Platform
 from quart_odds.odds.candidates import Candidates
+from quart_odds.odds.competitions import Competitions
 from quart_odds.odds.event import CachedEvent
 from quart_odds.odds.event_odds import EventOdds
 from quart_odds.odds.matching import PLATFORM_ORDER, Candidate, agreeing, genius_key, lone_key, match_key
@@ -53,6 +54,7 @@ class MatchedEvents:
         self._by_match = Candidates()
         self._by_genius_id = Candidates()
         self._by_kickoff: list[CachedEvent] | None = None
+        self._competitions: Competitions | None = None
 
     @property
     def all(self) -> Mapping[int, CachedEvent]:
@@ -74,6 +76,13 @@ class MatchedEvents:
                 self._events.values(), key=lambda event: (event.header.kickoff, event.header.name, event.id)
             )
         return self._by_kickoff
+
+    def competitions(self) -> Competitions:
+        """Which competitions are the same one. Kept until an event comes, goes or moves, or its header changes."""
+        events = self.by_kickoff()
+        if self._competitions is None or self._competitions.events is not events:
+            self._competitions = Competitions(events)
+        return self._competitions
 
     def vetoed(self) -> Iterator[tuple[CachedEvent, CachedEvent | None]]:
         """Events that stand alone although they have a SportRadar id, each with the event that has that id."""

@@ -15,6 +15,7 @@ from quart_odds.domain.catalogue import CATALOGUE
 from quart_odds.domain.clock import iso_z, utc_now
 from quart_odds.domain.platforms import Platform
 from quart_odds.odds.cache import OddsCache
+from quart_odds.odds.competitions import MatchedCompetition
 from quart_odds.odds.event import CachedEvent
 from quart_odds.odds.event_odds import EventOdds
 from quart_odds.odds.offers import market_numbers
@@ -135,22 +136,25 @@ async def coverage_events(query: CoverageQuery) -> Response:
     """List events by tournament, with the bookmakers that list them."""
     sort: Literal["kickoff", "name", "tournament"] = "name" if query.sort == "alphabetical" else query.sort
     asked = EventsFilter(include_started=query.include_started, search=query.search, sort=sort)
-    events = select_events(services().served.cache, asked, utc_now())
+    cache = services().served.cache
+    competitions = cache.competitions()
+    events = select_events(cache, asked, utc_now())
     if query.platforms:
         events = [event for event in events if any(platform in event.listed for platform in query.platforms)]
     total = _coverage(events)
-    by_tournament: dict[int, list[_Shown]] = {}
+    by_tournament: dict[MatchedCompetition, list[_Shown]] = {}
     for event in events:
         shown = _Shown(event.snapshot(), overlap(event), tuple(event.listed))
         if query.availability in ("all", shown.overlap):
-            by_tournament.setdefault(event.leading.competition_id, []).append(shown)
+            by_tournament.setdefault(competitions.of(event), []).append(shown)
     groups = list(by_tournament.items())
     if query.sort == "tournament":
-        groups.sort(key=lambda group: tournament_order(group[1][0].event))
+        order = tournament_order(competitions)
+        groups.sort(key=lambda group: order(group[1][0].event))
     encoded = []
     turn = CooperativeYield()
-    for tournament_id, group in groups:
-        encoded.append(orjson.Fragment(orjson.dumps(_tournament(tournament_id, group))))
+    for competition, group in groups:
+        encoded.append(orjson.Fragment(orjson.dumps(_tournament(competition, group))))
         if turn.is_due:
             await asyncio.sleep(0)
     return Body.of({"coverage": total, "tournaments": encoded}).answer(request)
@@ -206,11 +210,10 @@ def _percent(part: int, whole: int) -> float:
     return round(100 * part / whole, 1) if whole else 0.0
 
 
-def _tournament(tournament_id: int, events: list[_Shown]) -> JSON:
+def _tournament(competition: MatchedCompetition, events: list[_Shown]) -> JSON:
     kinds = Counter(shown.overlap for shown in events)
-    competition = events[0].event.header.competition
     return {
-        "tournament_id": tournament_id,
+        "tournament_id": competition.id,
         "tournament_name": competition.name,
         "tournament_country": competition.country,
         "sport_name": SPORT,

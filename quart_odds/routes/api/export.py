@@ -62,11 +62,11 @@ async def _events(parts: Services, query: ExportQuery) -> AsyncGenerator[CachedE
     if query.row_kind.is_past:
         if isinstance(query.changed_since, Revision):
             raise bad_request("The query string is not valid.", ("changed_since", "give a time: a cursor has no past"))
-        is_wanted = query.filter(now)
+        is_wanted = query.filter(now, None, cache.competitions)
         first, last = query.kickoff_range(now)
         stored = await store.event_ids(kickoff_from=first, kickoff_to=last, among=query.event_id or None)
     else:
-        is_wanted = query.filter(now, cache.epoch)
+        is_wanted = query.filter(now, cache.epoch, cache.competitions)
         in_memory = [event.snapshot() for event in cache.by_kickoff() if is_wanted(event)]
         if missing := [each for each in query.event_id if each not in cache.events]:
             stored = await store.event_ids(among=missing)

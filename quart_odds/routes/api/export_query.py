@@ -10,6 +10,7 @@ from quart_odds.domain.platforms import Platform
 from quart_odds.export.columns import Wanted
 from quart_odds.export.formats import FORMATS, Format
 from quart_odds.export.kinds import KINDS, Kind
+from quart_odds.odds.competitions import Competitions
 from quart_odds.odds.event import CachedEvent
 from quart_odds.routes.access.problems import MESSAGES
 from quart_odds.routes.api.markets import known_market
@@ -75,11 +76,13 @@ class ExportQuery(EventsSelection):
             first = now if first is None else max(first, now)
         return first, self.kickoff_to
 
-    def filter(self, now: datetime, epoch: str | None = None) -> Callable[[CachedEvent], bool]:
-        """Return what tells whether the query selects an event. `epoch` is that of the events' revisions, if any."""
+    def filter(
+        self, now: datetime, epoch: str | None = None, competitions: Callable[[], Competitions] | None = None
+    ) -> Callable[[CachedEvent], bool]:
+        """Return what tells whether the query selects an event. For `epoch` and `competitions` see `event_filters`."""
         first, last = self.kickoff_range(now)
         ids = frozenset(self.event_id)
-        filters = event_filters(self, epoch)
+        filters = event_filters(self, epoch, competitions)
 
         def is_selected(event: CachedEvent) -> bool:
             kickoff = event.header.kickoff

@@ -1,5 +1,6 @@
 """Lists derived from the events: tournaments, countries, events that a bookmaker lacks, events that lost odds."""
 
+from collections import Counter
 from datetime import datetime
 from typing import cast
 
@@ -46,7 +47,7 @@ def add_routes(blueprint: Blueprint) -> None:
 @takes_query(TournamentsQuery)
 @document_response(cast("type[Tournament]", list[Tournament]))
 async def tournaments(query: TournamentsQuery) -> Response:
-    """List the tournaments of the current events, by country and name."""
+    """List the tournaments of the current events, by country and name. Each once, whoever has it."""
     parts = services()
     cache = parts.served.cache
     return parts.event_bodies.tournaments(query, lambda now: _tournaments(cache, query, now)).answer(request)
@@ -54,28 +55,29 @@ async def tournaments(query: TournamentsQuery) -> Response:
 
 def _tournaments(cache: OddsCache, query: TournamentsQuery, now: datetime) -> list[dict[str, object]]:
     asked = EventsFilter(include_started=query.include_started, availability=query.availability, sort="tournament")
-    found: dict[int, list[CachedEvent]] = {}
-    for event in select_events(cache, asked, now):
-        found.setdefault(event.leading.competition_id, []).append(event)
+    competitions = cache.competitions()
+    found = Counter(map(competitions.of, select_events(cache, asked, now)))
     return [
         {
-            "id": tournament_id,
-            "name": events[0].header.competition.name,
-            "country": events[0].header.competition.country,
+            "id": competition.id,
+            "name": competition.name,
+            "country": competition.country,
             "sport_name": SPORT,
-            "event_count": len(events),
+            "event_count": count,
+            "ids": competition.ids,
         }
-        for tournament_id, events in found.items()
+        for competition, count in found.items()
     ]
 
 
 @takes_query(TournamentsQuery)
 @document_response(cast("type[str]", list[str]))
 async def countries(query: TournamentsQuery) -> Response:
-    """List the countries of the current events, by name."""
+    """List the countries of the current events, by name. Each once, however the bookmakers spell it."""
     asked = EventsFilter(include_started=query.include_started, availability=query.availability)
-    found = select_events(services().served.cache, asked, utc_now())
-    return Body.of(sorted({event.header.competition.country for event in found})).answer(request)
+    cache = services().served.cache
+    found = map(cache.competitions().of, select_events(cache, asked, utc_now()))
+    return Body.of(sorted({competition.country for competition in found})).answer(request)
 
 
 @takes_query(StartedQuery)

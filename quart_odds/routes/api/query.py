@@ -14,6 +14,7 @@ from quart_odds.domain.odds import EventHeader
 from quart_odds.domain.platforms import Platform
 from quart_odds.domain.text import plain_letters
 from quart_odds.odds.cache import OddsCache
+from quart_odds.odds.competitions import Competitions
 from quart_odds.odds.event import CachedEvent
 from quart_odds.routes.api.requests import Query
 
@@ -180,13 +181,13 @@ def select_events(cache: OddsCache, query: EventsFilter, now: datetime) -> list[
         least = query.min_bookmakers
         chosen = map(query.narrowed, events)
         events = [event for event in chosen if event.odds and (least == 1 or len(event.listed) >= least)]
-    return _sorted(events, query.sort)
+    return _sorted(events, query.sort, cache)
 
 
 def selected(cache: OddsCache, query: EventsSelection, now: datetime) -> list[CachedEvent]:
     """Return all events that the query selects, in order of kick-off."""
     events = _kickoff_window(cache, query, now)
-    for wanted in event_filters(query, cache.epoch):
+    for wanted in event_filters(query, cache.epoch, cache.competitions):
         events = [event for event in events if wanted(event)]
     return events
 
@@ -224,22 +225,30 @@ def cursor(cache: OddsCache, since: Revision | datetime | None = None) -> str:
     return f"{cache.epoch}-{number}"
 
 
-def event_filters(query: EventsSelection, epoch: str | None) -> list[Callable[[CachedEvent], bool]]:
+def event_filters(
+    query: EventsSelection, epoch: str | None, competitions: Callable[[], Competitions] | None = None
+) -> list[Callable[[CachedEvent], bool]]:
     """Return what the query asks of an event, besides its kick-off.
 
-    `epoch` is that of the events' revisions. If it is None, a cursor finds everything.
+    `epoch` is that of the events' revisions. If it is None, a cursor finds everything. `competitions` returns which
+    competitions and countries are the same one; without it, each is the same as itself alone.
     """
     filters: list[Callable[[CachedEvent], bool]] = []
     tournaments = {*query.tournament_ids, *([] if query.tournament_id is None else [query.tournament_id])}
-    countries = {country.casefold() for country in (*query.countries, *([query.country] if query.country else []))}
+    countries = [*query.countries, *([query.country] if query.country else [])]
+    matched = competitions() if competitions is not None and (tournaments or countries) else Competitions([])
     if query.min_bookmakers > 1:
         filters.append(lambda event: len(event.listed) >= query.min_bookmakers)
     if tournaments:
-        filters.append(
-            lambda event: any(event_odds.competition_id in tournaments for event_odds in event.odds.values())
-        )
+        every = matched.same(tournaments)
+        filters.append(lambda event: any(event_odds.competition_id in every for event_odds in event.odds.values()))
     if countries:
-        filters.append(lambda event: event.header.competition.country.casefold() in countries)
+        keys = {matched.country_key(country) for country in countries}
+        filters.append(
+            lambda event: (
+                matched.country_key(event.header.competition.country) in keys or matched.of(event).country_key in keys
+            )
+        )
     if query.competition:
         in_name = plain_letters(query.competition).split()
         filters.append(lambda event: _has_all(in_name, _plain_name(event.header.competition.name)))
@@ -274,7 +283,7 @@ def _changed_since(epoch: str | None, since: Revision | datetime) -> Callable[[C
     return (lambda event: event.revision > since.number) if since.epoch == epoch else (lambda event: True)
 
 
-def _sorted(events: Iterable[CachedEvent], sort: Sort) -> list[CachedEvent]:
+def _sorted(events: Iterable[CachedEvent], sort: Sort, cache: OddsCache) -> list[CachedEvent]:
     match sort:
         case "kickoff":
             return list(events)
@@ -283,17 +292,21 @@ def _sorted(events: Iterable[CachedEvent], sort: Sort) -> list[CachedEvent]:
         case "name":
             return sorted(events, key=lambda event: event.header.name.casefold())
         case "tournament":
-            return sorted(events, key=tournament_order)
+            return sorted(events, key=tournament_order(cache.competitions()))
         case "changed":
             return sorted(events, key=lambda event: event.changed_at, reverse=True)
         case "bookmakers":
             return sorted(events, key=lambda event: -len(event.listed))
 
 
-def tournament_order(event: CachedEvent) -> tuple[str, str, int]:
-    """Sort key: country, then tournament. A stable sort keeps the order of kick-off within them."""
-    competition = event.header.competition
-    return competition.country.casefold(), competition.name.casefold(), event.leading.competition_id
+def tournament_order(competitions: Competitions) -> Callable[[CachedEvent], tuple[str, str, int]]:
+    """Return a sort key: country, then tournament. A stable sort keeps the order of kick-off within them."""
+
+    def order(event: CachedEvent) -> tuple[str, str, int]:
+        competition = competitions.of(event)
+        return competition.country.casefold(), competition.name.casefold(), competition.id
+
+    return order
 
 
 def _kickoff(event: CachedEvent) -> datetime:

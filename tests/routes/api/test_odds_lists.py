@@ -12,17 +12,29 @@ from tests.routes.api.test_odds import held_to
 
 
 async def test_competitions_are_listed_with_their_events() -> None:
-    """Tournaments are sorted by country and name, as named by the bookmaker that names the events."""
+    """Tournaments are sorted by country and name. One that several bookmakers have is listed once, with all its ids."""
     async with served() as app:
         body: Any = await app.json("/api/events/tournaments")
         with_started: Any = await app.json("/api/events/tournaments?include_started=true&availability=betpawa")
     TypeAdapter(list[Tournament]).validate_python(body, strict=True)
     assert [(each["name"], each["country"], each["event_count"]) for each in body] == [
-        ("Premier League", "England", 1),
-        ("Premier League", "England", 1),
+        ("Premier League", "England", 2),
         ("La Liga", "Spain", 1),
     ]
+    assert body[0]["id"] == body[0]["ids"][0]
+    assert len(set(body[0]["ids"])) == 3
     assert [(each["id"], each["event_count"]) for each in with_started] == [(1, 2)]
+
+
+async def test_every_id_of_a_competition_finds_all_its_events() -> None:
+    """An event that BetPawa lacks is found by the id that the competition has at BetPawa, and the other way round."""
+    async with served() as app:
+        competition = (await app.json("/api/events/tournaments"))[0]  # type: ignore[index]
+        for each in competition["ids"]:
+            for query in (f"tournament_id={each}", f"tournament_ids={each}&tournament_ids=999"):
+                found: Any = await app.json(f"/api/events?{query}")
+                assert [event["id"] for event in found["events"]] == [1, 4]
+        assert (await app.json("/api/events?tournament_id=999"))["total"] == 0  # type: ignore[index]
 
 
 async def test_countries_are_names() -> None:
@@ -76,7 +88,7 @@ async def test_coverage_lists_every_event_by_competition() -> None:
         path = "/api/palimpsest/events?include_started=true"
         body: Any = held_to(CoverageEvents, await app.json(path))
         assert body["coverage"]["total_events"] == 4
-        assert [each["id"] for group in body["tournaments"] for each in group["events"]] == [3, 1, 2, 4]
+        assert [each["id"] for group in body["tournaments"] for each in group["events"]] == [3, 1, 4, 2]
         only: Any = held_to(CoverageEvents, await app.json(f"{path}&availability=competitor-only&sort=tournament"))
         assert only["coverage"]["total_events"] == 4
         assert [group["tournament_country"] for group in only["tournaments"]] == ["England", "Spain"]

@@ -9,13 +9,14 @@ from quart_odds.routes.api.schemas.odds import EventItem, Shape
 
 
 class Tournament(Shape):
-    """A tournament, as named by the bookmaker that names its events."""
+    """A tournament, as named by the first bookmaker that has it. `ids` has its id at each bookmaker, `id` first."""
 
     id: int
     name: str
     country: str
     sport_name: str
     event_count: int
+    ids: list[int]
 
 
 class UnmatchedEvent(EventItem):
