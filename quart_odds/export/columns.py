@@ -54,14 +54,24 @@ PRICE_COLUMNS = (
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """The bookmakers and the numbers of the markets whose prices an export has. None stands for all.
+    """The bookmakers, the numbers of the markets and their lines whose prices an export has. None stands for all.
 
-    `max_age` is how old a price may be that an opportunity rests on.
+    Markets without a line are not concerned by `lines`. `max_age` is how old a price may be that an opportunity rests
+    on.
     """
 
     platforms: Collection[Platform] | None = None
     markets: Collection[int] | None = None
     max_age: timedelta = timedelta(minutes=5)
+    lines: Collection[float] | None = None
+
+    def has_market(self, number: int) -> bool:
+        """Whether the export has prices of the market with this number."""
+        return self.markets is None or number in self.markets
+
+    def has_line(self, line: float | None) -> bool:
+        """Whether the export has prices with this line; None is a price without one."""
+        return self.lines is None or line is None or line in self.lines
 
     def odds_of(self, event: CachedEvent) -> list[EventOdds]:
         """Return the event odds of these bookmakers."""

@@ -46,6 +46,8 @@ def _rows(event: CachedEvent, event_odds: EventOdds, wanted: Wanted) -> list[Row
     is_listed, is_late = event_odds.gone_at is None, event_odds.is_late
     rows: list[Row] = []
     for offer in offers_of(event_odds, wanted.markets):
+        if not wanted.has_line(offer.line):
+            continue
         source_changed_at = event_odds.source_changed_at(next(iter(offer.keys.values())))
         for index, value in sorted(offer.values.items()):
             key = offer.keys[index]

@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import AsyncGenerator, Collection, Iterable
 from itertools import groupby
 
-from quart_odds.domain.catalogue import market_number_of
+from quart_odds.domain.catalogue import market_number_of, unpack_key
 from quart_odds.export.columns import (
     EVENT_COLUMNS,
     PRICE_COLUMNS,
@@ -48,7 +48,7 @@ class _Past:
     def __init__(self, event: CachedEvent, event_odds: EventOdds, wanted: Wanted) -> None:
         self._event_odds = event_odds
         self._named = event_values(event, event_odds)
-        self._markets = wanted.markets
+        self._wanted = wanted
         self._values: dict[int, int] = {}
         self._is_listed = True
 
@@ -75,7 +75,9 @@ class _Past:
         ]
 
     def _is_wanted(self, key: int) -> bool:
-        return self._markets is None or market_number_of(key) in self._markets
+        if self._wanted.lines is not None and not self._wanted.has_line(unpack_key(key)[2]):
+            return False
+        return self._wanted.has_market(market_number_of(key))
 
     def _rows(self, at: int, keys: Collection[int], *, is_listed: bool) -> list[Row]:
         return [row for key in sorted(keys) for row in self._row(at, key, self._values[key], is_listed=is_listed)]

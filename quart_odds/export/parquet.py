@@ -1,6 +1,7 @@
 """Parquet, written by pyarrow, which the extra `export` installs."""
 
 from collections.abc import Sequence
+from importlib.util import find_spec
 from typing import Any
 
 from quart_odds.errors import MissingExtraError
@@ -8,6 +9,11 @@ from quart_odds.export.columns import Column, Row, Rows
 
 GROUP_ROWS = 20_000
 """Rows of a row group. They wait in memory, some 20 MB, until the group is written."""
+
+
+def is_offered() -> bool:
+    """Whether pyarrow is installed."""
+    return find_spec("pyarrow") is not None
 
 
 class ParquetEncoder:

@@ -11,7 +11,7 @@ from quart_odds.export.formats import FORMATS
 from quart_odds.export.stream import Export, chosen_events
 from quart_odds.odds.event import CachedEvent
 from quart_odds.routes.access.problems import Problem, bad_request
-from quart_odds.routes.api.export_query import ExportQuery
+from quart_odds.routes.api.export_query import ServedExportQuery
 from quart_odds.routes.api.openapi import answers_text
 from quart_odds.routes.api.query import Revision
 from quart_odds.routes.api.requests import takes_query
@@ -34,11 +34,11 @@ def add_routes(blueprint: Blueprint) -> None:
     blueprint.add_url_rule("/api/export", view_func=export)
 
 
-@takes_query(ExportQuery)
+@takes_query(ServedExportQuery)
 @answers_text(*_TYPES, binary=_BINARY, description="One row per price, or per change of a price, or per price to back.")
 @document_response(ProblemBody, 501)
 @document_response(ProblemBody, 503)
-async def export(query: ExportQuery) -> Response:
+async def export(query: ServedExportQuery) -> Response:
     """Export the odds of all events that a query selects, their history, or opportunities, one row per price.
 
     If an error occurs halfway, the connection is cut, so that the export does not look complete. An unknown parameter
@@ -54,7 +54,7 @@ async def export(query: ExportQuery) -> Response:
     return await streamed(sent, shape.content_type, f"{kind.name}.{shape.name}", MOST_SECONDS)
 
 
-async def _events(parts: Services, query: ExportQuery) -> AsyncGenerator[CachedEvent, None]:
+async def _events(parts: Services, query: ServedExportQuery) -> AsyncGenerator[CachedEvent, None]:
     """Return the events that a query selects: those in memory, or for the past, or if they are named, all of them."""
     now, cache, store = utc_now(), parts.served.cache, parts.store
     in_memory: list[CachedEvent] = []

@@ -1,6 +1,7 @@
 """The query of an export: which rows, of which events, in which format. The command line takes the same."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Annotated, Literal
 
@@ -14,7 +15,7 @@ from quart_odds.odds.competitions import Competitions
 from quart_odds.odds.event import CachedEvent
 from quart_odds.routes.access.problems import MESSAGES
 from quart_odds.routes.api.markets import known_market
-from quart_odds.routes.api.query import EventsSelection, Id, event_filters
+from quart_odds.routes.api.query import EventsChoice, EventsSelection, Id, event_filters
 
 KindName = Literal["current", "history", "opportunities"]
 FormatName = Literal["csv", "jsonl", "parquet"]
@@ -93,6 +94,35 @@ class ExportQuery(EventsSelection):
                 and (self.has_started or kickoff > now)
                 and all(is_wanted(event) for is_wanted in filters)
             )
+
+        return is_selected
+
+
+class ServedExportQuery(ExportQuery, EventsChoice):
+    """What a server can be asked for besides: the same choice of events and prices as a page of odds has."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    line: Annotated[
+        list[float], Field(max_length=100, description="only prices with these lines, and of markets without lines")
+    ] = []  # noqa: RUF012
+
+    def wanted(self, max_age: timedelta) -> Wanted:
+        """Return whose prices are exported, of which markets and lines."""
+        wanted = super().wanted(max_age)
+        platforms = wanted.platforms
+        if self.bookmakers:
+            platforms = frozenset(each for each in self.bookmakers if platforms is None or each in platforms)
+        return replace(wanted, platforms=platforms, lines=frozenset(self.line) or None)
+
+    def filter(
+        self, now: datetime, epoch: str | None = None, competitions: Callable[[], Competitions] | None = None
+    ) -> Callable[[CachedEvent], bool]:
+        """Return what tells whether the query selects an event, as `chosen_events` does."""
+        is_wanted = super().filter(now, epoch, competitions)
+
+        def is_selected(event: CachedEvent) -> bool:
+            return is_wanted(event) and self.is_chosen(self.narrowed(event))
 
         return is_selected
 

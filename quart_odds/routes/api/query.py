@@ -150,8 +150,26 @@ class EventsSelection(StartedQuery):
         Field(description="the Odds-Cursor of an earlier response, or a time"),
     ] = None
 
+    def is_in_range(self, kickoff: datetime) -> bool:
+        """Whether a kick-off is within the query's range."""
+        return (self.kickoff_from is None or self.kickoff_from <= kickoff) and (
+            self.kickoff_to is None or kickoff <= self.kickoff_to
+        )
 
-class EventsFilter(EventsSelection, BookmakersQuery):
+
+class EventsChoice(EventsSelection, BookmakersQuery):
+    """Which events to return, and with which bookmakers."""
+
+    gone: Annotated[bool, Field(description="include events that no bookmaker lists any more")] = True
+
+    def is_chosen(self, event: CachedEvent) -> bool:
+        """Whether an event that has only the chosen bookmakers (`narrowed`) is still one that is asked for."""
+        if not event.odds or not (self.gone or event.listed):
+            return False
+        return self.min_bookmakers == 1 or len(event.listed) >= self.min_bookmakers
+
+
+class EventsFilter(EventsChoice):
     """Which events to return, in which order, and with which bookmakers."""
 
     sort: Annotated[Sort, Field(description="changed: latest change first; bookmakers: most bookmakers first")] = (
@@ -172,16 +190,19 @@ class UnmatchedQuery(StartedQuery, PageQuery):
 
 
 def select_events(cache: OddsCache, query: EventsFilter, now: datetime) -> list[CachedEvent]:
-    """Return all events that the query selects, in its order.
+    """Return all events that the query selects, in its order. Those of chosen bookmakers have these alone."""
+    return _sorted(chosen_events(cache, query, now), query.sort, cache)
+
+
+def chosen_events(cache: OddsCache, query: EventsChoice, now: datetime) -> list[CachedEvent]:
+    """Return all events that the query selects, in order of kick-off.
 
     If it chooses bookmakers, the events have these alone, and those that none of them has are left out.
     """
     events = selected(cache, query, now)
-    if query.bookmakers:
-        least = query.min_bookmakers
-        chosen = map(query.narrowed, events)
-        events = [event for event in chosen if event.odds and (least == 1 or len(event.listed) >= least)]
-    return _sorted(events, query.sort, cache)
+    if not query.bookmakers and query.gone:
+        return events
+    return [event for event in map(query.narrowed, events) if query.is_chosen(event)]
 
 
 def selected(cache: OddsCache, query: EventsSelection, now: datetime) -> list[CachedEvent]:

@@ -106,3 +106,13 @@ def test_an_event_keeps_its_name_and_sides_among_others() -> None:
     assert chosen.frozen().header.name == event.header.name
     assert list(event.odds) == [Platform.BETPAWA, Platform.SPORTYBET, Platform.BET9JA]
     assert event.among([]).header is event.header
+
+
+async def test_events_that_nobody_lists_any_more_are_left_out_if_asked() -> None:
+    """Among the chosen bookmakers, if any are chosen. By default they are listed."""
+    async with served() as app:
+        assert [number for number, _ in await listed(app, "gone=false")] == [1, 2, 4]
+        await app.lose(Platform.SPORTYBET, "sportybet-1")
+        assert [number for number, _ in await listed(app, "bookmakers=sportybet")] == [1, 2]
+        assert [number for number, _ in await listed(app, "bookmakers=sportybet&gone=false")] == [1]
+        assert [number for number, _ in await listed(app, "gone=false")] == [1, 2, 4], "others still list it"

@@ -74,6 +74,27 @@ async def test_formats_have_the_same_rows(kind: str, app: Served) -> None:
     assert "'=Sevilla" in {each[names.index("home_team")] for each in cells}
 
 
+@pytest.mark.parametrize("kind", ["current", "history"])
+async def test_chosen_bookmakers_select_events_and_prices(kind: str, app: Served) -> None:
+    """As they do in lists: who was not chosen is not counted. `bookmaker` narrows the prices further."""
+    chosen = await rows(app, f"kind={kind}&bookmakers=sportybet,bet9ja")
+    assert {each["bookmaker"] for each in chosen} == {"sportybet", "bet9ja"}
+    assert {
+        each["event_id"] for each in await rows(app, f"kind={kind}&bookmakers=betpawa,bet9ja&min_bookmakers=2")
+    } == {1}
+    assert await rows(app, f"kind={kind}&bookmakers=betpawa&min_bookmakers=2") == []
+    narrowed = await rows(app, f"kind={kind}&bookmakers=sportybet,bet9ja&bookmaker=bet9ja&bookmaker=betpawa")
+    assert {each["bookmaker"] for each in narrowed} == {"bet9ja"}
+
+
+@pytest.mark.parametrize("kind", ["current", "history"])
+async def test_lines_select_prices_of_markets_that_have_lines(kind: str, app: Served) -> None:
+    """Prices without a line are not concerned."""
+    assert {each["line"] for each in await rows(app, f"kind={kind}&line=2.5")} == {None, 2.5}
+    assert {each["line"] for each in await rows(app, f"kind={kind}&line=3.5&line=4.5")} == {None}
+    assert {each["market_id"] for each in await rows(app, f"kind={kind}&line=2.5&market=over_under_ft")} == {"5000"}
+
+
 async def test_opportunities_are_exported_in_each_format() -> None:
     """The prices to back together have the same number."""
     async with served(filled=False) as app:

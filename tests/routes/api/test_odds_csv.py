@@ -2,8 +2,12 @@
 
 import csv
 import io
+from typing import Any
+
+import pytest
 
 from quart_odds.domain.platforms import Platform
+from quart_odds.routes.api import events_csv
 from quart_odds.routes.api.events_csv import COLUMNS
 from tests.odds.making import X1, mapped
 from tests.odds.serving import Served, served
@@ -58,3 +62,51 @@ async def test_an_empty_answer_has_its_header() -> None:
         response = await app.client.get("/api/events.csv")
         assert (await response.get_data(as_text=True)).strip() == ",".join(COLUMNS)
         assert (await app.client.get("/api/events.csv?sort=no")).status_code == 400
+
+
+async def test_an_unknown_parameter_is_refused_and_named() -> None:
+    """A mistyped filter would otherwise export everything."""
+    async with served() as app:
+        body: Any = await app.json("/api/events.csv?contry=Spain&search=x", 400)
+        assert [each["field"] for each in body["errors"]] == ["contry"]
+
+
+async def test_events_are_named_by_id_also_after_their_kick_off() -> None:
+    """As in /api/export, and together with other filters."""
+    async with served() as app:
+        assert {row["event_id"] for row in await lines(app, "event_id=3&event_id=1&event_id=99")} == {"1", "3"}
+        assert {row["event_id"] for row in await lines(app, "event_id=3&event_id=1&min_bookmakers=2")} == {"1"}
+        app.odds_service.cache.forget(3)
+        assert {row["event_id"] for row in await lines(app, "event_id=3")} == {"3"}, "the database still has it"
+        assert await lines(app, "event_id=3&country=Spain") == []
+        assert await lines(app, "event_id=3&bookmakers=sportybet") == []
+        assert await lines(app, "event_id=3&kickoff_from=2100-01-01T00:00:00Z") == []
+
+
+async def test_pages_have_every_event_once_and_lead_to_the_next() -> None:
+    """Each says how many events there are, and about how long it is."""
+    async with served() as app:
+        found: list[str] = []
+        query = "page_size=2&include_started=true&page=1"
+        for page in (1, 2):
+            response = await app.client.get(f"/api/events.csv?{query}")
+            text = await response.get_data(as_text=True)
+            found += dict.fromkeys(row["event_id"] for row in csv.DictReader(io.StringIO(text)))
+            assert response.headers["Odds-Events"] == "4"
+            assert len(text) / 3 < int(response.headers["Odds-Bytes"]) < 10 * len(text)
+            assert response.headers["Content-Disposition"] == f'attachment; filename="events-{page}.csv"'
+            link = response.headers.get("Link", "")
+            assert link.endswith('; rel="next"') == (page == 1)
+            query = link[2:].partition(">")[0]
+        assert found == ["3", "1", "2", "4"]
+
+
+async def test_a_response_that_would_be_too_large_says_what_fits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The number of events that it names does fit."""
+    monkeypatch.setattr(events_csv, "MOST_BYTES", 4000)
+    async with served() as app:
+        body: Any = await app.json("/api/events.csv?all_markets=true", 400)
+        assert body["errors"][0]["field"] == "page_size"
+        assert "/api/export" in body["errors"][0]["message"]
+        fitting = int(body["errors"][0]["message"].partition("pages of ")[2].split()[0])
+        assert await lines(app, f"all_markets=true&page_size={fitting}")
