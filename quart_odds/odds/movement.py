@@ -1,4 +1,8 @@
-"""How prices have moved before the kick-off: the first one, the last one, and the change over an hour and a day."""
+"""How prices have moved before the kick-off: the first one, the last one, and the change over an hour and a day.
+
+This is the one rule for it: `movements` applies it to the whole stored history, and `odds.recent_moves` to the last day
+in memory.
+"""
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -33,6 +37,7 @@ class Movement:
     closing: Quote | None = None
     hour_percent: float | None = None
     day_percent: float | None = None
+    opening_percent: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +51,21 @@ class CurrentPrices:
     is_listed: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """The odds that a movement compares, by key: `last` with those of an hour and a day before, and the opening ones.
+
+    `last` has the prices that can be bet on now, or that were there at the kick-off. `quotes` has the last quote of
+    each price, also of those that are gone.
+    """
+
+    last: Mapping[int, float]
+    hour: Mapping[int, float]
+    day: Mapping[int, float]
+    opening: Mapping[int, Quote]
+    quotes: Mapping[int, Quote]
+
+
 def movements(
     first_prices: Collection[Change], changes: Iterable[Change], current: CurrentPrices, kickoff: int, now: int
 ) -> dict[int, Movement]:
@@ -53,6 +73,24 @@ def movements(
 
     `first_prices` and `changes` are the stored history of these prices and of the listing, each ordered by time.
     """
+    found = compare(first_prices, changes, current, kickoff, now)
+    last, opening = found.last, found.opening
+    return {
+        key: Movement(
+            opening.get(key),
+            found.quotes.get(key) if now >= kickoff else None,
+            percent(found.hour.get(key), last.get(key)),
+            percent(found.day.get(key), last.get(key)),
+            percent(opening[key].odds if key in opening else None, last.get(key)),
+        )
+        for key in current.values
+    }
+
+
+def compare(
+    first_prices: Collection[Change], changes: Iterable[Change], current: CurrentPrices, kickoff: int, now: int
+) -> Compared:
+    """Return the odds that say how each price has moved. The arguments are those of `movements`."""
     has_started = now >= kickoff
     end = min(now, kickoff)
     opened = {key for _, key, _ in first_prices}
@@ -67,16 +105,12 @@ def movements(
     if not has_started:
         prices.follow(current, now)
     day, hour = prices.past()
-    last = prices.standing() if has_started else prices.active()
-    return {
-        key: Movement(
-            opening.get(key),
-            prices.quotes.get(key) if has_started else None,
-            _percent(hour.get(key), last.get(key)),
-            _percent(day.get(key), last.get(key)),
-        )
-        for key in current.values
-    }
+    return Compared(prices.standing() if has_started else prices.active(), hour, day, opening, prices.quotes)
+
+
+def percent(before: float | None, after: float | None) -> float | None:
+    """Return by how many percent odds are above earlier ones, None if there is one of them only."""
+    return None if before is None or after is None else round((after / before - 1) * 100, 2)
 
 
 def _past(first_prices: Collection[Change], changes: Iterable[Change], current: CurrentPrices) -> list[Change]:
@@ -138,7 +172,3 @@ class _Prices:
     def active(self) -> dict[int, float]:
         """Return the odds of each price that can be bet on."""
         return {key: odds for key, odds in self.standing().items() if unpack_value(self._values[key])[1]}
-
-
-def _percent(before: float | None, after: float | None) -> float | None:
-    return None if before is None or after is None else round((after / before - 1) * 100, 2)

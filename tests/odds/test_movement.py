@@ -39,19 +39,19 @@ def moved(
 def test_a_price_is_compared_with_the_one_an_hour_and_a_day_before() -> None:
     """What changed at the very moment counts already."""
     found = moved((NOW - DAY_SECONDS, 2.5), (NOW - HOUR_SECONDS - 1, 4.0), (NOW - 60, 5.0))
-    assert found == Movement(Quote(2.0, OPENED), None, 25.0, 100.0)
+    assert found == Movement(Quote(2.0, OPENED), None, 25.0, 100.0, 150.0)
 
 
 def test_before_the_kickoff_nothing_is_closed() -> None:
     """A price that has never changed has moved by nothing."""
-    assert moved() == Movement(Quote(2.0, OPENED), None, 0.0, 0.0)
+    assert moved() == Movement(Quote(2.0, OPENED), None, 0.0, 0.0, 0.0)
 
 
 def test_after_the_kickoff_the_last_price_before_it_counts() -> None:
     """Prices in play neither close nor move it."""
     changes = ((KICKOFF - DAY_SECONDS, 2.5), (KICKOFF - 30, 3.0), (KICKOFF, 9.0), (KICKOFF + 60, 12.0))
     found = moved(*changes, now=KICKOFF + 7200)
-    assert found == Movement(Quote(2.0, OPENED), Quote(3.0, KICKOFF - 30), 20.0, 20.0)
+    assert found == Movement(Quote(2.0, OPENED), Quote(3.0, KICKOFF - 30), 20.0, 20.0, 50.0)
 
 
 def test_a_price_that_was_not_there_at_a_moment_has_not_moved_since() -> None:
@@ -67,7 +67,10 @@ def test_a_price_that_was_not_there_at_a_moment_has_not_moved_since() -> None:
         KICKOFF,
         NOW,
     )
-    assert late == {KEY: Movement(Quote(2.0, OPENED), None, 0.0, None), OTHER: Movement(Quote(3.0, NOW - 60))}
+    assert late == {
+        KEY: Movement(Quote(2.0, OPENED), None, 0.0, None, 0.0),
+        OTHER: Movement(Quote(3.0, NOW - 60), None, None, None, 0.0),
+    }
 
 
 def test_a_suspended_price_counts_with_its_last_odds_and_opens_nothing() -> None:
@@ -82,7 +85,7 @@ def test_a_suspended_price_counts_with_its_last_odds_and_opens_nothing() -> None
         KICKOFF,
         NOW,
     )
-    assert found[KEY] == Movement(Quote(3.0, NOW - 7200), None, 0.0, None)
+    assert found[KEY] == Movement(Quote(3.0, NOW - 7200), None, 0.0, None, 0.0)
 
 
 def test_what_is_in_memory_may_be_newer_than_what_is_stored() -> None:

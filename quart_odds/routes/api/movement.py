@@ -45,7 +45,7 @@ def add_routes(blueprint: Blueprint) -> None:
 @document_response(ProblemBody, 404)
 @document_response(ProblemBody, 503)
 async def event_movement(event_id: int, query: MovementQuery) -> Response:
-    """Return opening and closing price of each outcome, and by how many percent it moved in an hour and a day."""
+    """Return opening and closing price of each outcome, and by how much it moved in an hour, a day and in all."""
     markets = None if query.market is None else {find_market(query.market).number}
     event = await find_event(event_id)
     bookmakers = [
@@ -111,6 +111,7 @@ def _outcome(name: str, promotion: str | None, state: tuple[float, bool, bool], 
         "closing": _quote(moved.closing),
         "change_1h_percent": moved.hour_percent,
         "change_24h_percent": moved.day_percent,
+        "opening_percent": moved.opening_percent,
     }
 
 

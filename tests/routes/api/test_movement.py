@@ -41,6 +41,7 @@ async def test_each_outcome_has_its_opening_price_and_its_changes() -> None:
         assert (home["odds"], home["is_active"], home["promotion"]) == (3.0, True, None)
         assert (home["change_1h_percent"], home["change_24h_percent"]) == (20.0, 50.0)
         assert (draw["change_1h_percent"], draw["change_24h_percent"]) == (0.0, 0.0)
+        assert (home["opening_percent"], draw["opening_percent"]) == (50.0, 0.0)
         assert home["closing"] is None
 
 
@@ -51,7 +52,7 @@ async def test_a_started_event_has_closing_prices() -> None:
             await record(app, minutes, X1 | {HOME: odds}, kickoff=-30)
         home = (await moved(app))["bookmakers"][0]["markets"][0]["outcomes"][0]
         assert (home["opening"]["odds"], home["closing"]["odds"]) == (2.0, 2.5)
-        assert home["change_1h_percent"] == 25.0
+        assert (home["change_1h_percent"], home["opening_percent"]) == (25.0, 25.0)
 
 
 @pytest.mark.parametrize(

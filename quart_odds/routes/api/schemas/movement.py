@@ -34,6 +34,10 @@ class MovedOutcome(Shape):
     closing: Annotated[Quote | None, Field(description="the last price before the kick-off; null until then")]
     change_1h_percent: Percent
     change_24h_percent: Percent
+    opening_percent: Annotated[
+        float | None,
+        Field(description="the same against the opening price; null if there is no opening, or no price to compare"),
+    ]
 
 
 class MovedMarket(Shape):
