@@ -63,7 +63,7 @@ def offers_of(event_odds: EventOdds, markets: Collection[int] | None = None) -> 
     """
     plain: dict[tuple[int, float | None], Offer] = {}
     promoted: dict[tuple[int, float | None], list[tuple[int, int, int, int]]] = {}
-    for key, value, changed in event_odds if markets is None else _prices_of(event_odds, markets):
+    for key, value, changed in event_odds if markets is None else prices_of(event_odds, markets):
         number, index, line = unpack_key(key)
         if key >= FIRST_PROMOTED_KEY:
             promoted.setdefault((number, line), []).append((index, key, value, changed))
@@ -91,7 +91,7 @@ def has_prices_of(event_odds: EventOdds, markets: Collection[int]) -> bool:
     return any(True for _ in _ranges(event_odds.keys, markets))
 
 
-def _prices_of(event_odds: EventOdds, markets: Collection[int]) -> Iterator[tuple[int, int, int]]:
+def prices_of(event_odds: EventOdds, markets: Collection[int]) -> Iterator[tuple[int, int, int]]:
     """Yield the (key, value, changed) of the prices of these markets, as iterating over the event odds does."""
     columns = event_odds.columns
     for part in _ranges(columns.keys, markets):

@@ -4,7 +4,7 @@
 locked, full or gone.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -86,6 +86,20 @@ class StoredHistory(Protocol):
 
     async def changes_after(self, odds_id: int, last: Change | None) -> list[Change]:
         """The next page of changes after `last`, ordered by time; empty at the end."""
+        ...
+
+
+class StoredMoves(Protocol):
+    """The database, as far as the movement of current prices is concerned."""
+
+    async def recent_prices(
+        self, odds_ids: Collection[int], markets: Collection[int], since: int
+    ) -> dict[int, tuple[list[Change], list[Change]]]:
+        """First prices and changes of these markets by the id of their event odds, each ordered by time.
+
+        All changes after the epoch second `since`, and of earlier ones those that say what there was then: of each
+        price the last one, the first and the last one that could be bet on.
+        """
         ...
 
 

@@ -1,14 +1,17 @@
 """The price history, as read from the database."""
 
-from collections.abc import Collection
+import asyncio
+from collections.abc import Collection, Sequence
+from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import BigInteger, cast, func, or_, select
 
+from quart_odds.domain.catalogue import MAX_MARKET_NUMBER, market_number_of
 from quart_odds.odds.history import LISTING_KEY, Change, OddsHistory
 from quart_odds.storage.database import Database
 from quart_odds.storage.odds_rows import quote_at, signed_key, unsigned_key
 from quart_odds.storage.openings import read_opening
-from quart_odds.storage.tables import odds_history, quote_openings
+from quart_odds.storage.tables import odds_history, quote_openings, quotes
 
 _MOMENT = (1 << 32) - 1
 
@@ -74,3 +77,58 @@ class HistoryRows:
         async with self.database.reading() as connection:
             rows = (await connection.execute(changes)).all()
         return [(row.quote_at & _MOMENT, unsigned_key(row.key), row.odds) for row in rows]
+
+    async def recent_prices(
+        self, odds_ids: Collection[int], markets: Collection[int], since: int
+    ) -> dict[int, tuple[list[Change], list[Change]]]:
+        """Return first prices and changes of these markets by the id of their event odds, each ordered by time.
+
+        All changes after `since`, and of earlier ones, for each price, the last one and the first and the last one that
+        could be bet on. Raises StorageError.
+        """
+        columns = odds_history.c
+        # By its own range of the primary key for each: the ids of upcoming events are scattered.
+        begin = cast(quotes.c.id, BigInteger) * quote_at(1, 0)
+        number = columns.key.bitwise_rshift(22).bitwise_and(MAX_MARKET_NUMBER)
+        wanted = (
+            quotes.c.id.in_(odds_ids),
+            or_(columns.key == LISTING_KEY, number.in_(markets)),
+        )
+        newer = (columns.quote_at > begin + since, columns.quote_at < begin + quote_at(1, 0))
+        older = (columns.quote_at >= begin, columns.quote_at <= begin + since)
+        is_quote = (columns.odds > 0, columns.odds.bitwise_and(1) == 1)
+        changes = select(columns.quote_at, columns.key, columns.odds)
+        queries = [changes.select_from(quotes).join(odds_history, onclause=newer[0]).where(*wanted, newer[1])]
+        for moment, conditions in (
+            (func.max(columns.quote_at), ()),
+            (func.min(columns.quote_at), is_quote),
+            (func.max(columns.quote_at), is_quote),
+        ):
+            which = (
+                select(moment.label("at"), columns.key.label("of"))
+                .select_from(quotes)
+                .join(odds_history, onclause=older[0])
+                .where(*wanted, older[1], *conditions)
+                .group_by(quotes.c.id, columns.key)
+                .subquery()
+            )
+            queries.append(changes.join(which, (columns.quote_at == which.c.at) & (columns.key == which.c.of)))
+        first = select(quote_openings).where(quote_openings.c.quote_id.in_(odds_ids))
+        async with self.database.reading() as connection:
+            openings = (await connection.execute(first)).all()
+            rows = [row for query in queries for row in (await connection.execute(query)).all()]
+        return await asyncio.to_thread(_by_odds, openings, rows, frozenset(markets))
+
+
+def _by_odds(
+    openings: Sequence[Any], rows: Sequence[Any], markets: Collection[int]
+) -> dict[int, tuple[list[Change], list[Change]]]:
+    found: dict[int, tuple[list[Change], list[Change]]] = {}
+    for row in openings:
+        opening = read_opening(row.at, row.body)
+        prices = sorted(zip(opening.changed, opening.keys, opening.values, strict=True))
+        found[row.quote_id] = [each for each in prices if market_number_of(each[1]) in markets], []
+    for at, key, odds in sorted({(row.quote_at, row.key, row.odds) for row in rows}):
+        of = found.setdefault(at >> 32, ([], []))
+        of[1].append((at & _MOMENT, unsigned_key(key), odds))
+    return found
