@@ -33,7 +33,8 @@ export interface SlowedBookmaker {
  * `current` events of `total` found ones have been processed. `events_count` is cumulative, None if unknown.
  * `duration_ms` is set when a platform or the run ends. `remaining_ms` is an estimate, None while there is no basis
  * for one. `mode` is that of the run: a sweep publishes only its start and its end. `slowed` is set in the terminal
- * progress: all bookmakers that are asked less than configured at this time, None if there are none.
+ * progress: all bookmakers that are asked less than configured at this time, None if there are none. `message` is a
+ * sentence for people.
  */
 export interface ScrapeProgress {
 	platform: string | null;
@@ -42,7 +43,7 @@ export interface ScrapeProgress {
 	total: number;
 	events_count: number | null;
 	duration_ms: number | null;
-	message: string | null;
+	message: string;
 	timestamp: string;
 	scrape_run_id: number | null;
 	elapsed_ms: number | null;

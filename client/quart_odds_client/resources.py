@@ -1,9 +1,9 @@
 """What the HTTP API returns, typed: docs/api.md of Quart Odds. Further fields are kept in `model_extra`."""
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from pydantic import AwareDatetime
+from pydantic import AwareDatetime, model_validator
 
 from quart_odds_client.frames import (
     HISTORY_ROW,
@@ -14,7 +14,7 @@ from quart_odds_client.frames import (
     history_rows,
     opportunity_rows,
 )
-from quart_odds_client.shapes import BookmakerMarkets, EventFields, ListedBookmaker, Outcome, Shape
+from quart_odds_client.shapes import BookmakerMarkets, EventFields, ListedBookmaker, MarketEntry, Outcome, Shape
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -70,10 +70,29 @@ class BestPrices(Shape):
     outcomes: tuple[BestOutcome, ...]
 
 
+class DetailMarket(MarketEntry):
+    """A market and line at one bookmaker. `margin` is None unless it is complete: the API has 0.0 there."""
+
+    margin_complete: bool = True
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_placeholder(cls, given: Any) -> Any:
+        if isinstance(given, dict) and given.get("margin_complete") is False:
+            return given | {"margin": None}
+        return given
+
+
+class DetailBookmaker(BookmakerMarkets):
+    """Every market of an event at one bookmaker."""
+
+    markets: tuple[DetailMarket, ...]
+
+
 class EventDetail(ListedEvent):
     """A match with all markets side by side."""
 
-    markets_by_bookmaker: tuple[BookmakerMarkets, ...]
+    markets_by_bookmaker: tuple[DetailBookmaker, ...]
     best_prices: tuple[BestPrices, ...] = ()
 
 

@@ -70,7 +70,9 @@ class ProgressTable:
             if (progress := self._newest.get(platform)) is not None:
                 table.add_row(*_row(progress))
         notes = [Text(each, style="red") for each in self._errors()]
-        if (whole := self._newest.get(None)) is not None and whole.message:
+        whole = self._newest.get(None)
+        # Before that it says what the table shows.
+        if whole is not None and (whole.phase is ScrapePhase.STORING or whole.phase.is_final):
             words = printable(whole.message)
             kind = "Sweep" if whole.mode is RunMode.SWEEP else "Run"
             notes.append(Text(f"{kind} {whole.scrape_run_id}: {words}" if whole.scrape_run_id else words))

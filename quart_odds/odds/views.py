@@ -63,20 +63,19 @@ def image_event(
     return {
         **event_fields(event),
         "bookmakers": [listed_bookmaker(event, event_odds) for event_odds in shown],
-        "markets_by_bookmaker": [
-            bookmaker_markets(event, event_odds, markets, has_chances=False) for event_odds in shown
-        ],
+        "markets_by_bookmaker": [bookmaker_markets(event, event_odds, markets, is_live=True) for event_odds in shown],
     }
 
 
 def bookmaker_markets(
-    event: CachedEvent, event_odds: EventOdds, markets: Collection[int] | None = None, *, has_chances: bool = True
+    event: CachedEvent, event_odds: EventOdds, markets: Collection[int] | None = None, *, is_live: bool = False
 ) -> JSON:
     """Return the markets of an event at one bookmaker: those with these numbers, by default all.
 
-    Without `has_chances`, outcomes have no probabilities. Live messages have none: no `odds_change` renews them.
+    If `is_live`, they are as live messages have them: without probabilities, which no `odds_change` renews, and with
+    null for a margin that there is not. In responses that margin is 0.0, and `margin_complete` is false.
     """
-    chances = event_odds.chances() if has_chances else None
+    chances = None if is_live else event_odds.chances()
     return {
         **bookmaker_name_fields(event_odds.header.platform),
         "event_url": _url(event_odds),
@@ -227,12 +226,19 @@ def _market(event_odds: EventOdds, offer: Offer, chances: Mapping[int, int] | No
         "line": offer.line,
         "promotion": offer_word(event_odds, offer),
         "outcomes": outcomes,
-        "margin": margin_of_offer(event_odds, offer),
+        **_margin_fields(margin_of_offer(event_odds, offer), is_live=chances is None),
         "market_groups": [market.group],
         "available": since is None,
         "unavailable_since": since,
         **_offer_times(event_odds, offer),
     }
+
+
+def _margin_fields(margin: float | None, *, is_live: bool) -> JSON:
+    """Return a margin. In responses it is always a number: there are clients that calculate with it unseen."""
+    if is_live:
+        return {"margin": margin}
+    return {"margin": 0.0 if margin is None else margin, "margin_complete": margin is not None}
 
 
 def _chance(packed: int | None) -> JSON:

@@ -12,7 +12,7 @@ from quart_odds.domain.runs import PhaseRecord, PlatformResult, RunError, Scrape
 from quart_odds.errors import BookmakerError, NotFoundError
 from quart_odds.scraping.deadline import BudgetRoom
 from quart_odds.scraping.faults import Faults, error_context, run_error
-from quart_odds.scraping.schemas import ScrapeProgress
+from quart_odds.scraping.schemas import ScrapeProgress, progress_words
 
 Clock = Callable[[], float]
 
@@ -188,14 +188,15 @@ class PlatformTracker:
     def progress(self) -> ScrapeProgress:
         """Return the platform's current progress."""
         remaining = self.remaining_seconds
+        total = max(self.found, self.done)
         return ScrapeProgress(
             platform=self.platform,
             phase=self.phase,
             current=self.done,
-            total=max(self.found, self.done),
+            total=total,
             events_count=self.fetched,
             duration_ms=self.duration_ms,
-            message=self.message,
+            message=self.message or progress_words(self.phase, self.done, total),
             remaining_ms=None if remaining is None else round(remaining * 1000),
             error=error_context(self.error),
         )
@@ -272,12 +273,15 @@ class RunTracker:
         """
         remaining = [each.remaining_seconds for each in self.platforms]
         is_known = all(each is not None for each in remaining)
+        phase = phase or self._overall_phase()
+        current = sum(each.done for each in self.platforms)
+        total = sum(max(each.found, each.done) for each in self.platforms)
         return ScrapeProgress(
-            phase=phase or self._overall_phase(),
-            current=sum(each.done for each in self.platforms),
-            total=sum(max(each.found, each.done) for each in self.platforms),
+            phase=phase,
+            current=current,
+            total=total,
             events_count=self.fetched,
-            message=message,
+            message=message or progress_words(phase, current, total),
             remaining_ms=round(max(each or 0 for each in remaining) * 1000) if remaining and is_known else None,
         )
 

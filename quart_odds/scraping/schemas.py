@@ -1,8 +1,16 @@
 """The progress of a scrape as listeners receive it. Names and shapes in this module are public: docs/protocol.md."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    WithJsonSchema,
+    model_validator,
+)
 
 from quart_odds.domain.clock import iso_z, utc_now
 from quart_odds.domain.platforms import Platform
@@ -53,13 +61,28 @@ class SlowedBookmaker(BaseModel):
     configured_per_second: float
 
 
+def progress_words(phase: ScrapePhase, current: int, total: int) -> str:
+    """Return what a progress says if there is nothing particular to say: how far the run, or the platform, is."""
+    match phase:
+        case ScrapePhase.INITIALIZING:
+            return "the run begins"
+        case ScrapePhase.DISCOVERING:
+            return f"{total} events found so far"
+        case ScrapePhase.STORING:
+            return f"the odds of {current} events are being stored"
+        case ScrapePhase.FAILED:
+            return f"failed after {current} of {total} events"
+    return f"{current} of {total} events"
+
+
 class ScrapeProgress(BaseModel):
     """One step of a run. If `platform` is None, it concerns the run as a whole. Durations are in milliseconds.
 
     `current` events of `total` found ones have been processed. `events_count` is cumulative, None if unknown.
     `duration_ms` is set when a platform or the run ends. `remaining_ms` is an estimate, None while there is no basis
     for one. `mode` is that of the run: a sweep publishes only its start and its end. `slowed` is set in the terminal
-    progress: all bookmakers that are asked less than configured at this time, None if there are none.
+    progress: all bookmakers that are asked less than configured at this time, None if there are none. `message` is a
+    sentence for people.
     """
 
     model_config = _PUBLISHED
@@ -70,7 +93,7 @@ class ScrapeProgress(BaseModel):
     total: int = Field(ge=0)
     events_count: int | None = None
     duration_ms: int | None = None
-    message: str | None = None
+    message: str = Field(default_factory=lambda data: progress_words(data["phase"], data["current"], data["total"]))
     timestamp: Timestamp = Field(default_factory=utc_now)
     scrape_run_id: int | None = None
     elapsed_ms: int | None = None
@@ -78,6 +101,14 @@ class ScrapeProgress(BaseModel):
     error: ScrapeErrorContext | None = None
     mode: RunMode = RunMode.FULL
     slowed: tuple[SlowedBookmaker, ...] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_words(cls, given: Any) -> Any:
+        """Replace null as a message by the default: earlier releases send it."""
+        if isinstance(given, dict) and given.get("message", "") is None:
+            return {name: value for name, value in given.items() if name != "message"}
+        return given
 
     @property
     def is_terminal(self) -> bool:

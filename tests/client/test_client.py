@@ -178,6 +178,16 @@ async def test_new_fields_are_kept() -> None:
     assert (found.id, found.model_extra) == (3, {"weather": "fine"})
 
 
+async def test_a_margin_that_is_not_complete_is_none() -> None:
+    """The API has 0.0 there, for clients that need a number."""
+    whole = {"betpawa_market_id": "3743", "outcomes": [], "margin": 0.0, "margin_complete": True}
+    book = {"bookmaker_slug": "betpawa", "markets": [whole, whole | {"margin_complete": False}]}
+    detail: dict[str, Any] = event(3) | {"markets_by_bookmaker": [book]}
+    async with answering(lambda _: web.json_response(detail)) as (client, _):
+        [found] = (await client.event(3)).markets_by_bookmaker
+    assert [each.margin for each in found.markets] == [0.0, None]
+
+
 async def test_a_client_that_is_closed_stays_so() -> None:
     """Rather than open connections that nobody closes."""
     client = Client("http://127.0.0.1:9")

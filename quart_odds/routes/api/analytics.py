@@ -166,10 +166,17 @@ def _platform_health(platform: Platform, records: list[RunRecord]) -> dict[str, 
                 return {
                     "platform": str(platform),
                     "status": "healthy" if is_good else "unhealthy",
+                    "checked": True,
                     "response_time_ms": None,
                     "error": None if result.error is None else result.error.error_message,
                 }
-    return {"platform": str(platform), "status": "unknown", "response_time_ms": None, "error": None}
+    return {
+        "platform": str(platform),
+        "status": "healthy",
+        "checked": False,
+        "response_time_ms": None,
+        "error": None,
+    }
 
 
 def _average_ms(seconds: float, count: int) -> float:

@@ -41,7 +41,9 @@ class CoverageQuery(StartedQuery):
     """Filters of the coverage report."""
 
     availability: Literal["all", "matched", "betpawa-only", "competitor-only"] = "all"
-    platforms: list[Platform] = Field(default=[], max_length=3, description="events listed by any of these bookmakers")
+    platforms: list[Platform] = Field(
+        default=[], max_length=len(Platform), description="events listed by any of these bookmakers"
+    )
     search: Annotated[str | None, Field(max_length=200)] = None
     sort: Literal["kickoff", "alphabetical", "tournament"] = "kickoff"
 
@@ -185,7 +187,7 @@ def _coverage(events: Iterable[CachedEvent]) -> JSON:
         kinds[overlap(event)] += 1
         listed = event.listed or list(event.odds)
         total.update(listed)
-        if len(listed) > 1:
+        if REFERENCE in listed:
             matched.update(listed)
     return {
         "total_events": kinds.total(),
@@ -202,6 +204,7 @@ def _coverage(events: Iterable[CachedEvent]) -> JSON:
                 "match_rate": _percent(matched[platform], total[platform]),
             }
             for platform in Platform
+            if platform != REFERENCE
         ],
     }
 

@@ -11,7 +11,7 @@ from quart_schema import document_response
 
 from quart_odds.domain.clock import iso_z
 from quart_odds.domain.platforms import Platform
-from quart_odds.domain.runs import PhaseRecord, PlatformResult, RunError, RunMode, RunRecord, RunStatus
+from quart_odds.domain.runs import PhaseRecord, PlatformResult, RunError, RunMode, RunRecord, RunStatus, ScrapePhase
 from quart_odds.routes.access.forwarding import asked_of_writer, carried_out_by_writer, trigger_of_request
 from quart_odds.routes.access.root_path import public_path
 from quart_odds.routes.access.same_origin import same_origin_only
@@ -169,6 +169,7 @@ def run_row(record: RunRecord) -> dict[str, object]:
         "platform_timings": {
             str(each.platform): {"duration_ms": each.duration_ms, "events_count": each.fetched}
             for each in record.results
+            if each.phase is ScrapePhase.COMPLETED
         }
         or None,
         "mode": str(record.mode),

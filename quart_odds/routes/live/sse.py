@@ -62,8 +62,8 @@ _MESSAGES = (
 _PROGRESS = (
     "retry: 2600\n\nid: r7-cc52dbce-3\n"
     'data: {"platform":null,"phase":"scraping","current":20,"total":60,"events_count":20,"duration_ms":null,'
-    '"message":null,"timestamp":"2026-11-22T10:00:00.123Z","scrape_run_id":7,"elapsed_ms":4200,"remaining_ms":8400,'
-    '"error":null,"mode":"full","slowed":null}\n\n'
+    '"message":"20 of 60 events","timestamp":"2026-11-22T10:00:00.123Z","scrape_run_id":7,"elapsed_ms":4200,'
+    '"remaining_ms":8400,"error":null,"mode":"full","slowed":null}\n\n'
 )
 
 blueprint = Blueprint("sse", __name__)

@@ -254,6 +254,7 @@ async def test_the_detail_has_every_market_side_by_side() -> None:
         (3.0, ["sportybet", "bet9ja"]),
     ]
     assert best["margin"] == markets[0]["margin"]
+    assert markets[0]["margin_complete"] is True
 
 
 async def test_suspended_and_gone_prices_are_distinguished() -> None:
@@ -265,7 +266,7 @@ async def test_suspended_and_gone_prices_are_distinguished() -> None:
         body: Any = held_to(EventDetail, await app.json("/api/events/1"))
         one_x_two, over_under = body["markets_by_bookmaker"][0]["markets"]
         assert [each["is_active"] for each in one_x_two["outcomes"]] == [False, True, True]
-        assert (one_x_two["available"], one_x_two["margin"]) == (True, None)
+        assert (one_x_two["available"], one_x_two["margin"], one_x_two["margin_complete"]) == (True, 0.0, False)
         assert over_under["available"] is False
         assert over_under["unavailable_since"][:19] == iso_z(later)[:19]
         assert {each["last_seen_at"][:19] for each in over_under["outcomes"]} == {iso_z(app.now)[:19]}
@@ -275,7 +276,7 @@ async def test_suspended_and_gone_prices_are_distinguished() -> None:
         body = held_to(EventDetail, await app.json("/api/events/1"))
         sportybet = body["markets_by_bookmaker"][1]
         assert (sportybet["available"], sportybet["unavailable_since"]) == (False, iso_z(gone_at))
-        assert all(not each["available"] and each["margin"] is None for each in sportybet["markets"])
+        assert not any(each["available"] or each["margin_complete"] or each["margin"] for each in sportybet["markets"])
         assert "sportybet" not in str(body["best_prices"])
         assert body["bookmakers"][1]["has_odds"] is False
 

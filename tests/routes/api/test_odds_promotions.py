@@ -66,7 +66,10 @@ async def test_further_entry_of_promoted_prices_follows_its_market() -> None:
             [("1", 2.6, "bore_draw")],
         ]
         assert entries[0]["margin"] == pytest.approx(5.3, abs=0.01)
-        assert entries[1]["margin"] is entries[2]["margin"] is None
+    for each in inline[1:]:
+        assert each["margin"] is None
+    for each in whole[1:]:
+        assert (each["margin"], each["margin_complete"]) == (0.0, False)
 
 
 @pytest.mark.parametrize(
@@ -87,7 +90,8 @@ async def test_promoted_price_without_a_plain_one_is_the_markets_own(
     (point,) = past["bookmakers"][0]["history"]
     for entry in (market, point):
         assert [each["promotion"] for each in entry["outcomes"]] == [word, None, None]
-        assert (entry["margin"] is not None) is has_margin
+    assert market["margin_complete"] is has_margin
+    assert (point["margin"] is not None) is has_margin
     assert (margins["history"][0]["margin"] is not None) is has_margin
     assert [row["promotion"] for row in csv.DictReader(io.StringIO(text))] == [word, "", ""]
     (cell, *_) = (event_row(app.odds_service.cache.events[1], ONE_X_TWO, None, FIRST_THREE)).cells

@@ -163,6 +163,8 @@ async def test_runs_are_listed_newest_first_in_pages_and_by_status(sandbox: Sand
     runs = await running.get("/api/scrape/runs")
     assert [(each["id"], each["status"]) for each in runs] == [(3, "partial"), (2, "failed"), (1, "completed")]
     assert runs[2]["platform_timings"].keys() == {"betpawa", "sportybet", "bet9ja"}
+    assert runs[1]["platform_timings"] is None
+    assert runs[0]["platform_timings"].keys() == {"betpawa", "bet9ja"}, "one that failed has no timing"
     assert [each["id"] for each in await running.get("/api/scrape/runs?limit=1&offset=1")] == [2]
     assert [each["id"] for each in await running.get("/api/scrape/runs?status=completed")] == [1]
     assert await running.get("/api/scrape/runs/active") == []

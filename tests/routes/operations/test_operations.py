@@ -261,12 +261,12 @@ async def test_without_an_engine_a_process_says_nothing_of_others(running: Runni
 
 
 async def test_health_tells_of_the_database_and_of_each_platform(sandbox: Sandbox, tmp_path: Path) -> None:
-    """Bookmakers are unknown before the first run, then as in the last run; a health check sends them no request."""
+    """Before the first run no bookmaker is checked, then they are as in it; a health check sends them no request."""
     sandbox.heal()
     async with running_app(tmp_path, sandbox.url) as running:
         health = await running.get("/api/health")
         assert (health["status"], health["database"]) == ("healthy", "connected")
-        assert {each["status"] for each in health["platforms"]} == {"unknown"}
+        assert {(each["status"], each["checked"]) for each in health["platforms"]} == {("healthy", False)}
         sandbox.strike("403", Platform.BET9JA)
         await running.scrape()
         requests = {name: each["requests"] for name, each in sandbox.state()["bookmakers"].items()}

@@ -64,12 +64,12 @@ class MarketsCoverage(Shape):
 
 
 class PlatformCoverage(Shape):
-    """The number of a bookmaker's events that another bookmaker has too. Rates are percentages."""
+    """How many of a competitor's events BetPawa has too, and how many it lacks. Rates are percentages."""
 
     platform: Platform
     total_events: int
     matched_events: int
-    unmatched_events: int
+    unmatched_events: Annotated[int, Field(description="events that BetPawa lacks")]
     match_rate: float
 
 
@@ -81,7 +81,7 @@ class Coverage(Shape):
     betpawa_only_count: int
     competitor_only_count: int
     match_rate: float
-    by_platform: list[PlatformCoverage]
+    by_platform: Annotated[list[PlatformCoverage], Field(description="every bookmaker but BetPawa")]
 
 
 class TournamentCoverage(Shape):

@@ -147,7 +147,8 @@ class DetailMarket(Shape):
     line: Annotated[float | None, Field(description="the total, or the handicap of the home side")]
     promotion: OfferPromotion
     outcomes: list[DetailOutcome]
-    margin: Margin
+    margin: Annotated[float, Field(description="percent; 0.0, which is no margin, unless `margin_complete`")]
+    margin_complete: Annotated[bool, Field(description="whether every outcome is active, so that there is a margin")]
     market_groups: list[str]
     available: bool
     unavailable_since: Since

@@ -12,7 +12,7 @@ from quart_odds.routes.api.schemas.odds import Shape
 from quart_odds.routes.api.schemas.scrape import ModeQuery
 from quart_odds.scraping.runtime_settings import PreferenceChanges
 
-PlatformStatus = Literal["healthy", "unhealthy", "unknown"]
+PlatformStatus = Literal["healthy", "unhealthy"]
 
 
 class PreferencesBody(PreferenceChanges):
@@ -146,6 +146,7 @@ class PlatformHealth(Shape):
 
     platform: Platform
     status: PlatformStatus
+    checked: Annotated[bool, Field(description="false before the first full run: then it counts as healthy")]
     response_time_ms: float | None
     error: str | None
 
