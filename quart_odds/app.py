@@ -31,7 +31,19 @@ from quart_odds.routes.access.attempts import Attempts
 from quart_odds.routes.access.figures import RequestFigures
 from quart_odds.routes.access.limits import ConnectionLimits
 from quart_odds.routes.access.root_path import RootPath
-from quart_odds.routes.api import alert_rules, alerts, analytics, odds, openapi, refresh, scheduler, scrape, tickets
+from quart_odds.routes.api import (
+    alert_rules,
+    alerts,
+    analytics,
+    clean_ups,
+    odds,
+    openapi,
+    refresh,
+    scheduler,
+    scrape,
+    storage,
+    tickets,
+)
 from quart_odds.routes.live import sse, ws
 from quart_odds.routes.live.receive import BoundedWebsocketConnection
 from quart_odds.routes.operations import asyncapi, explain, health, metrics
@@ -115,6 +127,8 @@ def create_app(settings: Settings | None = None, *, prefix: str = "", templates:
         ws,
         tickets,
         scheduler,
+        clean_ups,
+        storage,
         refresh,
         health,
         metrics,

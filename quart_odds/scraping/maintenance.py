@@ -9,11 +9,12 @@ import structlog
 
 from quart_odds.domain.clock import utc_now
 from quart_odds.errors import NotWriterError, RunStateError, StorageError
-from quart_odds.odds.retention import CleanUpState, Removal
+from quart_odds.odds.retention import Ages, CleanUp, CleanUpState, CleanUpTrigger, Removal
 from quart_odds.scraping.folding import FoldingStore, SweepFolding
 from quart_odds.scraping.owned import owned
 from quart_odds.scraping.runtime_settings import Preferences, RuntimeSettings
 from quart_odds.scraping.scheduler import Scheduler
+from quart_odds.scraping.storage_watch import StorageWatch, WatchedStore
 
 PAUSED = "scheduler_paused"
 
@@ -32,7 +33,7 @@ FIRST_CLEAN_UP_AFTER = timedelta(days=1)
 log = structlog.get_logger(__name__)
 
 
-class MaintenanceStore(FoldingStore, Protocol):
+class MaintenanceStore(FoldingStore, WatchedStore, Protocol):
     """Stores what maintenance needs to know after a restart. Every method raises StorageError."""
 
     @property
@@ -53,6 +54,18 @@ class MaintenanceStore(FoldingStore, Protocol):
 
     async def preview_removal(self, odds_before: datetime, runs_before: datetime) -> Removal:
         """Return what `KeptOdds.remove_old` would remove."""
+
+    async def begin_clean_up(self, trigger: CleanUpTrigger, requested_by: str, ages: Ages, at: datetime) -> int:
+        """Record that a clean-up begins, and return its id."""
+
+    async def end_clean_up(self, clean_up_id: int, removal: Removal, at: datetime) -> CleanUp:
+        """Record what a clean-up has removed, and return the record."""
+
+    async def fail_clean_up(self, clean_up_id: int, reason: str, at: datetime) -> None:
+        """Record that a clean-up did not get to its end."""
+
+    async def fail_lost_clean_ups(self, at: datetime) -> None:
+        """Record that clean-ups of earlier processes did not get to their end."""
 
 
 class KeptOdds(Protocol):
@@ -88,6 +101,7 @@ class Maintenance:
         self._scheduler = scheduler
         self._sweep_scheduler = sweep_scheduler
         self._folding = SweepFolding(store, now=now)
+        self._watch = StorageWatch(store, self._is_scheduled, now=now)
         self._now = now
         self._cleaning = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
@@ -96,7 +110,7 @@ class Maintenance:
         preferences.on_change = self._follow
 
     async def open(self) -> None:
-        """Start the schedulers of runs and sweeps, the folding and the clean-ups.
+        """Start the schedulers of runs and sweeps, the folding, the watch over the database and the clean-ups.
 
         The schedulers stay paused if they were paused before the restart.
         """
@@ -105,6 +119,7 @@ class Maintenance:
             scheduler.is_paused = is_paused
             scheduler.open()
         self._folding.open()
+        self._watch.open()
         self._task = asyncio.create_task(self._clean_up_for_ever(), name="clean-up")
 
     async def read_again(self) -> None:
@@ -120,8 +135,10 @@ class Maintenance:
         self._plan_again()
 
     async def close(self) -> None:
-        """Stop the schedulers and the folding, and cancel clean-ups. Waits at most CLOSE_SECONDS for the latter."""
-        await asyncio.gather(self._scheduler.close(), self._sweep_scheduler.close(), self._folding.close())
+        """Stop the schedulers, the folding and the watch, and cancel clean-ups, which get at most CLOSE_SECONDS."""
+        await asyncio.gather(
+            self._scheduler.close(), self._sweep_scheduler.close(), self._folding.close(), self._watch.close()
+        )
         tasks = {*self._owned, *([self._task] if self._task is not None else [])}
         for task in tasks:
             task.cancel()
@@ -148,21 +165,39 @@ class Maintenance:
         """Fold the sweeps that are due now, and return how many they were. Raises StorageError."""
         return await owned(self._folding.fold(), self._owned)
 
-    async def clean_up(self, most: Removal | None = None) -> Removal:
-        """Remove what is older than the preferences allow. Raises RunStateError while another clean-up is under way.
+    async def watch_storage(self) -> None:
+        """Look after the database now: see `StorageWatch.look`. Raises StorageError."""
+        await owned(self._watch.look(), self._owned)
 
-        `most` is what a user has seen in a preview and agreed to. If more would be removed by now, RunStateError says
-        how much, and nothing is removed. A clean-up runs to its end even if the caller is cancelled.
+    @property
+    def ages(self) -> Ages:
+        """The ages from which the preferences allow to remove something."""
+        current = self._preferences.current
+        return Ages(current.odds_retention_days, current.match_retention_days)
+
+    async def clean_up(
+        self,
+        most: Removal | None = None,
+        *,
+        ages: Ages | None = None,
+        trigger: CleanUpTrigger = "scheduled",
+        requested_by: str = "the schedule",
+    ) -> CleanUp:
+        """Remove what is older than the preferences allow, or than `ages`, and return the record of that.
+
+        Raises RunStateError while another clean-up is under way. `most` is what a user has seen in a preview and agreed
+        to. If more would be removed by now, RunStateError says how much, and nothing is removed. A clean-up runs to its
+        end even if the caller is cancelled.
         """
-        return await owned(self._clean_up(most), self._owned)
+        return await owned(self._clean_up(most, ages or self.ages, trigger, requested_by), self._owned)
 
-    async def _clean_up(self, most: Removal | None) -> Removal:
+    async def _clean_up(self, most: Removal | None, ages: Ages, trigger: CleanUpTrigger, requested_by: str) -> CleanUp:
         if self._cleaning.locked():
             raise RunStateError("a clean-up is already under way; wait until it has finished")
         async with self._cleaning:
             await self._odds_service.archive()
             now = self._now()
-            would = await self._store.preview_removal(*self._limits(now))
+            would = await self._store.preview_removal(*ages.limits(now))
             if most is not None and (
                 would.events > most.events or would.history_rows > most.history_rows or would.runs > most.runs
             ):
@@ -171,18 +206,27 @@ class Maintenance:
                     f"{would.runs} runs now, which is more than was agreed to; nothing was removed"
                 )
             log.info("clean_up.begins", events=would.events, history_rows=would.history_rows, runs=would.runs)
-            removal = await self._odds_service.remove_old(*self._limits(now))
-            await self._store.save_clean_up_state(CleanUpState(revision=self._store.revision, last_at=now))
+            clean_up_id = await self._store.begin_clean_up(trigger, requested_by, ages, now)
+            try:
+                removal = await self._odds_service.remove_old(*ages.limits(now))
+                done = await self._store.end_clean_up(clean_up_id, removal, self._now())
+            except StorageError as error:
+                await self._note_failure(clean_up_id, str(error))
+                raise
+            if self.ages.is_within(ages):
+                await self._store.save_clean_up_state(CleanUpState(revision=self._store.revision, last_at=now))
             log.info("clean_up.done", events=removal.events, history_rows=removal.history_rows, runs=removal.runs)
-            return removal
+            return done
 
-    def _limits(self, now: datetime) -> tuple[datetime, datetime]:
-        """Return the moments before which odds and runs may be removed."""
-        current = self._preferences.current
-        return (
-            now - timedelta(days=current.odds_retention_days),
-            now - timedelta(days=current.match_retention_days),
-        )
+    async def _note_failure(self, clean_up_id: int, reason: str) -> None:
+        """Record that a clean-up failed, if the database takes it. Otherwise the next process that writes does."""
+        try:
+            await self._store.fail_clean_up(clean_up_id, reason, self._now())
+        except StorageError as error:
+            log.warning("clean_up.failure_not_recorded", reason=error.for_operator)
+
+    def _is_scheduled(self) -> bool:
+        return any(each.is_on and not each.is_paused for each in (self._scheduler, self._sweep_scheduler))
 
     async def _clean_up_for_ever(self) -> None:
         while True:
@@ -212,18 +256,17 @@ class Maintenance:
             return None
         now = self._now()
         interval = timedelta(hours=self._preferences.current.cleanup_frequency_hours)
+        if not self._cleaning.locked():
+            await self._store.fail_lost_clean_ups(now)
         state = await self._store.clean_up_state()
         if state is None or state.revision != self._store.revision:
             state = await self._announce(now)
-        if state.first_at is not None:
-            due, longest = state.first_at, FIRST_CLEAN_UP_AFTER
-        else:
-            due, longest = (state.last_at or now - interval) + interval, interval
-        return max(START_SECONDS, min(due - now, longest).total_seconds())
+        longest = interval if state.first_at is None else FIRST_CLEAN_UP_AFTER
+        return max(START_SECONDS, min(state.due_at(now, interval) - now, longest).total_seconds())
 
     async def _announce(self, now: datetime) -> CleanUpState:
         """Log what the first clean-up after an upgrade would remove. There is a day left to change preferences."""
-        odds_before, runs_before = self._limits(now)
+        odds_before, runs_before = self.ages.limits(now)
         would = await self._store.preview_removal(odds_before, runs_before)
         state = CleanUpState(revision=self._store.revision, first_at=now + FIRST_CLEAN_UP_AFTER)
         await self._store.save_clean_up_state(state)

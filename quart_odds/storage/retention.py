@@ -2,6 +2,7 @@
 
 import asyncio
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -34,6 +35,8 @@ EVENTS_AT_ONCE = 50
 RUNS_AT_ONCE = 100
 ALERTS_AT_ONCE = 100
 
+_QUOTES = select(quotes.c.id, quotes.c.event_id, quotes.c.platform)
+
 CLEAN_UPS = "clean_ups"
 """Key of the CleanUpState in the table `notes`."""
 
@@ -65,15 +68,18 @@ class RetentionRows(SweepHourRows, PastOpportunityRows, ABC):
     async def preview_removal(self, odds_before: datetime, runs_before: datetime) -> Removal:
         """Return what `remove_old` would remove."""
         async with self.database.reading() as connection:
-            over = (await connection.scalars(_over(odds_before))).all()
-            gone_odds = set(await connection.scalars(select(quotes.c.id).where(quotes.c.event_id.in_(over))))
-            history_rows = 0
-            for odds_id in (await connection.scalars(select(quotes.c.id))).all():
-                until = None if odds_id in gone_odds else odds_before
-                history_rows += await connection.scalar(_count_history(odds_id, until)) or 0
+            over = set((await connection.scalars(_over(odds_before))).all())
+            listings: Counter[str] = Counter()
+            rows_by: Counter[str] = Counter()
+            for quote in (await connection.execute(_QUOTES)).all():
+                listings[quote.platform] += quote.event_id in over
+                until = None if quote.event_id in over else odds_before
+                rows_by[quote.platform] += await connection.scalar(_count_history(quote.id, until)) or 0
             return Removal(
+                listings=listings,
+                rows_by=rows_by,
                 events=len(over),
-                history_rows=history_rows,
+                history_rows=rows_by.total(),
                 openings=await connection.scalar(_old_openings(odds_before).with_only_columns(func.count())) or 0,
                 runs=await connection.scalar(_old_runs(runs_before).with_only_columns(func.count())) or 0,
             )
@@ -88,8 +94,9 @@ class RetentionRows(SweepHourRows, PastOpportunityRows, ABC):
         Each batch is a separate transaction, and the writer can write between two batches. Raises NotWriterError
         if `term` is not the current term of the database.
         """
-        removed_events, removed_rows = await self._remove_events(odds_before, term)
-        removed_rows += await self._remove_history(odds_before, term)
+        rows_by: Counter[str] = Counter()
+        removed_events, listings = await self._remove_events(odds_before, term, rows_by)
+        await self._remove_history(odds_before, term, rows_by)
         removed_openings = 0
         while ids := await self._page(_old_openings(odds_before).limit(QUOTES_AT_ONCE)):
             async with self.database.writing_as(term) as connection:
@@ -103,7 +110,7 @@ class RetentionRows(SweepHourRows, PastOpportunityRows, ABC):
         await self._remove_sweeps(runs_before, term)
         await self._remove_alerts(runs_before, term)
         await self.remove_past_opportunities(odds_before, term)
-        return Removal(removed_events, removed_rows, removed_openings, removed_runs)
+        return Removal(removed_events, rows_by.total(), removed_openings, removed_runs, listings, rows_by)
 
     async def _remove_sweeps(self, before: datetime, term: int | None) -> None:
         """Remove the figures of the hours that began before this moment, once all their sweeps are folded.
@@ -125,30 +132,40 @@ class RetentionRows(SweepHourRows, PastOpportunityRows, ABC):
         async with self.database.writing_as(term, is_new=False) as connection:
             await remove_states(connection, before)
 
-    async def _remove_events(self, before: datetime, term: int | None) -> tuple[int, int]:
-        removed = rows = 0
+    async def _remove_events(
+        self, before: datetime, term: int | None, rows_by: "Counter[str]"
+    ) -> "tuple[int, Counter[str]]":
+        """Remove events, and return how many, and the bookmakers' entries of them. `rows_by` is added to."""
+        removed = 0
+        listings: Counter[str] = Counter()
         while event_ids := await self._page(_over(before).limit(EVENTS_AT_ONCE)):
             async with self.database.writing_as(term) as connection:
-                ids = (await connection.scalars(select(quotes.c.id).where(quotes.c.event_id.in_(event_ids)))).all()
-                for odds_id in ids:
-                    rows += await _delete_history(connection, odds_id, None)
+                found = (await connection.execute(_QUOTES.where(quotes.c.event_id.in_(event_ids)))).all()
+                for quote in found:
+                    rows_by[quote.platform] += await _delete_history(connection, quote.id, None)
+                    listings[quote.platform] += 1
+                ids = [quote.id for quote in found]
                 for table in (quote_openings, quote_prices):
                     await connection.execute(delete(table).where(table.c.quote_id.in_(ids)))
                 await connection.execute(delete(quotes).where(quotes.c.id.in_(ids)))
                 await connection.execute(delete(events).where(events.c.id.in_(event_ids)))
             removed += len(event_ids)
             await asyncio.sleep(0)
-        return removed, rows
+        return removed, listings
 
-    async def _remove_history(self, before: datetime, term: int | None) -> int:
-        rows = last = 0
-        while ids := await self._page(select(quotes.c.id).where(quotes.c.id > last).order_by(quotes.c.id).limit(50)):
+    async def _remove_history(self, before: datetime, term: int | None, rows_by: "Counter[str]") -> None:
+        last = 0
+        while True:
+            async with self.database.reading() as connection:
+                page = _QUOTES.where(quotes.c.id > last).order_by(quotes.c.id).limit(QUOTES_AT_ONCE)
+                found = (await connection.execute(page)).all()
+            if not found:
+                return
             async with self.database.writing_as(term) as connection:
-                for odds_id in ids:
-                    rows += await _delete_history(connection, odds_id, before)
-            last = ids[-1]
+                for quote in found:
+                    rows_by[quote.platform] += await _delete_history(connection, quote.id, before)
+            last = found[-1].id
             await asyncio.sleep(0)
-        return rows
 
     async def _page(self, statement: "Select[int]") -> Sequence[int]:
         async with self.database.reading() as connection:

@@ -12,7 +12,8 @@ from sqlalchemy import Column, Connection, MetaData, String, Table, insert, insp
 
 from quart_odds.errors import StorageError
 from quart_odds.storage.database_errors import shown
-from quart_odds.storage.tables import metadata, notes, writer
+from quart_odds.storage.tables import notes, writer
+from quart_odds.storage.upkeep_tables import metadata
 
 if TYPE_CHECKING:
     from alembic.config import Config

@@ -16,6 +16,7 @@ from quart_odds.storage.alert_queue import AlertQueueRows
 from quart_odds.storage.alert_rules import AlertRuleRows
 from quart_odds.storage.alert_targets import AlertTargetRows
 from quart_odds.storage.analytics import AnalyticsRows
+from quart_odds.storage.clean_ups import CleanUpRows
 from quart_odds.storage.database import Database
 from quart_odds.storage.history_rows import HistoryRows
 from quart_odds.storage.odds_load import (
@@ -31,6 +32,7 @@ from quart_odds.storage.odds_load import (
 from quart_odds.storage.odds_rows import EncodedBatch, write_batch
 from quart_odds.storage.retention import RetentionRows
 from quart_odds.storage.run_rows import RunRows
+from quart_odds.storage.sizes import SizeRows
 from quart_odds.storage.tables import MAX_ID, notes, writer
 from quart_odds.storage.writer import OddsWriter
 
@@ -40,7 +42,16 @@ __all__ = ["Store", "migrate", "open_migrated", "open_store"]
 
 
 class Store(
-    RunRows, HistoryRows, AnalyticsRows, RetentionRows, AlertTargetRows, AlertRuleRows, AlertQueueRows, AccessRows
+    RunRows,
+    HistoryRows,
+    AnalyticsRows,
+    RetentionRows,
+    CleanUpRows,
+    SizeRows,
+    AlertTargetRows,
+    AlertRuleRows,
+    AlertQueueRows,
+    AccessRows,
 ):
     """Everything that is stored. Every method raises StorageError if the database is slow, locked, full or gone."""
 

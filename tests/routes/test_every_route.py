@@ -27,6 +27,7 @@ VALUES = {
     "event_id": "1",
     "target_id": "1",
     "rule_id": "1",
+    "alert_id": "1",
     "market_id": "1",
     "sportradar_id": "1",
     "change": "pause",

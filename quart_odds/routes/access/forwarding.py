@@ -14,6 +14,7 @@ from quart import Response, request
 
 from quart_odds.cluster.commands import Command
 from quart_odds.errors import NotWriterError, WriterUnavailableError
+from quart_odds.routes.access.requester import REQUESTER, requester
 from quart_odds.routes.access.same_origin import FORWARDED
 from quart_odds.services import services
 
@@ -84,7 +85,7 @@ async def forwarded(method: str, path: str, *, query: str = "", body: bytes = b"
     commands = services().commands
     assert commands is not None
     headers = tuple((name, request.headers[name]) for name in HEADERS if name in request.headers)
-    marks = {FORWARDED: "yes"} | ({TRIGGER: trigger} if trigger else {})
+    marks = {FORWARDED: "yes", REQUESTER: requester()} | ({TRIGGER: trigger} if trigger else {})
     answer = await commands.send(Command(method, path, query, headers, body, marks))
     response = Response(answer.body, answer.status)
     response.headers.clear()

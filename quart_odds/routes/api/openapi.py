@@ -49,7 +49,7 @@ TAGS = {
     "runs": "Runs, which fetch odds: start, watch, cancel and retry them, and figures over many of them.",
     "live": "Messages as they are published, over server-sent events. The WebSocket is in /asyncapi.json.",
     "alerts": "Rules, what fired, and where it is sent.",
-    "schedule": "When runs start by themselves, the settings that can change at run time, and the clean-up.",
+    "schedule": "When runs start by themselves, settings that can change at run time, clean-ups, and sizes.",
     "operations": "Health and metrics, for monitors.",
 }
 """What each tag is about, in the order of the page."""
@@ -67,6 +67,7 @@ _TAG_OF = {
     "/api/scheduler": "schedule",
     "/api/settings": "schedule",
     "/api/cleanup": "schedule",
+    "/api/storage": "schedule",
     "/api/events": "events",
 }
 
@@ -90,6 +91,7 @@ _AT_THE_GATE = frozenset({400, 401, 403, 429, 503})
 an issuer of JWTs that is away."""
 
 _IN_PATH = {
+    "alert_id": "the alert's id",
     "event_id": "the event's id",
     "market_id": "the market's id, such as 3743, or its slug",
     "rule_id": "the rule's id",

@@ -1,24 +1,19 @@
-"""The scheduler, the settings that can change at run time, and the clean-up of old data."""
+"""The scheduler, and the settings that can change at run time."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from quart import Blueprint, Response
 from quart_schema import document_response
 
-from quart_odds.domain.clock import iso_z, utc_now
+from quart_odds.domain.clock import iso_z
 from quart_odds.domain.platforms import Platform
 from quart_odds.domain.runs import RunMode, ScrapePhase
-from quart_odds.odds.retention import Removal
 from quart_odds.routes.access.forwarding import carried_out_by_writer
 from quart_odds.routes.access.same_origin import same_origin_only
 from quart_odds.routes.api.openapi import answers_problems
 from quart_odds.routes.api.processes import writer_state
 from quart_odds.routes.api.requests import takes_body, takes_query
 from quart_odds.routes.api.schemas.operations import (
-    CleanupAgreed,
-    CleanupDone,
-    CleanupPreview,
-    CleanupQuery,
     PlatformSuccesses,
     PreferencesBody,
     SchedulerAnswer,
@@ -126,39 +121,6 @@ async def change_preferences(body: PreferencesBody) -> Response:
     return json_response(current.model_dump(mode="json", by_alias=True))
 
 
-@blueprint.get("/api/cleanup/preview")
-@takes_query(CleanupQuery)
-@document_response(CleanupPreview)
-@answers_problems(503)
-async def preview_cleanup(query: CleanupQuery) -> Response:
-    """Return what a clean-up would remove now."""
-    parts = services()
-    odds_before, runs_before = _cut_offs(parts, query)
-    removal = await parts.store.preview_removal(odds_before, runs_before)
-    return json_response(
-        {
-            "odds_before": iso_z(odds_before),
-            "runs_before": iso_z(runs_before),
-            "events": removal.events,
-            "history_rows": removal.history_rows,
-            "runs": removal.runs,
-        }
-    )
-
-
-@blueprint.post("/api/cleanup/execute")
-@same_origin_only
-@carried_out_by_writer
-@takes_body(CleanupAgreed, is_optional=True)
-@document_response(CleanupDone)
-@answers_problems(409)
-async def execute_cleanup(body: CleanupAgreed | None) -> Response:
-    """Remove data older than the settings allow, in small batches; 409 if that is more than the body agrees to."""
-    agreed = Removal(events=body.events, history_rows=body.history_rows, runs=body.runs) if body is not None else None
-    removal = await services().maintenance.clean_up(agreed)
-    return json_response({"events": removal.events, "history_rows": removal.history_rows, "runs": removal.runs})
-
-
 def scheduler_row(parts: Services, mode: RunMode | None = RunMode.FULL) -> dict[str, object]:
     """Return the state of the writer's scheduler of a mode as the API shows it; None stands for both."""
     state = writer_state(parts)
@@ -168,7 +130,9 @@ def scheduler_row(parts: Services, mode: RunMode | None = RunMode.FULL) -> dict[
         schedulers = {job: schedulers[job]}
     shown = list(schedulers.values())
     return {
-        "running": any(each.is_on for each in shown),
+        # The scheduler itself is never off: without an interval it waits for one.
+        "running": True,
+        "enabled": any(each.is_on for each in shown),
         "paused": shown[0].is_paused,
         "jobs": [
             {
@@ -183,11 +147,3 @@ def scheduler_row(parts: Services, mode: RunMode | None = RunMode.FULL) -> dict[
         "skipped": sum(each.skipped for each in shown),
         "last_skip": next((each.last_skip for each in shown if each.last_skip), None),
     }
-
-
-def _cut_offs(parts: Services, query: CleanupQuery) -> tuple[datetime, datetime]:
-    current = parts.preferences.current
-    odds_days = current.odds_retention_days if query.odds_days is None else query.odds_days
-    match_days = current.match_retention_days if query.match_days is None else query.match_days
-    now = utc_now()
-    return now - timedelta(days=odds_days), now - timedelta(days=match_days)

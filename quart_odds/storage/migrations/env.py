@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from quart_odds.storage.tables import metadata
+from quart_odds.storage.upkeep_tables import metadata
 
 context.configure(
     connection=context.config.attributes["connection"],

@@ -22,8 +22,8 @@ from quart_odds.routes.api.events_csv import CSVQuery
 from quart_odds.routes.api.history import EventHistoryQuery
 from quart_odds.routes.api.query import EventsQuery, Revision
 from quart_odds.routes.api.requests import BODY_MODEL, QUERY_MODEL, Query, read_query
-from quart_odds.routes.api.schemas.operations import CleanupQuery
 from quart_odds.routes.api.schemas.scrape import RunsQuery
+from quart_odds.routes.api.schemas.storage import CleanupQuery
 from quart_odds.routes.pages.query import RowsQuery
 from quart_odds.settings import load_settings
 from tests.apps import RunningApp, running_app

@@ -84,10 +84,10 @@ async def test_a_standby_tells_no_next_run(tmp_path: Path) -> None:
 
 
 async def test_without_an_interval_there_is_no_job(tmp_path: Path) -> None:
-    """Without an interval the scheduler is off, and resuming it says that nothing will be started."""
+    """The scheduler waits for one: it runs, is not enabled, and resuming it says that nothing will be started."""
     async with running_app(tmp_path, NOWHERE) as running:
         status = await running.get("/api/scheduler/status")
-        assert (status["running"], status["jobs"]) == (False, [])
+        assert (status["running"], status["enabled"], status["jobs"]) == (True, False, [])
         response = await running.client.post("/api/scheduler/resume")
         assert "no interval is set" in (await response.get_json())["message"]
 
@@ -108,7 +108,7 @@ async def test_settings_are_changed_while_it_runs_and_stand_over_a_restart(tmp_p
         assert response.status_code == 200, "what was read may be written back"
     async with running_app(tmp_path, NOWHERE) as running:
         assert (await running.get("/api/settings"))["enabledPlatforms"] == ["bet9ja"]
-        assert (await running.get("/api/scheduler/status"))["running"] is True
+        assert (await running.get("/api/scheduler/status"))["enabled"] is True
 
 
 @pytest.mark.parametrize(
@@ -151,12 +151,12 @@ async def test_a_clean_up_is_previewed_and_done(running: RunningApp) -> None:
     assert (preview["events"], preview["history_rows"], preview["runs"]) == (0, 0, 0)
     assert preview["runs_before"] < preview["odds_before"]
     response = await running.client.post("/api/cleanup/execute")
-    assert await response.get_json() == {"events": 0, "history_rows": 0, "runs": 0}
+    assert (await response.get_json()).items() >= {"events": 0, "history_rows": 0, "runs": 0}.items()
     response = await running.client.get("/api/cleanup/preview?odds_days=0")
     assert response.status_code == 400
     response = await running.client.post("/api/cleanup/execute", json=preview)
-    assert await response.get_json() == {"events": 0, "history_rows": 0, "runs": 0}
-    wrong: list[object] = [{"events": "many"}, [], {"events": 1}]
+    assert (await response.get_json()).items() >= {"events": 0, "history_rows": 0, "runs": 0}.items()
+    wrong: list[object] = [{"events": "many"}, [], {"events": 1}, {}, {"oddsRetentionDays": 0}]
     for body in wrong:
         response = await running.client.post("/api/cleanup/execute", json=body)
         assert (response.status_code, response.content_type) == (400, "application/problem+json")

@@ -3,11 +3,11 @@
 from datetime import date
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, RootModel
+from pydantic import AwareDatetime, Field, RootModel
 
 from quart_odds.domain.platforms import Platform
 from quart_odds.domain.processes import Role
-from quart_odds.routes.api.requests import Query, WholeNumber
+from quart_odds.routes.api.requests import WholeNumber
 from quart_odds.routes.api.schemas.odds import Shape
 from quart_odds.routes.api.schemas.scrape import ModeQuery
 from quart_odds.scraping.runtime_settings import PreferenceChanges
@@ -33,13 +33,6 @@ class EventMetricsQuery(ModeQuery):
     """How many days to cover, and which runs."""
 
     days: Annotated[int, WholeNumber(1, 30)] = 7
-
-
-class CleanupQuery(Query):
-    """The age in days from which data counts as old. Defaults are in the settings."""
-
-    odds_days: Annotated[int, WholeNumber(1, 3650)] | None = None
-    match_days: Annotated[int, WholeNumber(1, 3650)] | None = None
 
 
 class Stats(Shape):
@@ -114,7 +107,8 @@ class Job(Shape):
 class SchedulerStatus(Shape):
     """The state of the scheduler."""
 
-    running: bool
+    running: Annotated[bool, Field(description="always true: a scheduler without an interval waits for one")]
+    enabled: Annotated[bool, Field(description="whether an interval is set")]
     paused: bool
     jobs: list[Job]
     skipped: int
@@ -212,31 +206,3 @@ class Ready(Shape):
     status: str
     detail: str | None = None
     role: Role | None = None
-
-
-class CleanupPreview(Shape):
-    """What a clean-up would remove."""
-
-    odds_before: AwareDatetime
-    runs_before: AwareDatetime
-    events: int
-    history_rows: int
-    runs: int
-
-
-class CleanupAgreed(BaseModel):
-    """The most that a clean-up may remove. A preview can be sent back unchanged."""
-
-    model_config = ConfigDict(extra="ignore", frozen=True)
-
-    events: int
-    history_rows: int
-    runs: int
-
-
-class CleanupDone(Shape):
-    """What a clean-up removed."""
-
-    events: int
-    history_rows: int
-    runs: int
