@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Row, func, insert, select, update
+from sqlalchemy import Row, func, insert, literal_column, select, update
 
 from quart_odds.domain.runs import RunMode
 from quart_odds.odds.retention import Ages, CleanUp, CleanUpTrigger, Removal
@@ -80,7 +80,7 @@ class CleanUpRows:
 
     async def stored_data(self) -> StoredData:
         """Count what is stored. This reads the whole history."""
-        of_quote = odds_history.c.quote_at.op(">>")(32)
+        of_quote = odds_history.c.quote_at.op(">>")(literal_column("32"))
         at = odds_history.c.quote_at
         changes = select(of_quote, func.count(), func.min(at), func.max(at)).group_by(of_quote)
         listed = select(
