@@ -1,7 +1,6 @@
-/** One event: live prices, market search, the history of one market, and refreshing. */
-import { drawChart } from "./chart.js";
-import { all, byId, connect, csrf, framed, load, localise, momentOf, paced, setText, tickAges } from "./page.js";
-import { columnsOf, compare, made, markMoved, oddsText, percent, platformsOf, promo, show } from "./prices.js";
+/** One event: live prices and their worth, market search, the past of one market, stakes, and refreshing. */
+import { all, byId, connect, csrf, framed, load, localise, paced, setText, tickAges } from "./page.js";
+import { columnsOf, compare, made, markMoved, oddsText, percent, platformsOf, show } from "./prices.js";
 
 const root = byId("event");
 const eventId = Number(root.dataset.event);
@@ -9,9 +8,8 @@ const slugs = columnsOf(root);
 const live = connect(["odds"], { event_id: [eventId], market: "all", ...platformsOf(root) });
 const { copy } = live.odds;
 const find = byId("find");
-let outcome = "";
-let past = null; // what the chart shows
-const redraw = framed(() => drawChart(byId("chart"), past, outcome));
+let worth = {}; // probabilities by the key of a table's body
+let turns = 0; // of asking for the past: an earlier answer may come later
 
 const keyOf = (market, line, further) => `${market}|${line ?? ""}|${further ?? ""}`;
 const changed = new Set(); // keys of tables' bodies; "all" for all of them
@@ -32,7 +30,7 @@ live.odds.addEventListener("change", ({ detail }) => {
 		changed.add(keyOf(market, line, further));
 		if (further && (previous === null || !available)) tear();
 	}
-	note(detail);
+	follow();
 	drawChanged();
 });
 live.odds.addEventListener("image", () => {
@@ -76,11 +74,30 @@ function drawBody(body, event, shown, moved) {
 		if (margin !== null) setText(cell, percent(margin));
 		else if (cell) cell.innerHTML = '<span class="vh">none</span>';
 	});
+	drawWorth(rows, cells, worth[keyOf(shown.market, shown.line, shown.further)]);
 	if (margins) {
 		setText(margins.cells[0], best === null ? "margin" : `margin, best ${percent(best)}`);
 		margins.hidden = cells.every(({ margin }) => margin === null);
 	}
 	tickAges([body]);
+}
+
+/** Fair odds, and the value of the best price: the same as in routes/pages/worth.py. */
+function drawWorth(rows, cells, known) {
+	rows.forEach((row, place) => {
+		const cell = row.querySelector(".worth");
+		const fair = known?.[place];
+		if (!cell || (!fair && !cell.firstChild)) return;
+		if (!fair) return cell.replaceChildren();
+		const [odds, win, refund] = fair;
+		if (!cell.firstChild) cell.append(made("b"), " ", made("small"));
+		const [price, value] = cell.children;
+		price.dataset.odds = odds;
+		setText(price, oddsText(odds / 1000));
+		const best = cells.map(({ prices }) => prices[place]).find(({ isBest }) => isBest);
+		const gain = best && ((best.value / 1000) * win + refund - 1) * 100;
+		setText(value, best ? (gain < 0 ? "" : "+") + percent(gain) : "");
+	});
 }
 
 const renew = paced(async () => {
@@ -90,83 +107,61 @@ const renew = paced(async () => {
 	if (!found) return void (isTorn ||= wasTorn);
 	if (wasTorn) {
 		byId("markets").replaceChildren(...found.getElementById("markets").children);
-		draw(new Set(["all"]), []); // the copy may be newer
 		search();
 	}
 	byId("sources").replaceWith(found.getElementById("sources"));
-	swapHistory(found);
+	swap(found);
 }, 1000);
 document.addEventListener("visibilitychange", renew);
 setInterval(renew, 30_000); // for ages, which are not announced
 
-function swapHistory(found) {
+/** Show the past, the stakes and the worth of a page. A field that is being filled in stays. */
+function swap(found) {
 	localise(found);
-	const part = (what) => [document, found].map((root) => root.querySelector(`#history ${what}`));
-	const [title, newTitle] = part("h2");
-	title.replaceWith(newTitle);
-	const [table, newTable] = part("details");
-	table.replaceChildren(...newTable.childNodes);
-	const [chart, newChart] = part("#chart");
-	Object.assign(chart.dataset, newChart.dataset);
-	chartNow();
+	const { id } = document.activeElement;
+	for (const part of all("[data-region]")) {
+		const fresh = found.getElementById(part.id);
+		if (fresh && !part.isEqualNode(fresh) && !part.matches("form:focus-within")) part.replaceWith(fresh);
+	}
+	if (id && document.activeElement === document.body) byId(id)?.focus({ preventScroll: true });
+	readWorth();
+	draw(new Set(["all"]), []);
 }
 
-/** Add a change of the market whose history is shown. */
-function note({ source, seen_at: at, changes }) {
-	const { market, line, promotion } = byId("chart").dataset;
-	const shown = keyOf(market, line);
-	if (!past || !changes.some((each) => keyOf(each.market_id, each.line) === shown)) return;
-	const isSource = (each) => each.bookmaker_slug === source;
-	const mine = copy.get(eventId)?.markets_by_bookmaker.find(isSource)?.markets ?? [];
-	const outcomes = mine
-		.filter((each) => keyOf(each.betpawa_market_id, each.line) === shown && (promotion || !each.promotion))
-		.flatMap((each) => each.outcomes.filter((one) => !promotion || one.promotion === promotion));
-	const found = past.bookmakers.find(isSource);
-	if (!found) return void chartNow();
-	if (found.history.at(-1)?.confirmed) found.history.pop();
-	found.history.push({ captured_at: at, outcomes, available: outcomes.some((each) => each.available) });
-	redraw();
-	const cells = all("#history th").map(({ textContent: name }, place) => {
-		if (place < 2) return [place ? found.bookmaker_name : momentOf(new Date(at))];
-		const one = outcomes.find((each) => each.available && each.name === name);
-		return [!one ? "gone" : one.is_active ? oddsText(one.odds) : "suspended", ...(one?.promotion ? [" ", promo(one.promotion)] : [])];
-	});
-	document.querySelector("#history tbody").prepend(made("tr", {}, ...cells.map((parts) => made("td", {}, ...parts))));
+function readWorth() {
+	worth = JSON.parse(byId("worth").dataset.worth);
 }
 
-async function chartNow() {
-	const chart = byId("chart");
-	chart.hidden = false;
-	const { market, line, promotion } = chart.dataset;
-	const asked = new URLSearchParams({ market, ...(line && { line }), ...(promotion && { promotion }) });
-	const response = await fetch(`../api/events/${eventId}/history?${asked}`).catch(() => null);
-	if (!response?.ok) return;
-	past = await response.json();
-	past.bookmakers = slugs.flatMap((slug) => past.bookmakers.filter((each) => each.bookmaker_slug === slug));
-	const names = [...new Set(past.bookmakers.flatMap((each) => each.history.flatMap((point) => point.outcomes.map((one) => one.name))))];
-	if (!names.includes(outcome)) outcome = names[0] ?? "";
-	const group = byId("history-outcomes");
-	const hadFocus = group.contains(document.activeElement);
-	const buttons = names.map((name) => made("button", { type: "button", onclick: () => choose(name) }, name));
-	const choose = (name) => {
-		outcome = name;
-		for (const each of buttons) each.setAttribute("aria-pressed", each.textContent === name);
-		redraw();
-	};
-	group.hidden = !names.length;
-	group.replaceChildren(...buttons);
-	choose(outcome);
-	if (hadFocus) buttons[names.indexOf(outcome)]?.focus();
+async function renewPast() {
+	const turn = ++turns;
+	const found = document.hidden ? null : await load(`${location.pathname}/history${location.search}`);
+	if (found && turn === turns) swap(found);
+}
+const follow = paced(renewPast, 2000);
+const turnTo = paced(renewPast, 250);
+
+function go(address) {
+	history.replaceState(null, "", address);
+	turnTo();
 }
 
-byId("markets").addEventListener("click", async (event) => {
-	const link = event.target.closest("a");
-	if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
+const isPlain = ({ ctrlKey, metaKey, shiftKey }) => !(ctrlKey || metaKey || shiftKey);
+byId("history").addEventListener("click", (event) => {
+	const link = event.target.closest(".switch a");
+	if (!link || !isPlain(event)) return;
 	event.preventDefault();
-	outcome = link.dataset.outcome;
-	history.replaceState(null, "", link.href);
-	const found = await load(link.href);
-	if (found) swapHistory(found);
+	go(link.href);
+});
+
+byId("stakes").addEventListener("input", ({ target: { form } }) => {
+	if (form.checkValidity()) go(`?${new URLSearchParams(new FormData(form))}${location.hash}`);
+});
+
+byId("markets").addEventListener("click", (event) => {
+	const link = event.target.closest("a");
+	if (!link || !isPlain(event)) return;
+	event.preventDefault();
+	go(link.href);
 	byId("history").scrollIntoView();
 });
 
@@ -211,4 +206,4 @@ refresh.addEventListener("click", async () => {
 	refresh.disabled = false;
 	renew();
 });
-chartNow();
+readWorth();

@@ -78,7 +78,7 @@ def bookmaker_markets(
     chances = None if is_live else event_odds.chances()
     return {
         **bookmaker_name_fields(event_odds.header.platform),
-        "event_url": _url(event_odds),
+        "event_url": url_of(event_odds),
         **_market_state(event, event_odds),
         "markets": [_market(event_odds, offer, chances) for offer in offers_of(event_odds, markets)],
     }
@@ -118,7 +118,7 @@ def listed_bookmaker(event: CachedEvent, event_odds: EventOdds) -> JSON:
     return {
         **bookmaker_name_fields(event_odds.header.platform),
         "external_event_id": event_odds.header.external_id,
-        "event_url": _url(event_odds),
+        "event_url": url_of(event_odds),
         "has_odds": event_odds.gone_at is None and event_odds.price_count > 0,
         **_market_state(event, event_odds),
     }
@@ -161,7 +161,8 @@ def bookmaker_name_fields(platform: Platform) -> JSON:
     return {"bookmaker_slug": platform.value, "bookmaker_name": platform.display_name}
 
 
-def _url(event_odds: EventOdds) -> str | None:
+def url_of(event_odds: EventOdds) -> str | None:
+    """Return the address of the page of an event at its bookmaker; None if it has none."""
     header = event_odds.header
     return event_url(header.platform, header.external_id)
 

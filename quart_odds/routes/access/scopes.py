@@ -27,6 +27,7 @@ ROUTES: Mapping[str, Scope | None] = {
     "GET /odds": Scope.READ,
     "GET /odds/rows": Scope.READ,
     "GET /odds/<int:event_id>": Scope.READ,
+    "GET /odds/<int:event_id>/history": Scope.READ,
     "GET /alerts": Scope.READ,
     "GET /docs": Scope.READ,
     "POST /runs": Scope.RUN,

@@ -3,11 +3,10 @@
 from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, PlainValidator
+from pydantic import BeforeValidator, Field
 
 from quart_odds.domain.catalogue import CATALOGUE, Market, line_code
 from quart_odds.domain.platforms import Platform
-from quart_odds.routes.api.markets import Line, Promotion, known_market
 from quart_odds.routes.api.query import BookmakersQuery, EventsQuery, PageQuery, Slugs
 from quart_odds.routes.api.schemas.scrape import ModeQuery
 
@@ -110,18 +109,3 @@ class RowsQuery(OddsPageQuery):
     def arranged(self, used: tuple[Platform, ...]) -> Columns:
         """Return the columns of the page."""
         return super().arranged(tuple(dict.fromkeys(self.columns)) or used)
-
-
-def _market(value: object) -> Market:
-    market = known_market(str(value))
-    if market is None:
-        raise ValueError(f"there is no such market: {str(value)[:60]!r}")
-    return market
-
-
-class HistoryQuery(ColumnsQuery):
-    """Which market's history the page of an event shows. The default is 1X2."""
-
-    market: Annotated[Market, PlainValidator(_market)] = MARKETS["1x2"]
-    line: Line = None
-    promotion: Promotion = None

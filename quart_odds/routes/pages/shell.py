@@ -159,7 +159,7 @@ def bookmakers_css() -> str:
         colours = f"light-dark({each.bookmaker.light},{each.bookmaker.dark})"
         lines.append(f'.{slug}{{--tone:{colours};--letters:"{each.bookmaker.letters}"}}\n')
         if dashes:
-            lines.append(f".chart .{slug}.line{{stroke-dasharray:{dashes}}}\n")
+            lines.append(f".{slug}:is(.line,.key){{stroke-dasharray:{dashes}}}\n")
     return "".join(lines)
 
 

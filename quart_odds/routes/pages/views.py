@@ -18,16 +18,15 @@ from quart_odds.routes.access.forwarding import carried_out_by_writer
 from quart_odds.routes.access.problems import log_problem, problem_of
 from quart_odds.routes.access.root_path import public_path
 from quart_odds.routes.access.same_origin import same_origin_only
-from quart_odds.routes.api.encoded import find_event
 from quart_odds.routes.api.freshness import measured_ages
 from quart_odds.routes.api.processes import writer_state
 from quart_odds.routes.api.query import select_events
 from quart_odds.routes.api.requests import takes_query
 from quart_odds.routes.pages.connected import connected_now
+from quart_odds.routes.pages.event import event_values, past_values, shown_event
+from quart_odds.routes.pages.event_query import EventPageQuery
 from quart_odds.routes.pages.freshness import Freshness, freshness_of
-from quart_odds.routes.pages.history import history_of
-from quart_odds.routes.pages.odds import line_text, market_groups, sources
-from quart_odds.routes.pages.query import LINES, MARKETS, Columns, HistoryQuery, OddsPageQuery, RowsQuery, RunsPageQuery
+from quart_odds.routes.pages.query import LINES, MARKETS, Columns, OddsPageQuery, RowsQuery, RunsPageQuery
 from quart_odds.routes.pages.run import IDLE, JSON, active_view, stored_view, told_view
 from quart_odds.routes.pages.runs import platforms_of, run_bars, run_rows
 from quart_odds.routes.pages.shell import asset_path, fragment, page, static_answer
@@ -199,26 +198,23 @@ async def odds_rows(query: RowsQuery) -> Response:
 
 @blueprint.get("/odds/<int:event_id>")
 @hide
-@takes_query(HistoryQuery)
-async def event(event_id: int, query: HistoryQuery) -> Response:
-    """Show one event: all markets at all bookmakers, or at the chosen ones, and the history of one market."""
+@takes_query(EventPageQuery)
+async def event(event_id: int, query: EventPageQuery) -> Response:
+    """Show one event: all markets at all bookmakers, or at those chosen, and of one market the past and stakes."""
     cursor = _cursor()
-    found = await find_event(event_id)
-    used = {*services().bookmakers(), *found.odds}
-    columns = query.arranged(tuple(sorted(used, key=lambda each: each.place)))
-    found = query.narrowed(found)
-    history = await history_of(found, query)
-    # The template gives the loop its turns: what it shows is put together before, of one moment.
-    shown = {
-        "event_id": found.id,
-        "sportradar_id": found.sportradar_id,
-        "header": found.header,
-        "sources": sources(found, columns.shown),
-        "groups": market_groups(found, columns.shown),
-        "columns": columns,
-        "history": history,
-    }
-    return await page("event.html", {**frame(cursor, "odds", columns.choice), **shown, "line_text": line_text})
+    shown = await shown_event(event_id, query)
+    # The template gives the loop its turns: what it shows is put together before.
+    values = await event_values(shown)
+    return await page("event.html", {**frame(cursor, "odds", shown.columns.choice), **values})
+
+
+@blueprint.get("/odds/<int:event_id>/history")
+@hide
+@takes_query(EventPageQuery)
+async def event_past(event_id: int, query: EventPageQuery) -> Response:
+    """Return only the past of a market, the stakes, and what prices are worth, from the page of an event."""
+    values = await past_values(await shown_event(event_id, query))
+    return await fragment("event_past.html", {"rendered_at": utc_now(), **values})
 
 
 @blueprint.errorhandler(Exception)
