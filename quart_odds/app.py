@@ -48,7 +48,7 @@ from quart_odds.routes.live import sse, ws
 from quart_odds.routes.live.receive import BoundedWebsocketConnection
 from quart_odds.routes.operations import asyncapi, explain, health, metrics
 from quart_odds.routes.pages import alerts as alert_pages
-from quart_odds.routes.pages import docs, login, views
+from quart_odds.routes.pages import docs, login, opportunities, views
 from quart_odds.routes.pages.assets import asset_folder
 from quart_odds.routes.pages.shell import static_files
 from quart_odds.scraping.runtime_settings import RuntimeSettings
@@ -135,6 +135,7 @@ def create_app(settings: Settings | None = None, *, prefix: str = "", templates:
         explain,
         views,
         alert_pages,
+        opportunities,
         login,
     ):
         app.register_blueprint(module.blueprint)

@@ -1,11 +1,11 @@
 /**
  * Keeps a page current that the server renders. It is fetched again when something in it has changed, and what differs
  * is replaced. The page names its parts by `data-region`, each with an id, and by `data-topics` on the first of them the
- * topics whose messages tell of changes.
+ * topics whose messages tell of changes, with `data-pace` the least time between two changes, in ms.
  */
 import { all, connect, load, localise, paced, tickAges } from "./page.js";
 
-const LEAST_MS = 1500; // between two fetches
+const LEAST_MS = 1500; // between two fetches, unless the page says `data-pace`
 const MOST_MS = 30_000; // some changes are not announced
 
 const keyOf = (node) => node.id || node.dataset?.key;
@@ -55,7 +55,7 @@ export async function renew(address = location.href) {
 const first = document.querySelector("[data-topics]");
 /** The connection of the page. */
 export const live = connect(first?.dataset.topics.split(",") ?? ["scrape_progress"]);
-const soon = paced(() => renew(), LEAST_MS);
+const soon = paced(() => renew(), Number(first?.dataset.pace ?? LEAST_MS));
 live.addEventListener("message", ({ detail: { type, id } }) => id && type !== "connection_ack" && soon());
 live.addEventListener("gap", soon);
 document.addEventListener("visibilitychange", soon);

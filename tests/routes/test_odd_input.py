@@ -45,6 +45,7 @@ STREAMS = ("/api/sse", "/api/scrape/stream", "/api/scrape/runs/{scrape_run_id}/p
 PAGES = {
     "/": (),
     "/runs": ("page", "page_size"),
+    "/opportunities": ("kind", "bank", "rounding", "min_margin", "max_age_seconds", "bookmakers", "page", "past"),
     "/alerts": ("limit", "before", "rule_id"),
     "/odds": ("page", "market", "line", "search", "kickoff_from", "sort", "country", "tournament_id", "availability"),
     "/odds/rows": ("ids", "market", "line", "page"),

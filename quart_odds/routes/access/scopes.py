@@ -28,6 +28,7 @@ ROUTES: Mapping[str, Scope | None] = {
     "GET /odds/rows": Scope.READ,
     "GET /odds/<int:event_id>": Scope.READ,
     "GET /odds/<int:event_id>/history": Scope.READ,
+    "GET /opportunities": Scope.READ,
     "GET /alerts": Scope.READ,
     "GET /docs": Scope.READ,
     "POST /runs": Scope.RUN,
@@ -113,7 +114,9 @@ ROUTES: Mapping[str, Scope | None] = {
     "GET /asyncapi.json": Scope.READ,
 }
 
-PAGES = frozenset({"/", "/runs", "/runs/<int:scrape_run_id>", "/odds", "/odds/<int:event_id>", "/alerts", "/docs"})
+PAGES = frozenset(
+    {"/", "/runs", "/runs/<int:scrape_run_id>", "/odds", "/odds/<int:event_id>", "/opportunities", "/alerts", "/docs"}
+)
 """Pages of people: a browser that may not have them is led to the login."""
 
 TICKET_PATHS = frozenset({"/api/ws", "/api/sse", "/api/scrape/stream"})

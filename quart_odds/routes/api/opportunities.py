@@ -1,5 +1,6 @@
 """Opportunities: prices of several bookmakers that together, or beside what is fair, are worth more than they cost."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Literal
@@ -76,22 +77,14 @@ def add_routes(blueprint: Blueprint) -> None:
 @document_response(OpportunitiesPage)
 async def opportunities(query: OpportunitiesQuery) -> Response:
     """List opportunities, the greatest worth first, with the age of each price and how long they have been there."""
-    source = services().opportunity_choices.of(query.bookmakers)
-    await source.refresh(include_started=query.include_started)
+    now = await opportunities_now(query)
     # No await below: events, prices and ages are all of this moment.
-    now = utc_now()
-    every = [
-        track
-        for track in source.current(include_started=query.include_started)
-        if query.kind in ("all", track.opportunity.kind)
-        and (query.min_margin is None or track.opportunity.margin >= query.min_margin)
-    ]
-    found = sorted(_selected(every, query, now), key=lambda track: (-track.opportunity.margin, track.event.id))
-    shown = [_shown(track, query, now) for track in query.cut(found)]
+    found = now.apart if query.suspicious else now.clean
+    shown = [_shown(track, query, now.at) for track in query.cut(found)]
     body = {
         "opportunities": shown,
         "total": len(found),
-        "left_out_count": source.left_out,
+        "left_out_count": now.left_out,
         "page": query.page,
         "page_size": query.page_size,
     }
@@ -114,28 +107,53 @@ async def past_opportunities(query: PastQuery) -> Response:
     return Body.of(body).answer(request)
 
 
-def _selected(tracks: list[Track], query: OpportunitiesQuery, now: datetime) -> list[Track]:
-    """Return the opportunities to list, or those to list apart.
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """The opportunities of a query at one moment, the greatest worth first: those to list, and those to list apart.
+
+    `left_out` is how many there are that are not kept. The tracks are current until the next await.
+    """
+
+    at: datetime
+    clean: list[Track]
+    apart: list[Track]
+    left_out: int
+
+
+async def opportunities_now(query: OpportunitiesQuery) -> Moment:
+    """Return what a query selects, of all pages.
 
     Who names an age decides what is too old. Then those that are only too old by default are listed with the others.
     """
-    most = query.max_age_seconds
-    fresh = [track for track in tracks if most is None or (now - track.opportunity.seen_at).total_seconds() <= most]
-    if query.suspicious:
-        return [track for track in fresh if track.opportunity.reasons]
-    clean = [track for track in fresh if not track.opportunity.reasons]
-    if most is None:
-        return clean
-    places = {(track.event.id, track.opportunity.identity[:2]) for track in clean}
-    return clean + [
+    source = services().opportunity_choices.of(query.bookmakers)
+    await source.refresh(include_started=query.include_started)
+    now, most = utc_now(), query.max_age_seconds
+    found = [
         track
-        for track in fresh
-        if track.opportunity.reasons == ("stale",) and (track.event.id, track.opportunity.identity[:2]) not in places
+        for track in source.current(include_started=query.include_started)
+        if query.kind in ("all", track.opportunity.kind)
+        and (query.min_margin is None or track.opportunity.margin >= query.min_margin)
+        and (most is None or (now - track.opportunity.seen_at).total_seconds() <= most)
     ]
+    found.sort(key=lambda track: (-track.opportunity.margin, track.event.id))
+    clean = [track for track in found if not track.opportunity.reasons]
+    apart = [track for track in found if track.opportunity.reasons]
+    if most is not None:
+        places = {(track.event.id, track.opportunity.identity[:2]) for track in clean}
+        clean = [
+            track
+            for track in found
+            if not track.opportunity.reasons
+            or (
+                track.opportunity.reasons == ("stale",)
+                and (track.event.id, track.opportunity.identity[:2]) not in places
+            )
+        ]
+    return Moment(now, clean, apart, source.left_out)
 
 
 def _shown(track: Track, query: OpportunitiesQuery, now: datetime) -> JSON:
-    stakes = None if query.bank is None else _stakes(track.opportunity, query.bank, query.rounding)
+    stakes = None if query.bank is None else stakes_of(track.opportunity, query.bank, query.rounding)
     return {
         **event_fields(track.event),
         **opportunity_fields(track, now),
@@ -152,7 +170,7 @@ def _shown(track: Track, query: OpportunitiesQuery, now: datetime) -> JSON:
     }
 
 
-def _stakes(found: Opportunity, bank: Decimal, unit: Decimal) -> Stakes:
+def stakes_of(found: Opportunity, bank: Decimal, unit: Decimal) -> Stakes:
     """Share a bank among the prices of an opportunity: of a value bet, Kelly's fraction of it is staked."""
     odds = [leg.odds for leg in found.legs]
     if found.fair is not None:

@@ -69,8 +69,9 @@ NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight",
 PAGES = (
     ("progress", "/", "Progress"),
     ("odds", "/odds", "Odds"),
-    ("runs", "/runs", "Runs"),
+    ("opportunities", "/opportunities", "Opportunities"),
     ("alerts", "/alerts", "Alerts"),
+    ("runs", "/runs", "Runs"),
     ("docs", "/docs", "API"),
 )
 """The pages in the navigation: name, path, and words."""

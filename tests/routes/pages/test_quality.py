@@ -11,7 +11,18 @@ from tests.server.serving import Server
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
-PAGES = ("/", "/odds", "/odds?market=ou&line=2.5", "/odds/5", "/runs", "/runs/1", "/alerts", "/docs", "/runs/999")
+PAGES = (
+    "/",
+    "/odds",
+    "/odds?market=ou&line=2.5",
+    "/odds/5",
+    "/runs",
+    "/runs/1",
+    "/opportunities?kind=all&bank=1000",
+    "/alerts",
+    "/docs",
+    "/runs/999",
+)
 FIRST_PAINT_MS = 200
 
 
