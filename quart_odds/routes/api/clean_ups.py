@@ -1,7 +1,7 @@
 """Clean-ups: what one would remove, the clean-up itself, those that were, and what is stored.
 
-The names in camel case are those of the system that existing clients know. It has BetPawa's odds and events in tables
-of their own, and those of its competitors in others: so they are counted apart here.
+The names in camel case are those of the system that existing clients know. It has the odds and events of
+its first bookmaker in tables of their own, and those of its competitors in others: so they are counted apart here.
 """
 
 from collections.abc import Mapping
@@ -19,6 +19,7 @@ from quart_odds.routes.access.problems import bad_request
 from quart_odds.routes.access.requester import requester
 from quart_odds.routes.access.same_origin import same_origin_only
 from quart_odds.routes.api.openapi import answers_problems
+from quart_odds.routes.api.query import REFERENCE
 from quart_odds.routes.api.requests import takes_body, takes_query
 from quart_odds.routes.api.schemas.storage import (
     CleanupAgreed,
@@ -33,7 +34,7 @@ from quart_odds.routes.api.schemas.storage import (
 from quart_odds.routes.api.scrape import json_response
 from quart_odds.services import Services, services
 
-FIRST = "betpawa"
+FIRST = REFERENCE.value
 """The bookmaker whose competitors the others are."""
 
 blueprint = Blueprint("clean_ups", __name__, url_prefix="/api/cleanup")
@@ -210,7 +211,7 @@ def _row(each: CleanUp) -> dict[str, object]:
 
 
 def _apart(counts: Mapping[str, int]) -> tuple[int, int]:
-    """Return a number at BetPawa, and that of its competitors."""
+    """Return a number at the first bookmaker, and that of its competitors."""
     first = counts.get(FIRST, 0)
     return first, sum(counts.values()) - first
 

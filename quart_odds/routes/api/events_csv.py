@@ -3,10 +3,9 @@
 import asyncio
 from collections.abc import AsyncGenerator, Iterable
 from typing import Annotated
-from urllib.parse import urlencode
 
 from pydantic import ConfigDict, Field
-from quart import Blueprint, Response, request
+from quart import Blueprint, Response
 
 from quart_odds.domain.clock import iso_z, utc_now
 from quart_odds.domain.text import without_formula
@@ -20,7 +19,7 @@ from quart_odds.routes.api.cooperative_yield import CooperativeYield
 from quart_odds.routes.api.export_size import ROW_BYTES, price_count, size_words
 from quart_odds.routes.api.openapi import answers_text
 from quart_odds.routes.api.query import EventsFilter, Id, event_filters, select_events
-from quart_odds.routes.api.requests import takes_query
+from quart_odds.routes.api.requests import query_of_page, takes_query
 from quart_odds.routes.api.streamed import streamed
 from quart_odds.services import services
 
@@ -97,7 +96,7 @@ async def events_csv(query: CSVQuery) -> Response:
     response.headers["Odds-Events"] = str(len(found))
     response.headers["Odds-Bytes"] = str(about)
     if query.page * size < len(found):
-        response.headers["Link"] = f'<?{_query_of_page(query.page + 1)}>; rel="next"'
+        response.headers["Link"] = f'<?{query_of_page(query.page + 1)}>; rel="next"'
     return response
 
 
@@ -118,12 +117,6 @@ async def _found(query: CSVQuery) -> list[CachedEvent]:
             if query.is_in_range(event.header.kickoff) and all(each(event) for each in is_wanted):
                 found += [narrowed] if query.is_chosen(narrowed) else []
     return found
-
-
-def _query_of_page(number: int) -> str:
-    """Return the query string of the request with another page."""
-    asked = [(name, value) for name, value in request.args.items(multi=True) if name != "page"]
-    return urlencode([*asked, ("page", str(number))])
 
 
 async def _lines(events: Iterable[CachedEvent], all_markets: bool) -> AsyncGenerator[bytes, None]:

@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import cache, wraps
 from typing import Any, TypeVar, get_origin
+from urllib.parse import urlencode
 
 from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, ValidationError
 from pydantic_core import CoreSchema, core_schema
@@ -147,3 +148,9 @@ def read_query(model: type[QueryType], arguments: "MultiDict[str, str]") -> Quer
 def _list_fields(model: type[Query]) -> dict[str, bool]:
     """Return whether each parameter, by name, is a list."""
     return {field.alias or name: get_origin(field.annotation) is list for name, field in model.model_fields.items()}
+
+
+def query_of_page(number: int) -> str:
+    """Return the query string of the current request with another `page`."""
+    asked = [(name, value) for name, value in request.args.items(multi=True) if name != "page"]
+    return urlencode([*asked, ("page", str(number))])

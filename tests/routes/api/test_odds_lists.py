@@ -100,7 +100,8 @@ async def test_coverage_lists_every_event_by_competition() -> None:
             "competitor_only": 1,
         }
         everywhere = "".join(f"&platforms={each}" for each in Platform)
-        assert (await app.json(f"{path}{everywhere}"))["coverage"]["total_events"] == 4
+        at_any: Any = await app.json(f"{path}{everywhere}")
+        assert at_any["coverage"]["total_events"] == 4
         at_sportybet: Any = await app.json(f"{path}&platforms=sportybet&sort=alphabetical&search=sevilla")
         assert [each["id"] for group in at_sportybet["tournaments"] for each in group["events"]] == [2]
         await app.json(f"{path}&platforms=nobody", 400)

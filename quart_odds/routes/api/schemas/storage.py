@@ -64,11 +64,11 @@ class CleanupPreview(CamelShape):
     match_cutoff_date: AwareDatetime
     odds_retention_days: Days
     match_retention_days: Days
-    odds_snapshots_count: Annotated[Count, Field(description="changes of odds at BetPawa")]
+    odds_snapshots_count: Annotated[Count, Field(description="changes of odds at the first bookmaker")]
     competitor_odds_snapshots_count: Annotated[Count, Field(description="changes of odds at the other bookmakers")]
     scrape_runs_count: Count
     scrape_batches_count: NeverRemoved
-    events_count: Annotated[Count, Field(description="events as BetPawa lists them")]
+    events_count: Annotated[Count, Field(description="events as the first bookmaker lists them")]
     competitor_events_count: Annotated[Count, Field(description="events as each of the other bookmakers lists them")]
     tournaments_count: NeverRemoved
     competitor_tournaments_count: NeverRemoved
@@ -170,7 +170,7 @@ class PlatformCount(Shape):
 
 
 class CleanupStats(CamelShape):
-    """What is stored. Competitors are all bookmakers besides BetPawa; the times of events are their kick-offs."""
+    """What is stored. Competitors are all bookmakers besides the first; the times of events are their kick-offs."""
 
     odds_snapshots: TableStats
     competitor_odds_snapshots: TableStats
