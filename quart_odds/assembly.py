@@ -22,6 +22,7 @@ from quart_odds.odds.past_opportunities import PastOpportunities
 from quart_odds.routes.api.coverage import MarketNumbers
 from quart_odds.routes.api.encoded import EventBodies
 from quart_odds.routes.api.processes import own_report
+from quart_odds.routes.pages.order import EventOrder
 from quart_odds.routes.pages.rows import EventRows
 from quart_odds.scraping.broadcaster import ProgressBroadcaster
 from quart_odds.scraping.coordinator import Coordinator
@@ -103,6 +104,7 @@ def add_kept_answers(parts: Services) -> None:
     stale_after = timedelta(seconds=parts.settings.stale_after_seconds)
     parts.event_bodies = EventBodies(cache, stale_after)
     parts.event_rows = EventRows(stale_after=stale_after, root_path=parts.root_path, templates=parts.templates)
+    parts.event_order = EventOrder(stale_after)
     parts.market_numbers = MarketNumbers(cache)
 
 

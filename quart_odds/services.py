@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from quart_odds.routes.access.same_origin import AccessPolicy
     from quart_odds.routes.api.coverage import MarketNumbers
     from quart_odds.routes.api.encoded import EventBodies
+    from quart_odds.routes.pages.order import EventOrder
     from quart_odds.routes.pages.rows import EventRows
     from quart_odds.scraping.maintenance import Maintenance
     from quart_odds.scraping.refresh import EventRefresher
@@ -82,6 +83,7 @@ class Services:
     reports: "ProcessReports | None" = None
     event_bodies: "EventBodies" = field(init=False)
     event_rows: "EventRows" = field(init=False)
+    event_order: "EventOrder" = field(init=False)
     market_numbers: "MarketNumbers" = field(init=False)
     opportunities: "OpportunityEngine" = field(init=False)
     opportunity_choices: "OpportunityChoices" = field(init=False)

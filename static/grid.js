@@ -213,7 +213,7 @@ export class Grid {
 	/** Append a page. */
 	async append(page) {
 		const { query } = this;
-		const found = await this.#load({ ...Object.fromEntries(query), page });
+		const found = await this.#load([...query, ["page", page]]);
 		if (!found || query !== this.query) return;
 		for (const row of all(".r", found)) if (!byId(row.id)) this.#rows.append(this.#adopt(row));
 		this.#counted(found);

@@ -11,12 +11,23 @@ const chosen = () => {
 	const slugs = all("input:checked", choice).map(({ value }) => value);
 	return slugs.join() === choice.dataset.bookmakers ? "" : slugs.join();
 };
+/** What says nothing in an address. */
+const usual = { min_bookmakers: "1", date: "all", sort: "kickoff" };
 const asked = () => {
-	const query = new URLSearchParams([...new FormData(form)].filter(([name, value]) => value && name !== "bookmakers" && !(name === "min_bookmakers" && value === "1")));
+	const isNews = ([name, value]) => value && name !== "bookmakers" && usual[name] !== value && (name !== "tz" || days.value !== "all");
+	const query = new URLSearchParams([...new FormData(form)].filter(isNews));
 	if (chosen()) query.set("bookmakers", chosen());
 	return query;
 };
 const address = (query) => `?${query}`.replaceAll("%2C", ",");
+
+const days = byId("date");
+const { timeZone } = new Intl.DateTimeFormat().resolvedOptions();
+// An address that names days has the zone that they are meant in.
+if (timeZone && days.value === "all") {
+	byId("tz").value = timeZone;
+	setText(byId("days-in"), timeZone.replaceAll("_", " "));
+}
 
 const live = connect([]);
 const grid = new Grid(live, asked());
@@ -47,21 +58,45 @@ async function show() {
 		for (const [name, value] of new URL(link.href).searchParams) if (name === "market" || name === "line") query.set(name, value);
 		link.href = address(query);
 	}
-	if (query.get("bookmakers") !== before && !(await showColumns(query))) return;
+	const loading = load(`odds?${query}`).then((found) => found && query === grid.query && renew(found));
+	if (query.get("bookmakers") !== before && !(await showColumns(query, loading))) return;
 	await grid.list();
 	more();
 }
 
+/** Show what another page says of its filters. Returns that page. */
+function renew(found) {
+	for (const id of ["active", "nothing", "export-links", "placed-count", "place-list"]) {
+		const part = byId(id);
+		if (!part.contains(document.activeElement)) part.replaceWith(found.getElementById(id));
+	}
+	find();
+	return found;
+}
+
 /** Show other columns. Returns false if the reader has chosen something else meanwhile. */
-async function showColumns(query) {
+async function showColumns(query, loading) {
 	keep(query.get("bookmakers"));
-	const found = await load(`odds?${query}`);
+	const found = await loading;
 	if (query !== grid.query) return false;
 	// Without the columns, no row would fit.
 	if (!found) return void location.reload();
 	grid.choose(found);
 	for (const id of ["least", "chosen"]) byId(id).replaceWith(found.getElementById(id));
 	return true;
+}
+
+/** Show the competitions and countries whose names have the words that the reader looks for. */
+const finder = byId("find-place");
+finder.parentElement.hidden = false;
+function find() {
+	const words = finder.value.trim().toLowerCase();
+	const has = (label) => label.querySelector("bdi").textContent.toLowerCase().includes(words);
+	for (const group of all("fieldset", byId("place-list"))) {
+		const [country, ...others] = all("label", group);
+		for (const each of others) each.hidden = !has(country) && !has(each);
+		group.hidden = !has(country) && others.every(({ hidden }) => hidden);
+	}
 }
 
 /** Keep a choice for the next visit: static/choice.js. */
@@ -93,7 +128,8 @@ choice.addEventListener("click", (event) => {
 });
 
 let typing = 0;
-form.addEventListener("input", () => {
+form.addEventListener("input", ({ target }) => {
+	if (target === finder) return find();
 	clearTimeout(typing);
 	typing = setTimeout(show, 250);
 });

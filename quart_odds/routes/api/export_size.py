@@ -17,7 +17,7 @@ def offered_formats() -> list[str]:
 
 def price_count(events: Iterable[CachedEvent]) -> int:
     """Return the number of prices of events, with all their markets."""
-    return sum(len(event_odds.keys) for event in events for event_odds in event.odds.values())
+    return sum(event_odds.price_count for event in events for event_odds in event.odds.values())
 
 
 def size_words(size: int) -> str:

@@ -191,7 +191,7 @@ class UnmatchedQuery(StartedQuery, PageQuery):
 
 def select_events(cache: OddsCache, query: EventsFilter, now: datetime) -> list[CachedEvent]:
     """Return all events that the query selects, in its order. Those of chosen bookmakers have these alone."""
-    return _sorted(chosen_events(cache, query, now), query.sort, cache)
+    return sort_events(chosen_events(cache, query, now), query.sort, cache)
 
 
 def chosen_events(cache: OddsCache, query: EventsChoice, now: datetime) -> list[CachedEvent]:
@@ -304,7 +304,8 @@ def _changed_since(epoch: str | None, since: Revision | datetime) -> Callable[[C
     return (lambda event: event.revision > since.number) if since.epoch == epoch else (lambda event: True)
 
 
-def _sorted(events: Iterable[CachedEvent], sort: Sort, cache: OddsCache) -> list[CachedEvent]:
+def sort_events(events: Iterable[CachedEvent], sort: Sort, cache: OddsCache) -> list[CachedEvent]:
+    """Return events, given in order of kick-off, in another order. Equal ones stay in their order."""
     match sort:
         case "kickoff":
             return list(events)

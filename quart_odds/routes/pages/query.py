@@ -1,17 +1,22 @@
 """Models of the query strings of the pages."""
 
+import re
 from dataclasses import dataclass, replace
 from typing import Annotated, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, PlainValidator, WithJsonSchema
 
 from quart_odds.domain.catalogue import CATALOGUE, Market, line_code
 from quart_odds.domain.platforms import Platform
-from quart_odds.routes.api.query import BookmakersQuery, EventsQuery, PageQuery, Slugs
+from quart_odds.routes.api.query import BookmakersQuery, EventsChoice, PageQuery, Slugs, Sort
 from quart_odds.routes.api.schemas.scrape import ModeQuery
+from quart_odds.routes.pages.order import FigureSort
 
 MOST_IDS = 100
 """The most rows that a script may request at once."""
+
+_ZONE = re.compile(r"[A-Za-z][A-Za-z0-9_+-]{0,30}(/[A-Za-z0-9_+-]{1,30}){0,2}\Z")
 
 MarketName = Literal["1x2", "ou", "btts", "dc"]
 
@@ -64,13 +69,40 @@ class ColumnsQuery(BookmakersQuery):
         return Columns(tuple(self.bookmakers) or used, used)
 
 
-class OddsPageQuery(EventsQuery, ColumnsQuery):
-    """Which events the odds page shows, and with which market.
+PageSort = Literal[Sort, FigureSort]
+Date = Literal["all", "today", "tomorrow", "weekend"]
 
-    `earlier` and `later` are the buttons that move a bookmaker by one place. They are of the form without script, so
-    the same address always shows the same.
+
+def _zone(value: object) -> object:
+    name = str(value)
+    if not name:
+        return None
+    try:
+        return ZoneInfo(name) if _ZONE.match(name) else ZoneInfo("")
+    except (ValueError, OSError, ZoneInfoNotFoundError):
+        raise ValueError("give a time zone such as Africa/Lagos") from None
+
+
+Zone = Annotated[
+    ZoneInfo | None,
+    PlainValidator(_zone),
+    WithJsonSchema({"anyOf": [{"type": "string", "maxLength": 64}, {"type": "null"}]}),
+]
+
+
+class OddsPageQuery(EventsChoice, PageQuery, ColumnsQuery):
+    """Which events the odds page shows, in which order, and with which market.
+
+    Unlike in the API, events that no bookmaker lists any more are left out unless `gone` is asked for, and a country
+    stands for all its competitions, beside those of `tournament_ids`. `date` counts days in the zone `tz`, in UTC
+    without one. `earlier` and `later` are the buttons that move a bookmaker by one place. They are of the form without
+    script, so the same address always shows the same.
     """
 
+    gone: bool = False
+    date: Date = "all"
+    tz: Zone = None
+    sort: PageSort = "kickoff"
     market: MarketName = "1x2"
     line: Annotated[float, BeforeValidator(_quarter)] = 2.5
     earlier: Platform | None = None

@@ -4,6 +4,8 @@ The cursor is read before the data of the page, or in the same turn of the event
 misses nothing, and recognises repeated messages by their run and time.
 """
 
+from functools import partial
+
 from quart import Blueprint, Response, redirect, request
 from quart_schema import hide
 from werkzeug.exceptions import HTTPException, NotFound
@@ -20,12 +22,12 @@ from quart_odds.routes.access.root_path import public_path
 from quart_odds.routes.access.same_origin import same_origin_only
 from quart_odds.routes.api.freshness import measured_ages
 from quart_odds.routes.api.processes import writer_state
-from quart_odds.routes.api.query import select_events
 from quart_odds.routes.api.requests import takes_query
 from quart_odds.routes.pages.connected import connected_now
 from quart_odds.routes.pages.event import event_values, past_values, shown_event
 from quart_odds.routes.pages.event_query import EventPageQuery
 from quart_odds.routes.pages.freshness import Freshness, freshness_of
+from quart_odds.routes.pages.listing import SORTS, exports, listing_of, parameters, without, without_filters, zone_name
 from quart_odds.routes.pages.query import LINES, MARKETS, Columns, OddsPageQuery, RowsQuery, RunsPageQuery
 from quart_odds.routes.pages.run import IDLE, JSON, active_view, stored_view, told_view
 from quart_odds.routes.pages.runs import platforms_of, run_bars, run_rows
@@ -176,7 +178,8 @@ async def odds(query: OddsPageQuery) -> Response:
     columns = query.arranged(services().bookmakers())
     framed = frame(_cursor(), "odds", columns.choice)
     freshness = await _freshness(columns)
-    return await page("odds.html", {**framed, **_listing(query, columns), "freshness": freshness})
+    shown = {**await _listing(query, columns, is_page=True), "freshness": freshness}
+    return await page("odds.html", {**framed, **shown, "sorts": SORTS, "zone": zone_name(query)})
 
 
 @blueprint.get("/odds/rows")
@@ -188,7 +191,7 @@ async def odds_rows(query: RowsQuery) -> Response:
     columns = query.arranged(parts.bookmakers())
     freshness = await _freshness(columns)
     if query.ids is None:
-        return await fragment("rows.html", {**_listing(query, columns), "freshness": freshness})
+        return await fragment("rows.html", {**await _listing(query, columns), "freshness": freshness})
     cache = parts.served.cache
     found = [query.narrowed(event) for each in query.ids if (event := cache.get(each)) is not None]
     market, line = MARKETS[query.market], query.shown_line
@@ -270,18 +273,20 @@ async def _progress(parts: Services, view: JSON, cursor: str, *, follow: str) ->
         "slowed": state.slowed,
     }
     section = "progress" if follow == "newest" else "runs"
-    return await page("progress.html", {**frame(cursor, section), **shown, **_listing(query, columns)})
+    return await page("progress.html", {**frame(cursor, section), **shown, **await _listing(query, columns)})
 
 
-def _listing(query: OddsPageQuery, columns: Columns) -> dict[str, object]:
-    """Return a page of events with the requested market. Takes one turn of the event loop, some milliseconds."""
+async def _listing(query: OddsPageQuery, columns: Columns, *, is_page: bool = False) -> dict[str, object]:
+    """Return a page of events with the requested market. With `is_page` also what there is to choose, and to export."""
     now = utc_now()
     parts = services()
-    found = select_events(parts.served.cache, query, now)
+    cache = parts.served.cache
+    listing = await listing_of(cache, parts.event_order, query, now)
+    found = listing.events
     market, line = MARKETS[query.market], query.shown_line
     rows = parts.event_rows.html(query.cut(found), market, line, columns.shown, choice=columns.choice)
     pages = max(1, -(-len(found) // query.page_size))
-    return {
+    shown: dict[str, object] = {
         "query": query,
         "columns": columns,
         "rows": rows,
@@ -291,6 +296,16 @@ def _listing(query: OddsPageQuery, columns: Columns) -> dict[str, object]:
         "lines": LINES,
         "stale_after": parts.event_rows.stale_after,
     }
+    if is_page:
+        shown |= {
+            "listing": listing,
+            "exports": exports(cache, query, columns, found, now),
+            "address_of": partial(parameters, query, columns),
+            "cleared": parameters(query, columns, **without_filters(listing)),
+            "chosen_places": listing.chosen,
+            "without": without(cache, query, columns, listing, now),
+        }
+    return shown
 
 
 async def _freshness(columns: Columns) -> list[Freshness]:
