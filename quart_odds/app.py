@@ -223,6 +223,7 @@ async def _opened(app: Quart, parts: Services) -> AsyncIterator[None]:
         else:
             await assembly.add_shared_log(parts, settings.engine_url)
         assembly.add_opportunities(parts)
+        assembly.add_recent_moves(parts)
         images = parts.registry.open_image = OddsImages(
             parts.served.cache, parts.registry.log, parts.odds_feed.tournaments
         )
@@ -247,6 +248,7 @@ async def _opened(app: Quart, parts: Services) -> AsyncIterator[None]:
         parts.alerts.open()
         parts.opportunities.open()
         parts.past_opportunities.open()
+        parts.recent_moves.open()
         parts.loop_lag.open()
         try:
             async with _commands(app, parts):
@@ -255,6 +257,7 @@ async def _opened(app: Quart, parts: Services) -> AsyncIterator[None]:
             parts.loop_lag.close()
             await parts.opportunities.close()
             await parts.past_opportunities.close()
+            await parts.recent_moves.close()
             await parts.maintenance.close()
             await drain(parts)
             parts.notifier.close()

@@ -19,10 +19,12 @@ from quart_odds.odds.event import EventChange
 from quart_odds.odds.opportunities import OpportunityEngine, Track, What
 from quart_odds.odds.opportunity_choices import OpportunityChoices
 from quart_odds.odds.past_opportunities import PastOpportunities
+from quart_odds.odds.recent_moves import RecentMoves
 from quart_odds.routes.api.coverage import MarketNumbers
 from quart_odds.routes.api.encoded import EventBodies
 from quart_odds.routes.api.processes import own_report
 from quart_odds.routes.pages.order import EventOrder
+from quart_odds.routes.pages.query import MARKETS
 from quart_odds.routes.pages.rows import EventRows
 from quart_odds.scraping.broadcaster import ProgressBroadcaster
 from quart_odds.scraping.coordinator import Coordinator
@@ -96,6 +98,18 @@ def add_opportunities(parts: Services) -> None:
         parts.shared_log.replica.on_applied = engine.note
         return
     parts.odds_service.on_applied = _both(parts.odds_feed, engine.note)
+
+
+def add_recent_moves(parts: Services) -> None:
+    """Keep how the prices of upcoming events move, of the markets that the page of odds can show."""
+    markets = {market.number for market in MARKETS.values()}
+    moves = parts.recent_moves = RecentMoves(parts.served.cache, parts.store, markets)
+    if parts.shared_log is not None:
+        replica = parts.shared_log.replica
+        replica.on_applied = moves.note if replica.on_applied is None else _both(replica.on_applied, moves.note)
+        return
+    service = parts.odds_service
+    service.on_applied = moves.note if service.on_applied is None else _both(service.on_applied, moves.note)
 
 
 def add_kept_answers(parts: Services) -> None:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from quart_odds.odds.opportunities import OpportunityEngine
     from quart_odds.odds.opportunity_choices import OpportunityChoices
     from quart_odds.odds.past_opportunities import PastOpportunities
+    from quart_odds.odds.recent_moves import RecentMoves
     from quart_odds.odds.served import ServedOdds
     from quart_odds.odds.service import OddsService
     from quart_odds.odds.watched import WatchedEvents
@@ -88,6 +89,7 @@ class Services:
     opportunities: "OpportunityEngine" = field(init=False)
     opportunity_choices: "OpportunityChoices" = field(init=False)
     past_opportunities: "PastOpportunities" = field(init=False)
+    recent_moves: "RecentMoves" = field(init=False)
     notifier: "OddsNotifier" = field(init=False)
     odds_feed: "OddsFeed" = field(init=False)
     decoder: "Decoder" = field(init=False)

@@ -105,7 +105,6 @@ class RecentMoves:
         self._rows: OrderedDict[_Key, tuple[tuple[int, int], int, RowMoves]] = OrderedDict()
         self._task: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
-        self._packed_at = 0.0
 
     # What happens.
 
@@ -160,6 +159,11 @@ class RecentMoves:
                 first, changes = past.get(odds_id, ([], []))
                 kept.load(first, changes, self._markets, self._second())
             began = await _free(began, REST)
+
+    @property
+    def kept_events(self) -> int:
+        """Of how many bookmakers' events the prices are kept."""
+        return len(self._kept)
 
     def _upcoming(self) -> dict[int, EventOdds]:
         events = self._cache.by_kickoff()
