@@ -108,12 +108,13 @@ class DayPrices:
         `current` are the prices as they are now, as `CurrentPrices` has them. Takes some 10 µs.
         """
         first, changes = self._unpacked()
-        kept = {key for _, key, _ in first}.union(key for _, key, _ in changes)
         first = [each for each in first if each[1] in current]
+        changes = [each for each in changes if each[1] in current or each[1] == LISTING_KEY]
+        kept = {each[1] for each in (*first, *changes)}
         first += [
             (since, key, value) for key, (value, since) in current.items() if key not in kept and not value & GONE
         ]
-        return sorted(first), [each for each in changes if each[1] in current or each[1] == LISTING_KEY]
+        return sorted(first), changes
 
     @property
     def kept_bytes(self) -> int:

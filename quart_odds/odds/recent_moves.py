@@ -41,7 +41,7 @@ SLICE_SECONDS = 0.003
 """For how long the loop is held."""
 
 REST = 3.0
-"""How long the task rests after a page or a slice, in pages or slices."""
+"""How long the task rests after a slice, in slices. After a page was read it rests as long as that took."""
 
 KEPT_ROWS = 4_000
 """Rows whose movement is kept until something of it changes, about 2 MB."""
@@ -137,9 +137,7 @@ class RecentMoves:
                 kept.adopt(event_odds, self._markets)
         missing = [odds_id for odds_id, kept in self._kept.items() if not kept.is_loaded]
         for start in range(0, len(missing), PAGE):
-            began = time.perf_counter()
             await self._load(missing[start : start + PAGE])
-            await asyncio.sleep(REST * (time.perf_counter() - began))
 
     async def pack(self) -> None:
         """Forget what is over for a day."""
@@ -151,7 +149,9 @@ class RecentMoves:
     async def _load(self, odds_ids: Sequence[int]) -> None:
         """Read the history of event odds. Changes that are noted meanwhile are joined with it."""
         pending = {odds_id: self._kept[odds_id] for odds_id in odds_ids if odds_id in self._kept}
+        began = time.perf_counter()
         past = await self._store.recent_prices(pending.keys(), self._markets, self._second() - DAY_SECONDS)
+        await asyncio.sleep(time.perf_counter() - began)
         began = time.perf_counter()
         for odds_id, kept in pending.items():
             # It may have been dropped meanwhile, or have been read again: the next look sees to that.
