@@ -29,7 +29,8 @@ class Delays:
 class ChangeDelays:
     """Counts the delay of each market and line that changed, for bookmakers that say when they changed it.
 
-    The first prices of an event are no change. A delay below zero, because the bookmaker's clock is ahead, counts as 0.
+    The first prices of an event, or of its first body, are no change. A delay below zero, because the bookmaker's clock
+    is ahead, counts as 0.
     """
 
     def __init__(self) -> None:
@@ -37,10 +38,11 @@ class ChangeDelays:
 
     def note(self, change: EventChange, source_changed: Mapping[int, int], told_at: datetime) -> None:
         """Count a change that was just published. `source_changed` is that of its fetch, see `MappedEvent`."""
-        if change.is_new or not change.changed or not source_changed:
+        repriced = change.repriced
+        if not repriced or not source_changed:
             return
         delays = self.by_platform.setdefault(change.platform, Delays())
-        for code in {offer_code(key) for key, _, _ in change.changed}:
+        for code in {offer_code(key) for key, _, _ in repriced}:
             at = source_changed.get(code)
             if at is not None:
                 delays.add(max(told_at.timestamp() - at / 1000, 0.0))

@@ -150,6 +150,13 @@ class EventChange:
         )
 
     @property
+    def repriced(self) -> tuple[PriceChange, ...]:
+        """The prices that changed, without the first prices of an event or of its first body: those opened."""
+        if self.is_new:
+            return ()
+        return tuple(each for each in self.changed if each[0] not in self.opened) if self.opened else self.changed
+
+    @property
     def count(self) -> int:
         """The number of prices that changed."""
         return len(self.changed)

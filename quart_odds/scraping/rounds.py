@@ -229,9 +229,9 @@ class Round:
         """Note what the prices of an event changed, in a list or in its details."""
         external_id = mapped.header.external_id
         if mapped.is_partial:
-            self._policy.note_prices(external_id, self._at(), has_moved=not change.is_new and bool(change.changed))
+            self._policy.note_prices(external_id, self._at(), has_moved=bool(change.repriced))
         else:
-            self._policy.note_detail(external_id, self._at(), has_moved=not change.is_new and has_main_change(change))
+            self._policy.note_detail(external_id, self._at(), has_moved=has_main_change(change))
 
     def note_attempt(self, external_id: str) -> None:
         """Note that an event's details are asked for. Unless a change by them is noted, the attempt has failed."""
@@ -270,6 +270,6 @@ class Round:
 
 
 def has_main_change(change: EventChange) -> bool:
-    """Return whether a main market's price changed."""
+    """Return whether a main market's price changed. A first price is no change."""
     numbers = main_numbers(change.platform)
-    return any(market_number_of(key) in numbers for key, _, _ in change.changed)
+    return any(market_number_of(key) in numbers for key, _, _ in change.repriced)

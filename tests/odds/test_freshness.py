@@ -92,3 +92,16 @@ def test_delays_are_counted_by_market_and_line_where_the_bookmaker_says_when() -
     assert found.counts[BOUNDS.index(15.0)] == 1
     assert found.counts[0] == 1
     assert found.sum_seconds == 12.0
+
+
+def test_what_an_events_first_body_adds_to_a_list_is_no_change() -> None:
+    """The bookmaker may have set those prices days ago. A price of the list that moved meanwhile is one."""
+    cache, delays = OddsCache(), ChangeDelays()
+    source = {offer_code(key): int(NOW.timestamp() * 1000) - 86_400_000 for key in OVER_UNDER}
+    cache.apply(listed(header(Platform.SPORTYBET), X1), at(0))
+    opened = cache.apply(mapped(header(Platform.SPORTYBET), X1 | OVER_UNDER), at(5))
+    assert (len(opened.changed), opened.repriced) == (2, ())
+    delays.note(opened, source, at(5))
+    assert delays.by_platform == {}
+    moved = cache.apply(mapped(header(Platform.SPORTYBET), X1 | OVER_UNDER | {HOME: 2.5}), at(9))
+    assert [key for key, _, _ in moved.repriced] == [HOME]

@@ -1,12 +1,14 @@
 """The polling policy, on a simulated clock."""
 
 import math
+from datetime import timedelta
 from random import Random
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from quart_odds.odds import OddsCache
 from quart_odds.scraping.polling import (
     BARE_LISTS_SECONDS,
     FIRST_WAIT_SECONDS,
@@ -18,6 +20,8 @@ from quart_odds.scraping.polling import (
     RateCurve,
     assumed_rate,
 )
+from quart_odds.scraping.rounds import has_main_change
+from tests.odds.making import NOW, OVER_UNDER, X1, listed, mapped
 
 HOUR = 3600.0
 DAY = 24 * HOUR
@@ -286,3 +290,13 @@ def test_the_curve_learns_how_often_a_bookmaker_changes_its_prices() -> None:
     for _ in range(20_000):
         curve.observe(HOUR, 300.0, True)
     assert math.isclose(curve.rate(HOUR), 1 / 300, rel_tol=0.1)
+
+
+def test_the_first_body_of_an_event_that_a_list_had_has_not_moved_its_prices() -> None:
+    """An event whose prices never moved would be asked for more often than others."""
+    cache = OddsCache()
+    cache.apply(listed(odds=X1), NOW)
+    opened = cache.apply(mapped(odds=X1 | OVER_UNDER), NOW + timedelta(seconds=9))
+    assert len(opened.changed) == 2
+    assert not has_main_change(opened)
+    assert has_main_change(cache.apply(mapped(odds=X1), NOW + timedelta(seconds=20)))
