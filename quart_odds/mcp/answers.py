@@ -156,11 +156,12 @@ class Point(Told):
         dict[str, Odds | None], Field(description="by outcome; null while the bookmaker had no price for it")
     ]
     margin: Annotated[float | None, Field(description="percent; null unless every outcome had a price")]
+    is_opening: Annotated[bool, Field(description="no change: the first prices, or those of outcomes that came later")]
     is_end: Annotated[bool, Field(description="no change: the prices were last seen like this at that time")]
 
 
 class BookmakerPoints(Told):
-    """The changes at a bookmaker, in the order of time."""
+    """The opening prices at a bookmaker and the changes since, in the order of time."""
 
     bookmaker: Bookmaker
     points: list[Point]

@@ -183,7 +183,13 @@ async def _history(source: Source, arguments: HistoryArguments) -> JSON:
 
 def _point(point: JSON) -> JSON:
     odds = {each["name"]: each["odds"] if each["is_active"] else None for each in point["outcomes"]}
-    return {"at": point["captured_at"], "odds": odds, "margin": point["margin"], "is_end": point["confirmed"]}
+    return {
+        "at": point["captured_at"],
+        "odds": odds,
+        "margin": point["margin"],
+        "is_opening": point["opening"],
+        "is_end": point["confirmed"],
+    }
 
 
 async def _opportunities(source: Source, arguments: OpportunitiesArguments) -> JSON:

@@ -19,6 +19,9 @@ key."""
 
 _SECOND = timedelta(seconds=1)
 
+_OPENING_SECONDS = 1
+"""By how much first prices may be dated after their event odds were first seen: moments are whole seconds."""
+
 Change = tuple[int, int, int]
 """(epoch second, key, packed odds or GONE_ODDS)."""
 
@@ -50,7 +53,7 @@ class MarketState:
 
     `promotions` has the number of the promotion of each outcome's price, 0 for a plain price. `is_listed` is False if
     the bookmaker did not list the event. `is_confirmed` is True if nothing changed at `at`, and the same state was seen
-    again.
+    again. `is_opening` is True if nothing changed either, because all that came at `at` were first prices.
     """
 
     at: datetime
@@ -58,6 +61,7 @@ class MarketState:
     promotions: Mapping[int, int]
     is_listed: bool = True
     is_confirmed: bool = False
+    is_opening: bool = False
 
     @property
     def is_available(self) -> bool:
@@ -94,10 +98,14 @@ def market_states(
         return []
     if promotion:
         keys = {key: index for key, index in keys.items() if promotion_of(key) == promotion}
-    found = list(_changes(history, keys))
+    seen_first = int(event_odds.first_seen_at.timestamp()) + _OPENING_SECONDS
+    # Retention may have removed the beginning. What is left does not tell first prices from others then.
+    is_whole = history.opened_at is not None and history.opened_at <= seen_first
+    found = list(_changes(history, keys, is_whole=is_whole))
     now = _now(event_odds, keys)
     if now is not None and not found:
-        found.append(now)  # The prices are older than the history that is kept.
+        # The prices are older than the history that is kept, or so new that none is stored yet.
+        found.append(replace(now, is_opening=now.at.timestamp() <= seen_first))
     elif now is not None and not _same(found[-1], now) and (newest := _moment(event_odds.last_moment)) > found[-1].at:
         # Newer than what is committed. If memory is older, it lags behind the history that another process has written.
         found.append(now if now.at > found[-1].at else replace(now, at=newest))
@@ -105,25 +113,28 @@ def market_states(
         # The keys are of one market and line, so they were seen at the same time.
         seen_at = event_odds.seen_at_of(next(iter(keys)))
         if seen_at >= found[-1].at + _SECOND:
-            found.append(replace(found[-1], at=seen_at, is_confirmed=True))
+            found.append(replace(found[-1], at=seen_at, is_confirmed=True, is_opening=False))
     if until is not None:
         found = [state for state in found if state.at <= until]
     return found if since is None else _from(found, since)
 
 
-def _changes(history: OddsHistory, keys: Mapping[int, int]) -> Iterable[MarketState]:
+def _changes(history: OddsHistory, keys: Mapping[int, int], *, is_whole: bool) -> Iterable[MarketState]:
     values: dict[int, int] = {}
     is_listed = True
     previous: MarketState | None = None
     past = sorted((*history.first_prices(keys), *history.changes), key=lambda change: change[0])
     for at, changes in groupby(past, key=lambda change: change[0]):
+        is_opening = is_whole
         for _, key, odds in changes:
             if key == LISTING_KEY:
                 is_listed = odds != GONE_ODDS
+                is_opening = False
             elif key in keys:
+                is_opening = is_opening and key not in values
                 values[key] = values.get(key, 0) | GONE if odds == GONE_ODDS else odds
         if values:
-            state = _market_state(_moment(at), values, keys, is_listed)
+            state = replace(_market_state(_moment(at), values, keys, is_listed), is_opening=is_opening)
             # If a promoted price moves while there is a plain one, the state stays the same.
             if previous is None or (state.values, state.promotions, is_listed) != (
                 previous.values,
@@ -175,7 +186,9 @@ def _from(found: list[MarketState], since: datetime) -> list[MarketState]:
     later = [state for state in found if state.at > since]
     if not earlier:
         return later
-    return [replace(earlier[-1], at=since, is_confirmed=False), *later]
+    at_since = earlier[-1]
+    is_opening = at_since.is_opening and at_since.at == since
+    return [replace(at_since, at=since, is_confirmed=False, is_opening=is_opening), *later]
 
 
 def _moment(epoch: int) -> datetime:

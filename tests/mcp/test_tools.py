@@ -124,6 +124,7 @@ async def test_the_history_of_a_market_is_told_by_its_changes(source: Source) ->
     odds = [point["odds"].get("1") for point in book["points"]]
     assert odds == [2.4, 2.5, None, 2.4]
     assert book["points"][3]["odds"]["X"] is None
+    assert [point["is_opening"] for point in book["points"]] == [True, False, False, False]
     assert book["left_out_count"] == 0
     short = await ask(source, "get_odds_history", event_id=1, market="1x2_ft", bookmaker="betpawa", most_points=2)
     assert (len(short["bookmakers"][0]["points"]), short["bookmakers"][0]["left_out_count"]) == (2, 2)

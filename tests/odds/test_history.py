@@ -134,3 +134,41 @@ def test_a_market_that_was_never_offered_has_no_history() -> None:
     """There are no states, rather than an empty one."""
     event_odds, past = lived((0, X1))
     assert market_states(event_odds, past, market_keys(CATALOGUE.by_slug["btts_ft"], None)) == []
+
+
+def test_first_prices_are_told_apart_from_changes() -> None:
+    """Also those of an outcome that comes later. What comes back, and what a period begins with, is no opening."""
+    event_odds, past = lived(
+        (0, X1), (5, X1 | {HOME: 2.6}), (9, X1 | {HOME: 2.5}), (12, {HOME: 2.5}), (15, X1), (20, None)
+    )
+    found = market_states(event_odds, past, KEYS)
+    assert [(each.at, each.is_opening) for each in found] == [
+        (at(0), True),
+        (at(5), False),
+        (at(9), False),
+        (at(12), False),
+        (at(15), False),
+        (at(20), False),
+    ]
+    only_later = {HOME: 2.6} | {each: odds for each, odds in X1.items() if each != HOME}
+    event_odds, past = lived(
+        (0, {HOME: 2.4}), (5, {HOME: 2.4} | {each: X1[each] for each in (DRAW, AWAY)}), (9, only_later)
+    )
+    assert [each.is_opening for each in market_states(event_odds, past, KEYS)] == [True, True, False]
+    assert [each.is_opening for each in market_states(event_odds, past, KEYS, since=at(1))] == [False, True, False]
+    assert [each.is_opening for each in market_states(event_odds, past, KEYS, since=at(0))] == [True, True, False]
+    confirmed = market_states(*lived((0, X1), (7, X1)), KEYS)
+    assert [(each.is_opening, each.is_confirmed) for each in confirmed] == [(True, False), (False, True)]
+
+
+def test_what_retention_has_left_does_not_begin_with_an_opening() -> None:
+    """Nobody knows then what came before. Prices that are not stored yet are an opening if they are that new."""
+    event_odds, past = lived((0, X1), (5, X1 | {HOME: 2.5}))
+    for left in (
+        OddsHistory(None, {}, past.changes),
+        OddsHistory(epoch(3), {}, past.changes),
+        OddsHistory(None, {}, ()),
+    ):
+        assert not any(each.is_opening for each in market_states(event_odds, left, KEYS))
+    event_odds, _ = lived((0, X1))
+    assert [each.is_opening for each in market_states(event_odds, OddsHistory(None, {}, ()), KEYS)] == [True]

@@ -160,6 +160,7 @@ def _points(market: Market, event_odds: EventOdds, found: list[MarketState], pro
                 "available": state.is_available,
                 "unavailable_at": gone_at,
                 "confirmed": state.is_confirmed,
+                "opening": state.is_opening,
             }
         )
     return points

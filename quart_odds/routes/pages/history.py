@@ -106,7 +106,6 @@ class _Past:
     event_odds: EventOdds
     stored: OddsHistory = NOTHING
     states: Sequence[MarketState] = ()
-    opened_at: int | None = None
     keys: Mapping[int, int] = field(default_factory=dict)
 
     @property
@@ -152,8 +151,7 @@ async def _past_of(
         shown = {index: key for key, index in wanted.items() if promotion_of(key) == number}
     else:
         shown = {index: effective_key(event_odds, key) for key, index in keys.items()}
-    first = stored.first_prices(key for key in wanted if not number or promotion_of(key) == number)
-    return _Past(event_odds, stored, states, first[0][0] if first else None, shown)
+    return _Past(event_odds, stored, states, shown)
 
 
 def _change(market: Market, past: _Past, state: MarketState, since: datetime | None) -> Change:
@@ -167,7 +165,7 @@ def _change(market: Market, past: _Past, state: MarketState, since: datetime | N
             promotion = Promotion.named(promotion_name(state.promotions[outcome.index], words))
             odds.append((odds_text(value >> 1) if is_active_price(value) else "suspended", promotion))
     kind: Kind = "changed"
-    if int(state.at.timestamp()) == past.opened_at and state is past.states[0]:
+    if state.is_opening:
         kind = "opened"
     elif state.is_confirmed:
         kind = "confirmed"

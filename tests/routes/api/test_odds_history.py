@@ -38,6 +38,7 @@ async def test_a_market_is_followed_at_every_bookmaker() -> None:
         assert [point["outcomes"][0]["odds"] for point in points] == [2.4, 2.5, 2.5, 2.4, 2.4]
         assert [point["available"] for point in points] == [True, True, False, True, True]
         assert [point["confirmed"] for point in points] == [False, False, False, False, True]
+        assert [point["opening"] for point in points] == [True, False, False, False, False]
         assert points[2]["margin"] is None
         assert points[2]["unavailable_at"] == points[2]["captured_at"]
         assert points[0]["margin"] > points[1]["margin"] > 0

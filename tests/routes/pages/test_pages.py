@@ -230,6 +230,22 @@ async def test_an_event_of_every_kind_has_its_page(running: RunningApp) -> None:
             await page(running, f"/odds/{event_id}{query}")
 
 
+async def test_the_history_of_an_event_counts_changes_and_no_first_prices(running: RunningApp) -> None:
+    """Each bookmaker's first prices have a row that says so. Nor is it a change that prices were seen again."""
+    now = datetime.now(UTC)
+    service = running.parts.odds_service
+    for each in (BETPAWA, SPORTYBET):
+        for minutes in (30, 20):
+            event = header(each, f"{each}-1", "91", kickoff=now + timedelta(hours=3))
+            await service.record(mapped(event, X1), now - timedelta(minutes=minutes))
+    await service.confirm()
+    text = await page(running, "/odds/1")
+    assert re.search(r'id="history-count"[^>]*>0 changes<', text)
+    assert text.count("<td>opened at <time") == 2
+    await service.record(mapped(event, X1 | {key("1x2_ft", "1"): 2.9}), now)
+    assert re.search(r'id="history-count"[^>]*>1 change<', await page(running, "/odds/1"))
+
+
 PLATFORMS = st.sampled_from(list(Platform))
 WORDS = st.sampled_from(["", "blocked", LONG, "<b>&amp;", "\u202e\x00"]) | st.text(max_size=20)
 MOMENTS = st.integers(-7_200_000, 90_000_000).map(lambda ms: BEGIN + timedelta(milliseconds=ms))

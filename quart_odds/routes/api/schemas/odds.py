@@ -212,7 +212,10 @@ class HistoryOutcome(InlineOutcome):
 
 
 class HistoryPoint(Shape):
-    """A market's prices from `captured_at` on. `confirmed` marks the last point: seen unchanged at that time."""
+    """A market's prices from `captured_at` on.
+
+    `confirmed` marks the last point: seen unchanged at that time. `opening` marks first prices, which are no change.
+    """
 
     captured_at: AwareDatetime
     outcomes: list[HistoryOutcome]
@@ -220,6 +223,7 @@ class HistoryPoint(Shape):
     available: bool
     unavailable_at: Since
     confirmed: bool
+    opening: bool
 
 
 class MarginPoint(Shape):
@@ -230,6 +234,7 @@ class MarginPoint(Shape):
     available: bool
     unavailable_at: Since
     confirmed: bool
+    opening: bool
 
 
 class BookmakerHistory(Shape):
