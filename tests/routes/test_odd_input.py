@@ -42,6 +42,7 @@ VALUES = (
 )
 STREAMS = ("/api/sse", "/api/scrape/stream", "/api/scrape/runs/{scrape_run_id}/progress")
 """Streams do not end by themselves."""
+EVENT_PAGE = ("market", "line", "promotion", "outcome", "show", "range", "bank", "rounding", "at")
 PAGES = {
     "/": (),
     "/runs": ("page", "page_size"),
@@ -49,7 +50,8 @@ PAGES = {
     "/alerts": ("limit", "before", "rule_id"),
     "/odds": ("page", "market", "line", "search", "kickoff_from", "sort", "country", "tournament_id", "availability"),
     "/odds/rows": ("ids", "market", "line", "page"),
-    "/odds/{event_id}": ("market", "line"),
+    "/odds/{event_id}": EVENT_PAGE,
+    "/odds/{event_id}/history": EVENT_PAGE,
     "/runs/{scrape_run_id}": (),
     "/static/{name}": (),
     "/assets/{version}/{name}": (),

@@ -133,9 +133,9 @@ def chart_of(
     if not any(step.value is not None for each in every for step in each.steps):
         return None
     times = [step.at for each in every for step in each.steps]
-    room = max(timedelta(0), LEAST_SPAN - (max(times) - min(times))) / 2
     spare = max(0.0, least_height - (max(values) - min(values))) / 2
-    scale = _Scale(min(times) - room, max(times) + room, min(values) - spare, max(values) + spare)
+    end = max(times)
+    scale = _Scale(min(*times, end - LEAST_SPAN), end, min(values) - spare, max(values) + spare)
     has_dots = sum(len(each.steps) for each in every) <= MOST_DOTS
     tags = _apart([(scale.y(last), each.slug) for each in drawn if (last := each.steps[-1].value) is not None])
     lines = {each.slug: _line(each, scale, tags.get(each.slug), has_dots=has_dots) for each in drawn}

@@ -57,7 +57,8 @@ def worth_of(event: CachedEvent, fair: FairPrices) -> dict[Place, list[Worth | N
 
 def _worth(chance: Chance) -> Worth | None:
     win, refund = round(chance.win, DECIMALS), round(chance.refund, DECIMALS)
-    return Worth(round((1 - refund) / win * 1000), win, refund) if win else None
+    # More than two decimals would say more than is known.
+    return Worth(round((1 - refund) / win * 100) * 10, win, refund) if win else None
 
 
 def fair_steps(

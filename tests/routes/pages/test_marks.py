@@ -47,7 +47,7 @@ async def test_promotions_are_reported_in_words(marked: Server, visit: Visit) ->
         await further.first.locator("a").click()
         await visitor.until_contains("#history-market", "boosted price")
         await page.locator("#history summary").click()
-        published = await page.locator("#history tbody tr td:nth-child(3)").all_text_contents()
+        published = await page.locator("#history-table tbody td:nth-child(3)").all_text_contents()
         assert set(published) == {f"{odds} boost: boosted price, not compared" for odds in ("2.75", "2.60", "2.50")}
 
 
@@ -75,7 +75,9 @@ async def test_chart_follows_the_promotion_that_is_shown(marked: Server, visit: 
         assert await visitor.value("document.querySelectorAll('#chart .promoted.sportybet').length") == 0
         await visitor.page.locator("tbody.further a").first.click()
         await visitor.until("document.querySelectorAll('#chart .promoted.sportybet').length === 2")
-        assert "2.75, boosted price, at" in await visitor.value("document.querySelector('#chart').textContent")
+        assert "2.75, boosted price, not compared, at" in await visitor.value(
+            "document.querySelector('#chart').textContent"
+        )
         await visitor.page.locator(".market[data-market='3743'] tbody a").first.click()
         await visitor.until("document.querySelectorAll('#chart .promoted.sportybet').length === 0")
 

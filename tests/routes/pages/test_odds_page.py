@@ -153,7 +153,8 @@ async def test_event_page_shows_all_markets_their_past_and_fetches_on_request(
         await visitor.until_text("#refresh-said", "Fetched.")
         cell = "[data-market='3743'] tr:nth-child(2) .p"
         await visitor.until(f"document.querySelector(\"{cell}\").dataset.v === '77000'")
-        await visitor.page.get_by_role("button", name="X", exact=True).click()
+        await visitor.page.locator("#history").get_by_role("link", name="X", exact=True).click()
+        await visitor.page.wait_for_url("**outcome=X*")
         await visitor.until("document.querySelector('#chart svg').getAttribute('aria-label').includes('BetPawa 77')")
 
 
