@@ -109,7 +109,7 @@ class OddsCache:
             changed = take(prices, seen_at, mapped.source_changed, chances)
             if is_first_body:
                 opened = frozenset(key for key, _, _ in changed).difference(known)
-        if is_back and not changed:
+        if (is_back or former.kickoff != header.kickoff) and not changed:
             event_odds.next_moment(seen_at)
         is_moved = is_new or is_header_changed or is_found
         placement = self._events.place(event_odds, seen_at, former.genius_id) if is_moved else Placement()

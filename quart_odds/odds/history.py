@@ -17,6 +17,9 @@ LISTING_KEY = 0
 """In the history: the bookmaker no longer listed the event (odds -1), or listed it again (odds 0). No price has this
 key."""
 
+KICKOFF_KEY = 1
+"""In the history: the bookmaker moved the kick-off. In place of odds is the former one, in minutes since 1970 in UTC."""
+
 _SECOND = timedelta(seconds=1)
 
 _OPENING_SECONDS = 1
@@ -31,13 +34,15 @@ class OddsHistory:
     """The stored past of event odds: when they were first seen, their first prices, and the changes since, in order.
 
     `opened_later` has the first time of those prices in `opening` that came after `opened_at`, in epoch seconds.
-    `opening` is empty if retention has removed it.
+    `opening` is empty if retention has removed it. `former_kickoffs` are the changes with KICKOFF_KEY, which are not in
+    `changes`.
     """
 
     opened_at: int | None
     opening: Mapping[int, int]
     changes: tuple[Change, ...]
     opened_later: Mapping[int, int] = field(default_factory=dict)
+    former_kickoffs: tuple[Change, ...] = ()
 
     def first_prices(self, keys: Iterable[int]) -> list[Change]:
         """Return the first price of each of these keys that has one, as changes in order."""

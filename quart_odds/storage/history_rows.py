@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import BigInteger, cast, func, or_, select
 
 from quart_odds.domain.catalogue import MAX_MARKET_NUMBER, market_number_of
-from quart_odds.odds.history import LISTING_KEY, Change, OddsHistory
+from quart_odds.odds.history import KICKOFF_KEY, LISTING_KEY, Change, OddsHistory
 from quart_odds.storage.database import Database
 from quart_odds.storage.odds_rows import quote_at, signed_key, unsigned_key
 from quart_odds.storage.openings import read_opening
@@ -32,21 +32,23 @@ class HistoryRows:
             .where(
                 odds_history.c.quote_at >= quote_at(odds_id, 0),
                 odds_history.c.quote_at < quote_at(odds_id + 1, 0),
-                odds_history.c.key.in_([LISTING_KEY, *map(signed_key, keys)]),
+                odds_history.c.key.in_([LISTING_KEY, KICKOFF_KEY, *map(signed_key, keys)]),
             )
             .order_by(odds_history.c.quote_at, odds_history.c.key)
         )
         async with self.database.reading() as connection:
             first = (await connection.execute(stored)).one_or_none()
             rows = (await connection.execute(changes)).all()
-        past = tuple((row.quote_at & _MOMENT, unsigned_key(row.key), row.odds) for row in rows)
+        every = [(row.quote_at & _MOMENT, unsigned_key(row.key), row.odds) for row in rows]
+        past = tuple(each for each in every if each[1] != KICKOFF_KEY)
+        kickoffs = tuple(each for each in every if each[1] == KICKOFF_KEY)
         if first is None:
-            return OddsHistory(None, {}, past)
+            return OddsHistory(None, {}, past, former_kickoffs=kickoffs)
         opening = read_opening(first.at, first.body)
         wanted = frozenset(keys)
         kept = [row for row in zip(opening.keys, opening.values, opening.changed, strict=True) if row[0] in wanted]
         later = {key: at for key, _, at in kept if at > first.at}
-        return OddsHistory(first.at, {key: value for key, value, _ in kept}, past, later)
+        return OddsHistory(first.at, {key: value for key, value, _ in kept}, past, later, kickoffs)
 
     async def first_prices(self, odds_id: int) -> list[Change]:
         """Return the first prices of an event's odds, ordered by time. Raises StorageError."""
@@ -61,6 +63,8 @@ class HistoryRows:
     async def changes_after(self, odds_id: int, last: Change | None) -> list[Change]:
         """Return the next page of the changes of an event's odds after `last`, ordered by time; empty at the end.
 
+        Moves of the kick-off are not among them.
+
         Each page is read in a transaction of its own, so that nobody has to wait for those who read slowly. Raises
         StorageError.
         """
@@ -68,7 +72,7 @@ class HistoryRows:
         columns = odds_history.c
         changes = (
             select(columns.quote_at, columns.key, columns.odds)
-            .where(columns.quote_at >= after, columns.quote_at < quote_at(odds_id + 1, 0))
+            .where(columns.quote_at >= after, columns.quote_at < quote_at(odds_id + 1, 0), columns.key != KICKOFF_KEY)
             .order_by(columns.quote_at, columns.key)
             .limit(CHANGES_AT_ONCE)
         )

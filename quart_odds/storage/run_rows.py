@@ -5,15 +5,16 @@ A run is created with the status `running` and ends exactly once.
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from sqlalchemy import Row, Select, delete, func, insert, select, update
+from sqlalchemy import Row, Select, delete, func, insert, literal, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from quart_odds.domain.platforms import Platform
 from quart_odds.domain.runs import PhaseRecord, PlatformResult, RunError, RunMode, RunRecord, RunStatus, ScrapePhase
 from quart_odds.storage.database import Database
-from quart_odds.storage.tables import MAX_ID, run_errors, run_phases, run_results, runs
+from quart_odds.storage.sweep_hours import WHOLE
+from quart_odds.storage.tables import MAX_ID, Moment, run_errors, run_phases, run_results, runs, sweep_hours
 
 
 class RunRows:
@@ -118,6 +119,22 @@ class RunRows:
         async with self.database.reading() as connection:
             ids = (await connection.scalars(statement)).all()
             return await _records(connection, ids)
+
+    async def run_periods(self, since: datetime, until: datetime) -> list[tuple[datetime, datetime]]:
+        """Return when runs of any mode went on between these moments, ordered by their starts.
+
+        A run that goes on lasts until `until`. Of folded sweeps, it is their hours.
+        """
+        ended = func.coalesce(runs.c.completed_at, literal(until, Moment()))
+        stored = select(runs.c.started_at, ended.label("ended")).where(ended >= since, runs.c.started_at <= until)
+        hour = timedelta(hours=1)
+        folded = select(sweep_hours.c.hour).where(
+            sweep_hours.c.platform == WHOLE, sweep_hours.c.hour >= since - hour, sweep_hours.c.hour <= until
+        )
+        async with self.database.reading() as connection:
+            rows = (await connection.execute(stored)).all()
+            hours = (await connection.scalars(folded)).all()
+        return sorted([*((row.started_at, row.ended) for row in rows), *((each, each + hour) for each in hours)])
 
     async def count_runs(self, status: RunStatus | None = None, mode: RunMode | None = RunMode.FULL) -> int:
         """Return the number of runs that `list_runs` would return without a limit."""

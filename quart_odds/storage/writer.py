@@ -23,7 +23,7 @@ from quart_odds.errors import NotWriterError, StorageError
 from quart_odds.odds.cache import OddsCache
 from quart_odds.odds.event import EventChange
 from quart_odds.odds.event_odds import EventOdds
-from quart_odds.odds.history import GONE_ODDS, LISTING_KEY
+from quart_odds.odds.history import GONE_ODDS, KICKOFF_KEY, LISTING_KEY
 from quart_odds.odds.ownership import Recording, current_recording
 from quart_odds.storage.database_errors import is_refusal
 from quart_odds.storage.odds_rows import EncodedBatch, encode, quote_at
@@ -272,6 +272,9 @@ class OddsWriter:
         ]
         if change.is_available is not None:
             rows.append((at, LISTING_KEY, 0 if change.is_available else GONE_ODDS))
+        event_odds = self._cache.event_odds(change.odds_id)
+        if change.former and event_odds is not None and change.former.kickoff != event_odds.header.kickoff:
+            rows.append((at, KICKOFF_KEY, int(change.former.kickoff.timestamp()) // 60))
         if self._history_rows + len(rows) > 2 * self._max_history_rows:
             # The caller did not wait in `room`, and the database has been gone long. The cache has the current odds.
             self.rows_lost += len(rows)

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 from quart_odds.domain.catalogue import Market, promotion_of
@@ -18,7 +18,7 @@ from quart_odds.odds.margin import is_active_price, market_margin
 from quart_odds.odds.movement import CurrentPrices, Movement, movements
 from quart_odds.odds.offers import effective_key, price_keys
 from quart_odds.routes.api.markets import check_promotion, keys_of
-from quart_odds.routes.pages.chart import Chart, Series, Span, State, Step, chart_of
+from quart_odds.routes.pages.chart import Chart, Series, Span, State, Step, chart_of, moment
 from quart_odds.routes.pages.event_query import SPANS, EventPageQuery
 from quart_odds.routes.pages.odds import Promotion, odds_text, sides_of
 from quart_odds.routes.pages.worth import fair_steps
@@ -29,6 +29,9 @@ MOST_CHANGES = 200
 
 FAIR = "fair"
 """The class of the line of fair odds."""
+
+LEAST_GAP = timedelta(hours=1)
+"""A time without runs that is longer than this is marked in the chart."""
 
 NOTHING = OddsHistory(None, {}, ())
 
@@ -239,8 +242,40 @@ async def _chart(event: CachedEvent, query: EventPageQuery, pasts: Sequence[_Pas
         None if is_margin or query.promotion else await _fair(event, market, pasts, index),
         value_text=(lambda value: f"{value:.1f}%") if is_margin else (lambda value: f"{value:.2f}"),
         least_height=1.0 if is_margin else 0.1,
-        moments=[Span("kick-off", event.header.kickoff)],
+        moments=[Span("kick-off", event.header.kickoff), *_kickoff_moves(pasts)],
+        gaps=await _gaps([each.at for past in pasts for each in past.states]),
     )
+
+
+def _kickoff_moves(pasts: Sequence[_Past]) -> list[Span]:
+    """Return when the kick-off was moved. The same move at several bookmakers is one, of the first of them."""
+    found: dict[tuple[datetime, datetime], tuple[datetime, list[str]]] = {}
+    for past in pasts:
+        moves = past.stored.former_kickoffs
+        kickoffs = [datetime.fromtimestamp(minutes * 60, UTC) for _, _, minutes in moves]
+        for (at, _, _), former, new in zip(
+            moves, kickoffs, [*kickoffs[1:], past.event_odds.header.kickoff], strict=True
+        ):
+            moved_at = datetime.fromtimestamp(at, UTC)
+            first, names = found.get((former, new), (moved_at, []))
+            found[former, new] = min(first, moved_at), [*names, past.platform.display_name]
+    return [
+        Span(f"kick-off moved from {moment(former)} to {moment(new)} at {', '.join(names)}", at)
+        for (former, new), (at, names) in found.items()
+    ]
+
+
+async def _gaps(times: Sequence[datetime]) -> list[Span]:
+    """Return when nothing was fetched between the first and the last of these moments for longer than LEAST_GAP."""
+    if not times:
+        return []
+    seen, until = min(times), max(times)
+    found = []
+    for start, end in [*await services().store.run_periods(seen, until), (until, until)]:
+        if start - seen > LEAST_GAP:
+            found.append(Span(f"nothing was fetched from {moment(seen)} to {moment(start)}", seen, start))
+        seen = max(seen, end)
+    return found
 
 
 def _series(market: Market, past: _Past, index: int, *, is_margin: bool) -> Series:

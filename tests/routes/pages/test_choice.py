@@ -111,7 +111,8 @@ async def test_event_shows_the_chosen_bookmakers_live(scraped: Server, sandbox: 
         await visitor.page.wait_for_url(f"**/odds/{event_id}?bookmakers=sportybet,betpawa")
         await visitor.until_text("#connection", "Live over WebSocket")
         await visitor.until("document.querySelectorAll('#chart .line').length === 2")
-        heads = "[...document.querySelectorAll('[data-market=\"3743\"] thead th:not(.worth)')].map((each) => each.className)"
+        named = "[data-market='3743'] thead th:not(.worth)"
+        heads = f'[...document.querySelectorAll("{named}")].map((each) => each.className)'
         assert await visitor.value(heads) == ["sportybet", "betpawa"]
         cells = "[...document.querySelectorAll('[data-market=\"3743\"] tr:nth-child(1) .p')]"
         for bookmaker, odds in (("bet9ja", 99.0), ("betpawa", 88.0)):
