@@ -18,7 +18,7 @@ LISTING_KEY = 0
 key."""
 
 KICKOFF_KEY = 1
-"""In the history: the bookmaker moved the kick-off. In place of odds is the former one, in minutes since 1970 in UTC."""
+"""In the history: the bookmaker moved the kick-off. In place of odds is the former one, in minutes since 1970."""
 
 _SECOND = timedelta(seconds=1)
 

@@ -271,7 +271,9 @@ async def _gaps(times: Sequence[datetime]) -> list[Span]:
         return []
     seen, until = min(times), max(times)
     found = []
-    for start, end in [*await services().store.run_periods(seen, until), (until, until)]:
+    # A refresh of one event is no run, so what was seen counts as well.
+    fetched = [*await services().store.run_periods(seen, until), *((at, at) for at in times)]
+    for start, end in sorted(fetched):
         if start - seen > LEAST_GAP:
             found.append(Span(f"nothing was fetched from {moment(seen)} to {moment(start)}", seen, start))
         seen = max(seen, end)
