@@ -254,7 +254,7 @@ def _kickoff_moves(pasts: Sequence[_Past]) -> list[Span]:
         moves = past.stored.former_kickoffs
         kickoffs = [datetime.fromtimestamp(minutes * 60, UTC) for _, _, minutes in moves]
         for (at, _, _), former, new in zip(
-            moves, kickoffs, [*kickoffs[1:], past.event_odds.header.kickoff], strict=True
+            moves, kickoffs, [*kickoffs, past.event_odds.header.kickoff][1:], strict=True
         ):
             moved_at = datetime.fromtimestamp(at, UTC)
             first, names = found.get((former, new), (moved_at, []))
