@@ -1,4 +1,4 @@
-"""The page of an event in a browser: what is chosen acts at once and stays in the address, and what is shown follows."""
+"""The page of an event in a browser: what is chosen acts at once and stays in the address; what is shown follows."""
 
 import pytest
 
@@ -20,7 +20,7 @@ async def test_stakes_follow_what_is_typed_and_what_is_chosen(
         await visitor.until_text("#connection", "Live over WebSocket")
         await visitor.page.get_by_label("2 at").select_option("betpawa")
         await visitor.until("document.querySelector('#staked tbody tr:nth-child(3)').textContent.includes('BetPawa')")
-        await visitor.page.get_by_label("Bank").fill("5000")
+        await visitor.page.locator("[name=bank]").fill("5000")
         await visitor.until("new URL(location).searchParams.get('bank') === '5000'")
         await visitor.until("/^(4,9\\d\\d|5,000)/.test(document.querySelector('#staked-sum').textContent)")
         await set_odds(sandbox, {**which, "odds": 64.0})
