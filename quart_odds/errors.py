@@ -35,6 +35,7 @@ QuartOddsError
     └── NotWriterError           another process writes to the database; this one may only read
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Self
@@ -244,12 +245,16 @@ class TooSoonError(QuartOddsError):
 
 
 class AlertInputError(QuartOddsError):
-    """Raised when a target or a rule of alerts cannot be as it was given. The reason says what is allowed."""
+    """Raised when a target or a rule of alerts cannot be as it was given. The reason says what is allowed.
 
-    def __init__(self, field: str, reason: str) -> None:
+    `faults` has each field of a rule's `when` that is wrong, and why; the field is empty for the whole of it.
+    """
+
+    def __init__(self, field: str, reason: str, *, faults: Sequence[tuple[str, str]] = ()) -> None:
         super().__init__(field, reason)
         self.field = field
         self.reason = reason
+        self.faults = tuple(faults)
 
     def __str__(self) -> str:
         return f"{self.field}: {self.reason}"

@@ -59,16 +59,21 @@ class RuleBook:
     ) -> Rule:
         """Add a rule and return it. Raises AlertInputError."""
         now = self._now()
+        await self.check(name, spec)
         rule = Rule(0, checked_name(name), spec, tuple(target_ids), is_enabled, cooldown_seconds, now, now)
-        await self._check_event(spec)
-        if len(await self._store.alert_rules()) >= MOST_RULES:
-            raise AlertInputError("when", f"there are {MOST_RULES} rules already; remove one first")
         stored = await self._store.add_alert_rule(rule)
         if stored is None:
             raise _no_target(target_ids)
         log.info("alerts.rule_added", rule=stored.id, kind=spec.kind)
         await self._on_changed()
         return stored
+
+    async def check(self, name: str, spec: AnySpec) -> None:
+        """Raise AlertInputError if a rule with this name and about this cannot be added, whatever it tells."""
+        checked_name(name)
+        await self._check_event(spec)
+        if len(await self._store.alert_rules()) >= MOST_RULES:
+            raise AlertInputError("when", f"there are {MOST_RULES} rules already; remove one first")
 
     async def change(
         self,

@@ -7,7 +7,16 @@ from datetime import datetime, timedelta
 from functools import cache
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from quart_odds.domain.catalogue import CATALOGUE, Market, Outcome, pack_key
 from quart_odds.domain.opportunities import Kind
@@ -40,7 +49,10 @@ class PriceOf(Spec):
 
     event_id: EventId
     market: Annotated[str, Field(max_length=64, description="the id or the slug of a market")]
-    line: Annotated[float | None, Field(allow_inf_nan=False, description="required for a market that has lines")] = None
+    line: Annotated[
+        float | None,
+        Field(allow_inf_nan=False, validate_default=True, description="required for a market that has lines"),
+    ] = None
     outcome: Annotated[str, Field(max_length=64, description="the name of an outcome of the market")]
     bookmaker: Bookmaker = None
     margin_percent: Margin = 2
@@ -55,20 +67,29 @@ class PriceOf(Spec):
             )
         return name
 
-    @model_validator(mode="after")
-    def _fits(self) -> Self:
-        market = self.market_of
-        if market.has_line is not (self.line is not None):
+    @field_validator("line")
+    @classmethod
+    def _fits_the_market(cls, line: float | None, info: ValidationInfo) -> float | None:
+        market = _market(info.data.get("market", ""))
+        if market is None:
+            return line
+        if market.has_line is not (line is not None):
             raise ValueError(
                 f"{market.name} has lines: give a line, such as 2.5"
                 if market.has_line
                 else f"{market.name} has no lines: leave out the line"
             )
-        names = [outcome.name for outcome in market.outcomes]
-        if self.outcome not in names:
-            raise ValueError(f"{market.name} has no outcome {self.outcome!r}; it has {', '.join(names)}")
-        pack_key(market.number, 0, self.line)
-        return self
+        pack_key(market.number, 0, line)
+        return line
+
+    @field_validator("outcome")
+    @classmethod
+    def _is_of_the_market(cls, outcome: str, info: ValidationInfo) -> str:
+        market = _market(info.data.get("market", ""))
+        names = [] if market is None else [each.name for each in market.outcomes]
+        if market is not None and outcome not in names:
+            raise ValueError(f"{market.name} has no outcome {outcome!r}; it has {', '.join(names)}")
+        return outcome
 
     @property
     def market_of(self) -> Market:
@@ -204,11 +225,12 @@ def offered_spec(fields: str | Mapping[str, object]) -> AnySpec:
     try:
         return _offered().validate_json(fields) if isinstance(fields, str) else _offered().validate_python(fields)
     except ValidationError as error:
-        wrong = [
-            f"{'.'.join(map(str, fault['loc'][1:])) or 'it'}: {fault['msg'].removeprefix('Value error, ')}"
+        faults = [
+            (".".join(map(str, fault["loc"][1:])), fault["msg"].removeprefix("Value error, "))
             for fault in error.errors()
         ]
-        raise AlertInputError("when", "; ".join(wrong)) from None
+        said = "; ".join(f"{field or 'it'}: {reason}" for field, reason in faults)
+        raise AlertInputError("when", said, faults=faults) from None
 
 
 def _market(name: str) -> Market | None:

@@ -131,6 +131,15 @@ class AlertRuleRows:
             for row in rows
         ]
 
+    async def last_alerts(self) -> dict[int, datetime]:
+        """Return when each rule fired last, by its id. Rules of which no alert is kept are not in it."""
+        statement = select(alerts.c.rule_id, func.max(alerts.c.fired_at).label("at")).where(
+            alerts.c.rule_id.is_not(None)
+        )
+        async with self.database.reading() as connection:
+            rows = await connection.execute(statement.group_by(alerts.c.rule_id))
+            return {row.rule_id: row.at for row in rows}
+
 
 async def remove_alerts(connection: AsyncConnection, ids: Sequence[int]) -> None:
     """Remove alerts with their deliveries, those that still wait included."""

@@ -7,12 +7,13 @@ from decimal import Decimal
 
 from quart_odds.domain.catalogue import CATALOGUE, Market, market_number_of, unpack_key
 from quart_odds.domain.opportunities import MOST_CREDIBLE_PERCENT, Kind, Reason, Stakes, kelly_fraction
+from quart_odds.domain.outcomes import outcome_words
 from quart_odds.domain.platforms import Platform
 from quart_odds.odds.opportunities import Track
 from quart_odds.odds.opportunity import Leg, Opportunity
 from quart_odds.odds.past_opportunities import PastOpportunity
 from quart_odds.routes.api.opportunities import OpportunitiesQuery, stakes_of
-from quart_odds.routes.pages.odds import Promotion, line_text, odds_text
+from quart_odds.routes.pages.odds import Promotion, odds_text
 
 MEANINGS: Mapping[str, str] = {
     "arbitrage": "All outcomes of a market, each at the bookmaker that pays most for it. Together they cost less than "
@@ -139,7 +140,7 @@ def shown_past(past: PastOpportunity) -> ShownPast:
         kind=past.kind,
         market=market.name,
         legs=tuple(
-            f"{outcome_words(market, index, line)} at {platform.display_name}"
+            f"{outcome_words(market, market.outcomes[index], line)} at {platform.display_name}"
             for (_, index, line), platform in zip(places, past.platforms, strict=True)
         ),
         best=worth_words(past.kind, past.best_margin),
@@ -147,11 +148,6 @@ def shown_past(past: PastOpportunity) -> ShownPast:
         milliseconds=(past.ended_at - past.first_seen_at).total_seconds() * 1000,
         ended_at=past.ended_at,
     )
-
-
-def outcome_words(market: Market, index: int, line: float | None) -> str:
-    """Return an outcome with its line: `Over 2.5`."""
-    return f"{market.outcomes[index].name} {line_text(line)}".rstrip()
 
 
 def worth_words(kind: Kind, margin: float) -> str:
@@ -177,7 +173,7 @@ def money(amount: Decimal) -> str:
 def _leg(leg: Leg, stake: Decimal | None) -> ShownLeg:
     platform = leg.platform
     return ShownLeg(
-        outcome=outcome_words(leg.market, leg.outcome.index, leg.line),
+        outcome=outcome_words(leg.market, leg.outcome, leg.line),
         odds=leg.value >> 1,
         text=odds_text(leg.value >> 1),
         platform=platform,

@@ -71,7 +71,7 @@ async def test_a_wrong_rule_is_refused(running: RunningApp) -> None:
     """The field is named with what is allowed."""
     for body, field, said in (
         ({"when": {**WHEN, "market": "nonsense"}}, "when.price.market", "GET /api/coverage/markets lists all"),
-        ({"when": {**WHEN, "outcome": "9"}}, "when.price", "it has 1, X, 2"),
+        ({"when": {**WHEN, "outcome": "9"}}, "when.price.outcome", "it has 1, X, 2"),
         (
             {"when": {**WHEN, "bookmaker": "x"}},
             "when.price.bookmaker",
