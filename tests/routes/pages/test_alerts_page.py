@@ -18,6 +18,8 @@ from quart_odds.routes.pages.rule_words import words_of
 from tests.alerts.receiving import receiving
 from tests.apps import RunningApp, running_app
 from tests.odds.making import NOW, X1, header, key, mapped
+from tests.routes.pages.conftest import Visit
+from tests.server.serving import Server
 
 NOWHERE = "http://127.0.0.1:9"
 HOME = key("1x2_ft", "1")
@@ -259,3 +261,23 @@ async def test_a_target_is_tested_from_the_page(running: RunningApp) -> None:
 def test_a_rule_is_put_in_words(spec: dict[str, object], words: str) -> None:
     """Whatever it is about."""
     assert str(words_of(Rule(1, "x", offered_spec(spec), (), True, 0, NOW, NOW))) == words
+
+
+@pytest.mark.browser
+@pytest.mark.asyncio(loop_scope="session")
+async def test_what_fires_appears_while_a_form_is_filled_in(scraped: Server, visit: Visit) -> None:
+    """The page follows the topic `alerts`, and leaves alone what is being typed."""
+    async with visit(f"{scraped.url}/alerts?event_id=1&market=1x2_ft&outcome=X#add-price") as visitor:
+        page = visitor.page
+        await visitor.until_text("#connection", "Live over WebSocket")
+        await page.locator("#add-price").get_by_label("Odds", exact=True).fill("7.5")
+        when = {"kind": "price", "event_id": 1, "market": "1x2_ft", "outcome": "1", "over": 1.001}
+        sent = {"name": "any home price", "when": when}
+        rules = f"{scraped.url}/api/alerts/rules"
+        answer = await page.request.post(rules, data=sent, headers={"Origin": scraped.url})
+        assert answer.status == 201
+        await visitor.until_contains("#fired tbody", "any home price")
+        await visitor.until_contains("#rules tbody", "any home price")
+        assert await page.locator("#add-price").get_by_label("Odds", exact=True).input_value() == "7.5"
+        await page.locator("#add-price").get_by_role("button", name="Add").click()
+        await visitor.until_contains("#rules tbody", "is over 7.5")
