@@ -49,6 +49,7 @@ from quart_odds.routes.live.receive import BoundedWebsocketConnection
 from quart_odds.routes.operations import asyncapi, explain, health, metrics
 from quart_odds.routes.pages import alerts as alert_pages
 from quart_odds.routes.pages import docs, login, opportunities, views
+from quart_odds.routes.pages import settings as setting_pages
 from quart_odds.routes.pages.assets import asset_folder
 from quart_odds.routes.pages.shell import static_files
 from quart_odds.scraping.runtime_settings import RuntimeSettings
@@ -136,6 +137,7 @@ def create_app(settings: Settings | None = None, *, prefix: str = "", templates:
         views,
         alert_pages,
         opportunities,
+        setting_pages,
         login,
     ):
         app.register_blueprint(module.blueprint)

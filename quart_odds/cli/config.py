@@ -6,9 +6,9 @@ import click
 
 from quart_odds.cli.options import examples
 from quart_odds.cli.runner import exit_with
-from quart_odds.cli.setting_values import SettingValue, SettingValues, setting_values, variable
 from quart_odds.cli.streams import json_line
 from quart_odds.domain.text import printable
+from quart_odds.setting_values import SettingValue, SettingValues, setting_values, variable
 from quart_odds.settings import PREFIX, Settings
 
 WRONG = "wrong"

@@ -28,6 +28,7 @@ VALUES = {
     "target_id": "1",
     "rule_id": "1",
     "alert_id": "1",
+    "token_id": "0123456789ab",
     "market_id": "1",
     "sportradar_id": "1",
     "change": "pause",

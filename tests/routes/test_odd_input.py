@@ -48,6 +48,7 @@ PAGES = {
     "/runs": ("page", "page_size"),
     "/opportunities": ("kind", "bank", "rounding", "min_margin", "max_age_seconds", "bookmakers", "page", "past"),
     "/alerts": ("limit", "before", "rule_id"),
+    "/settings": ("odds_days", "match_days", "saved"),
     "/odds": ("page", "market", "line", "search", "kickoff_from", "sort", "country", "tournament_id", "availability"),
     "/odds/rows": ("ids", "market", "line", "page"),
     "/odds/{event_id}": EVENT_PAGE,

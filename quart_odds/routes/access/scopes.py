@@ -30,6 +30,7 @@ ROUTES: Mapping[str, Scope | None] = {
     "GET /odds/<int:event_id>/history": Scope.READ,
     "GET /opportunities": Scope.READ,
     "GET /alerts": Scope.READ,
+    "GET /settings": Scope.READ,
     "GET /docs": Scope.READ,
     "POST /runs": Scope.RUN,
     "POST /runs/<int:scrape_run_id>/cancel": Scope.RUN,
@@ -38,6 +39,12 @@ ROUTES: Mapping[str, Scope | None] = {
     "POST /alerts": Scope.RUN,
     "POST /alerts/rules/<int:rule_id>/<any(pause, resume, remove):change>": Scope.RUN,
     "POST /alerts/targets/<int:target_id>/test": Scope.ADMIN,
+    "POST /settings": Scope.ADMIN,
+    "POST /settings/clean-up": Scope.ADMIN,
+    "POST /settings/tokens": Scope.ADMIN,
+    "POST /settings/tokens/<token_id>/revoke": Scope.ADMIN,
+    "POST /settings/schedule/<any(pause, resume):change>": Scope.RUN,
+    "POST /settings/alerts/<int:alert_id>/resolve": Scope.RUN,
     # Odds.
     "GET /api/events": Scope.READ,
     "GET /api/events.csv": Scope.READ,
@@ -115,7 +122,17 @@ ROUTES: Mapping[str, Scope | None] = {
 }
 
 PAGES = frozenset(
-    {"/", "/runs", "/runs/<int:scrape_run_id>", "/odds", "/odds/<int:event_id>", "/opportunities", "/alerts", "/docs"}
+    {
+        "/",
+        "/odds",
+        "/odds/<int:event_id>",
+        "/opportunities",
+        "/alerts",
+        "/runs",
+        "/runs/<int:scrape_run_id>",
+        "/settings",
+        "/docs",
+    }
 )
 """Pages of people: a browser that may not have them is led to the login."""
 

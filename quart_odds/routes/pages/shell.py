@@ -24,6 +24,7 @@ from quart_odds.domain.bookmakers import installed
 from quart_odds.domain.clock import iso_z
 from quart_odds.domain.outcomes import outcome_words
 from quart_odds.domain.platforms import Platform
+from quart_odds.odds.stored_data import size_words
 from quart_odds.routes.access.gate import is_anybody
 from quart_odds.routes.access.root_path import public_path
 from quart_odds.routes.access.sessions import CSRF_FIELD, csrf_token
@@ -72,6 +73,7 @@ PAGES = (
     ("opportunities", "/opportunities", "Opportunities"),
     ("alerts", "/alerts", "Alerts"),
     ("runs", "/runs", "Runs"),
+    ("settings", "/settings", "Settings"),
     ("docs", "/docs", "API"),
 )
 """The pages in the navigation: name, path, and words."""
@@ -224,6 +226,7 @@ def _environment(overrides: Path | None) -> Environment:
     environment.globals["csrf_field"] = _csrf_field
     environment.globals["is_anybody"] = is_anybody
     environment.filters |= {
+        "bytes": size_words,
         "z": iso_z,
         "clock": clock,
         "day": day,

@@ -20,6 +20,8 @@ PAGES = (
     "/runs/1",
     "/opportunities?kind=all&bank=1000",
     "/alerts",
+    "/alerts",
+    "/settings",
     "/docs",
     "/runs/999",
 )

@@ -74,6 +74,24 @@ def setting_values(options: Mapping[str, str], environ: Mapping[str, str] | None
     )
 
 
+def values_in_effect(settings: Settings, environ: Mapping[str, str] | None = None) -> tuple[SettingValue, ...]:
+    """Return the settings of a process that has started. What neither its environment nor a default says is an option.
+
+    That is one of its command line, or of the program that it is part of.
+    """
+    environ = os.environ if environ is None else environ
+    given, _ = read_settings(environ)
+    values, from_environment = settings.model_dump(mode="json"), given.model_dump(mode="json")
+    found = []
+    for field in type(settings).model_fields:
+        name, value = variable(field), values[field]
+        source = Source.ENVIRONMENT if name in environ else Source.DEFAULT
+        if value != from_environment[field]:
+            source = Source.OPTION
+        found.append(SettingValue(name, _shown(field, value), source))
+    return tuple(found)
+
+
 def variable(name: str) -> str:
     """Return the name of the variable of a setting, which may be given without the prefix or in small letters."""
     name = name.strip().upper()
