@@ -97,6 +97,9 @@ CHANGING = (
     ("POST", "/api/scrape/1/retry"),
     ("PUT", "/api/settings"),
     ("POST", "/api/cleanup/execute"),
+    ("POST", "/settings"),
+    ("POST", "/settings/clean-up"),
+    ("POST", "/settings/tokens"),
 )
 NUMBERED = (
     "/api/events/{}/refresh",
@@ -106,6 +109,10 @@ NUMBERED = (
     "/runs/{}/cancel",
     "/runs/{}/retry",
     "/schedule/{}",
+    "/settings/schedule/{}",
+    "/settings/alerts/{}/resolve",
+    "/settings/tokens/{}/revoke",
+    "/api/storage/alerts/{}/resolve",
 )
 
 

@@ -46,13 +46,13 @@ from quart_odds.settings import PREFIX, Settings
 View = Callable[..., Awaitable[Response | WerkzeugResponse]]
 
 SAVED = {
-    "schedule": "The schedule was saved.",
-    "bookmakers": "The bookmakers were saved. Runs that start from now on use them.",
-    "retention": "How long data is kept was saved. The next clean-up follows it.",
-    "clean-up": "The clean-up is done. What it removed is below.",
-    "token": "The token was revoked. Servers refuse it, and end its connections, within seconds.",
+    "schedule": ("schedule", "The schedule was saved."),
+    "bookmakers": ("bookmakers", "The bookmakers were saved. What starts from now on uses them."),
+    "retention": ("retention", "How long data is kept was saved. The next clean-up follows it."),
+    "clean-up": ("clean-ups", "The clean-up is done. What it removed is the first line."),
+    "token": ("tokens", "The token was revoked. Servers refuse it, and end its connections, within seconds."),
 }
-"""What the page says after a redirect, by the parameter `saved`."""
+"""What the page says after a redirect, by the parameter `saved`: in which part, and the words."""
 
 blueprint = Blueprint("setting_pages", __name__)
 blueprint.register_error_handler(Exception, trouble)
@@ -67,7 +67,7 @@ async def settings() -> Response:
     preview = None
     if query is not None:
         preview = await preview_of(parts, ages_of(parts, query.odds_days, query.match_days), is_now=True)
-    return await _page(said=SAVED.get(request.args.get("saved", ""), ""), asked=asked, preview=preview)
+    return await _page(said=SAVED.get(request.args.get("saved", "")), asked=asked, preview=preview)
 
 
 def _checked_first(view: View) -> View:
@@ -109,7 +109,7 @@ async def change_settings() -> WerkzeugResponse:
     changes, _ = changes_of(form)
     assert changes is not None, "a form is checked before it is carried out"
     await services().preferences.change(changes)
-    return _back(form["section"], form["section"])
+    return _back(form["section"])
 
 
 @blueprint.post("/settings/schedule/<any(pause, resume):change>")
@@ -119,7 +119,7 @@ async def change_settings() -> WerkzeugResponse:
 async def pause_or_resume(change: str) -> WerkzeugResponse:
     """Pause or resume scheduled runs and sweeps."""
     await services().maintenance.pause(change == "pause")
-    return _back("schedule")
+    return redirect(public_path("/settings#schedule"), 303)
 
 
 @blueprint.post("/settings/clean-up")
@@ -133,7 +133,7 @@ async def clean_up() -> WerkzeugResponse:
     await parts.maintenance.clean_up(
         agreed(body), ages=agreed_ages(parts, body), trigger="manual", requested_by=requester()
     )
-    return _back("clean-ups", "clean-up")
+    return _back("clean-up")
 
 
 @blueprint.post("/settings/alerts/<int:alert_id>/resolve")
@@ -144,7 +144,7 @@ async def resolve_alert(alert_id: int) -> WerkzeugResponse:
     """Mark an alert about the database as resolved."""
     if await services().store.resolve_storage_alert(alert_id, utc_now()) is None:
         raise Problem(404, "No such alert", f"There is no alert {alert_id} about the database.")
-    return _back("storage")
+    return redirect(public_path("/settings#storage"), 303)
 
 
 @blueprint.post("/settings/tokens")
@@ -173,7 +173,7 @@ async def revoke_token(token_id: str) -> WerkzeugResponse:
         await AccessTokens(services().store).revoke(token_id)
     except AccessTokenError as error:
         raise Problem(404, "No such token", f"{error}.") from None
-    return _back("tokens", "token")
+    return _back("token")
 
 
 async def _page(
@@ -181,7 +181,7 @@ async def _page(
     filled: Filled = NOT_FILLED,
     asked: Filled = NOT_FILLED,
     preview: Preview | None = None,
-    said: str = "",
+    said: tuple[str, str] | None = None,
     created: tuple[AccessToken, str] | None = None,
 ) -> Response:
     """Return the page. `created` is a token that was just made, with its text."""
@@ -257,5 +257,6 @@ def _descriptions(settings: Settings) -> Mapping[str, str]:
     return {f"{PREFIX}{name.upper()}": field.description or "" for name, field in fields}
 
 
-def _back(place: str, saved: str = "") -> WerkzeugResponse:
-    return redirect(public_path(f"/settings{f'?saved={saved}' if saved else ''}#{place}"), 303)
+def _back(saved: str) -> WerkzeugResponse:
+    place, _ = SAVED[saved]
+    return redirect(public_path(f"/settings?saved={saved}#{place}"), 303)
