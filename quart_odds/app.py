@@ -48,6 +48,7 @@ from quart_odds.routes.live import sse, ws
 from quart_odds.routes.live.receive import BoundedWebsocketConnection
 from quart_odds.routes.operations import asyncapi, explain, health, metrics
 from quart_odds.routes.pages import alerts as alert_pages
+from quart_odds.routes.pages import coverage as coverage_pages
 from quart_odds.routes.pages import docs, login, opportunities, views
 from quart_odds.routes.pages import settings as setting_pages
 from quart_odds.routes.pages.assets import asset_folder
@@ -138,6 +139,7 @@ def create_app(settings: Settings | None = None, *, prefix: str = "", templates:
         alert_pages,
         opportunities,
         setting_pages,
+        coverage_pages,
         login,
     ):
         app.register_blueprint(module.blueprint)

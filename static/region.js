@@ -6,7 +6,7 @@
 import { all, connect, load, localise, paced, tickAges } from "./page.js";
 
 const LEAST_MS = 1500; // between two fetches, unless the page says `data-pace`
-const MOST_MS = 30_000; // some changes are not announced
+const MOST_MS = 30_000; // some changes are not announced; `data-every` for another time
 
 const keyOf = (node) => node.id || node.dataset?.key;
 
@@ -59,4 +59,4 @@ const soon = paced(() => renew(), Number(first?.dataset.pace ?? LEAST_MS));
 live.addEventListener("message", ({ detail: { type, id } }) => id && type !== "connection_ack" && soon());
 live.addEventListener("gap", soon);
 document.addEventListener("visibilitychange", soon);
-setInterval(soon, MOST_MS);
+setInterval(soon, Number(first?.dataset.every ?? MOST_MS));

@@ -94,16 +94,8 @@ def add_routes(blueprint: Blueprint) -> None:
 async def markets_coverage() -> Response:
     """Count the current events that have each market, by bookmaker, and list the markets that are not mapped."""
     parts = services()
-    served, numbers = parts.served, parts.market_numbers
-    numbers.forget_others()
-    counts: Counter[tuple[int, Platform]] = Counter()
-    turn = CooperativeYield()
-    # A snapshot of the current matching: an event that is rematched during the count is counted once.
-    for event in [event.snapshot() for event in served.cache.events.values()]:
-        for platform, found in numbers.of(event).items():
-            counts.update((number, platform) for number in found)
-        if turn.is_due:
-            await asyncio.sleep(0)
+    served = parts.served
+    counts = await market_counts(parts.market_numbers, served.cache.events.values())
     markets = [
         {
             "market_id": market.id,
@@ -118,6 +110,22 @@ async def markets_coverage() -> Response:
         for platform, market, count in served.cache.unmapped.counts()
     ]
     return Body.of({"markets": markets, "unmapped": unmapped}).answer(request)
+
+
+async def market_counts(numbers: MarketNumbers, events: Iterable[CachedEvent]) -> Counter[tuple[int, Platform]]:
+    """Count the events that have each market, by its number in the catalogue and bookmaker. Other tasks run meanwhile.
+
+    An event that is rematched during the count is counted once.
+    """
+    numbers.forget_others()
+    counts: Counter[tuple[int, Platform]] = Counter()
+    turn = CooperativeYield()
+    for event in [event.snapshot() for event in events]:
+        for platform, found in numbers.of(event).items():
+            counts.update((number, platform) for number in found)
+        if turn.is_due:
+            await asyncio.sleep(0)
+    return counts
 
 
 def _numbers_of(event_odds: EventOdds) -> frozenset[int]:

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from datetime import datetime
-from typing import cast
+from typing import Literal, cast
 
 from quart import Blueprint, Response, request
 from quart_schema import document_response
@@ -25,6 +25,9 @@ from quart_odds.routes.api.query import (
 from quart_odds.routes.api.requests import takes_query
 from quart_odds.routes.api.schemas.coverage import Count, Tournament, UnmatchedPage
 from quart_odds.services import services
+
+Reason = Literal["not_listed", "no_sportradar_id", "kickoff_differs"]
+"""Why a bookmaker lacks an event."""
 
 
 class TournamentsQuery(StartedQuery):
@@ -100,26 +103,28 @@ async def unmatched(query: UnmatchedQuery) -> Response:
     return Body.of(body).answer(request)
 
 
-def _unmatched(cache: OddsCache, event: CachedEvent) -> JSON:
+def why_lacking(cache: OddsCache, event: CachedEvent) -> tuple[Reason, CachedEvent | None]:
+    """Return why bookmakers lack an event, and the event that has its SportRadar id at another time, if one has."""
     claimed = event.header.sportradar_id
-    other = None
     if event.sportradar_id is not None:
-        reason = "not_listed"
-    elif not claimed:
-        reason = "no_sportradar_id"
-    else:
-        reason, other = "kickoff_differs", cache.find(claimed)
+        return "not_listed", None
+    return ("kickoff_differs", cache.find(claimed)) if claimed else ("no_sportradar_id", None)
+
+
+def _unmatched(cache: OddsCache, event: CachedEvent) -> JSON:
+    reason, other = why_lacking(cache, event)
     return {
         **list_item(event),
         "missing_platforms": [platform.value for platform in cache.bookmakers if platform not in event.listed],
         "reason": reason,
-        "claimed_sportradar_id": claimed,
+        "claimed_sportradar_id": event.header.sportradar_id,
         "conflicting_event_id": other.id if other else None,
-        "names_differ": _names_differ(event),
+        "names_differ": has_differing_names(event),
     }
 
 
-def _names_differ(event: CachedEvent) -> bool:
+def has_differing_names(event: CachedEvent) -> bool:
+    """Return whether the names of a team differ so much between bookmakers that a person should check."""
     first = event.header
     return any(
         names_differ(first.home_team, home) or names_differ(first.away_team, away)

@@ -72,6 +72,7 @@ PAGES = (
     ("odds", "/odds", "Odds"),
     ("opportunities", "/opportunities", "Opportunities"),
     ("alerts", "/alerts", "Alerts"),
+    ("coverage", "/coverage", "Coverage"),
     ("runs", "/runs", "Runs"),
     ("settings", "/settings", "Settings"),
     ("docs", "/docs", "API"),

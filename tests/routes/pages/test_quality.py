@@ -20,7 +20,6 @@ PAGES = (
     "/runs/1",
     "/opportunities?kind=all&bank=1000",
     "/alerts",
-    "/alerts",
     "/settings",
     "/docs",
     "/runs/999",
