@@ -51,6 +51,7 @@ from quart_odds.routes.pages import alerts as alert_pages
 from quart_odds.routes.pages import coverage as coverage_pages
 from quart_odds.routes.pages import docs, login, opportunities, views
 from quart_odds.routes.pages import settings as setting_pages
+from quart_odds.routes.pages import health as health_pages
 from quart_odds.routes.pages.assets import asset_folder
 from quart_odds.routes.pages.shell import static_files
 from quart_odds.scraping.runtime_settings import RuntimeSettings
@@ -140,6 +141,7 @@ def create_app(settings: Settings | None = None, *, prefix: str = "", templates:
         opportunities,
         setting_pages,
         coverage_pages,
+        health_pages,
         login,
     ):
         app.register_blueprint(module.blueprint)

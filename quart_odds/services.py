@@ -1,6 +1,7 @@
 """The parts of an app, for its routes. Every blueprint finds them in one place: `services()`."""
 
 import asyncio
+import time
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
@@ -60,7 +61,8 @@ class Services:
     `access` says who may send requests. `attempts` has those that were not let in. The fields after `bodies` exist once
     the app has started. `credentials`, `ties` and `issuer` are about tokens. `commands` passes requests on to the
     writer, and `reports` has what other processes do; both are None without an engine. `exports` counts those under
-    way, `requests` those that were answered, and `runs_ended` runs by mode, status and trigger.
+    way, `requests` those that were answered, and `runs_ended` runs by mode, status and trigger. `began_at` is when the
+    app was made, on the monotonic clock.
     """
 
     settings: "Settings"
@@ -107,6 +109,7 @@ class Services:
     unanswered: int = 0
     exports: int = 0
     runs_ended: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    began_at: float = field(default_factory=time.monotonic)
     is_draining: bool = False
     drained: asyncio.Event = field(default_factory=asyncio.Event)
 

@@ -123,6 +123,10 @@ class ClientPool:
         """Return a bookmaker's budget; None while sweeps are off."""
         return self._throttle(platform).budget
 
+    def is_resting(self, platform: Platform) -> bool:
+        """Return whether a bookmaker gets no requests for now, because it refused too many."""
+        return self._throttle(platform).is_resting
+
     def trouble(self, platform: Platform) -> str | None:
         """Return why a bookmaker's budget is below the configured rate, as a sentence; None if it is not."""
         found = self._budget(self._settings(), platform)

@@ -49,6 +49,7 @@ PAGES = {
     "/opportunities": ("kind", "bank", "rounding", "min_margin", "max_age_seconds", "bookmakers", "page", "past"),
     "/alerts": ("limit", "before", "rule_id"),
     "/settings": ("odds_days", "match_days", "saved"),
+    "/health": (),
     "/coverage": ("view", "search", "why", "sort", "tournament_id", "page", "bookmakers", "include_started"),
     "/odds": ("page", "market", "line", "search", "kickoff_from", "sort", "country", "tournament_id", "availability"),
     "/odds/rows": ("ids", "market", "line", "page"),

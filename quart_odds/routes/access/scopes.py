@@ -32,6 +32,7 @@ ROUTES: Mapping[str, Scope | None] = {
     "GET /alerts": Scope.READ,
     "GET /settings": Scope.READ,
     "GET /coverage": Scope.READ,
+    "GET /health": Scope.READ,
     "GET /docs": Scope.READ,
     "POST /runs": Scope.RUN,
     "POST /runs/<int:scrape_run_id>/cancel": Scope.RUN,
@@ -132,6 +133,7 @@ PAGES = frozenset(
         "/coverage",
         "/runs",
         "/runs/<int:scrape_run_id>",
+        "/health",
         "/settings",
         "/docs",
     }

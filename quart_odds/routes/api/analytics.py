@@ -1,17 +1,12 @@
 """Statistics over many runs, and the health report."""
 
-import asyncio
-import time
 from datetime import timedelta
 
 from quart import Blueprint, Response
 from quart_schema import document_response
 
 from quart_odds.domain.clock import utc_now
-from quart_odds.domain.platforms import Platform
-from quart_odds.domain.runs import RunRecord, ScrapePhase
-from quart_odds.errors import StorageError
-from quart_odds.routes.access.refusals import refusals
+from quart_odds.routes.api.checks import BookmakerState, check_database, overall, states_of
 from quart_odds.routes.api.openapi import answers_problems
 from quart_odds.routes.api.processes import cluster_json, cluster_report, own_report, process_json
 from quart_odds.routes.api.requests import takes_query
@@ -26,8 +21,6 @@ from quart_odds.routes.api.schemas.operations import (
 from quart_odds.routes.api.schemas.scrape import ModeQuery
 from quart_odds.routes.api.scrape import json_response
 from quart_odds.services import services
-
-RUNS_LOOKED_AT = 100
 
 blueprint = Blueprint("analytics", __name__)
 
@@ -127,24 +120,14 @@ async def health() -> Response:
     request to a bookmaker. `cluster` has the processes that serve the same odds; it is null if they are not known.
     """
     parts = services()
-    began = time.monotonic()
-    try:
-        async with asyncio.timeout(5):
-            await parts.store.check()
-            records = await parts.store.list_runs(limit=RUNS_LOOKED_AT)
-        database = "connected"
-    except (StorageError, TimeoutError) as error:
-        reason = error.for_operator if isinstance(error, StorageError) else "no answer within 5 s"
-        refusals.tell("database.away", "health", reason=reason)
-        database, records = "disconnected", []
-    platforms = [_platform_health(each, records) for each in parts.bookmakers()]
-    bad = sum(each["status"] == "unhealthy" for each in platforms)
-    status = "unhealthy" if database != "connected" or bad == len(platforms) else "degraded" if bad else "healthy"
+    check = await check_database(parts)
+    is_connected = check.reason is None
+    states = states_of(check.records, parts.bookmakers())
     body = {
-        "status": status,
-        "database": database,
-        "database_ms": round((time.monotonic() - began) * 1000),
-        "platforms": platforms,
+        "status": overall(states, is_connected=is_connected),
+        "database": "connected" if is_connected else "disconnected",
+        "database_ms": check.milliseconds,
+        "platforms": [_platform_health(each) for each in states],
         "connections": parts.limits.count,
         "writer": parts.odds_service.is_writer,
         "read_only_reason": parts.odds_service.read_only_reason,
@@ -154,28 +137,16 @@ async def health() -> Response:
         "process": process_json(own_report(parts)),
         "cluster": cluster_json(cluster_report(parts)),
     }
-    return json_response(body, 503 if database != "connected" else 200)
+    return json_response(body, 200 if is_connected else 503)
 
 
-def _platform_health(platform: Platform, records: list[RunRecord]) -> dict[str, object]:
-    """Return a bookmaker's state as of the last finished run that included it."""
-    for record in records:
-        for result in record.results:
-            if result.platform is platform and record.completed_at is not None:
-                is_good = result.phase is ScrapePhase.COMPLETED
-                return {
-                    "platform": str(platform),
-                    "status": "healthy" if is_good else "unhealthy",
-                    "checked": True,
-                    "response_time_ms": None,
-                    "error": None if result.error is None else result.error.error_message,
-                }
+def _platform_health(state: BookmakerState) -> dict[str, object]:
     return {
-        "platform": str(platform),
-        "status": "healthy",
-        "checked": False,
+        "platform": str(state.platform),
+        "status": "healthy" if state.is_healthy else "unhealthy",
+        "checked": state.is_checked,
         "response_time_ms": None,
-        "error": None,
+        "error": None if state.error is None else state.error.error_message,
     }
 
 

@@ -74,6 +74,7 @@ PAGES = (
     ("alerts", "/alerts", "Alerts"),
     ("coverage", "/coverage", "Coverage"),
     ("runs", "/runs", "Runs"),
+    ("health", "/health", "Health"),
     ("settings", "/settings", "Settings"),
     ("docs", "/docs", "API"),
 )
