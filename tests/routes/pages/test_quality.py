@@ -21,6 +21,9 @@ PAGES = (
     "/opportunities?kind=all&bank=1000",
     "/alerts",
     "/settings",
+    "/coverage",
+    "/coverage?view=events",
+    "/health",
     "/docs",
     "/runs/999",
 )
