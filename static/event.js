@@ -187,11 +187,6 @@ function search() {
 
 find.closest("p").hidden = false;
 find.addEventListener("input", search);
-document.addEventListener("keydown", (event) => {
-	if (event.key !== "/" || event.target === find) return;
-	event.preventDefault();
-	find.focus();
-});
 
 const refresh = byId("refresh");
 refresh.hidden = false;

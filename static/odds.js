@@ -1,4 +1,4 @@
-/** The odds page: filters without reloading, endless scrolling, live prices, and shortcuts. */
+/** The odds page: filters without reloading, endless scrolling, and live prices. */
 import { Grid } from "./grid.js";
 import { all, byId, connect, load, number, setText } from "./page.js";
 
@@ -152,13 +152,3 @@ async function more() {
 	requestAnimationFrame(more);
 }
 new IntersectionObserver(more, { rootMargin: "1500px" }).observe(end);
-
-document.addEventListener("keydown", (event) => {
-	const { key, target } = event;
-	if (event.altKey || event.ctrlKey || event.metaKey || target.matches("input, select")) return;
-	const way = { ArrowDown: "nextElementSibling", ArrowUp: "previousElementSibling" }[key];
-	const next = key === "/" ? byId("search") : way && target.closest(".rows .r")?.[way]?.querySelector("a");
-	if (!next) return;
-	event.preventDefault();
-	next.focus();
-});

@@ -1,5 +1,6 @@
 /** Shared by all pages: the connection, times, number formats. */
 import { LiveClient } from "./live.js";
+import { oddsText, prefer, reader } from "./reader.js";
 
 export const byId = (id) => document.getElementById(id);
 export const all = (what, root = document) => [...root.querySelectorAll(what)];
@@ -32,9 +33,6 @@ export function connect(topics, filter) {
 	live.addEventListener("message", ({ detail: { type, timestamp } }) => {
 		if (type === "connection_ack") serverAhead = Date.parse(timestamp) - Date.now();
 	});
-	localise(document);
-	tickAges();
-	setInterval(() => tickAges(), 5000);
 	return live.open();
 }
 
@@ -57,29 +55,43 @@ function age(ms) {
 }
 
 const formatter = (options) => {
-	const format = new Intl.DateTimeFormat("en-GB", { hour12: false, ...options });
-	return (at) => format.format(at).replaceAll(",", "");
+	let zone, format;
+	return (at) => {
+		if (zone !== reader.zone) format = new Intl.DateTimeFormat("en-GB", { hour12: false, ...options, timeZone: (zone = reader.zone) || undefined });
+		return format.format(at).replaceAll(",", "");
+	};
 };
 const day = { weekday: "short", day: "numeric", month: "short" };
 const minute = { hour: "2-digit", minute: "2-digit" };
+const second = { ...minute, second: "2-digit" };
+const named = { timeZoneName: "short" };
 const dayOf = formatter(day);
 const minuteOf = formatter(minute);
-export const clockOf = formatter({ ...minute, second: "2-digit" });
-export const momentOf = formatter({ ...day, ...minute, second: "2-digit" });
-const zone = new Intl.DateTimeFormat("en-GB", { timeZoneName: "short" }).formatToParts().find(({ type }) => type === "timeZoneName").value;
+export const clockOf = formatter(second);
+export const momentOf = formatter({ ...day, ...second });
+const zonedClockOf = formatter({ ...second, ...named });
+const forms = { full: formatter({ ...day, ...second, ...named }), when: formatter({ ...day, ...minute, ...named }) };
 
-export function localise(root) {
+/** Show times in the reader's zone, and odds in the reader's form; `withOdds` also if that is the server's. */
+export function localise(root, withOdds = reader.odds) {
 	for (const time of all("time[data-form]", root)) {
 		const at = new Date(time.dateTime);
 		const { form } = time.dataset;
 		if (form === "kickoff") {
 			time.firstElementChild.textContent = dayOf(at);
 			time.lastChild.data = ` ${minuteOf(at)}`;
-		} else if (form === "clock") time.textContent = clockOf(at);
-		else if (form === "full") time.textContent = momentOf(at);
-		else if (form === "when") time.textContent = `${dayOf(at)} ${minuteOf(at)}`;
+		} // A time of day that names its zone keeps a name; the others are below a heading that has it.
+		else if (form === "clock") time.textContent = (/[A-Z]/.test(time.textContent) ? zonedClockOf : clockOf)(at);
+		else if (forms[form]) time.textContent = forms[form](at);
 	}
+	const zone = zonedClockOf(Date.now()).split(" ")[1];
 	for (const place of all(".zone", root)) place.textContent = zone;
+	if (!withOdds) return;
+	for (const price of all("[data-odds], .p[data-v]", root)) {
+		const odds = price.dataset.odds ?? price.dataset.v;
+		const text = [...price.childNodes].find((node) => /\d/.test(node.data));
+		if (text && odds > 1000) text.data = text.data.replace(/\S*\d\S*/, oddsText(odds / 1000));
+	}
 }
 
 /** Elements whose ages are updated. Prices older than `oldAfter` ms are marked. */
@@ -136,3 +148,32 @@ export const frame = () => new Promise(requestAnimationFrame);
 
 /** Draw in a frame, at most five times a second. A hidden page has no frames. */
 export const framed = (draw) => paced(() => frame().then(draw), 200);
+
+/** Let the reader choose. Whoever shows odds or times that `localise` does not know listens for `preferred`. */
+function offerPreferences(display) {
+	const fields = all("select", display);
+	display.querySelector("[hidden]").hidden = false;
+	display.addEventListener(
+		"toggle",
+		() => {
+			byId("reads-zone").append(...Intl.supportedValuesOf("timeZone").map((zone) => new Option(zone)));
+			for (const field of fields) field.value = reader[field.name];
+		},
+		{ once: true },
+	);
+	for (const field of fields)
+		field.addEventListener("change", () => {
+			prefer(field.name, field.value);
+			document.documentElement.dataset.reads = reader.odds;
+			localise(document, true);
+			document.dispatchEvent(new Event("preferred"));
+		});
+	document.addEventListener("click", ({ target }) => display.contains(target) || (display.open = false));
+}
+
+document.documentElement.dataset.reads = reader.odds;
+localise(document);
+tickAges();
+setInterval(() => tickAges(), 5000);
+const display = byId("display");
+if (display) offerPreferences(display);

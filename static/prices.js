@@ -1,5 +1,8 @@
 /** Prices on a page, computed from a copy as routes/pages/odds.py does for the first paint. */
 import { entryOf } from "./copy.js";
+import { oddsText } from "./reader.js";
+
+export { oddsText };
 
 const PROMOTIONS = {
 	one_up: ["1UP", "one goal up pays early"],
@@ -66,8 +69,6 @@ export function compare(event, { market, line, further = null, names, winners, s
 	});
 	return { cells, best: isSet(best) ? marginOf(best, winners) : null };
 }
-
-export const oddsText = (odds) => odds.toFixed(3).replace(/0$/, "");
 
 /** `Sun 22 Nov 10:00:00 UTC` */
 const utc = (at) => new Date(at).toUTCString().replace(/,? 0?(\d+ \w+) \d+ (\S+) GMT/, " $1 $2 UTC");
