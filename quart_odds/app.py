@@ -49,9 +49,9 @@ from quart_odds.routes.live.receive import BoundedWebsocketConnection
 from quart_odds.routes.operations import asyncapi, explain, health, metrics
 from quart_odds.routes.pages import alerts as alert_pages
 from quart_odds.routes.pages import coverage as coverage_pages
-from quart_odds.routes.pages import docs, login, opportunities, views
-from quart_odds.routes.pages import settings as setting_pages
+from quart_odds.routes.pages import docs, login, opportunities, unknown, views
 from quart_odds.routes.pages import health as health_pages
+from quart_odds.routes.pages import settings as setting_pages
 from quart_odds.routes.pages.assets import asset_folder
 from quart_odds.routes.pages.shell import static_files
 from quart_odds.scraping.runtime_settings import RuntimeSettings
@@ -116,6 +116,7 @@ def create_app(settings: Settings | None = None, *, prefix: str = "", templates:
     app.extensions[EXTENSION] = parts
     broadcast_context.init_app(app, registry)
     problems.init_app(app)
+    unknown.init_app(app)
     same_origin.init_app(app)
     gate.init_app(app)
     bodies.init_app(app, parts)

@@ -6,6 +6,8 @@ import { all, byId, connect, duration, load, localise, number, paced, setText } 
 const RATE_WINDOW_MS = 5000;
 const NAMES = Object.fromEntries(BOOKMAKERS.map(({ slug, name }) => [slug, name]));
 const isFinal = (phase) => phase === "completed" || phase === "failed";
+/** The phase as the page names it: what was stopped with its run has not failed. */
+const wordOf = ({ phase, error }) => (phase === "failed" && /cancelled|interrupted/.test(error?.error_type) ? error.error_type : phase);
 
 let run; // the server's view: routes/pages/run.py
 let lanes; // by platform, and "all"
@@ -18,8 +20,9 @@ let isDirty = false;
 function begin() {
 	const root = byId("run");
 	run = { ...JSON.parse(root.dataset.run), follow: root.dataset.follow };
-	lanes = new Map(run.platforms.map((each) => [each.platform, { ...each, samples: [], rate: each.rate ?? "–" }]));
-	lanes.set("all", { ...run, duration_ms: run.is_over ? run.elapsed_ms : null, samples: [], rate: byId("all-rate").textContent });
+	const endOf = ({ remaining_ms: left }) => (left == null ? null : run.elapsed_ms + left);
+	lanes = new Map(run.platforms.map((each) => [each.platform, { ...each, end: endOf(each), samples: [], rate: each.rate ?? "–" }]));
+	lanes.set("all", { ...run, duration_ms: run.is_over ? run.elapsed_ms : null, end: endOf(run), samples: [], rate: byId("all-rate").textContent });
 	lastElapsed = run.elapsed_ms ?? 0;
 	lastAt = performance.now();
 	failedShown = run.failed ?? 0;
@@ -29,7 +32,7 @@ function begin() {
 }
 
 /** Replace the page with the server's newest view, then apply what arrived meanwhile. */
-async function renew(id) {
+async function renew(id, isEnd = false) {
 	if (waiting) return;
 	waiting = [];
 	let found;
@@ -41,6 +44,7 @@ async function renew(id) {
 	mine.replaceChildren(...[...found.children].filter((part) => part.id !== "announcer"), byId("announcer"));
 	if (focused && document.activeElement === document.body) (byId(focused) ?? byId("start") ?? byId("cancel")).focus({ preventScroll: true });
 	begin();
+	if (isEnd) announce(`Run ${id} ${run.status}: ${run.message ?? ""}`);
 	const told = waiting;
 	waiting = null;
 	told.forEach(take);
@@ -63,9 +67,8 @@ function take(progress) {
 	if (run.is_over || (!isEnd && progress.elapsed_ms < run.elapsed_ms)) return;
 	apply(progress);
 	if (!isEnd) return;
-	announce(`Run ${id} ${phase}: ${progress.message ?? ""}`);
 	run.is_over = true;
-	renew(id);
+	renew(id, true);
 }
 
 /** Say which bookmakers get fewer requests than configured, as the server's view does. */
@@ -77,13 +80,14 @@ function tellSlowed(slowed) {
 }
 
 function apply(progress) {
-	const { platform, phase, elapsed_ms: at, current } = progress;
+	const { platform, elapsed_ms: at, current } = progress;
+	const phase = wordOf(progress);
 	const lane = lanes.get(platform ?? "all");
 	if (at > lastElapsed) [lastElapsed, lastAt] = [at, performance.now()];
 	const isTurn = phase !== lane.phase;
 	Object.assign(lane, { current, phase, total: progress.total, duration_ms: progress.duration_ms });
 	lane.failed = Math.max(0, current - (progress.events_count ?? current));
-	lane.remaining_ms = isFinal(phase) ? null : progress.remaining_ms;
+	lane.end = isFinal(progress.phase) || progress.remaining_ms == null ? null : at + progress.remaining_ms;
 	lane.samples.push([at, current]);
 	while (lane.samples.length > 2 && at - lane.samples[0][0] > RATE_WINDOW_MS) lane.samples.shift();
 	const [since, from] = lane.duration_ms ? [at - lane.duration_ms, 0] : lane.samples[0];
@@ -91,7 +95,7 @@ function apply(progress) {
 	if (isTurn && platform) {
 		const last = run.phases.findLast((each) => each.platform === platform);
 		if (last && last.end_ms === null) last.end_ms = at;
-		if (!isFinal(phase)) run.phases.push({ platform, phase, start_ms: at, end_ms: null });
+		if (!isFinal(progress.phase)) run.phases.push({ platform, phase, start_ms: at, end_ms: null });
 		else announce(`${lane.name} ${phase}`);
 	}
 	if ((isTurn && platform) || lanes.get("all").failed > failedShown) tellMore();
@@ -114,13 +118,16 @@ const tellMore = paced(async () => {
 	all(".fault", found).forEach((fault, place) => all(".fault")[place].replaceWith(fault));
 }, 1000);
 
+const elapsedNow = () => lastElapsed + (live.state === "live" && !run.is_over ? performance.now() - lastAt : 0);
+
 /** Draw with the next frame. A hidden page draws nothing. */
 function draw() {
 	if (isDirty || !run.id) return;
 	isDirty = true;
 	requestAnimationFrame(() => {
 		isDirty = false;
-		const elapsed = lastElapsed + (live.state === "live" && !run.is_over ? performance.now() - lastAt : 0);
+		const elapsed = elapsedNow();
+		if (!run.is_over && lanes.get("all").end !== null) setText(byId("all-message"), "");
 		for (const [name, lane] of lanes) drawLane(name, lane, elapsed);
 		drawTimeline(Math.max(elapsed, 1));
 		title();
@@ -136,15 +143,24 @@ function drawLane(name, lane, elapsed) {
 		phase: lane.phase,
 		rate: String(lane.rate),
 		elapsed: duration(lane.duration_ms ?? elapsed),
-		left: duration(lane.remaining_ms),
+		left: duration(lane.end && Math.max(0, lane.end - elapsed)),
 		failed: number(lane.failed),
 	};
-	for (const [key, text] of Object.entries(words)) setText(root ? root.querySelector(`.${key}`) : byId(`all-${key}`), text);
+	const part = (key) => (root ? root.querySelector(`.${key}`) : byId(`all-${key}`));
+	for (const [key, text] of Object.entries(words)) setText(part(key), text);
+	part("failed").classList.toggle("bad", lane.failed > 0);
 	if (root) root.dataset.phase = lane.phase;
 	const bar = byId(`bar-${name}`);
-	bar.max = lane.total || 1;
-	bar.value = lane.current;
-	bar.dataset.state = root ? lane.phase : run.status;
+	const share = shareOf(lane, elapsed);
+	if (share === null) bar.removeAttribute("value");
+	else bar.value = 1000 * share;
+	bar.nextElementSibling.value = (1000 * share * (lane.current - lane.failed)) / (lane.current || 1);
+}
+
+/** How far a lane is, as `_bar` in routes/pages/run.py. Null without an estimate. */
+function shareOf({ duration_ms: took, current, total, end }, elapsed) {
+	if (took != null) return total ? current / total : 0;
+	return end === null ? null : Math.min(0.99, elapsed / Math.max(end, elapsed));
 }
 
 function drawTimeline(span) {
@@ -164,15 +180,15 @@ function drawTimeline(span) {
 }
 
 function title() {
-	const { current, total } = lanes.get("all");
+	const share = shareOf(lanes.get("all"), run.is_over ? 0 : elapsedNow());
 	const name = `${run.mode === "sweep" ? "Sweep" : "Run"} ${run.id}`;
-	const going = `${total ? Math.floor((100 * current) / total) : 0}% · ${name}`;
+	const going = share === null ? `${name} running` : `${Math.floor(100 * share)}% · ${name}`;
 	const head = run.id ? (run.is_over ? `${name} ${run.status}` : going) : "No run yet";
 	if (document.title !== `${head} · Quart Odds`) document.title = `${head} · Quart Odds`;
 }
 
-begin();
 const live = connect([]);
+begin();
 const grid = new Grid(live, new URLSearchParams({ page_size: "12" }));
 live.addEventListener("scrape_progress", ({ detail: { data } }) => {
 	take(data);
@@ -180,5 +196,5 @@ live.addEventListener("scrape_progress", ({ detail: { data } }) => {
 });
 live.addEventListener("gap", ({ detail }) => detail.reason !== "filter" && renew(run.id));
 setInterval(() => run.is_over || document.hidden || draw(), 100);
-document.addEventListener("submit", ({ submitter }) => setTimeout(() => (submitter.disabled = true)));
+document.addEventListener("submit", ({ target, submitter }) => target.method === "post" && setTimeout(() => (submitter.disabled = true)));
 addEventListener("pageshow", () => all("button").forEach((button) => (button.disabled = false)));

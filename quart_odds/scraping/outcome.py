@@ -95,7 +95,8 @@ def slowed_bookmakers(budgets: Iterable[RequestBudget]) -> list[SlowedBookmaker]
     ]
 
 
-def _terminal_words(record: RunRecord) -> str:
+def ending_words(record: RunRecord) -> str:
+    """Return what came of a run that is over, or the reason if nothing did. The status itself is not repeated."""
     bad = [each.platform.display_name for each in record.results if each.phase is ScrapePhase.FAILED]
     got = f"odds of {record.events_scraped} events" + (
         f", {record.events_failed} failed" if record.events_failed else ""
@@ -104,4 +105,11 @@ def _terminal_words(record: RunRecord) -> str:
         return f"{got}; {' and '.join(bad)} failed"
     if record.status is RunStatus.COMPLETED:
         return got
-    return f"{record.status}: {record.errors[0].error_message}" if record.errors else str(record.status)
+    return record.errors[0].error_message if record.errors else ""
+
+
+def _terminal_words(record: RunRecord) -> str:
+    words = ending_words(record)
+    if record.status in (RunStatus.COMPLETED, RunStatus.PARTIAL):
+        return words
+    return f"{record.status}: {words}" if words else str(record.status)

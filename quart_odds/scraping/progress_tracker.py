@@ -26,15 +26,13 @@ class PlatformTracker:
     Its times are `began_at` plus the time on a monotonic clock, so phases keep their order and length even if the wall
     clock is set. `gone` counts the `failed` events that do not count against the platform: the bookmaker no longer has
     them, or they are in play. `without` counts the events of a sweep that have no prices in the lists, `details`
-    those whose own body was fetched as well. `expected` is
-    the number of events that the platform's previous discovery found.
+    those whose own body was fetched as well.
     """
 
     def __init__(
         self,
         platform: Platform,
         *,
-        expected: int | None = None,
         began_at: datetime | None = None,
         clock: Clock = time.monotonic,
         on_phase: Callable[["PlatformTracker"], None] = lambda _: None,
@@ -62,7 +60,6 @@ class PlatformTracker:
         """Increases with every change that progress shows."""
         self.on_phase = on_phase
         self._notes: list[str] = []
-        self._expected = expected
         self._clock = clock
         self._began = clock()
         self._began_at = began_at or utc_now()
@@ -81,14 +78,18 @@ class PlatformTracker:
 
     @property
     def remaining_seconds(self) -> float | None:
-        """An estimate of the remaining time, from the rate so far; None while there is no basis for one."""
+        """An estimate of the remaining time, from the rate so far.
+
+        None while there is no basis for one, and before all lists are complete: the number of events still grows.
+        """
         now = self._clock()
         if self.phase.is_final:
             return 0.0
-        if self._fetching_since is None or now - self._began < ESTIMATE_FROM_SECONDS or not self.done:
+        if not self.is_discovered or self._fetching_since is None or not self.done:
             return None
-        total = self.found if self.is_discovered else max(self.found, self._expected or 0)
-        return (total - self.done) * (now - self._fetching_since) / self.done
+        if now - self._began < ESTIMATE_FROM_SECONDS:
+            return None
+        return (self.found - self.done) * (now - self._fetching_since) / self.done
 
     def enter(self, phase: ScrapePhase, message: str | None = None) -> None:
         """Enter a phase, which ends the previous one."""

@@ -196,7 +196,7 @@ class RunService:
             if mode is RunMode.FULL:
                 last_found = {each: await self._store.last_found(each) or 0 for each in chosen}
             run_id = await self._store.create_run(trigger=trigger, platforms=chosen, started_at=started_at, mode=mode)
-            trackers = [PlatformTracker(each, expected=last_found.get(each), began_at=started_at) for each in chosen]
+            trackers = [PlatformTracker(each, began_at=started_at) for each in chosen]
             run = ActiveRun(
                 RunRecord(run_id, RunStatus.RUNNING, trigger, chosen, started_at, mode=mode),
                 self._make_broadcaster(run_id, mode),

@@ -12,7 +12,7 @@ from quart_odds.domain.runs import PhaseRecord, PlatformResult, RunError, RunRec
 from quart_odds.routes.pages.shell import clock, duration, trigger_words
 from quart_odds.routes.pages.told import as_told
 from quart_odds.scraping.active_run import ActiveRun
-from quart_odds.scraping.outcome import terminal_progress, unfinished_platforms
+from quart_odds.scraping.outcome import ending_words, terminal_progress, unfinished_platforms
 from quart_odds.scraping.schemas import ScrapeProgress
 
 JSON = dict[str, object]
@@ -42,11 +42,21 @@ OTHER_ADVICE = "See the server's log for details."
 
 ELSEWHERE = "running in another process, so its progress is not known here"
 
+NO_ESTIMATE = "The time left is known when all lists are complete."
+
+STOPPED = (RunStatus.CANCELLED, RunStatus.INTERRUPTED)
+"""How runs end that somebody stopped. Nothing has failed then, although the phase of their progress is `failed`."""
+
+MOST_SHARE = 990
+"""A bar is never full before the end, in thousandths."""
+
 IDLE: JSON = {
     "id": None,
     "mode": "full",
     "status": "idle",
     "is_over": True,
+    "failed": 0,
+    "bar": {"done": 0, "good": 0},
     "platforms": [],
     "phases": [],
     "errors": [],
@@ -67,7 +77,7 @@ def active_view(run: ActiveRun, used: Iterable[Platform] = Platform) -> JSON:
         elapsed_ms=run.elapsed_ms,
         remaining_ms=overall.remaining_ms,
         left={tracker.platform: tracker.progress().remaining_ms for tracker in run.tracker.platforms},
-        message=None,
+        message=NO_ESTIMATE if overall.remaining_ms is None else None,
     )
 
 
@@ -89,14 +99,16 @@ def told_view(
         elapsed_ms=overall.elapsed_ms or 0,
         remaining_ms=overall.remaining_ms,
         left={each.platform: each.remaining_ms for each in told if each.platform is not None},
-        message=None,
+        message=NO_ESTIMATE if overall.remaining_ms is None else None,
     )
 
 
 def stored_view(record: RunRecord, phases: Sequence[PhaseRecord], used: Iterable[Platform] = Platform) -> JSON:
     """Return the view of a run that has ended, from its database row."""
     end = terminal_progress(record)
-    return _view(record, phases, used, phase=end.phase, elapsed_ms=record.duration_ms or 0, message=end.message)
+    phase = str(record.status) if record.status in STOPPED else str(end.phase)
+    words = ending_words(record) or None
+    return _view(record, phases, used, phase=phase, elapsed_ms=record.duration_ms or 0, message=words)
 
 
 def can_retry(record: RunRecord) -> bool:
@@ -109,7 +121,7 @@ def _view(
     phases: Sequence[PhaseRecord],
     used: Iterable[Platform],
     *,
-    phase: ScrapePhase,
+    phase: str,
     elapsed_ms: int,
     remaining_ms: int | None = None,
     left: dict[Platform, int | None] | None = None,
@@ -117,17 +129,21 @@ def _view(
 ) -> JSON:
     results = {result.platform: result for result in record.results}
     shown = sorted({*used, *record.platforms, *results}, key=lambda each: each.place)
-    platforms = [_platform(each, results.get(each), record, (left or {}).get(each)) for each in shown]
+    platforms = [_platform(each, results.get(each), record, (left or {}).get(each), elapsed_ms) for each in shown]
+    is_over = record.status is not RunStatus.RUNNING
+    current = record.events_scraped + record.events_failed
+    total = sum(max(each.found, each.fetched + each.failed) for each in record.results)
     return {
         "id": record.id,
         "mode": str(record.mode),
         "status": str(record.status),
-        "is_over": record.status is not RunStatus.RUNNING,
+        "is_over": is_over,
         "trigger": trigger_words(record.trigger),
         "started_at": iso_z(record.started_at),
         "phase": str(phase),
-        "current": record.events_scraped + record.events_failed,
-        "total": sum(max(each.found, each.fetched + each.failed) for each in record.results),
+        "current": current,
+        "total": total,
+        "bar": _bar(current, record.events_failed, total, None if is_over else (elapsed_ms, remaining_ms)),
         "fetched": record.events_scraped,
         "failed": record.events_failed,
         "elapsed_ms": elapsed_ms,
@@ -141,28 +157,59 @@ def _view(
     }
 
 
-def _platform(platform: Platform, result: PlatformResult | None, record: RunRecord, left: int | None) -> JSON:
+def _platform(
+    platform: Platform, result: PlatformResult | None, record: RunRecord, left: int | None, elapsed_ms: int
+) -> JSON:
     is_part = platform in record.platforms
     result = result or PlatformResult(platform, ScrapePhase.INITIALIZING)
     current = result.fetched + result.failed
+    total = max(result.found, current)
+    is_over = result.phase.is_final or record.status is not RunStatus.RUNNING
+    fault = None if _is_stop(result.error) else result.error
     return {
         "platform": str(platform),
         "name": platform.display_name,
         "mark": platform.letters,
         "is_part": is_part,
-        "phase": str(result.phase) if is_part else "left out",
+        "phase": _phase_words(result.phase, result.error) if is_part else "left out",
         "current": current,
-        "total": max(result.found, current),
+        "total": total,
+        "bar": _bar(current, result.failed, total, None if is_over or not is_part else (elapsed_ms, left)),
         "fetched": result.fetched,
         "failed": result.failed,
         "duration_ms": result.duration_ms,
         "remaining_ms": left,
         "rate": round(current * 1000 / result.duration_ms, 1) if result.duration_ms else None,
-        "error": result.error.error_message if result.error else None,
-        "advice": advice(result.error.error_type) if result.error else None,
+        "error": fault.error_message if fault else None,
+        "advice": advice(fault.error_type) if fault else None,
         "dropped": result.dropped_prices,
         "unmapped": result.unmapped_markets,
     }
+
+
+def _bar(current: int, failed: int, total: int, times: tuple[int, int | None] | None) -> JSON:
+    """Return how far something is and how much of that is good, in thousandths: static/progress.js draws the same.
+
+    `times` are the elapsed and the remaining milliseconds while it goes on: the number of events still grows then, so
+    only time tells how far it is. Without an estimate `done` is None. At the end, the events that were found count.
+    """
+    if times is None:
+        done = 1000 * current / total if total else 0
+    else:
+        elapsed, remaining = times
+        if remaining is None:
+            return {"done": None, "good": 0}
+        done = min(MOST_SHARE, 1000 * elapsed / max(elapsed + remaining, 1))
+    return {"done": round(done), "good": round(done * (current - failed) / current) if current else 0}
+
+
+def _is_stop(error: RunError | None) -> bool:
+    return error is not None and error.error_type in STOPPED
+
+
+def _phase_words(phase: ScrapePhase, error: RunError | None) -> str:
+    """Return the phase of a bookmaker's part. One that was stopped with its run has not failed."""
+    return error.error_type if error is not None and _is_stop(error) and phase is ScrapePhase.FAILED else str(phase)
 
 
 def advice(error_type: str) -> str:
@@ -178,6 +225,7 @@ def _error(error: RunError) -> JSON:
         "platform": error.platform.display_name if error.platform else None,
         "recoverable": error.recoverable,
         "advice": advice(error.error_type),
+        "is_stop": _is_stop(error),
     }
 
 
@@ -202,16 +250,17 @@ def _log(record: RunRecord, phases: Sequence[PhaseRecord], message: str | None) 
     for each in sorted(phases, key=lambda phase: phase.started_at):
         if each.platform is None:
             continue
-        words = f"{each.platform.display_name}: {each.phase}"
         result = results.get(each.platform)
+        phase = _phase_words(each.phase, result.error if result else None)
+        words = f"{each.platform.display_name}: {phase}"
         if each.phase is ScrapePhase.COMPLETED and result is not None:
             words += f", odds of {result.fetched} of {result.found} events in {duration(result.duration_ms)}"
-        elif each.message:
+        elif each.message and phase not in STOPPED:
             words += f", {each.message}"
-        lines.append(_line(each.started_at, words, is_bad=each.phase is ScrapePhase.FAILED))
+        lines.append(_line(each.started_at, words, is_bad=phase == ScrapePhase.FAILED))
     if record.completed_at is not None:
         words = f"Run {record.id} {record.status}" + (f": {message}" if message else "")
-        lines.append(_line(record.completed_at, words, is_bad=record.status is not RunStatus.COMPLETED))
+        lines.append(_line(record.completed_at, words, is_bad=record.status in (RunStatus.FAILED, RunStatus.PARTIAL)))
     return lines
 
 

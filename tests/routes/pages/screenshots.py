@@ -64,7 +64,7 @@ async def take(browser: Browser, server: Server, folder: Path) -> None:
     first = next(iter(visitors.values()))
     await first.page.request.post(f"{server.url}/api/scrape", headers={"Origin": server.url})
     await first.until_text("#run-status", "running")
-    await first.until("document.querySelector('#bar-sportybet').value > 44")
+    await first.until("document.querySelector('#lane-sportybet .current').textContent > 44")
     for look, visitor in visitors.items():
         await visitor.page.screenshot(path=folder / f"progress-{look}.png")
     await first.until_text("#run-status", "completed")

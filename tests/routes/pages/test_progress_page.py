@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 OVER_WEBSOCKET = "Live over WebSocket"
 OVER_SSE = "Live over SSE"
-MANY = "document.querySelector('#bar-all').value > 8"
+MANY = "document.querySelector('#all-current').textContent > 8"
 
 
 async def start(visitor: Visitor) -> None:
@@ -36,7 +36,8 @@ async def test_page_opens_idle_and_its_button_starts_a_run_that_is_seen_to_its_e
         assert await visitor.value("document.querySelectorAll('.rows .r').length") == 0
         await start(visitor)
         for platform in sandbox.urls:
-            middle = f"(bar => bar.value > 0 && bar.value < 40)(document.querySelector('#bar-{platform}'))"
+            count = f"Number(document.querySelector('#lane-{platform} .current').textContent)"
+            middle = f"(count => count > 0 && count < 40)({count})"
             await visitor.until(middle)
         await visitor.until_text("#run-status", "completed")
         for platform in sandbox.urls:
@@ -68,6 +69,10 @@ async def test_cancelled_run_says_so_and_is_retried(serve: Serve, visit: Visit) 
         await visitor.page.click("#cancel")
         await visitor.until_text("#run-status", "cancelled")
         await visitor.until_contains("#errors", "Someone cancelled this run")
+        await visitor.until_text("#announcer", "Run 1 cancelled: the run was cancelled")
+        assert (await visitor.page.title()).startswith("Run 1 cancelled")
+        assert "failed" not in await visitor.text(".lanes h3")
+        assert await visitor.page.locator(".bad").count() == 0
         await asyncio.sleep(CANCELLED_START_SECONDS)
         await visitor.page.click("#retry")
         await visitor.until_text("#run-title", "Run 2")
@@ -109,7 +114,7 @@ async def test_sse_takes_over_when_the_websocket_is_killed(serve: Serve, visit: 
         await visitor.until_text("#connection", OVER_SSE)
         assert await visitor.text("#run-status") == "running"
         before = await visitor.number("#all-current")
-        await visitor.until(f"document.querySelector('#bar-all').value > {before}")
+        await visitor.until(f"document.querySelector('#all-current').textContent > {before}")
         await visitor.until_text("#run-status", "completed")
         assert proxy.refused >= 1
 
