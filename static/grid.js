@@ -4,6 +4,8 @@ import { columnsOf, compare, platformsOf, markMoved, percent, show } from "./pri
 
 const MOST_ROWS = 60;
 const MOST_WATCHED = 100;
+/** What drawing a row did. */
+const [SAME, DRAWN] = [1, 2];
 const idOf = (row) => row.id.slice(1);
 
 export class Grid {
@@ -24,6 +26,7 @@ export class Grid {
 	);
 	#pump = paced(() => this.#freshen(), 400);
 	#relist = paced(() => this.list(), 1500);
+	#follow = paced(() => this.#freshen(), 1000);
 	#watch = null;
 	#watched = new Set();
 	#changed = new Set();
@@ -34,11 +37,12 @@ export class Grid {
 	constructor(live, query) {
 		this.query = query;
 		this.live = live;
-		const { marketId, winners, names, market, line } = this.#root.dataset;
-		this.#shown = { market: marketId, line: market === "ou" ? Number(line) : null, names: names.split("|"), winners: Number(winners), slugs: columnsOf(this.#root) };
+		const { marketId, winners, names, line } = this.#root.dataset;
+		this.#shown = { market: marketId, line: line ? Number(line) : null, names: names.split("|"), winners: Number(winners), slugs: columnsOf(this.#root) };
 		aging.roots = () => this.#inSight;
 		aging.oldAfter = this.#root.dataset.staleAfter * 1000;
 		for (const row of this.#rows.children) this.#sight.observe(row);
+		for (const link of all(".switch [aria-current]")) link.scrollIntoView({ block: "nearest", inline: "center" });
 		live.addEventListener("odds_update", ({ detail: { data } }) => {
 			const news = data.event_ids.filter((id) => !byId(`e${id}`) && !this.#unlisted.has(id));
 			for (const id of news) this.#unlisted.add(id);
@@ -107,6 +111,7 @@ export class Grid {
 
 	async #drawChanged() {
 		const moved = [];
+		let isTorn = false;
 		const ids = [...this.#changed];
 		this.#changed.clear();
 		let end = performance.now() + 6;
@@ -116,10 +121,14 @@ export class Grid {
 				end = performance.now() + 6;
 			}
 			const row = byId(`e${id}`);
-			if (row && !this.#drawRow(row, moved)) this.#stale.add(idOf(row));
+			const drawn = row && this.#drawRow(row, moved);
+			if (row && drawn !== SAME) this.#stale.add(idOf(row));
+			isTorn ||= row && !drawn;
 		}
 		markMoved(moved);
-		if (this.#stale.size) this.#pump();
+		// What prices are worth comes from the server, and may be a little later than the prices.
+		if (isTorn) this.#pump();
+		else if (this.#stale.size) this.#follow();
 	}
 
 	#hasColumns(row) {
@@ -128,15 +137,16 @@ export class Grid {
 		return parts.length === slugs.length && parts.every((part, place) => part.classList.contains(slugs[place]));
 	}
 
-	/** Show what the copy has of a row. Returns whether that is all there is to show. */
+	/** Show what the copy has of a row. Returns 0 if the copy lacks something, SAME if there was nothing to draw. */
 	#drawRow(row, moved) {
 		const event = this.#watch?.copy.get(Number(idOf(row)));
-		if (!event || !this.#hasColumns(row)) return false;
+		if (!event || !this.#hasColumns(row)) return 0;
+		let drawn = SAME;
 		const { cells, best } = compare(event, this.#shown);
 		let isWhole = row.querySelector(".k time").dateTime === event.kickoff && row.querySelector(".m a").textContent === `${event.home_team} – ${event.away_team}`;
 		all(".g", row).forEach((part, place) => {
 			const cell = cells[place];
-			all(".p", part).forEach((price, index) => show(price, cell.prices[index], moved));
+			all(".p", part).forEach((price, index) => show(price, cell.prices[index], moved) && (drawn = DRAWN));
 			const meta = part.querySelector(".meta");
 			const words = cell.margin !== null ? percent(cell.margin) : cell.state === "gone" ? "gone" : "–";
 			if (meta.firstChild.data !== words) meta.firstChild.data = words;
@@ -145,11 +155,12 @@ export class Grid {
 			isWhole &&= part.classList.contains(cell.state) && all(".flag", meta).length === cell.flags && !meta.querySelector(".old") === !cell.canAge;
 		});
 		const part = row.querySelector(".b");
-		part.classList.toggle("value", best !== null && best < 0);
-		if (best !== null) setText(part, percent(best));
-		else if (!part.firstElementChild) part.innerHTML = '<span class="vh">no comparison</span>–';
+		const isProfit = best !== null && best < 0;
+		part.classList.toggle("value", isProfit);
+		const words = isProfit ? `<small>profit</small> ${percent((-100 * best) / (100 + best))}` : best !== null ? percent(best) : '<span class="vh">no comparison</span>–';
+		if (part.innerHTML !== words) part.innerHTML = words;
 		tickAges([row]);
-		return isWhole;
+		return isWhole && drawn;
 	}
 
 	/** Fetch rows, with the columns of the page. */
@@ -166,7 +177,7 @@ export class Grid {
 		for (const id of ids) this.#stale.delete(id);
 		const { market, line, choice = "" } = this.#root.dataset;
 		const { query } = this;
-		const found = await this.#load({ ids, market, line, bookmakers: choice });
+		const found = await this.#load({ ids, market, ...(line && { line }), bookmakers: choice });
 		if (found && query === this.query) this.#patch(found);
 		else for (const id of ids) this.#stale.add(id);
 		if (!found || wanted.length > ids.length) this.#pump();
@@ -181,6 +192,9 @@ export class Grid {
 			if (this.#drawRow(old, moved)) {
 				const [times, news] = [old, fresh].map((row) => all(".meta time", row));
 				times.forEach((time, place) => (time.dateTime = news[place]?.dateTime ?? time.dateTime));
+				const [worth, now] = [old, fresh].map((row) => row.querySelector(".f"));
+				localise(now);
+				if (!worth.isEqualNode(now)) worth.replaceWith(now);
 				tickAges([old]);
 				continue;
 			}

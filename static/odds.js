@@ -55,6 +55,7 @@ async function show() {
 	history.replaceState(null, "", address(query));
 	for (const link of all(".switch a")) {
 		const query = new URLSearchParams(grid.query);
+		query.delete("line");
 		for (const [name, value] of new URL(link.href).searchParams) if (name === "market" || name === "line") query.set(name, value);
 		link.href = address(query);
 	}

@@ -14,6 +14,7 @@ const PERKS = [null, "one_up", "two_up"];
 
 const isPrice = (outcome) => outcome?.is_active && outcome.odds > 1;
 const isComparable = (outcome) => isPrice(outcome) && PERKS.includes(outcome.promotion);
+const PAYS_NOTHING = 1000; // suspended prices have such odds
 const thousandths = (odds) => Math.round(odds * 1000);
 
 /** The margin of a full set of odds, in percent. */
@@ -87,25 +88,28 @@ export function promo(promotion) {
 	return made("abbr", { className: "promo", title }, mark, hidden(`: ${title}`));
 }
 
-/** Show a price in its element. If it moved, the element and the direction go to `moved`. */
+/** Show a price in its element. If it moved, the element and the direction go to `moved`. Returns whether it differed. */
 export function show(element, { value, state, isBest, since, promotion }, moved) {
 	const key = [value, state, isBest, since, promotion].join();
-	if (element.shown === key) return;
+	if (element.shown === key) return false;
 	element.shown = key;
 	const className = `p ${state}${isBest ? " best" : ""}`;
 	const title = since ? `${state} since ${utc(since)}` : "";
-	const text = state === "none" ? "–" : oddsText(value / 1000);
+	const text = value > PAYS_NOTHING ? oddsText(value / 1000) : "–";
 	const mark = promotion && promo(promotion);
 	const before = Number(element.dataset.v);
 	const isAlike = element.className === className && element.querySelector("abbr")?.title === mark?.title;
-	if (before && value && before !== value) moved.push([element, value > before ? "up" : "down"]);
+	if (before > PAYS_NOTHING && value > PAYS_NOTHING && before !== value) moved.push([element, value > before ? "up" : "down"]);
 	element.title = title;
 	element.dataset.v = value;
 	const label = element.querySelector("small");
-	if (isAlike && !mark) return void ((label?.nextSibling ?? element.firstChild).data = text);
+	const differs = !isAlike || before !== value;
+	if (isAlike && !mark) return ((label?.nextSibling ?? element.firstChild).data = text), differs;
 	element.className = className;
 	const word = isBest ? "best" : state === "suspended" || state === "gone" ? state : "";
-	element.replaceChildren(...(label ? [label] : []), text, ...(word ? [hidden(` ${word}`)] : []), ...(mark ? [" ", mark] : []));
+	const off = word === "suspended" ? [made("span", { className: "off", ariaHidden: "true" }, "susp.")] : [];
+	element.replaceChildren(...(label ? [label] : []), text, ...off, ...(word ? [hidden(` ${word}`)] : []), ...(mark ? [" ", mark] : []));
+	return differs;
 }
 
 /** Prices that moved get a mark that fades. */

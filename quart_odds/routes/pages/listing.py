@@ -239,7 +239,7 @@ def parameters(query: OddsPageQuery, columns: Columns, **changes: object) -> str
     changed = query.model_copy(update={"page": 1, **changes})
     given: list[tuple[str, str]] = [("market", changed.market)]
     if changed.shown_line is not None:
-        given.append(("line", str(changed.line)))
+        given.append(("line", f"{changed.shown_line:g}"))
     for name in type(query).model_fields:
         if name not in ("market", "line", "earlier", "later", "ids", "columns", "bookmakers"):
             given += _said(name, changed)
@@ -324,9 +324,9 @@ def exports(
         given.append(("gone", "false"))
     if columns.choice:
         given.append(("bookmakers", columns.choice))
-    shown = [("market", market.slug), *([] if query.shown_line is None else [("line", str(query.shown_line))])]
+    shown = [("market", market.slug), *([] if query.shown_line is None else [("line", f"{query.shown_line:g}")])]
     sizes = {
-        market.name if query.shown_line is None else f"{market.name} {query.shown_line}": (
+        market.name if query.shown_line is None else f"{market.name} {query.shown_line:g}": (
             shown,
             len(market.outcomes) * sum(len(event.odds) for event in events),
         ),

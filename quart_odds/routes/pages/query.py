@@ -18,18 +18,39 @@ MOST_IDS = 100
 
 _ZONE = re.compile(r"[A-Za-z][A-Za-z0-9_+-]{0,30}(/[A-Za-z0-9_+-]{1,30}){0,2}\Z")
 
-MarketName = Literal["1x2", "ou", "btts", "dc"]
+MarketName = Literal["1x2", "ou", "btts", "dc", "dnb", "ah", "1x2_1h", "1x2_2h", "ou_1h"]
 
 MARKETS: dict[MarketName, Market] = {
     "1x2": CATALOGUE.by_slug["1x2_ft"],
     "ou": CATALOGUE.by_slug["over_under_ft"],
     "btts": CATALOGUE.by_slug["btts_ft"],
     "dc": CATALOGUE.by_slug["double_chance_ft"],
+    "dnb": CATALOGUE.by_slug["draw_no_bet_ft"],
+    "ah": CATALOGUE.by_slug["asian_handicap_ft"],
+    "1x2_1h": CATALOGUE.by_slug["1x2_1h"],
+    "1x2_2h": CATALOGUE.by_slug["1x2_2h"],
+    "ou_1h": CATALOGUE.by_slug["over_under_1h"],
 }
-LINES = (0.5, 1.5, 2.5, 3.5, 4.5, 5.5)
+MARKET_WORDS: dict[MarketName, str] = {
+    "1x2": "1X2",
+    "ou": "Over/Under",
+    "btts": "Both score",
+    "dc": "Double chance",
+    "dnb": "Draw no bet",
+    "ah": "Handicap",
+    "1x2_1h": "1st half 1X2",
+    "1x2_2h": "2nd half 1X2",
+    "ou_1h": "1st half over/under",
+}
+"""What the pages call the markets of the grid."""
+
+FIRST_LINES: dict[MarketName, float] = {"ou": 2.5, "ah": -0.5, "ou_1h": 1.5}
+"""The line that is shown if none is chosen, of each market that has lines."""
 
 
 def _quarter(value: object) -> object:
+    if value == "":
+        return None
     line_code(float(str(value)))
     return value
 
@@ -104,7 +125,7 @@ class OddsPageQuery(EventsChoice, PageQuery, ColumnsQuery):
     tz: Zone = None
     sort: PageSort = "kickoff"
     market: MarketName = "1x2"
-    line: Annotated[float, BeforeValidator(_quarter)] = 2.5
+    line: Annotated[float | None, BeforeValidator(_quarter)] = None
     earlier: Platform | None = None
     later: Platform | None = None
 
@@ -114,8 +135,10 @@ class OddsPageQuery(EventsChoice, PageQuery, ColumnsQuery):
 
     @property
     def shown_line(self) -> float | None:
-        """The line of the shown market, None for a market without lines."""
-        return self.line if MARKETS[self.market].has_line else None
+        """The line of the shown market: the chosen one, or else the usual one; None for a market without lines."""
+        if not MARKETS[self.market].has_line:
+            return None
+        return FIRST_LINES[self.market] if self.line is None else self.line
 
 
 class RunsPageQuery(PageQuery, ModeQuery):

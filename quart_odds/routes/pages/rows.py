@@ -12,11 +12,13 @@ from quart_odds.domain.catalogue import Market
 from quart_odds.domain.clock import utc_now
 from quart_odds.domain.platforms import Platform
 from quart_odds.odds.event import CachedEvent
-from quart_odds.routes.pages.odds import event_row
+from quart_odds.odds.offered_lines import offered_lines
+from quart_odds.odds.row_figures import figures_of
+from quart_odds.routes.pages.odds import Worth, event_row, outcome_labels
 from quart_odds.routes.pages.shell import rendered_now
 
 KEPT_ROWS = 4000
-"""Maximum number of cached rows, about 8 MB."""
+"""Maximum number of cached rows, about 12 MB."""
 
 Key = tuple[int, int, float | None, tuple[Platform, ...], str]
 """(event, market number, line, columns, chosen bookmakers)."""
@@ -54,6 +56,7 @@ class EventRows:
         self._templates = templates
         self._clock = clock
         self._kept: OrderedDict[Key, _Kept] = OrderedDict()
+        self._lines: OrderedDict[tuple[int, int], tuple[int, frozenset[float]]] = OrderedDict()
 
     def html(
         self,
@@ -64,13 +67,13 @@ class EventRows:
         *,
         choice: str = "",
     ) -> list[Markup]:
-        """Return the rows of these events with one market each. Rendering a row takes a fifth of a millisecond.
+        """Return the rows of these events with one market each. Rendering a row takes a third of a millisecond.
 
         They have a cell for each of the bookmakers. `choice` has those of the links, if any are chosen; then the events
         have these alone (`CachedEvent.among`).
 
-        Prices that were last seen more than `stale_after` ago are marked as old. Except for that, the rows do not
-        depend on the time at which they are shown: the page's script computes ages.
+        Prices that were last seen more than `stale_after` ago are marked as old, and fair odds do not come from them.
+        Except for that, the rows do not depend on the time at which they are shown: the page's script computes ages.
         """
         kept, now, stale_after = self._kept, self._clock(), self.stale_after
         columns = tuple(platforms)
@@ -81,11 +84,40 @@ class EventRows:
             found = kept.get(key)
             if found is None or not found.is_right(event.version, now):
                 row = event_row(event, market, line, columns)
-                values = {"row": row, "now": now, "stale_after": stale_after, "root": self._root_path, "query": query}
+                figures = figures_of(event, market, line, None, now, stale_after)
+                values = {
+                    "row": row,
+                    "labels": outcome_labels(market, line),
+                    "worth": Worth.of(figures),
+                    "now": now,
+                    "stale_after": stale_after,
+                    "root": self._root_path,
+                    "query": query,
+                }
                 html = rendered_now("row.html", values, self._templates)
-                found = kept[key] = _Kept(event.version, now, row.old_after(now, stale_after), html)
+                moments = [row.old_after(now, stale_after), figures.right_until]
+                old_after = min((each for each in moments if each is not None), default=None)
+                found = kept[key] = _Kept(event.version, now, old_after, html)
             kept.move_to_end(key)
             rows.append(found.html)
         while len(kept) > KEPT_ROWS:
             kept.popitem(last=False)
         return rows
+
+    def lines(self, events: Iterable[CachedEvent], market: Market, shown: float | None) -> list[float]:
+        """Return the lines of a market that bookmakers offer for these events, in order, and the one that is shown."""
+        if shown is None:
+            return []
+        kept = self._lines
+        found = {shown}
+        for event in events:
+            key = (event.id, market.number)
+            version, here = kept.get(key, (None, frozenset[float]()))
+            if version != event.version:
+                here = offered_lines(event, market)
+                kept[key] = event.version, here
+            kept.move_to_end(key)
+            found |= here
+        while len(kept) > KEPT_ROWS:
+            kept.popitem(last=False)
+        return sorted(found)

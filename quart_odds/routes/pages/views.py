@@ -28,7 +28,8 @@ from quart_odds.routes.pages.event import event_values, past_values, shown_event
 from quart_odds.routes.pages.event_query import EventPageQuery
 from quart_odds.routes.pages.freshness import Freshness, freshness_of
 from quart_odds.routes.pages.listing import SORTS, exports, listing_of, parameters, without, without_filters, zone_name
-from quart_odds.routes.pages.query import LINES, MARKETS, Columns, OddsPageQuery, RowsQuery, RunsPageQuery
+from quart_odds.routes.pages.odds import grid_line_text, outcome_labels
+from quart_odds.routes.pages.query import MARKET_WORDS, MARKETS, Columns, OddsPageQuery, RowsQuery, RunsPageQuery
 from quart_odds.routes.pages.run import IDLE, JSON, active_view, stored_view, told_view
 from quart_odds.routes.pages.runs import platforms_of, run_bars, run_rows
 from quart_odds.routes.pages.shell import asset_path, fragment, page, static_answer
@@ -284,7 +285,9 @@ async def _listing(query: OddsPageQuery, columns: Columns, *, is_page: bool = Fa
     listing = await listing_of(cache, parts.event_order, query, now)
     found = listing.events
     market, line = MARKETS[query.market], query.shown_line
-    rows = parts.event_rows.html(query.cut(found), market, line, columns.shown, choice=columns.choice)
+    events = query.cut(found)
+    rows = parts.event_rows.html(events, market, line, columns.shown, choice=columns.choice)
+    lines = parts.event_rows.lines(events, market, line)
     pages = max(1, -(-len(found) // query.page_size))
     shown: dict[str, object] = {
         "query": query,
@@ -293,7 +296,9 @@ async def _listing(query: OddsPageQuery, columns: Columns, *, is_page: bool = Fa
         "total": len(found),
         "pages": pages,
         "market": market,
-        "lines": LINES,
+        "markets": MARKET_WORDS,
+        "labels": outcome_labels(market, line),
+        "lines": [(each, grid_line_text(market, each)) for each in lines],
         "stale_after": parts.event_rows.stale_after,
     }
     if is_page:

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from quart_odds.app import create_app
 from quart_odds.domain.catalogue import CATALOGUE, pack_key
 from quart_odds.domain.clock import utc_now
+from quart_odds.domain.fair import Chance, pack_chance
 from quart_odds.domain.odds import Competition, EventHeader, MappedEvent, Prices, pack_value
 from quart_odds.domain.platforms import Platform
 from quart_odds.server.serve import serve
@@ -24,7 +25,18 @@ def offered(platform: Platform, number: int, kickoff: datetime, dice: random.Ran
     names = (f"Home {number} United", f"Away {number} Rovers")
     header = EventHeader(platform, f"{number}", f"{number}", *names, kickoff, Competition("1", "League", "Nigeria"))
     pairs = [(key, pack_value(round(dice.uniform(1.2, 6.0), 2), is_active=True)) for key in KEYS]
-    return MappedEvent(header, Prices.from_pairs(pairs), mapped_markets=len(MARKETS))
+    return MappedEvent(header, Prices.from_pairs(pairs), mapped_markets=len(MARKETS), chances=chances(dice))
+
+
+def chances(dice: random.Random) -> dict[int, int]:
+    """Return probabilities of all outcomes, so that the rows have fair odds."""
+    found = {}
+    for market in MARKETS:
+        parts = [dice.uniform(0.2, 0.4) for _ in market.outcomes]
+        for outcome, part in zip(market.outcomes, parts, strict=True):
+            win = part / sum(parts) * market.winning_outcomes
+            found[pack_key(market.number, outcome.index, None)] = pack_chance(Chance(min(win, 0.99)))
+    return found
 
 
 async def change(parts: Services, events: int, changes_a_second: int) -> None:
