@@ -40,7 +40,7 @@ MARKET_WORDS: dict[MarketName, str] = {
     "ah": "Handicap",
     "1x2_1h": "1st half 1X2",
     "1x2_2h": "2nd half 1X2",
-    "ou_1h": "1st half over/under",
+    "ou_1h": "1st half goals",
 }
 """What the pages call the markets of the grid."""
 
