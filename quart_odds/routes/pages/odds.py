@@ -3,16 +3,13 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from math import isfinite
 
 from quart_odds.domain.catalogue import CATALOGUE, FIRST_PROMOTED_KEY, Market, pack_key
-from quart_odds.domain.outcomes import handicap_text, is_handicap, outcome_words
 from quart_odds.domain.platforms import Platform
 from quart_odds.odds.event import CachedEvent
 from quart_odds.odds.event_odds import GONE, EventOdds
 from quart_odds.odds.margin import best_values, is_active_price, market_margin
 from quart_odds.odds.offers import Offer, offer_of, offers_of, promotion_word
-from quart_odds.odds.row_figures import OutcomeFigures, RowFigures
 from quart_odds.odds.views import margin_of_offer, offer_word
 
 GROUP_NAMES = {
@@ -108,67 +105,6 @@ class Row:
         """Return the next moment after which more of these prices are old, None if all that can age are old."""
         moments = [cell.seen_at + stale_after for cell in self.cells if cell.can_age and cell.seen_at is not None]
         return min((moment for moment in moments if moment >= now), default=None)
-
-
-@dataclass(frozen=True, slots=True)
-class OutcomeWorth:
-    """The figures of an outcome for display: fair odds, and percentages of the best price. Empty for what is not known.
-
-    `value` is there only if it is positive, and `lead` only if the best price beats the second.
-    """
-
-    fair: str
-    thousandths: int
-    value: str
-    lead: str
-
-    @classmethod
-    def of(cls, figures: OutcomeFigures) -> "OutcomeWorth":
-        """Return what is shown of an outcome."""
-        fair = figures.fair_odds
-        is_known = fair is not None and isfinite(fair)
-        return cls(
-            f"{fair:.2f}" if is_known else "",
-            round(fair * 1000) if fair is not None and is_known else 0,
-            _shown_percent(figures.value_percent),
-            _shown_percent(figures.lead_percent),
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Worth:
-    """What the prices of a row are worth, for display. `source` says in words where the fair odds come from."""
-
-    outcomes: tuple[OutcomeWorth, ...]
-    source: str
-
-    @classmethod
-    def of(cls, figures: RowFigures) -> "Worth":
-        """Return what is shown of a row's figures."""
-        return cls(tuple(map(OutcomeWorth.of, figures.outcomes)), source_words(figures.fair_source))
-
-
-def source_words(source: str | None) -> str:
-    """Return where fair odds come from, as a sentence; see `FairMarket.source`."""
-    if source is None:
-        return "No fair odds: no bookmaker has a price for every outcome that was seen lately."
-    name = Platform.of(source.rpartition(":")[2]).display_name
-    if source.startswith("no_vig:"):
-        return f"Fair odds: those of {name}, with its margin taken out."
-    return f"Fair odds: from the probabilities that {name} gives."
-
-
-def _shown_percent(percent: float | None) -> str:
-    """Format a percentage that rounds to more than zero: `4.0%`, or `123%` for a large one."""
-    if percent is None or percent < 0.05:
-        return ""
-    return f"{percent:.1f}%" if percent < 99.95 else f"{percent:.0f}%"
-
-
-def outcome_labels(market: Market, line: float | None) -> list[str]:
-    """Return what the columns of a row's prices are called: the outcomes, of a handicap with each side's own line."""
-    named = line if is_handicap(market) else None
-    return [outcome_words(market, outcome, named) for outcome in market.outcomes]
 
 
 def event_row(event: CachedEvent, market: Market, line: float | None, platforms: Iterable[Platform] = Platform) -> Row:
@@ -381,8 +317,3 @@ def _line(
 def line_text(line: float | None) -> str:
     """Format a line: `2.5`, `-1`, or an empty string for None."""
     return "" if line is None else f"{line:g}"
-
-
-def grid_line_text(market: Market, line: float) -> str:
-    """Format a line to choose from: `2.5`, and a handicap with its sign."""
-    return handicap_text(line) if is_handicap(market) else f"{line:g}"

@@ -14,6 +14,7 @@ from quart_odds.odds.opportunity import Leg, Opportunity
 from quart_odds.odds.past_opportunities import PastOpportunity
 from quart_odds.routes.api.opportunities import OpportunitiesQuery, stakes_of
 from quart_odds.routes.pages.odds import Promotion, odds_text
+from quart_odds.routes.pages.row_words import fair_source_words
 
 MEANINGS: Mapping[str, str] = {
     "arbitrage": "All outcomes of a market, each at the bookmaker that pays most for it. Together they cost less than "
@@ -37,7 +38,6 @@ REASONS: Mapping[Reason, str] = {
 }
 """Why an opportunity is listed apart."""
 
-NO_VIG = "no_vig"
 PERCENT = "\N{NO-BREAK SPACE}%"
 
 
@@ -156,12 +156,6 @@ def worth_words(kind: Kind, margin: float) -> str:
         return f"value {margin:.2f}{PERCENT}"
     word = "profit" if margin >= 0 else "loss"
     return f"{word} {abs(margin):.2f}{PERCENT}{' at worst' if kind == 'middle' else ''}"
-
-
-def fair_source_words(source: str) -> str:
-    """Return where fair odds come from: a bookmaker's probabilities, or its prices without their margin."""
-    name = Platform.of(source.rsplit(":", 1)[-1]).display_name
-    return f"{name}’s prices without their margin" if source.startswith(NO_VIG) else f"{name}’s own probabilities"
 
 
 def money(amount: Decimal) -> str:

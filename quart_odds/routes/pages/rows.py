@@ -14,7 +14,8 @@ from quart_odds.domain.platforms import Platform
 from quart_odds.odds.event import CachedEvent
 from quart_odds.odds.offered_lines import offered_lines
 from quart_odds.odds.row_figures import figures_of
-from quart_odds.routes.pages.odds import Worth, event_row, outcome_labels
+from quart_odds.routes.pages.odds import event_row
+from quart_odds.routes.pages.row_words import Worth, outcome_labels
 from quart_odds.routes.pages.shell import rendered_now
 
 KEPT_ROWS = 4000

@@ -28,8 +28,8 @@ from quart_odds.routes.pages.event import event_values, past_values, shown_event
 from quart_odds.routes.pages.event_query import EventPageQuery
 from quart_odds.routes.pages.freshness import Freshness, freshness_of
 from quart_odds.routes.pages.listing import SORTS, exports, listing_of, parameters, without, without_filters, zone_name
-from quart_odds.routes.pages.odds import grid_line_text, outcome_labels
 from quart_odds.routes.pages.query import MARKET_WORDS, MARKETS, Columns, OddsPageQuery, RowsQuery, RunsPageQuery
+from quart_odds.routes.pages.row_words import grid_line_text, outcome_labels
 from quart_odds.routes.pages.run import IDLE, JSON, active_view, stored_view, told_view
 from quart_odds.routes.pages.runs import platforms_of, run_bars, run_rows
 from quart_odds.routes.pages.shell import asset_path, fragment, page, static_answer

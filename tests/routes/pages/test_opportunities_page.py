@@ -14,7 +14,8 @@ from quart_odds.domain.clock import utc_now
 from quart_odds.domain.platforms import Platform
 from quart_odds.odds.past_opportunities import PastOpportunity
 from quart_odds.routes.pages.opportunities import OpportunitiesPageQuery
-from quart_odds.routes.pages.opportunity_view import fair_source_words, money, worth_words
+from quart_odds.routes.pages.opportunity_view import money, worth_words
+from quart_odds.routes.pages.row_words import fair_source_words
 from tests.apps import RunningApp, running_app
 from tests.odds.making import header, key, mapped
 from tests.routes.pages.conftest import Visit
