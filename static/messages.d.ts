@@ -352,6 +352,8 @@ export interface MessageData {
 		source: Platform;
 		/** events whose odds were recorded since the last one from this bookmaker */
 		snapshot_count: number;
+		/** how many of these had first prices alone: nothing changed that was there before */
+		opening_count: number;
 	};
 	odds_image: OddsImage;
 	odds_change: OddsChange;

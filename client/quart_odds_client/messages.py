@@ -102,6 +102,7 @@ class UpdateData(Shape):
     event_ids: tuple[int, ...]
     source: str
     snapshot_count: int
+    opening_count: int = 0
 
 
 class OddsUpdate(Message):

@@ -97,7 +97,10 @@ class EventDetail(ListedEvent):
 
 
 class HistoryPoint(Shape):
-    """The state of a market from `captured_at` on. `confirmed`: nothing changed then, and it was seen again."""
+    """The state of a market from `captured_at` on. `confirmed`: nothing changed then, and it was seen again.
+
+    `opening`: nothing changed either, because all that came then were first prices.
+    """
 
     captured_at: AwareDatetime
     outcomes: tuple[Outcome, ...]
@@ -105,6 +108,7 @@ class HistoryPoint(Shape):
     available: bool
     unavailable_at: AwareDatetime | None = None
     confirmed: bool = False
+    opening: bool = False
 
 
 class BookmakerHistory(Shape):

@@ -1,7 +1,7 @@
 """The kind `history`: the states of each price over time, one row for each moment at which it changed."""
 
 import contextlib
-from collections.abc import AsyncGenerator, Collection, Iterable
+from collections.abc import AsyncGenerator, Iterable
 from itertools import groupby
 
 from quart_odds.domain.catalogue import market_number_of, unpack_key
@@ -19,11 +19,12 @@ from quart_odds.export.columns import (
 )
 from quart_odds.odds.event import CachedEvent
 from quart_odds.odds.event_odds import GONE, EventOdds
-from quart_odds.odds.history import GONE_ODDS, LISTING_KEY, Change
+from quart_odds.odds.history import GONE_ODDS, LISTING_KEY, Change, is_beginning
 from quart_odds.odds.offers import promotion_word
 from quart_odds.odds.ports import StoredHistory
 
-HISTORY_COLUMNS = (*EVENT_COLUMNS, *PRICE_COLUMNS, Column("changed_at", "time"))
+HISTORY_COLUMNS = (*EVENT_COLUMNS, *PRICE_COLUMNS, Column("changed_at", "time"), Column("opening", "bool"))
+"""`opening`: the price was first seen then, which is no change."""
 
 ROWS_AT_ONCE = 2000
 
@@ -51,18 +52,30 @@ class _Past:
         self._wanted = wanted
         self._values: dict[int, int] = {}
         self._is_listed = True
+        self._is_whole: bool | None = None
 
     def take(self, at: int, changes: Iterable[Change]) -> list[Row]:
         """Apply the changes of a moment. Returns the prices whose state is another one from then on."""
         changed: set[int] = set()
+        if self._is_whole is None:
+            self._is_whole = is_beginning(self._event_odds, at)
+        opened: set[int] = set()
         for _, key, odds in changes:
             if key == LISTING_KEY:
                 self._is_listed = odds != GONE_ODDS
                 changed.update(each for each, value in self._values.items() if not value & GONE)
             elif self._is_wanted(key):
+                if self._is_whole and key not in self._values:
+                    opened.add(key)
                 self._values[key] = self._values.get(key, 0) | GONE if odds == GONE_ODDS else odds
                 changed.add(key)
-        return self._rows(at, changed, is_listed=self._is_listed)
+        return [
+            row
+            for key in sorted(changed)
+            for row in self._row(
+                at, key, self._values[key], is_listed=self._is_listed, is_opening=self._is_listed and key in opened
+            )
+        ]
 
     def rest(self) -> list[Row]:
         """Return the prices that have not changed for so long that the history does not have them any more."""
@@ -71,7 +84,9 @@ class _Past:
             row
             for key, value, changed in self._event_odds
             if key not in self._values and self._is_wanted(key)
-            for row in self._row(changed, key, value, is_listed=is_listed)
+            for row in self._row(
+                changed, key, value, is_listed=is_listed, is_opening=is_beginning(self._event_odds, changed)
+            )
         ]
 
     def _is_wanted(self, key: int) -> bool:
@@ -79,16 +94,13 @@ class _Past:
             return False
         return self._wanted.has_market(market_number_of(key))
 
-    def _rows(self, at: int, keys: Collection[int], *, is_listed: bool) -> list[Row]:
-        return [row for key in sorted(keys) for row in self._row(at, key, self._values[key], is_listed=is_listed)]
-
-    def _row(self, at: int, key: int, value: int, *, is_listed: bool) -> list[Row]:
+    def _row(self, at: int, key: int, value: int, *, is_listed: bool, is_opening: bool) -> list[Row]:
         """Return the row of a price, and none if its market is not in the catalogue."""
         market = market_values(key)
         if market is None:
             return []
         word = promotion_word(self._event_odds, key)
-        return [(*self._named, *market, word, *state_values(value, is_listed=is_listed), moment(at))]
+        return [(*self._named, *market, word, *state_values(value, is_listed=is_listed), moment(at), is_opening)]
 
 
 async def _moments(stored: StoredHistory, odds_id: int) -> AsyncGenerator[tuple[int, list[Change]], None]:

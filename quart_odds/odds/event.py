@@ -157,6 +157,11 @@ class EventChange:
         return tuple(each for each in self.changed if each[0] not in self.opened) if self.opened else self.changed
 
     @property
+    def is_opening(self) -> bool:
+        """Whether only first prices came, so that nothing has changed that was there before."""
+        return self.is_new or (bool(self.changed) and not self.repriced and self.is_available is None)
+
+    @property
     def count(self) -> int:
         """The number of prices that changed."""
         return len(self.changed)

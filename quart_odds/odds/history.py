@@ -103,14 +103,13 @@ def market_states(
         return []
     if promotion:
         keys = {key: index for key, index in keys.items() if promotion_of(key) == promotion}
-    seen_first = int(event_odds.first_seen_at.timestamp()) + _OPENING_SECONDS
     # Retention may have removed the beginning. What is left does not tell first prices from others then.
-    is_whole = history.opened_at is not None and history.opened_at <= seen_first
+    is_whole = history.opened_at is not None and is_beginning(event_odds, history.opened_at)
     found = list(_changes(history, keys, is_whole=is_whole))
     now = _now(event_odds, keys)
     if now is not None and not found:
         # The prices are older than the history that is kept, or so new that none is stored yet.
-        found.append(replace(now, is_opening=now.at.timestamp() <= seen_first))
+        found.append(replace(now, is_opening=is_beginning(event_odds, int(now.at.timestamp()))))
     elif now is not None and not _same(found[-1], now) and (newest := _moment(event_odds.last_moment)) > found[-1].at:
         # Newer than what is committed. If memory is older, it lags behind the history that another process has written.
         found.append(now if now.at > found[-1].at else replace(now, at=newest))
@@ -122,6 +121,11 @@ def market_states(
     if until is not None:
         found = [state for state in found if state.at <= until]
     return found if since is None else _from(found, since)
+
+
+def is_beginning(event_odds: EventOdds, at: int) -> bool:
+    """Whether an epoch second is when these event odds were first seen, so that no history is missing before it."""
+    return at <= int(event_odds.first_seen_at.timestamp()) + _OPENING_SECONDS
 
 
 def _changes(history: OddsHistory, keys: Mapping[int, int], *, is_whole: bool) -> Iterable[MarketState]:

@@ -13,14 +13,16 @@ from quart_odds.odds.event import EventChange
 
 INTERVAL_SECONDS = 0.05
 
-Publish = Callable[[list[int], Platform, int], None]
-"""Called with event ids (ascending, each once), their bookmaker, and the number of snapshots in the notice."""
+Publish = Callable[[list[int], Platform, int, int], None]
+"""Called with event ids (ascending, each once), their bookmaker, the number of snapshots in the notice, and how many of
+these had first prices alone."""
 
 
 @dataclass(slots=True)
 class _Source:
     event_ids: set[int] = field(default_factory=set)
     snapshots: int = 0
+    openings: int = 0
     timer: asyncio.TimerHandle | None = None
 
 
@@ -41,6 +43,7 @@ class OddsNotifier:
         source = self._sources[change.platform]
         source.event_ids.update(change.event_ids)
         source.snapshots += 1
+        source.openings += change.is_opening
         if source.timer is None:
             self._tell(change.platform)
 
@@ -63,7 +66,7 @@ class OddsNotifier:
     def _send(self, platform: Platform) -> None:
         source = self._sources[platform]
         if source.event_ids:
-            event_ids, snapshots = sorted(source.event_ids), source.snapshots
-            source.event_ids, source.snapshots = set(), 0
+            event_ids, snapshots, openings = sorted(source.event_ids), source.snapshots, source.openings
+            source.event_ids, source.snapshots, source.openings = set(), 0, 0
             self.conflated += snapshots - 1
-            self._publish(event_ids, platform, snapshots)
+            self._publish(event_ids, platform, snapshots, openings)

@@ -25,12 +25,14 @@ def scrape_progress_message(progress: ScrapeProgress) -> Envelope:
     return envelope("scrape_progress", progress.model_dump(mode="json"))
 
 
-def odds_update_message(event_ids: list[int], source: str, snapshot_count: int) -> Envelope:
+def odds_update_message(event_ids: list[int], source: str, snapshot_count: int, opening_count: int = 0) -> Envelope:
     """Return a notice that odds of these events changed at one bookmaker. Clients fetch the odds from the API.
 
-    `snapshot_count` is the number of events whose odds were recorded since the last notice from this source.
+    `snapshot_count` is the number of events whose odds were recorded since the last notice from this source. Of these,
+    `opening_count` had first prices alone, which change nothing that was there before.
     """
-    return envelope("odds_update", {"event_ids": event_ids, "source": str(source), "snapshot_count": snapshot_count})
+    counts = {"snapshot_count": snapshot_count, "opening_count": opening_count}
+    return envelope("odds_update", {"event_ids": event_ids, "source": str(source), **counts})
 
 
 def odds_change_message(

@@ -11,6 +11,7 @@ class OddsUpdates:
     def __init__(self, registry: BroadcastRegistry) -> None:
         self._registry = registry
 
-    def __call__(self, event_ids: list[int], platform: Platform, snapshot_count: int) -> None:
+    def __call__(self, event_ids: list[int], platform: Platform, snapshot_count: int, opening_count: int) -> None:
         """Publish one notice. See `odds_update_message`."""
-        self._registry.broadcast(odds_update_message(event_ids, platform, snapshot_count), ODDS_UPDATES)
+        message = odds_update_message(event_ids, platform, snapshot_count, opening_count)
+        self._registry.broadcast(message, ODDS_UPDATES)

@@ -103,6 +103,8 @@ async def test_history_has_a_row_for_each_change(store: Store, prepared: Prepare
         if row["market"] == "1X2" and row["outcome"] == "1"
     ]
     assert states == [(0, 2.4, False, True), (10, 2.5, False, True), (20, 2.5, False, False), (30, 2.4, False, True)]
+    home = [row for row in rows if row["market"] == "1X2" and row["outcome"] == "1"]
+    assert [row["opening"] for row in home] == [True, False, False, False]
     draws = [row for row in rows if row["outcome"] == "X"]
     assert shown(draws, "suspended", "available") == [(False, True), (False, False), (True, True)]
     assert [row["outcome"] for row in rows if row["market_id"] == "5000"] == ["Over", "Under"]

@@ -14,10 +14,12 @@ class RecordingPublisher:
     """Keeps the published notices, and lets a test wait for them."""
 
     notices: list[tuple[list[int], Platform, int]] = field(default_factory=list)
+    openings: list[int] = field(default_factory=list)
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def __call__(self, event_ids: list[int], platform: Platform, snapshot_count: int) -> None:
+    def __call__(self, event_ids: list[int], platform: Platform, snapshot_count: int, opening_count: int) -> None:
         self.notices.append((event_ids, platform, snapshot_count))
+        self.openings.append(opening_count)
         self.arrived.set()
 
     async def until(self, count: int) -> None:
@@ -94,3 +96,17 @@ async def test_coming_and_going_are_changes() -> None:
     notify(change(4, is_available=False, also=(2,)))
     assert publisher.notices == [([2, 4], Platform.BETPAWA, 1)]
     notify.close()
+
+
+async def test_first_prices_are_counted_apart() -> None:
+    """Of a new event, and of the first body of an event that a list had. One that came back has changed."""
+    publisher = RecordingPublisher()
+    notify = OddsNotifier(publisher, interval_seconds=60)
+    first = ((1, None, 4), (2, None, 6))
+    notify(change(1, is_new=True, changed=first))
+    notify(change(2, changed=first, opened={1, 2}))
+    notify(change(3, changed=((1, 2, 4), *first[1:]), opened={2}))
+    notify(change(4, is_available=True))
+    notify.close()
+    assert publisher.notices == [([1], Platform.BETPAWA, 1), ([2, 3, 4], Platform.BETPAWA, 3)]
+    assert publisher.openings == [1, 1]

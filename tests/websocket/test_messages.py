@@ -41,9 +41,9 @@ PROGRESS = ScrapeProgress(
         (pong_message(), "pong", {}),
         (error_message("invalid_json", "no"), "error", {"code": "invalid_json", "detail": "no"}),
         (
-            odds_update_message([1, 2], Platform.BETPAWA, 2),
+            odds_update_message([1, 2], Platform.BETPAWA, 2, 1),
             "odds_update",
-            {"event_ids": [1, 2], "source": "betpawa", "snapshot_count": 2},
+            {"event_ids": [1, 2], "source": "betpawa", "snapshot_count": 2, "opening_count": 1},
         ),
         (
             odds_change_message(

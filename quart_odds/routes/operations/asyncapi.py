@@ -184,6 +184,11 @@ def _published() -> dict[str, Any]:
                     "minimum": 1,
                     "description": "events whose odds were recorded since the last one from this bookmaker",
                 },
+                "opening_count": {
+                    "type": "integer",
+                    "minimum": 0,
+                    "description": "how many of these had first prices alone: nothing changed that was there before",
+                },
             },
         ),
         "odds_image": _message("odds_image", {"$ref": "#/components/schemas/OddsImage"}),
