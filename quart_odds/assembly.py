@@ -117,7 +117,9 @@ def add_kept_answers(parts: Services) -> None:
     cache = parts.served.cache
     stale_after = timedelta(seconds=parts.settings.stale_after_seconds)
     parts.event_bodies = EventBodies(cache, stale_after)
-    parts.event_rows = EventRows(stale_after=stale_after, root_path=parts.root_path, templates=parts.templates)
+    parts.event_rows = EventRows(
+        stale_after=stale_after, root_path=parts.root_path, templates=parts.templates, moves=parts.recent_moves
+    )
     parts.event_order = EventOrder(stale_after)
     parts.market_numbers = MarketNumbers(cache)
 

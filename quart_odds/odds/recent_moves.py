@@ -63,6 +63,9 @@ class OutcomeMoves:
     median_hour: float | None = None
 
 
+NONE = OutcomeMoves()
+
+
 @dataclass(frozen=True, slots=True)
 class RowMoves:
     """How the outcomes of a market and line have moved, in the order of the market.
@@ -238,7 +241,7 @@ class RecentMoves:
         """Add a bookmaker's prices to the windows. Returns until when they are right."""
         kept, ours = self._kept.get(event_odds.id), self._cache.event_odds(event_odds.id)
         if kept is None or not kept.is_loaded or ours is None or not kept.is_of(ours):
-            return float("inf")
+            return now + LOOK_SECONDS
         if kept.event_odds is not ours:
             kept.adopt(ours, self._markets)
         offer = offer_of(event_odds, market, line, keys)

@@ -3,7 +3,8 @@
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from math import inf
 from pathlib import Path
 
 from markupsafe import Markup
@@ -13,7 +14,9 @@ from quart_odds.domain.clock import utc_now
 from quart_odds.domain.platforms import Platform
 from quart_odds.odds.event import CachedEvent
 from quart_odds.odds.offered_lines import offered_lines
+from quart_odds.odds.recent_moves import NONE, RecentMoves
 from quart_odds.odds.row_figures import figures_of
+from quart_odds.routes.pages.moves import ShownMoves
 from quart_odds.routes.pages.odds import event_row
 from quart_odds.routes.pages.row_words import Worth, outcome_labels
 from quart_odds.routes.pages.shell import rendered_now
@@ -41,7 +44,8 @@ class _Kept:
 class EventRows:
     """The rendered rows of one cache, kept by the version of their event. The cache uses each version once.
 
-    Their links begin with `root_path`. A template in the folder `templates` replaces ours.
+    `moves` says how prices have moved; without it, rows do not tell that. Their links begin with `root_path`. A
+    template in the folder `templates` replaces ours.
     """
 
     def __init__(
@@ -50,8 +54,10 @@ class EventRows:
         stale_after: timedelta,
         root_path: str = "",
         templates: Path | None = None,
+        moves: RecentMoves | None = None,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
+        self._moves = moves
         self.stale_after = stale_after
         self._root_path = root_path
         self._templates = templates
@@ -86,10 +92,13 @@ class EventRows:
             if found is None or not found.is_right(event.version, now):
                 row = event_row(event, market, line, columns)
                 figures = figures_of(event, market, line, None, now, stale_after)
+                moves = None if self._moves is None else self._moves.moves_of(event, market, line)
+                row_labels = outcome_labels(market, line)
                 values = {
                     "row": row,
-                    "labels": outcome_labels(market, line),
+                    "labels": row_labels,
                     "worth": Worth.of(figures),
+                    "moves": [ShownMoves.of(each) for each in (moves.outcomes if moves else [NONE] * len(row_labels))],
                     "now": now,
                     "stale_after": stale_after,
                     "root": self._root_path,
@@ -97,6 +106,8 @@ class EventRows:
                 }
                 html = rendered_now("row.html", values, self._templates)
                 moments = [row.old_after(now, stale_after), figures.right_until]
+                if moves is not None and moves.until < inf:
+                    moments.append(datetime.fromtimestamp(moves.until, UTC) - timedelta.resolution)
                 old_after = min((each for each in moments if each is not None), default=None)
                 found = kept[key] = _Kept(event.version, now, old_after, html)
             kept.move_to_end(key)
