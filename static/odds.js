@@ -67,7 +67,7 @@ async function show() {
 
 /** Show what another page says of its filters. Returns that page. */
 function renew(found) {
-	for (const id of ["active", "nothing", "export-links", "placed-count", "place-list"]) {
+	for (const id of ["chips", "nothing", "export-links", "placed-count", "place-list"]) {
 		const part = byId(id);
 		if (!part.contains(document.activeElement)) part.replaceWith(found.getElementById(id));
 	}

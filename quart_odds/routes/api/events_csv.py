@@ -16,7 +16,7 @@ from quart_odds.odds.offers import offers_of, promotion_word
 from quart_odds.odds.views import INLINE, last_seen_at, price_state, second_z
 from quart_odds.routes.access.problems import bad_request
 from quart_odds.routes.api.cooperative_yield import CooperativeYield
-from quart_odds.routes.api.export_size import ROW_BYTES, price_count, size_words
+from quart_odds.routes.api.export_size import price_count, size_words
 from quart_odds.routes.api.openapi import answers_text
 from quart_odds.routes.api.query import EventsFilter, Id, event_filters, select_events
 from quart_odds.routes.api.requests import query_of_page, takes_query
@@ -48,6 +48,9 @@ COLUMNS = (
 
 MOST_BYTES = 100_000_000
 """How large a response may be. Spreadsheets and browsers have trouble with more, and a response cannot be resumed."""
+
+LINE_BYTES = 200
+"""About how long a line is."""
 
 INLINE_PRICES = sum(len(market.outcomes) for market, _ in INLINE)
 """The most prices of an event at a bookmaker in the markets that lists show."""
@@ -83,10 +86,10 @@ async def events_csv(query: CSVQuery) -> Response:
     found = await _found(query)
     size = query.page_size or len(found) or 1
     shown = found[(query.page - 1) * size : query.page * size]
-    prices = price_count(shown) if query.all_markets else INLINE_PRICES * sum(len(event.odds) for event in shown)
-    about = prices * ROW_BYTES["csv"]
+    sizes = [LINE_BYTES * _line_count(event, query.all_markets) for event in shown]
+    about = sum(sizes)
     if about > MOST_BYTES:
-        fitting = max(1, len(shown) * MOST_BYTES // about)
+        fitting = max(1, MOST_BYTES // max(sizes))
         raise bad_request(
             f"This would be about {size_words(about)}, and at most {size_words(MOST_BYTES)} are sent at once.",
             ("page_size", f"take pages of {fitting} events, select fewer, or use /api/export, which has no limit"),
@@ -98,6 +101,11 @@ async def events_csv(query: CSVQuery) -> Response:
     if query.page * size < len(found):
         response.headers["Link"] = f'<?{query_of_page(query.page + 1)}>; rel="next"'
     return response
+
+
+def _line_count(event: CachedEvent, all_markets: bool) -> int:
+    """Return about how many lines an event has."""
+    return price_count([event]) if all_markets else INLINE_PRICES * len(event.odds)
 
 
 async def _found(query: CSVQuery) -> list[CachedEvent]:

@@ -6,8 +6,8 @@ from quart_odds.export.formats import FORMATS
 from quart_odds.export.parquet import is_offered
 from quart_odds.odds.event import CachedEvent
 
-ROW_BYTES: Mapping[str, int] = {"csv": 210, "jsonl": 520, "parquet": 12}
-"""Bytes of a row with one price, by format: measured with names as long as real ones."""
+_BYTES: Mapping[str, tuple[int, int]] = {"csv": (0, 230), "jsonl": (0, 560), "parquet": (12_000, 6)}
+"""Bytes of an export of current prices by format, and of each price: measured with names as long as real ones."""
 
 
 def offered_formats() -> list[str]:
@@ -20,7 +20,14 @@ def price_count(events: Iterable[CachedEvent]) -> int:
     return sum(event_odds.price_count for event in events for event_odds in event.odds.values())
 
 
+def export_bytes(shape: str, prices: int) -> int:
+    """Return about how long an export of so many current prices is in a format."""
+    first, each = _BYTES[shape]
+    return first + each * prices
+
+
 def size_words(size: int) -> str:
-    """Format a number of bytes: `0.3 MB`, `378 MB`."""
-    megabytes = size / 1_000_000
-    return f"{max(megabytes, 0.1):.1f} MB" if megabytes < 10 else f"{megabytes:,.0f} MB"
+    """Format a number of bytes: `4 KB`, `1.2 MB`, `378 MB`."""
+    if size < 1_000_000:
+        return f"{-(-size // 1000)} KB"
+    return f"{size / 1_000_000:.1f} MB" if size < 10_000_000 else f"{size / 1_000_000:,.0f} MB"

@@ -10,6 +10,7 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, PlainValidator, WithJsonSchema
 
+from quart_odds.domain.clock import iso_z
 from quart_odds.domain.odds import EventHeader
 from quart_odds.domain.platforms import Platform
 from quart_odds.domain.text import plain_letters
@@ -39,6 +40,9 @@ class Revision:
 
     epoch: str
     number: int
+
+    def __str__(self) -> str:
+        return f"{self.epoch}-{self.number}"
 
 
 def _revision_or_moment(value: object) -> Revision | datetime | None:
@@ -232,6 +236,20 @@ def _kickoff_window(cache: OddsCache, query: EventsSelection, now: datetime) -> 
     if query.kickoff_to is not None:
         events = events[: bisect_right(events, query.kickoff_to, key=_kickoff)]
     return events
+
+
+def said(query: Query, name: str) -> list[tuple[str, str]]:
+    """Return a parameter as a query string has it, once for each of its values; nothing if it is the default."""
+    value = getattr(query, name)
+    if value is None or value == type(query).model_fields[name].get_default():
+        return []
+    if isinstance(value, list):
+        return [(name, str(each)) for each in value]
+    if isinstance(value, bool):
+        return [(name, "true" if value else "false")]
+    if isinstance(value, datetime):
+        return [(name, iso_z(value))]
+    return [(name, str(value))]
 
 
 def cursor(cache: OddsCache, since: Revision | datetime | None = None) -> str:

@@ -11,8 +11,8 @@ from quart_odds.domain.clock import iso_z
 from quart_odds.odds.cache import OddsCache
 from quart_odds.odds.competitions import Competitions, MatchedCompetition
 from quart_odds.odds.event import CachedEvent
-from quart_odds.routes.api.export_size import ROW_BYTES, offered_formats, price_count, size_words
-from quart_odds.routes.api.query import Revision, chosen_events, sort_events
+from quart_odds.routes.api.export_size import export_bytes, offered_formats, price_count, size_words
+from quart_odds.routes.api.query import chosen_events, said, sort_events
 from quart_odds.routes.pages.order import EventOrder, FigureSort, Shown
 from quart_odds.routes.pages.query import MARKETS, Columns, OddsPageQuery
 
@@ -24,7 +24,7 @@ SORTS = {
     "value": "Value",
     "age": "Newest prices",
     "-age": "Oldest prices",
-    "-kickoff": "Kick-off, latest first",
+    "-kickoff": "Latest kick-off",
     "changed": "Latest change",
     "bookmakers": "Most bookmakers",
     "tournament": "Competition",
@@ -119,18 +119,18 @@ def with_range(query: OddsPageQuery, now: datetime) -> OddsPageQuery:
     )
 
 
-async def listing_of(cache: OddsCache, order: EventOrder, query: OddsPageQuery, now: datetime) -> Listing:
-    """Return what the page shows of the events in memory."""
-    competitions = cache.competitions()
+async def listing_of(
+    cache: OddsCache, order: EventOrder, query: OddsPageQuery, now: datetime, *, has_form: bool = True
+) -> Listing:
+    """Return what the page shows of the events in memory. Without the form, what there is to choose is left out."""
     everywhere = _everywhere(cache, query, now)
-    counts = Counter(map(competitions.of, everywhere))
     found = _placed(cache, query, everywhere)
     if query.sort in _FIGURES:
         shown = Shown(MARKETS[query.market], query.shown_line, tuple(query.bookmakers))
         found = await order.sorted(found, query.sort, shown, now)  # type: ignore[arg-type]  # one of _FIGURES
     else:
         found = sort_events(found, query.sort, cache)  # type: ignore[arg-type]  # not one of _FIGURES
-    countries = _countries(counts, competitions, query)
+    countries = _countries(cache.competitions(), everywhere, query) if has_form else []
     return Listing(found, countries, _filters(query, countries, now))
 
 
@@ -169,10 +169,9 @@ def _is_there(event: CachedEvent, competitions: Competitions, ids: frozenset[int
     )
 
 
-def _countries(
-    counts: Mapping[MatchedCompetition, int], competitions: Competitions, query: OddsPageQuery
-) -> list[Country]:
-    """Return what there is to choose from, by name."""
+def _countries(competitions: Competitions, events: Iterable[CachedEvent], query: OddsPageQuery) -> list[Country]:
+    """Return the competitions of events, to choose from, by name."""
+    counts = Counter(map(competitions.of, events))
     ids, keys = _chosen(competitions, query)
     grouped: dict[str, list[MatchedCompetition]] = {}
     for each in sorted(counts, key=lambda each: (each.country.casefold(), each.name.casefold(), each.id)):
@@ -207,7 +206,7 @@ def _filters(query: OddsPageQuery, countries: Iterable[Country], now: datetime) 
         found.append(Filter(f"kick-off {words}", {"kickoff_from": None, "kickoff_to": None}))
     places = _places(query, countries)
     if places:
-        words = ", ".join(places[:3]) + (f" and {len(places) - 3} more" if len(places) > 3 else "")
+        words = "; ".join(places[:3]) + (f" and {len(places) - 3} more" if len(places) > 3 else "")
         found.append(Filter(words, _NO_PLACE))
     if query.min_bookmakers > 1:
         found.append(Filter(f"at {query.min_bookmakers} bookmakers or more", {"min_bookmakers": 1}))
@@ -222,9 +221,10 @@ def _places(query: OddsPageQuery, countries: Iterable[Country]) -> list[str]:
     """Return the names of the chosen countries and competitions. One without events has no name here."""
     found = []
     for country in countries:
-        if country.choice.is_chosen:
+        if country.choice.is_chosen:  # and with it all its competitions
             found.append(country.choice.name)
-        found += [f"{country.choice.name}, {each.name}" for each in country.competitions if each.is_chosen]
+        else:
+            found += [f"{country.choice.name}, {each.name}" for each in country.competitions if each.is_chosen]
     unknown = _names(query) if not any(country.choice.is_chosen for country in countries) else []
     return found or unknown or ([f"competition {each}" for each in _ids(query)])
 
@@ -249,19 +249,10 @@ def parameters(query: OddsPageQuery, columns: Columns, **changes: object) -> str
 
 
 def _said(name: str, query: OddsPageQuery) -> list[tuple[str, str]]:
-    """Return how an address says what a query has of a field; nothing for the default."""
-    value, field = getattr(query, name), type(query).model_fields[name]
-    if value == field.get_default() or value is None or (name == "tz" and query.date == "all"):
+    """Return how the form says what a query has of a field; nothing for what goes without saying."""
+    if name == "tz" and query.date == "all":
         return []
-    if isinstance(value, list):
-        return [(name, str(each)) for each in value]
-    if isinstance(value, bool):
-        return [(name, "1" if value else "0")]
-    if isinstance(value, datetime):
-        return [(name, iso_z(value))]
-    if isinstance(value, Revision):
-        return [(name, f"{value.epoch}-{value.number}")]
-    return [(name, str(value))]
+    return [(name, "1")] if getattr(query, name) is True else said(query, name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -337,7 +328,7 @@ def exports(
             ExportLink(
                 FORMAT_NAMES[each],
                 f"/api/export?{urlencode([('format', each), *given, *narrowed], safe=',')}",
-                size_words(prices * ROW_BYTES[each]),
+                size_words(export_bytes(each, prices)),
             )
             for each in offered_formats()
         ]

@@ -97,8 +97,8 @@ class EventOrder:
 
     def _value(self, event: CachedEvent, shown: Shown, now: datetime) -> _Made:
         figures = figures_of(event, shown.market, shown.line, None, now, self._stale_after)
-        value = figures.value_percent
-        return None if value is None else -value, figures.right_until
+        values = [each.value_percent for each in figures.outcomes if each.value_percent is not None]
+        return -max(values) if values else None, figures.right_until
 
     def _age(self, event: CachedEvent, shown: Shown, now: datetime) -> _Made:
         seen_at = oldest_seen_at(event, shown)

@@ -282,7 +282,7 @@ async def _listing(query: OddsPageQuery, columns: Columns, *, is_page: bool = Fa
     now = utc_now()
     parts = services()
     cache = parts.served.cache
-    listing = await listing_of(cache, parts.event_order, query, now)
+    listing = await listing_of(cache, parts.event_order, query, now, has_form=is_page)
     found = listing.events
     market, line = MARKETS[query.market], query.shown_line
     events = query.cut(found)
