@@ -9,6 +9,7 @@ from typing import Literal
 from quart_odds.domain.catalogue import Market, promotion_of
 from quart_odds.domain.clock import utc_now
 from quart_odds.domain.odds import unpack_value
+from quart_odds.domain.outcomes import outcome_words
 from quart_odds.domain.platforms import Platform
 from quart_odds.domain.promotions import promotion_name, promotion_number
 from quart_odds.odds.event import CachedEvent
@@ -95,6 +96,7 @@ class History:
     line: float | None
     promotion: Promotion | None
     outcome: str
+    outcome_words: str
     rows: tuple[Change, ...]
     change_count: int
     left_out: int
@@ -132,6 +134,7 @@ async def history_of(event: CachedEvent, query: EventPageQuery) -> History:
         query.line,
         Promotion.named(query.promotion),
         market.outcomes[index].name,
+        outcome_words(market, market.outcomes[index], query.line),
         tuple(rows[:MOST_CHANGES]),
         sum(row.kind == "changed" for row in rows),
         max(0, len(rows) - MOST_CHANGES),
@@ -184,7 +187,6 @@ def _moved(event: CachedEvent, market: Market, past: _Past, index: int) -> Moved
     opening, closing = _quoted(moved, "opening"), _quoted(moved, "closing")
     kind = _state_of(state, value)
     thousandths = value >> 1 if kind == "active" else 0
-    last = closing.thousandths if closing is not None else thousandths
     is_plain = not any(state.promotions.values())
     return Moved(
         past.platform,
@@ -196,7 +198,7 @@ def _moved(event: CachedEvent, market: Market, past: _Past, index: int) -> Moved
         closing,
         moved.hour_percent,
         moved.day_percent,
-        round((last / opening.thousandths - 1) * 100, 2) if opening is not None and last else None,
+        moved.opening_percent,
         market_margin(market, state.comparable_values()) if state.is_listed and is_plain else None,
         sides_of(event, event_odds),
     )
@@ -232,12 +234,11 @@ def _state_of(state: MarketState, value: int) -> State:
 async def _chart(event: CachedEvent, query: EventPageQuery, pasts: Sequence[_Past], index: int) -> Chart | None:
     market = query.market
     is_margin = query.show == "margin"
-    series = [_series(market, past, index, is_margin=is_margin) for past in pasts]
-    name = " ".join(each for each in (market.name, "" if query.line is None else f"{query.line:g}") if each)
-    what = "margin" if is_margin else market.outcomes[index].name
+    series = [_series(event, market, past, index, is_margin=is_margin) for past in pasts]
+    what = "margin" if is_margin else outcome_words(market, market.outcomes[index], query.line)
     now = ", ".join(f"{each.name} {_last(each)}" for each in series)
     return chart_of(
-        f"{name} {what} over time; now {now}. The table below lists every change.",
+        f"{market.name} {what} over time; now {now}. The table below lists every change.",
         series,
         None if is_margin or query.promotion else await _fair(event, market, pasts, index),
         value_text=(lambda value: f"{value:.1f}%") if is_margin else (lambda value: f"{value:.2f}"),
@@ -280,11 +281,14 @@ async def _gaps(times: Sequence[datetime]) -> list[Span]:
     return found
 
 
-def _series(market: Market, past: _Past, index: int, *, is_margin: bool) -> Series:
+def _series(event: CachedEvent, market: Market, past: _Past, index: int, *, is_margin: bool) -> Series:
     steps = [
         _margin_step(market, state) if is_margin else _step(past.event_odds, state, index) for state in past.states
     ]
-    return Series(past.platform.value, past.platform.display_name, past.platform.letters, steps)
+    name = past.platform.display_name
+    if event.is_reversed(past.platform):
+        name += " (sides reversed)"
+    return Series(past.platform.value, name, past.platform.letters, steps)
 
 
 def _step(event_odds: EventOdds, state: MarketState, index: int) -> Step:

@@ -83,9 +83,10 @@ async def test_every_address_of_every_page_is_below_the_root_path(sandbox: Sandb
             if response.mimetype != "text/html":
                 continue
             text = await response.get_data(as_text=True)
-            found = {each for each in ADDRESS.findall(text) if not each.startswith(("#", "?"))}
+            # An event links to its pages at the bookmakers, which are elsewhere.
+            found = {each for each in ADDRESS.findall(text) if not each.startswith(("#", "?", "https://"))}
             assert all(each.startswith("/odds/") for each in found), found
-            unread |= {each.replace("&amp;", "&") for each in found if is_read(each)} - seen
+            unread |= {each.replace("&amp;", "&").partition("#")[0] for each in found if is_read(each)} - seen
         pages = {re.sub(r"\d+", "N", each.partition("?")[0]) for each in seen}
         assert pages >= {"/odds/", "/odds/odds", "/odds/odds/N", "/odds/runs", "/odds/runs/N", "/odds/docs"}
         assert any(each.endswith("/style.css") for each in seen)
