@@ -1,5 +1,6 @@
 """The events and the whole history of their odds, as exports read them, in both databases."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -8,6 +9,7 @@ from quart_odds.domain.catalogue import promoted_key
 from quart_odds.domain.clock import utc_now
 from quart_odds.domain.platforms import Platform
 from quart_odds.domain.promotions import BOOSTED
+from quart_odds.domain.runs import RunStatus
 from quart_odds.errors import StorageError
 from quart_odds.odds import OddsService
 from quart_odds.odds.history import Change
@@ -55,3 +57,39 @@ async def test_a_database_is_opened_as_it_is(database_url: str) -> None:
     for _ in range(2):
         with pytest.raises(StorageError, match=r"migrate|there is no database"):
             await open_migrated(database_url)
+
+
+async def test_moves_of_the_kick_off_are_kept_beside_the_changes_of_prices(store: Store) -> None:
+    """Each has the former kick-off, and nobody who reads changes of prices sees it."""
+    start = utc_now().replace(microsecond=0) - timedelta(hours=1)
+    service = OddsService(store)
+    first = start + timedelta(hours=3)
+    for minute, kickoff in ((0, first), (5, first + timedelta(hours=1)), (9, first + timedelta(hours=1)), (12, first)):
+        await service.record(mapped(header(kickoff=kickoff), X1), start + timedelta(minutes=minute))
+    await service.close()
+    past = await store.price_history(1, [HOME])
+    epoch = int(start.timestamp())
+    assert [(at - epoch, minutes * 60) for at, _, minutes in past.former_kickoffs] == [
+        (300, int(first.timestamp()) // 60 * 60),
+        (720, int((first + timedelta(hours=1)).timestamp()) // 60 * 60),
+    ]
+    assert past.changes == ()
+    assert await store.changes_after(1, None) == []
+
+
+async def test_periods_of_runs_are_known_in_order(store: Store) -> None:
+    """One that goes on lasts until the end that was asked for, and one from before is left out."""
+    await store.take_writer_lock()
+    now = utc_now()
+    hours = [now - timedelta(hours=each) for each in (9, 4, 2)]
+    for started_at in hours:
+        number = await store.create_run(trigger="api", platforms=[Platform.BETPAWA], started_at=started_at)
+        record = await store.get_run(number)
+        assert record is not None
+        if started_at != hours[-1]:
+            ended = replace(record, status=RunStatus.COMPLETED, completed_at=started_at + timedelta(minutes=1))
+            assert await store.finish_run(ended)
+    assert await store.run_periods(now - timedelta(hours=5), now) == [
+        (hours[1], hours[1] + timedelta(minutes=1)),
+        (hours[2], now),
+    ]
