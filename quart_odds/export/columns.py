@@ -7,9 +7,11 @@ from functools import lru_cache
 from typing import Literal
 
 from quart_odds.domain.catalogue import CATALOGUE, unpack_key
+from quart_odds.domain.opportunities import Kind
 from quart_odds.domain.platforms import Platform
 from quart_odds.odds.event import CachedEvent
 from quart_odds.odds.event_odds import GONE, EventOdds
+from quart_odds.odds.opportunity import Opportunity
 from quart_odds.odds.views import price_state
 
 Value = str | int | float | bool | datetime | None
@@ -57,13 +59,17 @@ class Wanted:
     """The bookmakers, the numbers of the markets and their lines whose prices an export has. None stands for all.
 
     Markets without a line are not concerned by `lines`. `max_age` is how old a price may be that an opportunity rests
-    on.
+    on, `kinds` are those of opportunities, `min_margin` is what they are worth at least, in percent, and
+    `is_suspicious` whether something speaks against them.
     """
 
     platforms: Collection[Platform] | None = None
     markets: Collection[int] | None = None
     max_age: timedelta = timedelta(minutes=5)
     lines: Collection[float] | None = None
+    kinds: Collection[Kind] | None = None
+    min_margin: float | None = None
+    is_suspicious: bool | None = None
 
     def has_market(self, number: int) -> bool:
         """Whether the export has prices of the market with this number."""
@@ -72,6 +78,16 @@ class Wanted:
     def has_line(self, line: float | None) -> bool:
         """Whether the export has prices with this line; None is a price without one."""
         return self.lines is None or line is None or line in self.lines
+
+    def has_opportunity(self, found: Opportunity) -> bool:
+        """Whether the export has this opportunity."""
+        return (
+            (self.kinds is None or found.kind in self.kinds)
+            and (self.min_margin is None or found.margin >= self.min_margin)
+            and (self.is_suspicious is None or self.is_suspicious is bool(found.reasons))
+            and self.has_market(found.market.number)
+            and all(self.has_line(leg.line) for leg in found.legs)
+        )
 
     def odds_of(self, event: CachedEvent) -> list[EventOdds]:
         """Return the event odds of these bookmakers."""

@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncGenerator
 
-from quart_odds.domain.catalogue import unpack_key
 from quart_odds.domain.clock import utc_now
 from quart_odds.domain.opportunities import kelly_fraction
 from quart_odds.export.columns import (
@@ -42,11 +41,7 @@ async def opportunity_rows(event: CachedEvent, wanted: Wanted, _: StoredHistory)
     Those that should not be believed are among them, with the reasons.
     """
     search = OpportunitySearch(event.frozen(), utc_now(), wanted.max_age, wanted.platforms)
-    found = [
-        each
-        for each in search.whole()
-        if wanted.has_market(each.market.number) and all(wanted.has_line(unpack_key(leg.key)[2]) for leg in each.legs)
-    ]
+    found = [each for each in search.whole() if wanted.has_opportunity(each)]
     found.sort(key=lambda each: (bool(each.reasons), -each.margin, each.identity))
     yield [row for number, each in enumerate(found, start=1) for row in _rows(event, number, each)]
 

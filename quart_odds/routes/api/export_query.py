@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, ValidationError, field_validator
 
+from quart_odds.domain.opportunities import Kind as OpportunityKind
 from quart_odds.domain.platforms import Platform
 from quart_odds.export.columns import Wanted
 from quart_odds.export.formats import FORMATS, Format
@@ -106,6 +107,19 @@ class ServedExportQuery(ExportQuery, EventsChoice):
     line: Annotated[
         list[float], Field(max_length=100, description="only prices with these lines, and of markets without lines")
     ] = []  # noqa: RUF012
+    opportunity: Annotated[
+        list[OpportunityKind], Field(max_length=10, description="only opportunities of these kinds")
+    ] = []  # noqa: RUF012
+    min_margin: Annotated[
+        float | None, Field(ge=0, allow_inf_nan=False, description="least worth of opportunities, in percent")
+    ] = None
+    suspicious: Annotated[
+        bool | None, Field(description="false: no opportunity that should not be believed; true: only those")
+    ] = None
+    max_age_seconds: Annotated[
+        float | None,
+        Field(gt=0, le=10**9, allow_inf_nan=False, description="how old a price may be that an opportunity rests on"),
+    ] = None
 
     def wanted(self, max_age: timedelta) -> Wanted:
         """Return whose prices are exported, of which markets and lines."""
@@ -113,7 +127,16 @@ class ServedExportQuery(ExportQuery, EventsChoice):
         platforms = wanted.platforms
         if self.bookmakers:
             platforms = frozenset(each for each in self.bookmakers if platforms is None or each in platforms)
-        return replace(wanted, platforms=platforms, lines=frozenset(self.line) or None)
+        age = wanted.max_age if self.max_age_seconds is None else timedelta(seconds=self.max_age_seconds)
+        return replace(
+            wanted,
+            platforms=platforms,
+            lines=frozenset(self.line) or None,
+            max_age=age,
+            kinds=frozenset(self.opportunity) or None,
+            min_margin=self.min_margin,
+            is_suspicious=self.suspicious,
+        )
 
     def filter(
         self, now: datetime, epoch: str | None = None, competitions: Callable[[], Competitions] | None = None

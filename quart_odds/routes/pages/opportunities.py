@@ -55,9 +55,18 @@ class OpportunitiesPageQuery(OpportunitiesQuery):
 
     @property
     def export(self) -> str:
-        """The address of an export of all kinds at these bookmakers, below the root."""
-        asked = [("kind", "opportunities"), *(("bookmaker", each.value) for each in self.bookmakers)]
-        return "/api/export?" + urlencode([*asked, *([("include_started", "true")] * self.include_started)])
+        """The address of an export of what the page shows, of all its pages, below the root."""
+        asked: dict[str, object] = {"kind": "opportunities", "suspicious": str(self.suspicious).lower()}
+        if self.kind != "all":
+            asked["opportunity"] = self.kind
+        if self.bookmakers:
+            asked["bookmakers"] = ",".join(self.bookmakers)
+        if self.include_started:
+            asked["include_started"] = "true"
+        for name in ("min_margin", "max_age_seconds"):
+            if (value := getattr(self, name)) is not None:
+                asked[name] = value
+        return f"/api/export?{urlencode(asked, safe=',')}"
 
 
 @blueprint.get("/opportunities")

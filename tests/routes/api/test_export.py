@@ -290,3 +290,31 @@ async def test_openapi_has_its_types(app: Served) -> None:
     operation = schema["paths"]["/api/export"]["get"]
     assert {each["name"] for each in operation["parameters"]} >= {"kind", "format", "event_id", "bookmaker", "market"}
     assert {"501", "503"} <= set(operation["responses"])
+
+
+async def test_opportunities_can_be_those_of_a_kind_that_are_worth_enough_and_believable() -> None:
+    """As on their page: by kind, least worth, age, and whether something speaks against them."""
+    over, under = OVER_UNDER
+    async with served(filled=False) as app:
+        for name, age in (("a", 0), ("b", 900)):
+            for platform, prices in (
+                (Platform.BETPAWA, {over: 2.1, under: 1.8}),
+                (Platform.SPORTYBET, {over: 1.8, under: 2.1}),
+            ):
+                event = header(platform, name, name, kickoff=app.now + timedelta(hours=3))
+                await app.odds_service.record(mapped(event, prices), app.now - timedelta(seconds=age))
+
+        async def found(query: str) -> set[tuple[str, str | None]]:
+            every = await rows(app, f"kind=opportunities&{query}")
+            return {(each["kind"], each["reasons"]) for each in every}
+
+        assert await found("") == {(kind, old) for kind in ("arbitrage", "value") for old in (None, "stale")}
+        assert await found("opportunity=value") == {("value", None), ("value", "stale")}
+        assert await found("opportunity=value&opportunity=arbitrage&suspicious=false") == {
+            ("value", None),
+            ("arbitrage", None),
+        }
+        assert await found("suspicious=true&opportunity=arbitrage") == {("arbitrage", "stale")}
+        assert await found("max_age_seconds=2000&opportunity=arbitrage") == {("arbitrage", None)}
+        assert await found("min_margin=99") == set()
+        await app.json("/api/export?kind=opportunities&opportunity=horoscope", 400)

@@ -8,6 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 from urllib.parse import parse_qsl
 
+import orjson
 import pytest
 
 from quart_odds.domain.clock import utc_now
@@ -149,7 +150,11 @@ async def test_the_bookmakers_the_least_worth_and_the_page_are_in_the_address(ru
     kept = {"page": "2", "page_size": "2", "min_margin": "1.0", "bank": "50", "bookmakers": "betpawa,sportybet"}
     assert (path, dict(parse_qsl(query))) == ("/opportunities", kept)
     assert page.index(f"{LONG} c") < page.index(f"{LONG} b")
-    assert "/api/export?kind=opportunities&amp;bookmaker=betpawa&amp;bookmaker=sportybet" in page
+    export = re.search(r'<a href="(/api/export[^"]*)"', page)
+    assert export is not None
+    rows = await running.client.get(html.unescape(export[1]) + "&format=jsonl")
+    exported = [orjson.loads(line) for line in (await rows.get_data()).splitlines()]
+    assert [(each["kind"], each["reasons"]) for each in exported] == [("arbitrage", None)] * 6
     assert (await markup(running, "page_size=2&page=2")).count('class="deal"') == 1
     assert "There is none now" not in await said(running, "bookmakers=betpawa")
     assert "Nothing matches these filters" in await said(running, "bookmakers=betpawa")
