@@ -1,6 +1,7 @@
 """A match for a rule about one of its prices: its markets, lines and outcomes to choose from, with the odds now."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -49,20 +50,20 @@ def price_choice(event: CachedEvent, market_name: str, line_text: str, platforms
 
     Takes a few milliseconds.
     """
-    lines: dict[int, set[float]] = {}
+    lines: dict[int, Counter[float]] = {}
     for event_odds in event.odds.values():
         for offer in offers_of(event_odds):
-            lines.setdefault(offer.market.number, set()).update([] if offer.line is None else [offer.line])
+            lines.setdefault(offer.market.number, Counter()).update([] if offer.line is None else [offer.line])
     asked = known_market(market_name)
     if asked is not None:
-        lines.setdefault(asked.number, set())
+        lines.setdefault(asked.number, Counter())
     usual = CATALOGUE.by_slug[DEFAULT_MARKET]
     offered = [market for market in CATALOGUE.markets if market.number in lines] or [usual]
     market = asked or (usual if usual in offered else offered[0])
-    here = lines.get(market.number, set())
+    here = lines.get(market.number, Counter())
     line = _line(market, line_text, here)
     if line is not None:
-        here.add(line)
+        here[line] += 1
     groups: dict[str, list[Market]] = {}
     for each in offered:
         groups.setdefault(GROUP_NAMES[each.group], []).append(each)
@@ -81,8 +82,11 @@ def price_choice(event: CachedEvent, market_name: str, line_text: str, platforms
     )
 
 
-def _line(market: Market, text: str, offered: set[float]) -> float | None:
-    """Return the line that is asked for, or else the one next to the usual one; None for a market without lines."""
+def _line(market: Market, text: str, offered: Mapping[float, int]) -> float | None:
+    """Return the line that is asked for, or else that of the most bookmakers; None for a market without lines.
+
+    Of several, it is the one next to the usual one.
+    """
     if not market.has_line:
         return None
     try:
@@ -90,5 +94,5 @@ def _line(market: Market, text: str, offered: set[float]) -> float | None:
         line_code(line)
     except ValueError:
         usual = 0.0 if is_handicap(market) else USUAL_LINE
-        return min(offered, key=lambda each: (abs(each - usual), each), default=usual)
+        return min(offered, key=lambda each: (-offered[each], abs(each - usual), each), default=usual)
     return line

@@ -1,5 +1,6 @@
 """The forms of the page of alerts: what their fields say that a rule is about, and what is wrong with them."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -34,6 +35,20 @@ TICKED: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "run": {"statuses": ("failed", "interrupted")},
 }
 """The boxes that are ticked at first."""
+
+
+SAID = (
+    (r"Tuple should have at least 1 item.*", "Tick at least one."),
+    (r"Input should be a valid integer.*", "Give a whole number."),
+    (r"Input should be a valid number.*", "Give a number."),
+    (r"Input should be greater than or equal to (.+)", r"Give at least \1."),
+    (r"Input should be greater than (.+)", r"Give more than \1."),
+    (r"Input should be less than or equal to (.+)", r"Give at most \1."),
+    (r"String should have at least (\d+) characters", r"Give at least \1 characters."),
+    (r"String should have at most (\d+) characters", r"Give at most \1 characters."),
+    (r"Field required", "Fill this in."),
+)
+"""What is said at a field instead of what pydantic says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +104,17 @@ def refused(form: "MultiDict[str, str]", error: AlertInputError) -> RuleForm:
     errors: dict[str, str] = {}
     for name, reason in found:
         own = FIELD_OF.get(name.split(".")[0], name.split(".")[0])
-        errors.setdefault("target" if own == "targets" else own if own in shown else "", reason)
+        errors.setdefault("target" if own == "targets" else own if own in shown else "", _said(reason))
     ticked = {name: tuple(form.getlist(name)) for name in (*TICKED.get(kind, {}), "target")}
     return RuleForm(kind, {**RuleForm.empty(kind).values, **form.to_dict()}, ticked, errors, is_open=True)
+
+
+def _said(reason: str) -> str:
+    """Return what is wrong with a field, as a sentence that says what to do."""
+    for pattern, words in SAID:
+        if found := re.fullmatch(pattern, reason):
+            return found.expand(words)
+    return reason
 
 
 def _spec_of(form: "MultiDict[str, str]") -> dict[str, object]:

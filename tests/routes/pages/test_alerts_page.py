@@ -111,7 +111,7 @@ async def test_what_is_wrong_in_a_form_is_said_and_nothing_is_added(running: Run
     for change, words in (
         ({"outcome": "9"}, "1X2 has no outcome '9'; it has 1, X, 2"),
         ({"event_id": "77"}, "there is no event 77"),
-        ({"threshold": "much"}, "unable to parse string as a number"),
+        ({"threshold": "much"}, "Give a number."),
         ({"side": "beside"}, "choose over or under"),
         ({"name": " "}, "give a name"),
         ({"target": "5"}, "there is no such target among 5"),
@@ -135,11 +135,11 @@ async def test_a_refused_form_comes_back_as_it_was_with_the_reason_at_the_field(
     assert '<details class="add" id="add-price" open>' in page
     assert 'value="My own name"' in page
     assert 'name="threshold" aria-invalid="true" aria-describedby="e-price-threshold"' in page
-    assert 'id="e-price-threshold">Input should be greater than 1</small>' in page
+    assert 'id="e-price-threshold">Give more than 1.</small>' in page
     assert '<option value="X" selected>' in page
     assert "The rule was not added." in text_of(page)
     page = await send(running, {"kind": "run", "name": "r", "mode": "sweep"})
-    assert 'id="e-run-statuses">Tuple should have at least 1 item' in page
+    assert 'id="e-run-statuses">Tick at least one.' in page
     assert '<option value="sweep" selected>' in page
     assert 'value="failed" checked' not in page
     assert 'value="failing" checked' in page, "the other forms are as they were"
@@ -160,6 +160,10 @@ async def test_the_form_of_a_price_is_filled_in_from_the_address(running: Runnin
     assert "Odds now: Over/Under 2.5 Bookmaker Over 2.5 Under 2.5" in text
     assert "Bet9ja 1.98 1.83" in text
     assert 'value="Arsenal - Chelsea, Over/Under"' in page
+    page = await markup(running, "/alerts?event_id=1&market=over_under_ft&line=9.5")
+    assert '<option value="9.5" selected>9.5</option>' in page, "a line that nobody has now may come"
+    page = await markup(running, "/alerts?event_id=1&market=over_under_ft")
+    assert '<option value="2.5" selected>2.5</option>' in page
     page = await markup(running, "/alerts?event_id=1&market=nonsense&line=x&outcome=&bookmaker=#add-price")
     assert '<option value="1x2_ft" selected>1X2</option>' in page
     assert "There is no match 77" in await shown(running, "/alerts?event_id=77&market=1x2_ft")

@@ -25,6 +25,7 @@ PAGES = (
     "/coverage",
     "/coverage?view=events",
     "/health",
+    "/alerts?event_id=5",
     "/docs",
     "/runs/999",
 )
