@@ -195,7 +195,7 @@ def _form_values(
     found = select_events(parts.served.cache, EventsFilter(search=text), utc_now())[:MOST_MATCHES] if text else []
     return {
         "forms": forms,
-        "choice": choice,
+        "prices": choice,
         "is_unknown": form is not None and event is None and bool(form.value("event_id")),
         "matches": [(each.id, each.header.name, each.header.kickoff) for each in found],
         "match": text,

@@ -152,6 +152,7 @@ async def test_the_form_of_a_price_is_filled_in_from_the_address(running: Runnin
     await running.parts.odds_service.record(mapped(header(Platform.BET9JA)), utc_now())
     page = await markup(running, "/alerts?event_id=1&market=over_under_ft&line=2.5&outcome=Under&bookmaker=bet9ja")
     text = text_of(page)
+    assert '<a href="/odds">Odds</a>' in page, "the match is no choice of bookmakers"
     assert '<details class="add" id="add-price" open>' in page
     assert '<option value="over_under_ft" selected>Over/Under</option>' in page
     assert '<option value="2.5" selected>2.5</option>' in page

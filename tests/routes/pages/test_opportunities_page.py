@@ -84,6 +84,7 @@ async def test_prices_to_back_are_shown_with_profit_age_and_the_way_to_the_match
     assert "Under 2.5 2.10 SB SportyBet" in text
     assert "profit 5.00 %" in text
     assert "▲" not in text
+    assert 'data-topics="opportunities" data-pace="4000"' in page
     assert "Oldest price 40 s ago" in text
     assert "There for" in text
     assert 'href="/odds/1?market=5000&amp;line=2.5"' in page
