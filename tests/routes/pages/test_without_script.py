@@ -60,6 +60,9 @@ async def test_forms_of_strangers_are_refused(scraped: Server) -> None:
             "/alerts",
             "/alerts/rules/1/remove",
             "/alerts/targets/1/test",
+            "/settings",
+            "/settings/clean-up",
+            "/settings/tokens",
         ):
             for headers in ({"Origin": "https://elsewhere.example"}, {"Sec-Fetch-Site": "cross-site"}):
                 async with session.post(f"{scraped.url}{path}", headers=headers, allow_redirects=False) as answer:
