@@ -307,19 +307,17 @@ WIRE = {
     "quart_odds/cli/export.py",
     "quart_odds/mcp/tools.py",
     "quart_odds/odds/views.py",
-    "quart_odds/routes/api/clean_ups.py",
     "quart_odds/routes/api/coverage.py",
     "quart_odds/routes/api/query.py",
     "quart_odds/routes/api/schemas/coverage.py",
     "quart_odds/routes/api/schemas/live.py",
     "quart_odds/routes/api/schemas/odds.py",
-    "quart_odds/routes/api/schemas/storage.py",
     "static/copy.d.ts",
     "static/copy.js",
     "static/event.js",
     "static/messages.d.ts",
 }
-"""Where the wire's own words are: `betpawa_market_id`, `availability=betpawa`, and what is counted against BetPawa."""
+"""Where the wire's own words are: `betpawa_market_id`, `availability=betpawa`, and the coverage against BetPawa."""
 
 
 def test_bookmakers_are_named_in_their_modules_alone() -> None:
