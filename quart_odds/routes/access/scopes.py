@@ -33,6 +33,7 @@ ROUTES: Mapping[str, Scope | None] = {
     "GET /settings": Scope.READ,
     "GET /coverage": Scope.READ,
     "GET /health": Scope.READ,
+    "GET /settings/tokens": Scope.READ,
     "GET /docs": Scope.READ,
     "POST /runs": Scope.RUN,
     "POST /runs/<int:scrape_run_id>/cancel": Scope.RUN,
@@ -135,6 +136,7 @@ PAGES = frozenset(
         "/runs/<int:scrape_run_id>",
         "/health",
         "/settings",
+        "/settings/tokens",
         "/docs",
     }
 )

@@ -147,6 +147,13 @@ async def resolve_alert(alert_id: int) -> WerkzeugResponse:
     return redirect(public_path("/settings#storage"), 303)
 
 
+@blueprint.get("/settings/tokens")
+@hide
+async def tokens() -> WerkzeugResponse:
+    """Lead to the tokens: a browser that has made one is at this address."""
+    return redirect(public_path("/settings#tokens"))
+
+
 @blueprint.post("/settings/tokens")
 @same_origin_only
 @hide

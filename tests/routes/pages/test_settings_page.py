@@ -77,7 +77,7 @@ async def test_the_schedule_is_changed_paused_and_resumed(running: RunningApp) -
     said = words(await markup(running))
     assert "off No run starts by itself: set an interval below" in said
     to = await send(
-        running, "/settings", {"section": "schedule", "scrapeIntervalMinutes": "30", "sweepIntervalSeconds": "0"}
+        running, "/settings", {"section": "schedule", "scrapeIntervalMinutes": "30", "sweepIntervalSeconds": "20"}
     )
     assert to == "/settings?saved=schedule#schedule"
     page = await markup(running, to.partition("#")[0])
@@ -86,7 +86,7 @@ async def test_the_schedule_is_changed_paused_and_resumed(running: RunningApp) -
     await send(running, "/settings/schedule/pause", {})
     assert "paused No run and no sweep starts until you resume" in words(await markup(running))
     await send(running, "/settings/schedule/resume", {})
-    assert "on Next run" in words(await markup(running))
+    assert re.search(r"on Next run .* UTC \. A sweep starts every 20 s\.", words(await markup(running)))
 
 
 async def test_bookmakers_are_chosen_and_slowed(running: RunningApp) -> None:
@@ -207,6 +207,8 @@ async def test_a_token_is_shown_once_and_revoked(running: RunningApp) -> None:
     assert "<script" not in page, "what was sent is not at this address: it must not be fetched again"
     grant = await running.parts.credentials.of_token(text)
     assert grant.scope is Scope.RUN
+    response = await running.client.get("/settings/tokens")
+    assert (response.status_code, response.headers["Location"]) == (302, "/settings#tokens")
     page = await markup(running)
     assert text not in page
     token_id = text.split("_")[1]
