@@ -27,10 +27,15 @@ Order = Literal["name", "events", "alone"]
 SHOWN = 50
 """Rows on a page."""
 
+
+def _name(competition: CompetitionOverlap) -> tuple[str, str]:
+    return competition.of.country.casefold(), competition.of.name.casefold()
+
+
 ORDERS: dict[Order, Callable[[CompetitionOverlap], Any]] = {
-    "name": lambda each: (each.country.casefold(), each.name.casefold(), each.id),
-    "events": lambda each: (-each.events, each.country.casefold(), each.name.casefold(), each.id),
-    "alone": lambda each: (each.matched - each.events, each.country.casefold(), each.name.casefold(), each.id),
+    "name": lambda each: (_name(each), each.of.id),
+    "events": lambda each: (-each.events, _name(each), each.of.id),
+    "alone": lambda each: (each.matched - each.events, _name(each), each.of.id),
 }
 
 blueprint = Blueprint("coverage_pages", __name__)

@@ -8,6 +8,7 @@ from typing import Literal
 
 from quart_odds.domain.platforms import Platform
 from quart_odds.odds.cache import OddsCache
+from quart_odds.odds.competitions import MatchedCompetition
 from quart_odds.odds.event import CachedEvent
 from quart_odds.odds.matching import KICKOFF_TOLERANCE
 from quart_odds.routes.api.cooperative_yield import CooperativeYield
@@ -55,11 +56,9 @@ class BookmakerOverlap:
 
 @dataclass(slots=True)
 class CompetitionOverlap:
-    """The events of a competition: how many are matched, and how many each bookmaker lists."""
+    """The events of a competition, whoever has it: how many are matched, and how many each bookmaker lists."""
 
-    id: int
-    name: str
-    country: str
+    of: MatchedCompetition
     events: int = 0
     matched: int = 0
     listed: Counter[Platform] = field(default_factory=Counter)
@@ -96,12 +95,6 @@ class Overlap:
         return Counter(why for each in self.notable for why in each.whys)
 
 
-def competition_of(event: CachedEvent) -> tuple[int, str, str]:
-    """Return id, name and country of the competition under which an event is counted."""
-    competition = event.header.competition
-    return event.leading.competition_id, competition.name, competition.country
-
-
 async def overlap_of(cache: OddsCache, events: Iterable[CachedEvent], platforms: Sequence[Platform]) -> Overlap:
     """Return how the events overlap among these bookmakers. Events that none of them lists now do not count.
 
@@ -110,6 +103,7 @@ async def overlap_of(cache: OddsCache, events: Iterable[CachedEvent], platforms:
     books = {platform: BookmakerOverlap(platform) for platform in platforms}
     with_events = set(cache.bookmakers)
     competitions: dict[int, CompetitionOverlap] = {}
+    same = cache.competitions()
     notable = []
     matched = count = 0
     turn = CooperativeYield()
@@ -133,8 +127,8 @@ async def overlap_of(cache: OddsCache, events: Iterable[CachedEvent], platforms:
         if not is_matched:
             books[listed[0]].alone += 1
             books[listed[0]].whys[reason] += 1
-        competition_id, name, country = competition_of(event)
-        competition = competitions.setdefault(competition_id, CompetitionOverlap(competition_id, name, country))
+        of = same.of(event)
+        competition = competitions.setdefault(of.id, CompetitionOverlap(of))
         competition.events += 1
         competition.matched += is_matched
         competition.listed.update(listed)
