@@ -5,14 +5,15 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from quart import Blueprint, Response
 from quart_schema import hide
 
-from quart_odds.bookmakers.budget import RequestBudget
 from quart_odds.domain.clock import utc_now
 from quart_odds.domain.runs import RunMode, RunRecord
 from quart_odds.errors import StorageError
+from quart_odds.odds.stored_data import size_words
 from quart_odds.routes.api.checks import BookmakerState, DatabaseCheck, check_database, overall, states_of
 from quart_odds.routes.api.freshness import measured_ages
 from quart_odds.routes.api.processes import cluster_report, own_report, writer_state
@@ -36,12 +37,20 @@ blueprint.register_error_handler(Exception, trouble)
 
 @dataclass(frozen=True, slots=True)
 class BookmakerHealth:
-    """A bookmaker: its state, its requests and budget in this process, and the age of its prices."""
+    """A bookmaker: its state, the age of its prices, and its requests in this process.
+
+    `allowed_per_second` is its budget now, None while sweeps are off. `slowed_by` says why that is below the configured
+    rate, None if it is not.
+    """
 
     state: BookmakerState
-    budget: RequestBudget
-    is_resting: bool
     freshness: Freshness
+    requests_total: int
+    requests_per_second: float
+    allowed_per_second: float | None
+    configured_per_second: float
+    slowed_by: Literal["refused", "slow"] | None
+    is_resting: bool
 
     @property
     def words(self) -> str:
@@ -53,16 +62,15 @@ class BookmakerHealth:
     @property
     def requests(self) -> str:
         """What it gets of requests, and why less than configured."""
-        budget = self.budget
         if self.is_resting:
             return "gets none for some minutes, because it refused too many"
-        if budget.budget_per_second is None:
+        if self.allowed_per_second is None:
             return "no budget while sweeps are off"
-        allowed = f"at most {budget.budget_per_second:.3g} a second"
-        if budget.reason is None:
+        allowed = f"at most {self.allowed_per_second:.3g} a second"
+        if self.slowed_by is None:
             return allowed
-        why = "refuses requests" if budget.reason == "refused" else "answers slowly"
-        return f"{allowed} instead of {budget.configured_per_second:g}, because it {why}"
+        why = "refuses requests" if self.slowed_by == "refused" else "answers slowly"
+        return f"{allowed} instead of {self.configured_per_second:g}, because it {why}"
 
     @property
     def advice(self) -> str:
@@ -119,25 +127,26 @@ def resident_bytes() -> int | None:
         return None
 
 
-def size_words(size: float | None) -> str:
-    """Format a size: `420 KB`, `12.3 MB`, `1.2 GB`, or a dash for None."""
-    if size is None:
-        return "–"
-    for unit in ("KB", "MB"):
-        size /= 1000
-        if size < 1000:
-            return f"{size:.3g} {unit}" if size < 100 else f"{size:.0f} {unit}"
-    return f"{size / 1000:.2f} GB"
-
-
 def _bookmakers(
     parts: Services, states: Iterable[BookmakerState], freshness: Sequence[Freshness]
 ) -> list[BookmakerHealth]:
     budgets = {each.platform: each for each in parts.clients.budgets()}
-    return [
-        BookmakerHealth(state, budgets[state.platform], parts.clients.is_resting(state.platform), fresh)
-        for state, fresh in zip(states, freshness, strict=True)
-    ]
+    shown = []
+    for state, fresh in zip(states, freshness, strict=True):
+        budget = budgets[state.platform]
+        shown.append(
+            BookmakerHealth(
+                state,
+                fresh,
+                budget.requests_total,
+                budget.requests_per_second,
+                budget.budget_per_second,
+                budget.configured_per_second,
+                budget.reason,
+                parts.clients.is_resting(state.platform),
+            )
+        )
+    return shown
 
 
 async def _sweeps(parts: Services) -> list[RunRecord]:

@@ -4,10 +4,10 @@ import re
 from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
-from quart_odds.bookmakers.budget import RequestBudget
 from quart_odds.domain.clock import utc_now
 from quart_odds.domain.platforms import Platform
 from quart_odds.domain.processes import ClusterReport
@@ -17,7 +17,7 @@ from quart_odds.routes.api.checks import overall, states_of
 from quart_odds.routes.api.processes import own_report
 from quart_odds.routes.pages import health
 from quart_odds.routes.pages.freshness import Freshness
-from quart_odds.routes.pages.health import BookmakerHealth, size_words
+from quart_odds.routes.pages.health import BookmakerHealth
 from tests.apps import RunningApp, running_app
 from tests.odds.making import NOW, header, mapped
 from tests.routes.pages.test_alerts_page import text_of
@@ -68,30 +68,22 @@ def test_a_bookmaker_that_no_full_run_had_is_not_checked() -> None:
 
 
 @pytest.mark.parametrize(
-    ("budget", "is_resting", "words"),
+    ("allowed", "slowed_by", "is_resting", "words"),
     [
-        (RequestBudget(TWO[0], 9, 1.0, None, 5, None), False, "no budget while sweeps are off"),
-        (RequestBudget(TWO[0], 9, 1.0, 5, 5, None), False, "at most 5 a second"),
-        (
-            RequestBudget(TWO[0], 9, 1.0, 2.5, 5, "slow"),
-            False,
-            "at most 2.5 a second instead of 5, because it answers slowly",
-        ),
-        (RequestBudget(TWO[0], 9, 1.0, 2.5, 5, "refused"), True, "gets none for some minutes"),
+        (None, None, False, "no budget while sweeps are off"),
+        (5, None, False, "at most 5 a second"),
+        (2.5, "slow", False, "at most 2.5 a second instead of 5, because it answers slowly"),
+        (2.5, "refused", False, "at most 2.5 a second instead of 5, because it refuses requests"),
+        (2.5, "refused", True, "gets none for some minutes, because it refused too many"),
     ],
 )
-def test_the_budget_is_put_in_words(budget: RequestBudget, words: str, *, is_resting: bool) -> None:
+def test_the_budget_is_put_in_words(
+    allowed: float | None, slowed_by: Literal["refused", "slow"] | None, words: str, *, is_resting: bool
+) -> None:
     """Why a bookmaker gets less than configured."""
     [state] = states_of([], [Platform.BETPAWA])
-    assert BookmakerHealth(state, budget, is_resting, Freshness("BetPawa", None, None)).requests.startswith(words)
-
-
-@pytest.mark.parametrize(
-    ("size", "words"), [(None, "–"), (4096, "4.1 KB"), (614_400, "614 KB"), (12_340_000, "12.3 MB"), (2.5e9, "2.50 GB")]
-)
-def test_sizes_have_units(size: float | None, words: str) -> None:
-    """Three digits are enough."""
-    assert size_words(size) == words
+    fresh = Freshness("BetPawa", None, None)
+    assert BookmakerHealth(state, fresh, 9, 1.0, allowed, 5, slowed_by, is_resting).requests == words
 
 
 @pytest.fixture
@@ -115,7 +107,7 @@ async def test_before_the_first_run_nothing_is_called_ill(running: RunningApp) -
     assert "Health healthy No full run has ended yet, so no bookmaker is checked. Start a run" in said
     assert "not checked none yet" in said
     assert "Database SQLite Answers within" in said
-    assert re.search(r"Size [\d.]+ KB", said)
+    assert re.search(r"Size [\d.]+ [KM]B", said)
     assert "Written by this process" in said
     assert re.search(r"Memory \d+ MB", said)
     assert "Events in memory 1 " in said
