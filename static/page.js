@@ -5,6 +5,7 @@ import { oddsText, prefer, reader } from "./reader.js";
 export const byId = (id) => document.getElementById(id);
 export const all = (what, root = document) => [...root.querySelectorAll(what)];
 let serverAhead = 0;
+const LOST_MS = 3000; // a connection that is back by then was not lost
 const LEAST_STAY_MS = 5000; // a page is never reloaded again and again
 const root = new URL("../..", import.meta.url); // above assets/<version>/
 
@@ -14,6 +15,8 @@ export function connect(topics, filter) {
 	if (filter) live.odds = live.watchOdds(filter);
 	const sign = byId("connection");
 	let later = 0;
+	let heardAt = Date.now();
+	let lostAt = heardAt; // 0 while connected
 	live.addEventListener("state", ({ detail: { state, transport, reason } }) => {
 		// The session has ended: the server leads to the login, and from there back here.
 		if (/the token is over|status 401/.test(reason) && performance.now() > LEAST_STAY_MS) location.reload();
@@ -23,6 +26,8 @@ export function connect(topics, filter) {
 			waiting: navigator.onLine ? "Reconnecting…" : "Offline",
 			closed: "Not connected",
 		};
+		if (state === "live") tellLost((lostAt = 0));
+		else lostAt ||= reason === "silence" ? heardAt : Date.now();
 		clearTimeout(later);
 		// A connection restored at once is not worth showing.
 		later = setTimeout(() => {
@@ -31,10 +36,30 @@ export function connect(topics, filter) {
 		}, state === "live" ? 0 : 400);
 	});
 	live.addEventListener("message", ({ detail: { type, timestamp } }) => {
+		heardAt = Date.now();
 		if (type === "connection_ack") serverAhead = Date.parse(timestamp) - Date.now();
 	});
+	setInterval(async () => {
+		if (!lostAt || Date.now() - lostAt < LOST_MS) return;
+		const answer = await fetch(new URL("healthz", root), { cache: "no-store" }).catch(() => null);
+		if (lostAt) tellLost(lostAt, answer?.ok);
+	}, LOST_MS);
 	return live.open();
 }
+
+/** Say since when there is no connection, and take the buttons away if the server does not answer at all. 0 ends it. */
+function tellLost(since, isThere) {
+	const { dataset } = document.documentElement;
+	if (since) dataset.lost = isThere ? "stream" : "server";
+	else delete dataset.lost;
+	const sign = byId("lost");
+	sign.hidden = !since;
+	const words = isThere ? "The server answers, but tells nothing new: reload the page to see what has changed." : "What you see is as it was then, and the buttons are away. The page goes on by itself when the server is back.";
+	setText(sign, since ? `Nothing heard from the server since ${forms.full(since)}. ${words}` : "");
+}
+
+const isServerLost = () => document.documentElement.dataset.lost === "server";
+addEventListener("submit", (event) => isServerLost() && event.target.method === "post" && (event.preventDefault(), event.stopImmediatePropagation()), true);
 
 /** The same as `duration` in routes/pages/shell.py. */
 export function duration(ms) {

@@ -182,7 +182,7 @@ function drawTimeline(span) {
 function title() {
 	const share = shareOf(lanes.get("all"), run.is_over ? 0 : elapsedNow());
 	const name = `${run.mode === "sweep" ? "Sweep" : "Run"} ${run.id}`;
-	const going = share === null ? `${name} running` : `${Math.floor(100 * share)}% · ${name}`;
+	const going = document.documentElement.dataset.lost ? `${name} not heard of` : share === null ? `${name} running` : `${Math.floor(100 * share)}% · ${name}`;
 	const head = run.id ? (run.is_over ? `${name} ${run.status}` : going) : "No run yet";
 	if (document.title !== `${head} · Quart Odds`) document.title = `${head} · Quart Odds`;
 }

@@ -134,7 +134,7 @@ async def test_page_lives_behind_a_proxy_that_knows_no_websocket(serve: Serve, v
 async def test_page_is_right_after_a_restart_in_the_middle_of_a_run(
     how: signal.Signals, serve: Serve, visit: Visit
 ) -> None:
-    """The server stops and returns: the page reconnects, and shows that the run was interrupted."""
+    """The server stops: the page says so and takes its buttons away. It returns: the page shows the interrupted run."""
     async with (
         serve(requests=1) as server,
         proxied(server.port) as proxy,
@@ -145,10 +145,16 @@ async def test_page_is_right_after_a_restart_in_the_middle_of_a_run(
         server.process.send_signal(how)
         await server.process.wait()
         await visitor.until_text("#connection", "Reconnecting…", "Connecting…")
+        await visitor.until_contains("#lost", "Nothing heard from the server since")
+        assert not await visitor.page.locator("#cancel").is_visible()
+        assert await visitor.value("getComputedStyle(document.querySelector('#run-status'), '::after').content") == (
+            '" when last heard"'
+        )
         async with serve(requests=4) as again:
             proxy.target = again.port
             await visitor.until_text("#run-status", "interrupted")
             await visitor.until_text("#connection", OVER_WEBSOCKET)
+            assert not await visitor.page.locator("#lost").is_visible()
             assert "The server stopped during this run" in await visitor.text("#errors")
             await visitor.page.click("#start")
             await visitor.until_text("#run-title", "Run 2")
