@@ -7,7 +7,7 @@ from typing import Any, get_args, get_origin
 import pytest
 from pydantic import BaseModel
 
-from quart_odds.routes.api.schemas import live, odds, scrape
+from quart_odds.routes.api.schemas import live, odds, opportunities, scrape
 from quart_odds.routes.operations.asyncapi import document
 from quart_odds.scraping.schemas import ScrapeProgress
 from quart_odds_client import messages, resources
@@ -27,7 +27,7 @@ PAIRS: list[tuple[type[BaseModel], type[BaseModel]]] = [
     (odds.EventItem, resources.ListedEvent),
     (odds.EventDetail, resources.EventDetail),
     (odds.EventHistory, resources.EventHistory),
-    (odds.Opportunity, resources.Opportunity),
+    (opportunities.Opportunity, resources.Opportunity),
     (scrape.RunRow, resources.Run),
     (scrape.Accepted, resources.StartedRun),
 ]

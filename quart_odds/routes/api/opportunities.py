@@ -19,7 +19,8 @@ from quart_odds.odds.views import JSON, event_fields
 from quart_odds.routes.api.encoded import Body
 from quart_odds.routes.api.query import Instant, PageQuery, Slugs, StartedQuery
 from quart_odds.routes.api.requests import takes_query
-from quart_odds.routes.api.schemas.odds import OpportunitiesPage, PastOpportunitiesPage, ProblemBody
+from quart_odds.routes.api.schemas.odds import ProblemBody
+from quart_odds.routes.api.schemas.opportunities import OpportunitiesPage, PastOpportunitiesPage
 from quart_odds.services import services
 
 Money = Annotated[

@@ -10,7 +10,8 @@ from quart_odds.domain.clock import iso_z
 from quart_odds.domain.platforms import Platform
 from quart_odds.routes.api.freshness import AgeMetrics, measured_ages
 from quart_odds.routes.api.schemas.coverage import FreshnessReport
-from quart_odds.routes.api.schemas.odds import EventDetail, OpportunitiesPage
+from quart_odds.routes.api.schemas.odds import EventDetail
+from quart_odds.routes.api.schemas.opportunities import OpportunitiesPage
 from tests.odds.making import OVER_UNDER, X1, header, key, listed, mapped
 from tests.odds.serving import Served, served
 from tests.routes.api.test_odds import held_to

@@ -7,7 +7,7 @@ import pytest
 
 from quart_odds.domain.platforms import Platform
 from quart_odds.odds.past_opportunities import PastOpportunity
-from quart_odds.routes.api.schemas.odds import OpportunitiesPage, PastOpportunitiesPage
+from quart_odds.routes.api.schemas.opportunities import OpportunitiesPage, PastOpportunitiesPage
 from tests.odds.making import header, key, mapped
 from tests.odds.serving import Served, served
 from tests.routes.api.test_odds import held_to

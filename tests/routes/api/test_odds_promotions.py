@@ -17,7 +17,8 @@ from quart_odds.odds.cache import OddsCache
 from quart_odds.odds.fair_prices import FairPrices
 from quart_odds.odds.offers import offers_at, offers_of
 from quart_odds.odds.views import best_prices
-from quart_odds.routes.api.schemas.odds import EventDetail, EventHistory, EventsPage, MarginHistory, OpportunitiesPage
+from quart_odds.routes.api.schemas.odds import EventDetail, EventHistory, EventsPage, MarginHistory
+from quart_odds.routes.api.schemas.opportunities import OpportunitiesPage
 from quart_odds.routes.pages.odds import event_row, market_groups, odds_text, sources
 from tests.odds.making import KICKOFF, NOW, STALE_AFTER, X1, header, key, mapped
 from tests.odds.serving import Served, served

@@ -14,7 +14,6 @@ from quart_odds.routes.api.schemas.odds import (
     ListedBookmaker,
     Margin,
     OfferPromotion,
-    Opportunity,
     Reversed,
     Seen,
     Shape,
@@ -22,6 +21,7 @@ from quart_odds.routes.api.schemas.odds import (
     SnapshotTime,
     SourceChanged,
 )
+from quart_odds.routes.api.schemas.opportunities import Opportunity
 
 
 class ImageOutcome(InlineOutcome):
