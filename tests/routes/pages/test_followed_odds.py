@@ -169,6 +169,26 @@ async def test_open_pages_show_what_a_fresh_load_shows(tmp_path: Path, visit: Vi
             assert not asked or "/odds/" not in path, path
 
 
+async def test_what_prices_are_worth_follows_them(tmp_path: Path, visit: Visit) -> None:
+    """Fair odds, value and lead come from the server soon after a price; a price suspended with 0.00 is a dash."""
+    dice = random.Random(5)
+    async with offering(tmp_path) as server, visit(f"{server.url}/healthz") as visitor:
+        await fill(server, dice)
+        page = await open_page(visitor, server.url, "/odds")
+        other = Visitor(page)
+        before = prices(dice)
+        await post(server, offer("bet9ja", 2, before | {"1x2_ft 1": 600.0}))
+        await other.until("document.querySelector('#e2 .bet9ja .p').textContent.includes('600.00')")
+        await other.until("/value \\+\\d{4}/.test(document.querySelector('#e2 .f').textContent)")
+        assert "by " in await other.text("#e2 .f")
+        asked = await page.evaluate("fetched.filter((each) => each.includes('/odds/rows'))")
+        assert asked
+        assert all("ids=2&" in each for each in asked)
+        await post(server, offer("bet9ja", 2, before | {"1x2_ft 1": 0.0}, suspended=["1x2_ft 1"]))
+        await other.until("/–susp\\. suspended/.test(document.querySelector('#e2 .bet9ja .p').textContent)")
+        await other.until("!/value \\+\\d{4}/.test(document.querySelector('#e2 .f').textContent)")
+
+
 async def test_image_changes_nothing_on_a_page_that_was_just_loaded(
     scraped: Server, tmp_path: Path, visit: Visit
 ) -> None:
