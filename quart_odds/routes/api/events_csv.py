@@ -117,7 +117,7 @@ async def _found(query: CSVQuery) -> list[CachedEvent]:
     asked = query.model_copy(update={"include_started": True})
     ids = frozenset(query.event_id)
     found = [event.snapshot() for event in select_events(cache, asked, now) if event.id in ids]
-    missing = [each for each in ids if each not in cache.events]
+    missing = await parts.store.event_ids(among=[each for each in ids if each not in cache.events])
     is_wanted = event_filters(asked, None, cache.competitions)
     for start in range(0, len(missing), EVENTS_AT_ONCE):
         for event in await parts.store.stored_events(missing[start : start + EVENTS_AT_ONCE]):

@@ -248,8 +248,16 @@ def said(query: Query, name: str) -> list[tuple[str, str]]:
     if isinstance(value, bool):
         return [(name, "true" if value else "false")]
     if isinstance(value, datetime):
-        return [(name, iso_z(value))]
+        return [(name, moment_text(value))]
     return [(name, str(value))]
+
+
+def moment_text(moment: datetime) -> str:
+    """Return a time that a query has as a query string has it: in UTC, unless that is beyond all years."""
+    try:
+        return iso_z(moment)
+    except OverflowError:
+        return moment.isoformat()
 
 
 def cursor(cache: OddsCache, since: Revision | datetime | None = None) -> str:

@@ -7,12 +7,11 @@ from datetime import UTC, datetime, time, timedelta, tzinfo
 from typing import get_args
 from urllib.parse import urlencode
 
-from quart_odds.domain.clock import iso_z
 from quart_odds.odds.cache import OddsCache
 from quart_odds.odds.competitions import Competitions, MatchedCompetition
 from quart_odds.odds.event import CachedEvent
 from quart_odds.routes.api.export_size import export_bytes, offered_formats, price_count, size_words
-from quart_odds.routes.api.query import chosen_events, said, sort_events
+from quart_odds.routes.api.query import chosen_events, moment_text, said, sort_events
 from quart_odds.routes.pages.order import EventOrder, FigureSort, Shown
 from quart_odds.routes.pages.query import MARKETS, Columns, OddsPageQuery
 
@@ -202,7 +201,7 @@ def _filters(query: OddsPageQuery, countries: Iterable[Country], now: datetime) 
         )
     if query.kickoff_from or query.kickoff_to:
         moments = (("from", query.kickoff_from), ("to", query.kickoff_to))
-        words = " ".join(f"{word} {iso_z(moment)}" for word, moment in moments if moment is not None)
+        words = " ".join(f"{word} {moment_text(moment)}" for word, moment in moments if moment is not None)
         found.append(Filter(f"kick-off {words}", {"kickoff_from": None, "kickoff_to": None}))
     places = _places(query, countries)
     if places:

@@ -279,3 +279,9 @@ async def test_sizes_have_few_digits() -> None:
         "378 MB",
         "2,000 MB",
     ]
+
+
+async def test_times_beyond_all_years_in_utc_are_shown_as_they_are(app: RunningApp) -> None:
+    """Such a filter finds nothing or everything, and is no error."""
+    assert ids(await text_of(app, "kickoff_from=0001-01-01T00:00:00%2B23:59")) == [1, 2, 3, 4]
+    assert ids(await text_of(app, "kickoff_from=9999-12-31T23:59:59-23:59")) == []
