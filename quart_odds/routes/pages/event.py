@@ -45,6 +45,7 @@ async def past_values(shown: Shown) -> dict[str, object]:
     worth = worth_of(event, fair)
     return {
         "event_id": event.id,
+        "kickoff": event.header.kickoff,
         "query": query,
         "choice": choice,
         "ranges": RANGES,

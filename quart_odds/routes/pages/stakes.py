@@ -1,6 +1,7 @@
 """Stakes for a bank between chosen prices of one market, for the event page."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 
 from quart_odds.domain.catalogue import Market, pack_key
@@ -17,11 +18,12 @@ LEAST_DECIMALS = 2
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A price that can be backed."""
+    """A price that can be backed, and when it was last seen."""
 
     platform: Platform
     thousandths: int
     promotion: Promotion | None
+    seen_at: datetime
 
     @property
     def odds(self) -> str:
@@ -61,6 +63,11 @@ class Plan:
     best: Decimal
     decimals: int
     winners: int
+
+    @property
+    def seen_at(self) -> datetime:
+        """When the oldest of the chosen prices was last seen. There must be any."""
+        return min(each.chosen.seen_at for each in self.backed)
 
     def money(self, amount: Decimal) -> str:
         """Format an amount: `1,250.00`."""
@@ -116,6 +123,7 @@ def _choices(
     found = []
     for platform, value in fair.prices_of(plain).items():
         event_odds = event.odds[platform]
-        promotion = Promotion.named(promotion_word(event_odds, effective_key(event_odds, plain)))
-        found.append(Choice(platform, value >> 1, promotion))
+        key = effective_key(event_odds, plain)
+        promotion = Promotion.named(promotion_word(event_odds, key))
+        found.append(Choice(platform, value >> 1, promotion, event_odds.seen_at_of(key)))
     return tuple(sorted(found, key=lambda each: -each.thousandths))

@@ -59,7 +59,7 @@ async def shown(running: RunningApp, query: str = "", part: str = "") -> str:
 
 def section(body: str, part: str) -> str:
     """Return the HTML of the element with this id, up to the next part of the page."""
-    return re.split(r"<(?:section|details)|<div id", body.split(f'id="{part}"', 1)[1])[0]
+    return re.split(r"<(?:section|details)|<div id|<span id=\"worth", body.split(f'id="{part}"', 1)[1])[0]
 
 
 def words(html: str) -> str:
@@ -135,11 +135,18 @@ async def test_stakes_are_shared_among_the_chosen_prices(running: RunningApp) ->
     staked = words(section(await shown(running), "staked"))
     assert "1 3.60 BetPawa 32.00 115.20 profit 17.20" in staked
     assert "98.00 staked: profit 16.70 at worst" in staked
+    assert "The oldest of these prices was seen 2 min ago . A calculation in" in staked
     assert "it is no offer" in staked
     chosen = words(section(await shown(running, "?bank=10&rounding=0.5&at=sportybet&at=betpawa,betpawa"), "staked"))
     assert "1 2.40 SportyBet 3.50 8.40 loss 0.60" in chosen
     assert "at worst" in chosen
     assert "too small" in words(section(await shown(running, "?bank=0.5"), "staked"))
+
+
+async def test_stakes_on_a_match_that_has_begun_say_so(running: RunningApp) -> None:
+    """Prices from before the kick-off cannot be had any more."""
+    await record(running, BETPAWA, 90, kickoff=ago(60))
+    assert "seen 1 h ago . The match has begun." in words(section(await shown(running), "staked"))
 
 
 async def test_price_to_back_that_is_gone_is_replaced_and_that_is_said(running: RunningApp) -> None:
