@@ -138,7 +138,7 @@ async def history_of(event: CachedEvent, query: EventPageQuery) -> History:
         tuple(rows[:MOST_CHANGES]),
         sum(row.kind == "changed" for row in rows),
         max(0, len(rows) - MOST_CHANGES),
-        tuple(_moved(event, market, past, index) for past in pasts if past.states),
+        tuple(_moved(event, market, past, index, has_margin=not query.promotion) for past in pasts if past.states),
         await _chart(event, query, pasts, index),
     )
 
@@ -180,14 +180,13 @@ def _change(market: Market, past: _Past, state: MarketState, since: datetime | N
     return Change(state.at, past.platform, tuple(odds), kind)
 
 
-def _moved(event: CachedEvent, market: Market, past: _Past, index: int) -> Moved:
+def _moved(event: CachedEvent, market: Market, past: _Past, index: int, *, has_margin: bool) -> Moved:
     event_odds, key = past.event_odds, past.keys.get(index)
     state, value = past.states[-1], past.states[-1].values.get(index, GONE)
     moved = Movement() if key is None else _movement(event, past, key)
     opening, closing = _quoted(moved, "opening"), _quoted(moved, "closing")
     kind = _state_of(state, value)
     thousandths = value >> 1 if kind == "active" else 0
-    is_plain = not any(state.promotions.values())
     return Moved(
         past.platform,
         kind,
@@ -199,7 +198,7 @@ def _moved(event: CachedEvent, market: Market, past: _Past, index: int) -> Moved
         moved.hour_percent,
         moved.day_percent,
         moved.opening_percent,
-        market_margin(market, state.comparable_values()) if state.is_listed and is_plain else None,
+        market_margin(market, state.comparable_values()) if state.is_listed and has_margin else None,
         sides_of(event, event_odds),
     )
 
