@@ -12,9 +12,9 @@ from sqlalchemy import delete
 from structlog.testing import capture_logs
 
 from quart_odds.domain.platforms import Platform
-from quart_odds.errors import RunStateError
+from quart_odds.errors import RunStateError, StorageError
 from quart_odds.odds import OddsService
-from quart_odds.odds.retention import Removal
+from quart_odds.odds.retention import Ages, Removal
 from quart_odds.scraping import maintenance as module
 from quart_odds.scraping.maintenance import FIRST_CLEAN_UP_AFTER, RETRY_SECONDS, START_SECONDS, Maintenance
 from quart_odds.scraping.runtime_settings import PreferenceChanges, RuntimeSettings
@@ -198,3 +198,38 @@ async def test_a_clean_up_goes_on_though_its_client_has_left(life: Life) -> None
         assert state is not None
         assert state.last_at == NOW
         assert await life.odds_service.served.find(1) is None
+
+
+async def test_a_clean_up_that_fails_is_recorded_as_failed(life: Life, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the reason. It is tried again, since none has been done."""
+
+    async def broken(*_: object) -> Removal:
+        raise StorageError("the disk is full")
+
+    async with life.started(NOW) as keeping:
+        monkeypatch.setattr(life.odds_service, "remove_old", broken)
+        with pytest.raises(StorageError, match="the disk is full"):
+            await keeping.clean_up()
+    [failed], total = await life.store.clean_ups(limit=5)
+    assert (failed.status, failed.error, failed.trigger, total) == ("failed", "the disk is full", "scheduled", 1)
+    state = await life.store.clean_up_state()
+    assert state is None or state.last_at is None
+
+
+async def test_a_clean_up_of_older_things_does_not_stand_for_the_one_that_is_due(life: Life) -> None:
+    """One that removes at least as much as the settings do counts as theirs."""
+    async with life.started(NOW) as keeping:
+        for ages, last_at in ((Ages(60, 30), None), (Ages(20, 30), NOW)):
+            await keeping.clean_up(ages=ages, trigger="manual", requested_by="this machine")
+            state = await life.store.clean_up_state()
+            assert state is not None
+            assert state.last_at == last_at
+
+
+async def test_a_clean_up_that_a_stop_has_interrupted_is_told_as_failed(life: Life) -> None:
+    """By the next process that plans one."""
+    await life.store.begin_clean_up("scheduled", "the schedule", Ages(30, 30), NOW)
+    async with life.started(NOW + DAY):
+        await life.slept(1)
+        [lost], _ = await life.store.clean_ups(limit=5)
+        assert (lost.status, lost.completed_at) == ("failed", NOW + DAY)
