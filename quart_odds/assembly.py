@@ -120,7 +120,7 @@ def add_kept_answers(parts: Services) -> None:
     parts.event_rows = EventRows(
         stale_after=stale_after, root_path=parts.root_path, templates=parts.templates, moves=parts.recent_moves
     )
-    parts.event_order = EventOrder(stale_after)
+    parts.event_order = EventOrder(stale_after, parts.recent_moves)
     parts.market_numbers = MarketNumbers(cache)
 
 

@@ -21,6 +21,7 @@ SORTS = {
     "kickoff": "Kick-off",
     "margin": "Best margin",
     "value": "Value",
+    "movement": "Movement",
     "age": "Newest prices",
     "-age": "Oldest prices",
     "-kickoff": "Latest kick-off",

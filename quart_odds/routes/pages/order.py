@@ -13,11 +13,12 @@ from quart_odds.odds.event import CachedEvent
 from quart_odds.odds.event_odds import GONE
 from quart_odds.odds.margin import best_values, market_margin
 from quart_odds.odds.offers import offer_of
+from quart_odds.odds.recent_moves import RecentMoves
 from quart_odds.odds.row_figures import figures_of
 from quart_odds.routes.api.cooperative_yield import CooperativeYield
 
-FigureSort = Literal["margin", "value", "age", "-age"]
-"""Lowest margin of the best prices first; highest value first; newest, or oldest, prices first."""
+FigureSort = Literal["margin", "value", "movement", "age", "-age"]
+"""Lowest margin of the best prices first; highest value first; what moved most; newest, or oldest, prices first."""
 
 KEPT_ORDERS = 16
 """Markets and choices of bookmakers whose figures are kept: some 200 KB each with 1,300 events."""
@@ -49,10 +50,14 @@ _Made = tuple[float | None, datetime | None]
 
 
 class EventOrder:
-    """Sorts events by what their rows show. `stale_after` is how old a price may be that says what others are worth."""
+    """Sorts events by what their rows show. `stale_after` is how old a price may be that says what others are worth.
 
-    def __init__(self, stale_after: timedelta) -> None:
+    `moves` are the movements, which are kept there: more of them is known when more of the history has been read.
+    """
+
+    def __init__(self, stale_after: timedelta, moves: RecentMoves | None = None) -> None:
         self._stale_after = stale_after
+        self._moves = moves
         self._kept: OrderedDict[tuple[str, int, float | None, tuple[Platform, ...]], dict[int, _Figure]] = OrderedDict()
 
     async def sorted(
@@ -69,7 +74,7 @@ class EventOrder:
         others: list[CachedEvent] = []
         for event in events:
             figure = kept.get(event.id)
-            if figure is None or not figure.is_right(event.version, now):
+            if figure is None or sort == "movement" or not figure.is_right(event.version, now):
                 rank, until = make(self, event, shown, now)
                 figure = kept[event.id] = _Figure(event.version, now, until, rank)
                 if turn.is_due:
@@ -100,6 +105,10 @@ class EventOrder:
         values = [each.value_percent for each in figures.outcomes if each.value_percent is not None]
         return -max(values) if values else None, figures.right_until
 
+    def _movement(self, event: CachedEvent, shown: Shown, now: datetime) -> _Made:
+        strength = None if self._moves is None else self._moves.moves_of(event, shown.market, shown.line).strength
+        return None if strength is None else -strength, None
+
     def _age(self, event: CachedEvent, shown: Shown, now: datetime) -> _Made:
         seen_at = oldest_seen_at(event, shown)
         return None if seen_at is None else -seen_at.timestamp(), None
@@ -107,6 +116,7 @@ class EventOrder:
     _makers: Mapping[FigureSort, Callable[["EventOrder", CachedEvent, Shown, datetime], _Made]] = {
         "margin": _margin,
         "value": _value,
+        "movement": _movement,
         "age": _age,
         "-age": _age,
     }

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from html import unescape
 from pathlib import Path
+from typing import cast
 from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 import pytest
@@ -18,6 +19,8 @@ from quart_odds.domain.clock import utc_now
 from quart_odds.domain.odds import Competition
 from quart_odds.domain.platforms import Platform
 from quart_odds.odds import OddsCache
+from quart_odds.odds.ports import StoredMoves
+from quart_odds.odds.recent_moves import RecentMoves
 from quart_odds.odds.row_figures import figures_of
 from quart_odds.routes.api.export_size import size_words
 from quart_odds.routes.api.requests import read_query
@@ -33,6 +36,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 BETPAWA, SPORTYBET, BET9JA = FIRST_THREE
 LA_LIGA = Competition("8", "La Liga", "Spain")
 LONG = Competition("9", "Campeonato " + "x" * 50, "A country with a <very> long & odd name")
+ONE_X_TWO = CATALOGUE.by_slug["1x2_ft"]
 HTML = {"Accept": "text/html"}
 
 
@@ -248,8 +252,7 @@ async def test_rows_are_sorted_by_what_they_show() -> None:
     assert await sorted_ids(cache, order, "sort=margin", now) == [2, 4, 1, 3, 5]
     assert await sorted_ids(cache, order, "sort=age", now) == [2, 4, 3, 1, 5]
     assert await sorted_ids(cache, order, "sort=-age", now) == [1, 3, 4, 2, 5]
-    one_x_two = CATALOGUE.by_slug["1x2_ft"]
-    figures = {event.id: figures_of(event, one_x_two, None, None, now, STALE_AFTER) for event in cache.by_kickoff()}
+    figures = {event.id: figures_of(event, ONE_X_TWO, None, None, now, STALE_AFTER) for event in cache.by_kickoff()}
     values = {number: [each.value_percent or -99 for each in row.outcomes] for number, row in figures.items()}
     assert sorted(max(each) > -99 for each in values.values()) == [False, True, True, True, True]
     assert await sorted_ids(cache, order, "sort=value", now) == sorted(values, key=lambda number: -max(values[number]))
@@ -267,6 +270,31 @@ async def test_order_follows_changes_and_the_age_of_prices() -> None:
     assert await sorted_ids(cache, order, "sort=value", NOW + STALE_AFTER + timedelta(seconds=1)) == [1, 2]
     with_prices(cache, 1, 1, betpawa=(2.4, 3.6, 4.8))
     assert await sorted_ids(cache, order, "sort=margin", seconds_on(1)) == [1, 2]
+
+
+async def test_rows_that_moved_most_within_an_hour_come_first() -> None:
+    """Up or down. Rows that did not move follow by kick-off, and those of which nothing is known."""
+    cache, now = OddsCache(), minutes_on(0)
+    moves = RecentMoves(cache, cast("StoredMoves", None), {ONE_X_TWO.number}, clock=lambda: now)
+    order = EventOrder(STALE_AFTER, moves)
+    home = key("1x2_ft", "1")
+
+    def offer(number: int, odds: float, minute: float) -> None:
+        event = header(BETPAWA, f"e{number}", str(number), kickoff=minutes_on(600 + number))
+        moves.note(cache.apply(mapped(event, X1 | {home: odds}), minutes_on(minute)))
+
+    for number in (1, 2, 3, 4):
+        offer(number, 2.0, 0)
+    now = minutes_on(100)
+    for number, odds in ((2, 2.1), (3, 1.6), (4, 2.2)):
+        offer(number, odds, 100)
+    assert await sorted_ids(cache, order, "sort=movement", now) == [3, 4, 2, 1]
+    offer(1, 4.0, 110)
+    now = minutes_on(110)
+    assert await sorted_ids(cache, order, "sort=movement", now) == [1, 3, 4, 2]
+    now = minutes_on(165)
+    assert await sorted_ids(cache, order, "sort=movement", now) == [1, 2, 3, 4], "the others moved longer ago"
+    assert await sorted_ids(cache, EventOrder(STALE_AFTER), "sort=movement", now) == [1, 2, 3, 4]
 
 
 async def test_sizes_have_few_digits() -> None:
