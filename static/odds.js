@@ -1,6 +1,7 @@
 /** The odds page: filters without reloading, endless scrolling, and live prices. */
 import { Grid } from "./grid.js";
 import { all, byId, connect, load, number, setText } from "./page.js";
+import { reader } from "./reader.js";
 
 const form = byId("filter");
 const news = byId("news");
@@ -22,12 +23,17 @@ const asked = () => {
 const address = (query) => `?${query}`.replaceAll("%2C", ",");
 
 const days = byId("date");
-const { timeZone } = new Intl.DateTimeFormat().resolvedOptions();
-// An address that names days has the zone that they are meant in.
-if (timeZone && days.value === "all") {
-	byId("tz").value = timeZone;
-	setText(byId("days-in"), timeZone.replaceAll("_", " "));
+/** Mean days in the zone in which times are shown. Returns whether that is another one now. */
+function takeZone() {
+	const zone = reader.zone || new Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC";
+	const isOther = byId("tz").value !== zone;
+	byId("tz").value = zone;
+	setText(byId("days-in"), zone.replaceAll("_", " "));
+	return isOther;
 }
+// An address that names days has the zone that they are meant in.
+if (days.value === "all") takeZone();
+document.addEventListener("preferred", () => takeZone() && days.value !== "all" && show());
 
 const live = connect([]);
 const grid = new Grid(live, asked());

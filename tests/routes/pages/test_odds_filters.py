@@ -51,6 +51,10 @@ async def test_a_competition_is_found_ticked_and_exported(scraped: Server, visit
         await page.select_option("#date", "weekend")
         await visitor.until_contains("#chips", "Saturday and Sunday")
         assert asked(visitor)["tz"] == [await visitor.value("new Intl.DateTimeFormat().resolvedOptions().timeZone")]
+        await page.click("#display summary")
+        await page.select_option("#reads-zone", "UTC")
+        await visitor.until_contains("#chips", " in UTC")
+        assert asked(visitor)["tz"] == ["UTC"]
         await page.get_by_role("link", name="Clear all").click()
         await page.wait_for_url(lambda url: "tournament_ids" not in url)
         assert await visitor.value(f"{PLACES}.size") > 1
