@@ -5,7 +5,7 @@ from datetime import datetime
 
 from quart_odds.alerts.rules import MovementSpec, PriceOf, PriceSpec
 from quart_odds.domain.clock import iso_z
-from quart_odds.domain.outcomes import outcome_words
+from quart_odds.domain.outcomes import odds_text, outcome_words
 from quart_odds.domain.platforms import Platform
 from quart_odds.domain.runs import RunRecord
 from quart_odds.odds.event import CachedEvent
@@ -27,15 +27,16 @@ class Words:
 def price_words(spec: PriceSpec, event: CachedEvent, platform: Platform, odds: float) -> Words:
     """Return the words for a price beyond its threshold."""
     beyond = f"over {spec.over:g}" if spec.over is not None else f"under {spec.under:g}"
-    text = f"{_price_name(spec, platform)} is {odds:g}, {beyond}."
+    text = f"{_price_name(spec, platform)} is {odds_text(odds)}, {beyond}."
     data = {**_price_data(spec, event, platform, odds), "over": spec.over, "under": spec.under}
-    return Words(f"{event.header.name}: {odds:g} is {beyond}", text, data)
+    return Words(f"{event.header.name}: {odds_text(odds)} is {beyond}", text, data)
 
 
 def movement_words(spec: MovementSpec, event: CachedEvent, platform: Platform, odds: float, percent: float) -> Words:
     """Return the words for a price that moved by a percentage, negative if it fell."""
     verb = "rose" if percent > 0 else "fell"
-    text = f"{_price_name(spec, platform)} {verb} by {abs(percent):.1f} % within {spec.within_seconds} s, to {odds:g}."
+    moved = f"{verb} by {abs(percent):.1f} % within {spec.within_seconds} s, to {odds_text(odds)}"
+    text = f"{_price_name(spec, platform)} {moved}."
     data = {**_price_data(spec, event, platform, odds), "percent": round(percent, 3)}
     return Words(f"{event.header.name}: a price {verb} by {abs(percent):.1f} %", text, data)
 
@@ -86,7 +87,7 @@ def opportunity_words(track: Track, now: datetime) -> Words:
     event, found = track.event, track.opportunity
     name, worth = event.header.name, f"{found.kind} {found.margin:.2f} %"
     prices = ", ".join(
-        f"{outcome_words(leg.market, leg.outcome, leg.line)} {leg.odds:g} at {leg.platform.display_name}"
+        f"{outcome_words(leg.market, leg.outcome, leg.line)} {odds_text(leg.odds)} at {leg.platform.display_name}"
         for leg in found.legs
     )
     data: JSON = {

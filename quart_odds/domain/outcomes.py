@@ -1,4 +1,4 @@
-"""Outcomes in words, with the line as the reader would bet on it."""
+"""Outcomes and odds in words, with the line as the reader would bet on it."""
 
 from quart_odds.domain.catalogue import Market, Outcome
 
@@ -12,6 +12,12 @@ def outcome_words(market: Market, outcome: Outcome | str, line: float | None) ->
     if line is None:
         return name
     return f"{name} ({handicap_text(-line if name == '2' else line)})" if is_handicap(market) else f"{name} {line:g}"
+
+
+def odds_text(odds: float) -> str:
+    """Format odds: `2.41`, `3.10`. A third decimal is shown only if it is not zero."""
+    text = f"{odds:.3f}"
+    return text[:-1] if text.endswith("0") else text
 
 
 def is_handicap(market: Market) -> bool:

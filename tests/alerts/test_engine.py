@@ -132,7 +132,7 @@ async def test_what_fires_is_stored_told_and_queued(store: Store) -> None:
         ("a", "waiting", fired.fired_at),
         ("b", "waiting", fired.fired_at),
     ]
-    assert opened.told == [(fired.id, "Arsenal - Chelsea: 2.6 is over 2.5")]
+    assert opened.told == [(fired.id, "Arsenal - Chelsea: 2.60 is over 2.5")]
     assert opened.queued == 1
     assert await state_rows(store) == [(f"1:{HOME}:betpawa", False)]
 

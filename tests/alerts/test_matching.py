@@ -64,8 +64,8 @@ def test_a_price_fires_once_when_it_crosses() -> None:
     assert world.price(2.4) == []
     (alert,) = world.price(2.6)
     assert (alert.rule_id, alert.kind, alert.fired_at) == (1, "price", world.now)
-    assert alert.title == "Arsenal - Chelsea: 2.6 is over 2.5"
-    assert alert.text.endswith(", 1, at BetPawa is 2.6, over 2.5.")
+    assert alert.title == "Arsenal - Chelsea: 2.60 is over 2.5"
+    assert alert.text.endswith(", 1, at BetPawa is 2.60, over 2.5.")
     assert (
         alert.data.items() >= {"event_id": 1, "bookmaker": "betpawa", "outcome": "1", "odds": 2.6, "over": 2.5}.items()
     )
@@ -79,7 +79,7 @@ def test_the_price_of_a_handicap_is_named_by_the_line_of_its_side() -> None:
     world = World(rule)
     assert world.take(mapped(header(BETPAWA), {**X1, away: 1.9})) == []
     (alert,) = world.take(mapped(header(BETPAWA), {**X1, away: 2.1}))
-    assert alert.text == "Asian Handicap, 2 (+1.5), at BetPawa is 2.1, over 2."
+    assert alert.text == "Asian Handicap, 2 (+1.5), at BetPawa is 2.10, over 2."
 
 
 def test_the_threshold_itself_is_not_beyond() -> None:
@@ -299,7 +299,7 @@ def test_an_opportunity_fires_once_above_its_worth() -> None:
     (alert,) = searched.over(2.1)
     assert alert.kind == "opportunity"
     assert alert.title == "Arsenal - Chelsea: arbitrage 5.00 %"
-    assert alert.text == "Over/Under, Over 2.5 2.1 at BetPawa, Under 2.5 2.1 at SportyBet: arbitrage 5.00 %."
+    assert alert.text == "Over/Under, Over 2.5 2.10 at BetPawa, Under 2.5 2.10 at SportyBet: arbitrage 5.00 %."
     assert alert.data["event_id"] == 1
     opportunity: Any = alert.data["opportunity"]
     assert [each["bookmaker_slug"] for each in opportunity["outcomes"]] == ["betpawa", "sportybet"]

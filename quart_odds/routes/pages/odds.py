@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from quart_odds.domain import outcomes
 from quart_odds.domain.catalogue import CATALOGUE, FIRST_PROMOTED_KEY, Market, pack_key
 from quart_odds.domain.platforms import Platform
 from quart_odds.odds.event import CachedEvent
@@ -191,8 +192,7 @@ def price_text(thousandths: int) -> str:
 
 def odds_text(thousandths: int) -> str:
     """Format odds: `2.41`. A third decimal is shown only if it is not zero."""
-    text = f"{thousandths / 1000:.3f}"
-    return text[:-1] if text.endswith("0") else text
+    return outcomes.odds_text(thousandths / 1000)
 
 
 @dataclass(frozen=True, slots=True)

@@ -111,7 +111,7 @@ def shown(track: Track, query: OpportunitiesQuery, *, is_apart: bool) -> ShownOp
     return ShownOpportunity(
         key=f"o{event.id}-{found.kind}-{'-'.join(str(leg.key) for leg in found.legs)}",
         event_id=event.id,
-        event=header.name,
+        event=f"{header.home_team} – {header.away_team}",
         competition=header.competition.name,
         kickoff=header.kickoff,
         kind=found.kind,

@@ -90,12 +90,12 @@ async def test_a_rule_is_added_paused_resumed_and_removed_by_forms(running: Runn
     assert "1X2, 1, of Arsenal - Chelsea is over 2.5 this page only never" in await shown(running)
     await running.parts.odds_service.record(mapped(header(), {**X1, HOME: 2.6}), utc_now())
     async with asyncio.timeout(30):
-        while "Arsenal - Chelsea: 2.6 is over 2.5" not in (said := await shown(running)):
+        while "Arsenal - Chelsea: 2.60 is over 2.5" not in (said := await shown(running)):
             await asyncio.sleep(0.02)
     assert "to nobody" in said
     assert re.search(r"this page only \w{3} \d+ \w{3} [\d:]+ UTC Pause", said), "it says when the rule fired last"
     page = await markup(running)
-    assert '<a href="/odds/1">Arsenal - Chelsea: 2.6 is over 2.5</a>' in page
+    assert '<a href="/odds/1">Arsenal - Chelsea: 2.60 is over 2.5</a>' in page
     assert 'of <a href="/odds/1">Arsenal - Chelsea</a> is over 2.5' in page
     await submit(running, "/alerts/rules/1/pause", {})
     assert "Home price paused" in await shown(running)

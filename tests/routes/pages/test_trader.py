@@ -60,8 +60,8 @@ async def test_a_trader_finds_a_price_and_is_told_when_it_moves(tmp_path: Path, 
         await page.goto(f"{proxy.url}/odds")
         countries = await choose_competitions(visitor, 2)
         await page.click("#choose summary")
-        for slug in set(sandbox.urls) - set(CHOSEN):
-            await page.uncheck(f"#choose input[value={slug}]")
+        for other in set(sandbox.urls) - set(CHOSEN):
+            await page.uncheck(f"#choose input[value={other}]")
         await visitor.until("document.querySelectorAll('.grid-head .g:not(.fair)').length === 3")
         await page.select_option("#sort", "value")
         await visitor.until("new URLSearchParams(location.search).get('sort') === 'value'")
