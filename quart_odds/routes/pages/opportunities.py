@@ -97,6 +97,7 @@ async def _now(query: OpportunitiesPageQuery) -> dict[str, object]:
         "apart": [] if query.suspicious else [shown(track, query, is_apart=True) for track in apart[:APART_SHOWN]],
         "clean_count": len(now.clean),
         "apart_count": len(apart),
+        "are_old": bool(apart) and all("stale" in track.opportunity.reasons for track in apart),
         "left_out": now.left_out,
         "has_odds": bool(services().served.cache.events),
         "stale_after": round(services().event_bodies.stale_after.total_seconds()),

@@ -129,6 +129,7 @@ async def test_a_middle_says_what_it_loses_at_worst_and_gains_at_best(running: R
 async def test_what_should_not_be_believed_is_apart_with_the_reason(running: RunningApp) -> None:
     """It is below the others, and has a list of its own."""
     await offer_arbitrage(running, "old", age=900)
+    assert "There is none now: the prices are older than 5 min. Start a run" in await said(running)
     await offer_arbitrage(running, "new")
     both = await said(running)
     assert both.index("new") < both.index("Listed apart 1 of 1") < both.index("Its oldest price is too old")
