@@ -21,7 +21,7 @@ from tests.server.serving import Server, at, served
 FOLDER = Path(__file__).parents[3] / "docs" / "screenshots"
 WIDTHS = (1280, 360)
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
-HEIGHTS = {"progress": 860, "odds": 600, "event": 860, "runs": 760}
+HEIGHTS = {"progress": 860, "odds": 600, "event": 860, "runs": 760, "coverage": 860, "health": 860}
 NARROW_HEIGHT = 780
 PAST: tuple[dict[str, object], ...] = ({}, {}, {"bet9ja": "403"}, {}, {}, {}, {"sportybet": "timeout"}, {}, {})
 """Faults of the runs before the screenshots, so that the pages show a history."""
@@ -69,7 +69,13 @@ async def take(browser: Browser, server: Server, folder: Path) -> None:
         await visitor.page.screenshot(path=folder / f"progress-{look}.png")
     await first.until_text("#run-status", "completed")
     event = await first.page.locator(".rows .m a").nth(2).get_attribute("href")
-    for name, path in (("odds", "/odds"), ("event", event), ("runs", "/runs")):
+    for name, path in (
+        ("odds", "/odds"),
+        ("event", event),
+        ("runs", "/runs"),
+        ("coverage", "/coverage"),
+        ("health", "/health"),
+    ):
         for look, visitor in visitors.items():
             await show(visitor, int(look.split("-")[0]), name, f"{server.url}{path}")
             await visitor.page.screenshot(path=folder / f"{name}-{look}.png")
