@@ -211,7 +211,7 @@ async def test_an_error_of_the_database_loses_nothing(store: Store, monkeypatch:
         await opened.alerts(2)
         await opened.settled()
     assert len(await store.list_alerts(limit=9)) == 2
-    assert [title for _, title in opened.told] == [f"Arsenal - Chelsea: {odds} is over 2.5" for odds in (2.6, 2.7)]
+    assert [title for _, title in opened.told] == [f"Arsenal - Chelsea: {odds:.2f} is over 2.5" for odds in (2.6, 2.7)]
 
 
 async def test_rules_that_another_process_changed_are_noticed(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
