@@ -108,3 +108,21 @@ async def test_without_script_display_says_what_is_shown(scraped: Server, visit:
         await visitor.page.click("#display summary")
         assert "Odds are decimal, and times are in UTC" in await visitor.text("#display")
         assert not await visitor.page.locator("#reads-odds").is_visible()
+
+
+@pytest.mark.browser
+@pytest.mark.asyncio(loop_scope="session")
+async def test_navigation_on_a_phone_is_one_row_with_the_page_in_it(scraped: Server, visit: Visit) -> None:
+    """Also without script, and for the page that is last in it."""
+    async with visit(f"{scraped.url}/docs", script=False, width=360) as visitor:
+        for path in ("/", "/docs"):
+            await visitor.page.goto(f"{scraped.url}{path}")
+            here = await visitor.page.locator("nav [aria-current=page]").bounding_box()
+            navigation = await visitor.page.locator(".top nav").bounding_box()
+            header = await visitor.page.locator(".top").bounding_box()
+            assert here is not None
+            assert navigation is not None
+            assert header is not None
+            assert here["x"] >= navigation["x"]
+            assert here["x"] + here["width"] <= navigation["x"] + navigation["width"] + 1
+            assert header["height"] < 90

@@ -1,8 +1,10 @@
 """A run as its page shows it: how far it is, what failed, and what somebody stopped. Without a browser."""
 
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ from quart_odds.domain.runs import PhaseRecord, PlatformResult, RunError, RunRec
 from quart_odds.routes.pages.run import NO_ESTIMATE, stored_view, told_view
 from quart_odds.scraping.progress_tracker import PlatformTracker, RunTracker
 from quart_odds.scraping.schemas import ScrapeProgress
+from tests.apps import running_app
 
 BETPAWA, SPORTYBET = Platform.BETPAWA, Platform.SPORTYBET
 BEGIN = datetime(2026, 11, 22, 10, tzinfo=UTC)
@@ -93,6 +96,15 @@ def test_run_that_somebody_stopped_has_not_failed(status: RunStatus) -> None:
         f"Run 3 {status}: the run was cancelled",
     ]
     assert view["errors"][0]["is_stop"]
+
+
+async def test_pages_without_a_run_say_what_will_be_there_and_offer_to_start_one(tmp_path: Path) -> None:
+    """Of the progress and of the list."""
+    async with running_app(tmp_path, "http://127.0.0.1:9") as running:
+        for path, words in (("/", "Here you follow a run"), ("/runs", "Each will have a row here")):
+            text = await (await running.client.get(path)).get_data(as_text=True)
+            assert words in text
+            assert re.search(r'<form method="post" action="/runs">.*<button', text)
 
 
 def test_no_word_of_a_failure_is_doubled() -> None:
