@@ -1,5 +1,6 @@
 """The movement of prices on the page of odds."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from quart_odds.routes.pages.rows import EventRows
 from quart_odds.storage import Store
 from tests.apps import running_app
 from tests.odds.making import NOW, X1, header, key, mapped
+from tests.redis_servers import running_redis
 
 HOME = key("1x2_ft", "1")
 MATCH_RESULT = CATALOGUE.by_slug["1x2_ft"]
@@ -76,3 +78,29 @@ async def test_the_page_of_odds_says_how_prices_moved_before_a_restart(tmp_path:
         for path in ("/odds", "/odds/rows?ids=1"):
             text = await (await running.client.get(path, headers={"Accept": "text/html"})).get_data(as_text=True)
             assert '<span aria-hidden="true">↑10 ↑16</span>' in text, path
+
+
+async def test_a_process_that_shares_the_log_knows_the_moves_of_what_it_serves(tmp_path: Path) -> None:
+    """The odds that it serves come through Redis, also where it writes itself."""
+    now = datetime.now(UTC).replace(microsecond=0)
+    event = header(Platform.BETPAWA, kickoff=now + timedelta(days=1))
+    with running_redis() as redis:
+        async with running_app(tmp_path, "http://127.0.0.1:9", engine_url=redis.url) as running:
+            async with asyncio.timeout(10):
+                while (await running.client.get("/readyz")).status_code != 200:
+                    await asyncio.sleep(0.02)
+            await running.parts.recent_moves.close()  # which would read what is stored
+            for minutes, odds in ((90, 2.0), (5, 2.2)):
+                await running.parts.odds_service.record(
+                    mapped(event, X1 | {HOME: odds}), now - timedelta(minutes=minutes)
+                )
+
+            def hour() -> float | None:
+                served = running.parts.served.cache.get(1)
+                if served is None:
+                    return None
+                return running.parts.recent_moves.moves_of(served, MATCH_RESULT, None).outcomes[0].hour
+
+            async with asyncio.timeout(10):
+                while hour() != 10.0:
+                    await asyncio.sleep(0.02)
