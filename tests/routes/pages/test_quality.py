@@ -56,7 +56,7 @@ async def test_no_page_has_a_serious_fault_of_accessibility(scraped: Server, vis
                 await visitor.page.set_viewport_size({"width": width, "height": 860})
                 await visitor.page.emulate_media(color_scheme=scheme)
                 assert await faults(visitor, "axe.run({ runOnly: ['color-contrast'] })") == [], (path, width, scheme)
-                assert await visitor.value("document.documentElement.scrollWidth - innerWidth") <= 0
+                assert await visitor.value("document.documentElement.scrollWidth - innerWidth") <= 0, (path, width)
         visitor.errors = [each for each in visitor.errors if "status of 404" not in each]
 
 
