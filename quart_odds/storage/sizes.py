@@ -27,6 +27,11 @@ class SizeRows:
 
     database: Database
 
+    async def size_bytes(self) -> int:
+        """Return how much space the database takes. Reads no table."""
+        async with self.database.reading() as connection:
+            return await _total(connection, is_sqlite=self.database.is_sqlite)
+
     async def measure(self, at: datetime) -> StorageSample:
         """Measure the database now, without storing the result. The largest table is first."""
         async with self.database.reading() as connection:
@@ -91,9 +96,15 @@ class SizeRows:
         return None if row is None else _alert(row)
 
 
-async def _sqlite(connection: AsyncConnection) -> tuple[int, list[TableSize]]:
+async def _total(connection: AsyncConnection, *, is_sqlite: bool) -> int:
+    if not is_sqlite:
+        return int(await connection.scalar(text("SELECT pg_database_size(current_database())")) or 0)
     pages = await connection.scalar(text("PRAGMA page_count")) or 0
-    total = pages * (await connection.scalar(text("PRAGMA page_size")) or 0)
+    return int(pages * (await connection.scalar(text("PRAGMA page_size")) or 0))
+
+
+async def _sqlite(connection: AsyncConnection) -> tuple[int, list[TableSize]]:
+    total = await _total(connection, is_sqlite=True)
     if total > MOST_READ_BYTES:
         return total, [TableSize(name, None, None) for name in metadata.tables]
     counts = {
@@ -111,7 +122,7 @@ async def _sqlite(connection: AsyncConnection) -> tuple[int, list[TableSize]]:
 
 
 async def _postgres(connection: AsyncConnection) -> tuple[int, list[TableSize]]:
-    total = await connection.scalar(text("SELECT pg_database_size(current_database())")) or 0
+    total = await _total(connection, is_sqlite=False)
     rows = await connection.execute(
         text(
             "SELECT relname, pg_total_relation_size(relid), n_live_tup FROM pg_stat_user_tables "

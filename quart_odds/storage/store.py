@@ -184,16 +184,6 @@ class Store(
         async with self.database.reading() as connection:
             await connection.execute(select(1))
 
-    async def size_bytes(self) -> int:
-        """Return how much space the database takes. Reads no table. Raises StorageError."""
-        sizes = (
-            "SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()"
-            if self.database.is_sqlite
-            else "SELECT pg_database_size(current_database())"
-        )
-        async with self.database.reading() as connection:
-            return int(await connection.scalar(text(sizes)) or 0)
-
     async def aclose(self) -> None:
         """Close every connection and release the writer lock."""
         await self.database.aclose()

@@ -92,10 +92,12 @@ async def test_samples_are_stored_by_the_writer_and_forgotten_when_old(store: St
 async def test_the_database_is_measured(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every table is there. Of a large file only the total is known."""
     found = await store.measure(NOW)
+    assert await store.size_bytes() > 0
     assert {each.name for each in found.tables} >= {"events", "quotes", "clean_ups", "storage_samples"}
     assert all(each.bytes is not None for each in found.tables)
     assert found.total_bytes >= sum(each.bytes or 0 for each in found.tables) > 0
     if store.database.is_sqlite:
+        assert await store.size_bytes() == found.total_bytes
         monkeypatch.setattr(module, "MOST_READ_BYTES", 1000)
         large = await store.measure(NOW)
         assert large.total_bytes == found.total_bytes
