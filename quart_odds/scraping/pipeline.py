@@ -27,6 +27,13 @@ from quart_odds.scraping.progress_tracker import PlatformTracker
 RECORDERS = 4
 """Bodies of one platform that are decoded or recorded at once: enough to hide the latency of the decoding process."""
 
+LOOKAHEAD = 2000
+"""Listed events that may wait for a fetcher: all that a bookmaker has, as a rule.
+
+How long a run takes is known only once its lists are complete, so they are not read at the pace of the fetchers. An
+event that waits takes less than 1 KB.
+"""
+
 log = structlog.get_logger(__name__)
 
 
@@ -44,8 +51,8 @@ Record = Callable[[MappedEvent], Awaitable[None]]
 class Pipeline:
     """Fetches and records the events of one bookmaker, and counts those that failed.
 
-    `lookahead` is how many events may wait for a fetcher, by default four per fetcher. `on_not_found` is called with
-    each event that the bookmaker does not find, and when it said so.
+    `lookahead` is how many events may wait for a fetcher. `on_not_found` is called with each event that the bookmaker
+    does not find, and when it said so.
 
     After `most_refusals` refusals in a row it raises the error of the last one.
     """
@@ -58,7 +65,7 @@ class Pipeline:
         *,
         fetchers: int,
         most_refusals: int = MOST_REFUSALS_IN_A_ROW,
-        lookahead: int | None = None,
+        lookahead: int = LOOKAHEAD,
         now: Callable[[], datetime] = utc_now,
         on_not_found: Callable[[str, datetime], object] = lambda external_id, at: None,
     ) -> None:
@@ -71,7 +78,7 @@ class Pipeline:
         self._most_refusals = most_refusals
         self._now = now
         self._on_not_found = on_not_found
-        self._headers: asyncio.Queue[EventHeader | None] = asyncio.Queue(maxsize=lookahead or 4 * fetchers)
+        self._headers: asyncio.Queue[EventHeader | None] = asyncio.Queue(maxsize=lookahead)
         self._bodies: asyncio.Queue[RawBody | None] = asyncio.Queue(maxsize=2 * RECORDERS + fetchers // 2)
 
     async def run(self, headers: AsyncGenerator[EventHeader, None], record: Record) -> None:

@@ -443,7 +443,7 @@ async def test_what_complete_lists_have_no_more_is_reported(count: int, kinds: l
     run, published = await scene.run(BETPAWA)
     await scene.settled(run)
     last = [each for each in published if each.platform is BETPAWA][-1]
-    words = f"{len(first)} events were missed for the first time, {len(gone)} are gone" if count else None
+    words = f"{len(first)} events were missed for the first time, {len(gone)} are gone" if count else "5 of 5 events"
     assert last.message == words
     record = scene.store.runs[run.record.id]
     assert record.status is RunStatus.COMPLETED
