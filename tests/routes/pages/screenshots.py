@@ -21,7 +21,23 @@ from tests.server.serving import Server, at, served
 FOLDER = Path(__file__).parents[3] / "docs" / "screenshots"
 WIDTHS = (1280, 360)
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
-HEIGHTS = {"progress": 860, "odds": 600, "event": 860, "runs": 760, "coverage": 860, "health": 860}
+HEIGHT = 860
+HEIGHTS = {"odds": 760, "runs": 760}
+"""Heights of wide windows that differ from HEIGHT."""
+
+PAGES = {
+    "odds": "/odds",
+    "opportunities": "/opportunities?bank=10000&rounding=100",
+    "alerts": "/alerts",
+    "coverage": "/coverage",
+    "runs": "/runs",
+    "health": "/health",
+    "settings": "/settings",
+    "docs": "/docs",
+}
+"""The pages besides those of progress and of an event, with their addresses."""
+
+RULE = {"name": "Arbitrage", "when": {"kind": "opportunity", "of": "arbitrage", "over_percent": 0.5}}
 NARROW_HEIGHT = 780
 PAST: tuple[dict[str, object], ...] = ({}, {}, {"bet9ja": "403"}, {}, {}, {}, {"sportybet": "timeout"}, {}, {})
 """Faults of the runs before the screenshots, so that the pages show a history."""
@@ -32,7 +48,9 @@ CHANGES = 2500
 
 
 async def make_past(server: Server, sandbox: SandboxProcess, session: aiohttp.ClientSession) -> None:
-    """Make some runs, one partial and one cancelled."""
+    """Make some runs, one partial and one cancelled, and a rule that fires."""
+    async with session.post(f"{server.url}/api/alerts/rules", json=RULE):
+        pass
     for faults in PAST:
         async with session.post(f"{sandbox.url}/_sandbox/faults", json=dict.fromkeys(sandbox.urls) | faults):
             pass
@@ -69,13 +87,7 @@ async def take(browser: Browser, server: Server, folder: Path) -> None:
         await visitor.page.screenshot(path=folder / f"progress-{look}.png")
     await first.until_text("#run-status", "completed")
     event = await first.page.locator(".rows .m a").nth(2).get_attribute("href")
-    for name, path in (
-        ("odds", "/odds"),
-        ("event", event),
-        ("runs", "/runs"),
-        ("coverage", "/coverage"),
-        ("health", "/health"),
-    ):
+    for name, path in {**PAGES, "event": event}.items():
         for look, visitor in visitors.items():
             await show(visitor, int(look.split("-")[0]), name, f"{server.url}{path}")
             await visitor.page.screenshot(path=folder / f"{name}-{look}.png")
@@ -86,7 +98,7 @@ async def take(browser: Browser, server: Server, folder: Path) -> None:
 
 async def show(visitor: Visitor, width: int, name: str, url: str) -> None:
     """Open a page in a window of the size of its screenshot."""
-    height = HEIGHTS[name] if width == WIDTHS[0] else NARROW_HEIGHT
+    height = HEIGHTS.get(name, HEIGHT) if width == WIDTHS[0] else NARROW_HEIGHT
     await visitor.page.set_viewport_size({"width": width, "height": height})
     await visitor.page.goto(url)
     await visitor.until_text("#connection", "Live over WebSocket")
