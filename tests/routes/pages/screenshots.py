@@ -101,7 +101,8 @@ async def show(visitor: Visitor, width: int, name: str, url: str) -> None:
     height = HEIGHTS.get(name, HEIGHT) if width == WIDTHS[0] else NARROW_HEIGHT
     await visitor.page.set_viewport_size({"width": width, "height": height})
     await visitor.page.goto(url)
-    await visitor.until_text("#connection", "Live over WebSocket")
+    if name != "docs":
+        await visitor.until_text("#connection", "Live over WebSocket")
     if name == "event":
         await visitor.until("document.querySelector('#chart svg')")
 
