@@ -15,6 +15,7 @@ export class Grid {
 	#stale = new Set();
 	#inSight = new Set();
 	#unlisted = new Set(); // not in the list when it was last fetched
+	#gone = new Set(); // left out because nobody lists them any more: they may come back
 	#sight = new IntersectionObserver(
 		(entries) => {
 			for (const { isIntersecting, target } of entries) this.#inSight[isIntersecting ? "add" : "delete"](target);
@@ -44,7 +45,7 @@ export class Grid {
 		for (const row of this.#rows.children) this.#sight.observe(row);
 		for (const link of all(".switch [aria-current]")) link.scrollIntoView({ block: "nearest", inline: "center" });
 		live.addEventListener("odds_update", ({ detail: { data } }) => {
-			const news = data.event_ids.filter((id) => !byId(`e${id}`) && !this.#unlisted.has(id));
+			const news = data.event_ids.filter((id) => !byId(`e${id}`) && (!this.#unlisted.has(id) || this.#gone.has(id)));
 			for (const id of news) this.#unlisted.add(id);
 			if (news.length && this.#hasRoom) this.#relist();
 		});
@@ -121,6 +122,10 @@ export class Grid {
 				end = performance.now() + 6;
 			}
 			const row = byId(`e${id}`);
+			if (row && this.#isGone(id)) {
+				this.#leaveOut(row, id);
+				continue;
+			}
 			const drawn = row && this.#drawRow(row, moved);
 			if (row && drawn !== SAME) this.#stale.add(idOf(row));
 			isTorn ||= row && !drawn;
@@ -129,6 +134,20 @@ export class Grid {
 		// What prices are worth comes from the server, and may be a little later than the prices.
 		if (isTorn) this.#pump();
 		else if (this.#stale.size) this.#follow();
+	}
+
+	/** Whether none of the bookmakers shown lists an event any more, and the reader did not ask for such events. */
+	#isGone(id) {
+		const books = this.#watch?.copy.get(id)?.markets_by_bookmaker;
+		const isListed = (slug) => books.some((each) => each.bookmaker_slug === slug && each.available);
+		return books && this.query.get("gone") !== "1" && !this.#shown.slugs.some(isListed);
+	}
+
+	#leaveOut(row, id) {
+		this.#gone.add(id);
+		if (row.contains(document.activeElement)) (row.nextElementSibling ?? row.previousElementSibling)?.querySelector("a").focus({ preventScroll: true });
+		this.#drop(row);
+		if (this.#hasRoom) this.#relist();
 	}
 
 	#hasColumns(row) {
@@ -251,6 +270,7 @@ export class Grid {
 	}
 
 	#adopt(row) {
+		this.#gone.delete(Number(idOf(row)));
 		this.#sight.observe(row);
 		return this.#ready(row);
 	}

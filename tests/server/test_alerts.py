@@ -117,4 +117,4 @@ async def test_an_alert_survives_a_kill_and_verifies_at_its_receiver(tmp_path: P
     assert verify()(webhook["secret"], requests[-1].headers, requests[-1].body)
     data = orjson.loads(requests[-1].body)["data"]
     assert (data["event_id"], data["odds"], data["over"]) == (event["id"], 3.0, 2.5)
-    assert "at BetPawa is 3, over 2.5" in orjson.loads(phone.requests[0].body)["message"]
+    assert "at BetPawa is 3.00, over 2.5" in orjson.loads(phone.requests[0].body)["message"]

@@ -120,6 +120,11 @@ def takes_body(model: type[BaseModel], *, is_optional: bool = False) -> Callable
     return decorate
 
 
+def query_fields() -> "MultiDict[str, str]":
+    """Return the query string, for a page that shows what is wrong with it at the fields of its form."""
+    return request.args
+
+
 async def form_fields() -> "MultiDict[str, str]":
     """Return the fields of the form that a page sent."""
     return await request.form

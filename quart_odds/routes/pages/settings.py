@@ -24,7 +24,7 @@ from quart_odds.routes.access.root_path import public_path
 from quart_odds.routes.access.same_origin import same_origin_only
 from quart_odds.routes.api.clean_ups import ages_of, agreed, agreed_ages
 from quart_odds.routes.api.processes import writer_state
-from quart_odds.routes.api.requests import form_fields
+from quart_odds.routes.api.requests import form_fields, query_fields
 from quart_odds.routes.pages.setting_forms import (
     NOT_FILLED,
     Filled,
@@ -63,11 +63,12 @@ blueprint.register_error_handler(Exception, trouble)
 async def settings() -> Response:
     """Show all settings. With `odds_days` or `match_days`, also what a clean-up with these ages would remove."""
     parts = services()
-    query, asked = asked_of(request.args)
+    given = query_fields()
+    query, asked = asked_of(given)
     preview = None
     if query is not None:
         preview = await preview_of(parts, ages_of(parts, query.odds_days, query.match_days), is_now=True)
-    return await _page(said=SAVED.get(request.args.get("saved", "")), asked=asked, preview=preview)
+    return await _page(said=SAVED.get(given.get("saved", "")), asked=asked, preview=preview)
 
 
 def _checked_first(view: View) -> View:

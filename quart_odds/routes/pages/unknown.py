@@ -1,6 +1,6 @@
 """Addresses that nothing has, and methods that an address does not take: a page in a browser, a problem otherwise."""
 
-from quart import Quart, Response, request
+from quart import Quart, Response, has_request_context, request
 from werkzeug.exceptions import MethodNotAllowed, NotFound
 from werkzeug.wrappers import Response as WerkzeugResponse
 
@@ -15,7 +15,8 @@ def init_app(app: Quart) -> None:
     """Show unknown addresses of this app as pages, to whoever accepts HTML. Those of the API stay problems."""
 
     async def unknown(error: Exception) -> Response | WerkzeugResponse:
-        if not own_path(request.scope).startswith("/api/"):
+        # A WebSocket that asks for an address that nothing has shows no page.
+        if has_request_context() and not own_path(request.scope).startswith("/api/"):
             is_plain = isinstance(error, NotFound) and error.description == NotFound.description
             return await trouble(NotFound(NOTHING_THERE) if is_plain else error)
         problem = problem_of(error)

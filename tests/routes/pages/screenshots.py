@@ -27,7 +27,7 @@ HEIGHTS = {"odds": 760, "runs": 760}
 
 PAGES = {
     "odds": "/odds",
-    "opportunities": "/opportunities?bank=10000&rounding=100",
+    "opportunities": "/opportunities?kind=all&bank=10000",
     "alerts": "/alerts",
     "coverage": "/coverage",
     "runs": "/runs",

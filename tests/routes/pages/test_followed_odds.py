@@ -117,6 +117,8 @@ async def is_as_fresh(fresh: Visitor, server: Server, page: Page, path: str) -> 
     looks: list[dict[str, str]] = []
 
     async def is_same() -> bool:
+        # What prices are worth follows them only where the reader looks.
+        await page.evaluate("document.querySelector('#rows')?.scrollIntoView()")
         await fresh.page.goto(f"{server.url}{path}")
         looks[:] = [await page.evaluate(LOOK), await fresh.page.evaluate(LOOK)]
         return looks[0] == looks[1]

@@ -109,7 +109,7 @@ async def test_before_the_first_run_nothing_is_called_ill(running: RunningApp) -
     assert "Database SQLite Answers within" in said
     assert re.search(r"Size [\d.]+ [KM]B", said)
     assert "Written by this process" in said
-    assert re.search(r"Memory \d+ MB", said)
+    assert re.search(r"Memory [\d.,]+ [MG]B", said)
     assert "Events in memory 1 " in said
     assert "No engine is set" in said
 
