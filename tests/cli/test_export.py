@@ -1,5 +1,6 @@
 """`quart-odds export`: what it writes, and where."""
 
+import asyncio
 import csv
 import io
 import os
@@ -188,6 +189,8 @@ def test_a_signal_while_the_database_is_read_ends_it(tmp_path: Path, monkeypatch
 
     async def interrupted(*_: object) -> list[object]:
         signal.raise_signal(signal.SIGINT)
+        # The signal is handled in the loop's next turn. Until then nothing may end.
+        await asyncio.Event().wait()
         return []
 
     monkeypatch.setattr(Store, "stored_events", interrupted)
