@@ -11,13 +11,12 @@ const MOST_MS = 30_000; // some changes are not announced; `data-every` for anot
 const keyOf = (node) => node.id || node.dataset?.key;
 
 /** Make `old` like `fresh`. Elements that stay keep the focus, their scroll position, and what the reader opened or typed. */
-export function morph(old, fresh) {
+function morph(old, fresh) {
 	if (old.isEqualNode(fresh)) return;
 	if (old.nodeType !== fresh.nodeType || old.nodeName !== fresh.nodeName || keyOf(old) !== keyOf(fresh)) return void old.replaceWith(fresh);
 	if (old.nodeType !== Node.ELEMENT_NODE) return void (old.data = fresh.data);
 	for (const { name } of [...old.attributes]) if (!fresh.hasAttribute(name) && name !== "open") old.removeAttribute(name);
 	for (const { name, value } of fresh.attributes) if (old.getAttribute(name) !== value && name !== "open") old.setAttribute(name, value);
-	if (old.matches("[data-kept]")) return;
 	const kept = new Map(all(":scope > *", old).filter(keyOf).map((each) => [keyOf(each), each]));
 	let place = old.firstChild;
 	for (const each of [...fresh.childNodes]) {
@@ -39,9 +38,9 @@ export function morph(old, fresh) {
 /** Whether the reader is filling in something in this part, which must not be taken away. */
 const isInUse = (part) => part.contains(document.activeElement) && document.activeElement.matches("input:not([type=checkbox]), select, textarea");
 
-/** Fetch the page again, and show what differs. `address` is that of the page as it is now. */
-export async function renew(address = location.href) {
-	const found = document.hidden ? null : await load(address);
+/** Fetch the page again, and show what differs. */
+async function renew() {
+	const found = document.hidden ? null : await load(location.href);
 	if (!found) return;
 	localise(found);
 	tickAges([found]);
@@ -49,13 +48,11 @@ export async function renew(address = location.href) {
 		const fresh = found.getElementById(part.id);
 		if (fresh && !isInUse(part)) morph(part, fresh);
 	}
-	document.dispatchEvent(new CustomEvent("renewed"));
 }
 
 const first = document.querySelector("[data-topics]");
-/** The connection of the page. */
-export const live = connect(first?.dataset.topics.split(",") ?? ["scrape_progress"]);
-const soon = paced(() => renew(), Number(first?.dataset.pace ?? LEAST_MS));
+const live = connect(first?.dataset.topics.split(",") ?? ["scrape_progress"]);
+const soon = paced(renew, Number(first?.dataset.pace ?? LEAST_MS));
 live.addEventListener("message", ({ detail: { type, id } }) => id && type !== "connection_ack" && soon());
 live.addEventListener("gap", soon);
 document.addEventListener("visibilitychange", soon);

@@ -10,7 +10,7 @@ import contextlib
 import time
 from bisect import bisect_right
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from statistics import median
@@ -196,17 +196,6 @@ class RecentMoves:
         if len(self._rows) > KEPT_ROWS:
             self._rows.popitem(last=False)
         return found[2]
-
-    async def moves_of_each(
-        self, events: Iterable[CachedEvent], market: Market, line: float | None
-    ) -> dict[int, RowMoves]:
-        """Return how each of these events has moved, by its id, with the loop free every few milliseconds."""
-        moves: dict[int, RowMoves] = {}
-        began = time.perf_counter()
-        for event in events:
-            moves[event.id] = self.moves_of(event, market, line)
-            began = await _free(began, 0)
-        return moves
 
     def _moves_of(self, event: CachedEvent, market: Market, line: float | None, now: int) -> RowMoves:
         kickoff = int(event.header.kickoff.timestamp())

@@ -170,13 +170,12 @@ async def test_events_that_kick_off_are_forgotten(store: Store) -> None:
         assert trade.home().opening == 50.0
 
 
-async def test_many_rows_are_answered_with_the_loop_free_in_between(store: Store) -> None:
-    """By the id of their event. Other markets have no movement, nor have reversed sides."""
+async def test_markets_that_have_not_moved_or_are_not_offered_say_so(store: Store) -> None:
+    """Only the market that was offered has a movement."""
     async with trading(store) as trade:
         await trade.offer(0, Platform.BETPAWA, {HOME: 2.0})
         await trade.offer(100, Platform.BETPAWA, {HOME: 2.5})
-        found = await trade.moves.moves_of_each([trade.event], MATCH_RESULT, None)
-        assert found == {trade.event.id: trade.row()}
+        assert trade.moves.moves_of(trade.event, MATCH_RESULT, None) == trade.row()
         goals = trade.moves.moves_of(trade.event, GOALS, 2.5)
         assert (len(goals.outcomes), goals.strength) == (2, 0.0)
         both = trade.moves.moves_of(trade.event, CATALOGUE.by_slug["btts_ft"], None)

@@ -13,7 +13,6 @@ from quart_schema import hide
 from quart_odds.domain.clock import utc_now
 from quart_odds.domain.runs import RunMode, RunRecord
 from quart_odds.errors import StorageError
-from quart_odds.odds.stored_data import size_words
 from quart_odds.routes.api.checks import BookmakerState, DatabaseCheck, check_database, overall, states_of
 from quart_odds.routes.api.freshness import measured_ages
 from quart_odds.routes.api.processes import cluster_report, own_report, writer_state
@@ -114,7 +113,6 @@ async def health() -> Response:
         "memory": resident_bytes(),
         "event_count": len(parts.served.cache.events),
         "at": utc_now(),
-        "size_words": size_words,
     }
     return await page("health.html", {**frame("", "health"), **shown})
 

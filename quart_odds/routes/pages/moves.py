@@ -45,11 +45,15 @@ def _arrow(percent: float | None) -> str:
     size = abs(percent)
     if size < UNCHANGED_BELOW:
         return "–"
-    return f"{'↑' if percent > 0 else '↓'}{size:.1f}" if size < 9.95 else f"{'↑' if percent > 0 else '↓'}{size:.0f}"
+    return f"{'↑' if percent > 0 else '↓'}{_size_text(size)}"
 
 
 def _words(percent: float) -> str:
     size = abs(percent)
     if size < UNCHANGED_BELOW:
         return "unchanged"
-    return f"{'up' if percent > 0 else 'down'} {f'{size:.1f}' if size < 9.95 else f'{size:.0f}'} percent"
+    return f"{'up' if percent > 0 else 'down'} {_size_text(size)} percent"
+
+
+def _size_text(size: float) -> str:
+    return f"{size:.1f}" if size < 9.95 else f"{size:.0f}"
