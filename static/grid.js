@@ -105,7 +105,8 @@ export class Grid {
 				for (const each of events ?? [{ id }]) this.#changed.add(each.id);
 				this.#draw();
 				if (change !== "removed") return;
-				byId(`e${id}`)?.remove();
+				const row = byId(`e${id}`);
+				if (row) this.#drop(row);
 				if (this.#hasRoom) this.#relist();
 			});
 	}
