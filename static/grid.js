@@ -1,24 +1,32 @@
 /** The live table of events. Prices on the screen follow a copy; rows are fetched for what is not announced. */
-import { aging, all, byId, frame, framed, load, localise, number, paced, setText, tickAges } from "./page.js";
+import { aging, all, byId, framed, load, localise, number, paced, setText, sliced, tickAges } from "./page.js";
 import { columnsOf, compare, platformsOf, markMoved, percent, show } from "./prices.js";
 
 const MOST_ROWS = 60;
 const MOST_WATCHED = 100;
 /** What drawing a row did. */
 const [SAME, DRAWN] = [1, 2];
+/** A row of templates/row.html: its kick-off and match, its id, and its other cells. */
+const ROW = /(<div role="row" class="r" id="(e\d+)">(?:(?!<\/div>)[^])*?)(<span role="cell" class="g [^]*?)(?=<\/div>)/g;
 const idOf = (row) => row.id.slice(1);
 
 export class Grid {
 	#root = byId("grid");
 	#shown;
-	#rows = byId("rows");
+	#parts = byId("rows"); // each page of the list is a part of its own: the browser lays out those near
+	#rows = this.#parts.getElementsByClassName("r");
 	#stale = new Set();
 	#inSight = new Set();
 	#unlisted = new Set(); // not in the list when it was last fetched
 	#gone = new Set(); // left out because nobody lists them any more: they may come back
+	#far = new WeakSet(); // parts that the browser does not lay out
+	#parked = new WeakMap(); // the cells of their rows, as HTML
 	#sight = new IntersectionObserver(
 		(entries) => {
-			for (const { isIntersecting, target } of entries) this.#inSight[isIntersecting ? "add" : "delete"](target);
+			for (const { isIntersecting, target } of entries) {
+				this.#inSight[isIntersecting ? "add" : "delete"](target);
+				if (isIntersecting) this.#fill(target);
+			}
 			tickAges();
 			this.#watchSight();
 			if (this.#stale.size) this.#pump();
@@ -42,7 +50,13 @@ export class Grid {
 		this.#shown = { market: marketId, line: line ? Number(line) : null, names: names.split("|"), winners: Number(winners), slugs: columnsOf(this.#root) };
 		aging.roots = () => this.#inSight;
 		aging.oldAfter = this.#root.dataset.staleAfter * 1000;
-		for (const row of this.#rows.children) this.#sight.observe(row);
+		for (const row of this.#rows) this.#sight.observe(row);
+		this.#parts.addEventListener("contentvisibilityautostatechange", ({ target, skipped }) => {
+			if (!target.matches(".part")) return;
+			this.#far[skipped ? "add" : "delete"](target);
+			skipped ? this.#park(target) : this.#unpark(target);
+		});
+		addEventListener("beforeprint", () => [...this.#rows].forEach((row) => this.#fill(row)));
 		for (const link of all(".switch [aria-current]")) link.scrollIntoView({ block: "nearest", inline: "center" });
 		live.addEventListener("odds_update", ({ detail: { data } }) => {
 			const news = data.event_ids.filter((id) => !byId(`e${id}`) && (!this.#unlisted.has(id) || this.#gone.has(id)));
@@ -78,19 +92,64 @@ export class Grid {
 
 	/** Whether the first page has room for more rows. */
 	get #hasRoom() {
-		return this.#rows.childElementCount < Number(this.query.get("page_size") || 50);
+		return this.#rows.length < Number(this.query.get("page_size") || 50);
 	}
 
 	/** Mark every row as stale: it may have changed. */
 	staleAll() {
-		for (const row of this.#rows.children) this.#stale.add(idOf(row));
+		for (const row of this.#rows) this.#stale.add(idOf(row));
 		this.#unlisted.clear();
 		this.#pump();
 		if (this.#hasRoom) this.#relist();
 	}
 
+	#hide(row) {
+		this.#sight.unobserve(row);
+		this.#inSight.delete(row);
+	}
+
+	/**
+	 * Keep the cells of rows that the browser does not lay out as text. A collection of garbage visits every node of a
+	 * page, in one go: with those of a thousand rows it would hold the page for some 200 ms. The match stays, to be found.
+	 */
+	#park(part) {
+		for (const row of part.children) this.#hide(row);
+		if (!part.previousElementSibling || [...part.children].every((row) => this.#parked.has(row))) return;
+		// The layout of an element that is not laid out again keeps what it was made of, so this takes another one.
+		const other = part.cloneNode();
+		other.style.containIntrinsicHeight = `auto ${part.offsetHeight}px`;
+		for (const row of part.children) {
+			const [kickoff, match, ...cells] = row.children;
+			for (const price of all("[data-move]", row)) delete price.dataset.move;
+			const far = row.cloneNode();
+			far.append(kickoff.cloneNode(true), match.cloneNode(true));
+			this.#parked.set(far, this.#parked.get(row) ?? cells.map((cell) => cell.outerHTML).join(""));
+			other.append(far);
+		}
+		part.replaceWith(other);
+	}
+
+	#unpark(part) {
+		// What a row costs is mostly its layout, which comes with the frame.
+		return sliced([...part.children], 2, (row) => {
+			if (this.#far.has(part)) return;
+			this.#fill(row);
+			this.#sight.observe(row);
+		});
+	}
+
+	#fill(row) {
+		if (!this.#parked.has(row)) return;
+		row.insertAdjacentHTML("beforeend", this.#parked.get(row));
+		this.#parked.delete(row);
+		// The reader may have chosen another form of odds, and the copy may be newer.
+		localise(row, true);
+		this.#drawRow(row, []);
+		tickAges([row]);
+	}
+
 	#watchRows() {
-		const rows = [...this.#rows.children];
+		const rows = [...this.#rows];
 		const isSeen = (row) => this.#inSight.has(row);
 		const [first, last] = [rows.findIndex(isSeen), rows.findLastIndex(isSeen)];
 		if (first < 0 || rows.slice(first, last + 1).every((row) => this.#watched.has(idOf(row)))) return;
@@ -116,21 +175,14 @@ export class Grid {
 		let isTorn = false;
 		const ids = [...this.#changed];
 		this.#changed.clear();
-		let end = performance.now() + 6;
-		for (const id of ids) {
-			if (performance.now() > end) {
-				await frame();
-				end = performance.now() + 6;
-			}
+		await sliced(ids, 6, (id) => {
 			const row = byId(`e${id}`);
-			if (row && this.#isGone(id)) {
-				this.#leaveOut(row, id);
-				continue;
-			}
-			const drawn = row && this.#drawRow(row, moved);
-			if (row && drawn !== SAME) this.#stale.add(idOf(row));
-			isTorn ||= row && !drawn;
-		}
+			if (!row) return;
+			if (this.#isGone(id)) return this.#leaveOut(row, id);
+			const drawn = this.#drawRow(row, moved);
+			if (drawn !== SAME) this.#stale.add(idOf(row));
+			isTorn ||= !drawn;
+		});
 		markMoved(moved);
 		// What prices are worth comes from the server, and may be a little later than the prices.
 		if (isTorn) this.#pump();
@@ -184,10 +236,10 @@ export class Grid {
 	}
 
 	/** Fetch rows, with the columns of the page. */
-	#load(query) {
+	#load(query, change) {
 		const asked = new URLSearchParams(query);
 		if (!asked.get("bookmakers")) asked.set("columns", this.#root.dataset.bookmakers);
-		return load(`odds/rows?${asked}`);
+		return load(`odds/rows?${asked}`, change);
 	}
 
 	async #freshen() {
@@ -198,30 +250,32 @@ export class Grid {
 		const { market, line, choice = "" } = this.#root.dataset;
 		const { query } = this;
 		const found = await this.#load({ ids, market, ...(line && { line }), bookmakers: choice });
-		if (found && query === this.query) this.#patch(found);
+		if (found && query === this.query) await this.#patch(found);
 		else for (const id of ids) this.#stale.add(id);
 		if (!found || wanted.length > ids.length) this.#pump();
 	}
 
-	#patch(found) {
+	/** Show fetched rows where they stand already. `found` stays whole. */
+	async #patch(found) {
 		byId("freshness")?.replaceWith(found.getElementById("freshness"));
 		const moved = [];
-		for (const fresh of all(".r", found)) {
+		await sliced(all(".r", found), 6, (fresh) => {
 			const old = byId(fresh.id);
-			if (!old) continue;
+			if (!old) return;
 			if (this.#drawRow(old, moved)) {
 				const [times, news] = [old, fresh].map((row) => all(".meta time", row));
 				times.forEach((time, place) => (time.dateTime = news[place]?.dateTime ?? time.dateTime));
 				const [worth, now] = [old, fresh].map((row) => row.querySelector(".f"));
 				localise(now);
-				if (!worth.isEqualNode(now)) worth.replaceWith(now);
+				if (!worth.isEqualNode(now)) worth.replaceWith(now.cloneNode(true));
 				tickAges([old]);
-				continue;
+				return;
 			}
 			const hadFocus = old.contains(document.activeElement);
-			old.replaceChildren(...this.#ready(fresh).childNodes);
+			this.#parked.delete(old);
+			old.replaceChildren(...this.#ready(fresh).cloneNode(true).childNodes);
 			if (hadFocus) old.querySelector("a").focus({ preventScroll: true });
-		}
+		});
 		markMoved(moved);
 	}
 
@@ -231,25 +285,35 @@ export class Grid {
 		const found = await this.#load(query);
 		// What was asked for before the reader chose something else is late.
 		if (!found || query !== this.query) return;
-		this.#patch(found);
+		await this.#patch(found);
+		if (query !== this.query) return;
 		const fresh = all(".r", found);
-		let place = this.#rows.firstElementChild;
+		const [part] = this.#parts.children;
+		let place = part.firstElementChild;
 		for (const row of fresh) {
 			const here = byId(row.id) ?? this.#adopt(row);
 			if (here === place) place = place.nextElementSibling;
-			else this.#rows.insertBefore(here, place);
+			else part.insertBefore(here, place);
 		}
 		const kept = new Set(fresh.map((row) => row.id));
-		for (const row of [...this.#rows.children]) if (!kept.has(row.id)) this.#drop(row);
+		for (const row of [...this.#rows]) if (!kept.has(row.id)) this.#drop(row);
 		this.#counted(found);
 	}
 
-	/** Append a page. */
+	/** Append a page. Its rows are parked: without their cells, no document of all of them is built. */
 	async append(page) {
 		const { query } = this;
-		const found = await this.#load([...query, ["page", page]]);
+		const cells = new Map();
+		const found = await this.#load([...query, ["page", page]], (html) => html.replace(ROW, (_, start, id, rest) => (cells.set(id, rest), start)));
 		if (!found || query !== this.query) return;
-		for (const row of all(".r", found)) if (!byId(row.id)) this.#rows.append(this.#adopt(row));
+		const part = this.#parts.firstElementChild.cloneNode();
+		for (const row of all(".r", found)) {
+			if (byId(row.id)) continue;
+			if (cells.has(row.id)) this.#parked.set(row, cells.get(row.id));
+			part.append(this.#adopt(row));
+		}
+		part.style.setProperty("--size", part.childElementCount);
+		if (part.firstChild) this.#parts.append(part);
 		this.#counted(found);
 	}
 
@@ -258,7 +322,7 @@ export class Grid {
 		this.#root.dataset.pages = pages;
 		setText(byId("total"), number(total));
 		const empty = this.#root.querySelector(".empty");
-		empty.hidden = this.#rows.childElementCount > 0;
+		empty.hidden = this.#rows.length > 0;
 		setText(empty, "No events here. Nothing matches.");
 	}
 
@@ -277,9 +341,10 @@ export class Grid {
 	}
 
 	#drop(row) {
-		this.#sight.unobserve(row);
-		this.#inSight.delete(row);
+		this.#hide(row);
 		this.#stale.delete(idOf(row));
+		const part = row.parentElement;
 		row.remove();
+		if (!part.firstElementChild && part.previousElementSibling) part.remove();
 	}
 }

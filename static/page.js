@@ -142,10 +142,11 @@ export function csrf() {
 	return meta ? { "X-CSRF-Token": meta.content } : {};
 }
 
-export async function load(address) {
+/** Fetch a page; `change` is done to its HTML first. Returns null if it cannot be had. */
+export async function load(address, change = (html) => html) {
 	try {
 		const response = await fetch(new URL(address, root), { headers: { Accept: "text/html" } });
-		return response.ok ? new DOMParser().parseFromString(await response.text(), "text/html") : null;
+		return response.ok ? new DOMParser().parseFromString(change(await response.text()), "text/html") : null;
 	} catch {
 		return null;
 	}
@@ -168,7 +169,19 @@ export function paced(work, ms) {
 	return run;
 }
 
-export const frame = () => new Promise(requestAnimationFrame);
+const frame = () => new Promise(requestAnimationFrame);
+
+/** Do work with each item, in slices of some `ms` with a frame between them. A hidden page has no frames. */
+export async function sliced(items, ms, work) {
+	let end = performance.now() + ms;
+	for (const item of items) {
+		if (performance.now() > end) {
+			await frame();
+			end = performance.now() + ms;
+		}
+		work(item);
+	}
+}
 
 /** Draw in a frame, at most five times a second. A hidden page has no frames. */
 export const framed = (draw) => paced(() => frame().then(draw), 200);

@@ -12,7 +12,8 @@ pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 PLACES = "new Set([...document.querySelectorAll('.rows .m small')].map((each) => each.textContent))"
 MARGINS = (
-    "[...document.querySelectorAll('.rows .r .b')].map((each) => parseFloat(each.textContent.replace(/[^0-9.-]/g, '')))"
+    "[...document.querySelectorAll('.rows .r .b')].map(({ textContent: words }) =>"
+    " parseFloat(words.replace(/[^0-9.-]/g, '')) * (words.includes('profit') ? -1 : 1))"
 )
 
 
