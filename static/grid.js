@@ -144,7 +144,7 @@ export class Grid {
 		this.#parked.delete(row);
 		// The reader may have chosen another form of odds, and the copy may be newer.
 		localise(row, true);
-		this.#drawRow(row, []);
+		if (this.#drawRow(row, []) === DRAWN) this.#stale.add(idOf(row));
 		tickAges([row]);
 	}
 
@@ -262,7 +262,10 @@ export class Grid {
 		await sliced(all(".r", found), 6, (fresh) => {
 			const old = byId(fresh.id);
 			if (!old) return;
-			if (this.#drawRow(old, moved)) {
+			const drawn = this.#drawRow(old, moved);
+			// The copy is newer than what was fetched, and so is what prices are worth.
+			if (drawn === DRAWN) this.#stale.add(idOf(old));
+			if (drawn) {
 				const [times, news] = [old, fresh].map((row) => all(".meta time", row));
 				times.forEach((time, place) => (time.dateTime = news[place]?.dateTime ?? time.dateTime));
 				const [worth, now] = [old, fresh].map((row) => row.querySelector(".f"));
@@ -277,6 +280,7 @@ export class Grid {
 			if (hadFocus) old.querySelector("a").focus({ preventScroll: true });
 		});
 		markMoved(moved);
+		if (this.#stale.size) this.#follow();
 	}
 
 	/** Show a page of the list. Rows already shown keep their elements. */
@@ -330,7 +334,7 @@ export class Grid {
 	#ready(row) {
 		localise(row);
 		tickAges([row]);
-		this.#drawRow(row, []);
+		if (this.#drawRow(row, []) === DRAWN) this.#stale.add(idOf(row));
 		return row;
 	}
 
