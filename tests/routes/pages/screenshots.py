@@ -36,6 +36,8 @@ PAGES = {
     "docs": "/docs",
 }
 """The pages besides those of progress and of an event, with their addresses."""
+STILL = {"login": "/login", "unknown": "/nowhere"}
+"""The pages that have no connection."""
 
 RULE = {"name": "Arbitrage", "when": {"kind": "opportunity", "of": "arbitrage", "over_percent": 0.5}}
 NARROW_HEIGHT = 780
@@ -91,8 +93,11 @@ async def take(browser: Browser, server: Server, folder: Path) -> None:
         for look, visitor in visitors.items():
             await show(visitor, int(look.split("-")[0]), name, f"{server.url}{path}")
             await visitor.page.screenshot(path=folder / f"{name}-{look}.png")
-    for visitor in visitors.values():
+    for look, visitor in visitors.items():
         assert visitor.errors == []
+        for name, path in STILL.items():
+            await visitor.page.goto(f"{server.url}{path}")
+            await visitor.page.screenshot(path=folder / f"{name}-{look}.png")
         await visitor.page.context.close()
 
 
