@@ -142,10 +142,8 @@ export class Grid {
 		if (!this.#parked.has(row)) return;
 		row.insertAdjacentHTML("beforeend", this.#parked.get(row));
 		this.#parked.delete(row);
-		// The reader may have chosen another form of odds, and the copy may be newer.
-		localise(row, true);
-		if (this.#drawRow(row, []) === DRAWN) this.#stale.add(idOf(row));
-		tickAges([row]);
+		// The reader may have chosen another form of odds since.
+		this.#ready(row, true);
 	}
 
 	#watchRows() {
@@ -330,9 +328,9 @@ export class Grid {
 		setText(empty, "No events here. Nothing matches.");
 	}
 
-	/** Make a fetched row ready to be shown. The copy may be newer. */
-	#ready(row) {
-		localise(row);
+	/** Make a fetched row ready to be shown; `withOdds` as in `localise`. The copy may be newer. */
+	#ready(row, withOdds) {
+		localise(row, withOdds);
 		tickAges([row]);
 		if (this.#drawRow(row, []) === DRAWN) this.#stale.add(idOf(row));
 		return row;

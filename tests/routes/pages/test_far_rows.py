@@ -46,6 +46,12 @@ async def test_far_rows_have_their_match_alone_and_get_their_prices_back(tmp_pat
             return bool(await visitor.value(prices) == await other.value(prices))
 
         await until(is_alike, "both pages have the same prices")
+        await visitor.value("document.activeElement.blur()")
+        await visitor.until(f"(scrollTo(0, 1e6), {ROW}.children.length === 2)")
+        await page.select_option("#reads-odds", "")
+        await visitor.value(f"{ROW}.querySelector('a').focus()")
+        await visitor.until(f"{ROW}.querySelectorAll('.g').length === {BOOKMAKERS}")
+        assert "/" not in await visitor.value(f"{ROW}.querySelector('.f').textContent")
 
 
 async def test_printed_rows_have_their_prices(tmp_path: Path, visit: Visit) -> None:
