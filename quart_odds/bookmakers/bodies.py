@@ -13,6 +13,7 @@ import orjson
 
 from quart_odds.bookmakers.shape import refuse_costly
 from quart_odds.domain.odds import EventHeader
+from quart_odds.domain.pickling import pickled_by_fields
 from quart_odds.domain.platforms import Platform
 from quart_odds.errors import BlockedError, EmptyBodyError, MalformedBodyError
 
@@ -25,6 +26,7 @@ _GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
 _RAW_DEFLATE = -zlib.MAX_WBITS
 
 
+@pickled_by_fields
 @dataclass(frozen=True, slots=True)
 class RawBody:
     """An event's body as received, still compressed, and the header of the event that was requested.

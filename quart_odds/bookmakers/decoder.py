@@ -6,7 +6,6 @@ A full body takes several milliseconds of computation. In the server's own loop,
 import asyncio
 import time
 from collections.abc import Callable
-from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
 
 from quart_odds import tracing
@@ -16,7 +15,7 @@ from quart_odds.bookmakers.decoding import decode, guarded, timed, unwrap
 from quart_odds.bookmakers.lists import RawList
 from quart_odds.bookmakers.site import Listings, Page
 from quart_odds.bookmakers.turns import Turns
-from quart_odds.bookmakers.worker import Worker, warn
+from quart_odds.bookmakers.worker import ProcessEndedError, Worker, warn
 from quart_odds.domain.odds import MappedEvent
 from quart_odds.errors import DecoderError, MalformedBodyError
 
@@ -120,7 +119,7 @@ class Decoder:
                 await worker.answer(DECODE_SECONDS)
         except TimeoutError:
             raise DecoderError(f"a decoding process has not answered for {ANSWER_SECONDS:g} s") from None
-        except BrokenProcessPool:
+        except ProcessEndedError:
             self._replace(worker)
             raise DecoderError("a decoding process died; it is being replaced") from None
 
@@ -133,7 +132,7 @@ class Decoder:
                 began = time.monotonic()
                 try:
                     done = await worker.run(timed, (function, raw, where), DECODE_SECONDS)
-                except BrokenProcessPool:
+                except ProcessEndedError:
                     self._turns.use(raw.platform, time.monotonic() - began)
                     self._replace(worker)
                     if worker.suspect is not raw:
@@ -154,7 +153,7 @@ class Decoder:
             worker = self._second
             try:
                 return unwrap(await worker.run(timed, (function, raw, where), LAST_TRY_SECONDS))
-            except BrokenProcessPool:
+            except ProcessEndedError:
                 if self._second is worker:
                     self._second = None
                 worker.discard()

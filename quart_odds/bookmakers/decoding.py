@@ -1,10 +1,12 @@
 """Code that runs inside a decoding process: its initialisation and the decoding of one body."""
 
 import os
+import pickle
 import signal
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import replace
 from multiprocessing import connection, parent_process
@@ -80,6 +82,30 @@ def guarded(function: Callable[[Raw], Result], raw: Raw, where: str) -> Result:
 
 def nothing(_: None) -> None:
     """Do nothing. A process that returns from this is alive."""
+
+
+def serve_tasks(parent: connection.Connection) -> None:
+    """Run the tasks that arrive, pairs of a function and its argument, and send back what each returned or raised.
+
+    This is what a decoding process does until its parent closes the connection.
+    """
+    start_worker()
+    while True:
+        try:
+            task = parent.recv_bytes()
+        except EOFError:
+            return
+        parent.send_bytes(_outcome(task))
+
+
+def _outcome(task: bytes) -> bytes:
+    try:
+        function, argument = pickle.loads(task)  # noqa: S301 - from our own process
+        return pickle.dumps((function(argument), None), pickle.HIGHEST_PROTOCOL)
+    except Exception as error:
+        # The traceback stays here, so its text goes along.
+        error.add_note("".join(traceback.format_exception(error)))
+        return pickle.dumps((None, error), pickle.HIGHEST_PROTOCOL)
 
 
 def start_worker() -> None:

@@ -12,6 +12,7 @@ from quart_odds.bookmakers.bodies import MAX_BODY_BYTES, decompress
 from quart_odds.bookmakers.registry import site_of
 from quart_odds.bookmakers.site import Listing, Listings, Page
 from quart_odds.domain.odds import ListedEvent
+from quart_odds.domain.pickling import pickled_by_fields
 from quart_odds.domain.platforms import Platform
 from quart_odds.errors import BookmakerError, ListLimitError, MalformedBodyError
 
@@ -30,6 +31,7 @@ MAX_ERRORS = 100
 Entry = TypeVar("Entry")
 
 
+@pickled_by_fields
 @dataclass(frozen=True, slots=True)
 class RawList:
     """A list's body as received, still compressed. `listing` is what was requested, None for the root.

@@ -9,12 +9,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from quart_odds.domain.pickling import pickled_by_fields
 from quart_odds.domain.platforms import Platform
 
 MAX_ODDS = 1_000_000.0
 """Higher odds are implausible and do not fit into a packed value."""
 
 
+@pickled_by_fields
 @dataclass(frozen=True, slots=True)
 class Competition:
     """A tournament as one bookmaker lists it."""
@@ -24,6 +26,7 @@ class Competition:
     country: str
 
 
+@pickled_by_fields
 @dataclass(frozen=True, slots=True)
 class EventHeader:
     """An event as one bookmaker describes it, without prices. `kickoff` is aware and in UTC.
@@ -46,6 +49,7 @@ class EventHeader:
         return f"{self.home_team} - {self.away_team}"
 
 
+@pickled_by_fields
 @dataclass(frozen=True, slots=True)
 class UnmappedMarket:
     """A market that the catalogue does not know, with the bookmaker's own id and name.
@@ -59,6 +63,7 @@ class UnmappedMarket:
     are_players: bool = field(default=False, compare=False)
 
 
+@pickled_by_fields
 @dataclass(frozen=True, slots=True)
 class Prices:
     """All prices of one event at one bookmaker.
@@ -97,6 +102,7 @@ def unpack_value(value: int) -> tuple[float, bool]:
     return (value >> 1) / 1000, bool(value & 1)
 
 
+@pickled_by_fields
 @dataclass(frozen=True, slots=True)
 class MappedEvent:
     """One bookmaker's event after decoding: header, prices, and counts of what was not understood.
@@ -141,6 +147,7 @@ class MappedEvent:
         return self.total - self.dropped - self.unmapped_prices
 
 
+@pickled_by_fields
 @dataclass(frozen=True, slots=True)
 class ListedEvent:
     """An event as a list has it. `odds` are the prices that the list carries, None if it carries none.

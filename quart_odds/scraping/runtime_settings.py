@@ -145,10 +145,14 @@ class RuntimeSettings:
         self._changed: dict[str, object] = {}
         self._changing: set[asyncio.Task[Any]] = set()
         self.current = self._first
+        self._applied: tuple[Preferences, Settings] | None = None
+        """The settings with the preferences that they were made with. Each request to a bookmaker asks for them."""
 
     def settings(self) -> Settings:
         """Return the settings of the process, with the preferences applied to them."""
-        return self.current.applied_to(self._settings)
+        if self._applied is None or self._applied[0] is not self.current:
+            self._applied = self.current, self.current.applied_to(self._settings)
+        return self._applied[1]
 
     def concurrency(self, platform: Platform) -> int:
         """Return how many requests to a bookmaker may be open at once."""
