@@ -5,13 +5,16 @@ import math
 import os
 import sys
 import tempfile
+from contextlib import aclosing
 from pathlib import Path
 
 import aiohttp
 import orjson
 
 from benchmarks.processes import family, usage
+from quart_odds import garbage
 from quart_odds.app import create_app
+from quart_odds.bookmakers.client_pool import open_client
 from quart_odds.domain.platforms import Platform
 from quart_odds.logs import configure_logging
 from quart_odds.sandbox import SandboxOptions, sandbox_process
@@ -49,11 +52,23 @@ async def measure(
                 **{f"{platform}_url": url for platform, url in sandbox.urls.items()},
             )
             configure_logging(settings)
+            await _read_lists(settings)
             app = create_app(settings)
             parts: Services = app.extensions[EXTENSION]
             async with app.test_app():
                 await parts.decoder.warm()
+                garbage.settle()  # as the server does once it has started
                 return await _scrape(parts, settings, sandbox.url, sandbox.process.pid, session, latency_ms)
+
+
+async def _read_lists(settings: Settings) -> None:
+    """Let the stand-ins write their lists, as they have written their events: real ones have processors of their own."""
+    for platform in settings.bookmakers:
+        client = open_client(platform, settings)
+        async with aclosing(client.discover()) as listed:
+            async for _ in listed:
+                pass
+        await client.aclose()
 
 
 async def _scrape(

@@ -28,8 +28,11 @@ LAST_TRY_SECONDS = 15.0
 ANSWER_SECONDS = 2.0
 """`check` reports a process that does not answer within this time."""
 
-PLACES_PER_PROCESS = 2
-"""Bodies handed to one process at a time: the next one is waiting when the first is done."""
+PLACES_PER_PROCESS = 4
+"""Bodies handed to one process at a time. The loop takes longer to hand over the next one than a small body takes."""
+
+MOST_OF_A_KIND = 2
+"""How many of these may be events of the same bookmaker, or its lists. Long ones would hold up all others."""
 
 Result = TypeVar("Result")
 Raw = TypeVar("Raw", RawBody, RawList)
@@ -40,12 +43,12 @@ class Decoder:
 
     A process that dies or hangs is replaced. The body that it was working on is tried again alone, so only bodies that
     really kill or block a process fail. Bodies queued behind it go to the new process. Bookmakers share the processes
-    by time used: one whose bodies take long delays only itself.
+    by time used, and so do the lists and the events of each: those that take long delay only their own kind.
     """
 
     def __init__(self, workers: int) -> None:
         self._size = workers
-        self._turns = Turns(PLACES_PER_PROCESS * workers)
+        self._turns = Turns(PLACES_PER_PROCESS * workers, MOST_OF_A_KIND * workers)
         self._workers: list[Worker] = []
         self._second: Worker | None = None
         self._one_by_one = asyncio.Lock()
@@ -126,19 +129,22 @@ class Decoder:
     async def _do(self, function: Callable[[Raw], Result], raw: Raw, where: str) -> Result:
         if not self._size:
             return guarded(function, raw, where)
+        # Bodies do not wait for the lists of their bookmaker, which take many times as long. Otherwise nothing would be
+        # fetched before all its lists are read.
+        user = raw.platform, type(raw)
         while True:
-            async with self._turns.turn(raw.platform):
+            async with self._turns.turn(user):
                 worker = min(self._all(), key=lambda each: each.load)
                 began = time.monotonic()
                 try:
                     done = await worker.run(timed, (function, raw, where), DECODE_SECONDS)
                 except ProcessEndedError:
-                    self._turns.use(raw.platform, time.monotonic() - began)
+                    self._turns.use(user, time.monotonic() - began)
                     self._replace(worker)
                     if worker.suspect is not raw:
                         continue
                 else:
-                    self._turns.use(raw.platform, done[0])
+                    self._turns.use(user, done[0])
                     # The process has no collector of its own. It tells how long it worked.
                     tracing.add_span("decode.process", done[0])
                     return unwrap(done)

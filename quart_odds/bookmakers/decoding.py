@@ -12,6 +12,7 @@ from dataclasses import replace
 from multiprocessing import connection, parent_process
 from typing import TypeVar, cast
 
+from quart_odds import garbage
 from quart_odds.bookmakers.bodies import RawBody, decompress
 from quart_odds.bookmakers.lists import RawList
 from quart_odds.bookmakers.registry import site_of
@@ -90,6 +91,7 @@ def serve_tasks(parent: connection.Connection) -> None:
     This is what a decoding process does until its parent closes the connection.
     """
     start_worker()
+    garbage.settle()
     while True:
         try:
             task = parent.recv_bytes()

@@ -3,17 +3,18 @@
 from collections.abc import Callable, Mapping
 from datetime import datetime
 
-from quart import Quart, Response, request
+from quart import Quart
 
 from quart_odds.domain.clock import utc_now
 from quart_odds.domain.platforms import Platform
 from quart_odds.sandbox.control import Controls, control_blueprint
 from quart_odds.sandbox.faults.faults import FaultBoard
+from quart_odds.sandbox.front import MOST_BYTES, Sandbox
 from quart_odds.sandbox.options import SandboxOptions
 from quart_odds.sandbox.replay.recorded import Recording
 from quart_odds.sandbox.replay.replay import ReplayedSite
 from quart_odds.sandbox.server import cut_connection
-from quart_odds.sandbox.sites.answers import Ask, Shelf, Site
+from quart_odds.sandbox.sites.answers import Shelf, Site
 from quart_odds.sandbox.sites.bet9ja import Bet9jaSite
 from quart_odds.sandbox.sites.betking import BetkingSite
 from quart_odds.sandbox.sites.betpawa import BetpawaSite
@@ -37,8 +38,8 @@ _SITES: Mapping[Platform, tuple[Callable[[Shelf], Site], str]] = {
 
 def create_sandbox(options: SandboxOptions, *, now: Callable[[], datetime] = utc_now) -> Quart:
     """Create the sandbox app. Kick-offs are relative to `now`. Raises ValueError for an invalid recording."""
-    app = Quart(__name__)
-    app.config["MAX_CONTENT_LENGTH"] = 1_000_000
+    app = Sandbox(__name__)
+    app.config["MAX_CONTENT_LENGTH"] = MOST_BYTES
     board = FaultBoard(dict(options.faults))
     throttle = Throttle(options, board, cut_connection)
     if options.replay is not None:
@@ -48,8 +49,7 @@ def create_sandbox(options: SandboxOptions, *, now: Callable[[], datetime] = utc
         books, sites = generated_sites(options, now(), now)
     if options.warm:
         throttle.warm(sites)
-    for site in sites.values():
-        _route(app, throttle, site)
+    app.put_in_front(throttle, {_SITES[platform][1]: site for platform, site in sites.items()})
     app.register_blueprint(control_blueprint(Controls(throttle, board, sites, books)))
     app.register_blueprint(truth_blueprint(books))
     return app
@@ -80,17 +80,3 @@ def generated_sites(
 def open_site(platform: Platform, shelf: Shelf) -> Site:
     """Return a bookmaker with the events of a shelf."""
     return _SITES[platform][0](shelf)
-
-
-def _route(app: Quart, throttle: Throttle, site: Site) -> None:
-    async def answer(**_: str) -> Response:
-        ask = Ask(
-            request.method,
-            request.path,
-            request.args.to_dict(),
-            {name.lower(): value for name, value in request.headers.items()},
-            await request.get_data(True, False, False) if request.method == "POST" else b"",
-        )
-        return await throttle.answer(site, ask)
-
-    app.add_url_rule(f"{_SITES[site.platform][1]}<path:rest>", f"{site.platform}", answer, methods=["GET", "POST"])

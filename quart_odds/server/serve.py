@@ -1,7 +1,6 @@
 """The launcher: one process, one loop, Hypercorn inside, and a shutdown that notifies everyone and always ends."""
 
 import asyncio
-import gc
 import socket
 from collections.abc import Awaitable, Callable, Coroutine
 
@@ -10,6 +9,7 @@ from hypercorn.asyncio import serve as hypercorn_serve
 from hypercorn.config import Config
 from quart import Quart
 
+from quart_odds import garbage
 from quart_odds.errors import QuartOddsError, SettingsError
 from quart_odds.server import fast_lane, hardening
 from quart_odds.server.accepting import Accepting
@@ -125,9 +125,7 @@ async def serve_socket(
     async def shutdown_trigger() -> None:
         nonlocal cutter
         warming = asyncio.create_task(parts.decoder.warm())
-        # Objects created by now stay alive. A full collection that includes them blocks the loop for over 100 ms.
-        gc.collect()
-        gc.freeze()
+        garbage.settle()
         if on_ready is not None:
             on_ready(address)
         await stop.wait()
