@@ -62,7 +62,7 @@ async def measure(
 
 
 async def _read_lists(settings: Settings) -> None:
-    """Let the stand-ins write their lists, as they have written their events: real ones have processors of their own."""
+    """Let the stand-ins write their lists, too: a real bookmaker has processors of its own."""
     for platform in settings.bookmakers:
         client = open_client(platform, settings)
         async with aclosing(client.discover()) as listed:

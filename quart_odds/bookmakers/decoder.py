@@ -31,9 +31,6 @@ ANSWER_SECONDS = 2.0
 PLACES_PER_PROCESS = 4
 """Bodies handed to one process at a time. The loop takes longer to hand over the next one than a small body takes."""
 
-MOST_OF_A_KIND = 2
-"""How many of these may be events of the same bookmaker, or its lists. Long ones would hold up all others."""
-
 Result = TypeVar("Result")
 Raw = TypeVar("Raw", RawBody, RawList)
 
@@ -48,7 +45,7 @@ class Decoder:
 
     def __init__(self, workers: int) -> None:
         self._size = workers
-        self._turns = Turns(PLACES_PER_PROCESS * workers, MOST_OF_A_KIND * workers)
+        self._turns = Turns(PLACES_PER_PROCESS * workers)
         self._workers: list[Worker] = []
         self._second: Worker | None = None
         self._one_by_one = asyncio.Lock()

@@ -115,8 +115,11 @@ class Throttle:
         Yields whether the request may be sent: not while the bookmaker rests. Raises TimeoutError if no slot is free by
         `turn_by`, a time of the event loop's clock. A request that has started is never interrupted.
         """
-        async with asyncio.timeout_at(turn_by):
+        if turn_by is None:
             may_send = await self._enter(priority)
+        else:
+            async with asyncio.timeout_at(turn_by):
+                may_send = await self._enter(priority)
         try:
             yield may_send
         finally:

@@ -25,6 +25,9 @@ _REDIRECTS_TO_GET = {301, 302, 303}
 
 _CHUNK_BYTES = 65_536
 
+_NO_TIMEOUT = aiohttp.ClientTimeout(total=None)
+"""aiohttp's own timeouts would only repeat ours, which covers everything."""
+
 Grow = Callable[[int], Awaitable[None]]
 """Called with the size that a body is about to reach; returns when there is room for it."""
 
@@ -119,7 +122,7 @@ class AiohttpTransport:
                         headers=headers,
                         data=body,
                         proxy=self._proxy,
-                        timeout=aiohttp.ClientTimeout(total=timeout_seconds),
+                        timeout=_NO_TIMEOUT,
                         allow_redirects=False,
                     ) as response:
                         if response.status not in _REDIRECTS:

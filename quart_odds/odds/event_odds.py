@@ -303,6 +303,10 @@ class EventOdds:
     def _merge(self, prices: Prices, moment: int, places: Sequence[int]) -> tuple[PriceChange, ...]:
         """Replace the prices at these places, which ascend."""
         columns = self.columns
+        if not columns.keys:
+            self.set_version += 1
+            self.columns = Columns(prices.keys, prices.values, array("I", [moment]) * len(prices))
+            return tuple([(key, None, value) for key, value in prices])
         keys = array("I", [columns.keys[place] for place in places])
         if keys == prices.keys and (not self.last_seen or not any(columns.values[place] & GONE for place in places)):
             return self._replace_values(prices, moment, places)
@@ -313,17 +317,13 @@ class EventOdds:
         last_seen = dict(self.last_seen)
         for key, value in prices:
             old, changed = before.pop(key, (GONE, 0))
-            if old == value:
-                after[key] = (value, changed)
-            else:
-                after[key] = (value, moment)
+            after[key] = (value, changed if old == value else moment)
+            if old != value:
                 changes.append((key, None if old & GONE else old, value))
                 last_seen.pop(key, None)
         for key, (old, changed) in before.items():
-            if old & GONE:
-                after[key] = (old, changed)
-            else:
-                after[key] = (old | GONE, moment)
+            after[key] = (old, changed) if old & GONE else (old | GONE, moment)
+            if not old & GONE:
                 changes.append((key, old, None))
                 last_seen[key] = int(self.seen_at_of(key).timestamp())
         if len(last_seen) > MAX_GONE:

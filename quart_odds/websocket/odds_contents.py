@@ -5,6 +5,7 @@ Each keeps what it needs in values that nobody modifies, so it can be rendered l
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Hashable
+from dataclasses import replace
 from datetime import datetime
 from functools import lru_cache
 from typing import Literal
@@ -121,13 +122,15 @@ class PricesChanged(OddsContent):
 
 
 class FirstPrices(OddsContent):
-    """All prices of an event that is new at a bookmaker. `event_odds` is a copy that nobody modifies."""
+    """All prices of an event that is new at a bookmaker, as they are now."""
 
-    __slots__ = ("_event_odds",)
+    __slots__ = ("_event_odds", "_has_main")
 
     def __init__(self, at: datetime, event: CachedEvent, subjects: Collection[Subject], event_odds: EventOdds) -> None:
         super().__init__(at, event.id, event.sportradar_id, subjects)
-        self._event_odds = event_odds
+        # The copy would have to decompress its prices again.
+        self._has_main = has_prices_of(event_odds, MAIN_NUMBERS)
+        self._event_odds = replace(event_odds)
 
     @property
     def name(self) -> str:
@@ -137,8 +140,7 @@ class FirstPrices(OddsContent):
     @property
     def mark(self) -> int:
         """Names the bookmaker, and whether there are main markets."""
-        has_main = has_prices_of(self._event_odds, MAIN_NUMBERS)
-        return make_mark(Kind.FIRST, self._event_odds.header.platform, has_main=has_main)
+        return make_mark(Kind.FIRST, self._event_odds.header.platform, has_main=self._has_main)
 
     @property
     def size_bytes(self) -> int:

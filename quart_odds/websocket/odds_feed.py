@@ -1,7 +1,6 @@
 """Turns every change of the cache into the contents of the topic `odds`, at once and in order."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from datetime import datetime
 
 from quart_odds.broadcast.content import Content, Subject
@@ -58,7 +57,7 @@ class OddsFeed:
             self._publish_events(change, at, event, event_odds)
         if change.is_new:
             if event_odds.price_count:
-                self._publish(FirstPrices(at, event, self._subjects(event), replace(event_odds)))
+                self._publish(FirstPrices(at, event, self._subjects(event), event_odds))
         elif change.changed:
             delta = Delta.of(change.changed, event_odds, is_back=change.is_available is True)
             if delta is not None:

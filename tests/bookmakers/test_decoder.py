@@ -15,7 +15,9 @@ from multiprocessing.context import SpawnProcess
 
 import pytest
 
-from quart_odds.bookmakers import Decoder, RawBody, decode, decoder
+from quart_odds.bookmakers import Decoder, RawBody, decode, decoder, lists
+from quart_odds.bookmakers.lists import RawList
+from quart_odds.bookmakers.site import Page
 from quart_odds.bookmakers.worker import CLOSE_SECONDS
 from quart_odds.domain.platforms import Platform
 from quart_odds.errors import DecoderError, MalformedBodyError
@@ -297,9 +299,37 @@ async def test_a_bookmaker_of_costly_bodies_does_not_starve_the_others(monkeypat
     async with decoding(1) as made:
         await made.decode(RAW)
         async with asyncio.timeout(60):
-            await asyncio.gather(*(run(costly) for _ in range(6)), *(run(RAW) for _ in range(40)))
-    assert order[:4].count(Platform.BET9JA) <= decoder.PLACES_PER_PROCESS
+            many = decoder.PLACES_PER_PROCESS + 4
+            await asyncio.gather(*(run(costly) for _ in range(many)), *(run(RAW) for _ in range(40)))
+    assert order[:many].count(Platform.BET9JA) <= decoder.PLACES_PER_PROCESS
     assert order[-4:] == [Platform.BET9JA] * 4
+
+
+def read_slowly(raw: RawList) -> Page:
+    """Replaces `read_page`. Takes long."""
+    time.sleep(0.2)
+    return Page(())
+
+
+async def test_events_do_not_wait_for_the_lists_of_their_bookmaker(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise nothing would be fetched before all lists are read."""
+    monkeypatch.setattr(lists, "read_page", read_slowly)
+    many = decoder.PLACES_PER_PROCESS + 4
+    order: list[str] = []
+
+    async def read() -> None:
+        await made.read_page(RawList(Platform.BETPAWA, b"", None, "a list"))
+        order.append("list")
+
+    async def run() -> None:
+        await made.decode(RAW)
+        order.append("event")
+
+    async with decoding(1) as made:
+        await made.decode(RAW)
+        async with asyncio.timeout(60):
+            await asyncio.gather(*(read() for _ in range(many)), *(run() for _ in range(40)))
+    assert order[-4:] == ["list"] * 4
 
 
 def hungry_or_decode(raw: RawBody) -> object:

@@ -20,7 +20,7 @@ async def work(turns: Turns, platform: Platform, seconds: float, done: list[Plat
 
 async def test_a_bookmaker_of_long_bodies_delays_its_own() -> None:
     """Its next body waits until the others have used as much time."""
-    turns = Turns(1, 1)
+    turns = Turns(1)
     done: list[Platform] = []
     slow = [work(turns, BETPAWA, 3.0, done) for _ in range(4)]
     quick = [work(turns, SPORTYBET, 0.01, done) for _ in range(100)]
@@ -31,7 +31,7 @@ async def test_a_bookmaker_of_long_bodies_delays_its_own() -> None:
 
 async def test_bookmakers_alike_take_turns() -> None:
     """Nobody waits until another has finished."""
-    turns = Turns(1, 1)
+    turns = Turns(1)
     done: list[Platform] = []
     await asyncio.gather(*(work(turns, each, 1.0, done) for each in Platform for _ in range(5)))
     everyone = set(Platform)
@@ -41,7 +41,7 @@ async def test_bookmakers_alike_take_turns() -> None:
 
 async def test_a_bookmaker_that_comes_late_has_saved_up_nothing() -> None:
     """It gets its share only from then on."""
-    turns = Turns(1, 1)
+    turns = Turns(1)
     done: list[Platform] = []
     first = [asyncio.create_task(work(turns, BETPAWA, 1.0, done)) for _ in range(20)]
     while len(done) < 10:
@@ -53,7 +53,7 @@ async def test_a_bookmaker_that_comes_late_has_saved_up_nothing() -> None:
 
 async def test_a_turn_that_nobody_waits_for_any_more_goes_to_the_next() -> None:
     """It was cancelled before or just when the place was assigned."""
-    turns = Turns(1, 1)
+    turns = Turns(1)
     done: list[Platform] = []
     async with turns.turn(BETPAWA):
         waiting = [asyncio.create_task(work(turns, BETPAWA, 0.0, done)) for _ in range(3)]
@@ -69,7 +69,7 @@ async def test_a_turn_that_nobody_waits_for_any_more_goes_to_the_next() -> None:
 @pytest.mark.parametrize("waiters", [1, 5])
 async def test_all_are_let_through_at_the_end(waiters: int) -> None:
     """Nobody waits for a decoder that has been closed."""
-    turns = Turns(1, 1)
+    turns = Turns(1)
     done: list[Platform] = []
     async with turns.turn(BETPAWA):
         waiting = [asyncio.create_task(work(turns, BET9JA, 0.0, done)) for _ in range(waiters)]
