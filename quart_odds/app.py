@@ -235,9 +235,9 @@ async def _opened(app: Quart, parts: Services) -> AsyncIterator[None]:
             parts.served.cache, parts.registry.log, parts.odds_feed.tournaments
         )
         assembly.add_kept_answers(parts)
-        parts.decoder = Decoder(settings.decode_workers)
         parts.preferences = RuntimeSettings(settings, parts.store)
         await parts.preferences.load()
+        parts.decoder = Decoder(settings.decode_workers, parts.preferences.concurrency)
         assembly.add_alerts(parts)
         assembly.add_scraping(parts)
         close_tracing = assembly.add_tracing(parts)

@@ -17,6 +17,7 @@ from quart_odds.bookmakers.site import Listings, Page
 from quart_odds.bookmakers.turns import Turns
 from quart_odds.bookmakers.worker import ProcessEndedError, Worker, warn
 from quart_odds.domain.odds import MappedEvent
+from quart_odds.domain.platforms import Platform
 from quart_odds.errors import DecoderError, MalformedBodyError
 
 DECODE_SECONDS = 3.0
@@ -41,10 +42,14 @@ class Decoder:
     A process that dies or hangs is replaced. The body that it was working on is tried again alone, so only bodies that
     really kill or block a process fail. Bodies queued behind it go to the new process. Bookmakers share the processes
     by time used, and so do the lists and the events of each: those that take long delay only their own kind.
+
+    `concurrency` is how many requests a bookmaker may get at once. One that may get few gets more of the time: each of
+    its bodies holds up a request, where others have many fetched ahead.
     """
 
-    def __init__(self, workers: int) -> None:
+    def __init__(self, workers: int, concurrency: Callable[[Platform], int] = lambda _: 1) -> None:
         self._size = workers
+        self._concurrency = concurrency
         self._turns = Turns(PLACES_PER_PROCESS * workers)
         self._workers: list[Worker] = []
         self._second: Worker | None = None
@@ -136,16 +141,19 @@ class Decoder:
                 try:
                     done = await worker.run(timed, (function, raw, where), DECODE_SECONDS)
                 except ProcessEndedError:
-                    self._turns.use(user, time.monotonic() - began)
+                    self._use(user, time.monotonic() - began)
                     self._replace(worker)
                     if worker.suspect is not raw:
                         continue
                 else:
-                    self._turns.use(user, done[0])
+                    self._use(user, done[0])
                     # The process has no collector of its own. It tells how long it worked.
                     tracing.add_span("decode.process", done[0])
                     return unwrap(done)
             return await self._do_again(function, raw, where)
+
+    def _use(self, user: tuple[Platform, type], seconds: float) -> None:
+        self._turns.use(user, seconds * self._concurrency(user[0]))
 
     async def _do_again(self, function: Callable[[Raw], Result], raw: Raw, where: str) -> Result:
         async with self._one_by_one:

@@ -25,6 +25,9 @@ WORKER_BYTES = 2_000_000_000
 MAX_PRICES = 20_000
 """Maximum number of prices of one event. Real events have up to 2,000."""
 
+NICENESS = 5
+"""Where processors are scarce, the server's loop, which listeners wait for, goes first."""
+
 PR_SET_PDEATHSIG = 1
 
 Result = TypeVar("Result")
@@ -116,6 +119,7 @@ def start_worker() -> None:
     Ctrl-C is left to the parent. A process that outlived its parent would wait for work forever.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.nice(NICENESS)
     parent = parent_process()
     if parent is None:
         return

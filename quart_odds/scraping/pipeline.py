@@ -27,6 +27,13 @@ from quart_odds.scraping.progress_tracker import PlatformTracker
 RECORDERS = 4
 """Bodies of one platform that are decoded or recorded at once: enough to hide the latency of the decoding process."""
 
+MOST_WAITING = 32
+"""Fetched bodies of one platform that may wait to be decoded. Fetchers wait once there are more.
+
+At the start of a run lists take most of the time of the decoding process. A bookmaker that gets few requests at once
+would have to wait for it with each of them, and the run ends with the slowest one.
+"""
+
 LOOKAHEAD = 2000
 """Listed events that may wait for a fetcher: all that a bookmaker has, as a rule.
 
@@ -79,7 +86,7 @@ class Pipeline:
         self._now = now
         self._on_not_found = on_not_found
         self._headers: asyncio.Queue[EventHeader | None] = asyncio.Queue(maxsize=lookahead)
-        self._bodies: asyncio.Queue[RawBody | None] = asyncio.Queue(maxsize=2 * RECORDERS + fetchers // 2)
+        self._bodies: asyncio.Queue[RawBody | None] = asyncio.Queue(maxsize=MOST_WAITING)
 
     async def run(self, headers: AsyncGenerator[EventHeader, None], record: Record) -> None:
         """Fetch each of these events, decode its body, and pass it to `record`.

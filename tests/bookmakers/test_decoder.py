@@ -305,6 +305,32 @@ async def test_a_bookmaker_of_costly_bodies_does_not_starve_the_others(monkeypat
     assert order[-4:] == [Platform.BET9JA] * 4
 
 
+def steady_decode(raw: RawBody) -> object:
+    """Replaces `decode`. Takes equally long for everybody."""
+    time.sleep(0.02)
+    return decode(raw)
+
+
+async def test_a_bookmaker_that_may_get_few_requests_gets_more_of_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its bodies go first, because each of them holds up a request."""
+    monkeypatch.setattr(decoder, "decode", steady_decode)
+    few = RawBody(Platform.BET9JA, dumps(BET9JA), None, asked(Platform.BET9JA, "601"))
+    order: list[Platform] = []
+
+    async def run(raw: RawBody) -> None:
+        await made.decode(raw)
+        order.append(raw.platform)
+
+    made = Decoder(1, lambda platform: 1 if platform is Platform.BET9JA else 50)
+    try:
+        async with asyncio.timeout(60):
+            await asyncio.gather(*(run(RAW) for _ in range(30)), *(run(few) for _ in range(30)))
+    finally:
+        await made.aclose()
+    first = order[: 30 + 2 * decoder.PLACES_PER_PROCESS]
+    assert first.count(Platform.BET9JA) == 30
+
+
 def read_slowly(raw: RawList) -> Page:
     """Replaces `read_page`. Takes long."""
     time.sleep(0.2)
