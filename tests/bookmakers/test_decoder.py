@@ -83,6 +83,24 @@ async def test_a_body_that_kills_its_process_fails_alone(monkeypatch: pytest.Mon
     assert error.where == "event deadly"
 
 
+def divide(raw: RawBody) -> object:
+    """Replaces `decode`. Has a fault of our own."""
+    return len(raw.content) / 0
+
+
+async def test_a_fault_of_our_own_comes_with_the_traceback_of_its_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process goes on."""
+    async with decoding(1) as made:
+        with monkeypatch.context() as broken:
+            broken.setattr(decoder, "decode", divide)
+            with pytest.raises(ZeroDivisionError) as caught:
+                await made.decode(RAW)
+        assert "in divide" in caught.value.__notes__[0]
+        (pid,) = pids()
+        assert await made.decode(RAW) == decode(RAW)
+        assert pids() == [pid]
+
+
 async def test_a_cancelled_decode_leaves_the_decoder_working() -> None:
     """The next body is decoded."""
     async with decoding(1) as made:

@@ -65,6 +65,15 @@ async def first_event() -> str:
     return f"/api/sportsbook/v4/events/{(await listed(client_of()))[0]['id']}"
 
 
+async def test_a_bookmaker_refuses_other_methods_and_huge_requests() -> None:
+    """Neither is counted as a request."""
+    client = client_of()
+    assert (await client.delete(SPORTS)).status_code == 405
+    assert (await client.post(PC_EVENTS, data=b"x" * 1_000_001)).status_code == 413
+    state = await (await get(client, "/_sandbox/state")).get_json()
+    assert {of["requests"] for of in state["bookmakers"].values()} == {0}
+
+
 async def test_the_bookmakers_are_on_one_port_distinguished_by_path() -> None:
     """One request to each bookmaker is counted there."""
     client = client_of(bookmakers=STAND_INS)
