@@ -6,7 +6,7 @@ The sandbox shares the machine with what is tried out on it. Half of a request's
 import asyncio
 import re
 from collections.abc import Mapping, Sequence
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlsplit
 
 from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, HTTPScope, Scope
 from quart import Quart, Response
@@ -34,7 +34,7 @@ class Sandbox(Quart):
     async def asgi_app(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         """Answer a request of any kind."""
         if scope["type"] == "http":
-            path = scope["path"]
+            path = _path(scope)
             for prefix, site in self._prefixes:
                 if prefix.match(path) is not None:
                     await self._answer(site, scope, receive, send)
@@ -71,7 +71,13 @@ def _ask(scope: HTTPScope, body: bytes) -> Ask:
     for name, value in parse_qsl(scope["query_string"].decode(), keep_blank_values=True):
         query.setdefault(name, value)
     headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
-    return Ask(scope["method"], scope["path"], query, headers, body)
+    return Ask(scope["method"], _path(scope), query, headers, body)
+
+
+def _path(scope: HTTPScope) -> str:
+    """Return the path. A request of a proxy names the whole address."""
+    path = scope["path"]
+    return path if path.startswith("/") else urlsplit(path).path
 
 
 async def _body(receive: ASGIReceiveCallable) -> bytes | None:
