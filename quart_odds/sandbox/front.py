@@ -50,20 +50,22 @@ class Sandbox(Quart):
         elif len(body) > MOST_BYTES:
             await _send(Response(b"", 413), send)
         elif not self._throttle.board.faults:
-            await _send(await self._throttle.answer(site, _ask(scope, body)), send)
+            await self._reply(site, _ask(scope, body), send)
         else:
             # Faults may take for ever. They end when the client leaves.
-            working = asyncio.ensure_future(self._throttle.answer(site, _ask(scope, body)))
-            sending = asyncio.ensure_future(_send_result(working, send))
+            replying = asyncio.ensure_future(self._reply(site, _ask(scope, body), send))
             leaving = asyncio.ensure_future(_left(receive))
             try:
-                await asyncio.wait([sending, leaving], return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait([replying, leaving], return_when=asyncio.FIRST_COMPLETED)
             finally:
-                for task in (working, sending, leaving):
+                for task in (replying, leaving):
                     task.cancel()
-                await asyncio.wait([working, sending, leaving])
-            if not sending.cancelled():
-                sending.result()
+                await asyncio.wait([replying, leaving])
+            if not replying.cancelled():
+                replying.result()
+
+    async def _reply(self, site: Site, ask: Ask, send: ASGISendCallable) -> None:
+        await _send(await self._throttle.answer(site, ask), send)
 
 
 def _ask(scope: HTTPScope, body: bytes) -> Ask:
@@ -95,10 +97,6 @@ async def _body(receive: ASGIReceiveCallable) -> bytes | None:
 async def _left(receive: ASGIReceiveCallable) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
-
-
-async def _send_result(working: "asyncio.Future[Response]", send: ASGISendCallable) -> None:
-    await _send(await working, send)
 
 
 async def _send(response: Response, send: ASGISendCallable) -> None:

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from multiprocessing.context import SpawnProcess
@@ -24,13 +24,14 @@ from quart_odds.errors import DecoderError, MalformedBodyError
 from tests.bookmakers.wire import BET9JA, BETPAWA_V4, asked, dumps
 
 RAW = RawBody(Platform.BETPAWA, gzip.compress(dumps(BETPAWA_V4)), "gzip", asked(Platform.BETPAWA, "501"))
+NINE = RawBody(Platform.BET9JA, dumps(BET9JA), None, asked(Platform.BET9JA, "601"))
 CUT = RawBody(Platform.BET9JA, dumps(BET9JA)[:-5], None, asked(Platform.BET9JA, "601"))
 
 
 @asynccontextmanager
-async def decoding(workers: int) -> AsyncIterator[Decoder]:
+async def decoding(workers: int, concurrency: Callable[[Platform], int] = lambda _: 1) -> AsyncIterator[Decoder]:
     """Open a decoder and close it afterwards."""
-    made = Decoder(workers)
+    made = Decoder(workers, concurrency)
     try:
         yield made
     finally:
@@ -297,6 +298,19 @@ async def test_a_stopped_process_ends_with_a_parent_that_is_killed() -> None:
             await asyncio.sleep(0.02)
 
 
+async def order_of(made: Decoder, bodies: Sequence[RawBody]) -> list[Platform]:
+    """Decode bodies, handed over in this order, and return whose were done, in the order in which they were."""
+    order: list[Platform] = []
+
+    async def run(raw: RawBody) -> None:
+        await made.decode(raw)
+        order.append(raw.platform)
+
+    async with asyncio.timeout(60):
+        await asyncio.gather(*map(run, bodies))
+    return order
+
+
 def costly_or_decode(raw: RawBody) -> object:
     """Replaces `decode`. Takes long for one bookmaker's events."""
     if raw.platform is Platform.BET9JA:
@@ -305,20 +319,12 @@ def costly_or_decode(raw: RawBody) -> object:
 
 
 async def test_a_bookmaker_of_costly_bodies_does_not_starve_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With one process, the other bookmakers' bodies are done before the second expensive one."""
+    """With one process, the other bookmakers' bodies are done before the expensive ones that are still waiting."""
     monkeypatch.setattr(decoder, "decode", costly_or_decode)
-    costly = RawBody(Platform.BET9JA, dumps(BET9JA), None, asked(Platform.BET9JA, "601"))
-    order: list[Platform] = []
-
-    async def run(raw: RawBody) -> None:
-        await made.decode(raw)
-        order.append(raw.platform)
-
+    many = decoder.PLACES_PER_PROCESS + 4
     async with decoding(1) as made:
         await made.decode(RAW)
-        async with asyncio.timeout(60):
-            many = decoder.PLACES_PER_PROCESS + 4
-            await asyncio.gather(*(run(costly) for _ in range(many)), *(run(RAW) for _ in range(40)))
+        order = await order_of(made, [NINE] * many + [RAW] * 40)
     assert order[:many].count(Platform.BET9JA) <= decoder.PLACES_PER_PROCESS
     assert order[-4:] == [Platform.BET9JA] * 4
 
@@ -332,19 +338,8 @@ def steady_decode(raw: RawBody) -> object:
 async def test_a_bookmaker_that_may_get_few_requests_gets_more_of_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its bodies go first, because each of them holds up a request."""
     monkeypatch.setattr(decoder, "decode", steady_decode)
-    few = RawBody(Platform.BET9JA, dumps(BET9JA), None, asked(Platform.BET9JA, "601"))
-    order: list[Platform] = []
-
-    async def run(raw: RawBody) -> None:
-        await made.decode(raw)
-        order.append(raw.platform)
-
-    made = Decoder(1, lambda platform: 1 if platform is Platform.BET9JA else 50)
-    try:
-        async with asyncio.timeout(60):
-            await asyncio.gather(*(run(RAW) for _ in range(30)), *(run(few) for _ in range(30)))
-    finally:
-        await made.aclose()
+    async with decoding(1, lambda platform: 1 if platform is Platform.BET9JA else 50) as made:
+        order = await order_of(made, [RAW] * 30 + [NINE] * 30)
     first = order[: 30 + 2 * decoder.PLACES_PER_PROCESS]
     assert first.count(Platform.BET9JA) == 30
 
