@@ -10,7 +10,15 @@ from datetime import datetime, timedelta
 
 from quart_odds.domain.bookmakers import installed
 from quart_odds.domain.catalogue import Market, promotion_of
-from quart_odds.domain.fair import DEFAULT_METHOD, Chance, probabilities, unpack_chance
+from quart_odds.domain.fair import (
+    CHANCE_UNIT,
+    CHANCE_WIN_BITS,
+    CHANCE_WIN_MASK,
+    DEFAULT_METHOD,
+    Chance,
+    probabilities,
+    unpack_chance,
+)
 from quart_odds.domain.platforms import Platform
 from quart_odds.domain.promotions import is_comparable
 from quart_odds.odds.event import CachedEvent
@@ -141,11 +149,16 @@ def _chances_at(event_odds: EventOdds, keys: Collection[int] | None) -> dict[int
     return event_odds.chances() if keys is None else event_odds.chances_of(keys)
 
 
+def are_of_market(market: Market, packed: Sequence[int]) -> bool:
+    """Whether packed probabilities of all outcomes sum to what they should."""
+    total = sum([each & CHANCE_WIN_MASK for each in packed])
+    total += market.winning_outcomes * (max(packed) >> CHANCE_WIN_BITS)
+    return abs(total - market.winning_outcomes * CHANCE_UNIT) <= SUM_TOLERANCE * CHANCE_UNIT
+
+
 def chances_of_feed(market: Market, packed: Sequence[int]) -> tuple[Chance, ...] | None:
     """Return the probabilities that a bookmaker gives for all outcomes; None if they are not of this market."""
-    chances = tuple([unpack_chance(each) for each in packed])
-    total = sum(each.win for each in chances) + market.winning_outcomes * max(each.refund for each in chances)
-    return chances if abs(total - market.winning_outcomes) <= SUM_TOLERANCE else None
+    return tuple([unpack_chance(each) for each in packed]) if are_of_market(market, packed) else None
 
 
 def without_margin(

@@ -42,13 +42,22 @@ class Book:
         place = bisect_left(keys, key)
         return place if place < len(keys) and keys[place] == key else None
 
-    def value_of(self, plain: int) -> int:
-        """Return the packed active price of an outcome that may be compared, 0 if there is none."""
-        place = self.place_of(plain)
-        if place is None or (self.has_promotions and not is_comparable(promotion_of(self.columns.keys[place]))):
-            return 0
-        value = self.columns.values[place]
-        return value if is_active_price(value) else 0
+    def values_of(self, plain: Sequence[int]) -> list[int]:
+        """Return the packed active price of each of these outcomes that may be compared, 0 where there is none."""
+        keys, values = self.columns.keys, self.columns.values
+        if self.has_promotions:
+            found = [
+                0 if place is None or not is_comparable(promotion_of(keys[place])) else values[place]
+                for place in map(self.place_of, plain)
+            ]
+        else:
+            # A search calls this some hundred times for each event, so function calls are avoided here.
+            count = len(keys)
+            found = [
+                values[place] if (place := bisect_left(keys, key)) < count and keys[place] == key else 0
+                for key in plain
+            ]
+        return [value and value * is_active_price(value) for value in found]
 
 
 @dataclass(slots=True)
@@ -157,17 +166,24 @@ def table_of(books: Iterable[Book], offer: int, oldest: datetime) -> Table | Non
     market = comparable_market(market_number_of(offer))
     if market is None:
         return None
-    keys = [offer | place for place in _places(market.number)]
-    rows = []
-    for book in books:
-        values = [book.value_of(key) for key in keys]
-        if any(values):
-            rows.append(Row(book, values, _reasons(market, book, keys, values, oldest)))
+    keys = keys_of(market, offer)
+    rows = [row for book in books if (row := row_of(book, market, keys, oldest)) is not None]
     if not rows:
         return None
     table = Table(market, keys, rows)
     _mark_outliers(table.compared)
     return table
+
+
+def row_of(book: Book, market: Market, keys: Sequence[int], oldest: datetime) -> Row | None:
+    """Return a bookmaker's prices of a market and line, by the plain keys of all outcomes; None if it has none."""
+    values = book.values_of(keys)
+    return Row(book, values, _reasons(market, book, keys, values, oldest)) if any(values) else None
+
+
+def keys_of(market: Market, offer: int) -> list[int]:
+    """Return the plain keys of all outcomes of a market and line, by its code."""
+    return [offer | place for place in _places(market.number)]
 
 
 @lru_cache(maxsize=512)

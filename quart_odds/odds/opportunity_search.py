@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import accumulate, combinations
 
-from quart_odds.domain.catalogue import CATALOGUE, Market, market_number_of, offer_code, unpack_key
+from quart_odds.domain.catalogue import CATALOGUE, Market, market_number_of, offer_code, plain_key, unpack_key
 from quart_odds.domain.fair import CHANCE_UNIT, CHANCE_WIN_BITS, Chance
 from quart_odds.domain.opportunities import (
     MOST_CREDIBLE_PERCENT,
@@ -23,11 +23,21 @@ from quart_odds.domain.opportunities import (
 from quart_odds.domain.platforms import Platform
 from quart_odds.odds.chances import unpack_columns
 from quart_odds.odds.event import CachedEvent
-from quart_odds.odds.fair_prices import FEEDS, chances_of_feed, without_margin
+from quart_odds.odds.fair_prices import FEEDS, are_of_market, chances_of_feed, without_margin
 from quart_odds.odds.margin import gain_of, take_better
 from quart_odds.odds.offers import perked_values
 from quart_odds.odds.opportunity import Fair, Opportunity
-from quart_odds.odds.opportunity_rows import Book, Pick, Row, Table, books_of, comparable_market, table_of
+from quart_odds.odds.opportunity_rows import (
+    Book,
+    Pick,
+    Row,
+    Table,
+    books_of,
+    comparable_market,
+    keys_of,
+    row_of,
+    table_of,
+)
 
 _OUTCOMES = 0x3F << 16
 _NO_OUTCOME = ~_OUTCOMES
@@ -66,38 +76,61 @@ class OpportunitySearch:
         self._chances: dict[Platform, tuple[Sequence[int], Mapping[int, int]]] = {}
         self._tables: dict[int, Table | None] = {}
 
+    def steps(self, offers: Collection[int] | None = None) -> Iterator[list[Opportunity]]:
+        """Yield the opportunities in these markets and lines, and the middles of these markets; None stands for all.
+
+        Each step takes some 100 µs and yields what it found, mostly nothing.
+        """
+        yield from self._whole() if offers is None else self._among(offers)
+
     def whole(self) -> list[Opportunity]:
         """Return every opportunity in the event."""
+        return [each for found in self.steps() for each in found]
+
+    def among(self, offers: Collection[int]) -> list[Opportunity]:
+        """Return the opportunities in these markets and lines, and the middles of these markets."""
+        return [each for found in self.steps(offers) for each in found]
+
+    def _whole(self) -> Iterator[list[Opportunity]]:
         best: dict[int, int] = {}
         for book in self._books:
             take_better(best, zip(*book.plain, strict=True))
             if book.has_promotions:
                 take_better(best, perked_values(book.event_odds))
+            yield []
         sums: dict[int, float] = {}
         sum_of = sums.get
         for key, value in best.items():
             offer = key & _NO_OUTCOME
             # A little less than the inverse odds, so that none is left out.
             sums[offer] = sum_of(offer, 0.0) + _ONE + 2000.0 / value
+        yield []
         offers = {offer for offer, total in sums.items() if total < _GAINS_BELOW[offer >> 22]}
-        if len(self._books) > 1:
-            offers |= self._worth_more(best)
         lines: dict[int, list[int]] = {}
         for offer in sums:
             if offer >> 22 in _TOTALS:
                 lines.setdefault(offer >> 22, []).append(offer)
         pairs = [pair for each in lines.values() for pair in _pairs(sorted(each), best)]
-        return [*self._examined(offers), *self._middles(pairs)]
+        for worth_more in self._worth_more(best) if len(self._books) > 1 else ():
+            yield []
+            offers |= worth_more
+        yield from self._each(offers, pairs)
 
-    def among(self, offers: Collection[int]) -> list[Opportunity]:
-        """Return the opportunities in these markets and lines, and the middles of these markets."""
+    def _among(self, offers: Collection[int]) -> Iterator[list[Opportunity]]:
         pairs: list[tuple[int, int]] = []
         for number in {offer >> 22 for offer in offers} & _TOTALS.keys():
             best: dict[int, int] = {}
             for book in self._books:
                 take_better(best, _prices_of(book, number))
             pairs += _pairs(sorted({key & _NO_OUTCOME for key in best}), best)
-        return [*self._examined(offers), *self._middles(pairs)]
+            yield []
+        yield from self._each(offers, pairs)
+
+    def _each(self, offers: Iterable[int], pairs: Iterable[tuple[int, int]]) -> Iterator[list[Opportunity]]:
+        for offer in offers:
+            yield list(self._examined([offer]))
+        for pair in pairs:
+            yield list(self._middles([pair]))
 
     def again(self, found: Iterable[Opportunity]) -> list[Opportunity]:
         """Return the opportunities in the places of these: in their markets and lines, or their pairs of lines.
@@ -115,12 +148,11 @@ class OpportunitySearch:
                 offers[first] = None
         return [*self._examined(offers), *self._middles(pairs)]
 
-    def _worth_more(self, best: Mapping[int, int]) -> set[int]:
-        """Return the markets and lines in which a price may be worth more than it costs.
+    def _worth_more(self, best: Mapping[int, int]) -> Iterator[set[int]]:
+        """Yield, step by step, the markets and lines in which a price may be worth more than it costs.
 
         Left out are those of which a bookmaker gives only some probabilities, so that prices have to tell what is fair.
         """
-        found: set[int] = set()
         unfed: list[set[int]] = []
         for book in self._books:
             keys, _ = book.plain
@@ -128,24 +160,40 @@ class OpportunitySearch:
                 unfed.append({key & _NO_OUTCOME for key in keys})
                 continue
             wins, refunds = self._chances_of(book)
+            every = [*keys, *map(plain_key, book.columns.keys[len(keys) :])] if book.has_promotions else keys
             # Packed odds are 2000 times the odds, and 1.
-            found.update(
-                [
-                    key & _NO_OUTCOME
-                    for key, win in zip(keys, wins, strict=False)
-                    if best.get(key, 0) * win > 2000 * CHANCE_UNIT
-                ]
-            )
+            found = {
+                key & _NO_OUTCOME
+                for key, win in zip(every, wins, strict=True)
+                if best.get(key, 0) * win > 2000 * CHANCE_UNIT
+            }
             for place, refund in refunds.items():
-                key = book.columns.keys[place]
+                key = every[place]
                 if best.get(key, 0) * wins[place] > 2000 * (CHANCE_UNIT - refund):
                     found.add(key & _NO_OUTCOME)
             if not all(wins):
                 unfed.append({key & _NO_OUTCOME for key, win in zip(keys, wins, strict=False) if not win})
-        # Where two bookmakers give no probabilities, prices may tell what is fair. There are few such markets.
+            yield found
+        # Where two bookmakers give no probabilities, prices may tell what is fair.
         for one, other in combinations(unfed, 2):
-            found |= one & other
-        return found
+            yield {offer for offer in one & other if not self._is_fed(offer)}
+
+    def _is_fed(self, offer: int) -> bool:
+        """Whether a bookmaker whose prices are to be believed gives the probabilities of a market and line."""
+        market = comparable_market(market_number_of(offer))
+        if market is None:
+            return False
+        keys = keys_of(market, offer)
+        for book in self._books:
+            if book.reason is not None or book.event_odds.header.platform not in FEEDS:
+                continue
+            given = self._given(keys, book)
+            if given is None or not are_of_market(market, given):
+                continue
+            row = row_of(book, market, keys, self._oldest)
+            if row is not None and row.is_full and not row.reasons:
+                return True
+        return False
 
     def _examined(self, offers: Iterable[int]) -> Iterator[Opportunity]:
         for offer in offers:
@@ -193,7 +241,8 @@ class OpportunitySearch:
                 if row.is_full and (not row.reasons or (is_stale and row.reasons == ("stale",)))
             }
             for platform in FEEDS:
-                chances = self._fed(table, fit[platform].book) if platform in fit else None
+                given = self._given(table.keys, fit[platform].book) if platform in fit else None
+                chances = None if given is None else chances_of_feed(table.market, given)
                 if chances is not None:
                     return chances, platform.value, fit[platform].book, is_stale
             found = without_margin(table.market, {platform: row.values for platform, row in fit.items()})
@@ -202,18 +251,18 @@ class OpportunitySearch:
                 return chances, source, fit[platform].book, is_stale
         return None
 
-    def _fed(self, table: Table, book: Book) -> Sequence[Chance] | None:
-        """Return the probabilities that a bookmaker gives for a full set; None if it does not."""
+    def _given(self, keys: Sequence[int], book: Book) -> list[int] | None:
+        """Return the packed probabilities that a bookmaker gives for a full set; None if it does not."""
         if not book.event_odds.packed_chances:
             return None
         wins, refunds = self._chances_of(book)
         given: list[int] = []
-        for key in table.keys:
+        for key in keys:
             place = book.place_of(key)
             if place is None or not wins[place]:
                 return None
             given.append(wins[place] | refunds.get(place, 0) << CHANCE_WIN_BITS)
-        return chances_of_feed(table.market, given)
+        return given
 
     def _middles(self, pairs: Iterable[tuple[int, int]]) -> Iterator[Opportunity]:
         """Yield the middles of prices to believe, and better ones with the reasons, for pairs of lines."""

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -242,6 +243,75 @@ async def test_an_event_that_leaves_the_cache_during_a_search_is_left_out() -> N
     match.cache.forget(3)
     await search
     assert sorted(track.event.id for track in match.current()) == [1, 2]
+
+
+STEPS = 5
+"""Times that the loop is free while the event of `GAIN` is searched."""
+
+
+async def searched_up_to(match: Followed, step: int) -> asyncio.Task[None]:
+    """Begin a search, and return when the loop has been free as often as this."""
+    search = asyncio.create_task(match.engine.refresh())
+    for _ in range(step):
+        await asyncio.sleep(0)
+    assert not search.done()
+    return search
+
+
+async def test_the_loop_is_free_while_an_event_is_searched() -> None:
+    """A large event takes longer than the loop may be held."""
+    match = Followed()
+    for platform, odds in GAIN.items():
+        match.offer(platform, odds)
+    search = await searched_up_to(match, STEPS)
+    assert match.told == []
+    await search
+    assert match.told == [("appeared", 5.0)]
+
+
+@pytest.mark.parametrize("step", range(1, STEPS + 1))
+async def test_an_event_that_changes_while_it_is_searched_is_searched_as_it_is_then(step: int) -> None:
+    """Nothing is told of prices that are not there any more, and no change is lost."""
+    match = Followed()
+    for platform, odds in GAIN.items():
+        match.offer(platform, odds)
+    search = await searched_up_to(match, step)
+    match.offer(SPORTYBET, {OVER: 1.75, UNDER: 2.04})
+    await search
+    assert match.told == [("appeared", 3.48)]
+    search = asyncio.create_task(match.engine.refresh())
+    await asyncio.sleep(0)
+    match.offer(BET9JA, {OVER: 2.2, UNDER: 1.7})
+    await search
+    assert [each.opportunity.margin for each in match.current()] == [5.85]
+    assert match.told == [("appeared", 3.48), ("changed", 5.85)]
+
+
+@pytest.mark.parametrize("step", range(1, STEPS + 1))
+async def test_who_asks_during_a_search_gets_the_answer_of_the_moment(step: int) -> None:
+    """What the search finds then is nothing new."""
+    match = Followed()
+    for platform, odds in GAIN.items():
+        match.offer(platform, odds)
+    search = await searched_up_to(match, step)
+    (track,) = match.current()
+    match.now += timedelta(seconds=1)
+    await search
+    assert match.current() == [track]
+    assert match.told == [("appeared", 5.0)]
+
+
+@pytest.mark.parametrize("step", range(1, STEPS + 1))
+async def test_an_event_that_kicks_off_while_it_is_searched_is_not_told(step: int) -> None:
+    """Its prices are not those from before the match any more."""
+    match = Followed()
+    for platform, odds in GAIN.items():
+        match.offer(platform, odds)
+    search = await searched_up_to(match, step)
+    match.now += timedelta(hours=6)
+    await search
+    assert match.current() == []
+    assert match.told == []
 
 
 def test_a_renamed_competition_is_no_reason_to_begin_anew() -> None:

@@ -1,6 +1,6 @@
 """What is an opportunity in the odds of an event, and what is listed apart, with the reasons."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -161,6 +161,16 @@ def test_a_price_above_fair_odds_is_a_value_bet() -> None:
     (found,) = plain.search().whole()
     assert found.fair is not None
     assert (found.fair.source, found.margin) == ("no_vig:power:betpawa", 3.0)
+
+
+@pytest.mark.parametrize("others", [(BET9JA,), (BET9JA, BETPAWA)])
+def test_a_feed_also_says_what_is_fair_if_its_price_has_a_perk(others: Sequence[Platform]) -> None:
+    """Its probabilities are then those of the price with the perk, which is compared as the plain one."""
+    keys = [key("double_chance_ft", name) for name in ("1X", "12", "X2")]
+    perked = [promoted_key(each, TWO_UP) for each in keys]
+    match = Match({platform: dict(zip(keys, (1.55, 1.4, 1.4), strict=True)) for platform in others})
+    match.offer(SPORTYBET, dict.fromkeys(perked, 1.45), chances=dict.fromkeys(perked, Chance(2 / 3)))
+    assert match.found("value") == [(3.33, ())]
 
 
 def test_value_beyond_belief_is_listed_apart() -> None:
