@@ -58,8 +58,8 @@ class Worker:
         self._process: SpawnProcess | None = None
         self._launching: asyncio.Task[None] | None = None
         self._starting = asyncio.create_task(self._start(), name="start-decoder")
-        # Callers get the error from `started`. Retrieving it here avoids asyncio's warning if there are none.
-        self._starting.add_done_callback(lambda task: task.cancelled() or task.exception())
+        # Callers get the error from `started`, if there are any.
+        self._starting.add_done_callback(_retrieve)
 
     @property
     def load(self) -> int:
@@ -121,6 +121,7 @@ class Worker:
             async with asyncio.timeout(START_SECONDS):
                 # A process that is being launched cannot be stopped yet, so `_launch` runs to its end.
                 self._launching = asyncio.create_task(self._launch(), name="launch-decoder")
+                self._launching.add_done_callback(_retrieve)  # it may fail after the start was given up
                 await asyncio.shield(self._launching)
                 await self._submit(nothing, None, START_SECONDS).future
         except TimeoutError:
@@ -211,6 +212,12 @@ class Worker:
     def _overdue(self, task: _Task) -> None:
         self.is_hung = True
         self.end(f"a body took over {task.seconds:g} s")
+
+
+def _retrieve(task: "asyncio.Task[None]") -> None:
+    """Take note of a task's error, of which asyncio would warn if nobody is there to get it."""
+    if not task.cancelled():
+        task.exception()
 
 
 _LENGTH = struct.Struct("!i")

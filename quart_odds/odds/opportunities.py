@@ -213,20 +213,21 @@ class OpportunityEngine:
             now = self.clock()
             if not self._is_here(event, now):
                 continue
-            state, part, new = self._state(event, now), self._part(event, now), list[Opportunity]()
+            state, part, new, is_same = self._state(event, now), self._part(event, now), list[Opportunity](), True
             for found in OpportunitySearch(event, now, self.max_age).steps(part):
                 new += found
                 took = time.perf_counter() - began
                 if took >= self.slice_seconds:
                     await asyncio.sleep(rest * took)
-                    began = time.perf_counter()
-            now = self.clock()
-            if self._is_here(event, now):
-                if self._state(event, now) == state:
-                    self._take(event, part, new, now)
-                else:
-                    # It has changed meanwhile. One that changes all the time would never be searched in slices.
-                    self._examine(event, now)
+                    began, now = time.perf_counter(), self.clock()
+                    is_same = self._is_here(event, now) and self._state(event, now) == state
+                    if not is_same:
+                        break  # going on would mix prices of two moments
+            if is_same:
+                self._take(event, part, new, now)
+            elif self._is_here(event, now):
+                # In one go: an event that changes all the time would never be searched in slices.
+                self._examine(event, now)
 
     def _is_here(self, event: CachedEvent, now: datetime) -> bool:
         return self._cache.get(event.id) is event and self._is_waiting(event, now)

@@ -1,12 +1,14 @@
 """Decoding in other processes: same results and errors, and a crash only affects the body that caused it."""
 
 import asyncio
+import gc
 import gzip
 import multiprocessing
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -283,6 +285,30 @@ async def test_a_process_that_cannot_be_started_is_no_fault_of_a_body(monkeypatc
             await made.warm()
         assert await made.decode(RAW) == decode(RAW)
         await made.check()
+
+
+async def test_a_start_that_fails_after_the_end_is_no_error_of_anybody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that is being started cannot be stopped, and nobody waits for it any more."""
+    is_closed, unhandled = threading.Event(), list[dict[str, object]]()
+
+    def refuse_late(*_: object) -> None:
+        is_closed.wait(10)
+        raise OSError(11, "Resource temporarily unavailable")
+
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: unhandled.append(context))
+    monkeypatch.setattr(SpawnProcess, "start", refuse_late)
+    made = Decoder(1)
+    decoded = asyncio.create_task(made.decode(RAW))
+    await asyncio.sleep(0)
+    async with asyncio.TaskGroup() as closing:
+        closing.create_task(made.aclose())
+        await asyncio.sleep(0)
+        is_closed.set()
+    with pytest.raises(DecoderError, match="closed"):
+        await decoded
+    del made, decoded, closing
+    gc.collect()
+    assert unhandled == []
 
 
 async def test_a_stopped_process_ends_with_a_parent_that_is_killed() -> None:

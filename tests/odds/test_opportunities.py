@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from quart_odds.domain.fair import Chance, pack_chance
 from quart_odds.domain.odds import Competition
 from quart_odds.domain.platforms import Platform
 from quart_odds.odds import OddsCache
@@ -38,10 +40,19 @@ class Followed:
         if track.opportunity.kind == "arbitrage":
             self.told.append((what, track.opportunity.margin))
 
-    def offer(self, platform: Platform, odds: Mapping[int, float], *, name: str = "1", hours: float = 6) -> None:
-        """Record the odds of a match at a bookmaker."""
+    def offer(
+        self,
+        platform: Platform,
+        odds: Mapping[int, float],
+        *,
+        name: str = "1",
+        hours: float = 6,
+        chance: Chance | None = None,
+    ) -> None:
+        """Record the odds of a match at a bookmaker, which may give the same probability for each."""
         event = header(platform, f"{platform}-{name}", name, kickoff=NOW + timedelta(hours=hours))
-        self.take(self.cache.apply(mapped(event, odds), self.now))
+        chances = {} if chance is None else dict.fromkeys(odds, pack_chance(chance))
+        self.take(self.cache.apply(replace(mapped(event, odds), chances=chances), self.now))
 
     def take(self, change: object) -> None:
         """Tell the engine of a change."""
@@ -285,6 +296,18 @@ async def test_an_event_that_changes_while_it_is_searched_is_searched_as_it_is_t
     await search
     assert [each.opportunity.margin for each in match.current()] == [5.85]
     assert match.told == [("appeared", 3.48), ("changed", 5.85)]
+
+
+@pytest.mark.parametrize("step", range(1, STEPS + 1))
+async def test_a_feed_that_has_other_prices_while_an_event_is_searched_ends_no_search(step: int) -> None:
+    """Its probabilities are those of its prices, and go with no others."""
+    match = Followed()
+    match.offer(BETPAWA, GAIN[BETPAWA])
+    match.offer(SPORTYBET, GAIN[SPORTYBET], chance=Chance(0.5))
+    search = await searched_up_to(match, step)
+    match.offer(SPORTYBET, {OVER: 1.75, UNDER: 2.04} | X1, chance=Chance(0.5))
+    await search
+    assert match.told == [("appeared", 3.48)]
 
 
 @pytest.mark.parametrize("step", range(1, STEPS + 1))
