@@ -3,11 +3,13 @@
 import signal
 import sys
 
+from quart_odds import garbage
 from quart_odds.domain.bookmakers import BookmakerDeclarationError
 
 
 def main() -> None:
     """Run the command line. A bookmaker that cannot be used ends it with a sentence that names its package."""
+    garbage.begin()
     try:
         from quart_odds.cli import main as command
     except BookmakerDeclarationError as error:

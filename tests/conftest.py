@@ -10,6 +10,7 @@ import pytest
 import structlog
 from hypothesis import settings
 
+from quart_odds import garbage
 from tests.traffic import WATCH
 
 pytest_plugins = ["tests.databases", "tests.export.preparing"]
@@ -70,8 +71,10 @@ def pytest_configure(config: pytest.Config) -> None:
     """Let tests interrupt commands: background jobs of a shell ignore SIGINT, and their child processes would too.
 
     Property tests try fewer examples than by default, except in `make endurance`. Tracebacks in log lines are plain:
-    with colours and source code they take a tenth of the time of all tests in this process.
+    with colours and source code they take a tenth of the time of all tests in this process. Collecting garbage as often
+    as Python does by itself takes another tenth, because the tests and their libraries are so many objects.
     """
+    garbage.begin()
     plain = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
     structlog.configure(processors=[*structlog.get_config()["processors"][:-1], plain])
     if config.getoption("markexpr", "") != "endurance":

@@ -4,13 +4,13 @@ On the hot path, SQLAlchemy Core only builds the statements, once. Rows go to th
 prepares off the event loop. As dictionaries for Core's own parameters, they take ten times as much time on the loop.
 """
 
+import importlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
 
 from sqlalchemy import Dialect, Table, delete, exists, select
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from quart_odds.domain.clock import to_micros
@@ -310,6 +310,8 @@ def _upsert(table: Table, dialect: Dialect) -> str:
     """Return a statement that takes a table's columns in order, and inserts a row or replaces the one with its key."""
     key = [column.name for column in table.primary_key]
     others = [column.name for column in table.columns if column.name not in key]
-    statement = postgresql.insert(table) if dialect.name == "postgresql" else sqlite.insert(table)
+    # Not at the top: the dialect of PostgreSQL takes a tenth of the time of a start.
+    insert = importlib.import_module(f"sqlalchemy.dialects.{dialect.name}").insert
+    statement = insert(table)
     replacing = {name: statement.excluded[name] for name in others}
     return str(statement.on_conflict_do_update(index_elements=key, set_=replacing).compile(dialect=dialect))

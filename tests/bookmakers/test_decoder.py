@@ -352,7 +352,7 @@ async def test_a_bookmaker_of_costly_bodies_does_not_starve_the_others(monkeypat
         await made.decode(RAW)
         order = await order_of(made, [NINE] * many + [RAW] * 40)
     assert order[:many].count(Platform.BET9JA) <= decoder.PLACES_PER_PROCESS
-    assert order[-4:] == [Platform.BET9JA] * 4
+    assert order[-1] is Platform.BET9JA
 
 
 def steady_decode(raw: RawBody) -> object:
@@ -377,7 +377,7 @@ def read_slowly(raw: RawList) -> Page:
 
 
 async def test_events_do_not_wait_for_the_lists_of_their_bookmaker(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Otherwise nothing would be fetched before all lists are read."""
+    """Otherwise nothing would be fetched before all lists are read. How many come first depends on what they take."""
     monkeypatch.setattr(lists, "read_page", read_slowly)
     many = decoder.PLACES_PER_PROCESS + 4
     order: list[str] = []
