@@ -14,6 +14,9 @@ from typing import TypeVar
 LOOK_SECONDS = 0.5
 """Time between two checks whether standard output still has a reader."""
 
+ENDING_SECONDS = 15.0
+"""How long work may take to end after a write to standard output has failed: longer than a run that is cancelled."""
+
 T = TypeVar("T")
 
 
@@ -76,12 +79,20 @@ async def run_while_read(work: Coroutine[None, None, T]) -> T:
     """Run `work` and return its result, or cancel it when the reader of standard output is gone, such as `head -1`.
 
     Raises BrokenPipeError in that case. Without the check, a command would notice only when it prints its next line.
+    Work that has noticed by itself is ending: it is only cancelled if that takes longer than ENDING_SECONDS.
     """
     file = _watched_stdout()
     task = asyncio.create_task(work)
+    looks_since_failure = 0
     try:
         while not (await asyncio.wait([task], timeout=LOOK_SECONDS))[0]:
-            if file is not None and _has_no_reader(file):
+            if file is None:
+                continue
+            if file.failure is not None:
+                looks_since_failure += 1
+                if looks_since_failure * LOOK_SECONDS > ENDING_SECONDS:
+                    raise file.failure
+            elif _has_no_reader(file):
                 file.failure = BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
                 raise file.failure
     finally:

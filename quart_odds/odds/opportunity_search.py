@@ -79,7 +79,7 @@ class OpportunitySearch:
     def steps(self, offers: Collection[int] | None = None) -> Iterator[list[Opportunity]]:
         """Yield the opportunities in these markets and lines, and the middles of these markets; None stands for all.
 
-        Each step takes some 100 µs and yields what it found, mostly nothing.
+        Each step takes some 100 µs and yields what it found, mostly nothing. The event must not change between steps.
         """
         yield from self._whole() if offers is None else self._among(offers)
 
