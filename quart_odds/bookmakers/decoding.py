@@ -97,10 +97,9 @@ def serve_tasks(parent: connection.Connection) -> None:
     garbage.settle()
     while True:
         try:
-            task = parent.recv_bytes()
-        except EOFError:
-            return
-        parent.send_bytes(_outcome(task))
+            parent.send_bytes(_outcome(parent.recv_bytes()))
+        except (EOFError, ConnectionError):
+            return  # also with a result, for which nobody waits any more
 
 
 def _outcome(task: bytes) -> bytes:

@@ -287,6 +287,29 @@ async def test_a_process_that_cannot_be_started_is_no_fault_of_a_body(monkeypatc
         await made.check()
 
 
+def pause_and_decode(raw: RawBody) -> object:
+    """Replaces `decode`. Takes less time than a close allows."""
+    time.sleep(CLOSE_SECONDS / 3)
+    return decode(raw)
+
+
+async def test_a_process_that_is_closed_while_it_decodes_says_nothing(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """It has a result for which nobody waits any more, as at every stop during a scrape."""
+    monkeypatch.setattr(decoder, "decode", pause_and_decode)
+    made = Decoder(1)
+    await made.warm()
+    (pid,) = pids()
+    decoded = asyncio.create_task(made.decode(RAW))
+    await asyncio.sleep(0)
+    await made.aclose()
+    with pytest.raises(DecoderError, match="closed"):
+        await decoded
+    assert not is_running(pid)
+    assert capfd.readouterr().err == ""
+
+
 async def test_a_start_that_fails_after_the_end_is_no_error_of_anybody(monkeypatch: pytest.MonkeyPatch) -> None:
     """A process that is being started cannot be stopped, and nobody waits for it any more."""
     is_closed, unhandled = threading.Event(), list[dict[str, object]]()
