@@ -99,6 +99,7 @@ class AiohttpTransport:
         self._most_redirects = most_redirects
         self._traces = traces
         self._session: aiohttp.ClientSession | None = None
+        self._is_closed = False
 
     async def request(
         self,
@@ -144,7 +145,8 @@ class AiohttpTransport:
         raise fault
 
     async def aclose(self) -> None:
-        """Close all connections."""
+        """Close all connections. Requests raise UnreachableError from then on."""
+        self._is_closed = True
         if self._session is not None:
             await self._session.close()
             # aiohttp closes TLS connections in later iterations of the loop.
@@ -167,7 +169,10 @@ class AiohttpTransport:
         return target
 
     def _open(self) -> aiohttp.ClientSession:
-        if self._session is None or self._session.closed:
+        if self._is_closed:
+            # A request that is still tried again would open a session that nobody closes.
+            raise UnreachableError(self._platform, "its connections are closed")
+        if self._session is None:
             self._session = aiohttp.ClientSession(
                 # No limit here, because the throttle already limits the requests.
                 connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=300, resolver=self._resolver),

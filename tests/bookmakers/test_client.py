@@ -340,6 +340,20 @@ class CannedTransport:
         self.is_closed = True
 
 
+async def test_a_closed_transport_opens_nothing_again() -> None:
+    """What still asks then, such as a request that is tried again, would leave a session that nobody closes."""
+    transport = AiohttpTransport(Platform.BETPAWA, proxy=None, max_body_bytes=1000)
+
+    async def grow(_: int) -> None:
+        pass
+
+    await transport.aclose()
+    with pytest.raises(UnreachableError, match="its connections are closed"):
+        await transport.request(
+            "GET", "http://127.0.0.1:9/", headers={}, params={}, body=None, timeout_seconds=5, grow=grow
+        )
+
+
 async def test_another_transport_takes_the_place_of_aiohttp() -> None:
     """A client needs nothing else, and closes the transport."""
     transport = CannedTransport(dumps(BETPAWA_V4))
