@@ -117,6 +117,7 @@ class DeliveryQueue:
         if self._term() is None:
             self.chains = 0
             return LOOK_SECONDS
+        under_way = set(self._attempts)
         heads = await self._store.next_deliveries()
         self.chains = len(heads)
         term = self._term()
@@ -124,8 +125,9 @@ class DeliveryQueue:
             return LOOK_SECONDS
         now = self._now()
         for delivery in heads:
-            if delivery.chain in self._attempts:
-                continue  # wakes the queue when it is done
+            # What is read may be older than the end of an attempt, which wakes the queue.
+            if delivery.chain in under_way:
+                continue
             wait_seconds = (delivery.next_at - now).total_seconds()
             if wait_seconds > 0:
                 return min(wait_seconds, REST_SECONDS)

@@ -27,8 +27,8 @@ LOOK_SECONDS = 1.0
 """How often the engine looks whether rules have changed, whether a bookmaker is stale, and tries again after an error.
 """
 
-CLOSE_SECONDS = 0.2
-"""How long each of the two steps of a stop may take: ending what is under way, and storing what has fired."""
+CLOSE_SECONDS = 0.4
+"""How long a stop waits until what has fired is stored, and then for what it has cancelled."""
 
 log = structlog.get_logger(__name__)
 
@@ -72,6 +72,7 @@ class AlertEngine:
         self._states: dict[Key, SubjectState] = {}
         self._woken = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._closing = asyncio.Event()
 
     # What happens.
 
@@ -147,21 +148,25 @@ class AlertEngine:
         self._task = asyncio.create_task(self._run(), name="alerts")
 
     async def close(self) -> None:
-        """Store what has fired, as far as time allows, and stop."""
+        """Store what has fired, as far as time allows, and stop.
+
+        A commit that is cancelled may have been made, and would store the same alerts again if it were repeated.
+        """
         if self._task is not None:
+            self._closing.set()
+            self._woken.set()
+            await asyncio.wait([self._task], timeout=CLOSE_SECONDS)
             self._task.cancel()
             await asyncio.wait([self._task], timeout=CLOSE_SECONDS)
-            with contextlib.suppress(StorageError, TimeoutError):
-                async with asyncio.timeout(CLOSE_SECONDS):
-                    await self._commit()
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
         look_at = loop.time()
         while True:
+            is_last = self._closing.is_set()
             self._woken.clear()
             try:
-                if loop.time() >= look_at:
+                if loop.time() >= look_at and not is_last:
                     look_at = loop.time() + LOOK_SECONDS
                     await self._look()
                 await self._commit()
@@ -169,13 +174,21 @@ class AlertEngine:
                 self._stop()
             except StorageError as error:
                 log.warning("alerts.not_stored", reason=error.for_operator)
-                await asyncio.sleep(LOOK_SECONDS)
+                await self._rest()
             except Exception:
                 log.exception("alerts.broke")
-                await asyncio.sleep(LOOK_SECONDS)
+                await self._rest()
+            if is_last:
+                return
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout_at(look_at):
                     await self._woken.wait()
+
+    async def _rest(self) -> None:
+        """Wait after an error. A stop tries once more at once."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LOOK_SECONDS):
+                await self._closing.wait()
 
     async def _look(self) -> None:
         """Read rules that have changed, and note which bookmakers are stale by now."""

@@ -20,6 +20,9 @@ from quart_odds.odds.opportunities import Track, What
 FLUSH_SECONDS = 5.0
 """How often what has ended is stored."""
 
+CLOSE_SECONDS = 1.0
+"""How long a stop waits until what has ended is stored."""
+
 MOST_WAITING = 10_000
 """If more are waiting because the database does not answer, the oldest are lost."""
 
@@ -80,6 +83,7 @@ class PastOpportunities:
         self._is_writer = is_writer
         self._waiting: list[PastOpportunity] = []
         self._task: asyncio.Task[None] | None = None
+        self._closing = asyncio.Event()
 
     def note(self, what: What, track: Track, at: datetime) -> None:
         """Take note of an opportunity that is gone, if this process writes and it was worth storing."""
@@ -112,14 +116,13 @@ class PastOpportunities:
             self._task = asyncio.create_task(self._run(), name="past-opportunities")
 
     async def close(self) -> None:
-        """Stop, and store what is waiting if the database answers soon."""
+        """Stop, and store what is waiting if the database answers soon. A transaction is not interrupted before."""
         task, self._task = self._task, None
         if task is not None:
+            self._closing.set()
+            await asyncio.wait([task], timeout=CLOSE_SECONDS)
             task.cancel()
             await asyncio.wait([task])
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(1):
-                    await self.flush()
 
     async def flush(self) -> None:
         """Store what is waiting. What another process's term does not allow is dropped, what fails is kept."""
@@ -135,8 +138,12 @@ class PastOpportunities:
             log.debug("opportunities.past_not_stored", count=len(past), reason=error.for_operator)
 
     async def _run(self) -> None:
-        while True:
-            await asyncio.sleep(FLUSH_SECONDS)
+        is_last = False
+        while not is_last:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(FLUSH_SECONDS):
+                    await self._closing.wait()
+            is_last = self._closing.is_set()
             try:
                 await self.flush()
             except Exception:

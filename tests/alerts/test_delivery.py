@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 import pytest
@@ -11,7 +11,7 @@ from sqlalchemy import select
 from quart_odds.alerts import delivery
 from quart_odds.alerts.delivery import DeliveryQueue, doubling
 from quart_odds.alerts.service import AlertTargets, Senders
-from quart_odds.alerts.values import Message, Target, TargetKind
+from quart_odds.alerts.values import Delivery, Message, Target, TargetKind
 from quart_odds.domain.clock import utc_now
 from quart_odds.errors import DeliveryError, NotWriterError
 from quart_odds.storage import Store, open_store
@@ -98,6 +98,50 @@ async def test_a_delivery_that_fails_is_made_again_with_the_same_key(store: Stor
         (row,) = await states(store, "delivered")
     assert (row.attempts, row.reason, row.ended_at) == (3, None, NOW)
     assert sent.keys == ["k1", "k1", "k1"]
+
+
+class Slow:
+    """A store whose second reading of the queue takes until `go_on` is set."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.readings = 0
+        self.has_read, self.go_on = asyncio.Event(), asyncio.Event()
+
+    async def next_deliveries(self) -> Sequence[Delivery]:
+        """Return the head of each queue, as it was when the reading began."""
+        found = await self._store.next_deliveries()
+        self.readings += 1
+        if self.readings == 2:
+            self.has_read.set()
+            await self.go_on.wait()
+        return found
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+
+async def test_a_delivery_that_is_made_while_the_queue_is_read_is_not_made_again(store: Store) -> None:
+    """What was read has it as one that waits."""
+    targets = await targets_of(store)
+    await fire(store, await add_rule(store, targets), "one")
+    sent, slow = Sent(), Slow(store)
+    sent.held[targets[0].id] = asyncio.Event()
+    queue = DeliveryQueue(slow, sent, term=lambda: store.term, now=Clock())
+    queue.open()
+    try:
+        await sent.until(1)
+        queue.wake()
+        await slow.has_read.wait()
+        sent.held[targets[0].id].set()
+        await states(store, "delivered")
+        slow.go_on.set()
+        async with asyncio.timeout(30):
+            while slow.readings < 3:
+                await asyncio.sleep(0.005)
+    finally:
+        await queue.close()
+    assert sent.keys == ["k1"]
 
 
 @on_both

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -15,7 +15,7 @@ from quart_odds.alerts import matching
 from quart_odds.alerts.engine import AlertEngine
 from quart_odds.alerts.rule_book import RuleBook
 from quart_odds.alerts.rules import offered_spec
-from quart_odds.alerts.values import StoredAlert, TargetKind
+from quart_odds.alerts.values import NewAlert, StoredAlert, TargetKind
 from quart_odds.domain.platforms import Platform
 from quart_odds.domain.runs import RunRecord, RunStatus
 from quart_odds.errors import AlertInputError, AlertItemNotFoundError, StorageError
@@ -175,6 +175,33 @@ async def test_a_crossing_that_was_not_stored_fires_after_the_restart(database_u
     await opened.alerts(1)
     await opened.engine.close()
     await again.aclose()
+
+
+async def test_a_stop_in_the_middle_of_a_commit_stores_nothing_twice(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The commit comes to its end, and what fires meanwhile is stored as well."""
+    add_alerts = store.add_alerts
+    is_committed, go_on = asyncio.Event(), asyncio.Event()
+
+    async def add_slowly(fired: Sequence[NewAlert], *more: Any) -> list[int | None]:
+        ids = await add_alerts(fired, *more)
+        if fired:
+            is_committed.set()
+            await go_on.wait()
+        return ids
+
+    monkeypatch.setattr(store, "add_alerts", add_slowly)
+    async with writing(store) as opened:
+        await add_rule(opened, PRICE)
+        opened.price(2.6)
+        await is_committed.wait()
+        opened.price(2.3)
+        opened.price(2.7)
+        asyncio.get_running_loop().call_soon(go_on.set)
+    stored = await store.list_alerts(limit=100)
+    assert [each.data["odds"] for each in stored] == [2.7, 2.6]
+    assert [alert_id for alert_id, _ in opened.told] == [each.id for each in reversed(stored)]
 
 
 async def test_a_rule_fires_for_the_price_that_is_there(store: Store) -> None:

@@ -1,11 +1,14 @@
 """What is over is collected by the process that writes, and stored in batches."""
 
+import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
 
+import pytest
+
 from quart_odds.domain.platforms import Platform
 from quart_odds.errors import NotWriterError, StorageError
-from quart_odds.odds import OddsCache
+from quart_odds.odds import OddsCache, past_opportunities
 from quart_odds.odds.opportunities import OpportunityEngine
 from quart_odds.odds.past_opportunities import PastOpportunities, PastOpportunity
 from tests.odds.making import KICKOFF, NOW, STALE_AFTER, header, key, mapped
@@ -21,10 +24,14 @@ class RecordingStore:
     def __init__(self) -> None:
         self.stored: list[PastOpportunity] = []
         self.failure: Exception | None = None
+        self.is_asked, self.go_on = asyncio.Event(), asyncio.Event()
+        self.go_on.set()
 
     async def add_past_opportunities(self, past: Sequence[PastOpportunity], term: int | None) -> None:
-        """Store them, or fail."""
+        """Store them once `go_on` is set, or fail."""
         assert term == self.term
+        self.is_asked.set()
+        await self.go_on.wait()
         if self.failure is not None:
             raise self.failure
         self.stored += past
@@ -111,3 +118,17 @@ async def test_a_stop_stores_what_is_waiting() -> None:
     match.come_and_go()
     await match.past.close()
     assert [each.kind for each in match.store.stored].count("arbitrage") == 1
+
+
+async def test_a_stop_in_the_middle_of_a_transaction_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It comes to its end, and what has ended meanwhile is stored as well."""
+    monkeypatch.setattr(past_opportunities, "FLUSH_SECONDS", 0.01)
+    match = Collected()
+    match.store.go_on.clear()
+    match.past.open()
+    match.come_and_go()
+    await match.store.is_asked.wait()
+    match.come_and_go()
+    asyncio.get_running_loop().call_soon(match.store.go_on.set)
+    await match.past.close()
+    assert [each.kind for each in match.store.stored].count("arbitrage") == 2
