@@ -1,5 +1,6 @@
 """Rules as routes and commands use them: they are added, changed and removed here, and checked before."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -24,7 +25,10 @@ async def _nobody() -> None:
 
 
 class RuleBook:
-    """Adds, changes and removes rules. `on_changed` is awaited after each change."""
+    """Adds, changes and removes rules. `on_changed` is awaited after each change.
+
+    One is added or changed after the other: each reads what is stored, and writes the whole rule.
+    """
 
     def __init__(
         self,
@@ -36,6 +40,7 @@ class RuleBook:
         self._store = store
         self._on_changed = on_changed
         self._now = now
+        self._one_by_one = asyncio.Lock()
 
     async def all(self) -> list[Rule]:
         """Return all rules, by id."""
@@ -59,9 +64,10 @@ class RuleBook:
     ) -> Rule:
         """Add a rule and return it. Raises AlertInputError."""
         now = self._now()
-        await self.check(name, spec)
-        rule = Rule(0, checked_name(name), spec, tuple(target_ids), is_enabled, cooldown_seconds, now, now)
-        stored = await self._store.add_alert_rule(rule)
+        async with self._one_by_one:
+            await self.check(name, spec)
+            rule = Rule(0, checked_name(name), spec, tuple(target_ids), is_enabled, cooldown_seconds, now, now)
+            stored = await self._store.add_alert_rule(rule)
         if stored is None:
             raise _no_target(target_ids)
         log.info("alerts.rule_added", rule=stored.id, kind=spec.kind)
@@ -89,21 +95,22 @@ class RuleBook:
 
         Raises AlertItemNotFoundError and AlertInputError.
         """
-        rule = replace(await self.find(rule_id), changed_at=self._now())
-        if name is not None:
-            rule = replace(rule, name=checked_name(name))
-        if spec is not None:
-            await self._check_event(spec)
-            rule = replace(rule, spec=spec)
-        if target_ids is not None:
-            rule = replace(rule, target_ids=tuple(target_ids))
-        if is_enabled is not None:
-            rule = replace(rule, is_enabled=is_enabled)
-        if cooldown_seconds is not None:
-            rule = replace(rule, cooldown_seconds=cooldown_seconds)
-        if not await self._store.change_alert_rule(rule):
-            await self.find(rule_id)
-            raise _no_target(rule.target_ids)
+        async with self._one_by_one:
+            rule = replace(await self.find(rule_id), changed_at=self._now())
+            if name is not None:
+                rule = replace(rule, name=checked_name(name))
+            if spec is not None:
+                await self._check_event(spec)
+                rule = replace(rule, spec=spec)
+            if target_ids is not None:
+                rule = replace(rule, target_ids=tuple(target_ids))
+            if is_enabled is not None:
+                rule = replace(rule, is_enabled=is_enabled)
+            if cooldown_seconds is not None:
+                rule = replace(rule, cooldown_seconds=cooldown_seconds)
+            if not await self._store.change_alert_rule(rule):
+                await self.find(rule_id)
+                raise _no_target(rule.target_ids)
         log.info("alerts.rule_changed", rule=rule_id)
         await self._on_changed()
         return rule

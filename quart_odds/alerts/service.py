@@ -1,5 +1,6 @@
 """Alerts as routes, commands and the app use them: the targets, their tests, and the queue."""
 
+import asyncio
 import secrets
 from collections.abc import Callable
 from dataclasses import replace
@@ -59,12 +60,16 @@ class SendersOfTargets(Protocol):
 
 
 class AlertTargets:
-    """Adds, changes, removes and tests targets. Errors never contain a part of a URL that may be secret."""
+    """Adds, changes, removes and tests targets. One is added or changed after the other.
+
+    Errors never contain a part of a URL that may be secret.
+    """
 
     def __init__(self, store: TargetStore, senders: SendersOfTargets, *, now: Callable[[], datetime] = utc_now) -> None:
         self._store = store
         self._senders = senders
         self._now = now
+        self._one_by_one = asyncio.Lock()
 
     async def all(self) -> list[Target]:
         """Return all targets, by id."""
@@ -80,10 +85,11 @@ class AlertTargets:
     async def add(self, kind: TargetKind, name: str, url: str) -> Target:
         """Add a target and return it, a webhook with its new secret. Raises AlertInputError."""
         name, url = checked_name(name), await self._senders.check(kind, url)
-        if len(await self._store.alert_targets()) >= MOST_TARGETS:
-            raise AlertInputError("url", f"there are {MOST_TARGETS} targets already; remove one first")
         secret = new_secret() if kind is TargetKind.WEBHOOK else None
-        target = await self._store.add_alert_target(kind, name, url, secret, self._now())
+        async with self._one_by_one:
+            if len(await self._store.alert_targets()) >= MOST_TARGETS:
+                raise AlertInputError("url", f"there are {MOST_TARGETS} targets already; remove one first")
+            target = await self._store.add_alert_target(kind, name, url, secret, self._now())
         log.info("alerts.target_added", target=target.id, kind=kind.value)
         return target
 
@@ -91,17 +97,18 @@ class AlertTargets:
         self, target_id: int, *, name: str | None = None, url: str | None = None, with_new_secret: bool = False
     ) -> Target:
         """Change a target and return it. Raises AlertItemNotFoundError and AlertInputError."""
-        target = await self.find(target_id)
-        if name is not None:
-            target = replace(target, name=checked_name(name))
-        if url is not None:
-            target = replace(target, url=await self._senders.check(target.kind, url))
-        if with_new_secret:
-            if target.kind is not TargetKind.WEBHOOK:
-                raise AlertInputError("new_secret", "only webhooks have a secret")
-            target = replace(target, secret=new_secret())
-        if not await self._store.change_alert_target(target):
-            raise AlertItemNotFoundError("target", target_id)
+        async with self._one_by_one:
+            target = await self.find(target_id)
+            if name is not None:
+                target = replace(target, name=checked_name(name))
+            if url is not None:
+                target = replace(target, url=await self._senders.check(target.kind, url))
+            if with_new_secret:
+                if target.kind is not TargetKind.WEBHOOK:
+                    raise AlertInputError("new_secret", "only webhooks have a secret")
+                target = replace(target, secret=new_secret())
+            if not await self._store.change_alert_target(target):
+                raise AlertItemNotFoundError("target", target_id)
         log.info("alerts.target_changed", target=target_id)
         return target
 

@@ -11,10 +11,11 @@ from sqlalchemy import select
 from structlog.testing import capture_logs
 
 from quart_odds.alerts import engine as module
-from quart_odds.alerts import matching
+from quart_odds.alerts import matching, rule_book, service
 from quart_odds.alerts.engine import AlertEngine
 from quart_odds.alerts.rule_book import RuleBook
 from quart_odds.alerts.rules import offered_spec
+from quart_odds.alerts.service import AlertTargets, Senders
 from quart_odds.alerts.values import NewAlert, StoredAlert, TargetKind
 from quart_odds.domain.platforms import Platform
 from quart_odds.domain.runs import RunRecord, RunStatus
@@ -366,6 +367,50 @@ async def test_a_rule_names_an_event_and_targets_that_are_there(store: Store) ->
         for change in (opened.rules.remove, opened.rules.change, opened.rules.find):
             with pytest.raises(AlertItemNotFoundError, match=f"there is no rule {rule.id}"):
                 await change(rule.id)
+
+
+async def test_changes_of_different_parts_of_a_rule_at_once_all_hold(store: Store) -> None:
+    """None of them takes the others back, though each writes the whole rule."""
+    async with writing(store) as opened:
+        rule = await opened.rules.add("mine", offered_spec({"kind": "run"}))
+        await asyncio.gather(
+            opened.rules.change(rule.id, name="ours"),
+            opened.rules.change(rule.id, cooldown_seconds=7),
+            opened.rules.change(rule.id, is_enabled=False),
+        )
+        changed = await opened.rules.find(rule.id)
+    assert (changed.name, changed.cooldown_seconds, changed.is_enabled) == ("ours", 7, False)
+
+
+async def test_changes_of_different_parts_of_a_target_at_once_all_hold(store: Store) -> None:
+    """None of them takes the others back, though each writes the whole target."""
+    assert await store.take_writer_lock()
+    targets = AlertTargets(store, Senders(allow_private=True))
+    target = await targets.add(TargetKind.WEBHOOK, "mine", "https://one.example")
+    await asyncio.gather(
+        targets.change(target.id, name="ours"),
+        targets.change(target.id, url="https://two.example"),
+        targets.change(target.id, with_new_secret=True),
+    )
+    changed = await targets.find(target.id)
+    assert (changed.name, changed.url) == ("ours", "https://two.example")
+    assert changed.secret != target.secret
+
+
+async def test_no_more_rules_and_targets_are_added_at_once_than_there_may_be(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The limit is looked at and the row is added without another addition in between."""
+    monkeypatch.setattr(rule_book, "MOST_RULES", 2)
+    monkeypatch.setattr(service, "MOST_TARGETS", 2)
+    async with writing(store) as opened:
+        targets = AlertTargets(store, Senders(allow_private=True))
+        added = await asyncio.gather(
+            *(opened.rules.add(name, offered_spec({"kind": "run"})) for name in "abc"),
+            *(targets.add(TargetKind.WEBHOOK, name, "https://x.example") for name in "abc"),
+            return_exceptions=True,
+        )
+    assert [type(each) for each in added if isinstance(each, Exception)] == [AlertInputError] * 2
 
 
 @on_both
