@@ -37,6 +37,22 @@ def drop_new_connections(sock: socket.socket) -> None:
         sock.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("HP", len(NO_SYN), ctypes.addressof(program)))
 
 
+def close(server: asyncio.AbstractServer) -> None:
+    """Accept no more connections on the sockets of this server, and let it serve those that it has accepted.
+
+    asyncio accepts all that wait, and begins to serve them in the next iteration of its loop. Those would be reset, in
+    silence, if their server were closed by then.
+    """
+    if not isinstance(server, asyncio.Server):
+        server.close()  # uvloop serves at once what it accepts
+        return
+    loop = asyncio.get_running_loop()
+    with contextlib.suppress(NotImplementedError):  # Windows
+        for sock in server.sockets:
+            loop.remove_reader(sock.fileno())
+    loop.call_soon(server.close)
+
+
 class Accepting:
     """Begins and ends to accept connections on sockets, by the number of the worker that each belongs to.
 
@@ -91,7 +107,7 @@ class Accepting:
         """
         self._wanted = frozenset(numbers) & self._sockets.keys()
         for number in self._servers.keys() - self._wanted:
-            self._servers.pop(number).close()
+            close(self._servers.pop(number))
         if self._make_protocol is not None and self._wanted - self._servers.keys():
             self._begin(self._open(self._make_protocol))
 
@@ -114,7 +130,7 @@ class Accepting:
                 if number in self._wanted:
                     self._servers[number] = server
                 else:
-                    server.close()
+                    close(server)
 
     def end(self) -> None:
         """Accept no more connections. If that is final, new ones are refused, and those that wait are accepted first.
