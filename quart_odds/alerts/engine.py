@@ -145,6 +145,7 @@ class AlertEngine:
 
     def open(self) -> None:
         """Start to store what fires, and to look for changes of rules."""
+        self._closing.clear()
         self._task = asyncio.create_task(self._run(), name="alerts")
 
     async def close(self) -> None:

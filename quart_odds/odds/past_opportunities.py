@@ -113,6 +113,7 @@ class PastOpportunities:
     def open(self) -> None:
         """Start to store every few seconds what has ended."""
         if self._task is None:
+            self._closing.clear()
             self._task = asyncio.create_task(self._run(), name="past-opportunities")
 
     async def close(self) -> None:

@@ -66,11 +66,17 @@ class Followed:
         ]
 
 
-def test_an_opportunity_appears_changes_and_is_gone() -> None:
-    """It is the same one while its market and line gain, whatever the prices and bookmakers."""
+def gaining() -> Followed:
+    """Return a match with the odds of `GAIN`."""
     match = Followed()
     for platform, odds in GAIN.items():
         match.offer(platform, odds)
+    return match
+
+
+def test_an_opportunity_appears_changes_and_is_gone() -> None:
+    """It is the same one while its market and line gain, whatever the prices and bookmakers."""
+    match = gaining()
     (track,) = match.current()
     assert (track.first_seen_at, track.best_margin, match.told) == (NOW, 5.0, [("appeared", 5.0)])
     match.now = NOW + timedelta(seconds=30)
@@ -97,9 +103,7 @@ def test_what_was_only_seen_again_is_no_change() -> None:
 
 def test_an_opportunity_ends_with_its_oldest_price_and_is_back_when_that_is_seen_again() -> None:
     """Nothing has to change for that but the time."""
-    match = Followed()
-    for platform, odds in GAIN.items():
-        match.offer(platform, odds)
+    match = gaining()
     assert len(match.current()) == 1
     match.now += STALE_AFTER
     assert len(match.current()) == 1
@@ -130,9 +134,7 @@ def test_an_opportunity_ends_when_its_match_starts() -> None:
 
 def test_an_opportunity_ends_when_a_bookmaker_takes_the_match_down() -> None:
     """Whether the cache is told so or loses the event as a whole."""
-    match = Followed()
-    for platform, odds in GAIN.items():
-        match.offer(platform, odds)
+    match = gaining()
     assert len(match.current()) == 1
     change = match.cache.withdraw(SPORTYBET, "sportybet-1", match.now)
     match.take(change)
@@ -232,9 +234,7 @@ async def test_the_task_searches_what_changes_by_itself() -> None:
 
 def test_a_cache_that_was_read_again_is_no_reason_to_begin_anew() -> None:
     """Its events are other objects, of the same matches."""
-    match = Followed()
-    for platform, odds in GAIN.items():
-        match.offer(platform, odds)
+    match = gaining()
     (before,) = match.current()
     match.now += timedelta(seconds=5)
     take(match.cache).restore(match.cache)
@@ -271,9 +271,7 @@ async def searched_up_to(match: Followed, step: int) -> asyncio.Task[None]:
 
 async def test_the_loop_is_free_while_an_event_is_searched() -> None:
     """A large event takes longer than the loop may be held."""
-    match = Followed()
-    for platform, odds in GAIN.items():
-        match.offer(platform, odds)
+    match = gaining()
     search = await searched_up_to(match, STEPS)
     assert match.told == []
     await search
@@ -283,9 +281,7 @@ async def test_the_loop_is_free_while_an_event_is_searched() -> None:
 @pytest.mark.parametrize("step", range(1, STEPS + 1))
 async def test_an_event_that_changes_while_it_is_searched_is_searched_as_it_is_then(step: int) -> None:
     """Nothing is told of prices that are not there any more, and no change is lost."""
-    match = Followed()
-    for platform, odds in GAIN.items():
-        match.offer(platform, odds)
+    match = gaining()
     search = await searched_up_to(match, step)
     match.offer(SPORTYBET, {OVER: 1.75, UNDER: 2.04})
     await search
@@ -313,9 +309,7 @@ async def test_a_feed_that_has_other_prices_while_an_event_is_searched_ends_no_s
 @pytest.mark.parametrize("step", range(1, STEPS + 1))
 async def test_who_asks_during_a_search_gets_the_answer_of_the_moment(step: int) -> None:
     """What the search finds then is nothing new."""
-    match = Followed()
-    for platform, odds in GAIN.items():
-        match.offer(platform, odds)
+    match = gaining()
     search = await searched_up_to(match, step)
     (track,) = match.current()
     match.now += timedelta(seconds=1)
@@ -327,9 +321,7 @@ async def test_who_asks_during_a_search_gets_the_answer_of_the_moment(step: int)
 @pytest.mark.parametrize("step", range(1, STEPS + 1))
 async def test_an_event_that_kicks_off_while_it_is_searched_is_not_told(step: int) -> None:
     """Its prices are not those from before the match any more."""
-    match = Followed()
-    for platform, odds in GAIN.items():
-        match.offer(platform, odds)
+    match = gaining()
     search = await searched_up_to(match, step)
     match.now += timedelta(hours=6)
     await search
@@ -337,11 +329,22 @@ async def test_an_event_that_kicks_off_while_it_is_searched_is_not_told(step: in
     assert match.told == []
 
 
-def test_a_renamed_competition_is_no_reason_to_begin_anew() -> None:
-    """The event is searched again as a whole, and its opportunity is the same."""
+async def test_an_event_that_kicks_off_while_a_part_of_it_is_searched_is_searched_as_a_whole() -> None:
+    """What is watched until the kick-off ends with it, also in the parts that did not change."""
     match = Followed()
     for platform, odds in GAIN.items():
-        match.offer(platform, odds)
+        match.offer(platform, odds, hours=0.01)
+    assert len(match.current()) == 1
+    match.offer(BETPAWA, GAIN[BETPAWA] | X1, hours=0.01)
+    search = await searched_up_to(match, 1)
+    match.now += timedelta(minutes=1)
+    await search
+    assert [each.opportunity.kind for each in match.engine.current(include_started=True)].count("arbitrage") == 1
+
+
+def test_a_renamed_competition_is_no_reason_to_begin_anew() -> None:
+    """The event is searched again as a whole, and its opportunity is the same."""
+    match = gaining()
     (before,) = match.current()
     match.now += timedelta(seconds=5)
     event = header(BETPAWA, "betpawa-1", "1", competition=Competition("18", "Cup", PREMIER.country))
